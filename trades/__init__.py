@@ -1,0 +1,1 @@
+"""The write side: trades come in, are checked, and are kept."""

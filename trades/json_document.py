@@ -1,0 +1,54 @@
+"""One JSON document, read strictly."""
+
+import json
+import math
+from typing import NoReturn
+
+from trades.exceptions import MalformedDocument
+
+_DIGITS_KEPT = 300
+
+
+def read_json(body: bytes) -> object:
+    """The document in `body`. Numbers that no float can hold come out as infinite.
+
+    Raises `MalformedDocument` for what is not JSON (RFC 8259) in UTF-8: also for a byte order mark, NaN and
+    Infinity, a key that is repeated in one object, and nesting that is deeper than any batch needs.
+    """
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise MalformedDocument(
+            "malformed_json", "the body begins with a byte order mark; send UTF-8 without one"
+        )
+    try:
+        return json.loads(
+            body.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedDocument(
+            "malformed_json", f"the body is not UTF-8: byte {error.start} is wrong"
+        ) from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise MalformedDocument("malformed_json", f"the body is not JSON: {error.msg} at {place}") from error
+    except RecursionError as error:
+        raise MalformedDocument("nesting_too_deep", "the body is nested too deeply") from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise MalformedDocument("duplicate_key", f"the key {repeated[:64]!r} is repeated in one object")
+    return found
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise MalformedDocument("malformed_json", f"the body is not JSON: {text} is not a number")
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < _DIGITS_KEPT else math.inf

@@ -1,0 +1,27 @@
+"""Bodies are handed to the view as bytes: decoding them is the view's first step, and reading twice its second."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from rest_framework.parsers import BaseParser
+
+from trades.exceptions import BodyTooLarge
+
+
+class JSONBytesParser(BaseParser):
+    """`application/json`, not decoded yet."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The body. Raises `BodyTooLarge` for one over the setting `MAX_BODY_BYTES`."""
+        body = stream.read(settings.MAX_BODY_BYTES + 1)
+        if len(body) > settings.MAX_BODY_BYTES:
+            raise BodyTooLarge(settings.MAX_BODY_BYTES)
+        return body

@@ -1,0 +1,33 @@
+"""Why a body was refused: it is read again by the declared serializer, which names each wrong field."""
+
+from trades.exceptions import BatchRefused, FieldError, MalformedDocument
+from trades.field_errors import field_errors
+from trades.json_document import read_json
+from trades.serializers import ERRORS_LIMIT, TradeBatchSerializer
+
+# If every error of a batch is of one of these kinds, the whole answer carries that code.
+_TELLING = {"nonpositive_price", "negative_volume", "invalid_symbol", "unknown_field"}
+_BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "too_many_dates"}
+
+
+def refusal_of(body: bytes, *, ignore_unknown: bool) -> BatchRefused | MalformedDocument:
+    """The error that says what is wrong with a body which the typed decoder refused."""
+    try:
+        document = read_json(body)
+    except MalformedDocument as error:
+        return error
+    serializer = TradeBatchSerializer(data=document, context={"ignore_unknown": ignore_unknown})
+    if serializer.is_valid():
+        return MalformedDocument("malformed_json", "the body is not JSON that can be read")
+    errors = [error for _, error in zip(range(ERRORS_LIMIT), field_errors(serializer.errors), strict=False)]
+    return _refused(errors)
+
+
+def _refused(errors: list[FieldError]) -> BatchRefused:
+    codes = {error.code for error in errors}
+    if len(codes) == 1 and codes <= _BATCH_CODES:
+        return BatchRefused(errors[0].code, errors[0].message)
+    code = codes.pop() if len(codes) == 1 and codes <= _TELLING else "validation_failed"
+    first = errors[0]
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return BatchRefused(code, f"{first.path or 'the body'}: {first.message}{more}", errors)

@@ -1,0 +1,27 @@
+"""What other apps and the edge may ask of the write side."""
+
+from dataclasses import dataclass
+
+from trades.datasets import TRADES
+from trades.storage.protocol import Append, Dedupe, Receipt
+from trades.stores import market_store
+from trades.trade_batch import TradeBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a batch of a symbol."""
+
+    symbol: str
+    receipt: Receipt
+
+
+def trades_ingest(
+    *, batch: TradeBatch, caller: str, dedupe: Dedupe = Dedupe.ROWS, request_key: str | None = None
+) -> Ingested:
+    """Store a checked batch durably, all of it or nothing.
+
+    caller: the stable name of who sends it, the scope of `request_key`. Raises the store's `StorageError`s.
+    """
+    append = Append(TRADES, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
+    return Ingested(batch.symbol, market_store().append(append))

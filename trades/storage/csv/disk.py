@@ -1,0 +1,49 @@
+"""The file operations on which durability rests, in one place, so that a test can put a fault into each."""
+
+import errno
+import os
+from pathlib import Path
+
+from trades.storage.exceptions import StoreFull, StoreUnavailable
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Disk:
+    """Appends and syncs. Every method raises `OSError` as the operating system does."""
+
+    def append(self, descriptor: int, data: bytes) -> None:
+        """Write all of `data` behind the file's end."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+
+    def sync(self, descriptor: int) -> None:
+        """Return when what was written, and the file's length, would outlive a power cut."""
+        os.fdatasync(descriptor)
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        """Cut the file to `length` bytes."""
+        os.ftruncate(descriptor, length)
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it, durably."""
+        missing = [folder, *folder.parents]
+        missing = missing[: next(i for i, path in enumerate(missing) if path.is_dir())]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            self.sync_folder(path.parent)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Return when the names in the folder would outlive a power cut."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def unavailable(error: OSError) -> StoreUnavailable:
+    """The store's word for an operating system's error."""
+    kind = StoreFull if error.errno in _NO_SPACE else StoreUnavailable
+    return kind(f"the store cannot be used: {os.strerror(error.errno or 0)}")

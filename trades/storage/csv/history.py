@@ -1,0 +1,116 @@
+"""What a log's commit records say, held in memory: versions, parts by event date, known requests and batches."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from trades.storage.commit import Commit, Part
+from trades.storage.protocol import NO_COMMIT, CommitId, Receipt, Window
+from trades.timestamps import DAY_NS
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part with the number of its commit."""
+
+    commit: int
+    part: Part
+
+
+@dataclass(slots=True)
+class Day:
+    """One event date: its parts in order of commit, and the bounds of their event times."""
+
+    parts: list[StoredPart] = field(default_factory=list)
+    first_ns: int = 2**63 - 1
+    last_ns: int = -(2**63)
+
+    def add(self, stored: StoredPart) -> None:
+        """Take a newer part in."""
+        self.parts.append(stored)
+        self.first_ns = min(self.first_ns, stored.part.first_ns)
+        self.last_ns = max(self.last_ns, stored.part.last_ns)
+
+    def count_at(self, at: int) -> int:
+        """How many of the parts were there at a commit."""
+        return bisect_right(self.parts, at, key=lambda stored: stored.commit)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A batch that was stored under an idempotency key."""
+
+    digest: str
+    receipt: Receipt
+
+
+class History:
+    """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history."""
+
+    def __init__(self) -> None:
+        self.days: dict[int, Day] = {}
+        self.file_ends: dict[str, int] = {}
+        self._hashes: list[str] = []
+        self._committed_at: list[int] = []
+        self._accepted: dict[tuple[str, str], Accepted] = {}
+        self._digests: dict[str, int] = {}
+
+    def add(self, commit: Commit, commit_hash: str) -> None:
+        """Take in the commit that follows the newest."""
+        for part in commit.parts:
+            self.days.setdefault(part.day, Day()).add(StoredPart(commit.commit, part))
+            self.file_ends[part.file] = part.end
+        self._digests.setdefault(commit.digest, commit.commit)
+        if commit.request_key is not None:
+            receipt = commit.receipt(commit_hash, replayed=True)
+            self._accepted[commit.caller, commit.request_key] = Accepted(commit.digest, receipt)
+        self._committed_at.append(commit.committed_at)
+        self._hashes.append(commit_hash)
+
+    def head(self, at: int | None = None) -> CommitId:
+        """The newest commit, or the one numbered `at`."""
+        number = len(self._hashes) if at is None else at
+        return CommitId(number, self._hashes[number - 1]) if number else NO_COMMIT
+
+    @property
+    def committed_at(self) -> int:
+        """When the newest commit was made, in nanoseconds UTC; 0 without any."""
+        return self._committed_at[-1] if self._committed_at else 0
+
+    def commit_as_of(self, instant_ns: int) -> int:
+        """The number of the newest commit made at or before an instant."""
+        return bisect_right(self._committed_at, instant_ns)
+
+    def accepted(self, caller: str, request_key: str) -> Accepted | None:
+        """What a caller's idempotency key stored."""
+        return self._accepted.get((caller, request_key))
+
+    def knows_batch(self, digest: str) -> bool:
+        """Whether a batch with the same rows was accepted before."""
+        return digest in self._digests
+
+    def version(self, window: Window, at: int | None = None) -> CommitId:
+        """The newest commit, up to `at`, that touches an event date of the window."""
+        newest = 0
+        for day in self._days_in(window):
+            parts = day.parts
+            count = len(parts) if at is None else day.count_at(at)
+            newest = max(newest, parts[count - 1].commit if count else 0)
+        return self.head(newest)
+
+    def parts_in(self, window: Window, at: int | None = None) -> list[StoredPart]:
+        """The parts, up to commit `at`, with event times in the window; by event date, then by commit."""
+        return [
+            stored
+            for day in self._days_in(window)
+            for stored in day.parts[: None if at is None else day.count_at(at)]
+            if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
+        ]
+
+    def _days_in(self, window: Window) -> Iterator[Day]:
+        first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
+        if last - first < len(self.days):
+            dates = [date for date in range(first, last + 1) if date in self.days]
+        else:
+            dates = sorted(date for date in list(self.days) if first <= date <= last)
+        return (self.days[date] for date in dates)

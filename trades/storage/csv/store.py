@@ -1,0 +1,124 @@
+"""The embedded store, and the system of record: a folder of CSV files and commit logs."""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from trades.datasets import TRADES, Dataset
+from trades.storage.aggregate import Bars, aggregate_bars
+from trades.storage.csv.batch import PreparedBatch
+from trades.storage.csv.commit_log import CommitLog
+from trades.storage.csv.disk import Disk, unavailable
+from trades.storage.csv.history import History
+from trades.storage.csv.known_rows import KnownRows
+from trades.storage.csv.partitions import folder_name, symbol_of
+from trades.storage.csv.reader import read_parts
+from trades.storage.csv.writer import Writer
+from trades.storage.exceptions import UnknownSymbol
+from trades.storage.ordering import in_order
+from trades.storage.protocol import Append, CommitId, Receipt, Window
+
+LOGS_IN_MEMORY = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """One symbol's folder, opened."""
+
+    folder: Path
+    commits: CommitLog
+    writer: Writer
+
+
+class CsvStore:
+    """A `MarketStore` in `path`; any number of processes may use the same path at once.
+
+    Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at start.
+    """
+
+    def __init__(
+        self, path: Path | str, *, clock: Callable[[], int] = time.time_ns, disk: Disk | None = None
+    ) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._disk = disk or Disk()
+        self._known_rows: dict[str, KnownRows] = {}
+        self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
+        self._mutex = threading.Lock()
+
+    def append(self, batch: Append) -> Receipt:
+        """See `MarketStore.append`."""
+        return self._log(batch.dataset, batch.symbol).writer.append(PreparedBatch.of(batch))
+
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+        """See `MarketStore.rows`."""
+        with self._reading(dataset, symbol) as (log, history):
+            parts = history.parts_in(window, at)
+            return in_order(read_parts(dataset, log.folder, parts), window)
+
+    def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
+        """See `MarketStore.bars`."""
+        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns)
+
+    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+        """See `MarketStore.version`."""
+        with self._reading(dataset, symbol) as (_, history):
+            return history.version(window, at)
+
+    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
+        """See `MarketStore.head`."""
+        with self._reading(dataset, symbol) as (_, history):
+            return history.head(at)
+
+    def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
+        """See `MarketStore.commit_as_of`."""
+        with self._reading(dataset, symbol) as (_, history):
+            return history.commit_as_of(instant_ns)
+
+    def symbols(self, dataset: Dataset) -> list[str]:
+        """See `MarketStore.symbols`."""
+        try:
+            with os.scandir(self._path / dataset.name) as entries:
+                names = [symbol_of(entry.name) for entry in entries if entry.is_dir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise unavailable(error) from error
+        return sorted(name for name in names if self._log(dataset, name).commits.history().head().number)
+
+    @contextmanager
+    def _reading(self, dataset: Dataset, symbol: str) -> Iterator[tuple[_Log, History]]:
+        log = self._log(dataset, symbol)
+        try:
+            history = log.commits.history()
+            if not history.head().number:
+                raise UnknownSymbol(symbol)
+            yield log, history
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def _log(self, dataset: Dataset, symbol: str) -> _Log:
+        key = (dataset.name, symbol)
+        log = self._logs.get(key)
+        if log is not None:
+            return log
+        with self._mutex:
+            if key not in self._logs:
+                self._logs[key] = self._open(dataset, symbol)
+                while len(self._logs) > LOGS_IN_MEMORY:
+                    self._logs.popitem(last=False)
+            return self._logs[key]
+
+    def _open(self, dataset: Dataset, symbol: str) -> _Log:
+        folder = self._path / dataset.name / folder_name(symbol)
+        commits = CommitLog(folder, self._disk)
+        known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
+        writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
+        return _Log(folder, commits, writer)

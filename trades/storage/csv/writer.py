@@ -1,0 +1,120 @@
+"""Turns groups of batches into commits of one log: lock, decide, append, sync, commit records, sync, answer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trades.storage.commit import DUPLICATE_ROWS_KEPT
+from trades.storage.csv.batch import Chunk, PreparedBatch
+from trades.storage.csv.commit_log import CommitLog, SyncFailed
+from trades.storage.csv.data_files import append_rows
+from trades.storage.csv.disk import Disk, unavailable
+from trades.storage.csv.group_commit import GroupCommit, Ticket
+from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.known_rows import KnownRows
+from trades.storage.csv.reader import read_parts
+from trades.storage.csv.stage import Stage
+from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
+from trades.storage.protocol import NO_COMMIT, Dedupe, Receipt
+
+
+class Writer:
+    """Appends batches to one log. Threads of this process form groups, processes wait at the log's lock."""
+
+    def __init__(
+        self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
+    ) -> None:
+        self._folder = folder
+        self._log = log
+        self._disk = disk
+        self._known_rows = known_rows
+        self._clock = clock
+        self._groups = GroupCommit(self._write_group)
+
+    def append(self, batch: PreparedBatch) -> Receipt:
+        """Store a batch; see `MarketStore.append`."""
+        return self._groups.append(batch)
+
+    def _write_group(self, group: Sequence[Ticket]) -> None:
+        try:
+            with self._log.locked() as descriptor:
+                history = self._log.recover(descriptor)
+                stage = Stage(history)
+                numbers = [self._decide(ticket, stage) for ticket in group]
+                if stage.commits:
+                    self._write(descriptor, stage)
+        except SyncFailed as error:
+            raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
+        except OSError as error:
+            raise unavailable(error) from error
+        for ticket, number in zip(group, numbers, strict=True):
+            if number is not None:
+                commit = stage.commits[number - stage.commits[0].commit]
+                ticket.receipt = commit.receipt(history.head(number).hash)
+            elif ticket.receipt is not None and ticket.receipt.commit is NO_COMMIT:
+                ticket.receipt = replace(ticket.receipt, commit=history.head())
+
+    def _decide(self, ticket: Ticket, stage: Stage) -> int | None:
+        """Stage what is new of a batch and return the number of its commit, or settle the ticket without one."""
+        append = ticket.batch.append
+        try:
+            if append.request_key is not None:
+                ticket.receipt = _replay(ticket.batch, stage.history)
+                if ticket.receipt is not None:
+                    return None
+            chunks, duplicates = self._new_rows(ticket.batch, stage)
+        except StorageError as error:
+            ticket.error = error
+            return None
+        if chunks or append.request_key is not None:
+            return stage.add(ticket.batch, chunks, duplicates, self._clock())
+        ticket.receipt = Receipt(append.rows.num_rows, 0, duplicates[:DUPLICATE_ROWS_KEPT], NO_COMMIT)
+        return None
+
+    def _new_rows(self, batch: PreparedBatch, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+        """The batch's new rows by date, and the places of those that are stored."""
+        dedupe = batch.append.dedupe
+        if dedupe is Dedupe.BATCH and (
+            stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
+        ):
+            return (), tuple(range(batch.append.rows.num_rows))
+        if dedupe is not Dedupe.ROWS:
+            return batch.chunks, ()
+        new: list[Chunk] = []
+        duplicates: list[int] = []
+        conflicts: list[int] = []
+        for chunk in batch.chunks:
+            try:
+                stored = self._stored_rows(chunk, stage)
+            except TradeIdConflict as error:
+                conflicts.extend(error.rows)
+                continue
+            duplicates.extend(chunk.places[stored].tolist())
+            new.append(chunk.without(stored) if stored.any() else chunk)
+        if conflicts:
+            raise TradeIdConflict(sorted(conflicts))
+        return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
+
+    def _stored_rows(self, chunk: Chunk, stage: Stage) -> npt.NDArray[np.bool_]:
+        def read(parts: Sequence[StoredPart]) -> pa.Table:
+            return read_parts(chunk.dataset, self._folder, parts)
+
+        return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
+
+    def _write(self, descriptor: int, stage: Stage) -> None:
+        append_rows(self._disk, self._folder, stage.writes, stage.history.file_ends)
+        self._log.append(descriptor, stage.commits)
+        for chunk in stage.chunks():
+            self._known_rows.stored(chunk, stage.history)
+
+
+def _replay(batch: PreparedBatch, history: History) -> Receipt | None:
+    """The answer that the batch's idempotency key has had. Raises `RequestKeyReused` for another batch's key."""
+    accepted = history.accepted(batch.append.caller, batch.append.request_key or "")
+    if accepted is not None and accepted.digest != batch.digest:
+        raise RequestKeyReused
+    return accepted.receipt if accepted is not None else None

@@ -1,0 +1,33 @@
+"""The order of rows: event time, then the feed's sequence number where there is one, then arrival."""
+
+import numpy as np
+import pyarrow as pa
+
+from trades.storage.protocol import Window
+
+_LAST = np.int64(2**63 - 1)
+
+
+def in_order(rows: pa.Table, window: Window) -> pa.Table:
+    """The rows in the window, sorted. `rows` is in order of arrival; rows without a sequence come behind those with.
+
+    Rows that are in order already are not copied.
+    """
+    time = rows.column("timestamp").to_numpy()
+    inside = (time >= window.start_ns) & (time < window.end_ns)
+    if not inside.all():
+        rows = rows.filter(pa.array(inside))
+        time = time[inside]
+    sequence = _sequence(rows)
+    if sequence is not None:
+        return rows.take(pa.array(np.lexsort((sequence, time))))
+    if len(time) < 2 or (time[1:] >= time[:-1]).all():
+        return rows
+    return rows.take(pa.array(np.argsort(time, kind="stable")))
+
+
+def _sequence(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+    if "sequence" not in rows.column_names:
+        return None
+    column = rows.column("sequence")
+    return column.fill_null(_LAST).to_numpy() if column.null_count < len(column) else None

@@ -1,0 +1,118 @@
+"""What every market store does. Backends are chosen by settings; nothing here knows of HTTP, Django or Redis."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import pyarrow as pa
+
+from trades.datasets import Dataset
+from trades.storage.aggregate import Bars
+from trades.timestamps import EARLIEST_NS, LATEST_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Event times `[start_ns, end_ns)`, nanoseconds UTC."""
+
+    start_ns: int
+    end_ns: int
+
+
+ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitId:
+    """A commit of one log: its number, counted from 1, and its hash, which tells a restored log from this one."""
+
+    number: int
+    hash: str
+
+    @property
+    def token(self) -> str:
+        """As clients see it: `17-9f3a2c`."""
+        return f"{self.number}-{self.hash[:6]}"
+
+
+NO_COMMIT = CommitId(0, "0" * 64)
+
+
+class Dedupe(StrEnum):
+    """How a row that is already stored is recognised.
+
+    rows: by its id, or without one by all its columns, counted as a multiset.
+    batch: only a whole batch that was accepted before. none: never.
+    """
+
+    ROWS = "rows"
+    BATCH = "batch"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One batch for one log.
+
+    rows: a record batch in the dataset's schema, in order of arrival, at least one row.
+    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None.
+    """
+
+    dataset: Dataset
+    symbol: str
+    rows: pa.RecordBatch
+    caller: str
+    dedupe: Dedupe = Dedupe.ROWS
+    request_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored."""
+
+    received: int
+    stored: int
+    duplicate_rows: tuple[int, ...]
+    commit: CommitId
+    replayed: bool = False
+
+    @property
+    def duplicates(self) -> int:
+        """Rows of the batch that were stored before."""
+        return self.received - self.stored
+
+
+class MarketStore(Protocol):
+    """Rows of (dataset, symbol) logs, in numbered commits. Safe for many threads and processes at once.
+
+    `at` is a commit number: the answer is what was stored by that commit; None means the newest.
+    Reads raise `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
+    """
+
+    def append(self, batch: Append) -> Receipt:
+        """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
+        ...
+
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+        """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
+        ...
+
+    def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
+        """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`."""
+        ...
+
+    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+        """The newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
+        ...
+
+    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
+        """The log's newest commit, or the commit numbered `at` (which must exist)."""
+        ...
+
+    def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
+        """The number of the newest commit made at or before an instant; 0 if there is none."""
+        ...
+
+    def symbols(self, dataset: Dataset) -> list[str]:
+        """The symbols with at least one commit, sorted."""
+        ...
