@@ -1,0 +1,159 @@
+"""Connections to Redis that fail at once while Redis is away, instead of each waiting for its timeout.
+
+All connections of the process share one breaker. A failed connect or a command without an answer in time opens
+it: for `PAUSE_SECONDS` every connect and send raises redis.exceptions.ConnectionError without touching a socket.
+Then one connection may try, while the others go on failing; an answer closes the breaker, a failure starts the
+next pause. A socket that the server closed says only that *that* session is over (Redis may have been restarted
+since), so it opens nothing: the connect that follows decides.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+PAUSE_SECONDS = 1.0
+
+
+class Breaker:
+    """Whether Redis is thought to be there. Thread-safe; `clock` is monotonic, in seconds.
+
+    `who` is the connection that asks or reports: while the breaker is open only the one that was let through
+    counts. A probe that reports nothing within a pause is given up, and the next connection may try.
+    """
+
+    def __init__(self, *, pause: float = PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pause = pause
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._is_open = False
+        self._next_probe_at = 0.0
+        self._probe: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def check(self, who: object) -> None:
+        """Return if `who` may talk to Redis now; otherwise raise redis.exceptions.ConnectionError."""
+        if not self._is_open:
+            return
+        with self._lock:
+            if not self._is_open or self._probe == id(who):
+                return
+            now = self._clock()
+            if now >= self._next_probe_at:
+                self._probe = id(who)
+                self._next_probe_at = now + self._pause
+                return
+        raise RedisConnectionError("Redis is away; it is tried again shortly.")
+
+    def failed(self, who: object) -> None:
+        """`who` could not connect or got no answer in time."""
+        with self._lock:
+            if self._is_open and self._probe not in (None, id(who)):
+                return
+            self._is_open = True
+            self._probe = None
+            self._next_probe_at = self._clock() + self._pause
+
+    def lost(self, who: object) -> None:
+        """Note that the server closed the session of `who`; that matters only if `who` was the probe."""
+        if self._is_open and self._probe == id(who):
+            self.failed(who)
+
+    def succeeded(self) -> None:
+        """Redis answered somebody."""
+        if self._is_open:
+            self.close()
+
+    def close(self) -> None:
+        """Think of Redis as there, whatever was before."""
+        with self._lock:
+            self._is_open = False
+            self._probe = None
+
+
+breaker = Breaker()
+
+
+def is_available() -> bool:
+    """Return False from the first failure on until Redis has answered again."""
+    return not breaker.is_open
+
+
+class _FailFast(AbstractConnection):
+    """Asks the breaker before it connects or sends, tells it what came of it, and never retries by itself."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.retry = Retry(NoBackoff(), 0)
+
+    def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        breaker.check(self)
+        if self.is_connected:
+            return
+        try:
+            super().connect_check_health(check_health, retry_socket_connect)
+        except (RedisConnectionError, RedisTimeoutError):
+            breaker.failed(self)
+            raise
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        breaker.check(self)
+        try:
+            super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+        except RedisTimeoutError:
+            breaker.failed(self)
+            raise
+        except RedisConnectionError:
+            breaker.lost(self)
+            raise
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            response = super().read_response(*args, **kwargs)
+        except RedisTimeoutError:
+            # A caller that sets its own timeout waits for a message, not for an answer.
+            if "timeout" not in kwargs:
+                breaker.failed(self)
+            raise
+        except RedisConnectionError:
+            breaker.lost(self)
+            raise
+        except ResponseError:
+            breaker.succeeded()
+            raise
+        breaker.succeeded()
+        return response
+
+
+class FailFastConnection(_FailFast, Connection):
+    """Over TCP."""
+
+
+class FailFastSSLConnection(_FailFast, SSLConnection):
+    """Over TLS."""
+
+
+class FailFastUnixConnection(_FailFast, UnixDomainSocketConnection):
+    """Over a unix socket."""
+
+
+def connection_class_for(url: str) -> type[AbstractConnection]:
+    """Choose the class for CONNECTION_POOL_KWARGS["connection_class"]: `unix://`, `rediss://`, else plain TCP."""
+    if url.startswith("unix://"):
+        return FailFastUnixConnection
+    return FailFastSSLConnection if url.startswith("rediss://") else FailFastConnection

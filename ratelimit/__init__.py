@@ -1,0 +1,1 @@
+"""Who calls and how much: API keys, tiers, scopes, the token bucket."""

@@ -1,0 +1,244 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from marketdata_project.redis_connection import (
+    Breaker,
+    FailFastConnection,
+    FailFastSSLConnection,
+    FailFastUnixConnection,
+    breaker,
+    connection_class_for,
+    is_available,
+)
+from tests.ratelimit.redis_server import RedisServer
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    running = RedisServer()
+    running.start()
+    breaker.close()
+    yield running
+    running.end()
+    breaker.close()
+
+
+@pytest.fixture
+def client(server) -> Iterator[redis.Redis]:
+    pool = redis.ConnectionPool.from_url(
+        server.url,
+        connection_class=connection_class_for(server.url),
+        socket_timeout=0.25,
+        socket_connect_timeout=0.25,
+    )
+    yield redis.Redis(connection_pool=pool)
+    pool.disconnect()
+
+
+def timed(client: redis.Redis) -> tuple[bool, float]:
+    begin = time.monotonic()
+    try:
+        client.ping()
+    except RedisError:
+        return False, time.monotonic() - begin
+    return True, time.monotonic() - begin
+
+
+def answers_within(client: redis.Redis, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if timed(client)[0]:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_killed_redis_fails_at_once_and_is_found_again(client, server):
+    assert client.ping()
+    server.kill()
+    assert not any(timed(client)[0] for _ in range(50))
+    assert not is_available()
+    server.start()
+    assert answers_within(client, 5)
+    assert is_available()
+
+
+def test_a_frozen_redis_costs_one_timeout_and_then_nothing(client, server):
+    assert client.ping()
+    server.freeze()
+    first = timed(client)
+    rest = [timed(client) for _ in range(200)]
+    assert not first[0]
+    assert first[1] > 0.2
+    assert sum(seconds > 0.15 for _, seconds in rest) <= 1
+    assert not is_available()
+    server.thaw()
+    assert answers_within(client, 5)
+
+
+def test_frozen_under_many_threads_only_one_waits_per_pause(client, server):
+    timed(client)
+    server.freeze()
+    timed(client)
+    slow, stop = [], time.monotonic() + 1.6
+
+    def ask() -> None:
+        while time.monotonic() < stop:
+            answered, seconds = timed(client)
+            assert not answered
+            if seconds > 0.15:
+                slow.append(seconds)
+            time.sleep(0.001)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= len(slow) <= 3
+
+
+def test_pooled_sockets_outlive_a_restart_without_a_failure(client, server):
+    connections = [client.connection_pool.get_connection() for _ in range(3)]
+    for connection in connections:
+        client.connection_pool.release(connection)
+    server.kill()
+    server.start()
+    assert all(timed(client)[0] for _ in range(5))
+    assert is_available()
+
+
+def test_a_socket_found_closed_while_reading_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.freeze()
+    connection.send_command("PING")
+    server.kill()
+    with pytest.raises(RedisConnectionError):
+        connection.read_response()
+    assert is_available()
+    server.start()
+    assert client.ping()
+    client.connection_pool.release(connection)
+
+
+def test_a_socket_found_closed_while_writing_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.kill()
+    with pytest.raises(RedisConnectionError):
+        connection.send_packed_command([b"x"] * 3)
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+def test_a_full_socket_that_nobody_reads_is_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.freeze()
+    with pytest.raises(RedisTimeoutError):
+        connection.send_packed_command([b"x" * 10_000_000])
+    assert not is_available()
+    client.connection_pool.release(connection)
+
+
+def test_an_error_reply_is_an_answer(client):
+    breaker.check(None)
+    breaker.failed(None)
+    breaker._next_probe_at = 0
+    with pytest.raises(ResponseError):
+        client.execute_command("NOSUCH")
+    assert is_available()
+
+
+def test_a_wait_for_a_message_may_end_without_one(client):
+    with client.pubsub() as subscription:
+        subscription.subscribe("nothing")
+        subscription.get_message(timeout=1)
+        assert subscription.get_message(timeout=0.01) is None
+    assert is_available()
+
+
+def test_a_readers_own_timeout_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    with pytest.raises(RedisTimeoutError):
+        connection.read_response(timeout=0.01)
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+def test_nothing_is_retried(client):
+    connection = client.connection_pool.get_connection()
+    assert connection.retry.get_retries() == 0
+    client.connection_pool.release(connection)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("unix:///run/redis.sock?db=0", FailFastUnixConnection),
+        ("redis://localhost/0", FailFastConnection),
+        ("rediss://localhost/0", FailFastSSLConnection),
+    ],
+    ids=["unix", "tcp", "tls"],
+)
+def test_the_connection_class_follows_the_url(url, expected):
+    assert connection_class_for(url) is expected
+    pool = redis.ConnectionPool.from_url(url, connection_class=expected)
+    assert isinstance(pool.make_connection(), expected)
+
+
+def test_a_pause_lets_nobody_through_and_then_one():
+    clock = Clock()
+    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
+    subject.check(first)
+    subject.failed(first)
+    for who in (first, second):
+        with pytest.raises(RedisConnectionError):
+            subject.check(who)
+    clock.now += 1
+    subject.check(second)
+    subject.check(second)
+    with pytest.raises(RedisConnectionError):
+        subject.check(first)
+    subject.succeeded()
+    subject.check(first)
+    assert not subject.is_open
+
+
+def test_a_failed_probe_starts_another_pause_and_others_failures_do_not():
+    clock = Clock()
+    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
+    subject.failed(first)
+    clock.now += 1
+    subject.check(first)
+    subject.failed(second)
+    subject.lost(second)
+    subject.check(first)
+    subject.lost(first)
+    with pytest.raises(RedisConnectionError):
+        subject.check(first)
+
+
+def test_a_probe_that_never_reports_is_given_up():
+    clock = Clock()
+    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
+    subject.failed(first)
+    clock.now += 1
+    subject.check(first)
+    clock.now += 1
+    subject.check(second)
+    with pytest.raises(RedisConnectionError):
+        subject.check(first)

@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+
+import pytest
+from django_redis.pool import ConnectionFactory
+
+from marketdata_project.redis_connection import breaker
+from ratelimit.limiter import process_limiter
+from ratelimit.selectors import known_keys
+from tests.ratelimit.redis_server import RedisServer, cache_settings
+
+
+@pytest.fixture
+def redis_server(settings) -> Iterator[RedisServer]:
+    """A running server that is the project's Redis during the test."""
+    server = RedisServer()
+    server.start()
+    settings.CACHES = cache_settings(server.url)
+    breaker.close()
+    process_limiter.cache_clear()
+    yield server
+    server.end()
+    pool = ConnectionFactory._pools.pop(server.url, None)
+    if pool is not None:
+        pool.disconnect()
+    breaker.close()
+    process_limiter.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_known_keys() -> Iterator[None]:
+    """Keys of another test's database are not remembered."""
+    known_keys.clear()
+    yield
+    known_keys.clear()

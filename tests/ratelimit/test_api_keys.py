@@ -1,0 +1,136 @@
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ratelimit import exceptions
+from ratelimit.api_keys import Caller, digest, generate, is_well_formed, presented_key
+from ratelimit.exceptions import InvalidApiKeyError, RateLimitError, UnknownScopeError, UnknownTierError
+from ratelimit.tiers import SCOPES, TIERS, burst_of, expand_scopes, tier_named
+
+KEY = "md_abcdefgh_" + "s" * 43
+OTHER = "md_abcdefgh_" + "t" * 43
+
+
+def test_a_generated_key_is_well_formed_and_carries_its_prefix_and_digest():
+    new = generate()
+    assert is_well_formed(new.key)
+    assert new.key.split("_")[1] == new.prefix
+    assert new.digest == hashlib.sha256(new.key.encode()).hexdigest() == digest(new.key)
+    assert new.prefix[0].isalpha()
+
+
+def test_generated_keys_differ():
+    assert len({generate().key for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    ("authorization", "x_api_key"),
+    [
+        (f"Api-Key {KEY}", None),
+        (f"api-key   {KEY} ", None),
+        (None, KEY),
+        (f"Api-Key {KEY}", KEY),
+        ("Basic dXNlcjpwYXNz", KEY),
+    ],
+    ids=["authorization", "case and blanks", "x-api-key", "both the same", "beside another scheme"],
+)
+def test_a_key_is_found_in_either_header(authorization, x_api_key):
+    assert presented_key(authorization=authorization, x_api_key=x_api_key) == KEY
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer abc", "", "Api-Keys x"])
+def test_other_schemes_present_no_key(authorization):
+    assert presented_key(authorization=authorization, x_api_key=None) is None
+
+
+@pytest.mark.parametrize(
+    ("authorization", "x_api_key"),
+    [
+        (f"Api-Key {KEY}", OTHER),
+        (f"Api-Key {KEY}", "é"),
+        ("Api-Key", None),
+        (None, ""),
+        (None, f"{KEY},{KEY}"),
+        (None, KEY + "\n"),
+        (None, KEY.replace("abcdefgh", "1bcdefgh")),
+        (None, "md_abcdefgh_short"),
+        (None, "md_abcdefgh_" + "é" * 43),
+        (None, KEY + "s" * 1000),
+    ],
+    ids=[
+        "two keys",
+        "two keys, not ASCII",
+        "no key",
+        "empty",
+        "header twice",
+        "line end",
+        "digit first",
+        "short",
+        "not ASCII",
+        "long",
+    ],
+)
+def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
+    with pytest.raises(InvalidApiKeyError):
+        presented_key(authorization=authorization, x_api_key=x_api_key)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80))
+def test_no_text_raises_anything_but_invalid(text):
+    try:
+        assert presented_key(authorization=f"Api-Key {text}", x_api_key=None) == text.strip()
+    except InvalidApiKeyError:
+        assert not is_well_formed(text.strip())
+
+
+@pytest.mark.parametrize(
+    ("key_id", "identity"), [(12, "key:12"), ("staff:3", "staff:3")], ids=["key", "staff"]
+)
+def test_a_callers_identity_is_stable(key_id, identity):
+    caller = Caller(key_id=key_id, name="n", prefix="p", tier="default", rate=10, scopes=frozenset())
+    assert (caller.identity, str(caller), caller.is_authenticated) == (identity, "n", True)
+
+
+def test_tiers_and_bursts_are_as_promised():
+    assert {name: tier.rate for name, tier in TIERS.items()} == {
+        "default": 10,
+        "premium": 100,
+        "internal": 1000,
+    }
+    assert burst_of(10) == 20
+
+
+def test_an_unknown_tier_is_refused_with_the_known_ones():
+    with pytest.raises(UnknownTierError, match="default, premium, internal"):
+        tier_named("gold")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["all"], SCOPES),
+        (["market:read", "all"], SCOPES),
+        (["market:write", "market:read", "market:read"], ("market:read", "market:write")),
+        ([], ()),
+    ],
+    ids=["all", "all and one", "ordered and once", "none"],
+)
+def test_scopes_are_expanded(names, expected):
+    assert expand_scopes(names) == expected
+
+
+def test_an_unknown_scope_is_refused_with_the_known_ones():
+    with pytest.raises(UnknownScopeError, match=r"'market:\*'.*market:read"):
+        expand_scopes(["market:read", "market:*"])
+
+
+def test_every_error_names_its_code_and_is_drawn_in_the_tree():
+    tree, found = exceptions.__doc__, [RateLimitError]
+    for error in found:
+        found.extend(error.__subclasses__())
+        assert error.code.isidentifier()
+        assert error.__name__ in tree
+    assert len(found) == 11

@@ -1,0 +1,170 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ratelimit.api_keys import Caller, generate
+from ratelimit.exceptions import (
+    AmbiguousKeyError,
+    ExpiredApiKeyError,
+    InvalidKeyRequestError,
+    RevokedApiKeyError,
+    UnknownKeyError,
+    UnknownScopeError,
+    UnknownTierError,
+)
+from ratelimit.models import ApiKey
+from ratelimit.selectors import KeyCache, KnownKey, caller_for, key_list, key_named, known_keys
+from ratelimit.services import CreatedKey, key_create, key_revoke
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def made_key(**changes) -> CreatedKey:
+    values = {"name": "feed", "tier": "premium", "scopes": ["market:read"], "now": NOW}
+    return key_create(**{**values, **changes})
+
+
+def bearer(key: str) -> Caller:
+    caller = caller_for(key, now=NOW)
+    assert caller is not None
+    return caller
+
+
+def found(cache: KeyCache, key: ApiKey) -> KnownKey:
+    known = cache.find(key.digest)
+    assert known is not None
+    return known
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_only_the_digest_of_a_key_is_stored():
+    created = made_key()
+    stored = ApiKey.objects.values().get()
+    assert created.key not in str(stored)
+    assert created.key.split("_")[2] not in str(stored)
+    assert (stored["prefix"], stored["created_at"]) == (created.prefix, NOW)
+
+
+def test_a_key_stands_for_its_caller():
+    created = made_key(scopes=["all"])
+    caller = bearer(created.key)
+    assert (caller.identity, caller.rate, caller.tier) == (f"key:{created.id}", 100, "premium")
+    assert "audit:read" in caller.scopes
+
+
+def test_a_rate_of_its_own_overrides_the_tier():
+    assert bearer(made_key(rate=7).key).rate == 7
+
+
+def test_an_unknown_key_is_nobody_and_takes_no_memory():
+    for _ in range(20):
+        assert caller_for(generate().key, now=NOW) is None
+    assert len(known_keys) == 0
+
+
+def test_a_key_is_valid_until_its_expiry():
+    created = made_key(expires_at=NOW + timedelta(seconds=10))
+    assert caller_for(created.key, now=NOW + timedelta(seconds=9.999)) is not None
+    with pytest.raises(ExpiredApiKeyError):
+        caller_for(created.key, now=NOW + timedelta(seconds=10))
+
+
+def test_a_revocation_is_seen_here_at_once_and_is_kept_as_first_made():
+    created = made_key()
+    assert caller_for(created.key, now=NOW) is not None
+    revoked = key_revoke(key=key_named(created.prefix), now=NOW)
+    with pytest.raises(RevokedApiKeyError):
+        caller_for(created.key, now=NOW)
+    assert key_revoke(key=revoked, now=NOW + timedelta(days=1)).revoked_at == NOW
+
+
+def test_a_revocation_elsewhere_is_seen_within_a_second():
+    clock = Clock()
+    cache = KeyCache(clock=clock)
+    created = made_key()
+    key = ApiKey.objects.get()
+    assert found(cache, key).revoked_at is None
+    ApiKey.objects.update(revoked_at=NOW)
+    clock.now += 0.5
+    assert found(cache, key).revoked_at is None
+    clock.now += 0.5
+    assert found(cache, key).revoked_at == NOW
+    assert created.id == key.pk
+
+
+def test_a_key_is_read_from_the_database_once_while_it_is_fresh(django_assert_num_queries):
+    created = made_key()
+    with django_assert_num_queries(1):
+        for _ in range(5):
+            caller_for(created.key, now=NOW)
+
+
+def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago():
+    clock = Clock()
+    cache = KeyCache(capacity=2, clock=clock)
+    for name in "abc":
+        made_key(name=name)
+    digests = list(key_list().values_list("digest", flat=True))
+    first = cache.find(digests[0])
+    cache.find(digests[1])
+    clock.now += 1
+    first = cache.find(digests[0])
+    cache.find(digests[2])
+    assert len(cache) == 2
+    assert cache.find(digests[0]) is first
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"tier": "gold"}, UnknownTierError),
+        ({"scopes": ["market"]}, UnknownScopeError),
+        ({"scopes": []}, InvalidKeyRequestError),
+        ({"name": " "}, InvalidKeyRequestError),
+        ({"name": "a\nb"}, InvalidKeyRequestError),
+        ({"name": "x" * 101}, InvalidKeyRequestError),
+        ({"rate": 0}, InvalidKeyRequestError),
+        ({"rate": 2**31}, InvalidKeyRequestError),
+        ({"expires_at": NOW}, InvalidKeyRequestError),
+    ],
+    ids=str,
+)
+def test_a_bad_request_for_a_key_makes_none(changes, error):
+    with pytest.raises(error):
+        made_key(**changes)
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_is_named_by_id_and_by_prefix():
+    created = made_key()
+    for reference in (str(created.id), created.prefix, f"md_{created.prefix}"):
+        assert key_named(reference).pk == created.id
+
+
+@pytest.mark.parametrize("reference", ["0", "9" * 30, "zzzzzzzz", "", "²"])
+def test_an_unknown_reference_is_refused(reference):
+    made_key()
+    with pytest.raises(UnknownKeyError):
+        key_named(reference)
+
+
+def test_an_ambiguous_prefix_is_refused():
+    made_key()
+    made_key()
+    ApiKey.objects.update(prefix="samesame")
+    with pytest.raises(AmbiguousKeyError):
+        key_named("samesame")
+
+
+def test_a_key_is_written_as_its_name_and_prefix():
+    created = made_key()
+    assert str(ApiKey.objects.get()) == f"feed ({created.prefix})"

@@ -1,0 +1,294 @@
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+from ratelimit import shared_buckets
+from ratelimit.leases import LIFETIME_NS, Leases, lot
+from ratelimit.limiter import Limiter, admit, process_limiter
+from ratelimit.local_buckets import LocalBuckets
+from ratelimit.token_bucket import SECOND, Bucket, Standing
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Clock:
+    """Both clocks of a limiter, in nanoseconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 5_000 * 10**9
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += int(seconds * 10**9)
+
+
+def made_limiter(workers: int = 2) -> tuple[Limiter, Clock]:
+    clock = Clock()
+    return Limiter(workers=workers, clock=clock, wall_clock=clock), clock
+
+
+def ask(limiter: Limiter, rate: int = 10, kind: str = "read", identity: str = "key:1") -> Standing:
+    return limiter.admit(caller_identity=identity, rate=rate, kind=kind)
+
+
+def admitted_of(limiter: Limiter, tries: int, rate: int = 10) -> int:
+    return sum(ask(limiter, rate).admitted for _ in range(tries))
+
+
+@pytest.fixture
+def no_redis(monkeypatch):
+    """The shared buckets cannot be reached; this stands where a dead Redis stands in the other tests."""
+
+    def away(charges: object) -> list[Standing]:
+        raise RedisError("away")
+
+    monkeypatch.setattr("ratelimit.limiter.take_shared", away)
+
+
+def test_two_processes_share_one_bucket_exactly(redis_server):
+    rate, seconds = 10, 2.03
+    command = [sys.executable, "-m", "tests.ratelimit.limiter_process", redis_server.url, str(rate)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=environment, text=True
+        )
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 2
+    begin = int((time.time() + 0.2) * SECOND)
+    for process in processes:
+        process.stdin.write(f"{begin} {begin + int(seconds * SECOND)}\n")  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+    told = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
+    span = (max(t["last"] for t in told) - min(t["first"] for t in told)) / SECOND
+    bound = 2 * rate + rate * span
+    admitted = sum(t["admitted"] for t in told)
+    assert 0.98 * bound <= admitted <= bound
+    assert min(t["admitted"] for t in told) > 0
+
+
+def test_a_denied_caller_is_admitted_when_it_was_told(redis_server):
+    while (denied := admit(caller_identity="key:1", rate=10, kind="read")).admitted:
+        pass
+    assert 0 < denied.retry_after <= SECOND // 10
+    client, now = get_redis_connection("default"), 0
+    while now < denied.now + denied.retry_after:
+        seconds, microseconds = client.time()
+        now = seconds * SECOND + microseconds
+    assert admit(caller_identity="key:1", rate=10, kind="read").admitted
+
+
+def test_reads_writes_and_callers_have_buckets_of_their_own(redis_server):
+    limiter, _ = made_limiter()
+    assert [ask(limiter, 1).admitted for _ in range(3)] == [True, True, False]
+    assert ask(limiter, 1, kind="write").admitted
+    assert ask(limiter, 1, identity="key:2").admitted
+
+
+def test_without_redis_each_process_gives_its_share(no_redis):
+    limiter, clock = made_limiter(workers=2)
+    assert admitted_of(limiter, 50) == 10
+    clock.forward(10)
+    assert admitted_of(limiter, 50) == 10
+    clock.forward(1)
+    assert admitted_of(limiter, 50) == 5
+
+
+def test_shares_of_three_processes_stay_within_the_whole(no_redis):
+    limiters = [made_limiter(workers=3)[0] for _ in range(3)]
+    assert sum(admitted_of(limiter, 50) for limiter in limiters) == 18
+    limiter, clock = made_limiter(workers=3)
+    admitted_of(limiter, 50)
+    for _ in range(30):
+        clock.forward(0.1)
+        ask(limiter)
+    clock.forward(2)
+    assert ask(limiter).admitted
+
+
+def test_the_smallest_share_is_a_token_that_comes_back(no_redis):
+    limiter, clock = made_limiter(workers=8)
+    assert admitted_of(limiter, 5, rate=1) == 1
+    denied = ask(limiter, rate=1)
+    assert denied.retry_after == 8 * SECOND
+    clock.forward(7.9)
+    assert not ask(limiter, rate=1).admitted
+    clock.forward(0.1)
+    assert ask(limiter, rate=1).admitted
+
+
+def test_a_local_standing_is_told_in_epoch_time(no_redis):
+    clock = Clock()
+    limiter = Limiter(workers=1, clock=clock, wall_clock=lambda: 1_800_000_000 * 10**9)
+    standing = ask(limiter)
+    assert (standing.reset, standing.remaining, standing.limit) == (1_800_000_001, 19, 20)
+
+
+def test_losing_redis_gives_no_second_burst(redis_server):
+    limiter, clock = made_limiter(workers=1)
+    assert admitted_of(limiter, 25) == 20
+    redis_server.kill()
+    assert admitted_of(limiter, 25) == 0
+    clock.forward(0.5)
+    assert admitted_of(limiter, 25) == 5
+
+
+def test_a_restarted_redis_is_used_again_by_itself(redis_server, caplog):
+    limiter, _ = made_limiter(workers=2)
+    with caplog.at_level(logging.INFO, logger="ratelimit.limiter"):
+        assert ask(limiter).limit == 20
+        redis_server.kill()
+        assert ask(limiter).limit == 10
+        assert ask(limiter).limit == 10
+        redis_server.start()
+        deadline = time.monotonic() + 5
+        while ask(limiter, identity="key:2").limit != 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message.split(",")[0] for message in messages] == ["Redis is away", "Redis is back"]
+
+
+def test_a_redis_restarted_between_two_requests_is_not_missed(redis_server):
+    limiter, _ = made_limiter(workers=2)
+    ask(limiter)
+    redis_server.kill()
+    redis_server.start()
+    assert ask(limiter).limit == 20
+
+
+def test_a_frozen_redis_costs_one_timeout_and_stays_limited(redis_server):
+    limiter, _ = made_limiter(workers=1)
+    ask(limiter)
+    redis_server.freeze()
+    begin = time.monotonic()
+    admitted = admitted_of(limiter, 1000)
+    assert time.monotonic() - begin < 1000 * 0.25 / 100
+    assert admitted == 19
+
+
+def test_local_buckets_are_bounded_and_the_longest_unused_goes_first():
+    local = LocalBuckets(workers=1, capacity=2)
+    for identity in ("a", "b", "a", "c"):
+        local.take(identity=identity, kind="read", bucket=Bucket(1, 2), cost=1, now=0, epoch_now=0)
+    assert len(local) == 2
+    kept = local.take(identity="a", kind="read", bucket=Bucket(1, 2), cost=1, now=0, epoch_now=0)
+    assert not kept.admitted
+
+
+@pytest.mark.parametrize(
+    ("rate", "cost", "expected"),
+    [(1, 1, 1), (1000, 1, 1), (10_000, 1, 1), (10_001, 1, 10), (100_000, 1, 100), (100_000, 500, 500)],
+)
+def test_only_rates_above_ten_thousand_take_lots(rate, cost, expected):
+    assert lot(rate, cost) == expected
+
+
+def test_a_lot_is_spent_here_and_never_exceeds_what_was_taken(redis_server, monkeypatch):
+    limiter, _ = made_limiter(workers=1)
+    trips = []
+
+    def counted(charges: list[shared_buckets.Charge]) -> list[Standing]:
+        trips.append(charges[0].cost)
+        return shared_buckets.take_shared(charges)
+
+    monkeypatch.setattr("ratelimit.limiter.take_shared", counted)
+    assert all(ask(limiter, rate=100_000).admitted for _ in range(250))
+    assert trips == [100, 100, 100]
+
+
+def test_what_is_left_of_a_lot_lapses(redis_server):
+    limiter, clock = made_limiter(workers=1)
+    first = ask(limiter, rate=100_000)
+    assert ask(limiter, rate=100_000) is first
+    clock.forward(0.02)
+    assert ask(limiter, rate=100_000) is not first
+
+
+def test_threads_never_spend_a_token_twice():
+    leases, spent = Leases(), []
+    standing = Standing(True, "read", 2, 1, 1, 1, 1, 0)
+    leases.deposit(("key:1", "read", 20_000), tokens=1000, standing=standing, now=0)
+
+    def spend() -> None:
+        while leases.spend(("key:1", "read", 20_000), cost=1, now=0):
+            spent.append(1)
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(spent) == 1000
+
+
+def test_leases_add_up_keep_their_end_and_are_bounded():
+    leases, standing = Leases(capacity=2), Standing(True, "read", 2, 1, 1, 1, 1, 0)
+    key = ("key:1", "read", 20_000)
+    leases.deposit(key, tokens=1, standing=standing, now=0)
+    leases.deposit(key, tokens=1, standing=standing, now=LIFETIME_NS - 1)
+    assert leases.spend(key, cost=2, now=LIFETIME_NS) is None
+    assert leases.spend(key, cost=3, now=LIFETIME_NS - 1) is None
+    assert leases.spend(key, cost=2, now=LIFETIME_NS - 1) is standing
+    for i in range(5):
+        leases.deposit((f"key:{i}", "read", 20_000), tokens=1, standing=standing, now=0)
+    assert len(leases) == 2
+
+
+def test_a_denied_lot_leaves_nothing_to_spend(redis_server):
+    limiter, _ = made_limiter(workers=1)
+    bucket = Bucket(rate=20_000, burst=40_000)
+    shared_buckets.take_shared([shared_buckets.Charge("key:1", "read", bucket, 40_000)])
+    while (denied := ask(limiter, rate=20_000)).admitted:
+        pass
+    assert denied.retry_after >= 1
+    assert math.ceil(denied.retry_after / SECOND) == 1
+
+
+def test_the_process_has_one_limiter_for_its_workers(settings):
+    settings.WORKERS = 3
+    process_limiter.cache_clear()
+    assert process_limiter() is process_limiter()
+    process_limiter.cache_clear()
+
+
+def test_each_thread_keeps_one_connection_and_ends_it_with_itself(redis_server):
+    def ask_thrice() -> None:
+        for _ in range(3):
+            admit(caller_identity="key:1", rate=100, kind="read")
+
+    client = get_redis_connection("default")
+    before = client.info("stats")["total_connections_received"]
+    for _ in range(20):
+        thread = threading.Thread(target=ask_thrice)
+        thread.start()
+        thread.join()
+    assert client.info("stats")["total_connections_received"] - before == 20
+    deadline = time.monotonic() + 5
+    while len(client.client_list()) > 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_forked_child_does_not_speak_on_its_parents_socket(redis_server):
+    admit(caller_identity="key:1", rate=100, kind="read")
+    child = os.fork()
+    if child == 0:
+        admitted = [admit(caller_identity="key:1", rate=100, kind="read").limit for _ in range(20)]
+        os._exit(0 if admitted == [200] * 20 else 1)
+    own = [admit(caller_identity="key:1", rate=100, kind="read").limit for _ in range(20)]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert own == [200] * 20
