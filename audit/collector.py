@@ -1,0 +1,155 @@
+"""Moves spool files into the database, each record exactly once.
+
+The records of a batch and the new offset of their file are committed in one transaction, so a crash before
+the commit leaves both as they were. A file is deleted after its last byte is accounted for and its writer,
+which would hold an flock on it, is gone.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.db import transaction
+
+from audit.models import AuditRecord, SpoolFile
+from audit.record import CallRecord, UnreadableRecordError, decode_line
+
+logger = logging.getLogger(__name__)
+
+BATCH_RECORDS = 1000
+READ_BYTES = 2**20
+_SAMPLE_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The complete lines of bytes [start, end) of a spool file; `unreadable` holds those that are no records."""
+
+    start: int
+    end: int
+    records: tuple[CallRecord, ...]
+    unreadable: tuple[bytes, ...]
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Hold the lock file at `path`, made if missing; yields False, at once, when another process holds it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("a") as file:
+        yield _locked(file.fileno())
+
+
+def file_collect(path: Path, *, now: datetime, limit: int) -> int:
+    """Move about `limit` records (whole batches) of one spool file; delete it when it is done with.
+
+    Returns how many were moved. Only what the file held at the call is looked at, so a busy writer cannot
+    keep it going. Raises OSError if the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        fd = file.fileno()
+        # In this order: once the lock is ours, the size is final.
+        writer_is_gone = _locked(fd)
+        size = os.fstat(fd).st_size
+        offset, moved = _offset(path.name), 0
+        while moved < limit and (batch := read_batch(fd, start=offset, size=size)).end > offset:
+            if not _batch_store(path.name, batch, now=now):
+                return moved
+            offset, moved = batch.end, moved + len(batch.records)
+        if writer_is_gone and moved < limit:
+            _finish(path, fd, offset=offset, size=size, now=now)
+        return moved
+
+
+def read_batch(fd: int, *, start: int, size: int) -> Batch:
+    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none."""
+    chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
+    lines = chunk.split(b"\n", BATCH_RECORDS)
+    rest = lines.pop()
+    if not lines and len(rest) == READ_BYTES:
+        # No record is as long as that: step over it piece by piece.
+        return Batch(start, start + len(rest), (), (rest,))
+    records, unreadable = _decoded(lines)
+    return Batch(start, start + len(chunk) - len(rest), records, unreadable)
+
+
+def _decoded(lines: list[bytes]) -> tuple[tuple[CallRecord, ...], tuple[bytes, ...]]:
+    records, unreadable = [], []
+    for line in lines:
+        try:
+            records.append(decode_line(line))
+        except UnreadableRecordError:
+            unreadable.append(line)
+    return tuple(records), tuple(unreadable)
+
+
+def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
+    """Commit a batch with its progress. False if somebody else has moved these bytes since they were read."""
+    with transaction.atomic(durable=True):
+        progress, _ = SpoolFile.objects.select_for_update().get_or_create(
+            name=name, defaults={"updated_at": now}
+        )
+        if progress.offset != batch.start:
+            return False
+        AuditRecord.objects.bulk_create([_row(record) for record in batch.records])
+        progress.offset = batch.end
+        progress.unreadable += len(batch.unreadable)
+        progress.updated_at = now
+        progress.save(update_fields=["offset", "unreadable", "updated_at"])
+    if batch.unreadable:
+        _warn_unreadable(name, batch)
+    return True
+
+
+def _row(record: CallRecord) -> AuditRecord:
+    return AuditRecord(
+        at=record.at,
+        caller=record.caller,
+        method=record.method,
+        path=record.path,
+        query=record.query,
+        status=record.status,
+        latency_us=record.latency_us,
+        address=record.address,
+        correlation_id=record.correlation_id,
+    )
+
+
+def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:
+    """Account for a torn last line, then delete the file, and its row after it.
+
+    A crash in between leaves at worst a row without a file; the other order could collect a file twice.
+    """
+    if offset < size:
+        torn = os.pread(fd, _SAMPLE_BYTES, offset)
+        if not _batch_store(path.name, Batch(offset, size, (), (torn,)), now=now):
+            return
+    path.unlink(missing_ok=True)
+    SpoolFile.objects.filter(name=path.name, unreadable=0).delete()
+
+
+def _offset(name: str) -> int:
+    return SpoolFile.objects.filter(name=name).values_list("offset", flat=True).first() or 0
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _warn_unreadable(name: str, batch: Batch) -> None:
+    logger.warning(
+        "%d unreadable audit lines in %s, bytes %d to %d, left out; the first begins %r",
+        len(batch.unreadable),
+        name,
+        batch.start,
+        batch.end,
+        batch.unreadable[0][:_SAMPLE_BYTES],
+    )

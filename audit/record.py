@@ -1,0 +1,139 @@
+"""One API call as one line of JSON. Pure: no Django, no files, no clock."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from audit.masking import masked_query, masked_text
+
+LINE_BYTES = 4096
+"""A line is at most this long with its line feed: PIPE_BUF, so that one write is whole on any kind of file."""
+
+CALLER_CHARS = 100
+METHOD_CHARS = 16
+PATH_CHARS = 1024
+QUERY_CHARS = 1536
+ADDRESS_CHARS = 64
+CORRELATION_ID_CHARS = 128
+TRUNCATED = "…"
+"""What a value that was too long ends with."""
+
+
+class UnreadableRecordError(ValueError):
+    """A line is not a record; it can only be counted and left out."""
+
+
+class CallRecord(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a call. `at` is when it began (aware, UTC); texts are masked and at most as long as said."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    caller: Annotated[str, msgspec.Meta(max_length=CALLER_CHARS)]
+    method: Annotated[str, msgspec.Meta(max_length=METHOD_CHARS)]
+    path: Annotated[str, msgspec.Meta(max_length=PATH_CHARS)]
+    query: Annotated[str, msgspec.Meta(max_length=QUERY_CHARS)]
+    status: Annotated[int, msgspec.Meta(ge=0, le=999)]
+    latency_us: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    address: Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS)]
+    correlation_id: Annotated[str, msgspec.Meta(max_length=CORRELATION_ID_CHARS)]
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(CallRecord)
+
+
+def record_of_call(
+    *,
+    at: datetime,
+    caller: str,
+    method: str,
+    path: str,
+    query: str,
+    status: int,
+    latency_us: int,
+    address: str,
+    correlation_id: str,
+) -> CallRecord:
+    """Make the record of a call given as it was received: secrets are masked first, then long values are cut."""
+    return CallRecord(
+        at,
+        _fitted(caller, CALLER_CHARS),
+        _fitted(method, METHOD_CHARS),
+        _fitted(masked_text(path), PATH_CHARS),
+        _fitted(masked_query(query), QUERY_CHARS) if query else "",
+        status,
+        max(latency_us, 0),
+        _fitted(address, ADDRESS_CHARS),
+        _fitted(masked_text(correlation_id), CORRELATION_ID_CHARS),
+    )
+
+
+def encode_line(record: CallRecord) -> bytes:
+    """Write the record as JSON with a line feed at its end and nowhere else, at most LINE_BYTES long.
+
+    Characters that take several bytes can make a line too long; then path and query are cut further, never
+    the identity of the caller. Half a surrogate pair, which UTF-8 cannot carry, is written as its escape.
+    """
+    try:
+        line = _ENCODER.encode(record)
+    except UnicodeEncodeError:
+        return encode_line(_without_surrogates(record))
+    divisor = 1
+    while len(line) >= LINE_BYTES:
+        divisor *= 2
+        line = _ENCODER.encode(_shortened(record, divisor))
+    return line + b"\n"
+
+
+def decode_line(line: bytes) -> CallRecord:
+    """Read the record in `line` (without its line feed). Raises UnreadableRecordError."""
+    try:
+        record = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableRecordError(str(error)) from error
+    if any("\0" in text for text in _texts(record).values()):
+        raise UnreadableRecordError("a NUL character, which no database column takes")
+    return record
+
+
+def _fitted(text: str, limit: int) -> str:
+    if "\0" in text:
+        text = text.replace("\0", "\\0")
+    return text if len(text) <= limit else text[: limit - 1] + TRUNCATED
+
+
+def _texts(record: CallRecord) -> dict[str, str]:
+    return {
+        "caller": record.caller,
+        "method": record.method,
+        "path": record.path,
+        "query": record.query,
+        "address": record.address,
+        "correlation_id": record.correlation_id,
+    }
+
+
+_LIMITS = {
+    "caller": CALLER_CHARS,
+    "method": METHOD_CHARS,
+    "path": PATH_CHARS,
+    "query": QUERY_CHARS,
+    "address": ADDRESS_CHARS,
+    "correlation_id": CORRELATION_ID_CHARS,
+}
+
+
+def _without_surrogates(record: CallRecord) -> CallRecord:
+    texts = {
+        name: _fitted(text.encode("utf-8", "backslashreplace").decode(), _LIMITS[name])
+        for name, text in _texts(record).items()
+    }
+    return msgspec.structs.replace(record, **texts)
+
+
+def _shortened(record: CallRecord, divisor: int) -> CallRecord:
+    return msgspec.structs.replace(
+        record,
+        path=_fitted(record.path, PATH_CHARS // divisor),
+        query=_fitted(record.query, QUERY_CHARS // divisor),
+    )

@@ -1,0 +1,76 @@
+"""What the rest of the program calls: leave a record, and move records into the database."""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from audit.collector import exclusive, file_collect
+from audit.record import encode_line, record_of_call
+from audit.spool import SUFFIX, Spool, process_spool
+
+logger = logging.getLogger(__name__)
+
+COLLECT_LIMIT = 50_000
+
+
+def call_spool() -> Spool:
+    """Return the spool that this process records its calls in, `AUDIT_DIR/spool`."""
+    return process_spool(_spool_folder())
+
+
+def call_record(
+    *,
+    spool: Spool,
+    at: datetime,
+    caller: str,
+    method: str,
+    path: str,
+    query: str,
+    status: int,
+    latency_us: int,
+    address: str,
+    correlation_id: str,
+) -> bool:
+    """Leave one record of an API call; `at` is when it began (aware, UTC), `path` decoded, `query` as it was sent.
+
+    False if it could not be written, which is logged and counted in `spool.lost` and is no reason to fail the call.
+    """
+    record = record_of_call(
+        at=at,
+        caller=caller,
+        method=method,
+        path=path,
+        query=query,
+        status=status,
+        latency_us=latency_us,
+        address=address,
+        correlation_id=correlation_id,
+    )
+    return spool.append(encode_line(record))
+
+
+def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
+    """Move what the spool files hold into the database, oldest file first; returns how many records were moved.
+
+    Ends after about `limit` records, two or three seconds, so that a backlog does not keep its caller. Returns 0
+    while another collector is at work. A file that cannot be read is logged and the others go on; errors of the
+    database are raised and lose nothing.
+    """
+    with exclusive(Path(settings.AUDIT_DIR) / "collector.lock") as alone:
+        if not alone:
+            return 0
+        moved = 0
+        for path in sorted(_spool_folder().glob(f"*{SUFFIX}")):
+            if moved >= limit:
+                break
+            try:
+                moved += file_collect(path, now=now, limit=limit - moved)
+            except OSError:
+                logger.exception("the audit spool file %s cannot be collected", path.name)
+        return moved
+
+
+def _spool_folder() -> Path:
+    return Path(settings.AUDIT_DIR) / "spool"
