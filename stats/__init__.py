@@ -1,0 +1,1 @@
+"""The read side: bars made from what the store holds."""

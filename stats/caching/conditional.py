@@ -1,0 +1,38 @@
+"""Entity tags and the condition that a client makes with them."""
+
+import hashlib
+import re
+
+_ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
+
+
+def etag_of(key: str) -> str:
+    """Return the strong tag of the representation that `key` names: version, query and format, hashed."""
+    return f'"{hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+
+
+def is_current(if_none_match: str | None, etag: str) -> bool:
+    """Whether a client that sent `If-None-Match` has the representation tagged `etag`: the answer is 304.
+
+    Weak comparison (RFC 9110, 8.8.3.2 and 13.1.2); `*` is true, since there is a representation; a field
+    that is not a list of tags is no condition, hence False.
+    """
+    if if_none_match is None:
+        return False
+    if if_none_match.strip(" \t") == "*":
+        return True
+    return etag.removeprefix("W/") in _opaque_tags(if_none_match)
+
+
+def _opaque_tags(field: str) -> set[str]:
+    """Return the tags of the list without their weakness; none at all if the list is malformed."""
+    tags: set[str] = set()
+    position = 0
+    while position < len(field):
+        item = _ITEM.match(field, position)
+        if item is None:
+            return set()
+        if item[1] is not None:
+            tags.add(item[1])
+        position = item.end()
+    return tags

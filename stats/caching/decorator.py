@@ -1,0 +1,120 @@
+"""`cached`: a function that computes an answer becomes one that looks for it first."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Protocol, TypeVar
+
+from stats.caching.entry import Entry
+from stats.caching.single_flight import Landing
+from stats.caching.tiers import Cached, Outcome, Tiers, process_tiers
+from stats.caching.time_to_live import seconds_to_live
+
+
+class CacheQuery(Protocol):
+    """What the cache must know of a query.
+
+    `cache_key()` names one representation of one version of the answer (`str` of a `CacheKey`);
+    `cache_end_ns` is the requested end before rounding, None for all that is stored; `cache_coarse` says
+    that the interval is a day or longer.
+    """
+
+    @property
+    def cache_symbol(self) -> str: ...
+    @property
+    def cache_end_ns(self) -> int | None: ...
+    @property
+    def cache_coarse(self) -> bool: ...
+    def cache_key(self) -> str: ...
+
+
+Q = TypeVar("Q", bound=CacheQuery)
+Q_contra = TypeVar("Q_contra", bound=CacheQuery, contravariant=True)
+
+
+class CachedAnswer(Protocol[Q_contra]):
+    """A cached function. With `bypass` it computes, and neither looks nor stores."""
+
+    def __call__(self, query: Q_contra, *, bypass: bool = False) -> Cached: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    key: str
+    symbol: str
+    epoch: int
+    seconds: int
+
+
+def cached(
+    *, tiers: Callable[[], Tiers] = process_tiers, now_ns: Callable[[], int] = time.time_ns
+) -> Callable[[Callable[[Q], Entry]], CachedAnswer[Q]]:
+    """Keep the answers of a function: in the process, then in Redis, one computation per key at a time.
+
+    Exceptions of the function pass to its own caller and nothing is kept. Redis's never appear. An answer
+    up to an end in the future is shared among those who wait for it, and not kept.
+    """
+
+    def decorate(answer: Callable[[Q], Entry]) -> CachedAnswer[Q]:
+        @wraps(answer)
+        def call(query: Q, *, bypass: bool = False) -> Cached:
+            if bypass:
+                return Cached(answer(query), Outcome.BYPASS)
+            at, key, symbol = tiers(), query.cache_key(), query.cache_symbol
+            epoch = at.epochs.current(symbol)
+            found = at.local.get(key, epoch=epoch)
+            if found is not None:
+                at.statistics.hit_local(len(found.entry.body))
+                return found
+            seconds = seconds_to_live(query.cache_end_ns, now_ns=now_ns(), coarse=query.cache_coarse)
+            return _fetch(at, _Ask(key, symbol, epoch, seconds), lambda: answer(query))
+
+        return call
+
+    return decorate
+
+
+def _fetch(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Cached:
+    """Return the answer from Redis, or from a computation."""
+    if ask.seconds:
+        entry = at.shared.get(ask.key)
+        if entry is not None:
+            at.statistics.hit_shared(len(entry.body))
+            return _keep(at, ask, entry)
+    # The epoch is part of the name: who asks after an invalidation does not join what began before it.
+    landing = at.threads.run((ask.key, ask.epoch), lambda: _fly(at, ask, compute))
+    if not landing.joined:
+        return Cached(landing.entry, Outcome.MISS)
+    at.statistics.joined(len(landing.entry.body))
+    return Cached(landing.entry, Outcome.HIT)
+
+
+def _fly(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Landing:
+    """Compute for all threads that wait; what landed since this caller looked is taken instead."""
+    kept = at.local.get(ask.key, epoch=ask.epoch)
+    if kept is not None:
+        return Landing(kept.entry, joined=True)
+    if not ask.seconds:
+        at.statistics.missed()
+        return Landing(compute(), joined=False)
+    landing = at.processes.run(ask.key, lambda: _compute_and_store(at, ask, compute))
+    _keep(at, ask, landing.entry)
+    return landing
+
+
+def _compute_and_store(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Entry:
+    at.statistics.missed()
+    entry = compute()
+    if at.epochs.current(ask.symbol) == ask.epoch:  # else invalidated meanwhile: this caller's answer only
+        stored = at.shared.put(ask.key, entry, seconds=ask.seconds)
+        if stored:
+            at.statistics.stored(stored)
+    return entry
+
+
+def _keep(at: Tiers, ask: _Ask, entry: Entry) -> Cached:
+    """Hold the answer in this process, ready to be returned as it is."""
+    ready = Cached(entry, Outcome.HIT)
+    at.local.put(ask.key, ready, size=len(entry.body), epoch=ask.epoch, seconds=ask.seconds)
+    return ready

@@ -1,0 +1,66 @@
+"""A finished answer, and its form in Redis."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+import msgspec
+
+_MAGIC = b"MDE1"
+_FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all that follows
+_HEAD = struct.Struct("<dI")  # computed_at, length of the description
+_BODY_MIN = _FRAME.size + _HEAD.size
+
+_Description = tuple[str, str, tuple[tuple[str, str], ...]]
+_describe = msgspec.msgpack.Encoder().encode
+_description = msgspec.msgpack.Decoder(_Description).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One representation, ready to send.
+
+    `body` is final; `content_type` and `headers` go out as they are; `etag` is strong and quoted;
+    `computed_at` is seconds since the epoch.
+    """
+
+    body: bytes
+    content_type: str
+    etag: str
+    headers: tuple[tuple[str, str], ...] = ()
+    computed_at: float
+
+    def to_bytes(self, key: str) -> bytes:
+        """Return the entry as it is stored under `key`."""
+        description = _describe((self.content_type, self.etag, self.headers))
+        payload = b"".join((_HEAD.pack(self.computed_at, len(description)), description, self.body))
+        return _FRAME.pack(_MAGIC, _checksum(payload, key)) + payload
+
+    @classmethod
+    def from_bytes(cls, stored: object, key: str) -> "Entry | None":
+        """Return the entry that `to_bytes(key)` made; None for anything else, another key's entry included."""
+        if not isinstance(stored, bytes) or len(stored) < _BODY_MIN:
+            return None
+        magic, checksum = _FRAME.unpack_from(stored)
+        if magic != _MAGIC or checksum != _checksum(memoryview(stored)[_FRAME.size :], key):
+            return None
+        try:
+            return cls._unpacked(stored)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    @classmethod
+    def _unpacked(cls, stored: bytes) -> "Entry":
+        computed_at, length = _HEAD.unpack_from(stored, _FRAME.size)
+        content_type, etag, headers = _description(memoryview(stored)[_BODY_MIN : _BODY_MIN + length])
+        return cls(
+            body=stored[_BODY_MIN + length :],
+            content_type=content_type,
+            etag=etag,
+            headers=headers,
+            computed_at=computed_at,
+        )
+
+
+def _checksum(payload: bytes | memoryview, key: str) -> int:
+    return zlib.crc32(payload, zlib.crc32(key.encode(errors="surrogatepass")))

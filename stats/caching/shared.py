@@ -1,0 +1,159 @@
+"""The part of the response cache that all processes share: Redis, which may be away at any moment."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import redis
+from django.core.cache import caches
+from django_redis import get_redis_connection
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from stats.caching.entry import Entry
+from stats.caching.keys import scan_pattern
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 1.0
+CLAIM_SECONDS = 3.0
+_SCAN_COUNT = 1_000
+_UNREACHABLE = (RedisConnectionError, RedisTimeoutError, ConnectionInterrupted, OSError)
+
+# A claim without an end, or with one too far away, is nobody's: whatever wrote it, it may be taken over.
+_CLAIM = """
+local owned = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+if not owned then
+  local left = redis.call('PTTL', KEYS[1])
+  if left < 0 or left > tonumber(ARGV[2]) then
+    owned = redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  end
+end
+return {owned and 1 or 0, redis.pcall('GET', KEYS[2])}
+"""
+_RELEASE = """
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
+return 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whether the caller may compute a key, and what was stored under it at that moment."""
+
+    owned: bool
+    entry: Entry | None
+
+
+class SharedCache:
+    """Entries and claims in Redis. No Redis error leaves it: an absent Redis holds nothing and takes nothing.
+
+    After a failure to reach it, one caller per `retry_seconds` tries again and all others go on without, so
+    that a frozen server costs one timeout per second and process instead of one per call.
+    """
+
+    def __init__(
+        self, *, retry_seconds: float = RETRY_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._away_until: float | None = None
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry under `key`; None if there is none, if it is not whole, or if Redis is away."""
+        return Entry.from_bytes(self._attempt(lambda: caches["default"].get(key)), key)
+
+    def put(self, key: str, entry: Entry, *, seconds: int) -> int:
+        """Store `entry` for `seconds`; the number of bytes that it took, 0 if it could not be stored."""
+        stored = entry.to_bytes(key)
+        return self._attempt(lambda: _set(key, stored, seconds)) or 0
+
+    def claim(self, key: str, token: str) -> Claim | None:
+        """Try to become the one who computes `key`, in the name of `token`; None if Redis is away.
+
+        A claim ends by `release`, or by itself after `CLAIM_SECONDS` if its owner died.
+        """
+        milliseconds = int(CLAIM_SECONDS * 1_000)
+        answer = self._attempt(lambda: _run(_CLAIM, [_claim_key(key), key], [token, milliseconds]))
+        if answer is None:
+            return None
+        return Claim(owned=answer[0] == 1, entry=Entry.from_bytes(answer[1], key))
+
+    def release(self, key: str, token: str) -> None:
+        """End the claim on `key` if it is still the one of `token`."""
+        self._attempt(lambda: _run(_RELEASE, [_claim_key(key)], [token]))
+
+    def drop(self, symbol: str) -> int | None:
+        """Remove every entry of `symbol`; their number, or None if Redis could not be reached."""
+        return self._attempt(lambda: _unlink_all(scan_pattern(symbol)), insist=True)
+
+    def _attempt(self, operation: Callable[[], T], *, insist: bool = False) -> T | None:
+        """Return the result of `operation`; None if Redis was found away, is known to be, or refused it."""
+        if not (insist or self._worth_trying()):
+            return None
+        try:
+            result = operation()
+        except _UNREACHABLE as error:
+            self._note_absence(error)
+            return None
+        except RedisError as error:
+            logger.warning("Redis refused a cache operation: %s", error)
+            result = None
+        if self._away_until is not None:
+            self._away_until = None
+            logger.info("Redis is back")
+        return result
+
+    def _worth_trying(self) -> bool:
+        if self._away_until is None:
+            return True
+        with self._lock:
+            now = self._clock()
+            if self._away_until is not None and now < self._away_until:
+                return False
+            self._away_until = now + self._retry_seconds  # this caller tries; the others wait for its result
+            return True
+
+    def _note_absence(self, error: Exception) -> None:
+        with self._lock:
+            first = self._away_until is None
+            self._away_until = self._clock() + self._retry_seconds
+        if first:
+            logger.warning("Redis is away, the cache goes on in process memory: %s", error)
+
+
+def _client() -> "redis.Redis":
+    client: redis.Redis = get_redis_connection("default")
+    return client
+
+
+def _set(key: str, stored: bytes, seconds: int) -> int:
+    caches["default"].set(key, stored, timeout=seconds)
+    return len(stored)
+
+
+def _run(script: str, keys: list[str], arguments: list[str | int]) -> Any:
+    return _client().register_script(script)(keys=keys, args=arguments)
+
+
+def _claim_key(key: str) -> str:
+    return f"flight:{key}"
+
+
+def _unlink_all(pattern: str) -> int:
+    client, removed = _client(), 0
+    batch: list[bytes] = []
+    for key in client.scan_iter(match=pattern, count=_SCAN_COUNT):
+        batch.append(key)
+        if len(batch) == _SCAN_COUNT:
+            removed += client.unlink(*batch)
+            batch.clear()
+    return removed + (client.unlink(*batch) if batch else 0)

@@ -1,0 +1,24 @@
+"""`manage.py invalidate SYMBOL`: have the answers of a symbol computed again."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from stats.caching.invalidation import drop
+
+
+class Command(BaseCommand):
+    help = "Drop the kept answers of a symbol, so that they are computed again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("symbol")
+
+    def handle(self, *_args: Any, symbol: str, **_options: Any) -> None:
+        dropped = drop(symbol)
+        if dropped.redis_reached:
+            self.stdout.write(f"{symbol}: {dropped.entries} entries dropped.")
+        else:
+            self.stdout.write(
+                f"{symbol}: dropped from process memory on this host. Redis is away: "
+                "run this again when it is back, if it kept its data."
+            )

@@ -1,0 +1,97 @@
+"""The read side's endpoints."""
+
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet, ViewSet
+
+from stats.caching.conditional import etag_of
+from stats.caching.invalidation import drop
+from stats.caching.tiers import process_tiers
+from stats.ohlc import ohlc_answer, pin_ohlc
+from stats.ohlc_query import parse_ohlc_query
+from stats.responses import conditional_response
+from stats.serializers import (
+    CacheStatisticsSerializer,
+    InvalidatedSerializer,
+    InvalidateSerializer,
+    OhlcAnswerSerializer,
+    OhlcQuerySerializer,
+)
+
+_BARS = OpenApiExample(
+    "Two bars",
+    value={
+        "symbol": "AAPL",
+        "interval": "1min",
+        "data": [
+            {
+                "timestamp": "2025-01-02T14:30:00Z",
+                "open": 189.98,
+                "high": 190.02,
+                "low": 189.98,
+                "close": 190.02,
+                "volume": 350,
+            },
+            {
+                "timestamp": "2025-01-02T14:31:00Z",
+                "open": 190.1,
+                "high": 190.1,
+                "low": 190.1,
+                "close": 190.1,
+                "volume": 75,
+            },
+        ],
+    },
+    response_only=True,
+)
+
+
+class OhlcViewSet(ViewSet):
+    """Bars made from the stored trades."""
+
+    required_scopes = {"GET": "market:read"}
+
+    @extend_schema(
+        operation_id="ohlc",
+        parameters=[OhlcQuerySerializer],
+        responses={200: OhlcAnswerSerializer},
+        examples=[_BARS],
+    )
+    def list(self, request: Request) -> HttpResponseBase:
+        """Open, high, low, close and volume per interval of `[start, end)`, in whole bars.
+
+        Open and close follow event time, then `sequence`, then arrival. Only intervals with trades; days are UTC.
+        """
+        query = parse_ohlc_query(request.META["QUERY_STRING"])
+        pinned = pin_ohlc(query)
+        return conditional_response(
+            request,
+            etag_of(pinned.key),
+            lambda: ohlc_answer(pinned),
+            commit=pinned.head,
+            as_of_ns=query.as_of_ns,
+        )
+
+
+class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
+    """The cache of answers."""
+
+    serializer_class = InvalidateSerializer
+    required_scopes = {"GET": "market:read", "POST": "market:write"}
+
+    @extend_schema(operation_id="cache_stats", responses={200: CacheStatisticsSerializer})
+    def stats(self, request: Request) -> Response:
+        """Hits, misses, joined computations and bytes, over all processes."""
+        return Response(process_tiers().statistics.snapshot())
+
+    @extend_schema(operation_id="cache_invalidate", responses={200: InvalidatedSerializer})
+    def invalidate(self, request: Request) -> Response:
+        """Drop all answers about a symbol. They are never stale; this frees memory and has them computed again."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        symbol = serializer.validated_data["symbol"]
+        dropped = drop(symbol)
+        answer = {"symbol": symbol, "entries": dropped.entries, "redis_reached": dropped.redis_reached}
+        return Response(InvalidatedSerializer(answer).data)

@@ -1,0 +1,378 @@
+"""The made-up trades: that they look like real ones, keep to the exchange's hours, and can be made again."""
+
+import datetime as dt
+import io
+import itertools
+from dataclasses import fields
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trades.datasets import TRADES
+from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
+from trades.storage.protocol import ALL_TIME, CommitId
+from trades.stores import market_store
+
+NEW_YORK = ZoneInfo("America/New_York")
+SECOND = 10**9
+MINUTE = 60 * SECOND
+
+
+def new_york(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
+
+
+def nanoseconds(moment: dt.datetime) -> int:
+    return round(moment.timestamp()) * SECOND
+
+
+@cache
+def session_of(date: str) -> Session:
+    (session,) = trading_sessions(now=new_york(f"{date}T23:00"), days=1)
+    assert session.date.isoformat() == date
+    return session
+
+
+def day_of(date: str, *, seed: int = 7, symbol: str = "DEMOA") -> SymbolDay:
+    return symbol_day(seed=seed, symbol=symbol, session=session_of(date))
+
+
+def with_condition(day: SymbolDay, word: str) -> np.ndarray:
+    return np.array([word in conditions for conditions in day.conditions])
+
+
+def same(one: SymbolDay, other: SymbolDay) -> bool:
+    return all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        if isinstance(getattr(one, field.name), np.ndarray)
+        else getattr(one, field.name) == getattr(other, field.name)
+        for field in fields(SymbolDay)
+    )
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> list[SymbolDay]:
+    """Four ordinary days of three symbols."""
+    sessions = trading_sessions(now=new_york("2025-11-14T23:00"), days=4)
+    return [
+        symbol_day(seed=7, symbol=symbol, session=session)
+        for symbol in ("DEMOA", "DEMOB", "DEMOC")
+        for session in sessions
+    ]
+
+
+@pytest.mark.parametrize(
+    ("now", "days", "expected"),
+    [
+        pytest.param("2025-11-19T12:00", 2, ["2025-11-18", "2025-11-19"], id="midday"),
+        pytest.param("2025-11-19T03:59", 2, ["2025-11-17", "2025-11-18"], id="before-pre-market"),
+        pytest.param("2025-11-19T04:00", 1, ["2025-11-19"], id="as-pre-market-begins"),
+        pytest.param("2025-11-23T12:00", 2, ["2025-11-20", "2025-11-21"], id="weekend"),
+        pytest.param("2025-11-27T12:00", 1, ["2025-11-26"], id="thanksgiving"),
+        pytest.param("2025-01-10T12:00", 3, ["2025-01-07", "2025-01-08", "2025-01-10"], id="day-of-mourning"),
+        pytest.param("2025-11-19T20:30", 1, ["2025-11-19"], id="the-next-date-in-utc"),
+    ],
+)
+def test_the_last_trading_days_that_have_begun_are_chosen(now, days, expected):
+    sessions = trading_sessions(now=new_york(now), days=days)
+    assert [session.date.isoformat() for session in sessions] == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "hours"),
+    [
+        pytest.param("2025-11-19", ("04:00", "09:30", "16:00", "20:00"), id="winter"),
+        pytest.param("2025-07-01", ("04:00", "09:30", "16:00", "20:00"), id="summer"),
+        pytest.param("2025-11-28", ("04:00", "09:30", "13:00", "17:00"), id="early-close"),
+    ],
+)
+def test_a_sessions_bounds_are_new_yorks(date, hours):
+    session = session_of(date)
+    bounds = (session.begins, session.opens, session.closes, session.ends)
+    assert bounds == tuple(nanoseconds(new_york(f"{date}T{hour}")) for hour in hours)
+
+
+@pytest.mark.parametrize("days", [0, -1])
+def test_a_number_of_days_that_is_not_positive_is_refused(days):
+    with pytest.raises(ValueError, match="at least 1"):
+        trading_sessions(now=new_york("2025-11-19T12:00"), days=days)
+
+
+def test_years_of_sessions_can_be_asked_for():
+    sessions = trading_sessions(now=new_york("2025-11-19T12:00"), days=2_600)
+    assert len(sessions) == 2_600
+    assert sessions[0].date.year == 2015
+
+
+def test_the_first_and_the_last_half_hour_are_busier_than_noon():
+    for day in (day_of("2025-11-19", symbol=symbol) for symbol in ("DEMOA", "DEMOB", "DEMOC")):
+        session = session_of("2025-11-19")
+        minutes = (day.time_ns - session.opens) / MINUTE
+        first, noon, last = (
+            int(((minutes >= start) & (minutes < start + 30)).sum()) for start in (0, 165, 360)
+        )
+        assert first > 2 * noon
+        assert last > 2 * noon
+
+
+def test_a_day_has_about_five_thousand_trades(ordinary):
+    assert all(4_000 <= len(day) <= 6_000 for day in ordinary)
+
+
+def test_prints_cluster_far_beyond_a_poisson_process(ordinary):
+    for day in ordinary:
+        session = session_of(day.date.isoformat())
+        quiet = day.time_ns[
+            (day.time_ns > session.opens + 60 * MINUTE) & (day.time_ns < session.closes - 60 * MINUTE)
+        ]
+        counts = np.histogram(quiet, bins=540)[0]
+        # 1 for a Poisson process of constant intensity; the U-shape alone gives 1.14 here.
+        assert counts.var() / counts.mean() > 2.2
+
+
+def test_sizes_are_odd_lots_and_round_lots_with_a_few_blocks(ordinary):
+    for day in ordinary:
+        assert 0.3 < (day.volume < 100).mean() < 0.45
+        assert 0.35 < (day.volume == 100).mean() < 0.5
+        assert 0.07 < (day.volume == 200).mean() < 0.14
+        assert day.volume.min() >= 1
+        assert np.array_equal(day.volume, np.floor(day.volume))
+    blocks = [int((day.volume >= 10_000).sum()) for day in ordinary]
+    assert sum(blocks) > 0
+    assert max(blocks) < 30
+
+
+def test_prices_are_positive_and_on_the_grid_of_a_cent(ordinary):
+    for day in ordinary:
+        cents = np.rint(day.price * 100)
+        assert np.array_equal(cents / 100, day.price)
+        assert cents.min() > 0
+
+
+def test_a_price_stays_near_where_the_day_before_left_it(ordinary):
+    for before, after in itertools.pairwise(ordinary):
+        if before.symbol == after.symbol:
+            assert abs(np.log(after.price[0] / before.price[-1])) < 0.04
+            assert abs(np.log(after.price.max() / after.price.min())) < 0.12
+
+
+def test_every_print_lies_inside_its_session(ordinary):
+    early = day_of("2025-11-28")
+    for day in (*ordinary, early):
+        session = session_of(day.date.isoformat())
+        extended, closing = with_condition(day, "extended_hours"), with_condition(day, "closing_print")
+        regular = day.time_ns[~extended & ~closing]
+        assert session.opens <= regular.min()
+        assert regular.max() < session.closes
+        assert session.closes <= day.time_ns[closing].max() < session.closes + 3 * SECOND
+        outside = day.time_ns[extended]
+        assert ((session.begins <= outside) & (outside < session.ends)).all()
+        assert ((outside < session.opens) | (outside >= session.closes)).all()
+        assert (outside < session.opens).any()
+        assert (outside >= session.closes).any()
+
+
+def test_an_early_close_ends_at_one_with_four_hours_behind_it_and_fewer_trades():
+    early, whole = day_of("2025-11-28"), day_of("2025-11-26")
+    one = nanoseconds(new_york("2025-11-28T13:00"))
+    inside = ~with_condition(early, "extended_hours")
+    assert one <= early.time_ns[inside].max() < one + 3 * SECOND
+    assert one < early.time_ns.max() < nanoseconds(new_york("2025-11-28T17:00"))
+    assert len(early) < 0.75 * len(whole)
+
+
+def test_each_auction_is_one_large_print_on_the_listing_exchange(ordinary):
+    for day in ordinary:
+        opening, closing = with_condition(day, "opening_print"), with_condition(day, "closing_print")
+        assert opening.sum() == closing.sum() == 1
+        assert min(day.volume[opening][0], day.volume[closing][0]) >= 15_000
+        (venue,) = {day.exchange[int(np.flatnonzero(auction)[0])] for auction in (opening, closing)}
+        assert venue in {"XNYS", "XNAS"}
+        regular = ~with_condition(day, "extended_hours")
+        assert np.flatnonzero(opening)[0] == np.flatnonzero(regular)[0]
+
+
+def test_every_print_has_its_conditions(ordinary):
+    for day in ordinary:
+        assert all(day.conditions)
+        auctions = with_condition(day, "opening_print") | with_condition(day, "closing_print")
+        assert np.array_equal(with_condition(day, "odd_lot"), (day.volume < 100) & ~auctions)
+        sweeps = with_condition(day, "intermarket_sweep")
+        assert 0.1 < sweeps.mean() < 0.35
+        assert "FINN" not in {day.exchange[row] for row in np.flatnonzero(sweeps)}
+        assert len(set(day.exchange)) == 7
+
+
+def test_rows_come_in_the_order_of_arrival(ordinary):
+    for day in ordinary:
+        assert (np.diff(day.received_at_ns) >= 0).all()
+        assert np.array_equal(day.sequence, np.arange(1, len(day) + 1))
+        assert day.trade_id[122] == f"{day.symbol}-{day.date:%Y%m%d}-000123"
+        assert len(set(day.trade_id)) == len(day)
+
+
+def test_only_the_late_prints_arrive_out_of_order_and_minutes_after_the_event(ordinary):
+    for day in ordinary:
+        late = with_condition(day, "out_of_sequence")
+        delay = day.received_at_ns - day.time_ns
+        assert 4 <= late.sum() < 40
+        assert (delay[late] >= MINUTE).all()
+        assert (delay[late] <= 30 * MINUTE).all()
+        assert (np.diff(day.time_ns[~late]) >= 0).all()
+        assert (day.time_ns[late] < np.maximum.accumulate(day.time_ns)[late]).any()
+        assert (delay[~late] > 0).all()
+        assert (delay[~late] < SECOND).all()
+
+
+@pytest.mark.parametrize(
+    ("seed", "symbol", "date"),
+    [
+        pytest.param(8, "DEMOA", "2025-11-19", id="seed"),
+        pytest.param(7, "DEMOB", "2025-11-19", id="symbol"),
+        pytest.param(7, "DEMOA", "2025-11-20", id="date"),
+    ],
+)
+def test_a_day_is_the_same_again_and_another_for_other_arguments(seed, symbol, date):
+    first = day_of("2025-11-19")
+    assert same(first, day_of("2025-11-19"))
+    other = day_of(date, seed=seed, symbol=symbol)
+    assert not np.array_equal(first.price[:100], other.price[:100])
+    assert not np.array_equal(
+        first.received_at_ns[:100] % (24 * 60 * MINUTE), other.received_at_ns[:100] % (24 * 60 * MINUTE)
+    )
+
+
+def test_a_day_is_the_one_that_earlier_runs_stored():
+    """Ids are kept by the store: a day that came out otherwise would be refused as a conflict."""
+    day = day_of("2025-11-19")
+    found = (len(day), float(day.price[0]), float(day.price[-1]), int(day.volume.sum()))
+    assert found == (4919, 203.13, 206.18, 1_056_854)
+
+
+@settings(max_examples=25, deadline=None)
+@given(minutes=st.integers(-10, 16 * 60 + 10))
+def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
+    session, whole = session_of("2025-11-19"), day_of("2025-11-19")
+    now_ns = session.begins + minutes * MINUTE
+    part = whole.reported_by(now_ns)
+    assert len(part) == int((whole.received_at_ns <= now_ns).sum())
+    assert part.trade_id == whole.trade_id[: len(part)]
+    assert {len(getattr(part, field.name)) for field in fields(SymbolDay)[2:]} == {len(part)}
+
+
+@pytest.fixture
+def _store(settings, tmp_path):
+    """An empty store of the test's own."""
+    settings.MARKET_STORES = {
+        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path}}
+    }
+
+
+def run_sample(now: str, *arguments: str) -> list[str]:
+    """The lines that the command prints at a moment of New York."""
+    printed = io.StringIO()
+    with time_machine.travel(new_york(now), tick=False):
+        call_command("sample", *arguments, stdout=printed)
+    return printed.getvalue().splitlines()
+
+
+def stored(symbol: str = "DEMOA") -> pa.Table:
+    return market_store().rows(TRADES, symbol, ALL_TIME).sort_by("sequence")
+
+
+def head(symbol: str = "DEMOA") -> CommitId:
+    return market_store().head(TRADES, symbol)
+
+
+def assert_holds(table: pa.Table, day: SymbolDay) -> None:
+    """A store's rows, by sequence, are exactly a day's."""
+    assert table["timestamp"].to_pylist() == day.time_ns.tolist()
+    assert table["price"].to_pylist() == day.price.tolist()
+    assert table["volume"].to_pylist() == day.volume.tolist()
+    assert table["trade_id"].to_pylist() == day.trade_id
+    assert table["sequence"].to_pylist() == day.sequence.tolist()
+    assert table["exchange"].to_pylist() == day.exchange
+    assert table["conditions"].to_pylist() == [";".join(words) for words in day.conditions]
+    assert table["received_at"].to_pylist() == day.received_at_ns.tolist()
+
+
+@pytest.mark.usefixtures("_store")
+def test_the_command_stores_whole_days_of_each_symbol_as_they_were_made():
+    lines = run_sample("2025-11-19T23:00", "--days", "1")
+    days = {symbol: day_of("2025-11-19", symbol=symbol) for symbol in ("DEMOA", "DEMOB", "DEMOC")}
+    assert lines == [f"{symbol}: {len(day)} stored, 0 already there" for symbol, day in days.items()]
+    for symbol, day in days.items():
+        assert_holds(stored(symbol), day)
+
+
+@pytest.mark.usefixtures("_store")
+def test_a_second_run_stores_nothing_and_makes_no_commit():
+    arguments = ("--days", "2", "--symbols", "demoa", "DEMOA")
+    run_sample("2025-11-19T23:00", *arguments)
+    before = head()
+    count = len(day_of("2025-11-18")) + len(day_of("2025-11-19"))
+    assert run_sample("2025-11-19T23:30", *arguments) == [f"DEMOA: 0 stored, {count} already there"]
+    assert head() == before
+
+
+@pytest.mark.usefixtures("_store")
+def test_a_later_run_adds_what_has_been_reported_since():
+    arguments = ("--days", "1", "--symbols", "DEMOA")
+    day = day_of("2025-11-19")
+    late = np.flatnonzero(with_condition(day, "out_of_sequence"))[0]
+    now = dt.datetime.fromtimestamp((day.time_ns[late] + 30 * SECOND) / SECOND, NEW_YORK)
+    moment = now.replace(tzinfo=None).isoformat()
+    run_sample(moment, *arguments)
+    part = stored()
+    assert day.trade_id[late] not in part["trade_id"].to_pylist()
+    assert_holds(part, day.reported_by(int(now.timestamp() * SECOND)))
+    missing = len(day) - len(part)
+    assert run_sample("2025-11-19T23:00", *arguments) == [
+        f"DEMOA: {missing} stored, {len(part)} already there"
+    ]
+    assert_holds(stored(), day)
+
+
+@pytest.mark.usefixtures("_store")
+def test_nothing_is_stored_before_the_first_print_of_the_day():
+    lines = run_sample("2025-11-19T04:00", "--days", "1", "--symbols", "DEMOA")
+    assert lines == ["DEMOA: 0 stored, 0 already there"]
+    assert market_store().symbols(TRADES) == []
+
+
+@pytest.mark.usefixtures("_store")
+def test_the_sample_of_another_seed_is_refused_and_changes_nothing():
+    run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA")
+    before = head()
+    with pytest.raises(CommandError, match=r"DEMOA: .* another --seed is stored under this symbol"):
+        run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA", "--seed", "8")
+    assert head() == before
+
+
+@pytest.mark.usefixtures("_store")
+def test_a_symbol_with_a_space_is_stored():
+    (line,) = run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "demo a")
+    assert line.startswith("DEMO A: ")
+    assert stored("DEMO A")["trade_id"][0].as_py() == "DEMO_A-20251119-000001"
+
+
+@pytest.mark.usefixtures("_store")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--days", "0"], "--days is 1 to 2600", id="no-days"),
+        pytest.param(["--days", "2601"], "--days is 1 to 2600", id="too-many-days"),
+        pytest.param(["--symbols", "DEMOA", "../x"], "--symbols: ", id="not-a-symbol"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_stored(arguments, message):
+    with pytest.raises(CommandError, match=message):
+        run_sample("2025-11-19T23:00", *arguments)
+    assert market_store().symbols(TRADES) == []

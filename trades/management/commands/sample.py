@@ -1,0 +1,108 @@
+"""Makes trades of a few invented symbols and stores them as any caller's are."""
+
+import datetime as dt
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+
+from trades.exceptions import TradesError
+from trades.refusals import refusal_of
+from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
+from trades.services import trades_ingest
+from trades.storage.exceptions import StorageError
+from trades.symbols import InvalidSymbol, parse_symbol
+from trades.timestamps import SECOND_NS, fixed_width_text
+from trades.trade_batch import NotTyped, TradeBatch, decode_trades
+
+CALLER = "command:sample"
+DAYS_LIMIT = 2_600
+
+
+class Command(BaseCommand):
+    """Idempotent: what is stored stays, what has happened since is added."""
+
+    help = "Make trades with the look of real ones for the last trading days, up to now, and store them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--days", type=int, default=5, help=f"trading days, 1 to {DAYS_LIMIT} (default 5)"
+        )
+        parser.add_argument("--seed", type=int, default=7, help="another seed gives other trades (default 7)")
+        parser.add_argument(
+            "--symbols",
+            nargs="+",
+            default=["DEMOA", "DEMOB", "DEMOC"],
+            metavar="SYMBOL",
+            help="default: DEMOA DEMOB DEMOC",
+        )
+
+    def handle(self, *_: Any, days: int, seed: int, symbols: Sequence[str], **__: Any) -> None:
+        """Print one line per symbol. Raises CommandError for wrong arguments, and where the store refuses."""
+        if not 1 <= days <= DAYS_LIMIT:
+            raise CommandError(f"--days is 1 to {DAYS_LIMIT}")
+        now = dt.datetime.now(dt.UTC)
+        sessions = trading_sessions(now=now, days=days)
+        for symbol in _parsed(symbols):
+            try:
+                stored, known = _ingest(symbol=symbol, seed=seed, sessions=sessions, now=now)
+            except (TradesError, StorageError) as error:
+                raise CommandError(f"{symbol}: {error}{_hint(error)}") from error
+            self.stdout.write(f"{symbol}: {stored} stored, {known} already there")
+
+
+def _parsed(symbols: Sequence[str]) -> list[str]:
+    try:
+        return list(dict.fromkeys(map(parse_symbol, symbols)))
+    except InvalidSymbol as error:
+        raise CommandError(f"--symbols: {error}") from error
+
+
+def _hint(error: Exception) -> str:
+    if getattr(error, "code", "") == "trade_id_conflict":
+        return "; a sample of another --seed is stored under this symbol: choose another symbol"
+    return ""
+
+
+def _ingest(*, symbol: str, seed: int, sessions: Sequence[Session], now: dt.datetime) -> tuple[int, int]:
+    """Store what was reported by `now`, a batch per day; return how many rows were stored and how many known.
+
+    Every day is made and sent again: the store tells what it has, which costs milliseconds, and no count or
+    mark of a day could tell it as surely.
+    """
+    now_ns = int(now.timestamp() * SECOND_NS)
+    stored = known = 0
+    for session in sessions:
+        day = symbol_day(seed=seed, symbol=symbol, session=session).reported_by(now_ns)
+        if len(day):
+            receipt = trades_ingest(batch=_decoded(_body(day)), caller=CALLER).receipt
+            stored, known = stored + receipt.stored, known + receipt.duplicates
+    return stored, known
+
+
+def _decoded(body: bytes) -> TradeBatch:
+    try:
+        return decode_trades(body)
+    except NotTyped as error:
+        raise refusal_of(body, ignore_unknown=False) from error
+
+
+def _body(day: SymbolDay) -> bytes:
+    """Write the day as a client would send it."""
+    columns = zip(
+        fixed_width_text(day.time_ns).to_pylist(),
+        day.price.tolist(),
+        day.volume.tolist(),
+        day.trade_id,
+        day.sequence.tolist(),
+        day.exchange,
+        day.conditions,
+        fixed_width_text(day.received_at_ns).to_pylist(),
+        strict=True,
+    )
+    names = ("timestamp", "price", "volume", "trade_id", "sequence", "exchange", "conditions", "received_at")
+    return orjson.dumps(
+        {"trades": [{"symbol": day.symbol, **dict(zip(names, row, strict=True))} for row in columns]}
+    )
