@@ -5,6 +5,7 @@ A batch normally goes through the typed decoder; these serializers accept and re
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -27,6 +28,7 @@ from trades.timestamps import invalid_timestamps
 from trades.trade_batch import ROWS_LIMIT, TypedTrade, check_dates, check_size, check_symbols, is_plain
 
 ERRORS_LIMIT = 100
+NAME_SHOWN = 64
 
 SEED_TRADES = [
     {"timestamp": "2025-01-02T14:30:00.000Z", "symbol": "AAPL", "price": 189.98, "volume": 100},
@@ -43,7 +45,8 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         unknown = {}
         if isinstance(data, Mapping) and not self.context.get("ignore_unknown"):
-            unknown = {name: [self._unknown(name)] for name in data if name not in self.fields}
+            names = islice((name for name in data if name not in self.fields), ERRORS_LIMIT)
+            unknown = {name[:NAME_SHOWN]: [self._unknown(name[:NAME_SHOWN])] for name in names}
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as error:
@@ -160,7 +163,7 @@ def _is_typed(row: Any, *, ignore_unknown: bool) -> bool:
         row = {name: value for name, value in row.items() if name in TypedTrade.__struct_fields__}
     try:
         trade = msgspec.convert(row, TypedTrade)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return False
     plain = (trade.symbol, trade.trade_id, trade.exchange)
     return (

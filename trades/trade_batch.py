@@ -84,10 +84,9 @@ def decode_trades(body: bytes, *, ignore_unknown: bool = False) -> TradeBatch:
     surplus = body.count(b'"') - 2 * (1 + (len(_REQUIRED) + _REQUIRED_TEXTS) * len(trades))
     optional = {name: list(map(attrgetter(name), trades)) for name in _OPTIONAL} if surplus else {}
     surplus -= 2 * sum(map(_keys_and_texts, optional.values()))
-    batch = _typed_batch(trades, optional)
     if surplus or not is_strict or b"\\" in body:
         read_json(body)
-    return batch
+    return _typed_batch(trades, optional)
 
 
 def _typed_batch(trades: Sequence[TypedTrade], optional: Mapping[str, Sequence[Any]]) -> TradeBatch:

@@ -16,6 +16,7 @@ from trades.storage.csv.history import History
 from trades.storage.exceptions import DataDamaged, StoreBusy
 from trades.storage.protocol import CommitId
 
+COMMITS_FILE = "commits.jsonl"
 LOCK_PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.0005
 
@@ -43,7 +44,7 @@ class CommitLog:
     """
 
     def __init__(self, folder: Path, disk: Disk) -> None:
-        self.path = folder / "commits.jsonl"
+        self.path = folder / COMMITS_FILE
         self._disk = disk
         self._mutex = threading.Lock()
         self._view = _View()
@@ -84,8 +85,8 @@ class CommitLog:
             self._disk.truncate(descriptor, self._view.end)
         return history
 
-    def append(self, descriptor: int, commits: Sequence[Commit]) -> list[CommitId]:
-        """Write the records that follow the history's newest, durably, and take them in. Needs the lock.
+    def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
+        """Write the records that follow the history's newest, durably; returns the history with them. Needs the lock.
 
         An `OSError` before anything could be durable leaves the log as it was. `SyncFailed` after the records
         were written leaves them in doubt, and the memory of this log is dropped.
@@ -97,13 +98,16 @@ class CommitLog:
             previous = CommitId(commit.commit, commit_hash)
             lines.append(line)
             ids.append(previous)
-        self._write(descriptor, b"".join(lines), view.end)
+        start = view.end
+        self._write(descriptor, b"".join(lines), start)
         with self._mutex:
+            if self._view is not view or view.end != start:  # a reader of this process was quicker
+                return self._catch_up(self._stat())
             for commit, commit_id in zip(commits, ids, strict=True):
                 view.history.add(commit, commit_id.hash)
             view.end += sum(map(len, lines))
             view.signature = self._stat()
-        return ids
+            return view.history
 
     def _write(self, descriptor: int, data: bytes, end: int) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trades.storage.commit import Commit, Part
 from trades.storage.protocol import NO_COMMIT, CommitId, Receipt, Window
@@ -19,11 +19,11 @@ class StoredPart:
 
 @dataclass(slots=True)
 class Day:
-    """One event date: its parts in order of commit, and the bounds of their event times."""
+    """One event date: its parts, at least one, in order of commit, and the bounds of their event times."""
 
-    parts: list[StoredPart] = field(default_factory=list)
-    first_ns: int = 2**63 - 1
-    last_ns: int = -(2**63)
+    parts: list[StoredPart]
+    first_ns: int
+    last_ns: int
 
     def add(self, stored: StoredPart) -> None:
         """Take a newer part in."""
@@ -33,7 +33,14 @@ class Day:
 
     def count_at(self, at: int) -> int:
         """How many of the parts were there at a commit."""
+        if self.parts[-1].commit <= at:
+            return len(self.parts)
         return bisect_right(self.parts, at, key=lambda stored: stored.commit)
+
+    def newest_at(self, at: int) -> int:
+        """The number of the newest commit, up to `at`, with rows of this date; 0 if there is none."""
+        count = self.count_at(at)
+        return self.parts[count - 1].commit if count else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,10 @@ class Accepted:
 
 
 class History:
-    """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history."""
+    """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
+
+    One thread adds while others read: what they see is whole commits.
+    """
 
     def __init__(self) -> None:
         self.days: dict[int, Day] = {}
@@ -58,7 +68,11 @@ class History:
     def add(self, commit: Commit, commit_hash: str) -> None:
         """Take in the commit that follows the newest."""
         for part in commit.parts:
-            self.days.setdefault(part.day, Day()).add(StoredPart(commit.commit, part))
+            stored = StoredPart(commit.commit, part)
+            if part.day in self.days:
+                self.days[part.day].add(stored)
+            else:
+                self.days[part.day] = Day([stored], part.first_ns, part.last_ns)
             self.file_ends[part.file] = part.end
         self._digests.setdefault(commit.digest, commit.commit)
         if commit.request_key is not None:
@@ -69,7 +83,7 @@ class History:
 
     def head(self, at: int | None = None) -> CommitId:
         """The newest commit, or the one numbered `at`."""
-        number = len(self._hashes) if at is None else at
+        number = self._known(at)
         return CommitId(number, self._hashes[number - 1]) if number else NO_COMMIT
 
     @property
@@ -91,21 +105,22 @@ class History:
 
     def version(self, window: Window, at: int | None = None) -> CommitId:
         """The newest commit, up to `at`, that touches an event date of the window."""
-        newest = 0
-        for day in self._days_in(window):
-            parts = day.parts
-            count = len(parts) if at is None else day.count_at(at)
-            newest = max(newest, parts[count - 1].commit if count else 0)
-        return self.head(newest)
+        known = self._known(at)
+        return self.head(max((day.newest_at(known) for day in self._days_in(window)), default=0))
 
     def parts_in(self, window: Window, at: int | None = None) -> list[StoredPart]:
         """The parts, up to commit `at`, with event times in the window; by event date, then by commit."""
+        known = self._known(at)
         return [
             stored
             for day in self._days_in(window)
-            for stored in day.parts[: None if at is None else day.count_at(at)]
+            for stored in day.parts[: day.count_at(known)]
             if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
         ]
+
+    def _known(self, at: int | None) -> int:
+        """The commit to answer as of. One that is being added counts once its hash is there, which comes last."""
+        return len(self._hashes) if at is None else at
 
     def _days_in(self, window: Window) -> Iterator[Day]:
         first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS

@@ -55,14 +55,16 @@ class KnownRows:
             return np.zeros(chunk.rows.num_rows, dtype=bool)
         return np.isin(chunk.places, stored_before(_identified(chunk, known), _by_identity(known)))
 
-    def stored(self, chunk: Chunk, history: History) -> None:
-        """Take in a chunk that has just become its date's newest part."""
-        date = self._dates.get((chunk.symbol, chunk.day))
+    def stored(self, chunks: Sequence[Chunk], history: History) -> None:
+        """Take in chunks of one event date that have just become its newest parts."""
+        day = chunks[0].day
+        date = self._dates.get((chunks[0].symbol, day))
         if date is None or date.history is not history:
             return
-        if date.covered == len(history.days[chunk.day].parts) - 1:
-            date.index.add(chunk.hashes)
-            date.covered += 1
+        if date.covered == len(history.days[day].parts) - len(chunks):
+            for chunk in chunks:
+                date.index.add(chunk.hashes)
+            date.covered += len(chunks)
 
     def _current(self, chunk: Chunk, history: History, read: Read) -> IdentityIndex:
         key = (chunk.symbol, chunk.day)

@@ -35,8 +35,8 @@ class Stage:
 
     def add(
         self, batch: PreparedBatch, chunks: tuple[Chunk, ...], duplicates: tuple[int, ...], now_ns: int
-    ) -> int:
-        """Give a batch's new rows a number, an instant and places in files; returns the commit's number."""
+    ) -> Commit:
+        """Give a batch's new rows a number, an instant and places in files; returns the commit to be."""
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)
         commit = Commit(
@@ -51,11 +51,11 @@ class Stage:
         )
         self.commits.append(commit)
         self.digests.add(batch.digest)
-        return self._number
+        return commit
 
-    def chunks(self) -> list[Chunk]:
-        """All that was placed, in order."""
-        return [chunk for day in self._days.values() for chunk in day.chunks]
+    def chunks_by_day(self) -> list[list[Chunk]]:
+        """All that was placed, each event date's chunks in order."""
+        return [day.chunks for day in self._days.values()]
 
     def index_for(self, chunk: Chunk) -> IdentityIndex | None:
         """The staged rows of the chunk's date, if any of them could equal one of its rows."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from trades.datasets import TRADES, Dataset
 from trades.storage.aggregate import Bars, aggregate_bars
 from trades.storage.csv.batch import PreparedBatch
-from trades.storage.csv.commit_log import CommitLog
+from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.history import History
 from trades.storage.csv.known_rows import KnownRows
@@ -86,16 +86,16 @@ class CsvStore:
         """See `MarketStore.symbols`."""
         try:
             with os.scandir(self._path / dataset.name) as entries:
-                names = [symbol_of(entry.name) for entry in entries if entry.is_dir()]
+                names = [symbol_of(entry.name) for entry in entries if _has_commits(Path(entry))]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise unavailable(error) from error
-        return sorted(name for name in names if self._log(dataset, name).commits.history().head().number)
+        return sorted(names)
 
     @contextmanager
     def _reading(self, dataset: Dataset, symbol: str) -> Iterator[tuple[_Log, History]]:
-        log = self._log(dataset, symbol)
+        log = self._known_log(dataset, symbol)
         try:
             history = log.commits.history()
             if not history.head().number:
@@ -104,21 +104,38 @@ class CsvStore:
         except OSError as error:
             raise unavailable(error) from error
 
+    def _known_log(self, dataset: Dataset, symbol: str) -> _Log:
+        """A log that exists: asking for symbols that do not must not push out those that do."""
+        if (dataset.name, symbol) not in self._logs and not _has_commits(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        return self._log(dataset, symbol)
+
     def _log(self, dataset: Dataset, symbol: str) -> _Log:
         key = (dataset.name, symbol)
-        log = self._logs.get(key)
-        if log is not None:
-            return log
         with self._mutex:
-            if key not in self._logs:
-                self._logs[key] = self._open(dataset, symbol)
+            log = self._logs.get(key)
+            if log is None:
+                log = self._logs[key] = self._open(dataset, symbol)
                 while len(self._logs) > LOGS_IN_MEMORY:
                     self._logs.popitem(last=False)
-            return self._logs[key]
+            self._logs.move_to_end(key)
+            return log
 
     def _open(self, dataset: Dataset, symbol: str) -> _Log:
-        folder = self._path / dataset.name / folder_name(symbol)
+        folder = self._folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
         known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
         writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
         return _Log(folder, commits, writer)
+
+    def _folder(self, dataset: Dataset, symbol: str) -> Path:
+        return self._path / dataset.name / folder_name(symbol)
+
+
+def _has_commits(folder: Path) -> bool:
+    """Whether a log has a complete record, as far as its beginning tells."""
+    try:
+        with (folder / COMMITS_FILE).open("rb") as file:
+            return b"\n" in file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return False

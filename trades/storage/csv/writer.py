@@ -1,7 +1,6 @@
 """Turns groups of batches into commits of one log: lock, decide, append, sync, commit records, sync, answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,9 @@ from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.reader import read_parts
 from trades.storage.csv.stage import Stage
 from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
-from trades.storage.protocol import NO_COMMIT, Dedupe, Receipt
+from trades.storage.protocol import Dedupe, Receipt
+
+Outcome = Callable[[History], Receipt]
 
 
 class Writer:
@@ -44,36 +45,33 @@ class Writer:
             with self._log.locked() as descriptor:
                 history = self._log.recover(descriptor)
                 stage = Stage(history)
-                numbers = [self._decide(ticket, stage) for ticket in group]
+                outcomes = [self._decide(ticket, stage) for ticket in group]
                 if stage.commits:
-                    self._write(descriptor, stage)
+                    history = self._write(descriptor, stage)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
         except OSError as error:
             raise unavailable(error) from error
-        for ticket, number in zip(group, numbers, strict=True):
-            if number is not None:
-                commit = stage.commits[number - stage.commits[0].commit]
-                ticket.receipt = commit.receipt(history.head(number).hash)
-            elif ticket.receipt is not None and ticket.receipt.commit is NO_COMMIT:
-                ticket.receipt = replace(ticket.receipt, commit=history.head())
+        # Only now: a row that counts as stored may be one that this group has just written.
+        for ticket, outcome in zip(group, outcomes, strict=True):
+            ticket.receipt = outcome(history) if outcome is not None else None
 
-    def _decide(self, ticket: Ticket, stage: Stage) -> int | None:
-        """Stage what is new of a batch and return the number of its commit, or settle the ticket without one."""
+    def _decide(self, ticket: Ticket, stage: Stage) -> Outcome | None:
+        """Stage what is new of a batch; how its receipt is made once all is written. None: it has its error."""
         append = ticket.batch.append
         try:
-            if append.request_key is not None:
-                ticket.receipt = _replay(ticket.batch, stage.history)
-                if ticket.receipt is not None:
-                    return None
+            replay = _replay(ticket.batch, stage.history)
+            if replay is not None:
+                return lambda _: replay
             chunks, duplicates = self._new_rows(ticket.batch, stage)
         except StorageError as error:
             ticket.error = error
             return None
-        if chunks or append.request_key is not None:
-            return stage.add(ticket.batch, chunks, duplicates, self._clock())
-        ticket.receipt = Receipt(append.rows.num_rows, 0, duplicates[:DUPLICATE_ROWS_KEPT], NO_COMMIT)
-        return None
+        if not chunks and append.request_key is None:
+            kept = duplicates[:DUPLICATE_ROWS_KEPT]
+            return lambda history: Receipt(append.rows.num_rows, 0, kept, history.head())
+        commit = stage.add(ticket.batch, chunks, duplicates, self._clock())
+        return lambda history: commit.receipt(history.head(commit.commit).hash)
 
     def _new_rows(self, batch: PreparedBatch, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
         """The batch's new rows by date, and the places of those that are stored."""
@@ -105,16 +103,19 @@ class Writer:
 
         return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
 
-    def _write(self, descriptor: int, stage: Stage) -> None:
+    def _write(self, descriptor: int, stage: Stage) -> History:
         append_rows(self._disk, self._folder, stage.writes, stage.history.file_ends)
-        self._log.append(descriptor, stage.commits)
-        for chunk in stage.chunks():
-            self._known_rows.stored(chunk, stage.history)
+        history = self._log.append(descriptor, stage.commits)
+        for chunks in stage.chunks_by_day():
+            self._known_rows.stored(chunks, history)
+        return history
 
 
 def _replay(batch: PreparedBatch, history: History) -> Receipt | None:
     """The answer that the batch's idempotency key has had. Raises `RequestKeyReused` for another batch's key."""
-    accepted = history.accepted(batch.append.caller, batch.append.request_key or "")
+    if batch.append.request_key is None:
+        return None
+    accepted = history.accepted(batch.append.caller, batch.append.request_key)
     if accepted is not None and accepted.digest != batch.digest:
         raise RequestKeyReused
     return accepted.receipt if accepted is not None else None

@@ -1,0 +1,61 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check fmt lock bench soak
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+PYTEST ?= $(PY) -m pytest
+PEERS ?=
+COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+# What production refuses to start without; only checks run with it.
+PRODUCTION := DJANGO_SETTINGS_MODULE=marketdata_project.settings.production SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')
+
+help:  ## list the verbs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.installed  ## make .venv with what the server runs on
+
+.venv/bin/python:
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: requirements.txt | .venv/bin/python
+	@echo "Installing requirements.txt"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	@echo "Installing requirements-dev.txt"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+run: setup  ## set up, then run every process in the foreground until Ctrl-C
+	@exec $(PY) manage.py serve
+
+test: .venv/.installed-dev  ## run the tests
+	@echo "Testing"
+	@$(PYTEST) -n 2 --dist loadgroup
+
+soak: .venv/.installed-dev  ## run the tests with full counts
+	@echo "Testing with full counts"
+	@SOAK=1 $(PYTEST) -m ''
+
+check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, migrations, schema
+	@echo "Formatting"; $(PY) -m ruff format --check --quiet .
+	@echo "Lint"; $(PY) -m ruff check --quiet .
+	@echo "Types"; $(PY) -m mypy .
+	@echo "Imports between apps"; .venv/bin/lint-imports
+	@echo "Deployment"; $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	@echo "Migrations"; $(PY) manage.py makemigrations --check --dry-run
+	@echo "OpenAPI schema"; $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+fmt: .venv/.installed-dev  ## format the code and mend what lint can mend
+	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff format .
+
+lock: .venv/.installed-dev  ## compile requirements*.txt anew from requirements*.in
+	@echo "Locking requirements.txt"; $(COMPILE) -o requirements.txt requirements.in
+	@echo "Locking requirements-dev.txt"; $(COMPILE) -o requirements-dev.txt requirements-dev.in
+
+bench: .venv/.installed-dev  ## measure against peers (PEERS=folder) and limits
+	@$(PY) -m benchmarks PEERS=$(PEERS)

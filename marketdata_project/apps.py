@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class MarketdataProjectConfig(AppConfig):
+    name = "marketdata_project"

@@ -1,0 +1,214 @@
+"""The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
+
+Two lanes of threads, so that writes that wait for the disk never hold up reads, and a third for bodies that are
+produced piece by piece. A body is read before a thread is taken: a slow client holds a coroutine, not a thread.
+
+A streamed body is iterated by whichever thread of its lane is free, one piece at a time: it must not keep a
+database cursor open between pieces.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+
+from marketdata_project.serve.asgi import Message, Receive, Scope, Send
+from marketdata_project.serve.body import (
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    discard_rest,
+    has_body,
+    read_body,
+)
+from marketdata_project.serve.environ import environ_for
+from marketdata_project.serve.lanes import Lane
+from marketdata_project.serve.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, Refusal
+
+BODY_TOO_LARGE = "marketdata.body_too_large"
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+READ_THREADS = 3
+WRITE_THREADS = 16
+STREAM_THREADS = 8
+# A client that takes no piece of a stream for this long is given up.
+STALLED_SECONDS = 30.0
+_WITHOUT_BODY = frozenset({204, 304})
+
+logger = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """What the application answered: a finished `body`, or `stream`, whose pieces are still to be made."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    stream: "Stream | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body in the making; `close` is to be called once, whatever happens."""
+
+    pieces: Iterator[bytes]
+    close: Callable[[], None]
+
+    def next_piece(self) -> bytes | None:
+        """Make the next piece, None after the last one."""
+        return next(self.pieces, None)
+
+
+class DjangoHandler(WSGIHandler):
+    """Django's WSGI handler, which hands over its response as it is instead of by way of start_response."""
+
+    def respond(self, environ: dict[str, Any]) -> HttpResponseBase:
+        """Answer a request; errors are answers, too. The caller closes the response."""
+        request_started.send(sender=self.__class__, environ=environ)
+        response = self.get_response(self.request_class(environ))
+        response._handler_class = self.__class__  # type: ignore[attr-defined]  # noqa: SLF001 as WSGIHandler does
+        return response
+
+
+class Front:
+    """The ASGI application around Django."""
+
+    def __init__(self, respond: Callable[[dict[str, Any]], HttpResponseBase], *, max_body_bytes: int) -> None:
+        self._respond = respond
+        self._max_body_bytes = max_body_bytes
+        # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
+        self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
+        self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
+        self._streams = Lane("stream", threads=STREAM_THREADS, after=close_old_connections)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection scope."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        environ = environ_for(scope)
+        environ["wsgi.input"] = BytesIO()
+        if has_body(scope["headers"]):
+            try:
+                await self._add_body(environ, receive)
+            except ClientGone:
+                return
+            except BodyTooSlow:
+                await _refuse(send, BODY_TOO_SLOW)
+                return
+        lane = self._reads if scope["method"] in READ_METHODS else self._writes
+        try:
+            answer = await lane.run(self._call, environ)
+        except Exception:
+            logger.exception("The application failed outside of its own error handling")
+            await _refuse(send, APPLICATION_FAILED)
+            return
+        await self._answer(answer, environ, receive, send)
+
+    async def _add_body(self, environ: dict[str, Any], receive: Receive) -> None:
+        declared = environ.get("CONTENT_LENGTH", "")
+        try:
+            body = await read_body(receive, declared=declared, limit=self._max_body_bytes)
+        except BodyTooLarge:
+            environ[BODY_TOO_LARGE] = True
+            body = BytesIO()
+        environ["wsgi.input"] = body
+        environ["CONTENT_LENGTH"] = str(body.getbuffer().nbytes)
+
+    def _call(self, environ: dict[str, Any]) -> Answer:
+        """Have a request answered; in a thread. A finished response is closed here, a stream by who sends it."""
+        response = self._respond(environ)
+        status = response.status_code
+        headers = _encoded_headers(response, without_length=not response.streaming or status in _WITHOUT_BODY)
+        if not isinstance(response, HttpResponse):
+            return Answer(status, headers, b"", Stream(pieces=iter(response), close=response.close))
+        body = response.content
+        response.close()
+        if status in _WITHOUT_BODY:
+            return Answer(status, headers, b"", None)
+        headers.append((b"content-length", b"%d" % len(body)))
+        return Answer(status, headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else body, None)
+
+    async def _answer(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
+        start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        if answer.stream is not None:
+            bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in _WITHOUT_BODY
+            await self._send_stream(answer.stream, start, receive, send, bare=bare)
+        elif BODY_TOO_LARGE in environ:
+            answer.headers.append((b"connection", b"close"))
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+            await discard_rest(receive, limit=self._max_body_bytes)
+            await send(_LAST)
+        else:
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body})
+
+    async def _send_stream(
+        self, stream: Stream, start: Message, receive: Receive, send: Send, *, bare: bool
+    ) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await send(start)
+            if not bare:
+                await self._send_pieces(stream, gone, send)
+            if not gone.done():
+                await send(_LAST)
+        finally:
+            gone.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._streams.run(stream.close))
+
+    async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
+        """Make and send piece after piece; a piece is made when the one before has been taken."""
+        while (piece := await self._streams.run(stream.next_piece)) is not None:
+            if gone.done():
+                return
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+_LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
+    """Return a response's headers and cookies as ASGI wants them, with or without its own Content-Length."""
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    if without_length and response.has_header("Content-Length"):
+        headers = [header for header in headers if header[0] != b"content-length"]
+    for cookie in response.cookies.values():
+        headers.append((b"set-cookie", cookie.output(header="").strip().encode("latin-1")))
+    return headers
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    headers, body = refusal.render()
+    await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

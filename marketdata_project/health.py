@@ -1,0 +1,75 @@
+"""`/healthz`: the process answers. `/readyz`: requests can be served, and what is missing."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+from marketdata_project.serve.heartbeat import STALE_SECONDS, Heartbeat
+
+
+@require_safe
+def healthz(_request: HttpRequest) -> JsonResponse:
+    """200 as long as the process answers at all."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` naming what is down."""
+    down = [*_database_problems(), *_store_problems()]
+    if down:
+        return JsonResponse({"status": "unavailable", "reasons": down}, status=503)
+    away = [*_redis_problems(), *_worker_problems(now=time.time())]
+    if away:
+        return JsonResponse({"status": "degraded", "reasons": away})
+    return JsonResponse({"status": "ready"})
+
+
+def _database_problems() -> list[str]:
+    """Read one row of a table that exists once the database was migrated."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
+            cursor.fetchone()
+    except DatabaseError:
+        return ["database: it cannot be read"]
+    return []
+
+
+def _store_problems() -> list[str]:
+    options: dict[str, Any] = settings.MARKET_STORES["default"]["OPTIONS"]  # type: ignore[assignment]
+    if "path" not in options:  # the store is not a folder
+        return []
+    path = Path(options["path"])
+    if not path.is_dir():
+        return ["store: its folder does not exist"]
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return ["store: its folder cannot be read and written"]
+    return []
+
+
+def _redis_problems() -> list[str]:
+    try:
+        get_redis_connection("default").ping()
+    except RedisError as exc:
+        return [f"redis: {type(exc).__name__}"]
+    return []
+
+
+def _worker_problems(*, now: float) -> list[str]:
+    """Look for a sign of life; one from the future (the clock was set back) is none either."""
+    age = Heartbeat(settings.RUN_DIR).age(now=now)
+    if age is None:
+        return ["worker: it is not running"]
+    if abs(age) > STALE_SECONDS:
+        return [f"worker: no sign of life for {STALE_SECONDS:.0f} s"]
+    return []

@@ -1,0 +1,129 @@
+"""`manage.py serve`: the whole installation in the foreground."""
+
+import signal
+import socket
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from marketdata_project.serve.embedded_redis import EmbeddedRedis, EmbeddedRedisError, make_private_folder
+from marketdata_project.serve.installation import (
+    InstallationError,
+    address_of,
+    allow_many_files,
+    open_listener,
+    sole_user,
+    url_of,
+)
+from marketdata_project.serve.supervisor import STOP_SIGNALS, Plan, Supervisor, child_environment
+from ratelimit.selectors import key_list
+from ratelimit.services import key_create
+
+KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
+
+
+class Command(BaseCommand):
+    help = (
+        "Run every process in the foreground: Redis (unless REDIS_URL is set), web, worker. Ctrl-C ends all."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, _leave)
+        try:
+            settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+            make_private_folder(settings.RUN_DIR)
+            with sole_user(settings.RUN_DIR):
+                redis = _embedded_redis()
+                with open_listener(host=settings.HOST, port=settings.PORT) as listener:
+                    self._prepare()
+                    self._run(listener, redis)
+        except (InstallationError, EmbeddedRedisError) as exc:
+            raise CommandError(str(exc)) from exc
+        except OSError as exc:
+            raise CommandError(f"The data folder {settings.DATA_DIR} cannot be used: {exc}") from exc
+
+    def _prepare(self) -> None:
+        """Bring the database up to date, make the first key, load the sample, forget the last run's counters."""
+        allow_many_files()
+        for counters in (settings.RUN_DIR / "metrics").glob("*.db"):
+            counters.unlink()
+        self._migrate()
+        self._first_key()
+        if settings.LOAD_SAMPLE:
+            self._load_sample()
+        connections.close_all()
+
+    def _migrate(self) -> None:
+        executor = MigrationExecutor(connection)
+        count = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        if count:
+            call_command("migrate", interactive=False, verbosity=0)
+        self._say(f"Database: {count} migrations applied" if count else "Database: up to date")
+
+    def _first_key(self) -> None:
+        newest = key_list().last()
+        if newest is None:
+            created = key_create(name="first", tier="internal", scopes=["all"], now=timezone.now())
+            self._say(f"API key (shown once): {created.key}")
+        else:
+            self._say(f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}")
+
+    def _load_sample(self) -> None:
+        """Load the sample; it is a convenience, without it the server serves all the same."""
+        try:
+            call_command("sample", stdout=self.stdout, stderr=self.stderr)
+        except Exception as exc:  # noqa: BLE001 reported, and not worth a server
+            self.stderr.write(f"Sample: not loaded ({type(exc).__name__}: {exc})")
+
+    def _run(self, listener: socket.socket, redis: EmbeddedRedis | None) -> None:
+        _, port = address_of(listener)
+        environment = child_environment(
+            settings_module=settings.SETTINGS_MODULE,
+            base_dir=settings.BASE_DIR,
+            data_dir=settings.DATA_DIR,
+            port=port,
+        )
+        plan = Plan(listener=listener, workers=settings.WORKERS, redis=redis, environment=environment)
+        base = url_of(listener)
+        self._say(f"Starting {settings.WORKERS} web processes and a worker on {base}")
+        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base)))
+        self._say("Stopped")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """Before anything runs, a stop signal simply ends the command."""
+    raise SystemExit(0)
+
+
+def _embedded_redis() -> EmbeddedRedis | None:
+    """Return the Redis to start, None when REDIS_URL names another; raises EmbeddedRedisError where none can be."""
+    if not settings.REDIS_EMBEDDED:
+        return None
+    redis = EmbeddedRedis(socket_path=settings.REDIS_SOCKET, run_dir=settings.RUN_DIR)
+    redis.command()
+    return redis
+
+
+def _welcome(base: str) -> str:
+    return "\n".join(
+        [
+            f"Ready on {base}",
+            f"  API    {base}/api/v1",
+            f"  Docs   {base}/docs",
+            f"  Admin  {base}/admin/ (a login: .venv/bin/python manage.py createsuperuser)",
+            f"  Data   {settings.DATA_DIR}",
+            f"  A key  {KEY_COMMAND}",
+            "  Stop   Ctrl-C",
+        ]
+    )

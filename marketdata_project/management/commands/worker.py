@@ -1,0 +1,53 @@
+"""The background process."""
+
+import logging
+import signal
+import threading
+from argparse import ArgumentParser
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+from django.utils import timezone
+
+from audit.services import spool_collect
+from marketdata_project.serve.heartbeat import Heartbeat
+from marketdata_project.serve.parent import parent_is
+
+PERIOD_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Do the background work, once a second, until SIGTERM or SIGINT."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--parent", type=int, help="end when this process has ended")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = threading.Event()
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        heartbeat = Heartbeat(settings.RUN_DIR)
+        while not stopping.is_set() and parent_is(options["parent"]):
+            _work()
+            heartbeat.beat()
+            stopping.wait(PERIOD_SECONDS)
+        heartbeat.stop()
+
+
+def _work() -> None:
+    """One round; an error ends the round, not the process."""
+    try:
+        spool_collect(now=timezone.now())
+    except Exception:
+        logger.exception("The audit records could not be moved; the next round tries again")
+    finally:
+        close_old_connections()

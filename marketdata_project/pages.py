@@ -1,0 +1,35 @@
+"""The few pages for a person: what there is, and what the error codes mean."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from marketdata_project.error_codes import ERROR_CODES
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
+main { max-width: 60rem; margin: 3rem auto; padding: 0 1.5rem; }
+h1 { margin-top: 0; }
+pre { background: #eef1f5; padding: .8rem 1rem; overflow-x: auto; border-radius: 4px; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #dde2e8; }
+tr:target { background: #fff3c4; }
+"""
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """`/`: leads a browser to what there is."""
+    return render(request, "home.html", {"base": request.build_absolute_uri("/").rstrip("/")})
+
+
+@require_safe
+def errors(request: HttpRequest) -> HttpResponse:
+    """Every error code with its meaning; a problem's `type` points into this page."""
+    return render(request, "errors.html", {"errors": ERROR_CODES})
+
+
+@require_safe
+def stylesheet(_request: HttpRequest) -> HttpResponse:
+    """The pages' style."""
+    return HttpResponse(_STYLE, content_type="text/css")

@@ -1,0 +1,1 @@
+"""The processes of one installation: supervisor, web, worker, embedded Redis."""

@@ -1,0 +1,86 @@
+"""Reading a request's body in the event loop, bounded in size and in time.
+
+BodyError
+├── BodyTooLarge    the client must send less
+├── BodyTooSlow     the client must send faster; a retry is welcome
+└── ClientGone      nobody is there to answer
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from io import BytesIO
+
+from marketdata_project.serve.asgi import Receive
+
+# A body that needs longer than this and has not brought SLOWEST bytes for each further second is given up.
+GRACE_SECONDS = 20.0
+SLOWEST_BYTES_PER_SECOND = 16 * 1024
+LINGER_SECONDS = 2.0
+_LINGER_TIMES_LIMIT = 8
+
+
+class BodyError(Exception):
+    """The request's body cannot be had."""
+
+
+class BodyTooLarge(BodyError):
+    """The body is over the limit; send less."""
+
+
+class BodyTooSlow(BodyError):
+    """The body did not come in time; send it again."""
+
+
+class ClientGone(BodyError):
+    """The client closed the connection before its body was complete."""
+
+
+def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the message has a body by RFC 9112: Content-Length or Transfer-Encoding is there."""
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+
+
+async def read_body(receive: Receive, *, declared: str, limit: int) -> BytesIO:
+    """Return the whole body, positioned at its beginning; at most `limit` bytes of it are ever held.
+
+    `declared` is the Content-Length or ''. Raises BodyTooLarge (at once when declared so, else with the first
+    byte over the limit), BodyTooSlow, ClientGone.
+    """
+    if declared and int(declared) > limit:
+        raise BodyTooLarge
+    buffer = BytesIO()
+    start = asyncio.get_running_loop().time() + GRACE_SECONDS
+    try:
+        async with asyncio.timeout_at(start) as deadline:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                piece = message.get("body", b"")
+                if buffer.tell() + len(piece) > limit:
+                    raise BodyTooLarge
+                buffer.write(piece)
+                if not message.get("more_body"):
+                    break
+                deadline.reschedule(start + buffer.tell() / SLOWEST_BYTES_PER_SECOND)
+    except TimeoutError:
+        raise BodyTooSlow from None
+    buffer.getvalue()  # trims the buffer, so that a later read() of all of it copies nothing
+    buffer.seek(0)
+    return buffer
+
+
+async def discard_rest(receive: Receive, *, limit: int) -> None:
+    """Read on and throw away for a while, so that a client which still sends gets to read its answer.
+
+    Closing at once would reset the connection under the answer.
+    """
+    left = _LINGER_TIMES_LIMIT * limit
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+                left -= len(message.get("body", b""))

@@ -1,0 +1,82 @@
+"""One process that the supervisor keeps running."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+_LONGEST_DELAY_SECONDS = 5.0
+_STEADY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run. `before` is called ahead of each start, `apart` puts it into a process group of its own."""
+
+    name: str
+    command: Callable[[], list[str]]
+    environment: Mapping[str, str]
+    tie: Callable[[], None]
+    descriptors: tuple[int, ...] = ()
+    apart: bool = False
+    before: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Child:
+    """The process of a program, or the time at which it is due to be started again."""
+
+    program: Program
+    process: subprocess.Popen[bytes] | None = None
+    due_at: float = 0.0
+    _started_at: float = 0.0
+    _failures: int = field(default=0)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and its end was not seen yet."""
+        return self.process is not None
+
+    def start(self) -> None:
+        """Start the process; raises OSError, SubprocessError and whatever `before` raises."""
+        program = self.program
+        self._started_at = time.monotonic()
+        if program.before is not None:
+            program.before()
+        self.process = subprocess.Popen(  # noqa: S603 our own command lines, no shell
+            program.command(),
+            env=program.environment,
+            stdin=subprocess.DEVNULL,
+            pass_fds=program.descriptors,
+            process_group=0 if program.apart else None,
+            preexec_fn=program.tie,  # noqa: PLW1509 the supervisor has one thread
+        )
+
+    def postpone(self) -> float:
+        """Make it due again after a delay that grows while it keeps failing; returns the delay in seconds."""
+        now = time.monotonic()
+        self._failures = 1 if now - self._started_at > _STEADY_SECONDS else self._failures + 1
+        delay = restart_delay(self._failures)
+        self.due_at = now + delay
+        return delay
+
+    def reap(self) -> str | None:
+        """How the process ended, once; None while it runs or when there is none."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return None
+        pid, self.process = self.process.pid, None
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.program.name} (process {pid}) {how}"
+
+    def send(self, signal_number: int) -> None:
+        """Send a signal if it runs."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal_number)
+
+
+def restart_delay(failures: int) -> float:
+    """Seconds to wait after so many failures in a row (1, 2, …): 0.1, 0.2, 0.4 … at most 5."""
+    return min(0.1 * 2.0 ** min(failures - 1, 10), _LONGEST_DELAY_SECONDS)

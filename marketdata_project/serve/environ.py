@@ -1,0 +1,68 @@
+"""The WSGI environ (PEP 3333) of an ASGI HTTP scope."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from marketdata_project.serve.asgi import Scope
+
+# Header names come from clients: the memory of them is bounded.
+_MOST_NAMES = 512
+_names: dict[bytes, str] = {}
+
+
+def environ_for(scope: Scope) -> dict[str, Any]:
+    """Return the environ without `wsgi.input` and, as the front undoes the framing, without Transfer-Encoding."""
+    raw_path: bytes = scope["raw_path"]
+    server = scope.get("server") or ("localhost", None)
+    client = scope.get("client") or ("", 0)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1] or ""),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    _add_headers(environ, scope["headers"])
+    return environ
+
+
+def _add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> None:
+    for name, value in headers:
+        key = _names.get(name)
+        if key is None:
+            key = _environ_name(name)
+        if not key:
+            continue
+        text = value.decode("latin-1")
+        if key in environ:
+            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
+        environ[key] = text
+
+
+def _environ_name(name: bytes) -> str:
+    """Return the variable of a header, '' for one that is dropped.
+
+    A name with an underscore is dropped: `X_Api_Key` would become the same variable as `X-Api-Key`, which a
+    proxy in front may have taken care of.
+    """
+    if b"_" in name or name == b"transfer-encoding":
+        key = ""
+    elif name in {b"content-type", b"content-length"}:
+        key = name.decode("latin-1").upper().replace("-", "_")
+    else:
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+    if len(_names) < _MOST_NAMES and len(name) <= 64:
+        _names[name] = key
+    return key

@@ -1,0 +1,190 @@
+"""The supervisor: starts Redis, the web processes and the worker, keeps them running, and ends all of them."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from subprocess import SubprocessError
+
+from marketdata_project.serve.child import Child, Program
+from marketdata_project.serve.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from marketdata_project.serve.installation import address_of
+from marketdata_project.serve.parent import end_with_parent
+from marketdata_project.serve.signals import SignalInbox
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Everything is over 10 s after a stop signal: 8.5 s for requests and jobs under way, then 1 s for Redis.
+END_SECONDS = 8.5
+REDIS_END_SECONDS = 1.0
+_REDIS_START_SECONDS = 5.0
+_TICK_SECONDS = 1.0
+_PROBE_SECONDS = 0.1
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: `workers` web processes on `listener`, a worker, and `redis` unless somebody else runs it."""
+
+    listener: socket.socket
+    workers: int
+    redis: EmbeddedRedis | None
+    environment: dict[str, str]
+
+
+def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
+    """Return this process's environment, made independent of where it was started and of `PORT=0`."""
+    path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": settings_module,
+        "DATA_DIR": str(data_dir),
+        "PORT": str(port),
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Supervisor:
+    """Runs a plan in the foreground, in the main thread of a process that has no other threads."""
+
+    def __init__(self, plan: Plan, *, say: Say) -> None:
+        self._plan = plan
+        self._say = say
+        self._redis = [Child(program) for program in _redis_programs(plan)]
+        self._others = [Child(program) for program in _python_programs(plan)]
+        self._ready = False
+
+    def run(self, *, on_ready: Callable[[], None]) -> None:
+        """Run until a stop signal; `on_ready` is called once, when requests are being served."""
+        with SignalInbox([*STOP_SIGNALS, signal.SIGCHLD]) as inbox:
+            try:
+                if self._start(inbox):
+                    self._keep_running(inbox, on_ready)
+                self._say("Stopping")
+                self._end(self._others, inbox, END_SECONDS)
+                self._end(self._redis, inbox, REDIS_END_SECONDS)
+            finally:
+                self._kill([*self._others, *self._redis])
+                if self._plan.redis is not None:
+                    self._plan.redis.tidy()
+
+    def _start(self, inbox: SignalInbox) -> bool:
+        """Start all, Redis first; whether to go on."""
+        self._start_due(self._redis)
+        if self._plan.redis is not None and not self._await_redis(self._plan.redis, inbox):
+            return False
+        self._start_due(self._others)
+        return True
+
+    def _await_redis(self, redis: EmbeddedRedis, inbox: SignalInbox) -> bool:
+        deadline = time.monotonic() + _REDIS_START_SECONDS
+        while not redis.answers():
+            if time.monotonic() > deadline:
+                self._say(f"Redis does not answer yet (see {redis.run_dir / 'redis.log'}); going on without")
+                break
+            if inbox.wait(0.02).intersection(STOP_SIGNALS):
+                return False
+        return True
+
+    def _keep_running(self, inbox: SignalInbox, on_ready: Callable[[], None]) -> None:
+        children = [*self._redis, *self._others]
+        while not inbox.wait(self._patience(children)).intersection(STOP_SIGNALS):
+            self._reap(children)
+            self._start_due(children)
+            if not self._ready and _answers_ready(self._plan.listener):
+                self._ready = True
+                on_ready()
+
+    def _patience(self, children: Iterable[Child]) -> float:
+        """Seconds until something is to be done."""
+        if not self._ready:
+            return _PROBE_SECONDS
+        due = [child.due_at - time.monotonic() for child in children if not child.running]
+        return min([_TICK_SECONDS, *due])
+
+    def _reap(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if (end := child.reap()) is not None:
+                self._say(f"{end}; starting it again in {child.postpone():.1f} s")
+
+    def _start_due(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if child.running or time.monotonic() < child.due_at:
+                continue
+            try:
+                child.start()
+            except (OSError, SubprocessError, EmbeddedRedisError) as exc:
+                name = child.program.name
+                self._say(f"{name} cannot be started: {exc}; trying again in {child.postpone():.1f} s")
+
+    def _end(self, children: list[Child], inbox: SignalInbox, seconds: float) -> None:
+        """End children in order, and by force what is left after `seconds`."""
+        deadline = time.monotonic() + seconds
+        for child in children:
+            child.send(signal.SIGTERM)
+            child.send(signal.SIGCONT)  # a stopped process could not end
+        while any(child.running for child in children) and time.monotonic() < deadline:
+            inbox.wait(min(0.1, deadline - time.monotonic()))
+            for child in children:
+                child.reap()
+        self._kill(children)
+
+    def _kill(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if child.process is not None and child.reap() is None:
+                self._say(f"{child.program.name} did not end in time and was killed")
+                child.send(signal.SIGKILL)
+                child.process.wait()
+                child.reap()
+
+
+def _redis_programs(plan: Plan) -> list[Program]:
+    if plan.redis is None:
+        return []
+    # Apart, so that a Ctrl-C, which goes to the whole process group, does not end it before its users.
+    return [
+        Program(
+            name="redis",
+            command=plan.redis.command,
+            environment=plan.environment,
+            tie=end_with_parent(),
+            apart=True,
+            before=plan.redis.prepare,
+        )
+    ]
+
+
+def _python_programs(plan: Plan) -> list[Program]:
+    tie = end_with_parent()
+    parent = str(os.getpid())
+    fd = plan.listener.fileno()
+    web = [sys.executable, "-m", "marketdata_project.serve.web", "--fd", str(fd), "--parent", parent]
+    worker = [sys.executable, "-m", "django", "worker", "--parent", parent]
+    return [
+        *(
+            Program(f"web {number}", lambda: web, plan.environment, tie, descriptors=(fd,))
+            for number in range(1, plan.workers + 1)
+        ),
+        Program("worker", lambda: worker, plan.environment, tie),
+    ]
+
+
+def _answers_ready(listener: socket.socket) -> bool:
+    host, port = address_of(listener)
+    connection = HTTPConnection(host, port, timeout=0.5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        with suppress(OSError):
+            connection.close()

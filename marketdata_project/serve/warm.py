@@ -1,0 +1,59 @@
+"""What a web process does once before it serves: load everything, then tune the garbage collector."""
+
+import gc
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
+from django.db import close_old_connections, reset_queries
+from django.urls import get_resolver
+
+from marketdata_project.front import DjangoHandler
+
+
+def load_everything(handler: DjangoHandler) -> None:
+    """Import the URLconf and send two requests through the whole chain, so that no client pays for imports."""
+    _ = get_resolver().url_patterns
+    for _attempt in range(2):
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/healthz",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(),
+        }
+        handler.respond(environ).close()
+
+
+def tune_garbage_collector() -> None:
+    """Keep full collections rare and short; they are what makes the slowest 1 % of the answers slow.
+
+    What is loaded by now stays for ever and is taken out of the collector's sight.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(2000, 50, 1000)
+
+
+def drop_request_signals() -> None:
+    """Disconnect Django's own receivers of the request signals: 20 µs of each request for nothing.
+
+    - `close_old_connections` (connected twice): the front calls it once after each job;
+    - `reset_queries`: the log of queries exists in DEBUG only, where it stays connected;
+    - `close_caches`: django-redis keeps its connections, so closing does nothing;
+    - `reset_urlconf`: the handler sets the URLconf at the beginning of each request.
+
+    Receivers of others stay.
+    """
+    signals.request_started.disconnect(close_old_connections)
+    signals.request_finished.disconnect(close_old_connections)
+    signals.request_finished.disconnect(close_caches)
+    signals.request_finished.disconnect(reset_urlconf)
+    if not settings.DEBUG:
+        signals.request_started.disconnect(reset_queries)

@@ -1,0 +1,81 @@
+"""The API as a client meets it: through Django's whole middleware stack, with a key of its own."""
+
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+
+from ratelimit.services import key_create
+
+INGEST = "/api/v1/trades/ingest"
+OHLC = "/api/v1/stats/ohlc"
+UNLIMITED = 1_000_000
+
+
+def trade(**changes: Any) -> dict[str, Any]:
+    """A valid row of `AAPL`; a change to `...` leaves the field out."""
+    row = {"timestamp": "2025-01-02T14:30:00Z", "symbol": "AAPL", "price": 189.98, "volume": 100, **changes}
+    return {name: value for name, value in row.items() if value is not ...}
+
+
+def body_of(*rows: Any) -> bytes:
+    return orjson.dumps({"trades": rows})
+
+
+def make_key(*, scopes: tuple[str, ...] = ("all",), rate: int = UNLIMITED) -> str:
+    return key_create(
+        name="test", tier="internal", scopes=scopes, now=timezone.now(), rate=rate
+    ).key
+
+
+class Api:
+    """Requests with a key; `key=None` sends none. Paths are whole. Answers are Django's responses."""
+
+    def __init__(self, key: str | None) -> None:
+        self._client = Client()
+        self._key = {} if key is None else {"X-API-Key": key}
+
+    def get(self, path: str, params: Any = None, **headers: str) -> HttpResponse:
+        return self._client.get(path, params or {}, headers=self._headers(headers))
+
+    def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpResponse:
+        content_type = headers.pop("content_type", "application/json")
+        return self._client.generic(method, path, body, content_type, headers=self._headers(headers))
+
+    def ingest(self, *rows: Any, query: str = "", path: str = INGEST, **headers: str) -> HttpResponse:
+        """Post rows; a single `bytes` is the body as it is."""
+        body = rows[0] if rows and isinstance(rows[0], bytes) else body_of(*rows)
+        return self.call("POST", f"{path}?{query}" if query else path, body, **headers)
+
+    def ohlc(self, params: Any = None, path: str = OHLC, **named: Any) -> HttpResponse:
+        """Bars, by a mapping or by names; header names are not taken here."""
+        return self.get(path, {**(params or {}), **named})
+
+    def bars(self, symbol: str = "AAPL", **named: Any) -> list[dict[str, Any]]:
+        response = self.ohlc(symbol=symbol, **named)
+        assert response.status_code == 200, response.content
+        return orjson.loads(response.content)["data"]
+
+    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+        return {**self._key, **{name.replace("_", "-"): value for name, value in headers.items()}}
+
+
+def answer(response: HttpResponse) -> Any:
+    return orjson.loads(response.content)
+
+
+def problem(response: HttpResponse) -> tuple[int, str]:
+    """Status and code of a refusal, after a look at what every problem must have."""
+    found = orjson.loads(response.content)
+    assert response["Content-Type"] == "application/problem+json"
+    assert set(found) == {
+        "type", "title", "status", "code", "message", "detail", "correlation_id", "errors",
+    }  # fmt: skip
+    assert found["status"] == response.status_code
+    assert found["correlation_id"] == response["X-Correlation-ID"]
+    assert found["title"]
+    assert found["message"] == found["detail"] != ""
+    assert len(found["errors"]) <= 100
+    return found["status"], found["code"]

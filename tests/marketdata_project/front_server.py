@@ -1,0 +1,95 @@
+"""A front on a free port, in a thread of the test process, and raw HTTP to speak to it."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPResponse
+
+import orjson
+import uvicorn
+from django.http import HttpResponse
+
+from marketdata_project.front import Front
+from marketdata_project.serve.protocol import GuardedProtocol
+
+SECONDS = 10.0
+
+
+def eventually(condition: Callable[[], object], *, seconds: float = SECONDS) -> bool:
+    """Whether `condition` becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@contextlib.contextmanager
+def running(respond, *, max_body_bytes: int = 100_000) -> Iterator[int]:
+    """Serve `respond(environ) -> HttpResponse` and yield the port."""
+    front = Front(respond, max_body_bytes=max_body_bytes)
+    config = uvicorn.Config(
+        front,
+        loop="uvloop",
+        http=GuardedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            assert eventually(lambda: server.started)
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(SECONDS)
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        return orjson.loads(self.body)
+
+
+@contextlib.contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+        yield connection
+
+
+def read_reply(connection: socket.socket, *, method: str = "GET") -> Reply:
+    """Read one answer, framing undone."""
+    response = HTTPResponse(connection, method=method)
+    with response:
+        response.begin()
+        body = response.read()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+    return Reply(response.status, headers, body)
+
+
+def ask(port: int, request: bytes) -> Reply:
+    """Send `request` as it is on a connection of its own and read the answer."""
+    with connected(port) as connection:
+        connection.sendall(request)
+        return read_reply(connection, method=request.split(b" ", 1)[0].decode())
+
+
+def echo(environ) -> HttpResponse:
+    """Answer with what arrived: the environ's texts, and the body's length."""
+    seen = {name: value for name, value in environ.items() if isinstance(value, str | bool)}
+    return HttpResponse(orjson.dumps({**seen, "body_length": len(environ["wsgi.input"].read())}))

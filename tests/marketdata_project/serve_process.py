@@ -1,0 +1,126 @@
+"""A real `manage.py serve` on a free port and a data folder of its own."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import orjson
+
+from tests.marketdata_project.front_server import eventually
+
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+SETTINGS = "marketdata_project.settings.development"
+START_SECONDS = 60.0
+
+
+@dataclass
+class Served:
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    output: Path
+
+    def says(self, pattern: str, *, seconds: float = START_SECONDS) -> re.Match[str]:
+        """Wait for a line of its output."""
+        found = eventually(
+            lambda: re.search(pattern, self.output.read_text()) or self.process.poll() is not None,
+            seconds=seconds,
+        )
+        match = re.search(pattern, self.output.read_text())
+        assert found, self.output.read_text()
+        assert match, self.output.read_text()
+        return match
+
+    @property
+    def port(self) -> int:
+        return int(self.says(r"Ready on http://127\.0\.0\.1:(\d+)")[1])
+
+    def get(self, path: str) -> tuple[int, dict[str, object]]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, orjson.loads(response.read())
+        finally:
+            connection.close()
+
+    def members(self) -> dict[int, str]:
+        """Return the living processes of this installation, with their command lines."""
+        return {pid: command for pid in pids() if (command := command_in(pid, self.data_dir))}
+
+    def member(self, part: str) -> int:
+        """Return a process whose command line contains `part`."""
+        return next(pid for pid, command in self.members().items() if part in command)
+
+    def ended(self, *, seconds: float = 10.0) -> bool:
+        """Whether every process of it has ended in time."""
+        return eventually(lambda: self.process.poll() is not None and not self.members(), seconds=seconds)
+
+    def kill(self) -> None:
+        for pid in [self.process.pid, *self.members()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def command_in(pid: int, data_dir: Path) -> str:
+    """Return the command line of a process that was started for `data_dir`, else ''.
+
+    Redis writes its title over its environment; it is known by its working folder.
+    """
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        folder = Path(f"/proc/{pid}/cwd").readlink()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+    ours = f"DATA_DIR={data_dir}".encode() in environment or folder == data_dir / "run"
+    return command if ours else ""
+
+
+def sockets_of(pid: int) -> set[str]:
+    """Return the inodes of the sockets that a process has open."""
+    targets = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return {target[8:-1] for target in targets if target.startswith("socket:[")}
+
+
+def start(data_dir: Path, output: Path, **environment: str) -> Served:
+    """Start it, in a process group of its own as a shell would."""
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(MANAGE), "serve"],
+            env={
+                **{name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"},
+                "DJANGO_SETTINGS_MODULE": SETTINGS,
+                "DATA_DIR": str(data_dir),
+                "PORT": "0",
+                "WORKERS": "1",
+                "LOAD_SAMPLE": "0",
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    return Served(process, data_dir, output)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Served]:
+    """Start it and leave nothing of it behind."""
+    served = start(data_dir or folder / "data", folder / "output.txt", **environment)
+    try:
+        yield served
+    finally:
+        served.kill()

@@ -1,0 +1,112 @@
+"""`/healthz` and `/readyz`."""
+
+import os
+import subprocess
+import sys
+from http import HTTPStatus
+
+import orjson
+import pytest
+from django.db import OperationalError, connection
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from marketdata_project import health
+from marketdata_project.health import healthz, readyz
+from marketdata_project.serve.heartbeat import Heartbeat
+
+
+class Redis:
+    """Stands for the connection; the real one is pinged in test_serve."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def ping(self):
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def installation(settings, tmp_path, monkeypatch, db):
+    settings.RUN_DIR = tmp_path / "run"
+    settings.MARKET_STORES = {"default": {"BACKEND": "", "OPTIONS": {"path": tmp_path}}}
+    Heartbeat(settings.RUN_DIR).beat()
+    monkeypatch.setattr(health, "get_redis_connection", lambda _alias: Redis())
+    return tmp_path
+
+
+def answer(view, request):
+    response = view(request)
+    return response.status_code, orjson.loads(response.content)
+
+
+def test_healthz_is_ok_without_asking_anyone(rf):
+    assert answer(healthz, rf.get("/healthz")) == (HTTPStatus.OK, {"status": "ok"})
+
+
+@pytest.mark.usefixtures("installation")
+def test_readyz_is_ready(rf):
+    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, {"status": "ready"})
+
+
+@pytest.mark.parametrize("view", [healthz, readyz])
+def test_only_reading_is_allowed(rf, view):
+    assert view(rf.post("/")).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+
+
+@pytest.mark.usefixtures("installation")
+def test_readyz_is_degraded_while_redis_is_away(rf, monkeypatch):
+    monkeypatch.setattr(health, "get_redis_connection", lambda _alias: Redis(RedisTimeout("/secret/path")))
+    expected = {"status": "degraded", "reasons": ["redis: TimeoutError"]}
+    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
+
+
+@pytest.mark.parametrize("shift", [-3600, 3600], ids=["silent", "clock set back"])
+def test_readyz_is_degraded_while_the_worker_is_silent(rf, installation, shift):
+    path = installation / "run" / "worker.heartbeat"
+    moment = path.stat().st_mtime + shift
+    os.utime(path, (moment, moment))
+    expected = {"status": "degraded", "reasons": ["worker: no sign of life for 10 s"]}
+    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
+    path.unlink()
+    expected["reasons"] = ["worker: it is not running"]
+    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
+
+
+@pytest.mark.usefixtures("installation")
+def test_readyz_is_unavailable_without_the_database(rf, monkeypatch):
+    def away():
+        raise OperationalError("unable to open /secret/path")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "cursor", away)
+        answered = answer(readyz, rf.get("/readyz"))
+    expected = {"status": "unavailable", "reasons": ["database: it cannot be read"]}
+    assert answered == (HTTPStatus.SERVICE_UNAVAILABLE, expected)
+
+
+def test_readyz_is_unavailable_without_the_store(rf, installation, settings):
+    settings.MARKET_STORES["default"]["OPTIONS"]["path"] = installation / "gone"
+    expected = {"status": "unavailable", "reasons": ["store: its folder does not exist"]}
+    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.SERVICE_UNAVAILABLE, expected)
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_store_that_is_no_folder_is_not_looked_for(rf, settings):
+    settings.MARKET_STORES = {"default": {"BACKEND": "", "OPTIONS": {}}}
+    assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK
+
+
+def test_the_wsgi_application_serves_any_wsgi_server(tmp_path):
+    script = (
+        "from marketdata_project.wsgi import application\n"
+        "from wsgiref.util import setup_testing_defaults\n"
+        "environ = {'PATH_INFO': '/healthz', 'HTTP_HOST': 'localhost', 'wsgi.url_scheme': 'https'}\n"
+        "setup_testing_defaults(environ)\n"
+        "print(b''.join(application(environ, lambda status, headers: print(status))).decode())\n"
+    )
+    environment = {**os.environ, "SECRET_KEY": "x" * 50, "DATA_DIR": str(tmp_path)}
+    environment["DJANGO_SETTINGS_MODULE"] = "marketdata_project.settings.production"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["200 OK", '{"status": "ok"}'], done.stderr

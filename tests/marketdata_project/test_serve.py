@@ -1,0 +1,178 @@
+"""`manage.py serve` as a whole: real processes, started and ended."""
+
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.marketdata_project.front_server import connected, eventually
+from tests.marketdata_project.serve_process import serving, sockets_of, start
+
+STOP_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("served"), WORKERS="2") as running:
+        assert running.port
+        yield running
+
+
+def test_an_empty_folder_becomes_a_ready_installation(served):
+    output = served.output.read_text()
+    assert "migrations applied" in output
+    assert "API key (shown once): md_" in output
+    for part in ("/api/v1", "/docs", "/admin/", "createsuperuser", str(served.data_dir), "Ctrl-C"):
+        assert part in output.partition("Ready on")[2]
+    assert served.get("/healthz") == (200, {"status": "ok"})
+    assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
+
+
+def test_processes_are_one_supervisor_two_webs_a_worker_and_redis(served):
+    assert eventually(lambda: len(served.members()) == 5)
+    commands = list(served.members().values())
+    assert sum("serve.web" in command for command in commands) == 2
+    assert sum("django worker" in command for command in commands) == 1
+    assert sum("redis-server" in command for command in commands) == 1
+
+
+def test_redis_listens_on_a_private_socket_only(served):
+    socket_path = served.data_dir / "run" / "redis.sock"
+    assert stat.S_IMODE(socket_path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
+    assert listening_sockets(served.member("redis-server")) == []
+    assert len(listening_sockets(served.member("serve.web"))) == 1
+
+
+def listening_sockets(pid: int) -> list[str]:
+    """Return the addresses that a process listens on by TCP."""
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table]
+    return [row[1] for row in rows if row[3] == "0A" and row[9] in sockets_of(pid)]
+
+
+@pytest.mark.parametrize("part", ["serve.web", "django worker", "redis-server"])
+def test_a_killed_process_is_replaced(served, part):
+    assert eventually(lambda: any(part in command for command in served.members().values()))
+    before = {pid for pid, command in served.members().items() if part in command}
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    assert eventually(
+        lambda: (
+            len(now := {p for p, c in served.members().items() if part in c}) == len(before)
+            and victim not in now
+        ),
+        seconds=20,
+    )
+    served.says(rf"\(process {victim}\) was ended by signal 9; starting it again in 0\.\d s")
+    assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}), seconds=20)
+
+
+def test_a_second_server_on_the_same_folder_is_refused(served, tmp_path):
+    second = start(served.data_dir, tmp_path / "output.txt")
+    assert second.process.wait(30) == 1
+    lines = second.output.read_text().strip().splitlines()
+    assert lines == [
+        f"CommandError: Another server (process {served.process.pid}) already uses the data folder {served.data_dir}."
+    ]
+
+
+def test_a_port_in_use_is_said_in_one_line(served, tmp_path):
+    second = start(tmp_path / "data", tmp_path / "output.txt", PORT=str(served.port))
+    assert second.process.wait(30) == 1
+    lines = second.output.read_text().strip().splitlines()
+    assert lines == [f"CommandError: Cannot listen on 127.0.0.1:{served.port}: Address already in use."]
+
+
+@pytest.mark.parametrize(
+    ("stop", "group"),
+    [(signal.SIGINT, True), (signal.SIGTERM, False)],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_stop_signal_ends_everything_with_exit_code_0(tmp_path, stop, group):
+    with serving(tmp_path) as served:
+        assert served.port
+        began = time.monotonic()
+        (os.killpg if group else os.kill)(served.process.pid, stop)
+        assert served.ended(seconds=STOP_SECONDS)
+        assert time.monotonic() - began < STOP_SECONDS
+        assert served.process.returncode == 0
+        output = served.output.read_text()
+        assert output.endswith("Stopping\nStopped\n")
+        assert "Traceback" not in output
+        assert not list((served.data_dir / "run").glob("*.sock"))
+
+
+def test_a_request_under_way_is_answered_before_the_end(tmp_path):
+    with serving(tmp_path) as served, connected(served.port) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na")
+        time.sleep(0.3)  # the server has begun to wait for the second byte
+        os.kill(served.process.pid, signal.SIGTERM)
+        time.sleep(0.5)
+        connection.sendall(b"b")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+        assert served.ended(seconds=STOP_SECONDS)
+        assert served.process.returncode == 0
+
+
+def test_a_request_that_never_ends_does_not_keep_the_server(tmp_path):
+    with serving(tmp_path) as served, connected(served.port) as connection:
+        connection.sendall(b"POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na")
+        stopped_worker = served.member("django worker")
+        os.kill(stopped_worker, signal.SIGSTOP)
+        time.sleep(0.3)
+        os.kill(served.process.pid, signal.SIGTERM)
+        assert served.ended(seconds=STOP_SECONDS + 1)
+        assert served.process.returncode == 0
+
+
+def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
+    with serving(tmp_path) as served:
+        assert served.port
+        os.kill(served.process.pid, signal.SIGKILL)
+        assert served.ended(seconds=5)
+        assert (served.data_dir / "run" / "redis.sock").exists()
+    with serving(tmp_path) as again:
+        assert eventually(lambda: again.get("/readyz") == (200, {"status": "ready"}))
+        output = again.output.read_text()
+        assert "Database: up to date" in output
+        assert "the newest begins with md_" in output
+        assert "shown once" not in output
+
+
+def test_a_deep_data_folder_works_and_leaves_no_socket_folder(tmp_path):
+    deep = tmp_path.joinpath(*["a folder with a rather long name"] * 5)
+    assert len(os.fsencode(deep)) > 107
+    with serving(tmp_path, data_dir=deep) as served:
+        assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
+        folder = socket_folder(served.member("redis-server"))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        served.process.send_signal(signal.SIGTERM)
+        assert served.ended(seconds=STOP_SECONDS)
+        assert not folder.exists()
+
+
+def socket_folder(redis_pid: int) -> Path:
+    """Return the folder of the unix socket that a process listens on."""
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return next(Path(row[7]).parent for row in rows if len(row) > 7 and row[6] in sockets_of(redis_pid))
+
+
+def test_a_failing_sample_does_not_keep_the_server_from_starting(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "trades").write_text("in the way of the store")
+    with serving(tmp_path, LOAD_SAMPLE="1") as served:
+        assert served.port
+        assert "Sample: not loaded" in served.output.read_text()
+
+
+def test_requests_go_on_while_a_web_process_is_away(served):
+    assert eventually(lambda: len(served.members()) == 5)
+    victim = served.member("serve.web")
+    os.kill(victim, signal.SIGKILL)
+    assert eventually(lambda: victim not in served.members())
+    assert {served.get("/healthz")[0] for _ in range(20)} == {200}
+    assert eventually(lambda: len(served.members()) == 5)

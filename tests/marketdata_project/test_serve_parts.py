@@ -1,0 +1,291 @@
+"""The parts of `serve`, one by one."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+from django.core import signals
+from django.core.management import call_command
+from django.db import close_old_connections
+
+from marketdata_project.management.commands import worker
+from marketdata_project.problems import TYPE_BASE, Problem
+from marketdata_project.serve import embedded_redis, warm
+from marketdata_project.serve.child import Child, Program, restart_delay
+from marketdata_project.serve.embedded_redis import EmbeddedRedis, EmbeddedRedisError, make_private_folder
+from marketdata_project.serve.heartbeat import Heartbeat
+from marketdata_project.serve.installation import (
+    AlreadyRunning,
+    PortUnavailable,
+    address_of,
+    open_listener,
+    sole_user,
+    url_of,
+)
+from marketdata_project.serve.lanes import Lane
+from marketdata_project.serve.parent import end_with_parent, parent_is
+from marketdata_project.serve.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
+from marketdata_project.serve.signals import SignalInbox
+from tests.marketdata_project.front_server import eventually
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="md-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def redis(folder):
+    return EmbeddedRedis(socket_path=folder / "sockets" / "redis.sock", run_dir=folder)
+
+
+def launch(redis: EmbeddedRedis) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(redis.command())
+    assert eventually(redis.answers)
+    return process
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+def test_a_redis_left_behind_is_ended_and_its_place_is_free(redis, frozen):
+    redis.prepare()
+    left_behind = launch(redis)
+    if frozen:
+        left_behind.send_signal(signal.SIGSTOP)
+    # Reaped at once, as init does with what lost its parent.
+    threading.Thread(target=left_behind.wait).start()
+    redis.prepare()
+    assert eventually(lambda: left_behind.returncode is not None)
+    assert not redis.socket_path.exists()
+    successor = launch(redis)
+    successor.terminate()
+    assert successor.wait(5) == 0
+    redis.tidy()
+    assert not redis.socket_path.parent.exists()
+
+
+def test_a_socket_that_nobody_listens_on_is_removed(redis):
+    redis.prepare()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(redis.socket_path))
+    assert redis.socket_path.exists()
+    assert not redis.answers()
+    redis.prepare()
+    assert not redis.socket_path.exists()
+
+
+def test_a_socket_folder_of_somebody_else_is_refused(folder):
+    (folder / "target").mkdir()
+    (folder / "link").symlink_to("target")
+    with pytest.raises(EmbeddedRedisError, match="belongs to somebody else"):
+        make_private_folder(folder / "link")
+    if os.geteuid() == 0:
+        os.chown(folder / "target", 12345, 12345)
+        with pytest.raises(EmbeddedRedisError, match="belongs to somebody else"):
+            make_private_folder(folder / "target")
+
+
+def test_an_open_folder_of_ours_is_made_private(folder):
+    (folder / "run").mkdir(mode=0o755)
+    make_private_folder(folder / "run")
+    assert (folder / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_redis_is_taken_from_the_path_without_the_wheel_else_redis_url_is_named(monkeypatch, folder):
+    monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(EmbeddedRedisError, match="REDIS_URL"):
+        embedded_redis.redis_binary()
+    (folder / "redis-server").touch(mode=0o755)
+    assert embedded_redis.redis_binary() == folder / "redis-server"
+
+
+def test_a_data_folder_has_one_user_at_a_time(folder):
+    with sole_user(folder):
+        with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
+            with sole_user(folder):
+                pytest.fail("two users")
+    with sole_user(folder):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", r"[::1]")]
+)
+def test_a_listener_takes_a_free_port_and_knows_its_address(host, url):
+    with open_listener(host=host, port=0) as listener:
+        _, port = address_of(listener)
+        assert port > 0
+        assert url_of(listener) == f"http://{url}:{port}"
+        socket.create_connection(address_of(listener), timeout=5).close()
+        with pytest.raises(PortUnavailable, match=f":{port}: Address already in use"):
+            open_listener(host=host, port=port)
+
+
+def test_an_address_of_another_machine_is_said():
+    with pytest.raises(
+        PortUnavailable, match=r"^Cannot listen on 192\.0\.2\.1:1: Cannot assign requested address\.$"
+    ):
+        open_listener(host="192.0.2.1", port=1)
+
+
+def test_restart_delays_grow_to_a_bound():
+    delays = [restart_delay(failures) for failures in range(1, 2000)]
+    assert delays[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert delays == sorted(delays)
+    assert max(delays) == 5.0
+
+
+def program(*command: str, **options) -> Program:
+    return Program("a child", lambda: list(command), dict(os.environ), end_with_parent(), **options)
+
+
+def test_a_child_tells_how_it_ended_once():
+    child = Child(program(sys.executable, "-c", "raise SystemExit(3)"))
+    child.start()
+    assert child.process is not None
+    pid = child.process.pid
+    assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert child.reap() == f"a child (process {pid}) ended with exit code 3"
+    assert child.reap() is None
+    assert not child.running
+    assert [child.postpone() for _ in range(3)] == [0.1, 0.2, 0.4]
+
+
+def test_a_child_of_a_killed_process_is_killed(folder):
+    script = (
+        "import os, subprocess, sys, time\n"
+        "from marketdata_project.serve.parent import end_with_parent\n"
+        "child = subprocess.Popen(['sleep', '60'], preexec_fn=end_with_parent())\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert Path(f"/proc/{child}").exists()
+        parent.kill()
+    assert eventually(lambda: not alive(child), seconds=5)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_parent_is_known_by_its_id():
+    assert parent_is(None)
+    assert parent_is(os.getppid())
+    assert not parent_is(os.getpid())
+
+
+def test_signals_are_received_in_an_inbox_and_afterwards_as_before():
+    before = signal.getsignal(signal.SIGTERM)
+    with SignalInbox([signal.SIGTERM, signal.SIGUSR1]) as inbox:
+        assert inbox.wait(0) == frozenset()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert eventually(lambda: inbox.wait(0.1) & {signal.SIGTERM, signal.SIGUSR1})
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_heartbeat_ages_and_ends(folder):
+    heartbeat = Heartbeat(folder / "run")
+    assert heartbeat.age(now=0) is None
+    heartbeat.beat()
+    assert heartbeat.age(now=time.time() + 60) == pytest.approx(60, abs=5)
+    heartbeat.stop()
+    assert heartbeat.age(now=0) is None
+
+
+@pytest.fixture
+def own_signals():
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, settings, folder, caplog):
+    settings.RUN_DIR = folder
+    rounds = []
+
+    def collect(*, now):
+        rounds.append(now)
+        if len(rounds) == 1:
+            raise OSError("the disk is away")
+        assert (folder / "worker.heartbeat").exists()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    tidied = []
+    monkeypatch.setattr(worker, "spool_collect", collect)
+    monkeypatch.setattr(worker, "close_old_connections", lambda: tidied.append(len(rounds)))
+    monkeypatch.setattr(worker, "PERIOD_SECONDS", 0.01)
+    call_command("worker")
+    assert tidied == [1, 2]
+    assert all(now.tzinfo is not None for now in rounds)
+    assert "the disk is away" in caplog.text
+    assert not (folder / "worker.heartbeat").exists()
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_the_worker_ends_with_its_parent(monkeypatch, settings, folder):
+    settings.RUN_DIR = folder
+    monkeypatch.setattr(worker, "spool_collect", lambda now: pytest.fail(f"worked at {now}"))
+    call_command("worker", parent=os.getpid())
+
+
+def test_the_request_signals_of_django_are_dropped_and_only_those():
+    calls = []
+
+    def own(**_kwargs):
+        calls.append(1)
+
+    receivers = {each: list(each.receivers) for each in (signals.request_started, signals.request_finished)}
+    signals.request_started.connect(own)
+    try:
+        warm.drop_request_signals()
+        signals.request_started.send(sender=None)
+        assert calls == [1]
+        assert len(signals.request_started.receivers) == 1
+        assert signals.request_finished.receivers == []
+        assert not signals.request_finished.disconnect(close_old_connections)
+    finally:
+        for each, before in receivers.items():
+            each.receivers = before
+            each.sender_receivers_cache.clear()
+
+
+def test_a_lane_survives_what_fails_in_it(caplog):
+    def tidy():
+        raise ValueError("tidying")
+
+    lane = Lane("test", threads=1, after=tidy)
+
+    async def use():
+        with pytest.raises(ZeroDivisionError):
+            await lane.run(lambda: 1 // 0)
+        return await lane.run(int, "7")
+
+    assert asyncio.run(use()) == 7
+    assert "tidying" in caplog.text
+
+
+@pytest.mark.parametrize("refusal", [APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED])
+def test_refusals_have_the_form_of_all_problems(refusal):
+    headers, body = refusal.render()
+    assert set(orjson.loads(body)) == set(Problem(500, "x", "y").body())
+    assert orjson.loads(body)["type"] == TYPE_BASE + refusal.code
+    assert dict(headers)[b"content-length"] == str(len(body)).encode()

@@ -1,0 +1,63 @@
+import os
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stats.caching.entry import _FRAME, _HEAD, Entry, _checksum
+
+ENTRY = Entry(
+    body=b'{"data":[]}',
+    content_type="application/json",
+    etag='"0f"',
+    headers=(("X-Commit", "17-9f"), ("Link", "<…>")),
+    computed_at=1_750_000_000.5,
+)
+STORED = ENTRY.to_bytes("key")
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+entries = st.builds(
+    Entry,
+    body=st.binary(max_size=200),
+    content_type=texts,
+    etag=texts,
+    headers=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
+    computed_at=st.floats(allow_nan=False),
+)
+
+
+@given(entries, st.text(max_size=30))
+def test_stored_entry_comes_back_equal(entry: Entry, key: str):
+    assert Entry.from_bytes(entry.to_bytes(key), key) == entry
+
+
+@pytest.mark.parametrize("length", range(len(STORED)))
+def test_a_cut_entry_is_a_miss(length: int):
+    assert Entry.from_bytes(STORED[:length], "key") is None
+
+
+@pytest.mark.parametrize("position", range(len(STORED)))
+def test_an_entry_with_a_flipped_bit_is_a_miss(position: int):
+    damaged = bytearray(STORED)
+    damaged[position] ^= 1 << position % 8
+    assert Entry.from_bytes(bytes(damaged), "key") is None
+
+
+def test_a_description_of_another_shape_is_a_miss():
+    payload = _HEAD.pack(1.0, 3) + msgspec.msgpack.encode([1, 2])
+    assert Entry.from_bytes(_FRAME.pack(b"MDE1", _checksum(payload, "key")) + payload, "key") is None
+
+
+def test_an_entry_under_another_key_is_a_miss():
+    assert Entry.from_bytes(STORED, "another") is None
+    assert Entry.from_bytes(STORED + b"x", "key") is None
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [None, 7, "text", b"", b"garbage", b"MDE1" + bytes(100), bytearray(STORED), os.urandom(1000)],
+    ids=["none", "int", "str", "empty", "garbage", "magic only", "not bytes", "random"],
+)
+def test_foreign_values_are_misses(foreign: object):
+    assert Entry.from_bytes(foreign, "key") is None

@@ -1,0 +1,111 @@
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stats.caching.local import OVERHEAD_BYTES, RESIDENCE_SECONDS, LocalCache
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def put(cache: LocalCache[str], key: str, *, size: int = 1_000, epoch: int = 0, seconds: float = 3.0) -> None:
+    cache.put(key, f"value of {key}", size=size, epoch=epoch, seconds=seconds)
+
+
+def test_a_value_is_found_under_its_key_and_epoch():
+    cache: LocalCache[str] = LocalCache()
+    put(cache, "a", epoch=4)
+    assert cache.get("a", epoch=4) == "value of a"
+    assert cache.get("b", epoch=4) is None
+
+
+def test_another_epoch_voids_the_value_for_good():
+    cache: LocalCache[str] = LocalCache()
+    put(cache, "a", epoch=4)
+    assert cache.get("a", epoch=5) is None
+    assert cache.get("a", epoch=4) is None
+    assert (len(cache), cache.bytes_held) == (0, 0)
+
+
+def test_a_value_ends_with_its_time():
+    clock = Clock()
+    cache: LocalCache[str] = LocalCache(clock=clock)
+    put(cache, "a", seconds=3)
+    clock.now += 2.999
+    assert cache.get("a", epoch=0) is not None
+    clock.now += 0.001
+    assert cache.get("a", epoch=0) is None
+    assert cache.bytes_held == 0
+
+
+def test_no_value_outlives_the_residence():
+    clock = Clock()
+    cache: LocalCache[str] = LocalCache(clock=clock)
+    put(cache, "a", seconds=604_800)
+    clock.now += RESIDENCE_SECONDS
+    assert cache.get("a", epoch=0) is None
+
+
+def test_a_value_without_time_to_live_is_not_held():
+    cache: LocalCache[str] = LocalCache()
+    put(cache, "a", seconds=0)
+    assert len(cache) == 0
+
+
+def test_the_least_recently_used_goes_first():
+    cache: LocalCache[str] = LocalCache(max_bytes=16 * (1_000 + OVERHEAD_BYTES))
+    for name in "abcdefghijklmno":
+        put(cache, name)
+    assert cache.get("a", epoch=0) is not None
+    put(cache, "p")
+    put(cache, "q")
+    assert cache.get("b", epoch=0) is None
+    assert cache.get("a", epoch=0) is not None
+
+
+def test_one_large_value_does_not_displace_the_others():
+    cache: LocalCache[str] = LocalCache(max_bytes=80_000)
+    put(cache, "a")
+    put(cache, "large", size=10_001)
+    assert cache.get("large", epoch=0) is None
+    assert cache.get("a", epoch=0) is not None
+
+
+def test_clear_forgets_everything():
+    cache: LocalCache[str] = LocalCache()
+    put(cache, "a")
+    cache.clear()
+    assert (cache.get("a", epoch=0), cache.bytes_held) == (None, 0)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 12_000)), max_size=60))
+def test_the_bound_holds_and_the_account_is_exact(puts: list[tuple[str, int]]):
+    cache: LocalCache[str] = LocalCache(max_bytes=40_000)
+    for key, size in puts:
+        put(cache, key, size=size)
+        assert cache.bytes_held <= 40_000
+    sizes = [held.size for held in cache._held.values()]
+    assert sum(sizes) == cache.bytes_held
+
+
+def test_threads_leave_the_account_exact():
+    cache: LocalCache[str] = LocalCache(max_bytes=40_000)
+
+    def work(seed: int) -> None:
+        for step in range(2_000):
+            key = str((seed * 7 + step) % 50)
+            put(cache, key, size=step % 3_000, epoch=step % 3)
+            cache.get(key, epoch=(step + seed) % 3)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(held.size for held in cache._held.values()) == cache.bytes_held <= 40_000

@@ -1,0 +1,171 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stats.caching.entry import Entry
+from stats.caching.shared import CLAIM_SECONDS, SharedCache
+from stats.caching.single_flight import Landing, ProcessFlights, ThreadFlights
+
+CALLERS = 50
+
+
+def entry(body: bytes = b"body") -> Entry:
+    return Entry(body=body, content_type="text/plain", etag='"e"', computed_at=1.0)
+
+
+def await_waiting(flights: ThreadFlights, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while flights.waiting("key") < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_fifty_threads_share_one_computation():
+    flights, computed = ThreadFlights(), []
+
+    def work() -> Landing:
+        computed.append(1)
+        await_waiting(flights, CALLERS - 1)
+        return Landing(entry(), joined=False)
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        landings = list(pool.map(lambda _: flights.run("key", work), range(CALLERS)))
+    assert len(computed) == 1
+    assert sorted(landing.joined for landing in landings) == [False] + [True] * (CALLERS - 1)
+    assert len({id(landing.entry) for landing in landings}) == 1
+
+
+def test_a_failure_reaches_only_who_computed():
+    flights, attempts = ThreadFlights(), []
+
+    def work() -> Landing:
+        attempts.append(1)
+        if len(attempts) == 1:
+            await_waiting(flights, 9)
+            raise LookupError("first")
+        return Landing(entry(), joined=False)
+
+    def run(_: int) -> str:
+        try:
+            return flights.run("key", work).entry.body.decode()
+        except LookupError:
+            return "failed"
+
+    with ThreadPoolExecutor(10) as pool:
+        outcomes = list(pool.map(run, range(10)))
+    assert sorted(outcomes) == ["body"] * 9 + ["failed"]
+    assert flights.waiting("key") == 0
+
+
+def test_keys_do_not_wait_for_one_another():
+    flights = ThreadFlights()
+
+    def inner() -> Landing:
+        return Landing(entry(b"inner"), joined=False)
+
+    assert flights.run("outer", lambda: flights.run("inner", inner)).entry.body == b"inner"
+
+
+def test_after_a_landing_the_next_caller_computes():
+    flights = ThreadFlights()
+    landings = [Landing(entry(b"first"), joined=False), Landing(entry(b"second"), joined=False)]
+    computed = iter(landings)
+    assert [flights.run("key", lambda: next(computed)) for _ in landings] == landings
+
+
+def test_who_runs_out_of_patience_computes():
+    flights, hold, began = ThreadFlights(patience_seconds=0.02), threading.Event(), threading.Event()
+
+    def slow() -> Landing:
+        began.set()
+        hold.wait(10)
+        return Landing(entry(b"slow"), joined=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(flights.run, "key", slow)
+        began.wait(10)
+        assert flights.run("key", lambda: Landing(entry(b"own"), joined=False)).entry.body == b"own"
+        hold.set()
+        assert first.result().entry.body == b"slow"
+
+
+@pytest.mark.usefixtures("redis_server")
+class TestClaims:
+    def test_a_claim_has_one_owner_until_released(self):
+        shared = SharedCache()
+        claims = [shared.claim("key", token) for token in ("one", "two")]
+        assert [claim is not None and claim.owned for claim in claims] == [True, False]
+        shared.release("key", "two")
+        again = shared.claim("key", "three")
+        assert again is not None
+        assert not again.owned
+        shared.release("key", "one")
+        freed = shared.claim("key", "three")
+        assert freed is not None
+        assert freed.owned
+
+    def test_a_claim_ends_by_itself(self, redis_server):
+        SharedCache().claim("key", "one")
+        with redis_server.client() as client:
+            assert 0 < client.pttl("flight:key") <= CLAIM_SECONDS * 1_000
+
+    def test_a_claim_tells_what_is_stored(self):
+        shared = SharedCache()
+        shared.put("key", entry(), seconds=30)
+        claim = shared.claim("key", "one")
+        assert claim is not None
+        assert claim.entry == entry()
+
+    @pytest.mark.parametrize("kind", ["text", "list", "forever"])
+    def test_garbage_in_place_of_a_claim_or_entry_holds_nobody_up(self, redis_server, kind: str):
+        with redis_server.client() as client:
+            for key in ("key", "flight:key"):
+                if kind == "list":
+                    client.rpush(key, "garbage")
+                else:
+                    client.set(key, "garbage", px=10**9 if kind == "forever" else None)
+        shared = SharedCache()
+        claim = shared.claim("key", "one")
+        assert claim is not None
+        assert (claim.owned, claim.entry) == (True, None)
+        shared.release("key", "one")
+        with redis_server.client() as client:
+            assert not client.exists("flight:key")
+
+    def test_who_gets_the_claim_takes_what_landed_before(self, redis_server):
+        shared = SharedCache()
+        shared.put("key", entry(), seconds=30)
+        landing = ProcessFlights(shared).run("key", lambda: pytest.fail("computed again"))
+        assert landing == Landing(entry(), joined=True)
+        with redis_server.client() as client:
+            assert not client.exists("flight:key")
+
+    def test_an_entry_is_taken_though_its_owner_died_before_letting_go(self):
+        shared = SharedCache()
+        shared.claim("key", "one who died")
+        shared.put("key", entry(), seconds=30)
+        landing = ProcessFlights(shared, patience_seconds=0.05).run("key", lambda: entry(b"computed again"))
+        assert landing == Landing(entry(), joined=True)
+
+    def test_a_failed_owner_lets_go_of_its_claim(self, redis_server):
+        def fail() -> Entry:
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            ProcessFlights(SharedCache()).run("key", fail)
+        with redis_server.client() as client:
+            assert not client.exists("flight:key")
+
+    def test_who_waits_in_vain_computes_and_leaves_the_claim(self, redis_server):
+        shared = SharedCache()
+        shared.claim("key", "one who died")
+        landing = ProcessFlights(shared, patience_seconds=0.05).run("key", entry)
+        assert landing == Landing(entry(), joined=False)
+        with redis_server.client() as client:
+            assert client.exists("flight:key")
+
+    def test_without_redis_everybody_computes(self, redis_server):
+        redis_server.kill()
+        assert ProcessFlights(SharedCache()).run("key", entry) == Landing(entry(), joined=False)

@@ -1,0 +1,42 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stats.caching.time_to_live import seconds_to_live
+
+NOW = 1_750_000_000_000_000_000
+SECOND = 1_000_000_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "seconds"),
+    [
+        pytest.param(-1, 0, id="future"),
+        pytest.param(0, 30, id="now"),
+        pytest.param(HOUR - 1, 30, id="under an hour"),
+        pytest.param(HOUR, 300, id="an hour"),
+        pytest.param(DAY - 1, 300, id="under a day"),
+        pytest.param(DAY, 3_600, id="a day"),
+        pytest.param(3 * DAY - 1, 3_600, id="under three days"),
+        pytest.param(3 * DAY, 604_800, id="three days"),
+        pytest.param(9_000 * DAY, 604_800, id="old"),
+    ],
+)
+@pytest.mark.parametrize(("coarse", "factor"), [(False, 1), (True, 4)], ids=["fine", "coarse"])
+def test_seconds_by_age_of_the_end(age_ns: int, seconds: int, coarse: bool, factor: int):
+    assert seconds_to_live(NOW - age_ns, now_ns=NOW, coarse=coarse) == seconds * factor
+
+
+@pytest.mark.parametrize(("coarse", "seconds"), [(False, 30), (True, 120)])
+def test_everything_stored_ends_now(coarse: bool, seconds: int):
+    assert seconds_to_live(None, now_ns=NOW, coarse=coarse) == seconds
+
+
+@given(st.integers(0, 2**62), st.integers(0, 2**62), st.booleans())
+def test_an_older_end_is_kept_at_least_as_long(one: int, other: int, coarse: bool):
+    older, newer = sorted((one, other))
+    kept = [seconds_to_live(end, now_ns=NOW, coarse=coarse) for end in (older, newer)]
+    assert kept[0] >= kept[1]
+    assert (kept[1] == 0) == (newer > NOW)

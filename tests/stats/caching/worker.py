@@ -1,0 +1,86 @@
+"""Another process with a response cache: one JSON command per line in, one JSON answer per line out.
+
+A computation appends one byte to `computations` in the run folder, then waits while `hold` exists there.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Query:
+    cache_symbol: str
+    key: str
+    cache_end_ns: int | None = None
+    cache_coarse: bool = False
+
+    def cache_key(self) -> str:
+        return self.key
+
+
+def configure(socket: str) -> None:
+    cache = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": f"unix://{socket}?db=0",
+        "OPTIONS": {
+            "SERIALIZER": "stats.caching.serializer.BytesSerializer",
+            "SOCKET_CONNECT_TIMEOUT": 0.25,
+            "SOCKET_TIMEOUT": 0.25,
+        },
+        "KEY_FUNCTION": "stats.caching.keys.verbatim",
+    }
+    settings.configure(CACHES={"default": cache}, RUN_DIR=Path(sys.argv[2]))
+    django.setup()
+
+
+def serve() -> None:
+    from stats.caching.decorator import cached  # noqa: PLC0415 after the settings
+    from stats.caching.entry import Entry  # noqa: PLC0415
+    from stats.caching.invalidation import drop  # noqa: PLC0415
+    from stats.caching.tiers import process_tiers  # noqa: PLC0415
+
+    run_dir = Path(sys.argv[2])
+
+    @cached()
+    def answer(query: Query) -> Entry:
+        with (run_dir / "computations").open("ab") as log:
+            log.write(b".")
+        while (run_dir / "hold").exists():
+            time.sleep(0.002)
+        return Entry(body=b"x" * 100, content_type="text/plain", etag='"e"', computed_at=time.time())
+
+    def get(symbol: str, key: str) -> Any:
+        found = answer(Query(symbol, key))
+        return {"outcome": found.outcome, "body": found.entry.body.decode()}
+
+    def advance(symbol: str, times: int) -> None:
+        for _ in range(times):
+            epochs.advance(symbol)
+
+    epochs = process_tiers().epochs
+    commands: dict[str, Callable[..., Any]] = {
+        "get": get,
+        "drop": lambda symbol: {"entries": drop(symbol).entries},
+        "epoch": epochs.current,
+        "advance": advance,
+        "statistics": process_tiers().statistics.snapshot,
+    }
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(commands[request.pop("command")](**request)), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    configure(sys.argv[1])
+    serve()
