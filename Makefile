@@ -57,5 +57,13 @@ lock: .venv/.installed-dev  ## compile requirements*.txt anew from requirements*
 	@echo "Locking requirements.txt"; $(COMPILE) -o requirements.txt requirements.in
 	@echo "Locking requirements-dev.txt"; $(COMPILE) -o requirements-dev.txt requirements-dev.in
 
-bench: .venv/.installed-dev  ## measure against peers (PEERS=folder) and limits
-	@$(PY) -m benchmarks PEERS=$(PEERS)
+.venv-bench/.installed: requirements-bench.txt
+	@echo "Installing requirements-bench.txt"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
+# Without the peers' folder their packages are not needed; without a network the ratios that need them are left out.
+bench: .venv/.installed  ## measure ratios against peers (PEERS=folder) and limits
+	@$(if $(PEERS),$(MAKE) --no-print-directory .venv-bench/.installed || echo "The peers' packages could not be installed")
+	@PEERS="$(PEERS)" $(PY) -m benchmarks $(OPTIONS)

@@ -20,6 +20,16 @@ def correlation_id() -> str:
     return _current.get()
 
 
+def chosen_id(offered: str | None) -> str:
+    """The client's id if it is a sane one, else a new one."""
+    return offered if offered is not None and _SANE.fullmatch(offered) else secrets.token_hex(16)
+
+
+def correlation_headers(chosen: str) -> dict[str, str]:
+    """The request's id, and whether a part of the service is away."""
+    return {HEADER: chosen} if is_available() else {HEADER: chosen, "X-Degraded": "redis"}
+
+
 class CorrelationFilter(logging.Filter):
     """Gives each log record the id of the request that it belongs to."""
 
@@ -29,18 +39,16 @@ class CorrelationFilter(logging.Filter):
 
 
 class CorrelationMiddleware:
-    """Takes the client's id if it is a sane one, else makes one; says so when Redis is away."""
+    """Gives each request its id, and each answer the headers that say so."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        offered = request.META.get("HTTP_X_CORRELATION_ID", "")
-        chosen = offered if _SANE.fullmatch(offered) else secrets.token_hex(16)
+        chosen = chosen_id(request.META.get("HTTP_X_CORRELATION_ID"))
         request.correlation_id = chosen  # type: ignore[attr-defined]  # for the audit log, which knows no other app
         _current.set(chosen)
         response = self._get_response(request)
-        response.headers[HEADER] = chosen
-        if not is_available():
-            response.headers["X-Degraded"] = "redis"
+        for name, value in correlation_headers(chosen).items():
+            response.headers[name] = value
         return response

@@ -70,7 +70,7 @@ ERROR_CODES = (
         405, "method_not_allowed", "The path exists, not with this method; `Allow` names those it takes."
     ),
     ErrorCode(406, "not_acceptable", "None of the formats in `Accept` or `format` can be given."),
-    ErrorCode(408, "body_too_slow", "The body did not arrive in time."),
+    ErrorCode(408, "request_timeout", "Headers or body did not arrive in time."),
     ErrorCode(409, "in_progress", "A request with this Idempotency-Key is still running. Retry in a moment."),
     ErrorCode(409, "resync", "The log was restored since the cursor was made. Begin the walk anew."),
     ErrorCode(413, "body_too_large", "A body has at most 32 MiB. Split the batch."),
@@ -96,6 +96,7 @@ ERROR_CODES = (
         "rate_limited",
         "The bucket is empty. `Retry-After` says after how many seconds a request is admitted.",
     ),
+    ErrorCode(431, "headers_too_large", "The request's headers have more than 64 KiB."),
     ErrorCode(
         500, "internal_error", "The server failed in a way that nobody expected. Report the correlation id."
     ),

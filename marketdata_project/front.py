@@ -12,8 +12,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
@@ -23,6 +24,7 @@ from django.http.response import HttpResponseBase
 
 from marketdata_project.serve.asgi import Message, Receive, Scope, Send
 from marketdata_project.serve.body import (
+    BODY_TOO_LARGE,
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
@@ -33,12 +35,13 @@ from marketdata_project.serve.body import (
 from marketdata_project.serve.environ import environ_for
 from marketdata_project.serve.lanes import Lane
 from marketdata_project.serve.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, Refusal
+from stats.finished import Finished
 
-BODY_TOO_LARGE = "marketdata.body_too_large"
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 READ_THREADS = 3
 WRITE_THREADS = 16
 STREAM_THREADS = 8
+FILE_PIECE_BYTES = 256 * 1024
 # A client that takes no piece of a stream for this long is given up.
 STALLED_SECONDS = 30.0
 _WITHOUT_BODY = frozenset({204, 304})
@@ -81,8 +84,16 @@ class DjangoHandler(WSGIHandler):
 class Front:
     """The ASGI application around Django."""
 
-    def __init__(self, respond: Callable[[dict[str, Any]], HttpResponseBase], *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        respond: Callable[[dict[str, Any]], HttpResponseBase],
+        *,
+        max_body_bytes: int,
+        ready: Callable[[dict[str, Any]], Finished | None] = lambda _environ: None,
+    ) -> None:
+        """`ready` may give a whole answer without the application; None leaves the request to it."""
         self._respond = respond
+        self._ready = ready
         self._max_body_bytes = max_body_bytes
         # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
@@ -131,11 +142,14 @@ class Front:
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Have a request answered; in a thread. A finished response is closed here, a stream by who sends it."""
+        finished = self._ready(environ)
+        if finished is not None:
+            return _ready_made(finished)
         response = self._respond(environ)
         status = response.status_code
         headers = _encoded_headers(response, without_length=not response.streaming or status in _WITHOUT_BODY)
         if not isinstance(response, HttpResponse):
-            return Answer(status, headers, b"", Stream(pieces=iter(response), close=response.close))
+            return Answer(status, headers, b"", Stream(pieces=_pieces(response), close=response.close))
         body = response.content
         response.close()
         if status in _WITHOUT_BODY:
@@ -185,6 +199,12 @@ class Front:
 _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
+    """Return the pieces of a response; a file's are larger than Django's 4 KiB, since each changes threads."""
+    file: IO[bytes] | None = getattr(response, "file_to_stream", None)
+    return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
+
+
 def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
     """Return a response's headers and cookies as ASGI wants them, with or without its own Content-Length."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
@@ -193,6 +213,15 @@ def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> lis
     for cookie in response.cookies.values():
         headers.append((b"set-cookie", cookie.output(header="").strip().encode("latin-1")))
     return headers
+
+
+def _ready_made(finished: Finished) -> Answer:
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in finished.headers.items()
+    ]
+    if finished.status not in _WITHOUT_BODY:
+        headers.append((b"content-length", b"%d" % len(finished.body)))
+    return Answer(finished.status, headers, finished.body, None)
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from marketdata_project.correlation import correlation_id
+from marketdata_project.serve.body import BODY_TOO_LARGE
 from stats import exceptions as stats
 from trades import exceptions as trades
 from trades.exceptions import FieldError
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "/api/v1/docs/errors#"
-BODY_TOO_LARGE = "marketdata.body_too_large"
 RETRY_SECONDS = 1
 
 TITLES = {

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 import orjson
@@ -46,36 +46,45 @@ class PinnedOhlc:
     def cache_coarse(self) -> bool:
         return self.query.interval.is_coarse
 
-    @cached_property
+    @property
     def key(self) -> str:
-        """The answer's key in the cache. A page's also names the snapshot, which is part of its cursors."""
-        query = self.query
-        window = query.window
-        parameters: tuple[tuple[str, str | int | None], ...] = (
-            ("interval", query.interval.value),
-            ("start", window.start_ns),
-            ("end", window.end_ns),
-        )
-        if query.is_paged:
-            cursor = query.cursor.encode() if query.cursor else None
-            parameters += (
-                ("limit", query.limit),
-                ("cursor", cursor),
-                ("as_of", query.as_of_ns),
-                ("head", self.head.token),
-            )
-        return str(
-            CacheKey(
-                symbol=query.symbol,
-                dataset="ohlc",
-                parameters=parameters,
-                version=f"trades={self.version.token}",
-                representation="json",
-            )
-        )
+        """The answer's key in the cache."""
+        return _key(self.query, self.version, self.head if self.query.is_paged else None)
+
+    @property
+    def etag(self) -> str:
+        """The answer's tag."""
+        return etag_of(self.key)
 
     def cache_key(self) -> str:
         return self.key
+
+
+@lru_cache(maxsize=4096)
+def _key(query: OhlcQuery, version: CommitId, snapshot: CommitId | None) -> str:
+    """Query and version; a page's key also names the snapshot, which is part of its cursors."""
+    parameters: list[tuple[str, str | int | None]] = [
+        ("interval", query.interval.value),
+        ("start", query.window.start_ns),
+        ("end", query.window.end_ns),
+    ]
+    if snapshot is not None:
+        cursor = query.cursor.encode() if query.cursor else None
+        parameters += [
+            ("limit", query.limit),
+            ("cursor", cursor),
+            ("as_of", query.as_of_ns),
+            ("snapshot", snapshot.token),
+        ]
+    return str(
+        CacheKey(
+            symbol=query.symbol,
+            dataset="ohlc",
+            parameters=tuple(parameters),
+            version=f"trades={version.token}",
+            representation="json",
+        )
+    )
 
 
 def pin_ohlc(query: OhlcQuery) -> PinnedOhlc:
@@ -111,7 +120,7 @@ def ohlc_answer(pinned: PinnedOhlc) -> Entry:
     return Entry(
         body=orjson.dumps(body),
         content_type="application/json",
-        etag=etag_of(pinned.key),
+        etag=pinned.etag,
         computed_at=time.time(),
     )
 

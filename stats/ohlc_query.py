@@ -21,20 +21,15 @@ _UNPROCESSABLE = {"invalid_symbol", "invalid_choice"}
 
 @dataclass(frozen=True, slots=True)
 class OhlcQuery:
-    """Bars of a symbol. `start_ns` and `end_ns` as requested; None leaves a side open."""
+    """Bars of a symbol. `window` is the range in whole bars, `end_ns` its end as requested, None for open."""
 
     symbol: str
     interval: Interval
-    start_ns: int | None
+    window: Window
     end_ns: int | None
     as_of_ns: int | None
     limit: int | None
     cursor: Cursor | None
-
-    @property
-    def window(self) -> Window:
-        """The range in whole bars."""
-        return self.interval.whole(self.start_ns, self.end_ns)
 
     @property
     def is_paged(self) -> bool:
@@ -55,10 +50,11 @@ def parse_ohlc_query(query_string: str) -> OhlcQuery:
     if not serializer.is_valid():
         raise _refusal(serializer.errors)
     found = serializer.validated_data
+    interval = Interval(found["interval"])
     query = OhlcQuery(
         symbol=found["symbol"],
-        interval=Interval(found["interval"]),
-        start_ns=found.get("start"),
+        interval=interval,
+        window=interval.whole(found.get("start"), found.get("end")),
         end_ns=found.get("end"),
         as_of_ns=found.get("as_of"),
         limit=found.get("limit"),

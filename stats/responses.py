@@ -1,7 +1,7 @@
-"""Finished answers as HTTP responses: tags, freshness, versions."""
+"""Finished answers to conditional requests: tags, freshness, versions. As values, and as HTTP responses."""
 
 import time
-from collections.abc import Callable
+from http import HTTPStatus
 
 import orjson
 from django.http import HttpResponse
@@ -13,50 +13,64 @@ from rest_framework.response import Response
 from stats.caching.conditional import is_current
 from stats.caching.entry import Entry
 from stats.caching.tiers import Cached
-from trades.storage.protocol import CommitId
-from trades.timestamps import format_timestamp
+from stats.finished import Finished
+from stats.ohlc import PinnedOhlc, ohlc_answer
+from trades.timestamps import SECOND_NS, format_timestamp
 
 _VARY = "Accept, Accept-Encoding, Authorization, X-API-Key"
-_NANOSECONDS = 1_000_000_000
 # A commit under way may still carry an instant that has just passed.
 _SETTLED_SECONDS = 60
 _IMMUTABLE_SECONDS = 31_536_000
 
 
-def conditional_response(
-    request: Request, etag: str, answer: Callable[[], Cached], *, commit: CommitId, as_of_ns: int | None
-) -> HttpResponseBase:
-    """304 if the client has the representation already; else the answer, from the cache or computed now."""
-    is_page = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-    if not is_page and is_current(request.META.get("HTTP_IF_NONE_MATCH"), etag):
-        response: HttpResponseBase = HttpResponse(status=304)
-        response.headers["X-Cache"] = "revalidated"
-        response.headers.pop("Content-Type", None)
-    else:
-        cached = answer()
-        response = _page(cached.entry) if is_page else _finished(cached.entry)
-        response.headers["X-Cache"] = cached.outcome.value
-        response.headers["Age"] = str(max(0, int(time.time() - cached.entry.computed_at)))
-    if not is_page:
-        response.headers["ETag"] = etag
-    response.headers["Cache-Control"] = _cache_control(as_of_ns)
-    response.headers["Vary"] = _VARY
-    response.headers["X-Commit"] = f"trades={commit.token}"
-    if as_of_ns is not None:
-        response.headers["X-As-Of"] = format_timestamp(as_of_ns)
+def finished_bars(
+    pinned: PinnedOhlc, *, if_none_match: str | None, only_held: bool = False
+) -> Finished | None:
+    """304 if the client has the representation already; else the answer, from the cache or computed now.
+
+    With `only_held` None instead of an answer that this process does not hold in memory.
+    """
+    etag = pinned.etag
+    if is_current(if_none_match, etag):
+        return Finished(
+            HTTPStatus.NOT_MODIFIED, {"X-Cache": "revalidated", "ETag": etag, **_validity(pinned)}
+        )
+    cached = ohlc_answer.held(pinned) if only_held else ohlc_answer(pinned)
+    if cached is None:
+        return None
+    entry = cached.entry
+    headers = {"Content-Type": entry.content_type, **_origin(cached), "ETag": etag, **_validity(pinned)}
+    return Finished(HTTPStatus.OK, headers, entry.body)
+
+
+def bars_response(request: Request, pinned: PinnedOhlc) -> HttpResponseBase:
+    """The answer to a request, as bytes; for the browsable API as a page around it."""
+    if isinstance(request.accepted_renderer, BrowsableAPIRenderer):
+        cached = ohlc_answer(pinned)
+        return _page(cached.entry, {**_origin(cached), **_validity(pinned)})
+    finished = finished_bars(pinned, if_none_match=request.META.get("HTTP_IF_NONE_MATCH"))
+    assert finished is not None  # noqa: S101 only what must be held may be missing
+    response = HttpResponse(finished.body, status=finished.status, headers=finished.headers)
+    if finished.status == HTTPStatus.NOT_MODIFIED:
+        del response.headers["Content-Type"]
     return response
 
 
-def _finished(entry: Entry) -> HttpResponse:
-    return HttpResponse(entry.body, content_type=entry.content_type)
+def _page(entry: Entry, headers: dict[str, str]) -> Response:
+    """Made for one person, hence without a tag."""
+    return Response(orjson.loads(entry.body), headers=headers)
 
 
-def _page(entry: Entry) -> Response:
-    """The browsable API's page around the answer; made for one person, hence without a tag."""
-    return Response(orjson.loads(entry.body))
+def _origin(cached: Cached) -> dict[str, str]:
+    age = max(0, int(time.time() - cached.entry.computed_at))
+    return {"X-Cache": cached.outcome.value, "Age": str(age)}
 
 
-def _cache_control(as_of_ns: int | None) -> str:
-    if as_of_ns is None or as_of_ns > time.time_ns() - _SETTLED_SECONDS * _NANOSECONDS:
-        return "private, no-cache"
-    return f"private, max-age={_IMMUTABLE_SECONDS}, immutable"
+def _validity(pinned: PinnedOhlc) -> dict[str, str]:
+    as_of_ns = pinned.query.as_of_ns
+    headers = {"Cache-Control": "private, no-cache", "Vary": _VARY, "X-Commit": f"trades={pinned.head.token}"}
+    if as_of_ns is not None:
+        headers["X-As-Of"] = format_timestamp(as_of_ns)
+        if as_of_ns < time.time_ns() - _SETTLED_SECONDS * SECOND_NS:
+            headers["Cache-Control"] = f"private, max-age={_IMMUTABLE_SECONDS}, immutable"
+    return headers

@@ -6,12 +6,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
-from stats.caching.conditional import etag_of
 from stats.caching.invalidation import drop
 from stats.caching.tiers import process_tiers
-from stats.ohlc import ohlc_answer, pin_ohlc
+from stats.ohlc import pin_ohlc
 from stats.ohlc_query import parse_ohlc_query
-from stats.responses import conditional_response
+from stats.responses import bars_response
 from stats.serializers import (
     CacheStatisticsSerializer,
     InvalidatedSerializer,
@@ -64,15 +63,7 @@ class OhlcViewSet(ViewSet):
 
         Open and close follow event time, then `sequence`, then arrival. Only intervals with trades; days are UTC.
         """
-        query = parse_ohlc_query(request.META["QUERY_STRING"])
-        pinned = pin_ohlc(query)
-        return conditional_response(
-            request,
-            etag_of(pinned.key),
-            lambda: ohlc_answer(pinned),
-            commit=pinned.head,
-            as_of_ns=query.as_of_ns,
-        )
+        return bars_response(request, pin_ohlc(parse_ohlc_query(request.META["QUERY_STRING"])))
 
 
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it

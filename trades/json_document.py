@@ -2,39 +2,49 @@
 
 import json
 import math
+import re
 from typing import NoReturn
 
 from trades.exceptions import MalformedDocument
 
 _DIGITS_KEPT = 300
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(body: bytes) -> object:
     """The document in `body`. Numbers that no float can hold come out as infinite.
 
     Raises `MalformedDocument` for what is not JSON (RFC 8259) in UTF-8: also for a byte order mark, NaN and
-    Infinity, a key that is repeated in one object, and nesting that is deeper than any batch needs.
+    Infinity, half of a surrogate pair, a key that is repeated in one object, and nesting that is deeper than any
+    batch needs.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
             "malformed_json", "the body begins with a byte order mark; send UTF-8 without one"
         )
     try:
-        return json.loads(
+        document: object = json.loads(
             body.decode(),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
             parse_int=_integer,
         )
+        if _SURROGATE.search(body):
+            json.dumps(document, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise MalformedDocument(
             "malformed_json", f"the body is not UTF-8: byte {error.start} is wrong"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise MalformedDocument(
+            "malformed_json", "the body is not JSON of Unicode texts: an escape is half of a surrogate pair"
         ) from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise MalformedDocument("malformed_json", f"the body is not JSON: {error.msg} at {place}") from error
     except RecursionError as error:
         raise MalformedDocument("nesting_too_deep", "the body is nested too deeply") from error
+    return document
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -163,7 +163,7 @@ def _is_typed(row: Any, *, ignore_unknown: bool) -> bool:
         row = {name: value for name, value in row.items() if name in TypedTrade.__struct_fields__}
     try:
         trade = msgspec.convert(row, TypedTrade)
-    except (msgspec.ValidationError, UnicodeEncodeError):
+    except msgspec.ValidationError:
         return False
     plain = (trade.symbol, trade.trade_id, trade.exchange)
     return (

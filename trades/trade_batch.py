@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import UNSET, Meta, UnsetType
 
 from trades.datasets import TRADES
@@ -86,7 +87,10 @@ def decode_trades(body: bytes, *, ignore_unknown: bool = False) -> TradeBatch:
     surplus -= 2 * sum(map(_keys_and_texts, optional.values()))
     if surplus or not is_strict or b"\\" in body:
         read_json(body)
-    return _typed_batch(trades, optional)
+    batch = _typed_batch(trades, optional)
+    if any(pc.max(batch.rows[name]).as_py() == LARGEST_NUMBER for name in ("price", "volume")):
+        _check_not_rounded(read_json(body))
+    return batch
 
 
 def _typed_batch(trades: Sequence[TypedTrade], optional: Mapping[str, Sequence[Any]]) -> TradeBatch:
@@ -115,6 +119,13 @@ def _typed_batch(trades: Sequence[TypedTrade], optional: Mapping[str, Sequence[A
     except (InvalidSymbol, InvalidTimestamp) as error:
         raise NotTyped(str(error)) from error
     return TradeBatch(symbol, pa.record_batch(columns, schema=TRADES.schema))
+
+
+def _check_not_rounded(document: Any) -> None:
+    """Refuse integers that came down to the largest number only by becoming floats."""
+    for row in document["trades"]:
+        if any(isinstance(row[name], int) and row[name] > LARGEST_NUMBER for name in ("price", "volume")):
+            raise NotTyped("a number is over 2^53")
 
 
 def check_size(rows: int) -> None:
@@ -177,7 +188,7 @@ def _texts(values: Sequence[str | int | None]) -> pa.Array:
     except UnicodeEncodeError as error:
         raise NotTyped("a text has half of a surrogate pair") from error
     characters = np.frombuffer(column.buffers()[2], dtype=np.uint8)
-    if characters.min() <= ord(" ") or characters.max() > ord("~"):
+    if characters.size and (characters.min() <= ord(" ") or characters.max() > ord("~")):
         raise NotTyped("a text is not visible ASCII")
     return column
 

@@ -9,7 +9,9 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import django
 import uvicorn
@@ -19,6 +21,7 @@ from marketdata_project.front import DjangoHandler, Front
 from marketdata_project.serve.parent import parent_is
 from marketdata_project.serve.protocol import GuardedProtocol
 from marketdata_project.serve.warm import drop_request_signals, load_everything, tune_garbage_collector
+from stats.finished import Finished
 
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
@@ -42,7 +45,7 @@ def web_server() -> WebServer:
     handler = DjangoHandler()
     drop_request_signals()
     load_everything(handler)
-    front = Front(handler.respond, max_body_bytes=settings.MAX_BODY_BYTES)
+    front = Front(handler.respond, max_body_bytes=settings.MAX_BODY_BYTES, ready=_front_door())
     config = uvicorn.Config(
         front,
         loop="uvloop",
@@ -59,6 +62,13 @@ def web_server() -> WebServer:
     )
     tune_garbage_collector()
     return WebServer(config)
+
+
+def _front_door() -> Callable[[dict[str, Any]], Finished | None]:
+    """The way of answers that are ready, loaded when Django is."""
+    from marketdata_project.front_door import FrontDoor  # noqa: PLC0415 needs the apps
+
+    return FrontDoor()
 
 
 def main(arguments: list[str]) -> None:

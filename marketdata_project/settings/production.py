@@ -5,7 +5,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
-from marketdata_project.settings.base import env
+from marketdata_project.settings.base import MIDDLEWARE, env
 
 
 def _required_secret(name: str) -> str:
@@ -21,10 +21,12 @@ def _required_secret(name: str) -> str:
 
 SECRET_KEY = _required_secret("SECRET_KEY")
 DEBUG = False
+MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", *MIDDLEWARE]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

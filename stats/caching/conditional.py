@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from functools import lru_cache
 
 _ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
 
 
+@lru_cache(maxsize=4096)
 def etag_of(key: str) -> str:
     """Return the strong tag of the representation that `key` names: version, query and format, hashed."""
     return f'"{hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Protocol, TypeVar
+from functools import update_wrapper
+from typing import Generic, Protocol, TypeVar
 
 from stats.caching.entry import Entry
 from stats.caching.single_flight import Landing
@@ -30,13 +30,6 @@ class CacheQuery(Protocol):
 
 
 Q = TypeVar("Q", bound=CacheQuery)
-Q_contra = TypeVar("Q_contra", bound=CacheQuery, contravariant=True)
-
-
-class CachedAnswer(Protocol[Q_contra]):
-    """A cached function. With `bypass` it computes, and neither looks nor stores."""
-
-    def __call__(self, query: Q_contra, *, bypass: bool = False) -> Cached: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +40,38 @@ class _Ask:
     seconds: int
 
 
+class CachedAnswer(Generic[Q]):
+    """A function of queries whose answers are kept; see `cached`."""
+
+    def __init__(
+        self, answer: Callable[[Q], Entry], *, tiers: Callable[[], Tiers], now_ns: Callable[[], int]
+    ) -> None:
+        self._answer = answer
+        self._tiers = tiers
+        self._now_ns = now_ns
+        update_wrapper(self, answer)
+
+    def __call__(self, query: Q, *, bypass: bool = False) -> Cached:
+        """The answer, kept or computed now. With `bypass` it is computed, and neither looked for nor stored."""
+        if bypass:
+            return Cached(self._answer(query), Outcome.BYPASS)
+        found = self.held(query)
+        if found is not None:
+            return found
+        at, symbol = self._tiers(), query.cache_symbol
+        seconds = seconds_to_live(query.cache_end_ns, now_ns=self._now_ns(), coarse=query.cache_coarse)
+        ask = _Ask(query.cache_key(), symbol, at.epochs.current(symbol), seconds)
+        return _fetch(at, ask, lambda: self._answer(query))
+
+    def held(self, query: Q) -> Cached | None:
+        """The answer if this process holds it in memory: neither Redis nor the store is asked."""
+        at = self._tiers()
+        found = at.local.get(query.cache_key(), epoch=at.epochs.current(query.cache_symbol))
+        if found is not None:
+            at.statistics.hit_local(len(found.entry.body))
+        return found
+
+
 def cached(
     *, tiers: Callable[[], Tiers] = process_tiers, now_ns: Callable[[], int] = time.time_ns
 ) -> Callable[[Callable[[Q], Entry]], CachedAnswer[Q]]:
@@ -55,24 +80,7 @@ def cached(
     Exceptions of the function pass to its own caller and nothing is kept. Redis's never appear. An answer
     up to an end in the future is shared among those who wait for it, and not kept.
     """
-
-    def decorate(answer: Callable[[Q], Entry]) -> CachedAnswer[Q]:
-        @wraps(answer)
-        def call(query: Q, *, bypass: bool = False) -> Cached:
-            if bypass:
-                return Cached(answer(query), Outcome.BYPASS)
-            at, key, symbol = tiers(), query.cache_key(), query.cache_symbol
-            epoch = at.epochs.current(symbol)
-            found = at.local.get(key, epoch=epoch)
-            if found is not None:
-                at.statistics.hit_local(len(found.entry.body))
-                return found
-            seconds = seconds_to_live(query.cache_end_ns, now_ns=now_ns(), coarse=query.cache_coarse)
-            return _fetch(at, _Ask(key, symbol, epoch, seconds), lambda: answer(query))
-
-        return call
-
-    return decorate
+    return lambda answer: CachedAnswer(answer, tiers=tiers, now_ns=now_ns)
 
 
 def _fetch(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Cached:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -28,6 +29,8 @@ class CacheStatistics:
 
     def __init__(self, *, registry: CollectorRegistry = REGISTRY) -> None:
         self._registry = registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
         answers = Counter(_ANSWERS, "Answers by where they came from", ["source"], registry=registry)
         sizes = Counter(_BYTES, "Bytes stored in Redis and served from the cache", ["way"], registry=registry)
         self._hits_local = answers.labels("hit_local")

@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
+import os
 import threading
 
 import pytest
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -220,6 +221,17 @@ def test_a_stream_is_not_made_for_head_and_closed_all_the_same():
         assert (reply.body, reply.headers["content-length"]) == (b"", "5")
         assert closed.wait(5)
         assert not made
+
+
+def test_a_file_arrives_whole_and_is_closed(tmp_path):
+    content = os.urandom(1_000_000)
+    (tmp_path / "file").write_bytes(content)
+    file = (tmp_path / "file").open("rb")
+    with running(lambda _environ: FileResponse(file)) as port:
+        reply = ask(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert reply.body == content
+        assert reply.headers["content-length"] == "1000000"
+        assert eventually(lambda: file.closed)
 
 
 def receiver(pieces: list[bytes]):

@@ -73,6 +73,8 @@ class PreparedBatch:
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk.text)
+            if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
+                digest.update(chunk.places.tobytes())
         return cls(batch, chunks, digest.hexdigest())
 
 

@@ -51,11 +51,11 @@ class CommitLog:
 
     def history(self) -> History:
         """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
-        view, signature = self._view, self._stat()
-        if signature == view.signature:
+        view = self._view
+        if self._stat() == view.signature:
             return view.history
         with self._mutex:
-            return self._catch_up(signature)
+            return self._catch_up(self._stat())
 
     def forget(self) -> None:
         """Drop what is held in memory: the next use reads the file from its beginning."""
@@ -82,7 +82,10 @@ class CommitLog:
         """The history, with whatever follows the last complete record cut off. Needs the lock."""
         history = self.history()
         if os.fstat(descriptor).st_size > self._view.end:
-            self._disk.truncate(descriptor, self._view.end)
+            self.forget()  # what is cut must not be a record that took the place of a torn one unnoticed
+            history = self.history()
+            if os.fstat(descriptor).st_size > self._view.end:
+                self._disk.truncate(descriptor, self._view.end)
         return history
 
     def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
@@ -113,13 +116,20 @@ class CommitLog:
         try:
             self._disk.append(descriptor, data)
         except OSError:
-            self._disk.truncate(descriptor, end)
+            self._cut(descriptor, end)
             raise
         try:
             self._disk.sync(descriptor)
             if end == 0:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
+            self.forget()
+            raise SyncFailed(*error.args) from error
+
+    def _cut(self, descriptor: int, end: int) -> None:
+        try:
+            self._disk.truncate(descriptor, end)
+        except OSError as error:  # whole records of a group may be among what was written
             self.forget()
             raise SyncFailed(*error.args) from error
 
@@ -132,25 +142,27 @@ class CommitLog:
 
     def _catch_up(self, signature: _Signature) -> History:
         view = self._view
+        if signature == view.signature:
+            return view.history
         inode, size, _ = signature
-        if inode != view.signature[0] or size < view.end:
+        if inode != view.signature[0] or size <= view.end:  # another file, or another end of it
             view = _View()
         if size:
             try:
-                self._read_into(view)
+                self._read_into(view, size)
             except DataDamaged:
                 if view.end == 0:
                     raise
                 view = _View()  # records that were cut off and written anew since they were read
-                self._read_into(view)
+                self._read_into(view, size)
         view.signature = signature
         self._view = view
         return view.history
 
-    def _read_into(self, view: _View) -> None:
+    def _read_into(self, view: _View, size: int) -> None:
         with self.path.open("rb") as file:
             file.seek(view.end)
-            data = file.read()
+            data = file.read(size - view.end)
         newest = view.history.head()
         *lines, tail = data.split(b"\n")
         for line in lines:

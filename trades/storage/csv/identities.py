@@ -21,6 +21,10 @@ _SMALL = 512
 _RECENT_LIMIT = 8192
 _GROWTH = 4
 _MISSING = np.int64(-(2**63))
+_MISSING_NUMBER = np.float64(np.nan)
+_MISSING_WORDS = {
+    kind: np.array([_MISSING_NUMBER if kind is Kind.NUMBER else _MISSING]).view(np.uint64) for kind in Kind
+}
 _MIX_1, _MIX_2, _STEP = (
     np.uint64(0xBF58476D1CE4E5B9),
     np.uint64(0x94D049BB133111EB),
@@ -57,12 +61,13 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
     return RowHashes(identity, check, value, has_id)
 
 
-def _bits(values: pa.Array | pa.ChunkedArray, kind: Kind) -> Hashes | None:
+def _bits(values: pa.Array | pa.ChunkedArray, kind: Kind) -> Hashes:
+    """One word per row, or a single one for all where the column is empty: the same as for a missing value."""
     if values.null_count == len(values):
-        return None
+        return _MISSING_WORDS[kind]
     if kind is Kind.TEXT:
         return _text_bits(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
-    missing, dtype = (np.nan, np.float64) if kind is Kind.NUMBER else (_MISSING, np.int64)
+    missing, dtype = (_MISSING_NUMBER, np.float64) if kind is Kind.NUMBER else (_MISSING, np.int64)
     filled: npt.NDArray[Any] = np.asarray(values.fill_null(missing), dtype=dtype)
     return filled.view(np.uint64)
 
@@ -75,13 +80,12 @@ def _text_bits(values: pa.Array) -> Hashes:
     return bits
 
 
-def _combined(columns: list[Hashes | None], *, seed: int, count: int) -> Hashes:
+def _combined(columns: list[Hashes], *, seed: int, count: int) -> Hashes:
     salt = np.uint64(seed * int(_STEP) % 2**64)
     total = np.full(count, salt)
     for column in columns:
         total = total * _MIX_1 + _STEP
-        if column is not None:
-            total ^= _mixed(column + salt)
+        total ^= _mixed(column + salt)
         total = _mixed(total)
     return total
 

@@ -14,7 +14,7 @@ def folder_name(symbol: str) -> str:
     """A symbol as a folder's name that every file system can hold; `symbol_of` reads it back."""
     name = quote(symbol, safe="-_.=")
     if _RESERVED.match(name):
-        return f"%{ord(name[0]):02X}{name[1:]}"
+        name = f"%{ord(name[0]):02X}{name[1:]}"
     return f"{name[:-1]}%2E" if name.endswith(".") else name
 
 

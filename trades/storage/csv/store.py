@@ -4,8 +4,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +58,11 @@ class CsvStore:
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
-        with self._reading(dataset, symbol) as (log, history):
-            parts = history.parts_in(window, at)
-            return in_order(read_parts(dataset, log.folder, parts), window)
+        parts = self._history(dataset, symbol).parts_in(window, at)
+        try:
+            return in_order(read_parts(dataset, self._folder(dataset, symbol), parts), window)
+        except OSError as error:
+            raise unavailable(error) from error
 
     def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
         """See `MarketStore.bars`."""
@@ -69,18 +70,15 @@ class CsvStore:
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""
-        with self._reading(dataset, symbol) as (_, history):
-            return history.version(window, at)
+        return self._history(dataset, symbol).version(window, at)
 
     def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
         """See `MarketStore.head`."""
-        with self._reading(dataset, symbol) as (_, history):
-            return history.head(at)
+        return self._history(dataset, symbol).head(at)
 
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """See `MarketStore.commit_as_of`."""
-        with self._reading(dataset, symbol) as (_, history):
-            return history.commit_as_of(instant_ns)
+        return self._history(dataset, symbol).commit_as_of(instant_ns)
 
     def symbols(self, dataset: Dataset) -> list[str]:
         """See `MarketStore.symbols`."""
@@ -93,16 +91,15 @@ class CsvStore:
             raise unavailable(error) from error
         return sorted(names)
 
-    @contextmanager
-    def _reading(self, dataset: Dataset, symbol: str) -> Iterator[tuple[_Log, History]]:
-        log = self._known_log(dataset, symbol)
+    def _history(self, dataset: Dataset, symbol: str) -> History:
+        """The commits of a log that has at least one. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
         try:
-            history = log.commits.history()
-            if not history.head().number:
-                raise UnknownSymbol(symbol)
-            yield log, history
+            history = self._known_log(dataset, symbol).commits.history()
         except OSError as error:
             raise unavailable(error) from error
+        if not history.head().number:
+            raise UnknownSymbol(symbol)
+        return history
 
     def _known_log(self, dataset: Dataset, symbol: str) -> _Log:
         """A log that exists: asking for symbols that do not must not push out those that do."""

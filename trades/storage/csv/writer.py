@@ -54,10 +54,13 @@ class Writer:
             raise unavailable(error) from error
         # Only now: a row that counts as stored may be one that this group has just written.
         for ticket, outcome in zip(group, outcomes, strict=True):
-            ticket.receipt = outcome(history) if outcome is not None else None
+            if isinstance(outcome, StorageError):
+                ticket.error = outcome
+            else:
+                ticket.receipt = outcome(history)
 
-    def _decide(self, ticket: Ticket, stage: Stage) -> Outcome | None:
-        """Stage what is new of a batch; how its receipt is made once all is written. None: it has its error."""
+    def _decide(self, ticket: Ticket, stage: Stage) -> Outcome | StorageError:
+        """Stage what is new of a batch; how its receipt is made once all is written, or why it is refused."""
         append = ticket.batch.append
         try:
             replay = _replay(ticket.batch, stage.history)
@@ -65,8 +68,7 @@ class Writer:
                 return lambda _: replay
             chunks, duplicates = self._new_rows(ticket.batch, stage)
         except StorageError as error:
-            ticket.error = error
-            return None
+            return error
         if not chunks and append.request_key is None:
             kept = duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(append.rows.num_rows, 0, kept, history.head())
