@@ -169,7 +169,7 @@ class ProblemMiddleware:
         if request.META.get(BODY_TOO_LARGE):
             return problem_of(RequestDataTooBig()).response()
         response = self._get_response(request)
-        if response.status_code == 405 and "json" not in response.headers.get("Content-Type", ""):
+        if response.status_code == 405 and not isinstance(response, Response):
             problem = Problem(405, "method_not_allowed", f"{request.method} is not allowed here").response()
             problem.headers["Allow"] = response.headers.get("Allow", "")
             return problem

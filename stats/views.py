@@ -54,6 +54,7 @@ class OhlcViewSet(ViewSet):
 
     @extend_schema(
         operation_id="ohlc",
+        summary="Bars of a symbol",
         parameters=[OhlcQuerySerializer],
         responses={200: OhlcAnswerSerializer},
         examples=[_BARS],
@@ -72,12 +73,20 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     serializer_class = InvalidateSerializer
     required_scopes = {"GET": "market:read", "POST": "market:write"}
 
-    @extend_schema(operation_id="cache_stats", responses={200: CacheStatisticsSerializer})
+    @extend_schema(
+        operation_id="cache_stats",
+        summary="What the cache of answers did",
+        responses={200: CacheStatisticsSerializer},
+    )
     def stats(self, request: Request) -> Response:
         """Hits, misses, joined computations and bytes, over all processes."""
         return Response(process_tiers().statistics.snapshot())
 
-    @extend_schema(operation_id="cache_invalidate", responses={200: InvalidatedSerializer})
+    @extend_schema(
+        operation_id="cache_invalidate",
+        summary="Drop the answers about a symbol",
+        responses={200: InvalidatedSerializer},
+    )
     def invalidate(self, request: Request) -> Response:
         """Drop all answers about a symbol. They are never stale; this frees memory and has them computed again."""
         serializer = self.get_serializer(data=request.data)

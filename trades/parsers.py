@@ -5,6 +5,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
 
 from trades.exceptions import BodyTooLarge
 
@@ -13,6 +14,7 @@ class JSONBytesParser(BaseParser):
     """`application/json`, not decoded yet."""
 
     media_type = "application/json"
+    renderer_class = JSONRenderer  # fills the browsable form
 
     def parse(
         self,

@@ -116,6 +116,10 @@ class TradeBatchSerializer(KnownFieldsSerializer):
 
     trades = TradeSerializer(many=True, help_text=f"1 to {ROWS_LIMIT:,} trades of one symbol.")
 
+    def get_initial(self) -> Any:
+        """What the browsable form begins with."""
+        return {"trades": SEED_TRADES}
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         rows = attrs["trades"]
         try:

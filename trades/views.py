@@ -51,6 +51,7 @@ class TradesViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
 
     @extend_schema(
         operation_id="trades_ingest",
+        summary="Store a batch of trades",
         parameters=_PARAMETERS,
         responses={200: IngestAnswerSerializer},
         examples=[_ANSWER],
