@@ -29,7 +29,7 @@ ERROR_CODES = (
     ErrorCode(400, "empty_parameter", "A query parameter has no value. Leave it out, or give one."),
     ErrorCode(400, "missing_parameter", "A required query parameter is missing."),
     ErrorCode(400, "invalid_parameter", "A query parameter is not one of the words that it may be."),
-    ErrorCode(400, "invalid", "A query parameter has the wrong form."),
+    ErrorCode(400, "invalid_limit", "limit is not a whole number between 1 and 10,000."),
     ErrorCode(
         400,
         "invalid_timestamp",

@@ -26,9 +26,9 @@ class QueryTimeField(serializers.Field[int, str, str, Any]):
 class PageLimitField(serializers.Field[int, str, str, Any]):
     """How many rows a page has at most, in plain digits."""
 
-    default_error_messages = {"invalid": f"must be a whole number between 1 and {PAGE_LIMIT:,}"}
+    default_error_messages = {"invalid_limit": f"must be a whole number between 1 and {PAGE_LIMIT:,}"}
 
     def to_internal_value(self, data: str) -> int:
         if not re.fullmatch("[0-9]{1,5}", data) or not 1 <= int(data) <= PAGE_LIMIT:
-            self.fail("invalid")
+            self.fail("invalid_limit")
         return int(data)

@@ -15,7 +15,11 @@ from trades.storage.protocol import Window
 
 _KNOWN = (*OhlcQuerySerializer().fields, "format")
 # How DRF's codes are called here, and which of them speak of well-formed values that name nothing we have.
-_CODES = {"required": "missing_parameter", "invalid_choice": "unknown_interval"}
+_CODES = {
+    "required": "missing_parameter",
+    "invalid_choice": "unknown_interval",
+    "null_characters_not_allowed": "invalid_cursor",
+}
 _UNPROCESSABLE = {"invalid_symbol", "invalid_choice"}
 
 

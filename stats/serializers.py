@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from stats.fields import PageLimitField, QueryTimeField
 from stats.intervals import Interval
 from trades.fields import SymbolField
+from trades.serializers import KnownFieldsSerializer
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
@@ -45,6 +47,7 @@ class BarSerializer(serializers.Serializer[Any]):
     volume = serializers.FloatField()
 
 
+@extend_schema_serializer(many=False)
 class OhlcAnswerSerializer(serializers.Serializer[Any]):
     """Bars, ascending; only intervals with trades. The cursors only with `limit` or `cursor`."""
 
@@ -56,6 +59,21 @@ class OhlcAnswerSerializer(serializers.Serializer[Any]):
     total_estimate = serializers.IntegerField(required=False)
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Mostly hits",
+            value={
+                "hits_local": 970,
+                "hits_redis": 20,
+                "misses": 8,
+                "joined": 2,
+                "bytes_stored": 480_000,
+                "bytes_served": 59_520_000,
+            },
+        )
+    ]
+)
 class CacheStatisticsSerializer(serializers.Serializer[Any]):
     """Counted over all processes since the service was started."""
 
@@ -67,12 +85,18 @@ class CacheStatisticsSerializer(serializers.Serializer[Any]):
     bytes_served = serializers.IntegerField()
 
 
-class InvalidateSerializer(serializers.Serializer[Any]):
+@extend_schema_serializer(examples=[OpenApiExample("Apple", value={"symbol": "AAPL"})])
+class InvalidateSerializer(KnownFieldsSerializer):
     """The symbol whose answers are dropped."""
 
     symbol = SymbolField()
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Dropped", value={"symbol": "AAPL", "entries": 12, "redis_reached": True}),
+    ]
+)
 class InvalidatedSerializer(serializers.Serializer[Any]):
     """What was dropped."""
 

@@ -18,6 +18,8 @@ from stats.serializers import (
     OhlcAnswerSerializer,
     OhlcQuerySerializer,
 )
+from trades.parsers import JSONDocumentParser
+from trades.query_parameters import single_parameters
 
 _BARS = OpenApiExample(
     "Two bars",
@@ -71,6 +73,7 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     """The cache of answers."""
 
     serializer_class = InvalidateSerializer
+    parser_classes = [JSONDocumentParser]
     required_scopes = {"GET": "market:read", "POST": "market:write"}
 
     @extend_schema(
@@ -80,6 +83,7 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     )
     def stats(self, request: Request) -> Response:
         """Hits, misses, joined computations and bytes, over all processes."""
+        single_parameters(request.GET, ("format",))
         return Response(process_tiers().statistics.snapshot())
 
     @extend_schema(
@@ -89,6 +93,7 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     )
     def invalidate(self, request: Request) -> Response:
         """Drop all answers about a symbol. They are never stale; this frees memory and has them computed again."""
+        single_parameters(request.GET, ("format",))
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         symbol = serializer.validated_data["symbol"]

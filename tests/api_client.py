@@ -1,17 +1,19 @@
 """The API as a client meets it: through Django's whole middleware stack, with a key of its own."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from marketdata_project.error_codes import ERROR_CODES
 from ratelimit.services import key_create
 
 INGEST = "/api/v1/trades/ingest"
 OHLC = "/api/v1/stats/ohlc"
 UNLIMITED = 1_000_000
+DECLARED = {(error.status, error.code) for error in ERROR_CODES}
 
 
 def trade(**changes: Any) -> dict[str, Any]:
@@ -25,9 +27,7 @@ def body_of(*rows: Any) -> bytes:
 
 
 def make_key(*, scopes: tuple[str, ...] = ("all",), rate: int = UNLIMITED) -> str:
-    return key_create(
-        name="test", tier="internal", scopes=scopes, now=timezone.now(), rate=rate
-    ).key
+    return key_create(name="test", tier="internal", scopes=scopes, now=timezone.now(), rate=rate).key
 
 
 class Api:
@@ -37,36 +37,46 @@ class Api:
         self._client = Client()
         self._key = {} if key is None else {"X-API-Key": key}
 
-    def get(self, path: str, params: Any = None, **headers: str) -> HttpResponse:
+    def get(self, path: str, params: Any = None, **headers: str) -> Any:
         return self._client.get(path, params or {}, headers=self._headers(headers))
 
-    def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpResponse:
+    def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
         content_type = headers.pop("content_type", "application/json")
         return self._client.generic(method, path, body, content_type, headers=self._headers(headers))
 
-    def ingest(self, *rows: Any, query: str = "", path: str = INGEST, **headers: str) -> HttpResponse:
+    def ingest(self, *rows: Any, query: str = "", path: str = INGEST, **headers: str) -> Any:
         """Post rows; a single `bytes` is the body as it is."""
         body = rows[0] if rows and isinstance(rows[0], bytes) else body_of(*rows)
         return self.call("POST", f"{path}?{query}" if query else path, body, **headers)
 
-    def ohlc(self, params: Any = None, path: str = OHLC, **named: Any) -> HttpResponse:
+    def ohlc(self, params: Any = None, path: str = OHLC, **named: Any) -> Any:
         """Bars, by a mapping or by names; header names are not taken here."""
         return self.get(path, {**(params or {}), **named})
 
     def bars(self, symbol: str = "AAPL", **named: Any) -> list[dict[str, Any]]:
         response = self.ohlc(symbol=symbol, **named)
         assert response.status_code == 200, response.content
-        return orjson.loads(response.content)["data"]
+        data: list[dict[str, Any]] = orjson.loads(response.content)["data"]
+        return data
 
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {**self._key, **{name.replace("_", "-"): value for name, value in headers.items()}}
 
 
-def answer(response: HttpResponse) -> Any:
+def until_limited(send: Callable[[], Any]) -> Any:
+    """The first 429 among the answers to one request after another."""
+    for _ in range(100):
+        response = send()
+        if response.status_code == 429:
+            return response
+    raise AssertionError("a hundred requests were admitted")
+
+
+def answer(response: Any) -> Any:
     return orjson.loads(response.content)
 
 
-def problem(response: HttpResponse) -> tuple[int, str]:
+def problem(response: Any) -> tuple[int, str]:
     """Status and code of a refusal, after a look at what every problem must have."""
     found = orjson.loads(response.content)
     assert response["Content-Type"] == "application/problem+json"
@@ -78,4 +88,5 @@ def problem(response: HttpResponse) -> tuple[int, str]:
     assert found["title"]
     assert found["message"] == found["detail"] != ""
     assert len(found["errors"]) <= 100
+    assert (found["status"], found["code"]) in DECLARED
     return found["status"], found["code"]

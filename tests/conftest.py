@@ -41,6 +41,7 @@ def project_redis(settings) -> Iterator[RedisServer]:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": server.url}}
     breaker.close()
     process_limiter.cache_clear()
+    process_tiers().shared._away_until = None
     yield server
     server.end()
     pool = ConnectionFactory._pools.pop(server.url, None)

@@ -38,11 +38,13 @@ class Dataset:
     """A kind of rows: its columns, the event time first, and what makes a row known by an id.
 
     `id_columns` is empty or ends in the id itself; a row whose id is null is recognised by all its columns.
+    `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
     """
 
     name: str
     columns: tuple[Column, ...]
     id_columns: tuple[str, ...] = ()
+    arrival_columns: tuple[str, ...] = ()
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -65,6 +67,7 @@ TRADES = Dataset(
         Column("received_at", Kind.TIME),
     ),
     id_columns=("exchange", "trade_id"),
+    arrival_columns=("received_at",),
 )
 
 DATASETS = {dataset.name: dataset for dataset in (TRADES,)}

@@ -1,4 +1,4 @@
-"""Bodies are handed to the view as bytes: decoding them is the view's first step, and reading twice its second."""
+"""Bodies of JSON: as bytes for the view that decodes them itself, as a document for all others."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -8,6 +8,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 
 from trades.exceptions import BodyTooLarge
+from trades.json_document import read_json
 
 
 class JSONBytesParser(BaseParser):
@@ -27,3 +28,16 @@ class JSONBytesParser(BaseParser):
         if len(body) > settings.MAX_BODY_BYTES:
             raise BodyTooLarge(settings.MAX_BODY_BYTES)
         return body
+
+
+class JSONDocumentParser(JSONBytesParser):
+    """`application/json`, read strictly, for bodies that are small."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The document. Raises `BodyTooLarge` and `MalformedDocument`."""
+        return read_json(super().parse(stream, media_type, parser_context))

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from trades.exceptions import BatchRefused
@@ -108,9 +107,6 @@ class TradeSerializer(KnownFieldsSerializer):
         list_serializer_class = TradeListSerializer
 
 
-@extend_schema_serializer(
-    examples=[OpenApiExample("Three trades of AAPL", value={"trades": SEED_TRADES}, request_only=True)]
-)
 class TradeBatchSerializer(KnownFieldsSerializer):
     """A batch of trades of one symbol, stored whole or not at all."""
 

@@ -19,6 +19,9 @@ LATEST_NS = int(datetime(2201, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 _EPOCH_UNITS_NS = {10: SECOND_NS, 13: 1_000_000, 16: 1_000, 19: 1}
 _EPOCH = re.compile(r"[0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19}")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+# Years so far away that nanoseconds since 1970 cannot count them are not even parsed.
+_FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_RANGE = "years from 1900 to 2200 can be stored"
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
 
 
@@ -44,13 +47,18 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
     except (pa.ArrowInvalid, UnicodeEncodeError):
         parsed = _parse_mixed(texts)
     if parsed.size and (parsed.min() < EARLIEST_NS or parsed.max() > LATEST_NS):
-        raise TimestampOutOfRange("years from 1900 to 2200 can be stored")
+        raise TimestampOutOfRange(_RANGE)
     return parsed
 
 
 def parse_timestamp(text: str) -> int:
     """One instant; see `parse_timestamps`."""
-    return int(parse_timestamps([text])[0])
+    try:
+        return int(parse_timestamps([text])[0])
+    except InvalidTimestamp:
+        if _FAR_YEAR.match(text):
+            raise TimestampOutOfRange(_RANGE) from None
+        raise
 
 
 def parse_timestamp_or_epoch(text: str) -> int:
@@ -59,7 +67,7 @@ def parse_timestamp_or_epoch(text: str) -> int:
         return parse_timestamp(text)
     instant = int(text) * _EPOCH_UNITS_NS[len(text)]
     if not EARLIEST_NS <= instant <= LATEST_NS:
-        raise TimestampOutOfRange("years from 1900 to 2200 can be stored")
+        raise TimestampOutOfRange(_RANGE)
     return instant
 
 

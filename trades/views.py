@@ -11,7 +11,7 @@ from trades.idempotency import parse_idempotency_key
 from trades.ingest_query import DEDUPE_CHOICES, UNKNOWN_CHOICES, IngestQuery
 from trades.parsers import JSONBytesParser
 from trades.refusals import refusal_of
-from trades.serializers import IngestAnswerSerializer, TradeBatchSerializer
+from trades.serializers import SEED_TRADES, IngestAnswerSerializer, TradeBatchSerializer
 from trades.services import trades_ingest
 from trades.trade_batch import NotTyped, TradeBatch, decode_trades
 
@@ -34,6 +34,8 @@ _PARAMETERS = [
         description="1-255 visible ASCII characters. The same key and batch give the first answer again.",
     ),
 ]
+# A view's examples take the place of its serializer's.
+_BODY = OpenApiExample("Three trades of AAPL", value={"trades": SEED_TRADES}, request_only=True)
 _ANSWER = OpenApiExample(
     "Three trades stored",
     value={"symbol": "AAPL", "received": 3, "stored": 3, "duplicates": 0, "duplicate_rows": [], "commit": 1},
@@ -54,7 +56,7 @@ class TradesViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
         summary="Store a batch of trades",
         parameters=_PARAMETERS,
         responses={200: IngestAnswerSerializer},
-        examples=[_ANSWER],
+        examples=[_BODY, _ANSWER],
     )
     def ingest(self, request: Request) -> Response:
         """Store a batch of trades of one symbol, durably and all of it, or nothing.

@@ -22,6 +22,7 @@ WORKERS = env.int("WORKERS", os.cpu_count() or 1)
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
+REAL_DATA = Path(env.str("REAL_DATA", str(BASE_DIR.parent / "shared" / "data")))
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
@@ -135,6 +136,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "marketdata_project.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,

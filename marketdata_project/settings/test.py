@@ -1,11 +1,16 @@
-"""The test suite: a data folder of its own per run, Redis where a test starts one."""
+"""The test suite: a data folder of its own for each test process, Redis where a test starts one."""
 
 import os
 import tempfile
 
-os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="marketdata-test-", dir="/tmp"))
+# Processes that a test starts inherit the folder; pytest's own worker processes must not share one.
+_process = os.environ.get("PYTEST_XDIST_WORKER", "main")
+if os.environ.get("TEST_DATA_OF") != _process:
+    os.environ["TEST_DATA_OF"] = _process
+    os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="marketdata-test-", dir="/tmp")
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
-from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
+from marketdata_project.settings.base import *  # noqa: E402, F403 a settings module extends its base
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

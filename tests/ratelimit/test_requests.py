@@ -248,11 +248,15 @@ def test_methods_are_charged_to_reads_or_writes(method, kind):
 
 
 def test_the_schema_offers_either_header_or_a_session():
-    schema = SchemaGenerator(patterns=[path("x", Guarded.as_view())]).get_schema(public=True)
+    schema = SchemaGenerator(patterns=[path("api/v1/x", Guarded.as_view())]).get_schema(public=True)
     schemes = schema["components"]["securitySchemes"]
     assert {(scheme["in"], scheme["name"]) for scheme in schemes.values()} == {
         ("header", "Authorization"),
         ("header", "X-API-Key"),
         ("cookie", "sessionid"),
     }
-    assert schema["paths"]["/x"]["get"]["security"] == [{"ApiKey": []}, {"XApiKey": []}, {"StaffSession": []}]
+    assert schema["paths"]["/api/v1/x"]["get"]["security"] == [
+        {"ApiKey": []},
+        {"XApiKey": []},
+        {"StaffSession": []},
+    ]

@@ -132,7 +132,8 @@ def _duplicates(batch: Append, rows: list[_Row], log: list[_Commit]) -> list[int
 
 
 def _identified(dataset: Dataset, place: int, row: _Row) -> Identified:
-    value = tuple(row.values())
-    has_id = bool(dataset.id_columns) and row[dataset.id_columns[-1]] is not None
-    identity = (_date(row), *(row[name] for name in dataset.id_columns)) if has_id else value
-    return Identified(place, identity, value, has_id)
+    if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
+        return Identified(place, tuple(row.values()), None, has_id=False)
+    identity = (_date(row), *(row[name] for name in dataset.id_columns))
+    said = tuple(value for name, value in row.items() if name not in dataset.arrival_columns)
+    return Identified(place, identity, said, has_id=True)

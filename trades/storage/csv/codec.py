@@ -1,8 +1,12 @@
 """Rows as CSV text and back, lossless. Plain CSV: pandas, a spreadsheet and awk read it as it is."""
 
-import io
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -31,13 +35,15 @@ def header(dataset: Dataset) -> bytes:
 
 def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> bytes:
     """One line per row, in order. Times in UTC at full precision, floats as their shortest exact text."""
-    cells = [_cells(column, rows.column(column.name)) for column in dataset.columns]
-    cells.insert(1, pa.repeat(symbol, rows.num_rows))
-    batch = pa.record_batch(cells, names=_column_names(dataset))
-    try:
-        return _write(batch, quoting="none")
-    except pa.ArrowInvalid:  # a text holds a comma or a quote
-        return _write(batch, quoting="needed")
+    first, *others = dataset.columns
+    ends = [","] * (len(others) - 1) + ["\n"]
+    pieces = [*_cells(first, rows.column(first.name), ","), f"{symbol},"]
+    for column, end in zip(others, ends, strict=True):
+        pieces += _cells(column, rows.column(column.name), end)
+    lines = pc.binary_join_element_wise(
+        *_constants_joined(pieces), "", null_handling="replace", null_replacement=""
+    )
+    return memoryview(lines.buffers()[2]).tobytes()
 
 
 def decode_rows(dataset: Dataset, text: bytes) -> pa.Table:
@@ -66,29 +72,47 @@ def _column_names(dataset: Dataset) -> list[str]:
     return [first, "symbol", *others]
 
 
-def _write(batch: pa.RecordBatch, *, quoting: str) -> bytes:
-    text = io.BytesIO()
-    pacsv.write_csv(batch, text, pacsv.WriteOptions(include_header=False, quoting_style=quoting))
-    return text.getvalue()
+# A piece of every line: a text per row, or one that is the same in each of them.
+_Piece: TypeAlias = pa.Array | str
 
 
-def _cells(column: Column, values: pa.Array) -> pa.Array:
+def _constants_joined(pieces: Sequence[_Piece]) -> Iterator[_Piece]:
+    for is_constant, run in groupby(pieces, key=lambda piece: isinstance(piece, str)):
+        neighbours = list(run)
+        yield from ["".join(neighbours)] if is_constant else neighbours
+
+
+def _cells(column: Column, values: pa.Array, end: str) -> list[_Piece]:
+    """A column's cells, null where they are empty, each followed by `end`."""
     if values.null_count == len(values):
-        return pa.nulls(len(values), pa.string())
+        return [end]
     if column.kind is Kind.TIME:
         text = fixed_width_text(values.fill_null(0).to_numpy())
-        return pc.if_else(values.is_valid(), text, None) if values.null_count else text
+        return [pc.if_else(values.is_valid(), text, None) if values.null_count else text, end]
     if column.kind is Kind.TEXT:
-        return _escaped(values)
-    if column.kind is Kind.NUMBER and not values.null_count:
-        return _whole_as_integers(values)
-    return values
+        return [_quoted(_escaped(values)), end]
+    return [values.cast(pa.string()), end] if values.null_count else [_ended_numbers(values.to_numpy(), end)]
 
 
-def _whole_as_integers(values: pa.Array) -> pa.Array:
-    numbers = values.to_numpy()
-    is_whole = bool(np.all(numbers == np.floor(numbers))) and bool(np.all(np.abs(numbers) <= 2.0**53))
-    return values.cast(pa.int64()) if is_whole else values
+def _ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
+    """Each number's text with `end` behind it. Whole numbers without a point.
+
+    The texts of a JSON list lie one behind the other with a comma between: they become the cells in place.
+    """
+    if numbers.dtype.kind == "f" and _are_plainly_whole(numbers):
+        numbers = numbers.astype(np.int64)
+    text = np.frombuffer(bytearray(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)), dtype=np.uint8)
+    text[-1] = ord(",")
+    commas = np.flatnonzero(text == ord(","))
+    text[commas] = ord(end)
+    offsets = np.append(1, commas + 1).astype(np.int32)
+    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def _are_plainly_whole(numbers: npt.NDArray[np.float64]) -> bool:
+    """Whether all are whole, and none is minus zero or too large for an integer to be exact."""
+    is_whole = bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) <= 2.0**53))
+    return is_whole and not np.any(np.signbit(numbers) & (numbers == 0))
 
 
 def _escaped(values: pa.Array) -> pa.Array:
@@ -101,6 +125,15 @@ def _escaped(values: pa.Array) -> pa.Array:
         return values
     risky = pc.is_in(pc.utf8_slice_codeunits(values, 0, 1), pa.array(list(_ESCAPED_FIRST)))
     return pc.if_else(risky, pc.binary_join_element_wise("'", values, ""), values)
+
+
+def _quoted(values: pa.Array) -> pa.Array:
+    """Texts that hold a comma or a quotation mark, in quotation marks (RFC 4180)."""
+    structural = pc.match_substring_regex(values, '[,"]')
+    if not pc.any(structural).as_py():
+        return values
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")
+    return pc.if_else(structural, quoted, values)
 
 
 def _read_column(column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -29,10 +29,14 @@ _NOTHING: _Signature = (0, 0, 0)
 
 @dataclass(slots=True)
 class _View:
-    """What was read of the file: its history, up to which byte, and the file's inode, size and time then."""
+    """What was read of the file: its history, up to which byte, and the file's inode, size and time then.
+
+    confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
+    """
 
     history: History = field(default_factory=History)
     end: int = 0
+    confirmed: int = 0
     signature: _Signature = _NOTHING
 
 
@@ -105,12 +109,30 @@ class CommitLog:
         self._write(descriptor, b"".join(lines), start)
         with self._mutex:
             if self._view is not view or view.end != start:  # a reader of this process was quicker
-                return self._catch_up(self._stat())
-            for commit, commit_id in zip(commits, ids, strict=True):
-                view.history.add(commit, commit_id.hash)
-            view.end += sum(map(len, lines))
-            view.signature = self._stat()
-            return view.history
+                self._read_back()
+            else:
+                for commit, commit_id in zip(commits, ids, strict=True):
+                    view.history.add(commit, commit_id.hash)
+                view.end += sum(map(len, lines))
+                view.signature = self._stat()
+            self._view.confirmed = self._view.end
+            return self._view.history
+
+    def confirm(self, descriptor: int) -> None:
+        """Return when every record is durable, also one whose writer was not told so. Needs the lock.
+
+        Raises `SyncFailed`.
+        """
+        view = self._view
+        if view.confirmed < view.end:
+            self._sync(descriptor, is_new=view.confirmed == 0)
+            view.confirmed = view.end
+
+    def _read_back(self) -> None:
+        try:
+            self._catch_up(self._stat())
+        except OSError as error:  # the records are durable, and cannot be looked at
+            raise SyncFailed(*error.args) from error
 
     def _write(self, descriptor: int, data: bytes, end: int) -> None:
         try:
@@ -118,9 +140,12 @@ class CommitLog:
         except OSError:
             self._cut(descriptor, end)
             raise
+        self._sync(descriptor, is_new=end == 0)
+
+    def _sync(self, descriptor: int, *, is_new: bool) -> None:
         try:
             self._disk.sync(descriptor)
-            if end == 0:
+            if is_new:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
             self.forget()

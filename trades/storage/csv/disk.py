@@ -27,12 +27,10 @@ class Disk:
         os.ftruncate(descriptor, length)
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it, durably."""
-        missing = [folder, *folder.parents]
-        missing = missing[: next(i for i, path in enumerate(missing) if path.is_dir())]
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in missing:
-            self.sync_folder(path.parent)
+        """Make a folder and the two above it, durably."""
+        for path in (folder.parent.parent, folder.parent, folder):
+            path.mkdir(parents=True, exist_ok=True)
+            self.sync_folder(path.parent)  # also where it is there: whoever made it may have died before this
 
     def sync_folder(self, folder: Path) -> None:
         """Return when the names in the folder would outlive a power cut."""

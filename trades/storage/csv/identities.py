@@ -1,7 +1,7 @@
 """Which rows are already stored: hashes of their identities, one index per event date, held in memory.
 
 A row is known by 128 bits (`identity`, `check`): of its id columns where it has an id, of all columns otherwise.
-`value` is a hash of all columns, so that an id taken by other values is noticed.
+`value` is a hash of what a row with an id says, so that an id taken by other values is noticed.
 """
 
 from collections import defaultdict
@@ -49,13 +49,15 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
     """The hashes of rows. They hold in this process only: texts are hashed with Python's own, keyed, hash."""
     bits = {column.name: _bits(rows.column(column.name), column.kind) for column in dataset.columns}
     count = rows.num_rows
-    value = _combined(list(bits.values()), seed=1, count=count)
-    identity, check = value, _combined(list(bits.values()), seed=2, count=count)
+    identity, check = (_combined(list(bits.values()), seed=seed, count=count) for seed in (1, 2))
+    value = identity
     has_id = np.zeros(count, dtype=bool)
     if dataset.id_columns:
         has_id = rows.column(dataset.id_columns[-1]).is_valid().to_numpy(zero_copy_only=False)
     if has_id.any():
         keys = [bits[name] for name in dataset.id_columns]
+        said = [words for name, words in bits.items() if name not in dataset.arrival_columns]
+        value = np.where(has_id, _combined(said, seed=5, count=count), value)
         identity = np.where(has_id, _combined(keys, seed=3, count=count), identity)
         check = np.where(has_id, _combined(keys, seed=4, count=count), check)
     return RowHashes(identity, check, value, has_id)

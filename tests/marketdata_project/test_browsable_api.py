@@ -1,0 +1,73 @@
+"""The browsable API, for who is logged in to the admin."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.api_client import INGEST, OHLC, body_of, problem, trade
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture
+def browser(api) -> Client:
+    """A staff member's browser, which checks CSRF tokens, before a store with one trade."""
+    api.ingest(trade())
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_user("lovelace", is_staff=True))
+    return client
+
+
+@pytest.mark.parametrize("path", [OHLC, "/v1/stats/ohlc/"])
+def test_bars_are_a_page(browser, path):
+    response = browser.get(path, {"symbol": "AAPL"}, headers=HTML)
+    page = response.content.decode()
+    assert (response.status_code, response["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "lovelace" in page
+    assert "2025-01-02T14:30:00Z" in page
+    assert "ETag" not in response
+
+
+def test_a_refusal_is_a_page_too(browser):
+    response = browser.get(OHLC, {"symbol": "NOPE"}, headers=HTML)
+    assert (response.status_code, response["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "unknown_symbol" in response.content.decode()
+
+
+def test_what_is_sent_is_shown_and_never_run(browser):
+    response = browser.get(OHLC, {"symbol": "<script>alert(1)</script>"}, headers=HTML)
+    assert response.status_code == 422
+    assert "<script>alert(1)" not in response.content.decode()
+
+
+def test_the_page_of_ingest_offers_a_form(browser):
+    response = browser.get(INGEST, headers=HTML)
+    assert (response.status_code, response["Allow"]) == (405, "POST, OPTIONS")
+    assert "<form" in response.content.decode()
+
+
+def test_a_form_posts_a_batch(browser):
+    page = browser.get(INGEST, headers=HTML)
+    token = {"X-CSRFToken": page.cookies["csrftoken"].value}
+    body = body_of(trade(price=2))
+    response = browser.generic("POST", INGEST, body, "application/json", headers=HTML | token)
+    assert response.status_code == 200
+    assert "&quot;stored&quot;: 1" in response.content.decode()
+
+
+def test_a_session_without_a_token_cannot_write(browser):
+    response = browser.post(INGEST, body_of(trade(price=2)), content_type="application/json")
+    assert problem(response) == (403, "permission_denied")
+
+
+def test_who_is_not_staff_sees_nothing(api):
+    api.ingest(trade())
+    client = Client()
+    client.force_login(User.objects.create_user("eve"))
+    assert client.get(OHLC, {"symbol": "AAPL"}, headers=HTML).status_code == 401
+
+
+@pytest.mark.parametrize("path", [OHLC, INGEST, "/api/v1/cache/stats", "/api/v1/cache/invalidate"])
+def test_no_page_fails_the_server(browser, path):
+    for method in ("GET", "OPTIONS"):
+        assert browser.generic(method, path, headers=HTML).status_code < 500

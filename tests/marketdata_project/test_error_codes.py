@@ -1,0 +1,52 @@
+"""The declared codes are those that the code uses, each once, each explained."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from marketdata_project.error_codes import ERROR_CODES
+from marketdata_project.problems import TITLES
+
+APPS = ("marketdata_project", "trades", "stats", "ratelimit", "audit")
+
+
+def literals() -> set[str]:
+    """Every string constant in the apps' code but for the declarations themselves."""
+    found: set[str] = set()
+    for app in APPS:
+        for path in Path(settings.BASE_DIR, app).rglob("*.py"):
+            if path.name != "error_codes.py":
+                nodes = ast.walk(ast.parse(path.read_text()))
+                found.update(
+                    n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
+                )
+    return found
+
+
+def test_every_declared_code_is_one_that_the_code_can_give():
+    assert {error.code for error in ERROR_CODES} - literals() == set()
+
+
+def test_a_code_is_declared_once_with_one_status():
+    assert [code for code, count in Counter(error.code for error in ERROR_CODES).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("error", ERROR_CODES, ids=lambda error: error.code)
+def test_a_code_is_snake_case_and_its_meaning_a_sentence(error):
+    assert re.fullmatch("[a-z][a-z0-9_]*", error.code)
+    assert error.meaning.endswith(".")
+
+
+def test_the_page_of_errors_explains_each_of_them(db):
+    page = Client().get("/api/v1/docs/errors").content.decode()
+    assert [error.code for error in ERROR_CODES if f'id="{error.code}"' not in page] == []
+
+
+def test_every_status_that_a_view_can_give_has_a_title():
+    of_the_front = {408, 431}  # refused before there is a request to speak of
+    assert {error.status for error in ERROR_CODES} - of_the_front <= set(TITLES)

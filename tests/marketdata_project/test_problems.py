@@ -1,0 +1,189 @@
+"""Every error is one body with a stable code: those of the apps, of DRF, of Django, and those nobody foresaw."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.utils.module_loading import import_string
+
+from marketdata_project.error_codes import ERROR_CODES
+from marketdata_project.problems import STATUS_OF, TITLES, problem_of
+from marketdata_project.serve.body import BODY_TOO_LARGE
+from ratelimit.exceptions import CredentialError
+from stats import exceptions as stats
+from tests.api_client import INGEST, OHLC, answer, problem, trade
+from trades import exceptions as trades
+from trades.storage import exceptions as storage
+from trades.storage.memory import MemoryStore
+
+DECLARED = {(error.status, error.code) for error in ERROR_CODES}
+ARGUMENTS = {
+    storage.UnknownSymbol: ("AAPL",),
+    storage.TradeIdConflict: ([3],),
+    storage.RequestKeyReused: (),
+    storage.RequestInProgress: (),
+    trades.BodyTooLarge: (1,),
+}
+
+
+class FailingStore(MemoryStore):
+    """A store that cannot do anything now."""
+
+    def __init__(self, *, error: str) -> None:
+        super().__init__()
+        kind = import_string(error)
+        self._error = kind(*ARGUMENTS.get(kind, ("it is away: /secret/path",)))
+
+    def append(self, batch):
+        raise self._error
+
+    def head(self, dataset, symbol, *, at=None):
+        raise self._error
+
+
+def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from subclasses(child)
+
+
+def fail_with(settings, error: type[Exception]) -> None:
+    options = {"error": f"{error.__module__}.{error.__qualname__}"}
+    settings.MARKET_STORES = {"default": {"BACKEND": f"{__name__}.FailingStore", "OPTIONS": options}}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [*subclasses(trades.TradesError), *subclasses(storage.StorageError), *subclasses(stats.StatsError)],
+    ids=lambda kind: kind.__name__,
+)
+def test_every_exception_of_the_apps_has_a_status_and_a_declared_code(kind):
+    default = ("malformed_json", "a message") if issubclass(kind, trades.TradesError) else ("a message",)
+    found = problem_of(kind(*ARGUMENTS.get(kind, default)))
+    assert any(base in STATUS_OF for base in kind.__mro__)
+    assert found.status in TITLES
+    assert found.status != 500
+    if not issubclass(kind, trades.TradesError) and kind is not storage.NotStored:
+        assert (found.status, found.code) in DECLARED
+
+
+@pytest.mark.parametrize("kind", list(subclasses(CredentialError)), ids=lambda kind: kind.__name__)
+def test_every_refusal_of_a_key_has_a_declared_code(kind):
+    assert (401, kind.code) in DECLARED
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        (storage.StoreUnavailable, 503, "store_unavailable"),
+        (storage.StoreBusy, 503, "store_busy"),
+        (storage.OutcomeUnknown, 503, "outcome_unknown"),
+        (storage.DataDamaged, 503, "data_damaged"),
+        (storage.StoreFull, 507, "store_full"),
+        (storage.RequestInProgress, 409, "in_progress"),
+    ],
+)
+def test_what_the_store_cannot_do_now_is_to_be_tried_again(api, settings, kind, status, code):
+    fail_with(settings, kind)
+    for response in (api.ingest(trade()), api.ohlc(symbol="AAPL")):
+        assert problem(response) == (status, code)
+        assert int(response["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "kind", [RuntimeError, MemoryError, RecursionError, AssertionError, OSError], ids=str
+)
+def test_what_nobody_foresaw_is_500_and_shows_nothing(api, settings, caplog, kind):
+    fail_with(settings, kind)
+    for response in (api.ingest(trade()), api.ohlc(symbol="AAPL")):
+        assert problem(response) == (500, "internal_error")
+        assert b"secret" not in response.content
+        assert b"Traceback" not in response.content
+    assert "/secret/path" in caplog.text
+
+
+def test_the_log_names_the_request_that_failed(api, settings, caplog):
+    fail_with(settings, RuntimeError)
+    with caplog.at_level(logging.ERROR):
+        api.get(OHLC, {"symbol": "AAPL"}, **{"X-Correlation-ID": "find-me-again"})
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_database_that_is_away_is_503(db, monkeypatch):
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("unable to open /secret/path")
+
+    monkeypatch.setattr("ratelimit.selectors._load", away)
+    response = Client().get(OHLC, headers={"X-API-Key": "md_aaaaaaaa_" + "a" * 43})
+    assert problem(response) == (503, "database_unavailable")
+    assert int(response["Retry-After"]) >= 1
+    assert b"secret" not in response.content
+
+
+def test_an_error_outside_of_the_api_is_a_problem_too(db, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr("marketdata_project.pages.render", fail)
+    response = Client().get("/")
+    assert problem(response) == (500, "internal_error")
+    assert b"secret" not in response.content
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nope",
+        "/api/v1/nope",
+        "/v1/",
+        "/api/v2",
+        "/v1/cache/stats",
+        "/api/v1//trades/ingest",
+        "/%00",
+        "/a%ff",
+    ],
+)
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "image/png"])
+def test_an_unknown_path_is_404_in_json_whoever_asks(db, path, accept):
+    assert problem(Client().get(path, headers={"Accept": accept})) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz/", "/docs/errors", "/style.css"])
+def test_a_page_that_is_only_read_answers_405_to_a_write(db, path):
+    response = Client().post(path)
+    assert problem(response) == (405, "method_not_allowed")
+    assert "GET" in response["Allow"]
+
+
+def test_a_host_that_is_not_ours_is_400(db, settings):
+    settings.ALLOWED_HOSTS = ["example.org"]
+    assert problem(Client().get("/", headers={"Host": "evil.example"})) == (400, "invalid_host")
+
+
+def test_too_many_parameters_are_400(api):
+    query = "&".join(f"a{number}=1" for number in range(2_000))
+    assert problem(api.get(f"{OHLC}?{query}"))[0] == 400
+
+
+def test_a_body_that_the_front_cut_off_is_413(db):
+    cut_off: dict[str, Any] = {BODY_TOO_LARGE: True}
+    response = Client().generic("POST", INGEST, b"", "application/json", **cut_off)
+    assert problem(response) == (413, "body_too_large")
+
+
+def test_a_problem_is_typed_by_its_code_and_the_type_is_a_page(api):
+    response = api.ohlc()
+    found = answer(response)
+    assert found["type"] == f"/api/v1/docs/errors#{found['code']}"
+    page = Client().get(found["type"].partition("#")[0])
+    assert f'id="{found["code"]}"' in page.content.decode()
+
+
+def test_an_options_request_says_what_there_is(api):
+    response = api.call("OPTIONS", OHLC)
+    assert response.status_code == 200
+    assert orjson.loads(response.content)["name"]

@@ -1,0 +1,280 @@
+"""Bars over HTTP: which there are, what they hold, and what is refused."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.api_client import OHLC, Api, answer, make_key, problem, trade, until_limited
+from trades.serializers import SEED_TRADES
+
+
+def at(time: str, price: float = 10, volume: float = 1, **more: object) -> dict[str, object]:
+    """A trade of AAPL on 2 January 2025."""
+    return trade(timestamp=f"2025-01-02T{time}Z", price=price, volume=volume, **more)
+
+
+def starts(bars: list[dict[str, object]]) -> list[object]:
+    return [bar["timestamp"] for bar in bars]
+
+
+def test_the_seed_makes_two_bars(api):
+    api.ingest(*SEED_TRADES)
+    assert answer(api.ohlc(symbol="AAPL")) == {
+        "symbol": "AAPL",
+        "interval": "1min",
+        "data": [
+            {"timestamp": "2025-01-02T14:30:00Z", "open": 189.98, "high": 190.02, "low": 189.98, "close": 190.02, "volume": 350},
+            {"timestamp": "2025-01-02T14:31:00Z", "open": 190.1, "high": 190.1, "low": 190.1, "close": 190.1, "volume": 75},
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ("1min", ["14:30", "14:31", "14:34", "14:35", "15:00"]),
+        ("5min", ["14:30", "14:35", "15:00"]),
+        ("1h", ["14:00", "15:00"]),
+        ("1d", ["00:00"]),
+    ],
+)
+def test_a_bar_begins_where_its_interval_does(api, interval, expected):
+    api.ingest(*[at(time) for time in ("14:30:59.999999999", "14:31:00", "14:34:59", "14:35:00", "15:00:00")])
+    bars = api.bars(interval=interval)
+    assert starts(bars) == [f"2025-01-02T{time}:00Z" for time in expected]
+    assert sum(bar["volume"] for bar in bars) == 5
+
+
+def test_days_are_utc_days(api):
+    api.ingest(at("23:59:59.999999999"), trade(timestamp="2025-01-03T00:00:00Z"))
+    assert starts(api.bars(interval="1d")) == ["2025-01-02T00:00:00Z", "2025-01-03T00:00:00Z"]
+
+
+def test_bars_before_1970_are_bars(api):
+    api.ingest(trade(timestamp="1969-12-31T23:59:30Z"), trade(timestamp="1900-01-01T00:00:00Z"))
+    assert starts(api.bars()) == ["1900-01-01T00:00:00Z", "1969-12-31T23:59:00Z"]
+    assert starts(api.bars(start="1969-12-31T23:59:59")) == ["1969-12-31T23:59:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("14:30:00", "14:32:00", ["14:30", "14:31"]),
+        ("14:30:59", "14:31:00", ["14:30"]),
+        ("14:30:59", "14:31:00.000000001", ["14:30", "14:31"]),
+        ("14:31:00", "14:31:01", ["14:31"]),
+        ("14:31:59.999999999", None, ["14:31", "14:32"]),
+        (None, "14:31:00", ["14:30"]),
+        (None, None, ["14:30", "14:31", "14:32"]),
+    ],
+)
+def test_a_range_holds_whole_bars_from_start_to_before_end(api, start, end, expected):
+    api.ingest(at("14:30:30", volume=3), at("14:31:30", volume=3), at("14:32:30", volume=3))
+    given = {"start": start, "end": end}
+    bars = api.bars(**{name: f"2025-01-02T{time}Z" for name, time in given.items() if time})
+    assert starts(bars) == [f"2025-01-02T{time}:00Z" for time in expected]
+    assert {bar["volume"] for bar in bars} == {3}
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2025-01-02T14:31:00Z", "2025-01-02T14:31:00", "2025-01-02 14:31:00", "2025-01-02T14:31Z", "2025-01-02t14:31:00z",
+        "2025-01-02T09:31:00-05:00", "2025-01-02T20:01:00+05:30", "2025-01-02T14:31:00.000000000Z", "1735828260", "1735828260000",
+        "1735828260000000", "1735828260000000000",
+    ],
+)  # fmt: skip
+def test_a_time_may_be_written_in_many_ways(api, start):
+    api.ingest(at("14:30:30"), at("14:31:30"))
+    assert starts(api.bars(start=start)) == ["2025-01-02T14:31:00Z"]
+    assert starts(api.bars(end=start)) == ["2025-01-02T14:30:00Z"]
+
+
+def test_a_date_alone_is_its_midnight(api):
+    api.ingest(
+        trade(timestamp="2025-01-01T23:59:59Z"), at("00:00:00"), trade(timestamp="2025-01-03T00:00:00Z")
+    )
+    assert starts(api.bars(start="2025-01-02", end="2025-01-03")) == ["2025-01-02T00:00:00Z"]
+
+
+@pytest.mark.parametrize("late_first", [False, True])
+def test_a_late_trade_changes_its_bar(api, late_first):
+    batches = [[at("14:30:10", 10), at("14:30:50", 12)], [at("14:30:05", 11, 2), at("14:30:20", 9)]]
+    for batch in reversed(batches) if late_first else batches:
+        api.ingest(*batch)
+        api.bars()
+    (bar,) = api.bars()
+    assert {name: bar[name] for name in ("open", "high", "low", "close", "volume")} == {
+        "open": 11, "high": 12, "low": 9, "close": 12, "volume": 5,
+    }  # fmt: skip
+
+
+def test_within_an_instant_the_sequence_decides_and_what_has_none_comes_last(api):
+    api.ingest(at("14:30:00", 1), at("14:30:00", 2, sequence=9))
+    api.ingest(at("14:30:00", 3, sequence=4), at("14:30:00", 4))
+    (bar,) = api.bars()
+    assert (bar["open"], bar["close"]) == (3, 4)
+
+
+def test_without_a_sequence_arrival_decides(api):
+    api.ingest(at("14:30:00", 5), at("14:30:00", 1), at("14:30:00", 7))
+    api.ingest(at("14:30:00", 3))
+    (bar,) = api.bars()
+    assert (bar["open"], bar["close"]) == (5, 3)
+
+
+def test_a_nanosecond_decides_before_the_sequence(api):
+    api.ingest(at("14:30:00.000000002", 1, sequence=1), at("14:30:00.000000001", 2, sequence=2))
+    (bar,) = api.bars()
+    assert (bar["open"], bar["close"]) == (2, 1)
+
+
+def test_whole_volumes_are_integers_and_sums_are_exact(api):
+    api.ingest(*[at(f"14:30:{second:02}", volume=0.1) for second in range(10)], at("14:31:00", volume=2.0))
+    body = api.ohlc(symbol="AAPL").content
+    assert b'"volume":1}' in body
+    assert b'"volume":2}' in body
+    api.ingest(at("14:31:01", volume=0.5))
+    assert b'"volume":2.5}' in api.ohlc(symbol="AAPL").content
+
+
+def test_prices_come_back_as_they_were_sent(api):
+    api.ingest(at("14:30:00", 0.1 + 0.2), at("14:31:00", 5e-324), at("14:32:00", 2**53))
+    assert [bar["open"] for bar in api.bars()] == [0.30000000000000004, 5e-324, 2**53]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "missing_parameter"),
+        ("interval=1min", 400, "missing_parameter"),
+        ("symbol=", 400, "empty_parameter"),
+        ("symbol=AAPL&symbol=AAPL", 400, "repeated_parameter"),
+        ("symbol=../x", 422, "invalid_symbol"),
+        ("symbol=..%2fx", 422, "invalid_symbol"),
+        ("symbol=%00", 422, "invalid_symbol"),
+        ("symbol=AAPL%00", 422, "invalid_symbol"),
+        ("symbol=%ff%fe", 422, "invalid_symbol"),
+        ("symbol=" + "A" * 33, 422, "invalid_symbol"),
+        ("symbol=%CE%91APL", 422, "invalid_symbol"),
+        ("symbol=NOPE", 404, "unknown_symbol"),
+        ("symbol=CON", 404, "unknown_symbol"),
+        ("symbol=AAPL&start=2030-01-01", 404, "no_data"),
+        ("symbol=AAPL&start=2025-01-02T20:00:00Z", 404, "no_data"),
+        ("symbol=AAPL&end=1999-01-01", 404, "no_data"),
+        ("symbol=AAPL&interval=2min", 422, "unknown_interval"),
+        ("symbol=AAPL&interval=1MIN", 422, "unknown_interval"),
+        ("symbol=AAPL&interval=", 400, "empty_parameter"),
+        ("symbol=AAPL&start=", 400, "empty_parameter"),
+        ("symbol=AAPL&start=yesterday", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=2025-02-30", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=2025-01-02T14:30:00.1234567890Z", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=173582826", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=-1735828260", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=1735828260.5", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=%D9%A1735828260", 400, "invalid_timestamp"),
+        ("symbol=AAPL&start=1899-12-31", 400, "timestamp_out_of_range"),
+        ("symbol=AAPL&end=2201-01-02", 400, "timestamp_out_of_range"),
+        ("symbol=AAPL&end=9999-12-31", 400, "timestamp_out_of_range"),
+        ("symbol=AAPL&end=9999999999", 400, "timestamp_out_of_range"),
+        ("symbol=AAPL&start=2025-01-02&end=2025-01-02", 400, "invalid_range"),
+        ("symbol=AAPL&start=2025-01-03&end=2025-01-02", 400, "invalid_range"),
+        ("symbol=AAPL&limit=0", 400, "invalid_limit"),
+        ("symbol=AAPL&limit=10001", 400, "invalid_limit"),
+        ("symbol=AAPL&limit=-1", 400, "invalid_limit"),
+        ("symbol=AAPL&limit=1.0", 400, "invalid_limit"),
+        ("symbol=AAPL&limit=1&limit=2", 400, "repeated_parameter"),
+        ("symbol=AAPL&limit=%D9%A1", 400, "invalid_limit"),
+        ("symbol=AAPL&sybmol=AAPL", 400, "unknown_parameter"),
+        ("symbol=AAPL&START=2025-01-02", 400, "unknown_parameter"),
+        ("symbol=AAPL&cursor=", 400, "empty_parameter"),
+        ("symbol=AAPL&as_of=soon", 400, "invalid_timestamp"),
+    ],
+)
+def test_a_query_that_has_no_answer_is_refused(api, query, status, code):
+    api.ingest(*SEED_TRADES)
+    for path in (OHLC, "/v1/stats/ohlc/"):
+        assert problem(api.get(f"{path}?{query}")) == (status, code)
+
+
+def test_a_symbol_is_known_under_all_its_spellings(api):
+    api.ingest(trade(symbol="BTC/USD"))
+    for spelling in ("btc/usd", "BTC-USD", "btc%2Fusd"):
+        assert answer(api.get(f"{OHLC}?symbol={spelling}"))["symbol"] == "BTC-USD"
+
+
+def test_the_nearest_parameter_is_named(api):
+    assert "did you mean symbol?" in answer(api.get(f"{OHLC}?symbl=AAPL"))["message"]
+    response = answer(api.get(f"{OHLC}?symbol=AAPL&start=x&limit=0"))
+    assert {error["path"] for error in response["errors"]} == {"start", "limit"}
+
+
+def test_a_plus_in_an_offset_that_was_not_encoded_is_an_error_and_never_another_time(api):
+    api.ingest(*SEED_TRADES)
+    assert problem(api.get(f"{OHLC}?symbol=AAPL&start=2025-01-02T14:31:00+05:00")) == (
+        400,
+        "invalid_timestamp",
+    )
+
+
+def test_more_bars_than_an_answer_holds_is_400_and_says_what_to_do(api):
+    minutes = [datetime(2025, 1, 1, tzinfo=UTC).timestamp() + 60 * n for n in range(50_001)]
+    rows = [trade(timestamp=datetime.fromtimestamp(m, UTC).isoformat()) for m in minutes]
+    api.ingest(*rows[:-1])
+    assert len(api.bars()) == 50_000
+    api.ingest(rows[-1])
+    response = api.ohlc(symbol="AAPL")
+    assert problem(response) == (400, "range_too_large")
+    assert "stream" in answer(response)["message"]
+    assert len(api.bars(limit=10_000)) == 10_000
+    assert len(api.bars(interval="5min")) == 10_001
+
+
+@pytest.mark.parametrize("path", [OHLC, OHLC + "/", "/v1/stats/ohlc", "/v1/stats/ohlc/"])
+def test_both_prefixes_answer_the_same_with_and_without_a_slash(api, path):
+    api.ingest(*SEED_TRADES)
+    response = api.ohlc(symbol="AAPL", path=path)
+    reference = api.ohlc(symbol="AAPL")
+    assert (response.content, response["ETag"]) == (reference.content, reference["ETag"])
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
+def test_another_method_is_405_with_those_that_are_allowed(api, method):
+    response = api.call(method, f"{OHLC}?symbol=AAPL")
+    assert problem(response) == (405, "method_not_allowed")
+    assert response["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_head_has_the_headers_of_get(api):
+    api.ingest(*SEED_TRADES)
+    got, head = api.ohlc(symbol="AAPL"), api.call("HEAD", f"{OHLC}?symbol=AAPL")
+    assert (head.status_code, head.content) == (200, b"")
+    assert all(head[name] == got[name] for name in ("ETag", "X-Commit", "Content-Type", "Vary"))
+
+
+def test_who_has_no_key_is_401_and_who_may_only_write_is_403(api):
+    assert problem(Api(None).ohlc(symbol="AAPL")) == (401, "not_authenticated")
+    assert problem(Api("md_x").ohlc(symbol="AAPL")) == (401, "invalid_api_key")
+    response = Api(make_key(scopes=("market:write",))).ohlc(symbol="AAPL")
+    assert problem(response) == (403, "missing_scope")
+    assert "market:read" in answer(response)["message"]
+
+
+def test_over_the_rate_is_429(api):
+    limited = Api(make_key(rate=1))
+    assert problem(limited.ohlc(symbol="NOPE")) == (404, "unknown_symbol")
+    refused = until_limited(lambda: limited.ohlc(symbol="NOPE"))
+    assert problem(refused) == (429, "rate_limited")
+    assert int(refused["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("accept", ["application/xml", "text/csv", "image/png;q=0.5"])
+def test_a_format_that_there_is_not_is_406(api, accept):
+    api.ingest(*SEED_TRADES)
+    assert problem(api.get(f"{OHLC}?symbol=AAPL", accept=accept)) == (406, "not_acceptable")
+
+
+def test_an_unknown_format_parameter_is_406(api):
+    api.ingest(*SEED_TRADES)
+    assert api.ohlc(symbol="AAPL", format="json").status_code == 200
+    assert problem(api.ohlc(symbol="AAPL", format="xml")) == (406, "not_acceptable")

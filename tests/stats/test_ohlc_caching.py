@@ -1,0 +1,175 @@
+"""Tags, freshness and what the cache says of itself, as a client meets them."""
+
+import pytest
+import redis
+
+from stats.caching.tiers import process_tiers
+from tests.api_client import OHLC, answer, make_key, trade
+from trades.serializers import SEED_TRADES
+
+MINUTES = {"symbol": "AAPL", "start": "2025-01-02T09:00:00Z", "end": "2025-01-02T10:00:00Z"}
+
+
+@pytest.fixture
+def seeded(api):
+    api.ingest(*SEED_TRADES, trade(timestamp="2025-01-02T09:15:00Z"))
+    return api
+
+
+def forget_process_memory() -> None:
+    process_tiers().local.clear()
+
+
+def test_a_read_says_how_it_may_be_kept(seeded):
+    response = seeded.ohlc(symbol="AAPL")
+    assert response["Cache-Control"] == "private, no-cache"
+    assert response["Vary"] == "Accept, Accept-Encoding, Authorization, X-API-Key"
+    assert response["X-Commit"].startswith("trades=1-")
+    assert response["ETag"].startswith('"')
+    assert (response["X-Cache"], response["Age"]) == ("miss", "0")
+    assert response["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])
+def test_the_second_read_is_a_hit_with_the_same_bytes(request, api, with_redis):
+    if with_redis:
+        request.getfixturevalue("project_redis")
+    api.ingest(*SEED_TRADES)
+    first, second = api.ohlc(symbol="AAPL"), api.ohlc(symbol="AAPL")
+    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
+    assert (first.content, first["ETag"]) == (second.content, second["ETag"])
+    assert ("X-Degraded" in second) is not with_redis
+
+
+def test_what_one_process_computed_is_a_hit_for_another(project_redis, seeded):
+    first = seeded.ohlc(MINUTES)
+    forget_process_memory()
+    second = seeded.ohlc(MINUTES)
+    assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2025-01-02T09:00:01Z", "2025-01-02T09:59:59Z"),
+        ("2025-01-02T09:00:59.999999999Z", "2025-01-02T09:59:00.000000001Z"),
+        ("2025-01-02T04:00:00-05:00", "2025-01-02T15:30:00+05:30"),
+        ("1735808401", "1735811999000"),
+    ],
+)
+def test_a_range_that_touches_the_same_bars_is_the_same_entry(seeded, start, end):
+    first = seeded.ohlc(MINUTES)
+    second = seeded.ohlc(symbol="aapl", start=start, end=end, interval="1min")
+    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
+    assert (second["ETag"], second.content) == (first["ETag"], first.content)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"end": "2025-01-02T10:00:00.000000001Z"}, {"start": "2025-01-02T08:59:59.999999999Z"}, {"interval": "5min"}, {"limit": "60"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_another_range_interval_or_page_is_another_entry(seeded, changes):
+    first, second = seeded.ohlc(MINUTES), seeded.ohlc(MINUTES | changes)
+    assert second["X-Cache"] == "miss"
+    assert first["ETag"] != second["ETag"]
+
+
+def test_a_write_to_the_date_changes_the_tag_and_a_write_elsewhere_does_not(seeded):
+    first = seeded.ohlc(MINUTES)
+    seeded.ingest(trade(timestamp="2025-01-03T09:15:00Z"))
+    elsewhere = seeded.ohlc(MINUTES)
+    assert (elsewhere["ETag"], elsewhere["X-Cache"]) == (first["ETag"], "hit")
+    assert elsewhere["X-Commit"] != first["X-Commit"]
+    seeded.ingest(trade(timestamp="2025-01-02T09:15:01Z"))
+    here = seeded.ohlc(MINUTES)
+    assert here["X-Cache"] == "miss"
+    assert here["ETag"] != first["ETag"]
+
+
+def test_duplicates_leave_the_tag_as_it_is(seeded):
+    first = seeded.ohlc(symbol="AAPL")
+    assert answer(seeded.ingest(*SEED_TRADES))["stored"] == 0
+    assert seeded.ohlc(symbol="AAPL")["ETag"] == first["ETag"]
+
+
+@pytest.mark.parametrize("form", ["{0}", "W/{0}", '"x", {0}', "*"])
+def test_who_has_the_representation_gets_304_without_a_body(seeded, form):
+    first = seeded.ohlc(MINUTES)
+    condition = form.format(first["ETag"])
+    response = seeded.get(OHLC, MINUTES, **{"If-None-Match": condition})
+    assert (response.status_code, response.content, response["X-Cache"]) == (304, b"", "revalidated")
+    assert all(response[name] == first[name] for name in ("ETag", "Cache-Control", "Vary", "X-Commit"))
+    assert "Content-Type" not in response
+    assert "X-RateLimit-Remaining" in response
+
+
+def test_a_304_computes_nothing(seeded):
+    tag = seeded.ohlc(MINUTES)["ETag"]
+    forget_process_memory()
+    before = process_tiers().statistics.snapshot()
+    assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 304
+    assert process_tiers().statistics.snapshot() == before
+
+
+def test_who_has_an_older_one_gets_the_new_one(seeded):
+    tag = seeded.ohlc(MINUTES)["ETag"]
+    seeded.ingest(trade(timestamp="2025-01-02T09:15:01Z"))
+    assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 200
+
+
+def test_an_answer_up_to_the_future_is_not_kept_and_right(seeded):
+    params = {"symbol": "AAPL", "end": "2199-01-01"}
+    first, second = seeded.ohlc(params), seeded.ohlc(params)
+    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "miss")
+    assert first.content == second.content
+
+
+def test_an_error_is_not_kept(api):
+    assert api.ohlc(symbol="AAPL").status_code == 404
+    api.ingest(*SEED_TRADES)
+    assert api.ohlc(symbol="AAPL", start="2025-01-02T20:00:00Z").status_code == 404
+    api.ingest(trade(timestamp="2025-01-02T20:00:00Z"))
+    assert api.ohlc(symbol="AAPL", start="2025-01-02T20:00:00Z").status_code == 200
+
+
+def test_a_warm_request_asks_the_database_nothing(seeded, django_assert_num_queries):
+    seeded.ohlc(MINUTES)
+    with django_assert_num_queries(0):
+        assert seeded.ohlc(MINUTES)["X-Cache"] == "hit"
+        assert seeded.ingest(trade()).status_code == 200
+
+
+def test_keys_are_readable_and_scannable_by_symbol(project_redis, seeded):
+    seeded.ohlc(MINUTES)
+    seeded.ingest(trade(symbol="AAPL.X"))
+    seeded.ohlc(symbol="AAPL.X")
+    with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
+        (key,) = client.scan_iter(match="mktdata:AAPL:*")
+        assert key.startswith(b"mktdata:AAPL:ohlc:end=")
+        assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
+
+
+def test_invalidation_drops_what_is_kept_of_a_symbol(project_redis, seeded):
+    first = seeded.ohlc(MINUTES)
+    response = seeded.call("POST", "/api/v1/cache/invalidate", b'{"symbol":"aapl"}')
+    assert answer(response) == {"symbol": "AAPL", "entries": 1, "redis_reached": True}
+    again = seeded.ohlc(MINUTES)
+    assert (again["X-Cache"], again.content) == ("miss", first.content)
+
+
+def test_the_cache_counts_what_it_did(seeded):
+    before = answer(seeded.get("/api/v1/cache/stats"))
+    seeded.ohlc(MINUTES)
+    body = seeded.ohlc(MINUTES).content
+    after = answer(seeded.get("/api/v1/cache/stats/"))
+    change = {name: after[name] - before[name] for name in after}
+    assert (change["misses"], change["hits_local"], change["bytes_served"]) == (1, 1, len(body))
+
+
+def test_callers_share_what_is_kept(seeded):
+    seeded.ohlc(MINUTES)
+    other = type(seeded)(make_key(scopes=("market:read",)))
+    assert other.ohlc(MINUTES)["X-Cache"] == "hit"

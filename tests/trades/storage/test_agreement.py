@@ -1,0 +1,119 @@
+"""Two stores are asked to do the same: whatever the batches, they give the same answers."""
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.trades.storage.builders import DAY, MINUTE, NOON, SYMBOL, Clock, batch, stored, trade
+from trades.datasets import TRADES
+from trades.storage.csv import CsvStore
+from trades.storage.exceptions import StorageError
+from trades.storage.memory import MemoryStore
+from trades.storage.protocol import ALL_TIME, Append, Dedupe, MarketStore, Window
+
+EXAMPLES = 1500 if os.environ.get("SOAK") else 25
+TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
+SYMBOLS = (SYMBOL, "MSFT")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch, through which of the two objects on the folder it goes, and what happens around it."""
+
+    batch: Append
+    through: int
+    reopened: bool
+    clock: int
+
+
+rows = st.builds(
+    trade,
+    st.sampled_from(TIMES),
+    st.sampled_from([1.0, 2.5]),
+    st.sampled_from([1.0, 0.1]),
+    trade_id=st.sampled_from([None, None, "a", "b"]),
+    sequence=st.sampled_from([None, None, 1, 2]),
+    exchange=st.sampled_from([None, "N"]),
+    conditions=st.sampled_from([None, None, "x"]),
+    received_at=st.sampled_from([None, None, NOON]),
+)
+batches = st.builds(
+    lambda rows, **others: batch(*rows, **others),
+    st.lists(rows, min_size=1, max_size=6),
+    symbol=st.sampled_from([*SYMBOLS, SYMBOL]),
+    caller=st.sampled_from(["key:1", "key:2"]),
+    dedupe=st.sampled_from([Dedupe.ROWS, Dedupe.ROWS, Dedupe.BATCH, Dedupe.NONE]),
+    request_key=st.sampled_from([None, None, None, "k", "l"]),
+)
+
+
+@st.composite
+def steps(draw: Any) -> list[Step]:
+    """Batches, some of them sent again, in parts in another mode or under another key."""
+    sent: list[Append] = []
+    for fresh in draw(st.lists(batches, min_size=1, max_size=12)):
+        if sent and draw(st.booleans()):
+            again = draw(st.sampled_from(sent))
+            change = draw(st.sampled_from([{}, {"dedupe": fresh.dedupe}, {"request_key": fresh.request_key}]))
+            sent.append(replace(again, **change))
+        else:
+            sent.append(fresh)
+    return [
+        Step(each, draw(st.integers(0, 1)), draw(st.booleans()), draw(st.integers(-5, 5))) for each in sent
+    ]
+
+
+def outcome(store: MarketStore, each: Append) -> tuple[Any, ...]:
+    try:
+        receipt = store.append(each)
+    except StorageError as error:
+        return type(error), getattr(error, "rows", None)
+    number = receipt.commit.number
+    return receipt.received, receipt.stored, receipt.duplicate_rows, number, receipt.replayed
+
+
+def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
+    """All that a store answers about a symbol, commit hashes apart."""
+    if symbol not in store.symbols(TRADES):
+        return {}
+    head = store.head(TRADES, symbol).number
+    midnight = NOON - DAY // 2
+    windows = [
+        ALL_TIME,
+        Window(NOON, NOON + DAY),
+        *(Window(midnight + n * DAY, midnight + (n + 1) * DAY) for n in range(5)),
+    ]
+    ats = [None, *range(head + 1)]
+    return {
+        "head": head,
+        "rows": [stored(store, window, symbol=symbol, at=at) for window in windows for at in ats],
+        "versions": [store.version(TRADES, symbol, window, at=at).number for window in windows for at in ats],
+        "as of": [store.commit_as_of(TRADES, symbol, NOON + late) for late in range(-30, 60, 3)],
+        "closes": store.bars(symbol, ALL_TIME, MINUTE).close.tolist(),
+    }
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(steps())
+def test_memory_and_folder_agree_however_the_folder_is_opened(plan: list[Step]):
+    clock = Clock()
+    memory = MemoryStore(clock=clock)
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        objects = [CsvStore(folder, clock=clock), CsvStore(folder, clock=clock)]
+        for step in plan:
+            clock.now += step.clock
+            if step.reopened:
+                objects[step.through] = CsvStore(folder, clock=clock)
+            assert outcome(objects[step.through], step.batch) == outcome(memory, step.batch)
+        for store in (*objects, CsvStore(folder)):
+            assert store.symbols(TRADES) == memory.symbols(TRADES)
+            for symbol in SYMBOLS:
+                assert picture(store, symbol) == picture(memory, symbol)
+        hashes = {tuple(store.head(TRADES, s) for s in store.symbols(TRADES)) for store in objects}
+        assert len(hashes) == 1
