@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import UNSET, Meta, UnsetType
 
 from trades.datasets import TRADES
@@ -90,7 +89,7 @@ def decode_trades(body: bytes, *, ignore_unknown: bool = False) -> TradeBatch:
     if surplus or not is_strict or b"\\" in body:
         read_json(body)
     batch = _typed_batch(trades, optional)
-    if any(pc.max(batch.rows[name]).as_py() == LARGEST_NUMBER for name in ("price", "volume")):
+    if any(batch.rows[name].to_numpy().max() == LARGEST_NUMBER for name in ("price", "volume")):
         _check_not_rounded(read_json(body))
     return batch
 

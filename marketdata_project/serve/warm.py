@@ -4,6 +4,7 @@ import gc
 from io import BytesIO
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.core import signals
 from django.core.cache import close_caches
@@ -12,11 +13,14 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from marketdata_project.front import DjangoHandler
+from trades.serializers import SEED_TRADES
+from trades.trade_batch import decode_trades
 
 
 def load_everything(handler: DjangoHandler) -> None:
-    """Import the URLconf and send two requests through the whole chain, so that no client pays for imports."""
+    """Import the URLconf, decode a batch and send two requests through the chain: no client pays for imports."""
     _ = get_resolver().url_patterns
+    decode_trades(orjson.dumps({"trades": SEED_TRADES}))
     for _attempt in range(2):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "GET",
