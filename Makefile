@@ -56,6 +56,7 @@ fmt: .venv/.installed-dev  ## format the code and mend what lint can mend
 lock: .venv/.installed-dev  ## compile requirements*.txt anew from requirements*.in
 	@echo "Locking requirements.txt"; $(COMPILE) -o requirements.txt requirements.in
 	@echo "Locking requirements-dev.txt"; $(COMPILE) -o requirements-dev.txt requirements-dev.in
+	@echo "Locking requirements-bench.txt"; $(COMPILE) -o requirements-bench.txt requirements-bench.in
 
 .venv-bench/.installed: requirements-bench.txt
 	@echo "Installing requirements-bench.txt"

@@ -70,15 +70,12 @@ def _filled(line: _Line, rows: Rows) -> Text:
     text[:, line.time : line.time + 26] = written.view(np.uint8).reshape(count, 26)
     text[:, line.time + 10] = line.separator[0]
     cents = 10_000 + rows * 7919 % 90_000
-    _put_digits(text, line.price, cents // 100)
-    _put_digits(text[:, :-1], line.price + 3, cents % 100 + 1000, width=3, first=b".")
-    _put_digits(text, line.volume, 100 + rows * 31 % 900)
+    _put_digits(text, line.price, cents // 100, width=3)
+    _put_digits(text, line.price + 4, cents % 100, width=2)
+    _put_digits(text, line.volume, 100 + rows * 31 % 900, width=3)
     return text
 
 
-def _put_digits(text: Text, at: int, values: Rows, *, width: int = 3, first: bytes = b"") -> None:
-    """Write the last `width` digits of the values; `first` takes the place of the first of them."""
+def _put_digits(text: Text, at: int, values: Rows, *, width: int) -> None:
     for place in range(width):
         text[:, at + place] = ord("0") + values // 10 ** (width - 1 - place) % 10
-    if first:
-        text[:, at] = first[0]

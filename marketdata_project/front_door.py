@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from time import perf_counter_ns
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -80,7 +81,7 @@ def _is_plain(environ: dict[str, Any]) -> bool:
     return (
         environ["REQUEST_METHOD"] == "GET"
         and environ.get("HTTP_ACCEPT", "*/*") in _JSON
-        and "format=" not in environ["QUERY_STRING"]
+        and "format=" not in unquote(environ["QUERY_STRING"])
         and "HTTP_COOKIE" not in environ
         and not settings.SECURE_SSL_REDIRECT
     )

@@ -42,8 +42,10 @@ class Limiter:
             if leased is not None:
                 return leased
         bucket = _bucket(rate)
+        owed = self._local.owed(identity=caller_identity, kind=kind, bucket=bucket, now=now // 1000)
         try:
-            standing = take_shared([Charge(caller_identity, kind, bucket, tokens)])[0]
+            charge = Charge(caller_identity, kind, bucket, min(tokens + owed, bucket.burst))
+            standing = take_shared([charge])[0]
         except RedisError as error:
             self._note(is_local=True, error=error)
             return self._local.take(
@@ -56,6 +58,8 @@ class Limiter:
             )
         if self._is_local:
             self._note(is_local=False)
+        if owed and standing.admitted:
+            self._local.settle(identity=caller_identity, kind=kind, rate=rate)
         self._local.remember(identity=caller_identity, rate=rate, standing=standing, now=now // 1000)
         if tokens > cost and standing.admitted:
             self._leases.deposit(

@@ -1,0 +1,68 @@
+"""`python -m benchmarks [--quick] [--only NAME]`: measures, and prints a table of ratios.
+
+The folder of the peers is in the environment variable PEERS; without it the ratios that need it are left out.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.cached import measure_cached
+from benchmarks.groups import measure_in_store, measure_over_http
+from benchmarks.ingest import measure_one_feed, measure_several_feeds
+from benchmarks.pinning import LOAD_CORE, is_possible, pinned
+from benchmarks.posting import UnexpectedAnswer
+from benchmarks.processes import StartFailed
+from benchmarks.report import Report
+from benchmarks.sizes import FULL, QUICK
+
+SUBJECTS: dict[str, str] = {
+    "ingest": "ingest by one feed",
+    "feeds": "ingest by four feeds",
+    "groups": "group commit over HTTP",
+    "threads": "group commit in the store",
+    "cached": "cached bars",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Measure all subjects, or one; returns 1 if one of them failed."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Ratios measured in one run.")
+    parser.add_argument(
+        "--quick", action="store_true", help="small counts: shows that it works, not how fast"
+    )
+    parser.add_argument("--only", choices=SUBJECTS, action="append", help="repeatable")
+    options = parser.parse_args(arguments)
+    sizes, peers, report = QUICK if options.quick else FULL, _peers(), Report()
+    if not is_possible():
+        report.notes.append("servers and load could not be kept on different cores")
+    measures: dict[str, Callable[[], None]] = {
+        "ingest": partial(measure_one_feed, report, sizes, peers),
+        "feeds": partial(measure_several_feeds, report, sizes),
+        "groups": partial(measure_over_http, report, sizes),
+        "threads": partial(measure_in_store, report, sizes),
+        "cached": partial(measure_cached, report, sizes, peers),
+    }
+    failed = False
+    with pinned(LOAD_CORE):
+        for name in options.only or measures:
+            print(f"Measuring {SUBJECTS[name]}", flush=True)
+            try:
+                measures[name]()
+            except (StartFailed, UnexpectedAnswer, OSError) as error:
+                report.left_out.append(f"{SUBJECTS[name]}, all or the rest: {type(error).__name__}: {error}")
+                failed = True
+    print(f"\n{report}")
+    return int(failed)
+
+
+def _peers() -> Path | None:
+    folder = os.environ.get("PEERS", "")
+    return Path(folder).resolve() if folder else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""Processes that a benchmark starts on the servers' core, and ends by their ids."""
+
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.pinning import SERVER_CORE, pinned
+
+START_SECONDS = 30.0
+_END_SECONDS = 12.0
+BASE_DIR = Path(__file__).resolve().parents[1]
+
+
+class StartFailed(Exception):
+    """A process did not become ready; its message ends with what it printed."""
+
+
+@contextmanager
+def running(
+    command: Sequence[str], *, environment: Mapping[str, str], descriptors: tuple[int, ...] = (), log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command from the project's folder; its standard output is a pipe, its standard error goes to `log`."""
+    with log.open("w") as errors, pinned(SERVER_CORE):
+        process = subprocess.Popen(
+            command,
+            cwd=BASE_DIR,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            pass_fds=descriptors,
+            bufsize=0,  # so that a line that is there is seen by select
+            process_group=0,
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def line_with(process: subprocess.Popen[bytes], text: str, *, log: Path) -> str:
+    """The first line of a process's output that contains `text`. Raises `StartFailed` when none comes in time."""
+    output = process.stdout
+    if output is None:
+        raise StartFailed("the process has no output to read")
+    deadline = time.monotonic() + START_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            line = bytes(output.readline()).decode()
+            if text in line:
+                return line
+            if not line:
+                break
+    raise StartFailed(f"{process.args!r} did not get ready: {log.read_text()[-2000:]}")
+
+
+def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], *, log: Path) -> None:
+    """Return when `is_ready`, asked again and again, says so. Raises `StartFailed`."""
+    deadline = time.monotonic() + START_SECONDS
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise StartFailed(f"{process.args!r} did not get ready: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def run_python(module: str, *arguments: str, environment: Mapping[str, str], log: Path) -> str:
+    """Run a module to its end on the servers' core; returns what it prints."""
+    with running([sys.executable, "-m", module, *arguments], environment=environment, log=log) as process:
+        output, _ = process.communicate(timeout=120)
+    if process.returncode:
+        raise StartFailed(f"{module} failed: {log.read_text()[-2000:]}")
+    return output.decode()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None and not pipe.closed:
+            pipe.close()

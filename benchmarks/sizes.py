@@ -1,0 +1,29 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Counts of rows, batches of 10,000 rows, one-row posts, and seconds.
+
+    small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
+    peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
+    seconds: of each round of cached answers.
+    """
+
+    small_rows: int
+    large_rows: int
+    batches: int
+    rounds: int
+    peer_batches: int
+    posts: int
+    seconds: int
+
+
+FULL = Sizes(
+    small_rows=1_000_000, large_rows=5_000_000, batches=10, rounds=5, peer_batches=3, posts=300, seconds=5
+)
+QUICK = Sizes(
+    small_rows=100_000, large_rows=400_000, batches=5, rounds=3, peer_batches=2, posts=60, seconds=2
+)

@@ -1,0 +1,13 @@
+"""The CSV store without group commit, for comparison: every batch has syncs of its own."""
+
+from pathlib import Path
+
+from trades.storage.csv import CsvStore, group_commit
+
+
+class UngroupedStore(CsvStore):
+    """A `CsvStore`; the limit of a group is set for the whole process."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        group_commit.GROUP_LIMIT = 1

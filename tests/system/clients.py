@@ -1,0 +1,136 @@
+"""Clients of a running installation: connections that stay open, and which web process each one has reached."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tests.marketdata_project.front_server import Reply
+from tests.marketdata_project.serve_process import Served, sockets_of
+
+INGEST = "/v1/trades/ingest"
+OHLC = "/v1/stats/ohlc"
+CUT = (OSError, HTTPException)
+"""What a client sees whose connection ended before an answer."""
+
+_PATIENCE_SECONDS = 30.0
+
+
+class Client:
+    """One connection, opened by its first request and kept; `process` is the web process at its other end."""
+
+    process: int | None = None
+
+    def __init__(self, port: int, key: str | None) -> None:
+        self._http = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+        self._headers = {} if key is None else {"X-API-Key": key}
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Reply:
+        """One answer. Raises one of `CUT`."""
+        self._http.request(method, path, body, {**self._headers, **(headers or {})})
+        response = self._http.getresponse()
+        content = response.read()
+        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
+        return self.call("GET", path, None, headers)
+
+    def ingest(self, body: bytes, *, query: str = "", headers: dict[str, str] | None = None) -> Reply:
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self.call("POST", f"{INGEST}?{query}" if query else INGEST, body, headers)
+
+    def bars(self, symbol: str, interval: str = "1min") -> Reply:
+        return self.get(f"{OHLC}?symbol={symbol}&interval={interval}")
+
+    @property
+    def local_port(self) -> int:
+        """Our end of the open connection."""
+        port: int = self._http.sock.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        self._http.close()
+
+
+@contextmanager
+def connected(port: int, key: str | None) -> Iterator[Client]:
+    client = Client(port, key)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Iterator[list[Client]]:
+    """`each` clients of every web process, in turns: the first of each, the second of each …"""
+    webs = [pid for pid, command in served.members().items() if "serve.web" in command]
+    reached: dict[int, list[Client]] = {pid: [] for pid in webs}
+    port = served.port
+    try:
+        for _ in range(1000):
+            client = Client(port, key)
+            client.get("/healthz")
+            client.process = _process_at_the_other_end(client, port, webs)
+            if client.process is None or len(reached[client.process]) == each:
+                client.close()
+            else:
+                reached[client.process].append(client)
+            if all(len(clients) == each for clients in reached.values()):
+                break
+        assert all(len(clients) == each for clients in reached.values()), reached
+        yield [client for turn in zip(*reached.values(), strict=True) for client in turn]
+    finally:
+        for clients in reached.values():
+            for client in clients:
+                client.close()
+
+
+def _process_at_the_other_end(client: Client, port: int, webs: list[int]) -> int | None:
+    here, there = f"0100007F:{port:04X}", f"0100007F:{client.local_port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inode = next((row[9] for row in rows if row[1] == here and row[2] == there), None)
+    return next((pid for pid in webs if inode in sockets_of(pid)), None)
+
+
+class Crowd:
+    """Threads that each do `work(client)` until `stop`, or until it raises; the errors are kept."""
+
+    def __init__(self, clients: list[Client], work: Callable[[Client, threading.Event], None]) -> None:
+        self.errors: list[Exception] = []
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(work, client), daemon=True) for client in clients
+        ]
+
+    def _run(self, work: Callable[[Client, threading.Event], None], client: Client) -> None:
+        try:
+            work(client, self._stopping)
+        except Exception as error:  # noqa: BLE001 whoever looks at the crowd's errors is told
+            self.errors.append(error)
+
+    def __enter__(self) -> "Crowd":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Have everybody finish what is begun."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(2 * _PATIENCE_SECONDS)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+
+def trades_body(symbol: str, rows: list[dict[str, Any]]) -> bytes:
+    return orjson.dumps({"trades": [{"symbol": symbol, **row} for row in rows]})

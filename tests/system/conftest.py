@@ -1,0 +1,38 @@
+import logging
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.installation import Installation, installed
+
+logger = logging.getLogger(__name__)
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """What decides all that is left to chance: another one in each run, or SEED. Shown when a test fails."""
+    return int(os.environ.get("SEED") or time.time_ns() % 2**32)
+
+
+@pytest.fixture(autouse=True)
+def _seed_in_the_log(seed: int) -> None:
+    logger.info("SEED=%d", seed)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Iterator[Installation]:
+    """An installation that several modules use, each with symbols and keys of its own.
+
+    Its tests share the xdist group `installation`, so that only one is started.
+    """
+    with installed(tmp_path_factory.mktemp("shared")) as installation:
+        yield installation
+
+
+@pytest.fixture
+def installation(shared: Installation) -> Installation:
+    """The shared installation, whole again after whatever an earlier test did to it."""
+    assert shared.is_ready(seconds=30)
+    return shared

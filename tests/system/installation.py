@@ -1,0 +1,125 @@
+"""A whole installation as a subject of tests: its first key, further keys, its audit records, its store."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import redis
+from django.conf import settings
+
+from ratelimit.api_keys import generate
+from ratelimit.tiers import SCOPES
+from tests.marketdata_project.front_server import eventually
+from tests.marketdata_project.serve_process import Served, serving
+from trades.storage.csv.store import CsvStore
+
+WORKERS = 2
+UNLIMITED = 1_000_000
+# Started as an installed program is, with its bytecode at hand, wherever the tests themselves may write none.
+ENVIRONMENT = {
+    "WORKERS": str(WORKERS),
+    "REDIS_URL": "",
+    "PYTHONDONTWRITEBYTECODE": "",
+    "PYTHONPYCACHEPREFIX": str(settings.BASE_DIR / ".pytest_cache" / "bytecode"),
+}
+READY = (200, {"status": "ready"})
+
+
+@dataclass
+class Installation:
+    served: Served
+    key: str
+    """Of the tier `internal`, with every scope."""
+
+    @property
+    def port(self) -> int:
+        return self.served.port
+
+    @property
+    def store(self) -> CsvStore:
+        """A store of this process over the installation's folder, without anything in memory."""
+        return CsvStore(self.served.data_dir)
+
+    @property
+    def redis(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.served.data_dir / "run" / "redis.sock"))
+
+    def is_ready(self, *, seconds: float = 10.0) -> bool:
+        return eventually(lambda: self.served.get("/readyz") == READY, seconds=seconds)
+
+    def webs(self) -> list[int]:
+        return [pid for pid, command in self.served.members().items() if "serve.web" in command]
+
+    def new_key(
+        self,
+        *,
+        tier: str = "default",
+        rate: int | None = None,
+        scopes: tuple[str, ...] = SCOPES,
+        expires_in: timedelta | None = None,
+        revoked: bool = False,
+    ) -> str:
+        """A further key, put into the database as `manage.py apikey create` would."""
+        new, now = generate(), datetime.now(UTC)
+        row = {
+            "name": "system test",
+            "prefix": new.prefix,
+            "digest": new.digest,
+            "tier": tier,
+            "rate": rate,
+            "scopes": orjson.dumps(scopes).decode(),
+            "created_at": _stored(now),
+            "expires_at": None if expires_in is None else _stored(now + expires_in),
+            "revoked_at": _stored(now) if revoked else None,
+        }
+        names, places = ", ".join(row), ", ".join("?" * len(row))
+        with self._database() as database:
+            database.execute(f"INSERT INTO ratelimit_apikey ({names}) VALUES ({places})", list(row.values()))
+            database.commit()
+        return new.key
+
+    def audited(self, prefix: str) -> list[sqlite3.Row]:
+        """The audit records in the database whose correlation id begins with `prefix`, in order of arrival."""
+        with self._database() as database:
+            database.row_factory = sqlite3.Row
+            return database.execute(
+                "SELECT * FROM audit_auditrecord WHERE correlation_id LIKE ? || '%' ORDER BY id", [prefix]
+            ).fetchall()
+
+    def kill_everything(self, pids: list[int]) -> None:
+        """SIGKILL to the supervisor and these processes, without a look around in between."""
+        for pid in [self.served.process.pid, *pids]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.served.process.wait()
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self.served.data_dir / "marketdata.sqlite3", timeout=10)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def installed(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Installation]:
+    """A new installation in an empty folder, with two web processes; ready. Ended at the end, restarted or not."""
+    with serving(folder, data_dir=data_dir, **ENVIRONMENT, **environment) as served:
+        assert served.port
+        installation = Installation(served, served.says(r"API key \(shown once\): (md_\w+)")[1])
+        try:
+            assert installation.is_ready(), served.output.read_text()
+            yield installation
+        finally:
+            installation.served.kill()
+
+
+def _stored(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%d %H:%M:%S.%f")

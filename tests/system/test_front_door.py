@@ -1,0 +1,164 @@
+"""The front door gives Django's own answers, only sooner: same status, headers, body, record and charge."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.marketdata_project.front_server import Reply, eventually
+from tests.system.batches import Batch
+from tests.system.clients import INGEST, OHLC, Client, connected
+from tests.system.installation import UNLIMITED, Installation
+
+pytestmark = pytest.mark.xdist_group("installation")
+
+SYMBOL = "FRONTDOOR"
+JSON = {"Content-Type": "application/json"}
+# What differs from one answer to the next anyway.
+VARYING = {"date", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit"}
+FORCES_DJANGO = {
+    "cookie": {"Cookie": "theme=dark"},
+    "accept": {"Accept": "application/json, */*;q=0.5"},
+}
+TAKEN = {
+    "all": "",
+    "5min": "&interval=5min",
+    "range": "&start=2025-01-02&end=2025-01-03",
+    "page": "&limit=2",
+    "as of": "&as_of=2100-01-01",
+}
+
+
+@pytest.fixture
+def key(installation: Installation) -> str:
+    key = installation.new_key(rate=UNLIMITED)
+    with connected(installation.port, key) as client:
+        assert client.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status == 200
+    return key
+
+
+def visible(reply: Reply) -> tuple[int, dict[str, str], bytes]:
+    headers = {name: value for name, value in reply.headers.items() if name not in VARYING}
+    if headers.get("content-type", "").startswith("text/html"):  # a page shows ids and tokens of its own
+        return reply.status, {**headers, "content-length": ""}, b""
+    return reply.status, headers, reply.body.replace(reply.headers["x-correlation-id"].encode(), b"")
+
+
+def recorded(installation: Installation, correlation_id: str) -> dict[str, Any]:
+    """The one audit record of a call, but for what differs from one call to the next."""
+    assert eventually(lambda: installation.audited(correlation_id))
+    (record,) = installation.audited(correlation_id)
+    return {name: record[name] for name in ("caller", "method", "path", "query", "status", "address")}
+
+
+def both_ways(client: Client, path: str, headers: dict[str, str], name: str) -> tuple[Reply, Reply]:
+    """The answer at the front door and Django's, from a process that holds the answer in memory."""
+    assert client.get(path, FORCES_DJANGO["cookie"]).status == 200
+    front = client.get(path, {**headers, "X-Correlation-ID": f"{name}-front"})
+    return front, client.get(
+        path, {**headers, **FORCES_DJANGO["cookie"], "X-Correlation-ID": f"{name}-django"}
+    )
+
+
+@pytest.mark.parametrize("forced", FORCES_DJANGO)
+@pytest.mark.parametrize("query", TAKEN.values(), ids=TAKEN)
+def test_an_answer_is_the_same_at_the_front_door_and_from_django(installation, key, query, forced):
+    path = f"{OHLC}?symbol={SYMBOL}{query}"
+    with connected(installation.port, key) as client:
+        assert client.get(path, FORCES_DJANGO[forced]).status == 200
+        front, django = client.get(path), client.get(path, FORCES_DJANGO[forced])
+        assert front.status == 200
+        assert front.headers["x-cache"] == "hit"
+        assert visible(front) == visible(django)
+        tag = {"If-None-Match": front.headers["etag"]}
+        front, django = client.get(path, tag), client.get(path, {**tag, **FORCES_DJANGO[forced]})
+        assert front.status == 304
+        assert visible(front) == visible(django)
+
+
+@pytest.mark.parametrize("path", [OHLC, f"/api{OHLC}", f"{OHLC}/", f"/api{OHLC}/"])
+def test_a_call_leaves_the_same_record(installation, key, path):
+    name = f"front-{path.count('/')}{len(path):02}-"
+    with connected(installation.port, key) as client:
+        for number, condition in enumerate([{}, {"If-None-Match": "*"}]):
+            front, django = both_ways(client, f"{path}?symbol={SYMBOL}", condition, f"{name}{number}")
+            assert front.status == [200, 304][number]
+            assert visible(front) == visible(django)
+            assert recorded(installation, f"{name}{number}-front") == recorded(
+                installation, f"{name}{number}-django"
+            )
+
+
+LEFT: dict[str, tuple[str, str, dict[str, str]]] = {
+    "unknown parameter": ("GET", "&intervall=1min", {}),
+    "repeated parameter": ("GET", "&symbol=OTHER", {}),
+    "empty parameter": ("GET", "&start=", {}),
+    "unknown interval": ("GET", "&interval=2min", {}),
+    "no data": ("GET", "&start=2001-01-01&end=2001-01-02", {}),
+    "forged cursor": ("GET", "&cursor=Zm9yZ2Vk", {}),
+    "page for people": ("GET", "&format=api", {}),
+    "json by format": ("GET", "&format=json", {}),
+    "unknown format": ("GET", "&format=xml", {}),
+    "HEAD": ("HEAD", "", {}),
+    "POST": ("POST", "", {}),
+    "OPTIONS": ("OPTIONS", "", {}),
+    "html": ("GET", "", {"Accept": "text/html"}),
+    "unknown type": ("GET", "", {"Accept": "image/png"}),
+    "another key too": ("GET", "", {"Authorization": "Api-Key md_nonsense"}),
+    "malformed key": ("GET", "", {"X-API-Key": "md_nonsense"}),
+    "unknown key": ("GET", "", {"X-API-Key": f"md_aaaaaaaa_{'b' * 43}"}),
+    "cookie": ("GET", "", {"Cookie": "theme=dark"}),
+    "format in disguise": ("GET", "&%66ormat=api", {}),
+}
+
+
+@pytest.mark.parametrize(("method", "query", "headers"), LEFT.values(), ids=LEFT)
+def test_what_is_not_plainly_an_answer_is_left_to_django(installation, key, method, query, headers):
+    path = f"{OHLC}?symbol={SYMBOL}{query}"
+    with connected(installation.port, key) as client:
+        assert client.get(f"{OHLC}?symbol={SYMBOL}").status == 200
+        plain = client.call(method, path, None, headers)
+        django = client.call(method, path, None, {**headers, **FORCES_DJANGO["cookie"]})
+    assert visible(plain) == visible(django)
+    assert plain.status < 500
+
+
+KEYS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "wrong scope": ({"scopes": ("market:write",)}, 403, "missing_scope"),
+    "expired": ({"expires_in": timedelta(seconds=-1)}, 401, "expired_api_key"),
+    "revoked": ({"revoked": True}, 401, "revoked_api_key"),
+}
+
+
+@pytest.mark.parametrize(("options", "status", "code"), KEYS.values(), ids=KEYS)
+def test_keys_that_may_not_read_are_refused_as_by_django(installation, key, options, status, code):
+    path = f"{OHLC}?symbol={SYMBOL}"
+    other = {"X-API-Key": installation.new_key(**options)}
+    with connected(installation.port, key) as client:
+        assert client.get(path).status == 200
+        plain, django = client.get(path, other), client.get(path, {**other, **FORCES_DJANGO["cookie"]})
+        assert (plain.status, plain.json()["code"]) == (status, code)
+        assert visible(plain) == visible(django)
+        assert client.get(path).status == 200
+
+
+def test_a_call_is_charged_once_either_way(installation, key):
+    path = f"{OHLC}?symbol={SYMBOL}"
+    one_a_second = {"X-API-Key": installation.new_key(rate=1)}
+    with connected(installation.port, key) as client:
+        assert client.get(path).status == 200
+        ways = [one_a_second, {**one_a_second, **FORCES_DJANGO["cookie"]}, one_a_second]
+        replies = [client.get(path, headers) for headers in ways]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    assert [reply.headers["x-ratelimit-remaining"] for reply in replies] == ["1", "0", "0"]
+
+
+def test_a_write_is_seen_at_the_front_door_at_once(installation, key):
+    symbol = "FRONTFRESH"
+    with connected(installation.port, key) as reader, connected(installation.port, key) as writer:
+        for number in range(1, 30):
+            assert (
+                writer.call("POST", INGEST, Batch(number, symbol, 1, has_ids=True).body, JSON).status == 200
+            )
+            for _ in range(3):
+                assert reader.bars(symbol, "1d").json()["data"][0]["volume"] == number * (number + 1) // 2

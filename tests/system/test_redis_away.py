@@ -1,0 +1,206 @@
+"""Redis killed, frozen, emptied and filled with garbage under load: every answer is given, and right."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+import pytest
+
+from tests.marketdata_project.front_server import Reply, eventually
+from tests.system.batches import Batch
+from tests.system.clients import Client, Crowd, clients_of_every_web, connected
+from tests.system.installation import UNLIMITED, Installation
+from tests.system.test_limits import BURST, RATE, Answered, as_fast_as_they_go
+
+pytestmark = pytest.mark.xdist_group("installation")
+
+logger = logging.getLogger(__name__)
+
+HEALS_SECONDS = 5.0
+SLOWEST_SECONDS = 1.0
+QUIET_SECONDS = 0.5
+_symbols = (f"REDIS{number}" for number in count())
+
+
+@dataclass
+class Load:
+    """Clients that each write a row to a symbol of their own and read its bars, which must have it."""
+
+    seconds: list[float] = field(default_factory=list)
+    degraded_at: dict[int | None, float] = field(default_factory=dict)
+
+    def work(self, client: Client, stopping: threading.Event) -> None:
+        symbol, sent = next(_symbols), 0
+        while not stopping.is_set():
+            sent += 1
+            body = Batch(sent, symbol, size=1, has_ids=sent % 2 == 0).body
+            stored = self.timed(client, partial(client.ingest, body))
+            assert (stored.status, stored.json()["stored"]) == (200, 1), stored.body
+            for _ in range(3):
+                bars = self.timed(client, lambda: client.bars(symbol, "1d"))
+                assert bars.status == 200, bars.body
+                assert [bar["volume"] for bar in bars.json()["data"]] == [sent * (sent + 1) // 2]
+
+    def timed(self, client: Client, ask) -> Reply:
+        began = time.monotonic()
+        reply: Reply = ask()
+        self.seconds.append(time.monotonic() - began)
+        if reply.headers.get("x-degraded") == "redis":
+            self.degraded_at[client.process] = time.monotonic()
+        return reply
+
+    def is_whole(self) -> bool:
+        """Whether no process has called itself degraded for a while."""
+        return max(self.degraded_at.values()) < time.monotonic() - QUIET_SECONDS
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.seconds)[int(0.99 * len(self.seconds))]
+
+
+@contextlib.contextmanager
+def under_load(installation: Installation) -> Iterator[Load]:
+    """What goes on meanwhile must go well to the end, and no one request in a hundred may take a second."""
+    load = Load()
+    key = installation.new_key(rate=UNLIMITED)
+    with clients_of_every_web(installation.served, key, each=2) as clients:
+        with Crowd(clients, load.work) as crowd:
+            yield load
+        assert crowd.errors == []
+    logger.info("%d answers, p99 %.3f s, slowest %.3f s", len(load.seconds), load.p99, max(load.seconds))
+    assert load.p99 < SLOWEST_SECONDS
+
+
+@contextlib.contextmanager
+def frozen_redis(installation: Installation) -> Iterator[None]:
+    pid = installation.served.member("redis-server")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def readiness(installation: Installation) -> dict[str, object]:
+    status, answer = installation.served.get("/readyz")
+    assert status == 200
+    return answer
+
+
+def is_degraded(installation: Installation) -> bool:
+    answer = readiness(installation)
+    reasons = answer.get("reasons")
+    return answer["status"] == "degraded" and isinstance(reasons, list) and reasons[0].startswith("redis: ")
+
+
+def is_whole_everywhere(installation: Installation) -> bool:
+    """Whether every web process finds Redis again in time, which it looks for when it is asked something."""
+
+    def is_whole(client: Client) -> bool:
+        return "x-degraded" not in client.get("/readyz").headers
+
+    with clients_of_every_web(installation.served, installation.key, each=1) as clients:
+        return all(eventually(partial(is_whole, client), seconds=HEALS_SECONDS) for client in clients)
+
+
+def assert_within_the_tier(answers: list[Answered]) -> None:
+    seconds = max(answer.received for answer in answers) - min(answer.sent for answer in answers)
+    assert 1 <= sum(answer.admitted for answer in answers) <= BURST + RATE * seconds
+
+
+@pytest.fixture(autouse=True)
+def _whole(installation: Installation) -> None:
+    assert is_whole_everywhere(installation)
+
+
+def test_a_killed_redis_is_replaced_and_nobody_notices(installation):
+    with under_load(installation):
+        for _ in range(3):
+            before = installation.served.member("redis-server")
+            os.kill(before, signal.SIGKILL)
+            time.sleep(0.2)
+            assert installation.is_ready(seconds=HEALS_SECONDS)
+            assert installation.served.member("redis-server") != before
+
+
+def test_a_frozen_redis_degrades_and_heals(installation):
+    with under_load(installation) as load:
+        with frozen_redis(installation):
+            assert eventually(lambda: is_degraded(installation), seconds=5)
+            assert eventually(lambda: load.degraded_at.keys() == set(installation.webs()), seconds=5)
+            time.sleep(0.5)
+            assert is_degraded(installation)
+        assert installation.is_ready(seconds=HEALS_SECONDS)
+        assert eventually(load.is_whole, seconds=HEALS_SECONDS)
+
+
+def test_limits_hold_while_redis_is_frozen(installation):
+    """Each process gives its share of the burst and of the rate: together never more than the tier."""
+    key = installation.new_key()
+    with frozen_redis(installation):
+        assert eventually(lambda: is_degraded(installation), seconds=5)
+        answers = as_fast_as_they_go(installation, key)
+    assert {answer.reply.status for answer in answers} == {404, 429}
+    assert_within_the_tier(answers)
+    assert {answer.reply.headers["x-degraded"] for answer in answers} == {"redis"}
+
+
+def test_losing_redis_gives_no_second_burst(installation):
+    key = installation.new_key()
+    before = as_fast_as_they_go(installation, key)
+    with frozen_redis(installation):
+        during = as_fast_as_they_go(installation, key)
+    assert_within_the_tier([*before, *during])
+
+
+def test_regaining_redis_gives_no_second_burst(installation):
+    key = installation.new_key()
+    with frozen_redis(installation):
+        assert eventually(lambda: is_degraded(installation), seconds=5)
+        during = as_fast_as_they_go(installation, key)
+    assert is_whole_everywhere(installation)
+    assert_within_the_tier([*during, *as_fast_as_they_go(installation, key)])
+
+
+def fill_with_garbage(installation: Installation, number: int) -> int:
+    """Put something else under every key, of the same type or another; returns how many there were."""
+    redis = installation.redis
+    keys = list(redis.scan_iter(count=1000))
+    for place, key in enumerate(keys):
+        if (place + number) % 3:
+            redis.set(key, b"\x00garbage" * (place % 5), ex=60)
+        else:
+            at_once = redis.pipeline(transaction=True)
+            at_once.delete(key)
+            at_once.rpush(key, "garbage")
+            at_once.expire(key, 60)
+            at_once.execute()
+    redis.close()
+    return len(keys)
+
+
+def test_an_emptied_and_a_garbled_redis_change_no_answer(installation):
+    with connected(installation.port, installation.key) as client, under_load(installation):
+        batch = Batch(7, next(_symbols), size=5, has_ids=False)
+        header = {"Idempotency-Key": "kept-in-the-commit"}
+        first = client.ingest(batch.body, headers=header)
+        bars = client.bars(batch.symbol).body
+        garbled, revoked = 0, {"X-API-Key": installation.new_key(revoked=True)}
+        for number in range(20):
+            garbled += fill_with_garbage(installation, number)
+            assert client.bars(batch.symbol).body == bars
+            installation.redis.flushall()
+            replay = client.ingest(batch.body, headers=header)
+            assert (replay.status, replay.body) == (200, first.body)
+            assert replay.headers["idempotency-replayed"] == "true"
+            assert client.get("/v1/stats/ohlc", revoked).json()["code"] == "revoked_api_key"
+            time.sleep(0.05)
+    assert garbled > 20
+    assert installation.is_ready()
