@@ -38,7 +38,7 @@ test: .venv/.installed-dev  ## run the tests
 
 soak: .venv/.installed-dev  ## run the tests with full counts
 	@echo "Testing with full counts"
-	@SOAK=1 $(PYTEST) -m ''
+	@SOAK=1 $(PYTEST)
 
 check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, migrations, schema
 	@echo "Formatting"; $(PY) -m ruff format --check --quiet .

@@ -3,7 +3,8 @@
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
@@ -11,13 +12,23 @@ from django.http import HttpRequest, HttpResponse
 from marketdata_project.redis_connection import is_available
 
 HEADER = "X-Correlation-ID"
-_SANE = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 def correlation_id() -> str:
-    """The id of the request that this thread is answering; empty outside of one."""
+    """The id of the request that is being answered here; empty outside of one."""
     return _current.get()
+
+
+@contextmanager
+def correlated(chosen: str) -> Iterator[None]:
+    """While it is entered, errors and log lines made here are those of the request with that id."""
+    token = _current.set(chosen)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def chosen_id(offered: str | None) -> str:
@@ -47,8 +58,8 @@ class CorrelationMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         chosen = chosen_id(request.META.get("HTTP_X_CORRELATION_ID"))
         request.correlation_id = chosen  # type: ignore[attr-defined]  # for the audit log, which knows no other app
-        _current.set(chosen)
-        response = self._get_response(request)
+        with correlated(chosen):
+            response = self._get_response(request)
         for name, value in correlation_headers(chosen).items():
             response.headers[name] = value
         return response

@@ -57,11 +57,8 @@ ERROR_CODES = (
     ErrorCode(401, "expired_api_key", "The API key has expired. Ask for another."),
     ErrorCode(401, "revoked_api_key", "The API key was revoked. Ask for another."),
     ErrorCode(403, "missing_scope", "The key lacks the scope that the message names."),
-    ErrorCode(403, "forbidden", "This is not allowed."),
     ErrorCode(
-        403,
-        "permission_denied",
-        "This is not allowed; for a browser's session also: the CSRF token is missing.",
+        403, "forbidden", "This is not allowed; for a browser's session also: the CSRF token is missing."
     ),
     ErrorCode(404, "not_found", "There is nothing at this path."),
     ErrorCode(404, "unknown_symbol", "Nothing was ever stored under this symbol."),

@@ -1,6 +1,7 @@
 """`/healthz`: the process answers. `/readyz`: requests can be served, and what is missing."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from redis.exceptions import RedisError
 
 from marketdata_project.serve.heartbeat import STALE_SECONDS, Heartbeat
 
+# Below this a batch of some thousand rows finds no room.
+_FREE_BYTES = 2**20
+
 
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
@@ -28,7 +32,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     down = [*_database_problems(), *_store_problems()]
     if down:
         return JsonResponse({"status": "unavailable", "reasons": down}, status=503)
-    away = [*_redis_problems(), *_worker_problems(now=time.time())]
+    away = [*_space_problems(), *_redis_problems(), *_worker_problems(now=time.time())]
     if away:
         return JsonResponse({"status": "degraded", "reasons": away})
     return JsonResponse({"status": "ready"})
@@ -57,11 +61,17 @@ def _store_problems() -> list[str]:
     return []
 
 
+def _space_problems() -> list[str]:
+    """Reads go on without space, writes do not."""
+    free = shutil.disk_usage(settings.DATA_DIR).free
+    return [] if free >= _FREE_BYTES else [f"disk: {free:,} bytes are left, nothing can be stored"]
+
+
 def _redis_problems() -> list[str]:
     try:
         get_redis_connection("default").ping()
-    except RedisError as exc:
-        return [f"redis: {type(exc).__name__}"]
+    except RedisError as error:
+        return [f"redis: {type(error).__name__}"]
     return []
 
 

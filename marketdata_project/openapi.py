@@ -3,7 +3,7 @@
 from typing import Any
 
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.problems import CONTENT_TYPE, TITLES, TYPE_BASE
+from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 
 _OF_ALL = {400, 401, 403, 406, 429, 500, 503}
 _OF_METHOD = {"post": {409, 413, 415, 422, 507}}

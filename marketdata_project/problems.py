@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,7 +16,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from marketdata_project.correlation import correlation_id
-from marketdata_project.serve.body import BODY_TOO_LARGE
+from marketdata_project.front.body import BODY_TOO_LARGE
+from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from stats import exceptions as stats
 from trades import exceptions as trades
 from trades.exceptions import FieldError
@@ -24,26 +26,10 @@ from trades.storage import exceptions as storage
 
 logger = logging.getLogger(__name__)
 
-CONTENT_TYPE = "application/problem+json"
-TYPE_BASE = "/api/v1/docs/errors#"
 RETRY_SECONDS = 1
-
-TITLES = {
-    400: "The request is malformed",
-    401: "Who is calling is not known",
-    403: "The caller may not do this",
-    404: "There is no such thing",
-    405: "The method is not allowed here",
-    406: "The answer has no such format",
-    409: "The request meets another",
-    413: "The body is too large",
-    415: "The body's format is not accepted",
-    422: "The content is wrong",
-    429: "Too many requests",
-    500: "The server failed",
-    503: "Not now",
-    507: "No space is left",
-}
+# What an operator has to mend does not pass in a second.
+_RETRY_SECONDS_OF = {storage.StoreFull: 10, storage.DataDamaged: 60}
+_RETRIED = {409, 503, 507}
 
 # The most special class of an error's own order decides.
 STATUS_OF: dict[type[Exception], int] = {
@@ -86,16 +72,13 @@ class Problem:
 
     def body(self) -> dict[str, Any]:
         """The members of the JSON body."""
-        return {
-            "type": f"{TYPE_BASE}{self.code}",
-            "title": TITLES[self.status],
-            "status": self.status,
-            "code": self.code,
-            "message": self.message,
-            "detail": self.message,
-            "correlation_id": correlation_id(),
-            "errors": [asdict(error) for error in self.errors],
-        }
+        return problem_body(
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            correlation_id=correlation_id(),
+            errors=[asdict(error) for error in self.errors],
+        )
 
     def headers(self) -> dict[str, str]:
         """Headers beyond the content type."""
@@ -159,15 +142,21 @@ def server_error(request: HttpRequest) -> HttpResponse:
     ).response()
 
 
+# Asked by the supervisor and by load balancers, at whatever address the process listens on.
+_OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
+
+
 class ProblemMiddleware:
-    """Answers for what never reaches a view: a body over the limit, and errors outside of DRF."""
+    """Answers for what never reaches a view: another's host, a body over the limit, errors outside of DRF."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.META.get(BODY_TOO_LARGE):
-            return problem_of(RequestDataTooBig()).response()
+        try:
+            _check_reception(request)
+        except SuspiciousOperation as error:
+            return problem_of(error).response()
         response = self._get_response(request)
         if response.status_code == 405 and not isinstance(response, Response):
             problem = Problem(405, "method_not_allowed", f"{request.method} is not allowed here").response()
@@ -182,19 +171,25 @@ class ProblemMiddleware:
         return problem_of(exception).response()
 
 
+def _check_reception(request: HttpRequest) -> None:
+    """Raise DisallowedHost or RequestDataTooBig."""
+    if request.path_info not in _OF_ANY_HOST:
+        request.get_host()
+    if request.META.get(BODY_TOO_LARGE):
+        raise RequestDataTooBig
+
+
 def _own(error: Exception, status: int) -> Problem:
-    errors = list(getattr(error, "errors", ()))
-    rows = getattr(error, "rows", ())
-    code = cast("Any", error).code
-    errors += [FieldError(f"trades[{row}].trade_id", code, str(error)) for row in rows[:100]]
-    return Problem(status, code, str(error), errors, RETRY_SECONDS if status in {409, 503, 507} else None)
+    seconds = _RETRY_SECONDS_OF.get(cast("Any", type(error)), RETRY_SECONDS) if status in _RETRIED else None
+    return Problem(status, cast("Any", error).code, str(error), getattr(error, "errors", ()), seconds)
 
 
 def _of_drf(error: Exception) -> Problem:
     assert isinstance(error, drf.APIException)  # noqa: S101 the table says so
     if isinstance(error, drf.ValidationError):
         errors = list(field_errors(error.detail))
-        return Problem(422, "validation_failed", f"{errors[0].path}: {errors[0].message}", errors)
+        first = errors[0]
+        return Problem(422, "validation_failed", f"{first.path or 'the body'}: {first.message}", errors)
     if isinstance(error, drf.Throttled):
         seconds = math.ceil(getattr(error, "wait", None) or 1)
         return Problem(
@@ -202,6 +197,7 @@ def _of_drf(error: Exception) -> Problem:
         )
     detail = cast("Any", error.detail)
     code = _DRF_CODES.get(type(error), getattr(detail, "code", "error"))
+    code = "forbidden" if code == "permission_denied" else code
     return Problem(error.status_code, code, str(detail))
 
 
@@ -214,7 +210,7 @@ _FOREIGN: tuple[tuple[type[Exception], Callable[[Exception], Problem]], ...] = (
     (drf.APIException, _of_drf),
     (Http404, lambda _: Problem(404, "not_found", "there is nothing here")),
     (PermissionDenied, lambda _: Problem(403, "forbidden", "this is not allowed")),
-    (RequestDataTooBig, lambda _: Problem(413, "body_too_large", "a body has at most 33,554,432 bytes")),
+    (RequestDataTooBig, lambda _: _own(trades.BodyTooLarge(settings.MAX_BODY_BYTES), 413)),
     (DisallowedHost, lambda _: Problem(400, "invalid_host", "the Host header names no host of this service")),
     (SuspiciousOperation, lambda _: Problem(400, "malformed_request", "the request is malformed")),
     (DatabaseError, _of_database),

@@ -12,7 +12,7 @@ import secrets
 import string
 from dataclasses import dataclass
 
-from ratelimit.exceptions import InvalidApiKeyError
+from ratelimit.exceptions import InvalidApiKey
 
 SCHEME = "Api-Key"
 PREFIX_LENGTH = 8
@@ -55,14 +55,14 @@ class Caller:
 
 
 def generate() -> NewKey:
-    """Make a new random key."""
+    """A new random key."""
     prefix = secrets.choice(string.ascii_letters) + _random(PREFIX_LENGTH - 1)
     key = f"md_{prefix}_{_random(_SECRET_LENGTH)}"
     return NewKey(key=key, prefix=prefix, digest=digest(key))
 
 
 def digest(key: str) -> str:
-    """Compute the SHA-256 of the whole key as 64 hexadecimal digits."""
+    """The SHA-256 of the whole key as 64 hexadecimal digits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -71,18 +71,18 @@ def is_well_formed(key: str) -> bool:
 
 
 def presented_key(*, authorization: str | None, x_api_key: str | None) -> str | None:
-    """Return the key that the two headers present, or None where neither does.
+    """The key that the two headers present, or None where neither does.
 
-    `Authorization` counts only with the scheme `Api-Key` (in any case). Raises InvalidApiKeyError where a key is
+    `Authorization` counts only with the scheme `Api-Key` (in any case). Raises InvalidApiKey where a key is
     malformed or where the headers present different ones.
     """
     found = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
     if not found:
         return None
     if len(found) > 1 and not hmac.compare_digest(found[0].encode(), found[1].encode()):
-        raise InvalidApiKeyError("Authorization and X-API-Key present different keys.")
+        raise InvalidApiKey("Authorization and X-API-Key present different keys")
     if not is_well_formed(found[0]):
-        raise InvalidApiKeyError("The API key is malformed.")
+        raise InvalidApiKey("the API key is malformed")
     return found[0]
 
 

@@ -45,7 +45,7 @@ class StaffSessionAuthentication(SessionAuthentication):
 
 
 def staff_caller(user: AbstractBaseUser) -> Caller:
-    """Make a staff member a caller with every scope, limited as the tier `internal`."""
+    """The caller that a staff member is: with every scope, limited as the tier `internal`."""
     identity = f"staff:{user.pk}"
     return Caller(
         key_id=identity,

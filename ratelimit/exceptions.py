@@ -2,15 +2,15 @@
 
 RateLimitError
 ├── CredentialError            the caller must present another key; a retry with the same one fails again
-│   ├── InvalidApiKeyError
-│   ├── ExpiredApiKeyError
-│   └── RevokedApiKeyError
+│   ├── InvalidApiKey
+│   ├── ExpiredApiKey
+│   └── RevokedApiKey
 └── KeyAdministrationError     the operator must correct the request
-    ├── InvalidKeyRequestError
-    ├── UnknownTierError
-    ├── UnknownScopeError
-    ├── UnknownKeyError
-    └── AmbiguousKeyError
+    ├── InvalidKeyRequest
+    ├── UnknownTier
+    ├── UnknownScope
+    ├── UnknownKey
+    └── AmbiguousKey
 """
 
 from typing import ClassVar
@@ -28,19 +28,19 @@ class CredentialError(RateLimitError):
     code = "invalid_credentials"
 
 
-class InvalidApiKeyError(CredentialError):
+class InvalidApiKey(CredentialError):
     """The key is malformed or unknown; present a valid one."""
 
     code = "invalid_api_key"
 
 
-class ExpiredApiKeyError(CredentialError):
+class ExpiredApiKey(CredentialError):
     """The key was valid until its expiry; ask for a new one."""
 
     code = "expired_api_key"
 
 
-class RevokedApiKeyError(CredentialError):
+class RevokedApiKey(CredentialError):
     """The key was withdrawn; ask for a new one."""
 
     code = "revoked_api_key"
@@ -52,29 +52,29 @@ class KeyAdministrationError(RateLimitError):
     code = "invalid_key_request"
 
 
-class InvalidKeyRequestError(KeyAdministrationError):
+class InvalidKeyRequest(KeyAdministrationError):
     """The name, rate or expiry of a new key is out of bounds; correct it."""
 
 
-class UnknownTierError(KeyAdministrationError):
+class UnknownTier(KeyAdministrationError):
     """There is no such tier; choose one of those that the message lists."""
 
     code = "unknown_tier"
 
 
-class UnknownScopeError(KeyAdministrationError):
+class UnknownScope(KeyAdministrationError):
     """There is no such scope; choose from those that the message lists."""
 
     code = "unknown_scope"
 
 
-class UnknownKeyError(KeyAdministrationError):
+class UnknownKey(KeyAdministrationError):
     """No key has this id or prefix; look it up in the list of keys."""
 
     code = "unknown_key"
 
 
-class AmbiguousKeyError(KeyAdministrationError):
+class AmbiguousKey(KeyAdministrationError):
     """Several keys share this prefix; name the one that is meant by its id."""
 
     code = "ambiguous_key"

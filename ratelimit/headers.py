@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponseBase
 
-from ratelimit.token_bucket import SECOND, Standing
+from ratelimit.token_bucket import SECOND_US, Standing
 
 
 def rate_headers(standing: Standing) -> dict[str, str]:
@@ -21,14 +21,14 @@ def rate_headers(standing: Standing) -> dict[str, str]:
         "X-RateLimit-Limit": str(standing.limit),
         "X-RateLimit-Remaining": remaining,
         "X-RateLimit-Reset": str(standing.reset),
-        "RateLimit-Policy": _policy(standing.kind, standing.limit, standing.refill),
-        "RateLimit": f'"{standing.kind}";r={remaining};t={-(-standing.until_full // SECOND)}',
+        "RateLimit-Policy": _policy(standing.kind, standing.limit, standing.refill_us),
+        "RateLimit": f'"{standing.kind}";r={remaining};t={-(-standing.until_full_us // SECOND_US)}',
     }
 
 
 @lru_cache(maxsize=1024)
-def _policy(kind: str, limit: int, refill: int) -> str:
-    return f'"{kind}";q={limit};w={-(-refill // SECOND)}'
+def _policy(kind: str, limit: int, refill_us: int) -> str:
+    return f'"{kind}";q={limit};w={-(-refill_us // SECOND_US)}'
 
 
 class RateLimitHeadersMiddleware:

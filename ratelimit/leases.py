@@ -18,7 +18,7 @@ MAX_LEASES = 1_000
 @dataclass(slots=True)
 class Lease:
     tokens: int
-    ends_at: int
+    ends_at_ns: int
     standing: Standing
 
 
@@ -28,31 +28,31 @@ def lot(rate: int, cost: int) -> int:
 
 
 class Leases:
-    """Unspent tokens by bucket. `now` is nanoseconds of a monotonic clock. Bounded, thread-safe."""
+    """Unspent tokens by bucket. `now_ns` is of a monotonic clock. Bounded, thread-safe."""
 
     def __init__(self, *, capacity: int = MAX_LEASES) -> None:
         self._leases: OrderedDict[tuple[str, str, int], Lease] = OrderedDict()
         self._capacity = capacity
         self._lock = threading.Lock()
 
-    def spend(self, key: tuple[str, str, int], *, cost: int, now: int) -> Standing | None:
+    def spend(self, key: tuple[str, str, int], *, cost: int, now_ns: int) -> Standing | None:
         """Pay from what is left of the last lot: the standing when it was taken, or None if that is too little."""
         with self._lock:
             lease = self._leases.get(key)
-            if lease is None or now >= lease.ends_at or lease.tokens < cost:
+            if lease is None or now_ns >= lease.ends_at_ns or lease.tokens < cost:
                 return None
             lease.tokens -= cost
             return lease.standing
 
-    def deposit(self, key: tuple[str, str, int], *, tokens: int, standing: Standing, now: int) -> None:
-        """Keep the rest of a lot that was asked for at `now`; with one that is still alive it shares its end."""
+    def deposit(self, key: tuple[str, str, int], *, tokens: int, standing: Standing, now_ns: int) -> None:
+        """Keep the rest of a lot that was asked for at `now_ns`; with one that is still alive it shares its end."""
         with self._lock:
             lease = self._leases.get(key)
-            if lease is not None and now < lease.ends_at:
+            if lease is not None and now_ns < lease.ends_at_ns:
                 lease.tokens += tokens
                 lease.standing = standing
                 return
-            self._leases[key] = Lease(tokens=tokens, ends_at=now + LIFETIME_NS, standing=standing)
+            self._leases[key] = Lease(tokens=tokens, ends_at_ns=now_ns + LIFETIME_NS, standing=standing)
             self._leases.move_to_end(key)
             if len(self._leases) > self._capacity:
                 self._leases.popitem(last=False)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 from django.conf import settings
@@ -10,9 +11,9 @@ from redis.exceptions import RedisError
 
 from ratelimit.leases import Leases, lot
 from ratelimit.local_buckets import LocalBuckets
-from ratelimit.shared_buckets import Charge, take_shared
+from ratelimit.shared_buckets import breaks, take_shared
 from ratelimit.tiers import burst_of
-from ratelimit.token_bucket import Bucket, Standing
+from ratelimit.token_bucket import Bucket, Charge, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -34,38 +35,43 @@ class Limiter:
         self._is_local = False
 
     def admit(self, *, caller_identity: str, rate: int, kind: str, cost: int = 1) -> Standing:
-        """Charge `cost` tokens (at most the burst) at `rate` per second; see `admitted` of the answer."""
-        now = self._clock()
+        """The standing after a charge of `cost` tokens (at most the burst), at `rate` per second."""
+        now_ns = self._clock()
+        key = (caller_identity, kind, rate)
         tokens = lot(rate, cost)
         if tokens > cost:
-            leased = self._leases.spend((caller_identity, kind, rate), cost=cost, now=now)
+            leased = self._leases.spend(key, cost=cost, now_ns=now_ns)
             if leased is not None:
                 return leased
-        bucket = _bucket(rate)
-        owed = self._local.owed(identity=caller_identity, kind=kind, bucket=bucket, now=now // 1000)
+        charge = Charge(caller_identity, kind, _bucket(rate), tokens)
         try:
-            charge = Charge(caller_identity, kind, bucket, min(tokens + owed, bucket.burst))
-            standing = take_shared([charge])[0]
+            standing = self._take_shared(charge, now_us=now_ns // 1000)
         except RedisError as error:
             self._note(is_local=True, error=error)
-            return self._local.take(
-                identity=caller_identity,
-                kind=kind,
-                bucket=bucket,
-                cost=cost,
-                now=self._clock() // 1000,
-                epoch_now=self._wall_clock() // 1000,
-            )
+            return self._take_local(replace(charge, cost=cost))
         if self._is_local:
             self._note(is_local=False)
-        if owed and standing.admitted:
-            self._local.settle(identity=caller_identity, kind=kind, rate=rate)
-        self._local.remember(identity=caller_identity, rate=rate, standing=standing, now=now // 1000)
         if tokens > cost and standing.admitted:
-            self._leases.deposit(
-                (caller_identity, kind, rate), tokens=tokens - cost, standing=standing, now=now
-            )
+            self._leases.deposit(key, tokens=tokens - cost, standing=standing, now_ns=now_ns)
         return standing
+
+    def _take_shared(self, charge: Charge, *, now_us: int) -> Standing:
+        """Charge the shared bucket, and with it what this process gave away by itself. Raises RedisError."""
+        failed = breaks()
+        missing = self._local.missing(charge, now_us=now_us, breaks=failed)
+        owed = self._local.claim_owed(charge, now_us=now_us)
+        try:
+            standing = take_shared(charge, missing=missing, owed=owed)
+        except RedisError:
+            self._local.put_back(charge, owed=owed)
+            raise
+        self._local.remember(
+            charge, standing, now_us=now_us, settled=owed, breaks=failed, is_doubtful=breaks() != failed
+        )
+        return standing
+
+    def _take_local(self, charge: Charge) -> Standing:
+        return self._local.take(charge, now_us=self._clock() // 1000, epoch_now_us=self._wall_clock() // 1000)
 
     def _note(self, *, is_local: bool, error: RedisError | None = None) -> None:
         if is_local == self._is_local:
@@ -78,7 +84,7 @@ class Limiter:
 
 
 def admit(*, caller_identity: str, rate: int, kind: str, cost: int = 1) -> Standing:
-    """Charge a caller's bucket of that kind (`read` or `write`) in this process's limiter."""
+    """The standing after a charge by this process's limiter to a caller's `read` or `write` bucket."""
     return process_limiter().admit(caller_identity=caller_identity, rate=rate, kind=kind, cost=cost)
 
 

@@ -19,8 +19,8 @@ class HasScope(BasePermission):
     needs a caller only. A view, or a method that it implements, without a declared scope is denied.
     """
 
-    message: str
-    code: str
+    message = "this is not allowed"
+    code = "forbidden"
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         caller = request.user
@@ -31,10 +31,10 @@ class HasScope(BasePermission):
             return True
         scope = _declared_scope(view, method)
         if scope is None:
-            self.message, self.code = f"No scope is declared for {method} here.", "permission_denied"
+            self.message = f"no scope is declared for {method} here"
             return False
         if scope not in caller.scopes:
-            self.message, self.code = f"The API key lacks the scope {scope}.", "missing_scope"
+            self.message, self.code = f"the API key lacks the scope {scope}", "missing_scope"
             return False
         return True
 

@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 
 from ratelimit.api_keys import Caller, digest, presented_key
 from ratelimit.exceptions import (
-    AmbiguousKeyError,
-    ExpiredApiKeyError,
-    InvalidApiKeyError,
-    RevokedApiKeyError,
-    UnknownKeyError,
+    AmbiguousKey,
+    ExpiredApiKey,
+    InvalidApiKey,
+    RevokedApiKey,
+    UnknownKey,
 )
 from ratelimit.models import ApiKey
 from ratelimit.tiers import tier_named
@@ -55,7 +55,7 @@ class KeyCache:
         self._clock = clock
 
     def find(self, key_digest: str) -> KnownKey | None:
-        """Return the key with that digest, at most `max_age` old; None where there is none."""
+        """The key with that digest, at most `max_age` old; None where there is none."""
         known = self._known.get(key_digest)
         now = self._clock()
         if known is not None and now - known.loaded_at < self._max_age:
@@ -85,54 +85,54 @@ known_keys = KeyCache()
 
 
 def caller_for(key: str, *, now: datetime) -> Caller | None:
-    """Return the caller that a key stands for, or None for an unknown key.
+    """The caller that a key stands for, or None for an unknown key.
 
-    A change of the key is seen within a second. Raises RevokedApiKeyError and ExpiredApiKeyError.
+    A change of the key is seen within a second. Raises RevokedApiKey and ExpiredApiKey.
     """
     known = known_keys.find(digest(key))
     if known is None:
         return None
     if known.revoked_at is not None:
-        raise RevokedApiKeyError("The API key was revoked.")
+        raise RevokedApiKey("the API key was revoked")
     if known.expires_at is not None and now >= known.expires_at:
-        raise ExpiredApiKeyError("The API key has expired.")
+        raise ExpiredApiKey("the API key has expired")
     return known.caller
 
 
 def caller_presented(*, authorization: str | None, x_api_key: str | None, now: datetime) -> Caller | None:
-    """Return the caller whose key these request headers present, None where they present none.
+    """The caller whose key these request headers present, None where they present none.
 
-    Raises a CredentialError: InvalidApiKeyError, RevokedApiKeyError or ExpiredApiKeyError.
+    Raises a CredentialError: InvalidApiKey, RevokedApiKey or ExpiredApiKey.
     """
     key = presented_key(authorization=authorization, x_api_key=x_api_key)
     if key is None:
         return None
     caller = caller_for(key, now=now)
     if caller is None:
-        raise InvalidApiKeyError("The API key is unknown.")
+        raise InvalidApiKey("the API key is unknown")
     return caller
 
 
 def key_list() -> QuerySet[ApiKey]:
-    """List all keys, oldest first."""
+    """All keys, oldest first."""
     return ApiKey.objects.order_by("id")
 
 
 def key_named(reference: str) -> ApiKey:
-    """Return the key with that id or prefix (bare or as `md_<prefix>`); raises UnknownKeyError, AmbiguousKeyError."""
+    """The key with that id or prefix (bare or as `md_<prefix>`); raises UnknownKey, AmbiguousKey."""
     if reference.isascii() and reference.isdecimal():
         found = list(ApiKey.objects.filter(pk=int(reference)) if len(reference) < 19 else ())
     else:
         found = list(ApiKey.objects.filter(prefix=reference.removeprefix("md_"))[:2])
     if not found:
-        raise UnknownKeyError(f"There is no key with the id or prefix {reference!r}.")
+        raise UnknownKey(f"there is no key with the id or prefix {reference!r}")
     if len(found) > 1:
-        raise AmbiguousKeyError(f"Several keys have the prefix {reference!r}; use the id.")
+        raise AmbiguousKey(f"several keys have the prefix {reference!r}; use the id")
     return found[0]
 
 
 def rate_of(key: ApiKey) -> int:
-    """Return requests per second: the key's own rate, or its tier's."""
+    """Requests per second: the key's own rate, or its tier's."""
     return key.rate if key.rate is not None else tier_named(key.tier).rate
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ratelimit import api_keys
-from ratelimit.exceptions import InvalidKeyRequestError
+from ratelimit.exceptions import InvalidKeyRequest
 from ratelimit.models import ApiKey
 from ratelimit.selectors import known_keys, rate_of
 from ratelimit.tiers import expand_scopes, tier_named
@@ -37,9 +37,9 @@ def key_create(
     rate: int | None = None,
     expires_at: datetime | None = None,
 ) -> CreatedKey:
-    """Make and store a key; `rate` (per second) overrides the tier's, `all` among the scopes means every one.
+    """A new key, which is stored; `rate` (per second) overrides the tier's, `all` among the scopes means every one.
 
-    Raises InvalidKeyRequestError, UnknownTierError, UnknownScopeError.
+    Raises InvalidKeyRequest, UnknownTier, UnknownScope.
     """
     granted = expand_scopes(scopes)
     tier_named(tier)
@@ -68,7 +68,7 @@ def key_create(
 
 
 def key_revoke(*, key: ApiKey, now: datetime) -> ApiKey:
-    """Withdraw a key: at once in this process, within a second in all others. A second call changes nothing."""
+    """The key, withdrawn: at once in this process, within a second in all others. A second call changes nothing."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now)
     known_keys.forget(key.digest)
     key.refresh_from_db()
@@ -79,10 +79,10 @@ def _check_bounds(
     *, name: str, scopes: tuple[str, ...], rate: int | None, expires_at: datetime | None, now: datetime
 ) -> None:
     if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
-        raise InvalidKeyRequestError(f"The name must be 1 to {MAX_NAME_LENGTH} printable characters.")
+        raise InvalidKeyRequest(f"the name must be 1 to {MAX_NAME_LENGTH} printable characters")
     if not scopes:
-        raise InvalidKeyRequestError("A key needs at least one scope.")
+        raise InvalidKeyRequest("a key needs at least one scope")
     if rate is not None and not 1 <= rate <= MAX_RATE:
-        raise InvalidKeyRequestError(f"The rate must be 1 to {MAX_RATE} requests per second.")
+        raise InvalidKeyRequest(f"the rate must be 1 to {MAX_RATE} requests per second")
     if expires_at is not None and expires_at <= now:
-        raise InvalidKeyRequestError("The expiry must lie in the future.")
+        raise InvalidKeyRequest("the expiry must lie in the future")

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,23 +11,9 @@ from typing import Any
 from django_redis import get_redis_connection
 from redis.connection import ConnectionInterface, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
-from ratelimit.token_bucket import Bucket, Standing, Taken, standing
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """`cost` tokens of the bucket of one caller and kind. The bucket's period is a second."""
-
-    identity: str
-    kind: str
-    bucket: Bucket
-    cost: int = 1
-
-    @property
-    def key(self) -> str:
-        return f"ratelimit:{self.kind}:{self.identity}"
+from ratelimit.token_bucket import Charge, Standing, Taken, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +44,44 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def take_shared(charges: Sequence[Charge], *, now: int | None = None) -> list[Standing]:
-    """Charge all buckets if each has the tokens, otherwise none; the standings in the order of the charges.
+class _Breaks:
+    """Counts failed calls; a script that Redis does not know, as after a restart, is one too."""
 
-    `now` (microseconds) replaces the server's clock. Raises redis.exceptions.RedisError.
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def note(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+_breaks = _Breaks()
+
+
+def breaks() -> int:
+    """How often a call to Redis has failed in this process: after each, Redis may have lost what it held."""
+    return _breaks.count
+
+
+def take_shared(charge: Charge, *, missing: int = 0, owed: int = 0, now_us: int | None = None) -> Standing:
+    """The standing after a charge to the shared bucket, which gives all tokens or none.
+
+    At least `missing` parts are missing, should Redis have lost the bucket. `owed` parts are taken first and in
+    any case, as far as the bucket goes. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
     """
-    arguments: list[str | int] = [len(charges), *(charge.key for charge in charges)]
-    for charge in charges:
-        arguments += (charge.bucket.rate, charge.bucket.burst, charge.cost)
-    if now is not None:
-        arguments.append(now)
-    answer = _evaluate(arguments)
-    at, admitted = answer[0], answer[1] == 1
-    return [
-        standing(
-            charge.bucket,
-            Taken(admitted, answer[2 * i + 2] * charge.bucket.rate + answer[2 * i + 3]),
-            kind=charge.kind,
-            now=at,
-            epoch_now=at,
-            cost=charge.cost,
-        )
-        for i, charge in enumerate(charges)
-    ]
+    bucket = charge.bucket
+    arguments: list[str | int] = [1, key_of(charge), bucket.rate, bucket.burst, charge.cost, missing, owed]
+    if now_us is not None:
+        arguments.append(now_us)
+    at_us, admitted, full_us, full_part = _evaluate(arguments)
+    taken = Taken(admitted == 1, full_us * bucket.rate + full_part)
+    return standing(bucket, taken, kind=charge.kind, now_us=at_us, epoch_now_us=at_us, cost=charge.cost)
+
+
+def key_of(charge: Charge) -> str:
+    """The name of the bucket in Redis."""
+    return f"ratelimit:{charge.kind}:{charge.identity}"
 
 
 def _evaluate(arguments: list[str | int]) -> list[int]:
@@ -98,8 +98,9 @@ def _call(*command: str | int) -> list[int]:
     was_connected = connection.is_connected
     try:
         return _round_trip(connection, command)
-    except RedisConnectionError:
-        if not was_connected:
+    except RedisError as error:
+        _breaks.note()
+        if not was_connected or not isinstance(error, RedisConnectionError):
             raise
     return _round_trip(connection, command)
 

@@ -7,7 +7,7 @@ from rest_framework.throttling import BaseThrottle
 
 from ratelimit.api_keys import Caller
 from ratelimit.limiter import admit
-from ratelimit.token_bucket import SECOND, Standing
+from ratelimit.token_bucket import SECOND_US, Standing
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView
@@ -16,7 +16,7 @@ READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def kind_of(method: str | None) -> str:
-    """Name the bucket that a method is charged to: `read` or `write`."""
+    """The kind of bucket that a method is charged to: `read` or `write`."""
     return "read" if method in READ_METHODS else "write"
 
 
@@ -39,4 +39,4 @@ class TokenBucketThrottle(BaseThrottle):
 
     def wait(self) -> float | None:
         """Seconds after which a request will be admitted, if this caller sends none before."""
-        return None if self.standing is None else self.standing.retry_after / SECOND
+        return None if self.standing is None else self.standing.retry_after_us / SECOND_US

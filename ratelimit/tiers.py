@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ratelimit.exceptions import UnknownScopeError, UnknownTierError
+from ratelimit.exceptions import UnknownScope, UnknownTier
 
 SCOPES = (
     "market:read",
@@ -33,26 +33,26 @@ TIERS = MappingProxyType(
 
 
 def tier_named(name: str) -> Tier:
-    """Return the tier of that name; raises UnknownTierError."""
+    """The tier of that name; raises UnknownTier."""
     try:
         return TIERS[name]
     except KeyError:
-        raise UnknownTierError(f"There is no tier {name!r}; the tiers are {', '.join(TIERS)}.") from None
+        raise UnknownTier(f"there is no tier {name!r}; the tiers are {', '.join(TIERS)}") from None
 
 
 def burst_of(rate: int) -> int:
-    """Return how many requests may come at once after a pause, for a rate per second."""
+    """How many requests may come at once after a pause, for a rate per second."""
     return BURST_SECONDS * rate
 
 
 def expand_scopes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the scopes named, once each, in the order of `SCOPES`; `all` stands for every one.
+    """The scopes named, once each, in the order of `SCOPES`; `all` stands for every one.
 
-    Raises UnknownScopeError, which lists the known ones.
+    Raises UnknownScope, which lists the known ones.
     """
     wanted = set(names)
     unknown = sorted(wanted.difference(SCOPES, [ALL_SCOPES]))
     if unknown:
         known = ", ".join((ALL_SCOPES, *SCOPES))
-        raise UnknownScopeError(f"There is no scope {unknown[0]!r}; the scopes are {known}.")
+        raise UnknownScope(f"there is no scope {unknown[0]!r}; the scopes are {known}")
     return SCOPES if ALL_SCOPES in wanted else tuple(scope for scope in SCOPES if scope in wanted)

@@ -1,27 +1,37 @@
 """A token bucket as one number: the instant at which it will be full again (a virtual scheduling GCRA).
 
 All arithmetic is on integers and exact. Instants and spans are counted in *parts*: a part is 1/rate of a
-microsecond, so that a token is worth `period` parts whatever the rate, and nothing is ever rounded. The script
+microsecond, so that a token is worth `period_us` parts whatever the rate, and nothing is ever rounded. The script
 `token_bucket.lua` computes the same with pairs (microseconds, parts), because a double holds no more.
 """
 
 from dataclasses import dataclass
 
-SECOND = 1_000_000
+SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Holds `burst` tokens; `rate` tokens flow in every `period` microseconds. All are at least 1."""
+    """Holds `burst` tokens; `rate` tokens flow in every `period_us` microseconds. All are at least 1."""
 
     rate: int
     burst: int
-    period: int = SECOND
+    period_us: int = SECOND_US
 
     @property
     def capacity(self) -> int:
         """Parts in which an empty bucket fills up."""
-        return self.burst * self.period
+        return self.burst * self.period_us
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """`cost` tokens of the bucket of one caller and kind. The bucket's period is a second."""
+
+    identity: str
+    kind: str
+    bucket: Bucket
+    cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,50 +44,54 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a caller is told about a bucket. `now` is microseconds since the epoch, spans are microseconds."""
+    """What a caller is told about a bucket. `now_us` is microseconds since the epoch."""
 
     admitted: bool
     kind: str
     limit: int
     remaining: int
-    refill: int
-    now: int
-    until_full: int
-    retry_after: int
+    refill_us: int
+    now_us: int
+    until_full_us: int
+    retry_after_us: int
 
     @property
     def reset(self) -> int:
         """The epoch second, rounded up, at which the bucket will be full."""
-        return -(-(self.now + self.until_full) // SECOND)
+        return -(-(self.now_us + self.until_full_us) // SECOND_US)
 
 
-def take(bucket: Bucket, *, full_at: int | None, now: int, cost: int = 1) -> Taken:
-    """Take `cost` tokens at `now` (microseconds); `full_at` is the state in parts, None for a full bucket.
+def take(
+    bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1, missing: int = 0, owed: int = 0
+) -> Taken:
+    """The outcome of taking `cost` tokens at `now_us`; `full_at` is the state in parts, None for a full bucket.
 
-    The state is first brought into [now, now + capacity]: a clock that was set back denies for one refill at
-    most. A cost of more than the burst is never admitted.
+    At least `missing` parts are missing, for when the state may have been lost. `owed` parts go first and in any case, as far as the bucket goes. The state is then within [now, now +
+    capacity]: a clock that was set back denies for one refill at most. A cost above the burst is never admitted.
     """
-    start = now * bucket.rate
+    start = now_us * bucket.rate
     latest = start + bucket.capacity
-    begin = start if full_at is None else min(max(full_at, start), latest)
-    end = begin + cost * bucket.period
+    begin = min(max(start + missing, start if full_at is None else full_at) + owed, latest)
+    end = begin + cost * bucket.period_us
     return Taken(True, end) if end <= latest else Taken(False, begin)
 
 
-def standing(bucket: Bucket, taken: Taken, *, kind: str, now: int, epoch_now: int, cost: int = 1) -> Standing:
-    """Describe the bucket after `take`, at the same `now`; `epoch_now` is the same instant since the epoch.
+def standing(
+    bucket: Bucket, taken: Taken, *, kind: str, now_us: int, epoch_now_us: int, cost: int = 1
+) -> Standing:
+    """The bucket as it is after `take` at the same `now_us`; `epoch_now_us` is that instant since the epoch.
 
-    `retry_after` is the span after which `cost` tokens will be there, if nobody else takes any; 0 if admitted.
+    `retry_after_us` is the span after which `cost` tokens will be there, if nobody else takes any; 0 if admitted.
     """
-    used = taken.full_at - now * bucket.rate
-    missing = 0 if taken.admitted else max(0, used + cost * bucket.period - bucket.capacity)
+    used = taken.full_at - now_us * bucket.rate
+    missing = 0 if taken.admitted else max(0, used + cost * bucket.period_us - bucket.capacity)
     return Standing(
         admitted=taken.admitted,
         kind=kind,
         limit=bucket.burst,
-        remaining=(bucket.capacity - used) // bucket.period,
-        refill=-(-bucket.capacity // bucket.rate),
-        now=epoch_now,
-        until_full=-(-used // bucket.rate),
-        retry_after=-(-missing // bucket.rate),
+        remaining=(bucket.capacity - used) // bucket.period_us,
+        refill_us=-(-bucket.capacity // bucket.rate),
+        now_us=epoch_now_us,
+        until_full_us=-(-used // bucket.rate),
+        retry_after_us=-(-missing // bucket.rate),
     )

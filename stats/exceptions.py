@@ -1,10 +1,10 @@
 """What the read side answers instead of data.
 
 StatsError
-├── NoData          404  the symbol is known, and nothing of it lies in the range
-├── RangeTooLarge   400  the answer would be too long; ask for less, or page
-├── InvalidCursor   400  the cursor was not made here, or for another query
-└── Resync          409  the log that the cursor belongs to was restored; begin anew
+├── NoData         the symbol is known, and nothing of it lies in the range
+├── RangeTooLarge  the answer would be too long; ask for less, or page
+├── InvalidCursor  the cursor was not made here, or for another query
+└── Resync         the log that the cursor belongs to was restored; begin anew
 
 Wrong query parameters are `trades.exceptions.InvalidParameter` and `InvalidValue`, on both sides.
 """

@@ -1,7 +1,6 @@
 """The intervals of bars."""
 
 from enum import Enum
-from typing import Self
 
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS, SECOND_NS
@@ -37,11 +36,6 @@ class Interval(Enum):
     def names(cls) -> list[str]:
         """All names, the shortest interval first."""
         return [interval.value for interval in cls]
-
-    @classmethod
-    def default(cls) -> Self:
-        """One minute."""
-        return cls("1min")
 
 
 _LENGTHS_NS = {

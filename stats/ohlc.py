@@ -1,6 +1,5 @@
 """Bars for a query: which commits they are of, which of them a page holds, and the finished answer."""
 
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
 from trades.storage.protocol import NO_COMMIT, CommitId
 from trades.stores import market_store
+from trades.timestamps import SECOND_NS
 
 BARS_LIMIT = 50_000
 DEFAULT_PAGE = 1_000
@@ -47,17 +47,13 @@ class PinnedOhlc:
         return self.query.interval.is_coarse
 
     @property
-    def key(self) -> str:
-        """The answer's key in the cache."""
+    def cache_key(self) -> str:
         return _key(self.query, self.version, self.head if self.query.is_paged else None)
 
     @property
     def etag(self) -> str:
         """The answer's tag."""
-        return etag_of(self.key)
-
-    def cache_key(self) -> str:
-        return self.key
+        return etag_of(self.cache_key)
 
 
 @lru_cache(maxsize=4096)
@@ -97,17 +93,17 @@ def pin_ohlc(query: OhlcQuery) -> PinnedOhlc:
         head = store.head(TRADES, query.symbol, at=store.commit_as_of(TRADES, query.symbol, query.as_of_ns))
     version = store.version(TRADES, query.symbol, query.window, at=head.number)
     if version == NO_COMMIT:
-        raise NoData(f"no trades of {query.symbol} lie in the range")
+        raise _no_data(query)
     return PinnedOhlc(query, head, version)
 
 
 @cached()
-def ohlc_answer(pinned: PinnedOhlc) -> Entry:
-    """The finished JSON answer. Raises `NoData` and `RangeTooLarge`."""
+def ohlc_answer(pinned: PinnedOhlc, now_ns: int) -> Entry:
+    """The finished JSON answer, computed at `now_ns`. Raises `NoData` and `RangeTooLarge`."""
     query = pinned.query
     bars = market_store().bars(query.symbol, query.window, query.interval.length_ns, at=pinned.head.number)
     if not len(bars):
-        raise NoData(f"no trades of {query.symbol} lie in the range")
+        raise _no_data(query)
     if query.is_paged:
         body = _page(pinned, bars)
     elif len(bars) > BARS_LIMIT:
@@ -121,7 +117,7 @@ def ohlc_answer(pinned: PinnedOhlc) -> Entry:
         body=orjson.dumps(body),
         content_type="application/json",
         etag=pinned.etag,
-        computed_at=time.time(),
+        computed_at=now_ns / SECOND_NS,
     )
 
 
@@ -134,8 +130,17 @@ def _walked(cursor: Cursor, symbol: str, head: CommitId) -> CommitId:
     raise Resync("the log was restored since the cursor was made; begin the walk anew")
 
 
+def _no_data(query: OhlcQuery) -> NoData:
+    then = " and were stored by as_of" if query.as_of_ns is not None else ""
+    return NoData(f"no trades of {query.symbol} lie in the range{then}")
+
+
 def _page(pinned: PinnedOhlc, bars: Bars) -> dict[str, object]:
-    """The page at the query's cursor, with the cursors of its neighbours."""
+    """The page at the query's cursor, with the cursors of its neighbours.
+
+    `bars` are those of the whole window: each page that is not in the cache costs their aggregation, whatever
+    its size, and a walk through n pages costs it n times.
+    """
     query, count = pinned.query, len(bars)
     limit = query.limit or DEFAULT_PAGE
     start, end = 0, min(limit, count)

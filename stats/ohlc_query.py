@@ -14,13 +14,9 @@ from trades.query_parameters import single_parameters
 from trades.storage.protocol import Window
 
 _KNOWN = (*OhlcQuerySerializer().fields, "format")
-# How DRF's codes are called here, and which of them speak of well-formed values that name nothing we have.
-_CODES = {
-    "required": "missing_parameter",
-    "invalid_choice": "unknown_interval",
-    "null_characters_not_allowed": "invalid_cursor",
-}
-_UNPROCESSABLE = {"invalid_symbol", "invalid_choice"}
+# How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.
+_CODES = {"required": "missing_parameter"}
+_UNPROCESSABLE = {"invalid_symbol", "unknown_interval"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ def parse_ohlc_query(query_string: str) -> OhlcQuery:
     if not serializer.is_valid():
         raise _refusal(serializer.errors)
     found = serializer.validated_data
-    interval = Interval(found["interval"])
+    interval = found["interval"]
     query = OhlcQuery(
         symbol=found["symbol"],
         interval=interval,

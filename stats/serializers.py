@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from stats.fields import PageLimitField, QueryTimeField
+from stats.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
 from stats.intervals import Interval
 from trades.fields import SymbolField
 from trades.serializers import KnownFieldsSerializer
@@ -21,14 +21,10 @@ class OhlcQuerySerializer(serializers.Serializer[Any]):
         required=False, help_text=f"First instant, floored to the interval. {_ISO_OR_EPOCH}"
     )
     end = QueryTimeField(required=False, help_text=f"Instant behind the last, ceiled. {_ISO_OR_EPOCH}")
-    interval = serializers.ChoiceField(
-        choices=Interval.names(), default=Interval.MINUTE.value, help_text="The bars' length."
-    )
+    interval = IntervalField(default=Interval.MINUTE, help_text="The bars' length.")
     as_of = QueryTimeField(required=False, help_text=f"Answer with what was stored by then. {_ISO_OR_EPOCH}")
     limit = PageLimitField(required=False, help_text="Bars in a page; without it, all of the range.")
-    cursor = serializers.CharField(
-        required=False, trim_whitespace=False, help_text="From `next_cursor` or `prev_cursor` of a page."
-    )
+    cursor = CursorField(required=False, help_text="From `next_cursor` or `prev_cursor` of a page.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"] >= attrs["end"]:

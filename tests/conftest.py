@@ -28,6 +28,7 @@ def store_path(settings, tmp_path: Path) -> Path:
 def api(db, store_path: Path) -> Iterator[Api]:
     """A caller with every scope and no limit to speak of, before an empty store and an empty cache."""
     known_keys.clear()
+    process_limiter.cache_clear()  # keys of other tests had the same numbers
     process_tiers().local.clear()
     yield Api(make_key())
     known_keys.clear()
@@ -41,7 +42,6 @@ def project_redis(settings) -> Iterator[RedisServer]:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": server.url}}
     breaker.close()
     process_limiter.cache_clear()
-    process_tiers().shared._away_until = None
     yield server
     server.end()
     pool = ConnectionFactory._pools.pop(server.url, None)

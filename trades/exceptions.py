@@ -1,17 +1,19 @@
 """What the write side refuses before the store is asked.
 
 TradesError
-├── MalformedDocument     400  the body is not one JSON document; the caller must correct it
-├── BodyTooLarge          413  the body is over the limit; the caller must split the batch
-├── InvalidParameter      400  a query parameter or header is wrong; the caller must correct it
-├── InvalidValue          422  a query parameter is well-formed and names nothing we have
-└── BatchRefused          422  the document is well-formed and its content is wrong; the caller must correct it
+├── MalformedDocument     the body is not one JSON document; the caller must correct it
+├── BodyTooLarge          the body is over the limit; the caller must split the batch
+├── InvalidParameter      a query parameter or header is wrong; the caller must correct it
+├── InvalidValue          a query parameter is well-formed and names nothing we have
+└── BatchRefused          the document is well-formed and its content is wrong; the caller must correct it
 
 The store's own refusals are in `trades.storage.exceptions`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+ERRORS_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)

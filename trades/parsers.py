@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 
 from trades.exceptions import BodyTooLarge
 from trades.json_document import read_json
+
+_PLAIN = {"", "identity"}
+_UTF_8 = {"utf-8", "utf8"}
 
 
 class JSONBytesParser(BaseParser):
@@ -23,7 +28,8 @@ class JSONBytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The body. Raises `BodyTooLarge` for one over the setting `MAX_BODY_BYTES`."""
+        """The body. Raises `BodyTooLarge`, and `UnsupportedMediaType` for one that is compressed or not UTF-8."""
+        _check_encoding(media_type or "", parser_context or {})
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
             raise BodyTooLarge(settings.MAX_BODY_BYTES)
@@ -41,3 +47,15 @@ class JSONDocumentParser(JSONBytesParser):
     ) -> Any:
         """The document. Raises `BodyTooLarge` and `MalformedDocument`."""
         return read_json(super().parse(stream, media_type, parser_context))
+
+
+def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
+    request = context.get("request")
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").lower() if request is not None else ""
+    if encoding not in _PLAIN:
+        raise UnsupportedMediaType(
+            media_type, f"bodies are read as they are, not with Content-Encoding {encoding[:32]}"
+        )
+    _, parameters = parse_header_parameters(media_type)
+    if parameters.get("charset", "utf-8").lower() not in _UTF_8:
+        raise UnsupportedMediaType(media_type, "JSON is read as UTF-8")

@@ -14,13 +14,14 @@ import numpy as np
 import pandas_market_calendars
 
 from trades import sample_process as process
-from trades.sample_process import SECOND, Floats, Ints, Phase
+from trades.sample_process import Floats, Ints, Phase
+from trades.timestamps import SECOND_NS
 
 EXCHANGE_ZONE: Final = ZoneInfo("America/New_York")
 PRE_MARKET_OPENS: Final = dt.time(4)
-AFTER_HOURS: Final = 4 * 3_600 * SECOND
+AFTER_HOURS: Final = 4 * 3_600 * SECOND_NS
 REGULAR_PRINTS: Final = 5_000
-REGULAR_LENGTH: Final = 23_400 * SECOND
+REGULAR_LENGTH: Final = 23_400 * SECOND_NS
 PRE_MARKET_PRINTS: Final = 90
 AFTER_HOURS_PRINTS: Final = 110
 
@@ -130,13 +131,13 @@ def trading_sessions(*, now: dt.datetime, days: int) -> tuple[Session, ...]:
             schedule.index, schedule["market_open"], schedule["market_close"], strict=True
         )
     ]
-    begun = [session for session in sessions if session.begins <= now.timestamp() * SECOND]
+    begun = [session for session in sessions if session.begins <= now.timestamp() * SECOND_NS]
     return tuple(begun[-days:])
 
 
 def _session(day: dt.date, opens: int, closes: int) -> Session:
     begins = dt.datetime.combine(day, PRE_MARKET_OPENS, EXCHANGE_ZONE)
-    return Session(day, int(begins.timestamp()) * SECOND, opens, closes, closes + AFTER_HOURS)
+    return Session(day, int(begins.timestamp()) * SECOND_NS, opens, closes, closes + AFTER_HOURS)
 
 
 def symbol_day(*, seed: int, symbol: str, session: Session) -> SymbolDay:

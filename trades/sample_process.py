@@ -13,11 +13,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from trades.timestamps import SECOND_NS
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-SECOND: Final = 10**9
 
 BLOCK_DAYS: Final = 2048
 STEPS_PER_DAY: Final = 8
@@ -49,7 +50,7 @@ class Phase:
     @property
     def grid(self) -> Floats:
         """Seconds since the beginning at which `density` is given."""
-        return np.linspace(0.0, (self.ends - self.begins) / SECOND, len(self.density))
+        return np.linspace(0.0, (self.ends - self.begins) / SECOND_NS, len(self.density))
 
     @property
     def activity(self) -> Floats:

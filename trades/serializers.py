@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from rest_framework import serializers
 
-from trades.exceptions import BatchRefused
+from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.fields import (
     ConditionsField,
     CountField,
@@ -26,7 +26,6 @@ from trades.fields import (
 from trades.timestamps import invalid_timestamps
 from trades.trade_batch import ROWS_LIMIT, TypedTrade, check_dates, check_size, check_symbols, is_plain
 
-ERRORS_LIMIT = 100
 NAME_SHOWN = 64
 
 SEED_TRADES = [

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from trades.datasets import TRADES
+from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
+from trades.storage.exceptions import TradeIdConflict
 from trades.storage.protocol import Append, Dedupe, Receipt
 from trades.stores import market_store
 from trades.trade_batch import TradeBatch
@@ -21,7 +23,14 @@ def trades_ingest(
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the stable name of who sends it, the scope of `request_key`. Raises the store's `StorageError`s.
+    caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that are
+    taken, naming their rows, and the store's `StorageError`s.
     """
     append = Append(TRADES, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
-    return Ingested(batch.symbol, market_store().append(append))
+    try:
+        return Ingested(batch.symbol, market_store().append(append))
+    except TradeIdConflict as error:
+        fields = [
+            FieldError(f"trades[{row}].trade_id", error.code, str(error)) for row in error.rows[:ERRORS_LIMIT]
+        ]
+        raise BatchRefused(error.code, str(error), fields) from error

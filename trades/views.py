@@ -10,10 +10,9 @@ from rest_framework.viewsets import GenericViewSet
 from trades.idempotency import parse_idempotency_key
 from trades.ingest_query import DEDUPE_CHOICES, UNKNOWN_CHOICES, IngestQuery
 from trades.parsers import JSONBytesParser
-from trades.refusals import refusal_of
+from trades.refusals import read_batch
 from trades.serializers import SEED_TRADES, IngestAnswerSerializer, TradeBatchSerializer
 from trades.services import trades_ingest
-from trades.trade_batch import NotTyped, TradeBatch, decode_trades
 
 _PARAMETERS = [
     OpenApiParameter(
@@ -69,7 +68,7 @@ class TradesViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
         """
         query = IngestQuery.parse(request.GET)
         request_key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        batch = _read_batch(_body_of(request), ignore_unknown=query.ignore_unknown)
+        batch = read_batch(_body_of(request), ignore_unknown=query.ignore_unknown)
         ingested = trades_ingest(
             batch=batch,
             caller=cast("Any", request.user).identity,
@@ -85,10 +84,3 @@ class TradesViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
 def _body_of(request: Request) -> bytes:
     """The body as it was sent; DRF asks no parser about an empty one."""
     return request.data if isinstance(request.data, bytes) else b""
-
-
-def _read_batch(body: bytes, *, ignore_unknown: bool) -> TradeBatch:
-    try:
-        return decode_trades(body, ignore_unknown=ignore_unknown)
-    except NotTyped:
-        raise refusal_of(body, ignore_unknown=ignore_unknown) from None

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import struct
 import sys
 import time
@@ -13,12 +12,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from marketdata_project.serve.installation import RedisMissing, make_private_folder
+
 _CONNECT_SECONDS = 0.5
 _SHUTDOWN_SECONDS = 2.0
-
-
-class EmbeddedRedisError(Exception):
-    """The embedded Redis cannot be started here; the operator must act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class EmbeddedRedis:
     run_dir: Path
 
     def command(self) -> list[str]:
-        """Return the command line; raises EmbeddedRedisError where there is no server to run."""
+        """Return the command line; raises RedisMissing where there is no server to run."""
         return [
             str(redis_binary()),
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
@@ -72,16 +69,7 @@ def redis_binary() -> Path:
     if found := shutil.which("redis-server"):
         return Path(found)
     message = "No redis-server found: install one (it is looked for on the PATH) or set REDIS_URL to a Redis of yours."
-    raise EmbeddedRedisError(message)
-
-
-def make_private_folder(folder: Path) -> None:
-    """Make `folder` (0700), or take it over if it is this user's own; raises EmbeddedRedisError otherwise."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = folder.lstat()
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
-        raise EmbeddedRedisError(f"{folder} belongs to somebody else: remove it or choose another DATA_DIR.")
-    folder.chmod(0o700)
+    raise RedisMissing(message)
 
 
 def _connected(path: Path) -> socket.socket:

@@ -19,8 +19,8 @@ class Heartbeat:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch()
-        except OSError as exc:
-            logger.warning("No sign of life could be left: %s", exc)
+        except OSError as error:
+            logger.warning("No sign of life could be left: %s", error)
 
     def stop(self) -> None:
         """Say that the worker ended."""

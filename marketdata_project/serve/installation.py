@@ -1,17 +1,21 @@
-"""What one installation owns alone: its data folder and its port.
+"""What one installation needs for itself: its data folder, its port, a Redis to start.
 
 InstallationError
-├── AlreadyRunning    stop the other server or choose another DATA_DIR
-└── PortUnavailable   stop what listens there or choose another HOST or PORT
+├── AlreadyRunning      stop the other server or choose another DATA_DIR
+├── FolderUnavailable   give the folder to this user or choose another DATA_DIR
+├── PortUnavailable     stop what listens there or choose another HOST or PORT
+└── RedisMissing        install a redis-server or set REDIS_URL
 """
 
 import fcntl
 import os
 import resource
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 _BACKLOG = 2048
 _OPEN_FILES = 65_536
@@ -26,8 +30,16 @@ class AlreadyRunning(InstallationError):
     """Another server uses this data folder; stop it or choose another DATA_DIR."""
 
 
+class FolderUnavailable(InstallationError):
+    """A folder cannot be used or belongs to somebody else; mend that or choose another DATA_DIR."""
+
+
 class PortUnavailable(InstallationError):
     """The address cannot be listened on; stop what does or choose another HOST or PORT."""
+
+
+class RedisMissing(InstallationError):
+    """There is no redis-server to start; install one or set REDIS_URL."""
 
 
 def allow_many_files() -> None:
@@ -38,21 +50,50 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make `folder` (0700), or take it over if it is this user's own; raises FolderUnavailable."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.lstat()
+        if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
+            raise FolderUnavailable(
+                f"{folder} belongs to somebody else: remove it or choose another DATA_DIR."
+            )
+        folder.chmod(0o700)
+    except OSError as error:
+        raise FolderUnavailable(f"The folder {folder} cannot be used: {error}") from error
+
+
 @contextmanager
 def sole_user(run_dir: Path) -> Iterator[None]:
-    """Hold the data folder for this process; raises AlreadyRunning. A killed holder holds it no longer."""
-    path = run_dir / "serve.lock"
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = path.read_text().strip()
-            message = f"Another server (process {holder}) already uses the data folder {run_dir.parent}."
-            raise AlreadyRunning(message) from None
+    """Hold the data folder for this process; raises AlreadyRunning, FolderUnavailable.
+
+    A killed holder holds it no longer.
+    """
+    try:
+        lock = _locked(run_dir / "serve.lock")
+    except OSError as error:
+        raise FolderUnavailable(f"The folder {run_dir} cannot be used: {error}") from error
+    with lock:
+        yield
+
+
+def _locked(path: Path) -> TextIO:
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        yield
+    except BlockingIOError:
+        lock.close()
+        holder = path.read_text().strip()
+        message = f"Another server (process {holder}) already uses the data folder {path.parent.parent}."
+        raise AlreadyRunning(message) from None
+    except BaseException:
+        lock.close()
+        raise
+    return lock
 
 
 def open_listener(*, host: str, port: int) -> socket.socket:
@@ -62,9 +103,9 @@ def open_listener(*, host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as exc:
-        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
-        raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.") from exc
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it: who stops reading is cut
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
     return listener

@@ -13,8 +13,8 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from marketdata_project.serve.child import Child, Program
-from marketdata_project.serve.embedded_redis import EmbeddedRedis, EmbeddedRedisError
-from marketdata_project.serve.installation import address_of
+from marketdata_project.serve.embedded_redis import EmbeddedRedis
+from marketdata_project.serve.installation import InstallationError, address_of
 from marketdata_project.serve.parent import end_with_parent
 from marketdata_project.serve.signals import SignalInbox
 
@@ -121,9 +121,9 @@ class Supervisor:
                 continue
             try:
                 child.start()
-            except (OSError, SubprocessError, EmbeddedRedisError) as exc:
+            except (OSError, SubprocessError, InstallationError) as error:
                 name = child.program.name
-                self._say(f"{name} cannot be started: {exc}; trying again in {child.postpone():.1f} s")
+                self._say(f"{name} cannot be started: {error}; trying again in {child.postpone():.1f} s")
 
     def _end(self, children: list[Child], inbox: SignalInbox, seconds: float) -> None:
         """End children in order, and by force what is left after `seconds`."""

@@ -12,7 +12,7 @@ from django.core.handlers.base import reset_urlconf
 from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
-from marketdata_project.front import DjangoHandler
+from marketdata_project.front.application import DjangoHandler
 from trades.serializers import SEED_TRADES
 from trades.trade_batch import decode_trades
 

@@ -9,19 +9,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import django
 import uvicorn
 from django.conf import settings
 
-from marketdata_project.front import DjangoHandler, Front
+from marketdata_project.front.application import DjangoHandler, Front
+from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.serve.parent import parent_is
-from marketdata_project.serve.protocol import GuardedProtocol
 from marketdata_project.serve.warm import drop_request_signals, load_everything, tune_garbage_collector
-from stats.finished import Finished
 
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
@@ -45,9 +42,8 @@ def web_server() -> WebServer:
     handler = DjangoHandler()
     drop_request_signals()
     load_everything(handler)
-    front = Front(handler.respond, max_body_bytes=settings.MAX_BODY_BYTES, ready=_front_door())
     config = uvicorn.Config(
-        front,
+        _front(handler),
         loop="uvloop",
         http=GuardedProtocol,
         ws="none",
@@ -64,11 +60,17 @@ def web_server() -> WebServer:
     return WebServer(config)
 
 
-def _front_door() -> Callable[[dict[str, Any]], Finished | None]:
-    """The way of answers that are ready, loaded when Django is."""
-    from marketdata_project.front_door import FrontDoor  # noqa: PLC0415 needs the apps
+def _front(handler: DjangoHandler) -> Front:
+    """The front with what it can only have when Django's apps are loaded."""
+    from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
+    from marketdata_project.front.refused_calls import refusal_recorder  # noqa: PLC0415
 
-    return FrontDoor()
+    return Front(
+        handler.respond,
+        max_body_bytes=settings.MAX_BODY_BYTES,
+        ready=FrontDoor(),
+        on_refusal=refusal_recorder(),
+    )
 
 
 def main(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What every environment shares. The environment variables are read here and nowhere else.
+"""What every environment shares. Environment variables are read in this folder and nowhere else in the program.
 
 `docs/settings.md` lists each variable with its meaning and default.
 """
@@ -7,8 +7,10 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.redis_connection import connection_class_for
 
@@ -16,13 +18,20 @@ env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
+
+def _integer(name: str, default: int) -> int:
+    try:
+        return int(env.int(name, default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not a whole number: {os.environ[name]!r}") from error
+
+
 HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000)
-WORKERS = env.int("WORKERS", os.cpu_count() or 1)
+PORT = _integer("PORT", 8000)
+WORKERS = _integer("WORKERS", os.cpu_count() or 1)
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
-REAL_DATA = Path(env.str("REAL_DATA", str(BASE_DIR.parent / "shared" / "data")))
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
@@ -41,8 +50,10 @@ def _redis_socket(run_dir: Path) -> Path:
 
 REDIS_SOCKET = _redis_socket(RUN_DIR)
 REDIS_URL = env.str("REDIS_URL", "")
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL begins with redis://, rediss:// or unix://")
 REDIS_EMBEDDED = not REDIS_URL
-REDIS_LOCATION = REDIS_URL or f"unix://{REDIS_SOCKET}?db=0"
+REDIS_LOCATION = REDIS_URL or f"unix://{quote(str(REDIS_SOCKET))}?db=0"
 REDIS_TIMEOUT_SECONDS = 0.25
 
 INSTALLED_APPS = [
@@ -95,7 +106,9 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'marketdata.sqlite3'}"),
+    "default": env.db_url("DATABASE_URL")
+    if env.str("DATABASE_URL", "")
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "marketdata.sqlite3")},
 }
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -135,7 +148,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["trades.parsers.JSONDocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "marketdata_project.problems.exception_handler",

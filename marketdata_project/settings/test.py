@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 # Processes that a test starts inherit the folder; pytest's own worker processes must not share one.
 _process = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -11,6 +12,9 @@ if os.environ.get("TEST_DATA_OF") != _process:
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from marketdata_project.settings.base import *  # noqa: E402, F403 a settings module extends its base
+from marketdata_project.settings.base import BASE_DIR, env  # noqa: E402
+
+REAL_DATA = Path(env.str("REAL_DATA", str(BASE_DIR.parent / "shared" / "data")))
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

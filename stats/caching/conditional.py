@@ -9,7 +9,7 @@ _ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\
 
 @lru_cache(maxsize=4096)
 def etag_of(key: str) -> str:
-    """Return the strong tag of the representation that `key` names: version, query and format, hashed."""
+    """The strong tag of the representation that `key` names: version, query and format, hashed."""
     return f'"{hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
@@ -27,7 +27,7 @@ def is_current(if_none_match: str | None, etag: str) -> bool:
 
 
 def _opaque_tags(field: str) -> set[str]:
-    """Return the tags of the list without their weakness; none at all if the list is malformed."""
+    """The tags of the list without their weakness; none at all if the list is malformed."""
     tags: set[str] = set()
     position = 0
     while position < len(field):

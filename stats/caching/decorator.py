@@ -1,6 +1,5 @@
 """`cached`: a function that computes an answer becomes one that looks for it first."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -15,7 +14,7 @@ from stats.caching.time_to_live import seconds_to_live
 class CacheQuery(Protocol):
     """What the cache must know of a query.
 
-    `cache_key()` names one representation of one version of the answer (`str` of a `CacheKey`);
+    `cache_key` names one representation of one version of the answer (`str` of a `CacheKey`);
     `cache_end_ns` is the requested end before rounding, None for all that is stored; `cache_coarse` says
     that the interval is a day or longer.
     """
@@ -26,6 +25,7 @@ class CacheQuery(Protocol):
     def cache_end_ns(self) -> int | None: ...
     @property
     def cache_coarse(self) -> bool: ...
+    @property
     def cache_key(self) -> str: ...
 
 
@@ -43,48 +43,47 @@ class _Ask:
 class CachedAnswer(Generic[Q]):
     """A function of queries whose answers are kept; see `cached`."""
 
-    def __init__(
-        self, answer: Callable[[Q], Entry], *, tiers: Callable[[], Tiers], now_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, answer: Callable[[Q, int], Entry], *, tiers: Callable[[], Tiers]) -> None:
         self._answer = answer
         self._tiers = tiers
-        self._now_ns = now_ns
         update_wrapper(self, answer)
 
-    def __call__(self, query: Q, *, bypass: bool = False) -> Cached:
-        """The answer, kept or computed now. With `bypass` it is computed, and neither looked for nor stored."""
+    def __call__(self, query: Q, *, now_ns: int, bypass: bool = False) -> Cached:
+        """The answer, kept or computed. With `bypass` it is computed, and neither looked for nor stored."""
         if bypass:
-            return Cached(self._answer(query), Outcome.BYPASS)
+            return Cached(self._answer(query, now_ns), Outcome.BYPASS)
         found = self.held(query)
         if found is not None:
             return found
         at, symbol = self._tiers(), query.cache_symbol
-        seconds = seconds_to_live(query.cache_end_ns, now_ns=self._now_ns(), coarse=query.cache_coarse)
-        ask = _Ask(query.cache_key(), symbol, at.epochs.current(symbol), seconds)
-        return _fetch(at, ask, lambda: self._answer(query))
+        seconds = seconds_to_live(query.cache_end_ns, now_ns=now_ns, coarse=query.cache_coarse)
+        ask = _Ask(query.cache_key, symbol, at.epochs.current(symbol), seconds)
+        return _fetch(at, ask, lambda: self._answer(query, now_ns))
 
     def held(self, query: Q) -> Cached | None:
         """The answer if this process holds it in memory: neither Redis nor the store is asked."""
         at = self._tiers()
-        found = at.local.get(query.cache_key(), epoch=at.epochs.current(query.cache_symbol))
+        found = at.local.get(query.cache_key, epoch=at.epochs.current(query.cache_symbol))
         if found is not None:
             at.statistics.hit_local(len(found.entry.body))
         return found
 
 
 def cached(
-    *, tiers: Callable[[], Tiers] = process_tiers, now_ns: Callable[[], int] = time.time_ns
-) -> Callable[[Callable[[Q], Entry]], CachedAnswer[Q]]:
+    *, tiers: Callable[[], Tiers] = process_tiers
+) -> Callable[[Callable[[Q, int], Entry]], CachedAnswer[Q]]:
     """Keep the answers of a function: in the process, then in Redis, one computation per key at a time.
+
+    The function takes a query and the time of the call, in nanoseconds since the epoch.
 
     Exceptions of the function pass to its own caller and nothing is kept. Redis's never appear. An answer
     up to an end in the future is shared among those who wait for it, and not kept.
     """
-    return lambda answer: CachedAnswer(answer, tiers=tiers, now_ns=now_ns)
+    return lambda answer: CachedAnswer(answer, tiers=tiers)
 
 
 def _fetch(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Cached:
-    """Return the answer from Redis, or from a computation."""
+    """The answer from Redis, or from a computation."""
     if ask.seconds:
         entry = at.shared.get(ask.key)
         if entry is not None:

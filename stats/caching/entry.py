@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-_MAGIC = b"MDE1"
+_MAGIC = b"MDE2"
 _FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all that follows
 _HEAD = struct.Struct("<dI")  # computed_at, length of the description
 _BODY_MIN = _FRAME.size + _HEAD.size
 
-_Description = tuple[str, str, tuple[tuple[str, str], ...]]
+_Description = tuple[str, str]
 _describe = msgspec.msgpack.Encoder().encode
 _description = msgspec.msgpack.Decoder(_Description).decode
 
@@ -20,25 +20,24 @@ _description = msgspec.msgpack.Decoder(_Description).decode
 class Entry:
     """One representation, ready to send.
 
-    `body` is final; `content_type` and `headers` go out as they are; `etag` is strong and quoted;
-    `computed_at` is seconds since the epoch.
+    `body` is final; `content_type` goes out as it is; `etag` is strong and quoted; `computed_at` is seconds
+    since the epoch.
     """
 
     body: bytes
     content_type: str
     etag: str
-    headers: tuple[tuple[str, str], ...] = ()
     computed_at: float
 
     def to_bytes(self, key: str) -> bytes:
-        """Return the entry as it is stored under `key`."""
-        description = _describe((self.content_type, self.etag, self.headers))
+        """The entry as it is stored under `key`."""
+        description = _describe((self.content_type, self.etag))
         payload = b"".join((_HEAD.pack(self.computed_at, len(description)), description, self.body))
         return _FRAME.pack(_MAGIC, _checksum(payload, key)) + payload
 
     @classmethod
     def from_bytes(cls, stored: object, key: str) -> "Entry | None":
-        """Return the entry that `to_bytes(key)` made; None for anything else, another key's entry included."""
+        """The entry that `to_bytes(key)` made; None for anything else, another key's entry included."""
         if not isinstance(stored, bytes) or len(stored) < _BODY_MIN:
             return None
         magic, checksum = _FRAME.unpack_from(stored)
@@ -52,12 +51,11 @@ class Entry:
     @classmethod
     def _unpacked(cls, stored: bytes) -> "Entry":
         computed_at, length = _HEAD.unpack_from(stored, _FRAME.size)
-        content_type, etag, headers = _description(memoryview(stored)[_BODY_MIN : _BODY_MIN + length])
+        content_type, etag = _description(memoryview(stored)[_BODY_MIN : _BODY_MIN + length])
         return cls(
             body=stored[_BODY_MIN + length :],
             content_type=content_type,
             etag=etag,
-            headers=headers,
             computed_at=computed_at,
         )
 

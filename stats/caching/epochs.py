@@ -47,7 +47,7 @@ class Epochs:
         return isinstance(self._slots.obj, mmap.mmap)
 
     def current(self, symbol: str) -> int:
-        """Return the counter of `symbol`; equal values mean that nothing was invalidated in between."""
+        """The counter of `symbol`; equal values mean that nothing was invalidated in between."""
         return self._slots[zlib.crc32(symbol.encode("utf-8", "surrogatepass")) & _MASK]
 
     def advance(self, symbol: str) -> None:

@@ -23,8 +23,3 @@ def drop(symbol: str, *, tiers: Tiers | None = None) -> Dropped:
     removed = at.shared.drop(symbol)
     at.epochs.advance(symbol)  # nor is what was read from Redis while it was being emptied kept
     return Dropped(entries=removed or 0, redis_reached=removed is not None)
-
-
-def invalidate(symbol: str) -> int:
-    """`drop` for those who only want the number of entries that left Redis."""
-    return drop(symbol).entries

@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
 def verbatim(key: str, key_prefix: str, version: int) -> str:
-    """Return the key as it was given: a KEY_FUNCTION for Django's cache, without prefix and version."""
+    """The key as it was given: a KEY_FUNCTION for Django's cache, without prefix and version."""
     return key
 
 
@@ -25,7 +25,7 @@ def escaped(text: str) -> str:
 
 
 def scan_pattern(symbol: str) -> str:
-    """Return the SCAN pattern that matches every entry of `symbol` and of no other symbol."""
+    """The SCAN pattern that matches every entry of `symbol` and of no other symbol."""
     return f"{PREFIX}:{escaped(symbol)}:*"
 
 

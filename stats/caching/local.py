@@ -49,7 +49,7 @@ class LocalCache(Generic[V]):
         return len(self._held)
 
     def get(self, key: str, *, epoch: int) -> V | None:
-        """Return the value put under `key` in this same `epoch`, if it has not expired; else None."""
+        """The value put under `key` in this same `epoch`, if it has not expired; else None."""
         with self._lock:
             held = self._held.get(key)
             if held is None:

@@ -1,8 +1,6 @@
 """The part of the response cache that all processes share: Redis, which may be away at any moment."""
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,9 +9,7 @@ import redis
 from django.core.cache import caches
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from stats.caching.entry import Entry
 from stats.caching.keys import scan_pattern
@@ -22,10 +18,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 1.0
 CLAIM_SECONDS = 3.0
 _SCAN_COUNT = 1_000
-_UNREACHABLE = (RedisConnectionError, RedisTimeoutError, ConnectionInterrupted, OSError)
 
 # A claim without an end, or with one too far away, is nobody's: whatever wrote it, it may be taken over.
 _CLAIM = """
@@ -55,20 +49,14 @@ class Claim:
 class SharedCache:
     """Entries and claims in Redis. No Redis error leaves it: an absent Redis holds nothing and takes nothing.
 
-    After a failure to reach it, one caller per `retry_seconds` tries again and all others go on without, so
-    that a frozen server costs one timeout per second and process instead of one per call.
+    Every call asks Redis; that an absent one is not waited for each time is the connection's business.
     """
 
-    def __init__(
-        self, *, retry_seconds: float = RETRY_SECONDS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._retry_seconds = retry_seconds
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._away_until: float | None = None
+    def __init__(self) -> None:
+        self._is_away = False
 
     def get(self, key: str) -> Entry | None:
-        """Return the entry under `key`; None if there is none, if it is not whole, or if Redis is away."""
+        """The entry under `key`; None if there is none, if it is not whole, or if Redis is away."""
         return Entry.from_bytes(self._attempt(lambda: caches["default"].get(key)), key)
 
     def put(self, key: str, entry: Entry, *, seconds: int) -> int:
@@ -93,41 +81,21 @@ class SharedCache:
 
     def drop(self, symbol: str) -> int | None:
         """Remove every entry of `symbol`; their number, or None if Redis could not be reached."""
-        return self._attempt(lambda: _unlink_all(scan_pattern(symbol)), insist=True)
+        return self._attempt(lambda: _unlink_all(scan_pattern(symbol)))
 
-    def _attempt(self, operation: Callable[[], T], *, insist: bool = False) -> T | None:
-        """Return the result of `operation`; None if Redis was found away, is known to be, or refused it."""
-        if not (insist or self._worth_trying()):
-            return None
+    def _attempt(self, operation: Callable[[], T]) -> T | None:
+        """The result of `operation`; None if Redis is away or refused it."""
         try:
             result = operation()
-        except _UNREACHABLE as error:
-            self._note_absence(error)
+        except (RedisError, ConnectionInterrupted) as error:
+            if not self._is_away:
+                self._is_away = True
+                logger.warning("Redis is away, the cache goes on in process memory: %s", error)
             return None
-        except RedisError as error:
-            logger.warning("Redis refused a cache operation: %s", error)
-            result = None
-        if self._away_until is not None:
-            self._away_until = None
+        if self._is_away:
+            self._is_away = False
             logger.info("Redis is back")
         return result
-
-    def _worth_trying(self) -> bool:
-        if self._away_until is None:
-            return True
-        with self._lock:
-            now = self._clock()
-            if self._away_until is not None and now < self._away_until:
-                return False
-            self._away_until = now + self._retry_seconds  # this caller tries; the others wait for its result
-            return True
-
-    def _note_absence(self, error: Exception) -> None:
-        with self._lock:
-            first = self._away_until is None
-            self._away_until = self._clock() + self._retry_seconds
-        if first:
-            logger.warning("Redis is away, the cache goes on in process memory: %s", error)
 
 
 def _client() -> "redis.Redis":

@@ -50,7 +50,7 @@ class ThreadFlights:
             return 0 if flight is None else flight.waiting
 
     def run(self, key: Hashable, work: Callable[[], Landing]) -> Landing:
-        """Return the result of `work`, or of the `work` of another thread that runs for `key` already."""
+        """The result of `work`, or of the `work` of another thread that runs for `key` already."""
         deadline = time.monotonic() + self._patience_seconds
         while (remaining := deadline - time.monotonic()) > 0:
             flight, leading = self._boarded(key)
@@ -107,7 +107,7 @@ class ProcessFlights:
         self._poll_seconds = poll_seconds
 
     def run(self, key: str, compute_and_store: Callable[[], Entry]) -> Landing:
-        """Return the entry that another process stored under `key` meanwhile, or the one computed here."""
+        """The entry that another process stored under `key` meanwhile, or the one computed here."""
         token = secrets.token_hex(16)
         deadline = time.monotonic() + self._patience_seconds
         while (claim := self._shared.claim(key, token)) is not None:

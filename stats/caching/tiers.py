@@ -48,7 +48,7 @@ _assembled: list[Tiers] = []
 
 
 def process_tiers() -> Tiers:
-    """Return the tiers of this process, put together by the first caller from `settings.RUN_DIR`."""
+    """The tiers of this process, put together by the first caller from `settings.RUN_DIR`."""
     if not _assembled:
         with _assembly:
             if not _assembled:

@@ -1,6 +1,7 @@
 """How long a finished answer is worth keeping."""
 
-_SECOND_NS = 1_000_000_000
+from trades.timestamps import SECOND_NS
+
 _HOUR = 3_600
 _DAY = 86_400
 _STEPS = ((_HOUR, 30), (_DAY, 300), (3 * _DAY, 3_600))
@@ -17,5 +18,5 @@ def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
     age_ns = 0 if end_ns is None else now_ns - end_ns
     if age_ns < 0:
         return 0
-    seconds = next((kept for limit, kept in _STEPS if age_ns < limit * _SECOND_NS), _OLD)
+    seconds = next((kept for limit, kept in _STEPS if age_ns < limit * SECOND_NS), _OLD)
     return seconds * _COARSE_FACTOR if coarse else seconds

@@ -12,8 +12,8 @@ import orjson
 import uvicorn
 from django.http import HttpResponse
 
-from marketdata_project.front import Front
-from marketdata_project.serve.protocol import GuardedProtocol
+from marketdata_project.front.application import Front
+from marketdata_project.front.protocol import GuardedProtocol
 
 SECONDS = 10.0
 
@@ -29,9 +29,9 @@ def eventually(condition: Callable[[], object], *, seconds: float = SECONDS) -> 
 
 
 @contextlib.contextmanager
-def running(respond, *, max_body_bytes: int = 100_000) -> Iterator[int]:
-    """Serve `respond(environ) -> HttpResponse` and yield the port."""
-    front = Front(respond, max_body_bytes=max_body_bytes)
+def running(respond, *, max_body_bytes: int = 100_000, **options) -> Iterator[int]:
+    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's."""
+    front = Front(respond, max_body_bytes=max_body_bytes, **options)
     config = uvicorn.Config(
         front,
         loop="uvloop",

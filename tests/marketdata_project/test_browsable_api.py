@@ -57,7 +57,7 @@ def test_a_form_posts_a_batch(browser):
 
 def test_a_session_without_a_token_cannot_write(browser):
     response = browser.post(INGEST, body_of(trade(price=2)), content_type="application/json")
-    assert problem(response) == (403, "permission_denied")
+    assert problem(response) == (403, "forbidden")
 
 
 def test_who_is_not_staff_sees_nothing(api):

@@ -1,9 +1,21 @@
 """One id per request: the client's if it is a sane one, else a new one."""
 
+import contextlib
+import logging
+
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
 from django.test import Client
 
+from marketdata_project.correlation import (
+    CorrelationFilter,
+    CorrelationMiddleware,
+    correlated,
+    correlation_id,
+)
 from tests.api_client import answer
+from tests.marketdata_project.front_server import ask, running
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/nope", "/api/v1/stats/ohlc"])
@@ -19,7 +31,7 @@ def test_a_sane_id_is_kept(db, path, offered):
 
 @pytest.mark.parametrize(
     "offered",
-    ["", "short", "a" * 129, "with space", "new\nline-here", "<script>alert", '"quoted-id"', "caf\u00e9-caf\u00e9", "a" * 8 + "\n", "${jndi:x}"],
+    ["", "a" * 129, "with space", "new\nline-here", "<script>alert", '"quoted-id"', "caf\u00e9-caf\u00e9", "a" * 8 + "\n", "${jndi:x}"],
     ids=ascii,
 )  # fmt: skip
 def test_any_other_is_replaced(db, offered):
@@ -33,3 +45,54 @@ def test_any_other_is_replaced(db, offered):
 
 def test_requests_without_one_get_one_each(db):
     assert len({Client().get("/healthz")["X-Correlation-ID"] for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError], ids=["answered", "failed"])
+def test_an_id_ends_with_its_request(rf, error):
+    seen = []
+
+    def respond(_request):
+        seen.append(correlation_id())
+        if error is not None:
+            raise error
+        return HttpResponse()
+
+    with contextlib.suppress(RuntimeError):
+        CorrelationMiddleware(respond)(rf.get("/", headers={"X-Correlation-ID": "of-a-request"}))
+    assert seen == ["of-a-request"]
+    assert correlation_id() == ""
+
+
+def test_a_request_within_another_gives_the_id_back():
+    with correlated("the-outer"):
+        with correlated("the-inner"):
+            assert correlation_id() == "the-inner"
+        assert correlation_id() == "the-outer"
+
+
+def test_a_line_of_the_log_after_the_middlewares_still_has_the_id():
+    """Django logs an answer of 500 when all middlewares have returned."""
+    lines = []
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            lines.append((record.name, record.correlation_id))
+
+    kept = Kept()
+    kept.addFilter(CorrelationFilter())
+
+    def respond(environ):
+        response = CorrelationMiddleware(lambda _: HttpResponse(status=500))(WSGIRequest(environ))
+        logging.getLogger("after").error("%s", response.status_code)
+        return response
+
+    logging.getLogger().addHandler(kept)
+    try:
+        with running(respond) as port:
+            offered = ask(port, b"GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-ID: find-me-again\r\n\r\n")
+            chosen = ask(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    finally:
+        logging.getLogger().removeHandler(kept)
+    ids = ["find-me-again", chosen.headers["x-correlation-id"]]
+    assert offered.headers["x-correlation-id"] == ids[0]
+    assert [line for line in lines if line[0] == "after"] == [("after", each) for each in ids]

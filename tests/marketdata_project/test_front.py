@@ -7,7 +7,7 @@ import pytest
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
-from marketdata_project.front import READ_THREADS, WRITE_THREADS, DjangoHandler, Front
+from marketdata_project.front.application import READ_THREADS, WRITE_THREADS, DjangoHandler, Front
 from marketdata_project.serve.warm import load_everything
 from tests.marketdata_project.front_server import ask, connected, echo, read_reply, running
 

@@ -10,8 +10,8 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata_project.serve import body, protocol
-from marketdata_project.serve.body import BODY_TOO_LARGE
+from marketdata_project.front import body, protocol
+from marketdata_project.front.body import BODY_TOO_LARGE
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 
 LIMIT = 32 * 2**20

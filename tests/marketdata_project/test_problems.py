@@ -11,8 +11,9 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.problems import STATUS_OF, TITLES, problem_of
-from marketdata_project.serve.body import BODY_TOO_LARGE
+from marketdata_project.front.body import BODY_TOO_LARGE
+from marketdata_project.problem_body import TITLES
+from marketdata_project.problems import STATUS_OF, problem_of
 from ratelimit.exceptions import CredentialError
 from stats import exceptions as stats
 from tests.api_client import INGEST, OHLC, answer, problem, trade
@@ -159,9 +160,29 @@ def test_a_page_that_is_only_read_answers_405_to_a_write(db, path):
     assert "GET" in response["Allow"]
 
 
-def test_a_host_that_is_not_ours_is_400(db, settings):
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/docs/errors", "/nope", "/api/v1/schema", *(prefix + OHLC for prefix in ("", "/api"))],
+)
+@pytest.mark.parametrize("host", ["evil.example", "a b"])
+def test_a_host_that_is_not_ours_is_400(db, settings, path, host):
     settings.ALLOWED_HOSTS = ["example.org"]
-    assert problem(Client().get("/", headers={"Host": "evil.example"})) == (400, "invalid_host")
+    assert problem(Client().get(path, headers={"Host": host})) == (400, "invalid_host")
+
+
+def test_a_batch_for_a_host_that_is_not_ours_is_not_stored(api, settings):
+    settings.ALLOWED_HOSTS = ["example.org"]
+    assert problem(api.ingest(trade(), Host="evil.example")) == (400, "invalid_host")
+    assert problem(api.ohlc(symbol="AAPL", path=OHLC)) == (400, "invalid_host")
+    settings.ALLOWED_HOSTS = ["*"]
+    assert problem(api.ohlc(symbol="AAPL")) == (404, "unknown_symbol")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/readyz", "/readyz/"])
+def test_probes_may_ask_by_address(db, store_path, settings, path):
+    store_path.mkdir()
+    settings.ALLOWED_HOSTS = ["example.org"]
+    assert Client().get(path, headers={"Host": "127.0.0.1:8000"}).status_code == 200
 
 
 def test_too_many_parameters_are_400(api):

@@ -1,10 +1,12 @@
 """`manage.py serve` as a whole: real processes, started and ended."""
 
 import os
+import re
 import signal
 import stat
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -25,8 +27,14 @@ def test_an_empty_folder_becomes_a_ready_installation(served):
     output = served.output.read_text()
     assert "migrations applied" in output
     assert "API key (shown once): md_" in output
-    for part in ("/api/v1", "/docs", "/admin/", "createsuperuser", str(served.data_dir), "Ctrl-C"):
-        assert part in output.partition("Ready on")[2]
+    welcome = output.partition("Ready on")[2]
+    for part in ("createsuperuser", str(served.data_dir), "Ctrl-C"):
+        assert part in welcome
+    addresses = re.findall(r"  (http://\S+)", welcome)
+    assert len(addresses) == 3
+    for address in addresses:
+        with urlopen(address, timeout=10) as page:
+            assert page.status == 200
     assert served.get("/healthz") == (200, {"status": "ok"})
     assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
 
@@ -85,6 +93,32 @@ def test_a_port_in_use_is_said_in_one_line(served, tmp_path):
     assert second.process.wait(30) == 1
     lines = second.output.read_text().strip().splitlines()
     assert lines == [f"CommandError: Cannot listen on 127.0.0.1:{served.port}: Address already in use."]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"WORKERS": "0"}, "(marketdata.E001) WORKERS is 0"),
+        ({"PORT": "65536"}, "(marketdata.E002) PORT is 65536"),
+    ],
+    ids=["no workers", "no port"],
+)
+def test_settings_that_cannot_work_are_refused_with_a_hint(tmp_path, wrong, said):
+    refused = start(tmp_path / "data", tmp_path / "output.txt", **wrong)
+    assert refused.process.wait(30) == 1
+    output = refused.output.read_text()
+    assert said in output
+    assert "HINT: " in output
+    assert "Traceback" not in output
+
+
+def test_a_data_folder_that_is_none_is_said_in_one_line(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "run").write_text("in the way")
+    refused = start(tmp_path / "data", tmp_path / "output.txt")
+    assert refused.process.wait(30) == 1
+    (line,) = refused.output.read_text().strip().splitlines()
+    assert line.startswith(f"CommandError: The folder {tmp_path}/data/run cannot be used: ")
 
 
 @pytest.mark.parametrize(

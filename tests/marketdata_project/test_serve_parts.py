@@ -17,23 +17,27 @@ from django.core import signals
 from django.core.management import call_command
 from django.db import close_old_connections
 
+from marketdata_project.front.lanes import Lane
+from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
 from marketdata_project.management.commands import worker
-from marketdata_project.problems import TYPE_BASE, Problem
+from marketdata_project.problem_body import TITLES, TYPE_BASE
+from marketdata_project.problems import Problem
 from marketdata_project.serve import embedded_redis, warm
 from marketdata_project.serve.child import Child, Program, restart_delay
-from marketdata_project.serve.embedded_redis import EmbeddedRedis, EmbeddedRedisError, make_private_folder
+from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.installation import (
     AlreadyRunning,
+    FolderUnavailable,
     PortUnavailable,
+    RedisMissing,
     address_of,
+    make_private_folder,
     open_listener,
     sole_user,
     url_of,
 )
-from marketdata_project.serve.lanes import Lane
 from marketdata_project.serve.parent import end_with_parent, parent_is
-from marketdata_project.serve.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
 from marketdata_project.serve.signals import SignalInbox
 from tests.marketdata_project.front_server import eventually
 
@@ -86,11 +90,11 @@ def test_a_socket_that_nobody_listens_on_is_removed(redis):
 def test_a_socket_folder_of_somebody_else_is_refused(folder):
     (folder / "target").mkdir()
     (folder / "link").symlink_to("target")
-    with pytest.raises(EmbeddedRedisError, match="belongs to somebody else"):
+    with pytest.raises(FolderUnavailable, match="belongs to somebody else"):
         make_private_folder(folder / "link")
     if os.geteuid() == 0:
         os.chown(folder / "target", 12345, 12345)
-        with pytest.raises(EmbeddedRedisError, match="belongs to somebody else"):
+        with pytest.raises(FolderUnavailable, match="belongs to somebody else"):
             make_private_folder(folder / "target")
 
 
@@ -103,10 +107,19 @@ def test_an_open_folder_of_ours_is_made_private(folder):
 def test_redis_is_taken_from_the_path_without_the_wheel_else_redis_url_is_named(monkeypatch, folder):
     monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(folder))
-    with pytest.raises(EmbeddedRedisError, match="REDIS_URL"):
+    with pytest.raises(RedisMissing, match="REDIS_URL"):
         embedded_redis.redis_binary()
     (folder / "redis-server").touch(mode=0o755)
     assert embedded_redis.redis_binary() == folder / "redis-server"
+
+
+def test_an_error_of_whoever_uses_the_folder_stays_what_it_is(folder):
+    with pytest.raises(OSError, match="a disk of its own"):
+        with sole_user(folder):
+            raise OSError("a disk of its own")
+    with pytest.raises(FolderUnavailable):
+        with sole_user(folder / "missing"):
+            pytest.fail("used")
 
 
 def test_a_data_folder_has_one_user_at_a_time(folder):
@@ -285,7 +298,10 @@ def test_a_lane_survives_what_fails_in_it(caplog):
 
 @pytest.mark.parametrize("refusal", [APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED])
 def test_refusals_have_the_form_of_all_problems(refusal):
-    headers, body = refusal.render()
+    headers, body = refusal.render(correlation_id="an-id-of-ours")
     assert set(orjson.loads(body)) == set(Problem(500, "x", "y").body())
     assert orjson.loads(body)["type"] == TYPE_BASE + refusal.code
+    assert orjson.loads(body)["title"] == TITLES[refusal.status]
+    assert orjson.loads(body)["correlation_id"] == "an-id-of-ours"
+    assert dict(headers)[b"x-correlation-id"] == b"an-id-of-ours"
     assert dict(headers)[b"content-length"] == str(len(body)).encode()

@@ -29,7 +29,7 @@ def main(url: str, rate: int) -> None:
     admitted, first, last = 0, 0, 0
     while last < end:
         standing = admit(caller_identity="key:1", rate=rate, kind="read")
-        first, last = first or standing.now, standing.now
+        first, last = first or standing.now_us, standing.now_us
         admitted += standing.admitted
     sys.stdout.write(json.dumps({"admitted": admitted, "first": first, "last": last}))
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ratelimit import exceptions
 from ratelimit.api_keys import Caller, digest, generate, is_well_formed, presented_key
-from ratelimit.exceptions import InvalidApiKeyError, RateLimitError, UnknownScopeError, UnknownTierError
+from ratelimit.exceptions import InvalidApiKey, RateLimitError, UnknownScope, UnknownTier
 from ratelimit.tiers import SCOPES, TIERS, burst_of, expand_scopes, tier_named
 
 KEY = "md_abcdefgh_" + "s" * 43
@@ -73,7 +73,7 @@ def test_other_schemes_present_no_key(authorization):
     ],
 )
 def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
-    with pytest.raises(InvalidApiKeyError):
+    with pytest.raises(InvalidApiKey):
         presented_key(authorization=authorization, x_api_key=x_api_key)
 
 
@@ -82,7 +82,7 @@ def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
 def test_no_text_raises_anything_but_invalid(text):
     try:
         assert presented_key(authorization=f"Api-Key {text}", x_api_key=None) == text.strip()
-    except InvalidApiKeyError:
+    except InvalidApiKey:
         assert not is_well_formed(text.strip())
 
 
@@ -104,7 +104,7 @@ def test_tiers_and_bursts_are_as_promised():
 
 
 def test_an_unknown_tier_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownTierError, match="default, premium, internal"):
+    with pytest.raises(UnknownTier, match="default, premium, internal"):
         tier_named("gold")
 
 
@@ -123,7 +123,7 @@ def test_scopes_are_expanded(names, expected):
 
 
 def test_an_unknown_scope_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownScopeError, match=r"'market:\*'.*market:read"):
+    with pytest.raises(UnknownScope, match=r"'market:\*'.*market:read"):
         expand_scopes(["market:read", "market:*"])
 
 
@@ -133,4 +133,20 @@ def test_every_error_names_its_code_and_is_drawn_in_the_tree():
         found.extend(error.__subclasses__())
         assert error.code.isidentifier()
         assert error.__name__ in tree
+        assert error.__name__.endswith("Error") == bool(error.__subclasses__())
     assert len(found) == 11
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: presented_key(authorization=f"Api-Key {KEY}", x_api_key=OTHER),
+        lambda: presented_key(authorization=None, x_api_key="x"),
+        lambda: tier_named("gold"),
+        lambda: expand_scopes(["gold"]),
+    ],
+    ids=["two keys", "malformed", "tier", "scope"],
+)
+def test_a_message_is_a_clause_that_may_stand_behind_a_colon(wrong):
+    with pytest.raises(RateLimitError, match=r"^(Authorization|[a-z]).*[^.]$"):
+        wrong()

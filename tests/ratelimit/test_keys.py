@@ -4,13 +4,13 @@ import pytest
 
 from ratelimit.api_keys import Caller, generate
 from ratelimit.exceptions import (
-    AmbiguousKeyError,
-    ExpiredApiKeyError,
-    InvalidKeyRequestError,
-    RevokedApiKeyError,
-    UnknownKeyError,
-    UnknownScopeError,
-    UnknownTierError,
+    AmbiguousKey,
+    ExpiredApiKey,
+    InvalidKeyRequest,
+    RevokedApiKey,
+    UnknownKey,
+    UnknownScope,
+    UnknownTier,
 )
 from ratelimit.models import ApiKey
 from ratelimit.selectors import KeyCache, KnownKey, caller_for, key_list, key_named, known_keys
@@ -74,7 +74,7 @@ def test_an_unknown_key_is_nobody_and_takes_no_memory():
 def test_a_key_is_valid_until_its_expiry():
     created = made_key(expires_at=NOW + timedelta(seconds=10))
     assert caller_for(created.key, now=NOW + timedelta(seconds=9.999)) is not None
-    with pytest.raises(ExpiredApiKeyError):
+    with pytest.raises(ExpiredApiKey):
         caller_for(created.key, now=NOW + timedelta(seconds=10))
 
 
@@ -82,7 +82,7 @@ def test_a_revocation_is_seen_here_at_once_and_is_kept_as_first_made():
     created = made_key()
     assert caller_for(created.key, now=NOW) is not None
     revoked = key_revoke(key=key_named(created.prefix), now=NOW)
-    with pytest.raises(RevokedApiKeyError):
+    with pytest.raises(RevokedApiKey):
         caller_for(created.key, now=NOW)
     assert key_revoke(key=revoked, now=NOW + timedelta(days=1)).revoked_at == NOW
 
@@ -126,15 +126,15 @@ def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago():
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"tier": "gold"}, UnknownTierError),
-        ({"scopes": ["market"]}, UnknownScopeError),
-        ({"scopes": []}, InvalidKeyRequestError),
-        ({"name": " "}, InvalidKeyRequestError),
-        ({"name": "a\nb"}, InvalidKeyRequestError),
-        ({"name": "x" * 101}, InvalidKeyRequestError),
-        ({"rate": 0}, InvalidKeyRequestError),
-        ({"rate": 2**31}, InvalidKeyRequestError),
-        ({"expires_at": NOW}, InvalidKeyRequestError),
+        ({"tier": "gold"}, UnknownTier),
+        ({"scopes": ["market"]}, UnknownScope),
+        ({"scopes": []}, InvalidKeyRequest),
+        ({"name": " "}, InvalidKeyRequest),
+        ({"name": "a\nb"}, InvalidKeyRequest),
+        ({"name": "x" * 101}, InvalidKeyRequest),
+        ({"rate": 0}, InvalidKeyRequest),
+        ({"rate": 2**31}, InvalidKeyRequest),
+        ({"expires_at": NOW}, InvalidKeyRequest),
     ],
     ids=str,
 )
@@ -153,7 +153,7 @@ def test_a_key_is_named_by_id_and_by_prefix():
 @pytest.mark.parametrize("reference", ["0", "9" * 30, "zzzzzzzz", "", "²"])
 def test_an_unknown_reference_is_refused(reference):
     made_key()
-    with pytest.raises(UnknownKeyError):
+    with pytest.raises(UnknownKey):
         key_named(reference)
 
 
@@ -161,7 +161,7 @@ def test_an_ambiguous_prefix_is_refused():
     made_key()
     made_key()
     ApiKey.objects.update(prefix="samesame")
-    with pytest.raises(AmbiguousKeyError):
+    with pytest.raises(AmbiguousKey):
         key_named("samesame")
 
 

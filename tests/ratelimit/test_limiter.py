@@ -15,8 +15,7 @@ from redis.exceptions import RedisError
 from ratelimit import shared_buckets
 from ratelimit.leases import LIFETIME_NS, Leases, lot
 from ratelimit.limiter import Limiter, admit, process_limiter
-from ratelimit.local_buckets import LocalBuckets
-from ratelimit.token_bucket import SECOND, Bucket, Standing
+from ratelimit.token_bucket import SECOND_US, Bucket, Charge, Standing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +50,7 @@ def admitted_of(limiter: Limiter, tries: int, rate: int = 10) -> int:
 def no_redis(monkeypatch):
     """The shared buckets cannot be reached; this stands where a dead Redis stands in the other tests."""
 
-    def away(charges: object) -> list[Standing]:
+    def away(charge: Charge, *, missing: int, owed: int) -> Standing:
         raise RedisError("away")
 
     monkeypatch.setattr("ratelimit.limiter.take_shared", away)
@@ -68,12 +67,12 @@ def test_two_processes_share_one_bucket_exactly(redis_server):
         for _ in range(2)
     ]
     assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 2
-    begin = int((time.time() + 0.2) * SECOND)
+    begin = int((time.time() + 0.2) * SECOND_US)
     for process in processes:
-        process.stdin.write(f"{begin} {begin + int(seconds * SECOND)}\n")  # type: ignore[union-attr]
+        process.stdin.write(f"{begin} {begin + int(seconds * SECOND_US)}\n")  # type: ignore[union-attr]
         process.stdin.flush()  # type: ignore[union-attr]
     told = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
-    span = (max(t["last"] for t in told) - min(t["first"] for t in told)) / SECOND
+    span = (max(t["last"] for t in told) - min(t["first"] for t in told)) / SECOND_US
     bound = 2 * rate + rate * span
     admitted = sum(t["admitted"] for t in told)
     assert 0.98 * bound <= admitted <= bound
@@ -83,11 +82,11 @@ def test_two_processes_share_one_bucket_exactly(redis_server):
 def test_a_denied_caller_is_admitted_when_it_was_told(redis_server):
     while (denied := admit(caller_identity="key:1", rate=10, kind="read")).admitted:
         pass
-    assert 0 < denied.retry_after <= SECOND // 10
+    assert 0 < denied.retry_after_us <= SECOND_US // 10
     client, now = get_redis_connection("default"), 0
-    while now < denied.now + denied.retry_after:
+    while now < denied.now_us + denied.retry_after_us:
         seconds, microseconds = client.time()
-        now = seconds * SECOND + microseconds
+        now = seconds * SECOND_US + microseconds
     assert admit(caller_identity="key:1", rate=10, kind="read").admitted
 
 
@@ -123,7 +122,7 @@ def test_the_smallest_share_is_a_token_that_comes_back(no_redis):
     limiter, clock = made_limiter(workers=8)
     assert admitted_of(limiter, 5, rate=1) == 1
     denied = ask(limiter, rate=1)
-    assert denied.retry_after == 8 * SECOND
+    assert denied.retry_after_us == 8 * SECOND_US
     clock.forward(7.9)
     assert not ask(limiter, rate=1).admitted
     clock.forward(0.1)
@@ -180,15 +179,6 @@ def test_a_frozen_redis_costs_one_timeout_and_stays_limited(redis_server):
     assert admitted == 19
 
 
-def test_local_buckets_are_bounded_and_the_longest_unused_goes_first():
-    local = LocalBuckets(workers=1, capacity=2)
-    for identity in ("a", "b", "a", "c"):
-        local.take(identity=identity, kind="read", bucket=Bucket(1, 2), cost=1, now=0, epoch_now=0)
-    assert len(local) == 2
-    kept = local.take(identity="a", kind="read", bucket=Bucket(1, 2), cost=1, now=0, epoch_now=0)
-    assert not kept.admitted
-
-
 @pytest.mark.parametrize(
     ("rate", "cost", "expected"),
     [(1, 1, 1), (1000, 1, 1), (10_000, 1, 1), (10_001, 1, 10), (100_000, 1, 100), (100_000, 500, 500)],
@@ -201,9 +191,9 @@ def test_a_lot_is_spent_here_and_never_exceeds_what_was_taken(redis_server, monk
     limiter, _ = made_limiter(workers=1)
     trips = []
 
-    def counted(charges: list[shared_buckets.Charge]) -> list[Standing]:
-        trips.append(charges[0].cost)
-        return shared_buckets.take_shared(charges)
+    def counted(charge: Charge, *, missing: int, owed: int) -> Standing:
+        trips.append(charge.cost)
+        return shared_buckets.take_shared(charge, missing=missing, owed=owed)
 
     monkeypatch.setattr("ratelimit.limiter.take_shared", counted)
     assert all(ask(limiter, rate=100_000).admitted for _ in range(250))
@@ -221,10 +211,10 @@ def test_what_is_left_of_a_lot_lapses(redis_server):
 def test_threads_never_spend_a_token_twice():
     leases, spent = Leases(), []
     standing = Standing(True, "read", 2, 1, 1, 1, 1, 0)
-    leases.deposit(("key:1", "read", 20_000), tokens=1000, standing=standing, now=0)
+    leases.deposit(("key:1", "read", 20_000), tokens=1000, standing=standing, now_ns=0)
 
     def spend() -> None:
-        while leases.spend(("key:1", "read", 20_000), cost=1, now=0):
+        while leases.spend(("key:1", "read", 20_000), cost=1, now_ns=0):
             spent.append(1)
 
     threads = [threading.Thread(target=spend) for _ in range(4)]
@@ -238,24 +228,24 @@ def test_threads_never_spend_a_token_twice():
 def test_leases_add_up_keep_their_end_and_are_bounded():
     leases, standing = Leases(capacity=2), Standing(True, "read", 2, 1, 1, 1, 1, 0)
     key = ("key:1", "read", 20_000)
-    leases.deposit(key, tokens=1, standing=standing, now=0)
-    leases.deposit(key, tokens=1, standing=standing, now=LIFETIME_NS - 1)
-    assert leases.spend(key, cost=2, now=LIFETIME_NS) is None
-    assert leases.spend(key, cost=3, now=LIFETIME_NS - 1) is None
-    assert leases.spend(key, cost=2, now=LIFETIME_NS - 1) is standing
+    leases.deposit(key, tokens=1, standing=standing, now_ns=0)
+    leases.deposit(key, tokens=1, standing=standing, now_ns=LIFETIME_NS - 1)
+    assert leases.spend(key, cost=2, now_ns=LIFETIME_NS) is None
+    assert leases.spend(key, cost=3, now_ns=LIFETIME_NS - 1) is None
+    assert leases.spend(key, cost=2, now_ns=LIFETIME_NS - 1) is standing
     for i in range(5):
-        leases.deposit((f"key:{i}", "read", 20_000), tokens=1, standing=standing, now=0)
+        leases.deposit((f"key:{i}", "read", 20_000), tokens=1, standing=standing, now_ns=0)
     assert len(leases) == 2
 
 
 def test_a_denied_lot_leaves_nothing_to_spend(redis_server):
     limiter, _ = made_limiter(workers=1)
     bucket = Bucket(rate=20_000, burst=40_000)
-    shared_buckets.take_shared([shared_buckets.Charge("key:1", "read", bucket, 40_000)])
+    shared_buckets.take_shared(Charge("key:1", "read", bucket, 40_000))
     while (denied := ask(limiter, rate=20_000)).admitted:
         pass
-    assert denied.retry_after >= 1
-    assert math.ceil(denied.retry_after / SECOND) == 1
+    assert denied.retry_after_us >= 1
+    assert math.ceil(denied.retry_after_us / SECOND_US) == 1
 
 
 def test_the_process_has_one_limiter_for_its_workers(settings):

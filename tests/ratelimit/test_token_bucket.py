@@ -1,6 +1,7 @@
 """The pure bucket against a closed formula, and the Lua script against the pure bucket."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -8,33 +9,34 @@ from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratelimit.shared_buckets import Charge, bucket_script, take_shared
-from ratelimit.token_bucket import SECOND, Bucket, Standing, standing, take
+from ratelimit.shared_buckets import bucket_script, take_shared
+from ratelimit.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
 
-EPOCH = 1_800_000_000 * SECOND
+EPOCH = 1_800_000_000 * SECOND_US
 
 rates = st.one_of(st.integers(1, 20), st.integers(1, 2**31 - 1))
-steps = st.one_of(st.integers(0, 1000), st.integers(0, 3 * SECOND), st.integers(-2 * SECOND, 0))
+steps = st.one_of(st.integers(0, 1000), st.integers(0, 3 * SECOND_US), st.integers(-2 * SECOND_US, 0))
+debts = st.one_of(st.just(0), st.integers(0, 3 * SECOND_US), st.integers(0, 2**51))
 
 
 @st.composite
 def buckets(draw):
     rate = draw(rates)
-    return Bucket(rate=rate, burst=draw(st.sampled_from([1, 2 * rate, rate])), period=SECOND)
+    return Bucket(rate=rate, burst=draw(st.sampled_from([1, 2 * rate, rate])), period_us=SECOND_US)
 
 
 @settings(deadline=None)
 @given(
     bucket=st.builds(
-        Bucket, rate=rates, burst=st.integers(1, 50), period=st.sampled_from([SECOND, 3 * SECOND])
+        Bucket, rate=rates, burst=st.integers(1, 50), period_us=st.sampled_from([SECOND_US, 3 * SECOND_US])
     ),
-    moves=st.lists(st.tuples(st.integers(0, 2 * SECOND), st.integers(1, 5)), max_size=60),
+    moves=st.lists(st.tuples(st.integers(0, 2 * SECOND_US), st.integers(1, 5)), max_size=60),
 )
 def test_admitted_tokens_never_exceed_burst_and_rate_times_time(bucket, moves):
     now, full_at, history = EPOCH, None, []
     for step, cost in moves:
         now += step
-        taken = take(bucket, full_at=full_at, now=now, cost=cost)
+        taken = take(bucket, full_at=full_at, now_us=now, cost=cost)
         full_at = taken.full_at
         if taken.admitted:
             history.append((now, cost))
@@ -42,113 +44,108 @@ def test_admitted_tokens_never_exceed_burst_and_rate_times_time(bucket, moves):
         total = 0
         for at, cost in history[i:]:
             total += cost
-            assert total <= bucket.burst + Fraction((at - begin) * bucket.rate, bucket.period)
+            assert total <= bucket.burst + Fraction((at - begin) * bucket.rate, bucket.period_us)
 
 
 @settings(deadline=None)
-@given(rate=rates, idle=st.integers(0, 10 * SECOND))
+@given(rate=rates, idle=st.integers(0, 10 * SECOND_US))
 def test_a_full_bucket_gives_exactly_its_burst_at_once(rate, idle):
     bucket, burst = Bucket(rate=rate, burst=min(2 * rate, 200)), min(2 * rate, 200)
     full_at = None
     for _ in range(burst):
-        taken = take(bucket, full_at=full_at, now=EPOCH + idle)
+        taken = take(bucket, full_at=full_at, now_us=EPOCH + idle)
         assert taken.admitted
         full_at = taken.full_at
-    assert not take(bucket, full_at=full_at, now=EPOCH + idle).admitted
+    assert not take(bucket, full_at=full_at, now_us=EPOCH + idle).admitted
 
 
 @settings(deadline=None)
-@given(bucket=buckets(), spent=st.integers(0, 40), cost=st.integers(1, 3), ahead=st.integers(0, SECOND))
+@given(bucket=buckets(), spent=st.integers(0, 40), cost=st.integers(1, 3), ahead=st.integers(0, SECOND_US))
 def test_after_retry_after_the_tokens_are_there_and_not_a_microsecond_before(bucket, spent, cost, ahead):
     full_at = None
     for _ in range(spent):
-        full_at = take(bucket, full_at=full_at, now=EPOCH).full_at
+        full_at = take(bucket, full_at=full_at, now_us=EPOCH).full_at
     now = EPOCH + ahead
-    taken = take(bucket, full_at=full_at, now=now, cost=cost)
-    told = standing(bucket, taken, kind="read", now=now, epoch_now=now, cost=cost)
+    taken = take(bucket, full_at=full_at, now_us=now, cost=cost)
+    told = standing(bucket, taken, kind="read", now_us=now, epoch_now_us=now, cost=cost)
     if taken.admitted:
-        assert told.retry_after == 0
+        assert told.retry_after_us == 0
     elif cost <= bucket.burst:
-        assert told.retry_after > 0
-        assert take(bucket, full_at=taken.full_at, now=now + told.retry_after, cost=cost).admitted
-        assert not take(bucket, full_at=taken.full_at, now=now + told.retry_after - 1, cost=cost).admitted
+        assert told.retry_after_us > 0
+        assert take(bucket, full_at=taken.full_at, now_us=now + told.retry_after_us, cost=cost).admitted
+        assert not take(
+            bucket, full_at=taken.full_at, now_us=now + told.retry_after_us - 1, cost=cost
+        ).admitted
 
 
 @settings(deadline=None)
 @given(bucket=buckets(), back=st.integers(0, 10**12))
 def test_a_clock_that_was_set_back_denies_for_one_refill_at_most(bucket, back):
-    full_at = take(bucket, full_at=None, now=EPOCH, cost=bucket.burst).full_at
-    denied = take(bucket, full_at=full_at, now=EPOCH - back)
-    told = standing(bucket, denied, kind="read", now=EPOCH - back, epoch_now=EPOCH - back)
-    assert told.until_full <= math.ceil(bucket.capacity / bucket.rate)
+    full_at = take(bucket, full_at=None, now_us=EPOCH, cost=bucket.burst).full_at
+    denied = take(bucket, full_at=full_at, now_us=EPOCH - back)
+    told = standing(bucket, denied, kind="read", now_us=EPOCH - back, epoch_now_us=EPOCH - back)
+    assert told.until_full_us <= math.ceil(bucket.capacity / bucket.rate)
 
 
 def test_a_cost_above_the_burst_is_never_admitted():
-    assert not take(Bucket(rate=1, burst=2), full_at=None, now=EPOCH, cost=3).admitted
+    assert not take(Bucket(rate=1, burst=2), full_at=None, now_us=EPOCH, cost=3).admitted
 
 
 def test_standing_of_a_bucket_with_a_third_of_a_token_in_use():
     bucket = Bucket(rate=3, burst=6)
-    taken = take(bucket, full_at=None, now=EPOCH)
-    assert standing(bucket, taken, kind="read", now=EPOCH, epoch_now=EPOCH) == Standing(
+    taken = take(bucket, full_at=None, now_us=EPOCH)
+    assert standing(bucket, taken, kind="read", now_us=EPOCH, epoch_now_us=EPOCH) == Standing(
         admitted=True,
         kind="read",
         limit=6,
         remaining=5,
-        refill=2 * SECOND,
-        now=EPOCH,
-        until_full=333_334,
-        retry_after=0,
+        refill_us=2 * SECOND_US,
+        now_us=EPOCH,
+        until_full_us=333_334,
+        retry_after_us=0,
     )
+
+
+@settings(deadline=None)
+@given(bucket=buckets(), spent=st.integers(0, 3), owed=st.integers(0, 2**53))
+def test_what_is_owed_is_taken_in_any_case_and_empties_the_bucket_at_most(bucket, spent, owed):
+    before = take(bucket, full_at=None, now_us=EPOCH, cost=min(spent, bucket.burst)).full_at
+    refused = take(bucket, full_at=before, now_us=EPOCH, cost=bucket.burst + 1, owed=owed)
+    assert not refused.admitted
+    assert refused.full_at == min(before + owed, EPOCH * bucket.rate + bucket.capacity)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    pair=st.tuples(buckets(), buckets()),
-    moves=st.lists(st.tuples(steps, st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=40),
+    bucket=buckets(),
+    moves=st.lists(st.tuples(steps, st.integers(1, 4), debts, debts), min_size=1, max_size=40),
 )
-def test_the_script_computes_what_the_pure_function_does(redis_server, pair, moves):
+def test_the_script_computes_what_the_pure_function_does(redis_server, bucket, moves):
     get_redis_connection("default").flushall()
-    now = EPOCH
-    states: list[int | None] = [None, None]
-    for step, *costs in moves:
-        now += step
-        taken = [
-            take(bucket, full_at=full_at, now=now, cost=cost)
-            for bucket, full_at, cost in zip(pair, states, costs, strict=True)
-        ]
-        admitted = all(t.admitted for t in taken)
-        if admitted:
-            states = [t.full_at for t in taken]
-        charges = [
-            Charge("key:1", kind, bucket, cost)
-            for kind, bucket, cost in zip(("read", "write"), pair, costs, strict=True)
-        ]
-        told = take_shared(charges, now=now)
-        assert [s.admitted for s in told] == [admitted, admitted]
-        if admitted:
-            expected = [
-                standing(b, t, kind=s.kind, now=now, epoch_now=now)
-                for b, t, s in zip(pair, taken, told, strict=True)
-            ]
-            assert told == expected
+    now_us, full_at = EPOCH, None
+    for step, cost, missing, owed in moves:
+        now_us += step
+        taken = take(bucket, full_at=full_at, now_us=now_us, cost=cost, missing=missing, owed=owed)
+        if taken.admitted or missing or owed:
+            full_at = taken.full_at
+        charge = Charge("key:1", "read", bucket, cost)
+        told = take_shared(charge, missing=missing, owed=owed, now_us=now_us)
+        assert told == standing(bucket, taken, kind="read", now_us=now_us, epoch_now_us=now_us, cost=cost)
 
 
-def test_one_empty_bucket_leaves_the_others_uncharged(redis_server):
-    full, empty = Bucket(rate=10, burst=20), Bucket(rate=1, burst=1)
-    take_shared([Charge("key:1", "write", empty)], now=EPOCH)
-    told = take_shared([Charge("key:1", "read", full), Charge("key:1", "write", empty)], now=EPOCH)
-    assert [s.admitted for s in told] == [False, False]
-    assert [s.retry_after for s in told] == [0, SECOND]
-    assert take_shared([Charge("key:1", "read", full)], now=EPOCH)[0].remaining == 19
+def test_a_refused_charge_pays_what_is_owed_and_costs_nothing_else(redis_server):
+    charge = Charge("key:1", "read", Bucket(rate=10, burst=20), cost=20)
+    told = take_shared(charge, owed=5 * SECOND_US, now_us=EPOCH)
+    assert (told.admitted, told.remaining, told.retry_after_us) == (False, 15, SECOND_US // 2)
+    assert take_shared(replace(charge, cost=15), now_us=EPOCH).admitted
 
 
 def test_the_servers_clock_is_used_and_the_key_lives_until_the_bucket_is_full(redis_server):
     client = get_redis_connection("default")
-    (told,) = take_shared([Charge("key:1", "read", Bucket(rate=10, burst=20), cost=20)])
+    told = take_shared(Charge("key:1", "read", Bucket(rate=10, burst=20), cost=20))
     seconds, microseconds = client.time()
-    assert 0 <= seconds * SECOND + microseconds - told.now < SECOND
-    assert told.until_full == 2 * SECOND
+    assert 0 <= seconds * SECOND_US + microseconds - told.now_us < SECOND_US
+    assert told.until_full_us == 2 * SECOND_US
     assert 0 < client.pttl("ratelimit:read:key:1") <= 2001
 
 
@@ -161,26 +158,26 @@ def test_garbage_under_a_key_is_a_full_bucket_and_never_unlimited(redis_server, 
     client = get_redis_connection("default")
     key, bucket = "ratelimit:read:key:1", Bucket(rate=1, burst=2)
     client.rpush(key, "x") if garbage == "list" else client.set(key, garbage)
-    admitted = [take_shared([Charge("key:1", "read", bucket)], now=EPOCH)[0].admitted for _ in range(3)]
+    admitted = [take_shared(Charge("key:1", "read", bucket), now_us=EPOCH).admitted for _ in range(3)]
     assert admitted == [True, True, False]
 
 
 def test_an_absurdly_late_state_denies_for_one_refill_at_most(redis_server):
     get_redis_connection("default").set("ratelimit:read:key:1", b"9" * 400 + b" 7")
-    (told,) = take_shared([Charge("key:1", "read", Bucket(rate=1, burst=2))], now=EPOCH)
-    assert (told.admitted, told.retry_after) == (False, SECOND)
+    told = take_shared(Charge("key:1", "read", Bucket(rate=1, burst=2)), now_us=EPOCH)
+    assert (told.admitted, told.retry_after_us) == (False, SECOND_US)
 
 
 def test_a_lowered_rate_reads_the_state_of_the_higher_one(redis_server):
-    take_shared([Charge("key:1", "read", Bucket(rate=7, burst=14))], now=EPOCH)
-    (told,) = take_shared([Charge("key:1", "read", Bucket(rate=2, burst=4))], now=EPOCH)
+    take_shared(Charge("key:1", "read", Bucket(rate=7, burst=14)), now_us=EPOCH)
+    told = take_shared(Charge("key:1", "read", Bucket(rate=2, burst=4)), now_us=EPOCH)
     assert (told.admitted, told.remaining) == (True, 2)
 
 
 def test_a_server_that_forgot_the_script_is_given_it_again(redis_server):
     charge = Charge("key:1", "read", Bucket(rate=1, burst=2))
-    take_shared([charge], now=EPOCH)
+    take_shared(charge, now_us=EPOCH)
     client = get_redis_connection("default")
     client.script_flush()
-    assert take_shared([charge], now=EPOCH)[0].remaining == 0
+    assert take_shared(charge, now_us=EPOCH).remaining == 0
     assert client.script_exists(bucket_script().sha) == [True]

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 import pytest
+from django.db import OperationalError
 
-from marketdata_project.front import DjangoHandler
-from marketdata_project.front_door import FrontDoor
-from marketdata_project.serve.environ import environ_for
+from marketdata_project.front.application import DjangoHandler
+from marketdata_project.front.door import FrontDoor
+from marketdata_project.front.environ import environ_for
+from ratelimit.selectors import known_keys
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
@@ -15,7 +18,7 @@ from tests.system.clients import OHLC
 from tests.system.test_front_door import FORCES_DJANGO, LEFT, SYMBOL, TAKEN
 
 
-def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, object]:
+def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, Any]:
     """The WSGI environ of a request as a web process makes it."""
     lower = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     environ = environ_for(
@@ -28,7 +31,7 @@ def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, ob
             "raw_path": OHLC.encode(),
             "query_string": f"symbol={SYMBOL}{query}".encode(),
             "root_path": "",
-            "headers": [(b"host", b"localhost"), *lower],
+            "headers": [*([] if "Host" in headers else [(b"host", b"localhost")]), *lower],
             "client": ("127.0.0.1", 50000),
             "server": ("127.0.0.1", 8000),
         }
@@ -74,3 +77,86 @@ def test_a_stale_answer_is_not_given(key, api):
     assert answered(key, "GET", "", {})
     api.ingest(Batch(2, SYMBOL, 1, has_ids=True).body)
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
+
+
+def test_more_parameters_than_django_reads_are_left_to_it(key):
+    assert not answered(key, "GET", "&" * 1_001, {})
+
+
+def test_a_key_that_cannot_be_looked_up_is_left_to_django(key, monkeypatch):
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("the database is away")
+
+    assert answered(key, "GET", "", {})
+    known_keys.clear()
+    monkeypatch.setattr("ratelimit.selectors._load", away)
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "given"),
+    [
+        ("example.org:8000", ["example.org"], True),
+        ("api.example.org", [".example.org"], True),
+        ("evil.example", ["*"], True),
+        ("evil.example", ["example.org"], False),
+        ("evil example", ["*"], False),
+        ("", ["*"], False),
+    ],
+)
+def test_a_host_that_is_not_ours_is_left_to_django(key, settings, host, allowed, given):
+    assert answered(key, "GET", "", {})
+    settings.ALLOWED_HOSTS = allowed
+    door = FrontDoor()(environ_of("GET", "", {"X-API-Key": key, "Host": host}))
+    django = DjangoHandler().respond(environ_of("GET", "", {"X-API-Key": key, "Host": host}))
+    assert (door is not None) is given
+    assert django.status_code == (200 if given else 400)
+
+
+# The connection, what the proxy says of it, and whether that is secure.
+SCHEMES: dict[str, tuple[str, dict[str, str], bool]] = {
+    "plain": ("http", {}, False),
+    "TLS": ("https", {}, True),
+    "TLS at the proxy": ("http", {"X-Forwarded-Proto": "https, http"}, True),
+    "plain at the proxy": ("https", {"X-Forwarded-Proto": "http"}, False),
+}
+VARYING = {"Age", "Content-Length", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit"}
+
+
+@pytest.fixture
+def production(settings, key):
+    """What `settings/production.py` has beyond the others, but for its secret."""
+    security = ("security.SecurityMiddleware", "clickjacking.XFrameOptionsMiddleware")
+    added = [f"django.middleware.{name}" for name in security]
+    settings.MIDDLEWARE = [settings.MIDDLEWARE[0], *added, *settings.MIDDLEWARE[1:]]
+    settings.ALLOWED_HOSTS = ["localhost"]
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    settings.SECURE_HSTS_PRELOAD = True
+    return settings
+
+
+@pytest.mark.parametrize("redirects", [True, False], ids=["redirected", "served"])
+@pytest.mark.parametrize("case", SCHEMES.values(), ids=SCHEMES)
+def test_production_answers_the_same_either_way(production, key, redirects, case):
+    scheme, headers, secure = case
+    held = {**environ_of("GET", "", {"X-API-Key": key}), "wsgi.url_scheme": "https"}
+    DjangoHandler().respond(held).close()
+    production.SECURE_SSL_REDIRECT = redirects
+    environ = environ_of("GET", "", {"X-API-Key": key, "X-Correlation-ID": "production", **headers})
+    environ["wsgi.url_scheme"] = scheme
+    door, django = FrontDoor()(environ), DjangoHandler().respond(environ)
+    if redirects and not secure:
+        assert door is None
+        assert django.status_code == 301
+        return
+    assert door is not None
+    assert visible(door.headers) == visible(dict(django.items()))
+    assert ("Strict-Transport-Security" in door.headers) is secure
+    assert door.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def visible(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in VARYING}

@@ -1,6 +1,5 @@
 """A real day of trades, sent shuffled and partly twice by several clients, is stored once and gives pandas' bars."""
 
-import os
 import queue
 import random
 import threading
@@ -16,8 +15,7 @@ from tests.system.installation import UNLIMITED
 
 pytestmark = pytest.mark.xdist_group("installation")
 
-REAL_DATA = Path(os.environ.get("REAL_DATA") or settings.BASE_DIR.parent / "shared" / "data")
-TICKS = REAL_DATA / "equity" / "ibm_20131007_tick_trade.csv"
+TICKS = settings.REAL_DATA / "equity" / "ibm_20131007_tick_trade.csv"
 BATCH_ROWS = 1_000
 FREQUENCIES = {"1min": "1min", "5min": "5min", "1h": "1h", "1d": "1D"}
 

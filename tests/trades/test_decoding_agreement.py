@@ -3,7 +3,6 @@
 import json
 import os
 from functools import cache
-from pathlib import Path
 
 import orjson
 import pytest
@@ -19,7 +18,7 @@ from trades.serializers import TradeBatchSerializer
 from trades.trade_batch import NotTyped, decode_trades
 
 SOAK = bool(os.environ.get("SOAK"))
-REFERENCE = Path(getattr(project, "REAL_DATA", project.BASE_DIR.parent / "shared" / "data")) / "reference"
+REFERENCE = project.REAL_DATA / "reference"
 FIELDS = (
     "timestamp",
     "symbol",

@@ -293,6 +293,18 @@ def test_a_mistyped_parameter_is_answered_with_the_nearest_one(api):
     assert "did you mean dedupe?" in answer(api.ingest(trade(), query="dedup=rows"))["message"]
 
 
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16"])
+def test_json_in_another_character_set_is_415(api, charset):
+    media_type = f"application/json; charset={charset}"
+    assert problem(api.ingest(trade(), content_type=media_type)) == (415, "unsupported_media_type")
+
+
+def test_a_compressed_body_is_415(api):
+    refused = api.ingest(trade(), content_encoding="gzip")
+    assert problem(refused) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in refused.json()["message"]
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

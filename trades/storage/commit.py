@@ -12,7 +12,6 @@ from trades.storage.protocol import CommitId, Receipt
 from trades.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
-DUPLICATE_ROWS_KEPT = 100
 _HASH_FIELD = b',"hash":"'
 _HASH_BYTES = 64
 

@@ -1,7 +1,7 @@
 """What a store can refuse.
 
 StorageError
-├── UnknownSymbol            404  nothing was ever stored under this symbol
+├── UnknownSymbol                 nothing was ever stored under this symbol
 ├── NotStored                     the batch is refused; correct it
 │   ├── TradeIdConflict           an id is already taken by other values
 │   └── RequestKeyReused          the idempotency key was used for another batch

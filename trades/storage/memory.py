@@ -14,10 +14,9 @@ from trades.storage.aggregate import Bars, aggregate_bars
 from trades.storage.duplicates import Identified, stored_before
 from trades.storage.exceptions import RequestKeyReused, UnknownSymbol
 from trades.storage.ordering import in_order
-from trades.storage.protocol import NO_COMMIT, Append, CommitId, Dedupe, Receipt, Window
+from trades.storage.protocol import DUPLICATE_ROWS_KEPT, NO_COMMIT, Append, CommitId, Dedupe, Receipt, Window
 from trades.timestamps import DAY_NS
 
-DUPLICATE_ROWS_KEPT = 100
 _Row = dict[str, object]
 
 

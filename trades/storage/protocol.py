@@ -66,9 +66,15 @@ class Append:
     request_key: str | None = None
 
 
+DUPLICATE_ROWS_KEPT = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored."""
+    """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored.
+
+    duplicate_rows: the places in the batch of rows that were stored before, the first hundred of them.
+    """
 
     received: int
     stored: int

@@ -12,11 +12,13 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from marketdata_project.serve.embedded_redis import EmbeddedRedis, EmbeddedRedisError, make_private_folder
+from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.installation import (
+    FolderUnavailable,
     InstallationError,
     address_of,
     allow_many_files,
+    make_private_folder,
     open_listener,
     sole_user,
     url_of,
@@ -37,23 +39,19 @@ class Command(BaseCommand):
         for number in STOP_SIGNALS:
             signal.signal(number, _leave)
         try:
-            settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
             make_private_folder(settings.RUN_DIR)
             with sole_user(settings.RUN_DIR):
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
                     self._prepare()
                     self._run(listener, redis)
-        except (InstallationError, EmbeddedRedisError) as exc:
-            raise CommandError(str(exc)) from exc
-        except OSError as exc:
-            raise CommandError(f"The data folder {settings.DATA_DIR} cannot be used: {exc}") from exc
+        except InstallationError as error:
+            raise CommandError(str(error)) from error
 
     def _prepare(self) -> None:
         """Bring the database up to date, make the first key, load the sample, forget the last run's counters."""
         allow_many_files()
-        for counters in (settings.RUN_DIR / "metrics").glob("*.db"):
-            counters.unlink()
+        _forget_counters()
         self._migrate()
         self._first_key()
         if settings.LOAD_SAMPLE:
@@ -79,8 +77,8 @@ class Command(BaseCommand):
         """Load the sample; it is a convenience, without it the server serves all the same."""
         try:
             call_command("sample", stdout=self.stdout, stderr=self.stderr)
-        except Exception as exc:  # noqa: BLE001 reported, and not worth a server
-            self.stderr.write(f"Sample: not loaded ({type(exc).__name__}: {exc})")
+        except Exception as error:  # noqa: BLE001 reported, and not worth a server
+            self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")
 
     def _run(self, listener: socket.socket, redis: EmbeddedRedis | None) -> None:
         _, port = address_of(listener)
@@ -106,8 +104,17 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
+def _forget_counters() -> None:
+    folder = settings.RUN_DIR / "metrics"
+    try:
+        for counters in folder.glob("*.db"):
+            counters.unlink()
+    except OSError as error:
+        raise FolderUnavailable(f"The folder {folder} cannot be used: {error}") from error
+
+
 def _embedded_redis() -> EmbeddedRedis | None:
-    """Return the Redis to start, None when REDIS_URL names another; raises EmbeddedRedisError where none can be."""
+    """Return the Redis to start, None when REDIS_URL names another; raises RedisMissing."""
     if not settings.REDIS_EMBEDDED:
         return None
     redis = EmbeddedRedis(socket_path=settings.REDIS_SOCKET, run_dir=settings.RUN_DIR)
@@ -119,7 +126,7 @@ def _welcome(base: str) -> str:
     return "\n".join(
         [
             f"Ready on {base}",
-            f"  API    {base}/api/v1",
+            f"  Home   {base}/",
             f"  Docs   {base}/docs",
             f"  Admin  {base}/admin/ (a login: .venv/bin/python manage.py createsuperuser)",
             f"  Data   {settings.DATA_DIR}",

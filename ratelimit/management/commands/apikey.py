@@ -79,7 +79,7 @@ def _instant(text: str | None) -> datetime | None:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"{text!r} is not an ISO 8601 time.") from None
+        raise CommandError(f"{text!r} is not an ISO 8601 time") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 

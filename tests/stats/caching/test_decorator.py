@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
+from marketdata_project.redis_connection import breaker
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.single_flight import Landing, ThreadFlights
 from stats.caching.tiers import Cached, Outcome, Tiers
-
-DAY_NS = 86_400 * 10**9
+from tests.stats.caching.builders import client_of
+from trades.timestamps import DAY_NS, SECOND_NS
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Query:
     cache_coarse: bool = False
     name: str = "ohlcv"
 
+    @property
     def cache_key(self) -> str:
         return f"mktdata:{self.cache_symbol}:{self.name}"
 
@@ -35,12 +38,15 @@ class Subject:
     now_ns: int = 1_750_000_000 * 10**9
 
     def __post_init__(self) -> None:
-        self.call = cached(tiers=lambda: self.tiers, now_ns=lambda: self.now_ns)(self.answer)
+        self.call = self.keep(self.answer)
 
-    def answer(self, query: Query) -> Entry:
+    def keep(self, answer: Callable[[Query, int], Entry]) -> Callable[..., Cached]:
+        return partial(cached(tiers=lambda: self.tiers)(answer), now_ns=self.now_ns)
+
+    def answer(self, query: Query, now_ns: int) -> Entry:
         self.computed.append(query.name)
         body = f"{query.cache_symbol} {len(self.computed)}".encode()
-        return Entry(body=body, content_type="text/plain", etag='"e"', computed_at=1.0)
+        return Entry(body=body, content_type="text/plain", etag='"e"', computed_at=now_ns / SECOND_NS)
 
     def body(self, query: Query | None = None) -> bytes:
         return self.call(query or Query()).entry.body
@@ -72,7 +78,7 @@ def test_computes_then_takes_from_memory_then_from_redis(subject: Subject):
         "hits_redis": 1,
         "misses": 1,
         "joined": 0,
-        "bytes_stored": len(stored.entry.to_bytes(Query().cache_key())),
+        "bytes_stored": len(stored.entry.to_bytes(Query().cache_key)),
         "bytes_served": 12,
     }
 
@@ -84,8 +90,8 @@ def test_entries_differ_by_key(subject: Subject):
 @pytest.mark.parametrize(("end_age_days", "seconds"), [(0, 30), (2, 3_600), (10, 604_800)])
 def test_redis_keeps_an_entry_by_the_age_of_its_end(subject, redis_server, end_age_days: int, seconds: int):
     subject.call(Query(cache_end_ns=subject.now_ns - end_age_days * DAY_NS))
-    with redis_server.client() as client:
-        assert seconds - 5 < client.ttl(Query().cache_key()) <= seconds
+    with client_of(redis_server) as client:
+        assert seconds - 5 < client.ttl(Query().cache_key) <= seconds
 
 
 def test_bypass_neither_looks_nor_stores(subject: Subject, redis_server):
@@ -93,14 +99,14 @@ def test_bypass_neither_looks_nor_stores(subject: Subject, redis_server):
     assert subject.call(Query(), bypass=True).outcome is Outcome.BYPASS
     assert subject.body() == b"AAPL 1"
     assert subject.call(Query(name="other"), bypass=True).entry.body == b"AAPL 3"
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         assert client.keys("*other*") == []
 
 
 def test_an_end_in_the_future_is_not_kept(subject: Subject, redis_server):
     query = Query(cache_end_ns=subject.now_ns + 1)
     assert [seen(subject.call(query)) for _ in range(2)] == [("miss", b"AAPL 1"), ("miss", b"AAPL 2")]
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         assert client.dbsize() == 0
 
 
@@ -111,15 +117,15 @@ def test_fifty_callers_at_once_compute_once(tiers: Tiers, redis_server, end_offs
         redis_server.kill()
     subject, before = Subject(tiers), tiers.statistics.snapshot()
     query = Query(cache_end_ns=subject.now_ns + end_offset_ns)
-    flight = (query.cache_key(), 0)
+    flight = (query.cache_key, 0)
     deadline = time.monotonic() + 10
 
-    def answer(asked: Query) -> Entry:
+    def answer(asked: Query, now_ns: int) -> Entry:
         while tiers.threads.waiting(flight) < 49 and time.monotonic() < deadline:
             time.sleep(0.001)
-        return subject.answer(asked)
+        return subject.answer(asked, now_ns)
 
-    call = cached(tiers=lambda: tiers, now_ns=lambda: subject.now_ns)(answer)
+    call = subject.keep(answer)
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(lambda _: seen(call(query)), range(50)))
     assert sorted(found) == [("hit", b"AAPL 1")] * 49 + [("miss", b"AAPL 1")]
@@ -131,7 +137,7 @@ def test_what_landed_between_the_look_and_the_flight_is_taken(tiers: Tiers):
         def run(self, key: Hashable, work: Callable[[], Landing]) -> Landing:
             landed = Entry(body=b"landed", content_type="", etag="", computed_at=1.0)
             ready = Cached(landed, Outcome.HIT)
-            tiers.local.put(Query().cache_key(), ready, size=6, epoch=0, seconds=5)
+            tiers.local.put(Query().cache_key, ready, size=6, epoch=0, seconds=5)
             return super().run(key, work)
 
     subject = Subject(replace(tiers, threads=Late()))
@@ -140,61 +146,69 @@ def test_what_landed_between_the_look_and_the_flight_is_taken(tiers: Tiers):
 
 
 def test_an_exception_passes_and_nothing_is_kept(subject: Subject, redis_server):
-    def fail(query: Query) -> Entry:
+    def fail(query: Query, now_ns: int) -> Entry:
         raise LookupError(query.name)
 
-    call = cached(tiers=lambda: subject.tiers)(fail)
+    call = subject.keep(fail)
     for _ in range(2):
         with pytest.raises(LookupError, match="ohlcv"):
             call(Query())
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         assert client.dbsize() == 0
     assert subject.body() == b"AAPL 1"
 
 
-def test_redis_killed_and_back(subject: Subject, redis_server, caplog: pytest.LogCaptureFixture):
+def test_redis_killed_and_back(subject: Subject, redis_server, monkeypatch, caplog):
     clock = [0.0]
-    subject.tiers.shared._clock = lambda: clock[0]
+    monkeypatch.setattr(breaker, "_clock", lambda: clock[0])
     subject.body()
     redis_server.kill()
     subject.tiers.local.clear()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO, logger="stats"):
         assert seen(subject.call(Query())) == ("miss", b"AAPL 2")
         assert seen(subject.call(Query())) == ("hit", b"AAPL 2")
-    assert caplog.text.count("Redis is away") == 1
-    redis_server.start()
-    clock[0] += 2
-    subject.tiers.local.clear()
-    assert subject.body() == b"AAPL 3"
+        redis_server.start()
+        clock[0] += 2
+        subject.tiers.local.clear()
+        assert subject.body() == b"AAPL 3"
     subject.tiers.local.clear()
     assert seen(subject.call(Query())) == ("hit", b"AAPL 3")
+    assert [message.split(",")[0] for message in caplog.messages] == ["Redis is away", "Redis is back"]
 
 
 def test_redis_frozen_costs_one_timeout_for_all_callers(subject: Subject, redis_server, monkeypatch):
     subject.body()
     subject.tiers.local.clear()
-    shared, attempts = subject.tiers.shared, []
-    note = shared._note_absence
+    timeouts, failed = [], breaker.failed
 
-    def counted(error: Exception) -> None:
-        attempts.append(error)
-        note(error)
+    def counted(who: object) -> None:
+        timeouts.append(who)
+        failed(who)
 
-    monkeypatch.setattr(shared, "_note_absence", counted)
-    monkeypatch.setattr(shared, "_clock", lambda: 0.0)
+    monkeypatch.setattr(breaker, "failed", counted)
+    monkeypatch.setattr(breaker, "_clock", lambda: 0.0)
     redis_server.freeze()
     try:
-        names = [str(number) for number in range(20)]
-        bodies = [subject.body(Query(name=name)) for name in names]
+        bodies = [subject.body(Query(name=str(number))) for number in range(20)]
     finally:
         redis_server.thaw()
     assert bodies == [f"AAPL {number}".encode() for number in range(2, 22)]
-    assert len(attempts) == 1
+    assert len(timeouts) == 1
+
+
+def test_the_cache_is_back_as_soon_as_redis_has_answered_anybody(subject: Subject, redis_server):
+    redis_server.kill()
+    subject.body()
+    redis_server.start()
+    breaker.close()
+    subject.body(Query(name="other"))
+    subject.tiers.local.clear()
+    assert seen(subject.call(Query(name="other"))) == ("hit", b"AAPL 2")
 
 
 def test_flushed_redis_is_only_a_miss(subject: Subject, redis_server):
     subject.body()
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         client.flushall()
         client.script_flush()
     assert seen(subject.call(Query())) == ("hit", b"AAPL 1")
@@ -208,13 +222,13 @@ def test_flushed_redis_is_only_a_miss(subject: Subject, redis_server):
 def test_garbage_under_the_key_is_replaced_by_the_right_answer(subject, redis_server, garbage):
     subject.body()
     subject.body(Query(name="other"))
-    key = Query().cache_key()
-    with redis_server.client() as client:
+    key = Query().cache_key
+    with client_of(redis_server) as client:
         if garbage == "list":
             client.delete(key)
             client.rpush(key, "x")
         elif garbage == "another's":
-            client.set(key, client.get(Query(name="other").cache_key()))
+            client.set(key, client.get(Query(name="other").cache_key))
         else:
             client.set(key, client.get(key)[:-1] if garbage == "cut" else garbage)
     subject.tiers.local.clear()
@@ -226,18 +240,18 @@ def test_garbage_under_the_key_is_replaced_by_the_right_answer(subject, redis_se
 def test_what_began_before_an_invalidation_is_not_kept_nor_joined(subject: Subject, redis_server):
     began, hold = threading.Event(), threading.Event()
 
-    def slow(query: Query) -> Entry:
+    def slow(query: Query, now_ns: int) -> Entry:
         began.set()
         hold.wait(10)
-        return subject.answer(query)
+        return subject.answer(query, now_ns)
 
-    call = cached(tiers=lambda: subject.tiers, now_ns=lambda: subject.now_ns)(slow)
+    call = subject.keep(slow)
     with ThreadPoolExecutor(1) as pool:
         before = pool.submit(call, Query())
         began.wait(10)
         subject.tiers.epochs.advance("AAPL")
-        with redis_server.client() as client:
-            client.delete(f"flight:{Query().cache_key()}")
+        with client_of(redis_server) as client:
+            client.delete(f"flight:{Query().cache_key}")
         assert seen(subject.call(Query())) == ("miss", b"AAPL 1")
         hold.set()
         assert before.result().entry.body == b"AAPL 2"

@@ -5,9 +5,10 @@ from django.core.cache import caches
 from django.core.management import CommandError, call_command
 
 from stats.caching.entry import Entry
-from stats.caching.invalidation import Dropped, drop, invalidate
+from stats.caching.invalidation import Dropped, drop
 from stats.caching.keys import CacheKey
 from stats.caching.tiers import Tiers
+from tests.stats.caching.builders import client_of
 
 ENTRY = Entry(body=b"body", content_type="text/plain", etag='"e"', computed_at=1.0)
 
@@ -30,7 +31,7 @@ def test_only_the_symbol_is_dropped(tiers: Tiers, redis_server):
     assert drop("A", tiers=tiers) == Dropped(entries=3, redis_reached=True)
     assert drop("*", tiers=tiers) == Dropped(entries=3, redis_reached=True)
     assert drop("A", tiers=tiers) == Dropped(entries=0, redis_reached=True)
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         assert client.dbsize() == 9
 
 
@@ -53,11 +54,6 @@ def test_the_epoch_advances_before_and_after_redis_is_emptied(tiers: Tiers, monk
     monkeypatch.setattr(tiers.shared, "drop", lambda symbol: meanwhile.append(tiers.epochs.current(symbol)))
     drop("A", tiers=tiers)
     assert before < meanwhile[0] < tiers.epochs.current("A")
-
-
-def test_invalidate_counts(of_process: Tiers):
-    fill(of_process, "A")
-    assert invalidate("A") == 3
 
 
 def test_command_says_what_it_dropped(of_process: Tiers):

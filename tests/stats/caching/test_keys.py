@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stats.caching.keys import CacheKey, escaped, scan_pattern, verbatim
+from tests.stats.caching.builders import client_of
 
 texts = st.text(alphabet=st.sampled_from("AB:*?[]\\^-&=%,. é"), min_size=1, max_size=6)
 values = st.one_of(st.none(), st.integers(-5, 5), texts)
@@ -92,7 +93,7 @@ SYMBOLS = [
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_redis_scan_finds_only_the_symbol(symbol: str, redis_server):
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         for each in SYMBOLS:
             client.set(str(key_of(each)), each)
         found = [client.get(key).decode() for key in client.scan_iter(match=scan_pattern(symbol))]

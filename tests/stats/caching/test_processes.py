@@ -1,6 +1,8 @@
 import time
 from pathlib import Path
 
+from tests.stats.caching.builders import client_of
+
 
 def computations(run_dir: Path) -> int:
     log = run_dir / "computations"
@@ -17,7 +19,7 @@ def await_computations(run_dir: Path, count: int) -> None:
 def await_polling(redis_server) -> None:
     """Until somebody has asked for the claim again and again."""
     deadline = time.monotonic() + 10
-    with redis_server.client() as client:
+    with client_of(redis_server) as client:
         while client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) < 5:
             assert time.monotonic() < deadline
             time.sleep(0.002)

@@ -7,6 +7,7 @@ import pytest
 from stats.caching.entry import Entry
 from stats.caching.shared import CLAIM_SECONDS, SharedCache
 from stats.caching.single_flight import Landing, ProcessFlights, ThreadFlights
+from tests.stats.caching.builders import client_of
 
 CALLERS = 50
 
@@ -108,7 +109,7 @@ class TestClaims:
 
     def test_a_claim_ends_by_itself(self, redis_server):
         SharedCache().claim("key", "one")
-        with redis_server.client() as client:
+        with client_of(redis_server) as client:
             assert 0 < client.pttl("flight:key") <= CLAIM_SECONDS * 1_000
 
     def test_a_claim_tells_what_is_stored(self):
@@ -120,7 +121,7 @@ class TestClaims:
 
     @pytest.mark.parametrize("kind", ["text", "list", "forever"])
     def test_garbage_in_place_of_a_claim_or_entry_holds_nobody_up(self, redis_server, kind: str):
-        with redis_server.client() as client:
+        with client_of(redis_server) as client:
             for key in ("key", "flight:key"):
                 if kind == "list":
                     client.rpush(key, "garbage")
@@ -131,7 +132,7 @@ class TestClaims:
         assert claim is not None
         assert (claim.owned, claim.entry) == (True, None)
         shared.release("key", "one")
-        with redis_server.client() as client:
+        with client_of(redis_server) as client:
             assert not client.exists("flight:key")
 
     def test_who_gets_the_claim_takes_what_landed_before(self, redis_server):
@@ -139,7 +140,7 @@ class TestClaims:
         shared.put("key", entry(), seconds=30)
         landing = ProcessFlights(shared).run("key", lambda: pytest.fail("computed again"))
         assert landing == Landing(entry(), joined=True)
-        with redis_server.client() as client:
+        with client_of(redis_server) as client:
             assert not client.exists("flight:key")
 
     def test_an_entry_is_taken_though_its_owner_died_before_letting_go(self):
@@ -155,7 +156,7 @@ class TestClaims:
 
         with pytest.raises(LookupError):
             ProcessFlights(SharedCache()).run("key", fail)
-        with redis_server.client() as client:
+        with client_of(redis_server) as client:
             assert not client.exists("flight:key")
 
     def test_who_waits_in_vain_computes_and_leaves_the_claim(self, redis_server):
@@ -163,7 +164,7 @@ class TestClaims:
         shared.claim("key", "one who died")
         landing = ProcessFlights(shared, patience_seconds=0.05).run("key", entry)
         assert landing == Landing(entry(), joined=False)
-        with redis_server.client() as client:
+        with client_of(redis_server) as client:
             assert client.exists("flight:key")
 
     def test_without_redis_everybody_computes(self, redis_server):

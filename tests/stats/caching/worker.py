@@ -24,22 +24,16 @@ class Query:
     cache_end_ns: int | None = None
     cache_coarse: bool = False
 
+    @property
     def cache_key(self) -> str:
         return self.key
 
 
-def configure(socket: str) -> None:
-    cache = {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": f"unix://{socket}?db=0",
-        "OPTIONS": {
-            "SERIALIZER": "stats.caching.serializer.BytesSerializer",
-            "SOCKET_CONNECT_TIMEOUT": 0.25,
-            "SOCKET_TIMEOUT": 0.25,
-        },
-        "KEY_FUNCTION": "stats.caching.keys.verbatim",
-    }
-    settings.configure(CACHES={"default": cache}, RUN_DIR=Path(sys.argv[2]))
+def configure() -> None:
+    """The project's own cache, at REDIS_URL, without the rest of the project."""
+    from marketdata_project.settings import base  # noqa: PLC0415 needs the path
+
+    settings.configure(CACHES=base.CACHES, RUN_DIR=Path(sys.argv[1]))
     django.setup()
 
 
@@ -49,18 +43,18 @@ def serve() -> None:
     from stats.caching.invalidation import drop  # noqa: PLC0415
     from stats.caching.tiers import process_tiers  # noqa: PLC0415
 
-    run_dir = Path(sys.argv[2])
+    run_dir = Path(sys.argv[1])
 
     @cached()
-    def answer(query: Query) -> Entry:
+    def answer(query: Query, now_ns: int) -> Entry:
         with (run_dir / "computations").open("ab") as log:
             log.write(b".")
         while (run_dir / "hold").exists():
             time.sleep(0.002)
-        return Entry(body=b"x" * 100, content_type="text/plain", etag='"e"', computed_at=time.time())
+        return Entry(body=b"x" * 100, content_type="text/plain", etag='"e"', computed_at=now_ns / 10**9)
 
     def get(symbol: str, key: str) -> Any:
-        found = answer(Query(symbol, key))
+        found = answer(Query(symbol, key), now_ns=time.time_ns())
         return {"outcome": found.outcome, "body": found.entry.body.decode()}
 
     def advance(symbol: str, times: int) -> None:
@@ -82,5 +76,5 @@ def serve() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    configure(sys.argv[1])
+    configure()
     serve()

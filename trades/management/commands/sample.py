@@ -9,13 +9,12 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError
 
 from trades.exceptions import TradesError
-from trades.refusals import refusal_of
+from trades.refusals import read_batch
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
 from trades.services import trades_ingest
 from trades.storage.exceptions import StorageError
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import SECOND_NS, fixed_width_text
-from trades.trade_batch import NotTyped, TradeBatch, decode_trades
 
 CALLER = "command:sample"
 DAYS_LIMIT = 2_600
@@ -77,16 +76,9 @@ def _ingest(*, symbol: str, seed: int, sessions: Sequence[Session], now: dt.date
     for session in sessions:
         day = symbol_day(seed=seed, symbol=symbol, session=session).reported_by(now_ns)
         if len(day):
-            receipt = trades_ingest(batch=_decoded(_body(day)), caller=CALLER).receipt
+            receipt = trades_ingest(batch=read_batch(_body(day)), caller=CALLER).receipt
             stored, known = stored + receipt.stored, known + receipt.duplicates
     return stored, known
-
-
-def _decoded(body: bytes) -> TradeBatch:
-    try:
-        return decode_trades(body)
-    except NotTyped as error:
-        raise refusal_of(body, ignore_unknown=False) from error
 
 
 def _body(day: SymbolDay) -> bytes:

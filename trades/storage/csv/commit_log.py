@@ -17,7 +17,7 @@ from trades.storage.exceptions import DataDamaged, StoreBusy
 from trades.storage.protocol import CommitId
 
 COMMITS_FILE = "commits.jsonl"
-LOCK_PATIENCE_SECONDS = 10.0
+LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
 
 # A write that was cut short leaves the beginning of a record; it never leaves NULs, nor bytes behind a record.

@@ -33,9 +33,10 @@ class Day:
 
     def count_at(self, at: int) -> int:
         """How many of the parts were there at a commit."""
-        if self.parts[-1].commit <= at:
-            return len(self.parts)
-        return bisect_right(self.parts, at, key=lambda stored: stored.commit)
+        count = len(self.parts)  # once: a writer may be adding
+        if self.parts[count - 1].commit <= at:
+            return count
+        return bisect_right(self.parts, at, hi=count, key=lambda stored: stored.commit)
 
     def newest_at(self, at: int) -> int:
         """The number of the newest commit, up to `at`, with rows of this date; 0 if there is none."""
@@ -63,7 +64,7 @@ class History:
         self._hashes: list[str] = []
         self._committed_at: list[int] = []
         self._accepted: dict[tuple[str, str], Accepted] = {}
-        self._digests: dict[str, int] = {}
+        self._digests: set[str] = set()
 
     def add(self, commit: Commit, commit_hash: str) -> None:
         """Take in the commit that follows the newest."""
@@ -74,7 +75,7 @@ class History:
             else:
                 self.days[part.day] = Day([stored], part.first_ns, part.last_ns)
             self.file_ends[part.file] = part.end
-        self._digests.setdefault(commit.digest, commit.commit)
+        self._digests.add(commit.digest)
         if commit.request_key is not None:
             receipt = commit.receipt(commit_hash, replayed=True)
             self._accepted[commit.caller, commit.request_key] = Accepted(commit.digest, receipt)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from trades.storage.commit import DUPLICATE_ROWS_KEPT, Commit, Part, block_checksums
+from trades.storage.commit import Commit, Part, block_checksums
 from trades.storage.csv.batch import Chunk, PreparedBatch
 from trades.storage.csv.codec import header
 from trades.storage.csv.history import History
 from trades.storage.csv.identities import IdentityIndex
 from trades.storage.csv.partitions import file_for
+from trades.storage.protocol import DUPLICATE_ROWS_KEPT
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.storage.commit import DUPLICATE_ROWS_KEPT
 from trades.storage.csv.batch import Chunk, PreparedBatch
 from trades.storage.csv.commit_log import CommitLog, SyncFailed
 from trades.storage.csv.data_files import append_rows
@@ -18,7 +17,7 @@ from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.reader import read_parts
 from trades.storage.csv.stage import Stage
 from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
-from trades.storage.protocol import Dedupe, Receipt
+from trades.storage.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
 Outcome = Callable[[History], Receipt]
 

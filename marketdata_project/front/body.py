@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO
 
-from marketdata_project.serve.asgi import Receive
+from marketdata_project.front.asgi import Receive
 
 # The WSGI variable by which Django learns that a body was over the limit, and is not there.
 BODY_TOO_LARGE = "marketdata.body_too_large"

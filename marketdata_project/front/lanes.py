@@ -57,14 +57,14 @@ class Lane:
             self._do(self._jobs.get())
 
     def _do(self, job: _Job) -> None:
-        error: BaseException | None = None
+        failure: BaseException | None = None
         result = None
         try:
             result = job.function(*job.arguments)
-        except BaseException as exc:  # noqa: BLE001 whatever it is belongs to the one who awaits the job
-            error = exc
+        except BaseException as error:  # noqa: BLE001 whatever it is belongs to the one who awaits the job
+            failure = error
         try:
-            job.loop.call_soon_threadsafe(_deliver, job.future, result, error)
+            job.loop.call_soon_threadsafe(_deliver, job.future, result, failure)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
         try:

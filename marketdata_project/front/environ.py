@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from marketdata_project.serve.asgi import Scope
+from marketdata_project.front.asgi import Scope
 
 # Header names come from clients: the memory of them is bounded.
 _MOST_NAMES = 512

@@ -6,37 +6,38 @@ sessions, unknown keys, missing scopes, wrong parameters, refusals of the limit,
 """
 
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
+from io import BytesIO
 from time import perf_counter_ns
 from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+from django.http.request import split_domain_port, validate_host
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from audit.services import call_record, call_spool
 from marketdata_project.correlation import chosen_id, correlation_headers
 from ratelimit.api_keys import Caller
-from ratelimit.exceptions import CredentialError
 from ratelimit.headers import rate_headers
 from ratelimit.limiter import admit
 from ratelimit.selectors import caller_presented
 from ratelimit.throttles import kind_of
-from stats.exceptions import StatsError
 from stats.finished import Finished
 from stats.ohlc import pin_ohlc
 from stats.ohlc_query import parse_ohlc_query
 from stats.responses import finished_bars
 from stats.views import OhlcViewSet
-from trades.exceptions import TradesError
-from trades.storage.exceptions import StorageError
 
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")
 )
 _JSON = frozenset({"*/*", "application/json"})
 _SCOPE = OhlcViewSet.required_scopes["GET"]
+_SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 _ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 
 
@@ -45,16 +46,17 @@ class FrontDoor:
 
     def __init__(self) -> None:
         self._spool = call_spool()
+        self._security_headers = {secure: _security_headers(is_secure=secure) for secure in (False, True)}
 
     def __call__(self, environ: dict[str, Any]) -> Finished | None:
         """The whole answer to a request; None if it is Django's to give."""
         if environ["PATH_INFO"] not in _PATHS or not _is_plain(environ):
             return None
         at, started = datetime.now(UTC), perf_counter_ns()
-        caller = _reader(environ, at)
-        bars = _held_bars(environ) if caller is not None else None
-        if caller is None or bars is None:
+        prepared = _prepared(environ, at)
+        if prepared is None:
             return None
+        caller, bars = prepared
         standing = admit(caller_identity=caller.identity, rate=caller.rate, kind=kind_of("GET"))
         if not standing.admitted:
             return None
@@ -72,46 +74,67 @@ class FrontDoor:
             correlation_id=correlation_id,
         )
         headers = {**bars.headers, **_ALLOW, **rate_headers(standing), **correlation_headers(correlation_id)}
-        headers.update(_security_headers(is_secure=environ["wsgi.url_scheme"] == "https"))
+        headers.update(self._security_headers[_is_secure(environ)])
         return Finished(bars.status, headers, bars.body)
 
 
 def _is_plain(environ: dict[str, Any]) -> bool:
-    """Whether it is a GET for JSON, without a session, on a connection that needs no redirect."""
+    """Whether it is a GET for JSON to a host of ours, without a session, that needs no redirect."""
     return (
         environ["REQUEST_METHOD"] == "GET"
         and environ.get("HTTP_ACCEPT", "*/*") in _JSON
         and "format=" not in unquote(environ["QUERY_STRING"])
         and "HTTP_COOKIE" not in environ
-        and not settings.SECURE_SSL_REDIRECT
+        and not settings.USE_X_FORWARDED_HOST
+        and _is_our_host(environ.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
+        and (not settings.SECURE_SSL_REDIRECT or _is_secure(environ))
     )
 
 
-def _reader(environ: dict[str, Any], at: datetime) -> Caller | None:
+@lru_cache(maxsize=64)
+def _is_our_host(host: str, allowed: tuple[str, ...]) -> bool:
+    """Whether `HttpRequest.get_host` would return it."""
+    domain, _port = split_domain_port(host)
+    return bool(domain) and validate_host(domain, allowed)
+
+
+def _is_secure(environ: dict[str, Any]) -> bool:
+    """What `HttpRequest.is_secure` says: the trusted proxy's word where there is one, else the connection's."""
+    if settings.SECURE_PROXY_SSL_HEADER:
+        name, secure_value = settings.SECURE_PROXY_SSL_HEADER
+        word: str | None = environ.get(name)
+        if word is not None:
+            return word.split(",", 1)[0].strip() == secure_value
+    return bool(environ["wsgi.url_scheme"] == "https")
+
+
+def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Finished] | None:
+    """Who may read which bars, as far as this process knows by itself; nothing is charged yet."""
     try:
         caller = caller_presented(
             authorization=environ.get("HTTP_AUTHORIZATION"), x_api_key=environ.get("HTTP_X_API_KEY"), now=at
         )
-    except CredentialError:
-        return None
-    return caller if caller is not None and _SCOPE in caller.scopes else None
-
-
-def _held_bars(environ: dict[str, Any]) -> Finished | None:
-    try:
+        if caller is None or _SCOPE not in caller.scopes:
+            return None
         pinned = pin_ohlc(parse_ohlc_query(environ["QUERY_STRING"]))
-        return finished_bars(pinned, if_none_match=environ.get("HTTP_IF_NONE_MATCH"), only_held=True)
-    except (StatsError, TradesError, StorageError):
+        bars = finished_bars(pinned, if_none_match=environ.get("HTTP_IF_NONE_MATCH"), only_held=True)
+    except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it
         return None
+    return None if bars is None else (caller, bars)
 
 
-@cache
 def _security_headers(*, is_secure: bool) -> dict[str, str]:
-    """What Django's security middleware adds, if it is in use."""
-    if "django.middleware.security.SecurityMiddleware" not in settings.MIDDLEWARE:
-        return {}
-    request = HttpRequest()
-    request.META["wsgi.url_scheme"] = "https" if is_secure else "http"
+    """What those of Django's middlewares add that say something about transport, as far as they are in use."""
+    request = WSGIRequest(
+        {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/",
+            "wsgi.url_scheme": "https" if is_secure else "http",
+            "wsgi.input": BytesIO(),
+        }
+    )
     bare, secured = HttpResponse(), HttpResponse()
-    SecurityMiddleware(lambda _: bare).process_response(request, secured)
+    for middleware in _SECURITY:
+        if f"{middleware.__module__}.{middleware.__name__}" in settings.MIDDLEWARE:
+            middleware(lambda _: bare).process_response(request, secured)
     return {name: value for name, value in secured.headers.items() if name not in bare.headers}

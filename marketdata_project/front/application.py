@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from time import perf_counter_ns
 from typing import IO, Any, NamedTuple
 
 from django.core.handlers.wsgi import WSGIHandler
@@ -22,8 +23,9 @@ from django.db import close_old_connections
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
-from marketdata_project.serve.asgi import Message, Receive, Scope, Send
-from marketdata_project.serve.body import (
+from marketdata_project.correlation import chosen_id, correlated
+from marketdata_project.front.asgi import Message, Receive, Scope, Send
+from marketdata_project.front.body import (
     BODY_TOO_LARGE,
     BodyTooLarge,
     BodyTooSlow,
@@ -32,9 +34,9 @@ from marketdata_project.serve.body import (
     has_body,
     read_body,
 )
-from marketdata_project.serve.environ import environ_for
-from marketdata_project.serve.lanes import Lane
-from marketdata_project.serve.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, Refusal
+from marketdata_project.front.environ import environ_for
+from marketdata_project.front.lanes import Lane
+from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, Refusal
 from stats.finished import Finished
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -45,8 +47,17 @@ FILE_PIECE_BYTES = 256 * 1024
 # A client that takes no piece of a stream for this long is given up.
 STALLED_SECONDS = 30.0
 _WITHOUT_BODY = frozenset({204, 304})
+_CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 
 logger = logging.getLogger(__name__)
+
+
+class RefusedCall(NamedTuple):
+    """A request that was answered with `status` instead of by the application, after `latency_us`."""
+
+    environ: dict[str, Any]
+    status: int
+    latency_us: int
 
 
 class Answer(NamedTuple):
@@ -90,10 +101,15 @@ class Front:
         *,
         max_body_bytes: int,
         ready: Callable[[dict[str, Any]], Finished | None] = lambda _environ: None,
+        on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
     ) -> None:
-        """`ready` may give a whole answer without the application; None leaves the request to it."""
+        """`ready` may give a whole answer without the application; None leaves the request to it.
+
+        `on_refusal` is told, in a thread, of a request that got its answer here instead of from the application.
+        """
         self._respond = respond
         self._ready = ready
+        self._on_refusal = on_refusal
         self._max_body_bytes = max_body_bytes
         # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
@@ -113,22 +129,24 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = environ_for(scope)
         environ["wsgi.input"] = BytesIO()
-        if has_body(scope["headers"]):
+        # Whoever looks for the client's id from here on finds the one that was chosen.
+        environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
+        lane = self._reads if scope["method"] in READ_METHODS else self._writes
+        started = perf_counter_ns()
+        with correlated(environ[_CORRELATION_ID]):
             try:
-                await self._add_body(environ, receive)
+                if has_body(scope["headers"]):
+                    await self._add_body(environ, receive)
+                answer = await lane.run(self._call, environ)
             except ClientGone:
                 return
-            except BodyTooSlow:
-                await _refuse(send, BODY_TOO_SLOW)
+            except Exception as error:  # noqa: BLE001 which refusal it is decides whether it is logged
+                refusal = _refusal_of(error)
+                await _refuse(send, refusal, correlation_id=environ[_CORRELATION_ID])
+                latency_us = (perf_counter_ns() - started) // 1000
+                await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))
                 return
-        lane = self._reads if scope["method"] in READ_METHODS else self._writes
-        try:
-            answer = await lane.run(self._call, environ)
-        except Exception:
-            logger.exception("The application failed outside of its own error handling")
-            await _refuse(send, APPLICATION_FAILED)
-            return
-        await self._answer(answer, environ, receive, send)
+            await self._answer(answer, environ, receive, send)
 
     async def _add_body(self, environ: dict[str, Any], receive: Receive) -> None:
         declared = environ.get("CONTENT_LENGTH", "")
@@ -141,10 +159,13 @@ class Front:
         environ["CONTENT_LENGTH"] = str(body.getbuffer().nbytes)
 
     def _call(self, environ: dict[str, Any]) -> Answer:
-        """Have a request answered; in a thread. A finished response is closed here, a stream by who sends it."""
-        finished = self._ready(environ)
-        if finished is not None:
-            return _ready_made(finished)
+        """Have a request answered; in a thread."""
+        with correlated(environ[_CORRELATION_ID]):
+            finished = self._ready(environ)
+            return self._application_made(environ) if finished is None else _ready_made(finished)
+
+    def _application_made(self, environ: dict[str, Any]) -> Answer:
+        """The application's answer. A finished response is closed here, a stream by who sends it."""
         response = self._respond(environ)
         status = response.status_code
         headers = _encoded_headers(response, without_length=not response.streaming or status in _WITHOUT_BODY)
@@ -224,8 +245,16 @@ def _ready_made(finished: Finished) -> Answer:
     return Answer(finished.status, headers, finished.body, None)
 
 
-async def _refuse(send: Send, refusal: Refusal) -> None:
-    headers, body = refusal.render()
+def _refusal_of(error: Exception) -> Refusal:
+    """What a client is told of an error that the application did not answer for itself."""
+    if isinstance(error, BodyTooSlow):
+        return BODY_TOO_SLOW
+    logger.error("The application failed outside of its own error handling", exc_info=error)
+    return APPLICATION_FAILED
+
+
+async def _refuse(send: Send, refusal: Refusal, *, correlation_id: str) -> None:
+    headers, body = refusal.render(correlation_id=correlation_id)
     await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

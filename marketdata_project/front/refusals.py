@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from uuid import uuid4
 
 import orjson
+
+from marketdata_project.correlation import chosen_id, correlation_headers
+from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,32 +17,30 @@ class Refusal:
     code: str
     message: str
 
-    def render(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Headers and body, with a correlation id of this answer's own."""
-        correlation_id = uuid4().hex
+    def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Headers and body of the answer to the request with that id."""
         body = orjson.dumps(
-            {
-                "type": f"/api/v1/docs/errors#{self.code}",
-                "title": self.status.phrase,
-                "status": self.status.value,
-                "code": self.code,
-                "message": self.message,
-                "detail": self.message,
-                "correlation_id": correlation_id,
-                "errors": [],
-            }
+            problem_body(
+                status=self.status.value,
+                code=self.code,
+                message=self.message,
+                correlation_id=correlation_id,
+            )
         )
         headers = [
-            (b"content-type", b"application/problem+json"),
+            (b"content-type", CONTENT_TYPE.encode()),
             (b"content-length", b"%d" % len(body)),
-            (b"x-correlation-id", correlation_id.encode()),
             (b"connection", b"close"),
+            *(
+                (name.lower().encode(), value.encode())
+                for name, value in correlation_headers(correlation_id).items()
+            ),
         ]
         return headers, body
 
     def wire(self) -> bytes:
-        """Render the whole answer as HTTP/1.1 bytes."""
-        headers, body = self.render()
+        """Render the whole answer as HTTP/1.1 bytes, with an id of its own: the request's was never read."""
+        headers, body = self.render(correlation_id=chosen_id(None))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
 

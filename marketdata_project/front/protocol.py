@@ -4,7 +4,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from marketdata_project.serve.refusals import HEADERS_TOO_LARGE, HEADERS_TOO_SLOW, MALFORMED, Refusal
+from marketdata_project.front.refusals import HEADERS_TOO_LARGE, HEADERS_TOO_SLOW, MALFORMED, Refusal
 
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 * 1024

@@ -1,0 +1,47 @@
+"""The one form of every error (RFC 9457), as a value: for Django's answers, the front's and the schema."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CONTENT_TYPE = "application/problem+json"
+TYPE_BASE = "/api/v1/docs/errors#"
+
+TITLES = {
+    400: "The request is malformed",
+    401: "Who is calling is not known",
+    403: "The caller may not do this",
+    404: "There is no such thing",
+    405: "The method is not allowed here",
+    406: "The answer has no such format",
+    408: "The request did not arrive in time",
+    409: "The request meets another",
+    413: "The body is too large",
+    415: "The body's format is not accepted",
+    422: "The content is wrong",
+    429: "Too many requests",
+    431: "The headers are too large",
+    500: "The server failed",
+    503: "Not now",
+    507: "No space is left",
+}
+
+
+def problem_body(
+    *,
+    status: int,
+    code: str,
+    message: str,
+    correlation_id: str,
+    errors: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The members of the JSON body; `errors` name fields by `path`, `code` and `message`."""
+    return {
+        "type": f"{TYPE_BASE}{code}",
+        "title": TITLES[status],
+        "status": status,
+        "code": code,
+        "message": message,
+        "detail": message,
+        "correlation_id": correlation_id,
+        "errors": list(errors),
+    }

@@ -1,0 +1,81 @@
+"""Calls that the front itself refuses: the client's id, a line in the log, an audit record."""
+
+import json
+
+import orjson
+import pytest
+
+from audit.services import call_spool
+from marketdata_project.front import body
+from marketdata_project.front.refused_calls import refusal_recorder
+from tests.marketdata_project.front_server import Reply, ask, echo, eventually, running
+
+PATH = b"/api/v1/stats/%C3%A9"
+
+
+@pytest.fixture
+def records(tmp_path, settings):
+    settings.AUDIT_DIR = tmp_path
+    yield lambda: [
+        json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()
+    ]
+    call_spool().close()
+
+
+def fail(_environ):
+    raise ZeroDivisionError
+
+
+def slow(path: bytes) -> bytes:
+    return (
+        b"POST %s?a=1 HTTP/1.1\r\nHost: h\r\nX-Correlation-ID: find-me-again\r\nContent-Length: 9\r\n\r\nabc"
+        % path
+    )
+
+
+def whole(path: bytes) -> bytes:
+    return b"GET %s?a=1 HTTP/1.1\r\nHost: h\r\nX-Correlation-ID: find-me-again\r\n\r\n" % path
+
+
+CASES = {"too slow": (echo, slow(PATH), ("POST", 408)), "failed": (fail, whole(PATH), ("GET", 500))}
+
+
+def refused(respond, request: bytes) -> Reply:
+    with running(respond, on_refusal=refusal_recorder()) as port:
+        return ask(port, request)
+
+
+@pytest.mark.parametrize(("respond", "sent", "answered"), CASES.values(), ids=CASES)
+def test_a_refused_call_is_recorded_with_the_clients_id(monkeypatch, records, respond, sent, answered):
+    monkeypatch.setattr(body, "GRACE_SECONDS", 0.2)
+    method, status = answered
+    reply = refused(respond, sent)
+    assert reply.status == status
+    assert reply.headers["x-correlation-id"] == reply.json()["correlation_id"] == "find-me-again"
+    assert eventually(records)
+    (record,) = records()
+    assert record.pop("latency_us") >= (100_000 if status == 408 else 0)
+    assert record.pop("at")
+    assert record == {
+        "caller": "",
+        "method": method,
+        "path": "/api/v1/stats/é",
+        "query": "a=1",
+        "status": status,
+        "address": "127.0.0.1",
+        "correlation_id": "find-me-again",
+    }
+
+
+def test_a_page_that_fails_is_no_call(records):
+    assert refused(fail, whole(b"/docs")).status == 500
+    assert records() == []
+
+
+def test_a_record_that_cannot_be_left_costs_no_answer():
+    def broken(_call):
+        raise OSError("the disk is away")
+
+    with running(fail, on_refusal=broken) as port:
+        reply = ask(port, whole(PATH))
+    assert orjson.loads(reply.body)["code"] == "internal_error"

@@ -1,0 +1,267 @@
+"""What a process gives away by itself while Redis is away, and how it is charged when Redis is back."""
+
+import threading
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from django_redis import get_redis_connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.exceptions import RedisError
+
+from ratelimit import shared_buckets
+from ratelimit.limiter import Limiter
+from ratelimit.local_buckets import LocalBuckets
+from ratelimit.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
+
+RATE, BURST = 10, 20
+CHARGE = Charge("key:1", "read", Bucket(RATE, BURST))
+START_US = 5_000 * SECOND_US
+
+with_redis = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+steps = st.one_of(st.just(0), st.integers(0, SECOND_US // 5), st.integers(0, 3 * SECOND_US))
+
+
+class World:
+    """Processes of one installation, their clock, and a Redis that goes by that clock and can be away."""
+
+    def __init__(self, *, workers: int = 1) -> None:
+        self.now_us = START_US
+        self.is_away = False
+        self.breaks = 0
+        self.owed: list[int] = []
+        self.limiters = [
+            Limiter(workers=workers, clock=self.clock_ns, wall_clock=self.clock_ns) for _ in range(workers)
+        ]
+        get_redis_connection("default").flushall()
+
+    def clock_ns(self) -> int:
+        return self.now_us * 1000
+
+    def take_shared(self, charge: Charge, *, missing: int, owed: int) -> Standing:
+        if self.is_away:
+            self.breaks += 1
+            raise RedisError("away")
+        self.owed.append(owed)
+        return shared_buckets.take_shared(charge, missing=missing, owed=owed, now_us=self.now_us)
+
+    def ask(self, *, worker: int = 0, rate: int = RATE) -> Standing:
+        return self.limiters[worker].admit(caller_identity="key:1", rate=rate, kind="read")
+
+
+@pytest.fixture
+def made_world(redis_server, monkeypatch):
+    def made(*, workers: int = 1) -> World:
+        world = World(workers=workers)
+        monkeypatch.setattr("ratelimit.limiter.take_shared", world.take_shared)
+        monkeypatch.setattr("ratelimit.limiter.breaks", lambda: world.breaks)
+        return world
+
+    return made
+
+
+def local_with(tokens: int, *, workers: int = 1) -> LocalBuckets:
+    """A process that gave that many tokens by itself, all at the start."""
+    local = LocalBuckets(workers=workers)
+    for _ in range(tokens):
+        assert local.take(CHARGE, now_us=START_US, epoch_now_us=START_US).admitted
+    return local
+
+
+def shared_standing(*, until_full_us: int) -> Standing:
+    return Standing(True, "read", BURST, 1, 2 * SECOND_US, START_US, until_full_us, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+def test_a_caller_that_keeps_to_its_rate_through_an_outage_is_not_refused_at_its_end(made_world, workers):
+    world = made_world(workers=workers)
+    world.ask()
+    world.is_away = True
+    for _ in range(60):
+        world.now_us += SECOND_US
+        assert world.ask().admitted
+    world.is_away = False
+    world.now_us += SECOND_US
+    told = world.ask()
+    assert (told.admitted, told.remaining) == (True, BURST - 1)
+
+
+@with_redis
+@given(
+    rate=st.sampled_from([1, 2, 10, 1000]),
+    moves=st.lists(st.tuples(steps, st.integers(1, 12), st.booleans()), min_size=1, max_size=20),
+)
+def test_with_one_process_a_caller_cannot_tell_an_outage_from_none(made_world, rate, moves):
+    """Every answer (admitted, remaining, when to retry) is the one that a single bucket would have given."""
+    world, bucket, full_at = made_world(), Bucket(rate, 2 * rate), None
+    for step, times, is_away in moves:
+        world.now_us += step
+        world.is_away = is_away
+        for _ in range(times):
+            taken = take(bucket, full_at=full_at, now_us=world.now_us)
+            full_at = taken.full_at
+            now_us = world.now_us
+            assert world.ask(rate=rate) == standing(
+                bucket, taken, kind="read", now_us=now_us, epoch_now_us=now_us
+            )
+
+
+@with_redis
+@given(
+    workers=st.integers(1, 4),
+    is_lost=st.booleans(),
+    during=st.lists(st.tuples(steps, st.integers(0, 3), st.integers(1, 25)), max_size=10),
+    afterwards=st.lists(st.tuples(steps, st.integers(0, 3), st.integers(1, 25)), max_size=10),
+)
+def test_over_an_outage_all_processes_together_give_burst_and_rate_times_time(
+    made_world, workers, during, afterwards, is_lost
+):
+    """Of what the others gave, the first that asks at Redis's return does not know: at most a token for each."""
+    world, given_at = made_world(workers=workers), []
+    back = [(0, worker, 1) for worker in range(workers)]
+    for number, (step, worker, times) in enumerate([*during, *back, *afterwards]):
+        world.now_us += step
+        world.is_away = number < len(during)
+        if is_lost and number == len(during):
+            get_redis_connection("default").flushall()
+        answers = [world.ask(worker=worker % workers) for _ in range(times)]
+        given_at += [world.now_us for told in answers if told.admitted]
+    for i, begin in enumerate(given_at):
+        for j, end in enumerate(given_at[i:], start=1):
+            assert j <= BURST + Fraction(RATE * (end - begin), SECOND_US) + workers - 1
+
+
+def test_a_caller_refused_at_the_return_of_redis_is_admitted_when_it_was_told(made_world):
+    world = made_world()
+    world.is_away = True
+    assert sum(world.ask().admitted for _ in range(25)) == BURST
+    world.is_away = False
+    refused = world.ask()
+    assert (refused.admitted, refused.remaining, refused.retry_after_us) == (False, 0, SECOND_US // RATE)
+    world.now_us += refused.retry_after_us
+    assert [world.ask().admitted for _ in range(2)] == [True, False]
+
+
+def test_what_is_owed_is_charged_once_and_not_by_the_thread_that_asks_meanwhile(made_world, monkeypatch):
+    world = made_world()
+    world.is_away = True
+    for _ in range(5):
+        world.ask()
+    world.is_away = False
+
+    def overtaken(charge, *, missing, owed):
+        monkeypatch.setattr("ratelimit.limiter.take_shared", world.take_shared)
+        thread = threading.Thread(target=world.ask)
+        thread.start()
+        thread.join()
+        return world.take_shared(charge, missing=missing, owed=owed)
+
+    monkeypatch.setattr("ratelimit.limiter.take_shared", overtaken)
+    assert world.ask().remaining == BURST - 7
+    assert world.ask().remaining == BURST - 8
+    assert world.owed == [0, 5 * SECOND_US, 0]
+
+
+def test_threads_that_claim_at_once_share_what_is_owed():
+    for _ in range(50):
+        local, barrier = local_with(7), threading.Barrier(4)
+        claims: list[int] = []
+
+        def claim(local=local, claims=claims, barrier=barrier) -> None:
+            barrier.wait()
+            claims.append(local.claim_owed(CHARGE, now_us=START_US))
+
+        threads = [threading.Thread(target=claim) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(claims) == [0, 0, 0, 7 * SECOND_US]
+
+
+def test_what_is_owed_falls_with_the_shares_rate_from_the_moment_it_was_taken():
+    local, owed = local_with(10, workers=2), []
+    for after_us in range(0, 3 * SECOND_US, SECOND_US // 5):
+        owed.append(local.claim_owed(CHARGE, now_us=START_US + after_us))
+        local.put_back(CHARGE, owed=owed[-1])
+    assert owed[:2] == [10 * SECOND_US, 9 * SECOND_US]
+    assert {before - after for before, after in pairwise(owed[:11])} == {SECOND_US}
+    assert set(owed[10:]) == {0}
+
+
+def test_what_the_shared_bucket_has_yet_to_refill_is_not_refilled_by_the_share_first():
+    """The share's refill and the shared bucket's are the same tokens: what was given of them is owed."""
+    local = LocalBuckets(workers=1)
+    local.remember(CHARGE, shared_standing(until_full_us=2 * SECOND_US), now_us=START_US)
+    now_us = START_US + SECOND_US
+    assert sum(local.take(CHARGE, now_us=now_us, epoch_now_us=now_us).admitted for _ in range(20)) == 10
+    assert local.claim_owed(CHARGE, now_us=now_us) == 10 * SECOND_US
+
+
+def test_what_was_put_back_is_claimed_again_and_what_was_settled_is_not():
+    local = local_with(5)
+    for _ in range(2):
+        owed = local.claim_owed(CHARGE, now_us=START_US)
+        assert owed == 5 * SECOND_US
+        local.put_back(CHARGE, owed=owed)
+    owed = local.claim_owed(CHARGE, now_us=START_US)
+    until_full_us = SECOND_US // 2
+    local.remember(CHARGE, shared_standing(until_full_us=until_full_us), now_us=START_US, settled=owed)
+    assert local.claim_owed(CHARGE, now_us=START_US) == 0
+
+
+def test_what_another_thread_gave_while_the_debt_was_being_paid_stays_owed():
+    local = local_with(5)
+    owed = local.claim_owed(CHARGE, now_us=START_US)
+    local.take(CHARGE, now_us=START_US, epoch_now_us=START_US)
+    standing = shared_standing(until_full_us=SECOND_US // 2)
+    local.remember(CHARGE, standing, now_us=START_US, settled=owed)
+    assert local.claim_owed(CHARGE, now_us=START_US) == SECOND_US
+
+
+def test_a_claim_in_flight_outlives_the_news_of_another_thread():
+    local = local_with(5)
+    owed = local.claim_owed(CHARGE, now_us=START_US)
+    local.remember(CHARGE, shared_standing(until_full_us=0), now_us=START_US)
+    assert local.claim_owed(CHARGE, now_us=START_US) == 0
+    local.put_back(CHARGE, owed=owed)
+    assert local.claim_owed(CHARGE, now_us=START_US) == owed
+
+
+def test_local_buckets_are_bounded_and_the_longest_unused_goes_first_with_what_it_owed():
+    local = LocalBuckets(workers=1, capacity=2)
+    charges = {identity: Charge(identity, "read", Bucket(1, 2)) for identity in "abc"}
+    for identity in "abac":
+        local.take(charges[identity], now_us=0, epoch_now_us=0)
+    assert len(local) == 2
+    assert not local.take(charges["a"], now_us=0, epoch_now_us=0).admitted
+    assert local.claim_owed(charges["b"], now_us=0) == 0
+    local.put_back(charges["b"], owed=SECOND_US)
+    assert len(local) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bucket_that_redis_has_lost_is_not_full_again(made_world, workers):
+    world = made_world(workers=workers)
+    for number in range(BURST):
+        assert world.ask(worker=number % workers).admitted
+    world.is_away = True
+    assert not any(world.ask(worker=worker).admitted for worker in range(workers))
+    get_redis_connection("default").flushall()
+    world.is_away = False
+    # What the others took last, a process does not know: at most a token for each.
+    assert sum(world.ask(worker=number % workers).admitted for number in range(BURST)) <= workers - 1
+    world.now_us += SECOND_US
+    assert sum(world.ask(worker=number % workers).admitted for number in range(2 * RATE)) == RATE
+
+
+def test_a_redis_that_was_restarted_between_two_requests_gives_no_second_burst(redis_server):
+    limiter = Limiter(workers=1)
+    assert all(limiter.admit(caller_identity="key:9", rate=1, kind="read").admitted for _ in range(2))
+    redis_server.kill()
+    redis_server.start()
+    admitted = [limiter.admit(caller_identity="key:9", rate=1, kind="read").admitted for _ in range(5)]
+    assert sum(admitted) <= 1  # the request that finds the socket closed does not know yet

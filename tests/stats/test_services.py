@@ -1,0 +1,73 @@
+"""Bars as other apps ask for them, at a time that the caller gives."""
+
+from http import HTTPStatus
+
+import pytest
+
+from stats.caching.tiers import process_tiers
+from stats.services import bars_read
+from tests.api_client import Api
+from trades.serializers import SEED_TRADES
+from trades.stores import market_store
+from trades.timestamps import SECOND_NS, parse_timestamp
+
+QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
+NOW_NS = parse_timestamp("2031-01-01")
+
+
+@pytest.fixture
+def seeded(api: Api) -> Api:
+    api.ingest(*SEED_TRADES)
+    return api
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize(
+    ("later_ns", "age"),
+    [
+        pytest.param(0, "0", id="same instant"),
+        pytest.param(SECOND_NS - 1_000, "0", id="under a second"),
+        pytest.param(90 * SECOND_NS, "90", id="later"),
+        pytest.param(-5 * SECOND_NS, "0", id="clock set back"),
+    ],
+)
+def test_age_counts_from_the_computation(later_ns: int, age: str):
+    first = bars_read(query_string=QUERY, if_none_match=None, now_ns=NOW_NS)
+    again = bars_read(query_string=QUERY, if_none_match=None, now_ns=NOW_NS + later_ns)
+    assert first is not None
+    assert again is not None
+    assert (first.headers["X-Cache"], first.headers["Age"]) == ("miss", "0")
+    assert (again.headers["X-Cache"], again.headers["Age"]) == ("hit", age)
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize(("seconds_ago", "immutable"), [(59, False), (60, False), (61, True)], ids=str)
+def test_an_instant_is_settled_after_a_minute(seconds_ago: int, immutable: bool):
+    query = f"{QUERY}&as_of={NOW_NS - seconds_ago * SECOND_NS}"
+    finished = bars_read(query_string=query, if_none_match=None, now_ns=NOW_NS)
+    assert finished is not None
+    assert finished.headers["Cache-Control"].endswith("immutable") is immutable
+
+
+@pytest.mark.usefixtures("seeded")
+def test_an_end_in_the_callers_future_is_not_kept():
+    before = parse_timestamp("2025-01-02T23:00:00Z")
+    outcomes = [
+        bars_read(query_string=QUERY, if_none_match=None, now_ns=now_ns)
+        for now_ns in (before, before, NOW_NS)
+    ]
+    assert [found and found.headers["X-Cache"] for found in outcomes] == ["miss", "miss", "miss"]
+
+
+@pytest.mark.usefixtures("seeded")
+def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    def held() -> HTTPStatus | int | None:
+        found = bars_read(query_string=QUERY, if_none_match=None, only_held=True)
+        return None if found is None else found.status
+
+    assert held() is None
+    bars_read(query_string=QUERY, if_none_match=None)
+    monkeypatch.setattr(type(market_store()), "bars", lambda *_, **__: pytest.fail("the store was asked"))
+    assert held() == HTTPStatus.OK
+    process_tiers().local.clear()
+    assert held() is None
