@@ -1,6 +1,6 @@
 """Django's session, CSRF, login and message middlewares, only for requests that come from a browser's session.
 
-An API call with a key has no use for them, and together they would take a third of its time.
+An API call with a key has no use for them, and together they would add about 40 µs to it.
 """
 
 from typing import Any, cast
