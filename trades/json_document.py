@@ -5,9 +5,18 @@ import math
 import re
 from typing import NoReturn
 
+import numpy as np
+
 from trades.exceptions import MalformedDocument
 
+DEPTH_LIMIT = 500
+_PIECE_BYTES = 2**20
 _DIGITS_KEPT = 300
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+# By byte: one level down for an opening bracket, one up for a closing one.
+_STEPS = np.zeros(256, dtype=np.int8)
+_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+_IS_BRACKET = _STEPS != 0
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -22,6 +31,7 @@ def read_json(body: bytes) -> object:
         raise MalformedDocument(
             "malformed_json", "the body begins with a byte order mark; send UTF-8 without one"
         )
+    _check_depth(body)
     try:
         document: object = json.loads(
             body.decode(),
@@ -42,9 +52,34 @@ def read_json(body: bytes) -> object:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise MalformedDocument("malformed_json", f"the body is not JSON: {error.msg} at {place}") from error
-    except RecursionError as error:
-        raise MalformedDocument("nesting_too_deep", "the body is nested too deeply") from error
     return document
+
+
+def _check_depth(body: bytes) -> None:
+    """Refuse a body that is nested too deeply, whatever the interpreter's own limit is.
+
+    Brackets are counted in pieces, without regard to texts, which may hold brackets, too; only a body that seems
+    deep that way is looked at token by token.
+    """
+    depth = 0
+    for start in range(0, len(body), _PIECE_BYTES):
+        piece = np.frombuffer(body[start : start + _PIECE_BYTES], dtype=np.uint8)
+        brackets = _STEPS[piece[_IS_BRACKET[piece]]]
+        depths = depth + np.cumsum(brackets, dtype=np.int64)
+        if len(depths) and depths.max() > DEPTH_LIMIT:
+            _check_tokens(body)
+            return
+        depth = int(depths[-1]) if len(depths) else depth
+
+
+def _check_tokens(body: bytes) -> None:
+    depth = 0
+    for token in _TOKEN.finditer(body):
+        depth += int(_STEPS[token[0][0]])
+        if depth > DEPTH_LIMIT:
+            raise MalformedDocument(
+                "nesting_too_deep", f"the body is nested deeper than {DEPTH_LIMIT} levels"
+            )
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
