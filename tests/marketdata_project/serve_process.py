@@ -90,7 +90,10 @@ def command_in(pid: int, data_dir: Path) -> str:
 
 def sockets_of(pid: int) -> set[str]:
     """Return the inodes of the sockets that a process has open."""
-    targets = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    targets = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            targets.append(str(entry.readlink()))
     return {target[8:-1] for target in targets if target.startswith("socket:[")}
 
 
