@@ -10,9 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stats.finished import Finished
-from stats.services import bars_read, finished_bars
-
-__all__ = ["bars_response", "finished_bars"]
+from stats.services import bars_read
 
 
 def bars_response(request: Request, *, now_ns: int) -> HttpResponseBase:

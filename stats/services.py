@@ -19,22 +19,13 @@ _IMMUTABLE_SECONDS = 31_536_000
 def bars_read(
     *, query_string: str, if_none_match: str | None, only_held: bool = False, now_ns: int | None = None
 ) -> Finished | None:
-    """The answer to a URL's query string; the rest as in `finished_bars`.
+    """The bars that a URL's query string asks for: 304 if the client has them, else from the cache or computed.
 
-    Raises `InvalidParameter`, `InvalidValue`, `UnknownSymbol` and every `StatsError`.
+    With `only_held` None instead of an answer that this process does not hold in memory. `now_ns` is the time of
+    the call in nanoseconds since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`,
+    the store's `StorageError`s and every `StatsError`.
     """
     pinned = pin_ohlc(parse_ohlc_query(query_string))
-    return finished_bars(pinned, if_none_match=if_none_match, only_held=only_held, now_ns=now_ns)
-
-
-def finished_bars(
-    pinned: PinnedOhlc, *, if_none_match: str | None, only_held: bool = False, now_ns: int | None = None
-) -> Finished | None:
-    """304 if the client has the representation already; else the answer, from the cache or computed.
-
-    With `only_held` None instead of an answer that this process does not hold in memory. `now_ns` is the time
-    of the call in nanoseconds since the epoch, by default the clock's. Raises `NoData` and `RangeTooLarge`.
-    """
     now_ns = time.time_ns() if now_ns is None else now_ns
     validity = {"ETag": pinned.etag, **_validity(pinned, now_ns)}
     if is_current(if_none_match, pinned.etag):

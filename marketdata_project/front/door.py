@@ -27,9 +27,7 @@ from ratelimit.limiter import admit
 from ratelimit.selectors import caller_presented
 from ratelimit.throttles import kind_of
 from stats.finished import Finished
-from stats.ohlc import pin_ohlc
-from stats.ohlc_query import parse_ohlc_query
-from stats.responses import finished_bars
+from stats.services import bars_read
 from stats.views import OhlcViewSet
 
 _PATHS = frozenset(
@@ -116,8 +114,11 @@ def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Finished] 
         )
         if caller is None or _SCOPE not in caller.scopes:
             return None
-        pinned = pin_ohlc(parse_ohlc_query(environ["QUERY_STRING"]))
-        bars = finished_bars(pinned, if_none_match=environ.get("HTTP_IF_NONE_MATCH"), only_held=True)
+        bars = bars_read(
+            query_string=environ["QUERY_STRING"],
+            if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
+            only_held=True,
+        )
     except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it
         return None
     return None if bars is None else (caller, bars)
