@@ -104,6 +104,17 @@ class Amendment:
     caller: str
     request_key: str | None = None
 
+    def __post_init__(self) -> None:
+        fixed = {self.dataset.columns[0].name, *self.dataset.id_columns}
+        changeable = {column.name for column in self.dataset.columns} - fixed
+        for correction in self.corrections:
+            if bool(correction.new) is (correction.action is Action.CANCEL):
+                raise ValueError("a correct has new values, and a cancel has none")
+            if not changeable.issuperset(correction.new):
+                raise ValueError(
+                    f"a correction may change {sorted(changeable)}, not {sorted(correction.new)}"
+                )
+
 
 DUPLICATE_ROWS_KEPT = 100
 

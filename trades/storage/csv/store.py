@@ -12,17 +12,18 @@ import pyarrow as pa
 
 from trades.datasets import TRADES, Dataset
 from trades.storage.aggregate import Bars, aggregate_bars
+from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.history import History
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.partitions import folder_name, symbol_of
-from trades.storage.csv.reader import read_parts
+from trades.storage.csv.reader import read_stored
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import UnknownSymbol
-from trades.storage.ordering import in_order
-from trades.storage.protocol import Append, CommitId, Receipt, Window
+from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Window
+from trades.storage.visible import visible
 
 LOGS_IN_MEMORY = 1024
 
@@ -54,13 +55,19 @@ class CsvStore:
 
     def append(self, batch: Append) -> Receipt:
         """See `MarketStore.append`."""
-        return self._log(batch.dataset, batch.symbol).writer.append(PreparedBatch.of(batch))
+        return self._log(batch.dataset, batch.symbol).writer.commit(PreparedBatch.of(batch))
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        """See `MarketStore.correct`."""
+        self._history(amendment.dataset, amendment.symbol)
+        log = self._log(amendment.dataset, amendment.symbol)
+        return log.writer.commit(PreparedAmendment.of(amendment))
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
         parts = self._history(dataset, symbol).parts_in(window, at)
         try:
-            return in_order(read_parts(dataset, self._folder(dataset, symbol), parts), window)
+            return visible(read_stored(dataset, self._folder(dataset, symbol), parts), at, window)
         except OSError as error:
             raise unavailable(error) from error
 
