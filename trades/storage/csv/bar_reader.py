@@ -10,17 +10,22 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import Aggregates, Bars, aggregate_prints, bars_of, merge
-from trades.storage.bars import joined_bars
+from trades.storage.aggregate import (
+    Aggregates,
+    Bars,
+    Unmergeable,
+    aggregate_prints,
+    bars_of,
+    bars_of_prints,
+    merge,
+)
 from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.rollups import LEVELS_NS, level_for, policy_key
 from trades.storage.csv.derived.segments import MappedSegment
 from trades.storage.csv.derived.tail import Block
 from trades.storage.csv.log_reader import LogReader, Snapshot
-from trades.storage.exact_sums import Unmergeable
 from trades.storage.prints import prints_of
 from trades.storage.protocol import ALL_TIME, Window
-from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
 
 _PRINT_COLUMNS = frozenset(
@@ -81,6 +86,8 @@ class BarReader:
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
         """Daily bars of the regular session, by the policy's daily table."""
+        from trades.storage.session_bars import session_bars_of
+
         days = []
         for date in snapshot.history.dates(window).tolist():
             rows = self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot)
@@ -91,8 +98,7 @@ class BarReader:
         """The bars of a query from the rows themselves: for sizes so far apart that no aggregate holds their sum."""
         window = Window(query.window.start_ns, ALL_TIME.end_ns)
         rows = self._reader.stored(window, snapshot, _PRINT_COLUMNS)
-        prints = prints_of(rows, query.policy, at=snapshot.at)
-        bars = bars_of(aggregate_prints(prints, query.interval_ns, mergeable=False))
+        bars = bars_of_prints(prints_of(rows, query.policy, at=snapshot.at), query.interval_ns)
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
     def _merged(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Aggregates:

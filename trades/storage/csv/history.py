@@ -4,6 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from trades.storage.commit import Commit, Part, PartKind
 from trades.storage.protocol import NO_COMMIT, CommitId, Receipt, Window
 from trades.timestamps import DAY_NS
@@ -117,13 +120,17 @@ class History:
         known = self._known(at)
         return self.head(max((day.newest_at(known) for day in self._days_in(window)), default=0))
 
-    def parts_in(self, window: Window, at: int | None = None) -> list[StoredPart]:
-        """The parts, up to commit `at`, with event times in the window; by event date, then by commit."""
+    def dates(self, window: Window) -> npt.NDArray[np.int64]:
+        """The event dates in the window that any commit touches, in days since the epoch, ascending."""
+        return np.array([day.parts[0].part.day for day in self._days_in(window)], dtype=np.int64)
+
+    def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        """The parts of commits in `(after, at]` with event times in the window; by event date, then by commit."""
         known = self._known(at)
         return [
             stored
             for day in self._days_in(window)
-            for stored in day.parts[: day.count_at(known)]
+            for stored in day.parts[day.count_at(after) : day.count_at(known)]
             if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
         ]
 

@@ -7,20 +7,21 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from trades.datasets import Dataset
+from trades.storage.commit import PartKind
 from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.ipc import Damaged, NotUsable
 from trades.storage.csv.derived.manifest import DERIVED_FOLDER, discard_manifest, manifest_signature
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.history import History, StoredPart
-from trades.storage.csv.reader import read_corrections, read_stored
+from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import Window
 from trades.storage.visible import apply_corrections, stored_schema
+from trades.timestamps import DAY_NS
 
 T = TypeVar("T")
 _NEVER_SEEN = (-1, 0, 0)
@@ -97,15 +98,17 @@ class LogReader:
     def blocks(self, window: Window, snapshot: Snapshot) -> Iterator[Block]:
         """The rows that no segment holds, of each event date in the window; whole blocks."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
-        read = partial(read_stored, self._dataset, self._folder)
-        for _, parts in groupby(self._tail_parts(window, snapshot, "rows"), key=lambda each: each.part.day):
+        read = partial(read_rows, self._dataset, self._folder)
+        for _, parts in groupby(
+            self._tail_parts(window, snapshot, PartKind.ROWS), key=lambda each: each.part.day
+        ):
             yield from self._tail.blocks(log, snapshot.history, list(parts), read)
 
     def corrections(self, window: Window, snapshot: Snapshot) -> pa.Table | None:
         """The corrections of rows in the window that no segment holds, in order of commit; None without any."""
         parts = [
             stored
-            for stored in self._tail_parts(window, snapshot, "corrections")
+            for stored in self._tail_parts(window, snapshot, PartKind.CORRECTIONS)
             if stored.commit <= snapshot.at
         ]
         if not parts:
@@ -113,9 +116,10 @@ class LogReader:
         parts.sort(key=lambda stored: stored.commit)
         return _inside(read_corrections(self._dataset, self._folder, parts), window)
 
-    def _tail_parts(self, window: Window, snapshot: Snapshot, kind: str) -> Sequence[StoredPart]:
+    def _tail_parts(self, window: Window, snapshot: Snapshot, kind: PartKind) -> Sequence[StoredPart]:
         """All parts of the event dates in the window: which of their rows an answer needs is seen later."""
-        parts = snapshot.history.parts_in(whole_dates(window), after=snapshot.segments.head.number)
+        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        parts = snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
         return [stored for stored in parts if stored.part.kind == kind]
 
     def _segment_rows(self, window: Window, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:

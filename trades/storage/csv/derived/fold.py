@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.datasets import Dataset
+from trades.storage.commit import PartKind
 from trades.storage.csv.derived.ipc import NotUsable
 from trades.storage.csv.derived.manifest import (
     DERIVED_FOLDER,
@@ -23,13 +26,23 @@ from trades.storage.csv.derived.manifest import (
 from trades.storage.csv.derived.segments import is_of
 from trades.storage.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
 from trades.storage.csv.history import History, StoredPart
-from trades.storage.csv.reader import read_corrections, read_stored
+from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
 from trades.storage.visible import apply_corrections
 
 LOCK_FILE = "lock"
-_SEGMENT_FILES = (".columns.arrow", ".rollups.arrow", ".partial")
+_SEGMENT_FILE = re.compile(r"([0-9a-f]{16})\..*")
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What the derived files of a log hold: up to which commit, in how many segments, rows and bytes."""
+
+    commit: int
+    segments: int
+    rows: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,8 @@ class Fold:
     policies: Sequence[BarPolicy]
     rows_limit: int = SEGMENT_ROWS
 
-    def run(self, history: History, *, rebuild: bool = False, compact: bool = False) -> Manifest | None:
-        """Fold all commits of a history in; the manifest that is current then, None if another process is at it.
+    def run(self, history: History, *, rebuild: bool = False, compact: bool = False) -> Derived | None:
+        """Fold all commits of a history in; what there is then, None if another process is at it.
 
         rebuild: begin anew. compact: join all neighbours that fit into one segment. Raises `OSError`, and
         `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
@@ -53,11 +66,13 @@ class Fold:
             if not is_ours:
                 return None
             try:
-                manifest = self._folded(derived, history, _begun(derived, history, rebuild=rebuild), compact=compact)
+                manifest = self._folded(
+                    derived, history, _begun(derived, history, rebuild=rebuild), compact=compact
+                )
             except NotUsable:
                 manifest = self._folded(derived, history, _NOTHING, compact=compact)
             _remove_others(derived, manifest)
-            return manifest
+            return _counted(derived, manifest)
 
     def _folded(self, derived: Path, history: History, begun: Manifest, *, compact: bool) -> Manifest:
         writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
@@ -88,9 +103,9 @@ class Fold:
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
         """The segments after a group of parts: those that its times touch are written anew, the others stay."""
-        rows = read_stored(self.dataset, self.folder, [each for each in parts if each.part.kind == "rows"])
+        rows = read_rows(self.dataset, self.folder, _of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
-            self.dataset, self.folder, _by_commit([each for each in parts if each.part.kind != "rows"])
+            self.dataset, self.folder, sorted(_of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
         )
         takers = _takers(segments, rows)
         corrected = _takers(segments, corrections)
@@ -102,12 +117,12 @@ class Fold:
                 written += [segment] if segment else []
                 continue
             held = writer.rows_of([segment]) if segment else []
-            written += writer.write(stored_in_order(apply_corrections(pa.concat_tables([*held, new]), amended)))
+            written += writer.write(
+                stored_in_order(apply_corrections(pa.concat_tables([*held, new]), amended))
+            )
         return written
 
-    def _joined(
-        self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool
-    ) -> list[Segment]:
+    def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
         """The segments with small neighbours joined: like sizes, so that a row is written again only a few times."""
         joined: list[Segment] = []
         for segment in segments:
@@ -134,6 +149,13 @@ def _begun(derived: Path, history: History, *, rebuild: bool) -> Manifest:
     return manifest if manifest is not None and is_of(manifest.head, history) else _NOTHING
 
 
+def _counted(derived: Path, manifest: Manifest) -> Derived:
+    rows = sum(segment.rows for segment in manifest.segments)
+    with os.scandir(derived) as entries:
+        size = sum(entry.stat().st_size for entry in entries)
+    return Derived(manifest.commit, len(manifest.segments), rows, size)
+
+
 def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The place of the segment that takes each row; one behind the last for rows later than all that is held."""
     time = rows.column("timestamp").to_numpy()
@@ -144,8 +166,8 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int
     return np.where(time > segments[-1].last_ns, len(segments), places)
 
 
-def _by_commit(parts: list[StoredPart]) -> list[StoredPart]:
-    return sorted(parts, key=lambda stored: stored.commit)
+def _of_kind(parts: Sequence[StoredPart], kind: PartKind) -> list[StoredPart]:
+    return [stored for stored in parts if stored.part.kind == kind]
 
 
 @contextmanager
@@ -168,6 +190,6 @@ def _remove_others(derived: Path, manifest: Manifest) -> None:
     names = {segment.name for segment in manifest.segments}
     with suppress(OSError), os.scandir(derived) as entries:
         for entry in entries:
-            is_segment = entry.name.endswith(_SEGMENT_FILES)
-            if is_segment and entry.name.partition(".")[0] not in names:
+            of_segment = _SEGMENT_FILE.fullmatch(entry.name)
+            if of_segment and of_segment[1] not in names:
                 Path(entry).unlink(missing_ok=True)

@@ -97,4 +97,3 @@ def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> 
         return np.broadcast_to(np.asarray(constants[name]), batch.num_rows)
 
     return Aggregates(*(column(name) for name in _COLUMNS))  # type: ignore[arg-type]
-

@@ -101,9 +101,7 @@ def open_segments(folder: Path, history: History) -> Segments:
     manifest = read_manifest(derived)
     if manifest is None or not is_of(manifest.head, history):
         return NO_SEGMENTS
-    return Segments(
-        manifest.head, [MappedSegment(derived, segment) for segment in manifest.segments]
-    )
+    return Segments(manifest.head, [MappedSegment(derived, segment) for segment in manifest.segments])
 
 
 def is_of(head: CommitId, history: History) -> bool:

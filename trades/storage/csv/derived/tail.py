@@ -80,9 +80,7 @@ class TailRows:
         self._keep(key, date)
         return date.blocks
 
-    def _extended(
-        self, date: _Date, parts: Sequence[StoredPart], read: Read, newest: CommitId
-    ) -> _Date:
+    def _extended(self, date: _Date, parts: Sequence[StoredPart], read: Read, newest: CommitId) -> _Date:
         """The date with one more block for the new parts; blocks of like size become one, as in a merge sort."""
         new = list(parts[date.covered :])
         block = Block(stored_in_order(read(new)), max(stored.commit for stored in new))

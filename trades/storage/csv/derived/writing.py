@@ -25,7 +25,9 @@ SEGMENT_ROWS = 1_000_000
 class SegmentWriter:
     """Writes into one derived folder, whose lock its caller holds. Raises `OSError`."""
 
-    def __init__(self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int) -> None:
+    def __init__(
+        self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int
+    ) -> None:
         self._folder = folder
         self._dataset = dataset
         self._policies = policies if dataset is TRADES else ()
@@ -33,9 +35,7 @@ class SegmentWriter:
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
         """The stored rows of each segment. Raises `NotUsable`."""
-        return [
-            plain_rows(self._dataset, MappedSegment(self._folder, segment).rows) for segment in segments
-        ]
+        return [plain_rows(self._dataset, MappedSegment(self._folder, segment).rows) for segment in segments]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
         """The segments that ordered stored rows become."""
@@ -69,9 +69,7 @@ class SegmentWriter:
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),
             columns=write_columns(self._folder / columns_file(name), rows),
-            rollups={
-                policy_key(policy): self._roll_up(name, rows, policy) for policy in self._policies
-            },
+            rollups={policy_key(policy): self._roll_up(name, rows, policy) for policy in self._policies},
         )
 
     def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
@@ -96,4 +94,3 @@ def _cut(time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, limit: in
         return midnight
     first_of_time = int(time.searchsorted(time[end]))
     return first_of_time if first_of_time > start else int(time.searchsorted(time[end], side="right"))
-
