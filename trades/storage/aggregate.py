@@ -1,68 +1,151 @@
-"""Bars from rows that are in order, and sums that do not depend on any order."""
+"""From ordered rows to bars.
 
-import math
-from dataclasses import dataclass
+`prints_of` reads rows under a bar policy, `aggregate_prints` makes mergeable aggregates of them, `merge` brings aggregates
+together, `bars_of` makes the answer. Volume of an interval without a price belongs to the bar before it: aggregates keep it
+where it was printed, so that it is credited once, at the resolution asked for.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Floats = npt.NDArray[np.float64]
-Instants = npt.NDArray[np.int64]
+from trades.bar_policies import EVERY_PRINT, BarPolicy
+from trades.storage.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
+from trades.storage.bars import Bars, bars_of
+from trades.storage.exact_sums import ExactSums, Floats, Unmergeable, exact_sums, rounded_sums
+from trades.storage.merge import merge
+from trades.storage.prints import Instants, Mask, Prints, plain_prints, prints_of
 
-_LARGEST_EXACT = 2.0**53
+__all__ = [
+    "Aggregates",
+    "Bars",
+    "Prints",
+    "Unmergeable",
+    "aggregate_bars",
+    "aggregate_prints",
+    "bars_of",
+    "bars_of_prints",
+    "merge",
+    "prints_of",
+]
+
+
+def aggregate_bars(trades: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
+    """Bars of trades that are ordered by (event time, sequence, arrival), all of which stand."""
+    return bars_of_prints(plain_prints(trades, policy), interval_ns)
+
+
+def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
+    """The bars of prints, exact whatever the range of their sizes."""
+    try:
+        return bars_of(aggregate_prints(prints, interval_ns))
+    except Unmergeable:
+        return _bars_of_any_range(prints, interval_ns)
+
+
+def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True) -> Aggregates:
+    """The aggregates of ordered prints in intervals that begin at multiples of `interval_ns` since 1970, UTC.
+
+    Raises `Unmergeable` if a sum cannot be kept exactly; with `mergeable=False` sums are rounded instead, each once, and the
+    result must not be merged.
+    """
+    if not len(prints):
+        return concatenated([])
+    bucket = prints.time // interval_ns
+    starts = np.concatenate([[0], np.flatnonzero(bucket[1:] != bucket[:-1]) + 1])
+    sums = exact_sums if mergeable else rounded_sums
+    size, notional = _counted(prints)
+    return _aggregates(
+        prints, bucket[starts] * interval_ns, starts, sums(size, starts), sums(notional, starts)
+    )
+
+
+def _counted(prints: Prints) -> tuple[Floats, Floats]:
+    """Size and price * size of each print, 0 where it does not count."""
+    size = prints.volume
+    if not prints.counts_volume.all():
+        size = np.where(prints.counts_volume, size, 0.0)
+    return size, prints.price * size
+
+
+def _aggregates(
+    prints: Prints, time: Instants, starts: Instants, volume: ExactSums, notional: ExactSums
+) -> Aggregates:
+    edges = _edges(prints.sets_open_close, starts)
+    first, last = edges.first, edges.last
+    prices = _price_where(prints)
+    return Aggregates(
+        time=time,
+        first_time=edges.integers(prints.time[first], AFTER_ALL),
+        first_sequence=edges.integers(prints.sequence[first], AFTER_ALL),
+        first_arrival=edges.integers(prints.arrival[first], AFTER_ALL),
+        open=edges.prices(prints.price[first]),
+        last_time=edges.integers(prints.time[last], BEFORE_ALL),
+        last_sequence=edges.integers(prints.sequence[last], BEFORE_ALL),
+        last_arrival=edges.integers(prints.arrival[last], BEFORE_ALL),
+        close=edges.prices(prints.price[last]),
+        high=np.fmax.reduceat(prices, starts),
+        low=np.fmin.reduceat(prices, starts),
+        volume=volume.total,
+        volume_mid=volume.middle,
+        volume_low=volume.low,
+        notional=notional.total,
+        notional_mid=notional.middle,
+        notional_low=notional.low,
+        price_count=edges.count,
+        trade_count=_counts(prints.counts_volume, starts),
+        newest=np.maximum.reduceat(prints.newest, starts),
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
-    """Equally long columns in order of time, one row per interval that has trades.
+class _Edges:
+    """Of each slice: how many rows are set, and the first and last of them (row 0 where none is)."""
 
-    time_ns: start of the interval, UTC. volume: the exact sum of the sizes, rounded once. trade_count: int64.
-    """
+    count: Instants
+    first: Instants
+    last: Instants
 
-    time_ns: Instants
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    trade_count: Instants
+    def integers(self, column: Instants, otherwise: int) -> Instants:
+        return column if self.count.all() else np.where(self.count > 0, column, otherwise)
 
-    def __len__(self) -> int:
-        return len(self.time_ns)
-
-    def __getitem__(self, part: slice) -> "Bars":
-        return Bars(*(getattr(self, name)[part] for name in self.__slots__))
+    def prices(self, column: Floats) -> Floats:
+        return column if self.count.all() else np.where(self.count > 0, column, np.nan)
 
 
-def aggregate_bars(trades: pa.Table, interval_ns: int) -> Bars:
-    """Bars of trades that are ordered by (event time, sequence, arrival)."""
-    time, price, volume = (trades.column(name).to_numpy() for name in ("timestamp", "price", "volume"))
-    interval = time // interval_ns
-    starts = (
-        np.flatnonzero(np.diff(interval, prepend=interval[0] - 1)) if len(time) else np.empty(0, np.int64)
+def _edges(mask: Mask, starts: Instants) -> _Edges:
+    count = _counts(mask, starts)
+    if mask.all():
+        return _Edges(count, starts, starts + count - 1)
+    rows = np.append(np.flatnonzero(mask), 0)
+    behind = np.cumsum(count)
+    return _Edges(count, rows[behind - count], rows[behind - 1])
+
+
+def _counts(mask: Mask, starts: Instants) -> Instants:
+    """How many rows of each slice are set."""
+    if mask.all():
+        return np.diff(starts, append=len(mask))
+    return np.add.reduceat(mask, starts, dtype=np.int64)
+
+
+def _price_where(prints: Prints) -> Floats:
+    """The prices that may set high and low, NaN elsewhere."""
+    return (
+        prints.price if prints.sets_high_low.all() else np.where(prints.sets_high_low, prints.price, np.nan)
     )
-    ends = np.append(starts[1:], len(time)).astype(np.int64)
+
+
+def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
+    """As `bars_of_prints`, for sums that no three doubles hold: each is taken over all rows that it is credited with."""
+    aggregates = aggregate_prints(prints, interval_ns, mergeable=False)
+    nothing = np.zeros(len(aggregates))
+    bars = bars_of(replace(aggregates, volume=nothing, notional=nothing))
+    starts = np.searchsorted(prints.time, bars.time_ns)
     if not len(starts):
-        empty = np.empty(0)
-        return Bars(starts, empty, empty, empty, empty, empty, starts)
-    return Bars(
-        time_ns=interval[starts] * interval_ns,
-        open=price[starts],
-        high=np.maximum.reduceat(price, starts),
-        low=np.minimum.reduceat(price, starts),
-        close=price[ends - 1],
-        volume=exact_sums(volume, starts, ends),
-        trade_count=ends - starts,
+        return bars
+    volume, notional = (
+        rounded_sums(column[starts[0] :], starts - starts[0]).total for column in _counted(prints)
     )
-
-
-def exact_sums(values: Floats, starts: Instants, ends: Instants) -> Floats:
-    """The sum of each slice `[start, end)`, as if in unlimited precision and rounded once: any order gives the same.
-
-    Whole numbers whose running sums stay below 2^53 add up exactly in any order; the rest goes through
-    Shewchuk's algorithm (`math.fsum`).
-    """
-    if not np.all(values == np.floor(values)) or float(np.sum(values)) >= _LARGEST_EXACT:
-        return np.array([math.fsum(values[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=np.float64)
-    return np.add.reduceat(values, starts)
+    return replace(bars, volume=volume, notional=notional)

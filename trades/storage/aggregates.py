@@ -1,0 +1,76 @@
+"""Aggregates of prints per interval: what rollups hold and what bars are made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from trades.storage.exact_sums import ExactSums, Floats
+from trades.storage.prints import Instants, Mask
+
+AFTER_ALL = 2**63 - 1
+BEFORE_ALL = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregates:
+    """Equally long columns, one row per interval that has any row, ascending; mergeable without the prints.
+
+    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and close; `AFTER_ALL` and
+    `BEFORE_ALL` where none does. open, high, low, close: NaN where no print sets them. volume, notional: exact sums rounded
+    once, `_mid` and `_low` what the rounding left. price_count: prints that set open and close. trade_count: prints that count
+    in the volume. newest: the newest commit that touched a row of the interval. An interval of which no row stands stays, as a
+    tombstone with counts of 0. Volume is not credited to another interval.
+    """
+
+    time: Instants
+    first_time: Instants
+    first_sequence: Instants
+    first_arrival: Instants
+    open: Floats
+    last_time: Instants
+    last_sequence: Instants
+    last_arrival: Instants
+    close: Floats
+    high: Floats
+    low: Floats
+    volume: Floats
+    volume_mid: Floats
+    volume_low: Floats
+    notional: Floats
+    notional_mid: Floats
+    notional_low: Floats
+    price_count: Instants
+    trade_count: Instants
+    newest: Instants
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __getitem__(self, part: slice | Instants | Mask) -> "Aggregates":
+        return Aggregates(*(getattr(self, name)[part] for name in COLUMNS))
+
+    @property
+    def volume_sums(self) -> ExactSums:
+        """The exact volumes."""
+        return ExactSums(self.volume, self.volume_mid, self.volume_low)
+
+    @property
+    def notional_sums(self) -> ExactSums:
+        """The exact notionals."""
+        return ExactSums(self.notional, self.notional_mid, self.notional_low)
+
+
+COLUMNS: dict[str, npt.DTypeLike] = {
+    field.name: np.int64 if field.type is Instants else np.float64 for field in fields(Aggregates)
+}
+
+
+def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
+    """The rows of the parts behind each other, as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Aggregates(*(np.empty(0, dtype) for dtype in COLUMNS.values()))
+    return Aggregates(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))

@@ -1,0 +1,62 @@
+"""Bars as they are answered, and how they are made of aggregates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trades.storage.aggregates import Aggregates
+from trades.storage.exact_sums import Floats, merged_sums
+from trades.storage.prints import Instants
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Equally long columns in order of time, one row per interval that has a price.
+
+    time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of the products price * size (each a
+    float64), rounded once. trade_count: the prints that count in the volume.
+    """
+
+    time_ns: Instants
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    trade_count: Instants
+    notional: Floats
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def __getitem__(self, part: slice) -> "Bars":
+        return Bars(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+def bars_of(aggregates: Aggregates) -> Bars:
+    """The bars of all intervals with a price; without a gap these are the aggregates' own columns, not copies.
+
+    Volume, notional and count of an interval without a price are credited to the bar before it; before the first bar they are
+    dropped. Merge first and credit once: crediting bars that are merged afterwards credits wrongly. Raises `Unmergeable`.
+    """
+    if aggregates.price_count.all():
+        return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
+    priced = np.flatnonzero(aggregates.price_count)
+    if not len(priced):
+        return _bars(aggregates[:0], np.empty(0), np.empty(0, np.int64), np.empty(0))
+    since_first = aggregates[priced[0] :]
+    starts = priced - priced[0]
+    return _bars(
+        aggregates[priced],
+        merged_sums(since_first.volume_sums, starts).total,
+        np.add.reduceat(since_first.trade_count, starts),
+        merged_sums(since_first.notional_sums, starts).total,
+    )
+
+
+def _bars(priced: Aggregates, volume: Floats, trade_count: Instants, notional: Floats) -> Bars:
+    high, low = priced.high, priced.low
+    if np.isnan(high).any():
+        high = np.where(np.isnan(high), np.maximum(priced.open, priced.close), high)
+        low = np.where(np.isnan(low), np.minimum(priced.open, priced.close), low)
+    return Bars(priced.time, priced.open, high, low, priced.close, volume, trade_count, notional)

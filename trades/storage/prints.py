@@ -1,0 +1,132 @@
+"""Rows of a trades log as prints: what bars are made of, with what a bar policy lets each of them do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trades.bar_policies import CONDITION_SEPARATOR, BarPolicy
+from trades.storage.exact_sums import Floats
+
+Instants = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+STANDS = 2**31 - 1
+NO_SEQUENCE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prints:
+    """Equally long columns in order of (time, sequence, arrival).
+
+    time: nanoseconds UTC. sequence: `NO_SEQUENCE` where there is none. newest: the newest commit that touched the row. The
+    masks are False in rows that do not stand.
+    """
+
+    time: Instants
+    sequence: Instants
+    arrival: Instants
+    price: Floats
+    volume: Floats
+    newest: Instants
+    sets_open_close: Mask
+    sets_high_low: Mask
+    counts_volume: Mask
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Prints:
+    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, as they stood at commit `at`.
+
+    Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do nothing.
+    """
+    rows = present_rows(rows, at)
+    commit, until = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
+    stands = standing(rows, at)
+    open_close, high_low, volume = masks_of(rows, policy)
+    return Prints(
+        time=rows.column("timestamp").to_numpy(),
+        sequence=sequence_of(rows),
+        arrival=rows.column("arrival").to_numpy(),
+        price=rows.column("price").to_numpy(),
+        volume=rows.column("volume").to_numpy(),
+        newest=np.where(stands, commit, until),
+        sets_open_close=open_close & stands,
+        sets_high_low=high_low & stands,
+        counts_volume=volume & stands,
+    )
+
+
+def present_rows(rows: pa.Table, at: int | None) -> pa.Table:
+    """The rows that commit `at` or one before it made; all of them for None."""
+    if at is None:
+        return rows
+    present = rows.column("commit").to_numpy() <= at
+    return rows if present.all() else rows.filter(pa.array(present))
+
+
+def standing(rows: pa.Table, at: int | None) -> Mask:
+    """Whether each row was neither cancelled nor replaced by commit `at`; None is the newest."""
+    until: npt.NDArray[np.int32] = rows.column("until").to_numpy()
+    return until > (STANDS - 1 if at is None else at)
+
+
+def plain_prints(trades: pa.Table, policy: BarPolicy) -> Prints:
+    """The prints of ordered rows that all stand, of a table without the system columns."""
+    nothing = np.zeros(len(trades), np.int64)
+    open_close, high_low, volume = masks_of(trades, policy)
+    return Prints(
+        time=trades.column("timestamp").to_numpy(),
+        sequence=sequence_of(trades),
+        arrival=np.arange(len(trades)),
+        price=trades.column("price").to_numpy(),
+        volume=trades.column("volume").to_numpy(),
+        newest=nothing,
+        sets_open_close=open_close,
+        sets_high_low=high_low,
+        counts_volume=volume,
+    )
+
+
+def sequence_of(rows: pa.Table) -> Instants:
+    """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
+    column = rows.column("sequence") if "sequence" in rows.column_names else None
+    if column is None or column.null_count == len(column):
+        return np.full(len(rows), NO_SEQUENCE)
+    sequence: Instants = column.fill_null(NO_SEQUENCE).to_numpy()
+    return sequence
+
+
+def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
+    """Whether each row may set open and close, may set high and low, counts in volume, by its conditions."""
+    conditions = rows.column("conditions") if "conditions" in rows.column_names else None
+    if policy.counts_every_print or conditions is None or conditions.null_count == len(conditions):
+        everything = np.ones(len(rows), np.bool_)
+        return everything, everything, everything
+    texts, codes = _encoded(conditions)
+    roles = [policy.role(text.split(CONDITION_SEPARATOR)) for text in texts]
+    return (
+        np.array([role.sets_open_close for role in roles])[codes],
+        np.array([role.sets_high_low for role in roles])[codes],
+        np.array([role.counts_volume for role in roles])[codes],
+    )
+
+
+def says(rows: pa.Table, *words: str) -> Mask:
+    """Whether each row has one of the condition words."""
+    if "conditions" not in rows.column_names or not len(rows):
+        return np.zeros(len(rows), np.bool_)
+    texts, codes = _encoded(rows.column("conditions"))
+    return np.array([not {*words}.isdisjoint(text.split(CONDITION_SEPARATOR)) for text in texts])[codes]
+
+
+def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Instants]:
+    """The distinct texts, and the place among them of each row's; a null is the empty text."""
+    encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
