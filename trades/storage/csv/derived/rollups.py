@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.bar_policies import BarPolicy
 from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, merge
 from trades.storage.csv.derived.ipc import Damaged, map_batches, write_batches
 from trades.timestamps import DAY_NS, SECOND_NS
@@ -33,11 +32,6 @@ class _Layout(msgspec.Struct, frozen=True):
 
     levels: tuple[int, ...]
     constants: dict[str, int | float]
-
-
-def policy_key(policy: BarPolicy) -> str:
-    """What tells the rollups of a policy, as it is declared now, from those of any other."""
-    return f"{policy.name}-{policy.fingerprint}"
 
 
 def level_for(interval_ns: int) -> int | None:
