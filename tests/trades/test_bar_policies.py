@@ -1,9 +1,11 @@
 """Bar policies: what each condition word does, alone and beside others."""
 
+import re
 from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,3 +115,13 @@ def test_no_rows_have_no_roles():
     rows = pa.table({"conditions": pa.chunked_array([], pa.string())})
     assert [len(mask) for mask in masks_of(rows, US_EQUITIES)] == [0, 0, 0]
     assert len(says(rows, "suspicious")) == 0
+
+
+def test_the_page_of_policies_shows_the_table_that_there_is():
+    page = (settings.BASE_DIR / "docs" / "bar_policies.md").read_text()
+    lines = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \| (\w+) \|$", page, re.MULTILINE)
+    effects = US_EQUITIES.effects.items()
+    assert lines == [
+        (word, *(each.name.lower() for each in (effect.open_close, effect.high_low, effect.volume)))
+        for word, effect in effects
+    ]
