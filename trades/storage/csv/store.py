@@ -4,15 +4,18 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES, Dataset
-from trades.storage.aggregate import Bars, aggregate_bars
+from trades.storage.aggregate import Bars
 from trades.storage.csv.amendment import PreparedAmendment
+from trades.storage.csv.bar_reader import BarReader
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
 from trades.storage.csv.disk import Disk, unavailable
@@ -22,7 +25,8 @@ from trades.storage.csv.partitions import folder_name, symbol_of
 from trades.storage.csv.reader import read_stored
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import UnknownSymbol
-from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Window
+from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
+from trades.storage.revisions import Revised
 from trades.storage.visible import visible
 
 LOGS_IN_MEMORY = 1024
@@ -65,15 +69,48 @@ class CsvStore:
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
-        parts = self._history(dataset, symbol).parts_in(window, at)
-        try:
+        with _readable():
+            parts = self._history(dataset, symbol).parts_in(window, at)
             return visible(read_stored(dataset, self._folder(dataset, symbol), parts), at, window)
-        except OSError as error:
-            raise unavailable(error) from error
 
-    def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
+    def bars(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        at: int | None = None,
+    ) -> Bars:
         """See `MarketStore.bars`."""
-        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns)
+        with _readable():
+            return self._bar_reader(symbol).bars(window, interval_ns, policy, at)
+
+    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+        """See `MarketStore.session_bars`."""
+        with _readable():
+            return self._bar_reader(symbol).session_bars(window, policy, at)
+
+    def influence(
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+    ) -> Window:
+        """See `MarketStore.influence`."""
+        with _readable():
+            return self._bar_reader(symbol).influence(window, interval_ns, policy, at)
+
+    def revisions(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        after: int,
+        at: int | None = None,
+    ) -> list[Revision]:
+        """See `MarketStore.revisions`."""
+        with _readable():
+            return self._bar_reader(symbol).revisions(Revised(window, interval_ns, policy, after, at))
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""
@@ -98,12 +135,13 @@ class CsvStore:
             raise unavailable(error) from error
         return sorted(names)
 
+    def _bar_reader(self, symbol: str) -> BarReader:
+        return BarReader(TRADES, self._folder(TRADES, symbol), self._history(TRADES, symbol))
+
     def _history(self, dataset: Dataset, symbol: str) -> History:
         """The commits of a log that has at least one. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
-        try:
+        with _readable():
             history = self._known_log(dataset, symbol).commits.history()
-        except OSError as error:
-            raise unavailable(error) from error
         if not history.head().number:
             raise UnknownSymbol(symbol)
         return history
@@ -134,6 +172,15 @@ class CsvStore:
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """The system's errors as the store's word for them."""
+    try:
+        yield
+    except OSError as error:
+        raise unavailable(error) from error
 
 
 def _has_commits(folder: Path) -> bool:
