@@ -103,6 +103,10 @@ class History:
         """When the newest commit was made, in nanoseconds UTC; 0 without any."""
         return self._committed_at[-1] if self._committed_at else 0
 
+    def committed_at_of(self, number: int) -> int:
+        """When a commit was made, in nanoseconds UTC."""
+        return self._committed_at[number - 1]
+
     def commit_as_of(self, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant."""
         return bisect_right(self._committed_at, instant_ns)
