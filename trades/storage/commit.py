@@ -16,10 +16,15 @@ _HASH_FIELD = b',"hash":"'
 _HASH_BYTES = 64
 
 
-class Part(msgspec.Struct, frozen=True, gc=False):
+ROWS = "rows"
+CORRECTIONS = "corrections"
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a commit's rows of one event date are: a file's bytes `[offset, offset + length)`.
 
     first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4 KiB block, base64.
+    kind: `ROWS`, or `CORRECTIONS` of rows that were stored before.
     """
 
     file: str
@@ -29,6 +34,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     first_ns: int
     last_ns: int
     checksums: str
+    kind: str = ROWS
 
     @property
     def end(self) -> int:

@@ -1,9 +1,12 @@
 """Which folder holds a symbol, and which file takes the next rows of an event date."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 import numpy as np
+
+from trades.datasets import Partition
 
 FILE_LIMIT_BYTES = 256 * 2**20
 
@@ -23,12 +26,16 @@ def symbol_of(folder: str) -> str:
     return unquote(folder)
 
 
-def file_for(day: int, newest_file: str | None, end: int) -> str:
-    """The file that takes the next rows of a date: the newest one, or another once that has grown to 256 MiB."""
-    date = str(np.datetime64(day, "D"))
-    if newest_file is None:
-        return f"{date}.csv"
-    if end < FILE_LIMIT_BYTES:
-        return newest_file
-    number = int(newest_file.removeprefix(date).removesuffix(".csv").lstrip(".") or 0)
-    return f"{date}.{number + 1}.csv"
+def file_for(day: int, partition: Partition, end_of: Callable[[str], int]) -> str:
+    """The file that takes the next rows of a date: its partition's first that has not grown to 256 MiB.
+
+    `end_of` gives the end of a file, 0 where there is none.
+    """
+    name = str(np.datetime64(day, "D"))
+    if partition is Partition.YEAR:
+        name = name[: -len("-01-01")]
+    file, number = f"{name}.csv", 0
+    while end_of(file) >= FILE_LIMIT_BYTES:
+        number += 1
+        file = f"{name}.{number}.csv"
+    return file

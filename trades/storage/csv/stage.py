@@ -32,7 +32,6 @@ class Stage:
         self._number = history.head().number
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
-        self._newest_files: dict[int, str] = {}
 
     def add(
         self, batch: PreparedBatch, chunks: tuple[Chunk, ...], duplicates: tuple[int, ...], now_ns: int
@@ -54,6 +53,10 @@ class Stage:
         self.digests.add(batch.digest)
         return commit
 
+    def stored_ends(self) -> dict[str, int]:
+        """Where the files that get rows end as yet."""
+        return {file: self.history.file_end(file) for file in self.writes}
+
     def chunks_by_day(self) -> list[list[Chunk]]:
         """All that was placed, each event date's chunks in order."""
         return [day.chunks for day in self._days.values()]
@@ -69,22 +72,17 @@ class Stage:
         return day.index
 
     def _place(self, chunk: Chunk) -> Part:
-        newest = self._newest_file(chunk.day)
-        file = file_for(chunk.day, newest, self._end(newest) if newest else 0)
+        file = file_for(chunk.day, chunk.dataset.partition, self._end)
         start, text = self._end(file), chunk.text
         if start == 0:
             self.writes[file] = [header(chunk.dataset)]
             start = len(self.writes[file][0])
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)
-        self._newest_files[chunk.day] = file
         self._days.setdefault(chunk.day, _StagedDay()).chunks.append(chunk)
         first_ns, last_ns = chunk.bounds
         return Part(file, start, len(text), chunk.rows.num_rows, first_ns, last_ns, block_checksums(text))
 
-    def _newest_file(self, day: int) -> str | None:
-        stored = self.history.days.get(day)
-        return self._newest_files.get(day) or (stored.parts[-1].part.file if stored else None)
-
     def _end(self, file: str) -> int:
-        return self._ends.get(file, self.history.file_ends.get(file, 0))
+        end = self._ends.get(file)
+        return self.history.file_end(file) if end is None else end
