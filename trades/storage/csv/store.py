@@ -159,8 +159,11 @@ class CsvStore:
         """
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
+        history = self._history(dataset, symbol)
         try:
-            return fold.run(self._history(dataset, symbol), rebuild=rebuild, compact=compact)
+            if rebuild or compact:
+                self._log(dataset, symbol).commits.write_index()
+            return fold.run(history, rebuild=rebuild, compact=compact)
         except OSError as error:
             raise unavailable(error) from error
 

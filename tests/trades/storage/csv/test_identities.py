@@ -17,6 +17,7 @@ from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.history import History
 from trades.storage.csv.identities import IdentityIndex, RowHashes, hash_rows
 from trades.storage.csv.known_rows import KnownRows
+from trades.storage.protocol import CommitId
 
 EXAMPLES = 1000 if os.environ.get("SOAK") else 100
 
@@ -109,7 +110,7 @@ def test_dates_that_were_used_longest_ago_are_dropped_when_there_are_too_many_ro
     for number, prepared in enumerate(batches, start=1):
         chunk = prepared.chunks[0]
         part = Part("f", 0, 1, 10, *chunk.bounds, "")
-        history.add(Commit(number, number, "", "", 10, (part,)), "")
+        history.add(Commit(number, number, "", "", 10, (part,)), CommitId(number, ""), number)
     for prepared in [*batches, batches[0]]:
         chunk = prepared.chunks[0]
         mask = known_rows.duplicates(
