@@ -37,9 +37,7 @@ class PlainHistory:
     def accepted(self, caller: str, request_key: str) -> Accepted | None:
         for commit in reversed(self.commits):
             if (commit.caller, commit.request_key) == (caller, request_key):
-                return Accepted(
-                    commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True)
-                )
+                return Accepted(commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True))
         return None
 
     def knows_batch(self, digest: str) -> bool:
@@ -139,4 +137,6 @@ class LogWriter:
         self.ends[file] = start + length
         first = day * DAY_NS + choice.randrange(DAY_NS)
         last = choice.randint(first, (day + 1) * DAY_NS - 1)
-        return Part(file, start, length, choice.randint(1, 9), first, last, block_checksums(bytes(length)), kind)
+        return Part(
+            file, start, length, choice.randint(1, 9), first, last, block_checksums(bytes(length)), kind
+        )
