@@ -46,13 +46,14 @@ class _Extent(msgspec.Struct, frozen=True):
 
 class _Header(msgspec.Struct, frozen=True):
     kind: str
+    piece_bytes: int
     facts: Facts
     columns: list[_Extent]
 
 
-def records_in_piece(dtype: np.dtype[Any]) -> int:
+def records_in_piece(dtype: np.dtype[Any], piece_bytes: int | None = None) -> int:
     """How many records have a checksum in common."""
-    return max(1, PIECE_BYTES // dtype.itemsize)
+    return max(1, (piece_bytes or PIECE_BYTES) // dtype.itemsize)
 
 
 class ColumnWriter:
@@ -87,7 +88,7 @@ class ColumnWriter:
     def finish(self, kind: str, facts: Facts) -> None:
         """Write what is needed to read the file. kind: what it holds, in which layout."""
         tables = b"".join(self._tables)
-        header = msgspec.json.encode(_Header(kind, facts, self._columns))
+        header = msgspec.json.encode(_Header(kind, PIECE_BYTES, facts, self._columns))
         checksum = zlib.crc32(header, zlib.crc32(tables))
         self._file.write(tables + header)
         self._file.write(_TRAILER.pack(self._end, len(tables), len(header), checksum, _MAGIC))
@@ -96,12 +97,14 @@ class ColumnWriter:
 class Column:
     """Records of a mapped file. Whatever it hands out was verified; raises `ColumnsDamaged` where it cannot be."""
 
-    def __init__(self, values: Records, sums: Integers, searched: str | None, firsts: Integers) -> None:
+    def __init__(
+        self, values: Records, size: int, sums: Integers, searched: str | None, firsts: Integers
+    ) -> None:
         self._values = values
+        self._size = size
         self._sums = sums
         self._searched = searched
         self._firsts = firsts
-        self._size = records_in_piece(values.dtype)
         self._verified = bytearray(len(sums))
 
     def __len__(self) -> int:
@@ -148,7 +151,8 @@ class ColumnFile:
         self.facts = header.facts
         self._columns: dict[str, Column] = {}
         for extent in header.columns:
-            tables = self._take(extent, dtypes[extent.name], tables)
+            dtype = dtypes[extent.name]
+            tables = self._take(extent, dtype, records_in_piece(dtype, header.piece_bytes), tables)
 
     @classmethod
     def mapped(cls, path: Path, kind: str, dtypes: DTypes) -> "ColumnFile":
@@ -176,15 +180,15 @@ class ColumnFile:
             raise ColumnsDamaged
         return content[start:end], msgspec.json.decode(content[end : end + header_size], type=_Header)
 
-    def _take(self, extent: _Extent, dtype: np.dtype[Any], tables: memoryview) -> memoryview:
+    def _take(self, extent: _Extent, dtype: np.dtype[Any], size: int, tables: memoryview) -> memoryview:
         values = np.frombuffer(self._content, dtype, extent.count, extent.start)
-        pieces = -(-extent.count // records_in_piece(dtype))
+        pieces = -(-extent.count // size)
         sums = np.frombuffer(tables, "<u4", pieces).astype(np.int64)
         tables, firsts = tables[4 * pieces :], np.empty(0, np.int64)
         if extent.searched is not None:
             firsts = np.frombuffer(bytes(tables[: 8 * pieces]), "<i8")
             tables = tables[8 * pieces :]
-        self._columns[extent.name] = Column(values, sums, extent.searched, firsts)
+        self._columns[extent.name] = Column(values, size, sums, extent.searched, firsts)
         return tables
 
 

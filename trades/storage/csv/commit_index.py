@@ -147,9 +147,8 @@ class CommitIndex:
         places = np.minimum(self.dates.searchsorted(dates), len(self.dates) - 1)
         is_there = self.dates[places] == dates
         places = places[is_there]
-        last = self._parts_until(places, at) - 1
-        commits = self.columns["part_commits"].all()[np.maximum(last, 0)]
-        newest[is_there] = np.where(last >= self._first_part[places], commits, 0)
+        starts, stops = self._first_part[places], self._parts_until(places, at)
+        newest[np.flatnonzero(is_there)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
         return newest
 
     def parts_in(self, window: Window, after: int, at: int) -> list[StoredPart]:
@@ -177,6 +176,12 @@ class CommitIndex:
             spans = zip(low.tolist(), high.tolist(), strict=True)
             return np.array([a + commits.part(a, b).searchsorted(at, "right") for a, b in spans], np.int64)
         return _bisected(commits.all(), low, high, at)
+
+    def _commits_of_parts(self, parts: Integers) -> Integers:
+        commits = self.columns["part_commits"]
+        if len(parts) > _FEW_DATES:
+            return commits.all()[parts].astype(np.int64)
+        return np.array([int(commits.part(part, part + 1)[0]) for part in parts.tolist()], np.int64)
 
     def _stored(self, records: Records, window: Window) -> list[StoredPart]:
         in_window = (records["first_ns"] < window.end_ns) & (records["last_ns"] >= window.start_ns)

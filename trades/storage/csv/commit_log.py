@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from trades.storage.commit import Commit, encode_commit
 from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.disk import Disk
 from trades.storage.csv.history import History
+from trades.storage.csv.index_builder import EMPTY
 from trades.storage.csv.index_files import IndexFiles
 from trades.storage.exceptions import DataDamaged, StoreBusy
 from trades.storage.protocol import CommitId
@@ -36,7 +37,7 @@ class _View:
     confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
     """
 
-    history: History = field(default_factory=History)
+    history: History
     confirmed: int = 0
     signature: _Signature = _NOTHING
 
@@ -57,8 +58,8 @@ class CommitLog:
         self.path = folder / COMMITS_FILE
         self._disk = disk
         self._mutex = threading.Lock()
-        self._view = _View()
         self._indexes = IndexFiles(self.path)
+        self._view = self._unread()
         self._folding = threading.Lock()
 
     def history(self) -> History:
@@ -84,7 +85,7 @@ class CommitLog:
     def forget(self) -> None:
         """Drop what is held in memory: the next use reads the file from its beginning."""
         with self._mutex:
-            self._view = _View()
+            self._view = self._unread()
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -193,22 +194,25 @@ class CommitLog:
             return view.history
         inode, size, _ = signature
         if inode != view.signature[0] or size <= view.end:  # another file, or another end of it
-            view = _View()
+            view = self._unread()
         if size:
             try:
                 self._read_into(view, size)
             except DataDamaged:
                 if view.end == 0:
                     raise
-                view = _View()  # records that were cut off and written anew since they were read
+                view = self._unread()  # records that were cut off and written anew since they were read
                 self._read_into(view, size)
         view.signature = signature
         self._view = view
         return view.history
 
+    def _unread(self) -> _View:
+        return _View(History(EMPTY, self._indexes))
+
     def _read_into(self, view: _View, size: int) -> None:
         if view.end == 0:
-            view.history = History(self._indexes.opened(size), self._indexes)
+            view.history.rebase(self._indexes.opened(size))
         for line in self._indexes.lines(view.end, size, view.history.head()):
             view.history.add(*line)
 

@@ -190,14 +190,14 @@ class History:
         return self._ask(answer)
 
     def rebase(self, base: CommitIndex) -> None:
-        """Hold an index of some of these commits instead of the commits. Not while another thread adds."""
+        """Hold an index instead of the commits that it covers, or begin with it. Not while another thread adds."""
         known = self._known
-        if not known.base.number < base.number <= known.tail.head.number:
-            return
-        if known.tail.commit_id(base.number) == base.head:
+        head, old = known.tail.head.number, known.base.number
+        is_of_these = old < base.number <= head and known.tail.commit_id(base.number) == base.head
+        if is_of_these or not head:
             tail = CommitTail(base)
-            for commit, commit_id, line_end in known.tail.added[base.number - known.base.number :]:
-                tail.add(commit, commit_id, line_end)
+            for line in known.tail.added[base.number - old :]:
+                tail.add(*line)
             self._known = _Known(base, tail)
 
     def _number(self, at: int | None) -> int:

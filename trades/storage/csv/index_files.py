@@ -81,7 +81,7 @@ class IndexFiles:
     def opened(self, log_size: int) -> CommitIndex:
         """An index to begin with: what the log has behind it is short. Raises `DataDamaged`; `OSError` from the log."""
         base = self.newest(log_size) or EMPTY
-        if log_size - base.end <= TAIL_BYTES:
+        if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
             return base
         try:
             return self._extended(base, log_size)

@@ -16,10 +16,9 @@ DATES = 12
 
 
 @pytest.fixture(params=[256, column_file.PIECE_BYTES], autouse=True)
-def piece_bytes(request, monkeypatch) -> int:
+def piece_bytes(request, monkeypatch) -> None:
     """Small pieces, so that a short log has many."""
     monkeypatch.setattr(column_file, "PIECE_BYTES", request.param)
-    return request.param
 
 
 def windows(writer: LogWriter, count: int) -> list[Window]:
@@ -41,15 +40,19 @@ def assert_equal(history: History, plain: PlainHistory, writer: LogWriter, *, as
         assert history.head(at) == plain.head(at)
         after = writer.random.randint(0, head)
         assert list(history.commits_between(after, at)) == plain.commits_between(after, at)
-    for at in [None, *ats]:
+    for known in (None, *ats):
         for window in windows(writer, asked):
-            assert history.version(window, at) == plain.version(window, at)
-            dates, newest = history.newest_by_date(window, at)
-            assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, at)
-            assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, at).tolist()
+            assert_windows_equal(history, plain, window, known)
             after = writer.random.choice([0, head, writer.random.randint(0, head)])
-            assert history.parts_in(window, at, after=after) == plain.parts_in(window, at, after=after)
+            assert history.parts_in(window, known, after=after) == plain.parts_in(window, known, after=after)
     assert_lookups_equal(history, plain, writer)
+
+
+def assert_windows_equal(history: History, plain: PlainHistory, window: Window, at: int | None) -> None:
+    assert history.version(window, at) == plain.version(window, at)
+    dates, newest = history.newest_by_date(window, at)
+    assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, at)
+    assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, at).tolist()
 
 
 def assert_lookups_equal(history: History, plain: PlainHistory, writer: LogWriter) -> None:

@@ -104,8 +104,8 @@ def test_a_partition_s_rows_go_to_its_first_file_that_is_not_full(day, partition
 def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", limit)
     yearly = replace(TRADES, name="yearly", partition=Partition.YEAR)
-    days = [0, 5, 1, 5, 363, 1, 400]
-    rows = [trade(day * DAY + number, trade_id=str(number)) for number, day in enumerate(days)]
+    days = [0, 5, 1, 5, 362, 1, 400]
+    rows = [trade(NOON + day * DAY + number, trade_id=str(number)) for number, day in enumerate(days)]
     for at in range(0, len(rows), 2):  # two dates in a batch, and each store sees what the one before wrote
         appended = replace(batch(*rows[at : at + 2]), dataset=yearly)
         assert CsvStore(tmp_path).append(appended).commit.number == at // 2 + 1
