@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trades.storage.builders import NOON, Row, record_batch, trade
@@ -129,6 +129,7 @@ def changes_of_six_rows(draw: Any) -> list[Change]:
     return made
 
 
+@settings(deadline=None)
 @given(changes_of_six_rows(), st.integers(1, 6))
 def test_any_corrections_give_what_a_walk_through_them_gives(changes: list[Change], cut: int):
     rows = base(6)

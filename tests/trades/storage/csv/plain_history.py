@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from trades.storage.commit import Commit, Part, block_checksums, encode_commit
+from trades.storage.commit import Commit, Part, PartKind, block_checksums, encode_commit
 from trades.storage.csv.stored_part import Accepted, Day, StoredPart
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 from trades.timestamps import DAY_NS
@@ -47,13 +47,13 @@ class PlainHistory:
         return next((p.end for c in reversed(self.commits) for p in c.parts if p.file == file), 0)
 
     def rows(self) -> int:
-        return sum(part.rows for c in self.commits for part in c.parts if part.kind == "rows")
+        return sum(part.rows for c in self.commits for part in c.parts if part.kind == PartKind.ROWS)
 
     def commit_of_arrival(self, arrival: int) -> int:
         return next(
             stored.commit
             for stored in self.stored()
-            if stored.part.kind == "rows"
+            if stored.part.kind == PartKind.ROWS
             and stored.first_arrival <= arrival < stored.first_arrival + stored.part.rows
         )
 
@@ -62,7 +62,7 @@ class PlainHistory:
         parts, arrival = [], 0
         for commit in self.commits[:at]:
             for part in commit.parts:
-                is_rows = part.kind == "rows"
+                is_rows = part.kind == PartKind.ROWS
                 if commit.commit > after:
                     parts.append(StoredPart(commit.commit, arrival if is_rows else 0, part))
                 arrival += part.rows if is_rows else 0
@@ -116,9 +116,9 @@ class LogWriter:
     def commit(self) -> Commit:
         choice = self.random
         days = choice.sample(range(FIRST_DAY, FIRST_DAY + self.dates), choice.randint(0, 3))
-        parts = [self.part(day, "rows") for day in days]
+        parts = [self.part(day, PartKind.ROWS) for day in days]
         if choice.random() < 0.2:
-            parts += [self.part(day, "corrections") for day in days]
+            parts += [self.part(day, PartKind.CORRECTIONS) for day in days]
         return Commit(
             commit=len(self.history.commits) + 1,
             committed_at=self.history.committed_at() + choice.randint(1, 5),
@@ -130,9 +130,9 @@ class LogWriter:
             request_key=choice.choice([None, None, str(choice.randrange(50))]),
         )
 
-    def part(self, day: int, kind: str) -> Part:
+    def part(self, day: int, kind: PartKind) -> Part:
         choice = self.random
-        file = f"{day}.csv" if kind == "rows" else f"{day}.corrections.csv"
+        file = f"{day}.csv" if kind == PartKind.ROWS else f"{day}.corrections.csv"
         start, length = self.ends.get(file, 20), choice.randint(1, 9000)
         self.ends[file] = start + length
         first = day * DAY_NS + choice.randrange(DAY_NS)
