@@ -134,7 +134,7 @@ def _tie_broken(components: list[Floats]) -> list[Floats]:
         return components
     first, second, third = components[:3]
     away = first + 2.0 * second
-    more_than_half = (second * third > 0.0) & (away - first == 2.0 * second) & (second != 0.0)
+    more_than_half = (np.sign(second) * third > 0.0) & (away - first == 2.0 * second)
     components[0] = np.where(more_than_half, away, first)
     components[1] = np.where(more_than_half, -second, second)
     return components
