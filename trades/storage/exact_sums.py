@@ -119,26 +119,13 @@ def _leading(components: list[Floats]) -> list[Floats]:
 
 
 def _distilled(components: list[Floats]) -> list[Floats]:
-    """One pass of error-free additions from the smallest component up, and zeros moved behind the others."""
+    """One pass of error-free additions from the last component up; zeros sink to the end."""
     carried = components[-1]
     rest = []
     for component in reversed(components[:-1]):
         carried, left = _two_sum(component, carried)
         rest.append(left)
-    return _zeros_last([carried, *reversed(rest)])
-
-
-def _zeros_last(components: list[Floats]) -> list[Floats]:
-    components = list(components)
-    for place in range(1, len(components) - 1):
-        empty = components[place] == 0.0
-        if empty.any():
-            here, after = components[place], components[place + 1]
-            components[place], components[place + 1] = (
-                np.where(empty, after, here),
-                np.where(empty, 0.0, after),
-            )
-    return components
+    return [carried, *reversed(rest)]
 
 
 def _tie_broken(components: list[Floats]) -> list[Floats]:
@@ -147,7 +134,7 @@ def _tie_broken(components: list[Floats]) -> list[Floats]:
         return components
     first, second, third = components[:3]
     away = first + 2.0 * second
-    more_than_half = (second * third > 0.0) & (away - first == 2.0 * second) & (second != 0.0)
+    more_than_half = (np.sign(second) * third > 0.0) & (away - first == 2.0 * second)
     components[0] = np.where(more_than_half, away, first)
     components[1] = np.where(more_than_half, -second, second)
     return components

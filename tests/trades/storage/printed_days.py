@@ -42,7 +42,9 @@ conditions = st.lists(st.sampled_from(WORDS), max_size=3).map(lambda words: ";".
 
 printed: st.SearchStrategy[Row] = st.fixed_dictionaries(
     {
-        "timestamp": st.integers(-40, 40).map(lambda quarter: NOON + quarter * 15 * 10**9),
+        "timestamp": st.one_of(st.integers(-40, 40), st.integers(0, 1)).map(
+            lambda quarter: NOON + quarter * 15 * 10**9
+        ),
         "price": st.sampled_from([1.0, 1.25, 99.5, 1e-4, -37.63]),
         "volume": st.sampled_from([0.0, 0.1, 0.2, 100.0, 1e-8, 2.0**52]),
         "sequence": st.sampled_from([None, None, 1, 2]),

@@ -124,6 +124,17 @@ def test_a_bar_without_prints_for_high_and_low_spans_open_and_close():
     assert tuples(bars)[0][1:5] == (3.0, 3.0, 2.0, 2.0)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_merged_prints_of_one_instant_go_by_sequence_and_then_by_arrival(order: list[int]):
+    rows = in_order([a_print(price=float(place), sequence=[7, None, 3, 7][place]) for place in range(4)])
+    parts = [aggregated([rows[place]], EVERY_PRINT, SECOND) for place in order]
+    merged = merge(parts, MINUTE)
+    assert [row["price"] for row in rows] == [2.0, 0.0, 3.0, 1.0]
+    assert (merged.open.tolist(), merged.close.tolist()) == ([2.0], [1.0])
+    equal = [part for part in parts if part.first_sequence[0] == 7]
+    assert (merge(equal, MINUTE).open.tolist(), merge(equal, MINUTE).close.tolist()) == ([0.0], [3.0])
+
+
 def test_bars_without_a_gap_are_the_aggregates_own_columns():
     aggregates = aggregated(in_order([a_print(each * MINUTE) for each in range(5)]), EVERY_PRINT, MINUTE)
     bars = bars_of(aggregates)
