@@ -69,3 +69,5 @@ TRADES = Dataset(
     id_columns=("exchange", "trade_id"),
     arrival_columns=("received_at",),
 )
+
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (TRADES,)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES, Dataset
 from trades.storage.aggregate import Bars, aggregate_bars
 from trades.storage.duplicates import Identified, stored_before
@@ -56,9 +57,17 @@ class MemoryStore:
         rows = [row for commit in self._log(dataset, symbol)[:at] for row in commit.new]
         return in_order(pa.Table.from_pylist(rows, schema=dataset.schema), window)
 
-    def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
+    def bars(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        at: int | None = None,
+    ) -> Bars:
         """See `MarketStore.bars`."""
-        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns)
+        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns, policy)
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""

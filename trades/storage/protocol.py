@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import Dataset
 from trades.storage.aggregate import Bars
 from trades.timestamps import EARLIEST_NS, LATEST_NS
@@ -103,7 +104,15 @@ class MarketStore(Protocol):
         """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
         ...
 
-    def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
+    def bars(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        at: int | None = None,
+    ) -> Bars:
         """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`."""
         ...
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES, Dataset
 from trades.storage.aggregate import Bars, aggregate_bars
 from trades.storage.csv.batch import PreparedBatch
@@ -64,9 +65,17 @@ class CsvStore:
         except OSError as error:
             raise unavailable(error) from error
 
-    def bars(self, symbol: str, window: Window, interval_ns: int, *, at: int | None = None) -> Bars:
+    def bars(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        at: int | None = None,
+    ) -> Bars:
         """See `MarketStore.bars`."""
-        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns)
+        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns, policy)
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""
