@@ -37,7 +37,7 @@ _UNITS_NS = {
     "d": 86_400 * SECOND_NS,
 }
 _INTERVAL = re.compile(r"([1-9][0-9]{0,17})(ns|us|ms|s|min|m|h|d)")
-_LONGEST_NS = LATEST_NS - EARLIEST_NS
+_LONGEST_NS = 36_525 * 86_400 * SECOND_NS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REMEMBERED = 4096
 
@@ -92,13 +92,14 @@ def interval_ns(value: object) -> int:
     if isinstance(value, str):
         return _interval_of_text(value)
     if isinstance(value, np.timedelta64):
-        length = int(value.astype("m8[ns]").astype(np.int64))
+        is_fixed = np.datetime_data(value.dtype)[0] not in {"Y", "M"}
+        length = int(value.astype("m8[ns]").astype(np.int64)) if is_fixed else 0
     elif isinstance(value, timedelta):  # pandas.Timedelta too, which counts nanoseconds
         length = value // timedelta(microseconds=1) * 1_000 + int(getattr(value, "nanoseconds", 0))
     else:
         length = _whole(value)
     if not 0 < length <= _LONGEST_NS:
-        raise InvalidInterval(f"an interval is positive, and not longer than three centuries: {value!r}")
+        raise InvalidInterval(f"an interval is a fixed positive length, at most a century: {value!r}")
     return length
 
 

@@ -19,6 +19,7 @@ from trades.storage.reading.arguments import (
 from trades.storage.reading.dates import Log, newest_date, oldest_date
 from trades.storage.reading.exceptions import InvalidUniverse, UnknownPolicy
 from trades.storage.reading.latest import LatestTrades, Trade
+from trades.storage.reading.pandas_later import postpone_pandas
 from trades.storage.reading.rows import RowReader
 from trades.storage.reading.scan import Slice, merged_slices
 from trades.timestamps import DAY_NS
@@ -41,6 +42,7 @@ class Reader(RowReader):
     """
 
     def __init__(self, path: Path | str) -> None:
+        postpone_pandas()
         super().__init__(path)
         self._latest = LatestTrades(self._store, Path(path))
 
