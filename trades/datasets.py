@@ -70,4 +70,4 @@ TRADES = Dataset(
     arrival_columns=("received_at",),
 )
 
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (TRADES,)}
+DATASETS = {dataset.name: dataset for dataset in (TRADES,)}

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import zlib
+from enum import StrEnum
 
 import msgspec
 import numpy as np
@@ -16,10 +17,18 @@ _HASH_FIELD = b',"hash":"'
 _HASH_BYTES = 64
 
 
-class Part(msgspec.Struct, frozen=True, gc=False):
-    """Where a commit's rows of one event date are: a file's bytes `[offset, offset + length)`.
+class PartKind(StrEnum):
+    """What the lines of a part are: rows, or corrections of rows."""
 
-    first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4 KiB block, base64.
+    ROWS = "rows"
+    CORRECTIONS = "corrections"
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a commit's rows, or corrections, of one event date are: a file's bytes `[offset, offset + length)`.
+
+    rows: how many lines. first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4 KiB
+    block, base64.
     """
 
     file: str
@@ -29,6 +38,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     first_ns: int
     last_ns: int
     checksums: str
+    kind: PartKind = PartKind.ROWS
 
     @property
     def end(self) -> int:
@@ -45,7 +55,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One accepted batch: its number, when, by whom, what became of it, and where its rows are.
 
     committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV text.
-    duplicate_rows: the first hundred rows that were stored before.
+    duplicate_rows: the first hundred rows that were stored before. For corrections the same, of corrections.
     """
 
     commit: int

@@ -20,8 +20,9 @@ def stored_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable
     """The places of the rows that are stored already, in order. `stored` gives the stored values of an identity.
 
     An id is stored once: a second row with it, in the store or earlier in the batch, is a duplicate if it says
-    the same and a `TradeIdConflict` otherwise. Rows without an id are counted: of k equal rows in the batch
-    and m in the store, the first min(k, m) are duplicates.
+    the same and a `TradeIdConflict` otherwise. An id whose row was corrected has several values, and each of them
+    is the same. Rows without an id are counted: of k equal rows in the batch and m in the store, the first
+    min(k, m) are duplicates. Cancelled rows stay stored.
     """
     taken = {identity: list(values) for identity, values in stored.items()}
     duplicates: list[int] = []
@@ -31,7 +32,7 @@ def stored_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable
         if row.has_id and not values:
             values.append(row.value)
         elif row.has_id:
-            (duplicates if values[0] == row.value else conflicts).append(row.row)
+            (duplicates if row.value in values else conflicts).append(row.row)
         elif row.value in values:
             values.remove(row.value)
             duplicates.append(row.row)

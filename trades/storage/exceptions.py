@@ -4,6 +4,8 @@ StorageError
 ├── UnknownSymbol                 nothing was ever stored under this symbol
 ├── NotStored                     the batch is refused; correct it
 │   ├── TradeIdConflict           an id is already taken by other values
+│   ├── CorrectionTargetMissing   no standing row is what a correction names
+│   ├── CorrectionAmbiguous       several rows that differ are what a correction names
 │   └── RequestKeyReused          the idempotency key was used for another batch
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
@@ -42,6 +44,28 @@ class TradeIdConflict(NotStored):
     def __init__(self, rows: list[int]) -> None:
         super().__init__(
             "a row's id is taken by a stored row, or an earlier row of this batch, with other values"
+        )
+        self.rows = rows
+
+
+class CorrectionTargetMissing(NotStored):
+    """No standing row is what a correction names. The caller must correct it; `rows` are the corrections' places."""
+
+    code = "correction_target_not_found"
+
+    def __init__(self, rows: list[int]) -> None:
+        super().__init__("no stored row is the one that the correction names")
+        self.rows = rows
+
+
+class CorrectionAmbiguous(NotStored):
+    """Rows that differ are what a correction names. The caller must say more; `rows` are the corrections' places."""
+
+    code = "correction_ambiguous"
+
+    def __init__(self, rows: list[int]) -> None:
+        super().__init__(
+            "several stored rows, which differ, are what the correction names; say more of the row"
         )
         self.rows = rows
 

@@ -26,6 +26,21 @@ def in_order(rows: pa.Table, window: Window) -> pa.Table:
     return rows.take(pa.array(np.argsort(time, kind="stable")))
 
 
+def stored_in_order(rows: pa.Table) -> pa.Table:
+    """Stored rows sorted by (event time, sequence, arrival), each replaced row before the one that took its place.
+
+    Rows that are in order already are not copied.
+    """
+    time, arrival, commit = (rows.column(name).to_numpy() for name in ("timestamp", "arrival", "commit"))
+    sequence = _sequence(rows)
+    if sequence is None and (np.diff(time) >= 0).all() and (np.diff(arrival) > 0).all():
+        return rows
+    keys = (commit, arrival, time) if sequence is None else (commit, arrival, sequence, time)
+    order = np.lexsort(keys)
+    is_ordered = bool((np.diff(order) == 1).all())
+    return rows if is_ordered else rows.take(pa.array(order))
+
+
 def _sequence(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
     if "sequence" not in rows.column_names:
         return None

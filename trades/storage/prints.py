@@ -44,12 +44,9 @@ def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Pr
 
     Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do nothing.
     """
-    if at is not None:
-        present = rows.column("commit").to_numpy() <= at
-        if not present.all():
-            rows = rows.filter(pa.array(present))
+    rows = present_rows(rows, at)
     commit, until = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
-    stands = until > (STANDS - 1 if at is None else at)
+    stands = standing(rows, at)
     open_close, high_low, volume = masks_of(rows, policy)
     return Prints(
         time=rows.column("timestamp").to_numpy(),
@@ -62,6 +59,20 @@ def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Pr
         sets_high_low=high_low & stands,
         counts_volume=volume & stands,
     )
+
+
+def present_rows(rows: pa.Table, at: int | None) -> pa.Table:
+    """The rows that commit `at` or one before it made; all of them for None."""
+    if at is None:
+        return rows
+    present = rows.column("commit").to_numpy() <= at
+    return rows if present.all() else rows.filter(pa.array(present))
+
+
+def standing(rows: pa.Table, at: int | None) -> Mask:
+    """Whether each row was neither cancelled nor replaced by commit `at`; None is the newest."""
+    until: npt.NDArray[np.int32] = rows.column("until").to_numpy()
+    return until > (STANDS - 1 if at is None else at)
 
 
 def plain_prints(trades: pa.Table, policy: BarPolicy) -> Prints:
@@ -105,12 +116,12 @@ def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
     )
 
 
-def words_mask(rows: pa.Table, word: str) -> Mask:
-    """Whether each row has a condition word."""
+def says(rows: pa.Table, *words: str) -> Mask:
+    """Whether each row has one of the condition words."""
     if "conditions" not in rows.column_names or not len(rows):
         return np.zeros(len(rows), np.bool_)
     texts, codes = _encoded(rows.column("conditions"))
-    return np.array([word in text.split(CONDITION_SEPARATOR) for text in texts])[codes]
+    return np.array([not {*words}.isdisjoint(text.split(CONDITION_SEPARATOR)) for text in texts])[codes]
 
 
 def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Instants]:

@@ -1,6 +1,7 @@
 """What every market store does. Backends are chosen by settings; nothing here knows of HTTP, Django or Redis."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -67,6 +68,55 @@ class Append:
     request_key: str | None = None
 
 
+class Action(StrEnum):
+    """What a correction does to the row that it names: takes it away, or gives it other values."""
+
+    CANCEL = "cancel"
+    CORRECT = "correct"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A cancel or a correction of the standing row of an event time that all given values fit.
+
+    trade_id, or price and volume, identify the row; what else is given must fit, too. new: by column, the values
+    that a corrected row gets; never those that identify it (event time, trade_id, exchange).
+    """
+
+    action: Action
+    timestamp_ns: int
+    trade_id: str | None = None
+    exchange: str | None = None
+    price: float | None = None
+    volume: float | None = None
+    new: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A batch of corrections for one log, at least one, in the order in which they apply.
+
+    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None.
+    """
+
+    dataset: Dataset
+    symbol: str
+    corrections: tuple[Correction, ...]
+    caller: str
+    request_key: str | None = None
+
+    def __post_init__(self) -> None:
+        fixed = {self.dataset.columns[0].name, *self.dataset.id_columns}
+        changeable = {column.name for column in self.dataset.columns} - fixed
+        for correction in self.corrections:
+            if bool(correction.new) is (correction.action is Action.CANCEL):
+                raise ValueError("a correct has new values, and a cancel has none")
+            if not changeable.issuperset(correction.new):
+                raise ValueError(
+                    f"a correction may change {sorted(changeable)}, not {sorted(correction.new)}"
+                )
+
+
 DUPLICATE_ROWS_KEPT = 100
 
 
@@ -74,7 +124,8 @@ DUPLICATE_ROWS_KEPT = 100
 class Receipt:
     """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored.
 
-    duplicate_rows: the places in the batch of rows that were stored before, the first hundred of them.
+    duplicate_rows: the places in the batch of rows that were stored (of corrections that were applied) before,
+    the first hundred of them.
     """
 
     received: int
@@ -98,6 +149,14 @@ class MarketStore(Protocol):
 
     def append(self, batch: Append) -> Receipt:
         """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
+        ...
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        """Apply a batch of corrections, all of it or nothing, durably before returning.
+
+        A correction sees those before it. One whose row is cancelled already, or has the new values, was applied
+        before. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other `StorageError`s.
+        """
         ...
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:

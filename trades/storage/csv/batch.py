@@ -3,12 +3,14 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from trades.datasets import Dataset
+from trades.storage.commit import PartKind
 from trades.storage.csv.codec import encode_rows
 from trades.storage.csv.identities import RowHashes, hash_rows
 from trades.storage.protocol import Append
@@ -18,6 +20,8 @@ from trades.timestamps import DAY_NS
 @dataclass(frozen=True)
 class Chunk:
     """A batch's rows of one event date, in order of arrival. `places` are their row numbers in the batch."""
+
+    kind: ClassVar[PartKind] = PartKind.ROWS
 
     dataset: Dataset
     symbol: str
@@ -65,6 +69,19 @@ class PreparedBatch:
     append: Append
     chunks: tuple[Chunk, ...]
     digest: str
+
+    @property
+    def caller(self) -> str:
+        return self.append.caller
+
+    @property
+    def request_key(self) -> str | None:
+        return self.append.request_key
+
+    @property
+    def received(self) -> int:
+        """How many rows there are."""
+        return len(self.append.rows)
 
     @classmethod
     def of(cls, batch: Append) -> "PreparedBatch":

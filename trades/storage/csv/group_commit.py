@@ -3,19 +3,23 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.exceptions import OutcomeUnknown, RequestInProgress
 from trades.storage.protocol import Receipt
 
 GROUP_LIMIT = 64
 
+Work: TypeAlias = PreparedBatch | PreparedAmendment
+
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A batch that waits to be written, and what became of it: a receipt or an error."""
+    """A batch of rows or corrections that waits to be written, and what became of it: a receipt or an error."""
 
-    batch: PreparedBatch
+    work: Work
     receipt: Receipt | None = None
     error: BaseException | None = None
     woken: threading.Event = field(default_factory=threading.Event)
@@ -41,11 +45,10 @@ class GroupCommit:
         self._is_led = False
         self._running_keys: set[tuple[str, str]] = set()
 
-    def append(self, batch: PreparedBatch) -> Receipt:
+    def commit(self, work: Work) -> Receipt:
         """What became of a batch. Raises `RequestInProgress`, and whatever error `write` settled it with."""
-        ticket = Ticket(batch)
-        append = batch.append
-        key = (append.caller, append.request_key) if append.request_key is not None else None
+        ticket = Ticket(work)
+        key = (work.caller, work.request_key) if work.request_key is not None else None
         with self._mutex:
             if key is not None:
                 if key in self._running_keys:

@@ -4,16 +4,20 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trades.storage.commit import Commit, Part
+import numpy as np
+import numpy.typing as npt
+
+from trades.storage.commit import Commit, Part, PartKind
 from trades.storage.protocol import NO_COMMIT, CommitId, Receipt, Window
 from trades.timestamps import DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part with the number of its commit."""
+    """A part with the number of its commit, and the arrival number of its first row (0 for corrections)."""
 
     commit: int
+    first_arrival: int
     part: Part
 
 
@@ -30,6 +34,10 @@ class Day:
         self.parts.append(stored)
         self.first_ns = min(self.first_ns, stored.part.first_ns)
         self.last_ns = max(self.last_ns, stored.part.last_ns)
+
+    def newest_file(self, kind: PartKind) -> str | None:
+        """The file of the newest part of a kind; None without any."""
+        return next((stored.part.file for stored in reversed(self.parts) if stored.part.kind == kind), None)
 
     def count_at(self, at: int) -> int:
         """How many of the parts were there at a commit."""
@@ -61,6 +69,7 @@ class History:
     def __init__(self) -> None:
         self.days: dict[int, Day] = {}
         self.file_ends: dict[str, int] = {}
+        self.rows = 0
         self._hashes: list[str] = []
         self._committed_at: list[int] = []
         self._accepted: dict[tuple[str, str], Accepted] = {}
@@ -69,7 +78,9 @@ class History:
     def add(self, commit: Commit, commit_hash: str) -> None:
         """Take in the commit that follows the newest."""
         for part in commit.parts:
-            stored = StoredPart(commit.commit, part)
+            is_rows = part.kind == PartKind.ROWS
+            stored = StoredPart(commit.commit, self.rows if is_rows else 0, part)
+            self.rows += part.rows if is_rows else 0
             if part.day in self.days:
                 self.days[part.day].add(stored)
             else:
@@ -109,13 +120,17 @@ class History:
         known = self._known(at)
         return self.head(max((day.newest_at(known) for day in self._days_in(window)), default=0))
 
-    def parts_in(self, window: Window, at: int | None = None) -> list[StoredPart]:
-        """The parts, up to commit `at`, with event times in the window; by event date, then by commit."""
+    def dates(self, window: Window) -> npt.NDArray[np.int64]:
+        """The event dates in the window that any commit touches, in days since the epoch, ascending."""
+        return np.array([day.parts[0].part.day for day in self._days_in(window)], dtype=np.int64)
+
+    def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        """The parts of commits in `(after, at]` with event times in the window; by event date, then by commit."""
         known = self._known(at)
         return [
             stored
             for day in self._days_in(window)
-            for stored in day.parts[: day.count_at(known)]
+            for stored in day.parts[day.count_at(after) : day.count_at(known)]
             if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
         ]
 

@@ -14,6 +14,7 @@ from trades.storage.csv.history import History, StoredPart
 from trades.storage.csv.identities import IdentityIndex, Known, hash_rows
 from trades.storage.duplicates import Identified, stored_before
 
+# The rows to be compared with, of parts of either kind.
 Read = Callable[[Sequence[StoredPart]], pa.Table]
 
 ROWS_LIMIT = 4_000_000

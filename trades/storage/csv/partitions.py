@@ -5,7 +5,11 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from trades.storage.commit import PartKind
+
 FILE_LIMIT_BYTES = 256 * 2**20
+
+_OF_KIND = {PartKind.ROWS: "", PartKind.CORRECTIONS: ".corrections"}
 
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)")
 
@@ -23,12 +27,12 @@ def symbol_of(folder: str) -> str:
     return unquote(folder)
 
 
-def file_for(day: int, newest_file: str | None, end: int) -> str:
-    """The file that takes the next rows of a date: the newest one, or another once that has grown to 256 MiB."""
-    date = str(np.datetime64(day, "D"))
+def file_for(day: int, newest_file: str | None, end: int, kind: PartKind = PartKind.ROWS) -> str:
+    """The file that takes the next lines of a date: the newest one, or another once that has grown to 256 MiB."""
+    stem = f"{np.datetime64(day, 'D')}{_OF_KIND[kind]}"
     if newest_file is None:
-        return f"{date}.csv"
+        return f"{stem}.csv"
     if end < FILE_LIMIT_BYTES:
         return newest_file
-    number = int(newest_file.removeprefix(date).removesuffix(".csv").lstrip(".") or 0)
-    return f"{date}.{number + 1}.csv"
+    number = int(newest_file.removeprefix(stem).removesuffix(".csv").lstrip(".") or 0)
+    return f"{stem}.{number + 1}.csv"

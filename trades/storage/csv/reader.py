@@ -1,18 +1,68 @@
-"""Rows of the parts that commits name, verified block by block."""
+"""Rows and corrections of the parts that commits name, verified block by block."""
 
 import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from trades.datasets import Dataset
-from trades.storage.commit import BLOCK_BYTES, first_damaged_block
+from trades.storage.commit import BLOCK_BYTES, PartKind, first_damaged_block
+from trades.storage.csv.amendment import corrections_of, known_values
 from trades.storage.csv.codec import decode_rows
 from trades.storage.csv.history import StoredPart
 from trades.storage.exceptions import DataDamaged
+from trades.storage.visible import COMMIT, Run, apply_corrections, stored_rows
 from trades.timestamps import format_timestamp
+
+
+def read_stored(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The stored rows of the parts of rows, after the corrections in the other parts. Raises `DataDamaged`."""
+    rows, corrections = _by_kind(parts)
+    stored = read_rows(dataset, folder, rows)
+    return (
+        apply_corrections(stored, read_corrections(dataset, folder, corrections)) if corrections else stored
+    )
+
+
+def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The stored rows of parts of rows, as they came in. Raises `DataDamaged`."""
+    return rows_table(read_parts(dataset, folder, parts), parts)
+
+
+def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The corrections in parts of corrections, with their commits. Raises `DataDamaged`."""
+    return corrections_table(read_parts(corrections_of(dataset), folder, parts), parts)
+
+
+def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The rows that later ones are compared with: those that came in, and corrected ones with ids."""
+    rows, corrections = _by_kind(parts)
+    came_in = read_parts(dataset, folder, rows)
+    if not corrections:
+        return came_in
+    corrected = known_values(dataset, read_parts(corrections_of(dataset), folder, corrections))
+    return pa.concat_tables([came_in, corrected.cast(dataset.schema)])
+
+
+def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
+    """The rows of parts with their system columns."""
+    return stored_rows(rows, [Run(each.first_arrival, each.commit, each.part.rows) for each in parts])
+
+
+def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
+    """The corrections of parts with their commits."""
+    commits = np.array([each.commit for each in parts], dtype=np.int32)
+    commit = np.repeat(commits, [each.part.rows for each in parts])
+    return corrections.append_column(COMMIT, pa.array(commit))
+
+
+def _by_kind(parts: Sequence[StoredPart]) -> tuple[list[StoredPart], list[StoredPart]]:
+    """The parts of rows, and those of corrections."""
+    rows = [stored for stored in parts if stored.part.kind == PartKind.ROWS]
+    return rows, [stored for stored in parts if stored.part.kind == PartKind.CORRECTIONS]
 
 
 def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:

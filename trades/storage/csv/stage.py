@@ -1,11 +1,13 @@
 """What a group of batches will add to a log: numbered, placed in files, not yet written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trades.storage.commit import Commit, Part, block_checksums
-from trades.storage.csv.batch import Chunk, PreparedBatch
+from trades.storage.commit import Commit, Part, PartKind, block_checksums
+from trades.storage.csv.batch import Chunk
 from trades.storage.csv.codec import header
-from trades.storage.csv.history import History
+from trades.storage.csv.group_commit import Work
+from trades.storage.csv.history import History, StoredPart
 from trades.storage.csv.identities import IdentityIndex
 from trades.storage.csv.partitions import file_for
 from trades.storage.protocol import DUPLICATE_ROWS_KEPT
@@ -13,9 +15,10 @@ from trades.storage.protocol import DUPLICATE_ROWS_KEPT
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date, and an index of those that a later batch had to be compared with."""
+    """The chunks of one event date with their places, and an index of those that a batch had to be compared with."""
 
     chunks: list[Chunk] = field(default_factory=list)
+    parts: list[StoredPart] = field(default_factory=list)
     index: IdentityIndex = field(default_factory=IdentityIndex)
     indexed: int = 0
 
@@ -32,27 +35,31 @@ class Stage:
         self._number = history.head().number
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
-        self._newest_files: dict[int, str] = {}
+        self._newest_files: dict[tuple[int, PartKind], str] = {}
+        self._rows = history.rows
 
-    def add(
-        self, batch: PreparedBatch, chunks: tuple[Chunk, ...], duplicates: tuple[int, ...], now_ns: int
-    ) -> Commit:
-        """Give a batch's new rows a number, an instant and places in files; returns the commit to be."""
+    def add(self, work: Work, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int) -> Commit:
+        """Give what is new of a batch a number, an instant and places in files; returns the commit to be."""
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)
         commit = Commit(
             commit=self._number,
             committed_at=self._committed_at,
-            caller=batch.append.caller,
-            digest=batch.digest,
-            received=batch.append.rows.num_rows,
+            caller=work.caller,
+            digest=work.digest,
+            received=work.received,
             parts=tuple(self._place(chunk) for chunk in chunks),
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
-            request_key=batch.append.request_key,
+            request_key=work.request_key,
         )
         self.commits.append(commit)
-        self.digests.add(batch.digest)
+        self.digests.add(work.digest)
         return commit
+
+    def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
+        """What was placed of an event date, in order."""
+        of_day = self._days.get(day, _StagedDay())
+        return list(zip(of_day.parts, of_day.chunks, strict=True))
 
     def chunks_by_day(self) -> list[list[Chunk]]:
         """All that was placed, each event date's chunks in order."""
@@ -69,22 +76,31 @@ class Stage:
         return day.index
 
     def _place(self, chunk: Chunk) -> Part:
-        newest = self._newest_file(chunk.day)
-        file = file_for(chunk.day, newest, self._end(newest) if newest else 0)
+        newest = self._newest_file(chunk)
+        file = file_for(chunk.day, newest, self._end(newest) if newest else 0, chunk.kind)
         start, text = self._end(file), chunk.text
         if start == 0:
             self.writes[file] = [header(chunk.dataset)]
             start = len(self.writes[file][0])
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)
-        self._newest_files[chunk.day] = file
-        self._days.setdefault(chunk.day, _StagedDay()).chunks.append(chunk)
-        first_ns, last_ns = chunk.bounds
-        return Part(file, start, len(text), chunk.rows.num_rows, first_ns, last_ns, block_checksums(text))
+        self._newest_files[chunk.day, chunk.kind] = file
+        rows, (first_ns, last_ns) = chunk.rows.num_rows, chunk.bounds
+        part = Part(file, start, len(text), rows, first_ns, last_ns, block_checksums(text), chunk.kind)
+        self._hold(chunk, part)
+        return part
 
-    def _newest_file(self, day: int) -> str | None:
-        stored = self.history.days.get(day)
-        return self._newest_files.get(day) or (stored.parts[-1].part.file if stored else None)
+    def _hold(self, chunk: Chunk, part: Part) -> None:
+        is_rows = part.kind == PartKind.ROWS
+        day = self._days.setdefault(chunk.day, _StagedDay())
+        day.chunks.append(chunk)
+        day.parts.append(StoredPart(self._number, self._rows if is_rows else 0, part))
+        self._rows += part.rows if is_rows else 0
+
+    def _newest_file(self, chunk: Chunk) -> str | None:
+        stored = self.history.days.get(chunk.day)
+        newest = self._newest_files.get((chunk.day, chunk.kind))
+        return newest or (stored.newest_file(chunk.kind) if stored else None)
 
     def _end(self, file: str) -> int:
         return self._ends.get(file, self.history.file_ends.get(file, 0))

@@ -4,28 +4,40 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
-from trades.datasets import TRADES, Dataset
-from trades.storage.aggregate import Bars, aggregate_bars
+from trades.datasets import DATASETS, TRADES, Dataset
+from trades.storage.aggregate import Bars
+from trades.storage.csv.amendment import PreparedAmendment
+from trades.storage.csv.bar_reader import BarQuery, BarReader
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
+from trades.storage.csv.derived.fold import Derived, Fold
+from trades.storage.csv.derived.keeper import Keeper
+from trades.storage.csv.derived.keeper import Log as KeptLog
+from trades.storage.csv.derived.rollups import policy_key
+from trades.storage.csv.derived.tail import TailRows
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.history import History
+from trades.storage.csv.instrument_file import InstrumentFile
 from trades.storage.csv.known_rows import KnownRows
+from trades.storage.csv.log_reader import LogReader, Snapshot
 from trades.storage.csv.partitions import folder_name, symbol_of
-from trades.storage.csv.reader import read_parts
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import UnknownSymbol
-from trades.storage.ordering import in_order
-from trades.storage.protocol import Append, CommitId, Receipt, Window
+from trades.storage.instruments import Instrument
+from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Window
 
 LOGS_IN_MEMORY = 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class _Log:
     folder: Path
     commits: CommitLog
     writer: Writer
+    reader: LogReader
+    bars: BarReader
 
 
 class CsvStore:
@@ -50,20 +64,25 @@ class CsvStore:
         self._clock = clock
         self._disk = disk or Disk()
         self._known_rows: dict[str, KnownRows] = {}
+        self._tail = TailRows()
+        self._instruments = InstrumentFile(self._path, self._disk)
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
         self._mutex = threading.Lock()
 
     def append(self, batch: Append) -> Receipt:
         """See `MarketStore.append`."""
-        return self._log(batch.dataset, batch.symbol).writer.append(PreparedBatch.of(batch))
+        return self._log(batch.dataset, batch.symbol).writer.commit(PreparedBatch.of(batch))
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        """See `MarketStore.correct`."""
+        self._history(amendment.dataset, amendment.symbol)
+        log = self._log(amendment.dataset, amendment.symbol)
+        return log.writer.commit(PreparedAmendment.of(amendment))
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
-        parts = self._history(dataset, symbol).parts_in(window, at)
-        try:
-            return in_order(read_parts(dataset, self._folder(dataset, symbol), parts), window)
-        except OSError as error:
-            raise unavailable(error) from error
+        log = self._known_log(dataset, symbol)
+        return self._answer(log, symbol, at, partial(log.reader.rows, window))
 
     def bars(
         self,
@@ -75,7 +94,56 @@ class CsvStore:
         at: int | None = None,
     ) -> Bars:
         """See `MarketStore.bars`."""
-        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns, policy)
+        log = self._known_log(TRADES, symbol)
+        return self._answer(log, symbol, at, partial(log.bars.bars, BarQuery(window, interval_ns, policy)))
+
+    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+        """See `MarketStore.session_bars`."""
+        log = self._known_log(TRADES, symbol)
+        return self._answer(log, symbol, at, partial(log.bars.session_bars, window, policy))
+
+    def influence(
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+    ) -> Window:
+        """See `MarketStore.influence`."""
+        if policy.counts_every_print:
+            return window
+        log = self._known_log(TRADES, symbol)
+        query = BarQuery(window, interval_ns, policy)
+        return self._answer(log, symbol, at, partial(log.bars.influence, query))
+
+    def instrument(self, symbol: str) -> Instrument:
+        """See `MarketStore.instrument`."""
+        try:
+            return self._instruments.get(symbol)
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def set_instrument(self, instrument: Instrument) -> None:
+        """See `MarketStore.set_instrument`."""
+        try:
+            self._instruments.put(instrument)
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def derive(
+        self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
+    ) -> Derived | None:
+        """Bring the derived files of a log up to its newest commit; None if another process is at it.
+
+        rebuild: begin anew. compact: join all segments that fit into one. Raises `UnknownSymbol`, `StoreUnavailable`,
+        and `DataDamaged` if rows that are to be read are damaged.
+        """
+        policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
+        fold = Fold(dataset, self._folder(dataset, symbol), policies)
+        try:
+            return fold.run(self._history(dataset, symbol), rebuild=rebuild, compact=compact)
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def keeper(self) -> Keeper:
+        """What keeps the derived files of all logs current."""
+        return Keeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""
@@ -99,6 +167,26 @@ class CsvStore:
         except OSError as error:
             raise unavailable(error) from error
         return sorted(names)
+
+    def _all_logs(self) -> Iterator[KeptLog]:
+        for dataset in DATASETS.values():
+            try:
+                names = os.listdir(self._path / dataset.name)  # noqa: PTH208 names are all that is needed
+            except OSError:
+                continue
+            for name in names:
+                symbol = symbol_of(name)
+                key = policy_key(self.instrument(symbol).policy) if dataset is TRADES else ""
+                yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
+
+    def _answer(self, log: _Log, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
+        try:
+            history = log.commits.history()
+            if not history.head().number:
+                raise UnknownSymbol(symbol)
+            return log.reader.answer(history, at, make)
+        except OSError as error:
+            raise unavailable(error) from error
 
     def _history(self, dataset: Dataset, symbol: str) -> History:
         """The commits of a log that has at least one. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
@@ -132,7 +220,8 @@ class CsvStore:
         commits = CommitLog(folder, self._disk)
         known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
         writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
-        return _Log(folder, commits, writer)
+        reader = LogReader(dataset, symbol, folder, self._tail)
+        return _Log(folder, commits, writer, reader, BarReader(reader))
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)

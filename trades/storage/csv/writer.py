@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.batch import Chunk, PreparedBatch
 from trades.storage.csv.commit_log import CommitLog, SyncFailed
 from trades.storage.csv.data_files import append_rows
 from trades.storage.csv.disk import Disk, unavailable
-from trades.storage.csv.group_commit import GroupCommit, Ticket
+from trades.storage.csv.group_commit import GroupCommit, Ticket, Work
 from trades.storage.csv.history import History, StoredPart
 from trades.storage.csv.known_rows import KnownRows
-from trades.storage.csv.reader import read_parts
+from trades.storage.csv.lives import new_changes
+from trades.storage.csv.reader import read_known
 from trades.storage.csv.stage import Stage
 from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
 from trades.storage.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
@@ -23,7 +25,7 @@ Outcome = Callable[[History], Receipt]
 
 
 class Writer:
-    """Appends batches to one log. Threads of this process form groups, processes wait at the log's lock."""
+    """Commits batches to one log. Threads of this process form groups, processes wait at the log's lock."""
 
     def __init__(
         self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
@@ -35,9 +37,9 @@ class Writer:
         self._clock = clock
         self._groups = GroupCommit(self._write_group)
 
-    def append(self, batch: PreparedBatch) -> Receipt:
-        """Store a batch; see `MarketStore.append`."""
-        return self._groups.append(batch)
+    def commit(self, work: Work) -> Receipt:
+        """Store a batch of rows or corrections; see `MarketStore.append` and `MarketStore.correct`."""
+        return self._groups.commit(work)
 
     def _write_group(self, group: Sequence[Ticket]) -> None:
         try:
@@ -62,19 +64,25 @@ class Writer:
 
     def _decide(self, ticket: Ticket, stage: Stage) -> Outcome | StorageError:
         """Stage what is new of a batch; how its receipt is made once all is written, or why it is refused."""
-        append = ticket.batch.append
+        work = ticket.work
         try:
-            replay = _replay(ticket.batch, stage.history)
+            replay = _replay(work, stage.history)
             if replay is not None:
                 return lambda _: replay
-            chunks, duplicates = self._new_rows(ticket.batch, stage)
+            chunks, duplicates = self._new_chunks(work, stage)
         except StorageError as error:
             return error
-        if not chunks and append.request_key is None:
+        if not chunks and work.request_key is None:
             kept = duplicates[:DUPLICATE_ROWS_KEPT]
-            return lambda history: Receipt(append.rows.num_rows, 0, kept, history.head())
-        commit = stage.add(ticket.batch, chunks, duplicates, self._clock())
+            return lambda history: Receipt(work.received, 0, kept, history.head())
+        commit = stage.add(work, chunks, duplicates, self._clock())
         return lambda history: commit.receipt(history.head(commit.commit).hash)
+
+    def _new_chunks(self, work: Work, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+        """What is new of a batch, by date, and the places of what is stored."""
+        if isinstance(work, PreparedAmendment):
+            return new_changes(work, stage, self._folder)
+        return self._new_rows(work, stage)
 
     def _new_rows(self, batch: PreparedBatch, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
         """The batch's new rows by date, and the places of those that are stored."""
@@ -102,7 +110,7 @@ class Writer:
 
     def _stored_rows(self, chunk: Chunk, stage: Stage) -> npt.NDArray[np.bool_]:
         def read(parts: Sequence[StoredPart]) -> pa.Table:
-            return read_parts(chunk.dataset, self._folder, parts)
+            return read_known(chunk.dataset, self._folder, parts)
 
         return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
 
@@ -114,11 +122,11 @@ class Writer:
         return history
 
 
-def _replay(batch: PreparedBatch, history: History) -> Receipt | None:
+def _replay(work: Work, history: History) -> Receipt | None:
     """The answer that the batch's idempotency key has had. Raises `RequestKeyReused` for another batch's key."""
-    if batch.append.request_key is None:
+    if work.request_key is None:
         return None
-    accepted = history.accepted(batch.append.caller, batch.append.request_key)
-    if accepted is not None and accepted.digest != batch.digest:
+    accepted = history.accepted(work.caller, work.request_key)
+    if accepted is not None and accepted.digest != work.digest:
         raise RequestKeyReused
     return accepted.receipt if accepted is not None else None

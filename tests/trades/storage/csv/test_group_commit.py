@@ -63,9 +63,9 @@ def prepared(number: int, request_key: str | None = None) -> PreparedBatch:
 def test_those_who_come_while_one_writes_are_written_together_by_the_first_of_them():
     held = HeldWrites()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(held.groups.append, prepared(0))
+        first = pool.submit(held.groups.commit, prepared(0))
         wait_until(lambda: len(held.sizes) == 1)
-        others = [pool.submit(held.groups.append, prepared(number)) for number in range(1, 8)]
+        others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 8)]
         wait_until(lambda: held.waiting() == 7)
         held.may_go.release(2)
         assert first.result(PATIENCE).commit.number == 1
@@ -77,9 +77,9 @@ def test_those_who_come_while_one_writes_are_written_together_by_the_first_of_th
 def test_a_group_has_a_limit_and_the_rest_is_led_by_one_of_its_own():
     held, count = HeldWrites(), GROUP_LIMIT + 10
     with ThreadPoolExecutor(count + 1) as pool:
-        pool.submit(held.groups.append, prepared(0))
+        pool.submit(held.groups.commit, prepared(0))
         wait_until(lambda: len(held.sizes) == 1)
-        futures = [pool.submit(held.groups.append, prepared(number)) for number in range(count)]
+        futures = [pool.submit(held.groups.commit, prepared(number)) for number in range(count)]
         wait_until(lambda: held.waiting() == count)
         held.may_go.release(3)
         for future in futures:
@@ -92,9 +92,9 @@ def test_a_group_has_a_limit_and_the_rest_is_led_by_one_of_its_own():
 def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(failure):
     held = HeldWrites()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(held.groups.append, prepared(0))
+        first = pool.submit(held.groups.commit, prepared(0))
         wait_until(lambda: len(held.sizes) == 1)
-        others = [pool.submit(held.groups.append, prepared(number)) for number in range(1, 5)]
+        others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 5)]
         wait_until(lambda: held.waiting() == 4)
         held.may_go.release()
         first.result(PATIENCE)
@@ -104,24 +104,24 @@ def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(failure):
         assert [other.exception(PATIENCE) for other in others] == [failure] * 4
         held.failure = None
         held.may_go.release()
-        assert pool.submit(held.groups.append, prepared(9)).result(PATIENCE).stored == 1
+        assert pool.submit(held.groups.commit, prepared(9)).result(PATIENCE).stored == 1
 
 
 def test_a_request_key_that_is_being_written_is_in_progress_and_free_afterwards():
     held = HeldWrites()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(held.groups.append, prepared(0, "k"))
+        first = pool.submit(held.groups.commit, prepared(0, "k"))
         wait_until(lambda: len(held.sizes) == 1)
         with pytest.raises(RequestInProgress):
-            held.groups.append(prepared(0, "k"))
+            held.groups.commit(prepared(0, "k"))
         held.may_go.release(2)
         first.result(PATIENCE)
-        assert held.groups.append(prepared(0, "k")).stored == 1
+        assert held.groups.commit(prepared(0, "k")).stored == 1
 
 
 def test_a_ticket_that_was_not_settled_is_in_doubt():
     with pytest.raises(OutcomeUnknown):
-        GroupCommit(lambda _group: None).append(prepared(0))
+        GroupCommit(lambda _group: None).commit(prepared(0))
 
 
 def written_together(store: CsvStore, disk: WatchedDisk, batches: Sequence[Append]) -> list[Future[Receipt]]:

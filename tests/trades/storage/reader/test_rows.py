@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.trades.storage.builders import DAY, NOON, SECOND, trade
+from tests.trades.storage.builders import DAY, NOON, SECOND, batch, trade
 from tests.trades.storage.reader.stores import add
 from trades.datasets import TRADES
 from trades.storage import open_store
@@ -122,8 +122,6 @@ def test_a_window_is_exact_and_half_open(mixed: Reader):
 def test_as_of_is_what_was_known_then(tmp_path: Path):
     clock = iter([NOON, NOON + DAY])
     store = CsvStore(tmp_path, clock=lambda: next(clock))
-    from tests.trades.storage.builders import batch
-
     store.append(batch(trade(0, 1.0)))
     store.append(batch(trade(1, 2.0)))
     reader = open_store(tmp_path)

@@ -1,0 +1,199 @@
+"""Bars of one log: from rollups wherever they are old enough, from rows where they are not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trades.bar_policies import BarPolicy
+from trades.datasets import TRADES
+from trades.storage.aggregate import (
+    Aggregates,
+    Bars,
+    Unmergeable,
+    aggregate_prints,
+    bars_of,
+    bars_of_prints,
+    merge,
+)
+from trades.storage.csv.derived.columns import plain_rows
+from trades.storage.csv.derived.rollups import LEVELS_NS, level_for, policy_key
+from trades.storage.csv.derived.segments import MappedSegment
+from trades.storage.csv.derived.tail import Block
+from trades.storage.csv.log_reader import LogReader, Snapshot
+from trades.storage.prints import prints_of
+from trades.storage.protocol import ALL_TIME, Window
+from trades.timestamps import DAY_NS
+
+_PRINT_COLUMNS = frozenset(
+    ("timestamp", "price", "volume", "sequence", "conditions", "arrival", "commit", "until")
+)
+Buckets = npt.NDArray[np.int64]
+_NONE: Buckets = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class BarQuery:
+    """Bars of whole intervals. `window` begins and ends on whole multiples of `interval_ns`."""
+
+    window: Window
+    interval_ns: int
+    policy: BarPolicy
+
+    @property
+    def level_ns(self) -> int:
+        """The length of the aggregates that its bars are merged from."""
+        return level_for(self.interval_ns) or self.interval_ns
+
+
+class BarReader:
+    """Makes bars of what a `LogReader` reads."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+
+    def bars(self, query: BarQuery, snapshot: Snapshot) -> Bars:
+        """The bars of a query."""
+        ready = _ready(query, snapshot)
+        if ready is not None:
+            return ready
+        try:
+            needed = self.influence(query, snapshot)
+            bars = bars_of(self._merged(needed, query, snapshot))
+        except Unmergeable:
+            return self._from_rows(query, snapshot)
+        return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
+
+    def influence(self, query: BarQuery, snapshot: Snapshot) -> Window:
+        """The window that the bars depend on: up to the end of the next interval that has a price.
+
+        Volume printed before that is credited to the last bar; it may still come where no such interval is known.
+        """
+        window, interval = query.window, query.interval_ns
+        if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
+            return window
+        for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
+            start = max(window.end_ns, date * DAY_NS // interval * interval)
+            end = max(-(-(date + 1) * DAY_NS // interval) * interval, start + interval)
+            merged = self._merged(Window(start, end), query, snapshot)
+            priced = np.flatnonzero(merged.price_count)
+            if len(priced):
+                return Window(window.start_ns, int(merged.time[priced[0]]) + interval)
+        return Window(window.start_ns, ALL_TIME.end_ns)
+
+    def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
+        """Daily bars of the regular session, by the policy's daily table."""
+        from trades.storage.session_bars import session_bars_of
+
+        days = []
+        for date in snapshot.history.dates(window).tolist():
+            rows = self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot)
+            days.append(session_bars_of(rows, policy, at=snapshot.at))
+        return joined_bars(days)
+
+    def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
+        """The bars of a query from the rows themselves: for sizes so far apart that no aggregate holds their sum."""
+        window = Window(query.window.start_ns, ALL_TIME.end_ns)
+        rows = self._reader.stored(window, snapshot, _PRINT_COLUMNS)
+        bars = bars_of_prints(prints_of(rows, query.policy, at=snapshot.at), query.interval_ns)
+        return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
+
+    def _merged(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Aggregates:
+        return merge(list(self._parts(window, query, snapshot)), query.interval_ns)
+
+    def _parts(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Iterator[Aggregates]:
+        """Aggregates of the query's level that together hold every print in the window once."""
+        if not snapshot.has_tail:
+            for segment in snapshot.segments.within(window):
+                yield from _of_segment(segment, window, query, snapshot)
+            return
+        corrections = self._reader.corrections(window, snapshot)
+        corrected = _buckets(corrections.column("timestamp").to_numpy(), query) if corrections else _NONE
+        for segment in snapshot.segments.within(window):
+            for part in _of_segment(segment, window, query, snapshot):
+                yield _without(part, corrected)
+        for block in self._reader.blocks(window, snapshot):
+            yield _without(_of_block(block, window, query, snapshot.at), corrected)
+        for _, of_date in groupby(corrected.tolist(), key=lambda start: start // DAY_NS):
+            yield self._read_again(np.array(list(of_date)), query, snapshot)
+
+    def _read_again(self, buckets: Buckets, query: BarQuery, snapshot: Snapshot) -> Aggregates:
+        """Aggregates of a few buckets from their rows."""
+        span = Window(int(buckets[0]), int(buckets[-1]) + query.level_ns)
+        rows = self._reader.stored(span, snapshot, _PRINT_COLUMNS)
+        return _only(_aggregated(rows, query, snapshot.at), buckets)
+
+
+def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
+    """The bars, where they lie finished in one rollup."""
+    window, interval = query.window, query.interval_ns
+    within = snapshot.segments.within(window)
+    if len(within) != 1 or interval not in LEVELS_NS:
+        return None
+    segment = within[0].segment
+    if segment.newest > snapshot.at or (snapshot.has_tail and _has_tail_in(window, snapshot)):
+        return None
+    if window.end_ns > segment.last_ns and not query.policy.counts_every_print:
+        return None
+    bars = within[0].finished_bars(policy_key(query.policy), interval)
+    if bars is None:
+        return None
+    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
+    return bars[start:end]
+
+
+def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:
+    return snapshot.history.version(window, snapshot.at).number > snapshot.segments.head.number
+
+
+def _of_segment(
+    mapped: MappedSegment, window: Window, query: BarQuery, snapshot: Snapshot
+) -> Iterator[Aggregates]:
+    kept = mapped.aggregates(policy_key(query.policy), query.level_ns)
+    if kept is None:
+        yield _of_rows(mapped, window, query, snapshot.at)
+        return
+    start, end = kept.time.searchsorted((window.start_ns, window.end_ns)).tolist()
+    part = kept[start:end]
+    if mapped.segment.newest > snapshot.at and len(part):
+        changed = part.time[part.newest > snapshot.at]
+        part = _without(part, changed)
+        if len(changed):
+            span = Window(int(changed[0]), int(changed[-1]) + query.level_ns)
+            yield _only(_of_rows(mapped, span, query, snapshot.at), changed)
+    yield part
+
+
+def _of_rows(mapped: MappedSegment, window: Window, query: BarQuery, at: int) -> Aggregates:
+    return _aggregated(plain_rows(TRADES, mapped.rows_in(window), _PRINT_COLUMNS), query, at)
+
+
+def _of_block(block: Block, window: Window, query: BarQuery, at: int) -> Aggregates:
+    """A block's aggregates: made once of all of it where all of it counts."""
+    if block.newest <= at:
+        made = block.aggregates(
+            policy_key(query.policy), query.level_ns, lambda rows: _aggregated(rows, query, at)
+        )
+    else:
+        made = _aggregated(block.rows, query, at)
+    start, end = made.time.searchsorted((window.start_ns, window.end_ns)).tolist()
+    return made[start:end]
+
+
+def _aggregated(rows: pa.Table, query: BarQuery, at: int) -> Aggregates:
+    return aggregate_prints(prints_of(rows, query.policy, at=at), query.level_ns)
+
+
+def _buckets(times: Buckets, query: BarQuery) -> Buckets:
+    return np.unique(times // query.level_ns * query.level_ns)
+
+
+def _without(aggregates: Aggregates, buckets: Buckets) -> Aggregates:
+    return aggregates[~np.isin(aggregates.time, buckets)] if len(buckets) else aggregates
+
+
+def _only(aggregates: Aggregates, buckets: Buckets) -> Aggregates:
+    return aggregates[np.isin(aggregates.time, buckets)]

@@ -1,0 +1,195 @@
+"""Folds the commits that no segment holds yet into the segments of a log."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from trades.bar_policies import BarPolicy
+from trades.datasets import Dataset
+from trades.storage.commit import PartKind
+from trades.storage.csv.derived.ipc import NotUsable
+from trades.storage.csv.derived.manifest import (
+    DERIVED_FOLDER,
+    Manifest,
+    Segment,
+    read_manifest,
+    replace_manifest,
+)
+from trades.storage.csv.derived.segments import is_of
+from trades.storage.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
+from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.ordering import stored_in_order
+from trades.storage.protocol import ALL_TIME, NO_COMMIT
+from trades.storage.visible import apply_corrections
+
+LOCK_FILE = "lock"
+_SEGMENT_FILE = re.compile(r"([0-9a-f]{16})\..*")
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What the derived files of a log hold: up to which commit, in how many segments, rows and bytes."""
+
+    commit: int
+    segments: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How the derived files of one log are kept: of which rows, under which policies, in segments of which size."""
+
+    dataset: Dataset
+    folder: Path
+    policies: Sequence[BarPolicy]
+    rows_limit: int = SEGMENT_ROWS
+
+    def run(self, history: History, *, rebuild: bool = False, compact: bool = False) -> Derived | None:
+        """Fold all commits of a history in; what there is then, None if another process is at it.
+
+        rebuild: begin anew. compact: join all neighbours that fit into one segment. Raises `OSError`, and
+        `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
+        """
+        derived = self.folder / DERIVED_FOLDER
+        derived.mkdir(exist_ok=True)
+        with _locked(derived / LOCK_FILE) as is_ours:
+            if not is_ours:
+                return None
+            try:
+                manifest = self._folded(
+                    derived, history, _begun(derived, history, rebuild=rebuild), compact=compact
+                )
+            except NotUsable:
+                manifest = self._folded(derived, history, _NOTHING, compact=compact)
+            _remove_others(derived, manifest)
+            return _counted(derived, manifest)
+
+    def _folded(self, derived: Path, history: History, begun: Manifest, *, compact: bool) -> Manifest:
+        writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
+        head = history.head()
+        segments = list(begun.segments)
+        for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=begun.commit)):
+            segments = self._with_parts(writer, segments, parts)
+        segments = self._joined(writer, segments, eagerly=compact)
+        manifest = Manifest(head.number, head.hash, tuple(writer.with_rollups(each) for each in segments))
+        if manifest != begun:
+            replace_manifest(derived, manifest)
+        return manifest
+
+    def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
+        """Parts of whole event dates, as many as fill a segment."""
+        group: list[StoredPart] = []
+        rows = 0
+        for stored in parts:
+            if rows >= self.rows_limit // 2 and stored.part.day != group[-1].part.day:
+                yield group
+                group, rows = [], 0
+            group.append(stored)
+            rows += stored.part.rows
+        if group:
+            yield group
+
+    def _with_parts(
+        self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
+    ) -> list[Segment]:
+        """The segments after a group of parts: those that its times touch are written anew, the others stay."""
+        rows = read_rows(self.dataset, self.folder, _of_kind(parts, PartKind.ROWS))
+        corrections = read_corrections(
+            self.dataset, self.folder, sorted(_of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
+        )
+        takers = _takers(segments, rows)
+        corrected = _takers(segments, corrections)
+        written: list[Segment] = []
+        for place, segment in enumerate([*segments, None]):
+            new = rows.filter(pa.array(takers == place))
+            amended = corrections.filter(pa.array(corrected == place))
+            if not len(new) and not len(amended):
+                written += [segment] if segment else []
+                continue
+            held = writer.rows_of([segment]) if segment else []
+            written += writer.write(
+                stored_in_order(apply_corrections(pa.concat_tables([*held, new]), amended))
+            )
+        return written
+
+    def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
+        """The segments with small neighbours joined: like sizes, so that a row is written again only a few times."""
+        joined: list[Segment] = []
+        for segment in segments:
+            run = [segment]
+            while joined and self._fit(joined[-1], run, eagerly=eagerly):
+                run.insert(0, joined.pop())
+            if len(run) > 1:
+                joined += writer.write(pa.concat_tables(writer.rows_of(run)))
+            else:
+                joined.append(segment)
+        return joined
+
+    def _fit(self, before: Segment, run: Sequence[Segment], *, eagerly: bool) -> bool:
+        rows = sum(segment.rows for segment in run)
+        return before.rows + rows <= self.rows_limit and (eagerly or before.rows <= 2 * rows)
+
+
+_NOTHING = Manifest(0, NO_COMMIT.hash)
+
+
+def _begun(derived: Path, history: History, *, rebuild: bool) -> Manifest:
+    """The manifest to go on from."""
+    manifest = None if rebuild else read_manifest(derived)
+    return manifest if manifest is not None and is_of(manifest.head, history) else _NOTHING
+
+
+def _counted(derived: Path, manifest: Manifest) -> Derived:
+    rows = sum(segment.rows for segment in manifest.segments)
+    with os.scandir(derived) as entries:
+        size = sum(entry.stat().st_size for entry in entries)
+    return Derived(manifest.commit, len(manifest.segments), rows, size)
+
+
+def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The place of the segment that takes each row; one behind the last for rows later than all that is held."""
+    time = rows.column("timestamp").to_numpy()
+    if not segments:
+        return np.zeros(len(time), np.int64)
+    firsts = np.array([segment.first_ns for segment in segments])
+    places = np.maximum(firsts.searchsorted(time, side="right") - 1, 0)
+    return np.where(time > segments[-1].last_ns, len(segments), places)
+
+
+def _of_kind(parts: Sequence[StoredPart], kind: PartKind) -> list[StoredPart]:
+    return [stored for stored in parts if stored.part.kind == kind]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of a derived folder, if no other process does; yields whether it is held."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _remove_others(derived: Path, manifest: Manifest) -> None:
+    """Delete the files of segments that the manifest does not name. Who has mapped them keeps them."""
+    names = {segment.name for segment in manifest.segments}
+    with suppress(OSError), os.scandir(derived) as entries:
+        for entry in entries:
+            of_segment = _SEGMENT_FILE.fullmatch(entry.name)
+            if of_segment and of_segment[1] not in names:
+                Path(entry).unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""Arrow IPC files that are written whole under another name, renamed into place, and mapped once verified."""
+
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+_PIECE_BYTES = 2**20
+
+
+class NotUsable(Exception):
+    """A derived file is missing or cannot be opened: its content is to be had from the rows themselves."""
+
+
+class Damaged(NotUsable):
+    """A derived file is not what was written: all of the folder must be derived again."""
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:
+    """Write the batches and return the file's CRC-32. Raises `OSError`.
+
+    Nothing is synced: what a power cut leaves of the file fails the checksum.
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    data = memoryview(sink.getvalue())
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("xb", buffering=0) as file:
+            left = data
+            while left:
+                left = left[file.write(left) :]
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    return zlib.crc32(data)
+
+
+def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
+    """The batches of a file, mapped into memory without a copy. Raises `NotUsable`, and `OSError` without handles.
+
+    No handle stays open: the batches keep the mapping alive, and so does the file's inode when it is deleted.
+    """
+    try:
+        with pa.memory_map(os.fspath(path)) as source:
+            if _checksum(source) != checksum:
+                raise Damaged(f"{path.name} is not what was written")
+            reader = pa.ipc.open_file(source)
+            return [reader.get_batch(place) for place in range(reader.num_record_batches)]
+    except (FileNotFoundError, PermissionError) as error:
+        raise NotUsable(f"{path.name} cannot be opened") from error
+    except pa.ArrowException as error:
+        raise Damaged(f"{path.name} cannot be read") from error
+
+
+def _checksum(source: pa.MemoryMappedFile) -> int:
+    checksum = 0
+    while piece := source.read_buffer(_PIECE_BYTES):
+        checksum = zlib.crc32(piece, checksum)
+    source.seek(0)
+    return checksum

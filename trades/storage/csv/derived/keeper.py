@@ -1,0 +1,116 @@
+"""Keeps the derived files of all logs current, in the background."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from trades.storage.csv.commit_log import COMMITS_FILE
+from trades.storage.csv.derived.manifest import DERIVED_FOLDER, MANIFEST_FILE
+from trades.storage.exceptions import StorageError
+
+# A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a processor.
+_REST_SECONDS = 2.0
+_RETRY_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
+
+_State = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a keeper must know of a log: its folder, and the policy of its bars."""
+
+    dataset: str
+    symbol: str
+    folder: str
+    policy_key: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which log it is."""
+        return self.dataset, self.symbol
+
+    def commits(self) -> _State:
+        """What changes with every commit."""
+        return _state(f"{self.folder}/{COMMITS_FILE}")
+
+    def manifest(self) -> _State:
+        """What changes when the derived files are replaced or deleted."""
+        return _state(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """The states that a fold began with and ended in, and when the log may be folded again."""
+
+    commits: _State
+    manifest: _State
+    policy_key: str
+    rests_until: float
+
+    def is_of(self, log: Log) -> bool:
+        """Whether nothing has happened to the log and its files since."""
+        return (self.commits, self.manifest, self.policy_key) == (
+            log.commits(),
+            log.manifest(),
+            log.policy_key,
+        )
+
+
+class Keeper:
+    """Finds the logs that have grown since they were folded, and folds them, the longest rested first."""
+
+    def __init__(
+        self,
+        logs: Callable[[], Iterable[Log]],
+        fold: Callable[[str, str], object],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`logs` lists all logs of the store; `fold` folds the log of a dataset and a symbol."""
+        self._logs = logs
+        self._fold = fold
+        self._clock = clock
+        self._folded: dict[tuple[str, str], _Folded] = {}
+
+    def round(self, *, seconds: float) -> int:
+        """Fold for about so many seconds, at least one log if any has grown; how many were folded."""
+        ends = self._clock() + seconds
+        count = 0
+        for log in self._due():
+            self._fold_one(log)
+            count += 1
+            if self._clock() >= ends:
+                break
+        return count
+
+    def _due(self) -> list[Log]:
+        now = self._clock()
+        due = []
+        for log in self._logs():
+            folded = self._folded.get(log.key)
+            if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
+                due.append((folded.rests_until if folded else 0.0, log))
+        return [log for _, log in sorted(due, key=lambda each: each[0])]
+
+    def _fold_one(self, log: Log) -> None:
+        commits, began, rest = log.commits(), self._clock(), _REST_SECONDS
+        try:
+            self._fold(*log.key)
+        except (StorageError, OSError) as error:
+            logger.warning("the derived files of %s/%s are not kept: %s", *log.key, error)
+            rest = _RETRY_SECONDS
+        ended = self._clock()
+        rests_until = ended + max(rest, ended - began)
+        self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until)
+
+
+def _state(path: str) -> _State:
+    try:
+        found = os.stat(path)  # noqa: PTH116 of every log, once a second
+    except OSError:
+        return (0, 0, 0)
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,93 @@
+"""Which derived files are current, to which commit of the log: a small JSON file that is replaced whole."""
+
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from trades.storage.protocol import CommitId
+
+DERIVED_FOLDER = ".derived"
+MANIFEST_FILE = "manifest.json"
+FORMAT = 1
+NO_ROLLUPS = 0
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """Rows of one stretch of event times, at most a million, which no other segment of the manifest overlaps.
+
+    name: what its files' names begin with. first_ns and last_ns: smallest and largest event time, inclusive.
+    newest: the newest commit that made or ended one of its rows. columns: CRC-32 of the file of columns.
+    rollups: CRC-32 of the file of each policy, by its key; `NO_ROLLUPS` where there can be none.
+    """
+
+    name: str
+    rows: int
+    first_ns: int
+    last_ns: int
+    newest: int
+    columns: int
+    rollups: dict[str, int]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The segments in order of time, and the commit whose rows, and all before it, they hold."""
+
+    commit: int
+    hash: str
+    segments: tuple[Segment, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def head(self) -> CommitId:
+        """The commit that it is current to."""
+        return CommitId(self.commit, self.hash)
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """The file's content: a manifest with the CRC-32 of its text."""
+
+    checksum: int
+    manifest: msgspec.Raw
+
+
+_sealed = msgspec.json.Decoder(_Sealed)
+_decoder = msgspec.json.Decoder(Manifest)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a derived folder; None without one that is as it was written."""
+    try:
+        sealed = _sealed.decode((folder / MANIFEST_FILE).read_bytes())
+        if zlib.crc32(sealed.manifest) != sealed.checksum:
+            return None
+        manifest = _decoder.decode(sealed.manifest)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return manifest if manifest.format == FORMAT else None
+
+
+def replace_manifest(folder: Path, manifest: Manifest) -> None:
+    """Make a manifest the current one. Needs the folder's lock. Raises `OSError`."""
+    text = msgspec.json.encode(manifest)
+    partial = folder / f"{MANIFEST_FILE}.{os.getpid()}.partial"
+    partial.write_bytes(msgspec.json.encode(_Sealed(zlib.crc32(text), msgspec.Raw(text))))
+    partial.replace(folder / MANIFEST_FILE)
+
+
+def manifest_signature(folder: str) -> tuple[int, int, int]:
+    """What changes whenever a manifest is replaced; zeros where there is none."""
+    try:
+        found = os.stat(f"{folder}/{MANIFEST_FILE}")  # noqa: PTH116 asked for on every read with a tail
+    except OSError:
+        return (0, 0, 0)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def discard_manifest(folder: str, signature: tuple[int, int, int]) -> None:
+    """Delete a manifest whose files turned out to be damaged, unless it has been replaced since."""
+    if signature == manifest_signature(folder):
+        with suppress(OSError):
+            Path(folder, MANIFEST_FILE).unlink()

@@ -1,0 +1,99 @@
+"""A segment's rollups under one bar policy: aggregates of a second, a minute and a day, one record batch each.
+
+A level whose buckets hold hardly more than a row each would be larger than the rows, and is left out: its
+aggregates are made from the columns. A column that has one value throughout is kept as that value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trades.bar_policies import BarPolicy
+from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, merge
+from trades.storage.csv.derived.ipc import Damaged, map_batches, write_batches
+from trades.timestamps import DAY_NS, SECOND_NS
+
+MINUTE_NS = 60 * SECOND_NS
+LEVELS_NS = (SECOND_NS, MINUTE_NS, DAY_NS)
+# How many rows a bucket of a level must hold on average to be worth keeping.
+_WORTH = {SECOND_NS: 8, MINUTE_NS: 3, DAY_NS: 0}
+_COLUMNS = tuple(field.name for field in fields(Aggregates))
+_METADATA = b"rollups"
+
+Rollups = Mapping[int, Aggregates]
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    """Which levels the batches are of, in order, and the columns that are constant in all of them."""
+
+    levels: tuple[int, ...]
+    constants: dict[str, int | float]
+
+
+def policy_key(policy: BarPolicy) -> str:
+    """What tells the rollups of a policy, as it is declared now, from those of any other."""
+    return f"{policy.name}-{policy.fingerprint}"
+
+
+def level_for(interval_ns: int) -> int | None:
+    """The coarsest level of which an interval is made; None if it is finer than all, or cuts across them."""
+    return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
+
+
+def rollups_of(prints: Prints) -> dict[int, Aggregates]:
+    """The levels that are worth keeping, by their length in nanoseconds. Raises `Unmergeable`."""
+    rollups: dict[int, Aggregates] = {}
+    finest = aggregate_prints(prints, SECOND_NS)
+    for level in LEVELS_NS:
+        finest = merge([finest], level) if level > SECOND_NS else finest
+        if len(finest) * _WORTH[level] <= len(prints):
+            rollups[level] = finest
+    return rollups
+
+
+def write_rollups(path: Path, rollups: Rollups) -> int:
+    """Write the levels; returns the file's checksum."""
+    constants = {name: value for name in _COLUMNS if (value := _constant(rollups, name)) is not None}
+    layout = _Layout(tuple(rollups), constants)
+    kept = [name for name in _COLUMNS if name not in constants]
+    batches = [
+        pa.record_batch([pa.array(getattr(level, name)) for name in kept], names=kept)
+        for level in rollups.values()
+    ]
+    schema = batches[0].schema.with_metadata({_METADATA: msgspec.json.encode(layout)})
+    return write_batches(path, schema, [batch.replace_schema_metadata(schema.metadata) for batch in batches])
+
+
+def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
+    """The levels of a file, by their length. Raises `NotUsable`."""
+    batches = map_batches(path, checksum)
+    if not batches or _METADATA not in (batches[0].schema.metadata or {}):
+        raise Damaged(f"{path.name} does not hold rollups")
+    layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)
+    return {
+        level: _aggregates(batch, layout.constants)
+        for level, batch in zip(layout.levels, batches, strict=True)
+    }
+
+
+def _constant(rollups: Rollups, name: str) -> int | float | None:
+    """The one value that a column has in every level, if it has one."""
+    columns = [getattr(level, name) for level in rollups.values()]
+    first = next((column[0].item() for column in columns if len(column)), None)
+    if first is None or not all(bool((column == first).all()) for column in columns):
+        return None
+    return first  # type: ignore[no-any-return]
+
+
+def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> Aggregates:
+    def column(name: str) -> npt.NDArray[np.generic]:
+        if name not in constants:
+            return batch.column(name).to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
+        return np.broadcast_to(np.asarray(constants[name]), batch.num_rows)
+
+    return Aggregates(*(column(name) for name in _COLUMNS))  # type: ignore[arg-type]

@@ -1,0 +1,96 @@
+"""Writes segments: rows in order, cut at changes of time, each with its columns and its rollups."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from trades.bar_policies import BarPolicy
+from trades.datasets import TRADES, Dataset
+from trades.storage.csv.derived.columns import plain_rows, write_columns
+from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment
+from trades.storage.csv.derived.rollups import policy_key, rollups_of, write_rollups
+from trades.storage.csv.derived.segments import MappedSegment, columns_file, rollups_file
+from trades.storage.exact_sums import Unmergeable
+from trades.storage.prints import prints_of
+from trades.storage.visible import STANDS
+from trades.timestamps import DAY_NS
+
+SEGMENT_ROWS = 1_000_000
+
+
+class SegmentWriter:
+    """Writes into one derived folder, whose lock its caller holds. Raises `OSError`."""
+
+    def __init__(
+        self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int
+    ) -> None:
+        self._folder = folder
+        self._dataset = dataset
+        self._policies = policies if dataset is TRADES else ()
+        self._rows_limit = rows_limit
+
+    def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
+        """The stored rows of each segment. Raises `NotUsable`."""
+        return [plain_rows(self._dataset, MappedSegment(self._folder, segment).rows) for segment in segments]
+
+    def write(self, rows: pa.Table) -> Iterator[Segment]:
+        """The segments that ordered stored rows become."""
+        time = rows.column("timestamp").to_numpy()
+        start = 0
+        while start < len(time):
+            end = _cut(time, start, self._rows_limit)
+            yield self._segment(rows.slice(start, end - start))
+            start = end
+
+    def with_rollups(self, segment: Segment) -> Segment:
+        """The segment with rollups under exactly the policies in use. Raises `NotUsable`."""
+        wanted = {policy_key(policy): policy for policy in self._policies}
+        if wanted.keys() == segment.rollups.keys():
+            return segment
+        (rows,) = self.rows_of([segment])
+        rollups = {
+            key: segment.rollups[key] if key in segment.rollups else self._roll_up(segment.name, rows, policy)
+            for key, policy in wanted.items()
+        }
+        return msgspec.structs.replace(segment, rollups=rollups)
+
+    def _segment(self, rows: pa.Table) -> Segment:
+        name = uuid.uuid4().hex[:16]
+        time, commit, until = (rows.column(column).to_numpy() for column in ("timestamp", "commit", "until"))
+        ended = until[until != STANDS]
+        return Segment(
+            name=name,
+            rows=rows.num_rows,
+            first_ns=int(time[0]),
+            last_ns=int(time[-1]),
+            newest=int(max(commit.max(), ended.max(initial=0))),
+            columns=write_columns(self._folder / columns_file(name), rows),
+            rollups={policy_key(policy): self._roll_up(name, rows, policy) for policy in self._policies},
+        )
+
+    def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
+        """The checksum of the policy's rollups, or `NO_ROLLUPS` where sizes are too far apart for any."""
+        try:
+            rollups = rollups_of(prints_of(rows, policy))
+        except Unmergeable:
+            return NO_ROLLUPS
+        return write_rollups(self._folder / rollups_file(name, policy_key(policy)), rollups)
+
+
+def _cut(time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, limit: int) -> int:
+    """Where a segment that begins at `start` ends: at the end of a date if half of it is full by then.
+
+    Rows of one event time are never parted.
+    """
+    end = start + limit
+    if end >= len(time):
+        return len(time)
+    midnight = int(time.searchsorted(time[end] // DAY_NS * DAY_NS))
+    if midnight - start >= limit // 2:
+        return midnight
+    first_of_time = int(time.searchsorted(time[end]))
+    return first_of_time if first_of_time > start else int(time.searchsorted(time[end], side="right"))

@@ -1,0 +1,65 @@
+"""`instruments.jsonl`: one line per change of an instrument, appended; the last line of a symbol counts."""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+
+from trades.storage.csv.disk import Disk
+from trades.storage.instruments import Instrument
+
+INSTRUMENTS_FILE = "instruments.jsonl"
+
+_decoder = msgspec.json.Decoder(Instrument)
+_encoder = msgspec.json.Encoder()
+
+
+class InstrumentFile:
+    """The instruments of a store. A line whose end is missing was never acknowledged and is passed over."""
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self._path = folder / INSTRUMENTS_FILE
+        self._disk = disk
+        self._mutex = threading.Lock()
+        self._signature = (0, 0, 0)
+        self._known: dict[str, Instrument] = {}
+
+    def get(self, symbol: str) -> Instrument:
+        """The instrument as it was last told to be. Raises `OSError`."""
+        signature = self._stat()
+        if signature != self._signature:
+            self._read(signature)
+        return self._known.get(symbol) or Instrument(symbol)
+
+    def put(self, instrument: Instrument) -> None:
+        """Make an instrument what it is from now on, durably. Raises `OSError`."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            size = os.fstat(descriptor).st_size
+            whole = os.pread(descriptor, size, 0).rfind(b"\n") + 1
+            if whole < size:
+                self._disk.truncate(descriptor, whole)
+            self._disk.append(descriptor, _encoder.encode(instrument) + b"\n")
+            self._disk.sync(descriptor)
+            if not whole:
+                self._disk.sync_folder(self._path.parent)
+        finally:
+            os.close(descriptor)
+
+    def _read(self, signature: tuple[int, int, int]) -> None:
+        with self._mutex:
+            lines = self._path.read_bytes().split(b"\n")[:-1] if signature[1] else []
+            instruments = [_decoder.decode(line) for line in lines]
+            self._known = {instrument.symbol: instrument for instrument in instruments}
+            self._signature = signature
+
+    def _stat(self) -> tuple[int, int, int]:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 a quarter of Path.stat's time, on every read of bars
+        except FileNotFoundError:
+            return (0, 0, 0)
+        return found.st_ino, found.st_size, found.st_mtime_ns

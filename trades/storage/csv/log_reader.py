@@ -1,0 +1,141 @@
+"""Rows of one log: from its segments, and from the commits that came after them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+
+from trades.datasets import Dataset
+from trades.storage.commit import PartKind
+from trades.storage.csv.derived.columns import plain_rows
+from trades.storage.csv.derived.ipc import Damaged, NotUsable
+from trades.storage.csv.derived.manifest import DERIVED_FOLDER, discard_manifest, manifest_signature
+from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
+from trades.storage.csv.derived.tail import Block, TailRows
+from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.ordering import stored_in_order
+from trades.storage.protocol import Window
+from trades.storage.visible import apply_corrections, stored_schema
+from trades.timestamps import DAY_NS
+
+T = TypeVar("T")
+_NEVER_SEEN = (-1, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an answer is made of: a history up to the commit `at`, and the segments that hold a part of it."""
+
+    history: History
+    at: int
+    segments: Segments
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether there are commits that the segments do not hold."""
+        return self.at > self.segments.head.number
+
+
+class LogReader:
+    """Reads one log. Safe for many threads; what it holds of derived files outlives their deletion."""
+
+    def __init__(self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows) -> None:
+        self._dataset = dataset
+        self._symbol = symbol
+        self._folder = folder
+        self._derived = str(folder / DERIVED_FOLDER)
+        self._tail = tail
+        self._segments = NO_SEGMENTS
+        self._signature = _NEVER_SEEN
+        self._checked = NO_SEGMENTS.head
+
+    def answer(self, history: History, at: int | None, make: Callable[[Snapshot], T]) -> T:
+        """What `make` makes of a snapshot. Derived files that are gone or damaged are done without."""
+        head = history.head()
+        known = head.number if at is None else at
+        if head != self._checked or self._segments.head.number != head.number:
+            self._refresh(history)
+        for _ in range(2):
+            try:
+                return make(Snapshot(history, known, self._segments))
+            except Damaged:
+                discard_manifest(self._derived, self._signature)
+                self._segments = NO_SEGMENTS
+            except NotUsable:
+                self._signature = _NEVER_SEEN
+                self._refresh(history)
+        return make(Snapshot(history, known, NO_SEGMENTS))
+
+    def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
+        """The rows in the window that stand, in order, in the dataset's schema."""
+        stored = self.stored(window, snapshot)
+        commit, until = (stored.column(name).to_numpy() for name in ("commit", "until"))
+        stands = (commit <= snapshot.at) & (until > snapshot.at)
+        stored = stored if stands.all() else stored.filter(pa.array(stands))
+        return stored.select(self._dataset.schema.names)
+
+    def stored(self, window: Window, snapshot: Snapshot, columns: frozenset[str] = frozenset()) -> pa.Table:
+        """The stored rows in the window, in order, with all corrections up to the snapshot's commit.
+
+        Rows of later commits may be among them. columns: only these; all without.
+        """
+        names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
+        tables = [stored_schema(self._dataset).empty_table().select(names)]
+        tables += [plain_rows(self._dataset, rows, names) for rows in self._segment_rows(window, snapshot)]
+        if not snapshot.has_tail:
+            return pa.concat_tables(tables)
+        for block in self.blocks(window, snapshot):
+            tables.append(_inside(block.rows.select(names), window))
+        stored = pa.concat_tables(tables)
+        corrections = self.corrections(window, snapshot)
+        return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
+
+    def blocks(self, window: Window, snapshot: Snapshot) -> Iterator[Block]:
+        """The rows that no segment holds, of each event date in the window; whole blocks."""
+        log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
+        read = partial(read_rows, self._dataset, self._folder)
+        for _, parts in groupby(
+            self._tail_parts(window, snapshot, PartKind.ROWS), key=lambda each: each.part.day
+        ):
+            yield from self._tail.blocks(log, snapshot.history, list(parts), read)
+
+    def corrections(self, window: Window, snapshot: Snapshot) -> pa.Table | None:
+        """The corrections of rows in the window that no segment holds, in order of commit; None without any."""
+        parts = [
+            stored
+            for stored in self._tail_parts(window, snapshot, PartKind.CORRECTIONS)
+            if stored.commit <= snapshot.at
+        ]
+        if not parts:
+            return None
+        parts.sort(key=lambda stored: stored.commit)
+        return _inside(read_corrections(self._dataset, self._folder, parts), window)
+
+    def _tail_parts(self, window: Window, snapshot: Snapshot, kind: PartKind) -> Sequence[StoredPart]:
+        """All parts of the event dates in the window: which of their rows an answer needs is seen later."""
+        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        parts = snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
+        return [stored for stored in parts if stored.part.kind == kind]
+
+    def _segment_rows(self, window: Window, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
+        for segment in snapshot.segments.within(window):
+            yield segment.rows_in(window)
+
+    def _refresh(self, history: History) -> None:
+        """Take the manifest that is current now, if it has changed or is not of this history any more."""
+        self._checked = history.head()
+        signature = manifest_signature(self._derived)
+        if signature != self._signature or not is_of(self._segments.head, history):
+            self._signature = signature
+            self._segments = open_segments(self._folder, history)
+
+
+def _inside(rows: pa.Table, window: Window) -> pa.Table:
+    time = rows.column("timestamp").to_numpy()
+    inside = (time >= window.start_ns) & (time < window.end_ns)
+    return rows if inside.all() else rows.filter(pa.array(inside))
