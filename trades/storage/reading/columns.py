@@ -88,9 +88,8 @@ def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
 
 
 def _array(column: pa.ChunkedArray, kind: Kind) -> npt.NDArray[Any]:
-    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if isinstance(values, pa.ChunkedArray):  # without any chunk
-        values = pa.array([], column.type)
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], column.type)])
     if kind is not Kind.TEXT and values.null_count:
         values = pc.fill_null(values, _CONCRETE[kind])
     array = values.to_numpy(zero_copy_only=kind is not Kind.TEXT)

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from trades.datasets import Column, Dataset, Kind
 from trades.storage.aggregate import Bars
+from trades.storage.quote_bars import QuoteBars
 from trades.timestamps import Instants
 
 _INDEX = "timestamp"
@@ -22,7 +23,7 @@ def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(values, index=_instants(table.column(first.name).to_numpy()))
 
 
-def bars_frame(bars: Bars) -> pd.DataFrame:
+def bars_frame(bars: Bars | QuoteBars) -> pd.DataFrame:
     """Bars indexed by the start of their interval in UTC: every column but `time_ns`."""
     columns = {name: getattr(bars, name) for name in bars.__slots__ if name != "time_ns"}
     return pd.DataFrame(columns, index=_instants(bars.time_ns))

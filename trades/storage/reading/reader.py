@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from trades.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
+from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
 from trades.storage.protocol import Window
+from trades.storage.quote_bars import QuoteBars
 from trades.storage.reading.arguments import (
     Instant,
     Interval,
@@ -20,7 +21,8 @@ from trades.storage.reading.dates import Log, newest_date, oldest_date
 from trades.storage.reading.exceptions import InvalidUniverse, UnknownPolicy
 from trades.storage.reading.latest import LatestTrades, Trade
 from trades.storage.reading.pandas_later import postpone_pandas
-from trades.storage.reading.rows import RowReader
+from trades.storage.reading.quotes import windowed_quote_bars
+from trades.storage.reading.rows import RowReader, dataset_named
 from trades.storage.reading.scan import Slice, merged_slices
 from trades.timestamps import DAY_NS
 
@@ -33,8 +35,8 @@ class Reader(RowReader):
 
     Symbols are spelled as over HTTP. Windows are `[start, end)`, None is open; instants are integers (nanoseconds
     since 1970), ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone.
-    Bars are whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name; without
-    one every print counts. `as_of` answers as it was known at an instant. `frame=True` gives a pandas DataFrame
+    Bars are whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
+    default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas DataFrame
     indexed by UTC times.
 
     Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments ValueErrors:
@@ -68,9 +70,48 @@ class Reader(RowReader):
             name,
             whole_window(start, end, length),
             length,
-            policy=EVERY_PRINT if policy is None else policy_named(policy),
+            policy=self._policy(name, policy),
             at=at,
         )
+        return bars_frame(bars) if frame else bars
+
+    def session_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> BarsOrFrame:
+        """Daily bars of the regular session, made by the policy's own table; their time is midnight UTC of the date."""
+        name = spelled(symbol)
+        window = whole_window(start, end, DAY_NS)
+        rule, at = self._policy(name, policy), self._at(TRADES, name, as_of)
+        bars = self._store.session_bars(name, window, policy=rule, at=at)
+        return bars_frame(bars) if frame else bars
+
+    def quote_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        exchange: str | None = None,
+        *,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> QuoteBars | Any:
+        """Bid and ask bars of one venue's quotes; without `exchange` of all quotes as one stream, as of a best bid and offer.
+
+        Each side opens at the quote carried in from before, also from before the window. A side never quoted is NaN.
+        """
+        name, length = spelled(symbol), interval_ns(interval)
+        window = whole_window(start, end, length)
+        quotes = dataset_named("quotes")
+        log = Log(self._store, quotes, name, self._at(quotes, name, as_of))
+        bars = windowed_quote_bars(log, window, length, exchange)
         return bars_frame(bars) if frame else bars
 
     def latest(self, symbol: str) -> Trade:
@@ -100,12 +141,18 @@ class Reader(RowReader):
         window = whole_window(start, end, length)
         if start is None or end is None:
             window = self._with_data(universe, ats, window, length)
-        rule = policy_named(policy)
+        rules = [self._policy(symbol, policy) for symbol in universe]
 
         def bars_of(place: int, part: Window) -> Bars:
-            return self._store.bars(universe[place], part, length, policy=rule, at=ats[place])
+            return self._store.bars(universe[place], part, length, policy=rules[place], at=ats[place])
 
         return merged_slices(universe, window, length, bars_of, fill=fill)
+
+    def _policy(self, symbol: str, policy: str | BarPolicy | None) -> BarPolicy:
+        """The policy that was asked for, else the instrument's. Raises `UnknownPolicy`."""
+        if policy is None:
+            return self._store.instrument(symbol).policy
+        return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):
@@ -135,19 +182,15 @@ class Reader(RowReader):
         )
 
 
-def policy_named(policy: str | BarPolicy | None) -> BarPolicy:
-    """A bar policy, or the one of a name; without one every print counts. Raises `UnknownPolicy`."""
-    if policy is None:
-        return EVERY_PRINT
-    if isinstance(policy, BarPolicy):
-        return policy
+def policy_named(name: str) -> BarPolicy:
+    """The bar policy of this name. Raises `UnknownPolicy`."""
     try:
-        return BAR_POLICIES[policy]
+        return BAR_POLICIES[name]
     except KeyError:
-        raise UnknownPolicy("bar policy", policy, BAR_POLICIES) from None
+        raise UnknownPolicy("bar policy", name, BAR_POLICIES) from None
 
 
-def bars_frame(bars: Bars) -> Any:
+def bars_frame(bars: Bars | QuoteBars) -> Any:
     """Bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
     from trades.storage.reading import frames  # noqa: PLC0415 pandas takes half a second to load
 

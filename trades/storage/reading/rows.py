@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
 from trades.datasets import DATASETS, TRADES, Dataset
 from trades.storage.csv.store import CsvStore
-from trades.storage.protocol import ALL_TIME, MarketStore
+from trades.storage.protocol import ALL_TIME
 from trades.storage.reading.arguments import Instant, exact_window, instant_ns, spelled
 from trades.storage.reading.columns import Columns, select
 from trades.storage.reading.dates import Log, rows_backwards, rows_forwards
@@ -40,7 +40,7 @@ class RowReader:
     def __init__(self, path: Path | str) -> None:
         if not Path(path).is_dir():
             raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
-        self._store: MarketStore = CsvStore(path)
+        self._store = CsvStore(path)
 
     def trades(
         self,

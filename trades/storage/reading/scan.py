@@ -129,7 +129,7 @@ def merged_slices(
 
 def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:
     """The window in parts of whole intervals, such that a bar of every symbol in every interval can be held."""
-    intervals = max(1, min(BARS_AT_ONCE // symbols, _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
+    intervals = max(1, min(BARS_AT_ONCE // max(1, symbols), _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
     length = intervals * interval_ns
     for start in range(window.start_ns, window.end_ns, length):
         yield Window(start, min(start + length, window.end_ns))
