@@ -1,10 +1,11 @@
 """Bars as they are answered, and how they are made of aggregates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from trades.storage.aggregates import Aggregates
+from trades.storage.aggregates import Aggregates, concatenated
 from trades.storage.exact_sums import Floats, merged_sums
 from trades.storage.prints import Instants
 
@@ -31,6 +32,13 @@ class Bars:
 
     def __getitem__(self, part: slice) -> "Bars":
         return Bars(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+def joined_bars(parts: Sequence[Bars]) -> Bars:
+    """The bars of the parts behind each other, as they are."""
+    if not parts:
+        return bars_of(concatenated([]))
+    return Bars(*(np.concatenate([getattr(part, name) for part in parts]) for name in Bars.__slots__))
 
 
 def bars_of(aggregates: Aggregates) -> Bars:

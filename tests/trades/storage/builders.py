@@ -6,7 +6,16 @@ from typing import Any
 import pyarrow as pa
 
 from trades.datasets import TRADES
-from trades.storage.protocol import ALL_TIME, Append, Dedupe, MarketStore, Window
+from trades.storage.protocol import (
+    ALL_TIME,
+    Action,
+    Amendment,
+    Append,
+    Correction,
+    Dedupe,
+    MarketStore,
+    Window,
+)
 from trades.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 Row = dict[str, Any]
@@ -60,3 +69,19 @@ def stored(
     """The rows in a window, as a list of dictionaries."""
     rows: list[Row] = store.rows(TRADES, symbol, window, at=at).to_pylist()
     return rows
+
+
+def cancel(at: int | str = NOON, **named: Any) -> Correction:
+    """A cancel of the row that is named by an event time and `trade_id`, `exchange`, `price`, `volume`."""
+    return Correction(Action.CANCEL, instant(at), **named)
+
+
+def correct(at: int | str = NOON, *, new: Row, **named: Any) -> Correction:
+    """A correction of the row that is named, as for `cancel`, to new values by column."""
+    return Correction(Action.CORRECT, instant(at), **named, new=new)
+
+
+def amendment(
+    *corrections: Correction, symbol: str = SYMBOL, caller: str = "key:1", request_key: str | None = None
+) -> Amendment:
+    return Amendment(TRADES, symbol, corrections, caller, request_key)

@@ -9,12 +9,24 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trades.storage.builders import DAY, MINUTE, NOON, SYMBOL, Clock, batch, stored, trade
+from tests.trades.storage.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SYMBOL,
+    Clock,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    stored,
+    trade,
+)
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import StorageError
 from trades.storage.memory import MemoryStore
-from trades.storage.protocol import ALL_TIME, Append, Dedupe, MarketStore, Window
+from trades.storage.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, MarketStore, Window
 
 EXAMPLES = 1500 if os.environ.get("SOAK") else 25
 TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
@@ -23,9 +35,9 @@ SYMBOLS = (SYMBOL, "MSFT")
 
 @dataclass(frozen=True)
 class Step:
-    """A batch, through which of the two objects on the folder it goes, and what happens around it."""
+    """A batch of rows or corrections, through which of the two objects on the folder it goes, and what happens around it."""
 
-    batch: Append
+    batch: Append | Amendment
     through: int
     reopened: bool
     clock: int
@@ -50,27 +62,53 @@ batches = st.builds(
     dedupe=st.sampled_from([Dedupe.ROWS, Dedupe.ROWS, Dedupe.BATCH, Dedupe.NONE]),
     request_key=st.sampled_from([None, None, None, "k", "l"]),
 )
+new_values = st.fixed_dictionaries(
+    {"price": st.sampled_from([1.0, 2.5, 4.0])},
+    optional={"volume": st.sampled_from([0.1, 7.0]), "sequence": st.sampled_from([None, 1, 3])},
+)
+
+
+@st.composite
+def amendments(draw: Any, sent: list[Append | Amendment]) -> Amendment:
+    """Corrections of rows that were sent, by their ids or by their values, some of which may not fit."""
+    appended = [each for each in sent if isinstance(each, Append)]
+    of = draw(st.sampled_from(appended))
+    made: list[Correction] = []
+    for row in draw(st.lists(st.sampled_from(of.rows.to_pylist()), min_size=1, max_size=3)):
+        price = draw(st.sampled_from([row["price"], row["price"], row["price"], 4.0]))
+        named = {"price": price, "volume": row["volume"]}
+        if row["trade_id"] is not None and draw(st.booleans()):
+            named = {"trade_id": row["trade_id"]}
+        named |= {"exchange": row["exchange"]} if draw(st.booleans()) else {}
+        fix = correct(row["timestamp"], **named, new=draw(new_values))
+        made.append(cancel(row["timestamp"], **named) if draw(st.booleans()) else fix)
+    request_key = draw(st.sampled_from([None, None, None, "k", "l"]))
+    return amendment(*made, symbol=of.symbol, request_key=request_key)
 
 
 @st.composite
 def steps(draw: Any) -> list[Step]:
     """Batches, some of them sent again, in parts in another mode or under another key."""
-    sent: list[Append] = []
-    for fresh in draw(st.lists(batches, min_size=1, max_size=12)):
-        if sent and draw(st.booleans()):
+    sent: list[Append | Amendment] = [draw(batches)]
+    for fresh in draw(st.lists(batches, max_size=12)):
+        what = draw(st.sampled_from(["fresh", "again", "amendment", "amendment"]))
+        if what == "fresh":
+            sent.append(fresh)
+        elif what == "amendment":
+            sent.append(draw(amendments(sent)))
+        else:
             again = draw(st.sampled_from(sent))
             change = draw(st.sampled_from([{}, {"dedupe": fresh.dedupe}, {"request_key": fresh.request_key}]))
-            sent.append(replace(again, **change))
-        else:
-            sent.append(fresh)
+            known = {name: value for name, value in change.items() if hasattr(again, name)}
+            sent.append(replace(again, **known))
     return [
         Step(each, draw(st.integers(0, 1)), draw(st.booleans()), draw(st.integers(-5, 5))) for each in sent
     ]
 
 
-def outcome(store: MarketStore, each: Append) -> tuple[Any, ...]:
+def outcome(store: MarketStore, each: Append | Amendment) -> tuple[Any, ...]:
     try:
-        receipt = store.append(each)
+        receipt = store.correct(each) if isinstance(each, Amendment) else store.append(each)
     except StorageError as error:
         return type(error), getattr(error, "rows", None)
     number = receipt.commit.number

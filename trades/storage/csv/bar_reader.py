@@ -19,6 +19,7 @@ from trades.storage.aggregate import (
     bars_of_prints,
     merge,
 )
+from trades.storage.bars import joined_bars
 from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.rollups import LEVELS_NS, level_for, policy_key
 from trades.storage.csv.derived.segments import MappedSegment
@@ -26,6 +27,7 @@ from trades.storage.csv.derived.tail import Block
 from trades.storage.csv.log_reader import LogReader, Snapshot
 from trades.storage.prints import prints_of
 from trades.storage.protocol import ALL_TIME, Window
+from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
 
 _PRINT_COLUMNS = frozenset(
@@ -86,8 +88,6 @@ class BarReader:
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
         """Daily bars of the regular session, by the policy's daily table."""
-        from trades.storage.session_bars import session_bars_of
-
         days = []
         for date in snapshot.history.dates(window).tolist():
             rows = self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot)

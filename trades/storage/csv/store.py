@@ -24,6 +24,7 @@ from trades.storage.csv.derived.keeper import Keeper
 from trades.storage.csv.derived.keeper import Log as KeptLog
 from trades.storage.csv.derived.rollups import policy_key
 from trades.storage.csv.derived.tail import TailRows
+from trades.storage.csv.derived.writing import SEGMENT_ROWS
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.history import History
 from trades.storage.csv.instrument_file import InstrumentFile
@@ -58,12 +59,19 @@ class CsvStore:
     """
 
     def __init__(
-        self, path: Path | str, *, clock: Callable[[], int] = time.time_ns, disk: Disk | None = None
+        self,
+        path: Path | str,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        disk: Disk | None = None,
+        segment_rows: int = SEGMENT_ROWS,
     ) -> None:
+        """`segment_rows`: how many rows a segment of derived columns has at most."""
         self._path = Path(path)
         self._clock = clock
         self._disk = disk or Disk()
         self._known_rows: dict[str, KnownRows] = {}
+        self._segment_rows = segment_rows
         self._tail = TailRows()
         self._instruments = InstrumentFile(self._path, self._disk)
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
@@ -135,7 +143,7 @@ class CsvStore:
         and `DataDamaged` if rows that are to be read are damaged.
         """
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
-        fold = Fold(dataset, self._folder(dataset, symbol), policies)
+        fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         try:
             return fold.run(self._history(dataset, symbol), rebuild=rebuild, compact=compact)
         except OSError as error:

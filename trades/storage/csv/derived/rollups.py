@@ -58,7 +58,7 @@ def rollups_of(prints: Prints) -> dict[int, Aggregates]:
 
 def write_rollups(path: Path, rollups: Rollups) -> int:
     """Write the levels; returns the file's checksum."""
-    constants = {name: value for name in _COLUMNS if (value := _constant(rollups, name)) is not None}
+    constants = {name: value for name in _COLUMNS[1:] if (value := _constant(rollups, name)) is not None}
     layout = _Layout(tuple(rollups), constants)
     kept = [name for name in _COLUMNS if name not in constants]
     batches = [
