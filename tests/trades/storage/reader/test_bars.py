@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.trades.storage.builders import MINUTE, NOON, SECOND, trade
+from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, trade
 from tests.trades.storage.reader.stores import add
 from trades.bar_policies import US_EQUITIES
 from trades.storage import open_store
@@ -21,7 +21,7 @@ PRICES = ["open", "high", "low", "close"]
 
 def expected_bars(reader: Reader, symbol: str, length: str) -> pd.DataFrame:
     """pandas' bars of every trade."""
-    trades = reader.trades(symbol, frame=True)
+    trades: Any = reader.trades(symbol, frame=True)
     groups = trades.resample("24h" if length == "1d" else length, origin="epoch")
     bars = groups["price"].ohlc().assign(volume=groups["volume"].sum(), trade_count=groups.size())
     return bars[bars["trade_count"] > 0]
@@ -30,7 +30,7 @@ def expected_bars(reader: Reader, symbol: str, length: str) -> pd.DataFrame:
 @pytest.mark.parametrize("interval", ["1s", "1min", "5min", "15min", "1h", "1d", "7min"])
 def test_bars_are_those_of_pandas(sample: Reader, interval: str):
     expected = expected_bars(sample, "DEMOA", interval)
-    frame = sample.bars("DEMOA", interval=interval, frame=True)
+    frame: Any = sample.bars("DEMOA", interval=interval, frame=True)
     assert frame.index.equals(expected.index)
     for name in [*PRICES, "volume", "trade_count"]:
         assert frame[name].tolist() == expected[name].tolist(), name
@@ -80,7 +80,31 @@ def test_policies_by_name_by_value_and_of_the_instrument(tmp_path: Path):
 
 
 def test_a_frame_of_bars_of_nothing_has_its_columns(sample: Reader):
-    frame = sample.bars("DEMOA", "2024-01-01", "2024-01-02", frame=True)
+    frame: Any = sample.bars("DEMOA", "2024-01-01", "2024-01-02", frame=True)
     assert len(frame) == 0
     assert frame.columns.tolist()[:5] == [*PRICES, "volume"]
     assert str(frame.index.tz) == "UTC"
+
+
+def test_session_bars_are_those_of_the_policys_table(tmp_path: Path):
+    add(
+        tmp_path,
+        trade(0, 9.0, 1.0, conditions="extended_hours"),
+        trade(SECOND, 10.0, 500.0, conditions="opening_print"),
+        trade(2 * SECOND, 12.0, 5.0),
+        trade(3 * SECOND, 11.0, 700.0, conditions="closing_print"),
+        trade(4 * SECOND, 20.0, 1.0, conditions="extended_hours"),
+        trade(DAY, 13.0, 2.0),
+    )
+    reader = open_store(tmp_path)
+    bars = reader.session_bars("AAPL", policy="us_equities")
+    assert bars.time_ns.tolist() == [NOON - NOON % DAY, NOON - NOON % DAY + DAY]
+    assert [getattr(bars, name).tolist() for name in PRICES] == [
+        [10.0, 13.0],
+        [12.0, 13.0],
+        [10.0, 13.0],
+        [11.0, 13.0],
+    ]
+    assert reader.session_bars("AAPL", NOON + DAY, policy="us_equities").open.tolist() == [13.0]
+    frame: Any = reader.session_bars("AAPL", end="2025-01-02T13:00", policy="us_equities", frame=True)
+    assert frame["close"].tolist() == [11.0]

@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings
 
 from tests.trades.storage.builders import MINUTE, batch, trade
-from tests.trades.storage.real_data import equity_trades, midnight_ns
 from tests.trades.storage.reader.stores import SYMBOLS
+from tests.trades.storage.real_data import equity_trades, midnight_ns
 from trades.datasets import TRADES
 from trades.storage import open_store
 from trades.storage.csv import CsvStore
@@ -47,21 +47,26 @@ def test_it_runs_over_the_sample_and_prints_its_rate(sample_folder: Path, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
     reader = open_store(sample_folder)
     assert rated_bars(done.stdout) == sum(len(reader.bars(symbol)) for symbol in SYMBOLS)
-    assert re.search(r"^[1-9][0-9]* trades of 3 symbols, profit -?[0-9,.]+ on 30,000.00$", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^[1-9][0-9]* trades of 3 symbols, profit -?[0-9,.]+ on 30,000.00$", done.stdout, re.MULTILINE
+    )
 
 
 def expected_account(prices: np.ndarray, fast: int, slow: int, cost: float) -> tuple[int, float]:
     """Trades and profit of one symbol whose bars have one price each, from sums over whole windows."""
     sums = np.concatenate(([0], np.cumsum(prices)))
     wanted = [
-        n + 1 >= slow and (sums[n + 1] - sums[n + 1 - fast]) * slow > (sums[n + 1] - sums[n + 1 - slow]) * fast
+        n + 1 >= slow
+        and (sums[n + 1] - sums[n + 1 - fast]) * slow > (sums[n + 1] - sums[n + 1 - slow]) * fast
         for n in range(len(prices))
     ]
     held = [False, *wanted[:-1]]  # a bar's close decides about the next bar
     changes = np.flatnonzero(np.diff([False, *held]))
     value = 10_000.0
     for number, place in enumerate(changes):
-        value = value / (prices[place] * (1 + cost)) if number % 2 == 0 else value * prices[place] * (1 - cost)
+        value = (
+            value / (prices[place] * (1 + cost)) if number % 2 == 0 else value * prices[place] * (1 - cost)
+        )
     return len(changes), (value * prices[-1] if len(changes) % 2 else value) - 10_000.0
 
 

@@ -38,7 +38,8 @@ def write(tmp_path: Path) -> Iterator[Write]:
     def append(symbol: str, at: int, price: float) -> str:
         stdin.write(f"{symbol} {at} {price}\n")
         stdin.flush()
-        return stdout.readline().strip()
+        answer: str = stdout.readline()
+        return answer.strip()
 
     with process:
         yield append

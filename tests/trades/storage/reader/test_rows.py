@@ -83,7 +83,7 @@ def test_numbers_without_nulls_are_not_copied(sample: Reader):
 
 
 def test_a_frame_has_utc_times_and_types_that_do_not_depend_on_the_values(mixed: Reader, tmp_path: Path):
-    frame = mixed.trades("AAPL", frame=True)
+    frame: Any = mixed.trades("AAPL", frame=True)
     assert frame.index.tolist() == [pd.Timestamp(NOON, tz="UTC"), pd.Timestamp(NOON + SECOND, tz="UTC")]
     assert frame.index.name == "timestamp"
     assert frame["sequence"].tolist() == [2**60 + 1, pd.NA]
@@ -91,7 +91,8 @@ def test_a_frame_has_utc_times_and_types_that_do_not_depend_on_the_values(mixed:
     assert frame["exchange"].tolist()[0] == "XNYS"
     assert frame["exchange"].isna().tolist() == [False, True]
     add(tmp_path, trade(0, 1.0), symbol="BARE")
-    assert (mixed.trades("BARE", frame=True).dtypes == frame.dtypes).all()
+    bare: Any = mixed.trades("BARE", frame=True)
+    assert (bare.dtypes == frame.dtypes).all()
     assert frame.equals(mixed.trades("AAPL").frame())
 
 
@@ -99,7 +100,7 @@ def test_a_frame_is_what_pandas_reads_of_the_file(sample: Reader, sample_folder:
     files = sorted((sample_folder / "trades" / "DEMOB").glob("*.csv"))
     raw = pd.concat(pd.read_csv(file, parse_dates=["timestamp", "received_at"]) for file in files)
     expected = raw.sort_values(["timestamp", "sequence"], kind="stable").set_index("timestamp")
-    frame = sample.trades("DEMOB", frame=True)
+    frame: Any = sample.trades("DEMOB", frame=True)
     assert frame.index.equals(expected.index.as_unit("ns"))
     for name in frame.columns:
         assert frame[name].tolist() == expected[name].tolist()
@@ -107,7 +108,7 @@ def test_a_frame_is_what_pandas_reads_of_the_file(sample: Reader, sample_folder:
 
 def test_chosen_columns_come_with_their_time_in_the_order_asked_for(mixed: Reader):
     assert list(mixed.trades("AAPL", columns=["volume", "price"])) == ["timestamp", "volume", "price"]
-    frame = mixed.trades("AAPL", columns=["volume"], frame=True)
+    frame: Any = mixed.trades("AAPL", columns=["volume"], frame=True)
     assert frame.columns.tolist() == ["volume"]
     assert frame.index[0] == pd.Timestamp(NOON, tz="UTC")
 

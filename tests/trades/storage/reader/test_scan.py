@@ -38,6 +38,10 @@ def bars_of(reader: Reader, symbol: str, *window: Any) -> list[tuple[Any, ...]]:
     return list(zip(*(getattr(bars, name).tolist() for name in ("time_ns", *COLUMNS)), strict=True))
 
 
+def close_of(frame: Any) -> pd.Series:
+    return frame["close"]
+
+
 @pytest.mark.parametrize("bars_at_once", [1, 700, 1 << 18], ids=["an interval", "some hours", "all"])
 def test_a_scan_has_the_bars_of_every_symbol(
     sample: Reader, monkeypatch: pytest.MonkeyPatch, bars_at_once: int
@@ -78,7 +82,7 @@ def test_filled_bars_are_those_of_pandas(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(scan, "BARS_AT_ONCE", 3 * 500)
     reader = open_store(tmp_path)
     found = bars_by_symbol(reader.scan(["A", "B", "C"], fill=True))
-    closes = pd.DataFrame({s: reader.bars(s, frame=True)["close"] for s in "ABC"}).sort_index()
+    closes = pd.DataFrame({s: close_of(reader.bars(s, frame=True)) for s in "ABC"}).sort_index()
     for symbol in "ABC":
         expected = closes[symbol].ffill().dropna()
         frame = pd.DataFrame(found[symbol], columns=["time", *COLUMNS]).set_index("time")

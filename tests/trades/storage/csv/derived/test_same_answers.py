@@ -101,7 +101,9 @@ class House:
     def _correction(self, row: Row) -> Correction:
         named = {"exchange": row["exchange"], "price": row["price"], "volume": row["volume"]}
         action = self.random.choice(list(Action))
-        new = {"price": 77.0, "volume": 7.0, "conditions": "closing_print"} if action is Action.CORRECT else {}
+        new = (
+            {"price": 77.0, "volume": 7.0, "conditions": "closing_print"} if action is Action.CORRECT else {}
+        )
         return Correction(action, row["timestamp"], trade_id=row["trade_id"], new=new, **named)
 
 
