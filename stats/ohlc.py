@@ -13,9 +13,10 @@ from stats.caching.keys import CacheKey
 from stats.cursors import Cursor
 from stats.exceptions import NoData, RangeTooLarge, Resync
 from stats.ohlc_query import OhlcQuery
+from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
-from trades.storage.protocol import NO_COMMIT, CommitId
+from trades.storage.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS
 
@@ -25,12 +26,13 @@ DEFAULT_PAGE = 1_000
 
 @dataclass(frozen=True)
 class PinnedOhlc:
-    """A query pinned to the log's commits: `head` is the newest one that it may see.
+    """A query pinned to the log's commits, of which `head` is the newest one that it may see, and to a bar policy.
 
-    version: the newest commit that touches the window, which is all that its answer depends on.
+    version: the newest commit that touches what the answer depends on.
     """
 
     query: OhlcQuery
+    policy: BarPolicy
     head: CommitId
     version: CommitId
 
@@ -48,7 +50,7 @@ class PinnedOhlc:
 
     @property
     def cache_key(self) -> str:
-        return _key(self.query, self.version, self.head if self.query.is_paged else None)
+        return _key(self.query, self.policy.key, self.version, self.head if self.query.is_paged else None)
 
     @property
     def etag(self) -> str:
@@ -57,10 +59,11 @@ class PinnedOhlc:
 
 
 @lru_cache(maxsize=4096)
-def _key(query: OhlcQuery, version: CommitId, snapshot: CommitId | None) -> str:
-    """Query and version; a page's key also names the snapshot, which is part of its cursors."""
+def _key(query: OhlcQuery, policy_key: str, version: CommitId, snapshot: CommitId | None) -> str:
+    """Query, policy and version; a page's key also names the snapshot, which is part of its cursors."""
     parameters: list[tuple[str, str | int | None]] = [
         ("interval", query.interval.value),
+        ("policy", policy_key),
         ("start", query.window.start_ns),
         ("end", query.window.end_ns),
     ]
@@ -91,17 +94,36 @@ def pin_ohlc(query: OhlcQuery) -> PinnedOhlc:
         head = _walked(query.cursor, query.symbol, head)
     elif query.as_of_ns is not None:
         head = store.head(TRADES, query.symbol, at=store.commit_as_of(TRADES, query.symbol, query.as_of_ns))
-    version = store.version(TRADES, query.symbol, query.window, at=head.number)
+    policy = store.instrument(query.symbol).policy
+    version = store.version(TRADES, query.symbol, _needed(query, policy.name, head), at=head.number)
     if version == NO_COMMIT:
         raise _no_data(query)
-    return PinnedOhlc(query, head, version)
+    return PinnedOhlc(query, policy, head, version)
+
+
+@lru_cache(maxsize=4096)
+def _needed(query: OhlcQuery, policy_name: str, head: CommitId) -> Window:
+    """The window that the answer depends on, as of a commit."""
+    return market_store().influence(
+        query.symbol,
+        query.window,
+        query.interval.length_ns,
+        policy=BAR_POLICIES[policy_name],
+        at=head.number,
+    )
 
 
 @cached()
 def ohlc_answer(pinned: PinnedOhlc, now_ns: int) -> Entry:
     """The finished JSON answer, computed at `now_ns`. Raises `NoData` and `RangeTooLarge`."""
     query = pinned.query
-    bars = market_store().bars(query.symbol, query.window, query.interval.length_ns, at=pinned.head.number)
+    bars = market_store().bars(
+        query.symbol,
+        query.window,
+        query.interval.length_ns,
+        policy=pinned.policy,
+        at=pinned.head.number,
+    )
     if not len(bars):
         raise _no_data(query)
     if query.is_paged:

@@ -87,6 +87,11 @@ class BarPolicy:
         return not self.effects
 
     @cached_property
+    def key(self) -> str:
+        """What tells the policy as it is declared now from every other, and from what it was: `all-6230060e3bce`."""
+        return f"{self.name}-{self.fingerprint}"
+
+    @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change with the policy's data, not with the order it is declared in."""
         effects = {word: asdict(effect) for word, effect in self.effects.items()}

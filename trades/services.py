@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from trades.datasets import TRADES
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
 from trades.storage.exceptions import TradeIdConflict
-from trades.storage.protocol import Append, Dedupe, Receipt
+from trades.storage.instruments import Instrument
+from trades.storage.protocol import Append, Dedupe, Keeper, Receipt
 from trades.stores import market_store
 from trades.trade_batch import TradeBatch
 
@@ -34,3 +35,16 @@ def trades_ingest(
             FieldError(f"trades[{row}].trade_id", error.code, str(error)) for row in error.rows[:ERRORS_LIMIT]
         ]
         raise BatchRefused(error.code, str(error), fields) from error
+
+
+def instrument_set(*, symbol: str, bar_policy: str) -> Instrument:
+    """Make an instrument what it is from now on; every process follows at its next answer. Raises `StorageError`s."""
+    instrument = Instrument(symbol, bar_policy=bar_policy)
+    market_store().set_instrument(instrument)
+    return instrument
+
+
+def derived_keeper() -> Keeper | None:
+    """What keeps the market store's derived files current; None for a store that has none."""
+    make = getattr(market_store(), "keeper", None)
+    return make() if make else None

@@ -15,6 +15,7 @@ from trades.storage.aggregate import Bars, aggregate_bars
 from trades.storage.corrections import Change, Life, Row, changes
 from trades.storage.duplicates import Identified, stored_before
 from trades.storage.exceptions import RequestKeyReused, UnknownSymbol
+from trades.storage.instruments import Instrument
 from trades.storage.protocol import (
     DUPLICATE_ROWS_KEPT,
     NO_COMMIT,
@@ -73,6 +74,7 @@ class MemoryStore:
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock = clock
         self._logs: dict[tuple[str, str], _Log] = defaultdict(_Log)
+        self._instruments: dict[str, Instrument] = {}
         self._mutex = threading.Lock()
 
     def append(self, batch: Append) -> Receipt:
@@ -141,6 +143,14 @@ class MemoryStore:
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """See `MarketStore.commit_as_of`."""
         return sum(commit.committed_at <= instant_ns for commit in self._log(dataset, symbol).commits)
+
+    def instrument(self, symbol: str) -> Instrument:
+        """See `MarketStore.instrument`."""
+        return self._instruments.get(symbol, Instrument(symbol))
+
+    def set_instrument(self, instrument: Instrument) -> None:
+        """See `MarketStore.set_instrument`."""
+        self._instruments[instrument.symbol] = instrument
 
     def symbols(self, dataset: Dataset) -> list[str]:
         """See `MarketStore.symbols`."""

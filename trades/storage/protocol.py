@@ -10,6 +10,7 @@ import pyarrow as pa
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import Dataset
 from trades.storage.aggregate import Bars
+from trades.storage.instruments import Instrument
 from trades.timestamps import EARLIEST_NS, LATEST_NS
 
 
@@ -187,6 +188,22 @@ class MarketStore(Protocol):
         """The number of the newest commit made at or before an instant; 0 if there is none."""
         ...
 
+    def instrument(self, symbol: str) -> Instrument:
+        """What is known of an instrument; the defaults for one that nobody told about."""
+        ...
+
+    def set_instrument(self, instrument: Instrument) -> None:
+        """Make an instrument what it is from now on, durably and for every process."""
+        ...
+
     def symbols(self, dataset: Dataset) -> list[str]:
         """The symbols with at least one commit, sorted."""
+        ...
+
+
+class Keeper(Protocol):
+    """Background work of a store that keeps derived files: `store.keeper()` makes it."""
+
+    def round(self, *, seconds: float) -> int:
+        """Work for about so many seconds; on how many logs."""
         ...

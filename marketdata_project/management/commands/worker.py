@@ -16,6 +16,7 @@ from django.utils import timezone
 from audit.services import spool_collect
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.parent import parent_is
+from trades.services import derived_keeper
 
 PERIOD_SECONDS = 1.0
 # Requests go first: at full load the worker would otherwise take time from the slowest of them.
@@ -40,6 +41,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, stop)
         os.nice(_NICENESS)
         heartbeat = Heartbeat(settings.RUN_DIR)
+        threading.Thread(target=_keep_derived, args=(stopping,), daemon=True).start()
         while not stopping.is_set() and parent_is(options["parent"]):
             _work()
             heartbeat.beat()
@@ -55,3 +57,13 @@ def _work() -> None:
         logger.exception("The audit records could not be moved; the next round tries again")
     finally:
         close_old_connections()
+
+
+def _keep_derived(stopping: threading.Event) -> None:
+    """Keep derived files current, in a thread of its own: a first build of millions of rows takes seconds."""
+    keeper = derived_keeper()
+    while keeper is not None and not stopping.wait(PERIOD_SECONDS):
+        try:
+            keeper.round(seconds=PERIOD_SECONDS)
+        except Exception:
+            logger.exception("The derived files could not be kept; the next round tries again")

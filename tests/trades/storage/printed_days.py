@@ -40,7 +40,7 @@ SCHEMA = pa.schema(
 
 conditions = st.lists(st.sampled_from(WORDS), max_size=3).map(lambda words: ";".join(words) or None)
 
-printed = st.fixed_dictionaries(
+printed: st.SearchStrategy[Row] = st.fixed_dictionaries(
     {
         "timestamp": st.integers(-40, 40).map(lambda quarter: NOON + quarter * 15 * 10**9),
         "price": st.sampled_from([1.0, 1.25, 99.5, 1e-4, -37.63]),

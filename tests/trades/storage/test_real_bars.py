@@ -98,9 +98,8 @@ def test_minutes_of_futures_are_the_vendors_when_prints_of_no_size_count():
     names = ["ms", "price", "size", "exchange", "mask", "suspicious"]
     ticks = real_frame("future/gc_20131007_tick_trade.csv", names)
     assert (ticks["size"] == 0).any()
-    rows = trades_table(
-        *(ticks[name].to_numpy() for name in ("time_ns", "price", "size")), [None] * len(ticks)
-    )
+    time, price, size = (ticks[name].to_numpy() for name in ("time_ns", "price", "size"))
+    rows = trades_table(time, price, size, [None] * len(ticks))
     vendor = real_frame("future/gc_20131007_minute_trade.csv", ["ms", *FIVE]).set_index("time_ns")
     bars = made(rows, EVERY_PRINT, MINUTE)
     assert bars.time_ns.tolist() == vendor.index.tolist()

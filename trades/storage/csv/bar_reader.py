@@ -21,7 +21,7 @@ from trades.storage.aggregate import (
 )
 from trades.storage.bars import joined_bars
 from trades.storage.csv.derived.columns import plain_rows
-from trades.storage.csv.derived.rollups import LEVELS_NS, level_for, policy_key
+from trades.storage.csv.derived.rollups import LEVELS_NS, level_for
 from trades.storage.csv.derived.segments import MappedSegment
 from trades.storage.csv.derived.tail import Block
 from trades.storage.csv.log_reader import LogReader, Snapshot
@@ -138,7 +138,7 @@ def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
         return None
     if window.end_ns > segment.last_ns and not query.policy.counts_every_print:
         return None
-    bars = within[0].finished_bars(policy_key(query.policy), interval)
+    bars = within[0].finished_bars(query.policy.key, interval)
     if bars is None:
         return None
     start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
@@ -152,7 +152,7 @@ def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:
 def _of_segment(
     mapped: MappedSegment, window: Window, query: BarQuery, snapshot: Snapshot
 ) -> Iterator[Aggregates]:
-    kept = mapped.aggregates(policy_key(query.policy), query.level_ns)
+    kept = mapped.aggregates(query.policy.key, query.level_ns)
     if kept is None:
         yield _of_rows(mapped, window, query, snapshot.at)
         return
@@ -174,9 +174,7 @@ def _of_rows(mapped: MappedSegment, window: Window, query: BarQuery, at: int) ->
 def _of_block(block: Block, window: Window, query: BarQuery, at: int) -> Aggregates:
     """A block's aggregates: made once of all of it where all of it counts."""
     if block.newest <= at:
-        made = block.aggregates(
-            policy_key(query.policy), query.level_ns, lambda rows: _aggregated(rows, query, at)
-        )
+        made = block.aggregates(query.policy.key, query.level_ns, lambda rows: _aggregated(rows, query, at))
     else:
         made = _aggregated(block.rows, query, at)
     start, end = made.time.searchsorted((window.start_ns, window.end_ns)).tolist()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, op
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.history import History, StoredPart
 from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.exceptions import DataDamaged
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import Window
 from trades.storage.visible import apply_corrections, stored_schema
@@ -96,31 +98,40 @@ class LogReader:
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
     def blocks(self, window: Window, snapshot: Snapshot) -> Iterator[Block]:
-        """The rows that no segment holds, of each event date in the window; whole blocks."""
-        log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
-        read = partial(read_rows, self._dataset, self._folder)
-        for _, parts in groupby(
-            self._tail_parts(window, snapshot, PartKind.ROWS), key=lambda each: each.part.day
-        ):
-            yield from self._tail.blocks(log, snapshot.history, list(parts), read)
+        """The rows that no segment holds, of each event date in the window, and of the rest of the date perhaps."""
+        for _, of_date in groupby(self._tail_parts(window, snapshot), key=lambda each: each.part.day):
+            parts = [stored for stored in of_date if stored.part.kind == PartKind.ROWS]
+            if parts:
+                yield from self._blocks_of_date(parts, window, snapshot)
 
     def corrections(self, window: Window, snapshot: Snapshot) -> pa.Table | None:
         """The corrections of rows in the window that no segment holds, in order of commit; None without any."""
         parts = [
             stored
-            for stored in self._tail_parts(window, snapshot, PartKind.CORRECTIONS)
-            if stored.commit <= snapshot.at
+            for stored in self._tail_parts(window, snapshot)
+            if stored.part.kind == PartKind.CORRECTIONS and _matters(stored, window, snapshot)
         ]
         if not parts:
             return None
-        parts.sort(key=lambda stored: stored.commit)
+        parts.sort(key=attrgetter("commit"))
         return _inside(read_corrections(self._dataset, self._folder, parts), window)
 
-    def _tail_parts(self, window: Window, snapshot: Snapshot, kind: PartKind) -> Sequence[StoredPart]:
-        """All parts of the event dates in the window: which of their rows an answer needs is seen later."""
+    def _blocks_of_date(
+        self, parts: Sequence[StoredPart], window: Window, snapshot: Snapshot
+    ) -> Sequence[Block]:
+        """The date's rows as they are kept, all of them; only those that are needed where others are damaged."""
+        log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
+        read = partial(read_rows, self._dataset, self._folder)
+        try:
+            return self._tail.blocks(log, snapshot.history, parts, read)
+        except DataDamaged:
+            needed = [stored for stored in parts if _matters(stored, window, snapshot)]
+            return [Block(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
+
+    def _tail_parts(self, window: Window, snapshot: Snapshot) -> Sequence[StoredPart]:
+        """All parts of the event dates in the window that no segment holds."""
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
-        parts = snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
-        return [stored for stored in parts if stored.part.kind == kind]
+        return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
 
     def _segment_rows(self, window: Window, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
         for segment in snapshot.segments.within(window):
@@ -133,6 +144,11 @@ class LogReader:
         if signature != self._signature or not is_of(self._segments.head, history):
             self._signature = signature
             self._segments = open_segments(self._folder, history)
+
+
+def _matters(stored: StoredPart, window: Window, snapshot: Snapshot) -> bool:
+    part = stored.part
+    return stored.commit <= snapshot.at and part.first_ns < window.end_ns and part.last_ns >= window.start_ns
 
 
 def _inside(rows: pa.Table, window: Window) -> pa.Table:

@@ -22,7 +22,6 @@ from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
 from trades.storage.csv.derived.fold import Derived, Fold
 from trades.storage.csv.derived.keeper import Keeper
 from trades.storage.csv.derived.keeper import Log as KeptLog
-from trades.storage.csv.derived.rollups import policy_key
 from trades.storage.csv.derived.tail import TailRows
 from trades.storage.csv.derived.writing import SEGMENT_ROWS
 from trades.storage.csv.disk import Disk, unavailable
@@ -184,7 +183,7 @@ class CsvStore:
                 continue
             for name in names:
                 symbol = symbol_of(name)
-                key = policy_key(self.instrument(symbol).policy) if dataset is TRADES else ""
+                key = self.instrument(symbol).policy.key if dataset is TRADES else ""
                 yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
 
     def _answer(self, log: _Log, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
@@ -90,12 +91,14 @@ class Fold:
         """Parts of whole event dates, as many as fill a segment."""
         group: list[StoredPart] = []
         rows = 0
-        for stored in parts:
-            if rows >= self.rows_limit // 2 and stored.part.day != group[-1].part.day:
+        for _, parts_of_date in groupby(parts, key=lambda stored: stored.part.day):
+            of_date = list(parts_of_date)
+            rows_of_date = sum(stored.part.rows for stored in of_date)
+            if group and rows + rows_of_date > self.rows_limit:
                 yield group
                 group, rows = [], 0
-            group.append(stored)
-            rows += stored.part.rows
+            group += of_date
+            rows += rows_of_date
         if group:
             yield group
 

@@ -4,10 +4,14 @@ import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 _PIECE_BYTES = 2**20
+_DTYPES = {pa.int64(): np.dtype(np.int64), pa.float64(): np.dtype(np.float64), pa.int32(): np.dtype(np.int32)}
 
 
 class NotUsable(Exception):
@@ -56,6 +60,12 @@ def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
         raise NotUsable(f"{path.name} cannot be opened") from error
     except pa.ArrowException as error:
         raise Damaged(f"{path.name} cannot be read") from error
+
+
+def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
+    """A column of numbers without nulls as a view. Arrow's own way would import pandas, which takes half a second."""
+    dtype = _DTYPES[column.type]
+    return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
 
 
 def _checksum(source: pa.MemoryMappedFile) -> int:

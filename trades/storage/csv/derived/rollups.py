@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.bar_policies import BarPolicy
 from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, merge
-from trades.storage.csv.derived.ipc import Damaged, map_batches, write_batches
+from trades.storage.csv.derived.ipc import Damaged, as_numpy, map_batches, write_batches
 from trades.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
@@ -33,11 +32,6 @@ class _Layout(msgspec.Struct, frozen=True):
 
     levels: tuple[int, ...]
     constants: dict[str, int | float]
-
-
-def policy_key(policy: BarPolicy) -> str:
-    """What tells the rollups of a policy, as it is declared now, from those of any other."""
-    return f"{policy.name}-{policy.fingerprint}"
 
 
 def level_for(interval_ns: int) -> int | None:
@@ -93,7 +87,7 @@ def _constant(rollups: Rollups, name: str) -> int | float | None:
 def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> Aggregates:
     def column(name: str) -> npt.NDArray[np.generic]:
         if name not in constants:
-            return batch.column(name).to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
+            return as_numpy(batch.column(name))
         return np.broadcast_to(np.asarray(constants[name]), batch.num_rows)
 
     return Aggregates(*(column(name) for name in _COLUMNS))  # type: ignore[arg-type]

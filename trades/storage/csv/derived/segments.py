@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from trades.storage.aggregate import Aggregates, Bars, bars_of
 from trades.storage.csv.derived.columns import map_columns
+from trades.storage.csv.derived.ipc import as_numpy
 from trades.storage.csv.derived.manifest import DERIVED_FOLDER, NO_ROLLUPS, Segment, read_manifest
 from trades.storage.csv.derived.rollups import Rollups, map_rollups
 from trades.storage.csv.history import History
@@ -50,7 +51,7 @@ class MappedSegment:
     def rows_in(self, window: Window) -> pa.RecordBatch:
         """Its stored rows in the window."""
         if self._times is None:
-            self._times = self.rows.column(0).to_numpy()
+            self._times = as_numpy(self.rows.column(0))
         start, end = self._times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return self.rows.slice(start, end - start)
 

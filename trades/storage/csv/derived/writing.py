@@ -12,7 +12,7 @@ from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES, Dataset
 from trades.storage.csv.derived.columns import plain_rows, write_columns
 from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment
-from trades.storage.csv.derived.rollups import policy_key, rollups_of, write_rollups
+from trades.storage.csv.derived.rollups import rollups_of, write_rollups
 from trades.storage.csv.derived.segments import MappedSegment, columns_file, rollups_file
 from trades.storage.exact_sums import Unmergeable
 from trades.storage.prints import prints_of
@@ -48,7 +48,7 @@ class SegmentWriter:
 
     def with_rollups(self, segment: Segment) -> Segment:
         """The segment with rollups under exactly the policies in use. Raises `NotUsable`."""
-        wanted = {policy_key(policy): policy for policy in self._policies}
+        wanted = {policy.key: policy for policy in self._policies}
         if wanted.keys() == segment.rollups.keys():
             return segment
         (rows,) = self.rows_of([segment])
@@ -69,7 +69,7 @@ class SegmentWriter:
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),
             columns=write_columns(self._folder / columns_file(name), rows),
-            rollups={policy_key(policy): self._roll_up(name, rows, policy) for policy in self._policies},
+            rollups={policy.key: self._roll_up(name, rows, policy) for policy in self._policies},
         )
 
     def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
@@ -78,7 +78,7 @@ class SegmentWriter:
             rollups = rollups_of(prints_of(rows, policy))
         except Unmergeable:
             return NO_ROLLUPS
-        return write_rollups(self._folder / rollups_file(name, policy_key(policy)), rollups)
+        return write_rollups(self._folder / rollups_file(name, policy.key), rollups)
 
 
 def _cut(time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, limit: int) -> int:

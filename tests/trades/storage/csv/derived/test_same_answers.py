@@ -143,11 +143,11 @@ def check(house: House, at: int, seed: int) -> None:
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
-                check_bars(house.store, rows, window, interval_ns, policy, at)
+                check_bars(house.store, rows, window, interval_ns, policy=policy, at=at)
 
 
 def check_bars(
-    store: CsvStore, rows: pa.Table, window: Window, interval_ns: int, policy: BarPolicy, at: int
+    store: CsvStore, rows: pa.Table, window: Window, interval_ns: int, *, policy: BarPolicy, at: int
 ) -> None:
     of_all = aggregate_bars(rows, interval_ns, policy)
     start, end = of_all.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
