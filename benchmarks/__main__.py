@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.cached import measure_cached
 from benchmarks.groups import measure_in_store, measure_over_http
+from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.pinning import LOAD_CORE, is_possible, pinned
 from benchmarks.posting import UnexpectedAnswer
@@ -25,6 +26,7 @@ SUBJECTS: dict[str, str] = {
     "groups": "group commit over HTTP",
     "threads": "group commit in the store",
     "cached": "cached bars",
+    "in_process": "reads in process",
 }
 
 
@@ -45,6 +47,7 @@ def main(arguments: list[str]) -> int:
         "groups": partial(measure_over_http, report, sizes),
         "threads": partial(measure_in_store, report, sizes),
         "cached": partial(measure_cached, report, sizes, peers),
+        "in_process": partial(measure_in_process, report, sizes),
     }
     failed = False
     with pinned(LOAD_CORE):
