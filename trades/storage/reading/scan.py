@@ -34,21 +34,20 @@ _SymbolColumns: TypeAlias = list[npt.NDArray[Any]]
 class Merged:
     """Bars of many symbols by (interval, place in the universe): equally long columns."""
 
-    __slots__ = ("_rows", "columns", "place")
+    __slots__ = ("_lists", "columns", "place")
 
     def __init__(self, place: Places, columns: list[npt.NDArray[Any]]) -> None:
         self.place = place
         self.columns = columns
-        self._rows: list[tuple[int, float, float, float, float, float]] = []
+        self._lists: list[list[Any]] = []
         for column in (place, *columns):
             column.flags.writeable = False
 
-    def rows(self) -> list[tuple[int, float, float, float, float, float]]:
-        """All bars as tuples; made at the first call, for all slices."""
-        if not self._rows:
-            lists = [column.tolist() for column in (self.place, *self.columns[:-1])]
-            self._rows = list(zip(*lists, strict=True))
-        return self._rows
+    def lists(self) -> list[list[Any]]:
+        """Place, open, high, low, close, volume as lists; made at the first call, for all slices."""
+        if not self._lists:
+            self._lists = [column.tolist() for column in (self.place, *self.columns[:-1])]
+        return self._lists
 
 
 class Slice:
@@ -101,9 +100,19 @@ class Slice:
         """The symbols that have a bar."""
         return [self.universe[place] for place in self.place.tolist()]
 
-    def rows(self) -> list[tuple[int, float, float, float, float, float]]:
+    def rows(self) -> Iterator[tuple[int, float, float, float, float, float]]:
         """(place, open, high, low, close, volume) of each bar in Python's own numbers: the fastest where bars are few."""
-        return self._merged.rows()[self._begin : self._end]
+        begin, end = self._begin, self._end
+        place, open_, high, low, close, volume = self._merged.lists()
+        return zip(  # the lists are equally long
+            place[begin:end],
+            open_[begin:end],
+            high[begin:end],
+            low[begin:end],
+            close[begin:end],
+            volume[begin:end],
+            strict=False,
+        )
 
 
 def merged_slices(

@@ -60,10 +60,11 @@ def test_a_scan_has_the_bars_of_every_symbol(
 
 def test_rows_and_columns_say_the_same(sample: Reader):
     for _, view in sample.scan(["DEMOC", "DEMOA"], interval="1h"):
-        assert len(view) == len(view.rows())
+        rows = list(view.rows())
+        assert len(rows) == len(view)
         columns = (view.place, view.open, view.high, view.low, view.close, view.volume)
-        assert view.rows() == list(zip(*(column.tolist() for column in columns), strict=True))
-        assert [view.universe[place] for place, *_ in view.rows()] == view.symbols
+        assert rows == list(zip(*(column.tolist() for column in columns), strict=True))
+        assert [view.universe[place] for place, *_ in rows] == view.symbols
         with pytest.raises(ValueError, match="read-only"):
             view.close[0] = 1.0
 
