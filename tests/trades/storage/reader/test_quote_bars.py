@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND
-from trades.datasets import Column, Dataset, Kind
+from trades.datasets import DATASETS, Column, Dataset, Kind
+from trades.storage import open_store
 from trades.storage.csv import CsvStore
 from trades.storage.protocol import ALL_TIME, Append, Window
 from trades.storage.quote_bars import quote_bars_of
@@ -86,3 +87,21 @@ def test_bars_of_windows_are_those_of_the_whole(tmp_path: Path, seed: int):
         bars = windowed_quote_bars(log, window, interval, None)
         for name in bars.__slots__:
             np.testing.assert_array_equal(getattr(bars, name), getattr(whole, name)[inside], err_msg=name)
+
+
+@pytest.mark.skipif("quotes" not in DATASETS, reason="quotes are not declared")
+def test_the_readers_quote_bars_are_cut_at_whole_intervals(tmp_path: Path):
+    declared = DATASETS["quotes"]
+    rows = [quote(-DAY, bid=10.0, ask=11.0, exchange="Q"), quote(30 * SECOND, bid=10.5, exchange="Q")]
+    filled = [{name: row.get(name) for name in declared.schema.names} for row in rows]
+    batch = pa.RecordBatch.from_pylist(filled, schema=declared.schema)
+    CsvStore(tmp_path).append(Append(declared, "AAPL", batch, "key:1"))
+    reader = open_store(tmp_path)
+    bars = reader.quote_bars("aapl", NOON + SECOND, NOON + 2 * SECOND, "1min", "Q")
+    assert (bars.time_ns.tolist(), bars.bid_open.tolist(), bars.ask_close.tolist()) == (
+        [NOON],
+        [10.0],
+        [11.0],
+    )
+    frame: Any = reader.quote_bars("AAPL", interval="1d", frame=True)
+    assert frame["bid_close"].tolist() == [10.0, 10.5]
