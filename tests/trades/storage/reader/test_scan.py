@@ -14,6 +14,7 @@ from django.conf import settings
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, batch, trade
 from tests.trades.storage.reader.stores import SYMBOLS, add
+from trades.datasets import TRADES
 from trades.storage import open_store
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import UnknownSymbol
@@ -130,12 +131,15 @@ print(len(closes), sum(close for _, close in closes))
 """
 
 
-def test_more_symbols_than_file_handles(tmp_path: Path):
+@pytest.mark.parametrize("derived", [False, True], ids=["rows", "derived files"])
+def test_more_symbols_than_file_handles(tmp_path: Path, derived: bool):
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 48
     store = CsvStore(tmp_path)
     symbols = [f"S{n}" for n in range(150)]
     for number, symbol in enumerate(symbols):
         store.append(batch(*(trade(n * DAY + n, 1.0 + number) for n in range(3)), symbol=symbol))
+        if derived:
+            store.derive(TRADES, symbol)
     done = subprocess.run(
         [sys.executable, "-c", SCAN_MANY, tmp_path],
         env={"PYTHONPATH": str(settings.BASE_DIR)},
