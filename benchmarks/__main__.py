@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.cached import measure_cached
+from benchmarks.commit_index import measure_commit_index
 from benchmarks.groups import measure_in_store, measure_over_http
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
@@ -27,6 +28,7 @@ SUBJECTS: dict[str, str] = {
     "threads": "group commit in the store",
     "cached": "cached bars",
     "in_process": "reads in process",
+    "index": "the commit index",
 }
 
 
@@ -48,6 +50,7 @@ def main(arguments: list[str]) -> int:
         "threads": partial(measure_in_store, report, sizes),
         "cached": partial(measure_cached, report, sizes, peers),
         "in_process": partial(measure_in_process, report, sizes),
+        "index": partial(measure_commit_index, report, sizes),
     }
     failed = False
     with pinned(LOAD_CORE):

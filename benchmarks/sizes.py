@@ -9,7 +9,7 @@ class Sizes:
 
     small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
     peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
-    seconds: of each round of cached answers. symbols: of the universe that is read in process.
+    seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read in process.
     """
 
     small_rows: int
@@ -20,6 +20,7 @@ class Sizes:
     posts: int
     seconds: int
     symbols: int
+    commits: int
 
 
 FULL = Sizes(
@@ -31,6 +32,7 @@ FULL = Sizes(
     posts=300,
     seconds=5,
     symbols=200,
+    commits=1_000_000,
 )
 QUICK = Sizes(
     small_rows=100_000,
@@ -41,4 +43,5 @@ QUICK = Sizes(
     posts=60,
     seconds=2,
     symbols=40,
+    commits=50_000,
 )

@@ -77,14 +77,22 @@ ERROR_CODES = (
     ),
     ErrorCode(422, "invalid_symbol", "A symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces."),
     ErrorCode(422, "unknown_interval", "The interval is not one of 1min, 5min, 1h, 1d."),
-    ErrorCode(422, "empty_batch", "The list of trades is empty."),
-    ErrorCode(422, "too_many_rows", "A batch has at most 100,000 rows. Split it."),
+    ErrorCode(422, "empty_batch", "The list of trades, or of corrections, is empty."),
+    ErrorCode(422, "too_many_rows", "A batch has at most 100,000 rows, or 10,000 corrections. Split it."),
     ErrorCode(422, "too_many_dates", "A batch touches at most 366 dates. Split it."),
     ErrorCode(422, "mixed_symbols", "A batch is of one symbol. Split it by symbol."),
     ErrorCode(422, "nonpositive_price", "A price is zero or less."),
     ErrorCode(422, "negative_volume", "A volume is less than zero."),
     ErrorCode(422, "unknown_field", "A field is not known; `unknown=ignore` passes over such fields."),
     ErrorCode(422, "trade_id_conflict", "A trade_id is taken, on that date and exchange, by other values."),
+    ErrorCode(
+        422, "correction_target_not_found", "A correction names no stored trade; `errors` says which ones."
+    ),
+    ErrorCode(
+        422,
+        "correction_ambiguous",
+        "A correction names several trades that differ. Say more: `trade_id`, `exchange`, `price`, `volume`.",
+    ),
     ErrorCode(
         422, "idempotency_key_reused", "The Idempotency-Key was used for another body. Choose a new one."
     ),

@@ -7,7 +7,7 @@ from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 
 _OF_ALL = {400, 401, 403, 406, 429, 500, 503}
 _OF_METHOD = {"post": {409, 413, 415, 422, 507}}
-_OF_OPERATION = {"ohlc": {404, 409, 422}}
+_OF_OPERATION = {"ohlc": {404, 409, 422}, "trades_correct": {404}}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 _PROBLEM = {

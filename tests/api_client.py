@@ -11,6 +11,7 @@ from marketdata_project.error_codes import ERROR_CODES
 from ratelimit.services import key_create
 
 INGEST = "/api/v1/trades/ingest"
+CORRECTIONS = "/api/v1/trades/corrections"
 OHLC = "/api/v1/stats/ohlc"
 UNLIMITED = 1_000_000
 DECLARED = {(error.status, error.code) for error in ERROR_CODES}
@@ -48,6 +49,14 @@ class Api:
         """Post rows; a single `bytes` is the body as it is."""
         body = rows[0] if rows and isinstance(rows[0], bytes) else body_of(*rows)
         return self.call("POST", f"{path}?{query}" if query else path, body, **headers)
+
+    def correct(
+        self, *corrections: Any, symbol: str = "AAPL", path: str = CORRECTIONS, **headers: str
+    ) -> Any:
+        """Post corrections; a single `bytes` is the body as it is."""
+        is_body = bool(corrections) and isinstance(corrections[0], bytes)
+        body = corrections[0] if is_body else orjson.dumps({"symbol": symbol, "corrections": corrections})
+        return self.call("POST", path, body, **headers)
 
     def ohlc(self, params: Any = None, path: str = OHLC, **named: Any) -> Any:
         """Bars, by a mapping or by names; header names are not taken here."""

@@ -1,7 +1,7 @@
 """The datasets, declared once as data. The store keeps every one of them with the same code."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cached_property
 
 import pyarrow as pa
@@ -22,6 +22,13 @@ ARROW_TYPES = {
     Kind.INTEGER: pa.int64(),
     Kind.TEXT: pa.string(),
 }
+
+
+class Partition(StrEnum):
+    """Which event dates share a file: those of a year, or none. Commits name the rows of every date in any case."""
+
+    DAY = "day"
+    YEAR = "year"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Dataset:
     columns: tuple[Column, ...]
     id_columns: tuple[str, ...] = ()
     arrival_columns: tuple[str, ...] = ()
+    partition: Partition = Partition.DAY
 
     @cached_property
     def schema(self) -> pa.Schema:

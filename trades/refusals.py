@@ -29,10 +29,11 @@ def refusal_of(body: bytes, *, ignore_unknown: bool) -> BatchRefused | Malformed
     if serializer.is_valid():
         return MalformedDocument("malformed_json", "the body is not JSON that can be read")
     errors = [error for _, error in zip(range(ERRORS_LIMIT), field_errors(serializer.errors), strict=False)]
-    return _refused(errors)
+    return refused(errors)
 
 
-def _refused(errors: list[FieldError]) -> BatchRefused:
+def refused(errors: list[FieldError]) -> BatchRefused:
+    """The refusal of a body with these errors, at least one: its code is the one that tells most."""
     codes = {error.code for error in errors}
     if len(codes) == 1 and codes <= _BATCH_CODES:
         return BatchRefused(errors[0].code, errors[0].message)

@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES, Dataset
-from trades.storage.aggregate import Bars, aggregate_bars
+from trades.storage.aggregate import Bars, bars_of_prints, prints_of
 from trades.storage.corrections import Change, Life, Row, changes
 from trades.storage.duplicates import Identified, stored_before
 from trades.storage.exceptions import RequestKeyReused, UnknownSymbol
 from trades.storage.instruments import Instrument
+from trades.storage.prints import STANDS
 from trades.storage.protocol import (
+    ALL_TIME,
     DUPLICATE_ROWS_KEPT,
     NO_COMMIT,
     Action,
@@ -25,9 +27,12 @@ from trades.storage.protocol import (
     CommitId,
     Dedupe,
     Receipt,
+    Revision,
     Window,
 )
-from trades.storage.visible import STANDS, stored_schema, visible
+from trades.storage.revisions import values_at, within
+from trades.storage.session_bars import session_bars_of
+from trades.storage.visible import ordered, stored_schema, visible
 from trades.timestamps import DAY_NS
 
 
@@ -124,8 +129,50 @@ class MemoryStore:
         policy: BarPolicy = EVERY_PRINT,
         at: int | None = None,
     ) -> Bars:
-        """See `MarketStore.bars`."""
-        return aggregate_bars(self.rows(TRADES, symbol, window, at=at), interval_ns, policy)
+        """See `MarketStore.bars`. They are cut out of the bars of all that is stored."""
+        rows = ordered(_stored(TRADES, self._log(TRADES, symbol)))
+        return within(window, bars_of_prints(prints_of(rows, policy, at=at), interval_ns))
+
+    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+        """See `MarketStore.session_bars`."""
+        rows = ordered(_stored(TRADES, self._log(TRADES, symbol)), window)
+        return session_bars_of(rows, policy, at=at)
+
+    def influence(
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+    ) -> Window:
+        """See `MarketStore.influence`."""
+        if policy.counts_every_print:
+            return window
+        later = Window(window.end_ns, ALL_TIME.end_ns)
+        starts = self.bars(symbol, later, interval_ns, policy=policy, at=at).time_ns.tolist()
+        return Window(
+            window.start_ns, starts[0] + interval_ns if starts else max(window.end_ns, ALL_TIME.end_ns)
+        )
+
+    def revisions(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        after: int,
+        at: int | None = None,
+    ) -> list[Revision]:
+        """See `MarketStore.revisions`. Every commit's bars are made and compared with those before."""
+        found: list[Revision] = []
+        seen: set[int] = set()
+        before = self.bars(symbol, window, interval_ns, policy=policy, at=0)
+        for commit in self._log(TRADES, symbol).commits[:at]:
+            now = self.bars(symbol, window, interval_ns, policy=policy, at=commit.id.number)
+            for start in sorted(seen):
+                values = values_at(before, start), values_at(now, start)
+                if values[0] != values[1] and commit.id.number > after:
+                    found.append(Revision(start, commit.id.number, commit.committed_at, *values))
+            seen.update(now.time_ns.tolist())
+            before = now
+        return found
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""

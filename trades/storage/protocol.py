@@ -141,6 +141,34 @@ class Receipt:
         return self.received - self.stored
 
 
+@dataclass(frozen=True, slots=True)
+class BarValues:
+    """What one bar says; see `Bars`."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trade_count: int
+    notional: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A change, by a commit, of a bar that an earlier commit had made visible; late trades change bars, too.
+
+    time_ns: start of the bar's interval. commit, committed_at: which commit, and when, in nanoseconds UTC. before, after:
+    what the bar said before that commit and from it on; None where there was, or is, none (all of its trades cancelled).
+    """
+
+    time_ns: int
+    commit: int
+    committed_at: int
+    before: BarValues | None
+    after: BarValues | None
+
+
 class MarketStore(Protocol):
     """Rows of (dataset, symbol) logs, in numbered commits. Safe for many threads and processes at once.
 
@@ -173,7 +201,40 @@ class MarketStore(Protocol):
         policy: BarPolicy = EVERY_PRINT,
         at: int | None = None,
     ) -> Bars:
-        """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`."""
+        """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`.
+
+        Volume of an interval without a price is credited to the bar before it, across the window's edges, too.
+        """
+        ...
+
+    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+        """Daily bars of the regular session, by the policy's table for the day, of whole event dates.
+
+        time_ns: UTC midnight of the event date.
+        """
+        ...
+
+    def influence(
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+    ) -> Window:
+        """The window that the bars of a window depend on: the volume credited to its last bar may lie behind it.
+
+        It ends with the first interval, at or after the window's end, that has a price; if there is none, with all
+        time. It is the window itself where every print counts.
+        """
+        ...
+
+    def revisions(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        after: int,
+        at: int | None = None,
+    ) -> list[Revision]:
+        """What commits numbered in `(after, at]` changed of the window's bars, by commit, then by time."""
         ...
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:

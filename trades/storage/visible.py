@@ -15,9 +15,8 @@ import pyarrow as pa
 
 from trades.datasets import Dataset
 from trades.storage.ordering import in_order
+from trades.storage.prints import STANDS
 from trades.storage.protocol import ALL_TIME, Action, Window
-
-STANDS = 2**31 - 1
 
 ARRIVAL = pa.field("arrival", pa.int64(), nullable=False)
 ACTION = pa.field("action", pa.string(), nullable=False)
@@ -100,10 +99,15 @@ def visible(rows: pa.Table, at: int | None = None, window: Window = ALL_TIME) ->
     newest = STANDS - 1 if at is None else at
     stands = (_integers(rows, "commit") <= newest) & (newest < _integers(rows, "until"))
     rows = rows if stands.all() else rows.filter(pa.array(stands))
+    return ordered(rows, window).drop_columns([field.name for field in SYSTEM_FIELDS])
+
+
+def ordered(rows: pa.Table, window: Window = ALL_TIME) -> pa.Table:
+    """The stored rows in the window, whether they stand or not, by (event time, sequence with nulls last, arrival)."""
     arrival = _integers(rows, "arrival")
     if (arrival[1:] < arrival[:-1]).any():
         rows = rows.take(pa.array(np.argsort(arrival, kind="stable")))
-    return in_order(rows.drop_columns([field.name for field in SYSTEM_FIELDS]), window)
+    return in_order(rows, window)
 
 
 def _integers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:

@@ -22,11 +22,22 @@ from tests.trades.storage.builders import (
     stored,
     trade,
 )
+from trades.bar_policies import BAR_POLICIES, US_EQUITIES
 from trades.datasets import TRADES
+from trades.storage.aggregate import Bars
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import StorageError
 from trades.storage.memory import MemoryStore
-from trades.storage.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, MarketStore, Window
+from trades.storage.protocol import (
+    ALL_TIME,
+    Amendment,
+    Append,
+    Correction,
+    Dedupe,
+    MarketStore,
+    Revision,
+    Window,
+)
 
 EXAMPLES = 1500 if os.environ.get("SOAK") else 25
 TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
@@ -51,7 +62,7 @@ rows = st.builds(
     trade_id=st.sampled_from([None, None, "a", "b"]),
     sequence=st.sampled_from([None, None, 1, 2]),
     exchange=st.sampled_from([None, "N"]),
-    conditions=st.sampled_from([None, None, "x"]),
+    conditions=st.sampled_from([None, None, "x", "odd_lot", "odd_lot;extended_hours", "closing_print"]),
     received_at=st.sampled_from([None, None, NOON]),
 )
 batches = st.builds(
@@ -127,13 +138,37 @@ def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
         *(Window(midnight + n * DAY, midnight + (n + 1) * DAY) for n in range(5)),
     ]
     ats = [None, *range(head + 1)]
+    barred = [(windows[0], MINUTE), (windows[1], MINUTE), (windows[0], DAY), (windows[2], DAY)]
     return {
         "head": head,
         "rows": [stored(store, window, symbol=symbol, at=at) for window in windows for at in ats],
         "versions": [store.version(TRADES, symbol, window, at=at).number for window in windows for at in ats],
         "as of": [store.commit_as_of(TRADES, symbol, NOON + late) for late in range(-30, 60, 3)],
-        "closes": store.bars(symbol, ALL_TIME, MINUTE).close.tolist(),
+        "bars": [
+            columns(store.bars(symbol, window, interval_ns, policy=policy, at=at))
+            for window, interval_ns in barred
+            for policy in BAR_POLICIES.values()
+            for at in (None, head // 2)
+        ],
+        "session": [columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, at=at)) for at in ats],
+        "influence": [store.influence(symbol, windows[1], MINUTE, policy=US_EQUITIES, at=at) for at in ats],
+        "revisions": [
+            changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, at=at))
+            for window, interval_ns in barred
+            for policy in BAR_POLICIES.values()
+            for after, at in ((0, None), (1, head // 2))
+        ],
     }
+
+
+def columns(bars: Bars) -> list[list[float]]:
+    return [getattr(bars, name).tolist() for name in Bars.__slots__]
+
+
+def changed(revisions: list[Revision]) -> list[Revision]:
+    """Revisions that a store may list: none is of nothing."""
+    assert all(revision.before != revision.after for revision in revisions)
+    return revisions
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

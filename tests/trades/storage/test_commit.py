@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from trades.storage.commit import (
     BLOCK_BYTES,
+    CORRECTIONS,
+    ROWS,
     Commit,
     Part,
     block_checksums,
@@ -28,6 +30,7 @@ parts = st.builds(
     first_ns=st.integers(-(2**62), 2**62),
     last_ns=st.integers(-(2**62), 2**62),
     checksums=st.binary(max_size=12).map(block_checksums),
+    kind=st.sampled_from([ROWS, CORRECTIONS]),
 )
 commits = st.builds(
     Commit,
@@ -47,6 +50,10 @@ def test_a_record_is_one_line_of_json_and_is_read_back_as_it_was(commit):
     line, commit_hash = encode_commit(commit, NO_COMMIT.hash)
     assert line.count(b"\n") == 1
     assert json.loads(line)["hash"] == commit_hash
+    written = [
+        part.get("kind") for part in json.loads(line)["parts"]
+    ]  # records of rows are as they ever were
+    assert written == [None if part.kind == ROWS else part.kind for part in commit.parts]
     assert decode_commit(line[:-1], NO_COMMIT) == (commit, CommitId(1, commit_hash))
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.trades.storage.builders import NOON, Row, record_batch, trade
 from trades.datasets import TRADES
+from trades.storage.prints import STANDS
 from trades.storage.protocol import Window
 from trades.storage.visible import (
-    STANDS,
     Run,
     apply_corrections,
     corrections_schema,

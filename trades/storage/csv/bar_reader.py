@@ -25,8 +25,9 @@ from trades.storage.csv.derived.rollups import LEVELS_NS, level_for
 from trades.storage.csv.derived.segments import MappedSegment
 from trades.storage.csv.derived.tail import Block
 from trades.storage.csv.log_reader import LogReader, Snapshot
-from trades.storage.prints import prints_of
-from trades.storage.protocol import ALL_TIME, Window
+from trades.storage.prints import prints_of, standing
+from trades.storage.protocol import ALL_TIME, Revision, Window
+from trades.storage.revisions import Revised, revisions_of
 from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
 
@@ -93,6 +94,26 @@ class BarReader:
             rows = self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot)
             days.append(session_bars_of(rows, policy, at=snapshot.at))
         return joined_bars(days)
+
+    def revisions(self, revised: Revised, snapshot: Snapshot) -> list[Revision]:
+        """What commits changed of bars that could be seen already."""
+        rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
+        return revisions_of(rows, revised, snapshot.history.committed_at_of)
+
+    def _needed_since(self, revised: Revised, snapshot: Snapshot) -> Window:
+        """What the bars depend on at every one of the commits: up to a price that stood all the while."""
+        window, interval = revised.window, revised.interval_ns
+        if revised.policy.counts_every_print:
+            return window
+        for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
+            span = Window(max(window.end_ns, date * DAY_NS), (date + 1) * DAY_NS)
+            rows = self._reader.stored(span, snapshot, _PRINT_COLUMNS)
+            stood = rows.filter(pa.array(standing(rows, snapshot.at)))
+            prints = prints_of(stood, revised.policy, at=revised.after)
+            times = prints.time[prints.sets_open_close]
+            if len(times):
+                return Window(window.start_ns, int(times[0]) // interval * interval + interval)
+        return Window(window.start_ns, max(window.end_ns, ALL_TIME.end_ns))
 
     def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
         """The bars of a query from the rows themselves: for sizes so far apart that no aggregate holds their sum."""

@@ -1,27 +1,30 @@
 """A log's file of commit records: read incrementally, verified, appended to under a lock between processes."""
 
 import fcntl
+import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from trades.storage.commit import Commit, decode_commit, encode_commit
+from trades.storage.commit import Commit, encode_commit
+from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.disk import Disk
 from trades.storage.csv.history import History
+from trades.storage.csv.index_builder import EMPTY
+from trades.storage.csv.index_files import IndexFiles
 from trades.storage.exceptions import DataDamaged, StoreBusy
 from trades.storage.protocol import CommitId
 
 COMMITS_FILE = "commits.jsonl"
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
+_FOLD_AGAIN_SECONDS = 0.2
 
-# A write that was cut short leaves the beginning of a record; it never leaves NULs, nor bytes behind a record.
-_NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
+_logger = logging.getLogger(__name__)
 
 _Signature = tuple[int, int, int]
 _NOTHING: _Signature = (0, 0, 0)
@@ -29,19 +32,23 @@ _NOTHING: _Signature = (0, 0, 0)
 
 @dataclass(slots=True)
 class _View:
-    """What was read of the file: its history, up to which byte, and the file's inode, size and time then.
+    """What was read of the file: its history, and the file's inode, size and time then.
 
     confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
     """
 
-    history: History = field(default_factory=History)
-    end: int = 0
+    history: History
     confirmed: int = 0
     signature: _Signature = _NOTHING
 
+    @property
+    def end(self) -> int:
+        """Up to which byte the file was read."""
+        return self.history.end
+
 
 class CommitLog:
-    """`commits.jsonl` of one symbol, and its history in memory.
+    """`commits.jsonl` of one symbol, and its history: of a commit index and the records after it.
 
     A record is complete once its line end is written. What follows the last complete record was never
     acknowledged: readers pass over it, and the next writer, who holds the lock, cuts it off.
@@ -51,7 +58,9 @@ class CommitLog:
         self.path = folder / COMMITS_FILE
         self._disk = disk
         self._mutex = threading.Lock()
-        self._view = _View()
+        self._indexes = IndexFiles(self.path)
+        self._view = self._unread()
+        self._folding = threading.Lock()
 
     def history(self) -> History:
         """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
@@ -59,12 +68,24 @@ class CommitLog:
         if self._stat() == view.signature:
             return view.history
         with self._mutex:
-            return self._catch_up(self._stat())
+            history = self._catch_up(self._stat())
+        self._fold_if_long(history)
+        return history
+
+    def write_index(self, *, is_locked: bool = False) -> None:
+        """Put the commits so far into the commit index, if nobody else is at it. Raises like `history`.
+
+        Where the folder cannot be written to, the index is kept in memory. is_locked: the caller holds
+        `derived_lock`.
+        """
+        with self._mutex:
+            history = self._catch_up(self._stat())
+        self._rebase(history, self._indexes.renewed(history, is_locked=is_locked))
 
     def forget(self) -> None:
         """Drop what is held in memory: the next use reads the file from its beginning."""
         with self._mutex:
-            self._view = _View()
+            self._view = self._unread()
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -105,18 +126,20 @@ class CommitLog:
             previous = CommitId(commit.commit, commit_hash)
             lines.append(line)
             ids.append(previous)
-        start = view.end
+        start = end = view.end
         self._write(descriptor, b"".join(lines), start)
         with self._mutex:
             if self._view is not view or view.end != start:  # a reader of this process was quicker
                 self._read_back()
             else:
-                for commit, commit_id in zip(commits, ids, strict=True):
-                    view.history.add(commit, commit_id.hash)
-                view.end += sum(map(len, lines))
+                for commit, commit_id, line in zip(commits, ids, lines, strict=True):
+                    end += len(line)
+                    view.history.add(commit, commit_id, end)
                 view.signature = self._stat()
             self._view.confirmed = self._view.end
-            return self._view.history
+            history = self._view.history
+        self._fold_if_long(history)
+        return history
 
     def confirm(self, descriptor: int) -> None:
         """Return when every record is durable, also one whose writer was not told so. Needs the lock.
@@ -171,31 +194,53 @@ class CommitLog:
             return view.history
         inode, size, _ = signature
         if inode != view.signature[0] or size <= view.end:  # another file, or another end of it
-            view = _View()
+            view = self._unread()
         if size:
             try:
                 self._read_into(view, size)
             except DataDamaged:
                 if view.end == 0:
                     raise
-                view = _View()  # records that were cut off and written anew since they were read
+                view = self._unread()  # records that were cut off and written anew since they were read
                 self._read_into(view, size)
         view.signature = signature
         self._view = view
         return view.history
 
+    def _unread(self) -> _View:
+        return _View(History(EMPTY, self._indexes))
+
     def _read_into(self, view: _View, size: int) -> None:
-        with self.path.open("rb") as file:
-            file.seek(view.end)
-            data = file.read(size - view.end)
-        newest = view.history.head()
-        *lines, tail = data.split(b"\n")
-        for line in lines:
-            commit, newest = decode_commit(line, newest)
-            view.history.add(commit, newest.hash)
-            view.end += len(line) + 1
-        if _NOT_TORN.search(tail):
-            raise DataDamaged(f"commit record {newest.number + 1} is not what was written")
+        if view.end == 0:
+            view.history.rebase(self._indexes.opened(size))
+        for line in self._indexes.lines(view.end, size, view.history.head()):
+            view.history.add(*line)
+
+    def _fold_if_long(self, history: History) -> None:
+        """Have a long tail put into an index by another thread: neither reads nor writes wait for it."""
+        if history.has_long_tail and self._folding.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
+            except RuntimeError as error:  # no thread is to be had
+                self._folding.release()
+                _logger.debug("the commit index of %s was not written: %r", self.path, error)
+
+    def _fold_tail(self, history: History) -> None:
+        try:
+            self._rebase(history, self._indexes.newest(history.end))  # another process may have been quicker
+            if history.has_long_tail:
+                self._rebase(history, self._indexes.renewed(history))
+            if history.has_long_tail:
+                time.sleep(_FOLD_AGAIN_SECONDS)
+        except (DataDamaged, OSError) as error:
+            _logger.debug("the commit index of %s was not written: %r", self.path, error)
+        finally:
+            self._folding.release()
+
+    def _rebase(self, history: History, index: CommitIndex | None) -> None:
+        if index is not None:
+            with self._mutex:
+                history.rebase(index)
 
     def _lock(self, descriptor: int, deadline: float) -> None:
         while True:

@@ -1,147 +1,261 @@
-"""What a log's commit records say, held in memory: versions, parts by event date, known requests and batches."""
+"""What a log's commit records say: versions, parts by event date, known requests and batches, the records themselves."""
 
-from bisect import bisect_right
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from trades.storage.commit import Commit, Part, PartKind
-from trades.storage.protocol import NO_COMMIT, CommitId, Receipt, Window
+from trades.storage.commit import Commit
+from trades.storage.csv.column_file import ColumnsDamaged, Integers
+from trades.storage.csv.commit_index import CommitIndex
+from trades.storage.csv.commit_tail import CommitTail
+from trades.storage.csv.index_builder import EMPTY, IndexBuilder
+from trades.storage.csv.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
+from trades.storage.csv.log_lines import Line
+from trades.storage.csv.stored_part import Accepted, Day, StoredPart
+from trades.storage.exceptions import DataDamaged
+from trades.storage.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from trades.timestamps import DAY_NS
 
+__all__ = ["Accepted", "Day", "History", "StoredPart"]
 
-@dataclass(frozen=True, slots=True)
-class StoredPart:
-    """A part with the number of its commit, and the arrival number of its first row (0 for corrections)."""
-
-    commit: int
-    first_arrival: int
-    part: Part
+_Answer = TypeVar("_Answer")
 
 
-@dataclass(slots=True)
-class Day:
-    """One event date: its parts, at least one, in order of commit, and the bounds of their event times."""
+class LogSource(Protocol):
+    """Where a history reads what it does not hold."""
 
-    parts: list[StoredPart]
-    first_ns: int
-    last_ns: int
+    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+        """The commits in a range of the log's bytes."""
+        ...
 
-    def add(self, stored: StoredPart) -> None:
-        """Take a newer part in."""
-        self.parts.append(stored)
-        self.first_ns = min(self.first_ns, stored.part.first_ns)
-        self.last_ns = max(self.last_ns, stored.part.last_ns)
-
-    def newest_file(self, kind: PartKind) -> str | None:
-        """The file of the newest part of a kind; None without any."""
-        return next((stored.part.file for stored in reversed(self.parts) if stored.part.kind == kind), None)
-
-    def count_at(self, at: int) -> int:
-        """How many of the parts were there at a commit."""
-        count = len(self.parts)  # once: a writer may be adding
-        if self.parts[count - 1].commit <= at:
-            return count
-        return bisect_right(self.parts, at, hi=count, key=lambda stored: stored.commit)
-
-    def newest_at(self, at: int) -> int:
-        """The number of the newest commit, up to `at`, with rows of this date; 0 if there is none."""
-        count = self.count_at(at)
-        return self.parts[count - 1].commit if count else 0
+    def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
+        """An index like one that turned out to be damaged."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A batch that was stored under an idempotency key."""
+@dataclass(slots=True, eq=False)
+class _Known:
+    """An index and the commits after it. The index is only ever replaced by one that says the same."""
 
-    digest: str
-    receipt: Receipt
+    base: CommitIndex
+    tail: CommitTail
 
 
 class History:
     """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
 
-    One thread adds while others read: what they see is whole commits.
+    One thread adds while others read: what they see is whole commits. Every method raises `DataDamaged` if what
+    it needs of the log is not what was written, and `OSError` if it cannot be read; answers in memory do not.
     """
 
-    def __init__(self) -> None:
-        self.days: dict[int, Day] = {}
-        self.file_ends: dict[str, int] = {}
-        self.rows = 0
-        self._hashes: list[str] = []
-        self._committed_at: list[int] = []
-        self._accepted: dict[tuple[str, str], Accepted] = {}
-        self._digests: set[str] = set()
+    def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
+        self._known = _Known(base, CommitTail(base))
+        self._source = source
+        self._repair = threading.Lock()
 
-    def add(self, commit: Commit, commit_hash: str) -> None:
-        """Take in the commit that follows the newest."""
-        for part in commit.parts:
-            is_rows = part.kind == PartKind.ROWS
-            stored = StoredPart(commit.commit, self.rows if is_rows else 0, part)
-            self.rows += part.rows if is_rows else 0
-            if part.day in self.days:
-                self.days[part.day].add(stored)
-            else:
-                self.days[part.day] = Day([stored], part.first_ns, part.last_ns)
-            self.file_ends[part.file] = part.end
-        self._digests.add(commit.digest)
-        if commit.request_key is not None:
-            receipt = commit.receipt(commit_hash, replayed=True)
-            self._accepted[commit.caller, commit.request_key] = Accepted(commit.digest, receipt)
-        self._committed_at.append(commit.committed_at)
-        self._hashes.append(commit_hash)
+    def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
+        """Take in the commit that follows the newest; its line ends at an offset in the log."""
+        self._known.tail.add(commit, commit_id, line_end)
 
     def head(self, at: int | None = None) -> CommitId:
         """The newest commit, or the one numbered `at`."""
-        number = self._known(at)
-        return CommitId(number, self._hashes[number - 1]) if number else NO_COMMIT
+        if at is None:
+            return self._known.tail.head
+        return self._ask(lambda known: _commit_id(known, at))
 
     @property
     def committed_at(self) -> int:
         """When the newest commit was made, in nanoseconds UTC; 0 without any."""
-        return self._committed_at[-1] if self._committed_at else 0
+        return self._known.tail.committed_at
+
+    @property
+    def rows(self) -> int:
+        """How many rows were ever appended: the arrival number that the next one gets."""
+        return self._known.tail.rows
+
+    @property
+    def end(self) -> int:
+        """The offset in the log behind the newest commit's line."""
+        return self._known.tail.end
+
+    def committed_at_of(self, number: int) -> int:
+        """When a commit was made, in nanoseconds UTC."""
+        return self._ask(
+            lambda known: (known.base if number <= known.base.number else known.tail).committed_at_of(number)
+        )
 
     def commit_as_of(self, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant."""
-        return bisect_right(self._committed_at, instant_ns)
+
+        def answer(known: _Known) -> int:
+            number = known.tail.commit_as_of(instant_ns)
+            return known.base.commit_as_of(instant_ns) if number is None else number
+
+        return self._ask(answer)
+
+    def commit_of_arrival(self, arrival: int) -> int:
+        """The number of the commit that brought the row with an arrival number, which must be below `rows`."""
+
+        def answer(known: _Known) -> int:
+            is_in_tail = arrival >= known.base.rows
+            return (known.tail if is_in_tail else known.base).commit_of_arrival(arrival)
+
+        return self._ask(answer)
+
+    def commits_between(self, after: int, at: int | None = None) -> Iterator[Commit]:
+        """The records of commits in `(after, at]`, in order; those that an index covers are read from the log."""
+        known, number = self._known, self._number(at)
+        last = min(number, known.base.number)
+        if after < last:
+            yield from self._read(after, last)
+        yield from known.tail.commits(after, number)
 
     def accepted(self, caller: str, request_key: str) -> Accepted | None:
         """What a caller's idempotency key stored."""
-        return self._accepted.get((caller, request_key))
+        known = self._known
+        accepted = known.tail.accepted(caller, request_key)
+        if accepted is not None or not known.base.number:
+            return accepted
+        for number in self._ask(lambda known: known.base.request_commits(caller, request_key)):
+            (commit,) = self._read(number - 1, number)
+            if (commit.caller, commit.request_key) == (caller, request_key):
+                return Accepted(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
+        return None
 
     def knows_batch(self, digest: str) -> bool:
         """Whether a batch with the same rows was accepted before."""
-        return digest in self._digests
+        known = self._known
+        if digest in known.tail.digests or not known.base.number:
+            return digest in known.tail.digests
+        numbers = self._ask(lambda known: known.base.batch_commits(digest))
+        return any(commit.digest == digest for n in numbers for commit in self._read(n - 1, n))
+
+    def file_end(self, file: str) -> int:
+        """The offset behind a data file's last byte that a commit names; 0 if none does."""
+        end = self._known.tail.file_ends.get(file)
+        return self._ask(lambda known: known.base.file_end(file)) if end is None else end
+
+    def day(self, date: int) -> Day | None:
+        """An event date (days since the epoch) with rows, in short."""
+        return self._known.tail.dates.day(date)
 
     def version(self, window: Window, at: int | None = None) -> CommitId:
         """The newest commit, up to `at`, that touches an event date of the window."""
-        known = self._known(at)
-        return self.head(max((day.newest_at(known) for day in self._days_in(window)), default=0))
+        known, number = self._known, self._number(at)
+        _, newest = known.tail.dates.newest_in(window)
+        version = int(newest.max(initial=0))
+        if version > number:
+            version = int(self.newest_by_date(window, number)[1].max(initial=0))
+        return known.tail.head if version == known.tail.head.number else self.head(version)
 
-    def dates(self, window: Window) -> npt.NDArray[np.int64]:
-        """The event dates in the window that any commit touches, in days since the epoch, ascending."""
-        return np.array([day.parts[0].part.day for day in self._days_in(window)], dtype=np.int64)
+    def dates(self, window: Window = ALL_TIME, at: int | None = None) -> Integers:
+        """The event dates of the window that have parts at a commit, in days since the epoch, ascending."""
+        return self.newest_by_date(window, at)[0]
+
+    def newest_by_date(self, window: Window = ALL_TIME, at: int | None = None) -> tuple[Integers, Integers]:
+        """The dates as `dates` gives them, and the newest commit, up to `at`, of each."""
+        number = self._number(at)
+        return self._ask(lambda known: _newest_by_date(known, window, number))
 
     def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """The parts of commits in `(after, at]` with event times in the window; by event date, then by commit."""
-        known = self._known(at)
-        return [
-            stored
-            for day in self._days_in(window)
-            for stored in day.parts[day.count_at(after) : day.count_at(known)]
-            if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
-        ]
+        number = self._number(at)
+        return self._ask(lambda known: _parts_in(known, window, after, number))
 
-    def _known(self, at: int | None) -> int:
-        """The commit to answer as of. One that is being added counts once its hash is there, which comes last."""
-        return len(self._hashes) if at is None else at
+    def parts_of(self, date: int, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        """The parts of one event date, like `parts_in`."""
+        return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), at, after=after)
 
-    def _days_in(self, window: Window) -> Iterator[Day]:
-        first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
-        if last - first < len(self.days):
-            dates = [date for date in range(first, last + 1) if date in self.days]
-        else:
-            dates = sorted(date for date in list(self.days) if first <= date <= last)
-        return (self.days[date] for date in dates)
+    @property
+    def has_long_tail(self) -> bool:
+        """Whether a newer index would save memory, and time when the log is read again."""
+        base, tail = self._known.base, self._known.tail
+        return (
+            len(tail) >= max(TAIL_COMMITS, base.number // TAIL_SHARE)
+            or tail.log_bytes >= max(TAIL_BYTES, base.end // TAIL_SHARE)
+        )  # fmt: skip
+
+    def builder(self) -> IndexBuilder:
+        """What makes an index of the commits so far, of a base that was verified."""
+
+        def answer(known: _Known) -> IndexBuilder:
+            known.base.columns.verify()
+            builder = IndexBuilder(known.base)
+            builder.add(known.tail.added[: known.tail.head.number - known.base.number])
+            return builder
+
+        return self._ask(answer)
+
+    def rebase(self, base: CommitIndex) -> None:
+        """Hold an index instead of the commits that it covers, or begin with it. Not while another thread adds."""
+        known = self._known
+        head, old = known.tail.head.number, known.base.number
+        is_of_these = old < base.number <= head and known.tail.commit_id(base.number) == base.head
+        if is_of_these or not head:
+            tail = CommitTail(base)
+            for line in known.tail.added[base.number - old :]:
+                tail.add(*line)
+            self._known = _Known(base, tail)
+
+    def _number(self, at: int | None) -> int:
+        return self._known.tail.head.number if at is None else at
+
+    def _ask(self, answer: Callable[[_Known], _Answer]) -> _Answer:
+        known = self._known
+        while True:
+            base = known.base
+            try:
+                return answer(known)
+            except ColumnsDamaged as error:
+                if self._source is None:
+                    raise DataDamaged("a commit index is not what was written") from error
+                with self._repair:
+                    if known.base is base:
+                        known.base = self._source.rebuilt(base)
+
+    def _read(self, after: int, at: int) -> Iterator[Commit]:
+        """The records of commits that the index covers."""
+        if self._source is None:
+            raise DataDamaged("there is no log to read")
+        found, newest, start, end = self._ask(lambda known: _span(known, after, at))
+        for commit, commit_id, _ in self._source.lines(start, end, found):
+            found = commit_id
+            if found.number < at or found == newest:
+                yield commit
+        if found != newest:
+            raise DataDamaged(f"commit record {at} is not what was written")
+
+
+def _commit_id(known: _Known, number: int) -> CommitId:
+    if number <= 0:
+        return NO_COMMIT
+    return (known.base if number <= known.base.number else known.tail).commit_id(number)
+
+
+def _span(known: _Known, after: int, at: int) -> tuple[CommitId, CommitId, int, int]:
+    base = known.base
+    return base.commit_id(after), base.commit_id(at), base.line_end(after), base.line_end(at)
+
+
+def _newest_by_date(known: _Known, window: Window, number: int) -> tuple[Integers, Integers]:
+    dates, newest = (column.copy() for column in known.tail.dates.newest_in(window))
+    late = np.flatnonzero(newest > number)
+    if len(late):
+        of_base = known.base.newest_at(dates[late], number)
+        if number > known.base.number:
+            of_tail = [known.tail.newest_at(date, number) for date in dates[late].tolist()]
+            of_base = np.maximum(of_base, of_tail)
+        newest[late] = of_base
+        dates, newest = dates[newest > 0], newest[newest > 0]
+    return dates, newest
+
+
+def _parts_in(known: _Known, window: Window, after: int, number: int) -> list[StoredPart]:
+    parts = known.base.parts_in(window, after, number) if after < known.base.number else []
+    newer = known.tail.parts_in(window, after, number) if number > known.base.number else []
+    if not parts or not newer:
+        return parts or newer
+    return sorted([*parts, *newer], key=lambda stored: stored.part.day)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.storage.csv.batch import Chunk
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import Day, History, StoredPart
 from trades.storage.csv.identities import IdentityIndex, Known, hash_rows
 from trades.storage.duplicates import Identified, stored_before
 
@@ -23,7 +23,7 @@ _LOAD_BYTES = 16 * 2**20
 
 @dataclass(slots=True)
 class _Date:
-    """The index of one event date and how many of its parts are in it."""
+    """The index of one event date and up to which commit its rows are in it."""
 
     history: History
     index: IdentityIndex = field(default_factory=IdentityIndex)
@@ -45,40 +45,39 @@ class KnownRows:
         self, chunk: Chunk, history: History, *, staged: IdentityIndex | None, read: Read
     ) -> npt.NDArray[np.bool_]:
         """A mask of the chunk's rows that are stored, or `staged` to be. Raises `TradeIdConflict`."""
-        day = history.days.get(chunk.day)
-        can_be_stored = day is not None and (chunk.has_ids or chunk.overlaps(day.first_ns, day.last_ns))
+        day = history.day(chunk.day)
         known: dict[int, list[Known]] = defaultdict(list)
-        if can_be_stored:
-            self._current(chunk, history, read).find(chunk.hashes, known)
+        if day is not None and (chunk.has_ids or chunk.overlaps(day.first_ns, day.last_ns)):
+            self._current(chunk, history, day.newest, read).find(chunk.hashes, known)
         if staged is not None:
             staged.find(chunk.hashes, known)
         if not known and not chunk.has_ids:
             return np.zeros(chunk.rows.num_rows, dtype=bool)
         return np.isin(chunk.places, stored_before(_identified(chunk, known), _by_identity(known)))
 
-    def stored(self, chunks: Sequence[Chunk], history: History) -> None:
-        """Take in chunks of one event date that have just become its newest parts."""
-        day = chunks[0].day
-        date = self._dates.get((chunks[0].symbol, day))
-        if date is None or date.history is not history:
+    def stored(self, chunks: Sequence[Chunk], history: History, *, before: Day | None) -> None:
+        """Take in chunks of one event date that have just become its newest parts. before: the date as it was."""
+        date = self._dates.get((chunks[0].symbol, chunks[0].day))
+        day = history.day(chunks[0].day)
+        if date is None or date.history is not history or day is None:
             return
-        if date.covered == len(history.days[day].parts) - len(chunks):
+        if date.covered >= (before.newest if before is not None else 0):
             for chunk in chunks:
                 date.index.add(chunk.hashes)
-            date.covered += len(chunks)
+            date.covered = day.newest
 
-    def _current(self, chunk: Chunk, history: History, read: Read) -> IdentityIndex:
+    def _current(self, chunk: Chunk, history: History, newest: int, read: Read) -> IdentityIndex:
         key = (chunk.symbol, chunk.day)
         with self._mutex:
             date = self._dates.get(key)
             if date is None or date.history is not history:
                 date = self._dates[key] = _Date(history)
             self._dates.move_to_end(key)
-        parts = history.days[chunk.day].parts
-        while date.covered < len(parts):
-            load = _load(parts, date.covered)
-            date.index.add(hash_rows(chunk.dataset, read(load)))
-            date.covered += len(load)
+        if date.covered < newest:
+            for load in _loads(history.parts_of(chunk.day, newest, after=date.covered)):
+                date.index.add(hash_rows(chunk.dataset, read(load)))
+                date.covered = load[-1].commit
+            date.covered = newest
         self._trim()
         return date.index
 
@@ -89,14 +88,18 @@ class KnownRows:
                 held -= len(self._dates.popitem(last=False)[1].index)
 
 
-def _load(parts: Sequence[StoredPart], start: int) -> list[StoredPart]:
-    load, size = [], 0
-    for stored in parts[start:]:
+def _loads(parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
+    """The parts, so many at a time as are about 16 MiB; none shares a commit with the next."""
+    load: list[StoredPart] = []
+    size = 0
+    for stored in parts:
+        if size >= _LOAD_BYTES and stored.commit > load[-1].commit:
+            yield load
+            load, size = [], 0
         load.append(stored)
         size += stored.part.length
-        if size >= _LOAD_BYTES:
-            break
-    return load
+    if load:
+        yield load
 
 
 def _by_identity(known: Mapping[int, list[Known]]) -> Mapping[Hashable, list[int]]:

@@ -14,10 +14,11 @@ from trades.datasets import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.ipc import Damaged, NotUsable
-from trades.storage.csv.derived.manifest import DERIVED_FOLDER, discard_manifest, manifest_signature
+from trades.storage.csv.derived.manifest import discard_manifest, manifest_signature
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.exceptions import DataDamaged
 from trades.storage.ordering import stored_in_order

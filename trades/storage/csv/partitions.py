@@ -1,10 +1,12 @@
 """Which folder holds a symbol, and which file takes the next rows of an event date."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 import numpy as np
 
+from trades.datasets import Partition
 from trades.storage.commit import PartKind
 
 FILE_LIMIT_BYTES = 256 * 2**20
@@ -27,12 +29,19 @@ def symbol_of(folder: str) -> str:
     return unquote(folder)
 
 
-def file_for(day: int, newest_file: str | None, end: int, kind: PartKind = PartKind.ROWS) -> str:
-    """The file that takes the next lines of a date: the newest one, or another once that has grown to 256 MiB."""
-    stem = f"{np.datetime64(day, 'D')}{_OF_KIND[kind]}"
-    if newest_file is None:
-        return f"{stem}.csv"
-    if end < FILE_LIMIT_BYTES:
-        return newest_file
-    number = int(newest_file.removeprefix(stem).removesuffix(".csv").lstrip(".") or 0)
-    return f"{stem}.{number + 1}.csv"
+def file_for(
+    day: int, partition: Partition, end_of: Callable[[str], int], kind: PartKind = PartKind.ROWS
+) -> str:
+    """The file that takes the next lines of a date: its partition's first that has not grown to 256 MiB.
+
+    `end_of` gives the end of a file, 0 where there is none.
+    """
+    name = str(np.datetime64(day, "D"))
+    if partition is Partition.YEAR:
+        name = name[: -len("-01-01")]
+    stem = f"{name}{_OF_KIND[kind]}"
+    file, number = f"{stem}.csv", 0
+    while end_of(file) >= FILE_LIMIT_BYTES:
+        number += 1
+        file = f"{stem}.{number}.csv"
+    return file

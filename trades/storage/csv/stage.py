@@ -35,7 +35,6 @@ class Stage:
         self._number = history.head().number
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
-        self._newest_files: dict[tuple[int, PartKind], str] = {}
         self._rows = history.rows
 
     def add(self, work: Work, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int) -> Commit:
@@ -61,6 +60,10 @@ class Stage:
         of_day = self._days.get(day, _StagedDay())
         return list(zip(of_day.parts, of_day.chunks, strict=True))
 
+    def stored_ends(self) -> dict[str, int]:
+        """Where the files that get rows end as yet."""
+        return {file: self.history.file_end(file) for file in self.writes}
+
     def chunks_by_day(self) -> list[list[Chunk]]:
         """All that was placed, each event date's chunks in order."""
         return [day.chunks for day in self._days.values()]
@@ -76,15 +79,13 @@ class Stage:
         return day.index
 
     def _place(self, chunk: Chunk) -> Part:
-        newest = self._newest_file(chunk)
-        file = file_for(chunk.day, newest, self._end(newest) if newest else 0, chunk.kind)
+        file = file_for(chunk.day, chunk.dataset.partition, self._end, chunk.kind)
         start, text = self._end(file), chunk.text
         if start == 0:
             self.writes[file] = [header(chunk.dataset)]
             start = len(self.writes[file][0])
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)
-        self._newest_files[chunk.day, chunk.kind] = file
         rows, (first_ns, last_ns) = chunk.rows.num_rows, chunk.bounds
         part = Part(file, start, len(text), rows, first_ns, last_ns, block_checksums(text), chunk.kind)
         self._hold(chunk, part)
@@ -97,10 +98,6 @@ class Stage:
         day.parts.append(StoredPart(self._number, self._rows if is_rows else 0, part))
         self._rows += part.rows if is_rows else 0
 
-    def _newest_file(self, chunk: Chunk) -> str | None:
-        stored = self.history.days.get(chunk.day)
-        newest = self._newest_files.get((chunk.day, chunk.kind))
-        return newest or (stored.newest_file(chunk.kind) if stored else None)
-
     def _end(self, file: str) -> int:
-        return self._ends.get(file, self.history.file_ends.get(file, 0))
+        end = self._ends.get(file)
+        return self.history.file_end(file) if end is None else end

@@ -33,7 +33,8 @@ from trades.storage.csv.partitions import folder_name, symbol_of
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import Instrument
-from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Window
+from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
+from trades.storage.revisions import Revised
 
 LOGS_IN_MEMORY = 1024
 
@@ -119,6 +120,21 @@ class CsvStore:
         query = BarQuery(window, interval_ns, policy)
         return self._answer(log, symbol, at, partial(log.bars.influence, query))
 
+    def revisions(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        after: int,
+        at: int | None = None,
+    ) -> list[Revision]:
+        """See `MarketStore.revisions`."""
+        log = self._known_log(TRADES, symbol)
+        revised = Revised(window, interval_ns, policy, after, at)
+        return self._answer(log, symbol, at, partial(log.bars.revisions, revised))
+
     def instrument(self, symbol: str) -> Instrument:
         """See `MarketStore.instrument`."""
         try:
@@ -143,8 +159,11 @@ class CsvStore:
         """
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
+        history = self._history(dataset, symbol)
         try:
-            return fold.run(self._history(dataset, symbol), rebuild=rebuild, compact=compact)
+            if rebuild or compact:
+                self._log(dataset, symbol).commits.write_index()
+            return fold.run(history, rebuild=rebuild, compact=compact)
         except OSError as error:
             raise unavailable(error) from error
 

@@ -115,10 +115,11 @@ class Writer:
         return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
 
     def _write(self, descriptor: int, stage: Stage) -> History:
-        append_rows(self._disk, self._folder, stage.writes, stage.history.file_ends)
+        append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
+        staged = [(chunks, stage.history.day(chunks[0].day)) for chunks in stage.chunks_by_day()]
         history = self._log.append(descriptor, stage.commits)
-        for chunks in stage.chunks_by_day():
-            self._known_rows.stored(chunks, history)
+        for chunks, before in staged:
+            self._known_rows.stored(chunks, history, before=before)
         return history
 
 

@@ -2,21 +2,24 @@
 
 import os
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trades.storage.builders import DAY, Row, batch, record_batch, trade
 from trades.datasets import TRADES
-from trades.storage.commit import Commit, Part
+from trades.storage.commit import CORRECTIONS, ROWS, Commit, Part
 from trades.storage.csv import identities
 from trades.storage.csv.batch import PreparedBatch
-from trades.storage.csv.history import History
+from trades.storage.csv.history import History, StoredPart
 from trades.storage.csv.identities import IdentityIndex, RowHashes, hash_rows
 from trades.storage.csv.known_rows import KnownRows
+from trades.storage.protocol import CommitId
 
 EXAMPLES = 1000 if os.environ.get("SOAK") else 100
 
@@ -109,7 +112,7 @@ def test_dates_that_were_used_longest_ago_are_dropped_when_there_are_too_many_ro
     for number, prepared in enumerate(batches, start=1):
         chunk = prepared.chunks[0]
         part = Part("f", 0, 1, 10, *chunk.bounds, "")
-        history.add(Commit(number, number, "", "", 10, (part,)), "")
+        history.add(Commit(number, number, "", "", 10, (part,)), CommitId(number, ""), number)
     for prepared in [*batches, batches[0]]:
         chunk = prepared.chunks[0]
         mask = known_rows.duplicates(
@@ -120,3 +123,21 @@ def test_dates_that_were_used_longest_ago_are_dropped_when_there_are_too_many_ro
         )
         assert mask.all()
         assert sum(len(date.index) for date in known_rows._dates.values()) <= 25
+
+
+def test_parts_that_hold_corrections_are_not_read_for_rows():
+    known_rows, history = KnownRows(), History()
+    chunk = PreparedBatch.of(batch(trade(0, trade_id="1"), trade(9, trade_id="2"))).chunks[0]
+    reads: list[list[str]] = []
+
+    def read(parts: Sequence[StoredPart]) -> pa.RecordBatch:
+        reads.append([stored.part.file for stored in parts])
+        return chunk.rows
+
+    kinds = {"rows": ROWS, "corrections": CORRECTIONS, "more": ROWS, "other corrections": CORRECTIONS}
+    for number, (file, kind) in enumerate(kinds.items(), start=1):
+        part = Part(file, 0, 1, 2, *chunk.bounds, "", kind)
+        history.add(Commit(number, number, "", "", 2, (part,)), CommitId(number, ""), number)
+    for _ in range(2):
+        assert known_rows.duplicates(chunk, history, staged=None, read=read).all()
+    assert reads == [["rows", "more"]]

@@ -1,6 +1,7 @@
 """Folders and files: every symbol has its own on any file system, and nothing leaves the store."""
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, batch, stored, trade
-from trades.datasets import TRADES
+from trades.datasets import TRADES, Partition
 from trades.storage.csv import CsvStore, partitions
 from trades.storage.csv.partitions import FILE_LIMIT_BYTES, file_for, folder_name, symbol_of
+from trades.storage.protocol import ALL_TIME
 from trades.symbols import InvalidSymbol, parse_symbol
 
 RESERVED = re.compile(r"(?i)(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?")
@@ -79,13 +81,38 @@ def test_no_text_leads_out_of_the_folder(text):
     assert name not in (".", "..")
 
 
-def test_the_file_of_a_date_is_named_by_it_and_another_is_begun_when_it_is_full():
-    day = NOON // DAY
-    assert file_for(day, None, 0) == "2025-01-02.csv"
-    assert file_for(day, "2025-01-02.csv", FILE_LIMIT_BYTES - 1) == "2025-01-02.csv"
-    assert file_for(day, "2025-01-02.csv", FILE_LIMIT_BYTES) == "2025-01-02.1.csv"
-    assert file_for(day, "2025-01-02.9.csv", FILE_LIMIT_BYTES) == "2025-01-02.10.csv"
-    assert file_for(-1, None, 0) == "1969-12-31.csv"
+@pytest.mark.parametrize(
+    ("day", "partition", "full", "file"),
+    [
+        (NOON // DAY, Partition.DAY, [], "2025-01-02.csv"),
+        (NOON // DAY, Partition.DAY, ["2025-01-02.csv"], "2025-01-02.1.csv"),
+        (NOON // DAY, Partition.DAY, ["2025-01-02.csv", "2025-01-02.1.csv"], "2025-01-02.2.csv"),
+        (-1, Partition.DAY, ["1970-01-01.csv"], "1969-12-31.csv"),
+        (NOON // DAY, Partition.YEAR, [], "2025.csv"),
+        (NOON // DAY + 363, Partition.YEAR, ["2025.csv"], "2025.1.csv"),
+        (-1, Partition.YEAR, ["1970.csv"], "1969.csv"),
+    ],
+)
+def test_a_partition_s_rows_go_to_its_first_file_that_is_not_full(day, partition, full, file):
+    ends = dict.fromkeys(full, FILE_LIMIT_BYTES)
+    assert file_for(day, partition, lambda name: ends.get(name, 0)) == file
+    ends[file] = FILE_LIMIT_BYTES - 1
+    assert file_for(day, partition, lambda name: ends.get(name, 0)) == file
+
+
+@pytest.mark.parametrize("limit", [200, FILE_LIMIT_BYTES])
+def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", limit)
+    yearly = replace(TRADES, name="yearly", partition=Partition.YEAR)
+    days = [0, 5, 1, 5, 362, 1, 400]
+    rows = [trade(NOON + day * DAY + number, trade_id=str(number)) for number, day in enumerate(days)]
+    for at in range(0, len(rows), 2):  # two dates in a batch, and each store sees what the one before wrote
+        appended = replace(batch(*rows[at : at + 2]), dataset=yearly)
+        assert CsvStore(tmp_path).append(appended).commit.number == at // 2 + 1
+    files = {path.name.partition(".")[0] for path in (tmp_path / "yearly" / SYMBOL).glob("*.csv")}
+    assert files == {"2025", "2026"}
+    read = CsvStore(tmp_path).rows(yearly, SYMBOL, ALL_TIME).to_pylist()
+    assert read == sorted(rows, key=lambda row: row["timestamp"])
 
 
 @pytest.mark.parametrize("limit", [1, 200, 1000])

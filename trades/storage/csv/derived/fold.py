@@ -1,10 +1,9 @@
 """Folds the commits that no segment holds yet into the segments of a log."""
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -18,7 +17,6 @@ from trades.datasets import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.csv.derived.ipc import NotUsable
 from trades.storage.csv.derived.manifest import (
-    DERIVED_FOLDER,
     Manifest,
     Segment,
     read_manifest,
@@ -27,12 +25,12 @@ from trades.storage.csv.derived.manifest import (
 from trades.storage.csv.derived.segments import is_of
 from trades.storage.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
 from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.index_files import DERIVED_FOLDER, derived_lock
 from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
 from trades.storage.visible import apply_corrections
 
-LOCK_FILE = "lock"
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{16})\..*")
 
 
@@ -62,8 +60,7 @@ class Fold:
         `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
         """
         derived = self.folder / DERIVED_FOLDER
-        derived.mkdir(exist_ok=True)
-        with _locked(derived / LOCK_FILE) as is_ours:
+        with derived_lock(self.folder) as is_ours:
             if not is_ours:
                 return None
             try:
@@ -171,21 +168,6 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int
 
 def _of_kind(parts: Sequence[StoredPart], kind: PartKind) -> list[StoredPart]:
     return [stored for stored in parts if stored.part.kind == kind]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold the lock of a derived folder, if no other process does; yields whether it is held."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
 
 
 def _remove_others(derived: Path, manifest: Manifest) -> None:

@@ -11,7 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _PIECE_BYTES = 2**20
-_DTYPES = {pa.int64(): np.dtype(np.int64), pa.float64(): np.dtype(np.float64), pa.int32(): np.dtype(np.int32)}
+_DTYPES: dict[pa.DataType, np.dtype[Any]] = {
+    pa.int64(): np.dtype(np.int64),
+    pa.float64(): np.dtype(np.float64),
+    pa.int32(): np.dtype(np.int32),
+}
 
 
 class NotUsable(Exception):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from trades.storage.csv.commit_log import COMMITS_FILE
-from trades.storage.csv.derived.manifest import DERIVED_FOLDER, MANIFEST_FILE
+from trades.storage.csv.derived.manifest import MANIFEST_FILE
+from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.exceptions import StorageError
 
 # A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a processor.

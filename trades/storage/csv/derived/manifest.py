@@ -9,7 +9,6 @@ import msgspec
 
 from trades.storage.protocol import CommitId
 
-DERIVED_FOLDER = ".derived"
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 NO_ROLLUPS = 0

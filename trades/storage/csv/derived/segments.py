@@ -11,9 +11,10 @@ import pyarrow as pa
 from trades.storage.aggregate import Aggregates, Bars, bars_of
 from trades.storage.csv.derived.columns import map_columns
 from trades.storage.csv.derived.ipc import as_numpy
-from trades.storage.csv.derived.manifest import DERIVED_FOLDER, NO_ROLLUPS, Segment, read_manifest
+from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment, read_manifest
 from trades.storage.csv.derived.rollups import Rollups, map_rollups
 from trades.storage.csv.history import History
+from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
 Times = npt.NDArray[np.int64]

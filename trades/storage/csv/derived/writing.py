@@ -15,8 +15,7 @@ from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment
 from trades.storage.csv.derived.rollups import rollups_of, write_rollups
 from trades.storage.csv.derived.segments import MappedSegment, columns_file, rollups_file
 from trades.storage.exact_sums import Unmergeable
-from trades.storage.prints import prints_of
-from trades.storage.visible import STANDS
+from trades.storage.prints import STANDS, prints_of
 from trades.timestamps import DAY_NS
 
 SEGMENT_ROWS = 1_000_000
