@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.cached import measure_cached
 from benchmarks.commit_index import measure_commit_index
 from benchmarks.groups import measure_in_store, measure_over_http
+from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.pinning import LOAD_CORE, is_possible, pinned
 from benchmarks.posting import UnexpectedAnswer
@@ -26,6 +27,7 @@ SUBJECTS: dict[str, str] = {
     "groups": "group commit over HTTP",
     "threads": "group commit in the store",
     "cached": "cached bars",
+    "in_process": "reads in process",
     "index": "the commit index",
 }
 
@@ -47,6 +49,7 @@ def main(arguments: list[str]) -> int:
         "groups": partial(measure_over_http, report, sizes),
         "threads": partial(measure_in_store, report, sizes),
         "cached": partial(measure_cached, report, sizes, peers),
+        "in_process": partial(measure_in_process, report, sizes),
         "index": partial(measure_commit_index, report, sizes),
     }
     failed = False

@@ -9,7 +9,7 @@ class Sizes:
 
     small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
     peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
-    seconds: of each round of cached answers. commits: in the long log.
+    seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read in process.
     """
 
     small_rows: int
@@ -19,6 +19,7 @@ class Sizes:
     peer_batches: int
     posts: int
     seconds: int
+    symbols: int
     commits: int
 
 
@@ -30,6 +31,7 @@ FULL = Sizes(
     peer_batches=3,
     posts=300,
     seconds=5,
+    symbols=200,
     commits=1_000_000,
 )
 QUICK = Sizes(
@@ -40,5 +42,6 @@ QUICK = Sizes(
     peer_batches=2,
     posts=60,
     seconds=2,
+    symbols=40,
     commits=50_000,
 )

@@ -1,0 +1,20 @@
+"""The storage abstraction with its backends, and the door for programs on the same machine: `open_store`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trades.storage.reading.reader import Reader
+
+__all__ = ["open_store"]
+
+
+def open_store(path: Path | str) -> "Reader":
+    """A reader of the store in a folder (a server's DATA_DIR), which may be written to meanwhile by other processes.
+
+    Raises `NoSuchStore` unless the path is a folder.
+    """
+    # Only a program that reads in process pays for the reader's modules.
+    from trades.storage.reading.reader import Reader  # noqa: PLC0415
+
+    return Reader(path)

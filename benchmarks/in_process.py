@@ -1,0 +1,149 @@
+"""Reads in process against the least that such a read can be: slices of memory maps, one look at a file, pandas."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks.report import Report
+from benchmarks.sizes import Sizes
+from trades.datasets import TRADES
+from trades.storage import open_store
+from trades.storage.csv import CsvStore
+from trades.storage.protocol import Append, Dedupe
+from trades.storage.reading import Reader
+from trades.timestamps import DAY_NS, SECOND_NS
+
+_FIRST_DAY_NS = 1_736_121_600 * SECOND_NS  # a Monday
+_MINUTE_NS = 60 * SECOND_NS
+_DAYS = 5
+_BARS = 1000
+_COLUMNS = ("time_ns", "open", "high", "low", "close", "volume", "trade_count", "notional")
+_PRINTS_A_MINUTE = 10
+_ROUNDS = 9
+_ROUND_SECONDS = 0.05
+_CALLS_TIMED = 50
+
+Column = npt.NDArray[Any]
+
+
+def measure_in_process(report: Report, sizes: Sizes) -> None:
+    """Add the ratios of `bars`, `latest` and `scan`, all warm and with derived files that are current."""
+    with _universe(sizes.symbols) as folder:
+        reader = open_store(folder)
+        symbol = reader.symbols()[0]
+        _measure_bars(report, reader, symbol, folder)
+        file = str(folder / TRADES.name / symbol / "commits.jsonl")
+        here, peer = _microseconds(lambda: reader.latest(symbol), lambda: os.stat(file))  # noqa: PTH116
+        report.add("latest(), against one stat of its log", here=here, peer=peer, unit="us", wanted="< 5 us")
+        _measure_scan(report, reader)
+
+
+def _measure_bars(report: Report, reader: Reader, symbol: str, folder: Path) -> None:
+    whole = reader.bars(symbol)
+    first = len(whole) // 2 - _BARS // 2
+    start, end = int(whole.time_ns[first]), int(whole.time_ns[first + _BARS])
+    maps = [_mapped(folder / f"{name}.npy", getattr(whole, name)) for name in _COLUMNS]
+    assert len(reader.bars(symbol, start, end)) == len(_sliced(maps, start, end)[0]) == _BARS
+    for name, columns in (("maps", maps), ("maps as plain arrays", [np.asarray(column) for column in maps])):
+        here, peer = _microseconds(
+            lambda: reader.bars(symbol, start, end), lambda columns=columns: _sliced(columns, start, end)
+        )
+        report.add(
+            f"bars() of {_BARS} minutes, against slices of {name}", here=here, peer=peer, unit="us", wanted="<= 3, < 20 us"
+        )  # fmt: skip
+
+
+def _measure_scan(report: Report, reader: Reader) -> None:
+    """Bars per second of a warm scan that looks at every close, and of pandas' groups by time over one day of the same bars."""
+    day_end = _FIRST_DAY_NS + DAY_NS
+    _scanned(reader, None)
+    here = max(_rate(lambda: _scanned(reader, None)) for _ in range(3))
+    frames = [reader.bars(symbol, end=day_end, frame=True)[["close"]] for symbol in reader.symbols()]
+    peer = _rate(lambda: _grouped(frames))
+    name = f"scan() of {len(frames)} symbols, against pandas' groupby"
+    report.add(name, here=here, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
+    rows = max(_rate(lambda: _scanned_rows(reader)) for _ in range(3))
+    report.add("the same by rows()", here=rows, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
+
+
+def _scanned(reader: Reader, end: int | None) -> int:
+    return sum(len(view.close) for _, view in reader.scan(end=end))
+
+
+def _scanned_rows(reader: Reader) -> int:
+    count = 0
+    for _, view in reader.scan():
+        for _, _, _, _, _close, _ in view.rows():
+            count += 1
+    return count
+
+
+def _grouped(frames: list[pd.DataFrame]) -> int:
+    return sum(len(group["close"]) for _, group in pd.concat(frames).groupby(level=0))
+
+
+def _rate(work: Callable[[], int]) -> float:
+    began = time.perf_counter()
+    count = work()
+    return count / (time.perf_counter() - began)
+
+
+def _microseconds(here: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float]:
+    """Microseconds of a call of each: the medians of rounds taken in turn."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(_ROUNDS):
+        for work, seconds in zip((here, peer), taken, strict=True):
+            began, calls, spent = time.perf_counter(), 0, 0.0
+            while spent < _ROUND_SECONDS:
+                for _ in range(_CALLS_TIMED):
+                    work()
+                calls, spent = calls + _CALLS_TIMED, time.perf_counter() - began
+            seconds.append(spent / calls)
+    return median(taken[0]) * 1e6, median(taken[1]) * 1e6
+
+
+def _mapped(path: Path, column: Column) -> Column:
+    np.save(path, column)
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _sliced(columns: list[Column], start: int, end: int) -> list[Column]:
+    first, last = np.searchsorted(columns[0], (start, end))
+    return [column[first:last] for column in columns]
+
+
+@contextmanager
+def _universe(symbols: int) -> Iterator[Path]:
+    """A store of symbols with some trades in every minute of five days' regular hours, with derived files."""
+    rng = np.random.default_rng(5)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        store = CsvStore(folder)
+        for number in range(symbols):
+            symbol = f"S{number:04}"
+            store.append(Append(TRADES, symbol, _trades(rng), "bench", Dedupe.NONE))
+            store.derive(TRADES, symbol)
+        yield Path(folder)
+
+
+def _trades(rng: np.random.Generator) -> pa.RecordBatch:
+    minutes = (np.arange(_DAYS)[:, None] * DAY_NS + np.arange(870, 1260) * _MINUTE_NS).ravel()
+    time_ns = _FIRST_DAY_NS + (minutes[:, None] + np.arange(_PRINTS_A_MINUTE) * 5 * SECOND_NS).ravel()
+    given = {
+        "timestamp": time_ns,
+        "price": 100 + np.cumsum(rng.integers(-5, 6, len(time_ns))) / 100,
+        "volume": rng.integers(1, 500, len(time_ns)).astype(np.float64),
+    }
+    columns = [
+        pa.array(given[f.name]) if f.name in given else pa.nulls(len(time_ns), f.type) for f in TRADES.schema
+    ]
+    return pa.record_batch(columns, schema=TRADES.schema)

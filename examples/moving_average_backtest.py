@@ -1,0 +1,133 @@
+"""A moving-average crossover over every symbol of a store, bar by bar, as a backtest would run it.
+
+    .venv/bin/python examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
+
+A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. What a bar's close
+decides is traded at the open of the symbol's next bar, at a cost: nothing is known before it happened. Each symbol has
+the same capital; what is still held at the end is valued at its last close. DATA_DIR (default: `data`) is the folder of
+a server, which may be running. Prints the trades made, the profit, and how many bars a second went through.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
+
+from trades.storage import open_store  # noqa: E402
+from trades.storage.exceptions import StorageError  # noqa: E402
+from trades.storage.reading import Reader  # noqa: E402
+from trades.storage.reading.scan import Slice  # noqa: E402
+
+CAPITAL = 10_000.0
+NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a generated sample, or import your own with
+`manage.py import_csv`, or name another folder: examples/moving_average_backtest.py DATA_DIR"""
+
+
+@dataclass(slots=True)
+class Crossover:
+    """One symbol's averages and account. cost: of each trade, as a share of its value. closes: a ring of the last ones."""
+
+    fast: int
+    slow: int
+    cost: float
+    closes: list[float] = field(init=False)
+    fast_sum: float = 0.0
+    slow_sum: float = 0.0
+    bars: int = 0
+    is_wanted: bool = False
+    cash: float = CAPITAL
+    shares: float = 0.0
+    trades: int = 0
+
+    def __post_init__(self) -> None:
+        self.closes = [0.0] * self.slow
+
+    def on_bar(self, open_: float, close: float) -> None:
+        """Trade at the open what the bar before decided, then decide at the close."""
+        if self.is_wanted != (self.shares > 0):
+            self.trade(open_)
+        place = self.bars % self.slow
+        self.slow_sum += close - self.closes[place]
+        self.fast_sum += close - self.closes[place - self.fast]  # a negative place counts from the ring's end
+        self.closes[place] = close
+        self.bars += 1
+        self.is_wanted = self.bars >= self.slow and self.fast_sum * self.slow > self.slow_sum * self.fast
+
+    def trade(self, price: float) -> None:
+        """Buy for all the cash, or sell all."""
+        if self.shares:
+            self.cash += self.shares * price * (1 - self.cost)
+            self.shares = 0.0
+        elif self.cash > 0 and price > 0:
+            self.shares = self.cash / (price * (1 + self.cost))
+            self.cash = 0.0
+        self.trades += 1
+
+    def profit(self) -> float:
+        """What was won, with what is held valued at the last close."""
+        return self.cash + self.shares * self.closes[(self.bars - 1) % self.slow] - CAPITAL
+
+
+def run(slices: Iterable[tuple[int, Slice]], strategies: list[Crossover]) -> None:
+    """Show every strategy its symbol's bars in order of time; `strategies` are in the order of the universe."""
+    for _, view in slices:
+        for place, open_, _, _, close, _ in view.rows():
+            strategies[place].on_bar(open_, close)
+
+
+def backtest(reader: Reader, options: argparse.Namespace) -> str:
+    """What came of it, as text. Raises ValueError and `StorageError`."""
+    symbols = options.symbols or reader.symbols()
+    strategies = [Crossover(options.fast, options.slow, options.cost / 10_000) for _ in symbols]
+    began = time.perf_counter()
+    run(reader.scan(symbols, options.start, options.end, options.interval, policy=options.policy), strategies)
+    seconds = time.perf_counter() - began
+    lines = [f"{'symbol':<12}{'bars':>10}{'trades':>8}{'profit':>12}"]
+    ranked = sorted(zip(symbols, strategies, strict=True), key=lambda pair: pair[1].profit(), reverse=True)
+    lines += [
+        f"{name:<12}{s.bars:>10,}{s.trades:>8,}{s.profit():>12,.2f}" for name, s in ranked[: options.top]
+    ]
+    if len(ranked) > options.top:
+        lines.append(f"and {len(ranked) - options.top:,} more symbols")
+    bars, trades = sum(s.bars for s in strategies), sum(s.trades for s in strategies)
+    profit = sum(s.profit() for s in strategies)
+    lines += [
+        f"{trades:,} trades of {len(symbols):,} symbols, profit {profit:,.2f} on {CAPITAL * len(symbols):,.2f}",
+        f"{bars:,} bars in {seconds:.3f} s: {bars / seconds:,.0f} bars per second",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Run from the command line; returns 1 where there is nothing to run over, 2 for wrong arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("data_dir", nargs="?", default=PROJECT / "data", type=Path, metavar="DATA_DIR")
+    parser.add_argument("--symbols", nargs="+", help="default: all")
+    parser.add_argument("--interval", default="1min", help="1s, 1min, 5min, 15min, 1h, 1d, … (default 1min)")
+    parser.add_argument("--start", help="an ISO 8601 time (default: the first trade)")
+    parser.add_argument("--end", help="an ISO 8601 time, exclusive (default: behind the last trade)")
+    parser.add_argument("--fast", type=int, default=10, help="closes in the fast average (default 10)")
+    parser.add_argument("--slow", type=int, default=30, help="closes in the slow average (default 30)")
+    parser.add_argument("--cost", type=float, default=1.0, help="of a trade, in basis points (default 1)")
+    parser.add_argument("--policy", help="bar policy: all, us_equities (default: the instrument's)")
+    parser.add_argument("--top", type=int, default=10, help="symbols that are listed (default 10)")
+    options = parser.parse_args(arguments)
+    if not 0 < options.fast < options.slow:
+        parser.error("--fast is at least 1 and less than --slow")
+    if not options.data_dir.is_dir() or not open_store(options.data_dir).symbols():
+        print(NO_DATA.format(folder=options.data_dir), file=sys.stderr)
+        return 1
+    try:
+        print(backtest(open_store(options.data_dir), options))
+    except (ValueError, StorageError) as error:
+        parser.error(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

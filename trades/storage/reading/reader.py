@@ -1,0 +1,197 @@
+"""One store, read by a program on the same machine."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from trades.bar_policies import BAR_POLICIES, BarPolicy
+from trades.datasets import TRADES
+from trades.storage.aggregate import Bars
+from trades.storage.protocol import Window
+from trades.storage.quote_bars import QuoteBars
+from trades.storage.reading.arguments import (
+    Instant,
+    Interval,
+    instant_ns,
+    interval_ns,
+    spelled,
+    whole_window,
+)
+from trades.storage.reading.dates import Log, newest_date, oldest_date
+from trades.storage.reading.exceptions import InvalidUniverse, UnknownPolicy
+from trades.storage.reading.latest import LatestTrades, Trade
+from trades.storage.reading.pandas_later import postpone_pandas
+from trades.storage.reading.quotes import windowed_quote_bars
+from trades.storage.reading.rows import RowReader, dataset_named
+from trades.storage.reading.scan import Slice, merged_slices
+from trades.timestamps import DAY_NS
+
+# `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
+BarsOrFrame: TypeAlias = Bars | Any
+
+
+class Reader(RowReader):
+    """Rows and bars of a store in a folder. Reads only; safe for threads; every call sees the newest commits.
+
+    Symbols are spelled as over HTTP. Windows are `[start, end)`, None is open; instants are integers (nanoseconds
+    since 1970), ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone.
+    Bars are whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
+    default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas DataFrame
+    indexed by UTC times.
+
+    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments ValueErrors:
+    `InvalidArgument` with its subclasses, and `InvalidSymbol`.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        postpone_pandas()
+        super().__init__(path)
+        self._latest = LatestTrades(self._store, Path(path))
+
+    def bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> BarsOrFrame:
+        """Bars made from trades, as equally long numpy columns, one row per interval that has a price.
+
+        `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
+        nanoseconds, or a timedelta. Days are UTC days.
+        """
+        name, length = spelled(symbol), interval_ns(interval)
+        at = None if as_of is None else self._at(TRADES, name, as_of)
+        bars = self._store.bars(
+            name,
+            whole_window(start, end, length),
+            length,
+            policy=self._policy(name, policy),
+            at=at,
+        )
+        return bars_frame(bars) if frame else bars
+
+    def session_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> BarsOrFrame:
+        """Daily bars of the regular session, made by the policy's own table; their time is midnight UTC of the date."""
+        name = spelled(symbol)
+        window = whole_window(start, end, DAY_NS)
+        rule, at = self._policy(name, policy), self._at(TRADES, name, as_of)
+        bars = self._store.session_bars(name, window, policy=rule, at=at)
+        return bars_frame(bars) if frame else bars
+
+    def quote_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        exchange: str | None = None,
+        *,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> QuoteBars | Any:
+        """Bid and ask bars of one venue's quotes; without `exchange` of all quotes as one stream, as of a best bid and offer.
+
+        Each side opens at the quote carried in from before, also from before the window. A side never quoted is NaN.
+        """
+        name, length = spelled(symbol), interval_ns(interval)
+        window = whole_window(start, end, length)
+        quotes = dataset_named("quotes")
+        log = Log(self._store, quotes, name, self._at(quotes, name, as_of))
+        bars = windowed_quote_bars(log, window, length, exchange)
+        return bars_frame(bars) if frame else bars
+
+    def latest(self, symbol: str) -> Trade:
+        """The last trade by (event time, sequence, arrival). Raises `NoTrade` when all have been cancelled."""
+        return self._latest.of(spelled(symbol))
+
+    def scan(
+        self,
+        symbols: Sequence[str] | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        fill: bool = False,
+    ) -> Iterator[tuple[int, Slice]]:
+        """(start of the interval in nanoseconds UTC, `Slice`) for every interval in which a symbol has a bar, ascending.
+
+        symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that was its
+        newest when the scan was asked for, or at `as_of`. With `fill` a symbol that has had a bar in the scan has one
+        in every later slice: its last close, volume 0. Memory is bounded by 2^18 bars, whatever the window.
+        """
+        universe = self._universe(symbols)
+        length = interval_ns(interval)
+        ats = [self._pinned(symbol, as_of) for symbol in universe]
+        window = whole_window(start, end, length)
+        if start is None or end is None:
+            window = self._with_data(universe, ats, window, length)
+        rules = [self._policy(symbol, policy) for symbol in universe]
+
+        def bars_of(place: int, part: Window) -> Bars:
+            return self._store.bars(universe[place], part, length, policy=rules[place], at=ats[place])
+
+        return merged_slices(universe, window, length, bars_of, fill=fill)
+
+    def _policy(self, symbol: str, policy: str | BarPolicy | None) -> BarPolicy:
+        """The policy that was asked for, else the instrument's. Raises `UnknownPolicy`."""
+        if policy is None:
+            return self._store.instrument(symbol).policy
+        return policy if isinstance(policy, BarPolicy) else policy_named(policy)
+
+    def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
+        if isinstance(symbols, str):
+            raise InvalidUniverse(f"a scan takes a list of symbols: [{symbols!r}]")
+        universe = tuple(self.symbols() if symbols is None else map(spelled, symbols))
+        if len(set(universe)) < len(universe):
+            raise InvalidUniverse("a symbol is given twice")
+        return universe
+
+    def _pinned(self, symbol: str, as_of: Instant | None) -> int:
+        if as_of is None:
+            return self._store.head(TRADES, symbol).number
+        return self._store.commit_as_of(TRADES, symbol, instant_ns(as_of))
+
+    def _with_data(
+        self, universe: Sequence[str], ats: Sequence[int], window: Window, interval_ns: int
+    ) -> Window:
+        """The part of a window, in whole intervals, in which a symbol has event dates."""
+        logs = [Log(self._store, TRADES, symbol, at) for symbol, at in zip(universe, ats, strict=True)]
+        first = [day for log in logs if (day := oldest_date(log, window.start_ns)) is not None]
+        last = [day for log in logs if (day := newest_date(log, window.end_ns)) is not None]
+        if not first or not last:
+            return Window(window.start_ns, window.start_ns)
+        start, end = min(first) * DAY_NS, (max(last) + 1) * DAY_NS
+        return Window(
+            max(window.start_ns, start - start % interval_ns), min(window.end_ns, end + -end % interval_ns)
+        )
+
+
+def policy_named(name: str) -> BarPolicy:
+    """The bar policy of this name. Raises `UnknownPolicy`."""
+    try:
+        return BAR_POLICIES[name]
+    except KeyError:
+        raise UnknownPolicy("bar policy", name, BAR_POLICIES) from None
+
+
+def bars_frame(bars: Bars | QuoteBars) -> Any:
+    """Bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
+    from trades.storage.reading import frames  # noqa: PLC0415 pandas takes half a second to load
+
+    return frames.bars_frame(bars)

@@ -1,0 +1,175 @@
+"""The rows of every dataset as columns, and what is stored of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
+
+from trades.datasets import DATASETS, TRADES, Dataset
+from trades.storage.csv.store import CsvStore
+from trades.storage.protocol import ALL_TIME
+from trades.storage.reading.arguments import Instant, exact_window, instant_ns, spelled
+from trades.storage.reading.columns import Columns, select
+from trades.storage.reading.dates import Log, rows_backwards, rows_forwards
+from trades.storage.reading.exceptions import NoSuchStore, UnknownDataset
+from trades.timestamps import DAY_NS
+
+# `Columns`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
+Rows: TypeAlias = Columns | Any
+
+
+class RowOptions(TypedDict, total=False):
+    """as_of: the rows as they were known then. columns: those wanted besides the event time. frame: a DataFrame."""
+
+    as_of: Instant | None
+    columns: Sequence[str] | None
+    frame: bool
+
+
+class Coverage(NamedTuple):
+    """What is stored of a log: the first and the last event time in nanoseconds UTC, standing rows, commits."""
+
+    first_ns: int | None
+    last_ns: int | None
+    rows: int
+    commits: int
+
+
+class RowReader:
+    """Rows by dataset. Every read takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
+
+    def __init__(self, path: Path | str) -> None:
+        if not Path(path).is_dir():
+            raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
+        self._store = CsvStore(path)
+
+    def trades(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Trades: price, volume, trade_id, sequence, exchange, conditions, received_at."""
+        return self.rows("trades", symbol, start, end, **options)
+
+    def quotes(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Quotes; the side that a quote does not have is NaN."""
+        return self.rows("quotes", symbol, start, end, **options)
+
+    def open_interest(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Reports of open interest, by the time of the report."""
+        return self.rows("open_interest", symbol, start, end, **options)
+
+    def option_quotes(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Quotes of an underlying's option contracts."""
+        return self.rows("option_quotes", symbol, start, end, **options)
+
+    def corporate_actions(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Splits and dividends."""
+        return self.rows("corporate_actions", symbol, start, end, **options)
+
+    def vendor_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Bars that were stored as such, by import or backfill; `Reader.bars` makes bars from trades."""
+        return self.rows("bars", symbol, start, end, **options)
+
+    def rows(
+        self,
+        dataset: str,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        as_of: Instant | None = None,
+        columns: Sequence[str] | None = None,
+        frame: bool = False,
+    ) -> Rows:
+        """The rows of a dataset by (event time, sequence if there is one, arrival)."""
+        declared, name = dataset_named(dataset), spelled(symbol)
+        wanted = None if columns is None else select(declared, columns)
+        at = self._at(declared, name, as_of)
+        table = self._store.rows(declared, name, exact_window(start, end), at=at)
+        found = Columns(declared, table if wanted is None else table.select(wanted))
+        return found.frame() if frame else found
+
+    def symbols(self, dataset: str = "trades") -> list[str]:
+        """The symbols that have been written to, sorted."""
+        return self._store.symbols(dataset_named(dataset))
+
+    def version(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        dataset: str = "trades",
+        as_of: Instant | None = None,
+    ) -> str:
+        """The newest commit that touches an event date of the window, as `17-9f3a2c`; unchanged while its rows are."""
+        declared, name = dataset_named(dataset), spelled(symbol)
+        at = self._at(declared, name, as_of)
+        return self._store.version(declared, name, exact_window(start, end), at=at).token
+
+    def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
+        """What is stored of a symbol. Its rows are counted, which takes as long as reading them."""
+        declared, name = dataset_named(dataset), spelled(symbol)
+        commits = self._store.head(declared, name).number
+        log = Log(self._store, declared, name, commits)
+        event_time = declared.columns[0].name
+        newest = next(rows_backwards(log), None)
+        if newest is None:
+            return Coverage(None, None, 0, commits)
+        oldest = next(rows_forwards(log))
+        return Coverage(
+            first_ns=oldest.column(event_time)[0].as_py(),
+            last_ns=newest.column(event_time)[-1].as_py(),
+            rows=self._count(log),
+            commits=commits,
+        )
+
+    def _count(self, log: Log) -> int:
+        if log.dataset is TRADES:  # every print counts in a bar, and daily bars are ready
+            bars = self._store.bars(log.symbol, ALL_TIME, DAY_NS, at=log.at)
+            return int(bars.trade_count.sum())
+        return sum(rows.num_rows for rows in rows_forwards(log))
+
+    def _at(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int | None:
+        """The commit to read at: None for the newest."""
+        return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
+
+
+def dataset_named(name: str) -> Dataset:
+    """The dataset's declaration. Raises `UnknownDataset`."""
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise UnknownDataset("dataset", name, DATASETS) from None
