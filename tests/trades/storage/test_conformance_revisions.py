@@ -22,7 +22,7 @@ from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import ALL_TIME, BarValues, MarketStore, Revision, Window
 
 HOUR = Window(NOON, NOON + 60 * MINUTE)
-ODD = {"conditions": "odd_lot"}
+ODD: dict[str, Any] = {"conditions": "odd_lot"}
 MIDNIGHT = NOON - DAY // 2
 
 
