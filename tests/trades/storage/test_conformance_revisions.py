@@ -114,10 +114,8 @@ def test_influence_is_that_of_the_commit_asked_for(credited):
 
 
 def test_bars_of_the_session_follow_corrections(store):
-    outside = {"conditions": "extended_hours"}
-    store.append(
-        batch(trade(0, 10.0), trade(1, 50.0, trade_id="a"), trade(2, 99.0, **outside), trade(DAY, 11.0))
-    )
+    outside = trade(2, 99.0, conditions="extended_hours")
+    store.append(batch(trade(0, 10.0), trade(1, 50.0, trade_id="a"), outside, trade(DAY, 11.0)))
     store.correct(amendment(cancel(1, trade_id="a")))
     day = Window(MIDNIGHT, MIDNIGHT + DAY)
     now, then = (store.session_bars(SYMBOL, day, policy=US_EQUITIES, at=at) for at in (None, 1))
