@@ -43,6 +43,7 @@ class SymbolField(serializers.Field[str, str, str, Any]):
             raise serializers.ValidationError(str(error), code=error.code) from error
 
 
+@extend_schema_field({"type": "number", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER})
 class NumberField(serializers.Field[float, float, float, Any]):
     """A finite JSON number up to 2^53, never a string or a boolean."""
 

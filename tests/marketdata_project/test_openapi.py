@@ -58,7 +58,7 @@ def test_the_schema_is_valid_openapi_3_1():
 
 def test_it_has_each_endpoint_once_and_without_a_slash():
     assert {path for path in schema()["paths"] if not path.endswith("schema")} >= {
-        "/api/v1/trades/ingest", "/api/v1/stats/ohlc", "/api/v1/cache/stats", "/api/v1/cache/invalidate",
+        "/api/v1/trades/ingest", "/api/v1/trades/corrections", "/api/v1/stats/ohlc", "/api/v1/cache/stats", "/api/v1/cache/invalidate",
     }  # fmt: skip
     assert [path for path in schema()["paths"] if path.endswith("/") or not path.startswith("/api/v1/")] == []
 
@@ -97,8 +97,10 @@ def test_examples_of_answers_fit_their_schemas():
     for name, operation in operations().items():
         for example in examples_of(operation["responses"]["200"]["content"]).values():
             assert errors_of_answer(name, example["value"]) == []
-    for example in examples_of(operations()["post /api/v1/trades/ingest"]["requestBody"]["content"]).values():
-        assert errors_against("TradeBatch", example["value"]) == []
+    for path, name in (("trades/ingest", "TradeBatch"), ("trades/corrections", "CorrectionBatch")):
+        body = operations()[f"post /api/v1/{path}"]["requestBody"]["content"]
+        for example in examples_of(body).values():
+            assert errors_against(name, example["value"]) == []
 
 
 def test_the_example_of_a_batch_and_its_answer_are_what_happens(api):

@@ -21,7 +21,7 @@ from trades.storage.exceptions import (
     StoreFull,
     TradeIdConflict,
 )
-from trades.storage.protocol import Append, CommitId, Receipt
+from trades.storage.protocol import Amendment, Append, CommitId, Receipt
 
 PATIENCE = 20.0
 
@@ -124,7 +124,13 @@ def test_a_ticket_that_was_not_settled_is_in_doubt():
         GroupCommit(lambda _group: None).commit(prepared(0))
 
 
-def written_together(store: CsvStore, disk: WatchedDisk, batches: Sequence[Append]) -> list[Future[Receipt]]:
+def commit(store: CsvStore, work: Append | Amendment) -> Receipt:
+    return store.correct(work) if isinstance(work, Amendment) else store.append(work)
+
+
+def written_together(
+    store: CsvStore, disk: WatchedDisk, batches: Sequence[Append | Amendment]
+) -> list[Future[Receipt]]:
     """The batches as one group, in this order: they wait behind a batch whose sync waits for them."""
     groups = store._log(TRADES, SYMBOL).writer._groups
     arrived, inner = threading.Event(), disk.before
@@ -140,7 +146,7 @@ def written_together(store: CsvStore, disk: WatchedDisk, batches: Sequence[Appen
         wait_until(lambda: bool(disk.calls["sync"]))
         futures = []
         for number, waiting in enumerate(batches, start=1):
-            futures.append(pool.submit(store.append, waiting))
+            futures.append(pool.submit(commit, store, waiting))
             wait_until(lambda number=number: len(groups._waiting) == number)  # type: ignore[misc]
         disk.before = inner
         disk.calls.clear()
