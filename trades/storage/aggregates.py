@@ -67,6 +67,13 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 }
 
 
+def frozen(aggregates: Aggregates) -> Aggregates:
+    """The same, whose columns nobody can change: for what is kept and shared."""
+    for name in COLUMNS:
+        getattr(aggregates, name).flags.writeable = False
+    return aggregates
+
+
 def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
     """The rows of the parts behind each other, as they are."""
     if len(parts) == 1:

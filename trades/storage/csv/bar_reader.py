@@ -20,7 +20,7 @@ from trades.storage.aggregate import (
     merge,
 )
 from trades.storage.bars import joined_bars
-from trades.storage.csv.derived.columns import plain_rows
+from trades.storage.csv.derived.columns import PRINT_COLUMNS, plain_rows
 from trades.storage.csv.derived.rollups import LEVELS_NS, level_for
 from trades.storage.csv.derived.segments import MappedSegment
 from trades.storage.csv.derived.tail import Block
@@ -31,9 +31,6 @@ from trades.storage.revisions import Revised, revisions_of
 from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
 
-_PRINT_COLUMNS = frozenset(
-    ("timestamp", "price", "volume", "sequence", "conditions", "arrival", "commit", "until")
-)
 Buckets = npt.NDArray[np.int64]
 _NONE: Buckets = np.empty(0, np.int64)
 
@@ -107,7 +104,7 @@ class BarReader:
             return window
         for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
             span = Window(max(window.end_ns, date * DAY_NS), (date + 1) * DAY_NS)
-            rows = self._reader.stored(span, snapshot, _PRINT_COLUMNS)
+            rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
             stood = rows.filter(pa.array(standing(rows, snapshot.at)))
             prints = prints_of(stood, revised.policy, at=revised.after)
             times = prints.time[prints.sets_open_close]
@@ -118,7 +115,7 @@ class BarReader:
     def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
         """The bars of a query from the rows themselves: for sizes so far apart that no aggregate holds their sum."""
         window = Window(query.window.start_ns, ALL_TIME.end_ns)
-        rows = self._reader.stored(window, snapshot, _PRINT_COLUMNS)
+        rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
         bars = bars_of_prints(prints_of(rows, query.policy, at=snapshot.at), query.interval_ns)
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
@@ -144,7 +141,7 @@ class BarReader:
     def _read_again(self, buckets: Buckets, query: BarQuery, snapshot: Snapshot) -> Aggregates:
         """Aggregates of a few buckets from their rows."""
         span = Window(int(buckets[0]), int(buckets[-1]) + query.level_ns)
-        rows = self._reader.stored(span, snapshot, _PRINT_COLUMNS)
+        rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
         return _only(_aggregated(rows, query, snapshot.at), buckets)
 
 
@@ -159,7 +156,7 @@ def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
         return None
     if window.end_ns > segment.last_ns and not query.policy.counts_every_print:
         return None
-    bars = within[0].finished_bars(query.policy.key, interval)
+    bars = within[0].finished_bars(query.policy, interval)
     if bars is None:
         return None
     start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
@@ -189,7 +186,7 @@ def _of_segment(
 
 
 def _of_rows(mapped: MappedSegment, window: Window, query: BarQuery, at: int) -> Aggregates:
-    return _aggregated(plain_rows(TRADES, mapped.rows_in(window), _PRINT_COLUMNS), query, at)
+    return _aggregated(plain_rows(TRADES, mapped.rows_in(window), PRINT_COLUMNS), query, at)
 
 
 def _of_block(block: Block, window: Window, query: BarQuery, at: int) -> Aggregates:

@@ -22,6 +22,7 @@ from trades.timestamps import DAY_NS
 __all__ = ["Accepted", "Day", "History", "StoredPart"]
 
 _Answer = TypeVar("_Answer")
+_NOTICED_COMMITS = 64
 
 
 class LogSource(Protocol):
@@ -168,6 +169,12 @@ class History:
     def parts_of(self, date: int, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """The parts of one event date, like `parts_in`."""
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), at, after=after)
+
+    @property
+    def is_worth_indexing(self) -> bool:
+        """Whether so many commits are not in the index that a process which begins would notice."""
+        known = self._known
+        return len(known.tail) >= max(_NOTICED_COMMITS, known.base.number // TAIL_SHARE)
 
     @property
     def has_long_tail(self) -> bool:

@@ -36,7 +36,7 @@ from trades.storage.instruments import Instrument
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
 from trades.storage.revisions import Revised
 
-LOGS_IN_MEMORY = 1024
+LOGS_IN_MEMORY = 4096
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ class CsvStore:
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         history = self._history(dataset, symbol)
         try:
-            if rebuild or compact:
+            if rebuild or compact or history.is_worth_indexing:
                 self._log(dataset, symbol).commits.write_index()
             return fold.run(history, rebuild=rebuild, compact=compact)
         except OSError as error:

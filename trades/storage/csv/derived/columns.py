@@ -12,6 +12,11 @@ from trades.storage.visible import stored_schema
 # A text column is kept as a dictionary if its texts repeat this often.
 _REPEATS = 4
 
+# What bars are made of.
+PRINT_COLUMNS = frozenset(
+    ("timestamp", "price", "volume", "sequence", "conditions", "arrival", "commit", "until")
+)
+
 
 def write_columns(path: Path, rows: pa.Table) -> int:
     """Write stored rows, which are in order; returns the file's checksum. Columns that are empty are left out."""

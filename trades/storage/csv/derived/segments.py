@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.storage.aggregate import Aggregates, Bars, bars_of
-from trades.storage.csv.derived.columns import map_columns
+from trades.bar_policies import BarPolicy
+from trades.datasets import TRADES
+from trades.storage.aggregate import Aggregates, Bars, aggregate_prints, bars_of, prints_of
+from trades.storage.aggregates import frozen
+from trades.storage.csv.derived.columns import PRINT_COLUMNS, map_columns, plain_rows
 from trades.storage.csv.derived.ipc import as_numpy
 from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment, read_manifest
-from trades.storage.csv.derived.rollups import Rollups, map_rollups
+from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
 from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
@@ -64,11 +67,17 @@ class MappedSegment:
             self._rollups[policy_key] = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
         return self._rollups[policy_key].get(level_ns)
 
-    def finished_bars(self, policy_key: str, level_ns: int) -> Bars | None:
-        """Its bars of a level; None where they are not kept or volume is still to be credited."""
-        key = (policy_key, level_ns)
+    def finished_bars(self, policy: BarPolicy, level_ns: int) -> Bars | None:
+        """Its bars of a level; None where volume is still to be credited, or a level is not kept that is finer than a minute.
+
+        A coarser level that is not kept is made of the rows at its first use, and then held in memory.
+        """
+        key = (policy.key, level_ns)
         if key not in self._bars:
-            aggregates = self.aggregates(policy_key, level_ns)
+            aggregates = self.aggregates(policy.key, level_ns)
+            if aggregates is None and level_ns >= MINUTE_NS:
+                rows = plain_rows(TRADES, self.rows, PRINT_COLUMNS)
+                aggregates = frozen(aggregate_prints(prints_of(rows, policy), level_ns))
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             self._bars[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return self._bars[key]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from trades.storage.aggregate import Aggregates
+from trades.storage.aggregates import Aggregates, frozen
 from trades.storage.csv.history import History, StoredPart
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import NO_COMMIT, CommitId
@@ -32,7 +32,7 @@ class Block:
         """The aggregates of a level under a policy, made once."""
         found = self._aggregates.get((policy_key, level_ns))
         if found is None:
-            found = self._aggregates[policy_key, level_ns] = make(self.rows)
+            found = self._aggregates[policy_key, level_ns] = frozen(make(self.rows))
         return found
 
 
