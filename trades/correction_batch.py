@@ -9,24 +9,15 @@ import numpy as np
 from rest_framework import serializers
 
 from trades.bar_policies import CONDITION_SEPARATOR
+from trades.datasets import TRADES
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.field_errors import field_errors
-from trades.fields import (
-    ConditionsField,
-    CountField,
-    NumberField,
-    PriceField,
-    SymbolField,
-    TimestampField,
-    TradeIdField,
-    VolumeField,
-    WordField,
-)
+from trades.fields import CountField, IdField, NumberField, SymbolField, TimestampField, WordField, WordsField
 from trades.json_document import read_json
 from trades.refusals import refused
+from trades.row_batch import check_dates
 from trades.serializers import IngestAnswerSerializer, KnownFieldsSerializer
 from trades.storage.protocol import Action, Correction
-from trades.trade_batch import check_dates
 
 CORRECTIONS_LIMIT = 10_000
 SEED_CORRECTIONS = [
@@ -86,13 +77,23 @@ class CorrectionSerializer(KnownFieldsSerializer):
         help_text="`cancel` takes the trade away, `correct` gives it the new values.",
     )
     timestamp = TimestampField(help_text="The event time of the trade, to the nanosecond.")
-    trade_id = TradeIdField(required=False, allow_null=True, help_text="The trade's id.")
+    trade_id = IdField(required=False, allow_null=True, help_text="The trade's id.")
     exchange = WordField(required=False, allow_null=True, help_text="Where it was traded.")
     price = NumberField(required=False, allow_null=True, help_text="Its price, as it stands now.")
     volume = NumberField(required=False, allow_null=True, help_text="Its volume, as it stands now.")
-    new_price = PriceField(required=False, allow_null=True, help_text="The price from now on.")
-    new_volume = VolumeField(required=False, allow_null=True, help_text="The volume from now on.")
-    new_conditions = ConditionsField(
+    new_price = NumberField(
+        above=TRADES.column("price").above,
+        required=False,
+        allow_null=True,
+        help_text="The price from now on.",
+    )
+    new_volume = NumberField(
+        above=TRADES.column("volume").above,
+        required=False,
+        allow_null=True,
+        help_text="The volume from now on.",
+    )
+    new_conditions = WordsField(
         required=False, allow_null=True, help_text="The sale conditions from now on; `[]` for none."
     )
     new_sequence = CountField(

@@ -1,11 +1,20 @@
-from django.urls import re_path
+from django.urls import URLPattern, re_path
 
 from trades.correction_views import CorrectionsViewSet
-from trades.views import TradesViewSet
+from trades.datasets import DATASETS, TRADES, Dataset
+from trades.views import ingest_view
+
+
+def _ingest(dataset: Dataset) -> URLPattern:
+    path = dataset.name.replace("_", "-")
+    view = ingest_view(dataset).as_view({"post": "ingest"})
+    return re_path(rf"^{path}/ingest/?$", view, name=f"{path}-ingest")
+
 
 urlpatterns = [
-    re_path(r"^trades/ingest/?$", TradesViewSet.as_view({"post": "ingest"}), name="trades-ingest"),
+    _ingest(TRADES),
     re_path(
         r"^trades/corrections/?$", CorrectionsViewSet.as_view({"post": "correct"}), name="trades-corrections"
     ),
 ]
+dataset_urlpatterns = [_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES]
