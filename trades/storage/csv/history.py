@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,6 +12,7 @@ from trades.storage.commit import Commit
 from trades.storage.csv.column_file import ColumnsDamaged, Integers
 from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.commit_tail import CommitTail
+from trades.storage.csv.disk import unavailable
 from trades.storage.csv.index_builder import EMPTY, IndexBuilder
 from trades.storage.csv.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
 from trades.storage.csv.log_lines import Line
@@ -47,8 +49,8 @@ class _Known:
 class History:
     """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
 
-    One thread adds while others read: what they see is whole commits. Every method raises `DataDamaged` if what
-    it needs of the log is not what was written, and `OSError` if it cannot be read; answers in memory do not.
+    One thread adds while others read: what they see is whole commits. A method that needs more of the log than is in
+    memory raises `DataDamaged` if it is not what was written, `StoreUnavailable` if it cannot be read.
     """
 
     def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
@@ -206,7 +208,7 @@ class History:
             except ColumnsDamaged as error:
                 if self._source is None:
                     raise DataDamaged("a commit index is not what was written") from error
-                with self._repair:
+                with self._repair, _unavailable_if_unreadable():
                     if known.base is base:
                         known.base = self._source.rebuilt(base)
 
@@ -215,12 +217,21 @@ class History:
         if self._source is None:
             raise DataDamaged("there is no log to read")
         found, newest, start, end = self._ask(lambda known: _span(known, after, at))
-        for commit, commit_id, _ in self._source.lines(start, end, found):
-            found = commit_id
-            if found.number < at or found == newest:
-                yield commit
+        with _unavailable_if_unreadable():
+            for commit, commit_id, _ in self._source.lines(start, end, found):
+                found = commit_id
+                if found.number < at or found == newest:
+                    yield commit
         if found != newest:
             raise DataDamaged(f"commit record {at} is not what was written")
+
+
+@contextmanager
+def _unavailable_if_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unavailable(error) from error
 
 
 def _commit_id(known: _Known, number: int) -> CommitId:
