@@ -140,12 +140,13 @@ class History:
 
     def version(self, window: Window, at: int | None = None) -> CommitId:
         """The newest commit, up to `at`, that touches an event date of the window."""
-        known, number = self._known, self._number(at)
-        _, newest = known.tail.dates.newest_in(window)
-        version = int(newest.max(initial=0))
+        tail = self._known.tail
+        head = tail.head  # once: a writer may be adding
+        number = head.number if at is None else at
+        version = int(tail.dates.newest_in(window)[1].max(initial=0))
         if version > number:
             version = int(self.newest_by_date(window, number)[1].max(initial=0))
-        return known.tail.head if version == known.tail.head.number else self.head(version)
+        return head if version == head.number else self.head(version)
 
     def dates(self, window: Window = ALL_TIME, at: int | None = None) -> Integers:
         """The event dates of the window that have parts at a commit, in days since the epoch, ascending."""
@@ -168,11 +169,10 @@ class History:
     @property
     def has_long_tail(self) -> bool:
         """Whether a newer index would save memory, and time when the log is read again."""
-        base, tail = self._known.base, self._known.tail
-        return (
-            len(tail) >= max(TAIL_COMMITS, base.number // TAIL_SHARE)
-            or tail.log_bytes >= max(TAIL_BYTES, base.end // TAIL_SHARE)
-        )  # fmt: skip
+        known = self._known
+        if len(known.tail) >= max(TAIL_COMMITS, known.base.number // TAIL_SHARE):
+            return True
+        return known.tail.log_bytes >= max(TAIL_BYTES, known.base.end // TAIL_SHARE)
 
     def builder(self) -> IndexBuilder:
         """What makes an index of the commits so far, of a base that was verified."""
