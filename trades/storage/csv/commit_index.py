@@ -58,7 +58,7 @@ _FEW_DATES = 16
 
 def hashed(*texts: str) -> int:
     """63 bits that stand for texts."""
-    digest = hashlib.blake2b("\0".join(texts).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
@@ -190,23 +190,12 @@ class CommitIndex:
             return []
         text_start = int(records["text_at"].min())
         text = self._text(text_start, int((records["text_at"] + records["text_length"]).max()))
+        names = {place: self.file_name(place) for place in np.unique(records["file"]).tolist()}
         parts = []
-        for (
-            first_ns,
-            last_ns,
-            arrival,
-            offset,
-            text_at,
-            size,
-            length,
-            rows,
-            commit,
-            file,
-            kind,
-        ) in records.tolist():
+        for first_ns, last_ns, arrival, offset, text_at, size, *numbers in records.tolist():
+            length, rows, commit, file, kind = numbers
             checksums = text[text_at - text_start : text_at - text_start + size].decode()
-            name = self.file_name(file)
-            part = Part(name, offset, length, rows, first_ns, last_ns, checksums, self.kinds[kind])
+            part = Part(names[file], offset, length, rows, first_ns, last_ns, checksums, self.kinds[kind])
             parts.append(StoredPart(commit, arrival, part))
         return parts
 

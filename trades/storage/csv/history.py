@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,6 +12,7 @@ from trades.storage.commit import Commit
 from trades.storage.csv.column_file import ColumnsDamaged, Integers
 from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.commit_tail import CommitTail
+from trades.storage.csv.disk import unavailable
 from trades.storage.csv.index_builder import EMPTY, IndexBuilder
 from trades.storage.csv.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
 from trades.storage.csv.log_lines import Line
@@ -48,8 +50,8 @@ class _Known:
 class History:
     """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
 
-    One thread adds while others read: what they see is whole commits. Every method raises `DataDamaged` if what
-    it needs of the log is not what was written, and `OSError` if it cannot be read; answers in memory do not.
+    One thread adds while others read: what they see is whole commits. A method that needs more of the log than is in
+    memory raises `DataDamaged` if it is not what was written, `StoreUnavailable` if it cannot be read.
     """
 
     def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
@@ -145,12 +147,13 @@ class History:
 
     def version(self, window: Window, at: int | None = None) -> CommitId:
         """The newest commit, up to `at`, that touches an event date of the window."""
-        known, number = self._known, self._number(at)
-        _, newest = known.tail.dates.newest_in(window)
-        version = int(newest.max(initial=0))
+        tail = self._known.tail
+        head = tail.head  # once: a writer may be adding
+        number = head.number if at is None else at
+        version = int(tail.dates.newest_in(window)[1].max(initial=0))
         if version > number:
             version = int(self.newest_by_date(window, number)[1].max(initial=0))
-        return known.tail.head if version == known.tail.head.number else self.head(version)
+        return head if version == head.number else self.head(version)
 
     def dates(self, window: Window = ALL_TIME, at: int | None = None) -> Integers:
         """The event dates of the window that have parts at a commit, in days since the epoch, ascending."""
@@ -179,11 +182,10 @@ class History:
     @property
     def has_long_tail(self) -> bool:
         """Whether a newer index would save memory, and time when the log is read again."""
-        base, tail = self._known.base, self._known.tail
-        return (
-            len(tail) >= max(TAIL_COMMITS, base.number // TAIL_SHARE)
-            or tail.log_bytes >= max(TAIL_BYTES, base.end // TAIL_SHARE)
-        )  # fmt: skip
+        known = self._known
+        if len(known.tail) >= max(TAIL_COMMITS, known.base.number // TAIL_SHARE):
+            return True
+        return known.tail.log_bytes >= max(TAIL_BYTES, known.base.end // TAIL_SHARE)
 
     def builder(self) -> IndexBuilder:
         """What makes an index of the commits so far, of a base that was verified."""
@@ -219,7 +221,7 @@ class History:
             except ColumnsDamaged as error:
                 if self._source is None:
                     raise DataDamaged("a commit index is not what was written") from error
-                with self._repair:
+                with self._repair, _unavailable_if_unreadable():
                     if known.base is base:
                         known.base = self._source.rebuilt(base)
 
@@ -228,12 +230,21 @@ class History:
         if self._source is None:
             raise DataDamaged("there is no log to read")
         found, newest, start, end = self._ask(lambda known: _span(known, after, at))
-        for commit, commit_id, _ in self._source.lines(start, end, found):
-            found = commit_id
-            if found.number < at or found == newest:
-                yield commit
+        with _unavailable_if_unreadable():
+            for commit, commit_id, _ in self._source.lines(start, end, found):
+                found = commit_id
+                if found.number < at or found == newest:
+                    yield commit
         if found != newest:
             raise DataDamaged(f"commit record {at} is not what was written")
+
+
+@contextmanager
+def _unavailable_if_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unavailable(error) from error
 
 
 def _commit_id(known: _Known, number: int) -> CommitId:

@@ -23,7 +23,7 @@ from trades.storage.csv.disk import Disk
 from trades.storage.csv.history import History
 from trades.storage.csv.index_files import IndexFiles, derived_lock
 from trades.storage.csv.log_lines import Line, read_lines
-from trades.storage.exceptions import DataDamaged
+from trades.storage.exceptions import DataDamaged, StoreUnavailable
 from trades.storage.protocol import ALL_TIME, CommitId
 
 
@@ -118,6 +118,21 @@ def test_a_damaged_index_of_a_log_that_has_changed_meanwhile_is_damage(writer: L
         list(history.commits_between(0, 10))
 
 
+def test_a_log_that_cannot_be_read_when_its_index_turns_out_to_be_damaged_is_unavailable(writer: LogWriter):
+    content = bytearray(index_of(writer).read_bytes())
+    content[64 + 10] ^= 1
+    index_of(writer).write_bytes(content)
+    log = log_of(writer).history()
+    log.commit_of_arrival(0)
+    writer.path.rename(writer.path.with_name("away"))
+    with pytest.raises(StoreUnavailable):
+        log.head(1)
+    with pytest.raises(StoreUnavailable):
+        list(log.commits_between(140, 145))
+    writer.path.with_name("away").rename(writer.path)
+    assert_equal(log, writer.history, writer)
+
+
 def test_derived_files_may_be_deleted_at_any_moment(writer: LogWriter):
     open_before = log_of(writer)
     history = open_before.history()
@@ -149,6 +164,14 @@ def test_an_index_is_not_written_while_somebody_else_is_at_it(writer: LogWriter)
         assert base_of(log.history()).number == 150
         log.write_index(is_locked=True)
         assert base_of(log.history()).number == 200
+    assert CommitIndex.mapped(index_of(writer)).number == 200
+
+
+def test_what_a_writer_that_was_killed_has_left_is_replaced(writer: LogWriter):
+    left = index_of(writer).with_suffix(".new")
+    left.write_bytes(index_of(writer).read_bytes()[:1000])
+    log_of(writer).write_index()
+    assert not left.exists()
     assert CommitIndex.mapped(index_of(writer)).number == 200
 
 
