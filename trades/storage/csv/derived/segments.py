@@ -10,7 +10,14 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import Aggregates, Bars, aggregate_prints, bars_of, prints_of
+from trades.storage.aggregate import (
+    Aggregates,
+    Bars,
+    Unmergeable,
+    aggregate_prints,
+    bars_of,
+    prints_of,
+)
 from trades.storage.aggregates import frozen
 from trades.storage.csv.derived.columns import PRINT_COLUMNS, map_columns, plain_rows
 from trades.storage.csv.derived.ipc import as_numpy
@@ -76,11 +83,18 @@ class MappedSegment:
         if key not in self._bars:
             aggregates = self.aggregates(policy.key, level_ns)
             if aggregates is None and level_ns >= MINUTE_NS:
-                rows = plain_rows(TRADES, self.rows, PRINT_COLUMNS)
-                aggregates = frozen(aggregate_prints(prints_of(rows, policy), level_ns))
+                aggregates = self._aggregated(policy, level_ns)
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             self._bars[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return self._bars[key]
+
+    def _aggregated(self, policy: BarPolicy, level_ns: int) -> Aggregates | None:
+        """Aggregates of all rows; None where sizes are too far apart for any."""
+        prints = prints_of(plain_rows(TRADES, self.rows, PRINT_COLUMNS), policy)
+        try:
+            return frozen(aggregate_prints(prints, level_ns))
+        except Unmergeable:
+            return None
 
 
 class Segments:
