@@ -7,7 +7,7 @@ import numpy as np
 
 from trades.storage.aggregates import Aggregates, concatenated
 from trades.storage.exact_sums import Floats, merged_sums
-from trades.storage.prints import Instants
+from trades.storage.prints import Instants, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Bars:
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    def __getitem__(self, part: slice) -> "Bars":
+    def __getitem__(self, part: slice | Instants | Mask) -> "Bars":
         return Bars(*(getattr(self, name)[part] for name in self.__slots__))
 
 

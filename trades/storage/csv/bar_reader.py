@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -86,11 +86,21 @@ class BarReader:
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
         """Daily bars of the regular session, by the policy's daily table."""
-        days = []
-        for date in snapshot.history.dates(window).tolist():
-            rows = self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot)
-            days.append(session_bars_of(rows, policy, at=snapshot.at))
-        return joined_bars(days)
+        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        if policy.counts_every_print:
+            return self.bars(BarQuery(whole, DAY_NS, policy), snapshot)
+        dates = snapshot.history.dates(whole, snapshot.at)
+        kept = joined_bars(list(_kept_sessions(whole, policy, snapshot)))
+        made = [
+            session_bars_of(self._of_date(date, snapshot), policy, at=snapshot.at)
+            for date in np.setdiff1d(dates, kept.time_ns // DAY_NS).tolist()
+        ]
+        bars = joined_bars([kept, *made])
+        order = np.argsort(bars.time_ns)
+        return bars[order[~np.isnan(bars.open[order])]]
+
+    def _of_date(self, date: int, snapshot: Snapshot) -> pa.Table:
+        return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
 
     def revisions(self, revised: Revised, snapshot: Snapshot) -> list[Revision]:
         """What commits changed of bars that could be seen already."""
@@ -161,6 +171,21 @@ def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
         return None
     start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
     return bars[start:end]
+
+
+def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Bars]:
+    """The sessions of dates that lie in one segment and that no other commit has touched; whole dates of a window."""
+    within = snapshot.segments.within(window)
+    edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
+    shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]
+    dates, newest = snapshot.history.newest_by_date(window, snapshot.at)
+    others = np.union1d(np.array(shared, np.int64), dates[newest > snapshot.segments.head.number])
+    for mapped in within:
+        sessions = mapped.sessions(policy.key)
+        if sessions is not None:
+            time = sessions.bars.time_ns
+            usable = (time >= window.start_ns) & (time < window.end_ns) & (sessions.newest <= snapshot.at)
+            yield sessions.bars[usable & ~np.isin(time // DAY_NS, others)]
 
 
 def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:

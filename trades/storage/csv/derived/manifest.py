@@ -19,7 +19,8 @@ class Segment(msgspec.Struct, frozen=True):
 
     name: what its files' names begin with. first_ns and last_ns: smallest and largest event time, inclusive.
     newest: the newest commit that made or ended one of its rows. columns: CRC-32 of the file of columns.
-    rollups: CRC-32 of the file of each policy, by its key; `NO_ROLLUPS` where there can be none.
+    rollups: CRC-32 of the file of each policy, by its key; `NO_ROLLUPS` where there can be none. sessions: the same for the
+    daily bars of policies that have a table for them.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Segment(msgspec.Struct, frozen=True):
     newest: int
     columns: int
     rollups: dict[str, int]
+    sessions: dict[str, int]
 
 
 class Manifest(msgspec.Struct, frozen=True):

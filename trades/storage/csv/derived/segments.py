@@ -23,6 +23,7 @@ from trades.storage.csv.derived.columns import PRINT_COLUMNS, map_columns, plain
 from trades.storage.csv.derived.ipc import as_numpy
 from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment, read_manifest
 from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
+from trades.storage.csv.derived.sessions import Sessions, map_sessions
 from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
@@ -40,6 +41,11 @@ def rollups_file(name: str, policy_key: str) -> str:
     return f"{name}.{policy_key}.rollups.arrow"
 
 
+def sessions_file(name: str, policy_key: str) -> str:
+    """The name of a segment's file of daily bars under one policy."""
+    return f"{name}.{policy_key}.sessions.arrow"
+
+
 class MappedSegment:
     """One segment's files. Every method raises `NotUsable` if the file that it needs is gone or damaged."""
 
@@ -49,6 +55,7 @@ class MappedSegment:
         self._rows: pa.RecordBatch | None = None
         self._times: Times | None = None
         self._rollups: dict[str, Rollups] = {}
+        self._sessions: dict[str, Sessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
 
     @property
@@ -73,6 +80,16 @@ class MappedSegment:
             path = self._folder / rollups_file(self.segment.name, policy_key)
             self._rollups[policy_key] = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
         return self._rollups[policy_key].get(level_ns)
+
+    def sessions(self, policy_key: str) -> Sessions | None:
+        """Its daily bars of the regular session; None where they are not kept."""
+        checksum = self.segment.sessions.get(policy_key)
+        if checksum is None:
+            return None
+        if policy_key not in self._sessions:
+            path = self._folder / sessions_file(self.segment.name, policy_key)
+            self._sessions[policy_key] = map_sessions(path, checksum)
+        return self._sessions[policy_key]
 
     def finished_bars(self, policy: BarPolicy, level_ns: int) -> Bars | None:
         """Its bars of a level; None where volume is still to be credited, or a level is not kept that is finer than a minute.

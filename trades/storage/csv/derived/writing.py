@@ -13,7 +13,8 @@ from trades.datasets import TRADES, Dataset
 from trades.storage.csv.derived.columns import plain_rows, write_columns
 from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment
 from trades.storage.csv.derived.rollups import rollups_of, write_rollups
-from trades.storage.csv.derived.segments import MappedSegment, columns_file, rollups_file
+from trades.storage.csv.derived.segments import MappedSegment, columns_file, rollups_file, sessions_file
+from trades.storage.csv.derived.sessions import sessions_of, write_sessions
 from trades.storage.exact_sums import Unmergeable
 from trades.storage.prints import STANDS, prints_of
 from trades.timestamps import DAY_NS
@@ -46,16 +47,19 @@ class SegmentWriter:
             start = end
 
     def with_rollups(self, segment: Segment) -> Segment:
-        """The segment with rollups under exactly the policies in use. Raises `NotUsable`."""
+        """The segment with rollups and sessions under exactly the policies in use. Raises `NotUsable`."""
         wanted = {policy.key: policy for policy in self._policies}
         if wanted.keys() == segment.rollups.keys():
             return segment
         (rows,) = self.rows_of([segment])
-        rollups = {
-            key: segment.rollups[key] if key in segment.rollups else self._roll_up(segment.name, rows, policy)
-            for key, policy in wanted.items()
-        }
-        return msgspec.structs.replace(segment, rollups=rollups)
+        new = [policy for key, policy in wanted.items() if key not in segment.rollups]
+        rollups = segment.rollups | self._rollups(segment.name, rows, new)
+        sessions = segment.sessions | self._sessions(segment.name, rows, new)
+        return msgspec.structs.replace(
+            segment,
+            rollups={key: rollups[key] for key in wanted},
+            sessions={key: sessions[key] for key in wanted if key in sessions},
+        )
 
     def _segment(self, rows: pa.Table) -> Segment:
         name = uuid.uuid4().hex[:16]
@@ -68,8 +72,21 @@ class SegmentWriter:
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),
             columns=write_columns(self._folder / columns_file(name), rows),
-            rollups={policy.key: self._roll_up(name, rows, policy) for policy in self._policies},
+            rollups=self._rollups(name, rows, self._policies),
+            sessions=self._sessions(name, rows, self._policies),
         )
+
+    def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
+        return {policy.key: self._roll_up(name, rows, policy) for policy in policies}
+
+    def _sessions(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
+        return {
+            policy.key: write_sessions(
+                self._folder / sessions_file(name, policy.key), sessions_of(rows, policy)
+            )
+            for policy in policies
+            if policy.daily is not None
+        }
 
     def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
         """The checksum of the policy's rollups, or `NO_ROLLUPS` where sizes are too far apart for any."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, batch, trade
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import aggregate_bars
+from trades.storage.aggregate import Bars, aggregate_bars
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import NotStored
 from trades.storage.memory import MemoryStore
@@ -24,7 +24,16 @@ from trades.storage.protocol import ALL_TIME, Action, Amendment, Correction, Win
 
 EXAMPLES = 400 if os.environ.get("SOAK") else 12
 INTERVALS = (SECOND, 7 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, DAY)
-WORDS = (None, "regular", "intermarket_sweep", "closing_print", "odd_lot;extended_hours", "suspicious")
+WORDS = (
+    None,
+    "regular",
+    "intermarket_sweep",
+    "opening_print",
+    "closing_print",
+    "odd_lot;extended_hours",
+    "extended_hours",
+    "suspicious",
+)
 SIZES = (1.0, 100.0, 0.1, 1e-9, 3e12)
 Store = CsvStore | MemoryStore
 
@@ -140,6 +149,11 @@ def check(house: House, at: int, seed: int) -> None:
     assert house.store.rows(TRADES, SYMBOL, ALL_TIME, at=at).equals(rows)
     if not len(rows):
         return
+    for policy in (EVERY_PRINT, US_EQUITIES):
+        for window in windows(rows, DAY, seed):
+            expected = house.memory.session_bars(SYMBOL, window, policy=policy, at=at)
+            found = house.store.session_bars(SYMBOL, window, policy=policy, at=at)
+            assert_equal(found, expected, (policy.name, window, at))
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
@@ -152,9 +166,12 @@ def check_bars(
     of_all = aggregate_bars(rows, interval_ns, policy)
     start, end = of_all.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
     found = store.bars(SYMBOL, window, interval_ns, policy=policy, at=at)
+    assert_equal(found, of_all[start:end], (interval_ns, policy.name, window, at))
+
+
+def assert_equal(found: Bars, expected: Bars, of: object) -> None:
     for name in found.__slots__:
-        expected = getattr(of_all, name)[start:end]
-        assert np.array_equal(getattr(found, name), expected), (name, interval_ns, policy.name, window, at)
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), (name, of)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
