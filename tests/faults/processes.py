@@ -23,7 +23,7 @@ from trades.storage.csv import CsvStore
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import Append
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 THREADS = 2
 POOL = 240
 
@@ -117,32 +117,32 @@ def watch(folder: Path, inbox: Connection, outbox: Connection) -> None:
 
 
 def ingest_until_killed(
-    folder: Path, symbol: str, first: int, step: int, inbox: Connection, outbox: Connection
+    folder: Path, symbol: str, numbers: Iterator[int], inbox: Connection, outbox: Connection
 ) -> None:
-    """Batches `first`, `first` + `step`, … in two threads; sends each one's number once it is acknowledged."""
+    """Batches of these numbers, in two threads; sends each one's number once it is acknowledged."""
     store, mutex = CsvStore(folder), threading.Lock()
     sys.setswitchinterval(0.0005)
 
-    def ingest(number: int) -> None:
+    def ingest() -> None:
         while True:
+            with mutex:
+                number = next(numbers)
             store.append(batch_of(number, symbol))
             with mutex:
                 outbox.send(number)
-            number += THREADS * step
 
-    threads = [threading.Thread(target=ingest, args=(first + n * step,)) for n in range(THREADS)]
-    for thread in threads:
-        thread.start()
+    for _ in range(THREADS):
+        threading.Thread(target=ingest).start()
     inbox.recv()
 
 
 def stop_amid_a_write(
-    folder: Path, prior: int, number: int, stopping: int, inbox: Connection, outbox: Connection
+    folder: Path, number: int, stopping: int, inbox: Connection, outbox: Connection
 ) -> None:
-    """The batch `number` after `prior` others, with a SIGSTOP to itself before the nth call to the disk."""
+    """The batches up to `number`, with a SIGSTOP to itself before the nth call to the disk of the last one."""
     disk = WatchedDisk()
     store = CsvStore(folder, disk=disk)
-    for each in range(1, prior + 1):
+    for each in range(1, number):
         store.append(batch_of(each))
     disk.calls.clear()
 

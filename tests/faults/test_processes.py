@@ -94,7 +94,7 @@ def test_kill_9_of_two_writers_at_random_moments(tmp_path: Path, rng: random.Ran
     for kill in range(KILLS):
         symbol = f"S{kill // KILLS_OF_A_SYMBOL}"
         first = 0 if kill % KILLS_OF_A_SYMBOL == 0 else first
-        arguments = [(tmp_path, symbol, first + n, WRITERS) for n in range(WRITERS)]
+        arguments = [(tmp_path, symbol, count(first + n, WRITERS)) for n in range(WRITERS)]
         with children(processes.ingest_until_killed, arguments) as pair:
             acknowledged = lived(pair, rng)
         found = findings(all_rows(CsvStore(tmp_path), symbol), [*acknowledged, *range(first)])
@@ -145,7 +145,7 @@ def test_a_process_that_opens_while_another_is_amid_a_write(
     for turn in range(STOPS_AT_EACH_CALL):
         for call in count(1):
             folder = tmp_path / f"{turn}-{call}"
-            with children(processes.stop_amid_a_write, [(folder, prior, prior + 1, call)]) as [child]:
+            with children(processes.stop_amid_a_write, [(folder, prior + 1, call)]) as [child]:
                 if not stopped(child):
                     break
                 check_a_store_that_opens_meanwhile(folder, child, prior, killed=killed, tally=tally)
@@ -155,7 +155,7 @@ def test_a_process_that_opens_while_another_is_amid_a_write(
 
 def test_a_writer_that_is_stopped_makes_others_wait_not_lose(tmp_path: Path):
     """Nobody takes the lock from a process that may go on; reads need none."""
-    with children(processes.stop_amid_a_write, [(tmp_path, 1, 2, 2)]) as [child]:
+    with children(processes.stop_amid_a_write, [(tmp_path, 2, 2)]) as [child]:
         assert stopped(child)
         store = CsvStore(tmp_path)
         with pytest.raises(StoreBusy):
