@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.batches import all_rows, batch_of, findings, rows_of
+from tests.faults.derived import derive
 from tests.faults.power import Luck, PowerCutDisk, is_log, restored
 from tests.faults.table import Tally, table
 from trades.storage.csv import CsvStore
@@ -81,3 +82,14 @@ def test_tallies_of_one_fault_are_one_line_and_a_loss_is_no_success():
             Tally("x", tried=1000, lost=lost, torn=torn).settle()
     with pytest.raises(AssertionError):
         Tally("never tried").settle()
+
+
+def test_derived_files_that_are_promised_and_not_made_are_found(tmp_path: Path):
+    class Idle(CsvStore):
+        def derive(self, *_: object) -> None:
+            pass
+
+    store = Idle(tmp_path)
+    store.append(batch_of(1))
+    with pytest.raises(AssertionError, match="nothing was made"):
+        derive(store, tmp_path)
