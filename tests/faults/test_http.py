@@ -5,7 +5,6 @@ More of it, through the same table: `tests/system/test_kill.py` and `tests/syste
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,6 +25,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         tmp_path_factory.mktemp("faults"), DJANGO_SETTINGS_MODULE=failing_settings.__name__
     ) as installation:
         yield installation
+        assert installation.is_ready()
+        assert "was ended by signal" not in installation.served.output.read_text()
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def check_batches(installation: Installation, acknowledged: list[Batch]) -> tupl
     return lost, torn
 
 
-@pytest.mark.xdist_group("faulty installation")
+@pytest.mark.xdist_group("faults")
 def test_records_whose_sync_fails_are_503_outcome_unknown_until_the_disk_is_well(
     installation: Installation, client: Client, tallied: Tallies
 ):
@@ -74,7 +75,7 @@ def test_records_whose_sync_fails_are_503_outcome_unknown_until_the_disk_is_well
     tally.settle()
 
 
-@pytest.mark.xdist_group("faulty installation")
+@pytest.mark.xdist_group("faults")
 def test_damaged_rows_are_503_data_damaged_and_other_windows_and_symbols_are_served(
     installation: Installation, client: Client, rng: random.Random, tallied: Tallies
 ):
@@ -115,9 +116,3 @@ def window(client: Client, symbol: str, start: str, end: str) -> Reply:
 def volume(reply: Reply) -> float:
     assert reply.status == 200, reply.body
     return float(sum(bar["volume"] for bar in reply.json()["data"]))
-
-
-@pytest.mark.xdist_group("faulty installation")
-def test_the_server_is_ready_behind_it_all(installation: Installation, tmp_path: Path):
-    assert installation.is_ready()
-    assert "was ended by signal" not in installation.served.output.read_text()

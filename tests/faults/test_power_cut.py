@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.batches import Findings, all_rows, batch_of, findings, numbers_in, rows_sent
-from tests.faults.power import Luck, Moment, PowerCutDisk, UnsyncedDisk, restored
+from tests.faults.power import RECORDS, Luck, Moment, PowerCutDisk, UnsyncedDisk, restored
 from tests.faults.table import SOAK, Tallies, Tally
+from tests.trades.storage.builders import SYMBOL
 from trades.storage.csv import CsvStore
-from trades.storage.exceptions import OutcomeUnknown
+from trades.storage.exceptions import DataDamaged, OutcomeUnknown
 
 BATCHES = range(1, 8)
 BY_CHANCE = 10 if SOAK else 1
@@ -65,6 +66,36 @@ def test_a_power_cut_at_any_write_or_sync(tmp_path: Path, rng: random.Random, ta
             go_on(folder, moment, rng)
             shutil.rmtree(folder)
     assert len(disk.moments) > 20
+    tally.settle()
+
+
+def test_a_log_whose_unsynced_end_became_nuls_is_refused_until_they_are_cut_off(
+    tmp_path: Path, rng: random.Random, tallied: Tallies
+):
+    """Some file systems leave NULs where an end was never synced. They could be a damaged record: nobody guesses."""
+    tally = tallied("01 power cut that leaves NULs in the log")
+    disk, refused = PowerCutDisk(tmp_path / "store"), 0
+    store = CsvStore(tmp_path / "store", disk=disk)
+    for number in BATCHES:
+        ingest(store, disk, number)
+    disk.now()
+    # A log's own sync comes behind its append: only there is a record that no sync has confirmed.
+    unsynced = [before for before in disk.moments if before.after == "before sync"] * (4 * BY_CHANCE)
+    for turn, moment in enumerate(unsynced):
+        folder = restored(moment, tmp_path / str(turn), Luck(rng, nuls=True))
+        log = folder / "trades" / SYMBOL / RECORDS
+        try:
+            all_rows(CsvStore(folder))
+        except DataDamaged:
+            with pytest.raises(DataDamaged):
+                CsvStore(folder).append(batch_of(99))
+            sound = log.read_bytes().partition(b"\0")[0]
+            log.write_bytes(sound[: sound.rfind(b"\n") + 1])
+            refused += 1
+        look(folder, moment, tally)
+        go_on(folder, moment, rng)
+        shutil.rmtree(folder)
+    assert refused
     tally.settle()
 
 

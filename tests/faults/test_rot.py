@@ -165,3 +165,26 @@ def test_a_damaged_record_is_never_passed_over(
         assert answer(store, oracle, hit) == "right"
     assert CsvStore(folder.parents[1]).head(TRADES, SYMBOL).number == COMMITS
     tally.settle()
+
+
+@pytest.mark.parametrize("damage", [flipped_bit, block_of_nuls])
+def test_a_symbol_whose_only_record_is_damaged_is_not_taken_for_unknown(
+    tmp_path: Path, rng: random.Random, tallied: Tallies, damage: Damage
+):
+    tally = tallied(f"04 {damage.__name__.replace('_', ' ')} in old records")
+    CsvStore(tmp_path).append(batch(trade(0)))
+    path = tmp_path / "trades" / SYMBOL / "commits.jsonl"
+    text = path.read_bytes()
+    for turn in range(TRIES):
+        data = bytearray(text)
+        if turn % 2:
+            damage(data, rng)
+        else:
+            data[-1:] = bytes([data[-1] ^ 1 << turn // 2 % 8])  # the line end makes the record a whole one
+        path.write_bytes(data)
+        with pytest.raises(DataDamaged):
+            stored(without_derived(path.parent))
+        tally.add(acknowledged=1)
+    path.write_bytes(text)
+    assert stored(CsvStore(tmp_path)) == [trade(0)]
+    tally.settle()
