@@ -34,9 +34,9 @@ class Tally:
         self.lost += lost
         self.torn += torn
 
-    def settle(self) -> None:
-        """The end of a test: it has tried the fault, often enough, and found nothing lost and nothing torn."""
-        assert self.tried >= (TRIES_IN_A_SOAK if SOAK else 1), self
+    def settle(self, *, of: int = 1) -> None:
+        """The end of a test, one `of` so many that try the fault: often enough, and nothing was lost or torn."""
+        assert self.tried >= (TRIES_IN_A_SOAK / of if SOAK else 1), self
         assert (self.lost, self.torn) == (0, 0), self
 
 

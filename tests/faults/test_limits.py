@@ -22,7 +22,7 @@ from trades.storage.exceptions import StoreFull, StoreUnavailable
 
 PRIOR_ROWS, ALL_ROWS = 20, 100
 TRIES = 100 if SOAK else 12
-MANY = (2000, 40, 250) if SOAK else (200, 10, 25)
+MANY = (2000, 20, 250) if SOAK else (200, 10, 25)
 HANDLES = 256
 DISK_BYTES = 2**20
 

@@ -41,7 +41,7 @@ BITS = [
     "\x85",
     "\u2028",
 ]
-TURNS = 40 if SOAK else 4
+TURNS = 12 if SOAK else 4
 
 
 def files_below(folder: Path) -> set[Path]:

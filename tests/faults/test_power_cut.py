@@ -80,7 +80,7 @@ def test_a_log_whose_unsynced_end_became_nuls_is_refused_until_they_are_cut_off(
         ingest(store, disk, number)
     disk.now()
     # A log's own sync comes behind its append: only there is a record that no sync has confirmed.
-    unsynced = [before for before in disk.moments if before.after == "before sync"] * (4 * BY_CHANCE)
+    unsynced = [before for before in disk.moments if before.after == "before sync"] * (8 if SOAK else 2)
     for turn, moment in enumerate(unsynced):
         folder = restored(moment, tmp_path / str(turn), Luck(rng, nuls=True))
         log = folder / "trades" / SYMBOL / RECORDS

@@ -77,7 +77,7 @@ def test_rows_that_are_torn_at_any_byte_before_their_record_was_written(
     tally = tallied("03 last record or last rows torn")
     old, new = data_files(before), data_files(written)
     grown = [name for name in new if new[name] != old.get(name)]
-    for length in range(0, max(map(len, new.values())), 20 * STEP):
+    for length in range(0, max(map(len, new.values())), 40 * STEP):
         copy = copied(before, "copy")
         for name in grown:
             start = len(old.get(name, b""))
