@@ -115,8 +115,8 @@ def test_a_small_disk_that_is_full(small_disk: Path, rng: random.Random, tallied
     for turn in range(TRIES):
         folder = small_disk / str(turn)
         store, batches = CsvStore(folder), count(rng.randrange(10**6))
-        store.append(batch_of(next(batches)))
-        first = next(batches) - 1
+        first = next(batches)
+        store.append(batch_of(first))
         filler = fill(small_disk, rng.randrange(0, 80_000))
         acknowledged, refused = refused_on_a_full_disk(store, batches)
         acknowledged.append(first)
