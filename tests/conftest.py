@@ -11,6 +11,7 @@ from ratelimit.limiter import process_limiter
 from ratelimit.selectors import known_keys
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
+from tests.faults.table import pytest_terminal_summary  # noqa: F401 a hook, called where it is found
 from tests.ratelimit.redis_server import RedisServer
 
 

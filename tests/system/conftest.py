@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.table import tallied  # noqa: F401 a fixture
 from tests.system.installation import Installation, installed
 
 logger = logging.getLogger(__name__)

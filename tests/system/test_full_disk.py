@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.table import SOAK, Tally
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, clients_of_every_web
@@ -22,7 +23,8 @@ RECOVERS_SECONDS = 5.0
 SYMBOLS = ["FULLA", "FULLB"]
 LEFT_BYTES = 100 * 1024
 FILE_LIMIT_BYTES = 150 * 1024
-REFUSALS = 5
+REFUSALS = 100 if SOAK else 5
+FAULT = "05 full disk, over HTTP"
 
 Brim = Callable[[], None]
 """Takes the last byte."""
@@ -124,7 +126,7 @@ def check_reads(client: Client, feed: Feed) -> None:
     assert client.get("/readyz").status == 200
 
 
-def check_a_full_disk(installation: Installation, no_space: NoSpace) -> None:
+def check_a_full_disk(installation: Installation, no_space: NoSpace, tally: Tally) -> None:
     key = installation.new_key(rate=UNLIMITED)
     with clients_of_every_web(installation.served, key, each=1) as (other, client):
         feed = Feed(client)
@@ -144,6 +146,8 @@ def check_a_full_disk(installation: Installation, no_space: NoSpace) -> None:
         check_reads(client, feed)
         assert client.get(OHLC, {"X-Correlation-ID": "after-the-flood"}).status == 400
     check_rows(installation, feed)
+    tally.add(tried=REFUSALS, acknowledged=len(feed.stored))
+    tally.settle()
     assert eventually(lambda: len(installation.audited("after-the-flood")) == 1)
 
 
@@ -171,13 +175,13 @@ def check_no_process_was_lost(installation: Installation) -> None:
     assert set(ended) <= {"was ended by signal 9"}
 
 
-def test_a_full_file_system(small_disk, tmp_path):
+def test_a_full_file_system(small_disk, tmp_path, tallied):
     with installed(tmp_path, data_dir=small_disk / "data") as installation:
-        check_a_full_disk(installation, full_disk)
+        check_a_full_disk(installation, full_disk, tallied(FAULT))
         check_no_process_was_lost(installation)
 
 
 @pytest.mark.xdist_group("installation")
-def test_files_that_may_not_grow(installation):
-    check_a_full_disk(installation, limited_files)
+def test_files_that_may_not_grow(installation, tallied):
+    check_a_full_disk(installation, limited_files, tallied(FAULT))
     check_no_process_was_lost(installation)

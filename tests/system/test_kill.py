@@ -161,7 +161,8 @@ def check_files(installation: Installation, ledger: Ledger) -> None:
     } == by_commits
 
 
-def test_kill_9_loses_and_doubles_nothing(tmp_path, seed):
+def test_kill_9_loses_and_doubles_nothing(tmp_path, seed, tallied):
+    tally = tallied("02 kill -9 of a whole installation, over HTTP")
     rng, numbers, ledger = random.Random(seed), count(1), Ledger()
     first_answers: list[float] = []
     survived = 0
@@ -179,6 +180,7 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path, seed):
             with connected(installation.port, key) as client:
                 survived += retry_what_was_cut(ledger, client)
             check_nothing_is_lost_or_torn(installation, ledger)
+            tally.add(acknowledged=len(ledger.acknowledged))
             logger.info(
                 "cycle %d: %d batches, %d of all cut ones were stored",
                 cycle,
@@ -186,5 +188,6 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path, seed):
                 survived,
             )
         check_files(installation, ledger)
+    tally.settle()
     logger.info("seconds to the first answer: %s", [round(seconds, 1) for seconds in first_answers])
     assert median(first_answers) <= FIRST_ANSWER_SECONDS

@@ -54,7 +54,7 @@ def decode_rows(dataset: Dataset, text: bytes) -> pa.Table:
         pacsv.ReadOptions(
             column_names=_column_names(dataset), use_threads=False, block_size=max(len(text), 1)
         ),
-        pacsv.ParseOptions(),
+        pacsv.ParseOptions(newlines_in_values=b'"' in text),  # slower, and rarely needed
         pacsv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
@@ -120,7 +120,8 @@ def _escaped(values: pa.Array) -> pa.Array:
     offsets = np.frombuffer(present.buffers()[1], dtype=np.int32)[
         present.offset : present.offset + len(present)
     ]
-    first = np.frombuffer(present.buffers()[2], dtype=np.uint8)[offsets]
+    data = np.frombuffer(present.buffers()[2] or b"", dtype=np.uint8)
+    first = data[offsets[offsets < len(data)]]  # of an empty text: the next one's first, or none at all
     if not _IS_ESCAPED_FIRST[first].any():
         return values
     risky = pc.is_in(pc.utf8_slice_codeunits(values, 0, 1), pa.array(list(_ESCAPED_FIRST)))
@@ -128,8 +129,8 @@ def _escaped(values: pa.Array) -> pa.Array:
 
 
 def _quoted(values: pa.Array) -> pa.Array:
-    """Texts that hold a comma or a quotation mark, in quotation marks (RFC 4180)."""
-    structural = pc.match_substring_regex(values, '[,"]')
+    """Texts that are empty or hold a comma, a quotation mark or a line end, in quotation marks (RFC 4180)."""
+    structural = pc.match_substring_regex(values, '[,"\r\n]|^$')
     if not pc.any(structural).as_py():
         return values
     quoted = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")

@@ -171,6 +171,9 @@ class CommitLog:
             if is_new:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
+            # The system now takes for clean what it could not write: the next sync would confirm it unwritten.
+            with suppress(OSError):
+                self._disk.rewrite(self.path, self._view.confirmed)
             self.forget()
             raise SyncFailed(*error.args) from error
 

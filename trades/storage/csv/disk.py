@@ -7,6 +7,7 @@ from pathlib import Path
 from trades.storage.exceptions import StoreFull, StoreUnavailable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REWRITTEN_AT_ONCE = 2**20
 
 
 class Disk:
@@ -21,6 +22,12 @@ class Disk:
     def sync(self, descriptor: int) -> None:
         """Return when what was written, and the file's length, would outlive a power cut."""
         os.fdatasync(descriptor)
+
+    def rewrite(self, path: Path, start: int) -> None:
+        """Write the file's bytes from `start` over themselves, so that the next sync has to write them out."""
+        with path.open("r+b", buffering=0) as file:
+            while data := os.pread(file.fileno(), _REWRITTEN_AT_ONCE, start):
+                start += os.pwrite(file.fileno(), data, start)
 
     def truncate(self, descriptor: int, length: int) -> None:
         """Cut the file to `length` bytes."""

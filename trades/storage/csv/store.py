@@ -226,7 +226,7 @@ class CsvStore:
 
     def _known_log(self, dataset: Dataset, symbol: str) -> _Log:
         """A log that exists: asking for symbols that do not must not push out those that do."""
-        if (dataset.name, symbol) not in self._logs and not _has_commits(self._folder(dataset, symbol)):
+        if (dataset.name, symbol) not in self._logs and not _has_log(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)
 
@@ -251,6 +251,14 @@ class CsvStore:
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)
+
+
+def _has_log(folder: Path) -> bool:
+    """Whether anything was ever written to a log, be it torn or damaged: that is for who reads it to find."""
+    try:
+        return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _has_commits(folder: Path) -> bool:

@@ -1,0 +1,20 @@
+"""A disk that does not confirm commit records while a file is there: a switch between processes."""
+
+import errno
+import os
+from pathlib import Path
+
+from tests.faults.power import is_log
+from trades.storage.csv.disk import Disk
+
+
+class RecordSyncFails(Disk):
+    """Every sync of a log fails while `switch` exists."""
+
+    def __init__(self, switch: Path) -> None:
+        self.switch = switch
+
+    def sync(self, descriptor: int) -> None:
+        if is_log(descriptor) and self.switch.exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().sync(descriptor)

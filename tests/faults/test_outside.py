@@ -1,0 +1,132 @@
+"""Names that lead elsewhere and texts that are more than text: no file outside the store, and every cell as it was."""
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.api_client import Api
+from tests.api_client import trade as posted_trade
+from tests.faults.table import SOAK, Tallies
+from tests.trades.storage.builders import SYMBOL, batch, stored, trade
+from trades.datasets import TRADES
+from trades.storage.csv import CsvStore
+from trades.storage.exceptions import StoreUnavailable
+from trades.storage.protocol import Dedupe
+
+NAMES = [
+    "../x", "..", ".", "/", "//", "/etc/passwd", "a/../../b", "..%2f..%2fx", "%2e%2e", "%00", "\0", "A\0B", "a\\..\\b", "C:\\x",
+    "\\\\host\\share", "CON", "nul", "COM1", "LPT9.TXT", "AUX.", ".derived", ".", "~", "$HOME", "-rf", "commits.jsonl", "A\n", "A\r", "A\tB",
+    "A" * 300, "A" * 33, "\u0391", "\u0399\u0392\u039c", "\uff29\uff22\uff2d", "\u0131bm", "IBM\u200b", "\u202eMBI", "\u00e9", "\U0001f600", "",
+]  # fmt: skip
+FIRSTS = ["=", "+", "-", "@", "\t", "\r", "'", "\n", "\r\n"]
+BITS = [
+    *FIRSTS,
+    ",",
+    '"',
+    '""',
+    ";",
+    " ",
+    "A1",
+    "cmd|'/c calc'!A0",
+    "1e5",
+    "NA",
+    "null",
+    "é",
+    "\u202e",
+    "\0",
+    "\\",
+    "\x0b",
+    "\x85",
+    "\u2028",
+]
+TURNS = 12 if SOAK else 4
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*")}
+
+
+def test_no_name_reaches_a_file_outside_the_store(tmp_path: Path, tallied: Tallies):
+    """Past the border that refuses such names: the store itself keeps to its folder."""
+    tally = tallied("names that lead out of the store")
+    (tmp_path / "x").write_text("outside")
+    folder = tmp_path / "deep" / "store"
+    store = CsvStore(folder)
+    for turn in range(TURNS):
+        for name in filter(None, NAMES):
+            try:
+                store.append(batch(trade(turn), symbol=name, dedupe=Dedupe.NONE))
+            except StoreUnavailable:
+                assert len(name.encode()) > 80
+            tally.add()
+    assert files_below(tmp_path) - {Path("x"), Path("deep"), Path("deep/store")} == {
+        Path("deep/store") / path for path in files_below(folder)
+    }
+    assert (tmp_path / "x").read_text() == "outside"
+    tally.settle()
+
+
+def test_no_name_in_a_request_touches_a_file_and_none_is_an_error_of_ours(
+    api: Api, store_path: Path, tmp_path: Path, tallied: Tallies
+):
+    tally = tallied("names that lead out of the store, over HTTP")
+    taken = {}
+    for name in NAMES:
+        replies = [
+            api.ingest(posted_trade(symbol=name)),
+            api.ohlc(symbol=name, interval="1min"),
+            api.get(f"/api/v1/symbols/{name}"),
+        ]
+        assert all(reply.status_code < 500 for reply in replies), name
+        if replies[0].status_code == 200:
+            taken[name.upper().replace("/", "-")] = name
+        else:
+            assert replies[0].status_code in {400, 422}, name
+            assert replies[1].status_code in {400, 422}, name
+        tally.add(tried=len(replies))
+    assert sorted(taken) == ["A-..-..-B", "AUX.", "COM1", "COMMITS.JSONL", "CON", "LPT9.TXT", "NUL"]
+    assert CsvStore(store_path).symbols(TRADES) == sorted(taken)
+    assert {path.parts[0] for path in files_below(tmp_path)} <= {"store"}
+    tally.settle()
+
+
+def test_one_symbol_has_one_folder_however_it_is_written(api: Api, store_path: Path):
+    for number, name in enumerate(["IBM", "ibm", "Ibm"]):
+        assert api.ingest(posted_trade(symbol=name, volume=1 + number)).status_code == 200
+    assert [path.name for path in (store_path / TRADES.name).iterdir()] == ["IBM"]
+    assert len(stored(CsvStore(store_path), symbol="IBM")) == 3
+
+
+def test_every_text_is_read_back_as_it_was_and_none_is_a_formula(
+    tmp_path: Path, rng: random.Random, tallied: Tallies
+):
+    tally = tallied("texts that are formulas or hold line ends")
+    store, rows = CsvStore(tmp_path), []
+    for turn in range(10 * TURNS):
+        texts = ["".join(rng.choices(BITS, k=rng.randrange(4))) for _ in range(10)] + [
+            FIRSTS[turn % len(FIRSTS)]
+        ]
+        new = [
+            trade(100 * turn + n, conditions=text, exchange=rng.choice([text, None]), trade_id=f"{turn}-{n}")
+            for n, text in enumerate(texts)
+        ]
+        rows += new
+        assert store.append(batch(*new)).stored == len(new)
+        wrong = sum(row != other for row, other in zip(stored(CsvStore(tmp_path)), rows, strict=True))
+        tally.add(tried=len(new), acknowledged=len(new), torn=wrong)
+        assert store.append(batch(*new)).stored == 0
+    with (tmp_path / TRADES.name / SYMBOL / "2025-01-02.csv").open(newline="") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert len(cells) == 9 * (len(rows) + 1)
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    tally.settle()
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "\r", "", '"\n"'])
+def test_a_text_with_a_line_end_or_nothing_in_it_leaves_its_symbol_readable(tmp_path: Path, text: str):
+    store = CsvStore(tmp_path)
+    store.append(batch(trade(0, conditions=text)))
+    store.append(batch(trade(1, conditions="plain")))
+    assert [row["conditions"] for row in stored(CsvStore(tmp_path))] == [text, "plain"]
