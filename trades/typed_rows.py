@@ -73,7 +73,17 @@ def row_values(rows: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]
     return {name: list(map(attrgetter(name), rows)) for name in names}
 
 
-def batch_of(expected: Expected, values: Mapping[str, Sequence[Any]], count: int) -> RowBatch:
+def required_values(rows: Sequence[Any], expected: Expected) -> dict[str, Iterable[Any]]:
+    """The values of the fields that no row lacks, each to be read once; of symbols each only once."""
+    values: dict[str, Iterable[Any]] = {name: map(attrgetter(name), rows) for name in expected.required}
+    # What every row has is read fastest by its name.
+    values["timestamp"] = [row.timestamp for row in rows]
+    if "symbol" in values:
+        values["symbol"] = {row.symbol for row in rows}
+    return values
+
+
+def batch_of(expected: Expected, values: Mapping[str, Iterable[Any]], count: int) -> RowBatch:
     """The batch of typed values; columns that are not there are null.
 
     Raises `NotTyped` if a text is wrong, `BatchRefused` if the rows are right one by one and not together.
@@ -117,8 +127,8 @@ def checked_instants(column: Column, instants: Instants) -> Instants:
 
 
 def _filled(
-    expected: Expected, column: Column, values: Mapping[str, Sequence[Any]], count: int
-) -> Sequence[Any]:
+    expected: Expected, column: Column, values: Mapping[str, Iterable[Any]], count: int
+) -> Iterable[Any]:
     """A column's values, those that the query gives where a row has none; empty if no row has any."""
     found = values.get(column.name, ())
     given = expected.given.get(column.name)
@@ -127,7 +137,7 @@ def _filled(
     return [given if value is UNSET else value for value in found] or [given] * count
 
 
-def _column(column: Column, values: Sequence[Any], count: int) -> pa.Array:
+def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
     if not column.required:
         values = [None if value is UNSET else value for value in values]
         if not any(value is not None for value in values):
@@ -135,29 +145,29 @@ def _column(column: Column, values: Sequence[Any], count: int) -> pa.Array:
     elif column.kind is Kind.NUMBER:
         return pa.array(np.fromiter(values, np.float64, count) + 0.0)  # minus zero is zero
     elif column.kind is Kind.TIME:
-        return pa.array(_instants(column, values))
+        return pa.array(_instants(column, values if isinstance(values, list) else list(values)))
     return _build_of(column)(values)
 
 
-def _build_of(column: Column) -> Callable[[Sequence[Any]], pa.Array]:
+def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
     """What makes a column of values, or of nothing where they are None."""
     if column.kind is Kind.TIME:
-        return lambda values: _times(column, values)
+        return lambda values: _times(column, list(values))
     if column.kind is Kind.NUMBER:
         return _numbers
     if column.kind is Kind.INTEGER:
-        return lambda values: pa.array(values, pa.int64())
+        return lambda values: pa.array(list(values), pa.int64())
     if column.choices:
         aliases = dict(column.aliases)
         return lambda values: pa.array([aliases.get(value, value) for value in values], pa.string())
     return _words if column.form is Form.WORDS else _texts
 
 
-def _numbers(values: Sequence[float | None]) -> pa.Array:
+def _numbers(values: Iterable[float | None]) -> pa.Array:
     return pa.array([None if value is None else value + 0.0 for value in values], pa.float64())
 
 
-def _texts(values: Sequence[str | int | None]) -> pa.Array:
+def _texts(values: Iterable[str | int | None]) -> pa.Array:
     """A string column. Raises `NotTyped` for what is not visible ASCII."""
     try:
         column = pa.array([str(value) if isinstance(value, int) else value for value in values], pa.string())
@@ -169,8 +179,9 @@ def _texts(values: Sequence[str | int | None]) -> pa.Array:
     return column
 
 
-def _words(values: Sequence[list[str] | None]) -> pa.Array:
+def _words(words_of: Iterable[list[str] | None]) -> pa.Array:
     """A column of words joined by semicolons; null where there are none."""
+    values = list(words_of)
     if any(";" in word for words in values if words for word in words):
         raise NotTyped("a condition has a semicolon")
     return _texts([";".join(words) if words else None for words in values])

@@ -130,7 +130,9 @@ def _out_of_bounds(column: Column, values: pa.Array) -> Mask:
     numbers = (values.fill_null(0) if values.null_count else values).to_numpy()
     if column.kind is Kind.TIME:
         found: Mask = (numbers < EARLIEST_NS) | (numbers > LATEST_NS)
-        return found | (numbers % DAY_NS != 0) if column.form is Form.DATE else found
+        if column.form is Form.DATE:
+            found |= numbers % DAY_NS != 0
+        return found
     found = ~(np.abs(numbers) <= LARGEST_NUMBER)  # also what is not a number
     if column.kind is Kind.INTEGER:
         return found | (numbers < 0)
@@ -176,8 +178,7 @@ def _are_words(text: str) -> bool:
 def _is_in(values: pa.Array, texts: list[str]) -> Mask:
     if not texts:
         return np.zeros(len(values), dtype=bool)
-    found: Mask = np.asarray(pc.is_in(values, pa.array(texts, pa.string())), dtype=bool)
-    return found
+    return np.asarray(pc.is_in(values, pa.array(texts, pa.string())), dtype=bool)
 
 
 def _rows(source: Source, expected: Expected, wrong: Mask) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Bodies of JSON: one document with a list of rows, or one row a line (NDJSON)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from trades.exceptions import MalformedDocument
 from trades.json_document import read_json
 from trades.refusals import batch_refusal
 from trades.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
-from trades.typed_rows import batch_of, check_not_rounded, has_largest, row_type, row_values
+from trades.typed_rows import batch_of, check_not_rounded, has_largest, required_values, row_type, row_values
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
 _QUOTATION_MARK = ord('"')
@@ -69,13 +69,13 @@ def json_refusal(body: bytes, expected: Expected) -> Exception:
 
 def _values(
     body: bytes, rows: Sequence[Any], expected: Expected, *, keys_beside: int
-) -> tuple[dict[str, list[Any]], bool]:
+) -> tuple[dict[str, Iterable[Any]], bool]:
     """The rows' values by column, and whether the body may hold a key twice.
 
     Without escapes every key and every text is two quotation marks: a repeated key makes them too many.
     """
     marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
-    required = row_values(rows, expected.required)
+    required = required_values(rows, expected)
     surplus = marks - 2 * (keys_beside + (len(required) + _texts_among(expected)) * len(rows))
     if not surplus and b"\\" not in body:
         return required, False

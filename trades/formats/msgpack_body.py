@@ -13,11 +13,19 @@ from msgspec import UNSET
 from trades.datasets import Column, Dataset, Kind
 from trades.exceptions import BatchRefused, MalformedDocument
 from trades.formats.columns import check_names
-from trades.formats.msgpack_values import Shape, fields_of, length_of, modest_value
+from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
 from trades.refusals import batch_refusal
 from trades.row_batch import Expected, NotTyped, RowBatch, check_size
 from trades.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
-from trades.typed_rows import batch_of, check_not_rounded, has_largest, row_type, row_values, value_type
+from trades.typed_rows import (
+    batch_of,
+    check_not_rounded,
+    has_largest,
+    required_values,
+    row_type,
+    row_values,
+    value_type,
+)
 
 _UNREADABLE = "malformed_msgpack"
 _FAR = "9999-12-31"  # stands for any time that is out of range
@@ -55,8 +63,7 @@ def _read_rows(fields: Fields, expected: Expected) -> RowBatch:
         raise batch_refusal(expected, document, unreadable=_UNREADABLE, is_document=True)
     check_size(count, name)
     try:
-        rows = _typed(fields[name], expected)
-        batch = batch_of(expected, row_values(rows, expected.names), len(rows))
+        batch = batch_of(expected, _typed_rows(fields[name], expected), count)
         if has_largest(expected.dataset, batch.rows):
             check_not_rounded(expected.dataset, _said_rows(fields[name], expected))
     except NotTyped:
@@ -70,24 +77,25 @@ def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any
     return msgspec.msgpack.Decoder(list[row])  # type: ignore[valid-type]
 
 
-def _typed(value: msgspec.Raw, expected: Expected) -> Sequence[Any]:
-    """The typed rows. Raises `NotTyped`, and `MalformedDocument` for a row that has a key twice."""
+def _typed_rows(value: msgspec.Raw, expected: Expected) -> dict[str, Iterable[Any]]:
+    """The typed rows' values by field. Raises `NotTyped`, and `MalformedDocument` for a row that has a key twice."""
     decoder = _rows_decoder(expected.dataset, frozenset(expected.given), expected.ignore_unknown)
     try:
         rows: Sequence[Any] = decoder.decode(value)
     except msgspec.ValidationError as error:
         raise NotTyped(str(error)) from error
+    required = required_values(rows, expected)
     raw_rows = _raw_list.decode(value)
+    surplus = count_keys(raw_rows) - len(required) * len(rows)
+    if not surplus:
+        return required
+    optional = row_values(rows, [name for name in expected.names if name not in required])
     if expected.ignore_unknown:
         for row in raw_rows:
-            fields_of(row)
-        return rows
-    optional = row_values(rows, [name for name in expected.names if name not in expected.required])
-    keys = len(expected.required) * len(rows)
-    keys += sum(len(values) - values.count(UNSET) for values in optional.values())
-    if keys != sum(length_of(row, Shape.MAP) or 0 for row in raw_rows):
+            fields_of(row)  # looks for repeated keys
+    elif surplus != sum(len(values) - values.count(UNSET) for values in optional.values()):
         raise MalformedDocument("duplicate_key", "a key is repeated in one row")
-    return rows
+    return required | optional
 
 
 def _said_rows(value: msgspec.Raw, expected: Expected) -> list[Any]:

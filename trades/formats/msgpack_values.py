@@ -3,6 +3,7 @@
 Source: the format's specification, https://github.com/msgpack/msgpack/blob/master/spec.md.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -12,6 +13,7 @@ from trades.exceptions import MalformedDocument
 from trades.row_batch import WORDS_LIMIT
 
 KEYS_LIMIT = 1_000
+_LAST_SMALL_MAP = 0x8F
 _MODEST_BYTES = 16 * 2**10
 _map_of_raw = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 
@@ -58,6 +60,14 @@ def fields_of(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     if len(fields) < declared:
         raise MalformedDocument("duplicate_key", "a key is repeated in one map")
     return fields
+
+
+def count_keys(maps: Sequence[msgspec.Raw]) -> int:
+    """How many keys the maps declare, all together."""
+    firsts = [memoryview(value)[0] for value in maps]
+    if max(firsts) <= _LAST_SMALL_MAP:
+        return sum(firsts) - 0x80 * len(firsts)
+    return sum(length_of(value, Shape.MAP) or 0 for value in maps)
 
 
 def modest_value(value: bytes | msgspec.Raw) -> Any:
