@@ -1,4 +1,4 @@
-"""A file as blocks of rows: read in pieces of 16 MiB, each cut where its event time changes."""
+"""A file as blocks of rows: read in pieces of 8 MiB, each cut where its event time changes."""
 
 import gzip
 import zlib
@@ -16,8 +16,8 @@ from trades.imports.lines import Lines
 from trades.imports.parse import Parsed, Parser
 from trades.imports.reading import Layout, Reading, layout_of
 
-BLOCK_BYTES = 16 * 2**20
-HEADER_BYTES = 64 * 2**10
+BLOCK_BYTES = 8 * 2**20
+LINE_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Source:
         """What the first line says, and where the rows begin. Raises `ImportRefused`."""
         try:
             with self.opened() as (text, _):
-                header = text.readline(HEADER_BYTES)
+                header = text.readline(LINE_BYTES)
         except (EOFError, gzip.BadGzipFile) as error:
             raise ImportRefused(f"{self.path}: {error}") from error
         try:
@@ -82,43 +82,41 @@ def blocks_in_order(source: Source, parser: Parser, start: Position) -> Iterator
     Raises `NotInOrder` where the file is another one.
     """
     with source.opened(start.offset) as (stream, raw):
-        position, tail, is_last = start, b"", False
+        position, held_back, is_last = start, b"", False
         while not is_last:
-            text, rest, is_last = _whole_lines(stream, tail)
+            text, is_last = _next_lines(stream, held_back)
             parsed = parser.parse(text, position.line)
             is_whole = is_last or not len(parsed.lines)
             kept = len(parsed.lines) if is_whole else _before_last_time(parsed)
             newest, symbol = _checked_order(parsed, kept, position)
-            line = position.line + text.count(b"\n") if is_whole else int(parsed.lines[kept])
-            cut = len(text) if is_whole else _offset_of_line(text, line - position.line)
+            line = position.line + parsed.line_count if is_whole else int(parsed.lines[kept])
+            cut = len(text) if is_whole else _line_start(text, position.line + parsed.line_count - line)
             position = Position(position.offset + cut, line, newest, symbol)
             yield _block(parsed, kept, position, raw.tell())
-            tail = text[cut:] + rest
+            held_back = text[cut:]
 
 
 def blocks_as_they_are(source: Source, parser: Parser, start: Position) -> Iterator[Block]:
     """The rows behind `start` in whatever order, of any symbols."""
     with source.opened(start.offset) as (stream, raw):
-        position, tail, is_last = start, b"", False
+        position, is_last = start, False
         while not is_last:
-            text, tail, is_last = _whole_lines(stream, tail)
+            text, is_last = _next_lines(stream, b"")
             parsed = parser.parse(text, position.line)
-            position = Position(position.offset + len(text), position.line + text.count(b"\n"))
+            position = Position(position.offset + len(text), position.line + parsed.line_count)
             yield _block(parsed, len(parsed.lines), position, raw.tell())
 
 
-def _whole_lines(stream: IO[bytes], tail: bytes) -> tuple[bytes, bytes, bool]:
-    """The next lines, what of another one was read behind them, and whether the file has ended."""
+def _next_lines(stream: IO[bytes], held_back: bytes) -> tuple[bytes, bool]:
+    """Whole lines, those held back first, and whether the file has ended."""
     try:
         piece = stream.read(BLOCK_BYTES)
+        rest = stream.readline(LINE_BYTES)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ImportRefused(f"the compressed file is damaged or cut off: {error}") from error
-    if len(piece) < BLOCK_BYTES:
-        return tail + piece, b"", True
-    end = piece.rfind(b"\n") + 1
-    if not end:
-        raise ImportRefused(f"a line is longer than {BLOCK_BYTES:,} bytes")
-    return tail + piece[:end], piece[end:], False
+    if len(rest) == LINE_BYTES:
+        raise ImportRefused(f"a line is longer than {LINE_BYTES:,} bytes")
+    return b"".join((held_back, piece, rest)), len(piece) < BLOCK_BYTES
 
 
 def _before_last_time(parsed: Parsed) -> int:
@@ -144,13 +142,10 @@ def _checked_order(parsed: Parsed, kept: int, before: Position) -> tuple[int | N
     return int(times[kept - 1]), symbol
 
 
-def _offset_of_line(text: bytes, lines: int) -> int:
-    """Where the line behind so many others begins. Looked for from the end: it is near it."""
-    count = text.count(b"\n") - lines
+def _line_start(text: bytes, lines: int) -> int:
+    """Where the last `lines` lines begin, the text ending in a line end."""
     at = len(text)
-    if count > 1000:
-        return int(np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))[lines - 1]) + 1
-    for _ in range(count + 1):
+    for _ in range(lines + 1):
         at = text.rfind(b"\n", 0, at)
     return at + 1
 

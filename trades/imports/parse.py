@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.column_rules import broken_rules
+from trades.column_rules import Mask, broken_rules
 from trades.datasets import ARROW_TYPES, Column, Kind
 from trades.imports.exceptions import BadRow, ImportRefused
-from trades.imports.lines import Lines, Table, line_numbers, read_lines, without_unclosed_quotes
+from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading
 from trades.imports.times import Style, careful_instants, converted_or_refused, instants, style_of
 from trades.symbols import InvalidSymbol, parse_symbol
@@ -28,12 +28,13 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Rows in the file's order, the symbol of each, the line that each stands in, and lines that are wrong."""
+    """Rows in the file's order, the symbol of each, the line that each stands in, lines that are wrong, and all lines."""
 
     rows: pa.RecordBatch
     symbols: pa.DictionaryArray
     lines: Lines
     bad: tuple[BadRow, ...]
+    line_count: int
 
 
 class Parser:
@@ -53,24 +54,33 @@ class Parser:
     def parse(self, text: bytes, first_line: int) -> Parsed:
         """The rows of whole lines. Raises the first `BadRow` unless bad rows are skipped."""
         bad: list[BadRow] = []
+        count = line_count(text)
         table, cells = self._read(text)
-        numbers = line_numbers(text, table)
+        numbers = line_numbers(text, count, table)
         if numbers is None:
             text, unclosed = without_unclosed_quotes(text)
             bad += [self._bad(first_line + at, None, "a quotation mark is not closed") for at in unclosed]
             table, cells = self._read(text)
-            numbers = line_numbers(text, table)
+            numbers = line_numbers(text, count, table)
         if numbers is None:
             raise ImportRefused(f"{self._path}: from line {first_line} on, lines cannot be told apart")
         lines = first_line + numbers[0]
         wanted = f"instead of {len(self._layout.names)}"
         for line, (_, found) in zip(numbers[1].tolist(), table.torn, strict=True):
             bad.append(self._bad(first_line + line, None, f"has {found} cells {wanted}"))
-        return self._checked(table.cells, cells, lines, bad)
+        rows, symbols, kept = self._checked(table.cells, cells, lines, bad)
+        if bad and self._limit is not None:
+            raise min(bad, key=lambda row: row.line)
+        if not kept.all():
+            mask = pa.array(kept)
+            rows, symbols, lines = rows.filter(mask), symbols.filter(mask), lines[kept]
+        bad.sort(key=lambda row: row.line)
+        return Parsed(rows.cast(self._reading.dataset.schema), symbols, lines, tuple(bad), count)
 
     def _checked(
         self, table: pa.Table, cells: dict[str, pa.Array] | None, lines: Lines, bad: list[BadRow]
-    ) -> Parsed:
+    ) -> tuple[pa.RecordBatch, pa.DictionaryArray, Mask]:
+        """Rows and their symbols, and which rows may be stored; adds to `bad` those that may not."""
         dataset, wrong = self._reading.dataset, np.zeros(table.num_rows, dtype=bool)
         if cells is None:
             cells = {column.name: self._careful(table, column, lines, wrong, bad) for column in self._columns}
@@ -81,18 +91,7 @@ class Parser:
             fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit]
             bad += [self._bad(int(lines[row]), broken.column, broken.message) for row in fresh]
             wrong |= broken.rows
-        return self._outcome(rows, symbols, lines, wrong, bad)
-
-    def _outcome(
-        self, rows: pa.RecordBatch, symbols: pa.DictionaryArray, lines: Lines, wrong: Any, bad: list[BadRow]
-    ) -> Parsed:
-        bad.sort(key=lambda row: row.line)
-        if bad and self._limit is not None:
-            raise bad[0]
-        if wrong.any():
-            kept = pa.array(~wrong)
-            rows, symbols, lines = rows.filter(kept), symbols.filter(kept), lines[~wrong]
-        return Parsed(rows.cast(self._reading.dataset.schema), symbols, lines, tuple(bad))
+        return rows, symbols, ~wrong
 
     def _read(self, text: bytes) -> tuple[Table, dict[str, pa.Array] | None]:
         """The columns, and their values; None for the values if only a closer look at each cell can give them."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.datasets import Dataset
+from trades.storage.commit import block_checksums
 from trades.storage.csv.codec import encode_rows
 from trades.storage.csv.identities import RowHashes, hash_rows
 from trades.storage.protocol import Append
@@ -29,6 +30,11 @@ class Chunk:
     def text(self) -> bytes:
         """The rows as lines of CSV."""
         return encode_rows(self.dataset, self.symbol, self.rows)
+
+    @cached_property
+    def checksums(self) -> str:
+        """Of the lines, block by block."""
+        return block_checksums(self.text)
 
     @cached_property
     def hashes(self) -> RowHashes:
@@ -73,6 +79,7 @@ class PreparedBatch:
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk.text)
+            _ = chunk.checksums
             if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
                 digest.update(chunk.places.tobytes())
         return cls(batch, chunks, digest.hexdigest())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from trades.storage.commit import Commit, Part, block_checksums
+from trades.storage.commit import Commit, Part
 from trades.storage.csv.batch import Chunk, PreparedBatch
 from trades.storage.csv.codec import header
 from trades.storage.csv.history import History
@@ -80,7 +80,7 @@ class Stage:
         self._newest_files[chunk.day] = file
         self._days.setdefault(chunk.day, _StagedDay()).chunks.append(chunk)
         first_ns, last_ns = chunk.bounds
-        return Part(file, start, len(text), chunk.rows.num_rows, first_ns, last_ns, block_checksums(text))
+        return Part(file, start, len(text), chunk.rows.num_rows, first_ns, last_ns, chunk.checksums)
 
     def _newest_file(self, day: int) -> str | None:
         stored = self.history.days.get(day)

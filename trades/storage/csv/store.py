@@ -52,9 +52,14 @@ class CsvStore:
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
         self._mutex = threading.Lock()
 
-    def append(self, batch: Append) -> Receipt:
-        """See `MarketStore.append`."""
-        return self._log(batch.dataset, batch.symbol).writer.append(PreparedBatch.of(batch))
+    def append(self, batch: Append | PreparedBatch) -> Receipt:
+        """See `MarketStore.append`. Takes also what `prepared` made of a batch."""
+        prepared = batch if isinstance(batch, PreparedBatch) else PreparedBatch.of(batch)
+        return self._log(prepared.append.dataset, prepared.append.symbol).writer.append(prepared)
+
+    def prepared(self, batch: Append) -> PreparedBatch:
+        """The batch with all the work done that needs no lock: another thread may do it ahead."""
+        return PreparedBatch.of(batch)
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
