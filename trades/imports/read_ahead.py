@@ -18,45 +18,42 @@ class _Ended:
 class _Ahead(Generic[Item]):
     def __init__(self, items: Iterator[Item], depth: int) -> None:
         self._items = items
-        self._queue: queue.Queue[Item | _Ended] = queue.Queue(depth)
-        self._is_left = threading.Event()
+        self._made: queue.SimpleQueue[Item | _Ended] = queue.SimpleQueue()
+        self._may_make = threading.Semaphore(depth)
+        self._is_left = False
         self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[Item]:
         while True:
-            item = self._queue.get()
-            if not isinstance(item, _Ended):
-                yield item
-            elif item.error is not None:
-                raise item.error
-            else:
+            item = self._made.get()
+            if isinstance(item, _Ended):
+                if item.error is not None:
+                    raise item.error
                 return
+            self._may_make.release()
+            yield item
+            del item  # it is not to be held while the next one is waited for
 
     def leave(self) -> None:
         """End the thread, and wait until it has ended."""
-        self._is_left.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.01)
-            except queue.Empty:
-                continue
+        self._is_left = True
+        self._may_make.release()
+        self._thread.join()
 
     def _run(self) -> None:
-        error: BaseException | None = None
         try:
-            for item in self._items:
-                self._queue.put(item)
-                if self._is_left.is_set():
-                    return
-        except BaseException as raised:  # noqa: BLE001 the thread that reads must be told, whatever it is
-            error = raised
-        self._queue.put(_Ended(error))
+            while self._may_make.acquire() and not self._is_left:
+                self._made.put(next(self._items))
+        except StopIteration:
+            self._made.put(_Ended(None))
+        except BaseException as error:  # noqa: BLE001 the thread that reads must be told, whatever it is
+            self._made.put(_Ended(error))
 
 
 @contextmanager
 def read_ahead(items: Iterator[Item], *, depth: int = 1) -> Iterator[Iterator[Item]]:
-    """The items, of which up to `depth` + 1 are made before they are asked for. Their errors come in their place."""
+    """The items, of which up to `depth` are made before they are asked for. Their errors come in their place."""
     ahead = _Ahead(items, depth)
     try:
         yield iter(ahead)

@@ -15,6 +15,9 @@ from trades.storage.csv.identities import RowHashes, hash_rows
 from trades.storage.protocol import Append
 from trades.timestamps import DAY_NS
 
+# Rows encoded at once: what they need then stays in the processor's cache, and small.
+_ENCODED_ROWS = 32_768
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -29,7 +32,8 @@ class Chunk:
     @cached_property
     def text(self) -> bytes:
         """The rows as lines of CSV."""
-        return encode_rows(self.dataset, self.symbol, self.rows)
+        pieces = (self.rows.slice(at, _ENCODED_ROWS) for at in range(0, self.rows.num_rows, _ENCODED_ROWS))
+        return b"".join(encode_rows(self.dataset, self.symbol, piece) for piece in pieces)
 
     @cached_property
     def checksums(self) -> str:
