@@ -18,7 +18,23 @@ ERROR_CODES = (
         "malformed_json",
         "The body is not one JSON document in UTF-8 (RFC 8259), without a byte order mark.",
     ),
-    ErrorCode(400, "duplicate_key", "A key stands twice in one object of the body. Send it once."),
+    ErrorCode(
+        400,
+        "malformed_ndjson",
+        "A line of the body is not one JSON document in UTF-8; the message names the line.",
+    ),
+    ErrorCode(
+        400,
+        "malformed_csv",
+        "The body is not CSV (RFC 4180) in UTF-8 with a header line and as many cells in each line.",
+    ),
+    ErrorCode(400, "malformed_msgpack", "The body is not one MessagePack map with texts as keys."),
+    ErrorCode(
+        400, "malformed_arrow", "The body is not an Arrow IPC stream, is damaged, or has compressed buffers."
+    ),
+    ErrorCode(
+        400, "duplicate_key", "A key stands twice in one object of the body, or a column twice. Send it once."
+    ),
     ErrorCode(400, "nesting_too_deep", "The body is nested deeper than any batch needs."),
     ErrorCode(
         400,
@@ -77,14 +93,30 @@ ERROR_CODES = (
     ),
     ErrorCode(422, "invalid_symbol", "A symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces."),
     ErrorCode(422, "unknown_interval", "The interval is not one of 1min, 5min, 1h, 1d."),
-    ErrorCode(422, "empty_batch", "The list of trades is empty."),
+    ErrorCode(422, "empty_batch", "The list of rows is empty."),
     ErrorCode(422, "too_many_rows", "A batch has at most 100,000 rows. Split it."),
     ErrorCode(422, "too_many_dates", "A batch touches at most 366 dates. Split it."),
     ErrorCode(422, "mixed_symbols", "A batch is of one symbol. Split it by symbol."),
+    ErrorCode(422, "mixed_resolutions", "The query gives a resolution, and a row gives another."),
+    ErrorCode(422, "unequal_columns", "The columns of a batch do not all have the same number of values."),
     ErrorCode(422, "nonpositive_price", "A price is zero or less."),
+    ErrorCode(422, "negative_price", "A bid or an ask is less than zero."),
     ErrorCode(422, "negative_volume", "A volume is less than zero."),
+    ErrorCode(422, "negative_size", "A size, or an open interest, is less than zero."),
+    ErrorCode(422, "missing_side", "A quote has neither a bid nor an ask."),
+    ErrorCode(422, "inconsistent_bar", "A bar's open or close does not lie between its low and its high."),
+    ErrorCode(
+        422,
+        "inconsistent_action",
+        "A split has a ratio and no amount, a dividend an amount and no ratio.",
+    ),
     ErrorCode(422, "unknown_field", "A field is not known; `unknown=ignore` passes over such fields."),
     ErrorCode(422, "trade_id_conflict", "A trade_id is taken, on that date and exchange, by other values."),
+    ErrorCode(
+        422,
+        "row_conflict",
+        "A row says otherwise of what is stored already, such as another close of the same bar.",
+    ),
     ErrorCode(
         422, "idempotency_key_reused", "The Idempotency-Key was used for another body. Choose a new one."
     ),

@@ -8,6 +8,7 @@ from marketdata_project.health import healthz, readyz
 from marketdata_project.pages import errors, home, stylesheet
 from stats.urls import cache_urlpatterns
 from stats.urls import urlpatterns as stats_urlpatterns
+from trades.urls import dataset_urlpatterns
 from trades.urls import urlpatterns as trades_urlpatterns
 
 documentation = [
@@ -33,7 +34,7 @@ urlpatterns = [
     path("style.css", stylesheet, name="stylesheet"),
     re_path(r"^healthz/?$", healthz, name="healthz"),
     re_path(r"^readyz/?$", readyz, name="readyz"),
-    path("api/v1/", include([*market_data, *cache_urlpatterns, *documentation])),
+    path("api/v1/", include([*market_data, *dataset_urlpatterns, *cache_urlpatterns, *documentation])),
     path("v1/", include((market_data, "v1"))),
     path("", include((documentation, "root"))),
     path("admin/", admin.site.urls),

@@ -1,8 +1,14 @@
-"""The datasets, declared once as data. The store keeps every one of them with the same code."""
+"""The datasets, declared once as data. The store keeps every one of them with the same code.
 
+What a column may hold is declared here too: decoders, the serializers that explain a refusal, and the OpenAPI schema
+are made from it.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +22,26 @@ class Kind(Enum):
     TEXT = "text"
 
 
+class Form(Enum):
+    """What a value of a kind looks like, beyond the kind itself.
+
+    DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text.
+    WORDS: a list of words, kept as one text with semicolons between them. A text without a form is one word.
+    """
+
+    PLAIN = "plain"
+    DATE = "date"
+    ID = "id"
+    WORDS = "words"
+
+
+class Partition(StrEnum):
+    """Which rows share a file of a store: those of an event date, or of a year. It only names the file."""
+
+    DAY = "day"
+    YEAR = "year"
+
+
 ARROW_TYPES = {
     Kind.TIME: pa.int64(),
     Kind.NUMBER: pa.float64(),
@@ -25,26 +51,64 @@ ARROW_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Above:
+    """The lower bound of a number, zero: itself allowed or not, and the refusal of what is below."""
+
+    code: str
+    message: str
+    zero_allowed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
-    """One column. A column that is not required may hold nulls."""
+    """One column. A column that is not required may hold nulls.
+
+    above: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text may be;
+    aliases: other spellings, which become the second of their pair.
+    """
 
     name: str
     kind: Kind
     required: bool = False
+    help: str = ""
+    form: Form = Form.PLAIN
+    above: Above | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the columns of one row must be together.
+
+    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN.
+    """
+
+    code: str
+    message: str
+    columns: tuple[str, ...]
+    is_broken: Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A kind of rows: its columns, the event time first, and what makes a row known by an id.
 
     `id_columns` is empty or ends in the id itself; a row whose id is null is recognised by all its columns.
     `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
+    `row_name`: what one row is called. `conflict`: code and message of an id that other values have taken, and the
+    column that is to blame, or "". `query_column`: a column that may also stand in the query, for all rows.
     """
 
     name: str
     columns: tuple[Column, ...]
     id_columns: tuple[str, ...] = ()
     arrival_columns: tuple[str, ...] = ()
+    partition: Partition = Partition.DAY
+    row_name: str = "row"
+    rules: tuple[Rule, ...] = ()
+    conflict: tuple[str, str, str] = ("row_conflict", "a row says otherwise of what is stored already", "")
+    query_column: str | None = None
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -53,19 +117,211 @@ class Dataset:
             [pa.field(c.name, ARROW_TYPES[c.kind], nullable=not c.required) for c in self.columns]
         )
 
+    def column(self, name: str) -> Column:
+        """The column of a name that exists."""
+        return next(column for column in self.columns if column.name == name)
+
+
+_PRICE = Above(
+    "nonpositive_price",
+    "must be greater than 0: no instrument here has the setting allow_nonpositive_price",
+    zero_allowed=False,
+)
+_QUOTED = Above("negative_price", "must be 0 or more")
+_VOLUME = Above("negative_volume", "must be 0 or more")
+_SIZE = Above("negative_size", "must be 0 or more")
+_POSITIVE = Above("out_of_range", "must be greater than 0", zero_allowed=False)
+
+_TIMESTAMP = Column(
+    "timestamp",
+    Kind.TIME,
+    required=True,
+    help="When it happened: ISO 8601 / RFC 3339, to the nanosecond; UTC without offset.",
+)
+_SEQUENCE = Column("sequence", Kind.INTEGER, help="The feed's order within one instant.")
+_CONDITIONS = Column("conditions", Kind.TEXT, help="Sale conditions, as words.", form=Form.WORDS)
+_RECEIVED_AT = Column("received_at", Kind.TIME, help="When the feed's reader had it.")
 
 TRADES = Dataset(
     name="trades",
+    row_name="trade",
     columns=(
-        Column("timestamp", Kind.TIME, required=True),
-        Column("price", Kind.NUMBER, required=True),
-        Column("volume", Kind.NUMBER, required=True),
-        Column("trade_id", Kind.TEXT),
-        Column("sequence", Kind.INTEGER),
-        Column("exchange", Kind.TEXT),
-        Column("conditions", Kind.TEXT),
-        Column("received_at", Kind.TIME),
+        _TIMESTAMP,
+        Column("price", Kind.NUMBER, required=True, help="Price per unit, above zero.", above=_PRICE),
+        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=_VOLUME),
+        Column(
+            "trade_id", Kind.TEXT, help="The feed's id, unique per event date and exchange.", form=Form.ID
+        ),
+        _SEQUENCE,
+        Column("exchange", Kind.TEXT, help="Where it was traded."),
+        _CONDITIONS,
+        _RECEIVED_AT,
     ),
     id_columns=("exchange", "trade_id"),
     arrival_columns=("received_at",),
+    conflict=(
+        "trade_id_conflict",
+        "a row's id is taken by a stored row, or an earlier row of this batch, with other values",
+        "trade_id",
+    ),
 )
+
+
+# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans alike.
+def _lacks_both_sides(bid: Any, ask: Any) -> Any:
+    return (bid != bid) & (ask != ask)  # noqa: PLR0124
+
+
+def _is_outside_of_its_range(open: Any, high: Any, low: Any, close: Any) -> Any:  # noqa: A002
+    return (low > open) | (low > close) | (open > high) | (close > high)
+
+
+def _is_no_split(kind: Any, ratio: Any, amount: Any) -> Any:
+    return (kind == "split") & ((ratio != ratio) | (amount == amount))  # noqa: PLR0124
+
+
+def _is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
+    return (kind == "dividend") & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
+
+
+_QUOTE_COLUMNS = (
+    _TIMESTAMP,
+    Column("bid", Kind.NUMBER, help="Best bid, zero or more; null where there is none.", above=_QUOTED),
+    Column("bid_size", Kind.NUMBER, help="Units bid for.", above=_SIZE),
+    Column("ask", Kind.NUMBER, help="Best offer, zero or more; null where there is none.", above=_QUOTED),
+    Column("ask_size", Kind.NUMBER, help="Units offered.", above=_SIZE),
+    _SEQUENCE,
+    Column("exchange", Kind.TEXT, help="Where it was quoted."),
+    Column("conditions", Kind.TEXT, help="Quote conditions, as words.", form=Form.WORDS),
+    _RECEIVED_AT,
+)
+_ONE_SIDE = Rule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), _lacks_both_sides)
+
+# Locked (bid = ask) and crossed (bid > ask) quotes are stored: what they are can be seen in them.
+QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
+OPTION_QUOTES = Dataset(
+    name="option_quotes", row_name="option_quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,)
+)
+
+RESOLUTIONS = (
+    "1s", "1m", "2m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M",
+)  # fmt: skip
+RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
+
+BARS = Dataset(
+    name="bars",
+    row_name="bar",
+    columns=(
+        Column("timestamp", Kind.TIME, required=True, help="The start of the interval; UTC without offset."),
+        Column(
+            "resolution",
+            Kind.TEXT,
+            required=True,
+            help="The interval's length; may also stand in the query, for all rows.",
+            choices=RESOLUTIONS,
+            aliases=RESOLUTION_ALIASES,
+        ),
+        *(
+            Column(name, Kind.NUMBER, required=True, help=help_text, above=_PRICE)
+            for name, help_text in (
+                ("open", "The first price."),
+                ("high", "The highest price."),
+                ("low", "The lowest price."),
+                ("close", "The last price."),
+            )
+        ),
+        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=_VOLUME),
+    ),
+    id_columns=("resolution", "timestamp"),
+    partition=Partition.YEAR,
+    rules=(
+        Rule(
+            "inconsistent_bar",
+            "open and close must lie between low and high",
+            ("open", "high", "low", "close"),
+            _is_outside_of_its_range,
+        ),
+    ),
+    conflict=(
+        "row_conflict",
+        "a bar of this resolution and start is stored, or stands earlier in this batch, with other values",
+        "",
+    ),
+    query_column="resolution",
+)
+
+OPEN_INTEREST = Dataset(
+    name="open_interest",
+    row_name="open_interest_report",
+    columns=(
+        Column("timestamp", Kind.TIME, required=True, help="When it was reported; UTC without offset."),
+        Column(
+            "date",
+            Kind.TIME,
+            required=True,
+            help="The session that it refers to: a date, or its midnight in UTC.",
+            form=Form.DATE,
+        ),
+        Column(
+            "open_interest", Kind.NUMBER, required=True, help="Contracts open, zero or more.", above=_SIZE
+        ),
+        Column(
+            "status",
+            Kind.TEXT,
+            required=True,
+            help="Whether a final figure is to follow.",
+            choices=("preliminary", "final"),
+        ),
+    ),
+    id_columns=("date", "status", "timestamp"),
+    partition=Partition.YEAR,
+    conflict=(
+        "row_conflict",
+        "a figure of this instant, date and status is stored, or stands earlier in this batch, and is another",
+        "",
+    ),
+)
+
+CORPORATE_ACTIONS = Dataset(
+    name="corporate_actions",
+    row_name="corporate_action",
+    columns=(
+        Column(
+            "timestamp",
+            Kind.TIME,
+            required=True,
+            help="When it takes effect: the ex-date, or an instant; UTC without offset.",
+        ),
+        Column("kind", Kind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
+        Column("ratio", Kind.NUMBER, help="Of a split: new shares per old one, above zero.", above=_POSITIVE),
+        Column("amount", Kind.NUMBER, help="Of a dividend: cash per share, above zero.", above=_POSITIVE),
+        Column("currency", Kind.TEXT, help="Of the amount."),
+    ),
+    # An action is stored once, however often it is sent: two splits of a day would adjust twice.
+    id_columns=("kind", "amount", "currency", "timestamp"),
+    partition=Partition.YEAR,
+    rules=(
+        Rule(
+            "inconsistent_action",
+            "a split has a ratio and no amount",
+            ("kind", "ratio", "amount"),
+            _is_no_split,
+        ),
+        Rule(
+            "inconsistent_action",
+            "a dividend has an amount and no ratio",
+            ("kind", "ratio", "amount"),
+            _is_no_dividend,
+        ),
+    ),
+    conflict=(
+        "row_conflict",
+        "an action of this kind and instant is stored, or stands earlier in this batch, with other values",
+        "",
+    ),
+)
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (TRADES, QUOTES, BARS, OPEN_INTEREST, OPTION_QUOTES, CORPORATE_ACTIONS)
+}

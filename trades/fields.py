@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from trades.datasets import Above, Column, Form, Kind
+from trades.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT, is_plain
 from trades.symbols import InvalidSymbol, parse_symbol
-from trades.timestamps import InvalidTimestamp, parse_timestamp
-from trades.trade_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT, is_plain
+from trades.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp
 
 
 @extend_schema_field(
@@ -28,6 +30,19 @@ class TimestampField(serializers.Field[int, str, str, Any]):
             raise serializers.ValidationError(str(error), code=error.code) from error
 
 
+@extend_schema_field({"type": "string", "format": "date", "examples": ["2025-01-02"]})
+class DateField(TimestampField):
+    """A date, or a time that is its midnight in UTC."""
+
+    default_error_messages = {"invalid_date": "must be a date, or its midnight in UTC"}
+
+    def to_internal_value(self, data: object) -> int:
+        instant = super().to_internal_value(data)
+        if instant % DAY_NS:
+            self.fail("invalid_date")
+        return instant
+
+
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]})
 class SymbolField(serializers.Field[str, str, str, Any]):
     """A symbol in any case; `/` is taken as `-`."""
@@ -44,47 +59,28 @@ class SymbolField(serializers.Field[str, str, str, Any]):
 
 
 class NumberField(serializers.Field[float, float, float, Any]):
-    """A finite JSON number up to 2^53, never a string or a boolean."""
+    """A finite JSON number up to 2^53, never a string or a boolean; `above` is its lower bound."""
 
     default_error_messages = {
         "invalid_type": "must be a number",
         "out_of_range": "must be a finite number of at most 2^53 (9007199254740992)",
     }
 
+    def __init__(self, *, above: Above | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._above = above
+        bound = {} if above is None else {"minimum" if above.zero_allowed else "exclusiveMinimum": 0}
+        set_override(self, "field", {"type": "number", **bound, "maximum": LARGEST_NUMBER})
+
     def to_internal_value(self, data: object) -> float:
         if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("invalid_type")
         if not math.isfinite(data) or abs(data) > LARGEST_NUMBER:
             self.fail("out_of_range")
-        return float(data)
-
-
-@extend_schema_field({"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_NUMBER})
-class PriceField(NumberField):
-    """A price above zero."""
-
-    default_error_messages = {
-        "nonpositive_price": "must be greater than 0: no instrument here has the setting allow_nonpositive_price",
-    }
-
-    def to_internal_value(self, data: object) -> float:
-        price = super().to_internal_value(data)
-        if price <= 0:
-            self.fail("nonpositive_price")
-        return price
-
-
-@extend_schema_field({"type": "number", "minimum": 0, "maximum": LARGEST_NUMBER})
-class VolumeField(NumberField):
-    """A size of zero or more."""
-
-    default_error_messages = {"negative_volume": "must be 0 or more"}
-
-    def to_internal_value(self, data: object) -> float:
-        volume = super().to_internal_value(data)
-        if volume < 0:
-            self.fail("negative_volume")
-        return volume
+        number, above = float(data), self._above
+        if above is not None and (number < 0 or (number == 0 and not above.zero_allowed)):
+            raise serializers.ValidationError(above.message, code=above.code)
+        return number
 
 
 @extend_schema_field({"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER})
@@ -123,6 +119,29 @@ class WordField(serializers.Field[str, str, str, Any]):
         return data
 
 
+class ChoiceWordField(serializers.Field[str, str, str, Any]):
+    """One of a few words, in its first spelling."""
+
+    default_error_messages = {
+        "invalid_type": "must be a string",
+        "invalid_choice": "must be one of {choices}",
+    }
+
+    def __init__(self, *, column: Column, **options: Any) -> None:
+        super().__init__(**options)
+        self._column = column
+        aliases = [alias for alias, _ in column.aliases]
+        set_override(self, "field", {"type": "string", "enum": [*column.choices, *aliases]})
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid_type")
+        word = dict(self._column.aliases).get(data, data)
+        if word not in self._column.choices:
+            self.fail("invalid_choice", choices=", ".join(self._column.choices))
+        return word
+
+
 @extend_schema_field(
     {
         "oneOf": [
@@ -131,7 +150,7 @@ class WordField(serializers.Field[str, str, str, Any]):
         ]
     }
 )
-class TradeIdField(serializers.Field[str, str, str, Any]):
+class IdField(serializers.Field[str, str, str, Any]):
     """A word, or a whole number, which is kept as its text."""
 
     default_error_messages = {"invalid_type": "must be a string or an integer"}
@@ -151,7 +170,7 @@ class TradeIdField(serializers.Field[str, str, str, Any]):
         "items": {"type": "string", "minLength": 1, "maxLength": ID_LENGTH, "pattern": "^[!-:<-~]+$"},
     }
 )
-class ConditionsField(serializers.Field[list[str], list[str], list[str], Any]):
+class WordsField(serializers.Field[list[str], list[str], list[str], Any]):
     """Words; unknown ones are kept."""
 
     default_error_messages = {
@@ -171,3 +190,25 @@ class ConditionsField(serializers.Field[list[str], list[str], list[str], Any]):
             if not 1 <= len(word) <= ID_LENGTH or not is_plain(word) or ";" in word:
                 self.fail("invalid_text")
         return data
+
+
+_FIELDS: dict[tuple[Kind, Form], type[serializers.Field[Any, Any, Any, Any]]] = {
+    (Kind.TIME, Form.PLAIN): TimestampField,
+    (Kind.TIME, Form.DATE): DateField,
+    (Kind.INTEGER, Form.PLAIN): CountField,
+    (Kind.TEXT, Form.PLAIN): WordField,
+    (Kind.TEXT, Form.ID): IdField,
+    (Kind.TEXT, Form.WORDS): WordsField,
+}
+
+
+def field_of(column: Column) -> serializers.Field[Any, Any, Any, Any]:
+    """The field that takes a column's values."""
+    options: dict[str, Any] = {"help_text": column.help}
+    if not column.required:
+        options |= {"required": False, "allow_null": True}
+    if column.kind is Kind.NUMBER:
+        return NumberField(above=column.above, **options)
+    if column.choices:
+        return ChoiceWordField(column=column, **options)
+    return _FIELDS[column.kind, column.form](**options)

@@ -1,4 +1,4 @@
-"""Bodies of JSON: as bytes for the view that decodes them itself, as a document for all others."""
+"""Bodies: as bytes for the view that decodes them itself, as a document for all others."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -16,11 +16,8 @@ _PLAIN = {"", "identity"}
 _UTF_8 = {"utf-8", "utf8"}
 
 
-class JSONBytesParser(BaseParser):
-    """`application/json`, not decoded yet."""
-
-    media_type = "application/json"
-    renderer_class = JSONRenderer  # fills the browsable form
+class BytesParser(BaseParser):
+    """A body that is not decoded yet."""
 
     def parse(
         self,
@@ -36,6 +33,13 @@ class JSONBytesParser(BaseParser):
         return body
 
 
+class JSONBytesParser(BytesParser):
+    """`application/json`, not decoded yet."""
+
+    media_type = "application/json"
+    renderer_class = JSONRenderer  # fills the browsable form
+
+
 class JSONDocumentParser(JSONBytesParser):
     """`application/json`, read strictly, for bodies that are small."""
 
@@ -49,6 +53,16 @@ class JSONDocumentParser(JSONBytesParser):
         return read_json(super().parse(stream, media_type, parser_context))
 
 
+def bytes_parser(media_type: str) -> type[BytesParser]:
+    """The parser of a media type, which decodes nothing."""
+    return type("MediaTypeParser", (BytesParser,), {"media_type": media_type})
+
+
+def media_type_of(content_type: str) -> str:
+    """The media type of a header, without its parameters."""
+    return parse_header_parameters(content_type)[0].lower()
+
+
 def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
     request = context.get("request")
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "").lower() if request is not None else ""
@@ -58,4 +72,4 @@ def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
         )
     _, parameters = parse_header_parameters(media_type)
     if parameters.get("charset", "utf-8").lower() not in _UTF_8:
-        raise UnsupportedMediaType(media_type, "JSON is read as UTF-8")
+        raise UnsupportedMediaType(media_type, "texts are read as UTF-8")

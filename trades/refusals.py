@@ -1,38 +1,53 @@
-"""A body of trades is decoded; one that is refused is read again by the declared serializer, which says why."""
+"""Rows that were refused are read again by the declared serializers, which say why."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError, MalformedDocument
 from trades.field_errors import field_errors
-from trades.json_document import read_json
-from trades.serializers import TradeBatchSerializer
-from trades.trade_batch import NotTyped, TradeBatch, decode_trades
+from trades.row_batch import Expected
+from trades.serializers import batch_serializer, row_serializer
 
 # If every error of a batch is of one of these kinds, the whole answer carries that code.
-_TELLING = {"nonpositive_price", "negative_volume", "invalid_symbol", "unknown_field"}
-_BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "too_many_dates"}
+_TELLING = {
+    "nonpositive_price", "negative_price", "negative_volume", "negative_size", "invalid_symbol", "unknown_field",
+    "missing_side", "inconsistent_bar", "inconsistent_action",
+}  # fmt: skip
+_BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resolutions", "too_many_dates"}
 
 
-def read_batch(body: bytes, *, ignore_unknown: bool = False) -> TradeBatch:
-    """The batch in a JSON body. Raises `MalformedDocument` and `BatchRefused`, which names the wrong fields."""
-    try:
-        return decode_trades(body, ignore_unknown=ignore_unknown)
-    except NotTyped:
-        raise refusal_of(body, ignore_unknown=ignore_unknown) from None
+def batch_refusal(
+    expected: Expected, document: Any, *, unreadable: str, is_document: bool = False
+) -> BatchRefused | MalformedDocument:
+    """The error that says what is wrong with rows, or with a document that holds them under their dataset's name.
 
-
-def refusal_of(body: bytes, *, ignore_unknown: bool) -> BatchRefused | MalformedDocument:
-    """The error that says what is wrong with a body which the typed decoder refused."""
-    try:
-        document = read_json(body)
-    except MalformedDocument as error:
-        return error
-    serializer = TradeBatchSerializer(data=document, context={"ignore_unknown": ignore_unknown})
+    unreadable: the code of a body that is wrong in no way that a serializer knows.
+    """
+    name = expected.dataset.name
+    serializer = batch_serializer(expected.dataset)(
+        data=document if is_document else {name: document}, context=_context(expected)
+    )
     if serializer.is_valid():
-        return MalformedDocument("malformed_json", "the body is not JSON that can be read")
-    errors = [error for _, error in zip(range(ERRORS_LIMIT), field_errors(serializer.errors), strict=False)]
-    return _refused(errors)
+        return MalformedDocument(unreadable, "the body cannot be read")
+    return refused(_first(field_errors(serializer.errors)))
 
 
-def _refused(errors: list[FieldError]) -> BatchRefused:
+def rows_refusal(
+    expected: Expected, rows: Iterable[tuple[int, Any]], *, unreadable: str
+) -> BatchRefused | MalformedDocument:
+    """The error that says what is wrong with rows, each with its place in the body."""
+    errors: list[FieldError] = []
+    for place, row in rows:
+        serializer = row_serializer(expected.dataset)(data=row, context=_context(expected))
+        if not serializer.is_valid():
+            errors += field_errors(serializer.errors, f"{expected.dataset.name}[{place}]")
+        if len(errors) >= ERRORS_LIMIT:
+            break
+    return refused(_first(errors)) if errors else MalformedDocument(unreadable, "the body cannot be read")
+
+
+def refused(errors: Sequence[FieldError]) -> BatchRefused:
+    """The refusal of a batch for these errors, at least one."""
     codes = {error.code for error in errors}
     if len(codes) == 1 and codes <= _BATCH_CODES:
         return BatchRefused(errors[0].code, errors[0].message)
@@ -41,3 +56,11 @@ def _refused(errors: list[FieldError]) -> BatchRefused:
     others = "more" if len(errors) == ERRORS_LIMIT else f"{len(errors) - 1} more"
     more = f", and {others}" if len(errors) > 1 else ""
     return BatchRefused(code, f"{first.path or 'the body'}: {first.message}{more}", errors)
+
+
+def _first(errors: Iterable[FieldError]) -> list[FieldError]:
+    return [error for _, error in zip(range(ERRORS_LIMIT), errors, strict=False)]
+
+
+def _context(expected: Expected) -> dict[str, Any]:
+    return {"ignore_unknown": expected.ignore_unknown, "given": expected.given}

@@ -3,8 +3,10 @@
 A batch normally goes through the typed decoder; these serializers accept and refuse exactly the same, and say why.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from itertools import islice
 from typing import Any, cast
 
@@ -12,27 +14,25 @@ import msgspec
 import numpy as np
 from rest_framework import serializers
 
+from trades.datasets import Dataset, Form, Kind, Rule
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
-from trades.fields import (
-    ConditionsField,
-    CountField,
-    PriceField,
-    SymbolField,
-    TimestampField,
-    TradeIdField,
-    VolumeField,
-    WordField,
+from trades.fields import SymbolField, TimestampField, field_of
+from trades.row_batch import (
+    LARGEST_NUMBER,
+    ROWS_LIMIT,
+    Expected,
+    check_dates,
+    check_query_column,
+    check_size,
+    is_plain,
+    is_symbol,
+    one_symbol,
 )
+from trades.sample_rows import SAMPLE_ROWS
 from trades.timestamps import invalid_timestamps
-from trades.trade_batch import ROWS_LIMIT, TypedTrade, check_dates, check_size, check_symbols, is_plain
+from trades.typed_rows import row_type
 
 NAME_SHOWN = 64
-
-SEED_TRADES = [
-    {"timestamp": "2025-01-02T14:30:00.000Z", "symbol": "AAPL", "price": 189.98, "volume": 100},
-    {"timestamp": "2025-01-02T14:30:12.500Z", "symbol": "AAPL", "price": 190.02, "volume": 250},
-    {"timestamp": "2025-01-02T14:31:05.250Z", "symbol": "AAPL", "price": 190.1, "volume": 75},
-]
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
@@ -59,19 +59,19 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         return serializers.ErrorDetail(self.error_messages["unknown_field"] + hint, code="unknown_field")
 
 
-class TradeListSerializer(serializers.ListSerializer[Any]):
+class RowListSerializer(serializers.ListSerializer[Any]):
     """Rows; names the fields of as many wrong rows as hold a hundred errors, and looks no further."""
 
     def to_internal_value(self, data: Any) -> Any:
+        child = cast("RowSerializer", self.child)
         if not isinstance(data, list):
-            raise serializers.ValidationError("must be a list of trades", code="invalid_type")
+            raise serializers.ValidationError(f"must be a list of {child.dataset.name}", code="invalid_type")
         wrong_times = set(_wrong_times(data))
+        is_typed = _quick_look(child.dataset, self.context)
         errors: dict[int, Any] = {}
         count = 0
         for place, row in enumerate(data):
-            if place not in wrong_times and _is_typed(
-                row, ignore_unknown=self.context.get("ignore_unknown", False)
-            ):
+            if place not in wrong_times and is_typed(row):
                 continue
             try:
                 self.run_child_validation(row)
@@ -85,45 +85,72 @@ class TradeListSerializer(serializers.ListSerializer[Any]):
         return data
 
 
-class TradeSerializer(KnownFieldsSerializer):
-    """One trade."""
+class RowSerializer(KnownFieldsSerializer):
+    """One row of a dataset. The context's `given` names the fields that the query gives and a row may lack."""
 
-    timestamp = TimestampField(
-        help_text="When it happened: ISO 8601 / RFC 3339, to the nanosecond; UTC without offset."
-    )
-    symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
-    price = PriceField(help_text="Price per unit, above zero.")
-    volume = VolumeField(help_text="Units traded, zero or more.")
-    trade_id = TradeIdField(
-        required=False, allow_null=True, help_text="The feed's id, unique per event date and exchange."
-    )
-    sequence = CountField(required=False, allow_null=True, help_text="The feed's order within one instant.")
-    exchange = WordField(required=False, allow_null=True, help_text="Where it was traded.")
-    conditions = ConditionsField(required=False, allow_null=True, help_text="Sale conditions, as words.")
-    received_at = TimestampField(required=False, allow_null=True, help_text="When the feed's reader had it.")
+    dataset: Dataset
 
     class Meta:
-        list_serializer_class = TradeListSerializer
+        list_serializer_class = RowListSerializer
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for name in self.context.get("given", ()):
+            fields[name].required = False
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for rule in self.dataset.rules:
+            if _breaks(rule, self.dataset, attrs):
+                raise serializers.ValidationError(rule.message, code=rule.code)
+        return attrs
 
 
-class TradeBatchSerializer(KnownFieldsSerializer):
-    """A batch of trades of one symbol, stored whole or not at all."""
+class BatchSerializer(KnownFieldsSerializer):
+    """A batch of rows of one symbol, stored whole or not at all."""
 
-    trades = TradeSerializer(many=True, help_text=f"1 to {ROWS_LIMIT:,} trades of one symbol.")
+    dataset: Dataset
 
     def get_initial(self) -> Any:
         """What the browsable form begins with."""
-        return {"trades": SEED_TRADES}
+        return {self.dataset.name: SAMPLE_ROWS[self.dataset.name]}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        rows = attrs["trades"]
+        rows, name = attrs[self.dataset.name], self.dataset.name
+        expected = Expected(self.dataset, given=self.context.get("given", {}))
         try:
-            check_size(len(rows))
-            check_symbols(row["symbol"] for row in rows)
-            check_dates(np.array([TimestampField().to_internal_value(row["timestamp"]) for row in rows]))
+            check_size(len(rows), name)
+            one_symbol(expected, {row["symbol"] for row in rows if "symbol" in row})
+            times = [TimestampField().to_internal_value(row[self.dataset.columns[0].name]) for row in rows]
+            check_dates(np.array(times))
+            check_query_column(expected, _said(self.dataset, rows))
         except BatchRefused as error:
             raise serializers.ValidationError(str(error), code=error.code) from error
         return attrs
+
+
+@cache
+def row_serializer(dataset: Dataset) -> type[RowSerializer]:
+    """The serializer of one row, made from the dataset's declaration."""
+    first, *others = dataset.columns
+    symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
+    fields = {first.name: field_of(first), "symbol": symbol} | {c.name: field_of(c) for c in others}
+    title = _title(dataset) + "Row"  # what is read back is another form, and has the plain names
+    doc = f"One {dataset.row_name.replace('_', ' ')}."
+    return type(f"{title}Serializer", (RowSerializer,), {"__doc__": doc, "dataset": dataset, **fields})
+
+
+@cache
+def batch_serializer(dataset: Dataset) -> type[BatchSerializer]:
+    """The serializer of a document that holds a batch."""
+    what = dataset.name.replace("_", " ")
+    rows = row_serializer(dataset)(many=True, help_text=f"1 to {ROWS_LIMIT:,} {what} of one symbol.")
+    doc = f"A batch of {what} of one symbol, stored whole or not at all."
+    return type(
+        f"{_title(dataset)}BatchSerializer",
+        (BatchSerializer,),
+        {"__doc__": doc, "dataset": dataset, dataset.name: rows},
+    )
 
 
 class IngestAnswerSerializer(serializers.Serializer[Any]):
@@ -156,17 +183,52 @@ def _wrong_times(rows: list[Any]) -> list[int]:
     ]
 
 
-def _is_typed(row: Any, *, ignore_unknown: bool) -> bool:
-    """Whether a row is surely right, its timestamp apart. A quick look; the fields have the last word."""
-    if ignore_unknown and isinstance(row, dict):
-        row = {name: value for name, value in row.items() if name in TypedTrade.__struct_fields__}
-    try:
-        trade = msgspec.convert(row, TypedTrade)
-    except msgspec.ValidationError:
-        return False
-    plain = (trade.symbol, trade.trade_id, trade.exchange)
-    return (
-        trade.received_at is None
-        and not trade.conditions
-        and all(is_plain(x) for x in plain if isinstance(x, str))
-    )
+def _quick_look(dataset: Dataset, context: Mapping[str, Any]) -> Callable[[Any], bool]:
+    """Whether a row is surely right, its timestamp apart. The fields have the last word."""
+    type_of_row: Any = row_type(dataset, given=frozenset(context.get("given", ())))
+    names = set(type_of_row.__struct_fields__)
+    looked_at = [c for c in dataset.columns[1:] if c.kind is Kind.TIME or c.form is Form.WORDS]
+    words = [c.name for c in dataset.columns if c.kind is Kind.TEXT and c not in looked_at]
+    is_known_symbol = cache(is_symbol)
+
+    def is_typed(row: Any) -> bool:
+        if context.get("ignore_unknown") and isinstance(row, dict):
+            row = {name: value for name, value in row.items() if name in names}
+        try:
+            typed = msgspec.convert(row, type_of_row)
+        except msgspec.ValidationError:
+            return False
+        values = (getattr(typed, name) for name in words)
+        return (
+            (typed.symbol is msgspec.UNSET or is_known_symbol(typed.symbol))
+            and not any(isinstance(value, int) and value > LARGEST_NUMBER for value in row.values())
+            and not any(getattr(typed, column.name) not in (None, msgspec.UNSET, []) for column in looked_at)
+            and all(is_plain(value) for value in values if isinstance(value, str))
+            and not any(_breaks(rule, dataset, row) for rule in dataset.rules)
+        )
+
+    return is_typed
+
+
+def _breaks(rule: Rule, dataset: Dataset, row: Mapping[str, Any]) -> bool:
+    """Whether a row of right values breaks a rule."""
+
+    def value(name: str) -> Any:
+        missing = math.nan if dataset.column(name).kind is Kind.NUMBER else None
+        found = row.get(name)
+        return missing if found is None else found
+
+    return bool(rule.is_broken(*map(value, rule.columns)))
+
+
+def _said(dataset: Dataset, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The spellings of the column that the query may give, one for all that mean it."""
+    name = dataset.query_column
+    if name is None:
+        return {}
+    aliases = dict(dataset.column(name).aliases)
+    return {name: [aliases.get(row[name], row[name]) for row in rows if name in row]}
+
+
+def _title(dataset: Dataset) -> str:
+    return dataset.row_name.title().replace("_", "")

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from trades.datasets import TRADES
+from trades.datasets import Dataset
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
+from trades.row_batch import RowBatch
 from trades.storage.exceptions import TradeIdConflict
 from trades.storage.protocol import Append, Dedupe, Receipt
 from trades.stores import market_store
-from trades.trade_batch import TradeBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,24 @@ class Ingested:
     receipt: Receipt
 
 
-def trades_ingest(
-    *, batch: TradeBatch, caller: str, dedupe: Dedupe = Dedupe.ROWS, request_key: str | None = None
+def rows_ingest(
+    *,
+    dataset: Dataset,
+    batch: RowBatch,
+    caller: str,
+    dedupe: Dedupe = Dedupe.ROWS,
+    request_key: str | None = None,
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
     caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that are
     taken, naming their rows, and the store's `StorageError`s.
     """
-    append = Append(TRADES, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
+    append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
         return Ingested(batch.symbol, market_store().append(append))
     except TradeIdConflict as error:
-        fields = [
-            FieldError(f"trades[{row}].trade_id", error.code, str(error)) for row in error.rows[:ERRORS_LIMIT]
-        ]
-        raise BatchRefused(error.code, str(error), fields) from error
+        code, message, column = dataset.conflict
+        places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
+        fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
+        raise BatchRefused(code, message, fields) from error

@@ -1,84 +1,69 @@
-"""The write side's endpoints."""
+"""The write side's endpoints: one per dataset, all by the same code."""
 
 from typing import Any, cast
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from trades.datasets import TRADES, Dataset
+from trades.formats.registry import JSON, READERS, WITHOUT_SYMBOLS
 from trades.idempotency import parse_idempotency_key
-from trades.ingest_query import DEDUPE_CHOICES, UNKNOWN_CHOICES, IngestQuery
-from trades.parsers import JSONBytesParser
-from trades.refusals import read_batch
-from trades.serializers import SEED_TRADES, IngestAnswerSerializer, TradeBatchSerializer
-from trades.services import trades_ingest
+from trades.ingest_query import IngestQuery
+from trades.ingest_schema import ingest_schema
+from trades.parsers import JSONBytesParser, bytes_parser, media_type_of
+from trades.row_batch import Expected
+from trades.serializers import IngestAnswerSerializer, batch_serializer
+from trades.services import rows_ingest
 
-_PARAMETERS = [
-    OpenApiParameter(
-        "dedupe",
-        enum=DEDUPE_CHOICES,
-        default="rows",
-        description="How rows that are stored already are recognised: row by row, only as whole batches, or never.",
-    ),
-    OpenApiParameter(
-        "unknown",
-        enum=UNKNOWN_CHOICES,
-        default="refuse",
-        description="`ignore` passes over fields that are not known, so that a vendor's new field does not stop a feed.",
-    ),
-    OpenApiParameter(
-        "Idempotency-Key",
-        location=OpenApiParameter.HEADER,
-        description="1-255 visible ASCII characters. The same key and batch give the first answer again.",
-    ),
-]
-# A view's examples take the place of its serializer's.
-_BODY = OpenApiExample("Three trades of AAPL", value={"trades": SEED_TRADES}, request_only=True)
-_ANSWER = OpenApiExample(
-    "Three trades stored",
-    value={"symbol": "AAPL", "received": 3, "stored": 3, "duplicates": 0, "duplicate_rows": [], "commit": 1},
-    response_only=True,
-    status_codes=["200"],
-)
 # One for all requests: making a serializer takes six times as long as using it.
 _ANSWERS = IngestAnswerSerializer()
 
 
-class TradesViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
-    """Trades as they come from a feed."""
+class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
+    """Rows of a dataset as they come from a feed."""
 
-    serializer_class = TradeBatchSerializer
-    parser_classes = [JSONBytesParser]
+    dataset: Dataset = TRADES
+    parser_classes = [JSONBytesParser, *(bytes_parser(name) for name in READERS if name != JSON)]
     required_scopes = {"POST": "market:write"}
 
-    @extend_schema(
-        operation_id="trades_ingest",
-        summary="Store a batch of trades",
-        parameters=_PARAMETERS,
-        responses={200: IngestAnswerSerializer},
-        examples=[_BODY, _ANSWER],
-    )
-    def ingest(self, request: Request) -> Response:
-        """Store a batch of trades of one symbol, durably and all of it, or nothing.
-
-        Rows that are stored already are recognised: by (event date, exchange, `trade_id`), or without an id by all
-        their columns, counted as a multiset. **A feed without ids must not split equal rows over requests**, or says
-        `dedupe=batch` or `dedupe=none`: real prints do repeat.
-        """
-        query = IngestQuery.parse(request.GET)
+    def store(self, request: Request) -> Response:
+        """Read the body in its format, store its rows, say what became of them."""
+        media_type = media_type_of(request.content_type)
+        query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=media_type in WITHOUT_SYMBOLS)
         request_key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        batch = read_batch(_body_of(request), ignore_unknown=query.ignore_unknown)
-        ingested = trades_ingest(
-            batch=batch,
+        body = _body_of(request)
+        expected = Expected(self.dataset, query.ignore_unknown, query.given)
+        ingested = rows_ingest(
+            dataset=self.dataset,
+            batch=READERS.get(media_type, READERS[JSON])(body, expected),
             caller=cast("Any", request.user).identity,
             dedupe=query.dedupe,
             request_key=request_key,
         )
-        headers = {"X-Commit": f"trades={ingested.receipt.commit.token}"}
+        headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}
         if ingested.receipt.replayed:
             headers["Idempotency-Replayed"] = "true"
         return Response(_ANSWERS.to_representation(ingested), headers=headers)
+
+
+def ingest_view(dataset: Dataset) -> type[IngestViewSet]:
+    """The viewset of a dataset."""
+    serializer = batch_serializer(dataset)
+    title = serializer.__name__.removesuffix("BatchSerializer")
+    what = dataset.name.replace("_", " ").capitalize()
+
+    def ingest(self: IngestViewSet, request: Request) -> Response:
+        return self.store(request)
+
+    attributes = {
+        "__doc__": f"{what} as they come from a feed.",
+        "dataset": dataset,
+        "serializer_class": serializer,
+        "ingest": extend_schema(**ingest_schema(dataset))(ingest),
+    }
+    return type(f"{title}IngestViewSet", (IngestViewSet,), attributes)
 
 
 def _body_of(request: Request) -> bytes:

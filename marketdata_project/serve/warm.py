@@ -13,14 +13,15 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from marketdata_project.front.application import DjangoHandler
-from trades.serializers import SEED_TRADES
-from trades.trade_batch import decode_trades
+from trades.formats.json_rows import decode_json
+from trades.row_batch import Expected
+from trades.sample_rows import SEED_TRADES
 
 
 def load_everything(handler: DjangoHandler) -> None:
     """Import the URLconf, decode a batch and send two requests through the chain: no client pays for imports."""
     _ = get_resolver().url_patterns
-    decode_trades(orjson.dumps({"trades": SEED_TRADES}))
+    decode_json(orjson.dumps({"trades": SEED_TRADES}), Expected())
     for _attempt in range(2):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "GET",

@@ -10,7 +10,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.api_client import trade
-from trades.serializers import SEED_TRADES
+from trades.sample_rows import SEED_TRADES
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

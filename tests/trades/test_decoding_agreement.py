@@ -11,11 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.api_client import body_of, trade
+from trades.datasets import TRADES
 from trades.exceptions import BatchRefused, MalformedDocument
+from trades.formats.json_rows import decode_json, json_refusal
 from trades.json_document import read_json
-from trades.refusals import refusal_of
-from trades.serializers import TradeBatchSerializer
-from trades.trade_batch import NotTyped, decode_trades
+from trades.row_batch import Expected, NotTyped
+from trades.serializers import batch_serializer
 
 SOAK = bool(os.environ.get("SOAK"))
 REFERENCE = project.REAL_DATA / "reference"
@@ -46,7 +47,7 @@ FULL = {
 
 def typed_accepts(body: bytes, *, ignore_unknown: bool) -> bool:
     try:
-        decode_trades(body, ignore_unknown=ignore_unknown)
+        decode_json(body, Expected(ignore_unknown=ignore_unknown))
     except (NotTyped, BatchRefused, MalformedDocument):
         return False
     return True
@@ -57,7 +58,7 @@ def declared_accepts(body: bytes, *, ignore_unknown: bool) -> bool:
         document = read_json(body)
     except MalformedDocument:
         return False
-    serializer = TradeBatchSerializer(data=document, context={"ignore_unknown": ignore_unknown})
+    serializer = batch_serializer(TRADES)(data=document, context={"ignore_unknown": ignore_unknown})
     return serializer.is_valid()
 
 
@@ -67,7 +68,7 @@ def assert_agreement(body: bytes, *, thorough: bool = True) -> None:
         typed = typed_accepts(body, ignore_unknown=ignore_unknown)
         assert declared_accepts(body, ignore_unknown=ignore_unknown) == typed, (ignore_unknown, body)
     if thorough and not typed:
-        refusal = refusal_of(body, ignore_unknown=ignore_unknown)
+        refusal = json_refusal(body, Expected(ignore_unknown=ignore_unknown))
         orjson.dumps([refusal.code, str(refusal), [(e.path, e.code, e.message) for e in refusal.errors]])
 
 

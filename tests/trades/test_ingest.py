@@ -7,7 +7,7 @@ import pytest
 
 from tests.api_client import INGEST, Api, answer, body_of, make_key, problem, trade, until_limited
 from trades.datasets import TRADES
-from trades.serializers import SEED_TRADES
+from trades.sample_rows import SEED_TRADES
 from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
 from trades.timestamps import format_timestamp

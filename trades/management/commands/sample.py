@@ -8,10 +8,12 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandError
 
+from trades.datasets import TRADES
 from trades.exceptions import TradesError
-from trades.refusals import read_batch
+from trades.formats.json_rows import read_json_body
+from trades.row_batch import Expected
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
-from trades.services import trades_ingest
+from trades.services import rows_ingest
 from trades.storage.exceptions import StorageError
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import SECOND_NS, fixed_width_text
@@ -76,7 +78,8 @@ def _ingest(*, symbol: str, seed: int, sessions: Sequence[Session], now: dt.date
     for session in sessions:
         day = symbol_day(seed=seed, symbol=symbol, session=session).reported_by(now_ns)
         if len(day):
-            receipt = trades_ingest(batch=read_batch(_body(day)), caller=CALLER).receipt
+            batch = read_json_body(_body(day), Expected(TRADES))
+            receipt = rows_ingest(dataset=TRADES, batch=batch, caller=CALLER).receipt
             stored, known = stored + receipt.stored, known + receipt.duplicates
     return stored, known
 

@@ -1,0 +1,1 @@
+"""The formats that a batch may come in."""

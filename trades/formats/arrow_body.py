@@ -1,0 +1,98 @@
+"""Bodies of Arrow's IPC stream: record batches whose columns are known by name. Nothing of it is trusted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from trades.datasets import Column
+from trades.exceptions import BatchRefused, MalformedDocument
+from trades.formats.arrow_messages import is_compressed
+from trades.formats.arrow_values import said_by, typed_values
+from trades.formats.columns import Typed, read_columns
+from trades.row_batch import ROWS_LIMIT, Expected, RowBatch
+
+COLUMNS_LIMIT = 1_000
+_MESSAGES_LIMIT = 10_000
+_MESSAGE_LIMIT = 200
+_FILE_MAGIC = b"ARROW1"
+
+
+@dataclass(frozen=True)
+class ArrowColumns:
+    """The known columns of a stream, each in one piece."""
+
+    names: list[str]
+    table: pa.Table
+    unreadable = "malformed_arrow"
+
+    def __len__(self) -> int:
+        return self.table.num_rows  # type: ignore[no-any-return]
+
+    def typed(self, column: Column) -> Typed:
+        return typed_values(column, _in_one_piece(self.table.column(column.name)))
+
+    def said(self, column: Column, row: int) -> object:
+        return said_by(column, self.table.column(column.name)[row])
+
+
+def read_arrow_body(body: bytes, expected: Expected) -> RowBatch:
+    """The batch in a stream. Raises `MalformedDocument`, `BatchRefused`."""
+    try:
+        names, batches = _read(body, expected)
+        source = ArrowColumns(names, pa.Table.from_batches(batches) if batches else pa.table({}))
+        return read_columns(source, expected)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        text = str(error).encode("ascii", "replace").decode()
+        raise _malformed(f"the body is not an Arrow stream: {text[:_MESSAGE_LIMIT]}") from error
+
+
+def _read(body: bytes, expected: Expected) -> tuple[list[str], list[pa.RecordBatch]]:
+    """The names of all columns, and the batches' known ones, checked to the last offset."""
+    if body.startswith(_FILE_MAGIC):
+        raise _malformed("the body is an Arrow file; send the stream format")
+    _check_messages(body)
+    with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+        names = list(reader.schema.names)
+        if len(names) > COLUMNS_LIMIT:
+            raise _malformed(f"there are more than {COLUMNS_LIMIT:,} columns")
+        _check_repeated(names)
+        known = [name for name in names if name in expected.names]
+        batches, rows = [], 0
+        for batch in reader:
+            rows += batch.num_rows
+            if rows > ROWS_LIMIT:
+                raise BatchRefused(
+                    "too_many_rows", f"a batch has at most {ROWS_LIMIT:,} rows; this one has more"
+                )
+            of_known = batch.select(known)
+            of_known.validate(full=True)
+            batches.append(of_known)
+    return names, batches
+
+
+def _check_messages(body: bytes) -> None:
+    """Refuse compressed buffers, whose declared sizes would be allocated before they are looked at."""
+    messages: Iterator[pa.ipc.Message] = iter(pa.ipc.MessageReader.open_stream(pa.py_buffer(body)))
+    for number, message in enumerate(messages):
+        if number > _MESSAGES_LIMIT:
+            raise _malformed(f"the stream has more than {_MESSAGES_LIMIT:,} messages")
+        if is_compressed(message.type, message.metadata):
+            raise _malformed("the stream's buffers are compressed; send them as they are")
+
+
+def _check_repeated(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedDocument("duplicate_key", f"the column {twice[:64]!r} is named twice")
+
+
+def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    pieces = column.combine_chunks()
+    return pieces if isinstance(pieces, pa.Array) else pieces.chunk(0)
+
+
+def _malformed(message: str) -> MalformedDocument:
+    return MalformedDocument("malformed_arrow", message)

@@ -1,0 +1,188 @@
+"""Arrow's types as the columns of a dataset: safe casts only, nothing wraps and nothing is lost."""
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from trades.datasets import ARROW_TYPES, Column, Form, Kind
+from trades.exceptions import FieldError
+from trades.formats.columns import Typed
+from trades.formats.text_cells import typed_cells
+from trades.refusals import refused
+from trades.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
+from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, format_timestamp
+
+_UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+# No text that is right is longer; a longer one in a dictionary could stand in every row.
+_LONGEST_TEXT = WORDS_LIMIT * (ID_LENGTH + 1)
+_TOO_LONG = " "
+_FAR = "9999-12-31"
+
+
+class _OfAnotherType(TypeError):
+    """No value of this Arrow type can be one of the column's."""
+
+
+def typed_values(column: Column, values: pa.Array) -> Typed:
+    """A column in the type of its kind; nulls stay nulls. Raises `BatchRefused` for a type that cannot be it."""
+    plain = _decoded(values)
+    if types.is_null(plain.type):
+        return Typed.right(pa.nulls(len(plain), ARROW_TYPES[column.kind]))
+    try:
+        return _READERS[column.kind](column, plain)
+    except _OfAnotherType:
+        message = f"a column of type {str(values.type)[:64]} cannot be read as {column.kind.value}"
+        raise refused([FieldError(column.name, "invalid_type", message)]) from None
+
+
+def said_by(column: Column, value: pa.Scalar) -> object:
+    """The value that JSON would have."""
+    if not value.is_valid:
+        return None
+    if types.is_dictionary(value.type):
+        value = value.value
+    if column.kind is Kind.TIME and not _is_text(value.type):
+        return _said_time(value)
+    found = value.as_py()
+    if isinstance(found, Decimal):
+        return float(found)
+    if column.kind is Kind.INTEGER and isinstance(found, float):
+        return int(found) if math.isfinite(found) and found == math.floor(found) else found
+    if column.form is Form.WORDS and isinstance(found, str):
+        return found.split(";") if found else []
+    return found
+
+
+def _said_time(value: pa.Scalar) -> str:
+    """The time as text; one that is out of range as another that is."""
+    instants = _instants(pa.array([value]))
+    return _FAR if instants.wrong[0] else format_timestamp(instants.values[0].as_py())
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    """The values themselves where they were encoded as a dictionary."""
+    if not types.is_dictionary(values.type):
+        return values
+    dictionary = values.dictionary
+    if _is_text(dictionary.type):
+        dictionary = dictionary.cast(pa.large_string())
+        is_long = pc.greater(pc.binary_length(dictionary), _LONGEST_TEXT)
+        dictionary = pc.if_else(is_long, _TOO_LONG, dictionary)
+    elif not types.is_primitive(dictionary.type):
+        return pa.array([None] * len(values), pa.binary())  # of another type, whatever the column is
+    return dictionary.take(values.indices)
+
+
+def _times(column: Column, values: pa.Array) -> Typed:
+    if _is_text(values.type):
+        return typed_cells(column, values.cast(pa.string()))
+    return _instants(values)
+
+
+def _instants(values: pa.Array) -> Typed:
+    """Nanoseconds of timestamps, dates, and integers, which are nanoseconds already."""
+    unit_ns = _unit_of(values.type)
+    whole = values.cast(pa.int32()) if types.is_date32(values.type) else values
+    if types.is_uint64(whole.type):
+        latest = pa.scalar(LATEST_NS + 1, pa.uint64())
+        whole = pc.min_element_wise(whole, latest, skip_nulls=False)
+    counted = whole.cast(pa.int64())
+    counts: npt.NDArray[np.int64] = (counted.fill_null(0) if counted.null_count else counted).to_numpy()
+    wrong = (counts < -(-EARLIEST_NS // unit_ns)) | (counts > LATEST_NS // unit_ns)
+    instants = np.where(wrong, 0, counts) * unit_ns if unit_ns > 1 or wrong.any() else counts
+    mask = counted.is_null().to_numpy(zero_copy_only=False) if counted.null_count else None
+    return Typed(pa.array(instants, mask=mask), wrong)
+
+
+def _unit_of(kind: pa.DataType) -> int:
+    if types.is_timestamp(kind):
+        return _UNIT_NS[kind.unit]
+    if types.is_date32(kind):
+        return DAY_NS
+    if types.is_date64(kind):
+        return _UNIT_NS["ms"]
+    if types.is_int64(kind) or types.is_uint64(kind):
+        return 1
+    raise _OfAnotherType
+
+
+def _numbers(_column: Column, values: pa.Array) -> Typed:
+    wrong = np.zeros(len(values), dtype=bool)
+    if types.is_integer(values.type):
+        wrong = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
+        numbers = values.cast(pa.float64(), safe=False)
+    elif types.is_floating(values.type) or types.is_decimal(values.type):
+        numbers = values.cast(pa.float64())
+    else:
+        raise _OfAnotherType
+    mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
+    return Typed(
+        pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), wrong
+    )  # minus zero is zero
+
+
+def _integers(_column: Column, values: pa.Array) -> Typed:
+    if types.is_floating(values.type):
+        wide = values.cast(pa.float64())
+        whole = pc.and_(pc.equal(pc.floor(wide), wide), pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
+    elif types.is_integer(values.type):
+        wide = values
+        whole = _at_most_exact(values)
+    else:
+        raise _OfAnotherType
+    wrong = ~whole.fill_null(True).to_numpy(zero_copy_only=False)
+    return Typed(pc.if_else(whole, wide, None).cast(pa.int64()), wrong)
+
+
+def _at_most_exact(values: pa.Array) -> pa.Array:
+    """Which integers are at most 2^53, beyond which floats are not exact."""
+    kind = pa.uint64() if types.is_uint64(values.type) else pa.int64()
+    return pc.less_equal(values, pa.scalar(LARGEST_NUMBER, kind))
+
+
+def _texts(column: Column, values: pa.Array) -> Typed:
+    if _is_text(values.type):
+        texts = values.cast(pa.string())
+        if column.form is Form.WORDS:
+            texts = pc.if_else(pc.equal(texts, ""), None, texts)
+        return Typed.right(texts)
+    if column.form is Form.ID and types.is_integer(values.type):
+        counts = _integers(column, values)
+        negative = pc.less(counts.values, 0).fill_null(False).to_numpy(zero_copy_only=False)
+        return Typed(counts.values.cast(pa.string()), counts.wrong | negative)
+    is_list = types.is_list(values.type) or types.is_large_list(values.type)
+    if column.form is Form.WORDS and is_list and _is_text(values.type.value_type):
+        return _joined(values)
+    raise _OfAnotherType
+
+
+def _joined(lists: pa.Array) -> Typed:
+    """Lists of words as texts with semicolons between them."""
+    words = lists.flatten()
+    wrong = np.zeros(len(lists), dtype=bool)
+    if words.null_count or pc.any(pc.match_substring(words, ";")).as_py():
+        wrong = np.array(
+            [bool(found) and any(w is None or ";" in w for w in found) for found in lists.to_pylist()]
+        )
+    texts = pc.binary_join(lists, ";").cast(pa.string())
+    # A list of one empty word is joined to the same text as an empty list.
+    is_empty = pc.equal(pc.list_value_length(lists), 0)
+    return Typed(pc.if_else(is_empty, None, texts), wrong)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+_READERS: dict[Kind, Callable[[Column, pa.Array], Typed]] = {
+    Kind.TIME: _times,
+    Kind.NUMBER: _numbers,
+    Kind.INTEGER: _integers,
+    Kind.TEXT: _texts,
+}
