@@ -1,6 +1,6 @@
 """A block of lines as checked rows, in the dataset's schema."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.column_rules import Mask, broken_rules
-from trades.datasets import ARROW_TYPES, Column, Kind
+from trades.column_rules import Mask, checked_rows
+from trades.datasets import ARROW_TYPES, Column, Form, Kind
+from trades.formats.text_cells import unescaped
 from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading
@@ -87,7 +88,8 @@ class Parser:
         columns = [self._finished(cells, column, table.num_rows) for column in dataset.columns]
         rows = pa.record_batch(columns, names=dataset.schema.names)
         symbols = self._symbols(table, lines, wrong, bad)
-        for broken in broken_rules(dataset, rows):
+        rows, found = checked_rows(dataset, rows)
+        for broken in found:
             fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit]
             bad += [self._bad(int(lines[row]), broken.column, broken.message) for row in fresh]
             wrong |= broken.rows
@@ -130,14 +132,20 @@ class Parser:
         is_counted = column is self._columns[0] and self._reading.date is not None
         return Style.EPOCH if is_counted else style
 
+    def _reading_of(self, column: Column) -> Reading:
+        """How a column of times is read: a date is one, wherever the market is."""
+        return replace(self._reading, zone="UTC") if column.form is Form.DATE else self._reading
+
     def _converted(self, table: pa.Table, column: Column) -> pa.Array:
         values = _one_array(table.column(self._layout.sources[column.name]))
+        if column.kind is Kind.TEXT:
+            return unescaped(values)
         if column.kind is not Kind.TIME:
             return values
         style = self._style(b"", column) if column.name in self._styles else Style.OFFSET
         if style is Style.TEXT:
             raise pa.ArrowInvalid("only a closer look can tell")
-        return instants(values, style, self._reading, is_event=column is self._columns[0])
+        return instants(values, style, self._reading_of(column), is_event=column is self._columns[0])
 
     def _careful(
         self, table: pa.Table, column: Column, lines: Lines, wrong: Any, bad: list[BadRow]
@@ -145,9 +153,11 @@ class Parser:
         cells = _one_array(table.column(self._layout.sources[column.name]))
         if column.kind is Kind.TIME:
             is_event = column is self._columns[0]
-            values, places = careful_instants(cells, self._reading, is_event=is_event, limit=self._limit)
+            values, places = careful_instants(
+                cells, self._reading_of(column), is_event=is_event, limit=self._limit
+            )
         elif column.kind is Kind.TEXT:
-            values, places = cells, []
+            values, places = unescaped(cells), []
         else:
             convert = partial(_cast, to=ARROW_TYPES[column.kind])
             values, places = converted_or_refused(cells, convert, limit=self._limit)
@@ -160,6 +170,8 @@ class Parser:
 
     def _finished(self, cells: dict[str, pa.Array], column: Column, count: int) -> pa.Array:
         values = cells.get(column.name)
+        if values is None and column.name in self._reading.given:
+            return pa.repeat(pa.scalar(self._reading.given[column.name], pa.string()), count)
         if values is None:
             return pa.nulls(count, ARROW_TYPES[column.kind])
         if column.kind is not Kind.NUMBER:

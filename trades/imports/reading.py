@@ -47,7 +47,8 @@ class Reading:
     symbol: of all rows, or None where a column or the file's name says it. zone: of times without an offset.
     ambiguous: what a time means that a clock showed twice: "raise", "earliest", "latest". columns: names in the
     file by names in the dataset; an empty name leaves a column out. scale: factors by names in the dataset.
-    date: the local date of times that count milliseconds since midnight.
+    date: the local date of times that count milliseconds since midnight. given: texts of columns that the file
+    has not, the same in every row.
     """
 
     dataset: Dataset
@@ -57,6 +58,7 @@ class Reading:
     columns: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, Scale] = field(default_factory=dict)
     date: np.datetime64 | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known = {column.name: column.kind for column in self.dataset.columns}
@@ -101,7 +103,9 @@ def layout_of(header: bytes, reading: Reading) -> Layout:
         if source not in names and reading.columns.get(name):
             raise ImportRefused(f"there is no column {source!r}; the first line is {text}")
     found = {name: source for name, source in sources.items() if source in names}
-    missing = [c.name for c in reading.dataset.columns if c.required and c.name not in found]
+    missing = [
+        c.name for c in reading.dataset.columns if c.required and c.name not in {*found, *reading.given}
+    ]
     if missing:
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the first line is {text}")
     symbol = found.pop(SYMBOL, None)

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from trades import datasets
-from trades.datasets import TRADES, Dataset
+from trades.datasets import DATASETS, TRADES
 from trades.imports.exceptions import ImportRefused, ImportsError
 from trades.imports.reading import AMBIGUOUS, Reading, Scale
 from trades.imports.run import Step
@@ -36,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "patterns", nargs="+", metavar="PATTERN", help="a .csv or .csv.gz file, a pattern, a folder"
         )
-        parser.add_argument("--dataset", default=TRADES.name, choices=list(_datasets()))
+        parser.add_argument("--dataset", default=TRADES.name, choices=list(DATASETS))
         parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
         parser.add_argument("--timezone", default="UTC", help="of times without an offset (default UTC)")
         parser.add_argument(
@@ -54,6 +53,7 @@ class Command(BaseCommand):
             help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
         )
         parser.add_argument("--scale", default="", help="factors: price=0.0001")
+        parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
         parser.add_argument("--skip-bad", action="store_true", help="pass over rows that cannot be stored")
         parser.add_argument(
             "--restart", action="store_true", help="read from the beginning what was imported, or begun"
@@ -112,19 +112,19 @@ def _within(path: Path) -> list[Path]:
     return [path]
 
 
-def _datasets() -> dict[str, Dataset]:
-    known: dict[str, Dataset] = getattr(datasets, "DATASETS", {TRADES.name: TRADES})
-    return known
-
-
 def _reading(options: dict[str, Any]) -> Reading:
     try:
         symbol = parse_symbol(options["symbol"]) if options["symbol"] else None
         date = np.datetime64(options["date"], "D") if options["date"] else None
     except (InvalidSymbol, ValueError) as error:
         raise ImportRefused(str(error)) from error
+    dataset = DATASETS[options["dataset"]]
+    given = options["resolution"]
+    if given and dataset.query_column != "resolution":
+        raise ImportRefused(f"{dataset.name} have no resolution")
     return Reading(
-        _datasets()[options["dataset"]],
+        dataset,
+        given={"resolution": given} if given else {},
         symbol=symbol,
         zone=options["timezone"],
         ambiguous=options["ambiguous"],
