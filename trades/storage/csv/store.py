@@ -19,6 +19,8 @@ from trades.storage.csv.history import History
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.partitions import folder_name, symbol_of
 from trades.storage.csv.reader import read_parts
+from trades.storage.csv.statistics import LogStatistics, log_statistics
+from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.ordering import in_order
@@ -95,6 +97,21 @@ class CsvStore:
         except OSError as error:
             raise unavailable(error) from error
         return sorted(names)
+
+    def check(self, dataset: Dataset, symbol: str) -> LogCheck:
+        """A check of every byte of a log that has at least one commit. Raises `UnknownSymbol`."""
+        if not _has_commits(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        return LogCheck(dataset, symbol, self._folder(dataset, symbol))
+
+    def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
+        """What a log holds. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
+        if not _has_commits(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        try:
+            return log_statistics(self._folder(dataset, symbol))
+        except OSError as error:
+            raise unavailable(error) from error
 
     def _history(self, dataset: Dataset, symbol: str) -> History:
         """The commits of a log that has at least one. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
