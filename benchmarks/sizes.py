@@ -9,7 +9,7 @@ class Sizes:
 
     small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
     peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
-    seconds: of each round of cached answers.
+    seconds: of each round of cached answers. import_rows: of the file that is imported.
     """
 
     small_rows: int
@@ -19,11 +19,26 @@ class Sizes:
     peer_batches: int
     posts: int
     seconds: int
+    import_rows: int
 
 
 FULL = Sizes(
-    small_rows=1_000_000, large_rows=5_000_000, batches=10, rounds=5, peer_batches=3, posts=300, seconds=5
+    small_rows=1_000_000,
+    large_rows=5_000_000,
+    batches=10,
+    rounds=5,
+    peer_batches=3,
+    posts=300,
+    seconds=5,
+    import_rows=2_000_000,
 )
 QUICK = Sizes(
-    small_rows=100_000, large_rows=400_000, batches=5, rounds=3, peer_batches=2, posts=60, seconds=2
+    small_rows=100_000,
+    large_rows=400_000,
+    batches=5,
+    rounds=3,
+    peer_batches=2,
+    posts=60,
+    seconds=2,
+    import_rows=200_000,
 )

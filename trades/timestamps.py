@@ -137,11 +137,15 @@ def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:
 @cache
 def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """`14:30:00` of each second of a day, `.123` and `123Z` of each number of three digits, as machine words."""
-    of_day = np.datetime_as_string(np.arange(86_400).astype("datetime64[s]")).astype("S19")
-    clock = np.ascontiguousarray(of_day.view(np.uint8).reshape(-1, 19)[:, 11:]).view(np.uint64)[:, 0]
     numbers = [f"{number:03d}" for number in range(1000)]
+    two = np.array([number[1:] for number in numbers[:60]], dtype="S2")
+    clock = np.empty(86_400, dtype=[("h", "S2"), (":", "S1"), ("m", "S2"), ("::", "S1"), ("s", "S2")])
+    clock[":"] = clock["::"] = b":"
+    of_day = np.arange(86_400)
+    clock["h"], clock["m"], clock["s"] = two[of_day // 3600], two[of_day // 60 % 60], two[of_day % 60]
     after_point = np.array([f".{number}" for number in numbers], dtype="S4").view(np.uint32)
-    return clock, after_point, np.array([f"{number}Z" for number in numbers], dtype="S4").view(np.uint32)
+    inner = np.array([f"{number}Z" for number in numbers], dtype="S4").view(np.uint32)
+    return clock.view(np.uint64), after_point, inner
 
 
 def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
