@@ -7,12 +7,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.cached import measure_cached
 from benchmarks.commit_index import measure_commit_index
 from benchmarks.groups import measure_in_store, measure_over_http
+from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.pinning import LOAD_CORE, is_possible, pinned
@@ -29,6 +31,7 @@ SUBJECTS: dict[str, str] = {
     "cached": "cached bars",
     "in_process": "reads in process",
     "index": "the commit index",
+    "import": "import of a file",
 }
 
 
@@ -39,8 +42,11 @@ def main(arguments: list[str]) -> int:
         "--quick", action="store_true", help="small counts: shows that it works, not how fast"
     )
     parser.add_argument("--only", choices=SUBJECTS, action="append", help="repeatable")
+    parser.add_argument("--import-rows", type=int, help="of the file that is imported (default 2,000,000)")
     options = parser.parse_args(arguments)
     sizes, peers, report = QUICK if options.quick else FULL, _peers(), Report()
+    if options.import_rows:
+        sizes = replace(sizes, import_rows=options.import_rows)
     if not is_possible():
         report.notes.append("servers and load could not be kept on different cores")
     measures: dict[str, Callable[[], None]] = {
@@ -51,6 +57,7 @@ def main(arguments: list[str]) -> int:
         "cached": partial(measure_cached, report, sizes, peers),
         "in_process": partial(measure_in_process, report, sizes),
         "index": partial(measure_commit_index, report, sizes),
+        "import": partial(measure_import, report, sizes),
     }
     failed = False
     with pinned(LOAD_CORE):

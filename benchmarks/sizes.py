@@ -10,6 +10,7 @@ class Sizes:
     small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
     peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
     seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read in process.
+    import_rows: of the file that is imported.
     """
 
     small_rows: int
@@ -21,6 +22,7 @@ class Sizes:
     seconds: int
     symbols: int
     commits: int
+    import_rows: int
 
 
 FULL = Sizes(
@@ -33,6 +35,7 @@ FULL = Sizes(
     seconds=5,
     symbols=200,
     commits=1_000_000,
+    import_rows=2_000_000,
 )
 QUICK = Sizes(
     small_rows=100_000,
@@ -44,4 +47,5 @@ QUICK = Sizes(
     seconds=2,
     symbols=40,
     commits=50_000,
+    import_rows=200_000,
 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -78,18 +79,73 @@ def format_timestamp(instant_ns: int) -> str:
     return f"{whole}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{whole}Z"
 
 
-def fixed_width_text(instants: Instants) -> pa.Array:
-    """A string array in full precision, 30 bytes each: `2025-01-02T14:30:00.123456789Z`."""
-    count = len(instants)
-    spaced = pc.cast(pa.array(instants).view(pa.timestamp("ns")), pa.string())
-    text = np.empty((count, _TEXT_WIDTH), dtype=np.uint8)
-    text[:, :-1] = np.frombuffer(
-        spaced.buffers()[2], dtype=np.uint8, count=count * (_TEXT_WIDTH - 1)
-    ).reshape(count, -1)
-    text[:, 10] = ord("T")
-    text[:, -1] = ord("Z")
-    offsets = np.arange(0, (count + 1) * _TEXT_WIDTH, _TEXT_WIDTH, dtype=np.int32)
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
+def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
+    """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each text followed by the ASCII `end`."""
+    count, width = len(instants), _TEXT_WIDTH + len(end)
+    cells = np.empty(count, dtype=_cell_type(len(end)))
+    days, within = np.divmod(instants, DAY_NS)
+    seconds = within // SECOND_NS
+    fraction = (within - seconds * SECOND_NS).astype(np.int32)
+    milliseconds = fraction // 1_000_000
+    fraction -= milliseconds * 1_000_000
+    microseconds = fraction // 1_000
+    clock, after_point, inner = _digits()
+    cells["date"] = _dates(days)
+    cells["clock"] = clock[seconds]
+    cells["milli"] = after_point[milliseconds]
+    cells["micro"] = inner[microseconds]
+    cells["nano"] = inner[fraction - microseconds * 1_000]  # last: it writes over what stands behind "micro"
+    if end:
+        cells["end"] = end.encode()
+    offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(cells))
+
+
+def _cell_type(end: int) -> np.dtype[np.void]:
+    """Where the pieces of a text lie. Those of three digits are written as four bytes at once."""
+    places = {
+        "date": ("S11", 0),
+        "clock": ("u8", 11),
+        "milli": ("u4", 19),
+        "micro": ("u4", 23),
+        "nano": ("u4", 26),
+    }
+    if end:
+        places["end"] = (f"S{end}", _TEXT_WIDTH)
+    return np.dtype(
+        {
+            "names": list(places),
+            "formats": [kind for kind, _ in places.values()],
+            "offsets": [at for _, at in places.values()],
+            "itemsize": _TEXT_WIDTH + end,
+        }
+    )
+
+
+def _dates(days: Instants) -> npt.NDArray[np.bytes_]:
+    """`2025-01-02T` of each day since the epoch; a single one if all are the same."""
+    if not len(days) or days.min() == days.max():
+        return _date_texts(days[:1])
+    distinct, places = np.unique(days, return_inverse=True)
+    return _date_texts(distinct)[places]
+
+
+def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:
+    return np.char.add(np.datetime_as_string(days.astype("datetime64[D]")).astype("S10"), b"T")
+
+
+@cache
+def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """`14:30:00` of each second of a day, `.123` and `123Z` of each number of three digits, as machine words."""
+    numbers = [f"{number:03d}" for number in range(1000)]
+    two = np.array([number[1:] for number in numbers[:60]], dtype="S2")
+    clock = np.empty(86_400, dtype=[("h", "S2"), (":", "S1"), ("m", "S2"), ("::", "S1"), ("s", "S2")])
+    clock[":"] = clock["::"] = b":"
+    of_day = np.arange(86_400)
+    clock["h"], clock["m"], clock["s"] = two[of_day // 3600], two[of_day // 60 % 60], two[of_day % 60]
+    after_point = np.array([f".{number}" for number in numbers], dtype="S4").view(np.uint32)
+    inner = np.array([f"{number}Z" for number in numbers], dtype="S4").view(np.uint32)
+    return clock.view(np.uint64), after_point, inner
 
 
 def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:

@@ -77,9 +77,9 @@ def read_columns(source: Source, expected: Expected) -> RowBatch:
     columns: dict[str, pa.Array] = {}
     wrong = np.zeros(len(source), dtype=bool)
     for column in (*expected.dataset.columns, SYMBOL):
-        checked = _checked(column, _typed(source, expected, column))
-        columns[column.name] = checked.values
-        wrong |= checked.wrong
+        found = checked(column, _typed(source, expected, column))
+        columns[column.name] = found.values
+        wrong |= found.wrong
     wrong |= broken_rows(expected.dataset, columns)
     symbols = [] if "symbol" not in source.names else columns["symbol"].unique().to_pylist()
     if wrong.any():
@@ -109,7 +109,7 @@ def _typed(source: Source, expected: Expected, column: Column) -> Typed:
     return Typed.right(pa.nulls(len(source), kind) if given is None else pa.repeat(given, len(source)))
 
 
-def _checked(column: Column, typed: Typed) -> Typed:
+def checked(column: Column, typed: Typed) -> Typed:
     """The column as it is stored, with all that is not right of it marked."""
     values, wrong = typed.values, typed.wrong
     nulls = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None

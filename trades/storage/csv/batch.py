@@ -10,11 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.datasets import Dataset
-from trades.storage.commit import PartKind
+from trades.storage.commit import PartKind, block_checksums
 from trades.storage.csv.codec import encode_rows
 from trades.storage.csv.identities import RowHashes, hash_rows
 from trades.storage.protocol import Append
 from trades.timestamps import DAY_NS
+
+# Rows encoded at once: what they need then stays in the processor's cache, and small.
+_ENCODED_ROWS = 32_768
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,13 @@ class Chunk:
     @cached_property
     def text(self) -> bytes:
         """The rows as lines of CSV."""
-        return encode_rows(self.dataset, self.symbol, self.rows)
+        pieces = (self.rows.slice(at, _ENCODED_ROWS) for at in range(0, self.rows.num_rows, _ENCODED_ROWS))
+        return b"".join(encode_rows(self.dataset, self.symbol, piece) for piece in pieces)
+
+    @cached_property
+    def checksums(self) -> str:
+        """Of the lines, block by block."""
+        return block_checksums(self.text)
 
     @cached_property
     def hashes(self) -> RowHashes:
@@ -90,6 +99,7 @@ class PreparedBatch:
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk.text)
+            _ = chunk.checksums
             if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
                 digest.update(chunk.places.tobytes())
         return cls(batch, chunks, digest.hexdigest())

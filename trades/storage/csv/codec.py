@@ -37,7 +37,7 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> bytes:
     """One line per row, in order. Times in UTC at full precision, floats as their shortest exact text."""
     first, *others = dataset.columns
     ends = [","] * (len(others) - 1) + ["\n"]
-    pieces = [*_cells(first, rows.column(first.name), ","), f"{symbol},"]
+    pieces = _cells(first, rows.column(first.name), f",{symbol},")
     for column, end in zip(others, ends, strict=True):
         pieces += _cells(column, rows.column(column.name), end)
     lines = pc.binary_join_element_wise(
@@ -87,8 +87,10 @@ def _cells(column: Column, values: pa.Array, end: str) -> list[_Piece]:
     if values.null_count == len(values):
         return [end]
     if column.kind is Kind.TIME:
-        text = fixed_width_text(values.fill_null(0).to_numpy())
-        return [pc.if_else(values.is_valid(), text, None) if values.null_count else text, end]
+        if values.null_count:
+            text = fixed_width_text(values.fill_null(0).to_numpy())
+            return [pc.if_else(values.is_valid(), text, None), end]
+        return [fixed_width_text(values.to_numpy(), end)]
     if column.kind is Kind.TEXT:
         return [_quoted(_escaped(values)), end]
     return [values.cast(pa.string()), end] if values.null_count else [_ended_numbers(values.to_numpy(), end)]

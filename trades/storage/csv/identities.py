@@ -5,7 +5,7 @@ A row is known by 128 bits (`identity`, `check`): of its id columns where it has
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,25 @@ class _Run:
         return cls(identity[order], check[order], value[order])
 
 
+@dataclass(frozen=True, slots=True)
+class StoredHashes:
+    """Equally long columns, one entry per stored row."""
+
+    identity: Hashes
+    check: Hashes
+    value: Hashes
+
+    @classmethod
+    def joined(cls, parts: Sequence["StoredHashes"]) -> "StoredHashes":
+        """All parts' rows."""
+        none = np.zeros(0, dtype=np.uint64)
+        return cls(
+            np.concatenate([none, *(part.identity for part in parts)]),
+            np.concatenate([none, *(part.check for part in parts)]),
+            np.concatenate([none, *(part.value for part in parts)]),
+        )
+
+
 Known = tuple[int, int]  # (check, value) of a stored row
 
 
@@ -153,6 +172,17 @@ class IdentityIndex:
             for identity in {x for x in rows.identity.tolist() if x in self._recent}:
                 known[identity].extend(self._recent[identity])
 
+    def stored(self, rows: RowHashes) -> StoredHashes:
+        """Every stored row that shares an identity with one of `rows`."""
+        wanted = np.unique(rows.identity)
+        found = [_run_rows(run, wanted) for run in self._runs]
+        shared = set(self._recent).intersection(wanted.tolist()) if self._recent else set()
+        recent = [(identity, *known) for identity in shared for known in self._recent[identity]]
+        if recent:
+            identity, check, value = np.array(recent, dtype=np.uint64).T
+            found.append(StoredHashes(identity, check, value))
+        return StoredHashes.joined(found)
+
     def _flush_recent(self) -> None:
         flat = [(i, c, v) for i, knowns in self._recent.items() for c, v in knowns]
         identity, check, value = np.array(flat, dtype=np.uint64).T
@@ -167,6 +197,15 @@ class IdentityIndex:
             )
             run = _Run.of(*(np.concatenate(pair) for pair in columns))
         self._runs.append(run)
+
+
+def _run_rows(run: _Run, wanted: Hashes) -> StoredHashes:
+    """A run's rows with the identities in `wanted`, which are sorted and distinct."""
+    starts = np.searchsorted(run.identity, wanted)
+    lengths = np.searchsorted(run.identity, wanted, side="right") - starts
+    firsts = np.cumsum(lengths) - lengths
+    at = np.repeat(starts - firsts, lengths) + np.arange(lengths.sum())
+    return StoredHashes(run.identity[at], run.check[at], run.value[at])
 
 
 def _run_matches(run: _Run, wanted: Hashes) -> Iterator[tuple[int, Known]]:

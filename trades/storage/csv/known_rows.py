@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,14 +12,18 @@ import pyarrow as pa
 
 from trades.storage.csv.batch import Chunk
 from trades.storage.csv.history import Day, History, StoredPart
-from trades.storage.csv.identities import IdentityIndex, Known, hash_rows
+from trades.storage.csv.identities import IdentityIndex, Known, StoredHashes, hash_rows
+from trades.storage.csv.matching import stored_rows
 from trades.storage.duplicates import Identified, stored_before
+from trades.storage.exceptions import TradeIdConflict
 
 # The rows to be compared with, of parts of either kind.
 Read = Callable[[Sequence[StoredPart]], pa.Table]
 
 ROWS_LIMIT = 4_000_000
 _LOAD_BYTES = 16 * 2**20
+# From so many rows on, looking at whole columns is faster than at rows one by one.
+_MANY_ROWS = 512
 
 
 @dataclass(slots=True)
@@ -46,11 +51,18 @@ class KnownRows:
     ) -> npt.NDArray[np.bool_]:
         """A mask of the chunk's rows that are stored, or `staged` to be. Raises `TradeIdConflict`."""
         day = history.day(chunk.day)
-        known: dict[int, list[Known]] = defaultdict(list)
+        indexes = []
         if day is not None and (chunk.has_ids or chunk.overlaps(day.first_ns, day.last_ns)):
-            self._current(chunk, history, day.newest, read).find(chunk.hashes, known)
+            indexes.append(self._current(chunk, history, day.newest, read))
         if staged is not None:
-            staged.find(chunk.hashes, known)
+            indexes.append(staged)
+        if chunk.rows.num_rows >= _MANY_ROWS and (indexes or chunk.has_ids):
+            stored = StoredHashes.joined([index.stored(chunk.hashes) for index in indexes])
+            with suppress(TradeIdConflict):  # which may be one only because a row was corrected
+                return stored_rows(chunk.hashes, stored, chunk.places)
+        known: dict[int, list[Known]] = defaultdict(list)
+        for index in indexes:
+            index.find(chunk.hashes, known)
         if not known and not chunk.has_ids:
             return np.zeros(chunk.rows.num_rows, dtype=bool)
         return np.isin(chunk.places, stored_before(_identified(chunk, known), _by_identity(known)))

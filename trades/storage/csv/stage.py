@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trades.storage.commit import Commit, Part, PartKind, block_checksums
+from trades.storage.commit import Commit, Part, PartKind
 from trades.storage.csv.batch import Chunk
 from trades.storage.csv.codec import header
 from trades.storage.csv.group_commit import Work
@@ -87,7 +87,7 @@ class Stage:
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)
         rows, (first_ns, last_ns) = chunk.rows.num_rows, chunk.bounds
-        part = Part(file, start, len(text), rows, first_ns, last_ns, block_checksums(text), chunk.kind)
+        part = Part(file, start, len(text), rows, first_ns, last_ns, chunk.checksums, chunk.kind)
         self._hold(chunk, part)
         return part
 

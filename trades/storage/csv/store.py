@@ -30,6 +30,8 @@ from trades.storage.csv.instrument_file import InstrumentFile
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.log_reader import LogReader, Snapshot
 from trades.storage.csv.partitions import folder_name, symbol_of
+from trades.storage.csv.statistics import LogStatistics, log_statistics
+from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import Instrument
@@ -77,9 +79,14 @@ class CsvStore:
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
         self._mutex = threading.Lock()
 
-    def append(self, batch: Append) -> Receipt:
-        """See `MarketStore.append`."""
-        return self._log(batch.dataset, batch.symbol).writer.commit(PreparedBatch.of(batch))
+    def append(self, batch: Append | PreparedBatch) -> Receipt:
+        """See `MarketStore.append`. Takes also what `prepared` made of a batch."""
+        prepared = batch if isinstance(batch, PreparedBatch) else PreparedBatch.of(batch)
+        return self._log(prepared.append.dataset, prepared.append.symbol).writer.commit(prepared)
+
+    def prepared(self, batch: Append) -> PreparedBatch:
+        """The batch with all the work done that needs no lock: another thread may do it ahead."""
+        return PreparedBatch.of(batch)
 
     def correct(self, amendment: Amendment) -> Receipt:
         """See `MarketStore.correct`."""
@@ -193,6 +200,21 @@ class CsvStore:
         except OSError as error:
             raise unavailable(error) from error
         return sorted(names)
+
+    def check(self, dataset: Dataset, symbol: str) -> LogCheck:
+        """A check of every byte of a log that has at least one commit. Raises `UnknownSymbol`."""
+        if not _has_commits(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        return LogCheck(dataset, symbol, self._folder(dataset, symbol))
+
+    def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
+        """What a log holds. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
+        if not _has_commits(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        try:
+            return log_statistics(self._folder(dataset, symbol))
+        except OSError as error:
+            raise unavailable(error) from error
 
     def _all_logs(self) -> Iterator[KeptLog]:
         for dataset in DATASETS.values():

@@ -1,0 +1,44 @@
+"""Files to import, and what a store holds of them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from trades.datasets import TRADES
+from trades.imports.reading import Reading
+from trades.imports.services import Imported, csv_import
+from trades.storage.protocol import ALL_TIME
+from trades.stores import market_store
+from trades.timestamps import fixed_width_text
+
+HEADER = "timestamp,price,volume"
+
+
+def written(path: Path, lines: Iterable[str], header: str = HEADER) -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def line_of(at_ns: int, price: float, volume: float) -> str:
+    return f"{fixed_width_text(np.array([at_ns]))[0].as_py()},{price},{volume}"
+
+
+def imported(
+    path: Path, notes: Path, *, skip_bad: bool = False, restart: bool = False, **options: Any
+) -> Imported:
+    reading = Reading(options.pop("dataset", TRADES), **options)
+    return csv_import(path=path, reading=reading, notes=notes, skip_bad=skip_bad, restart=restart)
+
+
+def stored_rows(symbol: str) -> Counter[tuple[int, float, float]]:
+    rows = market_store().rows(TRADES, symbol, ALL_TIME)
+    columns = (rows.column(name).to_pylist() for name in ("timestamp", "price", "volume"))
+    return Counter(zip(*columns, strict=True))
+
+
+def real_ticks() -> Path:
+    return Path(settings.REAL_DATA) / "equity" / "ibm_20131007_tick_trade.csv"

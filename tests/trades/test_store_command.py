@@ -1,0 +1,125 @@
+"""`manage.py store`: its verbs, what they print, and their exit status."""
+
+import json
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.trades.storage.builders import batch, trade
+from trades.storage.csv import CsvStore
+from trades.stores import market_store
+
+
+def run(*arguments: str, **options: Any) -> str:
+    output = StringIO()
+    call_command("store", *arguments, stdout=output, stderr=StringIO(), **options)
+    return output.getvalue()
+
+
+@pytest.fixture
+def filled(store_path: Path) -> Path:
+    for symbol in ("AAPL", "BRK:B"):
+        market_store().append(batch(trade(), trade(10**9), symbol=symbol))
+    return store_path / "trades"
+
+
+def damage(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+
+
+def test_a_sound_store_is_verified(filled: Path):
+    assert "2 logs, 2 commits, 4 rows" in run("verify")
+    assert "1 logs, 1 commits, 2 rows" in run("verify", "aapl")
+    assert "0 logs, 0 commits" in run("verify", "--dataset", "bars")
+
+
+def test_damage_is_named_and_the_other_symbols_are_checked(filled: Path, capsys):
+    damage(filled / "AAPL" / "2025-01-02.csv", 100)
+    damage(filled / "BRK%3AB" / "2025-01-02.csv", 120)
+    output = StringIO()
+    with pytest.raises(CommandError, match="2 damaged") as failed:
+        call_command("store", "verify", stdout=output)
+    assert failed.value.returncode == 1
+    first, second, counts = output.getvalue().splitlines()
+    assert first.startswith("damaged: trades/AAPL/2025-01-02.csv, byte 100 (commit 1): is 0x")
+    assert first.endswith("; rows from 2025-01-02T12:00:00Z to 2025-01-02T12:00:01Z cannot be served")
+    assert second.startswith("damaged: trades/BRK:B/2025-01-02.csv, byte 120 (commit 1)")
+    assert counts.startswith("2 logs")
+
+
+def test_leftovers_are_a_note_and_no_damage(filled: Path):
+    with (filled / "AAPL" / "2025-01-02.csv").open("ab") as file:
+        file.write(b"never acknowledged")
+    assert "note: trades/AAPL/2025-01-02.csv, byte" in run("verify")
+
+
+def test_a_log_whose_first_record_is_damaged_is_verified_too(filled: Path):
+    damage(filled / "AAPL" / "commits.jsonl", 30)
+    with pytest.raises(CommandError, match="1 damaged"):
+        run("verify")
+
+
+def test_statistics_count_rows_bytes_and_times(filled: Path):
+    (filled / "AAPL" / ".derived").mkdir(exist_ok=True)
+    derived = sum(path.stat().st_size for path in (filled / "AAPL" / ".derived").rglob("*") if path.is_file())
+    (filled / "AAPL" / ".derived" / "columns").write_bytes(b"12345")
+    rows = json.loads(run("stats", "AAPL", "--json"))
+    assert rows == [
+        {
+            "dataset": "trades",
+            "symbol": "AAPL",
+            "commits": 1,
+            "rows": 2,
+            "bytes": (filled / "AAPL" / "2025-01-02.csv").stat().st_size,
+            "derived_bytes": derived + 5,
+            "first": "2025-01-02T12:00:00Z",
+            "last": "2025-01-02T12:00:01Z",
+        }
+    ]
+    table = run("stats")
+    assert "BRK:B" in table
+    assert "2025-01-02T12:00:01Z" in table
+
+
+@dataclass
+class Counts:
+    segments: int = 3
+
+
+@pytest.mark.parametrize(
+    ("verb", "rebuild", "compact"), [("rebuild", True, False), ("compact-derived", False, True)]
+)
+def test_derived_files_are_built_by_the_store(
+    filled: Path, monkeypatch, verb: str, rebuild: bool, compact: bool
+):
+    calls = []
+
+    def derive(
+        self: object, dataset: Any, symbol: str, *, rebuild: bool = False, compact: bool = False
+    ) -> Counts:
+        calls.append((dataset.name, symbol, rebuild, compact))
+        return Counts()
+
+    monkeypatch.setattr(CsvStore, "derive", derive, raising=False)
+    assert "trades/AAPL: 3 segments" in run(verb)
+    assert calls == [("trades", "AAPL", rebuild, compact), ("trades", "BRK:B", rebuild, compact)]
+
+
+@pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived"])
+def test_a_store_without_files_says_so(settings, verb: str):
+    settings.MARKET_STORES = {"default": {"BACKEND": "trades.storage.memory.MemoryStore", "OPTIONS": {}}}
+    market_store().append(batch(trade()))
+    with pytest.raises(CommandError, match="MemoryStore, cannot do that"):
+        run(verb)
+
+
+@pytest.mark.parametrize(("symbol", "message"), [("NONE", "under the symbol NONE"), ("../x", "a symbol is")])
+def test_symbols_without_a_log_are_refused(filled: Path, symbol: str, message: str):
+    with pytest.raises(CommandError, match=message):
+        run("verify", symbol)

@@ -1,0 +1,164 @@
+"""`manage.py import_csv PATTERN…`."""
+
+import glob
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from trades.datasets import DATASETS, TRADES
+from trades.imports.exceptions import ImportRefused, ImportsError
+from trades.imports.reading import AMBIGUOUS, Reading, Scale
+from trades.imports.run import Step
+from trades.imports.services import Imported, csv_import
+from trades.storage.exceptions import StorageError
+from trades.symbols import InvalidSymbol, parse_symbol
+
+NOTES = "imports"
+_SUFFIXES = (".csv", ".csv.gz")
+
+
+class Command(BaseCommand):
+    """Goes on where it was ended, and stores nothing twice."""
+
+    help = "Store the rows of CSV files that are not stored: files of any size, patterns, folders."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "patterns", nargs="+", metavar="PATTERN", help="a .csv or .csv.gz file, a pattern, a folder"
+        )
+        parser.add_argument("--dataset", default=TRADES.name, choices=list(DATASETS))
+        parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
+        parser.add_argument("--timezone", default="UTC", help="of times without an offset (default UTC)")
+        parser.add_argument(
+            "--ambiguous",
+            default="raise",
+            choices=AMBIGUOUS,
+            help="what a time means that the clock showed twice, when summer time ended (default: refuse it)",
+        )
+        parser.add_argument(
+            "--date", help="of times in milliseconds since local midnight, such as 2013-10-07"
+        )
+        parser.add_argument(
+            "--columns",
+            default="",
+            help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
+        )
+        parser.add_argument("--scale", default="", help="factors: price=0.0001")
+        parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
+        parser.add_argument("--skip-bad", action="store_true", help="pass over rows that cannot be stored")
+        parser.add_argument(
+            "--restart", action="store_true", help="read from the beginning what was imported, or begun"
+        )
+
+    def handle(self, *_: Any, patterns: Sequence[str], **options: Any) -> None:
+        """Print a line per file. Raises CommandError at the first file that cannot be imported."""
+        try:
+            reading = _reading(options)
+            files = files_of(patterns)
+            with _bar(Console(stderr=True)) as task_for:
+                for number, path in enumerate(files, start=1):
+                    imported = csv_import(
+                        path=path,
+                        reading=reading,
+                        notes=settings.DATA_DIR / NOTES,
+                        skip_bad=options["skip_bad"],
+                        restart=options["restart"],
+                        progress=task_for(f"{path.name} ({number} of {len(files)})"),
+                    )
+                    self._report(imported)
+        except (ImportsError, StorageError) as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
+
+    def _report(self, done: Imported) -> None:
+        parts = [f"{done.rows:,} rows", f"{done.stored:,} stored", f"{done.duplicates:,} already there"]
+        if done.bad:
+            parts.append(f"{done.bad:,} bad")
+        if done.was_known:
+            parts.append("imported before (--restart reads it again)")
+        if done.passed_over:
+            parts.append(f"columns not read: {', '.join(done.passed_over)}")
+        self.stdout.write(f"{done.path}: {'; '.join(parts)}")
+        for row in done.examples:
+            self.stderr.write(f"  {row}")
+
+
+def files_of(patterns: Sequence[str]) -> list[Path]:
+    """The files that patterns name, each once. Raises `ImportRefused` for a pattern that names none."""
+    files: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 a pattern may be absolute
+        found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, matches))
+        within = [file for path in found for file in _within(path)]
+        if not within:
+            raise ImportRefused(f"{pattern} names no .csv or .csv.gz file")
+        files.update(dict.fromkeys(within))
+    return list(files)
+
+
+def _within(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(each for each in path.iterdir() if each.name.endswith(_SUFFIXES) and each.is_file())
+    return [path]
+
+
+def _reading(options: dict[str, Any]) -> Reading:
+    try:
+        symbol = parse_symbol(options["symbol"]) if options["symbol"] else None
+        date = np.datetime64(options["date"], "D") if options["date"] else None
+    except (InvalidSymbol, ValueError) as error:
+        raise ImportRefused(str(error)) from error
+    dataset = DATASETS[options["dataset"]]
+    given = options["resolution"]
+    if given and dataset.query_column != "resolution":
+        raise ImportRefused(f"{dataset.name} have no resolution")
+    return Reading(
+        dataset,
+        given={"resolution": given} if given else {},
+        symbol=symbol,
+        zone=options["timezone"],
+        ambiguous=options["ambiguous"],
+        columns=_pairs(options["columns"], "--columns"),
+        scale={name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()},
+        date=date,
+    )
+
+
+def _pairs(text: str, option: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    if any(not equals for _, equals, _ in pairs):
+        raise ImportRefused(f"{option} is a list such as price=px,volume=qty, not {text!r}")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[str], Callable[[Step], None]]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[rows]:,} rows"), console=console, transient=True) as bar:
+
+        def task_for(name: str) -> Callable[[Step], None]:
+            task = bar.add_task(escape(name), total=None, rows=0)
+
+            def show(step: Step) -> None:
+                bar.update(
+                    task,
+                    description=f"{escape(name)}: {step.stage}",
+                    completed=step.done,
+                    total=step.total,
+                    rows=step.rows,
+                    visible=step.done < step.total,
+                )
+
+            return show
+
+        yield task_for

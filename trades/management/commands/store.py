@@ -1,0 +1,134 @@
+"""`manage.py store verify | stats | rebuild | compact-derived`."""
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict, is_dataclass
+from functools import partial
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from trades.datasets import DATASETS
+from trades.maintenance import Log, NotMaintained, each, logs_of
+from trades.storage.exceptions import StorageError
+from trades.symbols import InvalidSymbol, parse_symbol
+from trades.timestamps import format_timestamp
+
+_VERIFY = (
+    "Hold every byte against the commit records: the chain of hashes, and the checksum of every 4 KiB. Names the first"
+    " wrong byte of each damaged part with its file, offset, commit and the times of the rows that cannot be served:"
+    " the byte itself where a single one was changed; otherwise the first line that the store would not have written;"
+    " otherwise, if the text still looks right, the beginning of the 4 KiB. Of a commit record its line's beginning."
+    " Goes on to the other symbols. Exit status 1 if anything is damaged."
+)
+
+
+class Command(BaseCommand):
+    help = "Looks after the store: checks it, counts it, builds what is derived from it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        texts = {
+            "verify": _VERIFY,
+            "stats": "Commits, rows, bytes and times of each symbol.",
+            "rebuild": "Delete derived files and build them again.",
+            "compact-derived": "Join derived files that have become many.",
+        }
+        for verb, text in texts.items():
+            of_verb = verbs.add_parser(verb, help=text.partition(":")[0].partition(".")[0], description=text)
+            of_verb.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
+            of_verb.add_argument(
+                "--dataset", action="append", dest="datasets", choices=list(DATASETS), help="default: all"
+            )
+            if verb == "stats":
+                of_verb.add_argument("--json", action="store_true", help="print JSON only")
+
+    def handle(self, *_: Any, verb: str, symbols: list[str], **options: Any) -> None:
+        """Run a verb over the logs. Raises CommandError, with status 1, where one is damaged or unknown."""
+        try:
+            logs = logs_of(datasets=options["datasets"] or [], symbols=list(map(parse_symbol, symbols)))
+            {
+                "verify": self._verify,
+                "stats": self._stats,
+                "rebuild": self._derive,
+                "compact-derived": self._derive,
+            }[verb](logs, {**options, "verb": verb})
+        except (StorageError, NotMaintained, InvalidSymbol) as error:
+            raise CommandError(str(error)) from error
+
+    def _verify(self, logs: list[Log], _: dict[str, Any]) -> None:
+        commits = rows = size = damages = 0
+        checks = [(f"{dataset.name}/{symbol}", check) for (dataset, symbol), check in each("check", logs)]
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("verifying", total=sum(check.size for _, check in checks))
+            for name, check in checks:
+                bar.update(task, description=name)
+                check.progress = partial(bar.advance, task)
+                damages += sum(self._told(name, found) for found in _findings(check))
+                commits, rows = commits + check.checked.commits, rows + check.checked.rows
+                size += check.checked.bytes
+        self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
+        if damages:
+            raise CommandError(f"{damages} damaged", returncode=1)
+
+    def _told(self, log: str, found: Any) -> bool:
+        """Print a finding; whether it is damage."""
+        commit = f" (commit {found.commit})" if found.commit is not None else ""
+        times = ""
+        if found.first_ns is not None:
+            first, last = format_timestamp(found.first_ns), format_timestamp(found.last_ns)
+            times = f"; rows from {first} to {last} cannot be served"
+        word = "note" if found.is_harmless else "damaged"
+        self.stdout.write(f"{word}: {log}/{found.file}, byte {found.offset}{commit}: {found.message}{times}")
+        return not found.is_harmless
+
+    def _stats(self, logs: list[Log], options: dict[str, Any]) -> None:
+        rows = [_row(log, counts) for log, counts in each("statistics", logs)]
+        if options["json"]:
+            self.stdout.write(json.dumps(rows))
+            return
+        table = Table(box=None)
+        for name in ("dataset", "symbol"):
+            table.add_column(name)
+        for name in ("commits", "rows", "bytes", "derived"):
+            table.add_column(name, justify="right")
+        table.add_column("first")
+        table.add_column("last")
+        for row in rows:
+            table.add_row(
+                *(f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in row.values())
+            )
+        Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type]
+
+    def _derive(self, logs: list[Log], options: dict[str, Any]) -> None:
+        is_rebuilt = options["verb"] == "rebuild"
+        for (dataset, symbol), made in each("derive", logs, rebuild=is_rebuilt, compact=not is_rebuilt):
+            counts = asdict(made) if is_dataclass(made) and not isinstance(made, type) else {}
+            told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
+            done = "another process is at it" if made is None else told or "done"
+            self.stdout.write(f"{dataset.name}/{symbol}: {done}")
+
+
+def _findings(check: Any) -> Any:
+    """The findings of a check; a log that cannot be read at all is one."""
+    try:
+        yield from check.findings()
+    except OSError as error:
+        raise CommandError(f"{check.folder}: {error.strerror}") from error
+
+
+def _row(log: Log, counts: Any) -> dict[str, Any]:
+    times = [None if at is None else format_timestamp(at) for at in (counts.first_ns, counts.last_ns)]
+    return {
+        "dataset": log[0].name,
+        "symbol": log[1],
+        "commits": counts.commits,
+        "rows": counts.rows,
+        "bytes": counts.bytes,
+        "derived_bytes": counts.derived_bytes,
+        "first": times[0],
+        "last": times[1],
+    }

@@ -1,0 +1,44 @@
+"""What a log holds, counted from its commit records and its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trades.storage.commit import decode_commit
+from trades.storage.csv.commit_log import COMMITS_FILE
+from trades.storage.protocol import NO_COMMIT
+
+_DERIVED = ".derived"
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatistics:
+    """Counts of one log. bytes: of its CSV files; derived_bytes: of what can be built again from them.
+
+    first_ns, last_ns: the smallest and largest event time of its rows; None without rows.
+    """
+
+    commits: int
+    rows: int
+    bytes: int
+    derived_bytes: int
+    first_ns: int | None
+    last_ns: int | None
+
+
+def log_statistics(folder: Path) -> LogStatistics:
+    """The counts of the log in a folder. Raises `DataDamaged`, `OSError`."""
+    head, rows, first, last = NO_COMMIT, 0, None, None
+    with (folder / COMMITS_FILE).open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            commit, head = decode_commit(line[:-1], head)
+            for part in commit.parts:
+                if str(getattr(part, "kind", "rows")) != "rows":
+                    continue
+                rows += part.rows
+                first = part.first_ns if first is None else min(first, part.first_ns)
+                last = part.last_ns if last is None else max(last, part.last_ns)
+    sizes = [path.stat().st_size for path in folder.glob("*.csv")]
+    derived = [path.stat().st_size for path in (folder / _DERIVED).rglob("*") if path.is_file()]
+    return LogStatistics(head.number, rows, sum(sizes), sum(derived), first, last)
