@@ -86,7 +86,7 @@ def test_tallies_of_one_fault_are_one_line_and_a_loss_is_no_success():
 
 def test_derived_files_that_are_promised_and_not_made_are_found(tmp_path: Path):
     class Idle(CsvStore):
-        def derive(self, *_: object) -> None:
+        def derive(self, *_: object, **__: object) -> None:
             pass
 
     store = Idle(tmp_path)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trades.storage.commit import decode_commit
+from trades.storage.commit import PartKind, decode_commit
 from trades.storage.csv.commit_log import COMMITS_FILE
+from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT
-
-_DERIVED = ".derived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,11 @@ def log_statistics(folder: Path) -> LogStatistics:
                 break
             commit, head = decode_commit(line[:-1], head)
             for part in commit.parts:
-                if str(getattr(part, "kind", "rows")) != "rows":
+                if part.kind != PartKind.ROWS:
                     continue
                 rows += part.rows
                 first = part.first_ns if first is None else min(first, part.first_ns)
                 last = part.last_ns if last is None else max(last, part.last_ns)
     sizes = [path.stat().st_size for path in folder.glob("*.csv")]
-    derived = [path.stat().st_size for path in (folder / _DERIVED).rglob("*") if path.is_file()]
+    derived = [path.stat().st_size for path in (folder / DERIVED_FOLDER).rglob("*") if path.is_file()]
     return LogStatistics(head.number, rows, sum(sizes), sum(derived), first, last)
