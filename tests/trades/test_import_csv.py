@@ -202,6 +202,7 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str
         ("A.csv.gz", b"not compressed", "gzip"),
         ("A.csv.gz", gzip.compress(b"timestamp,price,volume\n2025-01-02,1,1\n" * 99, mtime=0)[:-9], "cut off"),
     ],
+    ids=["empty", "no volume", "a column twice", "no symbol", "not gzip", "cut gzip"],
 )
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str, content: bytes, message: str):
     (tmp_path / name).write_bytes(content)
