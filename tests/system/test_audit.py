@@ -32,7 +32,7 @@ def calls(symbol: str) -> list[tuple[str, str, bytes | None, dict[str, str], int
         ("POST", f"/api{INGEST}", body, json, 200),
         ("POST", INGEST, b"{bad", json, 400),
         ("POST", INGEST, orjson.dumps({"trades": []}), json, 422),
-        ("POST", INGEST, b"a,b", {"Content-Type": "text/csv"}, 415),
+        ("POST", INGEST, b"a,b", {"Content-Type": "text/plain"}, 415),
         ("PUT", INGEST, b"", {}, 405),
         ("GET", bars, None, {}, 200),
         ("GET", bars, None, {}, 200),
