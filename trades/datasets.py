@@ -4,13 +4,13 @@ What a column may hold is declared here too: decoders, the serializers that expl
 are made from it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
+
+from trades.row_rules import Rule, is_no_dividend, is_no_split, is_outside_of_its_range, lacks_both_sides
 
 
 class Kind(Enum):
@@ -75,19 +75,6 @@ class Column:
     above: Above | None = None
     choices: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What the columns of one row must be together.
-
-    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN.
-    """
-
-    code: str
-    message: str
-    columns: tuple[str, ...]
-    is_broken: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,23 +154,6 @@ TRADES = Dataset(
 )
 
 
-# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans alike.
-def _lacks_both_sides(bid: Any, ask: Any) -> Any:
-    return (bid != bid) & (ask != ask)  # noqa: PLR0124
-
-
-def _is_outside_of_its_range(open: Any, high: Any, low: Any, close: Any) -> Any:  # noqa: A002
-    return (low > open) | (low > close) | (open > high) | (close > high)
-
-
-def _is_no_split(kind: Any, ratio: Any, amount: Any) -> Any:
-    return (kind == "split") & ((ratio != ratio) | (amount == amount))  # noqa: PLR0124
-
-
-def _is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
-    return (kind == "dividend") & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
-
-
 _QUOTE_COLUMNS = (
     _TIMESTAMP,
     Column("bid", Kind.NUMBER, help="Best bid, zero or more; null where there is none.", above=_QUOTED),
@@ -195,7 +165,7 @@ _QUOTE_COLUMNS = (
     Column("conditions", Kind.TEXT, help="Quote conditions, as words.", form=Form.WORDS),
     _RECEIVED_AT,
 )
-_ONE_SIDE = Rule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), _lacks_both_sides)
+_ONE_SIDE = Rule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
 
 # Locked (bid = ask) and crossed (bid > ask) quotes are stored: what they are can be seen in them.
 QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
@@ -239,7 +209,7 @@ BARS = Dataset(
             "inconsistent_bar",
             "open and close must lie between low and high",
             ("open", "high", "low", "close"),
-            _is_outside_of_its_range,
+            is_outside_of_its_range,
         ),
     ),
     conflict=(
@@ -305,13 +275,13 @@ CORPORATE_ACTIONS = Dataset(
             "inconsistent_action",
             "a split has a ratio and no amount",
             ("kind", "ratio", "amount"),
-            _is_no_split,
+            is_no_split,
         ),
         Rule(
             "inconsistent_action",
             "a dividend has an amount and no ratio",
             ("kind", "ratio", "amount"),
-            _is_no_dividend,
+            is_no_dividend,
         ),
     ),
     conflict=(

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from rest_framework import serializers
 
-from trades.datasets import Dataset, Form, Kind, Rule
+from trades.datasets import Dataset, Form, Kind
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.fields import SymbolField, TimestampField, field_of
 from trades.row_batch import (
@@ -28,6 +28,7 @@ from trades.row_batch import (
     is_symbol,
     one_symbol,
 )
+from trades.row_rules import Rule
 from trades.sample_rows import SAMPLE_ROWS
 from trades.timestamps import invalid_timestamps
 from trades.typed_rows import row_type

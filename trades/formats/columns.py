@@ -72,8 +72,8 @@ class Source(Protocol):
 
 def read_columns(source: Source, expected: Expected) -> RowBatch:
     """The batch in columns. Raises `BatchRefused`."""
-    check_size(len(source), expected.dataset.name)
     check_names(source.names, expected)
+    check_size(len(source), expected.dataset.name)
     columns: dict[str, pa.Array] = {}
     wrong = np.zeros(len(source), dtype=bool)
     for column in (*expected.dataset.columns, SYMBOL):
@@ -134,10 +134,10 @@ def _out_of_bounds(column: Column, values: pa.Array) -> Mask:
             found |= numbers % DAY_NS != 0
         return found
     found = ~(np.abs(numbers) <= LARGEST_NUMBER)  # also what is not a number
-    if column.kind is Kind.INTEGER:
-        return found | (numbers < 0)
-    if column.above is not None:
-        found |= (numbers < 0) if column.above.zero_allowed else (numbers <= 0)
+    if column.above is not None and not column.above.zero_allowed:
+        found |= numbers <= 0
+    elif column.above is not None or column.kind is Kind.INTEGER:
+        found |= numbers < 0
     return found
 
 

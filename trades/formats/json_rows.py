@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import UNSET
 
 from trades.datasets import Dataset, Kind
-from trades.exceptions import MalformedDocument
+from trades.exceptions import BatchRefused, MalformedDocument
 from trades.json_document import read_json
 from trades.refusals import batch_refusal
 from trades.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
@@ -58,7 +58,7 @@ def decode_json(body: bytes, expected: Expected) -> RowBatch:
     return batch
 
 
-def json_refusal(body: bytes, expected: Expected) -> Exception:
+def json_refusal(body: bytes, expected: Expected) -> BatchRefused | MalformedDocument:
     """The error that says what is wrong with a document which the typed decoder refused."""
     try:
         document = read_json(body)

@@ -16,7 +16,7 @@ from trades.timestamps import InvalidTimestamp, invalid_timestamps, parse_timest
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
-_IS_INTEGER = re.compile(r"[+-]?[0-9]+")
+_IS_INTEGER = re.compile(r"-?[0-9]+")
 _DIGITS_LIMIT = 18
 # What our own files put an apostrophe in front of, lest a spreadsheet takes it for a formula.
 _ESCAPED = "^'[=+\\-@\\t\\r']"
