@@ -15,6 +15,8 @@ PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit")
 README = settings.BASE_DIR / "README.md"
 # Folders that hold no program of the project: tools' own, and what is not kept.
 NOT_ROOMS = {"docs", "data"}
+# What the README says of the same batch once more.
+AGAIN = '"stored":0,"duplicates":3,"duplicate_rows":[0,1,2]'
 # Set by programs, not by people.
 INTERNAL = {"DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTEST_XDIST_WORKER", "TEST_DATA_OF"}
 
@@ -81,18 +83,38 @@ def test_names_that_the_pages_give_are_in_the_program():
 
 
 def test_the_calls_of_the_readme_answer_as_printed(api):
-    blocks = re.findall(r"```\n(.*?)\n```", README.read_text(), re.DOTALL)
-    place = next(n for n, block in enumerate(blocks) if "/v1/trades/ingest" in block)
-    call, stored, bars, document = blocks[place], *blocks[place + 1 : place + 4]
-    rows = re.search(r"-d '(.*)'", call, re.DOTALL)
-    assert rows is not None
-    for expected in (stored, stored.replace('"stored":3,"duplicates":0', '"stored":0,"duplicates":3')):
-        answer = api.call("POST", "/v1/trades/ingest", rows[1].encode()).content.decode()
-        assert answer == expected.replace('"duplicate_rows":[]', duplicate_rows(expected))
+    call, stored, bars, document = blocks_from(README, "/v1/trades/ingest")[:4]
+    again = stored.replace('"stored":3,"duplicates":0,"duplicate_rows":[]', AGAIN)
+    assert f"{AGAIN}," in README.read_text()
+    for expected in (stored, again):
+        assert api.call("POST", "/v1/trades/ingest", body_in(call)).content.decode() == expected
     path = re.search(r"8000(/v1/stats/ohlc[^\"]*)", bars)
     assert path is not None
     assert api.get(path[1]).content.decode() == document
 
 
-def duplicate_rows(answer: str) -> str:
-    return '"duplicate_rows":[0,1,2]' if '"stored":0' in answer else '"duplicate_rows":[]'
+def test_the_call_of_the_page_of_corrections_answers_as_printed(api):
+    api.call("POST", "/v1/trades/ingest", body_in(blocks_from(README, "/v1/trades/ingest")[0]))
+    call, answer = blocks_from(DOCS / "corrections.md", "/api/v1/trades/corrections")[:2]
+    assert api.call("POST", "/api/v1/trades/corrections", body_in(call)).content.decode() == answer
+
+
+def test_the_call_of_the_page_of_ingest_stores_a_quote(api):
+    (call,) = blocks_from(DOCS / "ingest.md", "/api/v1/quotes/ingest")
+    body = re.search(r"--data-binary \\\n'(.*)'", call, re.DOTALL)
+    assert body is not None
+    answer = api.call("POST", "/api/v1/quotes/ingest?symbol=AAPL", body[1].encode(), content_type="text/csv")
+    assert '"stored":1' in answer.content.decode()
+
+
+def blocks_from(page: Path, text: str) -> list[str]:
+    """The page's blocks, from the first one on that has a text."""
+    blocks: list[str] = re.findall(r"^```\n(.*?)\n```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return blocks[next(place for place, block in enumerate(blocks) if text in block) :]
+
+
+def body_in(call: str) -> bytes:
+    """What a curl command sends."""
+    body = re.search(r"-d '(.*)'", call, re.DOTALL)
+    assert body is not None
+    return body[1].encode()
