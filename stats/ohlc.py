@@ -160,8 +160,8 @@ def _no_data(query: OhlcQuery) -> NoData:
 def _page(pinned: PinnedOhlc, bars: Bars) -> dict[str, object]:
     """The page at the query's cursor, with the cursors of its neighbours.
 
-    `bars` are those of the whole window: each page that is not in the cache costs their aggregation, whatever
-    its size, and a walk through n pages costs it n times.
+    `bars` are those of the whole window: each page that is not in the cache costs a slice or a merge of its
+    rollups, whatever the page's size, and a walk through n pages costs it n times.
     """
     query, count = pinned.query, len(bars)
     limit = query.limit or DEFAULT_PAGE

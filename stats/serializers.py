@@ -45,7 +45,7 @@ class BarSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(many=False)
 class OhlcAnswerSerializer(serializers.Serializer[Any]):
-    """Bars, ascending; only intervals with trades. The cursors only with `limit` or `cursor`."""
+    """Bars, ascending; only intervals with a price. The cursors only with `limit` or `cursor`."""
 
     symbol = serializers.CharField()
     interval = serializers.ChoiceField(choices=Interval.names())

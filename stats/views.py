@@ -64,7 +64,8 @@ class OhlcViewSet(ViewSet):
     def list(self, request: Request) -> HttpResponseBase:
         """Open, high, low, close and volume per interval of `[start, end)`, in whole bars.
 
-        Open and close follow event time, then `sequence`, then arrival. Only intervals with trades; days are UTC.
+        Open and close follow event time, then `sequence`, then arrival. Only intervals with a price; which prints set one
+        and which count in volume is the instrument's bar policy. Days are UTC.
         """
         return bars_response(request, now_ns=time.time_ns())
 

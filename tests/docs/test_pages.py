@@ -12,6 +12,11 @@ ENVIRONMENT = re.compile(
     r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|_required_secret|_integer)[(\[]\s*[\"']([A-Z_]+)[\"']"
 )
 PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit")
+README = settings.BASE_DIR / "README.md"
+# Folders that hold no program of the project: tools' own, and what is not kept.
+NOT_ROOMS = {"docs", "data"}
+# What the README says of the same batch once more.
+AGAIN = '"stored":0,"duplicates":3,"duplicate_rows":[0,1,2]'
 # Set by programs, not by people.
 INTERNAL = {"DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTEST_XDIST_WORKER", "TEST_DATA_OF"}
 
@@ -37,7 +42,7 @@ def test_every_environment_variable_that_is_read_is_documented():
 
 
 def test_files_that_the_pages_name_exist():
-    pages = [*DOCS.glob("*.md"), settings.BASE_DIR / "README.md"]
+    pages = [*DOCS.glob("*.md"), README]
     named = {
         name
         for page in pages
@@ -48,6 +53,60 @@ def test_files_that_the_pages_name_exist():
 
 
 def test_links_between_the_pages_lead_somewhere():
-    for page in [*DOCS.glob("*.md"), settings.BASE_DIR / "README.md"]:
+    for page in [*DOCS.glob("*.md"), README]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = set(re.findall(r"\]\(docs/([a-z_]+\.md)\)", README.read_text()))
+    assert linked == {page.name for page in DOCS.glob("*.md")}
+
+
+def test_every_room_is_in_the_table_of_rooms():
+    page = (DOCS / "architecture.md").read_text()
+    listed = {room.strip("/") for room in re.findall(r"^\| `([a-z_/]+)/(?:\*\.py)?` \|", page, re.MULTILINE)}
+    top = {path.name for path in settings.BASE_DIR.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    packages = {path.parent for path in (settings.BASE_DIR / "trades").rglob("__init__.py")}
+    inner = {path.relative_to(settings.BASE_DIR).as_posix() for path in packages}
+    assert listed >= top - NOT_ROOMS | {"tests"}
+    assert listed >= {room for room in inner if "/" in room and "management" not in room}
+    assert [room for room in listed if not (settings.BASE_DIR / room).is_dir()] == []
+
+
+def test_names_that_the_pages_give_are_in_the_program():
+    program = "\n".join(path.read_text() for path in sources(*PROGRAM, "examples", "tests"))
+    words = set(re.findall(r"\w+", program))
+    for page in ("architecture", "request", "decisions"):
+        named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", (DOCS / f"{page}.md").read_text()))
+        assert named - words == set(), page
+
+
+def test_the_calls_of_the_readme_answer_as_printed(api):
+    call, stored, bars, document = blocks_from(README, "/v1/trades/ingest")[:4]
+    again = stored.replace('"stored":3,"duplicates":0,"duplicate_rows":[]', AGAIN)
+    assert f"{AGAIN}," in README.read_text()
+    for expected in (stored, again):
+        assert api.call("POST", "/v1/trades/ingest", body_in(call)).content.decode() == expected
+    path = re.search(r"8000(/v1/stats/ohlc[^\"]*)", bars)
+    assert path is not None
+    assert api.get(path[1]).content.decode() == document
+
+
+def test_the_call_of_the_page_of_corrections_answers_as_printed(api):
+    api.call("POST", "/v1/trades/ingest", body_in(blocks_from(README, "/v1/trades/ingest")[0]))
+    call, answer = blocks_from(DOCS / "corrections.md", "/api/v1/trades/corrections")[:2]
+    assert api.call("POST", "/api/v1/trades/corrections", body_in(call)).content.decode() == answer
+
+
+def blocks_from(page: Path, text: str) -> list[str]:
+    """The page's blocks, from the first one on that has a text."""
+    blocks: list[str] = re.findall(r"^```\n(.*?)\n```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return blocks[next(place for place, block in enumerate(blocks) if text in block) :]
+
+
+def body_in(call: str) -> bytes:
+    """What a curl command sends."""
+    body = re.search(r"-d '(.*)'", call, re.DOTALL)
+    assert body is not None
+    return body[1].encode()

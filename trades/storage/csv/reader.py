@@ -14,17 +14,8 @@ from trades.storage.csv.amendment import corrections_of, known_values
 from trades.storage.csv.codec import decode_rows
 from trades.storage.csv.history import StoredPart
 from trades.storage.exceptions import DataDamaged
-from trades.storage.visible import COMMIT, Run, apply_corrections, stored_rows
+from trades.storage.visible import COMMIT, Run, stored_rows
 from trades.timestamps import format_timestamp
-
-
-def read_stored(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """The stored rows of the parts of rows, after the corrections in the other parts. Raises `DataDamaged`."""
-    rows, corrections = _by_kind(parts)
-    stored = read_rows(dataset, folder, rows)
-    return (
-        apply_corrections(stored, read_corrections(dataset, folder, corrections)) if corrections else stored
-    )
 
 
 def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:

@@ -79,7 +79,7 @@ class RowReader:
         end: Instant | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Quotes of an underlying's option contracts."""
+        """Quotes of an option contract, which is a symbol of its own."""
         return self.rows("option_quotes", symbol, start, end, **options)
 
     def corporate_actions(

@@ -1,6 +1,6 @@
 """The current segments of a log, mapped when they are first needed."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -128,10 +128,6 @@ class Segments:
         return self.mapped[
             bisect_left(self._lasts, window.start_ns) : bisect_left(self._firsts, window.end_ns)
         ]
-
-    def place_of(self, time_ns: int) -> int:
-        """The place of the segment that takes a row: the one that begins last at or before it, or the first."""
-        return max(bisect_right(self._firsts, time_ns) - 1, 0)
 
 
 NO_SEGMENTS = Segments(NO_COMMIT, ())
