@@ -76,12 +76,12 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
 
 
 def _constant(rollups: Rollups, name: str) -> int | float | None:
-    """The one value that a column has in every level, if it has one."""
-    columns = [getattr(level, name) for level in rollups.values()]
-    first = next((column[0].item() for column in columns if len(column)), None)
-    if first is None or not all(bool((column == first).all()) for column in columns):
+    """The one value that a column has in every level, if it has one, to the last bit; text holds no other than finite ones."""
+    column = np.concatenate([getattr(level, name) for level in rollups.values()])
+    bits = column.view(np.int64)
+    if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
         return None
-    return first  # type: ignore[no-any-return]
+    return column[0].item()  # type: ignore[no-any-return]
 
 
 def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> Aggregates:
