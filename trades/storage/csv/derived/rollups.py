@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, merge
-from trades.storage.csv.derived.ipc import Damaged, as_numpy, map_batches, write_batches
+from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from trades.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
@@ -67,7 +67,7 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
     """The levels of a file, by their length. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if not batches or _METADATA not in (batches[0].schema.metadata or {}):
-        raise Damaged(f"{path.name} does not hold rollups")
+        raise NotUsable(f"{path.name} does not hold rollups")
     layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)
     return {
         level: _aggregates(batch, layout.constants)
