@@ -200,7 +200,11 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str
         ("A.csv", b"timestamp,price,volume,price\n", "twice"),
         ("a b  c.csv", b"timestamp,price,volume\n", "the file's name is none"),
         ("A.csv.gz", b"not compressed", "gzip"),
-        ("A.csv.gz", gzip.compress(b"timestamp,price,volume\n2025-01-02,1,1\n" * 99, mtime=0)[:-9], "cut off"),
+        (
+            "A.csv.gz",
+            gzip.compress(b"timestamp,price,volume\n2025-01-02,1,1\n" * 99, mtime=0)[:-9],
+            "cut off",
+        ),
     ],
     ids=["empty", "no volume", "a column twice", "no symbol", "not gzip", "cut gzip"],
 )

@@ -30,6 +30,11 @@ class Bars:
     def __len__(self) -> int:
         return len(self.time_ns)
 
+    @property
+    def nbytes(self) -> int:
+        """What the columns take in memory."""
+        return sum(getattr(self, name).nbytes for name in self.__slots__)
+
     def __getitem__(self, part: slice | Instants | Mask) -> "Bars":
         return Bars(*(getattr(self, name)[part] for name in self.__slots__))
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from trades.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
+from trades.storage.exceptions import StoreUnavailable
 
 
 class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -16,5 +17,10 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def policy(self) -> BarPolicy:
-        """The policy itself, as it is declared now."""
-        return BAR_POLICIES[self.bar_policy]
+        """The policy itself, as it is declared now. Raises `StoreUnavailable` for one that only another version knows."""
+        try:
+            return BAR_POLICIES[self.bar_policy]
+        except KeyError as error:
+            raise StoreUnavailable(
+                f"bars of {self.symbol} follow the policy {self.bar_policy}, which this version does not know"
+            ) from error

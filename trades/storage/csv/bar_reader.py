@@ -1,7 +1,7 @@
 """Bars of one log: from rollups wherever they are old enough, from rows where they are not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -78,10 +78,9 @@ class BarReader:
         for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
             start = max(window.end_ns, date * DAY_NS // interval * interval)
             end = max(-(-(date + 1) * DAY_NS // interval) * interval, start + interval)
-            merged = self._merged(Window(start, end), query, snapshot)
-            priced = np.flatnonzero(merged.price_count)
-            if len(priced):
-                return Window(window.start_ns, int(merged.time[priced[0]]) + interval)
+            priced = self._first_priced(Window(start, end), query, snapshot)
+            if priced is not None:
+                return Window(window.start_ns, priced + interval)
         return Window(window.start_ns, ALL_TIME.end_ns)
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
@@ -104,6 +103,7 @@ class BarReader:
 
     def revisions(self, revised: Revised, snapshot: Snapshot) -> list[Revision]:
         """What commits changed of bars that could be seen already."""
+        revised = replace(revised, at=snapshot.at)
         rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
         return revisions_of(rows, revised, snapshot.history.committed_at_of)
 
@@ -121,6 +121,18 @@ class BarReader:
             if len(times):
                 return Window(window.start_ns, int(times[0]) // interval * interval + interval)
         return Window(window.start_ns, max(window.end_ns, ALL_TIME.end_ns))
+
+    def _first_priced(self, window: Window, query: BarQuery, snapshot: Snapshot) -> int | None:
+        """The start of the first interval in the window that has a price."""
+        try:
+            merged = self._merged(window, query, snapshot)
+        except Unmergeable:
+            rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
+            prints = prints_of(rows, query.policy, at=snapshot.at)
+            starts = prints.time[prints.sets_open_close] // query.interval_ns * query.interval_ns
+        else:
+            starts = merged.time[merged.price_count > 0]
+        return int(starts[0]) if len(starts) else None
 
     def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
         """The bars of a query from the rows themselves: for sizes so far apart that no aggregate holds their sum."""
@@ -161,15 +173,18 @@ def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
     within = snapshot.segments.within(window)
     if len(within) != 1 or interval not in LEVELS_NS:
         return None
-    segment = within[0].segment
-    if segment.newest > snapshot.at or (snapshot.has_tail and _has_tail_in(window, snapshot)):
-        return None
-    if window.end_ns > segment.last_ns and not query.policy.counts_every_print:
+    if within[0].segment.newest > snapshot.at:
         return None
     bars = within[0].finished_bars(query.policy, interval)
     if bars is None:
         return None
     start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
+    if not query.policy.counts_every_print:
+        if end == len(bars):
+            return None
+        window = Window(window.start_ns, int(bars.time_ns[end]) + interval)  # volume until then is credited
+    if snapshot.has_tail and _has_tail_in(window, snapshot):
+        return None
     return bars[start:end]
 
 

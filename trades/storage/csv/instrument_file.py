@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from trades.storage.csv.disk import Disk
+from trades.storage.exceptions import DataDamaged
 from trades.storage.instruments import Instrument
 
 INSTRUMENTS_FILE = "instruments.jsonl"
@@ -27,7 +28,7 @@ class InstrumentFile:
         self._known: dict[str, Instrument] = {}
 
     def get(self, symbol: str) -> Instrument:
-        """The instrument as it was last told to be. Raises `OSError`."""
+        """The instrument as it was last told to be. Raises `OSError`, `DataDamaged`."""
         signature = self._stat()
         if signature != self._signature:
             self._read(signature)
@@ -53,7 +54,7 @@ class InstrumentFile:
     def _read(self, signature: tuple[int, int, int]) -> None:
         with self._mutex:
             lines = self._path.read_bytes().split(b"\n")[:-1] if signature[1] else []
-            instruments = [_decoder.decode(line) for line in lines]
+            instruments = [_decoded(number, line) for number, line in enumerate(lines, start=1)]
             self._known = {instrument.symbol: instrument for instrument in instruments}
             self._signature = signature
 
@@ -63,3 +64,10 @@ class InstrumentFile:
         except FileNotFoundError:
             return (0, 0, 0)
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _decoded(number: int, line: bytes) -> Instrument:
+    try:
+        return _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataDamaged(f"{INSTRUMENTS_FILE}, line {number}: not an instrument") from error

@@ -1,7 +1,7 @@
 """Rows of one log: from its segments, and from the commits that came after them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -13,8 +13,14 @@ import pyarrow as pa
 from trades.datasets import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.csv.derived.columns import plain_rows
-from trades.storage.csv.derived.ipc import Damaged, NotUsable
-from trades.storage.csv.derived.manifest import discard_manifest, manifest_signature
+from trades.storage.csv.derived.held import Held
+from trades.storage.csv.derived.ipc import NotUsable
+from trades.storage.csv.derived.manifest import (
+    NO_MANIFEST,
+    ManifestSignature,
+    discard_manifest,
+    manifest_signature,
+)
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.history import History, StoredPart
@@ -22,12 +28,13 @@ from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.exceptions import DataDamaged
 from trades.storage.ordering import stored_in_order
-from trades.storage.protocol import Window
+from trades.storage.protocol import CommitId, Window
 from trades.storage.visible import apply_corrections, stored_schema
 from trades.timestamps import DAY_NS
 
 T = TypeVar("T")
-_NEVER_SEEN = (-1, 0, 0)
+# A manifest may be replaced while it is read, and its files deleted, but not again and again.
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +51,44 @@ class Snapshot:
         return self.at > self.segments.head.number
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The segments of a manifest, by its signature, that were held against the history up to the commit `head`."""
+
+    head: CommitId
+    signature: ManifestSignature
+    segments: Segments
+
+
+_NEVER_SEEN = (-1, 0, 0)
+_NOTHING = _Opened(NO_SEGMENTS.head, _NEVER_SEEN, NO_SEGMENTS)
+
+
 class LogReader:
     """Reads one log. Safe for many threads; what it holds of derived files outlives their deletion."""
 
-    def __init__(self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows) -> None:
+    def __init__(self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, held: Held) -> None:
+        """`tail` and `held` are those of all logs of a store."""
         self._dataset = dataset
         self._symbol = symbol
         self._folder = folder
         self._derived = str(folder / DERIVED_FOLDER)
         self._tail = tail
-        self._segments = NO_SEGMENTS
-        self._signature = _NEVER_SEEN
-        self._checked = NO_SEGMENTS.head
+        self._held = held
+        self._opened = _NOTHING
 
     def answer(self, history: History, at: int | None, make: Callable[[Snapshot], T]) -> T:
         """What `make` makes of a snapshot. Derived files that are gone or damaged are done without."""
-        head = history.head()
-        known = head.number if at is None else at
-        if head != self._checked or self._segments.head.number != head.number:
-            self._refresh(history)
-        for _ in range(2):
+        known = history.head().number if at is None else at
+        for _ in range(_TRIES):
+            opened = self._current(history)
             try:
-                return make(Snapshot(history, known, self._segments))
-            except Damaged:
-                discard_manifest(self._derived, self._signature)
-                self._segments = NO_SEGMENTS
+                return make(Snapshot(history, known, opened.segments))
             except NotUsable:
-                self._signature = _NEVER_SEEN
-                self._refresh(history)
+                discard_manifest(
+                    self._derived, opened.signature
+                )  # unless it was replaced, and its files deleted
+                self._opened = replace(opened, segments=NO_SEGMENTS)
         return make(Snapshot(history, known, NO_SEGMENTS))
 
     def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
@@ -138,13 +155,18 @@ class LogReader:
         for segment in snapshot.segments.within(window):
             yield segment.rows_in(window)
 
-    def _refresh(self, history: History) -> None:
-        """Take the manifest that is current now, if it has changed or is not of this history any more."""
-        self._checked = history.head()
-        signature = manifest_signature(self._derived)
-        if signature != self._signature or not is_of(self._segments.head, history):
-            self._signature = signature
-            self._segments = open_segments(self._folder, history)
+    def _current(self, history: History) -> _Opened:
+        """The segments of the manifest that is current now, held against the history."""
+        opened, head = self._opened, history.head()
+        if opened.head == head and opened.segments.head.number == head.number:
+            return opened
+        signature, segments = manifest_signature(self._derived), opened.segments
+        if signature != opened.signature or not is_of(segments.head, history):
+            segments = open_segments(self._folder, history, segments, self._held)
+            if segments is NO_SEGMENTS and signature != NO_MANIFEST:
+                signature = _NEVER_SEEN  # it may be of commits that this history has not seen yet
+        opened = self._opened = _Opened(head, signature, segments)
+        return opened
 
 
 def _matters(stored: StoredPart, window: Window, snapshot: Snapshot) -> bool:

@@ -20,6 +20,7 @@ from trades.storage.csv.bar_reader import BarQuery, BarReader
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
 from trades.storage.csv.derived.fold import Derived, Fold
+from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.keeper import Keeper
 from trades.storage.csv.derived.keeper import Log as KeptLog
 from trades.storage.csv.derived.tail import TailRows
@@ -33,7 +34,7 @@ from trades.storage.csv.partitions import folder_name, symbol_of
 from trades.storage.csv.statistics import LogStatistics, log_statistics
 from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writer import Writer
-from trades.storage.exceptions import UnknownSymbol
+from trades.storage.exceptions import StorageError, UnknownSymbol
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
 from trades.storage.revisions import Revised
@@ -75,6 +76,7 @@ class CsvStore:
         self._known_rows: dict[str, KnownRows] = {}
         self._segment_rows = segment_rows
         self._tail = TailRows()
+        self._held = Held()
         self._instruments = InstrumentFile(self._path, self._disk)
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
         self._mutex = threading.Lock()
@@ -170,7 +172,7 @@ class CsvStore:
         try:
             if rebuild or compact or history.is_worth_indexing:
                 self._log(dataset, symbol).commits.write_index()
-            return fold.run(history, rebuild=rebuild, compact=compact)
+            return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
         except OSError as error:
             raise unavailable(error) from error
 
@@ -224,8 +226,15 @@ class CsvStore:
                 continue
             for name in names:
                 symbol = symbol_of(name)
-                key = self.instrument(symbol).policy.key if dataset is TRADES else ""
+                key = self._policy_key(symbol) if dataset is TRADES else ""
                 yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
+
+    def _policy_key(self, symbol: str) -> str:
+        """Of the policy of an instrument's bars; empty where that cannot be told: `derive` will say why."""
+        try:
+            return self.instrument(symbol).policy.key
+        except StorageError:
+            return ""
 
     def _answer(self, log: _Log, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
         try:
@@ -268,7 +277,7 @@ class CsvStore:
         commits = CommitLog(folder, self._disk)
         known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
         writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
-        reader = LogReader(dataset, symbol, folder, self._tail)
+        reader = LogReader(dataset, symbol, folder, self._tail, self._held)
         return _Log(folder, commits, writer, reader, BarReader(reader))
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from trades.datasets import Dataset
-from trades.storage.csv.derived.ipc import Damaged, map_batches, write_batches
+from trades.storage.csv.derived.ipc import NotUsable, map_batches, write_batches
 from trades.storage.visible import stored_schema
 
 # A text column is kept as a dictionary if its texts repeat this often.
@@ -33,7 +33,7 @@ def map_columns(path: Path, checksum: int) -> pa.RecordBatch:
     """The stored rows of a file, texts as dictionaries where that is how they are kept. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if len(batches) != 1:
-        raise Damaged(f"{path.name} does not hold one batch of rows")
+        raise NotUsable(f"{path.name} does not hold one batch of rows")
     return batches[0]
 
 

@@ -1,8 +1,7 @@
 """Folds the commits that no segment holds yet into the segments of a log."""
 
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,7 +14,7 @@ import pyarrow as pa
 from trades.bar_policies import BarPolicy
 from trades.datasets import Dataset
 from trades.storage.commit import PartKind
-from trades.storage.csv.derived.ipc import NotUsable
+from trades.storage.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from trades.storage.csv.derived.manifest import (
     Manifest,
     Segment,
@@ -31,7 +30,7 @@ from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
 from trades.storage.visible import apply_corrections
 
-_SEGMENT_FILE = re.compile(r"([0-9a-f]{16})\..*")
+_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +52,27 @@ class Fold:
     policies: Sequence[BarPolicy]
     rows_limit: int = SEGMENT_ROWS
 
-    def run(self, history: History, *, rebuild: bool = False, compact: bool = False) -> Derived | None:
-        """Fold all commits of a history in; what there is then, None if another process is at it.
+    def run(
+        self, commits: Callable[[], History], *, rebuild: bool = False, compact: bool = False
+    ) -> Derived | None:
+        """Fold all commits in; what there is then, None if another process is at it.
 
-        rebuild: begin anew. compact: join all neighbours that fit into one segment. Raises `OSError`, and
-        `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
+        commits: gives the log's history at the moment of the call. rebuild: begin anew. compact: join all neighbours
+        that fit into one segment. Raises `OSError`, and `DataDamaged` if rows that are to be folded in are damaged:
+        what was there stays.
         """
         derived = self.folder / DERIVED_FOLDER
         with derived_lock(self.folder) as is_ours:
             if not is_ours:
                 return None
+            history = commits()  # not before: it must be no older than what another process has folded in
+            begun = _NOTHING if rebuild else _begun(derived, history)
             try:
-                manifest = self._folded(
-                    derived, history, _begun(derived, history, rebuild=rebuild), compact=compact
-                )
+                manifest = self._folded(derived, history, begun, compact=compact)
             except NotUsable:
                 manifest = self._folded(derived, history, _NOTHING, compact=compact)
-            _remove_others(derived, manifest)
+            finally:
+                _remove_others(derived)
             return _counted(derived, manifest)
 
     def _folded(self, derived: Path, history: History, begun: Manifest, *, compact: bool) -> Manifest:
@@ -109,17 +112,17 @@ class Fold:
         )
         takers = _takers(segments, rows)
         corrected = _takers(segments, corrections)
+        touched = {*takers.tolist(), *corrected.tolist()}
         written: list[Segment] = []
-        for place, segment in enumerate([*segments, None]):
+        for place in range(len(segments) + 1):
+            here = segments[place : place + 1]
+            if place not in touched:
+                written += here
+                continue
             new = rows.filter(pa.array(takers == place))
             amended = corrections.filter(pa.array(corrected == place))
-            if not len(new) and not len(amended):
-                written += [segment] if segment else []
-                continue
-            held = writer.rows_of([segment]) if segment else []
-            written += writer.write(
-                stored_in_order(apply_corrections(pa.concat_tables([*held, new]), amended))
-            )
+            stored = apply_corrections(pa.concat_tables([*writer.rows_of(here), new]), amended)
+            written += writer.write(stored_in_order(stored))
         return written
 
     def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
@@ -143,9 +146,9 @@ class Fold:
 _NOTHING = Manifest(0, NO_COMMIT.hash)
 
 
-def _begun(derived: Path, history: History, *, rebuild: bool) -> Manifest:
+def _begun(derived: Path, history: History) -> Manifest:
     """The manifest to go on from."""
-    manifest = None if rebuild else read_manifest(derived)
+    manifest = read_manifest(derived)
     return manifest if manifest is not None and is_of(manifest.head, history) else _NOTHING
 
 
@@ -170,11 +173,11 @@ def _of_kind(parts: Sequence[StoredPart], kind: PartKind) -> list[StoredPart]:
     return [stored for stored in parts if stored.part.kind == kind]
 
 
-def _remove_others(derived: Path, manifest: Manifest) -> None:
-    """Delete the files of segments that the manifest does not name. Who has mapped them keeps them."""
-    names = {segment.name for segment in manifest.segments}
-    with suppress(OSError), os.scandir(derived) as entries:
-        for entry in entries:
-            of_segment = _SEGMENT_FILE.fullmatch(entry.name)
-            if of_segment and of_segment[1] not in names:
-                Path(entry).unlink(missing_ok=True)
+def _remove_others(derived: Path) -> None:
+    """Delete what the manifest does not name, and what a killed process left. Who has mapped it keeps it."""
+    manifest = read_manifest(derived) or _NOTHING
+    named = {file for segment in manifest.segments for file in segment.files}
+    with suppress(OSError):
+        for path in list(derived.iterdir()):
+            if path.suffix in _OWN_SUFFIXES and path.name not in named:
+                path.unlink(missing_ok=True)

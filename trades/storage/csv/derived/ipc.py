@@ -1,5 +1,6 @@
 """Arrow IPC files that are written whole under another name, renamed into place, and mapped once verified."""
 
+import errno
 import os
 import zlib
 from collections.abc import Sequence
@@ -10,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+FILE_SUFFIX = ".arrow"
+PARTIAL_SUFFIX = ".partial"
 _PIECE_BYTES = 2**20
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
     pa.int64(): np.dtype(np.int64),
     pa.float64(): np.dtype(np.float64),
@@ -19,11 +23,7 @@ _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
 
 
 class NotUsable(Exception):
-    """A derived file is missing or cannot be opened: its content is to be had from the rows themselves."""
-
-
-class Damaged(NotUsable):
-    """A derived file is not what was written: all of the folder must be derived again."""
+    """A derived file is missing or not what was written: do without all of them, they must be derived again."""
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:
@@ -36,9 +36,9 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
         for batch in batches:
             writer.write_batch(batch)
     data = memoryview(sink.getvalue())
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
-        with partial.open("xb", buffering=0) as file:
+        with partial.open("wb", buffering=0) as file:
             left = data
             while left:
                 left = left[file.write(left) :]
@@ -57,13 +57,15 @@ def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
     try:
         with pa.memory_map(os.fspath(path)) as source:
             if _checksum(source) != checksum:
-                raise Damaged(f"{path.name} is not what was written")
+                raise NotUsable(f"{path.name} is not what was written")
             reader = pa.ipc.open_file(source)
             return [reader.get_batch(place) for place in range(reader.num_record_batches)]
-    except (FileNotFoundError, PermissionError) as error:
-        raise NotUsable(f"{path.name} cannot be opened") from error
     except pa.ArrowException as error:
-        raise Damaged(f"{path.name} cannot be read") from error
+        raise NotUsable(f"{path.name} is not what was written") from error
+    except OSError as error:
+        if error.errno in _OUT_OF_RESOURCES:
+            raise
+        raise NotUsable(f"{path.name} cannot be opened") from error
 
 
 def as_numpy(column: pa.Array) -> npt.NDArray[Any]:

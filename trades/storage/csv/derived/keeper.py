@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.derived.manifest import MANIFEST_FILE
 from trades.storage.csv.index_files import DERIVED_FOLDER
-from trades.storage.exceptions import StorageError
+from trades.storage.exceptions import UnknownSymbol
 
 # A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a processor.
 _REST_SECONDS = 2.0
@@ -18,6 +18,8 @@ _RETRY_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 _State = tuple[int, int, int]
+_MISSING: _State = (0, 0, 0)
+_NOT_FOLDED: _State = (-1, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """The states that a fold began with and ended in, and when the log may be folded again."""
+    """The states that a fold began with and ended in, and when the log may be folded again.
+
+    commits: `_NOT_FOLDED` if the fold failed.
+    """
 
     commits: _State
     manifest: _State
@@ -71,7 +76,7 @@ class Keeper:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`logs` lists all logs of the store; `fold` folds the log of a dataset and a symbol."""
+        """`logs` lists all logs of the store; `fold` folds that of a dataset and a symbol, None if another is at it."""
         self._logs = logs
         self._fold = fold
         self._clock = clock
@@ -93,6 +98,8 @@ class Keeper:
         due = []
         for log in self._logs():
             folded = self._folded.get(log.key)
+            if folded is None and log.commits() == _MISSING:
+                continue
             if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
                 due.append((folded.rests_until if folded else 0.0, log))
         return [log for _, log in sorted(due, key=lambda each: each[0])]
@@ -100,10 +107,13 @@ class Keeper:
     def _fold_one(self, log: Log) -> None:
         commits, began, rest = log.commits(), self._clock(), _REST_SECONDS
         try:
-            self._fold(*log.key)
-        except (StorageError, OSError) as error:
-            logger.warning("the derived files of %s/%s are not kept: %s", *log.key, error)
-            rest = _RETRY_SECONDS
+            if self._fold(*log.key) is None:
+                commits = _NOT_FOLDED
+        except UnknownSymbol:
+            pass  # its first commit is under way, or was cut off
+        except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
+            logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
+            commits, rest = _NOT_FOLDED, _RETRY_SECONDS
         ended = self._clock()
         rests_until = ended + max(rest, ended - began)
         self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until)
@@ -113,5 +123,5 @@ def _state(path: str) -> _State:
     try:
         found = os.stat(path)  # noqa: PTH116 of every log, once a second
     except OSError:
-        return (0, 0, 0)
+        return _MISSING
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -7,11 +7,30 @@ from pathlib import Path
 
 import msgspec
 
+from trades.storage.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX
 from trades.storage.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 NO_ROLLUPS = 0
+
+ManifestSignature = tuple[int, int, int]
+NO_MANIFEST: ManifestSignature = (0, 0, 0)
+
+
+def columns_file(name: str) -> str:
+    """The name of a segment's file of columns."""
+    return f"{name}.columns{FILE_SUFFIX}"
+
+
+def rollups_file(name: str, policy_key: str) -> str:
+    """The name of a segment's file of rollups under one policy."""
+    return f"{name}.{policy_key}.rollups{FILE_SUFFIX}"
+
+
+def sessions_file(name: str, policy_key: str) -> str:
+    """The name of a segment's file of daily bars under one policy."""
+    return f"{name}.{policy_key}.sessions.arrow"
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -31,6 +50,11 @@ class Segment(msgspec.Struct, frozen=True):
     columns: int
     rollups: dict[str, int]
     sessions: dict[str, int]
+
+    @property
+    def files(self) -> list[str]:
+        """The names of its files."""
+        return [columns_file(self.name), *(rollups_file(self.name, key) for key in self.rollups)]
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -73,22 +97,22 @@ def read_manifest(folder: Path) -> Manifest | None:
 def replace_manifest(folder: Path, manifest: Manifest) -> None:
     """Make a manifest the current one. Needs the folder's lock. Raises `OSError`."""
     text = msgspec.json.encode(manifest)
-    partial = folder / f"{MANIFEST_FILE}.{os.getpid()}.partial"
+    partial = folder / f"{MANIFEST_FILE}.{os.getpid()}{PARTIAL_SUFFIX}"
     partial.write_bytes(msgspec.json.encode(_Sealed(zlib.crc32(text), msgspec.Raw(text))))
     partial.replace(folder / MANIFEST_FILE)
 
 
-def manifest_signature(folder: str) -> tuple[int, int, int]:
-    """What changes whenever a manifest is replaced; zeros where there is none."""
+def manifest_signature(folder: str) -> ManifestSignature:
+    """What changes whenever a manifest is replaced; `NO_MANIFEST` where there is none."""
     try:
         found = os.stat(f"{folder}/{MANIFEST_FILE}")  # noqa: PTH116 asked for on every read with a tail
     except OSError:
-        return (0, 0, 0)
+        return NO_MANIFEST
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def discard_manifest(folder: str, signature: tuple[int, int, int]) -> None:
-    """Delete a manifest whose files turned out to be damaged, unless it has been replaced since."""
+def discard_manifest(folder: str, signature: ManifestSignature) -> None:
+    """Delete a manifest whose files turned out not to be usable, unless it has been replaced since."""
     if signature == manifest_signature(folder):
         with suppress(OSError):
             Path(folder, MANIFEST_FILE).unlink()

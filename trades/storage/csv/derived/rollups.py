@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, merge
-from trades.storage.csv.derived.ipc import Damaged, as_numpy, map_batches, write_batches
+from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from trades.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
@@ -67,7 +67,7 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
     """The levels of a file, by their length. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if not batches or _METADATA not in (batches[0].schema.metadata or {}):
-        raise Damaged(f"{path.name} does not hold rollups")
+        raise NotUsable(f"{path.name} does not hold rollups")
     layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)
     return {
         level: _aggregates(batch, layout.constants)
@@ -76,12 +76,12 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
 
 
 def _constant(rollups: Rollups, name: str) -> int | float | None:
-    """The one value that a column has in every level, if it has one."""
-    columns = [getattr(level, name) for level in rollups.values()]
-    first = next((column[0].item() for column in columns if len(column)), None)
-    if first is None or not all(bool((column == first).all()) for column in columns):
+    """The one value that a column has in every level, if it has one, to the last bit; text holds no other than finite ones."""
+    column = np.concatenate([getattr(level, name) for level in rollups.values()])
+    bits = column.view(np.int64)
+    if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
         return None
-    return first  # type: ignore[no-any-return]
+    return column[0].item()  # type: ignore[no-any-return]
 
 
 def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> Aggregates:

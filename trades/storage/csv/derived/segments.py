@@ -1,5 +1,6 @@
 """The current segments of a log, mapped when they are first needed."""
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,16 @@ from trades.storage.aggregate import (
 )
 from trades.storage.aggregates import frozen
 from trades.storage.csv.derived.columns import PRINT_COLUMNS, map_columns, plain_rows
+from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import as_numpy
-from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment, read_manifest
+from trades.storage.csv.derived.manifest import (
+    NO_ROLLUPS,
+    Segment,
+    columns_file,
+    read_manifest,
+    rollups_file,
+    sessions_file,
+)
 from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
 from trades.storage.csv.derived.sessions import Sessions, map_sessions
 from trades.storage.csv.history import History
@@ -29,81 +38,97 @@ from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
 Times = npt.NDArray[np.int64]
-
-
-def columns_file(name: str) -> str:
-    """The name of a segment's file of columns."""
-    return f"{name}.columns.arrow"
-
-
-def rollups_file(name: str, policy_key: str) -> str:
-    """The name of a segment's file of rollups under one policy."""
-    return f"{name}.{policy_key}.rollups.arrow"
-
-
-def sessions_file(name: str, policy_key: str) -> str:
-    """The name of a segment's file of daily bars under one policy."""
-    return f"{name}.{policy_key}.sessions.arrow"
+_uses = itertools.count(1)
 
 
 class MappedSegment:
-    """One segment's files. Every method raises `NotUsable` if the file that it needs is gone or damaged."""
+    """One segment's files, mapped at their first use, and again after `release`.
 
-    def __init__(self, folder: Path, segment: Segment) -> None:
+    Every method raises `NotUsable` if the file that it needs is gone or damaged.
+    """
+
+    def __init__(self, folder: Path, segment: Segment, held: Held) -> None:
         self.segment = segment
+        self.used = 0
+        self.held_bytes = 0
         self._folder = folder
+        self._held = held
+        self.release()
+
+    def release(self) -> None:
+        """Let go of what is mapped and made; who reads it at this moment keeps it."""
         self._rows: pa.RecordBatch | None = None
-        self._times: Times | None = None
         self._rollups: dict[str, Rollups] = {}
         self._sessions: dict[str, Sessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
+        self.held_bytes = 0
 
     @property
     def rows(self) -> pa.RecordBatch:
         """All of its stored rows, in order."""
-        if self._rows is None:
+        self.used = next(_uses)
+        rows = self._rows
+        if rows is None:
             path = self._folder / columns_file(self.segment.name)
-            self._rows = map_columns(path, self.segment.columns)
-        return self._rows
+            rows = self._rows = map_columns(path, self.segment.columns)
+            self._held.add(self)
+        return rows
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
         """Its stored rows in the window."""
-        if self._times is None:
-            self._times = as_numpy(self.rows.column(0))
-        start, end = self._times.searchsorted((window.start_ns, window.end_ns)).tolist()
-        return self.rows.slice(start, end - start)
+        rows = self.rows
+        times: Times = as_numpy(rows.column(0))
+        start, end = times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return rows.slice(start, end - start)
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
         """Its aggregates of a level; None where they are not kept."""
-        if policy_key not in self._rollups:
+        self.used = next(_uses)
+        rollups = self._rollups.get(policy_key)
+        if rollups is None:
             checksum = self.segment.rollups.get(policy_key, NO_ROLLUPS)
             path = self._folder / rollups_file(self.segment.name, policy_key)
-            self._rollups[policy_key] = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
-        return self._rollups[policy_key].get(level_ns)
+            rollups = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
+            self._rollups[policy_key] = rollups
+            self._held.add(self)
+        return rollups.get(level_ns)
 
     def sessions(self, policy_key: str) -> Sessions | None:
         """Its daily bars of the regular session; None where they are not kept."""
         checksum = self.segment.sessions.get(policy_key)
         if checksum is None:
             return None
-        if policy_key not in self._sessions:
-            path = self._folder / sessions_file(self.segment.name, policy_key)
-            self._sessions[policy_key] = map_sessions(path, checksum)
-        return self._sessions[policy_key]
+        sessions = self._sessions.get(policy_key)
+        if sessions is None:
+            sessions = map_sessions(self._folder / sessions_file(self.segment.name, policy_key), checksum)
+            self._sessions[policy_key] = sessions
+            self._held.add(self)
+        return sessions
 
     def finished_bars(self, policy: BarPolicy, level_ns: int) -> Bars | None:
         """Its bars of a level; None where volume is still to be credited, or a level is not kept that is finer than a minute.
 
-        A coarser level that is not kept is made of the rows at its first use, and then held in memory.
+        A coarser level that is not kept is made of the rows at its first use, and then held in memory for a while.
         """
+        self.used = next(_uses)
+        known = self._bars
         key = (policy.key, level_ns)
-        if key not in self._bars:
-            aggregates = self.aggregates(policy.key, level_ns)
-            if aggregates is None and level_ns >= MINUTE_NS:
-                aggregates = self._aggregated(policy, level_ns)
-            is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
-            self._bars[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
-        return self._bars[key]
+        if key not in known:
+            known[key] = self._finished(policy, level_ns)
+        return known[key]
+
+    def _finished(self, policy: BarPolicy, level_ns: int) -> Bars | None:
+        aggregates = self.aggregates(policy.key, level_ns)
+        is_made = aggregates is None and level_ns >= MINUTE_NS
+        if is_made:
+            aggregates = self._aggregated(policy, level_ns)
+        if aggregates is None or not (aggregates.price_count > 0).all():
+            return None
+        bars = bars_of(aggregates)
+        if is_made:
+            self.held_bytes += bars.nbytes
+            self._held.add(self)
+        return bars
 
     def _aggregated(self, policy: BarPolicy, level_ns: int) -> Aggregates | None:
         """Aggregates of all rows; None where sizes are too far apart for any."""
@@ -133,13 +158,22 @@ class Segments:
 NO_SEGMENTS = Segments(NO_COMMIT, ())
 
 
-def open_segments(folder: Path, history: History) -> Segments:
-    """The segments of a log's current manifest; none if it is missing or not of this history."""
+def open_segments(folder: Path, history: History, before: Segments, held: Held) -> Segments:
+    """The segments of a log's current manifest; none if it is missing or not of this history.
+
+    before: those of the manifest before; what is in both stays mapped. held: who bounds what they hold.
+    """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)
     if manifest is None or not is_of(manifest.head, history):
         return NO_SEGMENTS
-    return Segments(manifest.head, [MappedSegment(derived, segment) for segment in manifest.segments])
+    known = {each.segment.name: each for each in before.mapped}
+    mapped = []
+    for segment in manifest.segments:
+        each = known.get(segment.name)
+        is_known = each is not None and each.segment == segment
+        mapped.append(each if each and is_known else MappedSegment(derived, segment, held))
+    return Segments(manifest.head, mapped)
 
 
 def is_of(head: CommitId, history: History) -> bool:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.storage.bars import Bars
-from trades.storage.csv.derived.ipc import Damaged, as_numpy, map_batches, write_batches
+from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from trades.storage.prints import STANDS, Instants
 from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
@@ -48,7 +48,7 @@ def map_sessions(path: Path, checksum: int) -> Sessions:
     """The sessions of a file. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if len(batches) != 1:
-        raise Damaged(f"{path.name} does not hold sessions")
+        raise NotUsable(f"{path.name} does not hold sessions")
     columns = {name: as_numpy(batches[0].column(name)) for name in (*_COLUMNS, "newest")}
     return Sessions(Bars(*(columns[name] for name in _COLUMNS)), columns["newest"])
 

@@ -13,6 +13,7 @@ from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import NO_COMMIT, CommitId
 
 ROWS_LIMIT = 2_000_000
+_LEVELS_LIMIT = 6
 
 # Which log (dataset, symbol), and the commit that its segments are current to.
 LogKey = tuple[str, str, int]
@@ -29,9 +30,11 @@ class Block:
     _aggregates: dict[tuple[str, int], Aggregates] = field(default_factory=dict)
 
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
-        """The aggregates of a level under a policy, made once."""
+        """The aggregates of a level under a policy, made once or, of many levels, a few times."""
         found = self._aggregates.get((policy_key, level_ns))
         if found is None:
+            if len(self._aggregates) >= _LEVELS_LIMIT:
+                self._aggregates = {}
             found = self._aggregates[policy_key, level_ns] = frozen(make(self.rows))
         return found
 

@@ -10,10 +10,15 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES, Dataset
-from trades.storage.csv.derived.columns import plain_rows, write_columns
-from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment
+from trades.storage.csv.derived.columns import map_columns, plain_rows, write_columns
+from trades.storage.csv.derived.manifest import (
+    NO_ROLLUPS,
+    Segment,
+    columns_file,
+    rollups_file,
+    sessions_file,
+)
 from trades.storage.csv.derived.rollups import rollups_of, write_rollups
-from trades.storage.csv.derived.segments import MappedSegment, columns_file, rollups_file, sessions_file
 from trades.storage.csv.derived.sessions import sessions_of, write_sessions
 from trades.storage.exact_sums import Unmergeable
 from trades.storage.prints import STANDS, prints_of
@@ -35,7 +40,10 @@ class SegmentWriter:
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
         """The stored rows of each segment. Raises `NotUsable`."""
-        return [plain_rows(self._dataset, MappedSegment(self._folder, segment).rows) for segment in segments]
+        return [
+            plain_rows(self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns))
+            for segment in segments
+        ]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
         """The segments that ordered stored rows become."""
@@ -106,7 +114,7 @@ def _cut(time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, limit: in
     if end >= len(time):
         return len(time)
     midnight = int(time.searchsorted(time[end] // DAY_NS * DAY_NS))
-    if midnight - start >= limit // 2:
+    if midnight - start >= max(limit // 2, 1):
         return midnight
     first_of_time = int(time.searchsorted(time[end]))
     return first_of_time if first_of_time > start else int(time.searchsorted(time[end], side="right"))
