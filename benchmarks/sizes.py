@@ -10,6 +10,7 @@ class Sizes:
     small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
     peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
     seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read in process.
+    trades: of one symbol with a long history. logs, dates: symbols of a wide store, and event dates of each.
     """
 
     small_rows: int
@@ -21,6 +22,9 @@ class Sizes:
     seconds: int
     symbols: int
     commits: int
+    trades: int
+    logs: int
+    dates: int
 
 
 FULL = Sizes(
@@ -33,6 +37,9 @@ FULL = Sizes(
     seconds=5,
     symbols=200,
     commits=1_000_000,
+    trades=10_000_000,
+    logs=2_000,
+    dates=250,
 )
 QUICK = Sizes(
     small_rows=100_000,
@@ -44,4 +51,7 @@ QUICK = Sizes(
     seconds=2,
     symbols=40,
     commits=50_000,
+    trades=400_000,
+    logs=50,
+    dates=20,
 )
