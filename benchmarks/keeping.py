@@ -1,12 +1,11 @@
 """The derived files of a store, kept or built in a process of their own.
 
-Run as `python -m benchmarks.keeping keep STORE`: keeps them as the worker does, until SIGTERM.
+Run as `python -m benchmarks.keeping keep STORE`: keeps them as the worker does, though not as nice, until SIGTERM.
 Run as `python -m benchmarks.keeping build STORE`: builds those of the one symbol, and prints JSON: its seconds, and the
 process's bytes of memory before and at their peak.
 """
 
 import json
-import os
 import sys
 import time
 
@@ -16,12 +15,10 @@ from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 
 _PERIOD_SECONDS = 1.0
-_NICENESS = 10  # the worker's
 
 
 def keep(store: CsvStore) -> None:
     """Round after round."""
-    os.nice(_NICENESS)
     keeper = store.keeper()
     print("Keeping", flush=True)
     while True:
