@@ -21,11 +21,24 @@ def is_possible() -> bool:
 @contextmanager
 def pinned(core: int | None) -> Iterator[None]:
     """Run this thread, and the processes that it starts meanwhile, on one core; None changes nothing."""
-    if core is None:
+    with _on(set() if core is None else {core}):
+        yield
+
+
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Run this thread, and the processes that it starts meanwhile, on all cores."""
+    with _on(set(CORES)):
+        yield
+
+
+@contextmanager
+def _on(cores: set[int]) -> Iterator[None]:
+    if not cores:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:

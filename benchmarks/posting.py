@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from benchmarks.pinning import LOAD_CORE, pinned
 from benchmarks.servers import INGEST_PATH, Server
@@ -57,7 +56,7 @@ class Connection:
             started = time.perf_counter()
             answer = self.exchange(request)
             seconds.append(time.perf_counter() - started)
-            _check_stored(json.loads(answer), rows)
+            check_stored(answer, rows)
         return seconds
 
     def _more(self) -> bytes:
@@ -93,6 +92,8 @@ def post_together(server: Server, by_client: Sequence[Iterable[tuple[bytes, int]
     return time.perf_counter() - started
 
 
-def _check_stored(answer: dict[str, Any], rows: int) -> None:
-    if answer["stored"] != rows:
-        raise UnexpectedAnswer(f"{answer['stored']} of {rows} new rows were stored")
+def check_stored(answer: bytes, rows: int) -> None:
+    """Hold an ingest's answer against the number of rows, all of which were new. Raises `UnexpectedAnswer`."""
+    stored = json.loads(answer)["stored"]
+    if stored != rows:
+        raise UnexpectedAnswer(f"{stored} of {rows} new rows were stored")

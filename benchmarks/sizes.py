@@ -11,6 +11,7 @@ class Sizes:
     peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
     seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read in process.
     import_rows: of the file that is imported.
+    trades: of one symbol with a long history. logs, dates: symbols of a wide store, and event dates of each.
     """
 
     small_rows: int
@@ -23,6 +24,9 @@ class Sizes:
     symbols: int
     commits: int
     import_rows: int
+    trades: int
+    logs: int
+    dates: int
 
 
 FULL = Sizes(
@@ -36,6 +40,9 @@ FULL = Sizes(
     symbols=200,
     commits=1_000_000,
     import_rows=2_000_000,
+    trades=10_000_000,
+    logs=2_000,
+    dates=250,
 )
 QUICK = Sizes(
     small_rows=100_000,
@@ -48,4 +55,7 @@ QUICK = Sizes(
     symbols=40,
     commits=50_000,
     import_rows=200_000,
+    trades=400_000,
+    logs=50,
+    dates=20,
 )

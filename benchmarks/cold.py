@@ -1,0 +1,145 @@
+"""One-minute bars of a day out of a year of trades, by programs that have just started.
+
+The store and its peers hold the same trades: the store with derived files; pandas all of the store's CSV in one file; DuckDB
+and polars one Parquet file, in order of time, in row groups of 122,880 rows. All of them are in the system's cache of files.
+"""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.pinning import unpinned
+from benchmarks.posting import UnexpectedAnswer
+from benchmarks.processes import BASE_DIR
+from benchmarks.report import Report
+from benchmarks.servers import PEER_VENV
+from benchmarks.sizes import Sizes
+from benchmarks.stream import SYMBOL, Stream, stored
+from trades.datasets import TRADES
+from trades.timestamps import DAY_NS, SECOND_NS
+
+Environment = Mapping[str, str]
+
+_STREAM = Stream(a_minute=20)
+_ROWS_A_DAY = 20 * 24 * 60
+_ROW_GROUP = 122_880
+_PANDAS_ROUNDS = 1  # it takes as long as all others together
+_MODULES = {"store": "trades.storage.reading", "pandas": "pandas", "duckdb": "duckdb", "polars": "polars"}
+_NAMES = {
+    "pandas": "pandas' read_csv and resample",
+    "duckdb": "DuckDB over Parquet",
+    "polars": "polars over Parquet",
+}
+
+
+_WHATS = {"process": "cold process", "answer": "without imports"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Seconds of a whole process, and of its answer without the imports; how many bars, and the sum of their values."""
+
+    process: float
+    answer: float
+    bars: int
+    total: float
+
+
+def measure_cold(report: Report, sizes: Sizes) -> None:
+    """The process from its start to its end, and the answer alone."""
+    pythons = {"store": sys.executable, "pandas": sys.executable}
+    if (PEER_VENV / ".installed").exists():
+        pythons |= dict.fromkeys(("duckdb", "polars"), str(PEER_VENV / "bin" / "python"))
+    else:
+        report.left_out.append("DuckDB and polars: requirements-bench.txt is not installed in .venv-bench")
+    runs: dict[str, list[_Run]] = {name: [] for name in pythons}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, unpinned():
+        paths = _written(Path(folder), sizes.trades)
+        # Like installed programs, all of them find their bytecode compiled.
+        environment = {
+            **os.environ,
+            "PYTHONPYCACHEPREFIX": f"{folder}/bytecode",
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        run = partial(_run, paths=paths, environment=environment)
+        for name, python in pythons.items():
+            _output([python, "-c", f"import benchmarks.cold_peers, {_MODULES[name]}"], environment)
+        for turn in range(sizes.rounds):
+            day = sizes.trades // _ROWS_A_DAY * (turn + 1) // (sizes.rounds + 1)
+            for name, python in pythons.items():
+                if name != "pandas" or turn < _PANDAS_ROUNDS:
+                    runs[name].append(run(python, name, day))
+                    _check(name, runs[name][-1], runs["store"][-1])
+    _add(report, sizes, runs)
+
+
+def _add(report: Report, sizes: Sizes, runs: Mapping[str, list[_Run]]) -> None:
+    for name, label in _NAMES.items():
+        for what in _WHATS if name in runs else ():
+            theirs, ours = (median(getattr(run, what) for run in runs[who]) for who in (name, "store"))
+            report.add(
+                f"a day of {sizes.trades / 1e6:g} million trades, {_WHATS[what]}: {label}, against the store",
+                here=theirs * 1e3,
+                peer=ours * 1e3,
+                unit="ms",
+                wanted="at least 20" if name == "pandas" else "above 1",
+            )
+
+
+def _run(python: str, name: str, day: int, *, paths: Mapping[str, Path], environment: Environment) -> _Run:
+    start = _STREAM.start_ns + day * DAY_NS
+    bounds = [str(bound // SECOND_NS) for bound in (start, start + DAY_NS)]
+    began = time.perf_counter()
+    output = _output([python, "-m", "benchmarks.cold_peers", name, str(paths[name]), *bounds], environment)
+    return _Run(time.perf_counter() - began, *json.loads(output))
+
+
+def _output(command: Sequence[str], environment: Environment) -> bytes:
+    done = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, check=False)
+    if done.returncode:
+        raise UnexpectedAnswer(f"{command}: {done.stderr.decode()[-500:]}")
+    return done.stdout
+
+
+def _check(name: str, run: _Run, expected: _Run) -> None:
+    if run.bars != expected.bars or not math.isclose(run.total, expected.total):
+        raise UnexpectedAnswer(f"{name} has {run.bars} bars of {run.total}, the store {expected}")
+
+
+def _written(folder: Path, rows: int) -> dict[str, Path]:
+    """What each program reads."""
+    paths = {"store": folder / "store", "pandas": folder / "trades.csv"}
+    paths |= dict.fromkeys(("duckdb", "polars"), folder / "trades.parquet")
+    stored(paths["store"], _STREAM, rows)
+    with paths["pandas"].open("wb") as whole:
+        for number, part in enumerate(sorted((paths["store"] / TRADES.name / SYMBOL).glob("*.csv"))):
+            with part.open("rb") as file:
+                header = file.readline()
+                whole.write(header if number == 0 else b"")
+                shutil.copyfileobj(file, whole, 2**20)
+    _write_parquet(paths["duckdb"], rows)
+    return paths
+
+
+def _write_parquet(path: Path, rows: int) -> None:
+    fields = [("timestamp", pa.timestamp("us")), ("price", pa.float64()), ("volume", pa.float64())]
+    batches = [
+        batch.select([name for name, _ in fields])
+        .set_column(0, "timestamp", pc.divide(batch.column("timestamp"), 1000).cast(pa.timestamp("us")))
+        for batch in _STREAM.batches(rows)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_batches(batches), path, row_group_size=_ROW_GROUP)

@@ -1,0 +1,88 @@
+"""One-minute bars of a day by a program that has just started.
+
+Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line of
+JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and closes.
+NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb` or `polars` (a Parquet file).
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+_NS = 1_000_000_000
+Answer = tuple[float, int, float]
+
+
+def store(path: str, start: int, end: int) -> Answer:
+    """By this project's reader in process."""
+    from trades.storage.reading import Reader
+
+    began = time.perf_counter()
+    bars = Reader(path).bars("BENCH", start * _NS, end * _NS)
+    return time.perf_counter() - began, len(bars), float(bars.volume.sum() + bars.close.sum())
+
+
+def pandas(path: str, start: int, end: int) -> Answer:
+    """By `read_csv` of the columns that are needed, and `resample`."""
+    import pandas as pd
+
+    began = time.perf_counter()
+    columns = ["timestamp", "price", "volume"]
+    frame = pd.read_csv(path, usecols=columns, parse_dates=["timestamp"], index_col="timestamp")
+    day = frame[pd.Timestamp(start, unit="s", tz="UTC") : pd.Timestamp(end * _NS - 1, tz="UTC")]
+    minutes = day.resample("1min")
+    bars = minutes["price"].ohlc().assign(volume=minutes["volume"].sum()).dropna()
+    return time.perf_counter() - began, len(bars), float(bars["volume"].sum() + bars["close"].sum())
+
+
+def duckdb(path: str, start: int, end: int) -> Answer:
+    """By SQL over Parquet."""
+    import duckdb as db
+
+    began = time.perf_counter()
+    rows = db.execute(
+        """
+        SELECT date_trunc('minute', timestamp) AS minute, arg_min(price, timestamp), max(price), min(price),
+            arg_max(price, timestamp), sum(volume)
+        FROM read_parquet(?)
+        WHERE timestamp >= make_timestamp(?) AND timestamp < make_timestamp(?)
+        GROUP BY minute ORDER BY minute
+        """,
+        [path, start * 1_000_000, end * 1_000_000],
+    ).fetchall()
+    return time.perf_counter() - began, len(rows), float(sum(row[4] + row[5] for row in rows))
+
+
+def polars(path: str, start: int, end: int) -> Answer:
+    """By a lazy scan of Parquet."""
+    import polars as pl
+
+    began = time.perf_counter()
+    bounds = (pl.lit(bound * 1_000_000).cast(pl.Datetime("us")) for bound in (start, end))
+    price = pl.col("price")
+    bars = (
+        pl.scan_parquet(path)
+        .filter(pl.col("timestamp").is_between(*bounds, closed="left"))
+        .group_by_dynamic("timestamp", every="1m")
+        .agg(
+            open=price.first(),
+            high=price.max(),
+            low=price.min(),
+            close=price.last(),
+            volume=pl.col("volume").sum(),
+        )
+        .collect()
+    )
+    return time.perf_counter() - began, bars.height, float(bars["volume"].sum() + bars["close"].sum())
+
+
+PEERS: dict[str, Callable[[str, int, int], Answer]] = {
+    "store": store,
+    "pandas": pandas,
+    "duckdb": duckdb,
+    "polars": polars,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(PEERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))

@@ -1,0 +1,192 @@
+"""What derived files cost: the ingest beside them, their space, building them."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import pyarrow.csv as pacsv
+
+from benchmarks.ingest import Feeder
+from benchmarks.processes import line_with, run_python, running
+from benchmarks.report import Report
+from benchmarks.servers import Server, our_server
+from benchmarks.sizes import Sizes
+from benchmarks.stream import SYMBOL, Stream, stored
+from trades.datasets import TRADES
+from trades.storage.csv import CsvStore
+from trades.storage.csv.derived.manifest import read_manifest
+from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.protocol import Append
+
+_DENSE = Stream(a_minute=20)
+_KINDS = {
+    "20 a minute": _DENSE,
+    "2 a minute": Stream(a_minute=2),
+    "20 a minute, with ids and conditions": Stream(a_minute=20, with_ids=True),
+}
+# So many times as many batches as elsewhere: the worker looks at the logs once a second.
+_LONGER = 8
+_BATCH_ROWS = 10_000
+_MIB = 2**20
+
+
+def measure_derived(report: Report, sizes: Sizes) -> None:
+    """Ingest with and without a keeper, space by kind of stream, building all of a long history."""
+    _measure_in_store(report, sizes)
+    _measure_over_http(report, sizes)
+    for name, stream in _KINDS.items():
+        _measure_space(report, name, stream, sizes.trades // 10)
+    _measure_building(report, sizes.trades)
+
+
+def _measure_in_store(report: Report, sizes: Sizes) -> None:
+    """The keeper has a core of its own here."""
+    count = sizes.batches * _LONGER
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        paths = [Path(folder) / name for name in ("kept", "plain")]
+        stores = [CsvStore(path) for path in paths]
+        seconds: list[list[float]] = [[], []]
+        log = Path(folder) / "keeper.log"
+        with running(
+            [sys.executable, "-m", "benchmarks.keeping", "keep", str(paths[0])],
+            environment=os.environ,
+            log=log,
+        ) as keeper:
+            line_with(keeper, "Keeping", log=log)
+            for turn in range(sizes.rounds):
+                appends = list(_appends(turn * count, count))
+                for store, taken in zip(stores, seconds, strict=True):
+                    taken += [_seconds(store, append) for append in appends]
+        _note_lag(report, paths[0], count * sizes.rounds)
+    _add_ingest(report, "in the store, the keeper on another core", seconds)
+
+
+def _measure_over_http(report: Report, sizes: Sizes) -> None:
+    """The worker and the server share a core here; while the other server has its turn, a worker is stopped."""
+    count = sizes.batches * _LONGER
+    seconds: list[list[float]] = [[], []]
+    with our_server() as kept, our_server() as plain:
+        feeders = [Feeder(kept), Feeder(plain)]
+        with _stopped(plain), _stopped(kept):
+            for feeder in feeders:
+                feeder.warm_up()
+        with _stopped(plain):
+            for _ in range(sizes.rounds):
+                seconds[0] += feeders[0].seconds_each(count)
+                with _stopped(kept):
+                    seconds[1] += feeders[1].seconds_each(count)
+    _add_ingest(report, "over HTTP, the worker on the server's core", seconds)
+
+
+def _add_ingest(report: Report, name: str, seconds: list[list[float]]) -> None:
+    """By the sum of all batches: the few that a fold slows down count for what they are."""
+    kept, plain = seconds
+    report.add(
+        f"ingest with derived data kept current, against without: {name}",
+        here=_BATCH_ROWS * len(kept) / sum(kept),
+        peer=_BATCH_ROWS * len(plain) / sum(plain),
+        unit="rows/s",
+        wanted="at least 0.75",
+    )
+
+
+def _note_lag(report: Report, store: Path, commits: int) -> None:
+    """How far the derived files were behind when the last batch was stored."""
+    manifest = read_manifest(store / TRADES.name / SYMBOL / DERIVED_FOLDER)
+    current = f"current to commit {manifest.commit}" if manifest else "not there yet"
+    report.notes.append(
+        f"beside a feed in full flood, after {commits:,} commits, the derived files were {current}"
+    )
+
+
+def _appends(first: int, count: int) -> Iterator[Append]:
+    for number in range(first, first + count):
+        (rows,) = _DENSE.batches(_BATCH_ROWS, first=number * _BATCH_ROWS)
+        yield Append(TRADES, SYMBOL, rows, "bench")
+
+
+def _seconds(store: CsvStore, append: Append) -> float:
+    began = time.perf_counter()
+    store.append(append)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def _stopped(server: Server) -> Iterator[None]:
+    """Keep a server's worker from running."""
+    worker = _worker_of(server)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def _worker_of(server: Server) -> int:
+    """The id of the worker that has the server's folder."""
+    for process in Path("/proc").iterdir():
+        try:
+            if b"\0worker\0" in (process / "cmdline").read_bytes():
+                variables = (process / "environ").read_bytes().split(b"\0")
+                if f"DATA_DIR={server.folder}".encode() in variables:
+                    return int(process.name)
+        except OSError:
+            continue
+    raise OSError("the server has no worker")
+
+
+def _measure_space(report: Report, name: str, stream: Stream, trades: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        stored(Path(folder), stream, trades)
+        log = Path(folder) / TRADES.name / SYMBOL
+        report.add(
+            f"derived files of {trades:,} trades, {name}, against their CSV",
+            here=_size(log / DERIVED_FOLDER, "*") / _MIB,
+            peer=_size(log, "*.csv") / _MIB,
+            unit="MiB",
+            wanted="at most 1.5",
+        )
+
+
+def _size(folder: Path, pattern: str) -> int:
+    return sum(path.stat().st_size for path in folder.glob(pattern))
+
+
+def _measure_building(report: Report, trades: int) -> None:
+    label = f"building the derived files of {trades / 1e6:g} million trades"
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        store = Path(folder) / "store"
+        stored(store, _DENSE, trades, derived=False)
+        printed = run_python(
+            "benchmarks.keeping", "build", str(store), environment=os.environ, log=Path(folder) / "log"
+        )
+        built = json.loads(printed)
+        reading = median(_reading_seconds(store) for _ in range(3))
+    report.add(
+        f"{label}, against pyarrow reading their CSV by one thread",
+        here=trades / built["seconds"],
+        peer=trades / reading,
+        unit="rows/s",
+        wanted="",
+    )
+    report.add(
+        f"{label}: peak of memory, against before",
+        here=built["peak"] / _MIB,
+        peer=built["before"] / _MIB,
+        unit="MiB",
+        wanted="bounded",
+    )
+
+
+def _reading_seconds(store: Path) -> float:
+    began = time.perf_counter()
+    for path in (store / TRADES.name / SYMBOL).glob("*.csv"):
+        pacsv.read_csv(path, pacsv.ReadOptions(use_threads=False))
+    return time.perf_counter() - began

@@ -1,0 +1,101 @@
+"""A store of many symbols and dates, with derived files: what opening it costs, and reading one of them and all."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.posting import UnexpectedAnswer
+from benchmarks.processes import BASE_DIR
+from benchmarks.report import Report
+from benchmarks.sizes import Sizes
+from benchmarks.stream import FIRST_DAY_NS, MINUTE_NS, Unsynced
+from trades.datasets import TRADES
+from trades.storage.csv import CsvStore
+from trades.storage.protocol import Append, Dedupe
+from trades.timestamps import DAY_NS
+
+_ROWS_A_DATE = 20
+_MIB = 2**20
+
+
+def measure_many_symbols(report: Report, sizes: Sizes) -> None:
+    """All by new processes, in turn with a store of one such symbol."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        wide, single = Path(folder) / "wide", Path(folder) / "single"
+        for store, symbols in ((single, 1), (wide, sizes.logs)):
+            _write(store, symbols, sizes.dates)
+        pairs = [(_cost(wide, sizes.dates), _cost(single, sizes.dates)) for _ in range(sizes.rounds)]
+    many, one = (
+        {name: median(cost[name] for cost in costs) for name in costs[0]}
+        for costs in zip(*pairs, strict=True)
+    )
+    label = f"a store of {sizes.logs:,} symbols x {sizes.dates} dates, against one symbol: "
+    for name, what, wanted in (
+        ("opening", "opening", "< 50 ms"),
+        ("listing", "listing the symbols", ""),
+        ("first", "first read of one", "< 5 ms"),
+        ("others", "first reads of the others, median", "< 5 ms"),
+    ):
+        report.add(label + what, here=many[name] * 1e3, peer=one[name] * 1e3, unit="ms", wanted=wanted)
+    report.add(
+        label + "resident once every symbol is read",
+        here=many["resident"] / _MIB,
+        peer=one["resident"] / _MIB,
+        unit="MiB",
+        wanted="bounded",
+    )
+    report.notes.append(
+        f"with {sizes.logs:,} symbols read, {many['handles']:.0f} handles are open ({one['handles']:.0f} with one),"
+        f" {many['maps']:.0f} derived files are mapped"
+    )
+
+
+def _cost(store: Path, dates: int) -> dict[str, float]:
+    start = FIRST_DAY_NS + dates // 2 * DAY_NS
+    command = [sys.executable, "-m", "benchmarks.many_reads", str(store), str(start), str(start + DAY_NS)]
+    done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, check=False)
+    if done.returncode:
+        raise UnexpectedAnswer(done.stderr.decode()[-500:])
+    cost: Mapping[str, float] = json.loads(done.stdout)
+    if not cost["bars"]:
+        raise UnexpectedAnswer("there are no bars")
+    return dict(cost)
+
+
+def _write(folder: Path, symbols: int, dates: int) -> None:
+    """One symbol is stored; the others' rows are hard links to its files, all else is copied."""
+    store = CsvStore(folder, disk=Unsynced())
+    store.append(Append(TRADES, "S0000", _rows(dates), "bench", Dedupe.NONE))
+    store.derive(TRADES, "S0000", rebuild=True)
+    first = folder / TRADES.name / "S0000"
+    for number in range(1, symbols):
+        shutil.copytree(first, first.with_name(f"S{number:04}"), copy_function=_linked_or_copied)
+
+
+def _linked_or_copied(source: str, target: str) -> None:
+    if source.endswith(".csv"):
+        os.link(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _rows(dates: int) -> pa.RecordBatch:
+    days, places = np.divmod(np.arange(dates * _ROWS_A_DATE), _ROWS_A_DATE)
+    given = {
+        "timestamp": FIRST_DAY_NS + days * DAY_NS + (14 * 60 + places) * MINUTE_NS,
+        "price": 100 + places / 100,
+        "volume": places + 1.0,
+    }
+    columns = [
+        pa.array(given[f.name]) if f.name in given else pa.nulls(len(days), f.type) for f in TRADES.schema
+    ]
+    return pa.record_batch(columns, schema=TRADES.schema)
