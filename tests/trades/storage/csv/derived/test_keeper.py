@@ -15,7 +15,7 @@ from trades.storage.csv.index_files import derived_lock
 from trades.storage.exceptions import StorageError
 from trades.storage.instruments import Instrument
 
-REST, RETRY = 2.0, 60.0
+REST, RETRY = 2.0, 64.0
 
 
 class Kept:
@@ -39,6 +39,12 @@ class Kept:
         self.folds = []
         assert self.keeper.round(seconds=seconds) == len(self.folds)
         return self.folds
+
+    def is_due_after(self, seconds: float) -> bool:
+        """Whether there is something to fold so many seconds after the last fold; it is then, if there is."""
+        is_due = self.keeper._folded["trades", SYMBOL].rests_until <= self.now + seconds
+        self.now += seconds if is_due else 0.0
+        return is_due
 
     def derived(self, symbol: str = SYMBOL) -> Path:
         return self.folder / "trades" / symbol / ".derived"
@@ -100,6 +106,19 @@ def test_what_failed_is_tried_again_later_and_does_not_hold_up_others(kept: Kept
         [SYMBOL],
         [],
     ]
+
+
+def test_the_rest_after_failures_grows_up_to_a_minute_and_is_forgotten_after_a_success(kept: Kept) -> None:
+    kept.error = OSError(28, "full")
+    rests = []
+    for _ in range(8):
+        assert kept.round() == [SYMBOL]
+        rests.append(next(rest for rest in (4, 8, 16, 32, 64) if kept.is_due_after(rest)))
+    assert rests == [4, 8, 16, 32, 64, 64, 64, 64]
+    kept.error = None
+    kept.round()
+    kept.append(1)
+    assert kept.round(after=REST) == [SYMBOL]
 
 
 def test_what_another_process_was_at_is_looked_at_again(kept: Kept) -> None:
