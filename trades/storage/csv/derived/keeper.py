@@ -13,7 +13,8 @@ from trades.storage.exceptions import UnknownSymbol
 
 # A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a processor.
 _REST_SECONDS = 2.0
-_RETRY_SECONDS = 60.0
+# Twice as long after each failure in a row, up to this.
+_LONGEST_REST_SECONDS = 64.0
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class _Folded:
     manifest: _State
     policy_key: str
     rests_until: float
+    failures: int = 0
 
     def is_of(self, log: Log) -> bool:
         """Whether nothing has happened to the log and its files since."""
@@ -105,7 +107,8 @@ class Keeper:
         return [log for _, log in sorted(due, key=lambda each: each[0])]
 
     def _fold_one(self, log: Log) -> None:
-        commits, began, rest = log.commits(), self._clock(), _REST_SECONDS
+        before = self._folded.get(log.key)
+        commits, began, failures = log.commits(), self._clock(), 0
         try:
             if self._fold(*log.key) is None:
                 commits = _NOT_FOLDED
@@ -113,10 +116,11 @@ class Keeper:
             pass  # its first commit is under way, or was cut off
         except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
             logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
-            commits, rest = _NOT_FOLDED, _RETRY_SECONDS
+            commits, failures = _NOT_FOLDED, before.failures + 1 if before else 1
         ended = self._clock()
+        rest = min(_REST_SECONDS * 2**failures, _LONGEST_REST_SECONDS)
         rests_until = ended + max(rest, ended - began)
-        self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until)
+        self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until, failures)
 
 
 def _state(path: str) -> _State:

@@ -1,0 +1,118 @@
+"""Volume that is credited to a bar from behind it: tags, caches and pages follow, under the policies that credit any."""
+
+from typing import Any
+
+import pytest
+import time_machine
+
+from stats.caching.tiers import process_tiers
+from tests.api_client import Api, answer, trade
+from tests.trades.storage.builders import SYMBOL
+from trades.bar_policies import EVERY_PRINT, US_EQUITIES
+from trades.datasets import TRADES
+from trades.services import instrument_set
+from trades.stores import market_store
+
+FIRST_DAY = {"symbol": SYMBOL, "start": "2025-01-02T00:00:00Z", "end": "2025-01-03T00:00:00Z"}
+LATE_LOT = trade(timestamp="2025-01-03T09:00:00Z", volume=7, conditions=["odd_lot"], trade_id="late")
+NOW = "2026-01-05T18:00:0{}Z"
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "derived"])
+def derive(request: pytest.FixtureRequest) -> Any:
+    """What brings the store's derived files up to date, where the test is to have any."""
+    return lambda: request.param and market_store().derive(TRADES, SYMBOL)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def traded(api: Api) -> Api:
+    """Three prices on the first day, one four days later."""
+    api.ingest(*(trade(timestamp=f"2025-01-02T14:3{n}:00Z", volume=1) for n in range(3)))
+    api.ingest(trade(timestamp="2025-01-06T14:30:00Z", volume=1, trade_id="monday"))
+    return api
+
+
+def read(api: Api, **params: Any) -> Any:
+    response = api.ohlc({**FIRST_DAY, **params})
+    assert response.status_code == 200, response.content
+    return response
+
+
+def volumes(response: Any) -> list[float]:
+    return [bar["volume"] for bar in answer(response)["data"]]
+
+
+@pytest.mark.parametrize("interval", ["1min", "1d"])
+def test_a_lot_of_the_next_day_changes_the_tag_of_the_day_before(
+    traded: Api, derive: Any, interval: str
+) -> None:
+    instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
+    derive()
+    before = read(traded, interval=interval)
+    assert read(traded, interval=interval)["X-Cache"] == "hit"
+    traded.ingest(LATE_LOT)
+    after = read(traded, interval=interval)
+    assert (volumes(after)[:-1], volumes(after)[-1]) == (volumes(before)[:-1], volumes(before)[-1] + 7)
+    assert (after["X-Cache"], after["ETag"] == before["ETag"]) == ("miss", False)
+    derive()
+    process_tiers().local.clear()
+    again = read(traded, interval=interval)
+    assert (again.content, again["ETag"]) == (after.content, after["ETag"])
+
+
+def test_under_the_policy_of_every_print_the_day_before_stays_as_it_was(traded: Api, derive: Any) -> None:
+    instrument_set(symbol=SYMBOL, bar_policy=EVERY_PRINT.name)
+    derive()
+    before = read(traded)
+    traded.ingest(LATE_LOT)
+    after = read(traded)
+    assert (after["X-Cache"], after["ETag"], after.content) == ("hit", before["ETag"], before.content)
+
+
+def test_a_lot_behind_the_next_price_leaves_the_day_before_in_the_cache(traded: Api, derive: Any) -> None:
+    instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
+    derive()
+    before = read(traded)
+    traded.ingest(trade(timestamp="2025-01-07T09:00:00Z", volume=7, conditions=["odd_lot"]))
+    assert (read(traded)["X-Cache"], read(traded)["ETag"]) == ("hit", before["ETag"])
+
+
+def test_a_cancel_of_the_next_price_credits_what_came_behind_it(traded: Api, derive: Any) -> None:
+    instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
+    traded.ingest(trade(timestamp="2025-01-07T09:00:00Z", volume=7, conditions=["odd_lot"]))
+    derive()
+    assert volumes(read(traded)) == [1, 1, 1]
+    monday = {"action": "cancel", "timestamp": "2025-01-06T14:30:00Z", "trade_id": "monday"}
+    assert traded.correct(monday).status_code == 200
+    assert volumes(read(traded)) == [1, 1, 8]
+    derive()
+    process_tiers().local.clear()
+    assert volumes(read(traded)) == [1, 1, 8]
+
+
+def test_as_of_gives_what_was_known_also_from_rollups(api: Api, derive: Any) -> None:
+    instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
+    known = []
+    for number in range(4):
+        with time_machine.travel(NOW.format(2 * number), tick=False):
+            rows = [trade(timestamp=f"2025-01-02T14:3{n}:0{number}Z", volume=number + 1) for n in range(4)]
+            api.ingest(*rows, trade(timestamp=f"2025-01-03T09:0{number}:00Z", conditions=["odd_lot"]))
+            known.append(read(api, interval="5min").content)
+            derive()
+    assert len({*known}) == 4
+    process_tiers().local.clear()
+    with time_machine.travel(NOW.format(9), tick=False):
+        for number, expected in enumerate(known):
+            as_of = NOW.format(2 * number + 1)
+            assert read(api, interval="5min", as_of=as_of).content == expected
+
+
+def test_a_walk_through_pages_is_one_snapshot_before_and_after_derivation(traded: Api, derive: Any) -> None:
+    instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
+    first = answer(read(traded, limit=2))
+    traded.ingest(LATE_LOT)
+    derive()
+    process_tiers().local.clear()
+    second = answer(read(traded, limit=2, cursor=first["next_cursor"]))
+    assert [bar["volume"] for bar in first["data"] + second["data"]] == [1, 1, 1]
+    assert volumes(read(traded)) == [1, 1, 8]
