@@ -156,7 +156,7 @@ def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
         return None
     if window.end_ns > segment.last_ns and not query.policy.counts_every_print:
         return None
-    bars = within[0].finished_bars(query.policy, interval)
+    bars = within[0].finished_bars(query.policy, interval, window)
     if bars is None:
         return None
     start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()

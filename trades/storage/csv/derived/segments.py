@@ -9,20 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
-from trades.datasets import TRADES
-from trades.storage.aggregate import (
-    Aggregates,
-    Bars,
-    Unmergeable,
-    aggregate_prints,
-    bars_of,
-    prints_of,
-)
-from trades.storage.aggregates import frozen
-from trades.storage.csv.derived.columns import PRINT_COLUMNS, map_columns, plain_rows
+from trades.storage.aggregate import Aggregates, Bars, bars_of
+from trades.storage.csv.derived.columns import map_columns
 from trades.storage.csv.derived.ipc import as_numpy
 from trades.storage.csv.derived.manifest import NO_ROLLUPS, Segment, read_manifest
 from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
+from trades.storage.csv.derived.unkept_bars import UnkeptBars
 from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
@@ -50,6 +42,7 @@ class MappedSegment:
         self._times: Times | None = None
         self._rollups: dict[str, Rollups] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
+        self._unkept: dict[tuple[str, int], UnkeptBars] = {}
 
     @property
     def rows(self) -> pa.RecordBatch:
@@ -59,11 +52,16 @@ class MappedSegment:
             self._rows = map_columns(path, self.segment.columns)
         return self._rows
 
-    def rows_in(self, window: Window) -> pa.RecordBatch:
-        """Its stored rows in the window."""
+    @property
+    def times(self) -> Times:
+        """The event times of its rows."""
         if self._times is None:
             self._times = as_numpy(self.rows.column(0))
-        start, end = self._times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return self._times
+
+    def rows_in(self, window: Window) -> pa.RecordBatch:
+        """Its stored rows in the window."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return self.rows.slice(start, end - start)
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
@@ -74,27 +72,26 @@ class MappedSegment:
             self._rollups[policy_key] = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
         return self._rollups[policy_key].get(level_ns)
 
-    def finished_bars(self, policy: BarPolicy, level_ns: int) -> Bars | None:
-        """Its bars of a level; None where volume is still to be credited, or a level is not kept that is finer than a minute.
+    def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        """Bars of a level in the window, and others beside them.
 
-        A coarser level that is not kept is made of the rows at its first use, and then held in memory.
+        None where volume is still to be credited, or a level is not kept that is finer than a minute. A coarser level
+        that is not kept is made of the rows where it is first asked for, and then held in memory.
         """
         key = (policy.key, level_ns)
         if key not in self._bars:
             aggregates = self.aggregates(policy.key, level_ns)
             if aggregates is None and level_ns >= MINUTE_NS:
-                aggregates = self._aggregated(policy, level_ns)
+                return self._unkept_bars(policy, level_ns).over(window.start_ns, window.end_ns)
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             self._bars[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return self._bars[key]
 
-    def _aggregated(self, policy: BarPolicy, level_ns: int) -> Aggregates | None:
-        """Aggregates of all rows; None where sizes are too far apart for any."""
-        prints = prints_of(plain_rows(TRADES, self.rows, PRINT_COLUMNS), policy)
-        try:
-            return frozen(aggregate_prints(prints, level_ns))
-        except Unmergeable:
-            return None
+    def _unkept_bars(self, policy: BarPolicy, level_ns: int) -> UnkeptBars:
+        key = (policy.key, level_ns)
+        if key not in self._unkept:
+            self._unkept[key] = UnkeptBars(self.rows, self.times, policy, level_ns)
+        return self._unkept[key]
 
 
 class Segments:
