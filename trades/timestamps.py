@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from trades.arrow_later import compute as pc
 
 Instants = npt.NDArray[np.int64]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from trades.arrow_later import compute as pc
 from trades.bar_policies import CONDITION_SEPARATOR, BarPolicy
 from trades.storage.exact_sums import Floats
 

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from trades.arrow_later import compute as pc
 from trades.datasets import Column, Dataset, Kind
 from trades.storage.commit import PartKind
 from trades.storage.corrections import Change

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
+from trades.arrow_later import compute as pc
+from trades.arrow_later import csv as pacsv
 from trades.datasets import Column, Dataset, Kind
 from trades.timestamps import fixed_width_text
 

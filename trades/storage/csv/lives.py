@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from trades.arrow_later import compute as pc
 from trades.datasets import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.corrections import Life, changes

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from trades.arrow_later import compute as pc
 from trades.datasets import Dataset, Kind
 from trades.storage.reading.exceptions import UnknownColumn
 from trades.timestamps import Instants

@@ -4,8 +4,8 @@ from itertools import islice
 from math import isnan
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from trades.arrow_later import compute as pc
 from trades.storage.protocol import Window
 from trades.storage.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, known_after, quote_bars_of
 from trades.storage.reading.dates import Log, rows_backwards
