@@ -8,12 +8,29 @@ import pytest
 
 from tests.trades.storage.builders import Clock
 from trades.storage.csv import CsvStore
+from trades.storage.csv.batch import PreparedBatch
 from trades.storage.memory import MemoryStore
-from trades.storage.protocol import MarketStore
+from trades.storage.protocol import Amendment, Append, MarketStore, Receipt
+
+class FoldedStore(CsvStore):
+    """Folds every commit into derived files at once, in small segments: reads are from them alone."""
+
+    def append(self, batch: Append | PreparedBatch) -> Receipt:
+        receipt = super().append(batch)
+        appended = batch.append if isinstance(batch, PreparedBatch) else batch
+        self.derive(appended.dataset, appended.symbol)
+        return receipt
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        receipt = super().correct(amendment)
+        self.derive(amendment.dataset, amendment.symbol)
+        return receipt
+
 
 STORES: dict[str, Callable[[Path, Clock], MarketStore]] = {
     "memory": lambda _, clock: MemoryStore(clock=clock),
     "csv": lambda folder, clock: CsvStore(folder, clock=clock),
+    "csv, folded": lambda folder, clock: FoldedStore(folder, clock=clock, segment_rows=3),
 }
 
 
