@@ -12,6 +12,7 @@ from trades.storage.csv.batch import PreparedBatch
 from trades.storage.memory import MemoryStore
 from trades.storage.protocol import Amendment, Append, MarketStore, Receipt
 
+
 class FoldedStore(CsvStore):
     """Folds every commit into derived files at once, in small segments: reads are from them alone."""
 
