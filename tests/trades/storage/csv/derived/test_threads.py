@@ -20,7 +20,7 @@ from trades.storage.csv import CsvStore
 from trades.storage.exceptions import StorageError, StoreUnavailable
 from trades.storage.protocol import ALL_TIME, Window
 
-RACE_SECONDS = 60.0 if os.environ.get("SOAK") else 2.5
+RACE_SECONDS = 60.0 if os.environ.get("SOAK") else 2.0
 INTERVALS = (SECOND, 7 * MINUTE, MINUTE, 11 * 60 * MINUTE, DAY, 7 * SECOND // 2)
 READERS, COMMITS = 3, 40
 
