@@ -101,7 +101,7 @@ class IndexFiles:
         return index
 
     def renewed(self, history: Indexed, *, is_locked: bool = False) -> CommitIndex | None:
-        """An index of the commits so far: on disk, in memory if it cannot be; None if somebody else is at it.
+        """An index of the commits so far: on disk, in memory if it cannot be; None if somebody else is at it, or damages it.
 
         An index of this log that is newer stays. is_locked: the caller holds `derived_lock`.
         """
@@ -111,6 +111,9 @@ class IndexFiles:
         except OSError as error:
             _logger.debug("the commit index %s cannot be written: %r", self.path, error)
             return history.builder().in_memory()
+        except ColumnsDamaged:
+            _logger.warning("the commit index %s was damaged while it was written", self.path)
+            return None
 
     def _extended(self, base: CommitIndex, log_size: int) -> CommitIndex:
         """An index of all whole lines in the log's first bytes."""

@@ -21,6 +21,7 @@ from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
 from trades.storage.csv.derived.fold import Derived, Fold
 from trades.storage.csv.derived.held import Held
+from trades.storage.csv.derived.ipc import NotUsable
 from trades.storage.csv.derived.keeper import Keeper
 from trades.storage.csv.derived.keeper import Log as KeptLog
 from trades.storage.csv.derived.tail import TailRows
@@ -34,7 +35,7 @@ from trades.storage.csv.partitions import folder_name, symbol_of
 from trades.storage.csv.statistics import LogStatistics, log_statistics
 from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writer import Writer
-from trades.storage.exceptions import StorageError, UnknownSymbol
+from trades.storage.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
 from trades.storage.revisions import Revised
@@ -173,6 +174,8 @@ class CsvStore:
             if rebuild or compact or history.is_worth_indexing:
                 self._log(dataset, symbol).commits.write_index()
             return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
+        except NotUsable as error:
+            raise StoreUnavailable(f"derived files were lost while they were made: {error}") from error
         except OSError as error:
             raise unavailable(error) from error
 

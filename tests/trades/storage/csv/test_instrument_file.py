@@ -97,8 +97,9 @@ def change(folder: Path, name: str) -> None:
 
 def test_changes_of_several_processes_are_all_there(tmp_path: Path, file: Path) -> None:
     names = ["A", "B", "C"]
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=change, args=(tmp_path, name)) for name in names]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([change.__module__])
+    processes = [context.Process(target=change, args=(tmp_path, name)) for name in names]
     for process in processes:
         process.start()
     for process in processes:

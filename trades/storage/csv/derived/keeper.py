@@ -13,8 +13,8 @@ from trades.storage.exceptions import UnknownSymbol
 
 # A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a processor.
 _REST_SECONDS = 2.0
-# Twice as long after each failure in a row, up to this.
-_LONGEST_REST_SECONDS = 64.0
+# It doubles with each failure in a row, so many times: to about a minute.
+_DOUBLINGS = 5
 
 logger = logging.getLogger(__name__)
 
@@ -116,10 +116,9 @@ class Keeper:
             pass  # its first commit is under way, or was cut off
         except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
             logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
-            commits, failures = _NOT_FOLDED, before.failures + 1 if before else 1
+            commits, failures = _NOT_FOLDED, min(before.failures + 1 if before else 1, _DOUBLINGS)
         ended = self._clock()
-        rest = min(_REST_SECONDS * 2**failures, _LONGEST_REST_SECONDS)
-        rests_until = ended + max(rest, ended - began)
+        rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)
         self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until, failures)
 
 

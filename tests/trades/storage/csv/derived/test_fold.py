@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -163,6 +164,25 @@ def test_a_fold_that_fails_leaves_what_was_there_and_nothing_else(log: DerivedLo
         with pytest.raises(StoreUnavailable):
             log.derive(rebuild=rebuild)
         assert log.contents() == before
+
+
+def test_files_that_are_lost_while_they_are_made_are_a_clear_refusal(
+    log: DerivedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(trade(0))
+    written = SegmentWriter._segment
+
+    def lost(self: SegmentWriter, rows: pa.Table) -> Segment:
+        segment = written(self, rows)
+        for path in log.files.glob("*.arrow"):
+            path.unlink()
+        return msgspec.structs.replace(segment, rollups={})
+
+    monkeypatch.setattr(SegmentWriter, "_segment", lost)
+    with pytest.raises(StoreUnavailable):
+        log.derive()
+    monkeypatch.undo()
+    assert log.derive().commit == 1
 
 
 def test_while_one_builds_another_gets_none(log: DerivedLog) -> None:

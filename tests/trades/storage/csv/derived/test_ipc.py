@@ -16,7 +16,7 @@ from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, wri
 from trades.storage.csv.derived.manifest import MANIFEST_FILE, read_manifest
 from trades.storage.protocol import ALL_TIME
 
-FLIPS = 1500 if os.environ.get("SOAK") else 120
+FLIPS = 1500 if os.environ.get("SOAK") else 72
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.trades.storage.csv.derived.derived_log import DerivedLog
 from trades.datasets import TRADES
 from trades.storage.protocol import ALL_TIME
 
-CYCLES = 12
+CYCLES = 8
 START_SECONDS = 20.0
 
 
@@ -73,7 +73,7 @@ def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: Deri
 def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: DerivedLog) -> None:
     processes = [builder(log, seed) for seed in range(3)]
     try:
-        for number in range(40):
+        for number in range(25):
             log.append(trade(number % 7 * DAY + number * SECOND + 500))
             assert log.is_like_memory(at=number + 2)
             assert same_bars(log)
@@ -81,7 +81,7 @@ def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: D
         for process in processes:
             process.kill()
             process.join()
-    assert log.derive().commit == 41
+    assert log.derive().commit == 26
     assert log.is_like_memory()
 
 

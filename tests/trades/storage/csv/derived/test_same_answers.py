@@ -39,7 +39,7 @@ Store = CsvStore | MemoryStore
 
 
 class House:
-    """The store under test with small segments, one in memory that does the same, and what may happen to both."""
+    """The store under test with small segments, one in memory that does the same, and before it, and what may happen."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class House:
             return
         chosen = {row["timestamp"]: row for row in self.random.choices(standing, k=self.random.randint(1, 3))}
         amendment = Amendment(TRADES, SYMBOL, tuple(map(self._correction, chosen.values())), "key:1")
-        assert outcome(self.store, amendment) == outcome(self.memory, amendment)
+        assert outcome(self.memory, amendment) == outcome(self.store, amendment)
 
     def derive(self) -> None:
         store = self.random.choice([self.store, self._opened()])
