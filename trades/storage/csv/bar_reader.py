@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -146,21 +146,26 @@ class BarReader:
 
 
 def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
-    """The bars, where they lie finished in one rollup."""
+    """The bars, where they lie finished in one segment, or in several of which none begins inside of an interval."""
     window, interval = query.window, query.interval_ns
     within = snapshot.segments.within(window)
-    if len(within) != 1 or interval not in LEVELS_NS:
+    if not within or interval not in LEVELS_NS or any(each.segment.newest > snapshot.at for each in within):
         return None
-    segment = within[0].segment
-    if segment.newest > snapshot.at or (snapshot.has_tail and _has_tail_in(window, snapshot)):
+    if snapshot.has_tail and _has_tail_in(window, snapshot):
         return None
-    if window.end_ns > segment.last_ns and not query.policy.counts_every_print:
+    if window.end_ns > within[-1].segment.last_ns and not query.policy.counts_every_print:
         return None
-    bars = within[0].finished_bars(query.policy, interval, window)
-    if bars is None:
-        return None
-    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    return bars[start:end]
+    parts: list[Bars] = []
+    for mapped in within:
+        bars = mapped.finished_bars(query.policy, interval, window)
+        if bars is None:
+            return None
+        start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
+        parts.append(bars[start:end])
+    if len(parts) == 1:
+        return parts[0]
+    is_cut = any(before.time_ns[-1] == after.time_ns[0] for before, after in pairwise(parts))
+    return None if is_cut else joined_bars(parts)
 
 
 def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:

@@ -1,4 +1,4 @@
-"""Minute bars of a symbol that trades too seldom for rollups, read window by window from one store."""
+"""Bars that lie finished in segments, read window by window from one store; also where a segment keeps no rollups."""
 
 import random
 
@@ -9,7 +9,7 @@ from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, bat
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
-from trades.storage.csv import CsvStore
+from trades.storage.csv import CsvStore, bar_reader
 from trades.storage.csv.derived import unkept_bars
 from trades.storage.memory import MemoryStore
 from trades.storage.prints import prints_of
@@ -90,3 +90,28 @@ def test_what_is_shared_cannot_be_changed(stores):
     for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
         bars = store.bars(SYMBOL, window, MINUTE)
         assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
+
+
+@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes kept", "minutes not kept"])
+def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: int):
+    """Also a minute in the middle of which a segment ends and another begins."""
+    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
+    rows = [trade(at=NOON + place * apart, price=100.0 + place, volume=1.0 + place) for place in range(60)]
+    for each in (store, memory):
+        each.append(batch(*rows))
+    derived = store.derive(TRADES, SYMBOL)
+    assert derived is not None
+    assert derived.segments == 15
+    for minutes in range(1, 50):
+        window = Window(NOON, NOON + minutes * MINUTE)
+        assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
+
+
+def test_a_window_over_segments_that_end_with_an_interval_takes_their_bars_as_they_are(tmp_path, monkeypatch):
+    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
+    for each in (store, memory):
+        each.append(batch(*(trade(at=NOON + place * 15 * SECOND, price=1.0 + place) for place in range(40))))
+    store.derive(TRADES, SYMBOL)
+    monkeypatch.delattr(bar_reader, "merge")
+    window = Window(NOON + 2 * MINUTE, NOON + 9 * MINUTE)
+    assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
