@@ -64,7 +64,7 @@ lock: .venv/.installed-dev  ## compile requirements*.txt anew from requirements*
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
-# Without the peers' folder their packages are not needed; without a network the ratios that need them are left out.
+# Without a network the ratios that need the peers' packages are left out.
 bench: .venv/.installed  ## measure ratios against peers (PEERS=folder) and limits
-	@$(if $(PEERS),$(MAKE) --no-print-directory .venv-bench/.installed || echo "The peers' packages could not be installed")
+	@$(MAKE) --no-print-directory .venv-bench/.installed || echo "The peers' packages could not be installed"
 	@PEERS="$(PEERS)" $(PY) -m benchmarks $(OPTIONS)

@@ -38,10 +38,18 @@ _STREAM = Stream(a_minute=20)
 _ROWS_A_DAY = 20 * 24 * 60
 _ROW_GROUP = 122_880
 _PANDAS_ROUNDS = 1  # it takes as long as all others together
-_MODULES = {"store": "trades.storage.reading", "pandas": "pandas", "duckdb": "duckdb", "polars": "polars"}
+_OF_PARQUET = ("duckdb", "duckdb_numpy", "polars")
+_MODULES = {
+    "store": "trades.storage.reading",
+    "pandas": "pandas",
+    "duckdb": "duckdb",
+    "duckdb_numpy": "duckdb, numpy",
+    "polars": "polars",
+}
 _NAMES = {
     "pandas": "pandas' read_csv and resample",
     "duckdb": "DuckDB over Parquet",
+    "duckdb_numpy": "DuckDB over Parquet, to numpy",
     "polars": "polars over Parquet",
 }
 
@@ -63,7 +71,7 @@ def measure_cold(report: Report, sizes: Sizes) -> None:
     """The process from its start to its end, and the answer alone."""
     pythons = {"store": sys.executable, "pandas": sys.executable}
     if (PEER_VENV / ".installed").exists():
-        pythons |= dict.fromkeys(("duckdb", "polars"), str(PEER_VENV / "bin" / "python"))
+        pythons |= dict.fromkeys(_OF_PARQUET, str(PEER_VENV / "bin" / "python"))
     else:
         report.left_out.append("DuckDB and polars: requirements-bench.txt is not installed in .venv-bench")
     runs: dict[str, list[_Run]] = {name: [] for name in pythons}
@@ -123,7 +131,7 @@ def _check(name: str, run: _Run, expected: _Run) -> None:
 def _written(folder: Path, rows: int) -> dict[str, Path]:
     """What each program reads."""
     paths = {"store": folder / "store", "pandas": folder / "trades.csv"}
-    paths |= dict.fromkeys(("duckdb", "polars"), folder / "trades.parquet")
+    paths |= dict.fromkeys(_OF_PARQUET, folder / "trades.parquet")
     stored(paths["store"], _STREAM, rows)
     with paths["pandas"].open("wb") as whole:
         for number, part in enumerate(sorted((paths["store"] / TRADES.name / SYMBOL).glob("*.csv"))):

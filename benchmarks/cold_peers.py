@@ -2,7 +2,8 @@
 
 Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line of
 JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and closes.
-NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb` or `polars` (a Parquet file).
+NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb`, `duckdb_numpy` or `polars` (a Parquet
+file).
 """
 
 import json
@@ -12,6 +13,13 @@ from collections.abc import Callable
 
 _NS = 1_000_000_000
 Answer = tuple[float, int, float]
+_SQL = """
+    SELECT date_trunc('minute', timestamp) AS minute, arg_min(price, timestamp) AS open, max(price) AS high,
+        min(price) AS low, arg_max(price, timestamp) AS close, sum(volume) AS volume
+    FROM read_parquet(?)
+    WHERE timestamp >= make_timestamp(?) AND timestamp < make_timestamp(?)
+    GROUP BY minute ORDER BY minute
+"""
 
 
 def store(path: str, start: int, end: int) -> Answer:
@@ -37,25 +45,27 @@ def pandas(path: str, start: int, end: int) -> Answer:
 
 
 def duckdb(path: str, start: int, end: int) -> Answer:
-    """By SQL over Parquet."""
+    """By SQL over Parquet; the answer as rows of Python."""
     import duckdb as db
 
     began = time.perf_counter()
-    rows = db.execute(
-        """
-        SELECT date_trunc('minute', timestamp) AS minute, arg_min(price, timestamp), max(price), min(price),
-            arg_max(price, timestamp), sum(volume)
-        FROM read_parquet(?)
-        WHERE timestamp >= make_timestamp(?) AND timestamp < make_timestamp(?)
-        GROUP BY minute ORDER BY minute
-        """,
-        [path, start * 1_000_000, end * 1_000_000],
-    ).fetchall()
+    rows = db.execute(_SQL, [path, start * 1_000_000, end * 1_000_000]).fetchall()
     return time.perf_counter() - began, len(rows), float(sum(row[4] + row[5] for row in rows))
 
 
+def duckdb_numpy(path: str, start: int, end: int) -> Answer:
+    """The same; the answer as numpy's columns, which is what the store answers."""
+    import duckdb as db
+    import numpy as np  # noqa: F401 an import like the others
+
+    began = time.perf_counter()
+    columns = db.execute(_SQL, [path, start * 1_000_000, end * 1_000_000]).fetchnumpy()
+    total = float(columns["close"].sum() + columns["volume"].sum())
+    return time.perf_counter() - began, len(columns["close"]), total
+
+
 def polars(path: str, start: int, end: int) -> Answer:
-    """By a lazy scan of Parquet."""
+    """By a lazy scan of Parquet; the answer as its own columns."""
     import polars as pl
 
     began = time.perf_counter()
@@ -81,6 +91,7 @@ PEERS: dict[str, Callable[[str, int, int], Answer]] = {
     "store": store,
     "pandas": pandas,
     "duckdb": duckdb,
+    "duckdb_numpy": duckdb_numpy,
     "polars": polars,
 }
 

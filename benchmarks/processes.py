@@ -79,7 +79,7 @@ def run_python(module: str, *arguments: str, environment: Mapping[str, str], log
 
 
 def memory_of_process(measure: str) -> int:
-    """Bytes of this process by one of the system's measures: `VmRSS`, resident now, or `VmHWM`, at its peak."""
+    """Bytes of this process by one of the system's measures: `VmRSS`, resident, `RssAnon`, without files, `VmHWM`, at its peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{measure}:"))
 

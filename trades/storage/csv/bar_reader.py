@@ -168,24 +168,45 @@ class BarReader:
 
 
 def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
-    """The bars, where they lie finished in one rollup."""
+    """The bars, where they lie finished in one segment, or in several of which none begins inside of an interval."""
     window, interval = query.window, query.interval_ns
     within = snapshot.segments.within(window)
-    if len(within) != 1 or interval not in LEVELS_NS:
+    if not within or interval not in LEVELS_NS or any(each.segment.newest > snapshot.at for each in within):
         return None
-    if within[0].segment.newest > snapshot.at:
-        return None
-    bars = within[0].finished_bars(query.policy, interval)
-    if bars is None:
-        return None
-    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    if not query.policy.counts_every_print:
-        if end == len(bars):
+    found: list[Bars] = []
+    for mapped in within:
+        bars = mapped.finished_bars(query.policy, interval, window)
+        if bars is None:
             return None
-        window = Window(window.start_ns, int(bars.time_ns[end]) + interval)  # volume until then is credited
-    if snapshot.has_tail and _has_tail_in(window, snapshot):
+        found.append(bars)
+    needed = _credited_window(window, found[-1], query)
+    if needed is None or (snapshot.has_tail and _has_tail_in(needed, snapshot)):
         return None
+    return _joined([_cut(bars, window) for bars in found])
+
+
+def _credited_window(window: Window, last: Bars, query: BarQuery) -> Window | None:
+    """The window and what is behind it up to the next bar: volume until then is credited. None if no bar is known."""
+    if query.policy.counts_every_print:
+        return window
+    behind = int(last.time_ns.searchsorted(window.end_ns))
+    if behind == len(last):
+        return None
+    return Window(window.start_ns, int(last.time_ns[behind]) + query.interval_ns)
+
+
+def _cut(bars: Bars, window: Window) -> Bars:
+    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
     return bars[start:end]
+
+
+def _joined(parts: list[Bars]) -> Bars | None:
+    """Bars of segments behind each other; None if an interval is cut by a segment's edge."""
+    if len(parts) == 1:
+        return parts[0]
+    parts = [part for part in parts if len(part)]
+    is_cut = any(before.time_ns[-1] == after.time_ns[0] for before, after in pairwise(parts))
+    return None if is_cut else joined_bars(parts)
 
 
 def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Bars]:

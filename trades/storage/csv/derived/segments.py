@@ -10,17 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
-from trades.datasets import TRADES
-from trades.storage.aggregate import (
-    Aggregates,
-    Bars,
-    Unmergeable,
-    aggregate_prints,
-    bars_of,
-    prints_of,
-)
-from trades.storage.aggregates import frozen
-from trades.storage.csv.derived.columns import PRINT_COLUMNS, map_columns, plain_rows
+from trades.storage.aggregate import Aggregates, Bars, bars_of
+from trades.storage.csv.derived.columns import map_columns
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import as_numpy
 from trades.storage.csv.derived.manifest import (
@@ -33,6 +24,7 @@ from trades.storage.csv.derived.manifest import (
 )
 from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
 from trades.storage.csv.derived.sessions import Sessions, map_sessions
+from trades.storage.csv.derived.unkept_bars import UnkeptBars
 from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
@@ -61,6 +53,7 @@ class MappedSegment:
         self._rollups: dict[str, Rollups] = {}
         self._sessions: dict[str, Sessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
+        self._made: dict[tuple[str, int], UnkeptBars] = {}
         self.held_bytes = 0
 
     @property
@@ -105,38 +98,34 @@ class MappedSegment:
             self._held.add(self)
         return sessions
 
-    def finished_bars(self, policy: BarPolicy, level_ns: int) -> Bars | None:
-        """Its bars of a level; None where volume is still to be credited, or a level is not kept that is finer than a minute.
+    def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        """Bars of a level in the window, and others beside them.
 
-        A coarser level that is not kept is made of the rows at its first use, and then held in memory for a while.
+        None where volume is still to be credited, or a level is not kept that is finer than a minute. A coarser level that
+        is not kept is made of the rows where it is first asked for, and then held in memory for a while.
         """
         self.used = next(_uses)
-        known = self._bars
-        key = (policy.key, level_ns)
+        known, key = self._bars, (policy.key, level_ns)
         if key not in known:
-            known[key] = self._finished(policy, level_ns)
+            aggregates = self.aggregates(policy.key, level_ns)
+            if aggregates is None and level_ns >= MINUTE_NS:
+                return self._made_bars(policy, level_ns, window)
+            is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
+            known[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return known[key]
 
-    def _finished(self, policy: BarPolicy, level_ns: int) -> Bars | None:
-        aggregates = self.aggregates(policy.key, level_ns)
-        is_made = aggregates is None and level_ns >= MINUTE_NS
-        if is_made:
-            aggregates = self._aggregated(policy, level_ns)
-        if aggregates is None or not (aggregates.price_count > 0).all():
-            return None
-        bars = bars_of(aggregates)
-        if is_made:
-            self.held_bytes += bars.nbytes
+    def _made_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        made, key = self._made, (policy.key, level_ns)
+        of_level = made.get(key)
+        if of_level is None:
+            rows = self.rows
+            of_level = made[key] = UnkeptBars(rows, as_numpy(rows.column(0)), policy, level_ns)
+        bars = of_level.over(window.start_ns, window.end_ns)
+        held_bytes = sum(each.nbytes for each in list(made.values()))
+        if held_bytes > self.held_bytes:
+            self.held_bytes = held_bytes
             self._held.add(self)
         return bars
-
-    def _aggregated(self, policy: BarPolicy, level_ns: int) -> Aggregates | None:
-        """Aggregates of all rows; None where sizes are too far apart for any."""
-        prints = prints_of(plain_rows(TRADES, self.rows, PRINT_COLUMNS), policy)
-        try:
-            return frozen(aggregate_prints(prints, level_ns))
-        except Unmergeable:
-            return None
 
 
 class Segments:

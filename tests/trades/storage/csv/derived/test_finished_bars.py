@@ -1,0 +1,117 @@
+"""Bars that lie finished in segments, read window by window from one store; also where a segment keeps no rollups."""
+
+import random
+
+import numpy as np
+import pytest
+
+from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
+from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
+from trades.datasets import TRADES
+from trades.storage.aggregate import Bars
+from trades.storage.csv import CsvStore, bar_reader
+from trades.storage.csv.derived import unkept_bars
+from trades.storage.memory import MemoryStore
+from trades.storage.prints import prints_of
+from trades.storage.protocol import Window
+
+MINUTES = 2_000
+SPARSE = [
+    trade(at=NOON + minute * MINUTE + place * SECOND, price=100.0 + minute % 7 + place, volume=1.0 + minute)
+    for minute in range(0, MINUTES, 3)
+    for place in range(1 + minute % 2)
+]
+
+
+@pytest.fixture
+def stores(tmp_path) -> tuple[CsvStore, MemoryStore]:
+    """The same trades in a store with derived files, which keep no minutes of them, and in memory."""
+    store, memory = CsvStore(tmp_path), MemoryStore()
+    for each in (store, memory):
+        each.append(batch(*SPARSE))
+    store.derive(TRADES, SYMBOL)
+    return CsvStore(tmp_path), memory
+
+
+def assert_same(got: Bars, expected: Bars) -> None:
+    for name in Bars.__slots__:
+        assert np.array_equal(getattr(got, name), getattr(expected, name), equal_nan=True), name
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_bars_of_windows_in_any_order_are_those_of_memory(stores, policy: BarPolicy, seed: int):
+    store, memory = stores
+    rng = random.Random(seed)
+    for _ in range(12):
+        start = NOON + rng.randint(-30, MINUTES) * MINUTE
+        window = Window(start, start + rng.choice((1, 10, 100, 3 * MINUTES)) * MINUTE)
+        read = [each.bars(SYMBOL, window, MINUTE, policy=policy) for each in (store, memory)]
+        assert_same(*read)
+
+
+def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_path):
+    store = CsvStore(tmp_path)
+    store.append(
+        batch(
+            trade(at=NOON, volume=1.0),
+            trade(at=NOON + 3 * MINUTE, volume=2.0),
+            trade(at=NOON + 6 * MINUTE, volume=4.0, conditions="odd_lot"),
+            trade(at=NOON + 9 * MINUTE, volume=8.0),
+        )
+    )
+    store.derive(TRADES, SYMBOL)
+    for minutes in (4, 6, 7):
+        window = Window(NOON, NOON + minutes * MINUTE)
+        bars = CsvStore(tmp_path).bars(SYMBOL, window, MINUTE, policy=US_EQUITIES)
+        assert bars.volume.tolist() == [1.0, 6.0]
+
+
+def test_a_window_makes_the_bars_of_its_own_rows_only_and_of_each_row_once(stores, monkeypatch):
+    store, _ = stores
+    made: list[int] = []
+
+    def counted(rows, policy, *, at=None):
+        made.append(len(rows))
+        return prints_of(rows, policy, at=at)
+
+    monkeypatch.setattr(unkept_bars, "prints_of", counted)
+    store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
+    assert 0 < sum(made) < 30
+    for _ in range(2):
+        for minute in range(0, MINUTES, 30):
+            store.bars(SYMBOL, Window(NOON + minute * MINUTE, NOON + (minute + 30) * MINUTE), MINUTE)
+    assert sum(made) == len(SPARSE)
+    assert len(made) < 40
+
+
+def test_what_is_shared_cannot_be_changed(stores):
+    store, _ = stores
+    for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
+        bars = store.bars(SYMBOL, window, MINUTE)
+        assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
+
+
+@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes kept", "minutes not kept"])
+def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: int):
+    """Also a minute in the middle of which a segment ends and another begins."""
+    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
+    rows = [trade(at=NOON + place * apart, price=100.0 + place, volume=1.0 + place) for place in range(60)]
+    for each in (store, memory):
+        each.append(batch(*rows))
+    derived = store.derive(TRADES, SYMBOL)
+    assert derived is not None
+    assert derived.segments == 15
+    for minutes in range(1, 50):
+        window = Window(NOON, NOON + minutes * MINUTE)
+        assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
+
+
+def test_a_window_over_segments_that_end_with_an_interval_takes_their_bars_as_they_are(tmp_path, monkeypatch):
+    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
+    for each in (store, memory):
+        each.append(batch(*(trade(at=NOON + place * 15 * SECOND, price=1.0 + place) for place in range(40))))
+    store.derive(TRADES, SYMBOL)
+    monkeypatch.delattr(bar_reader, "merge")
+    window = Window(NOON + 2 * MINUTE, NOON + 9 * MINUTE)
+    assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
