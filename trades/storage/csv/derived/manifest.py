@@ -30,7 +30,7 @@ def rollups_file(name: str, policy_key: str) -> str:
 
 def sessions_file(name: str, policy_key: str) -> str:
     """The name of a segment's file of daily bars under one policy."""
-    return f"{name}.{policy_key}.sessions.arrow"
+    return f"{name}.{policy_key}.sessions{FILE_SUFFIX}"
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -54,7 +54,11 @@ class Segment(msgspec.Struct, frozen=True):
     @property
     def files(self) -> list[str]:
         """The names of its files."""
-        return [columns_file(self.name), *(rollups_file(self.name, key) for key in self.rollups)]
+        return [
+            columns_file(self.name),
+            *(rollups_file(self.name, key) for key in self.rollups),
+            *(sessions_file(self.name, key) for key in self.sessions),
+        ]
 
 
 class Manifest(msgspec.Struct, frozen=True):
