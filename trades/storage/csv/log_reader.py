@@ -16,13 +16,12 @@ from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
 from trades.storage.csv.derived.manifest import (
-    NO_MANIFEST,
-    ManifestSignature,
     discard_manifest,
     manifest_signature,
 )
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
+from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature
 from trades.storage.csv.history import History, StoredPart
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.csv.reader import read_corrections, read_rows
@@ -56,12 +55,11 @@ class _Opened:
     """The segments of a manifest, by its signature, that were held against the history up to the commit `head`."""
 
     head: CommitId
-    signature: ManifestSignature
+    signature: FileSignature
     segments: Segments
 
 
-_NEVER_SEEN = (-1, 0, 0)
-_NOTHING = _Opened(NO_SEGMENTS.head, _NEVER_SEEN, NO_SEGMENTS)
+_NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
 
 
 class LogReader:
@@ -163,8 +161,8 @@ class LogReader:
         signature, segments = manifest_signature(self._derived), opened.segments
         if signature != opened.signature or not is_of(segments.head, history):
             segments = open_segments(self._folder, history, segments, self._held)
-            if segments is NO_SEGMENTS and signature != NO_MANIFEST:
-                signature = _NEVER_SEEN  # it may be of commits that this history has not seen yet
+            if segments is NO_SEGMENTS and signature != NO_FILE:
+                signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
         opened = self._opened = _Opened(head, signature, segments)
         return opened
 

@@ -203,6 +203,10 @@ class CsvStore:
             raise unavailable(error) from error
         return sorted(names)
 
+    def commits_file(self, dataset: Dataset, symbol: str) -> str:
+        """The path of the file that every commit of a log changes, and nothing else does."""
+        return str(self._folder(dataset, symbol) / COMMITS_FILE)
+
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
         """A check of every byte of a log that has at least one commit. Raises `UnknownSymbol`."""
         if not _has_commits(self._folder(dataset, symbol)):

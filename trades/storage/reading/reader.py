@@ -46,7 +46,7 @@ class Reader(RowReader):
     def __init__(self, path: Path | str) -> None:
         postpone_pandas()
         super().__init__(path)
-        self._latest = LatestTrades(self._store, Path(path))
+        self._latest = LatestTrades(self._store)
 
     def bars(
         self,
