@@ -94,11 +94,16 @@ def plain_prints(trades: pa.Table, policy: BarPolicy) -> Prints:
 
 def sequence_of(rows: pa.Table) -> Instants:
     """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
-    column = rows.column("sequence") if "sequence" in rows.column_names else None
-    if column is None or column.null_count == len(column):
-        return np.full(len(rows), NO_SEQUENCE)
-    sequence: Instants = column.fill_null(NO_SEQUENCE).to_numpy()
-    return sequence
+    found = sequences(rows)
+    return np.full(len(rows), NO_SEQUENCE) if found is None else found
+
+
+def sequences(rows: pa.Table) -> Instants | None:
+    """The same as `sequence_of`; None if no row has any."""
+    if "sequence" not in rows.column_names:
+        return None
+    column = rows.column("sequence")
+    return column.fill_null(NO_SEQUENCE).to_numpy() if column.null_count < len(column) else None
 
 
 def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:

@@ -21,8 +21,6 @@ from trades.storage.exceptions import DataDamaged
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from trades.timestamps import DAY_NS
 
-__all__ = ["Accepted", "Day", "History", "StoredPart"]
-
 _Answer = TypeVar("_Answer")
 _NOTICED_COMMITS = 64
 

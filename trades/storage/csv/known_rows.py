@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.storage.csv.batch import Chunk
-from trades.storage.csv.history import Day, History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.identities import IdentityIndex, Known, StoredHashes, hash_rows
 from trades.storage.csv.matching import stored_rows
+from trades.storage.csv.stored_part import Day, StoredPart
 from trades.storage.duplicates import Identified, stored_before
 from trades.storage.exceptions import TradeIdConflict
 

@@ -22,9 +22,10 @@ from trades.storage.csv.derived.manifest import (
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.csv.stored_part import StoredPart, of_kind
 from trades.storage.exceptions import DataDamaged
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import CommitId, Window
@@ -116,7 +117,7 @@ class LogReader:
     def blocks(self, window: Window, snapshot: Snapshot) -> Iterator[Block]:
         """The rows that no segment holds, of each event date in the window, and of the rest of the date perhaps."""
         for _, of_date in groupby(self._tail_parts(window, snapshot), key=lambda each: each.part.day):
-            parts = [stored for stored in of_date if stored.part.kind == PartKind.ROWS]
+            parts = of_kind(of_date, PartKind.ROWS)
             if parts:
                 yield from self._blocks_of_date(parts, window, snapshot)
 
@@ -124,8 +125,8 @@ class LogReader:
         """The corrections of rows in the window that no segment holds, in order of commit; None without any."""
         parts = [
             stored
-            for stored in self._tail_parts(window, snapshot)
-            if stored.part.kind == PartKind.CORRECTIONS and _matters(stored, window, snapshot)
+            for stored in of_kind(self._tail_parts(window, snapshot), PartKind.CORRECTIONS)
+            if _matters(stored, window, snapshot)
         ]
         if not parts:
             return None

@@ -13,11 +13,12 @@ from trades.storage.csv.commit_log import CommitLog, SyncFailed
 from trades.storage.csv.data_files import append_rows
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.group_commit import GroupCommit, Ticket, Work
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.lives import new_changes
 from trades.storage.csv.reader import read_known
 from trades.storage.csv.stage import Stage
+from trades.storage.csv.stored_part import StoredPart
 from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
 from trades.storage.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 

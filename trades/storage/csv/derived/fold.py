@@ -23,9 +23,10 @@ from trades.storage.csv.derived.manifest import (
 )
 from trades.storage.csv.derived.segments import is_of
 from trades.storage.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER, derived_lock
 from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.csv.stored_part import StoredPart, of_kind
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
 from trades.storage.visible import apply_corrections
@@ -106,9 +107,9 @@ class Fold:
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
         """The segments after a group of parts: those that its times touch are written anew, the others stay."""
-        rows = read_rows(self.dataset, self.folder, _of_kind(parts, PartKind.ROWS))
+        rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
-            self.dataset, self.folder, sorted(_of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
+            self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
         )
         takers = _takers(segments, rows)
         corrected = _takers(segments, corrections)
@@ -167,10 +168,6 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int
     firsts = np.array([segment.first_ns for segment in segments])
     places = np.maximum(firsts.searchsorted(time, side="right") - 1, 0)
     return np.where(time > segments[-1].last_ns, len(segments), places)
-
-
-def _of_kind(parts: Sequence[StoredPart], kind: PartKind) -> list[StoredPart]:
-    return [stored for stored in parts if stored.part.kind == kind]
 
 
 def _remove_others(derived: Path) -> None:
