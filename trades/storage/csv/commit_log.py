@@ -70,15 +70,14 @@ class CommitLog:
         self._fold_if_long(history)
         return history
 
-    def write_index(self, *, is_locked: bool = False) -> None:
+    def write_index(self) -> None:
         """Put the commits so far into the commit index, if nobody else is at it. Raises like `history`.
 
-        Where the folder cannot be written to, the index is kept in memory. is_locked: the caller holds
-        `derived_lock`.
+        Where the folder cannot be written to, the index is kept in memory.
         """
         with self._mutex:
             history = self._catch_up(file_signature(self.path))
-        self._rebase(history, self._indexes.renewed(history, is_locked=is_locked))
+        self._rebase(history, self._indexes.renewed(history))
 
     def forget(self) -> None:
         """Drop what is held in memory: the next use reads the file from its beginning."""
