@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from trades.datasets import Dataset
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
 from trades.row_batch import RowBatch
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import Append, Dedupe, Keeper, Receipt
 from trades.stores import market_store
@@ -35,7 +35,7 @@ def rows_ingest(
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
         return Ingested(batch.symbol, market_store().append(append))
-    except TradeIdConflict as error:
+    except IdConflict as error:
         code, message, column = dataset.conflict
         places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]

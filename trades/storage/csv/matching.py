@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trades.storage.csv.identities import RowHashes, StoredHashes
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 
 Mask = npt.NDArray[np.bool_]
 
@@ -14,7 +14,7 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, places: npt.NDArray[np.in
 
     Rows are grouped by identity, the stored ones of a group first. Without ids the first k of a group with k
     stored rows are known. With an id all but the group's first row are, and must say what that one says.
-    Raises `TradeIdConflict` with the `places` of rows that say something else.
+    Raises `IdConflict` with the `places` of rows that say something else.
     """
     count, known = len(stored.identity), len(rows)
     identity = np.concatenate([stored.identity, rows.identity])
@@ -38,5 +38,5 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, places: npt.NDArray[np.in
         duplicate = np.where(rows.has_id, is_known & is_equal, duplicate)
         conflict = rows.has_id & is_known & ~is_equal
     if conflict.any():
-        raise TradeIdConflict(sorted(places[conflict].tolist()))
+        raise IdConflict(sorted(places[conflict].tolist()))
     return duplicate

@@ -19,7 +19,7 @@ from trades.storage.csv.lives import new_changes
 from trades.storage.csv.reader import read_known
 from trades.storage.csv.stage import Stage
 from trades.storage.csv.stored_part import StoredPart
-from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
+from trades.storage.exceptions import IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
 from trades.storage.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
 Outcome = Callable[[History], Receipt]
@@ -100,13 +100,13 @@ class Writer:
         for chunk in batch.chunks:
             try:
                 stored = self._stored_rows(chunk, stage)
-            except TradeIdConflict as error:
+            except IdConflict as error:
                 conflicts.extend(error.rows)
                 continue
             duplicates.extend(chunk.places[stored].tolist())
             new.append(chunk.without(stored) if stored.any() else chunk)
         if conflicts:
-            raise TradeIdConflict(sorted(conflicts))
+            raise IdConflict(sorted(conflicts))
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
     def _stored_rows(self, chunk: Chunk, stage: Stage) -> npt.NDArray[np.bool_]:

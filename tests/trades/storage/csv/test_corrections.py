@@ -30,9 +30,9 @@ from trades.storage.csv import CsvStore, partitions
 from trades.storage.exceptions import (
     CorrectionTargetMissing,
     DataDamaged,
+    IdConflict,
     OutcomeUnknown,
     StoreUnavailable,
-    TradeIdConflict,
 )
 from trades.storage.protocol import Amendment, Append, Window
 
@@ -126,7 +126,7 @@ def test_rows_and_corrections_of_one_group_see_each_other_in_order(tmp_path: Pat
     ]
     futures = written_together(store, disk, group)
     errors = {place: type(each.exception()) for place, each in enumerate(futures) if each.exception()}
-    assert errors == {0: CorrectionTargetMissing, 4: TradeIdConflict, 5: CorrectionTargetMissing}
+    assert errors == {0: CorrectionTargetMissing, 4: IdConflict, 5: CorrectionTargetMissing}
     assert [each.result().stored for each in futures if each.exception() is None] == [1, 1, 0, 1, 0]
     assert disk.calls["sync"] <= 4
     for seen in (store, CsvStore(tmp_path)):
