@@ -9,7 +9,7 @@ from trades.datasets import TRADES
 from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.csv.store import CsvStore
 from trades.storage.protocol import ALL_TIME, Window
-from trades.storage.reading.dates import Log, rows_backwards
+from trades.storage.reading.dates import LogView, rows_backwards
 
 _REMEMBERED = 1 << 16
 
@@ -58,7 +58,7 @@ class LatestTrades:
         file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
         # Taken before the rows are read: a commit made meanwhile makes the next call read again.
         signature = file_signature(file)
-        log = Log(self._store, TRADES, symbol)
+        log = LogView(self._store, TRADES, symbol)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None
         if not rows:  # or what was the last one stands no longer
             rows = next(rows_backwards(log), None)
