@@ -7,7 +7,8 @@ from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
 from trades.row_batch import RowBatch
 from trades.storage.exceptions import IdConflict
 from trades.storage.instruments import Instrument
-from trades.storage.protocol import Append, Dedupe, Keeper, Receipt
+from trades.storage.maintained import MaintainedStore, Upkeep
+from trades.storage.protocol import Append, Dedupe, Receipt
 from trades.stores import market_store
 
 
@@ -49,7 +50,7 @@ def instrument_set(*, symbol: str, bar_policy: str) -> Instrument:
     return instrument
 
 
-def derived_keeper() -> Keeper | None:
+def derived_keeper() -> Upkeep | None:
     """What keeps the market store's derived files current; None for a store that has none."""
-    make = getattr(market_store(), "keeper", None)
-    return make() if make else None
+    store = market_store()
+    return store.keeper() if isinstance(store, MaintainedStore) else None

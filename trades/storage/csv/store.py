@@ -19,7 +19,7 @@ from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.bar_reader import BarQuery, BarReader
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
-from trades.storage.csv.derived.fold import Derived, Fold
+from trades.storage.csv.derived.fold import Fold
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.keeper import Keeper
 from trades.storage.csv.derived.keeper import Log as KeptLog
@@ -31,11 +31,12 @@ from trades.storage.csv.instrument_file import InstrumentFile
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.log_reader import LogReader, Snapshot
 from trades.storage.csv.partitions import folder_name, symbol_of
-from trades.storage.csv.statistics import LogStatistics, log_statistics
+from trades.storage.csv.statistics import log_statistics
 from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import StorageError, UnknownSymbol
 from trades.storage.instruments import Instrument
+from trades.storage.maintained import Derived, LogStatistics
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
 from trades.storage.revisions import Revised
 
@@ -161,11 +162,7 @@ class CsvStore:
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> Derived | None:
-        """Bring the derived files of a log up to its newest commit; None if another process is at it.
-
-        rebuild: begin anew. compact: join all segments that fit into one. Raises `UnknownSymbol`, `StoreUnavailable`,
-        and `DataDamaged` if rows that are to be read are damaged.
-        """
+        """See `MaintainedStore.derive`. compact: join all segments that fit into one."""
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         history = self._history(dataset, symbol)
@@ -177,7 +174,7 @@ class CsvStore:
             raise unavailable(error) from error
 
     def keeper(self) -> Keeper:
-        """What keeps the derived files of all logs current."""
+        """See `MaintainedStore.keeper`."""
         return Keeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
@@ -208,13 +205,13 @@ class CsvStore:
         return str(self._folder(dataset, symbol) / COMMITS_FILE)
 
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
-        """A check of every byte of a log that has at least one commit. Raises `UnknownSymbol`."""
+        """See `MaintainedStore.check`."""
         if not _has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return LogCheck(dataset, symbol, self._folder(dataset, symbol))
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
-        """What a log holds. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
+        """See `MaintainedStore.statistics`."""
         if not _has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         try:

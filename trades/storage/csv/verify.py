@@ -17,6 +17,7 @@ from trades.storage.csv.codec import header
 from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.damage import Damage, changed_byte, changed_line
 from trades.storage.exceptions import DataDamaged
+from trades.storage.maintained import Checked, Finding
 from trades.storage.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
@@ -25,32 +26,6 @@ _LINE_BYTES_LOOKED_BACK = 16 * 2**10
 _NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
 _loose = msgspec.json.Decoder(Commit)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as written. offset: the first wrong byte of the file, or the nearest that can be told.
-
-    first_ns, last_ns: the event times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no
-    commit names.
-    """
-
-    file: str
-    offset: int
-    message: str
-    commit: int | None = None
-    first_ns: int | None = None
-    last_ns: int | None = None
-    is_harmless: bool = False
-
-
-@dataclass(slots=True)
-class Checked:
-    """What was looked at so far. bytes: of commit records and of the parts that they name."""
-
-    commits: int = 0
-    rows: int = 0
-    bytes: int = 0
 
 
 @dataclass

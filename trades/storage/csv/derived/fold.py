@@ -27,21 +27,12 @@ from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER, derived_lock
 from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.csv.stored_part import StoredPart, of_kind
+from trades.storage.maintained import Derived
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
 from trades.storage.visible import apply_corrections
 
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """What the derived files of a log hold: up to which commit, in how many segments, rows and bytes."""
-
-    commit: int
-    segments: int
-    rows: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
