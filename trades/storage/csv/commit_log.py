@@ -252,3 +252,20 @@ class CommitLog:
 
 class SyncFailed(OSError):
     """The records were written, but not confirmed by the disk: they may or may not be there after a crash."""
+
+
+def has_log(folder: Path) -> bool:
+    """Whether anything was ever written to a log, be it torn or damaged: that is for who reads it to find."""
+    try:
+        return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def has_commits(folder: Path) -> bool:
+    """Whether a log has a complete record, as far as its beginning tells."""
+    try:
+        with (folder / COMMITS_FILE).open("rb") as file:
+            return b"\n" in file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
