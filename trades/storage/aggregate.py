@@ -8,32 +8,24 @@ where it was printed, so that it is credited once, at the resolution asked for.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
-from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.storage.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
 from trades.storage.bars import Bars, bars_of
 from trades.storage.exact_sums import ExactSums, Floats, Unmergeable, exact_sums, rounded_sums
 from trades.storage.merge import merge
-from trades.storage.prints import Instants, Mask, Prints, plain_prints, prints_of
+from trades.storage.prints import Instants, Mask, Prints, prints_of
 
 __all__ = [
     "Aggregates",
     "Bars",
     "Prints",
     "Unmergeable",
-    "aggregate_bars",
     "aggregate_prints",
     "bars_of",
     "bars_of_prints",
     "merge",
     "prints_of",
 ]
-
-
-def aggregate_bars(trades: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
-    """Bars of trades that are ordered by (event time, sequence, arrival), all of which stand."""
-    return bars_of_prints(plain_prints(trades, policy), interval_ns)
 
 
 def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:

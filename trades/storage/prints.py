@@ -75,23 +75,6 @@ def standing(rows: pa.Table, at: int | None) -> Mask:
     return until > (STANDS - 1 if at is None else at)
 
 
-def plain_prints(trades: pa.Table, policy: BarPolicy) -> Prints:
-    """The prints of ordered rows that all stand, of a table without the system columns."""
-    nothing = np.zeros(len(trades), np.int64)
-    open_close, high_low, volume = masks_of(trades, policy)
-    return Prints(
-        time=trades.column("timestamp").to_numpy(),
-        sequence=sequence_of(trades),
-        arrival=np.arange(len(trades)),
-        price=trades.column("price").to_numpy(),
-        volume=trades.column("volume").to_numpy(),
-        newest=nothing,
-        sets_open_close=open_close,
-        sets_high_low=high_low,
-        counts_volume=volume,
-    )
-
-
 def sequence_of(rows: pa.Table) -> Instants:
     """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
     found = sequences(rows)

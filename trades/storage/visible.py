@@ -39,14 +39,6 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema([*dataset.schema, *SYSTEM_FIELDS])
 
 
-def corrections_schema(dataset: Dataset) -> pa.Schema:
-    """Arrow's schema of corrections: a row as it is from `commit` on; for a cancel, as it was.
-
-    `arrival` is that of the corrected row, `action` cancel or correct.
-    """
-    return pa.schema([*dataset.schema, ARRIVAL, ACTION, COMMIT])
-
-
 def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
     """Rows as they came in, with their system columns: the runs one behind the other are the rows. All stand."""
     counts = [run.rows for run in runs]
@@ -61,6 +53,8 @@ def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     """The stored rows after corrections of whole commits, which are in the order in which they were made.
 
+    A correction has the dataset's columns, as the row is from `commit` on (for a cancel, as it was), the `arrival` of the
+    row that it corrects, `action` (cancel or correct) and `commit`.
     Each one ends the standing row of its arrival number: that gets the correction's commit as `until`, and a correct
     adds the row which takes its place. Additions stand behind the other rows. A correction of an arrival number that
     no standing row of `rows` has, or that `rows` has seen already, is passed over; so is a row that was never
