@@ -5,11 +5,11 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from trades.arrays import Integers
 from trades.datasets import ARROW_TYPES, Column, Form, Kind
 from trades.exceptions import FieldError
 from trades.formats.columns import Typed
@@ -93,7 +93,7 @@ def _instants(values: pa.Array) -> Typed:
         latest = pa.scalar(LATEST_NS + 1, pa.uint64())
         whole = pc.min_element_wise(whole, latest, skip_nulls=False)
     counted = whole.cast(pa.int64())
-    counts: npt.NDArray[np.int64] = (counted.fill_null(0) if counted.null_count else counted).to_numpy()
+    counts: Integers = (counted.fill_null(0) if counted.null_count else counted).to_numpy()
     wrong = (counts < -(-EARLIEST_NS // unit_ns)) | (counts > LATEST_NS // unit_ns)
     instants = np.where(wrong, 0, counts) * unit_ns if unit_ns > 1 or wrong.any() else counts
     mask = counted.is_null().to_numpy(zero_copy_only=False) if counted.null_count else None

@@ -6,10 +6,10 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trades.arrays import Mask
 from trades.datasets import Column, Form, Kind
 from trades.exceptions import ERRORS_LIMIT, FieldError
 from trades.refusals import refused, rows_refusal
@@ -28,7 +28,6 @@ from trades.row_batch import (
 from trades.serializers import NAME_SHOWN
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
-Mask = npt.NDArray[np.bool_]
 SYMBOL = Column("symbol", Kind.TEXT, required=True)
 _PLAIN = f"^[!-~]{{1,{ID_LENGTH}}}$"
 

@@ -7,11 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trades.arrays import Floats, Integers, Mask
 from trades.bar_policies import CONDITION_SEPARATOR, BarPolicy
-from trades.storage.exact_sums import Floats
-
-Instants = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 STANDS = 2**31 - 1
 NO_SEQUENCE = 2**63 - 1
@@ -25,12 +22,12 @@ class Prints:
     masks are False in rows that do not stand.
     """
 
-    time: Instants
-    sequence: Instants
-    arrival: Instants
+    time: Integers
+    sequence: Integers
+    arrival: Integers
     price: Floats
     volume: Floats
-    newest: Instants
+    newest: Integers
     sets_open_close: Mask
     sets_high_low: Mask
     counts_volume: Mask
@@ -75,13 +72,13 @@ def standing(rows: pa.Table, at: int | None) -> Mask:
     return until > (STANDS - 1 if at is None else at)
 
 
-def sequence_of(rows: pa.Table) -> Instants:
+def sequence_of(rows: pa.Table) -> Integers:
     """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
     found = sequences(rows)
     return np.full(len(rows), NO_SEQUENCE) if found is None else found
 
 
-def sequences(rows: pa.Table) -> Instants | None:
+def sequences(rows: pa.Table) -> Integers | None:
     """The same as `sequence_of`; None if no row has any."""
     if "sequence" not in rows.column_names:
         return None
@@ -112,7 +109,7 @@ def says(rows: pa.Table, *words: str) -> Mask:
     return np.array([not {*words}.isdisjoint(text.split(CONDITION_SEPARATOR)) for text in texts])[codes]
 
 
-def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Instants]:
+def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
     """The distinct texts, and the place among them of each row's; a null is the empty text."""
     encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):

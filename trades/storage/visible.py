@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.datasets import Dataset
 from trades.storage.ordering import in_order
 from trades.storage.prints import STANDS
@@ -104,12 +105,12 @@ def ordered(rows: pa.Table, window: Window = ALL_TIME) -> pa.Table:
     return in_order(rows, window)
 
 
-def _integers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = table.column(name).to_numpy()
+def _integers(table: pa.Table, name: str) -> Integers:
+    values: Integers = table.column(name).to_numpy()
     return values
 
 
-def _places(ascending: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _places(ascending: Integers, wanted: Integers) -> Integers:
     """Where each wanted number is in the ascending ones; -1 where it is not."""
     if not len(ascending):
         return np.full(len(wanted), -1)

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
+
 PIECE_BYTES = 65_536
 
 Records = npt.NDArray[Any]
-Integers = npt.NDArray[np.int64]
 DTypes = Mapping[str, np.dtype[Any]]
 Facts = Mapping[str, int | str | list[str]]
 

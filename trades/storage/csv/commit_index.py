@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.storage.commit import Part, PartKind
-from trades.storage.csv.column_file import ColumnFile, Integers, Records
+from trades.storage.csv.column_file import ColumnFile, Records
 from trades.storage.csv.date_table import dates_of
 from trades.storage.csv.stored_part import StoredPart
 from trades.storage.protocol import NO_COMMIT, CommitId, Window

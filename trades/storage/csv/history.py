@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from trades.arrays import Integers
 from trades.storage.commit import Commit
-from trades.storage.csv.column_file import ColumnsDamaged, Integers
+from trades.storage.csv.column_file import ColumnsDamaged
 from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.commit_tail import CommitTail
 from trades.storage.csv.disk import unavailable

@@ -6,8 +6,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from trades.arrays import Integers
 from trades.storage.commit import Commit, PartKind
-from trades.storage.csv.column_file import Column, ColumnWriter, Integers, Records, records_in_piece
+from trades.storage.csv.column_file import Column, ColumnWriter, Records, records_in_piece
 from trades.storage.csv.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
 from trades.storage.csv.log_lines import Line
 from trades.storage.protocol import NO_COMMIT

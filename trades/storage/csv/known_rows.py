@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.storage.csv.batch import Chunk
 from trades.storage.csv.history import History
 from trades.storage.csv.identities import IdentityIndex, Known, StoredHashes, hash_rows
@@ -47,9 +47,7 @@ class KnownRows:
         self._dates: OrderedDict[tuple[str, int], _Date] = OrderedDict()
         self._mutex = threading.Lock()
 
-    def duplicates(
-        self, chunk: Chunk, history: History, *, staged: IdentityIndex | None, read: Read
-    ) -> npt.NDArray[np.bool_]:
+    def duplicates(self, chunk: Chunk, history: History, *, staged: IdentityIndex | None, read: Read) -> Mask:
         """A mask of the chunk's rows that are stored, or `staged` to be. Raises `IdConflict`."""
         day = history.day(chunk.day)
         indexes = []

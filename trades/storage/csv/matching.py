@@ -1,15 +1,13 @@
 """Which rows of a large batch are stored, by whole columns: the rule of `trades.storage.duplicates`, vectorised."""
 
 import numpy as np
-import numpy.typing as npt
 
+from trades.arrays import Integers, Mask
 from trades.storage.csv.identities import RowHashes, StoredHashes
 from trades.storage.exceptions import IdConflict
 
-Mask = npt.NDArray[np.bool_]
 
-
-def stored_rows(rows: RowHashes, stored: StoredHashes, places: npt.NDArray[np.int64]) -> Mask:
+def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask:
     """A mask of the rows that are among `stored`, which holds every stored row that shares an identity with one.
 
     Rows are grouped by identity, the stored ones of a group first. Without ids the first k of a group with k

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.batch import Chunk, PreparedBatch
 from trades.storage.csv.commit_log import CommitLog, SyncFailed
@@ -109,7 +108,7 @@ class Writer:
             raise IdConflict(sorted(conflicts))
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
-    def _stored_rows(self, chunk: Chunk, stage: Stage) -> npt.NDArray[np.bool_]:
+    def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
         def read(parts: Sequence[StoredPart]) -> pa.Table:
             return read_known(chunk.dataset, self._folder, parts)
 

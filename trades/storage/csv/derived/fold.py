@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import Dataset
 from trades.storage.commit import PartKind
@@ -151,7 +152,7 @@ def _counted(derived: Path, manifest: Manifest) -> Derived:
     return Derived(manifest.commit, len(manifest.segments), rows, size)
 
 
-def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
     """The place of the segment that takes each row; one behind the last for rows later than all that is held."""
     time = rows.column("timestamp").to_numpy()
     if not segments:
