@@ -23,7 +23,7 @@ from tests.trades.storage.builders import (
 )
 from tests.trades.storage.csv import correction_process
 from tests.trades.storage.csv.correction_process import POOL, pool_row
-from tests.trades.storage.csv.disks import FailingDisk, WatchedDisk
+from tests.trades.storage.csv.disks import Ended, EndingDisk, FailingDisk, WatchedDisk
 from tests.trades.storage.csv.test_group_commit import written_together
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore, partitions
@@ -182,21 +182,13 @@ def test_any_failure_leaves_the_rows_as_they_were_and_a_retry_corrects_once(
 
 
 def test_a_process_that_ends_amid_a_correction_leaves_all_of_it_or_nothing(tmp_path: Path):
-    class Ended(BaseException):
-        pass
-
-    for failing in count(1):
-        folder = tmp_path / str(failing)
-        disk = FailingDisk()
+    for ending in count(1):
+        folder = tmp_path / str(ending)
+        disk = EndingDisk()
         store = CsvStore(folder, disk=disk)
         store.append(batch(*ROWS))
         disk.calls.clear()
-
-        def end(_name: str, number: int, failing: int = failing) -> None:
-            if number >= failing:
-                raise Ended
-
-        disk.before = end
+        disk.ending = ending
         try:
             store.correct(FIXES)
         except Ended:
@@ -205,7 +197,7 @@ def test_a_process_that_ends_amid_a_correction_leaves_all_of_it_or_nothing(tmp_p
             assert stored(CsvStore(folder)) == FIXED
         else:
             break
-    assert failing > 6
+    assert ending > 6
 
 
 def test_corrections_are_durable_before_their_record_and_that_before_the_answer(tmp_path: Path):
