@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trades.arrays import Floats, Integers, Mask
-from trades.bar_policies import CONDITION_SEPARATOR, BarPolicy
+from trades.bar_policies import BarPolicy
+from trades.datasets import WORD_SEPARATOR
 
 STANDS = 2**31 - 1
 NO_SEQUENCE = 2**63 - 1
@@ -93,7 +94,7 @@ def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
         everything = np.ones(len(rows), np.bool_)
         return everything, everything, everything
     texts, codes = _encoded(conditions)
-    roles = [policy.role(text.split(CONDITION_SEPARATOR)) for text in texts]
+    roles = [policy.role(text.split(WORD_SEPARATOR)) for text in texts]
     return (
         np.array([role.sets_open_close for role in roles])[codes],
         np.array([role.sets_high_low for role in roles])[codes],
@@ -106,7 +107,7 @@ def says(rows: pa.Table, *words: str) -> Mask:
     if "conditions" not in rows.column_names or not len(rows):
         return np.zeros(len(rows), np.bool_)
     texts, codes = _encoded(rows.column("conditions"))
-    return np.array([not {*words}.isdisjoint(text.split(CONDITION_SEPARATOR)) for text in texts])[codes]
+    return np.array([not {*words}.isdisjoint(text.split(WORD_SEPARATOR)) for text in texts])[codes]
 
 
 def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
