@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from trades.arrays import Floats
 from trades.datasets import Column, Dataset, Kind
 from trades.timestamps import fixed_width_text
 
@@ -112,7 +111,7 @@ def _ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
-def _are_plainly_whole(numbers: Floats) -> bool:
+def _are_plainly_whole(numbers: npt.NDArray[np.float64]) -> bool:
     """Whether all are whole, and none is minus zero or too large for an integer to be exact."""
     is_whole = bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) <= 2.0**53))
     return is_whole and not np.any(np.signbit(numbers) & (numbers == 0))

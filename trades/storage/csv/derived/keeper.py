@@ -17,6 +17,8 @@ _RETRY_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
+_NOT_FOLDED = NEVER_SEEN
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -45,7 +47,7 @@ class Log:
 class _Folded:
     """The states that a fold began with and ended in, and when the log may be folded again.
 
-    commits: `NEVER_SEEN` if the fold failed.
+    commits: `_NOT_FOLDED` if the fold failed.
     """
 
     commits: FileSignature
@@ -104,12 +106,12 @@ class Keeper:
         commits, began, rest = log.commits(), self._clock(), _REST_SECONDS
         try:
             if self._fold(*log.key) is None:
-                commits = NEVER_SEEN
+                commits = _NOT_FOLDED
         except UnknownSymbol:
             pass  # its first commit is under way, or was cut off
         except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
             logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
-            commits, rest = NEVER_SEEN, _RETRY_SECONDS
+            commits, rest = _NOT_FOLDED, _RETRY_SECONDS
         ended = self._clock()
         rests_until = ended + max(rest, ended - began)
         self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until)
