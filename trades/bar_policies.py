@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
-CONDITION_SEPARATOR = ";"
-
 
 class Effect(IntEnum):
     """What a word says about one of the three; of several words the one with the largest number decides."""

@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.datasets import Column, Dataset, Form, Kind
 from trades.formats.columns import Typed, checked
 from trades.row_batch import ID_LENGTH, WORDS_LIMIT, broken_rows
-
-Mask = npt.NDArray[np.bool_]
 
 _OUT_OF_RANGE = "must be a finite number of at most 2^53"
 _MESSAGES = {

@@ -8,8 +8,7 @@ from typing import Any, cast
 import numpy as np
 from rest_framework import serializers
 
-from trades.bar_policies import CONDITION_SEPARATOR
-from trades.datasets import TRADES
+from trades.datasets import TRADES, WORD_SEPARATOR
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.field_errors import field_errors
 from trades.fields import CountField, IdField, NumberField, SymbolField, TimestampField, WordField, WordsField
@@ -182,6 +181,6 @@ def _new_values(given: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             continue
         value = given[name]
         if column == "conditions":
-            yield column, CONDITION_SEPARATOR.join(value) or None
+            yield column, WORD_SEPARATOR.join(value) or None
         else:
             yield column, value + 0.0 if column == "volume" else value  # minus zero is zero

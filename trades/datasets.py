@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from trades.row_rules import Rule, is_no_dividend, is_no_split, is_outside_of_its_range, lacks_both_sides
 
+WORD_SEPARATOR = ";"
+
 
 class Kind(Enum):
     """What a column holds: an instant in nanoseconds, a float, an integer, a text."""
@@ -26,7 +28,7 @@ class Form(Enum):
     """What a value of a kind looks like, beyond the kind itself.
 
     DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text.
-    WORDS: a list of words, kept as one text with semicolons between them. A text without a form is one word.
+    WORDS: a list of words, kept as one text with `WORD_SEPARATOR` between them. A text without a form is one word.
     """
 
     PLAIN = "plain"

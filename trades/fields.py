@@ -7,7 +7,7 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from trades.datasets import Above, Column, Form, Kind
+from trades.datasets import WORD_SEPARATOR, Above, Column, Form, Kind
 from trades.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT, is_plain
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp
@@ -188,7 +188,7 @@ class WordsField(serializers.Field[list[str], list[str], list[str], Any]):
         for word in data:
             if not isinstance(word, str):
                 self.fail("invalid_type")
-            if not 1 <= len(word) <= ID_LENGTH or not is_plain(word) or ";" in word:
+            if not 1 <= len(word) <= ID_LENGTH or not is_plain(word) or WORD_SEPARATOR in word:
                 self.fail("invalid_text")
         return data
 

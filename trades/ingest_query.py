@@ -7,7 +7,7 @@ from typing import Self
 from django.http import QueryDict
 
 from trades.datasets import Dataset
-from trades.exceptions import InvalidValue
+from trades.exceptions import InvalidParameter, InvalidValue
 from trades.query_parameters import choice, single_parameters
 from trades.storage.protocol import Dedupe
 from trades.symbols import InvalidSymbol, parse_symbol
@@ -27,6 +27,11 @@ class IngestQuery:
     @classmethod
     def parse(cls, query: QueryDict, dataset: Dataset, *, takes_symbol: bool) -> Self:
         """Raises `InvalidParameter`, and `InvalidValue` for a symbol that can be none."""
+        if "symbol" in query and not takes_symbol:
+            raise InvalidParameter(
+                "unknown_parameter",
+                "the parameter symbol is for the other formats: in JSON every row names its symbol",
+            )
         of_rows = [name for name in ("symbol" if takes_symbol else None, dataset.query_column) if name]
         values = single_parameters(query, ("dedupe", "unknown", "format", *of_rows))
         return cls(

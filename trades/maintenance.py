@@ -1,20 +1,28 @@
-"""What an operator may ask of the configured store beyond its protocol; a store that keeps no files does not answer."""
+"""What an operator may ask of the configured store beyond the protocol of all stores, and of which logs."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from trades.datasets import DATASETS, Dataset
 from trades.storage.exceptions import UnknownSymbol
+from trades.storage.maintained import MaintainedStore
 from trades.stores import market_store
 
-Log = tuple[Dataset, str]
+LogName = tuple[Dataset, str]
 
 
 class NotMaintained(Exception):
-    """The configured store has no such operation. Use a store of files, or the store's own tools."""
+    """The configured store keeps no files to look after. Use one that does, or the store's own tools."""
 
 
-def logs_of(*, datasets: Sequence[str], symbols: Sequence[str]) -> list[Log]:
+def maintained_store() -> MaintainedStore:
+    """The configured store. Raises `NotMaintained`."""
+    store = market_store()
+    if not isinstance(store, MaintainedStore):
+        raise NotMaintained(f"the configured store, {type(store).__name__}, cannot do that")
+    return store
+
+
+def logs_of(*, datasets: Sequence[str], symbols: Sequence[str]) -> list[LogName]:
     """The logs of these symbols, or of all, in these datasets, or in all. Raises `UnknownSymbol`."""
     store = market_store()
     found = [(DATASETS[name], set(store.symbols(DATASETS[name]))) for name in datasets or DATASETS]
@@ -27,19 +35,3 @@ def logs_of(*, datasets: Sequence[str], symbols: Sequence[str]) -> list[Log]:
         for symbol in symbols or sorted(known)
         if symbol in known
     ]
-
-
-def operation(name: str) -> Callable[..., Any]:
-    """An operation of the configured store on one log. Raises `NotMaintained`."""
-    store = market_store()
-    found: Callable[..., Any] | None = getattr(store, name, None)
-    if found is None:
-        raise NotMaintained(f"the configured store, {type(store).__name__}, cannot do that")
-    return found
-
-
-def each(name: str, logs: Sequence[Log], **options: Any) -> Iterator[tuple[Log, Any]]:
-    """What an operation answers for each log."""
-    run = operation(name)
-    for dataset, symbol in logs:
-        yield (dataset, symbol), run(dataset, symbol, **options)

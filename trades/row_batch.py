@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers, Mask
 from trades.datasets import TRADES, Column, Dataset, Kind
 from trades.exceptions import BatchRefused
 from trades.symbols import InvalidSymbol, parse_symbol
@@ -74,7 +74,7 @@ def one_symbol(expected: Expected, symbols: Iterable[str]) -> str:
     return check_symbols(symbols if given is None else {*symbols, given})
 
 
-def broken_rows(dataset: Dataset, columns: Mapping[str, pa.Array]) -> npt.NDArray[np.bool_]:
+def broken_rows(dataset: Dataset, columns: Mapping[str, pa.Array]) -> Mask:
     """A mask of the rows that break a rule of their dataset."""
     broken = np.zeros(len(columns[dataset.columns[0].name]), dtype=bool)
     for rule in dataset.rules:
@@ -99,7 +99,7 @@ def check_symbols(spellings: Iterable[str]) -> str:
     return symbols[0]
 
 
-def check_dates(times: npt.NDArray[np.int64]) -> None:
+def check_dates(times: Integers) -> None:
     """Refuse a batch whose event times (int64 ns) lie on too many UTC dates."""
     dates = (
         len(np.unique(times // DAY_NS)) if times.max() // DAY_NS - times.min() // DAY_NS >= DATES_LIMIT else 1

@@ -14,7 +14,8 @@ import numpy as np
 import pandas_market_calendars
 
 from trades import sample_process as process
-from trades.sample_process import Floats, Ints, Phase
+from trades.arrays import Floats, Integers
+from trades.sample_process import Phase
 from trades.timestamps import SECOND_NS
 
 EXCHANGE_ZONE: Final = ZoneInfo("America/New_York")
@@ -62,14 +63,14 @@ class SymbolDay:
 
     symbol: str
     date: dt.date
-    time_ns: Ints
+    time_ns: Integers
     price: Floats
     volume: Floats
     trade_id: list[str]
-    sequence: Ints
+    sequence: Integers
     exchange: list[str]
     conditions: list[tuple[str, ...]]
-    received_at_ns: Ints
+    received_at_ns: Integers
 
     def __len__(self) -> int:
         return len(self.trade_id)
@@ -94,11 +95,11 @@ class SymbolDay:
 class _Prints:
     """Columns of prints before they are numbered: time in ns, price in cents, size, condition bits, venue."""
 
-    time: Ints
-    cents: Ints
-    size: Ints
-    flags: Ints
-    venue: Ints
+    time: Integers
+    cents: Integers
+    size: Integers
+    flags: Integers
+    venue: Integers
 
     @classmethod
     def joined(cls, *parts: "_Prints") -> "_Prints":
@@ -106,10 +107,10 @@ class _Prints:
         whole = cls(*(np.concatenate(column) for column in zip(*map(cls.columns, parts), strict=True)))
         return whole.taken(np.argsort(whole.time, kind="stable"))
 
-    def taken(self, rows: Ints) -> "_Prints":
+    def taken(self, rows: Integers) -> "_Prints":
         return _Prints(*(column[rows] for column in self.columns()))
 
-    def columns(self) -> tuple[Ints, ...]:
+    def columns(self) -> tuple[Integers, ...]:
         return (self.time, self.cents, self.size, self.flags, self.venue)
 
 
@@ -195,7 +196,7 @@ def _auction(rng: np.random.Generator, time: int, level: float, flag: int, venue
     return _Prints(*(np.array([value], dtype=np.int64) for value in (time, cents, size, flag, venue)))
 
 
-def _in_order_of_arrival(rng: np.random.Generator, prints: _Prints) -> tuple[_Prints, Ints]:
+def _in_order_of_arrival(rng: np.random.Generator, prints: _Prints) -> tuple[_Prints, Integers]:
     """Order prints as they were reported, and tell when; a few of the regular hours are reported minutes late."""
     candidates = np.flatnonzero((prints.flags & (OPENING | CLOSING | EXTENDED)) == 0)
     count = min(len(candidates), 4 + int(rng.poisson(10)))
@@ -213,7 +214,7 @@ def _in_order_of_arrival(rng: np.random.Generator, prints: _Prints) -> tuple[_Pr
     return replace(prints, flags=flags).taken(order), received_at[order]
 
 
-def _named(symbol: str, day: dt.date, prints: _Prints, received_at: Ints) -> SymbolDay:
+def _named(symbol: str, day: dt.date, prints: _Prints, received_at: Integers) -> SymbolDay:
     count = len(received_at)
     # An id has no spaces, a symbol may.
     stem = f"{symbol.replace(' ', '_')}-{day:%Y%m%d}"

@@ -11,14 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from trades.arrays import Floats, Integers, Mask
 from trades.timestamps import SECOND_NS
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-
 
 BLOCK_DAYS: Final = 2048
 STEPS_PER_DAY: Final = 8
@@ -85,7 +80,7 @@ def levels_of(seed: int, symbol: str, day: dt.date) -> tuple[float, ...]:
     return tuple(float(walk[place * STEPS_PER_DAY + at]) for at in LEVELS_AT)
 
 
-def arrivals(rng: np.random.Generator, phase: Phase) -> tuple[Floats, Ints, Flags]:
+def arrivals(rng: np.random.Generator, phase: Phase) -> tuple[Floats, Integers, Mask]:
     """Seconds since the phase's start, the cluster, and whether a print follows its parent at once.
 
     A print has a Poisson number of children: some at once (one order taken apart, part of it at the very
@@ -120,7 +115,7 @@ def bridge(rng: np.random.Generator, phase: Phase, seconds: Floats) -> Floats:
     return np.asarray(start + walk[:-1] + elapsed * (end - start - walk[-1]), dtype=np.float64)
 
 
-def sizes(rng: np.random.Generator, count: int) -> Ints:
+def sizes(rng: np.random.Generator, count: int) -> Integers:
     """Shares per print: most are 100, many are odd lots, few are larger round or mixed lots, a handful blocks."""
     kind = rng.choice(5, count, p=(0.36, 0.43, 0.1, 0.109, 0.001))
     odd = np.ceil(99 * rng.random(count) ** 2.5)

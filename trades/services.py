@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from trades.datasets import Dataset
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
 from trades.row_batch import RowBatch
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 from trades.storage.instruments import Instrument
-from trades.storage.protocol import Append, Dedupe, Keeper, Receipt
+from trades.storage.maintained import MaintainedStore, Upkeep
+from trades.storage.protocol import Append, Dedupe, Receipt
 from trades.stores import market_store
 
 
@@ -35,7 +36,7 @@ def rows_ingest(
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
         return Ingested(batch.symbol, market_store().append(append))
-    except TradeIdConflict as error:
+    except IdConflict as error:
         code, message, column = dataset.conflict
         places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
@@ -49,7 +50,7 @@ def instrument_set(*, symbol: str, bar_policy: str) -> Instrument:
     return instrument
 
 
-def derived_keeper() -> Keeper | None:
+def derived_keeper() -> Upkeep | None:
     """What keeps the market store's derived files current; None for a store that has none."""
-    make = getattr(market_store(), "keeper", None)
-    return make() if make else None
+    store = market_store()
+    return store.keeper() if isinstance(store, MaintainedStore) else None

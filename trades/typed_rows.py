@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
-from trades.datasets import ARROW_TYPES, Column, Dataset, Form, Kind
+from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
 from trades.row_batch import (
     ID_LENGTH,
     LARGEST_NUMBER,
@@ -182,9 +182,9 @@ def _texts(values: Iterable[str | int | None]) -> pa.Array:
 def _words(words_of: Iterable[list[str] | None]) -> pa.Array:
     """A column of words joined by semicolons; null where there are none."""
     values = list(words_of)
-    if any(";" in word for words in values if words for word in words):
+    if any(WORD_SEPARATOR in word for words in values if words for word in words):
         raise NotTyped("a condition has a semicolon")
-    return _texts([";".join(words) if words else None for words in values])
+    return _texts([WORD_SEPARATOR.join(words) if words else None for words in values])
 
 
 def _times(column: Column, values: Sequence[str | int | None]) -> pa.Array:

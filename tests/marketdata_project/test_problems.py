@@ -24,7 +24,7 @@ from trades.storage.memory import MemoryStore
 DECLARED = {(error.status, error.code) for error in ERROR_CODES}
 ARGUMENTS = {
     storage.UnknownSymbol: ("AAPL",),
-    storage.TradeIdConflict: ([3],),
+    storage.IdConflict: ([3],),
     storage.RequestKeyReused: (),
     storage.RequestInProgress: (),
     trades.BodyTooLarge: (1,),

@@ -293,6 +293,10 @@ def test_a_mistyped_parameter_is_answered_with_the_nearest_one(api):
     assert "did you mean dedupe?" in answer(api.ingest(trade(), query="dedup=rows"))["message"]
 
 
+def test_a_symbol_beside_json_is_answered_with_where_it_belongs(api):
+    assert "every row names its symbol" in answer(api.ingest(trade(), query="symbol=AAPL"))["message"]
+
+
 @pytest.mark.parametrize("charset", ["latin-1", "utf-16"])
 def test_json_in_another_character_set_is_415(api, charset):
     media_type = f"application/json; charset={charset}"

@@ -1,7 +1,6 @@
 """`manage.py store`: its verbs, what they print, and their exit status."""
 
 import json
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from tests.trades.storage.builders import batch, trade
 from trades.storage.csv import CsvStore
+from trades.storage.maintained import Derived
 from trades.stores import market_store
 
 
@@ -87,11 +87,6 @@ def test_statistics_count_rows_bytes_and_times(filled: Path):
     assert "2025-01-02T12:00:01Z" in table
 
 
-@dataclass
-class Counts:
-    segments: int = 3
-
-
 @pytest.mark.parametrize(
     ("verb", "rebuild", "compact"), [("rebuild", True, False), ("compact-derived", False, True)]
 )
@@ -102,12 +97,12 @@ def test_derived_files_are_built_by_the_store(
 
     def derive(
         self: object, dataset: Any, symbol: str, *, rebuild: bool = False, compact: bool = False
-    ) -> Counts:
+    ) -> Derived:
         calls.append((dataset.name, symbol, rebuild, compact))
-        return Counts()
+        return Derived(commit=1, segments=3, rows=2, bytes=4096)
 
-    monkeypatch.setattr(CsvStore, "derive", derive, raising=False)
-    assert "trades/AAPL: 3 segments" in run(verb)
+    monkeypatch.setattr(CsvStore, "derive", derive)
+    assert "trades/AAPL: 3 segments, 2 rows, 4,096 bytes, to commit 1" in run(verb)
     assert calls == [("trades", "AAPL", rebuild, compact), ("trades", "BRK:B", rebuild, compact)]
 
 

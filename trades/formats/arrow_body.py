@@ -9,7 +9,7 @@ from trades.datasets import Column
 from trades.exceptions import BatchRefused, MalformedDocument
 from trades.formats.arrow_messages import is_compressed
 from trades.formats.arrow_values import said_by, typed_values
-from trades.formats.columns import Typed, read_columns
+from trades.formats.columns import Typed, check_not_repeated, read_columns
 from trades.row_batch import ROWS_LIMIT, Expected, RowBatch
 
 COLUMNS_LIMIT = 1_000
@@ -56,7 +56,7 @@ def _read(body: bytes, expected: Expected) -> tuple[list[str], list[pa.RecordBat
         names = list(reader.schema.names)
         if len(names) > COLUMNS_LIMIT:
             raise _malformed(f"there are more than {COLUMNS_LIMIT:,} columns")
-        _check_repeated(names)
+        check_not_repeated(names)
         known = [name for name in names if name in expected.names]
         batches, rows = [], 0
         for batch in reader:
@@ -79,12 +79,6 @@ def _check_messages(body: bytes) -> None:
             raise _malformed(f"the stream has more than {_MESSAGES_LIMIT:,} messages")
         if is_compressed(message.type, message.metadata):
             raise _malformed("the stream's buffers are compressed; send them as they are")
-
-
-def _check_repeated(names: list[str]) -> None:
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise MalformedDocument("duplicate_key", f"the column {twice[:64]!r} is named twice")
 
 
 def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:

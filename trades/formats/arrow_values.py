@@ -5,12 +5,12 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from trades.datasets import ARROW_TYPES, Column, Form, Kind
+from trades.arrays import Integers
+from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import FieldError
 from trades.formats.columns import Typed
 from trades.formats.text_cells import typed_cells
@@ -55,7 +55,7 @@ def said_by(column: Column, value: pa.Scalar) -> object:
     if column.kind is Kind.INTEGER and isinstance(found, float):
         return int(found) if math.isfinite(found) and found == math.floor(found) else found
     if column.form is Form.WORDS and isinstance(found, str):
-        return found.split(";") if found else []
+        return found.split(WORD_SEPARATOR) if found else []
     return found
 
 
@@ -93,7 +93,7 @@ def _instants(values: pa.Array) -> Typed:
         latest = pa.scalar(LATEST_NS + 1, pa.uint64())
         whole = pc.min_element_wise(whole, latest, skip_nulls=False)
     counted = whole.cast(pa.int64())
-    counts: npt.NDArray[np.int64] = (counted.fill_null(0) if counted.null_count else counted).to_numpy()
+    counts: Integers = (counted.fill_null(0) if counted.null_count else counted).to_numpy()
     wrong = (counts < -(-EARLIEST_NS // unit_ns)) | (counts > LATEST_NS // unit_ns)
     instants = np.where(wrong, 0, counts) * unit_ns if unit_ns > 1 or wrong.any() else counts
     mask = counted.is_null().to_numpy(zero_copy_only=False) if counted.null_count else None
@@ -166,11 +166,14 @@ def _joined(lists: pa.Array) -> Typed:
     """Lists of words as texts with semicolons between them."""
     words = lists.flatten()
     wrong = np.zeros(len(lists), dtype=bool)
-    if words.null_count or pc.any(pc.match_substring(words, ";")).as_py():
+    if words.null_count or pc.any(pc.match_substring(words, WORD_SEPARATOR)).as_py():
         wrong = np.array(
-            [bool(found) and any(w is None or ";" in w for w in found) for found in lists.to_pylist()]
+            [
+                bool(found) and any(w is None or WORD_SEPARATOR in w for w in found)
+                for found in lists.to_pylist()
+            ]
         )
-    texts = pc.binary_join(lists, ";").cast(pa.string())
+    texts = pc.binary_join(lists, WORD_SEPARATOR).cast(pa.string())
     # A list of one empty word is joined to the same text as an empty list.
     is_empty = pc.equal(pc.list_value_length(lists), 0)
     return Typed(pc.if_else(is_empty, None, texts), wrong)

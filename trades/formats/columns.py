@@ -6,12 +6,12 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.datasets import Column, Form, Kind
-from trades.exceptions import ERRORS_LIMIT, FieldError
+from trades.arrays import Mask
+from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
+from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from trades.refusals import refused, rows_refusal
 from trades.row_batch import (
     ID_LENGTH,
@@ -28,7 +28,6 @@ from trades.row_batch import (
 from trades.serializers import NAME_SHOWN
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
-Mask = npt.NDArray[np.bool_]
 SYMBOL = Column("symbol", Kind.TEXT, required=True)
 _PLAIN = f"^[!-~]{{1,{ID_LENGTH}}}$"
 
@@ -85,6 +84,13 @@ def read_columns(source: Source, expected: Expected) -> RowBatch:
     if wrong.any():
         raise rows_refusal(expected, _rows(source, expected, wrong), unreadable=source.unreadable)
     return assembled(expected, columns, symbols)
+
+
+def check_not_repeated(names: list[str]) -> None:
+    """Refuse a column that is named twice. Raises `MalformedDocument`."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedDocument("duplicate_key", f"the column {twice[:64]!r} is named twice")
 
 
 def check_names(names: list[str], expected: Expected) -> None:
@@ -171,7 +177,7 @@ def _in_first_spelling(column: Column, values: pa.Array) -> pa.Array:
 
 
 def _are_words(text: str) -> bool:
-    words = text.split(";")
+    words = text.split(WORD_SEPARATOR)
     return len(words) <= WORDS_LIMIT and all(1 <= len(word) <= ID_LENGTH and is_plain(word) for word in words)
 
 

@@ -9,7 +9,7 @@ import pyarrow.csv as pacsv
 
 from trades.datasets import Column
 from trades.exceptions import MalformedDocument
-from trades.formats.columns import Typed, read_columns
+from trades.formats.columns import Typed, check_not_repeated, read_columns
 from trades.formats.text_cells import said_by, typed_cells
 from trades.row_batch import Expected, RowBatch
 
@@ -64,9 +64,7 @@ def _header(body: bytes) -> tuple[list[str], int]:
         raise _malformed(f"the first line cannot be read: {error}") from error
     if len(names) > COLUMNS_LIMIT:
         raise _malformed(f"there are more than {COLUMNS_LIMIT:,} columns")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise MalformedDocument("duplicate_key", f"the column {twice[:64]!r} is named twice")
+    check_not_repeated(names)
     return names, len(line[0])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.datasets import ARROW_TYPES, Column, Form, Kind
+from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import ERRORS_LIMIT
 from trades.formats.columns import Typed
 from trades.row_batch import LARGEST_NUMBER
@@ -36,7 +36,7 @@ def said_by(column: Column, cell: str | None) -> object:
     if column.kind is not Kind.TEXT:
         return _number(cell)
     text = cell[1:] if re.match(_ESCAPED, cell) else cell
-    return text.split(";") if column.form is Form.WORDS else text
+    return text.split(WORD_SEPARATOR) if column.form is Form.WORDS else text
 
 
 def unescaped(cells: pa.Array) -> pa.Array:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from trades.arrays import Integers
+
 _LINE_END = ord("\n")
 
-Lines = npt.NDArray[np.int64]
+Lines = Integers
 
 
 @dataclass(frozen=True, slots=True)

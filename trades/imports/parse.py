@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.column_rules import Mask, checked_rows
+from trades.arrays import Mask
+from trades.column_rules import checked_rows
 from trades.datasets import ARROW_TYPES, Column, Form, Kind
 from trades.formats.text_cells import unescaped
 from trades.imports.exceptions import BadRow, ImportRefused

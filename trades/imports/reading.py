@@ -7,8 +7,8 @@ from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
+from trades.arrays import Floats
 from trades.datasets import Dataset, Kind
 from trades.imports.exceptions import ImportRefused
 
@@ -34,7 +34,7 @@ class Scale:
             raise ImportRefused(f"a scale is a number above 0, not {text!r}")
         return cls(*factor.as_integer_ratio())
 
-    def applied(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def applied(self, values: Floats) -> Floats:
         """The values times the factor."""
         scaled = values * self.numerator if self.numerator != 1 else values
         return scaled / self.denominator if self.denominator != 1 else scaled

@@ -16,7 +16,7 @@ from trades.imports.progress_note import Note, Progress
 from trades.imports.read_ahead import read_ahead
 from trades.imports.reading import Reading
 from trades.imports.spool import Spool
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 from trades.storage.protocol import Append
 from trades.stores import market_store
 
@@ -150,7 +150,7 @@ class Run:
     def _append(self, batch: Batch) -> None:
         try:
             receipt = self._store.append(batch.ready)
-        except TradeIdConflict as error:
+        except IdConflict as error:
             field = self._dataset.id_columns[-1]
             bad = [BadRow(self._source.path, int(batch.lines[row]), field, str(error)) for row in error.rows]
             if not self._skip_bad:

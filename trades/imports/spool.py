@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.imports.exceptions import ImportRefused
 from trades.timestamps import DAY_NS, format_timestamp
 
@@ -32,7 +32,7 @@ class Partition:
     first_ns: int = 2**63 - 1
     last_ns: int = -(2**63)
 
-    def add(self, times: npt.NDArray[np.int64], size: int) -> None:
+    def add(self, times: Integers, size: int) -> None:
         """Count rows that were written."""
         self.rows += len(times)
         self.bytes += size

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trades.arrays import Mask
 from trades.imports.reading import Reading
 from trades.timestamps import SECOND_NS
 
@@ -141,5 +141,5 @@ def _from_epochs(values: pa.Array) -> pa.Array:
     return pa.array(counts * units, mask=_mask(values.is_null()))
 
 
-def _mask(values: pa.Array) -> npt.NDArray[np.bool_]:
+def _mask(values: pa.Array) -> Mask:
     return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)

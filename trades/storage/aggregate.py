@@ -8,32 +8,25 @@ where it was printed, so that it is credited once, at the resolution asked for.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
-from trades.bar_policies import EVERY_PRINT, BarPolicy
+from trades.arrays import Floats, Integers, Mask
 from trades.storage.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
 from trades.storage.bars import Bars, bars_of
-from trades.storage.exact_sums import ExactSums, Floats, Unmergeable, exact_sums, rounded_sums
+from trades.storage.exact_sums import ExactSums, Unmergeable, exact_sums, rounded_sums
 from trades.storage.merge import merge
-from trades.storage.prints import Instants, Mask, Prints, plain_prints, prints_of
+from trades.storage.prints import Prints, prints_of
 
 __all__ = [
     "Aggregates",
     "Bars",
     "Prints",
     "Unmergeable",
-    "aggregate_bars",
     "aggregate_prints",
     "bars_of",
     "bars_of_prints",
     "merge",
     "prints_of",
 ]
-
-
-def aggregate_bars(trades: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
-    """Bars of trades that are ordered by (event time, sequence, arrival), all of which stand."""
-    return bars_of_prints(plain_prints(trades, policy), interval_ns)
 
 
 def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
@@ -70,7 +63,7 @@ def _counted(prints: Prints) -> tuple[Floats, Floats]:
 
 
 def _aggregates(
-    prints: Prints, time: Instants, starts: Instants, volume: ExactSums, notional: ExactSums
+    prints: Prints, time: Integers, starts: Integers, volume: ExactSums, notional: ExactSums
 ) -> Aggregates:
     edges = _edges(prints.sets_open_close, starts)
     first, last = edges.first, edges.last
@@ -103,18 +96,18 @@ def _aggregates(
 class _Edges:
     """Of each slice: how many rows are set, and the first and last of them (row 0 where none is)."""
 
-    count: Instants
-    first: Instants
-    last: Instants
+    count: Integers
+    first: Integers
+    last: Integers
 
-    def integers(self, column: Instants, otherwise: int) -> Instants:
+    def integers(self, column: Integers, otherwise: int) -> Integers:
         return column if self.count.all() else np.where(self.count > 0, column, otherwise)
 
     def prices(self, column: Floats) -> Floats:
         return column if self.count.all() else np.where(self.count > 0, column, np.nan)
 
 
-def _edges(mask: Mask, starts: Instants) -> _Edges:
+def _edges(mask: Mask, starts: Integers) -> _Edges:
     count = _counts(mask, starts)
     if mask.all():
         return _Edges(count, starts, starts + count - 1)
@@ -123,7 +116,7 @@ def _edges(mask: Mask, starts: Instants) -> _Edges:
     return _Edges(count, rows[behind - count], rows[behind - 1])
 
 
-def _counts(mask: Mask, starts: Instants) -> Instants:
+def _counts(mask: Mask, starts: Integers) -> Integers:
     """How many rows of each slice are set."""
     if mask.all():
         return np.diff(starts, append=len(mask))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from trades.storage.exact_sums import ExactSums, Floats
-from trades.storage.prints import Instants, Mask
+from trades.arrays import Floats, Integers, Mask
+from trades.storage.exact_sums import ExactSums
 
 AFTER_ALL = 2**63 - 1
 BEFORE_ALL = -(2**63)
@@ -24,14 +24,14 @@ class Aggregates:
     tombstone with counts of 0. Volume is not credited to another interval.
     """
 
-    time: Instants
-    first_time: Instants
-    first_sequence: Instants
-    first_arrival: Instants
+    time: Integers
+    first_time: Integers
+    first_sequence: Integers
+    first_arrival: Integers
     open: Floats
-    last_time: Instants
-    last_sequence: Instants
-    last_arrival: Instants
+    last_time: Integers
+    last_sequence: Integers
+    last_arrival: Integers
     close: Floats
     high: Floats
     low: Floats
@@ -41,14 +41,14 @@ class Aggregates:
     notional: Floats
     notional_mid: Floats
     notional_low: Floats
-    price_count: Instants
-    trade_count: Instants
-    newest: Instants
+    price_count: Integers
+    trade_count: Integers
+    newest: Integers
 
     def __len__(self) -> int:
         return len(self.time)
 
-    def __getitem__(self, part: slice | Instants | Mask) -> "Aggregates":
+    def __getitem__(self, part: slice | Integers | Mask) -> "Aggregates":
         return Aggregates(*(getattr(self, name)[part] for name in COLUMNS))
 
     @property
@@ -63,7 +63,7 @@ class Aggregates:
 
 
 COLUMNS: dict[str, npt.DTypeLike] = {
-    field.name: np.int64 if field.type is Instants else np.float64 for field in fields(Aggregates)
+    field.name: np.int64 if field.type is Integers else np.float64 for field in fields(Aggregates)
 }
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trades.arrays import Floats, Integers, Mask
 from trades.storage.aggregates import Aggregates, concatenated
-from trades.storage.exact_sums import Floats, merged_sums
-from trades.storage.prints import Instants, Mask
+from trades.storage.exact_sums import merged_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Bars:
     float64), rounded once. trade_count: the prints that count in the volume.
     """
 
-    time_ns: Instants
+    time_ns: Integers
     open: Floats
     high: Floats
     low: Floats
     close: Floats
     volume: Floats
-    trade_count: Instants
+    trade_count: Integers
     notional: Floats
 
     def __len__(self) -> int:
@@ -35,7 +35,7 @@ class Bars:
         """What the columns take in memory."""
         return sum(getattr(self, name).nbytes for name in self.__slots__)
 
-    def __getitem__(self, part: slice | Instants | Mask) -> "Bars":
+    def __getitem__(self, part: slice | Integers | Mask) -> "Bars":
         return Bars(*(getattr(self, name)[part] for name in self.__slots__))
 
 
@@ -67,7 +67,7 @@ def bars_of(aggregates: Aggregates) -> Bars:
     )
 
 
-def _bars(priced: Aggregates, volume: Floats, trade_count: Instants, notional: Floats) -> Bars:
+def _bars(priced: Aggregates, volume: Floats, trade_count: Integers, notional: Floats) -> Bars:
     high, low = priced.high, priced.low
     if np.isnan(high).any():
         high = np.where(np.isnan(high), np.maximum(priced.open, priced.close), high)

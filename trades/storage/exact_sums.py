@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from trades.arrays import Floats, Integers, Mask
 
 _DIGITS = 53
 _LARGEST_EXPONENT = 900
@@ -36,7 +34,7 @@ class ExactSums:
     middle: Floats
     low: Floats
 
-    def __getitem__(self, part: slice | Integers | npt.NDArray[np.bool_]) -> "ExactSums":
+    def __getitem__(self, part: slice | Integers | Mask) -> "ExactSums":
         return ExactSums(self.total[part], self.middle[part], self.low[part])
 
 

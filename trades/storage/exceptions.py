@@ -3,7 +3,7 @@
 StorageError
 ├── UnknownSymbol                 nothing was ever stored under this symbol
 ├── NotStored                     the batch is refused; correct it
-│   ├── TradeIdConflict           an id is already taken by other values
+│   ├── IdConflict                an id is already taken by other values
 │   ├── CorrectionTargetMissing   no standing row is what a correction names
 │   ├── CorrectionAmbiguous       several rows that differ are what a correction names
 │   └── RequestKeyReused          the idempotency key was used for another batch
@@ -36,7 +36,7 @@ class NotStored(StorageError):
     """The batch is refused as it stands; the caller must change it."""
 
 
-class TradeIdConflict(NotStored):
+class IdConflict(NotStored):
     """Rows use an id that other values have taken. The caller must correct them."""
 
     code = "trade_id_conflict"

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from trades.arrays import Integers
 from trades.storage.aggregates import Aggregates, concatenated
 from trades.storage.exact_sums import merged_sums
-from trades.storage.prints import Instants
 
 
 def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
@@ -29,7 +29,7 @@ def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
     return _reduced(joined, bucket, starts, interval_ns)
 
 
-def _reduced(rows: Aggregates, bucket: Instants, starts: Instants, interval_ns: int) -> Aggregates:
+def _reduced(rows: Aggregates, bucket: Integers, starts: Integers, interval_ns: int) -> Aggregates:
     """One row for each run of rows of one bucket."""
     first, last = _first_and_last(rows, bucket, starts)
     volume, notional = merged_sums(rows.volume_sums, starts), merged_sums(rows.notional_sums, starts)
@@ -57,7 +57,7 @@ def _reduced(rows: Aggregates, bucket: Instants, starts: Instants, interval_ns: 
     )
 
 
-def _first_and_last(rows: Aggregates, bucket: Instants, starts: Instants) -> tuple[Instants, Instants]:
+def _first_and_last(rows: Aggregates, bucket: Integers, starts: Integers) -> tuple[Integers, Integers]:
     """The row of each bucket that holds the first print with a price, and the last; any row where there is none."""
     ends = np.append(starts[1:], len(bucket))
     if _one_after_another(rows):

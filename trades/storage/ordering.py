@@ -3,9 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
+from trades.storage.prints import sequences
 from trades.storage.protocol import Window
-
-_LAST = np.int64(2**63 - 1)
 
 
 def in_order(rows: pa.Table, window: Window) -> pa.Table:
@@ -18,7 +17,7 @@ def in_order(rows: pa.Table, window: Window) -> pa.Table:
     if not inside.all():
         rows = rows.filter(pa.array(inside))
         time = time[inside]
-    sequence = _sequence(rows)
+    sequence = sequences(rows)
     if sequence is not None:
         return rows.take(pa.array(np.lexsort((sequence, time))))
     if len(time) < 2 or (time[1:] >= time[:-1]).all():
@@ -32,17 +31,10 @@ def stored_in_order(rows: pa.Table) -> pa.Table:
     Rows that are in order already are not copied.
     """
     time, arrival, commit = (rows.column(name).to_numpy() for name in ("timestamp", "arrival", "commit"))
-    sequence = _sequence(rows)
+    sequence = sequences(rows)
     if sequence is None and (np.diff(time) >= 0).all() and (np.diff(arrival) > 0).all():
         return rows
     keys = (commit, arrival, time) if sequence is None else (commit, arrival, sequence, time)
     order = np.lexsort(keys)
     is_ordered = bool((np.diff(order) == 1).all())
     return rows if is_ordered else rows.take(pa.array(order))
-
-
-def _sequence(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    if "sequence" not in rows.column_names:
-        return None
-    column = rows.column("sequence")
-    return column.fill_null(_LAST).to_numpy() if column.null_count < len(column) else None

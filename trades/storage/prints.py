@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Floats, Integers, Mask
 from trades.arrow_later import compute as pc
-from trades.bar_policies import CONDITION_SEPARATOR, BarPolicy
-from trades.storage.exact_sums import Floats
-
-Instants = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from trades.bar_policies import BarPolicy
+from trades.datasets import WORD_SEPARATOR
 
 STANDS = 2**31 - 1
 NO_SEQUENCE = 2**63 - 1
@@ -25,12 +23,12 @@ class Prints:
     masks are False in rows that do not stand.
     """
 
-    time: Instants
-    sequence: Instants
-    arrival: Instants
+    time: Integers
+    sequence: Integers
+    arrival: Integers
     price: Floats
     volume: Floats
-    newest: Instants
+    newest: Integers
     sets_open_close: Mask
     sets_high_low: Mask
     counts_volume: Mask
@@ -75,30 +73,18 @@ def standing(rows: pa.Table, at: int | None) -> Mask:
     return until > (STANDS - 1 if at is None else at)
 
 
-def plain_prints(trades: pa.Table, policy: BarPolicy) -> Prints:
-    """The prints of ordered rows that all stand, of a table without the system columns."""
-    nothing = np.zeros(len(trades), np.int64)
-    open_close, high_low, volume = masks_of(trades, policy)
-    return Prints(
-        time=trades.column("timestamp").to_numpy(),
-        sequence=sequence_of(trades),
-        arrival=np.arange(len(trades)),
-        price=trades.column("price").to_numpy(),
-        volume=trades.column("volume").to_numpy(),
-        newest=nothing,
-        sets_open_close=open_close,
-        sets_high_low=high_low,
-        counts_volume=volume,
-    )
-
-
-def sequence_of(rows: pa.Table) -> Instants:
+def sequence_of(rows: pa.Table) -> Integers:
     """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
-    column = rows.column("sequence") if "sequence" in rows.column_names else None
-    if column is None or column.null_count == len(column):
-        return np.full(len(rows), NO_SEQUENCE)
-    sequence: Instants = column.fill_null(NO_SEQUENCE).to_numpy()
-    return sequence
+    found = sequences(rows)
+    return np.full(len(rows), NO_SEQUENCE) if found is None else found
+
+
+def sequences(rows: pa.Table) -> Integers | None:
+    """The same as `sequence_of`; None if no row has any."""
+    if "sequence" not in rows.column_names:
+        return None
+    column = rows.column("sequence")
+    return column.fill_null(NO_SEQUENCE).to_numpy() if column.null_count < len(column) else None
 
 
 def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
@@ -108,7 +94,7 @@ def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
         everything = np.ones(len(rows), np.bool_)
         return everything, everything, everything
     texts, codes = _encoded(conditions)
-    roles = [policy.role(text.split(CONDITION_SEPARATOR)) for text in texts]
+    roles = [policy.role(text.split(WORD_SEPARATOR)) for text in texts]
     return (
         np.array([role.sets_open_close for role in roles])[codes],
         np.array([role.sets_high_low for role in roles])[codes],
@@ -121,10 +107,10 @@ def says(rows: pa.Table, *words: str) -> Mask:
     if "conditions" not in rows.column_names or not len(rows):
         return np.zeros(len(rows), np.bool_)
     texts, codes = _encoded(rows.column("conditions"))
-    return np.array([not {*words}.isdisjoint(text.split(CONDITION_SEPARATOR)) for text in texts])[codes]
+    return np.array([not {*words}.isdisjoint(text.split(WORD_SEPARATOR)) for text in texts])[codes]
 
 
-def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Instants]:
+def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
     """The distinct texts, and the place among them of each row's; a null is the empty text."""
     encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):

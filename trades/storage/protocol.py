@@ -260,11 +260,3 @@ class MarketStore(Protocol):
     def symbols(self, dataset: Dataset) -> list[str]:
         """The symbols with at least one commit, sorted."""
         ...
-
-
-class Keeper(Protocol):
-    """Background work of a store that keeps derived files: `store.keeper()` makes it."""
-
-    def round(self, *, seconds: float) -> int:
-        """Work for about so many seconds; on how many logs."""
-        ...

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from trades.storage.exact_sums import Floats
-from trades.storage.prints import Instants
+from trades.arrays import Floats, Integers
 
 NAN = float("nan")
 
@@ -31,7 +30,7 @@ class QuoteBars:
     time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes at the close.
     """
 
-    time_ns: Instants
+    time_ns: Integers
     bid_open: Floats
     bid_high: Floats
     bid_low: Floats
@@ -42,7 +41,7 @@ class QuoteBars:
     ask_low: Floats
     ask_close: Floats
     ask_size: Floats
-    quote_count: Instants
+    quote_count: Integers
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -102,7 +101,7 @@ def _sides(rows: pa.Table, carried: KnownQuote) -> tuple[_Side, _Side]:
     )
 
 
-def _side_bars(side: _Side, starts: Instants) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Open, high, low, close and the size at the close of each slice."""
     if not len(starts):
         return (np.empty(0),) * 5

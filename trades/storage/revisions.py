@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.bar_policies import BarPolicy
 from trades.storage.aggregate import (
     Aggregates,
@@ -21,7 +21,6 @@ from trades.storage.aggregates import concatenated
 from trades.storage.prints import STANDS
 from trades.storage.protocol import BarValues, Revision, Window
 
-_Mask = npt.NDArray[np.bool_]
 _VALUES = BarValues.__slots__
 
 
@@ -126,7 +125,7 @@ def _changed(before: Bars, after: Bars) -> list[int]:
     common, of_before, of_after = np.intersect1d(
         before.time_ns, after.time_ns, assume_unique=True, return_indices=True
     )
-    differs: _Mask = np.zeros(len(common), dtype=bool)
+    differs: Mask = np.zeros(len(common), dtype=bool)
     for name in _VALUES:
         differs |= getattr(before, name)[of_before] != getattr(after, name)[of_after]
     alone = np.setxor1d(before.time_ns, after.time_ns, assume_unique=True)

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Floats, Integers, Mask
 from trades.bar_policies import BarPolicy
 from trades.storage.aggregate import Aggregates, Bars, Unmergeable, aggregate_prints, bars_of, bars_of_prints
-from trades.storage.exact_sums import Floats
-from trades.storage.prints import Instants, Mask, Prints, present_rows, prints_of, says, standing
+from trades.storage.prints import Prints, present_rows, prints_of, says, standing
 from trades.timestamps import DAY_NS
 
 
@@ -69,7 +69,7 @@ def _aggregated(prints: Prints) -> Aggregates:
         return aggregate_prints(prints, DAY_NS, mergeable=False)
 
 
-def _replaced(days: Instants, prices: Floats, prints: Prints, chosen: Mask) -> Floats:
+def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> Floats:
     """The prices of the days, that of the largest chosen print where a day has one."""
     rows = np.flatnonzero(chosen)
     date = prints.time[rows] // DAY_NS * DAY_NS

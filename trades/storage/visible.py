@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.datasets import Dataset
 from trades.storage.ordering import in_order
 from trades.storage.prints import STANDS
@@ -39,14 +40,6 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema([*dataset.schema, *SYSTEM_FIELDS])
 
 
-def corrections_schema(dataset: Dataset) -> pa.Schema:
-    """Arrow's schema of corrections: a row as it is from `commit` on; for a cancel, as it was.
-
-    `arrival` is that of the corrected row, `action` cancel or correct.
-    """
-    return pa.schema([*dataset.schema, ARRIVAL, ACTION, COMMIT])
-
-
 def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
     """Rows as they came in, with their system columns: the runs one behind the other are the rows. All stand."""
     counts = [run.rows for run in runs]
@@ -61,6 +54,8 @@ def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     """The stored rows after corrections of whole commits, which are in the order in which they were made.
 
+    A correction has the dataset's columns, as the row is from `commit` on (for a cancel, as it was), the `arrival` of the
+    row that it corrects, `action` (cancel or correct) and `commit`.
     Each one ends the standing row of its arrival number: that gets the correction's commit as `until`, and a correct
     adds the row which takes its place. Additions stand behind the other rows. A correction of an arrival number that
     no standing row of `rows` has, or that `rows` has seen already, is passed over; so is a row that was never
@@ -110,12 +105,12 @@ def ordered(rows: pa.Table, window: Window = ALL_TIME) -> pa.Table:
     return in_order(rows, window)
 
 
-def _integers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = table.column(name).to_numpy()
+def _integers(table: pa.Table, name: str) -> Integers:
+    values: Integers = table.column(name).to_numpy()
     return values
 
 
-def _places(ascending: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _places(ascending: Integers, wanted: Integers) -> Integers:
     """Where each wanted number is in the ascending ones; -1 where it is not."""
     if not len(ascending):
         return np.full(len(wanted), -1)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES
+from trades.storage.aggregate import Bars, bars_of_prints, prints_of
 from trades.storage.protocol import (
     ALL_TIME,
     Action,
@@ -16,6 +18,7 @@ from trades.storage.protocol import (
     MarketStore,
     Window,
 )
+from trades.storage.visible import Run, stored_rows
 from trades.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 Row = dict[str, Any]
@@ -69,6 +72,12 @@ def stored(
     """The rows in a window, as a list of dictionaries."""
     rows: list[Row] = store.rows(TRADES, symbol, window, at=at).to_pylist()
     return rows
+
+
+def bars_of_rows(rows: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
+    """Bars of ordered rows, all of which stand, by the rows alone."""
+    prints = prints_of(stored_rows(rows, [Run(0, 1, rows.num_rows)]), policy)
+    return bars_of_prints(prints, interval_ns)
 
 
 def cancel(at: int | str = NOON, **named: Any) -> Correction:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trades.storage.builders import DAY, MINUTE, NOON, record_batch, trade
-from trades.storage.aggregate import aggregate_bars
+from tests.trades.storage.builders import DAY, MINUTE, NOON, bars_of_rows, record_batch, trade
 from trades.storage.ordering import in_order
 from trades.storage.protocol import ALL_TIME
 
@@ -38,7 +37,7 @@ trades = st.lists(
 @given(rows=trades)
 def test_bars_are_those_of_pandas(frequency, rows):
     table = in_order(pa.Table.from_batches([record_batch(*rows)]), ALL_TIME)
-    bars = aggregate_bars(table, FREQUENCIES[frequency])
+    bars = bars_of_rows(table, FREQUENCIES[frequency])
     frame = pd.DataFrame(rows).astype({"sequence": "Int64"})
     frame = frame.sort_values(["timestamp", "sequence"], kind="stable", na_position="last")
     frame.index = pd.to_datetime(frame["timestamp"], unit="ns", utc=True)
@@ -55,7 +54,7 @@ def test_bars_are_those_of_pandas(frequency, rows):
 
 def test_bars_can_be_sliced():
     rows = [trade(number * MINUTE, 1.0 + number) for number in range(5)]
-    bars = aggregate_bars(pa.Table.from_batches([record_batch(*rows)]), MINUTE)
+    bars = bars_of_rows(pa.Table.from_batches([record_batch(*rows)]), MINUTE)
     assert len(bars[1:3]) == 2
     assert bars[1:3].time_ns.tolist() == [NOON + MINUTE, NOON + 2 * MINUTE]
     assert bars[1:3].trade_count.tolist() == [1, 1]

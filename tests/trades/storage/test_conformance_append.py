@@ -4,7 +4,7 @@ import pytest
 
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, batch, stored, trade
 from trades.datasets import TRADES
-from trades.storage.exceptions import RequestKeyReused, TradeIdConflict, UnknownSymbol
+from trades.storage.exceptions import IdConflict, RequestKeyReused, UnknownSymbol
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, Dedupe, Window
 
 
@@ -54,7 +54,7 @@ def test_a_symbol_without_commits_is_unknown_to_every_read(store, read):
 
 
 def test_a_symbol_whose_only_batch_was_refused_is_unknown(store):
-    with pytest.raises(TradeIdConflict):
+    with pytest.raises(IdConflict):
         store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="a")))
     with pytest.raises(UnknownSymbol):
         stored(store)
@@ -120,7 +120,7 @@ def test_a_request_key_belongs_to_its_caller_and_its_symbol(store):
 
 def test_a_refusal_does_not_use_up_the_request_key(store):
     store.append(batch(trade(1, trade_id="a")))
-    with pytest.raises(TradeIdConflict):
+    with pytest.raises(IdConflict):
         store.append(batch(trade(2, trade_id="a"), request_key="k"))
     assert not store.append(batch(trade(2, trade_id="b"), request_key="k")).replayed
 

@@ -21,8 +21,8 @@ from trades.datasets import TRADES
 from trades.storage.exceptions import (
     CorrectionAmbiguous,
     CorrectionTargetMissing,
+    IdConflict,
     RequestKeyReused,
-    TradeIdConflict,
     UnknownSymbol,
 )
 from trades.storage.protocol import ALL_TIME, Amendment, Correction, MarketStore, Window
@@ -251,7 +251,7 @@ def test_an_id_is_known_by_its_original_and_all_its_corrected_values(store):
         row | {"price": 4.0, "volume": 9.0},
     ]
     assert store.append(batch(*said, *reversed(said))).stored == 0
-    with pytest.raises(TradeIdConflict) as conflict:
+    with pytest.raises(IdConflict) as conflict:
         store.append(batch(row, row | {"price": 5.0}))
     assert conflict.value.rows == [1]
     assert stored(store) == said[3:]

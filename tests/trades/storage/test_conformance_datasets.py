@@ -7,7 +7,7 @@ from tests.trades.bodies import read
 from trades.datasets import DATASETS
 from trades.row_batch import Expected
 from trades.sample_rows import SAMPLE_ROWS
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 from trades.storage.protocol import ALL_TIME, Append
 
 datasets = pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
@@ -43,7 +43,7 @@ def test_an_identity_with_other_values_is_a_conflict(store, name, change):
     dataset, row = DATASETS[name], SAMPLE_ROWS[name][0]
     first, other = (read("json", [sent], Expected(dataset)) for sent in (row, row | change))
     store.append(Append(dataset, first.symbol, first.rows, "key:1"))
-    with pytest.raises(TradeIdConflict):
+    with pytest.raises(IdConflict):
         store.append(Append(dataset, first.symbol, other.rows, "key:1"))
     assert store.rows(dataset, first.symbol, ALL_TIME).num_rows == 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trades.storage.builders import DAY, SYMBOL, Row, batch, stored, trade
 from trades.datasets import TRADES
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 from trades.storage.protocol import Dedupe
 
 
@@ -75,7 +75,7 @@ def test_an_id_that_is_repeated_within_a_batch_is_a_duplicate(store):
 
 def test_an_id_with_other_values_is_a_conflict_and_nothing_is_stored(store):
     store.append(batch(trade(1, trade_id="7"), trade(DAY, trade_id="7")))
-    with pytest.raises(TradeIdConflict) as conflict:
+    with pytest.raises(IdConflict) as conflict:
         store.append(
             batch(
                 trade(5),
@@ -93,7 +93,7 @@ def test_an_id_with_other_values_is_a_conflict_and_nothing_is_stored(store):
 
 def test_an_id_is_found_far_away_on_its_date(store):
     store.append(batch(trade("2025-01-02T00:00:00Z", trade_id="7")))
-    with pytest.raises(TradeIdConflict):
+    with pytest.raises(IdConflict):
         store.append(batch(trade("2025-01-02T23:59:59.999999999Z", trade_id="7")))
 
 

@@ -12,9 +12,11 @@ from trades.datasets import TRADES
 from trades.storage.prints import STANDS
 from trades.storage.protocol import Window
 from trades.storage.visible import (
+    ACTION,
+    ARRIVAL,
+    COMMIT,
     Run,
     apply_corrections,
-    corrections_schema,
     stored_rows,
     stored_schema,
     visible,
@@ -33,7 +35,7 @@ def change(arrival: int, commit: int, action: str = "cancel", **new: Any) -> Cha
 
 
 def corrections(*changes: Change) -> pa.Table:
-    return pa.Table.from_pylist(list(changes), schema=corrections_schema(TRADES))
+    return pa.Table.from_pylist(list(changes), schema=pa.schema([*TRADES.schema, ARRIVAL, ACTION, COMMIT]))
 
 
 def base(*counts: int) -> pa.Table:

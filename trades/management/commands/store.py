@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from trades.datasets import DATASETS
-from trades.maintenance import Log, NotMaintained, each, logs_of
+from trades.maintenance import LogName, NotMaintained, logs_of, maintained_store
 from trades.storage.exceptions import StorageError
+from trades.storage.maintained import Check, Finding, LogStatistics
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import format_timestamp
 
@@ -59,34 +60,36 @@ class Command(BaseCommand):
         except (StorageError, NotMaintained, InvalidSymbol) as error:
             raise CommandError(str(error)) from error
 
-    def _verify(self, logs: list[Log], _: dict[str, Any]) -> None:
+    def _verify(self, logs: list[LogName], _: dict[str, Any]) -> None:
         commits = rows = size = damages = 0
-        checks = [(f"{dataset.name}/{symbol}", check) for (dataset, symbol), check in each("check", logs)]
+        store = maintained_store()
+        checks = [(f"{dataset.name}/{symbol}", store.check(dataset, symbol)) for dataset, symbol in logs]
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("verifying", total=sum(check.size for _, check in checks))
             for name, check in checks:
                 bar.update(task, description=name)
                 check.progress = partial(bar.advance, task)
-                damages += sum(self._told(name, found) for found in _findings(check))
+                damages += sum(self._told(name, found) for found in _findings(name, check))
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
 
-    def _told(self, log: str, found: Any) -> bool:
+    def _told(self, log: str, found: Finding) -> bool:
         """Print a finding; whether it is damage."""
         commit = f" (commit {found.commit})" if found.commit is not None else ""
         times = ""
-        if found.first_ns is not None:
+        if found.first_ns is not None and found.last_ns is not None:
             first, last = format_timestamp(found.first_ns), format_timestamp(found.last_ns)
             times = f"; rows from {first} to {last} cannot be served"
         word = "note" if found.is_harmless else "damaged"
         self.stdout.write(f"{word}: {log}/{found.file}, byte {found.offset}{commit}: {found.message}{times}")
         return not found.is_harmless
 
-    def _stats(self, logs: list[Log], options: dict[str, Any]) -> None:
-        rows = [_row(log, counts) for log, counts in each("statistics", logs)]
+    def _stats(self, logs: list[LogName], options: dict[str, Any]) -> None:
+        store = maintained_store()
+        rows = [_row(log, store.statistics(*log)) for log in logs]
         if options["json"]:
             self.stdout.write(json.dumps(rows))
             return
@@ -103,24 +106,25 @@ class Command(BaseCommand):
             )
         Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type]
 
-    def _derive(self, logs: list[Log], options: dict[str, Any]) -> None:
-        is_rebuilt = options["verb"] == "rebuild"
-        for (dataset, symbol), made in each("derive", logs, rebuild=is_rebuilt, compact=not is_rebuilt):
-            counts = asdict(made) if is_dataclass(made) and not isinstance(made, type) else {}
-            told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
-            done = "another process is at it" if made is None else told or "done"
-            self.stdout.write(f"{dataset.name}/{symbol}: {done}")
+    def _derive(self, logs: list[LogName], options: dict[str, Any]) -> None:
+        store, is_rebuilt = maintained_store(), options["verb"] == "rebuild"
+        for dataset, symbol in logs:
+            made = store.derive(dataset, symbol, rebuild=is_rebuilt, compact=not is_rebuilt)
+            told = "another process is at it"
+            if made is not None:
+                told = f"{made.segments:,} segments, {made.rows:,} rows, {made.bytes:,} bytes, to commit {made.commit}"
+            self.stdout.write(f"{dataset.name}/{symbol}: {told}")
 
 
-def _findings(check: Any) -> Any:
+def _findings(log: str, check: Check) -> Iterator[Finding]:
     """The findings of a check; a log that cannot be read at all is one."""
     try:
         yield from check.findings()
     except OSError as error:
-        raise CommandError(f"{check.folder}: {error.strerror}") from error
+        raise CommandError(f"{log}: {error.strerror}") from error
 
 
-def _row(log: Log, counts: Any) -> dict[str, Any]:
+def _row(log: LogName, counts: LogStatistics) -> dict[str, Any]:
     times = [None if at is None else format_timestamp(at) for at in (counts.first_ns, counts.last_ns)]
     return {
         "dataset": log[0].name,

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers, Mask
 from trades.datasets import Dataset
 from trades.storage.commit import PartKind, block_checksums
 from trades.storage.csv.codec import encode_rows
@@ -30,7 +30,7 @@ class Chunk:
     symbol: str
     day: int
     rows: pa.RecordBatch
-    places: npt.NDArray[np.int64]
+    places: Integers
 
     @cached_property
     def text(self) -> bytes:
@@ -65,7 +65,7 @@ class Chunk:
         first, last = self.bounds
         return first <= last_ns and last >= first_ns
 
-    def without(self, dropped: npt.NDArray[np.bool_]) -> "Chunk":
+    def without(self, dropped: Mask) -> "Chunk":
         """The chunk less the rows of a mask."""
         kept = ~dropped
         return Chunk(self.dataset, self.symbol, self.day, self.rows.filter(pa.array(kept)), self.places[kept])

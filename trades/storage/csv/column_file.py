@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
+
 PIECE_BYTES = 65_536
 
 Records = npt.NDArray[Any]
-Integers = npt.NDArray[np.int64]
 DTypes = Mapping[str, np.dtype[Any]]
 Facts = Mapping[str, int | str | list[str]]
 
@@ -36,7 +37,7 @@ class ColumnsDamaged(Exception):
 
 
 class _Extent(msgspec.Struct, frozen=True):
-    """Where a column is. searched: the field that ascends, "" if the records are numbers themselves, None for none."""
+    """Where a column is. searched: the field that ascends, None for none."""
 
     name: str
     start: int
@@ -79,7 +80,7 @@ class ColumnWriter:
             count += len(whole)
             sums.extend(zlib.crc32(whole[at : at + size].data) for at in range(0, len(whole), size))
             if searched is not None:
-                firsts.append(_searched(whole, searched)[::size].astype(np.int64))
+                firsts.append(whole[searched][::size].astype(np.int64))
         self._columns.append(_Extent(name, start, count, searched))
         self._tables.append(np.array(sums, "<u4").tobytes())
         if searched is not None:
@@ -129,7 +130,7 @@ class Column:
         if start < 0:
             return 0
         piece = self.part(start, min(start + self._size, len(self._values)))
-        return start + int(_searched(piece, self._searched).searchsorted(value, side))
+        return start + int(piece[self._searched].searchsorted(value, side))
 
     def _verify(self, first: int, last: int) -> None:
         for piece in range(first, last):
@@ -190,7 +191,3 @@ class ColumnFile:
             tables = tables[8 * pieces :]
         self._columns[extent.name] = Column(values, size, sums, extent.searched, firsts)
         return tables
-
-
-def _searched(records: Records, field: str) -> Records:
-    return records[field] if field else records

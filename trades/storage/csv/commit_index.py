@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.storage.commit import Part, PartKind
-from trades.storage.csv.column_file import ColumnFile, Integers, Records
+from trades.storage.csv.column_file import ColumnFile, Records
 from trades.storage.csv.date_table import dates_of
 from trades.storage.csv.stored_part import StoredPart
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
-KIND = "commit index 1"
+KIND = "commit index 2"
 
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
-# `checksums` and names of files lie in `texts`; `line_end` is an offset in the log, `rows_end` counts arrivals.
+# `checksums` and names of files lie in `texts`; `line_end` is an offset in the log.
 DTYPES: dict[str, np.dtype[Any]] = {
     "commits": np.dtype([("hash", "V32"), ("committed_at", "<i8"), ("line_end", "<i8")]),
-    "rows_end": np.dtype("<i8"),
     "parts": np.dtype(
         [
             ("first_ns", "<i8"),
@@ -51,7 +51,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "keys": _HASHED,
     "digests": _HASHED,
 }
-SEARCHED = {"commits": "committed_at", "rows_end": "", "keys": "hash", "digests": "hash"}
+SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
 
 _FEW_DATES = 16
 
@@ -112,10 +112,6 @@ class CommitIndex:
     def commit_as_of(self, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant."""
         return self.columns["commits"].search(instant_ns, "right")
-
-    def commit_of_arrival(self, arrival: int) -> int:
-        """The number of the commit that brought a row."""
-        return self.columns["rows_end"].search(arrival, "right") + 1
 
     def request_commits(self, caller: str, request_key: str) -> list[int]:
         """The commits that may have been made under a caller's key, newest first."""

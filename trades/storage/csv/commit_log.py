@@ -13,6 +13,7 @@ from pathlib import Path
 from trades.storage.commit import Commit, encode_commit
 from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.disk import Disk
+from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.csv.history import History
 from trades.storage.csv.index_builder import EMPTY
 from trades.storage.csv.index_files import IndexFiles
@@ -26,20 +27,17 @@ _FOLD_AGAIN_SECONDS = 0.2
 
 _logger = logging.getLogger(__name__)
 
-_Signature = tuple[int, int, int]
-_NOTHING: _Signature = (0, 0, 0)
-
 
 @dataclass(slots=True)
 class _View:
-    """What was read of the file: its history, and the file's inode, size and time then.
+    """What was read of the file: its history, and the file's signature then.
 
     confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
     """
 
     history: History
     confirmed: int = 0
-    signature: _Signature = _NOTHING
+    signature: FileSignature = NO_FILE
 
     @property
     def end(self) -> int:
@@ -65,22 +63,21 @@ class CommitLog:
     def history(self) -> History:
         """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
         view = self._view
-        if self._stat() == view.signature:
+        if file_signature(self.path) == view.signature:
             return view.history
         with self._mutex:
-            history = self._catch_up(self._stat())
+            history = self._catch_up(file_signature(self.path))
         self._fold_if_long(history)
         return history
 
-    def write_index(self, *, is_locked: bool = False) -> None:
+    def write_index(self) -> None:
         """Put the commits so far into the commit index, if nobody else is at it. Raises like `history`.
 
-        Where the folder cannot be written to, the index is kept in memory. is_locked: the caller holds
-        `derived_lock`.
+        Where the folder cannot be written to, the index is kept in memory.
         """
         with self._mutex:
-            history = self._catch_up(self._stat())
-        self._rebase(history, self._indexes.renewed(history, is_locked=is_locked))
+            history = self._catch_up(file_signature(self.path))
+        self._rebase(history, self._indexes.renewed(history))
 
     def forget(self) -> None:
         """Drop what is held in memory: the next use reads the file from its beginning."""
@@ -135,7 +132,7 @@ class CommitLog:
                 for commit, commit_id, line in zip(commits, ids, lines, strict=True):
                     end += len(line)
                     view.history.add(commit, commit_id, end)
-                view.signature = self._stat()
+                view.signature = file_signature(self.path)
             self._view.confirmed = self._view.end
             history = self._view.history
         self._fold_if_long(history)
@@ -153,7 +150,7 @@ class CommitLog:
 
     def _read_back(self) -> None:
         try:
-            self._catch_up(self._stat())
+            self._catch_up(file_signature(self.path))
         except OSError as error:  # the records are durable, and cannot be looked at
             raise SyncFailed(*error.args) from error
 
@@ -184,14 +181,7 @@ class CommitLog:
             self.forget()
             raise SyncFailed(*error.args) from error
 
-    def _stat(self) -> _Signature:
-        try:
-            found = os.stat(self.path)  # noqa: PTH116 a quarter of Path.stat's time, on every read
-        except FileNotFoundError:
-            return _NOTHING
-        return found.st_ino, found.st_size, found.st_mtime_ns
-
-    def _catch_up(self, signature: _Signature) -> History:
+    def _catch_up(self, signature: FileSignature) -> History:
         view = self._view
         if signature == view.signature:
             return view.history
@@ -262,3 +252,20 @@ class CommitLog:
 
 class SyncFailed(OSError):
     """The records were written, but not confirmed by the disk: they may or may not be there after a crash."""
+
+
+def has_log(folder: Path) -> bool:
+    """Whether anything was ever written to a log, be it torn or damaged: that is for who reads it to find."""
+    try:
+        return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def has_commits(folder: Path) -> bool:
+    """Whether a log has a complete record, as far as its beginning tells."""
+    try:
+        with (folder / COMMITS_FILE).open("rb") as file:
+            return b"\n" in file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -1,7 +1,6 @@
 """The commits that follow a commit index, as objects in memory."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
 
 from trades.storage.commit import Commit, PartKind
 from trades.storage.csv.commit_index import CommitIndex
@@ -35,7 +34,6 @@ class CommitTail:
         self._days: dict[int, list[StoredPart]] = {}
         self._accepted: dict[tuple[str, str], Accepted] = {}
         self._committed_at: list[int] = []
-        self._rows_end: list[int] = []
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
         """Take in the commit that follows the newest."""
@@ -50,7 +48,6 @@ class CommitTail:
         if commit.request_key is not None:
             receipt = commit.receipt(commit_id.hash, replayed=True)
             self._accepted[commit.caller, commit.request_key] = Accepted(commit.digest, receipt)
-        self._rows_end.append(self.rows)
         self.committed_at, self.end = commit.committed_at, line_end
         self.added.append((commit, commit_id, line_end))
         self._committed_at.append(commit.committed_at)
@@ -68,11 +65,6 @@ class CommitTail:
         """The commit with a number."""
         return self.added[number - self._first][1]
 
-    def commits(self, after: int, at: int) -> Iterator[Commit]:
-        """The commits in `(after, at]`, in order."""
-        for commit, _, _ in self.added[max(0, after + 1 - self._first) : max(0, at + 1 - self._first)]:
-            yield commit
-
     def commit_as_of(self, instant_ns: int) -> int | None:
         """The number of the newest commit made at or before an instant; None if it is older than these."""
         count = bisect_right(self._committed_at, instant_ns)
@@ -81,10 +73,6 @@ class CommitTail:
     def committed_at_of(self, number: int) -> int:
         """When a commit was made, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
-
-    def commit_of_arrival(self, arrival: int) -> int:
-        """The number of the commit that brought a row, which must be one of these."""
-        return self._first + bisect_right(self._rows_end, arrival)
 
     def accepted(self, caller: str, request_key: str) -> Accepted | None:
         """What a caller's idempotency key stored."""

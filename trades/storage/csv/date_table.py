@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from trades.arrays import Integers
 from trades.storage.csv.stored_part import Day
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
-
-Integers = npt.NDArray[np.int64]
 
 _ROOM = 16
 

@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from trades.arrays import Integers
 from trades.storage.commit import Commit
-from trades.storage.csv.column_file import ColumnsDamaged, Integers
+from trades.storage.csv.column_file import ColumnsDamaged
 from trades.storage.csv.commit_index import CommitIndex
 from trades.storage.csv.commit_tail import CommitTail
 from trades.storage.csv.disk import unavailable
@@ -20,8 +21,6 @@ from trades.storage.csv.stored_part import Accepted, Day, StoredPart
 from trades.storage.exceptions import DataDamaged
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from trades.timestamps import DAY_NS
-
-__all__ = ["Accepted", "Day", "History", "StoredPart"]
 
 _Answer = TypeVar("_Answer")
 _NOTICED_COMMITS = 64
@@ -99,23 +98,6 @@ class History:
 
         return self._ask(answer)
 
-    def commit_of_arrival(self, arrival: int) -> int:
-        """The number of the commit that brought the row with an arrival number, which must be below `rows`."""
-
-        def answer(known: _Known) -> int:
-            is_in_tail = arrival >= known.base.rows
-            return (known.tail if is_in_tail else known.base).commit_of_arrival(arrival)
-
-        return self._ask(answer)
-
-    def commits_between(self, after: int, at: int | None = None) -> Iterator[Commit]:
-        """The records of commits in `(after, at]`, in order; those that an index covers are read from the log."""
-        known, number = self._known, self._number(at)
-        last = min(number, known.base.number)
-        if after < last:
-            yield from self._read(after, last)
-        yield from known.tail.commits(after, number)
-
     def accepted(self, caller: str, request_key: str) -> Accepted | None:
         """What a caller's idempotency key stored."""
         known = self._known
@@ -123,7 +105,7 @@ class History:
         if accepted is not None or not known.base.number:
             return accepted
         for number in self._ask(lambda known: known.base.request_commits(caller, request_key)):
-            (commit,) = self._read(number - 1, number)
+            commit = self._read(number)
             if (commit.caller, commit.request_key) == (caller, request_key):
                 return Accepted(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
         return None
@@ -134,7 +116,7 @@ class History:
         if digest in known.tail.digests or not known.base.number:
             return digest in known.tail.digests
         numbers = self._ask(lambda known: known.base.batch_commits(digest))
-        return any(commit.digest == digest for n in numbers for commit in self._read(n - 1, n))
+        return any(self._read(number).digest == digest for number in numbers)
 
     def file_end(self, file: str) -> int:
         """The offset behind a data file's last byte that a commit names; 0 if none does."""
@@ -225,18 +207,16 @@ class History:
                     if known.base is base:
                         known.base = self._source.rebuilt(base)
 
-    def _read(self, after: int, at: int) -> Iterator[Commit]:
-        """The records of commits that the index covers."""
+    def _read(self, number: int) -> Commit:
+        """The record of a commit that the index covers."""
         if self._source is None:
             raise DataDamaged("there is no log to read")
-        found, newest, start, end = self._ask(lambda known: _span(known, after, at))
+        before, wanted, start, end = self._ask(lambda known: _span(known.base, number))
         with _unavailable_if_unreadable():
-            for commit, commit_id, _ in self._source.lines(start, end, found):
-                found = commit_id
-                if found.number < at or found == newest:
-                    yield commit
-        if found != newest:
-            raise DataDamaged(f"commit record {at} is not what was written")
+            for commit, commit_id, _ in self._source.lines(start, end, before):
+                if commit_id == wanted:
+                    return commit
+        raise DataDamaged(f"commit record {number} is not what was written")
 
 
 @contextmanager
@@ -253,9 +233,10 @@ def _commit_id(known: _Known, number: int) -> CommitId:
     return (known.base if number <= known.base.number else known.tail).commit_id(number)
 
 
-def _span(known: _Known, after: int, at: int) -> tuple[CommitId, CommitId, int, int]:
-    base = known.base
-    return base.commit_id(after), base.commit_id(at), base.line_end(after), base.line_end(at)
+def _span(base: CommitIndex, number: int) -> tuple[CommitId, CommitId, int, int]:
+    """The commit before, the commit, and where its line begins and ends."""
+    before = number - 1
+    return base.commit_id(before), base.commit_id(number), base.line_end(before), base.line_end(number)
 
 
 def _newest_by_date(known: _Known, window: Window, number: int) -> tuple[Integers, Integers]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.datasets import Dataset, Kind
 
 Hashes = npt.NDArray[np.uint64]
@@ -39,7 +40,7 @@ class RowHashes:
     identity: Hashes
     check: Hashes
     value: Hashes
-    has_id: npt.NDArray[np.bool_]
+    has_id: Mask
 
     def __len__(self) -> int:
         return len(self.identity)

@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from trades.arrays import Integers
 from trades.storage.commit import Commit, PartKind
-from trades.storage.csv.column_file import Column, ColumnWriter, Integers, Records, records_in_piece
+from trades.storage.csv.column_file import Column, ColumnWriter, Records, records_in_piece
 from trades.storage.csv.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
 from trades.storage.csv.log_lines import Line
 from trades.storage.protocol import NO_COMMIT
@@ -36,17 +36,15 @@ class IndexBuilder:
         if not added:
             return
         commits = [commit for commit, _, _ in added]
-        arrivals = list(accumulate((_arrivals(commit) for commit in commits), initial=self._rows))
         self._keep(
             "commits",
             [(bytes.fromhex(commit_id.hash), commit.committed_at, end) for commit, commit_id, end in added],
         )
-        self._keep("rows_end", arrivals[1:])
         self._add_parts(commits)
         self._keep("digests", [(hashed(commit.digest), commit.commit) for commit in commits])
         keyed = [commit for commit in commits if commit.request_key is not None]
         self._keep("keys", [(hashed(c.caller, c.request_key or ""), c.commit) for c in keyed])
-        self._committed_at, self._rows = commits[-1].committed_at, arrivals[-1]
+        self._committed_at = commits[-1].committed_at
         _, self.head, self._end = added[-1]
 
     @property
@@ -64,9 +62,8 @@ class IndexBuilder:
         """The index's bytes. Raises `ColumnsDamaged` if the base is, `OSError` from the system."""
         texts, files = self._texts_and_files()
         writer = ColumnWriter(file)
-        for name in ("commits", "rows_end"):
-            _write(writer, name, _runs(self._base.columns[name], self._joined(name)))
-        _write(writer, "texts", _runs(self._base.columns["texts"], texts))
+        for name, new in (("commits", self._joined("commits")), ("texts", texts)):
+            _write(writer, name, _runs(self._base.columns[name], new))
         _write(writer, "files", [files])
         self._write_parts(writer)
         for name in ("keys", "digests"):
@@ -100,6 +97,7 @@ class IndexBuilder:
                 self._text_end += len(text)
                 texts.append(text)
                 arrival += part.rows if is_rows else 0
+        self._rows = arrival
         self._keep("parts", records)
         self._new["texts"].append(np.frombuffer(b"".join(texts) or bytearray(), np.uint8))
 
@@ -153,10 +151,6 @@ class IndexBuilder:
         np.minimum.at(first, places, new["first_ns"])
         np.maximum.at(last, places, new["last_ns"])
         return first, last
-
-
-def _arrivals(commit: Commit) -> int:
-    return sum(part.rows for part in commit.parts if part.kind == PartKind.ROWS)
 
 
 def _dates(old: Column, new: Records) -> Integers:

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -100,13 +100,13 @@ class IndexFiles:
             raise DataDamaged(f"commit record {damaged.number} is not what was written")
         return index
 
-    def renewed(self, history: Indexed, *, is_locked: bool = False) -> CommitIndex | None:
+    def renewed(self, history: Indexed) -> CommitIndex | None:
         """An index of the commits so far: on disk, in memory if it cannot be; None if somebody else is at it, or damages it.
 
-        An index of this log that is newer stays. is_locked: the caller holds `derived_lock`.
+        An index of this log that is newer stays.
         """
         try:
-            with nullcontext(True) if is_locked else derived_lock(self._log.parent) as is_ours:
+            with derived_lock(self._log.parent) as is_ours:
                 return self._written(history.builder()) if is_ours else None
         except OSError as error:
             _logger.debug("the commit index %s cannot be written: %r", self.path, error)

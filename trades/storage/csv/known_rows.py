@@ -7,15 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.storage.csv.batch import Chunk
-from trades.storage.csv.history import Day, History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.identities import IdentityIndex, Known, StoredHashes, hash_rows
 from trades.storage.csv.matching import stored_rows
+from trades.storage.csv.stored_part import Day, StoredPart
 from trades.storage.duplicates import Identified, stored_before
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 
 # The rows to be compared with, of parts of either kind.
 Read = Callable[[Sequence[StoredPart]], pa.Table]
@@ -46,10 +47,8 @@ class KnownRows:
         self._dates: OrderedDict[tuple[str, int], _Date] = OrderedDict()
         self._mutex = threading.Lock()
 
-    def duplicates(
-        self, chunk: Chunk, history: History, *, staged: IdentityIndex | None, read: Read
-    ) -> npt.NDArray[np.bool_]:
-        """A mask of the chunk's rows that are stored, or `staged` to be. Raises `TradeIdConflict`."""
+    def duplicates(self, chunk: Chunk, history: History, *, staged: IdentityIndex | None, read: Read) -> Mask:
+        """A mask of the chunk's rows that are stored, or `staged` to be. Raises `IdConflict`."""
         day = history.day(chunk.day)
         indexes = []
         if day is not None and (chunk.has_ids or chunk.overlaps(day.first_ns, day.last_ns)):
@@ -58,7 +57,7 @@ class KnownRows:
             indexes.append(staged)
         if chunk.rows.num_rows >= _MANY_ROWS and (indexes or chunk.has_ids):
             stored = StoredHashes.joined([index.stored(chunk.hashes) for index in indexes])
-            with suppress(TradeIdConflict):  # which may be one only because a row was corrected
+            with suppress(IdConflict):  # which may be one only because a row was corrected
                 return stored_rows(chunk.hashes, stored, chunk.places)
         known: dict[int, list[Known]] = defaultdict(list)
         for index in indexes:

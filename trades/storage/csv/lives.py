@@ -11,9 +11,9 @@ from trades.datasets import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.corrections import Life, changes
 from trades.storage.csv.amendment import CorrectionChunk, PreparedAmendment
-from trades.storage.csv.history import StoredPart
 from trades.storage.csv.reader import corrections_table, read_corrections, read_rows, rows_table
 from trades.storage.csv.stage import Stage
+from trades.storage.csv.stored_part import StoredPart
 from trades.storage.protocol import Window
 from trades.storage.visible import ACTION, ARRIVAL
 from trades.timestamps import DAY_NS

@@ -16,16 +16,16 @@ from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
 from trades.storage.csv.derived.manifest import (
-    NO_MANIFEST,
-    ManifestSignature,
     discard_manifest,
     manifest_signature,
 )
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature
+from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.csv.stored_part import StoredPart, of_kind
 from trades.storage.exceptions import DataDamaged
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import CommitId, Window
@@ -56,12 +56,11 @@ class _Opened:
     """The segments of a manifest, by its signature, that were held against the history up to the commit `head`."""
 
     head: CommitId
-    signature: ManifestSignature
+    signature: FileSignature
     segments: Segments
 
 
-_NEVER_SEEN = (-1, 0, 0)
-_NOTHING = _Opened(NO_SEGMENTS.head, _NEVER_SEEN, NO_SEGMENTS)
+_NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
 
 
 class LogReader:
@@ -118,7 +117,7 @@ class LogReader:
     def blocks(self, window: Window, snapshot: Snapshot) -> Iterator[Block]:
         """The rows that no segment holds, of each event date in the window, and of the rest of the date perhaps."""
         for _, of_date in groupby(self._tail_parts(window, snapshot), key=lambda each: each.part.day):
-            parts = [stored for stored in of_date if stored.part.kind == PartKind.ROWS]
+            parts = of_kind(of_date, PartKind.ROWS)
             if parts:
                 yield from self._blocks_of_date(parts, window, snapshot)
 
@@ -126,8 +125,8 @@ class LogReader:
         """The corrections of rows in the window that no segment holds, in order of commit; None without any."""
         parts = [
             stored
-            for stored in self._tail_parts(window, snapshot)
-            if stored.part.kind == PartKind.CORRECTIONS and _matters(stored, window, snapshot)
+            for stored in of_kind(self._tail_parts(window, snapshot), PartKind.CORRECTIONS)
+            if _matters(stored, window, snapshot)
         ]
         if not parts:
             return None
@@ -163,8 +162,8 @@ class LogReader:
         signature, segments = manifest_signature(self._derived), opened.segments
         if signature != opened.signature or not is_of(segments.head, history):
             segments = open_segments(self._folder, history, segments, self._held)
-            if segments is NO_SEGMENTS and signature != NO_MANIFEST:
-                signature = _NEVER_SEEN  # it may be of commits that this history has not seen yet
+            if segments is NO_SEGMENTS and signature != NO_FILE:
+                signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
         opened = self._opened = _Opened(head, signature, segments)
         return opened
 

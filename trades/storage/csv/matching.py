@@ -1,20 +1,18 @@
 """Which rows of a large batch are stored, by whole columns: the rule of `trades.storage.duplicates`, vectorised."""
 
 import numpy as np
-import numpy.typing as npt
 
+from trades.arrays import Integers, Mask
 from trades.storage.csv.identities import RowHashes, StoredHashes
-from trades.storage.exceptions import TradeIdConflict
-
-Mask = npt.NDArray[np.bool_]
+from trades.storage.exceptions import IdConflict
 
 
-def stored_rows(rows: RowHashes, stored: StoredHashes, places: npt.NDArray[np.int64]) -> Mask:
+def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask:
     """A mask of the rows that are among `stored`, which holds every stored row that shares an identity with one.
 
     Rows are grouped by identity, the stored ones of a group first. Without ids the first k of a group with k
     stored rows are known. With an id all but the group's first row are, and must say what that one says.
-    Raises `TradeIdConflict` with the `places` of rows that say something else.
+    Raises `IdConflict` with the `places` of rows that say something else.
     """
     count, known = len(stored.identity), len(rows)
     identity = np.concatenate([stored.identity, rows.identity])
@@ -38,5 +36,5 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, places: npt.NDArray[np.in
         duplicate = np.where(rows.has_id, is_known & is_equal, duplicate)
         conflict = rows.has_id & is_known & ~is_equal
     if conflict.any():
-        raise TradeIdConflict(sorted(places[conflict].tolist()))
+        raise IdConflict(sorted(places[conflict].tolist()))
     return duplicate

@@ -12,7 +12,7 @@ from trades.datasets import Dataset
 from trades.storage.commit import BLOCK_BYTES, PartKind, first_damaged_block
 from trades.storage.csv.amendment import corrections_of, known_values
 from trades.storage.csv.codec import decode_rows
-from trades.storage.csv.history import StoredPart
+from trades.storage.csv.stored_part import StoredPart, of_kind
 from trades.storage.exceptions import DataDamaged
 from trades.storage.visible import COMMIT, Run, stored_rows
 from trades.timestamps import format_timestamp
@@ -30,8 +30,8 @@ def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]
 
 def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
     """The rows that later ones are compared with: those that came in, and corrected ones with ids."""
-    rows, corrections = _by_kind(parts)
-    came_in = read_parts(dataset, folder, rows)
+    came_in = read_parts(dataset, folder, of_kind(parts, PartKind.ROWS))
+    corrections = of_kind(parts, PartKind.CORRECTIONS)
     if not corrections:
         return came_in
     corrected = known_values(dataset, read_parts(corrections_of(dataset), folder, corrections))
@@ -48,12 +48,6 @@ def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.
     commits = np.array([each.commit for each in parts], dtype=np.int32)
     commit = np.repeat(commits, [each.part.rows for each in parts])
     return corrections.append_column(COMMIT, pa.array(commit))
-
-
-def _by_kind(parts: Sequence[StoredPart]) -> tuple[list[StoredPart], list[StoredPart]]:
-    """The parts of rows, and those of corrections."""
-    rows = [stored for stored in parts if stored.part.kind == PartKind.ROWS]
-    return rows, [stored for stored in parts if stored.part.kind == PartKind.CORRECTIONS]
 
 
 def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:

@@ -7,9 +7,10 @@ from trades.storage.commit import Commit, Part, PartKind
 from trades.storage.csv.batch import Chunk
 from trades.storage.csv.codec import header
 from trades.storage.csv.group_commit import Work
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.identities import IdentityIndex
 from trades.storage.csv.partitions import file_for
+from trades.storage.csv.stored_part import StoredPart
 from trades.storage.protocol import DUPLICATE_ROWS_KEPT
 
 

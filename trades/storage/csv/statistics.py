@@ -1,27 +1,12 @@
 """What a log holds, counted from its commit records and its files."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from trades.storage.commit import PartKind, decode_commit
 from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.maintained import LogStatistics
 from trades.storage.protocol import NO_COMMIT
-
-
-@dataclass(frozen=True, slots=True)
-class LogStatistics:
-    """Counts of one log. bytes: of its CSV files; derived_bytes: of what can be built again from them.
-
-    first_ns, last_ns: the smallest and largest event time of its rows; None without rows.
-    """
-
-    commits: int
-    rows: int
-    bytes: int
-    derived_bytes: int
-    first_ns: int | None
-    last_ns: int | None
 
 
 def log_statistics(folder: Path) -> LogStatistics:

@@ -1,11 +1,8 @@
 """The embedded store, and the system of record: a folder of CSV files and commit logs."""
 
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,8 +15,8 @@ from trades.storage.aggregate import Bars
 from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.bar_reader import BarQuery, BarReader
 from trades.storage.csv.batch import PreparedBatch
-from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
-from trades.storage.csv.derived.fold import Derived, Fold
+from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog, has_commits, has_log
+from trades.storage.csv.derived.fold import Fold
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
 from trades.storage.csv.derived.keeper import Keeper
@@ -31,29 +28,18 @@ from trades.storage.csv.history import History
 from trades.storage.csv.instrument_file import InstrumentFile
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.log_reader import LogReader, Snapshot
+from trades.storage.csv.open_logs import OpenLog, OpenLogs
 from trades.storage.csv.partitions import folder_name, symbol_of
-from trades.storage.csv.statistics import LogStatistics, log_statistics
+from trades.storage.csv.statistics import log_statistics
 from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writer import Writer
 from trades.storage.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from trades.storage.instruments import Instrument
+from trades.storage.maintained import Derived, LogStatistics
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt, Revision, Window
 from trades.storage.revisions import Revised
 
-LOGS_IN_MEMORY = 4096
-
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Log:
-    """One symbol's folder, opened."""
-
-    folder: Path
-    commits: CommitLog
-    writer: Writer
-    reader: LogReader
-    bars: BarReader
 
 
 class CsvStore:
@@ -79,8 +65,7 @@ class CsvStore:
         self._tail = TailRows()
         self._held = Held()
         self._instruments = InstrumentFile(self._path, self._disk)
-        self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
-        self._mutex = threading.Lock()
+        self._logs = OpenLogs(self._opened)
 
     def append(self, batch: Append | PreparedBatch) -> Receipt:
         """See `MarketStore.append`. Takes also what `prepared` made of a batch."""
@@ -162,11 +147,7 @@ class CsvStore:
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> Derived | None:
-        """Bring the derived files of a log up to its newest commit; None if another process is at it.
-
-        rebuild: begin anew. compact: join all segments that fit into one. Raises `UnknownSymbol`, `StoreUnavailable`,
-        and `DataDamaged` if rows that are to be read are damaged.
-        """
+        """See `MaintainedStore.derive`. compact: join all segments that fit into one."""
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         history = self._history(dataset, symbol)
@@ -180,7 +161,7 @@ class CsvStore:
             raise unavailable(error) from error
 
     def keeper(self) -> Keeper:
-        """What keeps the derived files of all logs current."""
+        """See `MaintainedStore.keeper`."""
         return Keeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
@@ -199,22 +180,26 @@ class CsvStore:
         """See `MarketStore.symbols`."""
         try:
             with os.scandir(self._path / dataset.name) as entries:
-                names = [symbol_of(entry.name) for entry in entries if _has_commits(Path(entry))]
+                names = [symbol_of(entry.name) for entry in entries if has_commits(Path(entry))]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise unavailable(error) from error
         return sorted(names)
 
+    def commits_file(self, dataset: Dataset, symbol: str) -> str:
+        """The path of the file that every commit of a log changes, and nothing else does."""
+        return str(self._folder(dataset, symbol) / COMMITS_FILE)
+
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
-        """A check of every byte of a log that has at least one commit. Raises `UnknownSymbol`."""
-        if not _has_commits(self._folder(dataset, symbol)):
+        """See `MaintainedStore.check`."""
+        if not has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return LogCheck(dataset, symbol, self._folder(dataset, symbol))
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
-        """What a log holds. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
-        if not _has_commits(self._folder(dataset, symbol)):
+        """See `MaintainedStore.statistics`."""
+        if not has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         try:
             return log_statistics(self._folder(dataset, symbol))
@@ -239,7 +224,7 @@ class CsvStore:
         except StorageError:
             return ""
 
-    def _answer(self, log: _Log, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
+    def _answer(self, log: OpenLog, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
         try:
             history = log.commits.history()
             if not history.head().number:
@@ -258,47 +243,22 @@ class CsvStore:
             raise UnknownSymbol(symbol)
         return history
 
-    def _known_log(self, dataset: Dataset, symbol: str) -> _Log:
+    def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
         """A log that exists: asking for symbols that do not must not push out those that do."""
-        if (dataset.name, symbol) not in self._logs and not _has_log(self._folder(dataset, symbol)):
+        if not self._logs.has(dataset, symbol) and not has_log(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)
 
-    def _log(self, dataset: Dataset, symbol: str) -> _Log:
-        key = (dataset.name, symbol)
-        with self._mutex:
-            log = self._logs.get(key)
-            if log is None:
-                log = self._logs[key] = self._open(dataset, symbol)
-                while len(self._logs) > LOGS_IN_MEMORY:
-                    self._logs.popitem(last=False)
-            self._logs.move_to_end(key)
-            return log
+    def _log(self, dataset: Dataset, symbol: str) -> OpenLog:
+        return self._logs.get(dataset, symbol)
 
-    def _open(self, dataset: Dataset, symbol: str) -> _Log:
+    def _opened(self, dataset: Dataset, symbol: str) -> OpenLog:
         folder = self._folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
         known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
         writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
         reader = LogReader(dataset, symbol, folder, self._tail, self._held)
-        return _Log(folder, commits, writer, reader, BarReader(reader))
+        return OpenLog(commits, writer, reader, BarReader(reader))
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)
-
-
-def _has_log(folder: Path) -> bool:
-    """Whether anything was ever written to a log, be it torn or damaged: that is for who reads it to find."""
-    try:
-        return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _has_commits(folder: Path) -> bool:
-    """Whether a log has a complete record, as far as its beginning tells."""
-    try:
-        with (folder / COMMITS_FILE).open("rb") as file:
-            return b"\n" in file.readline()
-    except (FileNotFoundError, NotADirectoryError):
-        return False

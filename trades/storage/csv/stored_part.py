@@ -1,8 +1,9 @@
 """What a log's history answers with: a commit's parts, an event date in short, a request that was stored."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trades.storage.commit import Part
+from trades.storage.commit import Part, PartKind
 from trades.storage.protocol import Receipt
 
 
@@ -30,3 +31,8 @@ class Accepted:
 
     digest: str
     receipt: Receipt
+
+
+def of_kind(parts: Iterable[StoredPart], kind: PartKind) -> list[StoredPart]:
+    """Those of the parts that are of a kind, in their order."""
+    return [stored for stored in parts if stored.part.kind == kind]

@@ -12,46 +12,20 @@ import msgspec
 import numpy as np
 
 from trades.datasets import Dataset
-from trades.storage.commit import BLOCK_BYTES, Commit, Part, block_checksums, decode_commit
+from trades.storage.commit import BLOCK_BYTES, Commit, Part, PartKind, block_checksums, decode_commit
 from trades.storage.csv.codec import header
 from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.damage import Damage, changed_byte, changed_line
 from trades.storage.exceptions import DataDamaged
+from trades.storage.maintained import Checked, Finding
 from trades.storage.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
 _LINE_BYTES_LOOKED_BACK = 16 * 2**10
-_ROWS = "rows"
 # As for the readers of the log: a write that was cut short leaves the beginning of a record, never this.
 _NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
 _loose = msgspec.json.Decoder(Commit)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as written. offset: the first wrong byte of the file, or the nearest that can be told.
-
-    first_ns, last_ns: the event times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no
-    commit names.
-    """
-
-    file: str
-    offset: int
-    message: str
-    commit: int | None = None
-    first_ns: int | None = None
-    last_ns: int | None = None
-    is_harmless: bool = False
-
-
-@dataclass(slots=True)
-class Checked:
-    """What was looked at so far. bytes: of commit records and of the parts that they name."""
-
-    commits: int = 0
-    rows: int = 0
-    bytes: int = 0
 
 
 @dataclass
@@ -108,7 +82,7 @@ class LogCheck:
 
     def _header(self, files: "_Files", part: Part) -> Iterator[Finding]:
         """A file's first line is in no commit: what it must be is known."""
-        is_of_rows = _kind(part) == _ROWS
+        is_of_rows = part.kind is PartKind.ROWS
         wanted = header(self.dataset)
         found = files.read(part.file, 0, len(wanted) if is_of_rows else part.offset)
         if found is None or (found == wanted if is_of_rows else found.endswith(b"\n")):
@@ -120,7 +94,7 @@ class LogCheck:
 
     def _part(self, files: "_Files", commit: Commit, part: Part) -> Iterator[Finding]:
         written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
-        self._count(0, rows=part.rows if _kind(part) == _ROWS else 0)
+        self._count(0, rows=part.rows if part.kind is PartKind.ROWS else 0)
         for start in range(0, part.length, READ_BYTES):
             size = min(READ_BYTES, part.length - start)
             text = files.read(part.file, part.offset + start, size)
@@ -149,7 +123,7 @@ class LogCheck:
         start = part.offset + number * BLOCK_BYTES
         block = files.read(part.file, start, min(BLOCK_BYTES, part.end - start)) or b""
         damage = changed_byte(block, checksum)
-        if damage is None and _kind(part) == _ROWS:
+        if damage is None and part.kind is PartKind.ROWS:
             back = max(part.offset, start - _LINE_BYTES_LOOKED_BACK)
             before = files.read(part.file, back, start - back) or b""
             behind = files.read(part.file, start + len(block), _LINE_BYTES_LOOKED_BACK) or b""
@@ -222,7 +196,3 @@ def _unproved(line: bytes) -> Iterator[Commit]:
 
 def _finding(commit: Commit, part: Part, offset: int, message: str) -> Finding:
     return Finding(part.file, offset, message, commit.commit, part.first_ns, part.last_ns)
-
-
-def _kind(part: Part) -> str:
-    return str(getattr(part, "kind", _ROWS))

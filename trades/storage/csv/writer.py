@@ -3,22 +3,22 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Mask
 from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.batch import Chunk, PreparedBatch
 from trades.storage.csv.commit_log import CommitLog, SyncFailed
 from trades.storage.csv.data_files import append_rows
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.group_commit import GroupCommit, Ticket, Work
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.known_rows import KnownRows
 from trades.storage.csv.lives import new_changes
 from trades.storage.csv.reader import read_known
 from trades.storage.csv.stage import Stage
-from trades.storage.exceptions import OutcomeUnknown, RequestKeyReused, StorageError, TradeIdConflict
+from trades.storage.csv.stored_part import StoredPart
+from trades.storage.exceptions import IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
 from trades.storage.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
 Outcome = Callable[[History], Receipt]
@@ -99,16 +99,16 @@ class Writer:
         for chunk in batch.chunks:
             try:
                 stored = self._stored_rows(chunk, stage)
-            except TradeIdConflict as error:
+            except IdConflict as error:
                 conflicts.extend(error.rows)
                 continue
             duplicates.extend(chunk.places[stored].tolist())
             new.append(chunk.without(stored) if stored.any() else chunk)
         if conflicts:
-            raise TradeIdConflict(sorted(conflicts))
+            raise IdConflict(sorted(conflicts))
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
-    def _stored_rows(self, chunk: Chunk, stage: Stage) -> npt.NDArray[np.bool_]:
+    def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
         def read(parts: Sequence[StoredPart]) -> pa.Table:
             return read_known(chunk.dataset, self._folder, parts)
 

@@ -11,7 +11,7 @@ from trades.timestamps import DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogView:
     """One log at one commit; `at` None is the newest."""
 
     store: MarketStore
@@ -28,7 +28,7 @@ class Log:
         return self.store.version(self.dataset, self.symbol, window, at=self.at) != NO_COMMIT
 
 
-def newest_date(log: Log, end_ns: int = ALL_TIME.end_ns) -> int | None:
+def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
     """The last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
     low, high = ALL_TIME.start_ns // DAY_NS, (end_ns - 1) // DAY_NS
     if not log.touches(Window(low * DAY_NS, end_ns)):
@@ -42,7 +42,7 @@ def newest_date(log: Log, end_ns: int = ALL_TIME.end_ns) -> int | None:
     return low
 
 
-def oldest_date(log: Log, start_ns: int = ALL_TIME.start_ns) -> int | None:
+def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
     """The first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
     low, high = start_ns // DAY_NS, (ALL_TIME.end_ns - 1) // DAY_NS
     if not log.touches(Window(start_ns, ALL_TIME.end_ns)):
@@ -56,7 +56,7 @@ def oldest_date(log: Log, start_ns: int = ALL_TIME.start_ns) -> int | None:
     return low
 
 
-def rows_backwards(log: Log, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
+def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
     """The rows before an instant, one event date at a time, the last one first; none of them is empty."""
     while (day := newest_date(log, end_ns)) is not None:
         rows = log.rows(Window(day * DAY_NS, min((day + 1) * DAY_NS, end_ns)))
@@ -65,7 +65,7 @@ def rows_backwards(log: Log, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table
         end_ns = day * DAY_NS
 
 
-def rows_forwards(log: Log) -> Iterator[pa.Table]:
+def rows_forwards(log: LogView) -> Iterator[pa.Table]:
     """All rows, one event date at a time, the first one first; none of them is empty."""
     day = oldest_date(log)
     while day is not None:

@@ -1,22 +1,17 @@
 """A symbol's last trade, remembered until its log of commits changes."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from trades.datasets import TRADES
-from trades.storage.csv.commit_log import COMMITS_FILE
-from trades.storage.csv.partitions import folder_name
-from trades.storage.protocol import ALL_TIME, MarketStore, Window
-from trades.storage.reading.dates import Log, rows_backwards
+from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
+from trades.storage.csv.store import CsvStore
+from trades.storage.protocol import ALL_TIME, Window
+from trades.storage.reading.dates import LogView, rows_backwards
 
 _REMEMBERED = 1 << 16
-
-# A file's inode, size and time of change: what a commit cannot leave as it was.
-_Signature = tuple[int, int, int]
 
 
 class Trade(NamedTuple):
@@ -41,34 +36,29 @@ class _Known:
     """The trade that was the last one when the log's file had this signature."""
 
     commits_file: str
-    signature: _Signature
+    signature: FileSignature
     trade: Trade
 
 
 class LatestTrades:
-    """The last trade of each symbol that was asked for, of the store in a folder."""
+    """The last trade of each symbol that was asked for."""
 
-    def __init__(self, store: MarketStore, folder: Path) -> None:
+    def __init__(self, store: CsvStore) -> None:
         self._store = store
-        self._folder = folder
         self._known: dict[str, _Known] = {}
 
     def of(self, symbol: str) -> Trade:
         """The last trade by (event time, sequence, arrival). Raises `UnknownSymbol`, `NoTrade`, `StoreUnavailable`."""
         known = self._known.get(symbol)
-        if known is not None and _signature(known.commits_file) == known.signature:
+        if known is not None and file_signature(known.commits_file) == known.signature:
             return known.trade
         return self._read(symbol, known)
 
     def _read(self, symbol: str, known: _Known | None) -> Trade:
-        file = (
-            known.commits_file
-            if known
-            else str(self._folder / TRADES.name / folder_name(symbol) / COMMITS_FILE)
-        )
+        file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
         # Taken before the rows are read: a commit made meanwhile makes the next call read again.
-        signature = _signature(file)
-        log = Log(self._store, TRADES, symbol)
+        signature = file_signature(file)
+        log = LogView(self._store, TRADES, symbol)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None
         if not rows:  # or what was the last one stands no longer
             rows = next(rows_backwards(log), None)
@@ -77,7 +67,7 @@ class LatestTrades:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         trade = _last(rows)
-        if signature:
+        if signature != NO_FILE:
             self._known[symbol] = _Known(file, signature, trade)
         return trade
 
@@ -85,11 +75,3 @@ class LatestTrades:
 def _last(rows: pa.Table) -> Trade:
     (row,) = rows.slice(rows.num_rows - 1).to_pylist()
     return Trade(*(row[column.name] for column in TRADES.columns))
-
-
-def _signature(file: str) -> _Signature | None:
-    try:
-        found = os.stat(file)  # noqa: PTH116 a quarter of Path.stat's time
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -8,13 +8,13 @@ import pyarrow as pa
 from trades.arrow_later import compute as pc
 from trades.storage.protocol import Window
 from trades.storage.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, known_after, quote_bars_of
-from trades.storage.reading.dates import Log, rows_backwards
+from trades.storage.reading.dates import LogView, rows_backwards
 
 # A side that a venue has not quoted on so many dates with quotes is taken as not quoted at all.
 DATES_LOOKED_BACK = 10
 
 
-def windowed_quote_bars(log: Log, window: Window, interval_ns: int, exchange: str | None) -> QuoteBars:
+def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: str | None) -> QuoteBars:
     """Bars of one venue's quotes, or of all as one stream, in a window of whole intervals."""
     rows = _of_venue(log.rows(window), exchange)
     return quote_bars_of(
@@ -22,7 +22,7 @@ def windowed_quote_bars(log: Log, window: Window, interval_ns: int, exchange: st
     )
 
 
-def _carried_in(log: Log, start_ns: int, exchange: str | None) -> KnownQuote:
+def _carried_in(log: LogView, start_ns: int, exchange: str | None) -> KnownQuote:
     """What was known of the bid and the ask just before an instant; of either side by its own last quote."""
     newer: list[pa.Table] = []
     known = NO_QUOTE

@@ -17,7 +17,7 @@ from trades.storage.reading.arguments import (
     spelled,
     whole_window,
 )
-from trades.storage.reading.dates import Log, newest_date, oldest_date
+from trades.storage.reading.dates import LogView, newest_date, oldest_date
 from trades.storage.reading.exceptions import InvalidUniverse, UnknownPolicy
 from trades.storage.reading.latest import LatestTrades, Trade
 from trades.storage.reading.pandas_later import postpone_pandas
@@ -46,7 +46,7 @@ class Reader(RowReader):
     def __init__(self, path: Path | str) -> None:
         postpone_pandas()
         super().__init__(path)
-        self._latest = LatestTrades(self._store, Path(path))
+        self._latest = LatestTrades(self._store)
 
     def bars(
         self,
@@ -110,7 +110,7 @@ class Reader(RowReader):
         name, length = spelled(symbol), interval_ns(interval)
         window = whole_window(start, end, length)
         quotes = dataset_named("quotes")
-        log = Log(self._store, quotes, name, self._at(quotes, name, as_of))
+        log = LogView(self._store, quotes, name, self._at(quotes, name, as_of))
         bars = windowed_quote_bars(log, window, length, exchange)
         return bars_frame(bars) if frame else bars
 
@@ -171,7 +171,7 @@ class Reader(RowReader):
         self, universe: Sequence[str], ats: Sequence[int], window: Window, interval_ns: int
     ) -> Window:
         """The part of a window, in whole intervals, in which a symbol has event dates."""
-        logs = [Log(self._store, TRADES, symbol, at) for symbol, at in zip(universe, ats, strict=True)]
+        logs = [LogView(self._store, TRADES, symbol, at) for symbol, at in zip(universe, ats, strict=True)]
         first = [day for log in logs if (day := oldest_date(log, window.start_ns)) is not None]
         last = [day for log in logs if (day := newest_date(log, window.end_ns)) is not None]
         if not first or not last:

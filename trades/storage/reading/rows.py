@@ -9,7 +9,7 @@ from trades.storage.csv.store import CsvStore
 from trades.storage.protocol import ALL_TIME
 from trades.storage.reading.arguments import Instant, exact_window, instant_ns, spelled
 from trades.storage.reading.columns import Columns, select
-from trades.storage.reading.dates import Log, rows_backwards, rows_forwards
+from trades.storage.reading.dates import LogView, rows_backwards, rows_forwards
 from trades.storage.reading.exceptions import NoSuchStore, UnknownDataset
 from trades.timestamps import DAY_NS
 
@@ -143,7 +143,7 @@ class RowReader:
         """What is stored of a symbol. Its rows are counted, which takes as long as reading them."""
         declared, name = dataset_named(dataset), spelled(symbol)
         commits = self._store.head(declared, name).number
-        log = Log(self._store, declared, name, commits)
+        log = LogView(self._store, declared, name, commits)
         event_time = declared.columns[0].name
         newest = next(rows_backwards(log), None)
         if newest is None:
@@ -156,7 +156,7 @@ class RowReader:
             commits=commits,
         )
 
-    def _count(self, log: Log) -> int:
+    def _count(self, log: LogView) -> int:
         if log.dataset is TRADES:  # every print counts in a bar, and daily bars are ready
             bars = self._store.bars(log.symbol, ALL_TIME, DAY_NS, at=log.at)
             return int(bars.trade_count.sum())

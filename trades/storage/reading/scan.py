@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from trades.arrays import Floats, Integers
 from trades.storage.aggregate import Bars
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int32]
 
 # The most bars that are held at once: each takes 60 bytes, as much again while they are put in order, and 200 more
@@ -92,7 +91,7 @@ class Slice:
         return self._merged.columns[4][self._begin : self._end]
 
     @property
-    def trade_count(self) -> Ints:
+    def trade_count(self) -> Integers:
         return self._merged.columns[5][self._begin : self._end]
 
     @property
@@ -185,7 +184,7 @@ _CLOSE = 1 + _COLUMNS.index("close")
 _NO_BARS: _SymbolColumns = [np.empty(0, np.int64), *(np.empty(0) for _ in _COLUMNS)]
 
 
-def _carried(columns: _SymbolColumns, times: Ints, before: float) -> _SymbolColumns:
+def _carried(columns: _SymbolColumns, times: Integers, before: float) -> _SymbolColumns:
     own_times, *own = columns
     close = np.append(before, columns[_CLOSE])[np.searchsorted(own_times, times, side="right")]
     begin = int(np.isnan(close).sum())

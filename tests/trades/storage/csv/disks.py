@@ -44,6 +44,23 @@ class WatchedDisk(Disk):
         return number
 
 
+class Ended(BaseException):
+    """The process has ended amid a call to the disk."""
+
+
+class EndingDisk(WatchedDisk):
+    """Its nth call does not take place, nor does a later one, not even to clean up: 0 for never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending = 0
+        self.before = self._end
+
+    def _end(self, _name: str, number: int) -> None:
+        if self.ending and number >= self.ending:
+            raise Ended
+
+
 class FailingDisk(WatchedDisk):
     """Its nth call fails, or every one from there on; an append that fails has written a part of its data.
 

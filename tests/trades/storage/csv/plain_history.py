@@ -31,8 +31,8 @@ class PlainHistory:
     def commit_as_of(self, instant_ns: int) -> int:
         return sum(commit.committed_at <= instant_ns for commit in self.commits)
 
-    def commits_between(self, after: int, at: int | None = None) -> list[Commit]:
-        return self.commits[after:at]
+    def committed_at_of(self, number: int) -> int:
+        return self.commits[number - 1].committed_at
 
     def accepted(self, caller: str, request_key: str) -> Accepted | None:
         for commit in reversed(self.commits):
@@ -48,14 +48,6 @@ class PlainHistory:
 
     def rows(self) -> int:
         return sum(part.rows for c in self.commits for part in c.parts if part.kind == PartKind.ROWS)
-
-    def commit_of_arrival(self, arrival: int) -> int:
-        return next(
-            stored.commit
-            for stored in self.stored()
-            if stored.part.kind == PartKind.ROWS
-            and stored.first_arrival <= arrival < stored.first_arrival + stored.part.rows
-        )
 
     def stored(self, after: int = 0, at: int | None = None) -> list[StoredPart]:
         """The parts in order of arrival."""

@@ -80,27 +80,6 @@ def test_readers_and_writers_in_threads_of_one_process_see_whole_commits_once(tm
     assert len(stored(store)) == len(stored(CsvStore(tmp_path))) == 2 * count
 
 
-def test_a_log_cut_within_its_last_record_is_whole_without_it_and_takes_the_batch_again(
-    written: Path, tmp_path: Path
-):
-    log = (written / LOG).read_bytes()
-    last = log.rindex(b"\n", 0, -1) + 1
-    before = stored(CsvStore(written), at=2)
-    watching = CsvStore(written)
-    for length in range(last, len(log)):
-        (written / LOG).write_bytes(log[:length])
-        assert stored(CsvStore(written)) == before
-        assert stored(watching) == before
-    for length in (last, last + 1, (last + len(log)) // 2, len(log) - 1):
-        copy = tmp_path / f"copy{length}"
-        shutil.copytree(written, copy)
-        (copy / LOG).write_bytes(log[:length])
-        store = CsvStore(copy)
-        again = store.append(batch(trade(3, trade_id="3"), trade(DAY + 3), request_key="3"))
-        assert (again.commit.number, again.stored, again.replayed) == (3, 2, False)
-        assert len(stored(CsvStore(copy))) == 6
-
-
 def test_one_flipped_bit_anywhere_in_the_log_is_damage(written: Path):
     log = bytearray((written / LOG).read_bytes())
     for place in range(len(log)):

@@ -23,16 +23,16 @@ from tests.trades.storage.builders import (
 )
 from tests.trades.storage.csv import correction_process
 from tests.trades.storage.csv.correction_process import POOL, pool_row
-from tests.trades.storage.csv.disks import FailingDisk, WatchedDisk
+from tests.trades.storage.csv.disks import Ended, EndingDisk, FailingDisk, WatchedDisk
 from tests.trades.storage.csv.test_group_commit import written_together
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore, partitions
 from trades.storage.exceptions import (
     CorrectionTargetMissing,
     DataDamaged,
+    IdConflict,
     OutcomeUnknown,
     StoreUnavailable,
-    TradeIdConflict,
 )
 from trades.storage.protocol import Amendment, Append, Window
 
@@ -126,7 +126,7 @@ def test_rows_and_corrections_of_one_group_see_each_other_in_order(tmp_path: Pat
     ]
     futures = written_together(store, disk, group)
     errors = {place: type(each.exception()) for place, each in enumerate(futures) if each.exception()}
-    assert errors == {0: CorrectionTargetMissing, 4: TradeIdConflict, 5: CorrectionTargetMissing}
+    assert errors == {0: CorrectionTargetMissing, 4: IdConflict, 5: CorrectionTargetMissing}
     assert [each.result().stored for each in futures if each.exception() is None] == [1, 1, 0, 1, 0]
     assert disk.calls["sync"] <= 4
     for seen in (store, CsvStore(tmp_path)):
@@ -182,21 +182,13 @@ def test_any_failure_leaves_the_rows_as_they_were_and_a_retry_corrects_once(
 
 
 def test_a_process_that_ends_amid_a_correction_leaves_all_of_it_or_nothing(tmp_path: Path):
-    class Ended(BaseException):
-        pass
-
-    for failing in count(1):
-        folder = tmp_path / str(failing)
-        disk = FailingDisk()
+    for ending in count(1):
+        folder = tmp_path / str(ending)
+        disk = EndingDisk()
         store = CsvStore(folder, disk=disk)
         store.append(batch(*ROWS))
         disk.calls.clear()
-
-        def end(_name: str, number: int, failing: int = failing) -> None:
-            if number >= failing:
-                raise Ended
-
-        disk.before = end
+        disk.ending = ending
         try:
             store.correct(FIXES)
         except Ended:
@@ -205,7 +197,7 @@ def test_a_process_that_ends_amid_a_correction_leaves_all_of_it_or_nothing(tmp_p
             assert stored(CsvStore(folder)) == FIXED
         else:
             break
-    assert failing > 6
+    assert ending > 6
 
 
 def test_corrections_are_durable_before_their_record_and_that_before_the_answer(tmp_path: Path):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.trades.storage.builders import DAY, SYMBOL, Row, batch, stored, trade
-from tests.trades.storage.csv.disks import FailingDisk
+from tests.trades.storage.csv.disks import Ended, EndingDisk, FailingDisk
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import OutcomeUnknown, StoreFull, StoreUnavailable, UnknownSymbol
@@ -95,25 +95,15 @@ def test_any_failure_leaves_the_store_as_it_was_and_a_retry_stores_once(
 
 @pytest.mark.parametrize("prior", [0, 2], ids=["first batch", "later batch"])
 def test_a_process_that_ends_amid_a_write_leaves_nothing_of_its_batch_or_all(tmp_path: Path, prior: int):
-    """The process ends before or within a call: no later one of it, not even a clean-up, takes place."""
-
-    class Ended(BaseException):
-        pass
-
-    for failing in count(1):
-        folder = tmp_path / str(failing)
-        disk = FailingDisk()
+    for ending in count(1):
+        folder = tmp_path / str(ending)
+        disk = EndingDisk()
         store = CsvStore(folder, disk=disk)
         for each in PRIOR[:prior]:
             store.append(each)
         before = all_rows(store)
         disk.calls.clear()
-
-        def end(_name: str, number: int, failing: int = failing) -> None:
-            if number >= failing:
-                raise Ended
-
-        disk.before = end
+        disk.ending = ending
         try:
             store.append(NEW)
         except Ended:
@@ -124,7 +114,7 @@ def test_a_process_that_ends_amid_a_write_leaves_nothing_of_its_batch_or_all(tmp
             assert lines_in_files(folder) == len(before) + len(NEW_ROWS)
         else:
             break
-    assert failing > 8
+    assert ending > 8
 
 
 def test_a_record_that_was_not_confirmed_is_confirmed_before_it_is_replayed(tmp_path: Path):

@@ -16,10 +16,10 @@ from trades.storage.csv import CsvStore
 from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.group_commit import GROUP_LIMIT, GroupCommit, Ticket
 from trades.storage.exceptions import (
+    IdConflict,
     OutcomeUnknown,
     RequestInProgress,
     StoreFull,
-    TradeIdConflict,
 )
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt
 
@@ -187,7 +187,7 @@ def test_batches_of_a_group_are_compared_with_each_other(tmp_path: Path):
         store, disk, [batch(row), batch(trade(2), trade(DAY)), batch(row), batch(other), batch(trade(2))]
     )
     assert [f.result().stored for f in (futures[0], futures[1], futures[2], futures[4])] == [1, 2, 0, 0]
-    assert isinstance(futures[3].exception(), TradeIdConflict)
+    assert isinstance(futures[3].exception(), IdConflict)
     assert futures[2].result().commit == futures[4].result().commit == store.head(TRADES, SYMBOL)
     assert len(stored(store)) == 4
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trades.storage.csv.identities import IdentityIndex, RowHashes
 from trades.storage.csv.matching import stored_rows
 from trades.storage.duplicates import Identified, stored_before
-from trades.storage.exceptions import TradeIdConflict
+from trades.storage.exceptions import IdConflict
 
 Row = tuple[int, int, int, bool]  # identity, check, value, has an id
 
@@ -37,7 +37,7 @@ def row_by_row(rows: list[Row], stored: list[Row]) -> tuple[list[int], bool]:
     identified = [Identified(at, row[:2], row[2], row[3]) for at, row in enumerate(rows)]
     try:
         return stored_before(identified, known), False
-    except TradeIdConflict as error:
+    except IdConflict as error:
         return error.rows, True
 
 
@@ -51,7 +51,7 @@ def test_whole_columns_and_single_rows_agree(stored: list[Row], rows: list[Row])
     expected, is_conflict = row_by_row(rows, stored)
     batch, places = hashes(rows), np.arange(len(rows)) + 100
     if is_conflict:
-        with pytest.raises(TradeIdConflict) as refused:
+        with pytest.raises(IdConflict) as refused:
             stored_rows(batch, index.stored(batch), places)
         assert refused.value.rows == [place + 100 for place in expected]
     else:

@@ -11,8 +11,9 @@ from tests.trades.storage.builders import MINUTE, SYMBOL, batch, trade
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore, verify
 from trades.storage.csv.codec import header
-from trades.storage.csv.verify import Finding, LogCheck
+from trades.storage.csv.verify import LogCheck
 from trades.storage.exceptions import UnknownSymbol
+from trades.storage.maintained import Finding
 
 DAY_FILE = "2025-01-02.csv"
 COMMITS = 4

@@ -13,7 +13,7 @@ from trades.storage import open_store
 from trades.storage.csv import CsvStore
 from trades.storage.protocol import ALL_TIME, Append, Window
 from trades.storage.quote_bars import quote_bars_of
-from trades.storage.reading.dates import Log
+from trades.storage.reading.dates import LogView
 from trades.storage.reading.quotes import windowed_quote_bars
 
 QUOTES = Dataset(
@@ -33,12 +33,12 @@ def quote(
     return {"timestamp": NOON + at, "bid": bid, "ask": ask, "exchange": exchange, **sizes}
 
 
-def quote_log(folder: Path, *rows: dict[str, Any]) -> Log:
+def quote_log(folder: Path, *rows: dict[str, Any]) -> LogView:
     store = CsvStore(folder)
     store.append(
         Append(QUOTES, "AAPL", pa.RecordBatch.from_pylist(list(rows), schema=QUOTES.schema), "key:1")
     )
-    return Log(store, QUOTES, "AAPL")
+    return LogView(store, QUOTES, "AAPL")
 
 
 def test_sides_are_carried_in_from_different_dates(tmp_path: Path):

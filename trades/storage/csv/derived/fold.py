@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import Dataset
 from trades.storage.commit import PartKind
@@ -23,24 +24,16 @@ from trades.storage.csv.derived.manifest import (
 )
 from trades.storage.csv.derived.segments import is_of
 from trades.storage.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER, derived_lock
 from trades.storage.csv.reader import read_corrections, read_rows
+from trades.storage.csv.stored_part import StoredPart, of_kind
+from trades.storage.maintained import Derived
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
 from trades.storage.visible import apply_corrections
 
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """What the derived files of a log hold: up to which commit, in how many segments, rows and bytes."""
-
-    commit: int
-    segments: int
-    rows: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +99,9 @@ class Fold:
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
         """The segments after a group of parts: those that its times touch are written anew, the others stay."""
-        rows = read_rows(self.dataset, self.folder, _of_kind(parts, PartKind.ROWS))
+        rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
-            self.dataset, self.folder, sorted(_of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
+            self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
         )
         takers = _takers(segments, rows)
         corrected = _takers(segments, corrections)
@@ -159,7 +152,7 @@ def _counted(derived: Path, manifest: Manifest) -> Derived:
     return Derived(manifest.commit, len(manifest.segments), rows, size)
 
 
-def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
     """The place of the segment that takes each row; one behind the last for rows later than all that is held."""
     time = rows.column("timestamp").to_numpy()
     if not segments:
@@ -167,10 +160,6 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> np.ndarray[tuple[int
     firsts = np.array([segment.first_ns for segment in segments])
     places = np.maximum(firsts.searchsorted(time, side="right") - 1, 0)
     return np.where(time > segments[-1].last_ns, len(segments), places)
-
-
-def _of_kind(parts: Sequence[StoredPart], kind: PartKind) -> list[StoredPart]:
-    return [stored for stored in parts if stored.part.kind == kind]
 
 
 def _remove_others(derived: Path) -> None:

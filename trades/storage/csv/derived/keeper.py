@@ -1,13 +1,13 @@
 """Keeps the derived files of all logs current, in the background."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.derived.manifest import MANIFEST_FILE
+from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.exceptions import UnknownSymbol
 
@@ -18,9 +18,7 @@ _DOUBLINGS = 5
 
 logger = logging.getLogger(__name__)
 
-_State = tuple[int, int, int]
-_MISSING: _State = (0, 0, 0)
-_NOT_FOLDED: _State = (-1, 0, 0)
+_NOT_FOLDED = NEVER_SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +35,11 @@ class Log:
         """Which log it is."""
         return self.dataset, self.symbol
 
-    def commits(self) -> _State:
+    def commits(self) -> FileSignature:
         """What changes with every commit."""
         return _state(f"{self.folder}/{COMMITS_FILE}")
 
-    def manifest(self) -> _State:
+    def manifest(self) -> FileSignature:
         """What changes when the derived files are replaced or deleted."""
         return _state(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
 
@@ -53,8 +51,8 @@ class _Folded:
     commits: `_NOT_FOLDED` if the fold failed.
     """
 
-    commits: _State
-    manifest: _State
+    commits: FileSignature
+    manifest: FileSignature
     policy_key: str
     rests_until: float
     failures: int = 0
@@ -100,7 +98,7 @@ class Keeper:
         due = []
         for log in self._logs():
             folded = self._folded.get(log.key)
-            if folded is None and log.commits() == _MISSING:
+            if folded is None and log.commits() == NO_FILE:
                 continue
             if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
                 due.append((folded.rests_until if folded else 0.0, log))
@@ -122,9 +120,8 @@ class Keeper:
         self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until, failures)
 
 
-def _state(path: str) -> _State:
+def _state(path: str) -> FileSignature:
     try:
-        found = os.stat(path)  # noqa: PTH116 of every log, once a second
+        return file_signature(path)
     except OSError:
-        return _MISSING
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return NO_FILE

@@ -8,14 +8,12 @@ from pathlib import Path
 import msgspec
 
 from trades.storage.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX
+from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 NO_ROLLUPS = 0
-
-ManifestSignature = tuple[int, int, int]
-NO_MANIFEST: ManifestSignature = (0, 0, 0)
 
 
 def columns_file(name: str) -> str:
@@ -30,7 +28,7 @@ def rollups_file(name: str, policy_key: str) -> str:
 
 def sessions_file(name: str, policy_key: str) -> str:
     """The name of a segment's file of daily bars under one policy."""
-    return f"{name}.{policy_key}.sessions.arrow"
+    return f"{name}.{policy_key}.sessions{FILE_SUFFIX}"
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -54,7 +52,11 @@ class Segment(msgspec.Struct, frozen=True):
     @property
     def files(self) -> list[str]:
         """The names of its files."""
-        return [columns_file(self.name), *(rollups_file(self.name, key) for key in self.rollups)]
+        return [
+            columns_file(self.name),
+            *(rollups_file(self.name, key) for key in self.rollups),
+            *(sessions_file(self.name, key) for key in self.sessions),
+        ]
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -102,16 +104,15 @@ def replace_manifest(folder: Path, manifest: Manifest) -> None:
     partial.replace(folder / MANIFEST_FILE)
 
 
-def manifest_signature(folder: str) -> ManifestSignature:
-    """What changes whenever a manifest is replaced; `NO_MANIFEST` where there is none."""
+def manifest_signature(folder: str) -> FileSignature:
+    """What changes whenever a manifest is replaced; `NO_FILE` where there is none that can be seen."""
     try:
-        found = os.stat(f"{folder}/{MANIFEST_FILE}")  # noqa: PTH116 asked for on every read with a tail
+        return file_signature(f"{folder}/{MANIFEST_FILE}")
     except OSError:
-        return NO_MANIFEST
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return NO_FILE
 
 
-def discard_manifest(folder: str, signature: ManifestSignature) -> None:
+def discard_manifest(folder: str, signature: FileSignature) -> None:
     """Delete a manifest whose files turned out not to be usable, unless it has been replaced since."""
     if signature == manifest_signature(folder):
         with suppress(OSError):

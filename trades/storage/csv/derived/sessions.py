@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.storage.bars import Bars
 from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
-from trades.storage.prints import STANDS, Instants
+from trades.storage.prints import STANDS
 from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
 
@@ -21,7 +22,7 @@ class Sessions:
     """One row per event date. bars: NaN prices on a date without a session; newest: the newest commit that touched it."""
 
     bars: Bars
-    newest: Instants
+    newest: Integers
 
     def __len__(self) -> int:
         return len(self.newest)
@@ -53,7 +54,7 @@ def map_sessions(path: Path, checksum: int) -> Sessions:
     return Sessions(Bars(*(columns[name] for name in _COLUMNS)), columns["newest"])
 
 
-def _on_every_date(time: Instants, bars: Bars) -> Bars:
+def _on_every_date(time: Integers, bars: Bars) -> Bars:
     """The bars with a row for each date, without prices where there is no bar."""
     places = time.searchsorted(bars.time_ns)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from trades.storage.aggregates import Aggregates, frozen
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
+from trades.storage.csv.stored_part import StoredPart
 from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import NO_COMMIT, CommitId
 

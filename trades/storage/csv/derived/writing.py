@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES, Dataset
 from trades.storage.csv.derived.columns import map_columns, plain_rows, write_columns
@@ -105,7 +105,7 @@ class SegmentWriter:
         return write_rollups(self._folder / rollups_file(name, policy.key), rollups)
 
 
-def _cut(time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, limit: int) -> int:
+def _cut(time: Integers, start: int, limit: int) -> int:
     """Where a segment that begins at `start` ends: at the end of a date if half of it is full by then.
 
     Rows of one event time are never parted.

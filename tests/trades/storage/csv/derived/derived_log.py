@@ -7,9 +7,9 @@ from tests.trades.storage.builders import SYMBOL, Row, batch
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.csv.derived.columns import map_columns
-from trades.storage.csv.derived.fold import Derived
 from trades.storage.csv.derived.manifest import Segment, columns_file, read_manifest
 from trades.storage.csv.index_files import INDEX_FILE
+from trades.storage.maintained import Derived
 from trades.storage.memory import MemoryStore
 from trades.storage.protocol import ALL_TIME
 

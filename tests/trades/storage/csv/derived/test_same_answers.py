@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, batch, trade
+from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import Bars, aggregate_bars
+from trades.storage.aggregate import Bars
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import NotStored
 from trades.storage.memory import MemoryStore
@@ -163,7 +163,7 @@ def check(house: House, at: int, seed: int) -> None:
 def check_bars(
     store: CsvStore, rows: pa.Table, window: Window, interval_ns: int, *, policy: BarPolicy, at: int
 ) -> None:
-    of_all = aggregate_bars(rows, interval_ns, policy)
+    of_all = bars_of_rows(rows, interval_ns, policy)
     start, end = of_all.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
     found = store.bars(SYMBOL, window, interval_ns, policy=policy, at=at)
     assert_equal(found, of_all[start:end], (interval_ns, policy.name, window, at))
@@ -199,4 +199,4 @@ def test_sizes_too_far_apart_for_any_aggregate_are_still_exact(tmp_path: Path, p
     before = store.bars(SYMBOL, ALL_TIME, MINUTE, policy=policy)
     assert store.derive(TRADES, SYMBOL) is not None
     for found in (before, CsvStore(tmp_path).bars(SYMBOL, ALL_TIME, MINUTE, policy=policy)):
-        assert found.volume.tolist() == aggregate_bars(rows, MINUTE, policy).volume.tolist()
+        assert found.volume.tolist() == bars_of_rows(rows, MINUTE, policy).volume.tolist()

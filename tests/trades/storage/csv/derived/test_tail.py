@@ -15,8 +15,9 @@ from trades.bar_policies import EVERY_PRINT
 from trades.datasets import TRADES
 from trades.storage.aggregate import Aggregates, aggregate_prints, prints_of
 from trades.storage.csv.derived.tail import Block, TailRows
-from trades.storage.csv.history import History, StoredPart
+from trades.storage.csv.history import History
 from trades.storage.csv.reader import read_rows
+from trades.storage.csv.stored_part import StoredPart
 from trades.storage.protocol import ALL_TIME, Window
 
 

@@ -1,0 +1,51 @@
+"""The logs of a store that are open: those used last."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trades.datasets import Dataset
+from trades.storage.csv.bar_reader import BarReader
+from trades.storage.csv.commit_log import CommitLog
+from trades.storage.csv.log_reader import LogReader
+from trades.storage.csv.writer import Writer
+
+LOGS_IN_MEMORY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """One symbol's folder, opened."""
+
+    commits: CommitLog
+    writer: Writer
+    reader: LogReader
+    bars: BarReader
+
+
+class OpenLogs:
+    """Opens logs when they are asked for, and keeps the ones used last. Holds no handles. Safe for threads."""
+
+    def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
+        """`opened` opens the log of a dataset and a symbol."""
+        self._opened = opened
+        self._limit = limit
+        self._logs: OrderedDict[tuple[str, str], OpenLog] = OrderedDict()
+        self._mutex = threading.Lock()
+
+    def has(self, dataset: Dataset, symbol: str) -> bool:
+        """Whether a log is open."""
+        return (dataset.name, symbol) in self._logs
+
+    def get(self, dataset: Dataset, symbol: str) -> OpenLog:
+        """The log, whether anything was ever written to it or not."""
+        key = (dataset.name, symbol)
+        with self._mutex:
+            log = self._logs.get(key)
+            if log is None:
+                log = self._logs[key] = self._opened(dataset, symbol)
+                while len(self._logs) > self._limit:
+                    self._logs.popitem(last=False)
+            self._logs.move_to_end(key)
+            return log
