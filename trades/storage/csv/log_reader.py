@@ -1,5 +1,6 @@
 """Rows of one log: from its segments, and from the commits that came after them."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +34,8 @@ from trades.storage.visible import apply_corrections, stored_schema
 from trades.timestamps import DAY_NS
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 # A manifest may be replaced while it is read, and its files deleted, but not again and again.
 _TRIES = 3
 
@@ -83,12 +86,16 @@ class LogReader:
             opened = self._current(history)
             try:
                 return make(Snapshot(history, known, opened.segments))
-            except NotUsable:
-                discard_manifest(
-                    self._derived, opened.signature
-                )  # unless it was replaced, and its files deleted
+            except NotUsable as error:
+                if discard_manifest(self._derived, opened.signature):  # not if it was replaced meanwhile
+                    logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
         return make(Snapshot(history, known, NO_SEGMENTS))
+
+    def rows_behind(self, snapshot: Snapshot) -> int:
+        """About how many rows no segment holds: of a corrected row a segment holds what it was, too."""
+        held = sum(each.segment.rows for each in snapshot.segments.mapped)
+        return max(snapshot.history.rows - held, 0)
 
     def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
         """The rows in the window that stand, in order, in the dataset's schema."""

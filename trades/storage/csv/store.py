@@ -144,6 +144,11 @@ class CsvStore:
         except OSError as error:
             raise unavailable(error) from error
 
+    def rows_behind(self, dataset: Dataset, symbol: str) -> int:
+        """About how many rows of a log its derived files do not hold yet. Raises like `derive`."""
+        log = self._known_log(dataset, symbol)
+        return self._answer(log, symbol, None, log.reader.rows_behind)
+
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> Derived | None:

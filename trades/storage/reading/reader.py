@@ -31,8 +31,9 @@ BarsOrFrame: TypeAlias = Bars | Any
 
 
 class Reader(RowReader):
-    """Rows and bars of a store in a folder. Reads only; safe for threads; every call sees the newest commits.
+    """Rows and bars of a store in a folder; every call sees the newest commits. Safe for threads.
 
+    Nothing is written but derived files.
     Symbols are spelled as over HTTP. Windows are `[start, end)`, None is open; instants are integers (nanoseconds
     since 1970), ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone.
     Bars are whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
@@ -65,6 +66,7 @@ class Reader(RowReader):
         nanoseconds, or a timedelta. Days are UTC days.
         """
         name, length = spelled(symbol), interval_ns(interval)
+        self._begin(TRADES, name)
         at = None if as_of is None else self._at(TRADES, name, as_of)
         bars = self._store.bars(
             name,
@@ -87,6 +89,7 @@ class Reader(RowReader):
     ) -> BarsOrFrame:
         """Daily bars of the regular session, made by the policy's own table; their time is midnight UTC of the date."""
         name = spelled(symbol)
+        self._begin(TRADES, name)
         window = whole_window(start, end, DAY_NS)
         rule, at = self._policy(name, policy), self._at(TRADES, name, as_of)
         bars = self._store.session_bars(name, window, policy=rule, at=at)
@@ -163,6 +166,7 @@ class Reader(RowReader):
         return universe
 
     def _pinned(self, symbol: str, as_of: Instant | None) -> int:
+        self._begin(TRADES, symbol)
         if as_of is None:
             return self._store.head(TRADES, symbol).number
         return self._store.commit_as_of(TRADES, symbol, instant_ns(as_of))

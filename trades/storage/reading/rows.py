@@ -1,17 +1,22 @@
 """The rows of every dataset as columns, and what is stored of them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
 from trades.datasets import DATASETS, TRADES, Dataset
 from trades.storage.csv.store import CsvStore
+from trades.storage.exceptions import StorageError
 from trades.storage.protocol import ALL_TIME
 from trades.storage.reading.arguments import Instant, exact_window, instant_ns, spelled
 from trades.storage.reading.columns import Columns, select
 from trades.storage.reading.dates import LogView, rows_backwards, rows_forwards
 from trades.storage.reading.exceptions import NoSuchStore, UnknownDataset
 from trades.timestamps import DAY_NS
+
+# A worker keeps up with less than this; a store that none looks after is brought up to date by who reads it.
+ROWS_BEHIND = 200_000
 
 # `Columns`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
 Rows: TypeAlias = Columns | Any
@@ -41,6 +46,19 @@ class RowReader:
         if not Path(path).is_dir():
             raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
         self._store = CsvStore(path)
+        self._begun: set[tuple[str, str]] = set()
+
+    def _begin(self, dataset: Dataset, symbol: str) -> None:
+        """At the first use of a log: derived files that are far behind are made here, once for all readers to come.
+
+        Where they cannot be, reads are from the rows: as right, and slower.
+        """
+        key = (dataset.name, symbol)
+        if key not in self._begun:
+            self._begun.add(key)
+            with suppress(StorageError):
+                if self._store.rows_behind(dataset, symbol) >= ROWS_BEHIND:
+                    self._store.derive(dataset, symbol)
 
     def trades(
         self,
@@ -116,6 +134,7 @@ class RowReader:
         """The rows of a dataset by (event time, sequence if there is one, arrival)."""
         declared, name = dataset_named(dataset), spelled(symbol)
         wanted = None if columns is None else select(declared, columns)
+        self._begin(declared, name)
         at = self._at(declared, name, as_of)
         table = self._store.rows(declared, name, exact_window(start, end), at=at)
         found = Columns(declared, table if wanted is None else table.select(wanted))

@@ -112,8 +112,10 @@ def manifest_signature(folder: str) -> FileSignature:
         return NO_FILE
 
 
-def discard_manifest(folder: str, signature: FileSignature) -> None:
-    """Delete a manifest whose files turned out not to be usable, unless it has been replaced since."""
-    if signature == manifest_signature(folder):
-        with suppress(OSError):
-            Path(folder, MANIFEST_FILE).unlink()
+def discard_manifest(folder: str, signature: FileSignature) -> bool:
+    """Delete a manifest whose files turned out not to be usable, unless it has been replaced since; whether it was."""
+    if signature == NO_FILE or signature != manifest_signature(folder):
+        return False
+    with suppress(OSError):
+        Path(folder, MANIFEST_FILE).unlink()
+    return True
