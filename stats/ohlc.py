@@ -94,7 +94,7 @@ def pin_ohlc(query: OhlcQuery) -> PinnedOhlc:
         head = _walked(query.cursor, query.symbol, head)
     elif query.as_of_ns is not None:
         head = store.head(TRADES, query.symbol, at=store.commit_as_of(TRADES, query.symbol, query.as_of_ns))
-    policy = store.instrument(query.symbol).policy
+    policy = store.instrument(query.symbol, as_of_ns=query.as_of_ns).policy
     version = store.version(TRADES, query.symbol, _needed(query, policy.name, head), at=head.number)
     if version == NO_COMMIT:
         raise _no_data(query)

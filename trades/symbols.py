@@ -17,7 +17,8 @@ def parse_symbol(text: str) -> str:
     Raises `InvalidSymbol` unless the result is 1-32 of `A-Z 0-9 . _ - = ^ : +` with single inner spaces,
     beginning with a letter, a digit or `^`. Only ASCII letters are raised, so that look-alikes are refused.
     """
-    symbol = text.upper().replace("/", "-") if text.isascii() else ""
+    # Programs may give anything: what is no text is no symbol either.
+    symbol = text.upper().replace("/", "-") if isinstance(text, str) and text.isascii() else ""
     if not _SYMBOL.fullmatch(symbol):
         raise InvalidSymbol(
             "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces, beginning with a letter, digit or ^"

@@ -91,7 +91,8 @@ def test_a_cancel_of_the_next_price_credits_what_came_behind_it(traded: Api, der
 
 
 def test_as_of_gives_what_was_known_also_from_rollups(api: Api, derive: Any) -> None:
-    instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
+    with time_machine.travel(NOW.format(0), tick=False):
+        instrument_set(symbol=SYMBOL, bar_policy=US_EQUITIES.name)
     known = []
     for number in range(4):
         with time_machine.travel(NOW.format(2 * number), tick=False):

@@ -143,6 +143,16 @@ def test_ids_may_be_integers_and_conditions_joined_texts():
 
 
 @pytest.mark.parametrize(
+    "kind",
+    [pa.list_(pa.string()), pa.large_list(pa.large_string()), pa.list_(pa.string_view())],
+    ids=str,
+)
+def test_conditions_may_be_lists_of_any_kind_of_text(kind):
+    found = rows(table(conditions=pa.array([["a", "b"], []], kind)))
+    assert found["conditions"] == ["a;b", None]
+
+
+@pytest.mark.parametrize(
     "lists", [[[""], None], [["a;b"], ["c"]], [["a", None], []], [["w"] * 33, ["w"]]], ids=str
 )
 def test_lists_of_words_are_checked_word_by_word(lists):

@@ -134,6 +134,7 @@ def test_a_folder_has_a_file_per_symbol_also_compressed(tmp_path: Path):
     text = f"{HEADER}\n2025-01-02T12:00:00Z,2,1\n2025-01-02T12:00:01Z,3,1"
     (folder / "BRK.B.csv.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "notes.txt").write_text("not a file of rows")
+    (folder / "._AAPL.csv").write_bytes(b"\0what some systems leave beside a file")
     output = run(folder, tmp_path / "symbols" / "*.csv")
     assert output.count("rows;") == 2
     assert market_store().symbols(TRADES) == ["AAPL", "BRK.B"]
@@ -162,6 +163,13 @@ def test_prices_in_parts_are_divided_not_multiplied(tmp_path: Path):
     run(written(tmp_path / "A.csv", lines), scale="price=0.0001")
     prices = market_store().rows(TRADES, "A", ALL_TIME).column("price").to_pylist()
     assert prices == [float(f"{part // 10_000}.{part % 10_000:04d}") for part in parts.tolist()]
+
+
+def test_an_option_may_be_given_twice_and_nothing_of_it_is_forgotten(tmp_path: Path):
+    path = written(tmp_path / "A.csv", ["2025-01-02T12:00:00Z,15,20"], header="timestamp,px,size")
+    arguments = ["--columns", "price=px", "--columns", "volume=size", "--scale", "price=0.1"]
+    call_command("import_csv", str(path), *arguments, "--scale", "volume=0.5", stdout=StringIO())
+    assert stored_rows("A") == {(NOON, 1.5, 10.0): 1}
 
 
 def test_bars_take_their_resolution_from_the_command(tmp_path: Path):
@@ -203,10 +211,12 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str
         (
             "A.csv.gz",
             gzip.compress(b"timestamp,price,volume\n2025-01-02,1,1\n" * 99, mtime=0)[:-9],
-            "cut off",
+            "A.csv.gz: .* cut off",
         ),
+        ("A.csv", b"timestamp,price,volume\r2025-01-02,1,1\r", "A.csv: the first line is not CSV"),
+        ("A.csv", b"timestamp,price,volume\n" + b"1" * 10**7, "A.csv: a line is longer"),
     ],
-    ids=["empty", "no volume", "a column twice", "no symbol", "not gzip", "cut gzip"],
+    ids=["empty", "no volume", "a column twice", "no symbol", "not gzip", "cut gzip", "cr", "long"],
 )
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str, content: bytes, message: str):
     (tmp_path / name).write_bytes(content)

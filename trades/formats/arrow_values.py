@@ -164,6 +164,8 @@ def _texts(column: Column, values: pa.Array) -> Typed:
 
 def _joined(lists: pa.Array) -> Typed:
     """Lists of words as texts with semicolons between them."""
+    # Some writers make lists of large texts or of views, which Arrow neither searches nor joins.
+    lists = lists.cast(pa.list_(pa.string()))
     words = lists.flatten()
     wrong = np.zeros(len(lists), dtype=bool)
     if words.null_count or pc.any(pc.match_substring(words, WORD_SEPARATOR)).as_py():
@@ -173,7 +175,7 @@ def _joined(lists: pa.Array) -> Typed:
                 for found in lists.to_pylist()
             ]
         )
-    texts = pc.binary_join(lists, WORD_SEPARATOR).cast(pa.string())
+    texts = pc.binary_join(lists, WORD_SEPARATOR)
     # A list of one empty word is joined to the same text as an empty list.
     is_empty = pc.equal(pc.list_value_length(lists), 0)
     return Typed(pc.if_else(is_empty, None, texts), wrong)

@@ -84,7 +84,7 @@ def blocks_in_order(source: Source, parser: Parser, start: Position) -> Iterator
     with source.opened(start.offset) as (stream, raw):
         position, held_back, is_last = start, b"", False
         while not is_last:
-            text, is_last = _next_lines(stream, held_back)
+            text, is_last = _next_lines(source.path, stream, held_back)
             parsed = parser.parse(text, position.line)
             is_whole = is_last or not len(parsed.lines)
             kept = len(parsed.lines) if is_whole else _before_last_time(parsed)
@@ -103,7 +103,7 @@ def blocks_as_they_are(source: Source, parser: Parser, start: Position) -> Itera
     with source.opened(start.offset) as (stream, raw):
         position, is_last = start, False
         while not is_last:
-            text, is_last = _next_lines(stream, b"")
+            text, is_last = _next_lines(source.path, stream, b"")
             parsed = parser.parse(text, position.line)
             position = Position(position.offset + len(text), position.line + parsed.line_count)
             block = _block(parsed, len(parsed.lines), position, raw.tell())
@@ -111,15 +111,15 @@ def blocks_as_they_are(source: Source, parser: Parser, start: Position) -> Itera
             yield block
 
 
-def _next_lines(stream: IO[bytes], held_back: bytes) -> tuple[bytes, bool]:
+def _next_lines(path: Path, stream: IO[bytes], held_back: bytes) -> tuple[bytes, bool]:
     """Whole lines, those held back first, and whether the file has ended."""
     try:
         piece = stream.read(BLOCK_BYTES)
         rest = stream.readline(LINE_BYTES)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ImportRefused(f"the compressed file is damaged or cut off: {error}") from error
+        raise ImportRefused(f"{path}: the compressed file is damaged or cut off: {error}") from error
     if len(rest) == LINE_BYTES:
-        raise ImportRefused(f"a line is longer than {LINE_BYTES:,} bytes")
+        raise ImportRefused(f"{path}: a line is longer than {LINE_BYTES:,} bytes")
     return b"".join((held_back, piece, rest)), len(piece) < BLOCK_BYTES
 
 

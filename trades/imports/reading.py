@@ -94,7 +94,10 @@ def layout_of(header: bytes, reading: Reading) -> Layout:
         text = header.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
         raise ImportRefused("the first line is not UTF-8 text") from error
-    names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    except csv.Error as error:
+        raise ImportRefused("the first line is not CSV, or lines do not end in a line feed") from error
     if len(set(names)) < len(names):
         raise ImportRefused(f"the first line names a column twice: {text}")
     wanted = [column.name for column in reading.dataset.columns]

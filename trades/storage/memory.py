@@ -79,7 +79,7 @@ class MemoryStore:
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock = clock
         self._logs: dict[tuple[str, str], _Log] = defaultdict(_Log)
-        self._instruments: dict[str, Instrument] = {}
+        self._instruments: dict[str, list[tuple[int, Instrument]]] = defaultdict(list)
         self._mutex = threading.Lock()
 
     def append(self, batch: Append) -> Receipt:
@@ -191,13 +191,14 @@ class MemoryStore:
         """See `MarketStore.commit_as_of`."""
         return sum(commit.committed_at <= instant_ns for commit in self._log(dataset, symbol).commits)
 
-    def instrument(self, symbol: str) -> Instrument:
+    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """See `MarketStore.instrument`."""
-        return self._instruments.get(symbol, Instrument(symbol))
+        changes = [each for at, each in self._instruments[symbol] if as_of_ns is None or at <= as_of_ns]
+        return changes[-1] if changes else Instrument(symbol)
 
     def set_instrument(self, instrument: Instrument) -> None:
         """See `MarketStore.set_instrument`."""
-        self._instruments[instrument.symbol] = instrument
+        self._instruments[instrument.symbol].append((self._clock(), instrument))
 
     def symbols(self, dataset: Dataset) -> list[str]:
         """See `MarketStore.symbols`."""

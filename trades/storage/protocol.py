@@ -249,8 +249,8 @@ class MarketStore(Protocol):
         """The number of the newest commit made at or before an instant; 0 if there is none."""
         ...
 
-    def instrument(self, symbol: str) -> Instrument:
-        """What is known of an instrument; the defaults for one that nobody told about."""
+    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
+        """What an instrument is, or was at an instant; the defaults for one that nobody had told about."""
         ...
 
     def set_instrument(self, instrument: Instrument) -> None:

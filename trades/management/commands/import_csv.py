@@ -49,10 +49,10 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--columns",
-            default="",
+            action="append",
             help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
         )
-        parser.add_argument("--scale", default="", help="factors: price=0.0001")
+        parser.add_argument("--scale", action="append", help="factors: price=0.0001")
         parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
         parser.add_argument("--skip-bad", action="store_true", help="pass over rows that cannot be stored")
         parser.add_argument(
@@ -108,7 +108,11 @@ def files_of(patterns: Sequence[str]) -> list[Path]:
 
 def _within(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(each for each in path.iterdir() if each.name.endswith(_SUFFIXES) and each.is_file())
+        return sorted(
+            each
+            for each in path.iterdir()
+            if each.name.endswith(_SUFFIXES) and not each.name.startswith(".") and each.is_file()
+        )
     return [path]
 
 
@@ -134,7 +138,8 @@ def _reading(options: dict[str, Any]) -> Reading:
     )
 
 
-def _pairs(text: str, option: str) -> dict[str, str]:
+def _pairs(given: Sequence[str] | str | None, option: str) -> dict[str, str]:
+    text = given if isinstance(given, str) else ",".join(given or [])
     pairs = [pair.partition("=") for pair in text.split(",") if pair]
     if any(not equals for _, equals, _ in pairs):
         raise ImportRefused(f"{option} is a list such as price=px,volume=qty, not {text!r}")

@@ -64,7 +64,7 @@ class CsvStore:
         self._segment_rows = segment_rows
         self._tail = TailRows()
         self._held = Held()
-        self._instruments = InstrumentFile(self._path, self._disk)
+        self._instruments = InstrumentFile(self._path, self._disk, clock)
         self._logs = OpenLogs(self._opened)
 
     def append(self, batch: Append | PreparedBatch) -> Receipt:
@@ -130,10 +130,10 @@ class CsvStore:
         revised = Revised(window, interval_ns, policy, after, at)
         return self._answer(log, symbol, at, partial(log.bars.revisions, revised))
 
-    def instrument(self, symbol: str) -> Instrument:
+    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """See `MarketStore.instrument`."""
         try:
-            return self._instruments.get(symbol)
+            return self._instruments.get(symbol, as_of_ns)
         except OSError as error:
             raise unavailable(error) from error
 

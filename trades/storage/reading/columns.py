@@ -81,10 +81,11 @@ class Columns:
 def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
     """The columns to read: the event time, then the ones named, in their order. Raises `UnknownColumn`."""
     event_time, known = dataset.columns[0].name, [column.name for column in dataset.columns]
-    for name in names:
+    wanted = [names] if isinstance(names, str) else names
+    for name in wanted:
         if name not in known:
             raise UnknownColumn(f"column of {dataset.name}", name, known)
-    return list(dict.fromkeys([event_time, *names]))
+    return list(dict.fromkeys([event_time, *wanted]))
 
 
 def _array(column: pa.ChunkedArray, kind: Kind) -> npt.NDArray[Any]:

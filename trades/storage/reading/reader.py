@@ -72,7 +72,7 @@ class Reader(RowReader):
             name,
             whole_window(start, end, length),
             length,
-            policy=self._policy(name, policy),
+            policy=self._policy(name, policy, as_of),
             at=at,
         )
         return bars_frame(bars) if frame else bars
@@ -91,7 +91,7 @@ class Reader(RowReader):
         name = spelled(symbol)
         self._begin(TRADES, name)
         window = whole_window(start, end, DAY_NS)
-        rule, at = self._policy(name, policy), self._at(TRADES, name, as_of)
+        rule, at = self._policy(name, policy, as_of), self._at(TRADES, name, as_of)
         bars = self._store.session_bars(name, window, policy=rule, at=at)
         return bars_frame(bars) if frame else bars
 
@@ -144,17 +144,18 @@ class Reader(RowReader):
         window = whole_window(start, end, length)
         if start is None or end is None:
             window = self._with_data(universe, ats, window, length)
-        rules = [self._policy(symbol, policy) for symbol in universe]
+        rules = [self._policy(symbol, policy, as_of) for symbol in universe]
 
         def bars_of(place: int, part: Window) -> Bars:
             return self._store.bars(universe[place], part, length, policy=rules[place], at=ats[place])
 
         return merged_slices(universe, window, length, bars_of, fill=fill)
 
-    def _policy(self, symbol: str, policy: str | BarPolicy | None) -> BarPolicy:
-        """The policy that was asked for, else the instrument's. Raises `UnknownPolicy`."""
+    def _policy(self, symbol: str, policy: str | BarPolicy | None, as_of: Instant | None = None) -> BarPolicy:
+        """The policy that was asked for, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
-            return self._store.instrument(symbol).policy
+            as_of_ns = None if as_of is None else instant_ns(as_of)
+            return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:

@@ -50,7 +50,9 @@ def test_a_torn_line_was_never_told_and_is_cut_off_by_the_next(
     file.write_bytes(before + torn)
     assert store.instrument(SYMBOL) == US
     store.set_instrument(Instrument("IBM", US_EQUITIES.name))
-    assert file.read_bytes() == before + b'{"symbol":"IBM","bar_policy":"us_equities"}\n'
+    written = file.read_bytes()
+    assert written.startswith(before + b'{"symbol":"IBM","bar_policy":"us_equities","changed_at":')
+    assert written.count(b"\n") == 2
 
 
 @pytest.mark.parametrize("line", [b"garbage", b"[]", b'{"bar_policy":"all"}', b'{"symbol":"\xff"}', b""])

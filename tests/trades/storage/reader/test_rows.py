@@ -1,7 +1,7 @@
 """Rows as numpy columns, Arrow and pandas: the same values in all three, and what a null is in each."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -141,10 +141,12 @@ def test_what_does_not_exist_is_named(mixed: Reader, tmp_path: Path):
         open_store(tmp_path / "nowhere")
     with pytest.raises(UnknownSymbol, match="MSFT"):
         mixed.trades("MSFT")
-    with pytest.raises(InvalidSymbol):
-        mixed.trades("../x")
+    for symbol in ("../x", None, 5, b"AAPL"):
+        with pytest.raises(InvalidSymbol):
+            mixed.trades(cast("Any", symbol))
     with pytest.raises(UnknownColumn, match="did you mean price"):
         mixed.trades("AAPL", columns=["prise"])
+    assert list(mixed.trades("AAPL", columns="price")) == ["timestamp", "price"]
     with pytest.raises(UnknownDataset, match="did you mean trades"):
         mixed.rows("trade", "AAPL")
     with pytest.raises(AttributeError, match="did you mean volume"):
