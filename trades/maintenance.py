@@ -22,10 +22,13 @@ def maintained_store() -> MaintainedStore:
     return store
 
 
-def logs_of(*, datasets: Sequence[str], symbols: Sequence[str]) -> list[LogName]:
-    """The logs of these symbols, or of all, in these datasets, or in all. Raises `UnknownSymbol`."""
-    store = market_store()
-    found = [(DATASETS[name], set(store.symbols(DATASETS[name]))) for name in datasets or DATASETS]
+def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool = False) -> list[LogName]:
+    """The logs of these symbols, or of all, in these datasets, or in all. Raises `UnknownSymbol`.
+
+    with_empty: also those that have a folder and no commit, as when the log was lost.
+    """
+    known_in = maintained_store().folders if with_empty else market_store().symbols
+    found = [(DATASETS[name], set(known_in(DATASETS[name]))) for name in datasets or DATASETS]
     for symbol in symbols:
         if not any(symbol in known for _, known in found):
             raise UnknownSymbol(symbol)

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.trades.storage.builders import batch, trade
+from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.maintained import Derived
 from trades.stores import market_store
@@ -51,6 +52,35 @@ def test_damage_is_named_and_the_other_symbols_are_checked(filled: Path, capsys)
     assert first.endswith("; rows from 2025-01-02T12:00:00Z to 2025-01-02T12:00:01Z cannot be served")
     assert second.startswith("damaged: trades/BRK:B/2025-01-02.csv, byte 120 (commit 1)")
     assert counts.startswith("2 logs")
+
+
+@pytest.mark.parametrize("is_emptied", [True, False])
+def test_rows_whose_log_is_gone_are_told_of(filled: Path, is_emptied: bool):
+    log = filled / "AAPL" / "commits.jsonl"
+    if is_emptied:
+        log.write_bytes(b"")
+    else:
+        log.unlink()
+    told = run("verify")
+    assert "note: trades/AAPL/2025-01-02.csv, byte 0: begins" in told
+    assert "or their log was lost" in told
+    assert "2 logs, 1 commits" in told
+
+
+def test_a_log_that_ends_before_what_was_derived_of_it_is_damaged(filled: Path):
+    market_store().append(batch(trade(2 * 10**9), symbol="AAPL"))
+    assert isinstance(market_store(), CsvStore)
+    market_store().derive(TRADES, "AAPL")  # type: ignore[attr-defined]
+    log = filled / "AAPL" / "commits.jsonl"
+    first, second = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(first)
+    output = StringIO()
+    with pytest.raises(CommandError, match="1 damaged"):
+        call_command("store", "verify", "AAPL", stdout=output)
+    line = f"damaged: trades/AAPL/commits.jsonl, byte {len(first)} (commit 2): ends the log at commit 1"
+    assert line in output.getvalue()
+    log.write_bytes(first + second)
+    assert "1 logs, 2 commits" in run("verify", "AAPL")
 
 
 def test_leftovers_are_a_note_and_no_damage(filled: Path):

@@ -84,7 +84,11 @@ class Upkeep(Protocol):
 
 @runtime_checkable
 class MaintainedStore(Protocol):
-    """A store with files to look after. Raises `UnknownSymbol` for a log without any commit."""
+    """A store with files to look after. Raises `UnknownSymbol` for a log without any commit, or without a folder."""
+
+    def folders(self, dataset: Dataset) -> list[str]:
+        """The symbols that have a folder, also one in which no commit is found; sorted."""
+        ...
 
     def check(self, dataset: Dataset, symbol: str) -> Check:
         """A check of a log, not begun."""

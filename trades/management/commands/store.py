@@ -50,7 +50,11 @@ class Command(BaseCommand):
     def handle(self, *_: Any, verb: str, symbols: list[str], **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, where one is damaged or unknown."""
         try:
-            logs = logs_of(datasets=options["datasets"] or [], symbols=list(map(parse_symbol, symbols)))
+            logs = logs_of(
+                datasets=options["datasets"] or [],
+                symbols=list(map(parse_symbol, symbols)),
+                with_empty=verb == "verify",
+            )
             {
                 "verify": self._verify,
                 "stats": self._stats,

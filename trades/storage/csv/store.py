@@ -183,14 +183,20 @@ class CsvStore:
 
     def symbols(self, dataset: Dataset) -> list[str]:
         """See `MarketStore.symbols`."""
+        return self._symbols(dataset, has_commits)
+
+    def folders(self, dataset: Dataset) -> list[str]:
+        """See `MaintainedStore.folders`."""
+        return self._symbols(dataset, Path.is_dir)
+
+    def _symbols(self, dataset: Dataset, counts: Callable[[Path], bool]) -> list[str]:
         try:
             with os.scandir(self._path / dataset.name) as entries:
-                names = [symbol_of(entry.name) for entry in entries if has_commits(Path(entry))]
+                return sorted(symbol_of(entry.name) for entry in entries if counts(Path(entry)))
         except FileNotFoundError:
             return []
         except OSError as error:
             raise unavailable(error) from error
-        return sorted(names)
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """The path of the file that every commit of a log changes, and nothing else does."""
@@ -198,7 +204,7 @@ class CsvStore:
 
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
         """See `MaintainedStore.check`."""
-        if not has_commits(self._folder(dataset, symbol)):
+        if not self._folder(dataset, symbol).is_dir():
             raise UnknownSymbol(symbol)
         return LogCheck(dataset, symbol, self._folder(dataset, symbol))
 

@@ -16,6 +16,8 @@ from trades.storage.commit import BLOCK_BYTES, Commit, Part, PartKind, block_che
 from trades.storage.csv.codec import header
 from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.damage import Damage, changed_byte, changed_line
+from trades.storage.csv.derived.manifest import read_manifest
+from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.exceptions import DataDamaged
 from trades.storage.maintained import Checked, Finding
 from trades.storage.protocol import NO_COMMIT, CommitId
@@ -37,11 +39,12 @@ class LogCheck:
     folder: Path
     checked: Checked = field(default_factory=Checked)
     progress: Callable[[int], None] = lambda _: None
+    _newest: int = 0
 
     @property
     def size(self) -> int:
         """Bytes of the log's files."""
-        files = [self.folder / COMMITS_FILE, *self.folder.glob("*.csv")]
+        files = [*self.folder.glob(COMMITS_FILE), *self.folder.glob("*.csv")]
         return sum(path.stat().st_size for path in files)
 
     def findings(self) -> Iterator[Finding]:
@@ -57,10 +60,24 @@ class LogCheck:
                         yield from self._header(files, part)
                     ends[part.file] = max(ends.get(part.file, 0), part.end)
                     yield from self._part(files, found, part)
+        yield from self._missing_records()
         yield from self._leftovers(ends)
+
+    def _missing_records(self) -> Iterator[Finding]:
+        """A log that ends in the middle looks whole; what was derived of it may know better."""
+        manifest = read_manifest(self.folder / DERIVED_FOLDER)
+        if manifest is not None and manifest.commit > self._newest:
+            end = sum(path.stat().st_size for path in self.folder.glob(COMMITS_FILE))
+            message = (
+                f"ends the log at commit {self._newest}, and derived files hold commit {manifest.commit}: records are"
+                " missing, or an older log was put in its place"
+            )
+            yield Finding(COMMITS_FILE, end, message, self._newest + 1)
 
     def _commits(self) -> Iterator[Commit | Finding]:
         head, offset = NO_COMMIT, 0
+        if not (self.folder / COMMITS_FILE).exists():
+            return
         with (self.folder / COMMITS_FILE).open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
@@ -78,6 +95,7 @@ class LogCheck:
                     head = CommitId(head.number + 1, claimed[1].decode())
                     yield from _unproved(line[:-1])
                 offset += len(line)
+                self._newest = head.number
                 self._count(len(line), commits=1)
 
     def _header(self, files: "_Files", part: Part) -> Iterator[Finding]:
@@ -140,7 +158,12 @@ class LogCheck:
         for path in sorted(self.folder.glob("*.csv")):
             end, size = ends.get(path.name, 0), path.stat().st_size
             if size > end:
-                message = f"begins {size - end} bytes that no commit names: never acknowledged, harmless"
+                what = (
+                    "never acknowledged, harmless"
+                    if self._newest
+                    else "never acknowledged, or their log was lost"
+                )
+                message = f"begins {size - end} bytes that no commit names: {what}"
                 yield Finding(path.name, end, message, is_harmless=True)
 
     def _count(self, size: int, *, commits: int = 0, rows: int = 0) -> None:
