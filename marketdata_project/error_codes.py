@@ -108,7 +108,7 @@ ERROR_CODES = (
     ErrorCode(
         422,
         "inconsistent_action",
-        "A split has a ratio and no amount, a dividend an amount and no ratio.",
+        "A split has a ratio, no amount and no currency; a dividend has an amount and no ratio.",
     ),
     ErrorCode(422, "unknown_field", "A field is not known; `unknown=ignore` passes over such fields."),
     ErrorCode(422, "trade_id_conflict", "A trade_id is taken, on that date and exchange, by other values."),

@@ -10,7 +10,14 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from trades.row_rules import Rule, is_no_dividend, is_no_split, is_outside_of_its_range, lacks_both_sides
+from trades.row_rules import (
+    Rule,
+    is_no_dividend,
+    is_no_split,
+    is_outside_of_its_range,
+    is_split_in_a_currency,
+    lacks_both_sides,
+)
 
 WORD_SEPARATOR = ";"
 
@@ -278,6 +285,12 @@ CORPORATE_ACTIONS = Dataset(
             "a split has a ratio and no amount",
             ("kind", "ratio", "amount"),
             is_no_split,
+        ),
+        Rule(
+            "inconsistent_action",
+            "a split has no currency",
+            ("kind", "currency"),
+            is_split_in_a_currency,
         ),
         Rule(
             "inconsistent_action",

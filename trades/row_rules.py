@@ -9,7 +9,8 @@ from typing import Any
 class Rule:
     """What the columns of one row must be together.
 
-    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN.
+    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN and a missing
+    text as None.
     """
 
     code: str
@@ -29,6 +30,10 @@ def is_outside_of_its_range(open: Any, high: Any, low: Any, close: Any) -> Any: 
 
 def is_no_split(kind: Any, ratio: Any, amount: Any) -> Any:
     return (kind == "split") & ((ratio != ratio) | (amount == amount))  # noqa: PLR0124
+
+
+def is_split_in_a_currency(kind: Any, currency: Any) -> Any:
+    return (kind == "split") & (currency != None)  # noqa: E711 element by element
 
 
 def is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:

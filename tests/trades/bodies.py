@@ -160,6 +160,7 @@ def fitted(dataset: Dataset, row: Row) -> Row:
             low, first, last, high = sorted(row[name] for name in ("open", "high", "low", "close"))
             return row | {"low": low, "open": first, "close": last, "high": high}
         case "corporate_actions":
-            kept = {name: value for name, value in row.items() if name not in {"ratio", "amount"}}
+            dropped = {"ratio", "amount"} | ({"currency"} if row["kind"] == "split" else set())
+            kept = {name: value for name, value in row.items() if name not in dropped}
             return kept | ({"ratio": 4} if row["kind"] == "split" else {"amount": 0.25})
     return row

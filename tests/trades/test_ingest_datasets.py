@@ -185,6 +185,7 @@ def test_a_split_is_stored_once_and_two_dividends_of_a_day_are_two(api):
     for wrong in (
         split | {"ratio": None},
         split | {"amount": 1},
+        split | {"currency": "USD"},
         dividend | {"amount": None},
         dividend | {"ratio": 2},
     ):
