@@ -27,32 +27,64 @@ from benchmarks.pinning import LOAD_CORE, is_possible, pinned
 from benchmarks.posting import UnexpectedAnswer
 from benchmarks.processes import StartFailed
 from benchmarks.report import Report
-from benchmarks.sizes import FULL, QUICK
+from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.windows import measure_windows
 
-SUBJECTS: dict[str, str] = {
-    "ingest": "ingest by one feed",
-    "feeds": "ingest by four feeds",
-    "groups": "group commit over HTTP",
-    "threads": "group commit in the store",
-    "cached": "cached bars",
-    "in_process": "reads in process",
-    "index": "the commit index",
-    "import": "import of a file",
-    "cold": "bars of a day from a cold process, against pandas, DuckDB and polars",
-    "windows": "a window out of a long history",
-    "derived": "derived data: ingest beside it, its space, building it",
-    "many_symbols": "a store of many symbols",
-    "formats": "ingest in every format",
+Measure = Callable[[Report, Sizes], None]
+
+
+def _peers() -> Path | None:
+    folder = os.environ.get("PEERS", "")
+    return Path(folder).resolve() if folder else None
+
+
+# What each subject is, and how it is measured.
+SUBJECTS: dict[str, tuple[str, Measure]] = {
+    "ingest": ("ingest by one feed", partial(measure_one_feed, peers=_peers())),
+    "feeds": ("ingest by four feeds", measure_several_feeds),
+    "groups": ("group commit over HTTP", measure_over_http),
+    "threads": ("group commit in the store", measure_in_store),
+    "cached": ("cached bars", partial(measure_cached, peers=_peers())),
+    "in_process": ("reads in process", measure_in_process),
+    "index": ("the commit index", measure_commit_index),
+    "import": ("import of a file", measure_import),
+    "cold": ("bars of a day from a cold process, against pandas, DuckDB and polars", measure_cold),
+    "windows": ("a window out of a long history", measure_windows),
+    "derived": ("derived data: ingest beside it, its space, building it", measure_derived),
+    "many_symbols": ("a store of many symbols", measure_many_symbols),
+    "formats": ("ingest in every format", measure_formats),
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Measure all subjects, or one; returns 1 if one of them failed."""
+    """Measure all subjects, or some; returns 1 if one of them failed."""
+    options = _parser().parse_args(arguments)
+    sizes, report = QUICK if options.quick else FULL, Report()
+    if options.import_rows:
+        sizes = replace(sizes, import_rows=options.import_rows)
+    if not is_possible():
+        report.notes.append("servers and load could not be kept on different cores")
+    failed = False
+    with pinned(LOAD_CORE):
+        for name in options.only or SUBJECTS:
+            subject, measure = SUBJECTS[name]
+            print(f"Measuring {subject}", flush=True)
+            try:
+                measure(report, sizes)
+            except (StartFailed, UnexpectedAnswer, OSError) as error:
+                report.left_out.append(f"{subject}, all or the rest: {type(error).__name__}: {error}")
+                failed = True
+    print(f"\n{report}")
+    return int(failed)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="benchmarks",
         description="Ratios measured in one run.",
-        epilog="\n".join(["subjects:", *(f"  {name:14}{subject}" for name, subject in SUBJECTS.items())]),
+        epilog="\n".join(
+            ["subjects:", *(f"  {name:14}{subject}" for name, (subject, _) in SUBJECTS.items())]
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -62,43 +94,7 @@ def main(arguments: list[str]) -> int:
         "--only", choices=SUBJECTS, action="append", help="one subject; repeatable", metavar="NAME"
     )
     parser.add_argument("--import-rows", type=int, help="of the file that is imported (default 2,000,000)")
-    options = parser.parse_args(arguments)
-    sizes, peers, report = QUICK if options.quick else FULL, _peers(), Report()
-    if options.import_rows:
-        sizes = replace(sizes, import_rows=options.import_rows)
-    if not is_possible():
-        report.notes.append("servers and load could not be kept on different cores")
-    measures: dict[str, Callable[[], None]] = {
-        "ingest": partial(measure_one_feed, report, sizes, peers),
-        "feeds": partial(measure_several_feeds, report, sizes),
-        "groups": partial(measure_over_http, report, sizes),
-        "threads": partial(measure_in_store, report, sizes),
-        "cached": partial(measure_cached, report, sizes, peers),
-        "in_process": partial(measure_in_process, report, sizes),
-        "index": partial(measure_commit_index, report, sizes),
-        "import": partial(measure_import, report, sizes),
-        "cold": partial(measure_cold, report, sizes),
-        "windows": partial(measure_windows, report, sizes),
-        "derived": partial(measure_derived, report, sizes),
-        "many_symbols": partial(measure_many_symbols, report, sizes),
-        "formats": partial(measure_formats, report, sizes),
-    }
-    failed = False
-    with pinned(LOAD_CORE):
-        for name in options.only or measures:
-            print(f"Measuring {SUBJECTS[name]}", flush=True)
-            try:
-                measures[name]()
-            except (StartFailed, UnexpectedAnswer, OSError) as error:
-                report.left_out.append(f"{SUBJECTS[name]}, all or the rest: {type(error).__name__}: {error}")
-                failed = True
-    print(f"\n{report}")
-    return int(failed)
-
-
-def _peers() -> Path | None:
-    folder = os.environ.get("PEERS", "")
-    return Path(folder).resolve() if folder else None
+    return parser
 
 
 if __name__ == "__main__":

@@ -286,12 +286,7 @@ CORPORATE_ACTIONS = Dataset(
             ("kind", "ratio", "amount"),
             is_no_split,
         ),
-        Rule(
-            "inconsistent_action",
-            "a split has no currency",
-            ("kind", "currency"),
-            is_split_in_a_currency,
-        ),
+        Rule("inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_in_a_currency),
         Rule(
             "inconsistent_action",
             "a dividend has an amount and no ratio",

@@ -89,7 +89,6 @@ def test_bars_of_windows_are_those_of_the_whole(tmp_path: Path, seed: int):
             np.testing.assert_array_equal(getattr(bars, name), getattr(whole, name)[inside], err_msg=name)
 
 
-@pytest.mark.skipif("quotes" not in DATASETS, reason="quotes are not declared")
 def test_the_readers_quote_bars_are_cut_at_whole_intervals(tmp_path: Path):
     declared = DATASETS["quotes"]
     rows = [quote(-DAY, bid=10.0, ask=11.0, exchange="Q"), quote(30 * SECOND, bid=10.5, exchange="Q")]
