@@ -84,6 +84,25 @@ def test_a_time_without_offset_is_of_the_given_zone(tmp_path: Path, cell: str, a
 
 
 @pytest.mark.parametrize(
+    ("cell", "options", "said"),
+    [
+        ("2013-11-03 01:30:00", {"timezone": "America/New_York"}, r"twice \(--ambiguous\)"),
+        (
+            "2013-10-07T14:30:00Z",
+            {"date": "2013-10-07"},
+            "milliseconds since midnight, which --date asks for",
+        ),
+        ("yesterday", {}, "not a time: ISO 8601"),
+    ],
+)
+def test_a_time_that_cannot_be_read_is_told_what_would_help(
+    tmp_path: Path, cell: str, options: dict[str, str], said: str
+):
+    with pytest.raises(CommandError, match=said):
+        run(written(tmp_path / "A.csv", [f"{cell},1,1"]), **options)
+
+
+@pytest.mark.parametrize(
     ("line", "field"),
     [
         ("2013-03-10 02:30:00,1,1", "timestamp"),  # does not exist there

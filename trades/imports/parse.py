@@ -21,7 +21,7 @@ from trades.symbols import InvalidSymbol, parse_symbol
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
 _MESSAGES = {
-    Kind.TIME: "not a time that exists once: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits",
+    Kind.TIME: "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits",
     Kind.NUMBER: "not a number",
     Kind.INTEGER: "not an integer",
     Kind.TEXT: "not UTF-8 text",
@@ -96,6 +96,17 @@ class Parser:
             wrong |= broken.rows
         return rows, symbols, ~wrong
 
+    def _refusal(self, column: Column) -> str:
+        """What is said of a cell that is not one of its column."""
+        reading = self._reading
+        if column.kind is not Kind.TIME:
+            return _MESSAGES[column.kind]
+        if reading.date is not None and column is reading.dataset.columns[0]:
+            return "not a count of milliseconds since midnight, which --date asks for"
+        if reading.zone == "UTC":
+            return _MESSAGES[Kind.TIME]
+        return f"{_MESSAGES[Kind.TIME]}; or clocks in {reading.zone} never, or twice (--ambiguous), showed it"
+
     def _read(self, text: bytes) -> tuple[Table, dict[str, pa.Array] | None]:
         """The columns, and their values; None for the values if only a closer look at each cell can give them."""
         types: dict[str, pa.DataType] = {}
@@ -164,7 +175,7 @@ class Parser:
             values, places = converted_or_refused(cells, convert, limit=self._limit)
         for place in places:
             if not wrong[place]:
-                message = f"{_MESSAGES[column.kind]}: {cells[place].as_py()!r:.60}"
+                message = f"{self._refusal(column)}: {cells[place].as_py()!r:.60}"
                 bad.append(self._bad(int(lines[place]), column.name, message))
             wrong[place] = True
         return values
