@@ -1,6 +1,7 @@
 """One process that the supervisor keeps running."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -51,8 +52,15 @@ class Child:
             stdin=subprocess.DEVNULL,
             pass_fds=program.descriptors,
             process_group=0 if program.apart else None,
-            preexec_fn=program.tie,  # noqa: PLW1509 the supervisor has one thread
+            preexec_fn=self._begin,  # noqa: PLW1509 the supervisor has one thread
         )
+
+    def _begin(self) -> None:
+        """Runs in the new process: Ctrl-C reaches it, too, and it is the supervisor that ends it."""
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # until it has a handler: no traceback of one that is starting
+        self.program.tie()
 
     def postpone(self) -> float:
         """Make it due again after a delay that grows while it keeps failing; returns the delay in seconds."""

@@ -81,15 +81,15 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     server = web_server()
     server.parent = options.parent
-    # uvicorn raises the signal that ended it once more when it has drained.
-    signal.signal(signal.SIGTERM, _nothing)
-    signal.signal(signal.SIGINT, _nothing)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # Until uvicorn has its own; it raises the signal that ended it once more when it has drained.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     server.run(sockets=[socket.socket(fileno=options.fd)])
     _end_now()
-
-
-def _nothing(_signal: int, _frame: FrameType | None) -> None:
-    """Take no notice."""
 
 
 def _end_now() -> None:

@@ -17,8 +17,11 @@ from audit.services import spool_collect
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.parent import parent_is
 from trades.services import derived_keeper
+from trades.storage.maintained import Upkeep
 
 PERIOD_SECONDS = 1.0
+# How long a fold that is under way may hold up the end; one that takes longer leaves nothing but litter.
+_PATIENCE_SECONDS = 3.0
 # Requests go first: at full load the worker would otherwise take time from the slowest of them.
 _NICENESS = 10
 
@@ -38,15 +41,21 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        if (
+            options["parent"] is None
+        ):  # else Ctrl-C is the supervisor's; a second signal amid the first would lock up
+            signal.signal(signal.SIGINT, stop)
         os.nice(_NICENESS)
         heartbeat = Heartbeat(settings.RUN_DIR)
-        threading.Thread(target=_keep_derived, args=(stopping,), daemon=True).start()
+        # Made here: a thread that still imports when the process ends would hold it up.
+        keeping = threading.Thread(target=_keep_derived, args=(derived_keeper(), stopping), daemon=True)
+        keeping.start()
         while not stopping.is_set() and parent_is(options["parent"]):
             _work()
             heartbeat.beat()
             stopping.wait(PERIOD_SECONDS)
         heartbeat.stop()
+        keeping.join(_PATIENCE_SECONDS)
 
 
 def _work() -> None:
@@ -59,9 +68,8 @@ def _work() -> None:
         close_old_connections()
 
 
-def _keep_derived(stopping: threading.Event) -> None:
+def _keep_derived(keeper: Upkeep | None, stopping: threading.Event) -> None:
     """Keep derived files current, in a thread of its own: a first build of millions of rows takes seconds."""
-    keeper = derived_keeper()
     while keeper is not None and not stopping.wait(PERIOD_SECONDS):
         try:
             keeper.round(seconds=PERIOD_SECONDS)
