@@ -56,10 +56,9 @@ class Child:
         )
 
     def _begin(self) -> None:
-        """Runs in the new process: Ctrl-C reaches it, too, and it is the supervisor that ends it."""
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # until it has a handler: no traceback of one that is starting
+        """Runs in the new process."""
+        # Ctrl-C reaches it, too, and it is the supervisor that ends it: none that is starting prints a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.tie()
 
     def postpone(self) -> float:

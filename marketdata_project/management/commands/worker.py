@@ -41,9 +41,8 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        if (
-            options["parent"] is None
-        ):  # else Ctrl-C is the supervisor's; a second signal amid the first would lock up
+        # Under a supervisor Ctrl-C is its own: a second signal amid the first would wait for the event's lock for ever.
+        if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         os.nice(_NICENESS)
         heartbeat = Heartbeat(settings.RUN_DIR)
