@@ -1,0 +1,158 @@
+"""Pages of rows of the database in the order of one unique column."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from listing.cursors import Cursor
+from listing.exceptions import InvalidParameter
+
+PAGE_LIMIT = 10_000
+PAGE_PARAMETERS = ("limit", "cursor", "sort")
+SORTS = ("asc", "desc")
+_NOT_OF_THE_QUERY = {"limit", "cursor", "format"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in the order that was asked for, and the cursors of what lies behind and before them."""
+
+    rows: list[Any]
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Rows by the unique column `by`, and the query to which the cursors of a walk through them belong."""
+
+    rows: QuerySet[Any]
+    by: str
+    is_descending: bool
+    query: str
+
+    def page(self, cursor: Cursor | None, limit: int) -> Page:
+        """At most `limit` rows at a cursor; the first ones without."""
+        if cursor is not None and cursor.backward:
+            found = list(self._before(cursor.place).reverse()[: limit + 1])
+            rows = found[:limit][::-1]
+            following = cursor.place if self._from(cursor.place).exists() else None
+            return self._page(rows, cursor.place, following, has_before=len(found) > limit)
+        found = list((self._ordered() if cursor is None else self._from(cursor.place))[: limit + 1])
+        rows = found[:limit]
+        following = self._place(found[limit]) if len(found) > limit else None
+        if cursor is None:
+            return self._page(rows, "", following, has_before=False)
+        first = self._place(rows[0]) if rows else cursor.place
+        return self._page(rows, cursor.place, following, has_before=self._before(first).exists())
+
+    def _page(self, rows: list[Any], place: str, following: str | None, *, has_before: bool) -> Page:
+        first = self._place(rows[0]) if rows else place
+        return Page(
+            rows,
+            None if following is None else Cursor(False, following, self.query).encode(),
+            Cursor(True, first, self.query).encode() if has_before else None,
+        )
+
+    def _place(self, row: Any) -> str:
+        return str(getattr(row, self.by))
+
+    def _ordered(self) -> QuerySet[Any]:
+        return self.rows.order_by(f"-{self.by}" if self.is_descending else self.by)
+
+    def _from(self, place: str) -> QuerySet[Any]:
+        return self._ordered().filter(**{f"{self.by}__{'lte' if self.is_descending else 'gte'}": place})
+
+    def _before(self, place: str) -> QuerySet[Any]:
+        return self._ordered().filter(**{f"{self.by}__{'gt' if self.is_descending else 'lt'}": place})
+
+
+class PlacePagination(BasePagination):
+    """`limit`, `cursor` and `sort`. A walk shows each row that there is from its first page to its last once.
+
+    A list says what its rows are called in the document, and by which column they are in order. `counted` is how many are
+    counted at most, None for all.
+    """
+
+    rows_name: ClassVar[str]
+    by: ClassVar[str]
+    sort_description: ClassVar[str]
+    default_limit: ClassVar[int] = 1_000
+    default_sort: ClassVar[str] = "asc"
+    counted: ClassVar[int | None] = None
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        """The rows of the page. Raises ListingError."""
+        values = {name: str(request.query_params[name]) for name in request.query_params}
+        sort = values.get("sort", self.default_sort)
+        if sort not in SORTS:
+            raise InvalidParameter(
+                "invalid_parameter", f"sort is one of {', '.join(SORTS)}, not {sort[:64]!r}"
+            )
+        asked = {name: value for name, value in values.items() if name not in _NOT_OF_THE_QUERY}
+        query = repr((self.rows_name, sorted({**asked, "sort": sort}.items())))
+        cursor = Cursor.decode(values["cursor"], query=query) if "cursor" in values else None
+        walk = Walk(queryset, self.by, sort == "desc", query)
+        self.page = walk.page(cursor, self._limit(values.get("limit")))
+        self.total = queryset.order_by()[: self.counted].count()
+        return self.page.rows
+
+    def envelope(self, rows: list[Any]) -> dict[str, Any]:
+        """The document of a page."""
+        return {
+            self.rows_name: rows,
+            "next_cursor": self.page.next_cursor,
+            "prev_cursor": self.page.prev_cursor,
+            "total_estimate": self.total,
+        }
+
+    def get_results(self, data: Mapping[str, Any]) -> Any:
+        """The rows of an envelope, so that the browsable API shows its form of filters."""
+        return data[self.rows_name]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The envelope's schema."""
+        cursor = {"type": ["string", "null"], "description": "To be sent back as it is.", "example": None}
+        total: dict[str, Any] = {"type": "integer", "example": 1}
+        if self.counted is not None:
+            total["description"] = f"How many there are, {self.counted:,} of more."
+        properties = {
+            self.rows_name: schema,
+            "next_cursor": cursor,
+            "prev_cursor": cursor,
+            "total_estimate": total,
+        }
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """The parameters' schema."""
+        limit = {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": self.default_limit}
+        sort = {"type": "string", "enum": list(SORTS), "default": self.default_sort}
+        return [
+            _parameter("limit", "Rows in a page.", limit),
+            _parameter(
+                "cursor",
+                "From `next_cursor` or `prev_cursor` of a page of the same query.",
+                {"type": "string", "minLength": 1},
+            ),
+            _parameter("sort", self.sort_description, sort),
+        ]
+
+    def _limit(self, text: str | None) -> int:
+        if text is None:
+            return self.default_limit
+        if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= PAGE_LIMIT:
+            raise InvalidParameter(
+                "invalid_limit", f"limit must be a whole number between 1 and {PAGE_LIMIT:,}"
+            )
+        return int(text)
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
