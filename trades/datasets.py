@@ -4,12 +4,13 @@ What a column may hold is declared here too: decoders, the serializers that expl
 are made from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from functools import cached_property
 
 import pyarrow as pa
 
+from trades.number_bounds import POSITIVE, PRICE, QUOTED, SIZE, VOLUME, Above
 from trades.row_rules import (
     Rule,
     is_no_dividend,
@@ -60,15 +61,6 @@ ARROW_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Above:
-    """The lower bound of a number, zero: itself allowed or not, and the refusal of what is below."""
-
-    code: str
-    message: str
-    zero_allowed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Column:
     """One column. A column that is not required may hold nulls.
 
@@ -113,20 +105,23 @@ class Dataset:
             [pa.field(c.name, ARROW_TYPES[c.kind], nullable=not c.required) for c in self.columns]
         )
 
+    @cached_property
+    def with_any_price(self) -> "Dataset":
+        """The same rows of instruments whose prices may be zero or less; itself where it has no prices."""
+        if not any(_is_waivable(column) for column in self.columns):
+            return self
+        return replace(
+            self, columns=tuple(replace(c, above=None) if _is_waivable(c) else c for c in self.columns)
+        )
+
     def column(self, name: str) -> Column:
         """The column of a name that exists."""
         return next(column for column in self.columns if column.name == name)
 
 
-_PRICE = Above(
-    "nonpositive_price",
-    "must be greater than 0: no instrument here has the setting allow_nonpositive_price",
-    zero_allowed=False,
-)
-_QUOTED = Above("negative_price", "must be 0 or more")
-_VOLUME = Above("negative_volume", "must be 0 or more")
-_SIZE = Above("negative_size", "must be 0 or more")
-_POSITIVE = Above("out_of_range", "must be greater than 0", zero_allowed=False)
+def _is_waivable(column: Column) -> bool:
+    return column.above is not None and column.above.waivable
+
 
 _TIMESTAMP = Column(
     "timestamp",
@@ -143,8 +138,14 @@ TRADES = Dataset(
     row_name="trade",
     columns=(
         _TIMESTAMP,
-        Column("price", Kind.NUMBER, required=True, help="Price per unit, above zero.", above=_PRICE),
-        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=_VOLUME),
+        Column(
+            "price",
+            Kind.NUMBER,
+            required=True,
+            help="Price per unit, above zero unless the instrument allows others.",
+            above=PRICE,
+        ),
+        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
         Column(
             "trade_id", Kind.TEXT, help="The feed's id, unique per event date and exchange.", form=Form.ID
         ),
@@ -165,10 +166,10 @@ TRADES = Dataset(
 
 _QUOTE_COLUMNS = (
     _TIMESTAMP,
-    Column("bid", Kind.NUMBER, help="Best bid, zero or more; null where there is none.", above=_QUOTED),
-    Column("bid_size", Kind.NUMBER, help="Units bid for.", above=_SIZE),
-    Column("ask", Kind.NUMBER, help="Best offer, zero or more; null where there is none.", above=_QUOTED),
-    Column("ask_size", Kind.NUMBER, help="Units offered.", above=_SIZE),
+    Column("bid", Kind.NUMBER, help="Best bid, zero or more; null where there is none.", above=QUOTED),
+    Column("bid_size", Kind.NUMBER, help="Units bid for.", above=SIZE),
+    Column("ask", Kind.NUMBER, help="Best offer, zero or more; null where there is none.", above=QUOTED),
+    Column("ask_size", Kind.NUMBER, help="Units offered.", above=SIZE),
     _SEQUENCE,
     Column("exchange", Kind.TEXT, help="Where it was quoted."),
     Column("conditions", Kind.TEXT, help="Quote conditions, as words.", form=Form.WORDS),
@@ -201,7 +202,7 @@ BARS = Dataset(
             aliases=RESOLUTION_ALIASES,
         ),
         *(
-            Column(name, Kind.NUMBER, required=True, help=help_text, above=_PRICE)
+            Column(name, Kind.NUMBER, required=True, help=help_text, above=PRICE)
             for name, help_text in (
                 ("open", "The first price."),
                 ("high", "The highest price."),
@@ -209,7 +210,7 @@ BARS = Dataset(
                 ("close", "The last price."),
             )
         ),
-        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=_VOLUME),
+        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
     ),
     id_columns=("resolution", "timestamp"),
     partition=Partition.YEAR,
@@ -241,9 +242,7 @@ OPEN_INTEREST = Dataset(
             help="The session that it refers to: a date, or its midnight in UTC.",
             form=Form.DATE,
         ),
-        Column(
-            "open_interest", Kind.NUMBER, required=True, help="Contracts open, zero or more.", above=_SIZE
-        ),
+        Column("open_interest", Kind.NUMBER, required=True, help="Contracts open, zero or more.", above=SIZE),
         Column(
             "status",
             Kind.TEXT,
@@ -272,8 +271,8 @@ CORPORATE_ACTIONS = Dataset(
             help="When it takes effect: the ex-date, or an instant; UTC without offset.",
         ),
         Column("kind", Kind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
-        Column("ratio", Kind.NUMBER, help="Of a split: new shares per old one, above zero.", above=_POSITIVE),
-        Column("amount", Kind.NUMBER, help="Of a dividend: cash per share, above zero.", above=_POSITIVE),
+        Column("ratio", Kind.NUMBER, help="Of a split: new shares per old one, above zero.", above=POSITIVE),
+        Column("amount", Kind.NUMBER, help="Of a dividend: cash per share, above zero.", above=POSITIVE),
         Column("currency", Kind.TEXT, help="Of the amount."),
     ),
     # An action is stored once, however often it is sent: two splits of a day would adjust twice.

@@ -7,7 +7,8 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from trades.datasets import WORD_SEPARATOR, Above, Column, Form, Kind
+from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
+from trades.number_bounds import Above
 from trades.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT, is_plain
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp
@@ -60,7 +61,10 @@ class SymbolField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "number", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER})
 class NumberField(serializers.Field[float, float, float, Any]):
-    """A finite JSON number up to 2^53, never a string or a boolean; `above` is its lower bound."""
+    """A finite JSON number up to 2^53, never a string or a boolean.
+
+    `above` is its lower bound; one that is waivable does not hold if the context's `takes_any_price()` says so.
+    """
 
     default_error_messages = {
         "invalid_type": "must be a number",
@@ -79,9 +83,11 @@ class NumberField(serializers.Field[float, float, float, Any]):
         if not math.isfinite(data) or abs(data) > LARGEST_NUMBER:
             self.fail("out_of_range")
         number, above = float(data), self._above
-        if above is not None and (number < 0 or (number == 0 and not above.zero_allowed)):
-            raise serializers.ValidationError(above.message, code=above.code)
-        return number
+        if above is None or number > 0 or (number == 0 and above.zero_allowed):
+            return number
+        if above.waivable and self.context.get("takes_any_price", bool)():
+            return number
+        raise serializers.ValidationError(above.message, code=above.code)
 
 
 @extend_schema_field({"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER})
@@ -132,7 +138,9 @@ class ChoiceWordField(serializers.Field[str, str, str, Any]):
         super().__init__(**options)
         self._column = column
         aliases = [alias for alias, _ in column.aliases]
-        set_override(self, "field", {"type": "string", "enum": [*column.choices, *aliases]})
+        words = {"type": "string", "enum": [*column.choices, *aliases]}
+        # The schema's generator gives plain lists of words a name, and forgets that null is allowed besides.
+        set_override(self, "field", {"anyOf": [words]} if options.get("allow_null") else words)
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):

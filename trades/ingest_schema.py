@@ -29,6 +29,7 @@ _PARAMETERS = [
     ),
     OpenApiParameter(
         "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         location=OpenApiParameter.HEADER,
         description="1-255 visible ASCII characters. The same key and batch give the first answer again.",
     ),

@@ -8,8 +8,9 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 
-from trades.exceptions import BodyTooLarge
+from trades.exceptions import BodyTooLarge, MalformedDocument
 from trades.json_document import read_json
 
 _PLAIN = {"", "identity"}
@@ -53,6 +54,13 @@ class JSONDocumentParser(JSONBytesParser):
         return read_json(super().parse(stream, media_type, parser_context))
 
 
+def sent_document(request: Request) -> Any:
+    """What `JSONDocumentParser` reads of a request. Raises `MalformedDocument` where there is no body: that is not `{}`."""
+    if request.stream is None:
+        raise MalformedDocument("malformed_json", "there is no body; send one JSON document")
+    return request.data
+
+
 def bytes_parser(media_type: str) -> type[BytesParser]:
     """The parser of a media type, which decodes nothing."""
     return type("MediaTypeParser", (BytesParser,), {"media_type": media_type})
@@ -68,7 +76,8 @@ def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "").lower() if request is not None else ""
     if encoding not in _PLAIN:
         raise UnsupportedMediaType(
-            media_type, f"bodies are read as they are, not with Content-Encoding {encoding[:32]}"
+            media_type,
+            f"bodies are read as they are: Content-Encoding is identity or left out, not {encoding[:32]}",
         )
     _, parameters = parse_header_parameters(media_type)
     if parameters.get("charset", "utf-8").lower() not in _UTF_8:

@@ -16,8 +16,7 @@ def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str
     """
     for name in query:
         if name not in known:
-            nearest = get_close_matches(name, list(known), n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(sorted(known))}"
+            hint = nearest_name(name, known)
             raise InvalidParameter("unknown_parameter", f"the parameter {name[:64]} is not known here{hint}")
     values = {name: query.getlist(name) for name in query}
     for name, given in values.items():
@@ -26,6 +25,12 @@ def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str
         if not given[0]:
             raise InvalidParameter("empty_parameter", f"the parameter {name} is empty")
     return {name: given[0] for name, given in values.items()}
+
+
+def nearest_name(name: str, known: Collection[str]) -> str:
+    """What is said of a name that is not known: the nearest that is, else all that are."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(sorted(known))}"
 
 
 def choice(values: dict[str, str], name: str, choices: Collection[str], default: str) -> str:

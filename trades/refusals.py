@@ -24,6 +24,9 @@ def batch_refusal(
     unreadable: the code of a body that is wrong in no way that a serializer knows.
     """
     name = expected.dataset.name
+    expected = expected.bounded_for(
+        _spellings(document.get(name) if isinstance(document, dict) else document)
+    )
     serializer = batch_serializer(expected.dataset)(
         data=document if is_document else {name: document}, context=_context(expected)
     )
@@ -62,5 +65,16 @@ def _first(errors: Iterable[FieldError]) -> list[FieldError]:
     return [error for _, error in zip(range(ERRORS_LIMIT), errors, strict=False)]
 
 
+def _spellings(rows: Any) -> Iterable[Any]:
+    """The symbols that rows name, whatever they are."""
+    if not isinstance(rows, list):
+        return ()
+    return (row.get("symbol") for row in rows if isinstance(row, dict))
+
+
 def _context(expected: Expected) -> dict[str, Any]:
-    return {"ignore_unknown": expected.ignore_unknown, "given": expected.given}
+    return {
+        "ignore_unknown": expected.ignore_unknown,
+        "given": expected.given,
+        "canonical": expected.canonical,
+    }

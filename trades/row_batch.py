@@ -1,15 +1,17 @@
 """A batch of rows as the store takes it, and what must hold of the rows together, whatever format they came in."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Integers, Mask
+from trades.arrays import Floats, Integers, Mask
 from trades.datasets import TRADES, Column, Dataset, Kind
 from trades.exceptions import BatchRefused
+from trades.number_bounds import Above
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import DAY_NS
 
@@ -34,11 +36,16 @@ class RowBatch:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a body is read as. `given`: values that the query gives for every row, by column, the symbol among them."""
+    """What a body is read as. `given`: values that the query gives for every row, by column, the symbol among them.
+
+    canonical: the symbol that a symbol stands for. takes_any_price: whether a (canonical) symbol's prices may be zero or less.
+    """
 
     dataset: Dataset = TRADES
     ignore_unknown: bool = False
     given: Mapping[str, str] = field(default_factory=dict)
+    canonical: Callable[[str], str] = str
+    takes_any_price: Callable[[str], bool] = lambda _: False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,14 +59,25 @@ class Expected:
         columns = {column.name for column in self.dataset.columns if column.required} | {"symbol"}
         return tuple(name for name in self.names if name in columns and name not in self.given)
 
+    def bounded_for(self, spellings: Iterable[Any]) -> "Expected":
+        """The same, with the bounds of prices as they hold for the instrument that all spellings mean, if it is one."""
+        said = {text for text in chain(spellings, [self.given.get("symbol")]) if isinstance(text, str)}
+        symbols = {self.canonical(parse_symbol(text)) for text in said if is_symbol(text)}
+        if len(symbols) == 1 and self.takes_any_price(symbols.pop()):
+            return replace(self, dataset=self.dataset.with_any_price)
+        return self
+
 
 def assembled(expected: Expected, columns: Mapping[str, pa.Array], symbols: Iterable[str]) -> RowBatch:
     """The batch of columns whose values are right one by one. `symbols`: each that a row names.
 
-    Raises `InvalidSymbol`; `NotTyped` if a row contradicts itself; `BatchRefused` if rows do not go together.
+    Raises `InvalidSymbol`; `NotTyped` if a row contradicts itself, or a price is none of the instrument's; `BatchRefused` if
+    rows do not go together.
     """
     dataset = expected.dataset
     symbol = one_symbol(expected, symbols)
+    if has_price_below(dataset, columns) and not expected.takes_any_price(symbol):
+        raise NotTyped("a price is not above its bound")
     check_query_column(expected, columns)
     check_dates(columns[dataset.columns[0].name].to_numpy())
     if broken_rows(dataset, columns).any():
@@ -71,7 +89,21 @@ def assembled(expected: Expected, columns: Mapping[str, pa.Array], symbols: Iter
 def one_symbol(expected: Expected, symbols: Iterable[str]) -> str:
     """The symbol of the rows and the query. Raises `InvalidSymbol`, and `BatchRefused` if there are several."""
     given = expected.given.get("symbol")
-    return check_symbols(symbols if given is None else {*symbols, given})
+    return check_symbols(symbols if given is None else {*symbols, given}, expected.canonical)
+
+
+def has_price_below(dataset: Dataset, columns: Mapping[str, pa.Array]) -> bool:
+    """Whether a price is below the bound of a dataset's prices."""
+    return any(
+        bool(is_below(column.above, columns[column.name].to_numpy(zero_copy_only=False)).any())
+        for column in dataset.columns
+        if column.above is not None and column.above.waivable
+    )
+
+
+def is_below(above: Above, values: Floats) -> Mask:
+    """Which numbers break a bound; NaN, which stands for none, does not."""
+    return values < 0 if above.zero_allowed else values <= 0
 
 
 def broken_rows(dataset: Dataset, columns: Mapping[str, pa.Array]) -> Mask:
@@ -90,9 +122,9 @@ def check_size(rows: int, name: str = "trades") -> None:
         raise BatchRefused("too_many_rows", f"a batch has at most {ROWS_LIMIT:,} rows; this one has {rows:,}")
 
 
-def check_symbols(spellings: Iterable[str]) -> str:
+def check_symbols(spellings: Iterable[str], canonical: Callable[[str], str] = str) -> str:
     """The one symbol that all spellings mean. Raises `InvalidSymbol`, and `BatchRefused` if there are several."""
-    symbols = sorted({parse_symbol(spelling) for spelling in spellings})
+    symbols = sorted({canonical(parse_symbol(spelling)) for spelling in spellings})
     if len(symbols) > 1:
         named = ", ".join(symbols[:5]) + (", …" if len(symbols) > 5 else "")
         raise BatchRefused("mixed_symbols", f"a batch is of one symbol; this one has {named}")

@@ -118,7 +118,8 @@ class BatchSerializer(KnownFieldsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         rows, name = attrs[self.dataset.name], self.dataset.name
-        expected = Expected(self.dataset, given=self.context.get("given", {}))
+        given, canonical = self.context.get("given", {}), self.context.get("canonical", str)
+        expected = Expected(self.dataset, given=given, canonical=canonical)
         try:
             check_size(len(rows), name)
             one_symbol(expected, {row["symbol"] for row in rows if "symbol" in row})
@@ -202,7 +203,7 @@ def _quick_look(dataset: Dataset, context: Mapping[str, Any]) -> Callable[[Any],
         values = (getattr(typed, name) for name in words)
         return (
             (typed.symbol is msgspec.UNSET or is_known_symbol(typed.symbol))
-            and not any(isinstance(value, int) and value > LARGEST_NUMBER for value in row.values())
+            and not any(isinstance(value, int) and abs(value) > LARGEST_NUMBER for value in row.values())
             and not any(getattr(typed, column.name) not in (None, msgspec.UNSET, []) for column in looked_at)
             and all(is_plain(value) for value in values if isinstance(value, str))
             and not any(_breaks(rule, dataset, row) for rule in dataset.rules)

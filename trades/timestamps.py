@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 
@@ -20,11 +21,17 @@ LATEST_NS = int(datetime(2201, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 
 _EPOCH_UNITS_NS = {10: SECOND_NS, 13: 1_000_000, 16: 1_000, 19: 1}
 _EPOCH = re.compile(r"[0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19}")
+# What most clients send, and what the standard library reads in a thirtieth of the time.
+_WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Years so far away that nanoseconds since 1970 cannot count them are not even parsed.
 _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RANGE = "years from 1900 to 2200 can be stored"
+_NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
+# No time is nearly as long; the reasons that are given for a text repeat it several times.
+_LONGEST_TEXT = 64
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
+_SECONDS_WIDTH = len("2025-01-02T14:30:00")
 
 
 class InvalidTimestamp(ValueError):
@@ -55,6 +62,9 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
 
 def parse_timestamp(text: str) -> int:
     """One instant; see `parse_timestamps`."""
+    if _WHOLE_SECONDS.fullmatch(text):
+        with suppress(ValueError):  # said below
+            return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS
     try:
         return int(parse_timestamps([text])[0])
     except InvalidTimestamp:
@@ -82,8 +92,7 @@ def format_timestamp(instant_ns: int) -> str:
 
 def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
     """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each text followed by the ASCII `end`."""
-    count, width = len(instants), _TEXT_WIDTH + len(end)
-    cells = np.empty(count, dtype=_cell_type(len(end)))
+    cells = np.empty(len(instants), dtype=_cell_type(len(end)))
     days, within = np.divmod(instants, DAY_NS)
     seconds = within // SECOND_NS
     fraction = (within - seconds * SECOND_NS).astype(np.int32)
@@ -98,8 +107,24 @@ def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
     cells["nano"] = inner[fraction - microseconds * 1_000]  # last: it writes over what stands behind "micro"
     if end:
         cells["end"] = end.encode()
-    offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(cells))
+    return _fixed_width(cells)
+
+
+def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Array:
+    """A string array of `2025-01-02T14:30:00`, the seconds that the instants lie in, between the ASCII texts."""
+    count, date = len(instants), len(before)
+    behind = date + _SECONDS_WIDTH
+    places = {"date": ("S11", date), "clock": ("u8", date + 11)}
+    around = {"before": (before.encode(), 0), "end": (end.encode(), behind)}
+    places |= {name: (f"S{len(text)}", at) for name, (text, at) in around.items() if text}
+    cells = np.empty(count, dtype=_cells(places, behind + len(end)))
+    days, within = np.divmod(instants, DAY_NS)
+    cells["date"] = _dates(days)
+    cells["clock"] = _digits()[0][within // SECOND_NS]
+    for name, (text, _) in around.items():
+        if text:
+            cells[name] = text
+    return _fixed_width(cells)
 
 
 def _cell_type(end: int) -> np.dtype[np.void]:
@@ -113,14 +138,24 @@ def _cell_type(end: int) -> np.dtype[np.void]:
     }
     if end:
         places["end"] = (f"S{end}", _TEXT_WIDTH)
+    return _cells(places, _TEXT_WIDTH + end)
+
+
+def _cells(places: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
+    """Cells of so many bytes: the type and the place of each piece."""
     return np.dtype(
         {
             "names": list(places),
             "formats": [kind for kind, _ in places.values()],
             "offsets": [at for _, at in places.values()],
-            "itemsize": _TEXT_WIDTH + end,
+            "itemsize": width,
         }
     )
+
+
+def _fixed_width(cells: npt.NDArray[np.void]) -> pa.Array:
+    offsets = np.arange(0, cells.nbytes + 1, cells.itemsize, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(cells), pa.py_buffer(offsets), pa.py_buffer(cells))
 
 
 def _dates(days: Instants) -> npt.NDArray[np.bytes_]:
@@ -174,11 +209,14 @@ def _cast(texts: Sequence[str] | pa.Array, zone: str | None) -> Instants:
 def _parse_mixed(texts: Sequence[str]) -> Instants:
     """Texts with and without offsets. RFC 3339 also allows lower-case `t` and `z`."""
     try:
-        upper = pc.ascii_upper(pa.array(texts, pa.string()))
+        plain = pa.array(texts, pa.string())
+        if pc.max(pc.binary_length(plain)).as_py() > _LONGEST_TEXT:
+            raise InvalidTimestamp(_NO_TIMESTAMP)
+        upper = pc.ascii_upper(plain)
         has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)
         parsed = np.empty(len(texts), dtype=np.int64)
         parsed[has_zone] = _cast(upper.filter(pa.array(has_zone)), "UTC")
         parsed[~has_zone] = _cast(upper.filter(pa.array(~has_zone)), None)
     except (pa.ArrowInvalid, UnicodeEncodeError) as error:
-        raise InvalidTimestamp("not an ISO 8601 / RFC 3339 date or time") from error
+        raise InvalidTimestamp(_NO_TIMESTAMP) from error
     return parsed

@@ -53,7 +53,10 @@ def value_type(column: Column, *, epoch: bool = False) -> Any:
 def row_type(
     dataset: Dataset, *, given: frozenset[str] = frozenset(), lenient: bool = False, epoch: bool = False
 ) -> type[msgspec.Struct]:
-    """A row as it stands in a body. Lenient: it may have further fields, which are passed over."""
+    """A row as it stands in a body. Lenient: it may have further fields, which are passed over.
+
+    Readers take rows of the dataset `with_any_price`, until they know of which instrument they are.
+    """
     fields: list[Any] = []
     for column in (dataset.columns[0], Column("symbol", Kind.TEXT, required=True), *dataset.columns[1:]):
         kind = str if column.name == "symbol" else value_type(column, epoch=epoch)
@@ -103,7 +106,7 @@ def batch_of(expected: Expected, values: Mapping[str, Iterable[Any]], count: int
 def has_largest(dataset: Dataset, rows: pa.RecordBatch) -> bool:
     """Whether a number is 2^53: an integer that is larger comes down to it by becoming a float."""
     return any(
-        np.equal(rows[column.name], LARGEST_NUMBER).any()
+        np.equal(np.abs(rows[column.name]), LARGEST_NUMBER).any()
         for column in dataset.columns
         if column.kind is Kind.NUMBER and rows[column.name].null_count < rows.num_rows
     )
@@ -113,7 +116,7 @@ def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> 
     """Refuse integers that came down to the largest number only by becoming floats."""
     names = [column.name for column in dataset.columns if column.kind is Kind.NUMBER]
     for row in rows:
-        if any(isinstance(row.get(name), int) and row[name] > LARGEST_NUMBER for name in names):
+        if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
             raise NotTyped("a number is over 2^53")
 
 

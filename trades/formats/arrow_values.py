@@ -141,9 +141,12 @@ def _integers(_column: Column, values: pa.Array) -> Typed:
 
 
 def _at_most_exact(values: pa.Array) -> pa.Array:
-    """Which integers are at most 2^53, beyond which floats are not exact."""
-    kind = pa.uint64() if types.is_uint64(values.type) else pa.int64()
-    return pc.less_equal(values, pa.scalar(LARGEST_NUMBER, kind))
+    """Which integers are at most 2^53 away from zero, beyond which floats are not exact."""
+    if types.is_uint64(values.type):
+        return pc.less_equal(values, pa.scalar(LARGEST_NUMBER, pa.uint64()))
+    wide = values.cast(pa.int64())
+    largest, smallest = pa.scalar(LARGEST_NUMBER, pa.int64()), pa.scalar(-LARGEST_NUMBER, pa.int64())
+    return pc.and_(pc.less_equal(wide, largest), pc.greater_equal(wide, smallest))
 
 
 def _texts(column: Column, values: pa.Array) -> Typed:

@@ -22,6 +22,7 @@ from trades.row_batch import (
     assembled,
     broken_rows,
     check_size,
+    is_below,
     is_plain,
     is_symbol,
 )
@@ -73,17 +74,25 @@ def read_columns(source: Source, expected: Expected) -> RowBatch:
     """The batch in columns. Raises `BatchRefused`."""
     check_names(source.names, expected)
     check_size(len(source), expected.dataset.name)
+    columns, wrong = _checked_columns(source, expected)
+    symbols = [] if "symbol" not in source.names else columns["symbol"].unique().to_pylist()
+    if wrong.any() and (bounded := expected.bounded_for(symbols)) is not expected:
+        expected = bounded
+        columns, wrong = _checked_columns(source, expected)
+    if wrong.any():
+        raise rows_refusal(expected, _rows(source, expected, wrong), unreadable=source.unreadable)
+    return assembled(expected, columns, symbols)
+
+
+def _checked_columns(source: Source, expected: Expected) -> tuple[dict[str, pa.Array], Mask]:
+    """The columns by name, and which rows are wrong."""
     columns: dict[str, pa.Array] = {}
     wrong = np.zeros(len(source), dtype=bool)
     for column in (*expected.dataset.columns, SYMBOL):
         found = checked(column, _typed(source, expected, column))
         columns[column.name] = found.values
         wrong |= found.wrong
-    wrong |= broken_rows(expected.dataset, columns)
-    symbols = [] if "symbol" not in source.names else columns["symbol"].unique().to_pylist()
-    if wrong.any():
-        raise rows_refusal(expected, _rows(source, expected, wrong), unreadable=source.unreadable)
-    return assembled(expected, columns, symbols)
+    return columns, wrong | broken_rows(expected.dataset, columns)
 
 
 def check_not_repeated(names: list[str]) -> None:
@@ -140,9 +149,9 @@ def _out_of_bounds(column: Column, values: pa.Array) -> Mask:
             found |= numbers % DAY_NS != 0
         return found
     found = ~(np.abs(numbers) <= LARGEST_NUMBER)  # also what is not a number
-    if column.above is not None and not column.above.zero_allowed:
-        found |= numbers <= 0
-    elif column.above is not None or column.kind is Kind.INTEGER:
+    if column.above is not None:
+        found |= is_below(column.above, numbers)
+    elif column.kind is Kind.INTEGER:
         found |= numbers < 0
     return found
 

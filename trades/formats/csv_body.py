@@ -16,6 +16,8 @@ from trades.row_batch import Expected, RowBatch
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10
 _MESSAGE_LIMIT = 200
+_PIECE_BYTES = 2**20
+_STRAY_QUOTE = "a quotation mark stands inside of a cell, or has no second one"
 _QUOTE = ord('"')
 _BESIDE_A_QUOTE = np.zeros(256, dtype=bool)
 _BESIDE_A_QUOTE[list(b',\r\n"')] = True
@@ -73,15 +75,16 @@ def _check_quotes(body: bytes) -> None:
     if b'"' not in body:
         return
     text = np.frombuffer(b"\n" + body.removeprefix(b"\xef\xbb\xbf") + b"\n", dtype=np.uint8)
-    places = np.flatnonzero(text == _QUOTE)
-    opening, closing = places[::2], places[1::2]
-    is_paired = len(opening) == len(closing)
-    if (
-        not is_paired
-        or not _BESIDE_A_QUOTE[text[opening - 1]].all()
-        or not _BESIDE_A_QUOTE[text[closing + 1]].all()
-    ):
-        raise _malformed("a quotation mark stands inside of a cell, or has no second one")
+    seen = 0
+    # In pieces: the place of a byte takes eight.
+    for start in range(0, len(text), _PIECE_BYTES):
+        places = np.flatnonzero(text[start : start + _PIECE_BYTES] == _QUOTE) + start
+        opening, closing = places[seen % 2 :: 2], places[1 - seen % 2 :: 2]
+        if not (_BESIDE_A_QUOTE[text[opening - 1]].all() and _BESIDE_A_QUOTE[text[closing + 1]].all()):
+            raise _malformed(_STRAY_QUOTE)
+        seen += len(places)
+    if seen % 2:
+        raise _malformed(_STRAY_QUOTE)
 
 
 def _cells(names: list[str], body: bytes, start: int) -> pa.Table:

@@ -73,7 +73,7 @@ def _read_rows(fields: Fields, expected: Expected) -> RowBatch:
 
 @cache
 def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any:
-    row = row_type(dataset, given=given, lenient=lenient, epoch=True)
+    row = row_type(dataset.with_any_price, given=given, lenient=lenient, epoch=True)
     return msgspec.msgpack.Decoder(list[row])  # type: ignore[valid-type]
 
 
@@ -143,7 +143,9 @@ def _read_columns(fields: Fields, expected: Expected) -> RowBatch:
 
 @cache
 def _column_decoder(dataset: Dataset, name: str) -> Any:
-    column = Column("symbol", Kind.TEXT, required=True) if name == "symbol" else dataset.column(name)
+    column = Column("symbol", Kind.TEXT, required=True)
+    if name != "symbol":
+        column = dataset.with_any_price.column(name)
     kind = str if name == "symbol" else value_type(column, epoch=True)
     return msgspec.msgpack.Decoder(list[kind] if column.required else list[kind | None])  # type: ignore[valid-type]
 

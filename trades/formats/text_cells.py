@@ -12,6 +12,7 @@ from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import ERRORS_LIMIT
 from trades.formats.columns import Typed
 from trades.row_batch import LARGEST_NUMBER
+from trades.text_columns import ESCAPED_FIRST, unescaped_text
 from trades.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamps
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -19,7 +20,7 @@ _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
 _IS_INTEGER = re.compile(r"-?[0-9]+")
 _DIGITS_LIMIT = 18
 # What our own files put an apostrophe in front of, lest a spreadsheet takes it for a formula.
-_ESCAPED = "^'[=+\\-@\\t\\r']"
+_ESCAPED = "^'[" + ESCAPED_FIRST.replace("-", r"\-") + "]"
 
 
 def typed_cells(column: Column, cells: pa.Array) -> Typed:
@@ -35,7 +36,7 @@ def said_by(column: Column, cell: str | None) -> object:
         return cell
     if column.kind is not Kind.TEXT:
         return _number(cell)
-    text = cell[1:] if re.match(_ESCAPED, cell) else cell
+    text = unescaped_text(cell)
     return text.split(WORD_SEPARATOR) if column.form is Form.WORDS else text
 
 

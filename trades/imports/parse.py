@@ -17,6 +17,7 @@ from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading
 from trades.imports.times import Style, careful_instants, converted_or_refused, instants, style_of
+from trades.services import symbol_canonical, takes_any_price
 from trades.symbols import InvalidSymbol, parse_symbol
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
@@ -89,12 +90,18 @@ class Parser:
         columns = [self._finished(cells, column, table.num_rows) for column in dataset.columns]
         rows = pa.record_batch(columns, names=dataset.schema.names)
         symbols = self._symbols(table, lines, wrong, bad)
-        rows, found = checked_rows(dataset, rows)
+        rows, found = checked_rows(dataset, rows, partial(self._any_price, symbols))
         for broken in found:
             fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit]
             bad += [self._bad(int(lines[row]), broken.column, broken.message) for row in fresh]
             wrong |= broken.rows
         return rows, symbols, ~wrong
+
+    def _any_price(self, symbols: pa.DictionaryArray) -> Mask:
+        """Of which rows the prices may be zero or less."""
+        distinct = symbols.dictionary.to_pylist()
+        takes: Mask = np.array([symbol != "" and takes_any_price(symbol) for symbol in distinct])
+        return np.asarray(takes[symbols.indices.to_numpy()], dtype=bool)
 
     def _refusal(self, column: Column) -> str:
         """What is said of a cell that is not one of its column."""
@@ -218,7 +225,7 @@ class Parser:
 
     def _parsed_symbol(self, spelling: str) -> str | None:
         try:
-            symbol = parse_symbol(spelling)
+            symbol = symbol_canonical(parse_symbol(spelling))
         except InvalidSymbol:
             return None
         return symbol if self._reading.symbol in (None, symbol) else None

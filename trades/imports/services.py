@@ -1,7 +1,7 @@
 """`csv_import`: one file into the store."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trades.imports.blocks import Source
@@ -10,6 +10,7 @@ from trades.imports.parse import Parser
 from trades.imports.progress_note import Note, Progress
 from trades.imports.reading import Layout, Reading
 from trades.imports.run import Run, Step
+from trades.services import symbol_canonical
 from trades.storage.exceptions import StorageError
 from trades.stores import market_store
 from trades.symbols import InvalidSymbol, parse_symbol
@@ -46,6 +47,8 @@ def csv_import(
     notes: the folder of the notes by which an import that was ended goes on. `restart` passes over them.
     Memory is bounded whatever the file's size. Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
+    if reading.symbol is not None:
+        reading = replace(reading, symbol=symbol_canonical(reading.symbol))
     note = Note(notes, path, f"{reading!r}{skip_bad}")
     with note.held():
         source = Source(path)
@@ -87,7 +90,7 @@ def _symbol_of(path: Path, layout: Layout, reading: Reading) -> str | None:
         return reading.symbol
     stem = path.name.removesuffix(".gz").removesuffix(".csv")
     try:
-        return parse_symbol(stem)
+        return symbol_canonical(parse_symbol(stem))
     except InvalidSymbol as error:
         raise ImportRefused(
             f"{path}: no symbol is given, no column has it, and the file's name is none"

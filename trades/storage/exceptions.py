@@ -6,7 +6,8 @@ StorageError
 │   ├── IdConflict                an id is already taken by other values
 │   ├── CorrectionTargetMissing   no standing row is what a correction names
 │   ├── CorrectionAmbiguous       several rows that differ are what a correction names
-│   └── RequestKeyReused          the idempotency key was used for another batch
+│   ├── RequestKeyReused          the idempotency key was used for another batch
+│   └── AliasTaken                an alias of an instrument means something else already
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
     ├── StoreBusy                 another process holds the log's lock for too long
@@ -77,6 +78,17 @@ class RequestKeyReused(NotStored):
 
     def __init__(self) -> None:
         super().__init__("this Idempotency-Key was used for another request body")
+
+
+class AliasTaken(NotStored):
+    """An alias means another instrument. Choose another one; `place` is the instrument's among those told at once."""
+
+    code = "alias_taken"
+
+    def __init__(self, place: int, alias: str, reason: str) -> None:
+        super().__init__(f"{alias} cannot be used: {reason}")
+        self.place = place
+        self.alias = alias
 
 
 class RequestInProgress(StorageError):

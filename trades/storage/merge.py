@@ -17,24 +17,30 @@ def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
     is in two of them. Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
-    bucket = joined.time // interval_ns
-    if (bucket[1:] < bucket[:-1]).any():
-        order = np.argsort(bucket, kind="stable")
-        joined, bucket = joined[order], bucket[order]
-    changes = bucket[1:] != bucket[:-1]
+    return merged_by(joined, joined.time // interval_ns * interval_ns)
+
+
+def merged_by(rows: Aggregates, time: Integers) -> Aggregates:
+    """One row, at that time, for all the rows that are given one `time`, ascending; no print is in two rows.
+
+    Raises `Unmergeable`.
+    """
+    if (time[1:] < time[:-1]).any():
+        order = np.argsort(time, kind="stable")
+        rows, time = rows[order], time[order]
+    changes = time[1:] != time[:-1]
     if changes.all():
-        time = bucket * interval_ns
-        return joined if np.array_equal(time, joined.time) else replace(joined, time=time)
+        return rows if np.array_equal(time, rows.time) else replace(rows, time=time)
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
-    return _reduced(joined, bucket, starts, interval_ns)
+    return _reduced(rows, time, starts)
 
 
-def _reduced(rows: Aggregates, bucket: Integers, starts: Integers, interval_ns: int) -> Aggregates:
-    """One row for each run of rows of one bucket."""
-    first, last = _first_and_last(rows, bucket, starts)
+def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
+    """One row for each run of rows of one time."""
+    first, last = _first_and_last(rows, time, starts)
     volume, notional = merged_sums(rows.volume_sums, starts), merged_sums(rows.notional_sums, starts)
     return Aggregates(
-        time=bucket[starts] * interval_ns,
+        time=time[starts],
         first_time=rows.first_time[first],
         first_sequence=rows.first_sequence[first],
         first_arrival=rows.first_arrival[first],
@@ -57,16 +63,18 @@ def _reduced(rows: Aggregates, bucket: Integers, starts: Integers, interval_ns: 
     )
 
 
-def _first_and_last(rows: Aggregates, bucket: Integers, starts: Integers) -> tuple[Integers, Integers]:
-    """The row of each bucket that holds the first print with a price, and the last; any row where there is none."""
-    ends = np.append(starts[1:], len(bucket))
-    if _one_after_another(rows):
-        return starts, ends - 1
-    by_first = np.lexsort((rows.first_arrival, rows.first_sequence, rows.first_time, bucket))
-    by_last = np.lexsort((rows.last_arrival, rows.last_sequence, rows.last_time, bucket))
+def _first_and_last(rows: Aggregates, time: Integers, starts: Integers) -> tuple[Integers, Integers]:
+    """The row of each run that holds its first print with a price, and the last; any row where there is none."""
+    priced = np.flatnonzero(rows.price_count)
+    ends = np.append(starts[1:], len(time))
+    # Most often the prints of each row come before those of the next, and nothing needs sorting.
+    if (rows.last_time[priced[:-1]] < rows.first_time[priced[1:]]).all():
+        if len(priced) == len(rows):
+            return starts, ends - 1
+        first, behind = priced.searchsorted(starts), priced.searchsorted(ends)
+        has_price = first < behind
+        priced = np.append(priced, 0)
+        return np.where(has_price, priced[first], starts), np.where(has_price, priced[behind - 1], starts)
+    by_first = np.lexsort((rows.first_arrival, rows.first_sequence, rows.first_time, time))
+    by_last = np.lexsort((rows.last_arrival, rows.last_sequence, rows.last_time, time))
     return by_first[starts], by_last[ends - 1]
-
-
-def _one_after_another(rows: Aggregates) -> bool:
-    """Whether every row has a price and its prints come before those of the next row, so that nothing needs sorting."""
-    return bool(rows.price_count.all() and (rows.last_time[:-1] < rows.first_time[1:]).all())

@@ -36,6 +36,9 @@ class Prints:
     def __len__(self) -> int:
         return len(self.time)
 
+    def __getitem__(self, part: Mask) -> "Prints":
+        return Prints(*(getattr(self, name)[part] for name in self.__slots__))
+
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Prints:
     """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, as they stood at commit `at`.

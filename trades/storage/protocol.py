@@ -10,7 +10,8 @@ import pyarrow as pa
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import Dataset
 from trades.storage.aggregate import Bars
-from trades.storage.instruments import Instrument
+from trades.storage.catalogue import Catalogue
+from trades.storage.spans import Spans
 from trades.timestamps import EARLIEST_NS, LATEST_NS
 
 
@@ -169,7 +170,7 @@ class Revision:
     after: BarValues | None
 
 
-class MarketStore(Protocol):
+class MarketStore(Catalogue, Protocol):
     """Rows of (dataset, symbol) logs, in numbered commits. Safe for many threads and processes at once.
 
     `at` is a commit number: the answer is what was stored by that commit; None means the newest.
@@ -192,6 +193,32 @@ class MarketStore(Protocol):
         """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
         ...
 
+    def narrowed(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        rows: int,
+        *,
+        from_end: bool = False,
+        at: int | None = None,
+    ) -> Window:
+        """A part of the window from its start, or its end, that `rows` gives at least so many rows of, or all of it.
+
+        rows: 1 or more. It has no more than so many but for those that share the last one's event time. No row is read:
+        the cost does not grow with the window.
+        """
+        ...
+
+    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
+        """At most so many rows are in the window; cheap, whatever its length.
+
+        Not one row is read that is counted already, in derived files or in commits: only those of dates that the window cuts,
+        where no derived file has them, and corrections. It is the number of rows unless some of the stored ones do not stand at
+        `at`, and it would take long to count them, or a file that would have to be read is damaged.
+        """
+        ...
+
     def bars(
         self,
         symbol: str,
@@ -211,6 +238,23 @@ class MarketStore(Protocol):
         """Daily bars of the regular session, by the policy's table for the day, of whole event dates.
 
         time_ns: UTC midnight of the event date.
+        """
+        ...
+
+    def span_bars(
+        self,
+        symbol: str,
+        spans: Spans,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        credits: bool,
+        at: int | None = None,
+    ) -> Bars:
+        """One bar for each label of the spans that has a price, of all trades in its windows; `time_ns` is the label.
+
+        With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans from that
+        bar's last one on touch: each ends where the next one starts. What is credited to nobody is in no bar. Nothing
+        outside of the spans is looked at.
         """
         ...
 
@@ -245,18 +289,10 @@ class MarketStore(Protocol):
         """The log's newest commit, or the commit numbered `at` (which must exist)."""
         ...
 
+    def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
+        """When the commit of a number, which must exist, was made, in nanoseconds UTC."""
+        ...
+
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant; 0 if there is none."""
-        ...
-
-    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """What an instrument is, or was at an instant; the defaults for one that nobody had told about."""
-        ...
-
-    def set_instrument(self, instrument: Instrument) -> None:
-        """Make an instrument what it is from now on, durably and for every process."""
-        ...
-
-    def symbols(self, dataset: Dataset) -> list[str]:
-        """The symbols with at least one commit, sorted."""
         ...

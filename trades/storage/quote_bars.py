@@ -1,11 +1,13 @@
 """Bars of quotes: the open, high, low, close of the bid and of the ask per interval, opened at the quote carried in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Floats, Integers
+from trades.arrays import Floats, Integers, Mask
 
 NAN = float("nan")
 
@@ -18,6 +20,16 @@ class KnownQuote:
     bid_size: float = NAN
     ask: float = NAN
     ask_size: float = NAN
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both sides are known."""
+        return not (isnan(self.bid) or isnan(self.ask))
+
+    def or_else(self, older: "KnownQuote") -> "KnownQuote":
+        """Its own sides, those of an older one where it does not know them."""
+        bid, ask = (older if isnan(self.bid) else self), (older if isnan(self.ask) else self)
+        return KnownQuote(bid.bid, bid.bid_size, ask.ask, ask.ask_size)
 
 
 NO_QUOTE = KnownQuote()
@@ -46,8 +58,19 @@ class QuoteBars:
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    def __getitem__(self, part: slice) -> "QuoteBars":
+    def __getitem__(self, part: slice | Mask) -> "QuoteBars":
         return QuoteBars(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
+    """The bars of the parts behind each other, as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return QuoteBars(np.empty(0, np.int64), *(np.empty(0),) * 10, np.empty(0, np.int64))
+    return QuoteBars(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in QuoteBars.__slots__)
+    )
 
 
 @dataclass(frozen=True, slots=True)

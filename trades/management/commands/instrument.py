@@ -1,36 +1,141 @@
-"""Says what an instrument is, and shows it."""
+"""`manage.py instrument`: shows an instrument, changes it, and takes and gives many as CSV."""
 
-from argparse import ArgumentParser
+import json
+from argparse import ArgumentParser, BooleanOptionalAction
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from trades.bar_policies import BAR_POLICIES
-from trades.services import instrument_set
-from trades.storage.exceptions import StorageError
+from trades.instrument_serializers import INSTRUMENT_FIELDS, instrument_document
+from trades.instrument_texts import (
+    InstrumentsRefused,
+    described,
+    read_csv,
+    read_texts,
+    write_csv,
+)
+from trades.services import instrument_set, instruments_known, instruments_set
+from trades.storage.exceptions import AliasTaken, StorageError
+from trades.storage.instruments import (
+    ALIAS_SEPARATOR,
+    EXERCISES,
+    INSTRUMENT_CLASSES,
+    RIGHTS,
+    SETTLEMENTS,
+    VOLUME_KINDS,
+    Instrument,
+)
 from trades.stores import market_store
 from trades.symbols import InvalidSymbol, parse_symbol
+from trades.told_changes import command_actor, recorded
+
+_HELP = {
+    "name": "what people call it",
+    "class": ", ".join(INSTRUMENT_CLASSES),
+    "exchange": "MIC, such as XNAS",
+    "currency": "such as USD",
+    "bar_policy": f"which prints make its bars: {', '.join(BAR_POLICIES)} (docs/bar_policies.md)",
+    "volume_kind": ", ".join(VOLUME_KINDS),
+    "tick_size": "the smallest step of its price",
+    "calendar": "name of its trading calendar, where the exchange has several",
+    "underlying": "of a future or an option",
+    "expiry": "of a future or an option, such as 2026-03-20",
+    "strike": "of an option",
+    "right": ", ".join(RIGHTS),
+    "multiplier": "units of the underlying in a contract",
+    "exercise": ", ".join(EXERCISES),
+    "settlement": ", ".join(SETTLEMENTS),
+}
 
 
 class Command(BaseCommand):
-    help = "Show an instrument, or change it: a change takes effect at once everywhere."
+    help = (
+        "Show an instrument, or change what is given of it: a change takes effect at once everywhere. An empty value is what"
+        " nobody has told."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("symbol")
+        parser.add_argument("symbol", nargs="?", metavar="SYMBOL")
+        for name, text in _HELP.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", help=text)
         parser.add_argument(
-            "--bar-policy",
-            choices=list(BAR_POLICIES),
-            help="which prints make its bars (docs/bar_policies.md)",
+            "--alias", action="append", dest="aliases", help="another symbol that means it; all of them"
+        )
+        parser.add_argument(
+            "--allow-nonpositive-price",
+            action=BooleanOptionalAction,
+            help="whether prices may be zero or less",
+        )
+        parser.add_argument("--json", action="store_true", help="print a line of JSON")
+        parser.add_argument("--csv", metavar="FILE", help="change many: a line each, none if any is wrong")
+        parser.add_argument(
+            "--export", action="store_true", help="print all that there are, as CSV that --csv takes"
         )
 
-    def handle(self, *_: Any, symbol: str, bar_policy: str | None, **__: Any) -> None:
-        """Print one line. Raises CommandError for what is not a symbol, and where the store refuses."""
+    def handle(self, *_: Any, symbol: str | None, **options: Any) -> None:
+        """Run what is asked for. Raises CommandError for what cannot be told, naming it, and where the store refuses."""
+        cells = _cells(options)
+        if sum([symbol is not None, options["csv"] is not None, options["export"]]) != 1:
+            raise CommandError("give one of SYMBOL, --csv FILE and --export")
+        if cells and symbol is None:
+            raise CommandError("options of an instrument go with its SYMBOL")
         try:
-            symbol = parse_symbol(symbol)
-            if bar_policy is None:
-                instrument = market_store().instrument(symbol)
+            if symbol is not None:
+                self._show(_changed(symbol, cells), as_json=options["json"])
+            elif options["csv"] is not None:
+                self.stdout.write(f"{_told_by_file(Path(options['csv'])):,} instruments told")
             else:
-                instrument = instrument_set(symbol=symbol, bar_policy=bar_policy)
-        except (InvalidSymbol, StorageError) as error:
-            raise CommandError(f"{symbol}: {error}") from error
-        self.stdout.write(f"{instrument.symbol}: bar policy {instrument.bar_policy}")
+                write_csv(instruments_known(), self.stdout)
+        except StorageError as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"the change cannot be recorded, so it was not made: {error}") from error
+
+    def _show(self, instrument: Instrument, *, as_json: bool) -> None:
+        self.stdout.write(json.dumps(instrument_document(instrument)) if as_json else described(instrument))
+
+
+def _cells(options: dict[str, Any]) -> dict[str, str]:
+    """What is given of an instrument, by field, as texts."""
+    given = {name: options[name] for name in INSTRUMENT_FIELDS if options.get(name) is not None}
+    if "aliases" in given:
+        given["aliases"] = ALIAS_SEPARATOR.join(given["aliases"])
+    if "allow_nonpositive_price" in given:
+        given["allow_nonpositive_price"] = str(given["allow_nonpositive_price"]).lower()
+    return given
+
+
+def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
+    """The instrument with these changes, if there are any. Raises `CommandError`."""
+    try:
+        current = market_store().instrument(parse_symbol(symbol))
+    except InvalidSymbol as error:
+        raise CommandError(f"{symbol}: {error}") from error
+    if not cells:
+        return current
+    instrument, errors = read_texts(cells, current)
+    if errors:
+        raise CommandError("; ".join(f"{error.path}: {error.message}" for error in errors))
+    with recorded([instrument], actor=command_actor()):
+        return instrument_set(instrument=instrument)
+
+
+def _told_by_file(path: Path) -> int:
+    """How many instruments a file told about. Raises `CommandError`, which names the wrong lines; then none was told."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            told = read_csv(file, market_store().instrument)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    except InstrumentsRefused as error:
+        raise CommandError("\n".join(f"{path}, {line}" for line in error.errors)) from error
+    try:
+        instruments = [each.instrument for each in told]
+        with recorded(instruments, actor=command_actor()):
+            instruments_set(instruments=instruments)
+    except AliasTaken as error:
+        raise CommandError(f"{path}, line {told[error.place].line}: {error}") from error
+    return len(told)

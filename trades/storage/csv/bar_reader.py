@@ -1,52 +1,27 @@
 """Bars of one log: from rollups wherever they are old enough, from rows where they are not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
-from trades.datasets import TRADES
-from trades.storage.aggregate import (
-    Aggregates,
-    Bars,
-    Unmergeable,
-    aggregate_prints,
-    bars_of,
-    bars_of_prints,
-    merge,
-)
+from trades.storage.aggregate import Aggregates, Bars, Unmergeable, bars_of, bars_of_prints, merge
 from trades.storage.bars import joined_bars
-from trades.storage.csv.derived.columns import PRINT_COLUMNS, plain_rows
-from trades.storage.csv.derived.rollups import LEVELS_NS, level_for
-from trades.storage.csv.derived.segments import MappedSegment
-from trades.storage.csv.derived.tail import Block
+from trades.storage.csv.aggregate_reader import AggregateReader
+from trades.storage.csv.bar_query import BarQuery, SpanQuery
+from trades.storage.csv.derived.columns import PRINT_COLUMNS
+from trades.storage.csv.finished import finished_bars, finished_span_bars
 from trades.storage.csv.log_reader import LogReader, Snapshot
+from trades.storage.csv.pieces import Pieces, layers_of
 from trades.storage.prints import prints_of, standing
 from trades.storage.protocol import ALL_TIME, Revision, Window
 from trades.storage.revisions import Revised, revisions_of
 from trades.storage.session_bars import session_bars_of
+from trades.storage.span_bars import span_bars_of, span_bars_of_prints
 from trades.timestamps import DAY_NS
-
-Buckets = npt.NDArray[np.int64]
-_NONE: Buckets = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class BarQuery:
-    """Bars of whole intervals. `window` begins and ends on whole multiples of `interval_ns`."""
-
-    window: Window
-    interval_ns: int
-    policy: BarPolicy
-
-    @property
-    def level_ns(self) -> int:
-        """The length of the aggregates that its bars are merged from."""
-        return level_for(self.interval_ns) or self.interval_ns
 
 
 class BarReader:
@@ -54,10 +29,11 @@ class BarReader:
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
+        self._aggregates = AggregateReader(reader)
 
     def bars(self, query: BarQuery, snapshot: Snapshot) -> Bars:
         """The bars of a query."""
-        ready = _ready(query, snapshot)
+        ready = finished_bars(query, snapshot)
         if ready is not None:
             return ready
         try:
@@ -66,6 +42,23 @@ class BarReader:
         except Unmergeable:
             return self._from_rows(query, snapshot)
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
+
+    def span_bars(self, query: SpanQuery, snapshot: Snapshot) -> Bars:
+        """The bars of spans."""
+        spans, policy = query.spans, query.policy
+        if not len(spans):
+            return joined_bars([])
+        ready = finished_span_bars(spans, policy, snapshot)
+        if ready is not None:
+            return ready
+        pieces = Pieces(spans.start_ns, spans.end_ns)
+        try:
+            parts = list(self._aggregates.parts(layers_of(pieces), policy, snapshot))
+            return span_bars_of(parts, spans, credits=query.credits)
+        except Unmergeable:
+            rows = self._reader.stored(pieces.hull, snapshot, PRINT_COLUMNS)
+            prints = prints_of(rows, policy, at=snapshot.at)
+            return span_bars_of_prints(prints, spans, credits=query.credits)
 
     def influence(self, query: BarQuery, snapshot: Snapshot) -> Window:
         """The window that the bars depend on: up to the end of the next interval that has a price.
@@ -142,71 +135,8 @@ class BarReader:
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
     def _merged(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Aggregates:
-        return merge(list(self._parts(window, query, snapshot)), query.interval_ns)
-
-    def _parts(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Iterator[Aggregates]:
-        """Aggregates of the query's level that together hold every print in the window once."""
-        if not snapshot.has_tail:
-            for segment in snapshot.segments.within(window):
-                yield from _of_segment(segment, window, query, snapshot)
-            return
-        corrections = self._reader.corrections(window, snapshot)
-        corrected = _buckets(corrections.column("timestamp").to_numpy(), query) if corrections else _NONE
-        for segment in snapshot.segments.within(window):
-            for part in _of_segment(segment, window, query, snapshot):
-                yield _without(part, corrected)
-        for block in self._reader.blocks(window, snapshot):
-            yield _without(_of_block(block, window, query, snapshot.at), corrected)
-        for _, of_date in groupby(corrected.tolist(), key=lambda start: start // DAY_NS):
-            yield self._read_again(np.array(list(of_date)), query, snapshot)
-
-    def _read_again(self, buckets: Buckets, query: BarQuery, snapshot: Snapshot) -> Aggregates:
-        """Aggregates of a few buckets from their rows."""
-        span = Window(int(buckets[0]), int(buckets[-1]) + query.level_ns)
-        rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
-        return _only(_aggregated(rows, query, snapshot.at), buckets)
-
-
-def _ready(query: BarQuery, snapshot: Snapshot) -> Bars | None:
-    """The bars, where they lie finished in one segment, or in several of which none begins inside of an interval."""
-    window, interval = query.window, query.interval_ns
-    within = snapshot.segments.within(window)
-    if not within or interval not in LEVELS_NS or any(each.segment.newest > snapshot.at for each in within):
-        return None
-    found: list[Bars] = []
-    for mapped in within:
-        bars = mapped.finished_bars(query.policy, interval, window)
-        if bars is None:
-            return None
-        found.append(bars)
-    needed = _credited_window(window, found[-1], query)
-    if needed is None or (snapshot.has_tail and _has_tail_in(needed, snapshot)):
-        return None
-    return _joined([_cut(bars, window) for bars in found])
-
-
-def _credited_window(window: Window, last: Bars, query: BarQuery) -> Window | None:
-    """The window and what is behind it up to the next bar: volume until then is credited. None if no bar is known."""
-    if query.policy.counts_every_print:
-        return window
-    behind = int(last.time_ns.searchsorted(window.end_ns))
-    if behind == len(last):
-        return None
-    return Window(window.start_ns, int(last.time_ns[behind]) + query.interval_ns)
-
-
-def _cut(bars: Bars, window: Window) -> Bars:
-    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    return bars[start:end]
-
-
-def _joined(parts: list[Bars]) -> Bars | None:
-    """Bars of segments behind each other; None if an interval is cut by a segment's edge."""
-    if len(parts) == 1:
-        return parts[0]
-    parts = [part for part in parts if len(part)]
-    is_cut = any(before.time_ns[-1] == after.time_ns[0] for before, after in pairwise(parts))
-    return None if is_cut else joined_bars(parts)
+        parts = self._aggregates.parts(query.layers(window), query.policy, snapshot)
+        return merge(list(parts), query.interval_ns)
 
 
 def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Bars]:
@@ -222,55 +152,3 @@ def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Ite
             time = sessions.bars.time_ns
             usable = (time >= window.start_ns) & (time < window.end_ns) & (sessions.newest <= snapshot.at)
             yield sessions.bars[usable & ~np.isin(time // DAY_NS, others)]
-
-
-def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:
-    return snapshot.history.version(window, snapshot.at).number > snapshot.segments.head.number
-
-
-def _of_segment(
-    mapped: MappedSegment, window: Window, query: BarQuery, snapshot: Snapshot
-) -> Iterator[Aggregates]:
-    kept = mapped.aggregates(query.policy.key, query.level_ns)
-    if kept is None:
-        yield _of_rows(mapped, window, query, snapshot.at)
-        return
-    start, end = kept.time.searchsorted((window.start_ns, window.end_ns)).tolist()
-    part = kept[start:end]
-    if mapped.segment.newest > snapshot.at and len(part):
-        changed = part.time[part.newest > snapshot.at]
-        part = _without(part, changed)
-        if len(changed):
-            span = Window(int(changed[0]), int(changed[-1]) + query.level_ns)
-            yield _only(_of_rows(mapped, span, query, snapshot.at), changed)
-    yield part
-
-
-def _of_rows(mapped: MappedSegment, window: Window, query: BarQuery, at: int) -> Aggregates:
-    return _aggregated(plain_rows(TRADES, mapped.rows_in(window), PRINT_COLUMNS), query, at)
-
-
-def _of_block(block: Block, window: Window, query: BarQuery, at: int) -> Aggregates:
-    """A block's aggregates: made once of all of it where all of it counts."""
-    if block.newest <= at:
-        made = block.aggregates(query.policy.key, query.level_ns, lambda rows: _aggregated(rows, query, at))
-    else:
-        made = _aggregated(block.rows, query, at)
-    start, end = made.time.searchsorted((window.start_ns, window.end_ns)).tolist()
-    return made[start:end]
-
-
-def _aggregated(rows: pa.Table, query: BarQuery, at: int) -> Aggregates:
-    return aggregate_prints(prints_of(rows, query.policy, at=at), query.level_ns)
-
-
-def _buckets(times: Buckets, query: BarQuery) -> Buckets:
-    return np.unique(times // query.level_ns * query.level_ns)
-
-
-def _without(aggregates: Aggregates, buckets: Buckets) -> Aggregates:
-    return aggregates[~np.isin(aggregates.time, buckets)] if len(buckets) else aggregates
-
-
-def _only(aggregates: Aggregates, buckets: Buckets) -> Aggregates:
-    return aggregates[np.isin(aggregates.time, buckets)]

@@ -1,24 +1,16 @@
 """Rows as CSV text and back, lossless. Plain CSV: pandas, a spreadsheet and awk read it as it is."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 
 from trades.arrow_later import compute as pc
 from trades.arrow_later import csv as pacsv
 from trades.datasets import Column, Dataset, Kind
+from trades.text_columns import Piece, are_plainly_whole, ended_numbers, escaped, joined_lines, quoted
 from trades.timestamps import fixed_width_text
-
-# A spreadsheet takes a cell that begins with one of these for a formula; such a text gets an apostrophe in
-# front, and so does one that begins with the apostrophe itself, so that every text is read back as it was.
-_ESCAPED_FIRST = "=+-@\t\r'"
-_IS_ESCAPED_FIRST = np.zeros(256, dtype=bool)
-_IS_ESCAPED_FIRST[list(_ESCAPED_FIRST.encode())] = True
 
 _READ_TYPES = {
     Kind.TIME: pa.timestamp("ns", "UTC"),
@@ -40,10 +32,7 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> bytes:
     pieces = _cells(first, rows.column(first.name), f",{symbol},")
     for column, end in zip(others, ends, strict=True):
         pieces += _cells(column, rows.column(column.name), end)
-    lines = pc.binary_join_element_wise(
-        *_constants_joined(pieces), "", null_handling="replace", null_replacement=""
-    )
-    return memoryview(lines.buffers()[2]).tobytes()
+    return joined_lines(pieces, rows.num_rows)
 
 
 def decode_rows(dataset: Dataset, text: bytes) -> pa.Table:
@@ -72,17 +61,7 @@ def _column_names(dataset: Dataset) -> list[str]:
     return [first, "symbol", *others]
 
 
-# A piece of every line: a text per row, or one that is the same in each of them.
-_Piece: TypeAlias = pa.Array | str
-
-
-def _constants_joined(pieces: Sequence[_Piece]) -> Iterator[_Piece]:
-    for is_constant, run in groupby(pieces, key=lambda piece: isinstance(piece, str)):
-        neighbours = list(run)
-        yield from ["".join(neighbours)] if is_constant else neighbours
-
-
-def _cells(column: Column, values: pa.Array, end: str) -> list[_Piece]:
+def _cells(column: Column, values: pa.Array, end: str) -> list[Piece]:
     """A column's cells, null where they are empty, each followed by `end`."""
     if values.null_count == len(values):
         return [end]
@@ -92,51 +71,15 @@ def _cells(column: Column, values: pa.Array, end: str) -> list[_Piece]:
             return [pc.if_else(values.is_valid(), text, None), end]
         return [fixed_width_text(values.to_numpy(), end)]
     if column.kind is Kind.TEXT:
-        return [_quoted(_escaped(values)), end]
-    return [values.cast(pa.string()), end] if values.null_count else [_ended_numbers(values.to_numpy(), end)]
+        return [quoted(escaped(values)), end]
+    return [values.cast(pa.string()), end] if values.null_count else [_numbers(values.to_numpy(), end)]
 
 
-def _ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
-    """Each number's text with `end` behind it. Whole numbers without a point.
-
-    The texts of a JSON list lie one behind the other with a comma between: they become the cells in place.
-    """
-    if numbers.dtype.kind == "f" and _are_plainly_whole(numbers):
+def _numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
+    """Each number's text with `end` behind it. Whole numbers without a point."""
+    if numbers.dtype.kind == "f" and are_plainly_whole(numbers):
         numbers = numbers.astype(np.int64)
-    text = np.frombuffer(bytearray(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)), dtype=np.uint8)
-    text[-1] = ord(",")
-    commas = np.flatnonzero(text == ord(","))
-    text[commas] = ord(end)
-    offsets = np.append(1, commas + 1).astype(np.int32)
-    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
-
-
-def _are_plainly_whole(numbers: npt.NDArray[np.float64]) -> bool:
-    """Whether all are whole, and none is minus zero or too large for an integer to be exact."""
-    is_whole = bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) <= 2.0**53))
-    return is_whole and not np.any(np.signbit(numbers) & (numbers == 0))
-
-
-def _escaped(values: pa.Array) -> pa.Array:
-    present = values.drop_null()
-    offsets = np.frombuffer(present.buffers()[1], dtype=np.int32)[
-        present.offset : present.offset + len(present)
-    ]
-    data = np.frombuffer(present.buffers()[2] or b"", dtype=np.uint8)
-    first = data[offsets[offsets < len(data)]]  # of an empty text: the next one's first, or none at all
-    if not _IS_ESCAPED_FIRST[first].any():
-        return values
-    risky = pc.is_in(pc.utf8_slice_codeunits(values, 0, 1), pa.array(list(_ESCAPED_FIRST)))
-    return pc.if_else(risky, pc.binary_join_element_wise("'", values, ""), values)
-
-
-def _quoted(values: pa.Array) -> pa.Array:
-    """Texts that are empty or hold a comma, a quotation mark or a line end, in quotation marks (RFC 4180)."""
-    structural = pc.match_substring_regex(values, '[,"\r\n]|^$')
-    if not pc.any(structural).as_py():
-        return values
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")
-    return pc.if_else(structural, quoted, values)
+    return ended_numbers(numbers, end)
 
 
 def _read_column(column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray:

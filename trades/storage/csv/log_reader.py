@@ -25,6 +25,7 @@ from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature
 from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.pieces import Pieces
 from trades.storage.csv.reader import read_corrections, read_rows
 from trades.storage.csv.stored_part import StoredPart, of_kind
 from trades.storage.exceptions import DataDamaged
@@ -99,49 +100,60 @@ class LogReader:
 
     def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
         """The rows in the window that stand, in order, in the dataset's schema."""
-        stored = self.stored(window, snapshot)
+        stored = self.stored(window, snapshot, is_standing=True)
         commit, until = (stored.column(name).to_numpy() for name in ("commit", "until"))
         stands = (commit <= snapshot.at) & (until > snapshot.at)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
         return stored.select(self._dataset.schema.names)
 
-    def stored(self, window: Window, snapshot: Snapshot, columns: frozenset[str] = frozenset()) -> pa.Table:
+    def stored(
+        self,
+        window: Window,
+        snapshot: Snapshot,
+        columns: frozenset[str] = frozenset(),
+        *,
+        is_standing: bool = False,
+    ) -> pa.Table:
         """The stored rows in the window, in order, with all corrections up to the snapshot's commit.
 
-        Rows of later commits may be among them. columns: only these; all without.
+        Rows of later commits may be among them. columns: only these; all without. is_standing: rows that do not stand at
+        the snapshot's commit are not wanted, though some may be there.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]
-        tables += [plain_rows(self._dataset, rows, names) for rows in self._segment_rows(window, snapshot)]
+        for mapped in snapshot.segments.within(window):
+            rows = mapped.standing_rows(window, snapshot.at) if is_standing else mapped.rows_in(window)
+            tables.append(plain_rows(self._dataset, rows, names))
         if not snapshot.has_tail:
             return pa.concat_tables(tables)
-        for block in self.blocks(window, snapshot):
-            tables.append(_inside(block.rows.select(names), window))
+        pieces = Pieces.of(window)
+        tables += [block.rows_in(window).select(names) for block in self.blocks(pieces, snapshot)]
         stored = pa.concat_tables(tables)
-        corrections = self.corrections(window, snapshot)
+        corrections = self.corrections(pieces, snapshot)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
-    def blocks(self, window: Window, snapshot: Snapshot) -> Iterator[Block]:
-        """The rows that no segment holds, of each event date in the window, and of the rest of the date perhaps."""
-        for _, of_date in groupby(self._tail_parts(window, snapshot), key=lambda each: each.part.day):
+    def blocks(self, pieces: Pieces, snapshot: Snapshot) -> Iterator[Block]:
+        """The rows that no segment holds, of each event date in the pieces, and of the rest of the date perhaps."""
+        for day, of_date in groupby(self._tail_parts(pieces, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
-            if parts:
-                yield from self._blocks_of_date(parts, window, snapshot)
+            if parts and pieces.meets(day * DAY_NS, (day + 1) * DAY_NS - 1):
+                yield from self._blocks_of_date(parts, pieces, snapshot)
 
-    def corrections(self, window: Window, snapshot: Snapshot) -> pa.Table | None:
-        """The corrections of rows in the window that no segment holds, in order of commit; None without any."""
+    def corrections(self, pieces: Pieces, snapshot: Snapshot) -> pa.Table | None:
+        """The corrections of rows in the pieces that no segment holds, in order of commit; None without any."""
         parts = [
             stored
-            for stored in of_kind(self._tail_parts(window, snapshot), PartKind.CORRECTIONS)
-            if _matters(stored, window, snapshot)
+            for stored in of_kind(self._tail_parts(pieces, snapshot), PartKind.CORRECTIONS)
+            if _matters(stored, pieces, snapshot)
         ]
         if not parts:
             return None
         parts.sort(key=attrgetter("commit"))
-        return _inside(read_corrections(self._dataset, self._folder, parts), window)
+        found = read_corrections(self._dataset, self._folder, parts)
+        return found.filter(pa.array(pieces.hold(found.column("timestamp").to_numpy())))
 
     def _blocks_of_date(
-        self, parts: Sequence[StoredPart], window: Window, snapshot: Snapshot
+        self, parts: Sequence[StoredPart], pieces: Pieces, snapshot: Snapshot
     ) -> Sequence[Block]:
         """The date's rows as they are kept, all of them; only those that are needed where others are damaged."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
@@ -149,17 +161,14 @@ class LogReader:
         try:
             return self._tail.blocks(log, snapshot.history, parts, read)
         except DataDamaged:
-            needed = [stored for stored in parts if _matters(stored, window, snapshot)]
+            needed = [stored for stored in parts if _matters(stored, pieces, snapshot)]
             return [Block(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
-    def _tail_parts(self, window: Window, snapshot: Snapshot) -> Sequence[StoredPart]:
-        """All parts of the event dates in the window that no segment holds."""
+    def _tail_parts(self, pieces: Pieces, snapshot: Snapshot) -> Sequence[StoredPart]:
+        """All parts of the event dates in the pieces, and between them, that no segment holds."""
+        window = pieces.hull
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
-
-    def _segment_rows(self, window: Window, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
-        for segment in snapshot.segments.within(window):
-            yield segment.rows_in(window)
 
     def _current(self, history: History) -> _Opened:
         """The segments of the manifest that is current now, held against the history."""
@@ -175,12 +184,5 @@ class LogReader:
         return opened
 
 
-def _matters(stored: StoredPart, window: Window, snapshot: Snapshot) -> bool:
-    part = stored.part
-    return stored.commit <= snapshot.at and part.first_ns < window.end_ns and part.last_ns >= window.start_ns
-
-
-def _inside(rows: pa.Table, window: Window) -> pa.Table:
-    time = rows.column("timestamp").to_numpy()
-    inside = (time >= window.start_ns) & (time < window.end_ns)
-    return rows if inside.all() else rows.filter(pa.array(inside))
+def _matters(stored: StoredPart, pieces: Pieces, snapshot: Snapshot) -> bool:
+    return stored.commit <= snapshot.at and pieces.meets(stored.part.first_ns, stored.part.last_ns)

@@ -9,6 +9,7 @@ from trades.datasets import Dataset
 from trades.storage.csv.bar_reader import BarReader
 from trades.storage.csv.commit_log import CommitLog
 from trades.storage.csv.log_reader import LogReader
+from trades.storage.csv.row_finder import RowFinder
 from trades.storage.csv.writer import Writer
 
 LOGS_IN_MEMORY = 4096
@@ -22,6 +23,7 @@ class OpenLog:
     writer: Writer
     reader: LogReader
     bars: BarReader
+    finder: RowFinder
 
 
 class OpenLogs:

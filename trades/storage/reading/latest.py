@@ -8,8 +8,8 @@ import pyarrow as pa
 from trades.datasets import TRADES
 from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.csv.store import CsvStore
+from trades.storage.log_view import LogView, last_row
 from trades.storage.protocol import ALL_TIME, Window
-from trades.storage.reading.dates import LogView, rows_backwards
 
 _REMEMBERED = 1 << 16
 
@@ -61,7 +61,7 @@ class LatestTrades:
         log = LogView(self._store, TRADES, symbol)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None
         if not rows:  # or what was the last one stands no longer
-            rows = next(rows_backwards(log), None)
+            rows = last_row(log)
         if rows is None:
             raise NoTrade(f"every trade of {symbol} has been cancelled")
         if len(self._known) >= _REMEMBERED:

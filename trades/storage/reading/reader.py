@@ -7,21 +7,20 @@ from typing import Any, TypeAlias
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
+from trades.storage.log_view import LogView, newest_date, oldest_date
 from trades.storage.protocol import Window
 from trades.storage.quote_bars import QuoteBars
+from trades.storage.quote_windows import windowed_quote_bars
 from trades.storage.reading.arguments import (
     Instant,
     Interval,
     instant_ns,
     interval_ns,
-    spelled,
     whole_window,
 )
-from trades.storage.reading.dates import LogView, newest_date, oldest_date
 from trades.storage.reading.exceptions import InvalidUniverse, UnknownPolicy
 from trades.storage.reading.latest import LatestTrades, Trade
 from trades.storage.reading.pandas_later import postpone_pandas
-from trades.storage.reading.quotes import windowed_quote_bars
 from trades.storage.reading.rows import RowReader, dataset_named
 from trades.storage.reading.scan import Slice, merged_slices
 from trades.timestamps import DAY_NS
@@ -34,8 +33,8 @@ class Reader(RowReader):
     """Rows and bars of a store in a folder; every call sees the newest commits. Safe for threads.
 
     Nothing is written but derived files.
-    Symbols are spelled as over HTTP. Windows are `[start, end)`, None is open; instants are integers (nanoseconds
-    since 1970), ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone.
+    Symbols are spelled as over HTTP, and an alias stands for its symbol. Windows are `[start, end)`, None is open;
+    instants are integers (nanoseconds since 1970), ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone.
     Bars are whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
     default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas DataFrame
     indexed by UTC times.
@@ -65,7 +64,7 @@ class Reader(RowReader):
         `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
         nanoseconds, or a timedelta. Days are UTC days.
         """
-        name, length = spelled(symbol), interval_ns(interval)
+        name, length = self._named(symbol), interval_ns(interval)
         self._begin(TRADES, name)
         at = None if as_of is None else self._at(TRADES, name, as_of)
         bars = self._store.bars(
@@ -88,7 +87,7 @@ class Reader(RowReader):
         frame: bool = False,
     ) -> BarsOrFrame:
         """Daily bars of the regular session, made by the policy's own table; their time is midnight UTC of the date."""
-        name = spelled(symbol)
+        name = self._named(symbol)
         self._begin(TRADES, name)
         window = whole_window(start, end, DAY_NS)
         rule, at = self._policy(name, policy, as_of), self._at(TRADES, name, as_of)
@@ -110,7 +109,7 @@ class Reader(RowReader):
 
         Each side opens at the quote carried in from before, also from before the window. A side never quoted is NaN.
         """
-        name, length = spelled(symbol), interval_ns(interval)
+        name, length = self._named(symbol), interval_ns(interval)
         window = whole_window(start, end, length)
         quotes = dataset_named("quotes")
         log = LogView(self._store, quotes, name, self._at(quotes, name, as_of))
@@ -119,7 +118,7 @@ class Reader(RowReader):
 
     def latest(self, symbol: str) -> Trade:
         """The last trade by (event time, sequence, arrival). Raises `NoTrade` when all have been cancelled."""
-        return self._latest.of(spelled(symbol))
+        return self._latest.of(self._named(symbol))
 
     def scan(
         self,
@@ -161,7 +160,7 @@ class Reader(RowReader):
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):
             raise InvalidUniverse(f"a scan takes a list of symbols: [{symbols!r}]")
-        universe = tuple(self.symbols() if symbols is None else map(spelled, symbols))
+        universe = tuple(self.symbols() if symbols is None else map(self._named, symbols))
         if len(set(universe)) < len(universe):
             raise InvalidUniverse("a symbol is given twice")
         return universe

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack
 
-from trades.datasets import DATASETS, TRADES, Dataset
+from trades.datasets import DATASETS, Dataset
+from trades.storage.coverage import Coverage, log_coverage
 from trades.storage.csv.store import CsvStore
 from trades.storage.exceptions import StorageError
-from trades.storage.protocol import ALL_TIME
 from trades.storage.reading.arguments import Instant, exact_window, instant_ns, spelled
 from trades.storage.reading.columns import Columns, select
-from trades.storage.reading.dates import LogView, rows_backwards, rows_forwards
 from trades.storage.reading.exceptions import NoSuchStore, UnknownDataset
-from trades.timestamps import DAY_NS
 
 # A worker keeps up with less than this; a store that none looks after is brought up to date by who reads it.
 ROWS_BEHIND = 200_000
@@ -28,15 +26,6 @@ class RowOptions(TypedDict, total=False):
     as_of: Instant | None
     columns: Sequence[str] | None
     frame: bool
-
-
-class Coverage(NamedTuple):
-    """What is stored of a log: the first and the last event time in nanoseconds UTC, standing rows, commits."""
-
-    first_ns: int | None
-    last_ns: int | None
-    rows: int
-    commits: int
 
 
 class RowReader:
@@ -132,7 +121,7 @@ class RowReader:
         frame: bool = False,
     ) -> Rows:
         """The rows of a dataset by (event time, sequence if there is one, arrival)."""
-        declared, name = dataset_named(dataset), spelled(symbol)
+        declared, name = dataset_named(dataset), self._named(symbol)
         wanted = None if columns is None else select(declared, columns)
         self._begin(declared, name)
         at = self._at(declared, name, as_of)
@@ -154,32 +143,17 @@ class RowReader:
         as_of: Instant | None = None,
     ) -> str:
         """The newest commit that touches an event date of the window, as `17-9f3a2c`; unchanged while its rows are."""
-        declared, name = dataset_named(dataset), spelled(symbol)
+        declared, name = dataset_named(dataset), self._named(symbol)
         at = self._at(declared, name, as_of)
         return self._store.version(declared, name, exact_window(start, end), at=at).token
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
-        """What is stored of a symbol. Its rows are counted, which takes as long as reading them."""
-        declared, name = dataset_named(dataset), spelled(symbol)
-        commits = self._store.head(declared, name).number
-        log = LogView(self._store, declared, name, commits)
-        event_time = declared.columns[0].name
-        newest = next(rows_backwards(log), None)
-        if newest is None:
-            return Coverage(None, None, 0, commits)
-        oldest = next(rows_forwards(log))
-        return Coverage(
-            first_ns=oldest.column(event_time)[0].as_py(),
-            last_ns=newest.column(event_time)[-1].as_py(),
-            rows=self._count(log),
-            commits=commits,
-        )
+        """What is stored of a symbol."""
+        return log_coverage(self._store, dataset_named(dataset), self._named(symbol))
 
-    def _count(self, log: LogView) -> int:
-        if log.dataset is TRADES:  # every print counts in a bar, and daily bars are ready
-            bars = self._store.bars(log.symbol, ALL_TIME, DAY_NS, at=log.at)
-            return int(bars.trade_count.sum())
-        return sum(rows.num_rows for rows in rows_forwards(log))
+    def _named(self, symbol: str) -> str:
+        """The symbol that a spelling or an alias means. Raises `InvalidSymbol`, `StoreUnavailable`."""
+        return self._store.canonical(spelled(symbol))
 
     def _at(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int | None:
         """The commit to read at: None for the newest."""

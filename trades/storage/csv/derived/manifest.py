@@ -12,7 +12,7 @@ from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signa
 from trades.storage.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 NO_ROLLUPS = 0
 
 
@@ -34,7 +34,7 @@ def sessions_file(name: str, policy_key: str) -> str:
 class Segment(msgspec.Struct, frozen=True):
     """Rows of one stretch of event times, at most a million, which no other segment of the manifest overlaps.
 
-    name: what its files' names begin with. first_ns and last_ns: smallest and largest event time, inclusive.
+    name: what its files' names begin with. standing: how many of its rows stand. first_ns and last_ns: smallest and largest event time, inclusive.
     newest: the newest commit that made or ended one of its rows. columns: CRC-32 of the file of columns.
     rollups: CRC-32 of the file of each policy, by its key; `NO_ROLLUPS` where there can be none. sessions: the same for the
     daily bars of policies that have a table for them.
@@ -42,6 +42,7 @@ class Segment(msgspec.Struct, frozen=True):
 
     name: str
     rows: int
+    standing: int
     first_ns: int
     last_ns: int
     newest: int

@@ -1,4 +1,4 @@
-"""A segment's rollups under one bar policy: aggregates of a second, a minute and a day, one record batch each.
+"""A segment's rollups under one bar policy: aggregates of a second, a minute, half an hour, an hour and a day, one record batch each.
 
 A level whose buckets hold hardly more than a row each would be larger than the rows, and is left out: its
 aggregates are made from the columns. A column that has one value throughout is kept as that value.
@@ -18,9 +18,12 @@ from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, wri
 from trades.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
-LEVELS_NS = (SECOND_NS, MINUTE_NS, DAY_NS)
+# Sessions begin and end on half hours, nearly always: days, weeks and months of them are made of few rows.
+HALF_HOUR_NS = 30 * MINUTE_NS
+HOUR_NS = 60 * MINUTE_NS
+LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
 # How many rows a bucket of a level must hold on average to be worth keeping.
-_WORTH = {SECOND_NS: 8, MINUTE_NS: 3, DAY_NS: 0}
+_WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
 _COLUMNS = tuple(field.name for field in fields(Aggregates))
 _METADATA = b"rollups"
 

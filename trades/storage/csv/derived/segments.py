@@ -2,13 +2,14 @@
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.storage.aggregate import Aggregates, Bars, bars_of
 from trades.storage.csv.derived.columns import map_columns
@@ -29,7 +30,6 @@ from trades.storage.csv.history import History
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
-Times = npt.NDArray[np.int64]
 _uses = itertools.count(1)
 
 
@@ -69,10 +69,32 @@ class MappedSegment:
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
         """Its stored rows in the window."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return self.rows.slice(start, end - start)
+
+    def standing_rows(self, window: Window, at: int) -> pa.RecordBatch:
+        """Its stored rows in the window that stand at a commit, as far as it knows."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        stands = (self.column("commit", start, end) <= at) & (self.column("until", start, end) > at)
+        rows = self.rows.slice(start, end - start)
+        return rows if stands.all() else rows.filter(pa.array(stands))
+
+    @property
+    def times(self) -> Integers:
+        """The event times of its stored rows, ascending."""
+        return as_numpy(self.rows.column(0))
+
+    def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
+        """A column of numbers without nulls, of the rows from one place up to another."""
+        return as_numpy(self.rows.column(name))[start:end]
+
+    def rows_at(self, places: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
+        """Its stored rows at some places, of them the named columns that are not empty."""
         rows = self.rows
-        times: Times = as_numpy(rows.column(0))
-        start, end = times.searchsorted((window.start_ns, window.end_ns)).tolist()
-        return rows.slice(start, end - start)
+        rows = rows.select([name for name in rows.schema.names if name in names])
+        if isinstance(places, slice):
+            return rows.slice(places.start, places.stop - places.start)
+        return rows.take(pa.array(places))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
         """Its aggregates of a level; None where they are not kept."""
@@ -118,8 +140,7 @@ class MappedSegment:
         made, key = self._made, (policy.key, level_ns)
         of_level = made.get(key)
         if of_level is None:
-            rows = self.rows
-            of_level = made[key] = UnkeptBars(rows, as_numpy(rows.column(0)), policy, level_ns)
+            of_level = made[key] = UnkeptBars(self.rows, self.times, policy, level_ns)
         bars = of_level.over(window.start_ns, window.end_ns)
         held_bytes = sum(each.nbytes for each in list(made.values()))
         if held_bytes > self.held_bytes:

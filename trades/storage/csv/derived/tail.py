@@ -4,14 +4,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
 
+from trades.arrays import Integers
 from trades.storage.aggregates import Aggregates, frozen
 from trades.storage.csv.history import History
 from trades.storage.csv.stored_part import StoredPart
 from trades.storage.ordering import stored_in_order
-from trades.storage.protocol import NO_COMMIT, CommitId
+from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
 ROWS_LIMIT = 2_000_000
 _LEVELS_LIMIT = 6
@@ -29,6 +32,24 @@ class Block:
     rows: pa.Table
     newest: int
     _aggregates: dict[tuple[str, int], Aggregates] = field(default_factory=dict)
+    _times: Integers | None = None
+
+    @property
+    def times(self) -> Integers:
+        """The event times of its rows, ascending."""
+        times = self._times
+        if times is None:
+            times = self._times = self.rows.column(0).to_numpy()
+        return times
+
+    def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
+        """A column of numbers without nulls, of the rows from one place up to another."""
+        return self.rows.column(name).slice(start, end - start).to_numpy()  # type: ignore[no-any-return]
+
+    def rows_in(self, window: Window) -> pa.Table:
+        """Its rows in the window."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return self.rows.slice(start, end - start)
 
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
         """The aggregates of a level under a policy, made once or, of many levels, a few times."""

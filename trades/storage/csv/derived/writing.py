@@ -76,6 +76,7 @@ class SegmentWriter:
         return Segment(
             name=name,
             rows=rows.num_rows,
+            standing=rows.num_rows - len(ended),
             first_ns=int(time[0]),
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),

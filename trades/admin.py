@@ -1,0 +1,131 @@
+"""Instruments in the admin: found in their table, and changed by the same service as everywhere."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from trades.bar_policies import BAR_POLICIES
+from trades.catalogue import catalogue_refresh
+from trades.instrument_serializers import INSTRUMENT_FIELDS
+from trades.instrument_texts import read_texts
+from trades.models import InstrumentEntry
+from trades.services import instrument_set, symbol_canonical
+from trades.storage.exceptions import AliasTaken
+from trades.storage.instruments import (
+    EXERCISES,
+    INSTRUMENT_CLASSES,
+    RIGHTS,
+    SETTLEMENTS,
+    VOLUME_KINDS,
+    Instrument,
+)
+from trades.stores import market_store
+from trades.symbols import InvalidSymbol, parse_symbol
+from trades.told_changes import recorded
+
+# Generic for the type checker only: at run time Django's classes take no parameter.
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[InstrumentEntry]
+    _ModelForm = forms.ModelForm[InstrumentEntry]
+else:
+    _ModelAdmin = admin.ModelAdmin
+    _ModelForm = forms.ModelForm
+
+_WORDS = {
+    "instrument_class": INSTRUMENT_CLASSES,
+    "bar_policy": tuple(BAR_POLICIES),
+    "volume_kind": VOLUME_KINDS,
+    "right": RIGHTS,
+    "exercise": EXERCISES,
+    "settlement": SETTLEMENTS,
+}
+
+
+class InstrumentEntryForm(_ModelForm):
+    """What is told about an instrument; an empty field is what nobody has told."""
+
+    instrument: Instrument
+
+    class Meta:
+        model = InstrumentEntry
+        fields = tuple(INSTRUMENT_FIELDS.values())
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, words in _WORDS.items():
+            choices = [("", ""), *((word, word) for word in words)]
+            self.fields[name] = forms.ChoiceField(choices=choices, required=False)
+        self.fields["aliases"].widget = forms.TextInput(attrs={"size": 60})
+
+    def clean_symbol(self) -> str:
+        """The symbol's one spelling; an alias is to be found under its symbol."""
+        try:
+            symbol = parse_symbol(self.cleaned_data["symbol"])
+        except InvalidSymbol as error:
+            raise forms.ValidationError(str(error)) from error
+        if symbol_canonical(symbol) != symbol:
+            raise forms.ValidationError(f"{symbol} is an alias of {symbol_canonical(symbol)}")
+        catalogue_refresh()  # one that there is already is changed, not added
+        return symbol
+
+    def clean(self) -> dict[str, Any]:
+        """The same rules as for HTTP and for files."""
+        values = super().clean() or self.cleaned_data
+        symbol = self.instance.symbol or values.get("symbol")
+        if self.errors or not symbol:
+            return values
+        cells = {name: _text(values[field]) for name, field in INSTRUMENT_FIELDS.items() if field != "symbol"}
+        self.instrument, errors = read_texts(cells, market_store().instrument(symbol))
+        for error in errors:
+            self.add_error(INSTRUMENT_FIELDS.get(error.path), error.message)
+        try:
+            market_store().check_instruments([self.instrument])
+        except AliasTaken as error:
+            self.add_error("aliases", str(error))
+        return values
+
+
+@admin.register(InstrumentEntry)
+class InstrumentEntryAdmin(_ModelAdmin):
+    """Instruments to be found and changed; none is deleted, since what was told is kept."""
+
+    form = InstrumentEntryForm
+    list_display = (
+        "symbol", "instrument_class", "name", "exchange", "currency", "bar_policy", "aliases", "underlying", "expiry", "strike", "right",
+    )  # fmt: skip
+    list_filter = ("instrument_class", "exchange", "currency", "bar_policy", "volume_kind", "right")
+    search_fields = ("symbol", "name", "aliases", "underlying")
+    ordering = ("symbol",)
+    list_per_page = 100
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InstrumentEntry]:
+        """The rows as the store is now."""
+        catalogue_refresh()
+        return super().get_queryset(request)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: InstrumentEntry | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("symbol",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: InstrumentEntry | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: InstrumentEntry, form: Any, change: bool) -> None:
+        """Tell the store, which the table follows."""
+        with recorded([form.instrument], actor=f"user:{request.user.pk}"):
+            instrument_set(instrument=form.instrument)
+        catalogue_refresh()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date) else str(value)

@@ -1,0 +1,124 @@
+"""The table of instruments, kept as the store is: looked at before every search, written to where they differ."""
+
+import fcntl
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import date
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+
+from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
+from trades.services import instruments_known
+from trades.storage.instruments import ALIAS_SEPARATOR, Instrument
+from trades.stores import market_store
+
+# Other writers of the database wait no longer than for so many rows.
+_ROWS_AT_ONCE = 2_000
+_STATE = 1
+_LOCK = "catalogue.lock"
+_NUMBERS = ("tick_size", "strike", "multiplier")
+_COLUMNS = [*TEXT_LENGTHS, *_NUMBERS, "aliases", "expiry", "allow_nonpositive_price", "document"]
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Instrument)
+_T = TypeVar("_T")
+
+
+def catalogue_refresh() -> None:
+    """Bring the table up to date if the store has changed since. Raises `StorageError`s."""
+    if _is_current(_stamp()):
+        return
+    with _one_at_a_time():
+        stamp = _stamp()
+        if not _is_current(stamp):
+            _bring_up_to(stamp)
+
+
+def _stamp() -> str:
+    return hashlib.sha256(repr(market_store().catalogue_stamp()).encode()).hexdigest()
+
+
+def _is_current(stamp: str) -> bool:
+    state = CatalogueState.objects.filter(pk=_STATE, stamp=stamp).first()
+    return state is not None and InstrumentEntry.objects.exists() is bool(state.rows)
+
+
+def _bring_up_to(stamp: str) -> None:
+    """What changes from here on changes the stamp: the next one to look sees it."""
+    known = {instrument.symbol: instrument for instrument in instruments_known()}
+    documents = dict(InstrumentEntry.objects.values_list("symbol", "document"))
+    entries = (
+        entry_of(instrument)
+        for instrument in known.values()
+        if documents.get(instrument.symbol) != _encode(instrument).decode()
+    )
+    for some in _batches(entries):
+        _put(some)
+    for gone in _batches(iter(sorted(documents.keys() - known.keys()))):
+        InstrumentEntry.objects.filter(symbol__in=gone).delete()
+    CatalogueState.objects.update_or_create(pk=_STATE, defaults={"stamp": stamp, "rows": len(known)})
+
+
+def catalogue_first(instrument_class: str) -> str | None:
+    """The first symbol of a class, None if there is none. Raises `StorageError`s."""
+    catalogue_refresh()
+    of_class = InstrumentEntry.objects.filter(instrument_class=instrument_class).order_by("symbol")
+    return of_class.values_list("symbol", flat=True).first()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep other threads and processes waiting, lest all do the same work: it would come out right without it as well.
+
+    Whoever is in a transaction may hold what the one at work waits for, and does not wait for that one.
+    """
+    if transaction.get_connection().in_atomic_block:
+        yield
+        return
+    with ExitStack() as held:
+        with suppress(OSError):
+            settings.RUN_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fcntl.flock(held.enter_context((settings.RUN_DIR / _LOCK).open("ab")), fcntl.LOCK_EX)
+        yield
+
+
+def instrument_in(entry: InstrumentEntry) -> Instrument:
+    """The instrument of a row."""
+    return _decoder.decode(entry.document)
+
+
+def entry_of(instrument: Instrument) -> InstrumentEntry:
+    """The row of an instrument, not saved. What does not fit, as of a later version, is cut: it is for search only."""
+    texts = {name: (getattr(instrument, name) or "")[:length] for name, length in TEXT_LENGTHS.items()}
+    return InstrumentEntry(
+        symbol=instrument.symbol,
+        aliases=ALIAS_SEPARATOR.join(instrument.aliases),
+        expiry=_date(instrument.expiry),
+        allow_nonpositive_price=instrument.allow_nonpositive_price,
+        document=_encode(instrument).decode(),
+        **texts,
+        **{name: getattr(instrument, name) for name in _NUMBERS},
+    )
+
+
+def _put(entries: Sequence[InstrumentEntry]) -> None:
+    with transaction.atomic():
+        InstrumentEntry.objects.bulk_create(
+            entries, update_conflicts=True, unique_fields=["symbol"], update_fields=_COLUMNS
+        )
+
+
+def _batches(items: Iterator[_T]) -> Iterator[list[_T]]:
+    while some := list(islice(items, _ROWS_AT_ONCE)):
+        yield some
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        return None

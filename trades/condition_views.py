@@ -1,0 +1,93 @@
+"""The endpoint of sale conditions."""
+
+from dataclasses import asdict
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from trades.bar_policies import BAR_POLICIES, BarPolicy, Effect
+from trades.query_parameters import single_parameters
+from trades.tagged_answer import tagged_answer
+
+EFFECTS = [effect.name.lower() for effect in Effect]
+
+
+def policy_document(policy: BarPolicy) -> dict[str, Any]:
+    """A bar policy as it is shown."""
+    return {
+        "name": policy.name,
+        "fingerprint": policy.fingerprint,
+        "conditions": [
+            {
+                "condition": word,
+                **{name: Effect(value).name.lower() for name, value in asdict(effect).items()},
+            }
+            for word, effect in policy.effects.items()
+        ],
+        "daily": None if policy.daily is None else asdict(policy.daily),
+    }
+
+
+class ConditionSerializer(serializers.Serializer[Any]):
+    """What a condition word does to the three things that a print may do; of several words the strongest decides."""
+
+    condition = serializers.CharField()
+    open_close = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it sets open and close.")
+    high_low = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it sets high and low.")
+    volume = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it counts in volume.")
+
+
+class DailyTableSerializer(serializers.Serializer[Any]):
+    """The words by which the daily bar of the regular session is made."""
+
+    opening = serializers.CharField(help_text="The largest print with it is the open.")
+    closing = serializers.CharField(help_text="The largest print with it is the close.")
+    official_close = serializers.CharField(help_text="The close where there is no closing print.")
+    outside = serializers.CharField(help_text="Of prints outside of the session.")
+    distrusted = serializers.CharField(help_text="Of prints that are left out.")
+
+
+class BarPolicySerializer(serializers.Serializer[Any]):
+    """A bar policy. Words that it does not name, and prints without words, count everywhere."""
+
+    name = serializers.CharField()
+    fingerprint = serializers.CharField(help_text="Changes with the policy.")
+    conditions = ConditionSerializer(many=True)
+    daily = DailyTableSerializer(allow_null=True)
+
+
+@extend_schema_serializer(many=False)
+class BarPoliciesSerializer(serializers.Serializer[Any]):
+    """All bar policies."""
+
+    bar_policies = BarPolicySerializer(many=True)
+
+
+class ConditionsViewSet(ViewSet):
+    """Sale conditions."""
+
+    @extend_schema(
+        operation_id="conditions",
+        summary="Sale conditions, and what they do under each bar policy",
+        responses={200: BarPoliciesSerializer},
+        examples=[
+            OpenApiExample(
+                "Bar policies",
+                value={"bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()]},
+                response_only=True,
+            )
+        ],
+    )
+    def list(self, request: Request) -> Response:
+        """The condition words that bar policies know: whether a print with one sets prices and counts in volume.
+
+        Of a print's words the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
+        """
+        single_parameters(request.GET, ("format",))
+        return tagged_answer(
+            request, {"bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()]}
+        )

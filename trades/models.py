@@ -1,0 +1,70 @@
+"""The market store's instruments in Django's database, for search: the store is the record, this table may be lost."""
+
+from typing import Any
+
+from django.db import models
+
+# How long the texts may be.
+TEXT_LENGTHS = {
+    "instrument_class": 16,
+    "name": 200,
+    "exchange": 4,
+    "currency": 3,
+    "bar_policy": 64,
+    "volume_kind": 16,
+    "calendar": 64,
+    "underlying": 32,
+    "right": 4,
+    "exercise": 16,
+    "settlement": 2,
+}
+
+
+def _text(name: str, label: str | None = None, **options: Any) -> "models.CharField[str, str]":
+    return models.CharField(label, max_length=TEXT_LENGTHS[name], blank=True, **options)
+
+
+class InstrumentEntry(models.Model):
+    """An instrument that has data or that somebody told about; brought up to date by `catalogue_refresh`.
+
+    document: the instrument as JSON, of which answers are made; the other columns are for filters, search and the admin. A text
+    that is not known is empty.
+    """
+
+    symbol = models.CharField(max_length=32, primary_key=True)
+    instrument_class = _text("instrument_class", "class", db_index=True)
+    name = _text("name")
+    exchange = _text("exchange", db_index=True)
+    currency = _text("currency")
+    bar_policy = _text("bar_policy")
+    volume_kind = _text("volume_kind")
+    tick_size = models.FloatField(null=True, blank=True)
+    aliases = models.TextField(blank=True, help_text="Other symbols that mean it, separated by semicolons.")
+    allow_nonpositive_price = models.BooleanField("prices of zero and less", default=False)
+    calendar = _text("calendar")
+    underlying = _text("underlying")
+    expiry = models.DateField(null=True, blank=True, db_index=True)
+    strike = models.FloatField(null=True, blank=True)
+    right = _text("right")
+    multiplier = models.FloatField(null=True, blank=True)
+    exercise = _text("exercise")
+    settlement = _text("settlement")
+    document = models.TextField(editable=False)
+
+    class Meta:
+        ordering = ("symbol",)
+        verbose_name = "instrument"
+        indexes = (models.Index(fields=["underlying", "expiry", "strike"], name="instrument_contract"),)
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class CatalogueState(models.Model):
+    """What the store's stamp was when the table of instruments was as the store, with so many rows; a single row."""
+
+    stamp = models.CharField(max_length=64)
+    rows = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return self.stamp
