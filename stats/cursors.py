@@ -5,70 +5,122 @@ import binascii
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from django.conf import settings
 
-from stats.exceptions import InvalidCursor
+from stats.exceptions import InvalidCursor, Resync
+from stats.position import Position
 from trades.storage.protocol import CommitId
 
-_LAYOUT = struct.Struct(">?qq8s8s")  # backward, position_ns, commit number, commit hash, query
+# Earlier, place, time, ordinal, when the walk began, query, range, rules, number of commits.
+_LAYOUT = struct.Struct(">?HqIq8s8s8sH")
+_COMMIT = struct.Struct(">q8s")  # number, hash
 _SEAL_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """Forward: rows from `position_ns` on. Backward: the rows just before it.
+class SeenCommit:
+    """The newest commit of a log when a walk began: its number, and the first sixteen digits of its hash."""
 
-    commit: the newest commit when the walk began; all pages of it are read as of that commit.
+    number: int
+    hash: str
+
+    @classmethod
+    def of(cls, commit: CommitId) -> Self:
+        """What a cursor keeps of a commit."""
+        return cls(commit.number, commit.hash[:16])
+
+    def check(self, commit: CommitId) -> None:
+        """Raises `Resync` unless the log's commit of that number is still the same one."""
+        if SeenCommit.of(commit) != self:
+            raise Resync("the log was restored since the cursor was made; begin the walk anew")
+
+
+def fingerprint(text: str) -> bytes:
+    """Eight bytes that tell a text from others."""
+    return hashlib.sha256(text.encode()).digest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Rows from `position` on; if `earlier`, the rows just before it.
+
+    commits: of each log that the walk reads, in the order of the query's logs: all pages are read as of these.
+    begun_ns: the time of the walk's first page, where the answer depends on it. within, rules: its range, and how
+    its rows are made, each hashed.
     """
 
-    backward: bool
-    position_ns: int
-    commit_number: int
-    commit_hash: str
-    query: str
+    earlier: bool
+    position: Position
+    commits: tuple[SeenCommit, ...]
+    begun_ns: int = 0
+    within: bytes = fingerprint("")
+    rules: bytes = fingerprint("")
 
-    def encode(self) -> str:
-        """URL-safe base64, sealed with the secret key."""
-        payload = _LAYOUT.pack(
-            self.backward,
-            self.position_ns,
-            self.commit_number,
-            bytes.fromhex(self.commit_hash[:16]),
-            _fingerprint(self.query),
+    def encode(self, query: str) -> str:
+        """URL-safe base64, sealed with the secret key, bound to the query."""
+        at = self.position
+        head = _LAYOUT.pack(
+            self.earlier,
+            at.place,
+            at.time_ns,
+            at.ordinal,
+            self.begun_ns,
+            fingerprint(query),
+            self.within,
+            self.rules,
+            len(self.commits),
         )
+        commits = (_COMMIT.pack(commit.number, bytes.fromhex(commit.hash)) for commit in self.commits)
+        payload = b"".join((head, *commits))
         return _spelled(payload + _seal(payload))
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
         """The cursor in `text`. Raises `InvalidCursor` unless it was made here, for the same query."""
-        try:
-            data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise InvalidCursor("the cursor is not one of ours") from error
-        payload, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-        is_ours = len(payload) == _LAYOUT.size and hmac.compare_digest(seal, _seal(payload))
-        if not is_ours or _spelled(data) != text:
-            raise InvalidCursor("the cursor is not one of ours")
-        backward, position_ns, number, commit_hash, of_query = _LAYOUT.unpack(payload)
-        if of_query != _fingerprint(query):
+        payload = _opened(text)
+        earlier, place, time_ns, ordinal, begun_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
+            payload
+        )
+        if of_query != fingerprint(query):
             raise InvalidCursor("the cursor belongs to another query")
-        return cls(backward, position_ns, number, commit_hash.hex(), query)
+        commits = (
+            _COMMIT.unpack_from(payload, _LAYOUT.size + number * _COMMIT.size) for number in range(count)
+        )
+        seen = tuple(SeenCommit(number, digest.hex()) for number, digest in commits)
+        return cls(earlier, Position(place, time_ns, ordinal), seen, begun_ns, within, rules)
 
-    def is_of(self, commit: CommitId) -> bool:
-        """Whether the log still has the cursor's commit, with the same hash."""
-        return commit.number == self.commit_number and commit.hash[:16] == self.commit_hash[:16]
+    def check(self, within: bytes, rules: bytes) -> None:
+        """Raises `InvalidCursor` unless the walk is of this range, `Resync` unless its rows are still made in the same way."""
+        if self.within != within:
+            raise InvalidCursor("the cursor belongs to another range")
+        if self.rules != rules:
+            raise Resync("the instrument was told otherwise since the cursor was made; begin the walk anew")
+
+
+def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:
+    """What a cursor keeps of the logs' newest commits."""
+    return tuple(map(SeenCommit.of, heads))
+
+
+def _opened(text: str) -> bytes:
+    """What was sealed. Raises `InvalidCursor`."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidCursor("the cursor is not one of ours") from error
+    payload, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+    if not hmac.compare_digest(seal, _seal(payload)) or _spelled(data) != text:
+        raise InvalidCursor("the cursor is not one of ours")
+    return payload
 
 
 def _spelled(data: bytes) -> str:
     """The one spelling of a cursor: base64 also reads others, with padding or with bits that it drops."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _fingerprint(query: str) -> bytes:
-    return hashlib.sha256(query.encode()).digest()[:8]
 
 
 def _seal(payload: bytes) -> bytes:

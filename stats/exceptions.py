@@ -3,8 +3,13 @@
 StatsError
 ├── NoData         the symbol is known, and nothing of it lies in the range
 ├── RangeTooLarge  the answer would be too long; ask for less, or page
+├── WrongClass     the symbol is of another class; ask at the path that the message names
+├── ResolutionUnavailable  nothing as fine as that is stored; ask for a coarser resolution
+├── NoContract     the terms of an option are not known; tell them
+├── NoExchange     the instrument names no exchange, so that it has no sessions; tell its exchange, or ask in UTC
 ├── InvalidCursor  the cursor was not made here, or for another query
-└── Resync         the log that the cursor belongs to was restored; begin anew
+├── Resync         the log that the cursor belongs to was restored; begin anew
+└── UnknownExchange  an exchange or calendar is named of which no hours are known
 
 Wrong query parameters are `trades.exceptions.InvalidParameter` and `InvalidValue`, on both sides.
 """
@@ -28,6 +33,30 @@ class RangeTooLarge(StatsError):
     code = "range_too_large"
 
 
+class WrongClass(StatsError):
+    """The symbol is of another class of instruments. Ask at the path that the message names, or tell its class."""
+
+    code = "wrong_class"
+
+
+class ResolutionUnavailable(StatsError):
+    """Nothing as fine as that is stored of the symbol. Ask for a coarser resolution."""
+
+    code = "resolution_unavailable"
+
+
+class NoExchange(StatsError):
+    """Sessions are asked for of an instrument that names no exchange. Tell its exchange, or ask in UTC and for all hours."""
+
+    code = "no_exchange"
+
+
+class NoContract(StatsError):
+    """The option's underlying, expiry, strike or right is not known. Tell it, or name the option as the OCC does."""
+
+    code = "no_contract"
+
+
 class InvalidCursor(StatsError):
     """The cursor was not made here, was cut, or belongs to another query. Begin anew."""
 
@@ -38,3 +67,9 @@ class Resync(StatsError):
     """The log was restored since the cursor was made. Begin anew."""
 
     code = "resync"
+
+
+class UnknownExchange(StatsError):
+    """An exchange or a calendar is named of which no hours are known here. Name one that the message lists."""
+
+    code = "unknown_exchange"

@@ -1,15 +1,21 @@
 """Serializer fields of query parameters, which are always text."""
 
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from stats.intervals import Interval
+from stats.resolutions import Resolution
+from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 
 PAGE_LIMIT = 10_000
+SYMBOLS_LIMIT = 50
 
 
 @extend_schema_field({"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]})
@@ -46,7 +52,7 @@ class CursorField(serializers.Field[str, str, str, Any]):
     default_error_messages = {"invalid_cursor": "must be a cursor that a page gave"}
 
     def to_internal_value(self, data: str) -> str:
-        if not re.fullmatch("[A-Za-z0-9_-]+", data):
+        if not re.fullmatch("[A-Za-z0-9_-]{1,8192}", data):
             self.fail("invalid_cursor")
         return data
 
@@ -61,3 +67,108 @@ class PageLimitField(serializers.Field[int, str, str, Any]):
         if not re.fullmatch("[0-9]{1,5}", data) or not 1 <= int(data) <= PAGE_LIMIT:
             self.fail("invalid_limit")
         return int(data)
+
+
+class ResolutionField(serializers.Field[Resolution, str, str, Any]):
+    """A resolution by its name or an alias. usual: the one that is meant where none is given."""
+
+    default_error_messages = {"unknown_resolution": f"must be one of {', '.join(Resolution.names())}"}
+
+    def __init__(self, *, usual: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        set_override(self, "field", _with_default({"type": "string", "enum": Resolution.names()}, usual))
+
+    def to_internal_value(self, data: str) -> Resolution:
+        try:
+            return Resolution.spelled(data)
+        except ValueError:
+            self.fail("unknown_resolution")
+
+    def to_representation(self, value: Resolution) -> str:
+        return value.value
+
+
+class WordField(serializers.Field[str, str, str, Any]):
+    """One of a few words. usual: what is meant without one."""
+
+    default_error_messages = {"invalid_parameter": "must be {wanted}"}
+
+    def __init__(self, *, words: Sequence[str], usual: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.words = tuple(str(word) for word in words)
+        set_override(self, "field", _with_default({"type": "string", "enum": list(self.words)}, usual))
+
+    def to_internal_value(self, data: str) -> str:
+        if data not in self.words:
+            self.fail("invalid_parameter", wanted=f"one of {', '.join(self.words)}")
+        return data
+
+
+@extend_schema_field({"type": "integer", "enum": [0, 1], "default": 0})
+class SwitchField(serializers.Field[bool, str, str, Any]):
+    """`1` or `0`."""
+
+    default_error_messages = {"invalid_parameter": "must be 0 or 1"}
+
+    def to_internal_value(self, data: str) -> bool:
+        if data not in {"0", "1"}:
+            self.fail("invalid_parameter")
+        return data == "1"
+
+
+class QueryNumberField(serializers.Field[float, str, str, Any]):
+    """A finite decimal number between `-bound` and `bound`."""
+
+    default_error_messages = {"invalid_number": "must be a number between {low:g} and {high:g}"}
+
+    def __init__(self, *, bound: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._bound = bound
+        set_override(self, "field", {"type": "number", "minimum": -bound, "maximum": bound})
+
+    def to_internal_value(self, data: str) -> float:
+        is_plain = re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,32})?([eE][+-]?[0-9]{1,3})?", data)
+        value = float(data) if is_plain else math.nan
+        if not -self._bound <= value <= self._bound:
+            self.fail("invalid_number", low=-self._bound, high=self._bound)
+        return value
+
+
+@extend_schema_field({"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$", "examples": ["timestamp,close"]})
+class FieldNamesField(serializers.Field[tuple[str, ...], str, str, Any]):
+    """Names of columns, separated by commas, each once."""
+
+    default_error_messages = {
+        "invalid_fields": "must be names of columns, separated by commas, each once",
+    }
+
+    def to_internal_value(self, data: str) -> tuple[str, ...]:
+        names = tuple(data.split(","))
+        if len(data) > 1024 or not re.fullmatch("[a-z_]+(,[a-z_]+)*", data) or len(set(names)) < len(names):
+            self.fail("invalid_fields")
+        return names
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "examples": ["AAPL,MSFT"]})
+class SymbolsField(serializers.Field[tuple[str, ...], str, str, Any]):
+    """Symbols, separated by commas, each once."""
+
+    default_error_messages = {
+        "too_many_symbols": f"names at most {SYMBOLS_LIMIT} symbols",
+        "repeated_symbol": "names a symbol twice",
+    }
+
+    def to_internal_value(self, data: str) -> tuple[str, ...]:
+        try:
+            symbols = tuple(parse_symbol(text) for text in data.split(","))
+        except InvalidSymbol as error:
+            raise serializers.ValidationError(str(error), code=error.code) from error
+        if len(symbols) > SYMBOLS_LIMIT:
+            self.fail("too_many_symbols")
+        if len(set(symbols)) < len(symbols):
+            self.fail("repeated_symbol")
+        return symbols
+
+
+def _with_default(schema: dict[str, Any], usual: str | None) -> dict[str, Any]:
+    return schema if usual is None else {**schema, "default": usual}

@@ -6,33 +6,40 @@ from functools import lru_cache
 import numpy as np
 import orjson
 
-from stats.caching.conditional import etag_of
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.keys import CacheKey
-from stats.cursors import Cursor
-from stats.exceptions import NoData, RangeTooLarge, Resync
+from stats.cursors import Cursor, seen_commits
+from stats.exceptions import NoData, RangeTooLarge
 from stats.ohlc_query import OhlcQuery
+from stats.position import Position
 from trades.bar_policies import BAR_POLICIES, BarPolicy
+from trades.conditional import etag_of
 from trades.datasets import TRADES
+from trades.services import known_instrument
 from trades.storage.aggregate import Bars
+from trades.storage.exceptions import UnknownSymbol
+from trades.storage.instruments import FRACTIONAL
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS
 
 BARS_LIMIT = 50_000
 DEFAULT_PAGE = 1_000
+# Of those that the encoder writes by itself.
+_LARGEST_INTEGER = 2**63
 
 
 @dataclass(frozen=True)
 class PinnedOhlc:
     """A query pinned to the log's commits, of which `head` is the newest one that it may see, and to a bar policy.
 
-    version: the newest commit that touches what the answer depends on.
+    version: the newest commit that touches what the answer depends on. has_whole_volume: whether volumes are counts.
     """
 
     query: OhlcQuery
     policy: BarPolicy
+    has_whole_volume: bool
     head: CommitId
     version: CommitId
 
@@ -50,28 +57,41 @@ class PinnedOhlc:
 
     @property
     def cache_key(self) -> str:
-        return _key(self.query, self.policy.key, self.version, self.head if self.query.is_paged else None)
+        snapshot = self.head if self.query.is_paged else None
+        return _key(self.query, self.policy.key, self.has_whole_volume, self.version, snapshot)
 
     @property
     def etag(self) -> str:
         """The answer's tag."""
         return etag_of(self.cache_key)
 
+    @property
+    def commits(self) -> str:
+        """What the header `X-Commit` says."""
+        return f"trades={self.head.token}"
+
+    @property
+    def as_of_ns(self) -> int | None:
+        """The instant by which all that the answer says was stored; None for now."""
+        return self.query.as_of_ns
+
 
 @lru_cache(maxsize=4096)
-def _key(query: OhlcQuery, policy_key: str, version: CommitId, snapshot: CommitId | None) -> str:
+def _key(
+    query: OhlcQuery, policy_key: str, has_whole_volume: bool, version: CommitId, snapshot: CommitId | None
+) -> str:
     """Query, policy and version; a page's key also names the snapshot, which is part of its cursors."""
     parameters: list[tuple[str, str | int | None]] = [
         ("interval", query.interval.value),
         ("policy", policy_key),
+        ("volume", None if has_whole_volume else FRACTIONAL),
         ("start", query.window.start_ns),
         ("end", query.window.end_ns),
     ]
     if snapshot is not None:
-        cursor = query.cursor.encode() if query.cursor else None
         parameters += [
             ("limit", query.limit),
-            ("cursor", cursor),
+            ("cursor", query.cursor_text),
             ("as_of", query.as_of_ns),
             ("snapshot", snapshot.token),
         ]
@@ -89,16 +109,21 @@ def _key(query: OhlcQuery, policy_key: str, version: CommitId, snapshot: CommitI
 def pin_ohlc(query: OhlcQuery) -> PinnedOhlc:
     """Fix the commits that the answer is of. Raises `UnknownSymbol`, `NoData`, `Resync`."""
     store = market_store()
-    head = store.head(TRADES, query.symbol)
+    try:
+        head = store.head(TRADES, query.symbol)
+    except UnknownSymbol:
+        known_instrument(symbol=query.symbol)
+        raise _no_data(query) from None
     if query.cursor is not None:
         head = _walked(query.cursor, query.symbol, head)
     elif query.as_of_ns is not None:
         head = store.head(TRADES, query.symbol, at=store.commit_as_of(TRADES, query.symbol, query.as_of_ns))
-    policy = store.instrument(query.symbol, as_of_ns=query.as_of_ns).policy
+    instrument = store.instrument(query.symbol, as_of_ns=query.as_of_ns)
+    policy = instrument.policy
     version = store.version(TRADES, query.symbol, _needed(query, policy.name, head), at=head.number)
     if version == NO_COMMIT:
         raise _no_data(query)
-    return PinnedOhlc(query, policy, head, version)
+    return PinnedOhlc(query, policy, instrument.has_whole_volume, head, version)
 
 
 @lru_cache(maxsize=4096)
@@ -130,11 +155,11 @@ def ohlc_answer(pinned: PinnedOhlc, now_ns: int) -> Entry:
         body = _page(pinned, bars)
     elif len(bars) > BARS_LIMIT:
         raise RangeTooLarge(
-            f"the range has {len(bars):,} bars and an answer at most {BARS_LIMIT:,}: ask for a shorter range, or page"
-            " with limit and cursor (a stream of bars, …/ohlcv/stream, is not served yet)"
+            f"the range has {len(bars):,} bars and an answer at most {BARS_LIMIT:,}: ask for a shorter range, page"
+            f" with limit and cursor, or take the stream /api/v1/market-data/…/{query.symbol}/ohlcv/stream"
         )
     else:
-        body = _document(query, bars)
+        body = _document(pinned, bars)
     return Entry(
         body=orjson.dumps(body),
         content_type="application/json",
@@ -145,11 +170,10 @@ def ohlc_answer(pinned: PinnedOhlc, now_ns: int) -> Entry:
 
 def _walked(cursor: Cursor, symbol: str, head: CommitId) -> CommitId:
     """The commit at which the walk began. Raises `Resync` if the log no longer has it."""
-    if cursor.commit_number <= head.number:
-        begun = market_store().head(TRADES, symbol, at=cursor.commit_number)
-        if cursor.is_of(begun):
-            return begun
-    raise Resync("the log was restored since the cursor was made; begin the walk anew")
+    (seen,) = cursor.commits
+    begun = head if seen.number > head.number else market_store().head(TRADES, symbol, at=seen.number)
+    seen.check(begun)
+    return begun
 
 
 def _no_data(query: OhlcQuery) -> NoData:
@@ -167,27 +191,37 @@ def _page(pinned: PinnedOhlc, bars: Bars) -> dict[str, object]:
     limit = query.limit or DEFAULT_PAGE
     start, end = 0, min(limit, count)
     if query.cursor is not None:
-        place = int(np.searchsorted(bars.time_ns, query.cursor.position_ns))
+        place = int(np.searchsorted(bars.time_ns, query.cursor.position.time_ns))
         start, end = (
-            (max(place - limit, 0), place) if query.cursor.backward else (place, min(place + limit, count))
+            (max(place - limit, 0), place) if query.cursor.earlier else (place, min(place + limit, count))
         )
 
-    def cursor_at(place: int, *, backward: bool) -> str:
-        position_ns = int(bars.time_ns[place])
-        return Cursor(backward, position_ns, pinned.head.number, pinned.head.hash, query.subject).encode()
+    def cursor_at(row: int, *, earlier: bool) -> str:
+        position = Position(0, int(bars.time_ns[row]))
+        return Cursor(earlier, position, seen_commits([pinned.head])).encode(query.subject)
 
     return {
-        **_document(query, bars[start:end]),
-        "next_cursor": cursor_at(end, backward=False) if end < count else None,
-        "prev_cursor": cursor_at(start, backward=True) if start > 0 else None,
+        **_document(pinned, bars[start:end]),
+        "next_cursor": cursor_at(end, earlier=False) if end < count else None,
+        "prev_cursor": cursor_at(start, earlier=True) if start > 0 else None,
         "total_estimate": count,
     }
 
 
-def _document(query: OhlcQuery, bars: Bars) -> dict[str, object]:
+def _document(pinned: PinnedOhlc, bars: Bars) -> dict[str, object]:
     times = np.char.add(np.datetime_as_string(bars.time_ns.view("datetime64[ns]"), unit="s"), "Z").tolist()
     columns = (times, *(column.tolist() for column in (bars.open, bars.high, bars.low, bars.close)))
-    volumes = [int(volume) if volume.is_integer() else volume for volume in bars.volume.tolist()]
+    volumes = bars.volume.tolist()
+    if pinned.has_whole_volume:
+        volumes = list(map(_counted, volumes))
     names = ("timestamp", "open", "high", "low", "close", "volume")
     data = [dict(zip(names, row, strict=True)) for row in zip(*columns, volumes, strict=True)]
-    return {"symbol": query.symbol, "interval": query.interval.value, "data": data}
+    return {"symbol": pinned.query.symbol, "interval": pinned.query.interval.value, "data": data}
+
+
+def _counted(volume: float) -> int | float | orjson.Fragment:
+    """A count as an integer; a fraction that was stored all the same as it is."""
+    if not volume.is_integer():
+        return volume
+    count = int(volume)
+    return count if count < _LARGEST_INTEGER else orjson.Fragment(str(count).encode())

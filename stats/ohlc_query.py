@@ -3,20 +3,12 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from django.http import QueryDict
-
 from stats.cursors import Cursor
 from stats.intervals import Interval
+from stats.query_values import query_values
 from stats.serializers import OhlcQuerySerializer
-from trades.exceptions import InvalidParameter, InvalidValue
-from trades.field_errors import field_errors
-from trades.query_parameters import single_parameters
+from trades.services import symbol_canonical
 from trades.storage.protocol import Window
-
-_KNOWN = (*OhlcQuerySerializer().fields, "format")
-# How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.
-_CODES = {"required": "missing_parameter"}
-_UNPROCESSABLE = {"invalid_symbol", "unknown_interval"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +22,7 @@ class OhlcQuery:
     as_of_ns: int | None
     limit: int | None
     cursor: Cursor | None
+    cursor_text: str | None
 
     @property
     def is_paged(self) -> bool:
@@ -42,16 +35,33 @@ class OhlcQuery:
         return repr((self.symbol, self.interval.value, self.window, self.as_of_ns))
 
 
-@lru_cache(maxsize=4096)
 def parse_ohlc_query(query_string: str) -> OhlcQuery:
-    """The query in a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `InvalidCursor`."""
-    values = single_parameters(QueryDict(query_string), _KNOWN)
-    serializer = OhlcQuerySerializer(data=values)
-    if not serializer.is_valid():
-        raise _refusal(serializer.errors)
-    found = serializer.validated_data
+    """The query in a URL's query string, an alias as the symbol that it stands for.
+
+    Raises `InvalidParameter`, `InvalidValue`, `InvalidCursor`, and the `StorageError`s of a look at the aliases.
+    """
+    query = _parsed(query_string)
+    symbol = symbol_canonical(query.symbol)
+    if query.cursor_text is None and symbol == query.symbol:
+        return query
+    return _about(query, symbol)
+
+
+@lru_cache(maxsize=4096)
+def _about(query: OhlcQuery, symbol: str) -> OhlcQuery:
+    """The query for a symbol, at the place of its cursor."""
+    about = replace(query, symbol=symbol)
+    if about.cursor_text is None:
+        return about
+    return replace(about, cursor=Cursor.decode(about.cursor_text, query=about.subject))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(query_string: str) -> OhlcQuery:
+    """The query as it is written."""
+    found = query_values(OhlcQuerySerializer, query_string)
     interval = found["interval"]
-    query = OhlcQuery(
+    return OhlcQuery(
         symbol=found["symbol"],
         interval=interval,
         window=interval.whole(found.get("start"), found.get("end")),
@@ -59,19 +69,5 @@ def parse_ohlc_query(query_string: str) -> OhlcQuery:
         as_of_ns=found.get("as_of"),
         limit=found.get("limit"),
         cursor=None,
-    )
-    if "cursor" not in found:
-        return query
-    return replace(query, cursor=Cursor.decode(found["cursor"], query=query.subject))
-
-
-def _refusal(errors: object) -> InvalidParameter | InvalidValue:
-    """The error for what the serializer found: the first one speaks for all."""
-    found = list(field_errors(errors))
-    first = found[0]
-    kind = InvalidValue if all(error.code in _UNPROCESSABLE for error in found) else InvalidParameter
-    return kind(
-        _CODES.get(first.code, first.code),
-        f"{first.path}: {first.message}" if first.path else first.message,
-        found,
+        cursor_text=found.get("cursor"),
     )

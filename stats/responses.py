@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
@@ -12,17 +12,34 @@ from rest_framework.response import Response
 from stats.finished import Finished
 from stats.services import bars_read
 
+_ROWS_OF_A_PAGE = 100
+
 
 def bars_response(request: Request, *, now_ns: int) -> HttpResponseBase:
     """The answer to a request for bars, as bytes; for the browsable API as a page around it."""
     browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
     finished = bars_read(
-        query_string=request.META["QUERY_STRING"],
+        query_string=page_query(request),
         if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
         now_ns=now_ns,
     )
     assert finished is not None  # noqa: S101 only what must be held may be missing
+    return finished_response(request, finished)
+
+
+def finished_response(request: Request, finished: Finished) -> HttpResponseBase:
+    """A finished answer as it is sent; for the browsable API the page around it."""
+    browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
     return _page(finished) if browsed else _bytes(finished)
+
+
+def page_query(request: Request) -> str:
+    """The query string; for the browsable API, if it does not say how many rows, of so many as a person can look through."""
+    asked: str = request.META["QUERY_STRING"]
+    browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
+    if not browsed or {"limit", "last"} & set(QueryDict(asked)):
+        return asked
+    return "&".join(filter(None, (asked, f"limit={_ROWS_OF_A_PAGE}")))
 
 
 def _page(finished: Finished) -> Response:

@@ -49,7 +49,7 @@ class OhlcAnswerSerializer(serializers.Serializer[Any]):
 
     symbol = serializers.CharField()
     interval = serializers.ChoiceField(choices=Interval.names())
-    data = BarSerializer(many=True)  # type: ignore[assignment]  # the contract's name is DRF's too
+    data = BarSerializer(many=True)  # type: ignore[assignment]  # the name in answers is DRF's too
     next_cursor = serializers.CharField(required=False, allow_null=True)
     prev_cursor = serializers.CharField(required=False, allow_null=True)
     total_estimate = serializers.IntegerField(required=False)

@@ -4,12 +4,14 @@ import time
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from stats.caching.invalidation import drop
 from stats.caching.tiers import process_tiers
+from stats.rendering.renderers import QueryFormRenderer
 from stats.responses import bars_response
 from stats.serializers import (
     CacheStatisticsSerializer,
@@ -18,8 +20,9 @@ from stats.serializers import (
     OhlcAnswerSerializer,
     OhlcQuerySerializer,
 )
-from trades.parsers import JSONDocumentParser
+from trades.parsers import JSONDocumentParser, sent_document
 from trades.query_parameters import single_parameters
+from trades.services import symbol_canonical
 
 _BARS = OpenApiExample(
     "Two bars",
@@ -52,7 +55,8 @@ _BARS = OpenApiExample(
 class OhlcViewSet(ViewSet):
     """Bars made from the stored trades."""
 
-    required_scopes = {"GET": "market:read"}
+    query_serializer_class = OhlcQuerySerializer
+    renderer_classes = [JSONRenderer, QueryFormRenderer]
 
     @extend_schema(
         operation_id="ohlc",
@@ -75,7 +79,6 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
 
     serializer_class = InvalidateSerializer
     parser_classes = [JSONDocumentParser]
-    required_scopes = {"GET": "market:read", "POST": "market:write"}
 
     @extend_schema(
         operation_id="cache_stats",
@@ -95,9 +98,9 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     def invalidate(self, request: Request) -> Response:
         """Drop all answers about a symbol. They are never stale; this frees memory and has them computed again."""
         single_parameters(request.GET, ("format",))
-        serializer = self.get_serializer(data=request.data)
+        serializer = self.get_serializer(data=sent_document(request))
         serializer.is_valid(raise_exception=True)
-        symbol = serializer.validated_data["symbol"]
+        symbol = symbol_canonical(serializer.validated_data["symbol"])
         dropped = drop(symbol)
         answer = {"symbol": symbol, "entries": dropped.entries, "redis_reached": dropped.redis_reached}
         return Response(InvalidatedSerializer(answer).data)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-_MAGIC = b"MDE2"
+_MAGIC = b"MDE3"
 _FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all that follows
 _HEAD = struct.Struct("<dI")  # computed_at, length of the description
 _BODY_MIN = _FRAME.size + _HEAD.size
 
-_Description = tuple[str, str]
+_Description = tuple[str, str, tuple[tuple[str, str], ...]]
 _describe = msgspec.msgpack.Encoder().encode
 _description = msgspec.msgpack.Decoder(_Description).decode
 
@@ -21,17 +21,18 @@ class Entry:
     """One representation, ready to send.
 
     `body` is final; `content_type` goes out as it is; `etag` is strong and quoted; `computed_at` is seconds
-    since the epoch.
+    since the epoch; `headers` are further ones that belong to the body.
     """
 
     body: bytes
     content_type: str
     etag: str
     computed_at: float
+    headers: tuple[tuple[str, str], ...] = ()
 
     def to_bytes(self, key: str) -> bytes:
         """The entry as it is stored under `key`."""
-        description = _describe((self.content_type, self.etag))
+        description = _describe((self.content_type, self.etag, self.headers))
         payload = b"".join((_HEAD.pack(self.computed_at, len(description)), description, self.body))
         return _FRAME.pack(_MAGIC, _checksum(payload, key)) + payload
 
@@ -51,12 +52,13 @@ class Entry:
     @classmethod
     def _unpacked(cls, stored: bytes) -> "Entry":
         computed_at, length = _HEAD.unpack_from(stored, _FRAME.size)
-        content_type, etag = _description(memoryview(stored)[_BODY_MIN : _BODY_MIN + length])
+        content_type, etag, headers = _description(memoryview(stored)[_BODY_MIN : _BODY_MIN + length])
         return cls(
             body=stored[_BODY_MIN + length :],
             content_type=content_type,
             etag=etag,
             computed_at=computed_at,
+            headers=headers,
         )
 
 

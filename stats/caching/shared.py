@@ -55,6 +55,11 @@ class SharedCache:
     def __init__(self) -> None:
         self._is_away = False
 
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis could not be reached, or refused, when it was last asked."""
+        return self._is_away
+
     def get(self, key: str) -> Entry | None:
         """The entry under `key`; None if there is none, if it is not whole, or if Redis is away."""
         return Entry.from_bytes(self._attempt(lambda: caches["default"].get(key)), key)

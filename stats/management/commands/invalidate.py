@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stats.caching.invalidation import drop
+from trades.services import symbol_canonical
+from trades.storage.exceptions import StorageError
+from trades.symbols import InvalidSymbol, parse_symbol
 
 
 class Command(BaseCommand):
@@ -14,6 +17,11 @@ class Command(BaseCommand):
         parser.add_argument("symbol")
 
     def handle(self, *_args: Any, symbol: str, **_options: Any) -> None:
+        """Print one line. Raises CommandError for what is not a symbol, and where the store refuses."""
+        try:
+            symbol = symbol_canonical(parse_symbol(symbol))
+        except (InvalidSymbol, StorageError) as error:
+            raise CommandError(f"{symbol}: {error}") from error
         dropped = drop(symbol)
         if dropped.redis_reached:
             self.stdout.write(f"{symbol}: {dropped.entries} entries dropped.")

@@ -1,0 +1,48 @@
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from stats.caching.tiers import process_tiers
+from stats.exceptions import StatsError
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.warming import warm
+from stats.rendering.formats import FORMATS
+from trades.exceptions import TradesError
+from trades.storage.exceptions import StorageError
+from trades.symbols import InvalidSymbol, parse_symbol
+
+
+class Command(BaseCommand):
+    help = "Have the answers about a list of symbols computed and kept, before clients ask for them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
+        parser.add_argument(
+            "--dataset", choices=list(MARKET_DATASETS), default="ohlcv", help="(default: %(default)s)"
+        )
+        parser.add_argument(
+            "--query",
+            action="append",
+            metavar="QUERY",
+            help="a query string as clients send it; may be given several times (default: last=1000)",
+        )
+        parser.add_argument("--format", choices=list(FORMATS), default="json", help="(default: %(default)s)")
+
+    def handle(
+        self, *_: Any, symbols: list[str], dataset: str, query: list[str] | None, **options: Any
+    ) -> None:
+        """Print a line per answer. Raises CommandError for a symbol or a query that has no answer, and without Redis."""
+        try:
+            for done in warm(
+                symbols=[parse_symbol(symbol) for symbol in symbols],
+                dataset=dataset,
+                query_strings=query or ["last=1000"],
+                format_name=options["format"],
+                now_ns=time.time_ns(),
+            ):
+                self.stdout.write(f"{done.symbol} {dataset}?{done.query_string}: {done.outcome}")
+        except (InvalidSymbol, StatsError, StorageError, TradesError) as error:
+            raise CommandError(str(error)) from error
+        if process_tiers().shared.is_away:
+            raise CommandError("Redis is away: what was computed is kept by nobody")

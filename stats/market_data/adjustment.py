@@ -1,0 +1,93 @@
+"""Prices and volumes of the past in today's shares: adjusted by splits, and by dividends too.
+
+A split divides the prices before its ex-date by its ratio and multiplies the volumes. A dividend multiplies the prices before
+its ex-date by 1 - amount / close, of the last close before it (the factor of the CRSP database, "Data Definitions: Factor
+to Adjust Price").
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trades.arrays import Floats, Integers
+from trades.storage.aggregate import Bars
+
+# The last close before an instant; None if it is not known.
+CloseBefore = Callable[[int], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What becomes of bars that begin before an instant.
+
+    time_ns: ascending, the instants at which actions take effect. split, dividend: one more than those, the last of them 1:
+    prices are multiplied by the dividends' factor and divided by the splits', volumes are multiplied by the splits'.
+    """
+
+    time_ns: Integers
+    split: Floats
+    dividend: Floats
+
+    def applied(self, bars: Bars) -> Bars:
+        """The bars in the shares of after the last action."""
+        if not len(self.time_ns) or not len(bars):
+            return bars
+        place = np.searchsorted(self.time_ns, bars.time_ns, side="right")
+        split, dividend = self.split[place], self.dividend[place]
+        prices = {name: getattr(bars, name) * dividend / split for name in ("open", "high", "low", "close")}
+        return replace(bars, **prices, volume=bars.volume * split, notional=bars.notional * dividend)
+
+
+RAW = Adjustment(np.empty(0, np.int64), np.ones(1), np.ones(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Which actions adjust: dividends too, or splits only; those that take effect before an instant.
+
+    currency: of the prices; None if it is not known.
+    """
+
+    with_dividends: bool
+    currency: str | None
+    until_ns: int
+
+    def counts(self, dividend: Mapping[str, Any]) -> bool:
+        """Whether a dividend is asked for, and not told to be in another currency than the prices."""
+        currency = dividend["currency"]
+        is_of_prices = None in {self.currency, currency} or currency == self.currency
+        return self.with_dividends and is_of_prices
+
+
+def adjustment_of(
+    actions: pa.Table, *, takes_effect: Callable[[int], int], terms: Terms, close_before: CloseBefore
+) -> Adjustment:
+    """The adjustment by stored corporate actions, ordered by time.
+
+    What is still to come adjusts nothing, nor does a dividend without a close before it that is above its amount.
+    """
+    times: list[int] = []
+    splits: list[float] = []
+    dividends: list[float] = []
+    for action in actions.to_pylist():
+        time_ns = takes_effect(action["timestamp"])
+        if time_ns >= terms.until_ns:
+            continue
+        if action["kind"] == "split":
+            split, dividend = action["ratio"], 1.0
+        elif terms.counts(action) and (close := close_before(time_ns) or 0.0) > action["amount"]:
+            split, dividend = 1.0, 1 - action["amount"] / close
+        else:
+            continue
+        times.append(time_ns)
+        splits.append(split)
+        dividends.append(dividend)
+    return Adjustment(np.array(times, np.int64), _from_the_right(splits), _from_the_right(dividends))
+
+
+def _from_the_right(factors: list[float]) -> Floats:
+    """Of each action the product of its factor and of all later ones, and at the end 1."""
+    return np.append(np.cumprod(np.array(factors, np.float64)[::-1])[::-1], 1.0)

@@ -1,0 +1,131 @@
+"""Which intervals bars are cut by: fixed lengths in UTC, or the periods of an exchange's trading dates, in all hours or some."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.resolutions import Resolution
+from stats.sessions.calendars import TradingCalendar
+from stats.sessions.spans import (
+    Hours,
+    PeriodSpans,
+    SessionMode,
+    intraday_spans,
+    period_spans,
+    start_of_date,
+    whole_window,
+)
+from trades.arrays import Integers
+from trades.storage.protocol import Window
+from trades.storage.spans import Spans
+from trades.timestamps import DAY_NS
+
+# No interval begins here: all begin on whole seconds.
+OUTSIDE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class BarGrid:
+    """The intervals of a resolution. calendar: the exchange's; None where the instrument names none.
+
+    session: whether days, weeks and months are cut by its trading dates or by UTC. hours: which of its hours count.
+    """
+
+    resolution: Resolution
+    calendar: TradingCalendar | None
+    session: SessionMode
+    hours: Hours
+
+    @property
+    def cut_by(self) -> TradingCalendar | None:
+        """Whose trading dates are the grid's periods; None where it is cut by UTC."""
+        is_cut = self.resolution.is_period and self.session is SessionMode.EXCHANGE
+        return self.calendar if is_cut else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all intervals are multiples of one length since 1970, UTC, and all their prints count."""
+        is_fixed = not self.resolution.is_period or self.resolution is Resolution.DAY
+        return is_fixed and self.cut_by is None and self.hours is Hours.ALL
+
+    @property
+    def key(self) -> str:
+        """What tells the grid from others of the resolution, in cache keys."""
+        if self.is_plain or self.calendar is None:
+            return "utc"
+        return f"{self.calendar.key}-{self.session.value}-{self.hours.value}"
+
+    def whole(self, start_ns: int, end_ns: int) -> Window:
+        """The window of whole intervals that a range touches."""
+        return whole_window(self.resolution, start_ns, end_ns, calendar=self.cut_by)
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        """So many intervals of a window, more where not all are equally long, from its start or its end."""
+        length = min(count * self.resolution.length_ns, window.end_ns - window.start_ns)
+        if from_end:
+            whole = self.whole(window.end_ns - length, window.end_ns)
+            return Window(max(window.start_ns, whole.start_ns), window.end_ns)
+        whole = self.whole(window.start_ns, window.start_ns + length)
+        return Window(window.start_ns, min(whole.end_ns, window.end_ns))
+
+    def labels_of(self, time_ns: Integers, window: Window) -> Integers:
+        """The label of the bar that each instant belongs to; `OUTSIDE` of the window, or of the hours that count, that."""
+        if self.is_plain:
+            labels = time_ns // self.resolution.length_ns * self.resolution.length_ns
+            return np.where((labels >= window.start_ns) & (labels < window.end_ns), labels, OUTSIDE)
+        spans = self.spans(window)
+        if not len(spans.start_ns):
+            return np.full_like(time_ns, OUTSIDE)
+        place = np.searchsorted(spans.start_ns, time_ns, side="right") - 1
+        return np.where((place >= 0) & (time_ns < spans.end_ns[place]), spans.label_ns[place], OUTSIDE)
+
+    def steady(self, now_ns: int) -> Window:
+        """The instants around now at which the same bars are final, and the same one is open."""
+        whole = self.whole(now_ns, now_ns + 1)
+        if self.is_plain or not self.resolution.is_period:
+            return whole
+        closes = [int(end) for end in self.periods(whole).ends_ns if whole.start_ns < end < whole.end_ns]
+        edges = [whole.start_ns, *closes, whole.end_ns]
+        place = max(place for place, edge in enumerate(edges) if edge <= now_ns)
+        return Window(edges[place], edges[place + 1])
+
+    def settled(self, now_ns: int) -> int:
+        """The start of the first interval that is not final."""
+        whole = self.whole(now_ns, now_ns + 1)
+        return whole.start_ns if self.steady(now_ns).start_ns == whole.start_ns else whole.end_ns
+
+    def date_start(self, day_ns: int) -> int:
+        """Where the trading date begins that a date, given as its midnight UTC, is, or is followed by.
+
+        Intraday intervals know no session: their dates are the exchange's, where there is one.
+        """
+        calendar = self.cut_by if self.resolution.is_period else self.calendar
+        return start_of_date(day_ns // DAY_NS, calendar)
+
+    def periods(self, window: Window) -> PeriodSpans:
+        """The periods of a window of whole ones, a day or longer."""
+        return period_spans(
+            self.resolution, window, calendar=self.calendar, hours=self.hours, mode=self.session
+        )
+
+    def spans(self, window: Window) -> Spans:
+        """What the bars of a window are made of, for a grid that is not plain."""
+        if self.resolution.is_period:
+            return self.periods(window).spans
+        return self._hours_of(self.resolution.length_ns, window)
+
+    def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
+        """Of each bar the end of its interval, and the day since 1970 that it is called by."""
+        if not self.resolution.is_period or self.is_plain:
+            return labels + self.resolution.length_ns, labels // DAY_NS
+        periods = self.periods(window)
+        place = np.searchsorted(periods.labels, labels)
+        return periods.ends_ns[place], periods.dates[place]
+
+    def hours_in(self, window: Window) -> Spans:
+        """The hours asked for of all UTC days that a window touches, cut at midnight."""
+        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        return self._hours_of(DAY_NS, whole)
+
+    def _hours_of(self, interval_ns: int, window: Window) -> Spans:
+        return intraday_spans(interval_ns, window, calendar=self.calendar, hours=self.hours)

@@ -1,0 +1,22 @@
+"""The datasets of the tree, by their name in URLs."""
+
+from stats.market_data.ohlcv import Ohlcv
+from stats.market_data.options import IMPLIED_VOLATILITY, OPTION_GREEKS
+from stats.market_data.plan import MarketDataset
+from stats.market_data.quotes import Quotes
+from stats.market_data.revisions import Revisions
+from stats.market_data.tick_datasets import OPEN_INTEREST_REPORTS, TRADE_TICKS, StoredRows
+from trades.datasets import OPEN_INTEREST, TRADES
+
+MARKET_DATASETS: dict[str, MarketDataset] = {
+    dataset.form.name: dataset
+    for dataset in (
+        Ohlcv(),
+        Quotes(),
+        Revisions(),
+        OPTION_GREEKS,
+        IMPLIED_VOLATILITY,
+        StoredRows(TRADE_TICKS, TRADES),
+        StoredRows(OPEN_INTEREST_REPORTS, OPEN_INTEREST),
+    )
+}

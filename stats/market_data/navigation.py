@@ -1,0 +1,51 @@
+"""What lies beside a page of the tree: the other datasets and reports of its symbol."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from stats.market_data.classes import MarketClass
+from stats.market_data.coverage_report import COVERAGE
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.reports import REPORTS
+from stats.rendering.query_form import Leading
+
+# So many rows are asked for by a link to a dataset.
+_ROWS = 100
+
+
+def page_name(view: Any, subject: str) -> str:
+    """What a page of the tree is called: by its symbol, or by its class where the path has none."""
+    symbol = getattr(view, "kwargs", {}).get("symbol")
+    return f"{symbol or view.market_class.path}: {subject}"
+
+
+def links_beside(market_class: MarketClass, symbol: str | None) -> list[Leading]:
+    """The datasets of a symbol, each with its newest rows, and its reports; none without a symbol."""
+    return [] if symbol is None else list(_links(market_class, symbol))
+
+
+def _links(market_class: MarketClass, symbol: str) -> Iterator[Leading]:
+    for dataset in market_class.datasets:
+        if dataset in MARKET_DATASETS:
+            path = _path(market_class, dataset, symbol)
+            yield Leading(f"{path}?{urlencode({'last': _ROWS})}", dataset)
+    for report in (*REPORTS, COVERAGE):
+        yield Leading(_path(market_class, report, symbol), report)
+
+
+def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[Leading]:
+    """The stream of the same rows, on a page of a dataset that has one."""
+    if dataset not in market_class.streamed:
+        return []
+    taken = MARKET_DATASETS[dataset].form.parameters(streamed=True, several=False)
+    kept = urlencode({name: value for name, value in query.items() if name in taken and value})
+    path = _path(market_class, f"{dataset}-stream", symbol)
+    return [Leading(f"{path}?{kept}" if kept else path, f"all {dataset}, as a stream")]
+
+
+def _path(market_class: MarketClass, name: str, symbol: str) -> str:
+    return reverse(f"{market_class.path}-{name}", kwargs={"symbol": symbol})

@@ -1,0 +1,110 @@
+"""What an instrument says of the option that it is."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from stats.exceptions import UnknownExchange
+from stats.options.expiry import Settlement, TradingDates, last_trade_ns
+from stats.sessions.calendars import TradingCalendar, calendar_for
+from stats.sessions.schedule import Hours
+from trades.storage.instruments import Instrument
+from trades.timestamps import format_timestamp
+
+_EPOCH = date(1970, 1, 1)
+# No exchange is closed for longer.
+_LONGEST_CLOSURE_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class OptionContract:
+    """An option's terms. expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if nobody told."""
+
+    symbol: str
+    underlying: str
+    expiry: int
+    last_trade_ns: int
+    strike: float
+    is_call: bool
+    american: bool
+    currency: str | None
+
+    @property
+    def class_key(self) -> tuple[int, int, bool]:
+        """What options of one forward have in common."""
+        return self.expiry, self.last_trade_ns, self.american
+
+    def told(self) -> dict[str, Any]:
+        """The terms as an answer gives them."""
+        return {
+            "underlying": self.underlying,
+            "expiry": (_EPOCH + timedelta(days=self.expiry)).isoformat(),
+            "strike": self.strike,
+            "right": "call" if self.is_call else "put",
+            "exercise": "american" if self.american else "european",
+            "last_trade": format_timestamp(self.last_trade_ns),
+        }
+
+
+def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | None:
+    """The terms of an option; None where its underlying, expiry, strike or right was not told.
+
+    It is traded by the calendar of its own exchange, else of its underlying's, else on weekdays until 16:00 in New York, as
+    where no hours of these are known: its chain is not to fail for it;
+    it is American and PM-settled unless told otherwise.
+    """
+    if option.underlying is None or option.expiry is None or option.strike is None or option.right is None:
+        return None
+    expiry = date.fromisoformat(option.expiry)
+    return OptionContract(
+        symbol=option.symbol,
+        underlying=option.underlying,
+        expiry=(expiry - _EPOCH).days,
+        last_trade_ns=_last_trade(
+            expiry, Settlement(option.settlement or Settlement.PM), _calendar(option, underlying)
+        ),
+        strike=option.strike,
+        is_call=option.right == "call",
+        american=option.exercise != "european",
+        currency=option.currency or underlying.currency,
+    )
+
+
+def _calendar(option: Instrument, underlying: Instrument) -> TradingCalendar | None:
+    for listed in (option, underlying):
+        try:
+            calendar = calendar_for(listed)
+        except UnknownExchange:
+            continue
+        if calendar is not None:
+            return calendar
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _last_trade(expiry: date, settlement: Settlement, calendar: TradingCalendar | None) -> int:
+    return last_trade_ns(expiry, settlement, None if calendar is None else trading_dates(calendar))
+
+
+def trading_dates(calendar: TradingCalendar) -> TradingDates:
+    """A calendar as expiries ask for it: the closes of its regular sessions."""
+
+    def close_of(day: date) -> int | None:
+        number = (day - _EPOCH).days
+        closes = calendar.on_dates(number, number).closes_ns(Hours.REGULAR)
+        return int(closes[0]) if len(closes) else None
+
+    def previous(day: date) -> date:
+        number = (day - _EPOCH).days
+        dates = calendar.on_dates(number - _LONGEST_CLOSURE_DAYS, number - 1).date
+        return _EPOCH + timedelta(days=int(dates[-1]))
+
+    return TradingDates(close_of, previous)
+
+
+def columns_of(contracts: list[OptionContract], name: str, kind: type) -> np.ndarray[Any, Any]:
+    """One term of each contract."""
+    return np.array([getattr(contract, name) for contract in contracts], kind)

@@ -1,0 +1,139 @@
+"""The tree's endpoints: one per class and dataset, all by the same code."""
+
+import time
+from collections.abc import Iterator
+
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request as HttpRequest
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from stats.market_data.classes import MARKET_CLASSES, MarketClass
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.navigation import links_beside, page_name, stream_links
+from stats.market_data.pinned import Representation
+from stats.market_data.query import Target
+from stats.market_data.schema import page_schema, stream_schema
+from stats.market_data.services import Request, market_data_read, market_data_stream
+from stats.rendering.compression import accepted_encoding
+from stats.rendering.query_form import Leading, format_links
+from stats.rendering.renderers import RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
+from stats.responses import finished_response, page_query
+
+
+class MarketDataViewSet(ViewSet):
+    """Rows of a dataset."""
+
+    market_class: MarketClass
+    dataset: str
+    streamed = False
+
+    def get_view_name(self) -> str:
+        """What a page for a browser is called."""
+        return page_name(self, f"all {self.dataset}" if self.streamed else self.dataset)
+
+    def target(self, symbol: str | None) -> Target:
+        """What the path names."""
+        form = MARKET_DATASETS[self.dataset].form
+        return Target(self.market_class.path, form, symbol, self.streamed)
+
+    def see_also(self) -> list[Leading]:
+        """What lies beside a page for a browser."""
+        symbol: str | None = self.kwargs.get("symbol")
+        beside = links_beside(self.market_class, symbol)
+        if self.streamed or symbol is None:
+            return beside
+        return [*beside, *stream_links(self.market_class, self.dataset, symbol, self.request.query_params)]
+
+
+class PageViewSet(MarketDataViewSet):
+    """A page of a dataset's rows."""
+
+    renderer_classes = RENDERERS
+
+    def page(self, request: HttpRequest, symbol: str | None) -> HttpResponseBase:
+        """The page, in the format and the encoding that the client takes."""
+        browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
+        finished = market_data_read(
+            request=Request(self.target(symbol), request.path, page_query(request)),
+            representation=Representation("json")
+            if browsed
+            else Representation(
+                request.accepted_renderer.format,
+                accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
+            ),
+            if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
+            now_ns=time.time_ns(),
+        )
+        return finished_response(request, finished)
+
+
+class StreamViewSet(MarketDataViewSet):
+    """All of a dataset's rows."""
+
+    renderer_classes = STREAM_RENDERERS
+    streamed = True
+
+    def stream(self, request: HttpRequest, symbol: str | None) -> HttpResponseBase:
+        """The rows, from the first one on; for a browser the addresses at which they are."""
+        browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
+        rows = market_data_stream(
+            request=Request(self.target(symbol), request.path, request.META["QUERY_STRING"]),
+            format_name=STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
+            now_ns=time.time_ns(),
+        )
+        if browsed:
+            links = format_links(request, list(STREAM_FORMATS))
+            return Response({link.label: request.build_absolute_uri(link.url) for link in links})
+        return StreamingHttpResponse(rows, content_type=rows.content_type, headers=rows.headers)
+
+
+def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:
+    """The viewset of a dataset of a class, of one symbol or of several."""
+
+    def retrieve(
+        self: PageViewSet, request: HttpRequest, symbol: str | None = None, **_: object
+    ) -> HttpResponseBase:
+        return self.page(request, symbol)
+
+    form = MARKET_DATASETS[dataset].form
+    attributes = {
+        "__doc__": "A page of the rows of a range, or the newest ones.",
+        "market_class": market_class,
+        "dataset": dataset,
+        "query_serializer_class": form.serializer(streamed=False, several=several),
+        "retrieve": extend_schema(**page_schema(market_class, form, several=several))(retrieve),
+    }
+    return type(f"{_title(market_class.path)}{_title(dataset)}ViewSet", (PageViewSet,), attributes)
+
+
+def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
+    """The viewset of a dataset's stream."""
+
+    def retrieve(self: StreamViewSet, request: HttpRequest, symbol: str, **_: object) -> HttpResponseBase:
+        return self.stream(request, symbol)
+
+    form = MARKET_DATASETS[dataset].form
+    attributes = {
+        "__doc__": "All rows of a range, whatever their number.",
+        "market_class": market_class,
+        "dataset": dataset,
+        "query_serializer_class": form.serializer(streamed=True, several=False),
+        "retrieve": extend_schema(**stream_schema(market_class, form))(retrieve),
+    }
+    return type(f"{_title(market_class.path)}{_title(dataset)}StreamViewSet", (StreamViewSet,), attributes)
+
+
+def branches() -> Iterator[tuple[MarketClass, str]]:
+    """Each class with each of its datasets that is served."""
+    for market_class in MARKET_CLASSES.values():
+        for dataset in market_class.datasets:
+            if dataset in MARKET_DATASETS:
+                yield market_class, dataset
+
+
+def _title(name: str) -> str:
+    return name.title().replace("-", "")

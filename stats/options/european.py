@@ -1,0 +1,44 @@
+"""European options by Black-Scholes-Merton, through QuantLib.
+
+Every quantity is free of units, so that one option of each right serves all: x = spot / strike, a = rate · t,
+b = dividend yield · t, v = volatility · √t, and prices per unit of strike. Black, F. (1976): the price depends on the forward
+x e^(a - b) and the discount e^(-a) alone.
+"""
+
+from math import exp
+
+from stats.options.quantlib import quantlib
+
+Slopes = tuple[float, float, float, float]
+
+_ACCURACY = 1e-14
+_ITERATIONS = 100
+
+
+class BlackScholes:
+    """Options of one right that are exercised at expiry."""
+
+    def __init__(self, *, is_call: bool) -> None:
+        ql = quantlib()
+        self._right = ql.Option.Call if is_call else ql.Option.Put
+        self._payoff = ql.PlainVanillaPayoff(self._right, 1.0)
+        self._price = ql.blackFormula
+        self._deviation = ql.blackFormulaImpliedStdDev
+        self._calculator = ql.BlackCalculator
+        self._guess = ql.nullDouble()
+
+    def value(self, x: float, a: float, b: float, v: float) -> float:
+        """The price. Raises `RuntimeError` for what QuantLib refuses."""
+        return self._price(self._right, 1.0, x * exp(a - b), v, exp(-a))  # type: ignore[no-any-return]
+
+    def deviation(self, x: float, a: float, b: float, price: float) -> float:
+        """The v at which the option has a price. Raises `RuntimeError` if there is none."""
+        found: float = self._deviation(
+            self._right, 1.0, x * exp(a - b), price, exp(-a), 0.0, self._guess, _ACCURACY, _ITERATIONS
+        )
+        return found
+
+    def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
+        """The derivatives by x, by x twice, by v and by a, the last at constant x and b."""
+        at = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
+        return at.delta(x), at.gamma(x), at.vega(1.0), at.rho(1.0)

@@ -1,0 +1,73 @@
+"""When an option is traded for the last time, and how far away that is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from trades.arrays import Floats, Integers
+from trades.timestamps import SECOND_NS
+
+YEAR_NS = 365 * 86_400 * SECOND_NS
+
+_NEW_YORK = ZoneInfo("America/New_York")
+_CLOSE = time(16)
+
+
+class Settlement(StrEnum):
+    """By which price of the settlement date an option is settled: its opening (am), or its close (pm)."""
+
+    AM = "am"
+    PM = "pm"
+
+
+@dataclass(frozen=True, slots=True)
+class TradingDates:
+    """What an expiry has to know of an exchange.
+
+    close_of: nanoseconds UTC at which a date's regular session closes, early closes included; None for a date without
+    a session. previous: the last date with a session before a date.
+    """
+
+    close_of: Callable[[date], int | None]
+    previous: Callable[[date], date]
+
+
+def last_trade_ns(
+    expiry: date, settlement: Settlement = Settlement.PM, dates: TradingDates | None = None
+) -> int:
+    """The last-trade instant, nanoseconds UTC.
+
+    An expiry on a date without a session (a Saturday, a holiday) counts as the trading date before it. PM-settled options
+    are traded until its close, AM-settled ones until the close of the trading date before it: they settle by its opening.
+    Without `dates` every weekday is a trading date that closes at 16:00 in New York.
+    """
+    dates = dates or WEEKDAYS
+    last = expiry if dates.close_of(expiry) is not None else dates.previous(expiry)
+    if settlement is Settlement.AM:
+        last = dates.previous(last)
+    close = dates.close_of(last)
+    if close is None:
+        raise ValueError(f"{last} was given as a trading date and has no close")
+    return close
+
+
+def years_until(last_trade: Integers, instants: Integers) -> Floats:
+    """Years of 365 days of 86,400 seconds from each instant; 0 or less where the last trade is over."""
+    return (last_trade - instants) / np.float64(YEAR_NS)
+
+
+def _weekday_close(day: date) -> int | None:
+    if day.weekday() >= 5:
+        return None
+    return int(datetime.combine(day, _CLOSE, _NEW_YORK).timestamp()) * SECOND_NS
+
+
+def _weekday_before(day: date) -> date:
+    return day - timedelta(days=max(1, day.weekday() - 4 if day.weekday() >= 5 else 3 * (day.weekday() == 0)))
+
+
+WEEKDAYS = TradingDates(_weekday_close, _weekday_before)

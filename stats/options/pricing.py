@@ -1,0 +1,121 @@
+"""Implied volatility and greeks of columns of quotes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.options.american import AndersenLake
+from stats.options.bounds import highest_prices, lowest_prices
+from stats.options.european import BlackScholes
+from stats.options.inputs import Inputs
+from stats.options.reasons import SOLVED, Codes, Reason, mark
+from trades.arrays import Floats, Mask
+
+DAYS_A_YEAR = 365
+PERCENT = 0.01
+
+# How near to a bound, in spots and strikes, a price is the bound: below, rounding decides.
+_ROUNDING = 1e-12
+# Exponents of growth that keep every exponential finite.
+_LARGEST_GROWTH = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """Columns of one length; numbers are NaN exactly where `reason` is not `SOLVED`.
+
+    iv: per year, 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega: per percentage
+    point of volatility. rho: per percentage point of the rate, at constant spot and dividend yield.
+    """
+
+    iv: Floats
+    delta: Floats
+    gamma: Floats
+    theta: Floats
+    vega: Floats
+    rho: Floats
+    reason: Codes
+
+
+def valuation(inputs: Inputs, american: Mask, quoted: Codes) -> Valuation:
+    """What the prices imply: American options by Andersen-Lake-Offengenden, others by Black-Scholes-Merton.
+
+    quoted: why a row has no price. Rows that cannot be valued say why; none raises.
+    """
+    codes = _reasons(inputs, american, quoted)
+    scaled = _scaled(inputs)
+    found = np.full((5, len(inputs)), np.nan)
+    for is_american in (False, True):
+        for is_call in (False, True):
+            rows = np.flatnonzero((codes == SOLVED) & (american == is_american) & (inputs.is_call == is_call))
+            model = (AndersenLake if is_american else BlackScholes)(is_call=is_call) if len(rows) else None
+            if model is not None:
+                found[:, rows] = _solved(model, scaled[:, rows])
+    columns = _in_units(inputs, found)
+    is_known: Mask = np.asarray(np.isfinite(columns).all(axis=0))
+    mark(codes, ~is_known, Reason.NO_SOLUTION)
+    columns[:, codes != SOLVED] = np.nan
+    iv, delta, gamma, theta, vega, rho = columns
+    return Valuation(iv, delta, gamma, theta, vega, rho, codes)
+
+
+def _reasons(inputs: Inputs, american: Mask, quoted: Codes) -> Codes:
+    codes = np.full(len(inputs), SOLVED, np.int8)
+    mark(codes, inputs.t <= 0, Reason.EXPIRED)
+    codes = np.where(codes == SOLVED, quoted, codes)
+    mark(codes, ~np.isfinite(inputs.price), Reason.NO_QUOTE)
+    mark(codes, ~(inputs.spot > 0), Reason.NO_UNDERLYING)
+    with np.errstate(all="ignore"):
+        growth = np.maximum(abs(inputs.rate * inputs.t), abs(inputs.dividend_yield * inputs.t))
+        sound = (inputs.strike > 0) & (growth <= _LARGEST_GROWTH) & np.isfinite(inputs.spot / inputs.strike)
+        tolerance = _ROUNDING * (inputs.spot + inputs.strike)
+        below = ~(inputs.price > lowest_prices(inputs, american) + tolerance)
+        above = ~(inputs.price < highest_prices(inputs, american) - tolerance)
+    mark(codes, ~sound, Reason.NO_SOLUTION)
+    mark(codes, below, Reason.BELOW_INTRINSIC)
+    mark(codes, above, Reason.ABOVE_MAXIMUM)
+    return codes
+
+
+def _scaled(inputs: Inputs) -> Floats:
+    """Rows x, a, b and price of the models, which know no units."""
+    with np.errstate(all="ignore"):
+        return np.stack(
+            [
+                inputs.spot / inputs.strike,
+                inputs.rate * inputs.t,
+                inputs.dividend_yield * inputs.t,
+                inputs.price / inputs.strike,
+            ]
+        )
+
+
+def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
+    """Rows v and the four slopes; NaN in a column that has no solution."""
+    return np.array([_solution(model, *row) for row in columns.T.tolist()]).T
+
+
+def _solution(
+    model: BlackScholes | AndersenLake, x: float, a: float, b: float, price: float
+) -> tuple[float, ...]:
+    try:
+        v = model.deviation(x, a, b, price)
+        return (v, *model.slopes(x, a, b, v))
+    except RuntimeError:
+        return (np.nan,) * 5
+
+
+def _in_units(inputs: Inputs, found: Floats) -> Floats:
+    """Rows iv, delta, gamma, theta, vega, rho in the units of a `Valuation`, of the models' numbers."""
+    v, by_x, by_x_twice, by_v, by_a = found
+    strike, t = inputs.strike, inputs.t
+    with np.errstate(all="ignore"):
+        iv, gamma = v / np.sqrt(t), by_x_twice / strike
+        # What Black, Scholes and Merton's equation leaves to time, where the option is not to be exercised.
+        theta = (
+            inputs.rate * inputs.price
+            - (inputs.rate - inputs.dividend_yield) * inputs.spot * by_x
+            - (iv * inputs.spot) ** 2 * gamma / 2
+        )
+        vega, rho = strike * np.sqrt(t) * by_v, strike * t * by_a
+    return np.stack([iv, by_x, gamma, theta / DAYS_A_YEAR, vega * PERCENT, rho * PERCENT])

@@ -1,0 +1,104 @@
+"""Implied volatility over strikes and expiries of one underlying at one instant."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.options.expiry import years_until
+from stats.options.forward import Carry, Pairs, parity_forwards
+from stats.options.inputs import Inputs, make_inputs, mid_prices
+from stats.options.pricing import Valuation, valuation
+from trades.arrays import Floats, Integers, Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Options of one underlying; columns of one length.
+
+    expiry: days since 1970, as the contract names it. last_trade_ns: nanoseconds UTC. strike: above zero. american: whether they
+    may be exercised early. bid, ask: as they stand at the instant, NaN where there is none.
+    """
+
+    expiry: Integers
+    last_trade_ns: Integers
+    strike: Floats
+    is_call: Mask
+    american: Mask
+    bid: Floats
+    ask: Floats
+
+    def __len__(self) -> int:
+        return len(self.strike)
+
+    def at(self, rows: Integers | Mask) -> "Chain":
+        """Some of the rows, in the order given."""
+        names = ("expiry", "last_trade_ns", "strike", "is_call", "american", "bid", "ask")
+        return Chain(*(getattr(self, name)[rows] for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What else prices the chain. spot: NaN if not known. rate, dividend_yield: per year, continuously compounded.
+
+    parity: whether forwards may be implied by put-call parity; otherwise they are grown from spot.
+    """
+
+    instant_ns: int
+    spot: float
+    rate: float
+    dividend_yield: float
+    parity: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """A chain by (expiry, strike, call before put), what each option was priced with, and what its price implies."""
+
+    chain: Chain
+    inputs: Inputs
+    valuation: Valuation
+
+
+def volatility_surface(chain: Chain, market: Market) -> Surface:
+    """The surface of all options of a chain, those without a volatility included, with their reasons."""
+    chain = chain.at(np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry)))
+    price, quoted = mid_prices(chain.bid, chain.ask)
+    t = years_until(chain.last_trade_ns, np.full(len(chain), market.instant_ns))
+    inputs = make_inputs(
+        price=price,
+        spot=np.full(len(chain), market.spot),
+        strike=chain.strike,
+        t=t,
+        rate=market.rate,
+        dividend_yield=market.dividend_yield,
+        is_call=chain.is_call,
+        parity_forward=_forwards(chain, t, market) if market.parity else None,
+    )
+    return Surface(chain, inputs, valuation(inputs, chain.american, quoted))
+
+
+def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> Pairs:
+    """Calls and puts by strike, of options of one expiry; bid and ask have a row per instant, a column per option.
+
+    Of two options of one strike and right the first counts; where only one right exists the other's quotes are NaN.
+    """
+    strikes, place = np.unique(strike, return_inverse=True)
+    sides = [np.full((len(bid), len(strikes)), np.nan) for _ in range(4)]
+    # Backwards, so that the first of several is written last.
+    for option in range(len(strike) - 1, -1, -1):
+        bids, asks = sides[:2] if is_call[option] else sides[2:]
+        bids[:, place[option]], asks[:, place[option]] = bid[:, option], ask[:, option]
+    return Pairs(strikes, *sides)
+
+
+def _forwards(chain: Chain, t: Floats, market: Market) -> Floats:
+    """Each option's forward by parity among the options that are traded as long as it and exercised alike; NaN if none."""
+    forwards = np.full(len(chain), np.nan)
+    groups = np.unique(np.stack([chain.expiry, chain.last_trade_ns, chain.american]), axis=1).T
+    for expiry, last_trade, american in groups.tolist():
+        same = (chain.expiry == expiry) & (chain.last_trade_ns == last_trade) & (chain.american == american)
+        rows = np.flatnonzero(same)
+        pairs = paired(chain.strike[rows], chain.is_call[rows], chain.bid[None, rows], chain.ask[None, rows])
+        given = (t[rows[:1]], *(np.array([n]) for n in (market.rate, market.spot, market.dividend_yield)))
+        forwards[rows] = parity_forwards(pairs, Carry(*given), american=bool(american))
+    return forwards

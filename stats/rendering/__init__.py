@@ -1,0 +1,1 @@
+"""Rows of any dataset as the bytes that a client asked for."""

@@ -1,0 +1,115 @@
+"""Rows as an Arrow IPC stream."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from stats.rendering.document import Document, TimeForm
+from stats.rendering.format import Rendered
+from stats.rendering.json_cells import words
+from stats.rendering.number_text import floats
+from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.time_text import dates, time_text, unit_ns
+from trades.arrow_later import compute as pc
+
+_INSTANT = pa.timestamp("ns", "UTC")
+_TYPES = {Role.DATE: pa.date32(), Role.WORDS: pa.list_(pa.string())}
+_TIME_TYPES = {None: _INSTANT, TimeForm.RFC3339: pa.string()}
+_STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowEncoder:
+    """A stream of record batches. Times are Arrow's timestamps unless `form` says otherwise."""
+
+    columns: Sequence[OutColumn]
+    form: TimeForm | None
+    said_of_all: Mapping[str, str]
+
+    def begin(self) -> bytes:
+        """The schema."""
+        return self._schema().serialize().to_pybytes()  # type: ignore[no-any-return]
+
+    def rows(self, table: Table) -> bytes:
+        """A record batch; nothing for no rows."""
+        return self._batch(table).serialize().to_pybytes() if len(table) else b""
+
+    def trailer(self, said: Mapping[str, Any]) -> bytes | None:
+        """A batch without rows, whose metadata are `said`: readers of rows pass over it."""
+        sink, empty = io.BytesIO(), self._batch(Table.empty(self.columns))
+        with pa.ipc.new_stream(sink, empty.schema) as writer:
+            writer.write_batch(empty)
+            start = sink.tell()
+            writer.write_batch(empty, custom_metadata=_texts(said))
+            return sink.getvalue()[start:]
+
+    def end(self) -> bytes:
+        """The mark of a stream that is whole."""
+        return _STREAM_END
+
+    def _schema(self) -> pa.Schema:
+        fields = [pa.field(column.name, _type(column, self.form)) for column in self.columns]
+        return pa.schema(fields, self.said_of_all or None)
+
+    def _batch(self, table: Table) -> pa.RecordBatch:
+        pairs = zip(table.columns, table.arrays(), strict=True)
+        return pa.record_batch(
+            [_values(column, values, self.form) for column, values in pairs], schema=self._schema()
+        )
+
+
+def stream_arrow(columns: Sequence[OutColumn], form: TimeForm | None) -> ArrowEncoder:
+    """The encoder of a stream of record batches."""
+    return ArrowEncoder(columns, form, {})
+
+
+def render_arrow(document: Document, form: TimeForm | None) -> Rendered:
+    """One record batch; the head is the schema's metadata, of which those that are not texts are JSON."""
+    encoder = ArrowEncoder(document.table.columns, form, _texts(document.head))
+    return Rendered(encoder.begin() + encoder.rows(document.table) + encoder.end())
+
+
+def _texts(said: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in said.items()
+    }
+
+
+def _type(column: OutColumn, form: TimeForm | None) -> pa.DataType:
+    if column.role is Role.TIME:
+        return _TIME_TYPES.get(form, pa.int64())
+    return _TYPES.get(column.role, column.role.arrow_type)
+
+
+def _values(column: OutColumn, values: pa.Array, form: TimeForm | None) -> pa.Array:
+    match column.role:
+        case Role.NUMBER | Role.VOLUME:
+            is_finite = np.isfinite(floats(values))
+            return values if is_finite.all() else pc.if_else(pa.array(is_finite), values, None)
+        case Role.TIME:
+            return _times(values, form)
+        case Role.DATE:
+            return dates(values)
+        case Role.WORDS:
+            return _lists(values)
+    return values
+
+
+def _times(values: pa.Array, form: TimeForm | None) -> pa.Array:
+    if form is None:
+        return values.cast(_INSTANT)
+    instants = values.fill_null(0).to_numpy()
+    written = time_text(instants) if form is TimeForm.RFC3339 else pa.array(instants // unit_ns(form))
+    return pc.if_else(values.is_valid(), written, None)
+
+
+def _lists(values: pa.Array) -> pa.Array:
+    encoded = values.dictionary_encode()
+    lists = [words(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(lists, pa.list_(pa.string())).take(encoded.indices)

@@ -1,0 +1,102 @@
+"""Rows as CSV (RFC 4180) under a line of names, for programs and spreadsheets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stats.rendering.document import Document, TimeForm
+from stats.rendering.format import Rendered
+from stats.rendering.number_text import ended_integers, ended_volumes, floats
+from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.time_text import dates, time_pieces, unit_ns
+from trades.arrays import Floats
+from trades.arrow_later import compute as pc
+from trades.text_columns import Piece, ended_numbers, escaped, joined_lines, quoted
+
+_BLOCK_ROWS = 16_384
+_LINE_END = "\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvEncoder:
+    """A stream of CSV. `form` of its times."""
+
+    columns: Sequence[OutColumn]
+    form: TimeForm
+
+    def begin(self) -> bytes:
+        """The line of names."""
+        return (",".join(column.name for column in self.columns) + _LINE_END).encode()
+
+    def rows(self, table: Table) -> bytes:
+        """A line per row; a null is an empty cell."""
+        blocks = range(0, len(table), _BLOCK_ROWS)
+        return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), self.form) for start in blocks)
+
+    def trailer(self, said: Mapping[str, Any]) -> bytes | None:
+        """None: CSV has rows only."""
+        return None
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+def stream_csv(columns: Sequence[OutColumn], form: TimeForm | None) -> CsvEncoder:
+    """The encoder of a stream of CSV."""
+    return CsvEncoder(columns, form or TimeForm.RFC3339)
+
+
+def render_csv(document: Document, form: TimeForm | None) -> Rendered:
+    """The names, then a line per row. Head and tail are not in it."""
+    encoder = stream_csv(document.table.columns, form)
+    return Rendered(encoder.begin() + encoder.rows(document.table))
+
+
+def _block(table: Table, form: TimeForm) -> bytes:
+    pieces: list[Piece] = []
+    last = len(table.columns) - 1
+    null = "" if last else '""'  # an empty line is no row for most readers
+    for place, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
+        pieces += _cells(column, values, form, null=null, end="\r" if place == last else ",")
+    return joined_lines([*pieces, "\n"], len(table))
+
+
+def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[Piece]:
+    """Each value as a cell with `end`, an ASCII character, behind it. There is at least one value."""
+    if values.null_count == len(values):
+        return [null + end]
+    match column.role:
+        case Role.NUMBER | Role.VOLUME:
+            return [_numbers(floats(values), whole=column.whole, null=null, end=end)]
+        case Role.INTEGER:
+            return [ended_integers(values, null=null, end=end)]
+        case Role.TIME if form is not TimeForm.RFC3339:
+            return [ended_integers(values, null=null, end=end, unit=unit_ns(form))]
+        case Role.TIME:
+            return _times(values, always_point=not column.whole, null=null, end=end)
+    return [_TEXTS[column.role](values).fill_null(null), end]
+
+
+def _numbers(numbers: Floats, *, whole: bool, null: str, end: str) -> pa.Array:
+    text = ended_volumes(numbers, end) if whole else ended_numbers(numbers, end)
+    is_finite = np.isfinite(numbers)
+    return text if is_finite.all() else pc.if_else(pa.array(is_finite), text, null + end)
+
+
+def _times(values: pa.Array, *, always_point: bool, null: str, end: str) -> list[Piece]:
+    pieces = time_pieces(values.fill_null(0).to_numpy(), "", f"Z{end}", always_point=always_point)
+    if not values.null_count:
+        return pieces
+    return [pc.if_else(values.is_valid(), pc.binary_join_element_wise(*pieces, ""), null + end)]
+
+
+_TEXTS: dict[Role, Callable[[pa.Array], pa.Array]] = {
+    Role.DATE: lambda values: dates(values).cast(pa.string()),
+    Role.TEXT: lambda values: quoted(escaped(values)),
+    Role.WORDS: lambda values: quoted(escaped(values)),
+    Role.FLAG: lambda values: values.cast(pa.string()),
+}

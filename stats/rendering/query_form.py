@@ -1,0 +1,140 @@
+"""A view's query parameters as the inputs of a form, and the addresses that a page about its answer leads to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from drf_spectacular.drainage import get_override
+from rest_framework import serializers
+from rest_framework.fields import empty
+from rest_framework.request import Request
+
+# A changed query is another walk, which an old cursor does not belong to.
+_NOT_KEPT = {"cursor"}
+_PAGES = (("prev_cursor", "prev", "Previous page"), ("next_cursor", "next", "Next page"))
+_YES_OR_NO = ("true", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class HelpPart:
+    """A piece of a help text; code is what stands there between backticks."""
+
+    text: str
+    is_code: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FormInput:
+    """One input. `choices` make it a list to choose from; `value` is what the query has, or the empty text.
+
+    attributes: of the element, beyond its name and value.
+    """
+
+    name: str
+    label: str
+    help: str
+    value: str
+    default: str
+    choices: tuple[str, ...]
+    attributes: Mapping[str, str]
+
+    @property
+    def help_parts(self) -> list[HelpPart]:
+        """The help text, in which code is told from words."""
+        return [HelpPart(text, place % 2 == 1) for place, text in enumerate(self.help.split("`"))]
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """An address, what it leads to, and its relation to this page, or the empty text."""
+
+    url: str
+    label: str
+    rel: str = ""
+
+
+def form_inputs(serializer: serializers.Serializer[Any], query: QueryDict) -> list[FormInput]:
+    """An input per field, in the fields' order, with the query's values."""
+    return [_input(name, field, query) for name, field in serializer.fields.items()]
+
+
+def without_empty(query_string: str) -> str:
+    """The query string without empty parameters: a form without a script sends its empty inputs too."""
+    return "&".join(part for part in query_string.split("&") if part.partition("=")[2])
+
+
+def base_path(request: Request) -> str:
+    """The request's path without the suffix that names a format."""
+    suffix = format_suffix(request)
+    return request.path.removesuffix(f".{suffix}") if suffix else request.path
+
+
+def format_suffix(request: Request) -> str | None:
+    """The format that the path's suffix names."""
+    kwargs: dict[str, Any] = request.parser_context.get("kwargs", {})
+    return kwargs.get("format")
+
+
+def page_links(request: Request, data: Any) -> list[Leading]:
+    """The pages before and behind an answer that has cursors."""
+    if not isinstance(data, Mapping):
+        return []
+    return [
+        Leading(_url(request, cursor=data[name]), label, rel) for name, rel, label in _PAGES if data.get(name)
+    ]
+
+
+def format_links(request: Request, formats: list[str]) -> list[Leading]:
+    """The same answer in other formats."""
+    return [Leading(_url(request, format=name), name) for name in formats if name != "api"]
+
+
+def _url(request: Request, **changes: str) -> str:
+    """The request's own address with some parameters changed; it stays a page if its format is not changed."""
+    kept = {name: value for name, value in request.query_params.items() if value}
+    if format_suffix(request):
+        kept.setdefault("format", "api")
+    return f"{base_path(request)}?{urlencode({**kept, **changes})}"
+
+
+def _input(name: str, field: serializers.Field[Any, Any, Any, Any], query: QueryDict) -> FormInput:
+    schema = get_override(field, "field", {})
+    schema = schema if isinstance(schema, dict) else {}
+    return FormInput(
+        name=name,
+        label=str(field.label or name),
+        help=str(field.help_text or ""),
+        value="" if name in _NOT_KEPT else query.get(name, ""),
+        default=_default(field, schema),
+        choices=_choices(field, schema),
+        attributes=_attributes(field, schema),
+    )
+
+
+def _default(field: serializers.Field[Any, Any, Any, Any], schema: dict[str, Any]) -> str:
+    if field.default is empty or field.default is None or callable(field.default):
+        return str(schema.get("default", ""))
+    default = getattr(field.default, "value", field.default)
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _choices(field: serializers.Field[Any, Any, Any, Any], schema: dict[str, Any]) -> tuple[str, ...]:
+    if isinstance(field, serializers.BooleanField):
+        return _YES_OR_NO
+    choices: Any = schema.get("enum") or getattr(field, "choices", ())
+    return tuple(str(choice) for choice in choices)
+
+
+def _attributes(field: serializers.Field[Any, Any, Any, Any], schema: dict[str, Any]) -> dict[str, str]:
+    attributes = {"required": "required"} if field.required else {}
+    if schema.get("type") == "integer" or isinstance(field, serializers.IntegerField):
+        attributes["type"] = "number"
+        bounds = {
+            "min": schema.get("minimum", getattr(field, "min_value", None)),
+            "max": schema.get("maximum", getattr(field, "max_value", None)),
+        }
+        return attributes | {name: str(bound) for name, bound in bounds.items() if bound is not None}
+    examples = schema.get("examples") or [""]
+    return attributes | ({"placeholder": str(examples[0])} if examples[0] else {})

@@ -1,0 +1,129 @@
+"""The formats as Django REST Framework chooses among them, and the page about an answer."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+
+from stats.rendering.format import Format
+from stats.rendering.formats import FORMATS
+from stats.rendering.query_form import (
+    base_path,
+    form_inputs,
+    format_links,
+    format_suffix,
+    page_links,
+)
+
+
+class RowsRenderer(JSONRenderer):
+    """The default: rows as JSON. A finished body goes out as it is."""
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if isinstance(data, bytes):
+            return data
+        return super().render(data, accepted_media_type, renderer_context)
+
+
+class FormatRenderer(BaseRenderer):
+    """A format by its name. A finished body goes out as it is; whatever else a view says is JSON, and says so."""
+
+    charset = None
+    render_style = "binary"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if isinstance(data, bytes):
+            return data
+        response = (renderer_context or {}).get("response")
+        if response is not None and response.content_type is None:
+            response["Content-Type"] = JSONRenderer.media_type
+        return JSONRenderer().render(data)
+
+
+class QueryFormRenderer(BrowsableAPIRenderer):
+    """The answer on a page, with a form of the view's query parameters, its neighbouring pages and its formats as links.
+
+    A view names its parameters by `query_serializer_class`, or, if its actions differ in them, by `query_serializer_classes`;
+    without either the page has no form. `see_also` of a view gives the links to what is near. Nothing here needs a script.
+    """
+
+    template = "stats/query_form.html"
+
+    def get_context(
+        self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
+        request, view = renderer_context["request"], renderer_context["view"]
+        serializer = _query_serializer(view)
+        return context | {
+            "query_path": base_path(request),
+            "query_format": request.query_params.get("format") or format_suffix(request),
+            "query_inputs": form_inputs(serializer, request.query_params) if serializer else [],
+            "page_links": page_links(request, data),
+            "format_links": format_links(request, context["available_formats"]),
+            "see_also": view.see_also() if hasattr(view, "see_also") else [],
+            "problem": _problem(data, renderer_context["response"]),
+        }
+
+    def get_default_renderer(self, view: Any) -> BaseRenderer:
+        """What the answer is shown in: JSON, whatever else the view writes."""
+        return RowsRenderer()
+
+    def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
+        """None: the form of the page has the filters, too."""
+
+
+def _query_serializer(view: Any) -> Any:
+    of_actions = getattr(view, "query_serializer_classes", {})
+    kind = of_actions.get(getattr(view, "action", None)) or getattr(view, "query_serializer_class", None)
+    return None if kind is None else kind()
+
+
+def _problem(data: Any, response: Any) -> dict[str, Any] | None:
+    """What was refused, and where the word for it is explained. A page that is there for its form to send is no refusal."""
+    is_refused = response.status_code >= HTTPStatus.BAD_REQUEST
+    is_problem = is_refused and response.status_code != HTTPStatus.METHOD_NOT_ALLOWED
+    if not is_problem or not isinstance(data, Mapping) or "code" not in data:
+        return None
+    return {
+        "status": response.status_code,
+        "code": data["code"],
+        "message": data.get("message", ""),
+        "url": data.get("type", ""),
+    }
+
+
+def _renderer(each: Format) -> type[BaseRenderer]:
+    names = {
+        "__doc__": f"Answers as {each.media_type}.",
+        "media_type": each.media_type,
+        "format": each.name,
+        "charset": "utf-8" if each.media_type.startswith("text/") else None,
+    }
+    return type(f"{each.name.capitalize()}Renderer", (FormatRenderer,), names)
+
+
+_BY_NAME: dict[str, type[BaseRenderer]] = {
+    each.name: RowsRenderer if each.name == RowsRenderer.format else _renderer(each)
+    for each in FORMATS.values()
+}
+# What pages of rows offer, what streams of them do, and what documents about them do; the first is what a client gets that
+# asks for nothing in particular.
+RENDERERS: tuple[type[BaseRenderer], ...] = (*_BY_NAME.values(), QueryFormRenderer)
+STREAM_FORMATS = tuple(each.name for each in FORMATS.values() if each.stream)
+STREAM_RENDERERS: tuple[type[BaseRenderer], ...] = (
+    *(_BY_NAME[name] for name in STREAM_FORMATS),
+    QueryFormRenderer,
+)
+DOCUMENT_RENDERERS: tuple[type[BaseRenderer], ...] = (RowsRenderer, QueryFormRenderer)

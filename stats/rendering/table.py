@@ -1,0 +1,113 @@
+"""Rows on their way out: named columns, each with the role that says how its values are written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+
+class Role(Enum):
+    """What a column holds.
+
+    TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER and VOLUME: NaN and null are the same.
+    WORDS: joined by `;`, no word is empty; the empty text is no word at all.
+    """
+
+    TIME = "time"
+    DATE = "date"
+    NUMBER = "number"
+    VOLUME = "volume"
+    INTEGER = "integer"
+    TEXT = "text"
+    WORDS = "words"
+    FLAG = "flag"
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of the column in a `Table`."""
+        return _TYPES[self]
+
+
+_TYPES = {
+    Role.TIME: pa.int64(),
+    Role.DATE: pa.int64(),
+    Role.NUMBER: pa.float64(),
+    Role.VOLUME: pa.float64(),
+    Role.INTEGER: pa.int64(),
+    Role.TEXT: pa.string(),
+    Role.WORDS: pa.string(),
+    Role.FLAG: pa.bool_(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OutColumn:
+    """A column's name outside, and its role.
+
+    whole: the values of a VOLUME are written as integers; the instants of a TIME are whole seconds, as those of bars are.
+    """
+
+    name: str
+    role: Role
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows: `data` has the same columns in the same order, each in its role's type. Raises `ValueError` if not."""
+
+    columns: tuple[OutColumn, ...]
+    data: pa.Table
+
+    def __post_init__(self) -> None:
+        wanted = [(column.name, column.role.arrow_type) for column in self.columns]
+        found = [(field.name, field.type) for field in self.data.schema]
+        if wanted != found:
+            raise ValueError(f"the data's columns are {found}, wanted are {wanted}")
+
+    def __len__(self) -> int:
+        return self.data.num_rows  # type: ignore[no-any-return]
+
+    @classmethod
+    def of(cls, columns: Sequence[OutColumn], values: Mapping[str, Any]) -> Self:
+        """A table of arrays (Arrow's, numpy's or lists) by column name, equally long; names beyond `columns` are left."""
+        arrays = [_typed(values[column.name], column.role.arrow_type) for column in columns]
+        return cls(tuple(columns), pa.Table.from_arrays(arrays, names=[column.name for column in columns]))
+
+    @classmethod
+    def empty(cls, columns: Sequence[OutColumn]) -> Self:
+        """No rows of the columns."""
+        return cls.of(columns, {column.name: [] for column in columns})
+
+    def arrays(self) -> list[pa.Array]:
+        """Each column in one piece."""
+        return [_whole(chunks) for chunks in self.data.columns]
+
+    def select(self, names: Sequence[str]) -> "Table":
+        """The named columns in the order of `names`. Raises `KeyError` for one that there is not."""
+        by_name = {column.name: column for column in self.columns}
+        return Table(tuple(by_name[name] for name in names), self.data.select(list(names)))
+
+    def slice(self, start: int, end: int) -> "Table":
+        """Rows `[start, end)`, cut to those there are."""
+        return Table(self.columns, self.data.slice(start, max(end - start, 0)))
+
+    def reversed(self) -> "Table":
+        """The same rows, the last one first."""
+        if len(self) < 2:
+            return self
+        places = np.arange(len(self) - 1, -1, -1)
+        return Table(self.columns, self.data.take(places))
+
+
+def _whole(chunks: pa.ChunkedArray) -> pa.Array:
+    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+
+
+def _typed(values: Any, wanted: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values if values.type == wanted else values.cast(wanted)
+    return pa.array(values, wanted)

@@ -1,0 +1,1 @@
+"""Exchanges' sessions: their calendars, trading dates, and the windows that bars are cut to."""

@@ -1,0 +1,112 @@
+"""The trading calendar of an instrument."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from stats.sessions import library
+from stats.sessions.exchanges import EXCHANGES, calendar_name
+from stats.sessions.schedule import Schedule, joined
+from trades.arrays import Integers
+from trades.timestamps import DAY_NS
+
+# Zones and evening sessions bring an instant at most two days away from its trading date's midnight; then come closed days.
+_DAYS_BEFORE, _DAYS_BEHIND = 2, 12
+
+
+class Listed(Protocol):
+    """What is traded at an exchange.
+
+    exchange: its MIC; None for what trades at all hours. calendar: a name in pandas-market-calendars, for a product whose hours
+    are not its exchange's usual ones.
+    """
+
+    @property
+    def exchange(self) -> str | None: ...
+
+    @property
+    def calendar(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TradingCalendar:
+    """The trading dates and hours of a calendar of pandas-market-calendars, by its name there."""
+
+    name: str
+
+    @property
+    def key(self) -> str:
+        """The calendar and the libraries' versions, `NYSE-5.5.0-4.13.2`: part of what an answer depends on."""
+        return f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of its hours."""
+        return library.zone_of(self.name)
+
+    def on_dates(self, first_day: int, last_day: int) -> Schedule:
+        """The trading dates in `[first_day, last_day]`, days since 1970; none lies outside of the years 1890-2209."""
+        decades = range(_decade(first_day), _decade(last_day) + 1)
+        return joined([library.decade(self.name, number) for number in decades]).between(first_day, last_day)
+
+    def around(self, first_ns: int, last_ns: int) -> Schedule:
+        """Trading dates among which are those of all instants in `[first_ns, last_ns]`."""
+        first_day, last_day = first_ns // DAY_NS - _DAYS_BEFORE, last_ns // DAY_NS + _DAYS_BEHIND
+        found = self.on_dates(first_day, last_day)
+        reach = _DAYS_BEHIND
+        while (not len(found) or found.end_ns[-1] <= last_ns) and _decade(last_day) < library.LAST_DECADE:
+            reach *= 4
+            last_day += reach
+            found = self.on_dates(first_day, last_day)
+        return found
+
+    def trading_date_of(self, instants: Integers) -> Integers:
+        """The trading date that each instant belongs to, in days since 1970.
+
+        That of an instant on a closed day is the next one.
+        """
+        if not len(instants):
+            return np.empty(0, dtype=np.int64)
+        schedule = self.around(int(instants.min()), int(instants.max()))
+        places = np.searchsorted(schedule.end_ns, instants, side="right")
+        dates: Integers = schedule.date[np.minimum(places, len(schedule) - 1)]
+        return dates
+
+    def start_of_date(self, day: int) -> int:
+        """Where the period of a trading date begins; for a closed day that of the next trading date."""
+        reach = _DAYS_BEHIND
+        while not len(found := self.on_dates(day, day + reach)):
+            reach *= 4
+        return int(found.start_ns[0])
+
+
+def calendar_for(instrument: Listed) -> TradingCalendar | None:
+    """The calendar of an instrument; None where it names no exchange and trades at all hours.
+
+    Raises `UnknownExchange` where it names an exchange or a calendar of which no hours are known.
+    """
+    if instrument.calendar is not None:
+        return named_calendar(instrument.calendar)
+    return None if instrument.exchange is None else exchange_calendar(instrument.exchange)
+
+
+def exchange_calendar(exchange: str) -> TradingCalendar:
+    """The calendar of an exchange, by its MIC. Raises `UnknownExchange`."""
+    return TradingCalendar(calendar_name(exchange))
+
+
+@lru_cache(maxsize=256)
+def named_calendar(name: str) -> TradingCalendar:
+    """The calendar of a name in pandas-market-calendars. Raises `UnknownExchange`."""
+    if name not in EXCHANGES.values():
+        library.require_hours(name)
+    return TradingCalendar(name)
+
+
+def _decade(day: int) -> int:
+    year = int(np.datetime64(day, "D").astype("datetime64[Y]").astype(np.int64)) + 1970
+    return min(max(year // 10, library.FIRST_DECADE), library.LAST_DECADE)

@@ -1,0 +1,78 @@
+"""What an exchange does at an instant, and its days as rows."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from stats.sessions.calendars import TradingCalendar
+from stats.sessions.schedule import Hours, Schedule
+from trades.arrays import Integers
+from trades.timestamps import DAY_NS
+
+# No exchange is closed for longer, but for the NYSE in 1914.
+_REACH_DAYS = 200
+
+
+class Phase(StrEnum):
+    """The part of a trading date that an instant lies in; `closed` is none of it."""
+
+    PRE = "pre"
+    REGULAR = "regular"
+    BREAK = "break"
+    POST = "post"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """An exchange at an instant.
+
+    date: the trading date of the instant, in days since 1970; that of a closed day is the next one. next_open_ns, next_close_ns:
+    when regular trading next begins and ends, for a break too; None where it never does.
+    """
+
+    at_ns: int
+    phase: Phase
+    date: int
+    next_open_ns: int | None
+    next_close_ns: int | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether regular trading goes on."""
+        return self.phase is Phase.REGULAR
+
+
+def clock_at(at_ns: int, calendar: TradingCalendar | None) -> Clock:
+    """The clock of a calendar; without one trading never ends, and dates are those of UTC."""
+    if calendar is None:
+        return Clock(at_ns, Phase.REGULAR, at_ns // DAY_NS, None, None)
+    date = int(calendar.trading_date_of(np.array([at_ns]))[0])
+    schedule = calendar.on_dates(date, date + _REACH_DAYS)
+    starts, ends = _merged(schedule)
+    return Clock(at_ns, _phase(schedule, at_ns), date, _next(starts, at_ns), _next(ends, at_ns))
+
+
+def _phase(schedule: Schedule, at_ns: int) -> Phase:
+    """The phase, by the first of the schedule's dates, which is the instant's own."""
+    if not schedule.pre_ns[0] <= at_ns < schedule.post_ns[0]:
+        return Phase.CLOSED
+    if at_ns < schedule.open_ns[0]:
+        return Phase.PRE
+    if at_ns >= schedule.close_ns[0]:
+        return Phase.POST
+    is_break = schedule.break_start_ns[0] <= at_ns < schedule.break_end_ns[0]
+    return Phase.BREAK if is_break else Phase.REGULAR
+
+
+def _merged(schedule: Schedule) -> tuple[Integers, Integers]:
+    """Starts and ends of regular trading; sessions that touch are one, and when the last one ends is not told."""
+    segments = schedule.segments(Hours.REGULAR)
+    parted = segments.start_ns[1:] != segments.end_ns[:-1]
+    return segments.start_ns[np.append(True, parted)], segments.end_ns[:-1][parted]
+
+
+def _next(instants: Integers, at_ns: int) -> int | None:
+    later = instants[instants > at_ns]
+    return int(later[0]) if len(later) else None

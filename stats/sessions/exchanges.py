@@ -1,0 +1,50 @@
+"""Which calendar of pandas-market-calendars is an exchange's, by its MIC (ISO 10383)."""
+
+from stats.exceptions import UnknownExchange
+
+# One exchange has many products; an instrument whose own hours differ names its calendar (`Instrument.calendar`).
+EXCHANGES: dict[str, str] = {
+    # Stocks of the United States trade by one set of hours wherever they trade, before and after the session included.
+    # Options on them close with them: the library's own calendar for Cboe has no early close on Christmas Eve.
+    **dict.fromkeys(
+        (
+            *("XNYS", "XNAS", "XASE", "ARCX", "XNGS", "XNMS", "XNCM", "XCIS", "XCHI", "XBOS", "XPHL", "XPSX"),
+            *("BATS", "BATY", "EDGA", "EDGX", "IEXG", "MEMX", "LTSE", "EPRL"),
+            *("XCBO", "C2OX", "BATO", "EDGO", "XISX", "GMNI", "MCRY", "XMIO", "EMLD", "MPRL", "MXOP", "XBXO", "AMXO", "ARCO", "XNDQ", "OPRA"),
+        ),
+        "NYSE",
+    ),
+    # Futures of the United States. Equity index is what XCME and GLBX trade most, grains are XCBT's own.
+    "XCME": "CME Globex Equity",
+    "GLBX": "CME Globex Equity",
+    "XCBT": "CBOT_Agriculture",
+    "XNYM": "CMEGlobex_Energy",
+    "XCEC": "CMEGlobex_Metals",
+    "XCBF": "CFE",
+    "IFUS": "IEPA",
+    # Everywhere else a calendar bears the exchange's own code.
+    **{
+        mic: mic
+        for mic in (
+            *("AIXK", "BVMF", "XAMS", "XASX", "XBDA", "XBKK", "XBOG", "XBOM", "XBRA", "XBRU", "XBUD", "XBUE"),
+            *("XCSE", "XDUB", "XDUS", "XEEE", "XETR", "XEUR", "XFRA", "XHAM", "XHEL", "XHKG", "XICE", "XIDX"),
+            *("XIST", "XJSE", "XKAR", "XKLS", "XKRX", "XLIM", "XLIS", "XLIT", "XLJU", "XLON", "XLUX", "XMAD"),
+            *("XMEX", "XMIL", "XMOS", "XNSE", "XNZE", "XOSL", "XPAR", "XPHS", "XPRA", "XRIS", "XSAU", "XSES"),
+            *("XSHG", "XSTO", "XSTU", "XSWX", "XTAE", "XTAI", "XTAL", "XTKS", "XTSE", "XWAR", "XWBO", "XZAG"),
+        )
+    },
+    "XJPX": "XTKS",
+    "XSHE": "XSHG",
+    "XTSX": "XTSE",
+}  # fmt: skip
+
+
+def calendar_name(exchange: str) -> str:
+    """The name of the calendar of an exchange. Raises `UnknownExchange`."""
+    try:
+        return EXCHANGES[exchange]
+    except KeyError:
+        known = ", ".join(sorted(EXCHANGES))
+        raise UnknownExchange(
+            f"no calendar is known for the exchange {exchange[:32]!r}; known are {known}"
+        ) from None

@@ -1,0 +1,63 @@
+"""Time in UTC cut into numbered pieces: intervals of one length; days, weeks from Monday, and months."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from stats.resolutions import Resolution
+from trades.arrays import Integers
+from trades.timestamps import DAY_NS
+
+# 1970-01-01 was a Thursday.
+_MONDAY_OFFSET = 3
+
+
+class Grid(Protocol):
+    """Consecutive pieces of all time, numbered in order."""
+
+    def number_of(self, instants: Integers) -> Integers:
+        """The piece that each instant lies in."""
+        ...
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        """Where each piece begins, in nanoseconds UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalGrid:
+    """Pieces of one length in nanoseconds, one of which begins with 1970."""
+
+    length_ns: int
+
+    def number_of(self, instants: Integers) -> Integers:
+        return instants // self.length_ns
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        return numbers * self.length_ns
+
+
+@dataclass(frozen=True, slots=True)
+class DateGrid:
+    """Days, weeks from Monday, or months, of dates in days since 1970; in UTC where instants are spoken of."""
+
+    resolution: Resolution
+
+    def number_of_day(self, days: Integers) -> Integers:
+        """The piece that each date lies in."""
+        if self.resolution is Resolution.MONTH:
+            return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
+
+    def first_day(self, numbers: Integers) -> Integers:
+        """The date that each piece begins with."""
+        if self.resolution is Resolution.MONTH:
+            return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers
+
+    def number_of(self, instants: Integers) -> Integers:
+        return self.number_of_day(instants // DAY_NS)
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        return self.first_day(numbers) * DAY_NS

@@ -1,0 +1,173 @@
+"""pandas-market-calendars: loaded when a schedule is first asked for, asked once per calendar and decade.
+
+It takes about a second to load, hence nothing that a process needs to start may import it.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import date
+from functools import cache, lru_cache
+from importlib import import_module
+from importlib.metadata import version
+from threading import Lock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from stats.exceptions import UnknownExchange
+from stats.sessions.schedule import Schedule
+from trades.arrays import Integers
+from trades.timestamps import SECOND_NS
+
+_MINUTE_NS = 60 * SECOND_NS
+# Decades that pandas counts in nanoseconds, with a year to spare on both sides; instants lie in 1900-2200.
+FIRST_DECADE, LAST_DECADE = 189, 220
+# A date's period ends where the next one begins: the dates around a decade are read with it. No exchange was ever closed longer.
+_MARGIN_YEARS = 1
+# A decade takes some 200 kB.
+_DECADES_KEPT = 128
+_EMPTY = Schedule(
+    early=np.empty(0, dtype=np.bool_),
+    **dict.fromkeys(
+        (column.name for column in fields(Schedule) if column.name != "early"), np.empty(0, dtype=np.int64)
+    ),
+)
+# Holiday rules of the library and of pandas cache in themselves and are not made for threads.
+_LOCK = Lock()
+
+
+@cache
+def versions() -> str:
+    """The libraries' versions, `5.5.0-4.13.2`: the second has the calendars that the first takes over from it."""
+    return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}"
+
+
+def load() -> None:
+    """Load the library itself."""
+    with _alone():
+        _library()
+
+
+@cache
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone that a calendar's hours are told in."""
+    return ZoneInfo(str(_calendar(name).tz))
+
+
+def require_hours(name: str) -> None:
+    """Raise `UnknownExchange` unless the library has a calendar of this name, with hours."""
+    try:
+        decade(name, 202)
+    except (RuntimeError, NotImplementedError, KeyError) as error:
+        raise UnknownExchange(f"pandas-market-calendars has no hours for {name[:64]!r}") from error
+
+
+@lru_cache(maxsize=_DECADES_KEPT)
+def decade(name: str, number: int) -> Schedule:
+    """The trading dates of a decade (202 is 2020-2029); none where the exchange began later."""
+    calendar = _calendar(name)
+    with _alone():
+        frame = calendar.schedule(
+            date(number * 10 - _MARGIN_YEARS, 1, 1),
+            date(number * 10 + 9 + _MARGIN_YEARS, 12, 31),
+            market_times="all",
+        )
+        if frame.empty:
+            return _EMPTY
+        early = frame.index.isin(calendar.early_closes(frame).index)
+    schedule = _schedule(_without_discontinued(frame, calendar), zone_of(name), early)
+    return schedule.between(_day(number * 10), _day(number * 10 + 10) - 1)
+
+
+def _library() -> Any:
+    return import_module("pandas_market_calendars")
+
+
+@cache
+def _calendar(name: str) -> Any:
+    with _alone():
+        return _library().get_calendar(name)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other thread is in the library; what it warns of is seen to here, or is its own business with pandas."""
+    with _LOCK, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* are discontinued", UserWarning)
+        warnings.filterwarnings("ignore", ".* is deprecated", DeprecationWarning)
+        yield
+
+
+def _without_discontinued(frame: Any, calendar: Any) -> Any:
+    """A schedule in which hours that were given up are missing from then on: the library goes on with the last ones."""
+    for name, given_up in calendar.discontinued_market_times.items():
+        frame[name] = frame[name].where(frame.index < str(given_up))
+    return frame
+
+
+def _day(year: int) -> int:
+    return (date(year, 1, 1) - date(1970, 1, 1)).days
+
+
+def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
+    """The columns of a library's schedule; before 1950 zones were odd seconds away from UTC, which are cut off."""
+    opens, closes = _instants(frame["market_open"]), _instants(frame["market_close"])
+    pre = np.minimum(_instants(frame["pre"]), opens) if "pre" in frame else opens
+    post = np.maximum(_instants(frame["post"]), closes) if "post" in frame else closes
+    break_start, break_end = _breaks(frame, opens, closes, post)
+    label, natural_end = _days(frame.index, pre, zone)
+    end = natural_end.copy()
+    end[:-1] = np.minimum(end[:-1], pre[1:])
+    end = np.maximum(end, post)
+    start = np.concatenate([label[:1], end[:-1]])
+    instants = {
+        "start_ns": start,
+        "end_ns": end,
+        "label_ns": np.maximum(label, start),
+        "pre_ns": pre,
+        "open_ns": opens,
+        "break_start_ns": break_start,
+        "break_end_ns": break_end,
+        "close_ns": closes,
+        "post_ns": post,
+    }
+    dates = frame.index.to_numpy().astype("datetime64[D]").astype(np.int64)
+    whole_minutes = {name: column - column % _MINUTE_NS for name, column in instants.items()}
+    return Schedule(date=dates, early=early, **whole_minutes)
+
+
+def _instants(column: Any) -> Integers:
+    found: Integers = column.to_numpy("datetime64[ns]").astype(np.int64)
+    return found
+
+
+def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tuple[Integers, Integers]:
+    """The ends of each session's break, both at `post` where there is none; maintenance after the close is none."""
+    if "break_start" not in frame:
+        return post, post
+    starts = np.clip(_instants(frame["break_start"]), opens, closes)
+    ends = np.clip(_instants(frame["break_end"]), starts, closes)
+    none = frame["break_start"].isna().to_numpy() | (starts >= ends)
+    return np.where(none, post, starts), np.where(none, post, ends)
+
+
+def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
+    """The label of each date, and the same wall clock a day later.
+
+    The label is the date's midnight where trading begins on the date itself, else (futures) the opening in the evening.
+    """
+    pandas = import_module("pandas")
+    opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)
+    wall = pandas.DatetimeIndex(
+        np.where(opening.normalize() == dates, dates.as_unit("ns").to_numpy(), opening.to_numpy())
+    )
+    return _utc(wall, zone), _utc(wall + pandas.Timedelta(days=1), zone)
+
+
+def _utc(wall: Any, zone: ZoneInfo) -> Integers:
+    """Instants of a wall clock: of two the first, of a skipped one that of the change."""
+    first = np.ones(len(wall), dtype=np.bool_)
+    return _instants(wall.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").tz_convert(None))

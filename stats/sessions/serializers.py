@@ -1,0 +1,134 @@
+"""The declared form of what is asked and told about exchanges' sessions."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from stats.fields import QueryTimeField
+from stats.sessions.clock import Phase
+from stats.sessions.exchanges import EXCHANGES
+
+
+@extend_schema_field({"type": "string", "enum": sorted(EXCHANGES)})
+class ExchangeField(serializers.Field[str, str, str, Any]):
+    """An exchange's MIC, in capitals or not; whether its hours are known is told elsewhere."""
+
+    def to_internal_value(self, data: str) -> str:
+        return data.upper()
+
+
+class CalendarQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of a calendar."""
+
+    exchange = ExchangeField(help_text="The exchange, by its MIC (ISO 10383).")
+    start = QueryTimeField(
+        required=False,
+        help_text="First date; default today, or 30 days before `end`. A time stands for its date in UTC.",
+    )
+    end = QueryTimeField(
+        required=False,
+        help_text="Date behind the last; default 30 days after the first. A time is rounded up.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "start" in attrs and "end" in attrs and attrs["start"] >= attrs["end"]:
+            raise serializers.ValidationError("start must be before end", code="invalid_range")
+        return attrs
+
+
+class ClockQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of a clock."""
+
+    exchange = ExchangeField(
+        required=False, help_text="The exchange, by its MIC; without it, trading never ends."
+    )
+    at = QueryTimeField(required=False, help_text="The instant that is asked about; default now.")
+
+
+class BreakSerializer(serializers.Serializer[Any]):
+    """A part of a session in which nothing trades."""
+
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+
+
+class TradingDateSerializer(serializers.Serializer[Any]):
+    """A trading date: regular trading from `open` to `close`, all of it from `pre` to `post`."""
+
+    date = serializers.DateField()
+    open = serializers.DateTimeField(help_text="May lie on the evening before (futures).")
+    close = serializers.DateTimeField()
+    pre = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When trading begins before the session; null where the calendar knows of none.",
+    )
+    post = serializers.DateTimeField(allow_null=True, help_text="When trading after the session ends.")
+    early_close = serializers.BooleanField()
+    breaks = BreakSerializer(many=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "The day after Thanksgiving",
+            value={
+                "exchange": "XNYS",
+                "calendar": "NYSE",
+                "timezone": "America/New_York",
+                "dates": [
+                    {
+                        "date": "2024-11-29",
+                        "open": "2024-11-29T14:30:00Z",
+                        "close": "2024-11-29T18:00:00Z",
+                        "pre": "2024-11-29T09:00:00Z",
+                        "post": "2024-11-29T22:00:00Z",
+                        "early_close": True,
+                        "breaks": [],
+                    }
+                ],
+            },
+        )
+    ]
+)
+class CalendarAnswerSerializer(serializers.Serializer[Any]):
+    """Trading dates, ascending; a date that is not among them is a day on which the exchange is closed."""
+
+    exchange = serializers.CharField()
+    calendar = serializers.CharField(help_text="Its name in pandas-market-calendars.")
+    timezone = serializers.CharField()
+    dates = TradingDateSerializer(many=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Before the session",
+            value={
+                "timestamp": "2024-11-29T12:00:00Z",
+                "exchange": "XNYS",
+                "is_open": False,
+                "phase": "pre",
+                "date": "2024-11-29",
+                "next_open": "2024-11-29T14:30:00Z",
+                "next_close": "2024-11-29T18:00:00Z",
+            },
+        )
+    ]
+)
+class ClockAnswerSerializer(serializers.Serializer[Any]):
+    """An exchange at an instant."""
+
+    timestamp = serializers.DateTimeField()
+    exchange = serializers.CharField(allow_null=True)
+    is_open = serializers.BooleanField(help_text="Whether regular trading goes on.")
+    phase = serializers.ChoiceField(choices=[phase.value for phase in Phase])
+    date = serializers.DateField(help_text="The trading date that the instant belongs to.")
+    next_open = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When regular trading next begins, after a break too; null where it never ended.",
+    )
+    next_close = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When regular trading next ends, for a break too; null where it never does.",
+    )
