@@ -1,32 +1,191 @@
-from django.contrib import admin
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 
+from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.callers import Caller
+from ratelimit.credentials import admin as _credentials  # noqa: F401 registers its own pages
+from ratelimit.credentials import people_admin as _people  # noqa: F401 the same
+from ratelimit.credentials.people import caller_of_person
+from ratelimit.entitlements import GRANTS, STATES, state_of
+from ratelimit.exceptions import KeyAdministrationError
+from ratelimit.keys.filters import in_state
+from ratelimit.keys.selectors import keys_visible
+from ratelimit.keys.services import (
+    DEFAULT_OVERLAP,
+    CreatedKey,
+    key_create,
+    key_revoke,
+    key_revoke_with_successors,
+    key_rotate,
+)
+from ratelimit.keys.terms import columns_of
+from ratelimit.limits.tiers import TIERS
 from ratelimit.models import ApiKey
-from ratelimit.services import key_revoke
+from ratelimit.word_fields import WordsField
+
+_GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry")
+
+
+class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """What a key is to be; the services check it as they check what comes by any other way."""
+
+    tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
+    scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
+    accounts = WordsField(required=False, help_text="By id, one a line; * is every account.")
+    sensitivity = forms.ChoiceField(
+        choices=[("", "the least that the scopes need"), *((word, word) for word in SENSITIVITIES)],
+        required=False,
+    )
+    networks = WordsField(required=False, help_text="Such as 10.1.0.0/16, one a line; none is from anywhere.")
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", *_GRANTED)
+
+    def clean(self) -> Any:
+        """The terms, with the form's errors where the services would refuse them."""
+        terms = {**self.cleaned_data, "certificate": self.cleaned_data.get("certificate") or None}
+        if self.errors:
+            return terms
+        try:
+            columns_of(terms, now=timezone.now())  # type: ignore[arg-type]  # the fields are the terms'
+        except KeyAdministrationError as error:
+            raise forms.ValidationError(str(error)) from error
+        return terms
+
+    def _post_clean(self) -> None:
+        """Nothing: the model's own checks would ask for columns that are made later."""
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state) for state in STATES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        state = self.value()
+        return in_state(queryset, state) if state in STATES else queryset
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Keys to look at and to revoke; `manage.py apikey create` makes them, because a key is shown once."""
+    """Keys to make, to look at, to rotate and to revoke: never to edit, never to delete."""
 
-    list_display = ("id", "name", "prefix", "tier", "rate", "created_at", "expires_at", "revoked_at")
-    list_filter = ("tier",)
+    # No more than fits beside the filters in 1,200 px; the rest is on the key's own page.
+    list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")
+    list_filter = (StateFilter, "tier", "sensitivity", "before_expiry", "signed_only")
     search_fields = ("name", "prefix")
-    fields = ("name", "prefix", "tier", "rate", "scopes", "created_at", "expires_at", "revoked_at")
-    readonly_fields = fields
-    actions = ("revoke",)
+    date_hierarchy = "created_at"
+    readonly_fields = (
+        "name",
+        "prefix",
+        *_GRANTED,
+        "created_at",
+        "revoked_at",
+        "last_used_at",
+        "replaces",
+    )
+    actions = ("rotate", "revoke", "revoke_with_successors")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        within = _within(request)
+        return super().get_queryset(request) if within is None else keys_visible(within)
+
+    @admin.display(description="state")
+    def state(self, key: ApiKey) -> str:
+        return state_of(key, now=timezone.now())
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False
 
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        return ("name", *_GRANTED) if obj is None else self.readonly_fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        return () if obj is None else self.readonly_fields
+
+    def get_form(
+        self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **options: Any
+    ) -> Any:
+        return NewKeyForm if obj is None else super().get_form(request, obj, change, **options)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form; what only the services can refuse is said above an empty one."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except KeyAdministrationError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """A new key; an old one has no field that could have changed."""
+        if not change:
+            created = key_create(**form.cleaned_data, now=timezone.now(), **_by(request))
+            obj.pk, obj.name, obj.prefix = created.id, created.stored.name, created.prefix
+            self._show(request, created)
+
+    @admin.action(description="Rotate the selected keys, with a day's overlap", permissions=["add"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            try:
+                created = key_rotate(key=key, overlap=DEFAULT_OVERLAP, now=timezone.now(), **_by(request))
+            except KeyAdministrationError as error:
+                self.message_user(request, f"{key}: {error}", messages.ERROR)
+            else:
+                self._show(request, created)
+
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        now = timezone.now()
+        self._revoke(request, queryset, lambda **call: [key_revoke(**call)])
+
+    @admin.action(
+        description="Revoke the selected keys and what came of them by rotation", permissions=["change"]
+    )
+    def revoke_with_successors(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        self._revoke(request, queryset, key_revoke_with_successors)
+
+    def _revoke(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey], revoke: Callable[..., list[ApiKey]]
+    ) -> None:
+        revoked: set[int] = set()
         for key in queryset:
-            key_revoke(key=key, now=now)
-        self.message_user(request, f"Revoked: {len(queryset)}. This is effective everywhere within a second.")
+            try:
+                revoked.update(each.pk for each in revoke(key=key, now=timezone.now(), **_by(request)))
+            except KeyAdministrationError as error:
+                self.message_user(request, f"{key}: {error}", messages.ERROR)
+        self.message_user(request, f"Revoked: {len(revoked)}. This is effective everywhere within a second.")
+
+    def _show(self, request: HttpRequest, created: CreatedKey) -> None:
+        """The secrets, once: the message goes to this browser and is forgotten."""
+        secrets = f"{created.key}, signing secret {created.signing_secret}"
+        self.message_user(request, f"{created.stored}: {secrets}. They are shown only now.", messages.WARNING)
+
+
+def _within(request: HttpRequest) -> Caller | None:
+    """Whose grants may not be exceeded; None for a superuser. Raises PermissionDenied for whoever was granted nothing."""
+    if getattr(request.user, "is_superuser", False):
+        return None
+    caller = caller_of_person(request.user, credential="session", now=timezone.now())
+    if caller is None:
+        raise PermissionDenied
+    return caller
+
+
+def _by(request: HttpRequest) -> dict[str, Any]:
+    """Who does what is done, within what, in which request."""
+    return {
+        "actor": f"user:{request.user.pk}",
+        "within": _within(request),
+        "correlation_id": getattr(request, "correlation_id", ""),
+    }

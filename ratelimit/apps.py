@@ -7,4 +7,5 @@ class RateLimitConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from ratelimit import schema  # noqa: F401, PLC0415 registers itself with the schema generator
+        # They register themselves: with the signals of logins, and with the schema generator.
+        from ratelimit.credentials import page_logins, schema  # noqa: F401, PLC0415

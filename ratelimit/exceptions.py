@@ -1,19 +1,46 @@
-"""What can go wrong with keys.
+"""What can go wrong with credentials.
 
 RateLimitError
-├── CredentialError            the caller must present another key; a retry with the same one fails again
+├── CredentialError            the caller must present another credential; a retry with the same one fails again
+│   ├── InvalidAuthorization
+│   ├── AmbiguousCredentials
+│   ├── SignatureRequired
+│   ├── InvalidToken
+│   ├── InvalidLogin
+│   ├── InvalidSignature
+│   ├── SignatureExpired
+│   ├── DigestMismatch
+│   ├── NonceUsed
+│   ├── InvalidCertificate
 │   ├── InvalidApiKey
 │   ├── ExpiredApiKey
 │   └── RevokedApiKey
-└── KeyAdministrationError     the operator must correct the request
-    ├── InvalidKeyRequest
-    ├── UnknownTier
-    ├── UnknownScope
-    ├── UnknownKey
-    └── AmbiguousKey
+├── NetworkNotAllowed          the caller must call from elsewhere, or have its networks widened
+├── KeyAdministrationError     the operator must correct the request
+│   ├── InvalidKeyRequest
+│   ├── UnknownTier
+│   ├── UnknownScope
+│   ├── UnknownKey
+│   ├── UnknownClient
+│   ├── AmbiguousKey
+│   ├── NotRotatable
+│   ├── GrantExceeded
+│   ├── IdempotencyKeyReused
+│   └── AlreadyMade
+└── MalformedCall              a query parameter or header of a call about keys is wrong; correct it
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class WrongField:
+    """One wrong field of a body: its path, a stable code, and a sentence."""
+
+    path: str
+    code: str
+    message: str
 
 
 class RateLimitError(Exception):
@@ -23,9 +50,43 @@ class RateLimitError(Exception):
 
 
 class CredentialError(RateLimitError):
-    """A key was presented and does not admit its bearer."""
+    """A credential was presented and does not admit its bearer."""
 
     code = "invalid_credentials"
+
+
+class InvalidAuthorization(CredentialError):
+    """The header is not one known scheme with one credential; correct it."""
+
+
+class AmbiguousCredentials(CredentialError):
+    """Several credentials were presented; send one."""
+
+    code = "ambiguous_credentials"
+
+
+class SignatureRequired(CredentialError):
+    """The key is good for signing only; sign the request instead of sending the key."""
+
+    code = "signature_required"
+
+
+class InvalidToken(CredentialError):
+    """The token is not one of ours, has expired or was withdrawn; get a new one. What it is, is not told."""
+
+    code = "invalid_token"
+
+    def __init__(self) -> None:
+        super().__init__("the token is not valid")
+
+
+class InvalidLogin(CredentialError):
+    """The name and the password admit nobody; correct them."""
+
+    code = "invalid_login"
+
+    def __init__(self) -> None:
+        super().__init__("the name or the password is wrong")
 
 
 class InvalidApiKey(CredentialError):
@@ -46,6 +107,42 @@ class RevokedApiKey(CredentialError):
     code = "revoked_api_key"
 
 
+class InvalidSignature(CredentialError):
+    """The signature is malformed, wrong, of no key, or covers too little; sign the request as it is sent."""
+
+    code = "invalid_signature"
+
+
+class SignatureExpired(CredentialError):
+    """The signature was made too long ago, or in the future; set the clock and sign again."""
+
+    code = "signature_expired"
+
+
+class DigestMismatch(CredentialError):
+    """The digest that was signed is not that of the body; sign the body that is sent."""
+
+    code = "digest_mismatch"
+
+
+class NonceUsed(CredentialError):
+    """The signature was used before; sign again with another nonce."""
+
+    code = "nonce_used"
+
+
+class InvalidCertificate(CredentialError):
+    """The client certificate stands for no key; have it entered, or connect with another."""
+
+    code = "invalid_certificate"
+
+
+class NetworkNotAllowed(RateLimitError):
+    """The credential is good, but not from this address; call from one of its networks."""
+
+    code = "network_not_allowed"
+
+
 class KeyAdministrationError(RateLimitError):
     """A key could not be made, found or changed as asked."""
 
@@ -53,7 +150,11 @@ class KeyAdministrationError(RateLimitError):
 
 
 class InvalidKeyRequest(KeyAdministrationError):
-    """The name, rate or expiry of a new key is out of bounds; correct it."""
+    """A field of a new key, or the overlap of a rotation, is out of bounds; correct it."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.errors = () if field is None else (WrongField(field, self.code, message),)
 
 
 class UnknownTier(KeyAdministrationError):
@@ -74,7 +175,45 @@ class UnknownKey(KeyAdministrationError):
     code = "unknown_key"
 
 
+class UnknownClient(KeyAdministrationError):
+    """No client of OAuth2 has this number or client id; look it up in the list of clients."""
+
+    code = "unknown_client"
+
+
 class AmbiguousKey(KeyAdministrationError):
     """Several keys share this prefix; name the one that is meant by its id."""
 
     code = "ambiguous_key"
+
+
+class NotRotatable(KeyAdministrationError):
+    """The key was rotated or revoked before, or has expired; rotate its successor, or make a new key."""
+
+    code = "not_rotatable"
+
+
+class GrantExceeded(KeyAdministrationError):
+    """The key has, or would have, more than whoever asks; ask for less, or ask somebody with more."""
+
+    code = "grant_exceeded"
+
+
+class IdempotencyKeyReused(KeyAdministrationError):
+    """The Idempotency-Key came with another body before; take a new one."""
+
+    code = "idempotency_key_reused"
+
+
+class AlreadyMade(KeyAdministrationError):
+    """The key was made by the first request with this Idempotency-Key, and its answer can no longer be opened."""
+
+    code = "already_made"
+
+
+class MalformedCall(RateLimitError):
+    """A query parameter or header is unknown, repeated, empty or of the wrong form; correct it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # of many, not one for the class

@@ -1,20 +1,78 @@
+"""Credentials and what they grant, and what must outlive Redis: used nonces and booked quotas."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
 from django.db import models
+from django.utils import timezone
+from oauth2_provider.models import AbstractApplication
 
 
-class ApiKey(models.Model):
+class Entitlement(models.Model):
+    """What the bearer of a credential may do, and how much of it."""
+
+    tier = models.CharField(max_length=20, default="default")
+    rate = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Requests per second instead of the tier's."
+    )
+    trading_rate = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Trading calls per second instead of the setting's."
+    )
+    daily_quota = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Tokens per UTC day instead of the tier's; 0 is no quota."
+    )
+    monthly_quota = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Tokens per UTC month instead of the tier's; 0 is no quota."
+    )
+    scopes = models.JSONField(default=list)
+    accounts = models.JSONField(default=list, help_text="Accounts by id; * is every account.")
+    sensitivity = models.CharField(
+        max_length=20, default="internal", help_text="The most sensitive data that may be read."
+    )
+    networks = models.JSONField(
+        default=list, help_text="Networks to call from; none listed is from anywhere."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class ApiKey(Entitlement):
     """A credential of a program. The key itself is not stored, only its SHA-256."""
 
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=8, db_index=True)
     digest = models.CharField(max_length=64, unique=True)
-    tier = models.CharField(max_length=20)
-    rate = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Requests per second instead of the tier's."
-    )
-    scopes = models.JSONField(default=list)
     created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To within a minute.")
+    signed_only = models.BooleanField(
+        default=False, help_text="Whether only signed requests are accepted, never the bare key."
+    )
+    certificate = models.CharField(
+        max_length=64,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text="SHA-256 of the client certificate (DER) that stands for this key, in hexadecimal.",
+    )
+    replaces = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="successors"
+    )
+    family = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="The first key of its chain of rotations, by id; none where it is that itself.",
+    )
+    before_expiry = models.CharField(
+        max_length=10,
+        choices=[("warn", "warn"), ("rotate", "rotate")],
+        default="warn",
+        help_text="What happens by itself before the key expires.",
+    )
+    warned_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("id",)
@@ -22,3 +80,83 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
+
+
+class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # without types
+    """A program that gets its tokens by the client-credentials grant of OAuth2."""
+
+    class Meta(AbstractApplication.Meta):  # type: ignore[misc]  # without types
+        verbose_name = "OAuth2 client"
+
+    def __str__(self) -> str:
+        return str(self.name or self.client_id)
+
+    def is_good(self, *, now: datetime) -> bool:
+        """Whether it was not revoked and has not expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def is_usable(self, request: Any) -> bool:
+        """What the library asks before it issues or revokes a token."""
+        return self.is_good(now=timezone.now())
+
+
+class AccessProfile(Entitlement):
+    """What a person may do who is logged in to the admin or to the dashboard; superusers may do everything."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_profile"
+    )
+
+    def __str__(self) -> str:
+        return f"access of {self.user}"
+
+
+class UsedNonce(models.Model):
+    """A nonce of a signed request: the same one of the same caller is a replay until it expires."""
+
+    identity = models.CharField(max_length=100)
+    nonce = models.CharField(max_length=128)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["identity", "nonce"], name="nonce_once")]
+
+    def __str__(self) -> str:
+        return f"{self.identity} {self.nonce}"
+
+
+class QuotaUse(models.Model):
+    """Tokens of a caller's quota that were handed out in lots; never more than the quota.
+
+    `period` is a UTC day (2026-11-20) or month (2026-11).
+    """
+
+    identity = models.CharField(max_length=100)
+    period = models.CharField(max_length=10)
+    booked = models.PositiveBigIntegerField(default=0)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["identity", "period"], name="quota_once")]
+
+    def __str__(self) -> str:
+        return f"{self.identity} {self.period}: {self.booked}"
+
+
+class SealedAnswer(models.Model):
+    """The answer to a POST with an Idempotency-Key, for a day: it shows a key, so it is sealed with the secret key."""
+
+    identity = models.CharField(max_length=100)
+    path = models.CharField(max_length=200)
+    idempotency_key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the body.")
+    sealed = models.TextField(default="")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["identity", "path", "idempotency_key"], name="sealed_answer_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.identity} {self.path}"

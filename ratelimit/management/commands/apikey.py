@@ -1,39 +1,52 @@
-"""`manage.py apikey create | list | revoke`."""
+"""`manage.py apikey create | list | rotate | revoke | expiring`. No secret is ever an argument."""
 
 import json
 from argparse import ArgumentParser
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificate
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ratelimit.exceptions import KeyAdministrationError
+from ratelimit.instants import instant_text, span
+from ratelimit.keys.documents import key_document
+from ratelimit.keys.selectors import key_list, key_named, keys_expiring
+from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
+from ratelimit.keys.terms import BEFORE_EXPIRY
+from ratelimit.management.entitlement_arguments import actor, add_entitlement, entitlement_of, read
 from ratelimit.models import ApiKey
-from ratelimit.selectors import key_list, key_named, rate_of
-from ratelimit.services import CreatedKey, key_create, key_revoke
-from ratelimit.tiers import ALL_SCOPES, SCOPES, TIERS
+
+_LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
 
 class Command(BaseCommand):
-    help = "Creates, lists and revokes API keys; also while the server runs."
+    help = "Creates, lists, rotates and revokes API keys; also while the server runs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        create = verbs.add_parser("create", help="make a key and show it, once")
-        create.add_argument("name")
-        create.add_argument("--tier", default="default", choices=list(TIERS))
-        create.add_argument(
-            "--scope", action="append", dest="scopes", choices=[ALL_SCOPES, *SCOPES], help="repeatable"
+        _add_create(verbs.add_parser("create", help="make a key and show it, once"))
+        verbs.add_parser("list", help="show all keys, without their secrets")
+        rotate = verbs.add_parser("rotate", help="make a key's successor and show it, once")
+        rotate.add_argument("reference", metavar="PREFIX_OR_ID")
+        rotate.add_argument(
+            "--overlap", default="1d", help="how long the old key still holds: 3600, 12h, 1d; 0"
         )
-        create.add_argument("--rate", type=int, help="requests per second instead of the tier's")
-        create.add_argument("--expires", help="ISO 8601; without an offset it is UTC")
-        create.add_argument("--json", action="store_true", help="print JSON only")
-        listing = verbs.add_parser("list", help="show all keys, without their secrets")
-        listing.add_argument("--json", action="store_true", help="print JSON only")
         revoke = verbs.add_parser("revoke", help="withdraw a key, everywhere within a second")
         revoke.add_argument("reference", metavar="PREFIX_OR_ID")
+        revoke.add_argument(
+            "--successors", action="store_true", help="and all living keys that came of it by rotation"
+        )
+        expiring = verbs.add_parser(
+            "expiring", help="show the valid keys that soon expire, the next one first"
+        )
+        expiring.add_argument("--within", default="14d", help="how soon: 12h, 14d")
+        for verb in verbs.choices.values():
+            verb.add_argument("--json", action="store_true", help="print JSON only")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -42,71 +55,83 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def create(self, options: dict[str, Any]) -> None:
+        now = timezone.now()
         created = key_create(
-            name=options["name"],
-            tier=options["tier"],
-            scopes=options["scopes"] or ["market:read"],
-            rate=options["rate"],
-            expires_at=_instant(options["expires"]),
-            now=timezone.now(),
+            **entitlement_of(options),
+            signed_only=options["signed_only"],
+            certificate=_fingerprint(options["certificate"]),
+            before_expiry=options["before_expiry"],
+            now=now,
+            actor=actor(),
         )
-        if options["json"]:
-            self.stdout.write(json.dumps(_described(created)))
-            return
-        self.stdout.write(f"{created.key}\n")
-        self.stdout.write("This is the only time that the key is shown.")
-        self.stdout.write(
-            f"id {created.id}, tier {created.tier}, {created.rate} requests/s, scopes {' '.join(created.scopes)}"
-        )
+        self._show(created, now=now, as_json=options["json"])
+
+    def rotate(self, options: dict[str, Any]) -> None:
+        now, key = timezone.now(), key_named(options["reference"])
+        created = key_rotate(key=key, overlap=read(span, options["overlap"]), now=now, actor=actor())
+        self._show(created, now=now, as_json=options["json"])
 
     def list(self, options: dict[str, Any]) -> None:
-        now = timezone.now()
-        rows = [_row(key, now=now) for key in key_list()]
+        keys = key_list().prefetch_related("successors")
+        self._show_list(keys, _LINE, as_json=options["json"])
+
+    def expiring(self, options: dict[str, Any]) -> None:
+        keys = keys_expiring(now=timezone.now(), within=read(span, options["within"]))
+        self._show_list(keys, f"{{expires_at}}  {_LINE}", as_json=options["json"])
+
+    def revoke(self, options: dict[str, Any]) -> None:
+        now, key = timezone.now(), key_named(options["reference"])
+        if options["successors"]:
+            keys = key_revoke_with_successors(key=key, now=now, actor=actor())
+        else:
+            keys = [key_revoke(key=key, now=now, actor=actor())]
         if options["json"]:
+            documents = [key_document(each, now=now) for each in keys]
+            self.stdout.write(json.dumps(documents if options["successors"] else documents[0]))
+            return
+        for each in keys:
+            told = f"Key {each.pk} ({each.prefix}, {each.name}) is revoked, everywhere within a second."
+            self.stdout.write(told)
+
+    def _show(self, created: CreatedKey, *, now: datetime, as_json: bool) -> None:
+        document = created.document(now=now)
+        if as_json:
+            self.stdout.write(json.dumps(document))
+            return
+        self.stdout.write(f"{created.key}\n")
+        self.stdout.write(f"Signing secret: {created.signing_secret}")
+        self.stdout.write("This is the only time that they are shown.")
+        told = "id {id}, tier {tier}, {rate} requests/s".format(**document)
+        self.stdout.write(f"{told}, scopes {' '.join(document['scopes'])}")
+        replaced = created.stored.replaces
+        if replaced is not None:
+            end = instant_text(replaced.revoked_at or replaced.expires_at)
+            self.stdout.write(f"Key {replaced.pk} ({replaced.prefix}) holds until {end}.")
+
+    def _show_list(self, keys: Iterable[ApiKey], line: str, *, as_json: bool) -> None:
+        now = timezone.now()
+        rows = [key_document(key, now=now) for key in keys]
+        if as_json:
             self.stdout.write(json.dumps(rows))
             return
         for row in rows:
-            self.stdout.write("{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}".format(**row))
-
-    def revoke(self, options: dict[str, Any]) -> None:
-        key = key_revoke(key=key_named(options["reference"]), now=timezone.now())
-        self.stdout.write(f"Key {key.pk} ({key.prefix}, {key.name}) is revoked, everywhere within a second.")
+            self.stdout.write(line.format(**row))
 
 
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
+def _add_create(create: ArgumentParser) -> None:
+    add_entitlement(create)
+    create.add_argument("--signed-only", action="store_true", help="accept signed requests only")
+    create.add_argument(
+        "--certificate", type=Path, metavar="FILE.pem", help="the client certificate that stands for the key"
+    )
+    create.add_argument("--before-expiry", default=BEFORE_EXPIRY[0], choices=BEFORE_EXPIRY)
+
+
+def _fingerprint(path: Path | None) -> str | None:
+    """The SHA-256 of the certificate in a PEM file, of its DER form."""
+    if path is None:
         return None
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"{text!r} is not an ISO 8601 time") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _described(created: CreatedKey) -> dict[str, Any]:
-    return {**asdict(created), "expires_at": _text(created.expires_at)}
-
-
-def _row(key: ApiKey, *, now: datetime) -> dict[str, Any]:
-    return {
-        "id": key.pk,
-        "prefix": key.prefix,
-        "name": key.name,
-        "tier": key.tier,
-        "rate": rate_of(key),
-        "scopes": key.scopes,
-        "state": _state(key, now=now),
-        "created_at": _text(key.created_at),
-        "expires_at": _text(key.expires_at),
-        "revoked_at": _text(key.revoked_at),
-    }
-
-
-def _state(key: ApiKey, *, now: datetime) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return load_pem_x509_certificate(path.read_bytes()).fingerprint(SHA256()).hex()
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path} holds no certificate in PEM that can be read") from error

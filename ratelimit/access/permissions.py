@@ -1,0 +1,60 @@
+"""DRF's permission over the table of access."""
+
+from typing import TYPE_CHECKING
+
+from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, PermissionDenied
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from ratelimit.access.decision import may
+from ratelimit.access.table import Access, access_around, access_of
+from ratelimit.callers import Caller
+from ratelimit.limits.headers import ADMISSION
+
+if TYPE_CHECKING:  # DRF's views import this module through their settings
+    from rest_framework.views import APIView
+
+
+_ERRORS: dict[int, type[APIException]] = {401: NotAuthenticated, 403: PermissionDenied, 404: NotFound}
+
+
+class HasAccess(BasePermission):
+    """Admits whom the endpoint's row admits; an endpoint without a row admits nobody.
+
+    OPTIONS, and a method that the view lacks and that is left to be a 405, need a caller only, and none where the endpoint is
+    for anybody. Another's account is 404, as one that is not there. A refusal of a caller is charged as an answer is: what is
+    free could be asked without end, and would tell another's account from one that is not there.
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        """True. Raises NotAuthenticated, PermissionDenied or NotFound, and Throttled in their place."""
+        access = asked_access(request, view)
+        caller = request.user if isinstance(request.user, Caller) else None
+        account = None if access is None or access.account is None else view.kwargs.get(access.account)
+        denial = may(caller, access, account=account)
+        if denial is not None:
+            if caller is not None and access is not None and not _is_charged(request):
+                view.check_throttles(request)
+            raise _ERRORS[denial.status](denial.message, denial.code)
+        return True
+
+
+def asked_access(request: Request, view: "APIView") -> Access | None:
+    """The row by which a request is judged; None where it is denied."""
+    match = request.resolver_match
+    url_name = None if match is None else match.url_name
+    method = request.method or ""
+    if method == "OPTIONS" or not _implements(view, method):
+        return access_around(url_name)
+    return access_of(url_name, method)
+
+
+def _is_charged(request: Request) -> bool:
+    """Whether there was an admission already: DRF asks again for the forms of a page and for what OPTIONS tells."""
+    return hasattr(request._request, ADMISSION)  # noqa: SLF001 where the throttle leaves it
+
+
+def _implements(view: "APIView", method: str) -> bool:
+    """Whether there is something to protect; what is not implemented is left to be a 405."""
+    name = method.lower()
+    return name in view.http_method_names and hasattr(view, name)

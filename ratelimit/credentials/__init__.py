@@ -1,0 +1,1 @@
+"""Who calls: what a request presents, and whose it is."""

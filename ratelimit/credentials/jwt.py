@@ -1,0 +1,199 @@
+"""Tokens of people (JWT, RFC 7519): made and read here; whether their session still holds is said elsewhere.
+
+They are simplejwt's, narrowed: one algorithm, one header to the byte, and a key of their own, derived of SECRET_KEY
+(HKDF, RFC 5869), so that nothing else that this installation signs is a token, and no token anything else.
+"""
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from jwt.utils import base64url_decode, base64url_encode
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from ratelimit.exceptions import InvalidToken
+
+ALGORITHM = "HS256"
+ACCESS_LIFETIME = timedelta(minutes=5)
+REFRESH_LIFETIME = timedelta(days=1)
+# However often it is renewed, a session is over so long after its login: what was stolen unseen ends with it.
+SESSION_LIFETIME = timedelta(days=30)
+# How far the clocks of two hosts may be apart.
+LEEWAY = timedelta(seconds=2)
+MAX_LENGTH = 2048
+AUDIENCE = "marketdata-api"
+SESSION = "sid"
+# When the password was given, in seconds since the epoch.
+LOGIN_TIME = "auth_time"
+# A digest of the password's hash, by which a change of the password ends its sessions.
+PASSWORD = "pwd"  # noqa: S105 the name of a claim
+
+_LABEL = b"marketdata: tokens of people, 1"
+_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "token_type", SESSION, LOGIN_TIME, PASSWORD]
+_FORMS = {
+    "sub": re.compile(r"[0-9]{1,18}", re.ASCII),
+    "jti": re.compile(r"([0-9a-f]{32}\.)?[0-9a-f]{32}", re.ASCII),
+    SESSION: re.compile(r"[0-9a-f]{32}", re.ASCII),
+    PASSWORD: re.compile(r"[0-9a-f]{64}", re.ASCII),
+}
+_SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
+_HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says. `password` is a digest of the password's hash; `expires_at` has the leeway in it."""
+
+    user_id: str
+    session_id: str
+    token_id: str
+    password: str
+    logged_in_at: datetime
+    expires_at: datetime
+
+
+def signing_keys() -> tuple[bytes, ...]:
+    """The keys of which the first signs, and any verifies: a SECRET_KEY that is replaced is good for as long as it is a fallback."""
+    return _derived((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=4)
+def _derived(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(
+        HKDF(algorithm=SHA256(), length=32, salt=None, info=_LABEL).derive(secret.encode())
+        for secret in secrets
+    )
+
+
+class Backend(TokenBackend):
+    """Signs with the first of the keys and accepts any; every claim is required."""
+
+    def __init__(self) -> None:
+        super().__init__(algorithm=ALGORITHM, audience=AUDIENCE, issuer=settings.TOKEN_ISSUER, leeway=LEEWAY)
+
+    @property
+    def prepared_signing_key(self) -> Any:
+        return signing_keys()[0]
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """The payload. Raises TokenBackendError."""
+        error: Exception | None = None
+        for key in signing_keys():
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[ALGORITHM],
+                    audience=AUDIENCE,
+                    issuer=self.issuer,
+                    leeway=LEEWAY,
+                    options={"require": _CLAIMS, "strict_aud": True, "verify_signature": verify},
+                )
+            except jwt.InvalidSignatureError as found:
+                error = found
+            except jwt.InvalidTokenError as found:
+                raise TokenBackendError("the token is invalid") from found
+        raise TokenBackendError("no key of this installation signed the token") from error
+
+
+class PersonsAccessToken(AccessToken):
+    """One that calls; what a refresh token says of the session, it says, too."""
+
+    lifetime = ACCESS_LIFETIME
+
+    def get_token_backend(self) -> Backend:
+        return Backend()
+
+
+class PersonsRefreshToken(RefreshToken):
+    """One that gets the next two."""
+
+    lifetime = REFRESH_LIFETIME
+    access_token_class = PersonsAccessToken
+
+    def get_token_backend(self) -> Backend:
+        return Backend()
+
+    def check_blacklist(self) -> None:
+        """Whether it was used before is decided where it is used, in one transaction."""
+
+
+def read_access_token(token: str) -> Claims:
+    """What an access token says. Raises InvalidToken, with the same message whatever is wrong with it."""
+    return _read(token, PersonsAccessToken)
+
+
+def read_refresh_token(token: str) -> Claims:
+    """What a refresh token says, used or not. Raises InvalidToken."""
+    claims = _read(token, PersonsRefreshToken)
+    if not claims.token_id.startswith(f"{claims.session_id}."):
+        raise InvalidToken
+    return claims
+
+
+def _read(token: str, kind: type[PersonsAccessToken] | type[PersonsRefreshToken]) -> Claims:
+    if not _is_well_formed(token):
+        raise InvalidToken
+    try:
+        # It is typed as the token that it makes.
+        payload = kind(token).payload  # type: ignore[arg-type]
+        expires_at = datetime.fromtimestamp(payload["exp"], tz=UTC) + LEEWAY
+        logged_in_at = _instant(payload[LOGIN_TIME])
+    except (TokenError, ValueError, OverflowError):
+        raise InvalidToken from None
+    texts = {name: payload[name] for name in _FORMS}
+    if not all(isinstance(text, str) and _FORMS[name].fullmatch(text) for name, text in texts.items()):
+        raise InvalidToken
+    return Claims(
+        user_id=texts["sub"],
+        session_id=texts[SESSION],
+        token_id=texts["jti"],
+        password=texts[PASSWORD],
+        logged_in_at=logged_in_at,
+        expires_at=expires_at,
+    )
+
+
+def _instant(seconds: object) -> datetime:
+    """Raises ValueError, OverflowError."""
+    # A bool is an int, too.
+    if type(seconds) is not int:
+        raise ValueError("not whole seconds")
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def _is_well_formed(token: str) -> bool:
+    """Whether it is short, has our header to the byte, and a signature in its only spelling."""
+    found = _SEGMENTS.fullmatch(token) if len(token) <= MAX_LENGTH else None
+    if found is None or found[1] != _HEADER:
+        return False
+    try:
+        return base64url_encode(base64url_decode(found[3])) == found[3].encode()
+    except ValueError:
+        return False
+
+
+def new_session_id() -> str:
+    return uuid.uuid4().hex
+
+
+def new_refresh_token(
+    *, user_id: str, session_id: str, password: str, logged_in_at: datetime
+) -> PersonsRefreshToken:
+    """A refresh token of a session; its `access_token` says the same. It is good once it is outstanding."""
+    token = PersonsRefreshToken()
+    token["sub"] = user_id
+    token[SESSION] = session_id
+    token["jti"] = f"{session_id}.{uuid.uuid4().hex}"
+    token[PASSWORD] = password
+    token[LOGIN_TIME] = int(logged_in_at.timestamp())
+    return token

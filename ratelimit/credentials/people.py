@@ -1,0 +1,84 @@
+"""What a person may do who is logged in."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
+
+from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.callers import ALL_ACCOUNTS, Caller
+from ratelimit.entitlements import GRANTS, caller_from
+from ratelimit.instants import instant_text
+from ratelimit.limits.tiers import tier_named
+from ratelimit.models import AccessProfile
+
+PEOPLES_TIER = "internal"
+# What staff may do by being staff: to look at market data in the browsable API.
+STAFF_SCOPES = frozenset({"market:read"})
+
+
+def caller_of_person(
+    user: AbstractBaseUser | AnonymousUser, *, credential: str, now: datetime
+) -> Caller | None:
+    """The caller that a person makes; None for whoever is inactive, or was granted nothing that is still good.
+
+    A superuser may do everything. Anybody else may do what the access profile says until it expires or is revoked;
+    without a profile, staff may read market data that is public.
+    """
+    if not user.is_active or user.pk is None:
+        return None
+    if getattr(user, "is_superuser", False):
+        everything = frozenset(SCOPES)
+        accounts = frozenset({ALL_ACCOUNTS})
+        return _of_tier(
+            user, credential=credential, scopes=everything, accounts=accounts, sensitivity=SENSITIVITIES[-1]
+        )
+    profile = AccessProfile.objects.filter(user_id=user.pk).first()
+    if profile is None:
+        is_staff = getattr(user, "is_staff", False)
+        return _of_tier(user, credential=credential, scopes=STAFF_SCOPES) if is_staff else None
+    if profile.revoked_at is not None or (profile.expires_at is not None and now >= profile.expires_at):
+        return None
+    return caller_from(profile, identity=f"user:{user.pk}", name=user.get_username(), credential=credential)
+
+
+def profile_document(profile: AccessProfile) -> dict[str, Any]:
+    """What a profile grants, as the audit log shows it."""
+    return {
+        **{name: getattr(profile, name) for name in GRANTS},
+        "expires_at": instant_text(profile.expires_at),
+        "revoked_at": instant_text(profile.revoked_at),
+    }
+
+
+def person_of(user_id: str) -> User | None:
+    """The person with that id, at most 18 digits; None where there is none."""
+    found = get_user_model().objects.filter(pk=int(user_id)).first()
+    return found if isinstance(found, User) else None
+
+
+def _of_tier(
+    user: AbstractBaseUser | AnonymousUser,
+    *,
+    credential: str,
+    scopes: frozenset[str],
+    accounts: frozenset[str] = frozenset(),
+    sensitivity: str = SENSITIVITIES[0],
+) -> Caller:
+    tier = tier_named(PEOPLES_TIER)
+    return Caller(
+        identity=f"user:{user.pk}",
+        name=user.get_username(),
+        tier=tier.name,
+        rate=tier.rate,
+        trading_rate=settings.TRADING_RATE,
+        daily_quota=tier.daily_quota,
+        monthly_quota=tier.monthly_quota,
+        scopes=scopes,
+        accounts=accounts,
+        sensitivity=sensitivity,
+        credential=credential,
+    )

@@ -1,0 +1,78 @@
+"""How the credentials appear in the OpenAPI document."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from ratelimit.access.scopes import SCOPES
+
+if TYPE_CHECKING:  # the generator loads all of DRF, which the start does not need
+    from drf_spectacular.openapi import AutoSchema
+
+TOKEN_URL = "/api/v1/oauth/token"  # noqa: S105 a path
+
+
+def _schemes() -> dict[str, dict[str, Any]]:
+    """The security schemes by name, of which each alone suffices."""
+    return {
+        "ApiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Authorization: Api-Key <key>`",
+        },
+        "XApiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-API-Key",
+            "description": "`X-API-Key: <key>`",
+        },
+        "Bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token of a person, from `POST /api/v1/auth/token`.",
+        },
+        "OAuth2": {
+            "type": "oauth2",
+            "description": "An access token of a program.",
+            "flows": {
+                "clientCredentials": {
+                    "tokenUrl": TOKEN_URL,
+                    "scopes": {scope: f"What needs {scope}." for scope in SCOPES},
+                }
+            },
+        },
+        "Signature": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Signature-Input",
+            "description": "An HTTP Message Signature (RFC 9421) in `Signature-Input` and `Signature`.",
+        },
+        "Certificate": {
+            "type": "mutualTLS",
+            "description": "A client certificate that stands for a key, shown to the proxy in front.",
+        },
+    }
+
+
+class CredentialSchemes(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Any one of them alone suffices."""
+
+    target_class = "ratelimit.credentials.authentication.CredentialAuthentication"
+    name = list(_schemes())
+
+    def get_security_requirement(self, auto_schema: "AutoSchema") -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: "AutoSchema") -> list[dict[str, Any]]:
+        return list(_schemes().values())
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "ratelimit.credentials.authentication.SessionAuthentication"
+    name = "Session"
+
+    def get_security_definition(self, auto_schema: "AutoSchema") -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}

@@ -1,0 +1,138 @@
+"""The endpoints at which people log in, go on, and log out."""
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from listing.parameters import single_parameters
+from ratelimit.callers import Caller
+from ratelimit.credentials.authentication import CHALLENGE
+from ratelimit.credentials.bearer import known_tokens
+from ratelimit.credentials.person_sessions import (
+    CREDENTIAL,
+    TokenPair,
+    session_begin,
+    session_continue,
+    session_end,
+)
+from ratelimit.credentials.serializers import LoginSerializer, RefreshSerializer, TokenPairSerializer
+from ratelimit.documents import document_sent
+from ratelimit.exceptions import CredentialError
+
+NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_LOGIN = OpenApiExample(
+    "A person", value={"username": "ada", "password": "correct horse battery staple"}, request_only=True
+)
+_REFRESH = OpenApiExample("The refresh token", value={"refresh": "eyJhbGciOi…"}, request_only=True)
+_PAIR = OpenApiExample(
+    "The tokens",
+    value={
+        "access": "eyJhbGciOi…",
+        "refresh": "eyJhbGciOi…",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "refresh_expires_in": 86400,
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+class NoCredential(BaseAuthentication):
+    """Reads no credential, so that one that has expired is not in the way of a new one."""
+
+    def authenticate(self, request: Request) -> None:
+        return None
+
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGE
+
+
+class _SessionView(APIView):
+    authentication_classes = [NoCredential]
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """What is wrong with a credential is a 401, also where it came in the body."""
+        if isinstance(exc, CredentialError):
+            exc = AuthenticationFailed(str(exc), code=exc.code)
+        return super().handle_exception(exc)
+
+
+class TokenView(_SessionView):
+    @extend_schema(
+        operation_id="auth_token",
+        summary="Log in",
+        tags=["auth"],
+        auth=[],
+        request=LoginSerializer,
+        responses={200: TokenPairSerializer},
+        examples=[_LOGIN, _PAIR],
+    )
+    def post(self, request: Request) -> Response:
+        """Tokens for a person's name and password: one to call with for five minutes, one to renew it with for a day."""
+        login = _valid(LoginSerializer, request)
+        pair = session_begin(
+            username=login["username"],
+            password=login["password"],
+            request=request._request,  # noqa: SLF001 for the signals of Django's logins
+            now=timezone.now(),
+        )
+        return _answer(request, pair)
+
+
+class RefreshView(_SessionView):
+    @extend_schema(
+        operation_id="auth_refresh",
+        summary="Renew the tokens",
+        tags=["auth"],
+        auth=[],
+        request=RefreshSerializer,
+        responses={200: TokenPairSerializer},
+        examples=[_REFRESH, _PAIR],
+    )
+    def post(self, request: Request) -> Response:
+        """The next two tokens for a refresh token, which is good once: shown again, it ends the session, since one of two has stolen it."""
+        refresh = _valid(RefreshSerializer, request)["refresh"]
+        return _answer(request, session_continue(refresh=refresh, now=timezone.now()))
+
+
+class LogoutView(_SessionView):
+    @extend_schema(
+        operation_id="auth_logout",
+        summary="Log out",
+        tags=["auth"],
+        auth=[],
+        request=RefreshSerializer,
+        responses={204: None},
+        examples=[_REFRESH],
+    )
+    def post(self, request: Request) -> Response:
+        """End the session of a refresh token: neither it nor any access token of the session is accepted after a second."""
+        identity = session_end(refresh=_valid(RefreshSerializer, request)["refresh"])
+        known_tokens.forget(identity)
+        # Whose call it was, for the audit log: somebody who is granted nothing here.
+        request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
+        return Response(status=204, headers=NOT_STORED)
+
+
+def _valid(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """What the body says. Nothing is said in the query, where logs would keep it."""
+    single_parameters(request.GET, ("format",))
+    serializer = kind(data=document_sent(request))
+    serializer.is_valid(raise_exception=True)
+    valid: dict[str, Any] = serializer.validated_data
+    return valid
+
+
+def _answer(request: Request, pair: TokenPair) -> Response:
+    # Whose call it was, for the audit log.
+    request.user = pair.caller  # type: ignore[assignment]  # as after every other authentication
+    body = TokenPairSerializer({"access": pair.access, "refresh": pair.refresh}).data
+    return Response(body, headers=NOT_STORED)

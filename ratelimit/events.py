@@ -1,0 +1,33 @@
+"""What happens to keys goes into the audit log, which is named by a setting: this app knows no other."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+AUDIT_CLASS = "keys"
+
+
+def key_event(
+    *,
+    at: datetime,
+    actor: str,
+    event: str,
+    subject: str,
+    detail: dict[str, Any],
+    correlation_id: str = "",
+) -> None:
+    """Leave a record of a change of keys in the current transaction; without it there is no change.
+
+    `detail` holds no secret; its `change` is a pair of documents, before and after. Raises what the recorder of the setting EVENT_RECORDER does.
+    """
+    import_string(settings.EVENT_RECORDER)(
+        at=at,
+        actor=actor,
+        audit_class=AUDIT_CLASS,
+        event=event,
+        subject=subject,
+        detail=detail,
+        correlation_id=correlation_id,
+    )

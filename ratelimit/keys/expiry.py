@@ -1,0 +1,143 @@
+"""What happens by itself before keys expire: a warning, or a successor. Done by the worker."""
+
+import json
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import Error, transaction
+
+from ratelimit.events import key_event
+from ratelimit.exceptions import KeyAdministrationError, NotRotatable
+from ratelimit.instants import instant_text
+from ratelimit.keys.selectors import keys_expiring
+from ratelimit.keys.services import CreatedKey, key_rotate
+from ratelimit.models import ApiKey
+
+ACTOR = "worker"
+WARNINGS = (timedelta(days=14), timedelta(days=7), timedelta(days=1))
+ROTATED_BEFORE = timedelta(days=7)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How many keys were warned of, and how many have a successor now."""
+
+    warned: int
+    rotated: int
+
+
+def keys_watch(*, now: datetime) -> Watched:
+    """Warn of keys that expire in 14, 7 and 1 days, once each, and rotate those whose policy is to be rotated, a week before.
+
+    Several at a time do each thing once. What fails is logged, and tried again at the next call.
+    """
+    warned = rotated = 0
+    for key in list(keys_expiring(now=now, within=max(WARNINGS))):
+        try:
+            is_rotated = _is_rotation_due(key, now=now) and _rotated(key, now=now)
+            rotated += is_rotated
+            warned += not is_rotated and _is_warning_due(key, now=now) and _warned(key, now=now)
+        except (Error, KeyAdministrationError):
+            logger.exception("The expiry of API key %d (%s) could not be seen to", key.pk, key.prefix)
+    return Watched(warned=warned, rotated=rotated)
+
+
+def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
+    """Whether it is time for a successor: a week before the end, and not in the first half of the key's life."""
+    life = _end_of(key) - key.created_at
+    return _end_of(key) - now <= min(ROTATED_BEFORE, life / 2)
+
+
+def warning_at(key: ApiKey, *, now: datetime) -> timedelta | None:
+    """The shortest of WARNINGS before a key's end that has come; None before the first. One longer than the key's life is none."""
+    left, life = _end_of(key) - now, _end_of(key) - key.created_at
+    return min((before for before in WARNINGS if left <= before < life), default=None)
+
+
+def _is_rotation_due(key: ApiKey, *, now: datetime) -> bool:
+    return key.before_expiry == "rotate" and rotation_is_due(key, now=now)
+
+
+def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
+    """Whether a warning is due; of a key that rotates by itself only when that should have been done."""
+    if key.before_expiry == "rotate" and not rotation_is_due(key, now=now):
+        return False
+    before = warning_at(key, now=now)
+    return before is not None and (key.warned_at is None or key.warned_at < _end_of(key) - before)
+
+
+def _warned(key: ApiKey, *, now: datetime) -> bool:
+    """Whether this call is the one that warned."""
+    with transaction.atomic():
+        untouched = ApiKey.objects.filter(
+            pk=key.pk, warned_at=key.warned_at, revoked_at=None, successors=None
+        )
+        if not untouched.update(warned_at=now):
+            return False
+        end = instant_text(key.expires_at)
+        key_event(
+            at=now, actor=ACTOR, event="key.expiring", subject=f"key:{key.pk}", detail={"expires_at": end}
+        )
+    logger.warning("API key %d (%s, %s) expires at %s", key.pk, key.prefix, key.name, end)
+    return True
+
+
+def _rotated(key: ApiKey, *, now: datetime) -> bool:
+    """Whether this call made the key's successor, whose secrets lie in the folder for them now."""
+    folder = Path(settings.ROTATED_KEYS_DIR)
+    try:
+        with transaction.atomic():
+            created = key_rotate(key=key, overlap=_end_of(key) - now, now=now, actor=ACTOR)
+            # Before the commit: there is no successor whose key nobody knows. A file without its successor, of a commit
+            # that failed, is overwritten by the next.
+            path = _written(created, folder / f"{key.prefix}.json", now=now)
+    except NotRotatable:
+        # Somebody else was faster.
+        return False
+    except OSError:
+        logger.exception(
+            "The successor of API key %d (%s) could not be written to a file", key.pk, key.prefix
+        )
+        return False
+    logger.warning(
+        "API key %d (%s, %s) has a successor, %d (%s), which is in %s; it expires at %s",
+        key.pk, key.prefix, key.name, created.id, created.prefix, path, instant_text(key.expires_at),
+    )  # fmt: skip
+    return True
+
+
+def _written(created: CreatedKey, path: Path, *, now: datetime) -> Path:
+    """The file with a new key, for its owner's eyes only; there whole or not at all. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(created.document(now=now), file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync(path.parent)
+    return path
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _end_of(key: ApiKey) -> datetime:
+    assert key.expires_at is not None  # noqa: S101 only such keys are looked at
+    return key.expires_at

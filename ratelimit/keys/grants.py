@@ -1,0 +1,81 @@
+"""Who gives away no more than it has: a key's grants beside those of whoever makes, changes or withdraws it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from typing import TypeVar
+
+from ratelimit.access.scopes import SENSITIVITIES
+from ratelimit.callers import Caller, Network
+from ratelimit.entitlements import caller_from
+from ratelimit.exceptions import GrantExceeded
+from ratelimit.models import ApiKey
+
+_Bound = TypeVar("_Bound", int, datetime)
+
+
+# How long and in which way: no reason not to withdraw a key.
+_OF_THE_KEY_ITSELF = frozenset({"expires_at", "signed_only"})
+
+
+def check_within(caller: Caller | None, key: ApiKey) -> None:
+    """Raise GrantExceeded where a key has more than the caller; None is an operator, who may give anything."""
+    _refuse(() if caller is None else exceeded_grants(caller, _granted_by(key)))
+
+
+def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
+    """Raise GrantExceeded where a key may do more than the caller, however long and however shown; None is an operator."""
+    exceeded = () if caller is None else exceeded_grants(caller, _granted_by(key))
+    _refuse([name for name in exceeded if name not in _OF_THE_KEY_ITSELF])
+
+
+def end_within(caller: Caller | None, end: datetime | None) -> datetime | None:
+    """The earlier of an end and of the caller's own; None is no end."""
+    own = None if caller is None else caller.expires_at
+    return min((each for each in (end, own) if each is not None), default=None)
+
+
+def exceeded_grants(caller: Caller, wanted: Caller) -> list[str]:
+    """The names of what `wanted` has beyond what `caller` has."""
+    within = {
+        "scopes": wanted.scopes <= caller.scopes,
+        "accounts": all(caller.owns(account) for account in wanted.accounts),
+        "sensitivity": SENSITIVITIES.index(wanted.sensitivity) <= SENSITIVITIES.index(caller.sensitivity),
+        "networks": _is_inside(wanted.networks, caller.networks),
+        "rate": wanted.rate <= caller.rate,
+        "trading_rate": wanted.trading_rate <= caller.trading_rate,
+        "daily_quota": _is_at_most(wanted.daily_quota, caller.daily_quota),
+        "monthly_quota": _is_at_most(wanted.monthly_quota, caller.monthly_quota),
+        "expires_at": _is_at_most(wanted.expires_at, caller.expires_at),
+        "signed_only": wanted.signed_only or not caller.signed_only,
+    }
+    return [name for name, is_within in within.items() if not is_within]
+
+
+def _granted_by(key: ApiKey) -> Caller:
+    return caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key")
+
+
+def _refuse(exceeded: Sequence[str]) -> None:
+    if exceeded:
+        raise GrantExceeded(f"beyond what the caller itself was granted: {', '.join(exceeded)}")
+
+
+def _is_at_most(wanted: _Bound | None, most: _Bound | None) -> bool:
+    """Whether a quota or an end is none beyond another; None is without."""
+    return most is None or (wanted is not None and wanted <= most)
+
+
+def _is_inside(networks: tuple[Network, ...], outer: tuple[Network, ...]) -> bool:
+    """Whether whoever calls from the one may call from the other; no networks are all of them."""
+    if not outer:
+        return True
+    return bool(networks) and all(
+        any(_is_subnet(network, around) for around in outer) for network in networks
+    )
+
+
+def _is_subnet(network: Network, around: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(around, IPv4Network) and network.subnet_of(around)
+    return isinstance(around, IPv6Network) and network.subnet_of(around)

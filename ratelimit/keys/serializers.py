@@ -1,0 +1,157 @@
+"""What is sent to make and to rotate a key, read strictly, and what is answered."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from listing.pages import PAGE_LIMIT, SORTS
+from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
+from ratelimit.entitlements import STATES
+from ratelimit.instants import instant
+from ratelimit.keys.pages import KeyPagination
+from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
+from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
+from ratelimit.known_fields import KnownFieldsSerializer
+from ratelimit.limits.quotas import MAX_QUOTA
+from ratelimit.limits.tiers import TIERS
+
+_LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
+
+
+class _Typed(serializers.Field[Any, Any, Any, Any]):
+    """A field that takes one type of JSON as it is, and makes none of another."""
+
+    kind: type
+    wording: str
+
+    def to_internal_value(self, data: Any) -> Any:
+        if type(data) is not self.kind:
+            raise serializers.ValidationError(f"must be {self.wording}", code="invalid_type")
+        return super().to_internal_value(data)
+
+
+class Text(_Typed, serializers.CharField):
+    kind, wording = str, "a text"
+
+
+class Integer(_Typed, serializers.IntegerField):
+    kind, wording = int, "a whole number"
+
+
+class Word(_Typed, serializers.ChoiceField):
+    kind, wording = str, "a text"
+
+
+class Flag(_Typed, serializers.BooleanField):
+    kind, wording = bool, "true or false"
+
+
+@extend_schema_field({"type": "string", "format": "date-time", "examples": ["2030-01-02T03:04:05Z"]})
+class Instant(Text):
+    """ISO 8601; without an offset it is UTC."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return instant(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid_timestamp") from error
+
+
+def _listed(child: serializers.Field[Any, Any, Any, Any], text: str, **options: Any) -> serializers.ListField:
+    return serializers.ListField(child=child, max_length=MAX_LISTED, help_text=text, **options)
+
+
+def _number(text: str, *, least: int, most: int) -> Integer:
+    return Integer(required=False, allow_null=True, min_value=least, max_value=most, help_text=text)
+
+
+class NewKeySerializer(KnownFieldsSerializer):
+    """What a key is to be. What is left out is the default; nothing may be beyond what the caller itself has."""
+
+    name = Text(max_length=MAX_NAME_LENGTH)
+    tier = Word(list(TIERS), required=False)
+    scopes = _listed(Word([ALL_SCOPES, *SCOPES]), "`all` is every one.", allow_empty=False)
+    rate = _number("Requests per second instead of the tier's.", least=1, most=MAX_RATE)
+    trading_rate = _number("Trading calls per second instead of the setting's.", least=1, most=MAX_RATE)
+    daily_quota = _number("Tokens per UTC day instead of the tier's; 0 is no quota.", least=0, most=MAX_QUOTA)
+    monthly_quota = _number(
+        "Tokens per UTC month instead of the tier's; 0 is no quota.", least=0, most=MAX_QUOTA
+    )
+    accounts = _listed(Text(max_length=64), "Accounts by id; `*` is every account.", required=False)
+    sensitivity = Word(
+        list(SENSITIVITIES),
+        required=False,
+        help_text="The most sensitive data that may be read; by default the least that the scopes need.",
+    )
+    networks = _listed(
+        Text(max_length=64), "Networks (CIDR) to call from; none is from anywhere.", required=False
+    )
+    expires_at = Instant(required=False, allow_null=True, help_text="When it ends by itself.")
+    signed_only = Flag(required=False, help_text="Whether only signed requests are accepted.")
+    certificate = Text(
+        required=False,
+        allow_null=True,
+        max_length=95,
+        help_text="SHA-256 of the client certificate (DER) that stands for the key, in hexadecimal.",
+    )
+    before_expiry = Word(
+        list(BEFORE_EXPIRY), required=False, help_text="What happens by itself before it expires."
+    )
+
+
+class RotationSerializer(KnownFieldsSerializer):
+    """How a key is rotated."""
+
+    overlap_seconds = Integer(
+        default=int(DEFAULT_OVERLAP.total_seconds()),
+        min_value=0,
+        max_value=_LONGEST_OVERLAP,
+        help_text="How long the old key still holds, at most until its own expiry; 0 revokes it at once.",
+    )
+
+
+class KeysQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of the list as a form shows them; the filters and the pages check them."""
+
+    tier = serializers.ChoiceField(list(TIERS), required=False)
+    state = serializers.ChoiceField(list(STATES), required=False)
+    name = serializers.CharField(required=False, help_text="What its name begins with.")
+    prefix = serializers.CharField(required=False, help_text="Its prefix.")
+    limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=KeyPagination.default_limit)
+    cursor = serializers.CharField(required=False)
+    sort = serializers.ChoiceField(list(SORTS), required=False)
+
+
+class KeySerializer(serializers.Serializer[Any]):
+    """A key, without its secrets. Rates and quotas are those that hold for it; a quota of null is none."""
+
+    id = serializers.IntegerField()
+    prefix = serializers.CharField(help_text="The key begins with `md_<prefix>_`.")
+    name = serializers.CharField()
+    state = serializers.ChoiceField(list(STATES))
+    tier = serializers.ChoiceField(list(TIERS))
+    rate = serializers.IntegerField(help_text="Requests per second.")
+    trading_rate = serializers.IntegerField(help_text="Trading calls per second.")
+    daily_quota = serializers.IntegerField(allow_null=True, help_text="Tokens per UTC day.")
+    monthly_quota = serializers.IntegerField(allow_null=True, help_text="Tokens per UTC month.")
+    scopes = serializers.ListField(child=serializers.ChoiceField(list(SCOPES)))
+    accounts = serializers.ListField(child=serializers.CharField())
+    sensitivity = serializers.ChoiceField(list(SENSITIVITIES))
+    networks = serializers.ListField(child=serializers.CharField())
+    signed_only = serializers.BooleanField()
+    certificate = serializers.CharField(allow_null=True)
+    before_expiry = serializers.ChoiceField(list(BEFORE_EXPIRY))
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True, help_text="To within a minute.")
+    replaces = serializers.IntegerField(allow_null=True, help_text="The key that it is the successor of.")
+    replaced_by = serializers.IntegerField(allow_null=True, help_text="Its successor.")
+
+
+class NewKeyAnswerSerializer(KeySerializer):
+    """A new key, whose secrets are shown now and never again."""
+
+    key = serializers.CharField(help_text="The key itself.")
+    signing_secret = serializers.CharField(help_text="The HMAC's key for signed requests.")

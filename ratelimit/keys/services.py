@@ -1,0 +1,210 @@
+"""Making, rotating and withdrawing keys: at once in this process, within a second in all others.
+
+`actor` says who does it, for the audit log: the identity of a caller, `command:<login>`, or `worker`. `within` is the
+caller whose grants may not be exceeded; None is an operator.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+
+from django.db import IntegrityError, transaction
+
+from ratelimit.callers import Caller
+from ratelimit.entitlements import GRANTS, state_of
+from ratelimit.events import key_event
+from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
+from ratelimit.keys import api_keys
+from ratelimit.keys.documents import key_document
+from ratelimit.keys.grants import check_may_revoke, check_within, end_within
+from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.signing_secrets import signing_secret
+from ratelimit.keys.terms import KeyTerms, columns_of
+from ratelimit.models import ApiKey
+
+MAX_OVERLAP = timedelta(days=30)
+DEFAULT_OVERLAP = timedelta(days=1)
+
+# What a successor has as its predecessor had it.
+_INHERITED = ("name", *GRANTS, "signed_only", "certificate", "before_expiry")
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """A new key. The key and its signing secret are shown to its owner now; the key cannot be had again."""
+
+    stored: ApiKey
+    key: str = field(repr=False)
+    signing_secret: str = field(repr=False)
+
+    @property
+    def id(self) -> int:
+        return self.stored.pk
+
+    @property
+    def prefix(self) -> str:
+        return self.stored.prefix
+
+    def document(self, *, now: datetime) -> dict[str, Any]:
+        """What is shown once."""
+        described = key_document(self.stored, now=now)
+        return {"id": self.id, "key": self.key, "signing_secret": self.signing_secret, **described}
+
+
+def key_create(
+    *,
+    now: datetime,
+    actor: str,
+    within: Caller | None = None,
+    correlation_id: str = "",
+    **terms: Unpack[KeyTerms],
+) -> CreatedKey:
+    """A new key, which is stored; where nothing is said it ends with whoever makes it, and is for signing only if that is.
+
+    Raises InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded.
+    """
+    if within is not None:
+        terms.setdefault("signed_only", within.signed_only)
+        terms["expires_at"] = terms.get("expires_at") or within.expires_at
+    columns = columns_of(terms, now=now)
+    with transaction.atomic():
+        created = _stored(ApiKey(**columns), now=now, within=within)
+        key_event(
+            at=now,
+            actor=actor,
+            event="key.created",
+            subject=_subject(created.stored),
+            detail={"change": ({}, key_document(created.stored, now=now))},
+            correlation_id=correlation_id,
+        )
+    return created
+
+
+def key_rotate(
+    *,
+    key: ApiKey,
+    overlap: timedelta,
+    now: datetime,
+    actor: str,
+    within: Caller | None = None,
+    correlation_id: str = "",
+) -> CreatedKey:
+    """A successor with the same grants and the same length of life; the old key holds for `overlap` more, at most until its own expiry.
+
+    The successor ends with `within` at the latest. Without overlap the old key is revoked. A client certificate goes over to the successor at once. Of two calls
+    at a time one makes the successor. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
+    """
+    _check_overlap(overlap)
+    with transaction.atomic():
+        old = ApiKey.objects.select_for_update().get(pk=key.pk)
+        _check_rotatable(old, now=now)
+        check_within(within, old)
+        successor = _successor(old, now=now, within=within)
+        before = key_document(old, now=now)
+        _end(old, overlap=overlap, now=now)
+        created = _stored(successor, now=now, within=within)
+        change = (before, key_document(old, now=now))
+        key_event(
+            at=now,
+            actor=actor,
+            event="key.rotated",
+            subject=_subject(old),
+            detail={"change": change, "successor": key_document(created.stored, now=now)},
+            correlation_id=correlation_id,
+        )
+    known_keys.forget(old.pk)
+    return created
+
+
+def key_revoke(
+    *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
+) -> ApiKey:
+    """The key, withdrawn. A second call changes nothing. Raises GrantExceeded."""
+    with transaction.atomic():
+        stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+        check_may_revoke(within, stored)
+        if stored.revoked_at is None:
+            before = key_document(stored, now=now)
+            stored.revoked_at = now
+            stored.save(update_fields=["revoked_at"])
+            key_event(
+                at=now,
+                actor=actor,
+                event="key.revoked",
+                subject=_subject(stored),
+                detail={"change": (before, key_document(stored, now=now))},
+                correlation_id=correlation_id,
+            )
+    known_keys.forget(stored.pk)
+    return stored
+
+
+def key_revoke_with_successors(
+    *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
+) -> list[ApiKey]:
+    """The key, and every living one that came of it by rotation, withdrawn: all, or none. Raises GrantExceeded."""
+    revoked: list[ApiKey] = []
+    with transaction.atomic():
+        following: ApiKey | None = key
+        while following is not None:
+            if following.pk == key.pk or state_of(following, now=now) == "active":
+                revoked.append(
+                    key_revoke(
+                        key=following, now=now, actor=actor, within=within, correlation_id=correlation_id
+                    )
+                )
+            # Read after the key is locked and withdrawn: nobody makes a further successor.
+            following = ApiKey.objects.filter(replaces_id=following.pk).first()
+    for each in revoked:
+        known_keys.forget(each.pk)
+    return revoked
+
+
+def _stored(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
+    """A key that is new, with its secrets, in the database."""
+    check_within(within, key)
+    new = api_keys.generate()
+    key.prefix, key.digest, key.created_at = new.prefix, new.digest, now
+    try:
+        with transaction.atomic():
+            key.save(force_insert=True)
+    except IntegrityError as error:
+        raise InvalidKeyRequest("the certificate stands for another key already", "certificate") from error
+    return CreatedKey(stored=key, key=new.key, signing_secret=signing_secret(new.digest))
+
+
+def _check_overlap(overlap: timedelta) -> None:
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise InvalidKeyRequest(f"the overlap must be 0 to {MAX_OVERLAP.days} days", "overlap_seconds")
+
+
+def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
+    state = state_of(key, now=now)
+    if state != "active":
+        word = "was revoked" if state == "revoked" else "has expired"
+        raise NotRotatable(f"the key {key.pk} {word}; make a new one")
+    successor = key.successors.first()
+    if successor is not None:
+        raise NotRotatable(f"the key {key.pk} was rotated before; its successor is the key {successor.pk}")
+
+
+def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
+    """A key that is not stored yet, which lives as long as the one that it replaces was made to live."""
+    inherited = {name: getattr(key, name) for name in _INHERITED}
+    expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
+    family = key.pk if key.family is None else key.family
+    return ApiKey(**inherited, expires_at=end_within(within, expires_at), replaces=key, family=family)
+
+
+def _end(key: ApiKey, *, overlap: timedelta, now: datetime) -> None:
+    if overlap:
+        end = now + overlap
+        key.expires_at = end if key.expires_at is None else min(key.expires_at, end)
+    else:
+        key.revoked_at = now
+    key.certificate = None
+    key.save(update_fields=["expires_at", "revoked_at", "certificate"])
+
+
+def _subject(key: ApiKey) -> str:
+    return f"key:{key.pk}"

@@ -1,0 +1,150 @@
+"""What a key may be granted, checked and brought into the form in which it is stored. No database here."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from ipaddress import IPv6Network, ip_network
+from typing import Any, Required, TypedDict
+
+from ratelimit.access.scopes import SENSITIVITIES, expand_scopes
+from ratelimit.callers import ALL_ACCOUNTS
+from ratelimit.exceptions import InvalidKeyRequest
+from ratelimit.instants import YEARS
+from ratelimit.limits.quotas import MAX_QUOTA
+from ratelimit.limits.tiers import tier_named
+
+MAX_NAME_LENGTH = 100
+MAX_RATE = 2**31 - 1  # what the column holds; twice as much in microseconds is exact in the script's doubles
+MAX_LISTED = 100
+BEFORE_EXPIRY = ("warn", "rotate")
+
+ACCOUNT_FORM = r"\*|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+CERTIFICATE_FORM = "[0-9a-f]{64}"
+# The length of ::ffff:0:0/96.
+_MAPPED_BITS = 96
+# What keys, their signing secrets and the secrets of OAuth2 clients look like; the audit log masks these.
+_SECRET = re.compile(r"md_[\w-]{8}_[\w-]+|mds_[\w-]{20,}", re.IGNORECASE | re.ASCII)
+_MARKET_DATA = "market:"
+
+
+class KeyTerms(TypedDict, total=False):
+    """What a key is asked to be; what is left out or None is the default.
+
+    Rates are per second and override the tier's; quotas are in tokens, 0 is none. `all` among the scopes is every one,
+    `*` among the accounts every account. `certificate` is the SHA-256 of a client certificate (DER) in hexadecimal.
+    """
+
+    name: Required[str]
+    scopes: Required[Iterable[str]]
+    tier: str
+    rate: int | None
+    trading_rate: int | None
+    daily_quota: int | None
+    monthly_quota: int | None
+    accounts: Iterable[str]
+    sensitivity: str | None
+    networks: Iterable[str]
+    expires_at: datetime | None
+    signed_only: bool
+    certificate: str | None
+    before_expiry: str
+
+
+def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
+    """The columns of a key with these terms. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
+    scopes = expand_scopes(terms["scopes"])
+    _check(bool(scopes), "scopes", "a key needs at least one scope")
+    return {
+        "name": _name(terms["name"]),
+        "tier": tier_named(terms.get("tier", "default")).name,
+        "rate": _number(terms, "rate", "the rate", least=1, most=MAX_RATE),
+        "trading_rate": _number(terms, "trading_rate", "the trading rate", least=1, most=MAX_RATE),
+        "daily_quota": _number(terms, "daily_quota", "the daily quota", least=0, most=MAX_QUOTA),
+        "monthly_quota": _number(terms, "monthly_quota", "the monthly quota", least=0, most=MAX_QUOTA),
+        "scopes": list(scopes),
+        "accounts": _accounts(terms.get("accounts", ())),
+        "sensitivity": _sensitivity(terms.get("sensitivity"), scopes),
+        "networks": _networks(terms.get("networks", ())),
+        "expires_at": _end(terms.get("expires_at"), now=now),
+        "signed_only": terms.get("signed_only", False),
+        "certificate": _certificate(terms.get("certificate")),
+        "before_expiry": _word(terms.get("before_expiry", "warn"), "before_expiry", BEFORE_EXPIRY),
+    }
+
+
+def least_sensitivity(scopes: Iterable[str]) -> str:
+    """The least sensitivity with which these scopes are of use: market data is internal, all else confidential."""
+    return "internal" if all(scope.startswith(_MARKET_DATA) for scope in scopes) else "confidential"
+
+
+def _name(name: str) -> str:
+    is_good = bool(name.strip()) and len(name) <= MAX_NAME_LENGTH and name.isprintable()
+    _check(is_good, "name", f"the name must be 1 to {MAX_NAME_LENGTH} printable characters")
+    _check(_SECRET.search(name) is None, "name", "the name holds what looks like a key or a secret")
+    return name
+
+
+def _end(end: datetime | None, *, now: datetime) -> datetime | None:
+    _check(end is None or end > now, "expires_at", "the expiry must lie in the future")
+    is_in_range = end is None or end.year in YEARS
+    _check(is_in_range, "expires_at", f"the expiry must lie within the year {YEARS[-1]} at the latest")
+    return end
+
+
+def _number(terms: KeyTerms, field: str, wording: str, *, least: int, most: int) -> int | None:
+    number: Any = terms.get(field)
+    _check(number is None or least <= number <= most, field, f"{wording} must be {least} to {most}")
+    return None if number is None else int(number)
+
+
+def _accounts(accounts: Iterable[str]) -> list[str]:
+    listed = list(dict.fromkeys(accounts))
+    _check(len(listed) <= MAX_LISTED, "accounts", f"a key has at most {MAX_LISTED} accounts")
+    for account in listed:
+        is_good = re.fullmatch(ACCOUNT_FORM, account) is not None
+        _check(is_good, "accounts", f"{account[:64]!r} is not the id of an account")
+    return [ALL_ACCOUNTS] if ALL_ACCOUNTS in listed else listed
+
+
+def _sensitivity(sensitivity: str | None, scopes: Iterable[str]) -> str:
+    return _word(sensitivity or least_sensitivity(scopes), "sensitivity", SENSITIVITIES)
+
+
+def _networks(networks: Iterable[str]) -> list[str]:
+    listed = list(dict.fromkeys(_network(text) for text in networks))
+    _check(len(listed) <= MAX_LISTED, "networks", f"a key has at most {MAX_LISTED} networks")
+    return listed
+
+
+def _network(text: str) -> str:
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise InvalidKeyRequest(f"{text[:64]!r} is not a network such as 10.1.0.0/16", "networks") from error
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+        plain = ip_network((mapped, network.prefixlen - _MAPPED_BITS), strict=False)
+        raise InvalidKeyRequest(f"{text[:64]!r} is a network of IPv4 in IPv6; write {plain}", "networks")
+    # An address of an interface (fe80::1%eth0) means something on one machine only.
+    _check("%" not in text, "networks", f"{text[:64]!r} names an interface")
+    return str(network)
+
+
+def _certificate(fingerprint: str | None) -> str | None:
+    """The fingerprint as it is compared: lower case, without the colons that OpenSSL prints."""
+    if fingerprint is None:
+        return None
+    bare = fingerprint.replace(":", "").lower()
+    is_good = re.fullmatch(CERTIFICATE_FORM, bare) is not None
+    _check(is_good, "certificate", "the certificate must be its SHA-256, 64 hexadecimal digits")
+    return bare
+
+
+def _word(word: str, field: str, words: tuple[str, ...]) -> str:
+    _check(word in words, field, f"{field} is one of {', '.join(words)}, not {word[:64]!r}")
+    return word
+
+
+def _check(is_good: bool, field: str, message: str) -> None:
+    if not is_good:
+        raise InvalidKeyRequest(message, field)

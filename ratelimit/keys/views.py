@@ -1,0 +1,186 @@
+"""The endpoints of keys."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from listing.pages import PAGE_PARAMETERS
+from listing.parameters import is_true, single_parameters
+from ratelimit.callers import Caller
+from ratelimit.documents import document_sent
+from ratelimit.keys.answers import Call, Document, answer_once
+from ratelimit.keys.documents import key_document
+from ratelimit.keys.examples import KEY, NEW_KEY, NEW_KEY_ANSWER, ROTATED_KEY_ANSWER, ROTATION
+from ratelimit.keys.filters import KeyFilter, StrictFilterBackend
+from ratelimit.keys.idempotency import idempotency_key
+from ratelimit.keys.pages import KeyPagination
+from ratelimit.keys.selectors import key_visible, keys_visible
+from ratelimit.keys.serializers import (
+    KeySerializer,
+    KeysQuerySerializer,
+    NewKeyAnswerSerializer,
+    NewKeySerializer,
+    RotationSerializer,
+)
+from ratelimit.keys.services import key_create, key_revoke, key_revoke_with_successors, key_rotate
+from ratelimit.models import ApiKey
+
+_ID = OpenApiParameter(
+    "key",
+    {"type": "integer", "minimum": 1, "examples": [12]},
+    OpenApiParameter.PATH,
+    description="The key.",
+)
+_SUCCESSORS = OpenApiParameter(
+    "successors",
+    {"type": "boolean", "default": False},
+    OpenApiParameter.QUERY,
+    description="Whether every living key that came of it by rotation is withdrawn, too: all, or none.",
+)
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},
+    OpenApiParameter.HEADER,
+    description="The same one gives the same answer for a day, with `Idempotency-Replayed: true`.",
+)
+# Keys are nobody's to keep on the way.
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+class KeysViewSet(GenericViewSet[ApiKey]):
+    """Keys: those that have no account but the caller's own."""
+
+    queryset = ApiKey.objects.all()
+    filter_backends = [StrictFilterBackend]
+    filterset_class = KeyFilter
+    pagination_class = KeyPagination
+    query_serializer_classes = {"list": KeysQuerySerializer}
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """What a browser's form of the action has."""
+        bodies: dict[str, type[Serializer[Any]]] = {"create": NewKeySerializer, "rotate": RotationSerializer}
+        return bodies.get(self.action, KeySerializer)
+
+    @extend_schema(
+        operation_id="keys",
+        summary="List keys",
+        examples=[OpenApiExample("A key", value=KEY, response_only=True, status_codes=["200"])],
+    )
+    def list(self, request: Request) -> Response:
+        """Keys, without their secrets."""
+        single_parameters(request.GET, (*KeyFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        pages = KeyPagination()
+        keys = pages.paginate_queryset(self.filter_queryset(keys_visible(_caller(request))), request)
+        now = timezone.now()
+        return Response(pages.envelope([key_document(key, now=now) for key in keys]), headers=_PRIVATE)
+
+    @extend_schema(
+        operation_id="key_create",
+        summary="Make a key",
+        parameters=[_IDEMPOTENCY_KEY],
+        request=NewKeySerializer,
+        responses={201: NewKeyAnswerSerializer},
+        examples=[
+            OpenApiExample("A feed's key", value=NEW_KEY, request_only=True),
+            OpenApiExample("Shown once", value=NEW_KEY_ANSWER, response_only=True, status_codes=["201"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """A new key, which is shown in this answer and never again. It has at most what the caller itself has."""
+        single_parameters(request.GET, ("format",))
+        serializer = NewKeySerializer(data=document_sent(request))
+        serializer.is_valid(raise_exception=True)
+        terms, by = serializer.validated_data, _by(request)
+
+        def make(now: datetime) -> Document:
+            return key_create(**terms, **by, now=now).document(now=now)
+
+        return _answered(request, make)
+
+    @extend_schema(
+        operation_id="key",
+        summary="What a key is",
+        parameters=[_ID],
+        examples=[OpenApiExample("A key", value=KEY)],
+    )
+    def retrieve(self, request: Request, key: str) -> Response:
+        """A key, without its secrets."""
+        single_parameters(request.GET, ("format",))
+        found = key_visible(_caller(request), key)
+        return Response(key_document(found, now=timezone.now()), headers=_PRIVATE)
+
+    @extend_schema(
+        operation_id="key_revoke",
+        summary="Revoke a key",
+        parameters=[_ID, _SUCCESSORS],
+        responses={200: KeySerializer},
+        examples=[OpenApiExample("A revoked key", value={**KEY, "state": "revoked"})],
+    )
+    def destroy(self, request: Request, key: str) -> Response:
+        """Withdraw a key, everywhere within a second; with `successors`, those that came of it by rotation, too, as a leaked one needs it. It stays in the list; a second call changes nothing."""
+        given = single_parameters(request.GET, ("format", "successors"))
+        revoke = key_revoke_with_successors if is_true(given, "successors") else key_revoke
+        now, found = timezone.now(), key_visible(_caller(request), key)
+        revoke(key=found, now=now, **_by(request))
+        revoked = key_visible(_caller(request), key)
+        return Response(key_document(revoked, now=now), headers=_PRIVATE)
+
+    @extend_schema(
+        operation_id="key_rotate",
+        summary="Rotate a key",
+        parameters=[_ID, _IDEMPOTENCY_KEY],
+        request=RotationSerializer,
+        responses={201: NewKeyAnswerSerializer},
+        examples=[
+            OpenApiExample("With an hour's overlap", value=ROTATION, request_only=True),
+            OpenApiExample("Shown once", value=ROTATED_KEY_ANSWER, response_only=True, status_codes=["201"]),
+        ],
+    )
+    def rotate(self, request: Request, key: str) -> Response:
+        """A successor with the same grants, shown once. The old key holds for the overlap, a day if nothing is said."""
+        single_parameters(request.GET, ("format",))
+        serializer = RotationSerializer(data=document_sent(request) if request.stream is not None else {})
+        serializer.is_valid(raise_exception=True)
+        found = key_visible(_caller(request), key)
+        overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
+
+        def make(now: datetime) -> Document:
+            return key_rotate(key=found, overlap=overlap, now=now, **by).document(now=now)
+
+        return _answered(request, make)
+
+
+def _answered(request: Request, make: Callable[[datetime], Document]) -> Response:
+    """The answer that shows a new key, the same again to the same Idempotency-Key."""
+    now, key = timezone.now(), idempotency_key(request.headers.get("Idempotency-Key"))
+    if key is None:
+        return Response(make(now), status=HTTPStatus.CREATED, headers=_PRIVATE)
+    body = request.data if request.stream is not None else {}
+    call = Call(
+        identity=_caller(request).identity, path=request.path.rstrip("/"), idempotency_key=key, body=body
+    )
+    document, is_replayed = answer_once(call, lambda: make(now), now=now)
+    replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
+    return Response(document, status=HTTPStatus.CREATED, headers={**_PRIVATE, **replayed})
+
+
+def _caller(request: Request) -> Caller:
+    """Who calls, as the permission has made sure."""
+    caller = request.user
+    assert isinstance(caller, Caller)  # noqa: S101 nobody else has the scope
+    return caller
+
+
+def _by(request: Request) -> dict[str, Any]:
+    """Who does what is done, within what it has, in which call."""
+    caller = _caller(request)
+    correlation_id = getattr(request, "correlation_id", "")
+    return {"actor": caller.identity, "within": caller, "correlation_id": correlation_id}

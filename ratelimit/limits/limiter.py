@@ -1,0 +1,185 @@
+"""Whether a request may pass: shared buckets and quotas, or this process's share of them while Redis is away."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+
+from django.conf import settings
+from django.db import DatabaseError
+from redis.exceptions import RedisError
+
+from ratelimit.limits.admission import Admission, admission_of
+from ratelimit.limits.leases import Leases, lot
+from ratelimit.limits.local_buckets import LocalBuckets
+from ratelimit.limits.periods import period_at
+from ratelimit.limits.quota_book import lot_for
+from ratelimit.limits.quota_hand import QuotaHand
+from ratelimit.limits.quotas import Lot, Spend, is_short_of, is_used_up
+from ratelimit.limits.shared_buckets import Told, breaks, take_shared
+from ratelimit.limits.token_bucket import Charge, Standing
+
+logger = logging.getLogger(__name__)
+
+# How often a request tries to get at lots of which others were quicker to take; the last times it books one in any case.
+_TRIES = 6
+_TRIES_OF_LOTS_OF_OTHERS = 3
+# So much later than another process may one find that Redis is back: the breaker's pause and its timeouts.
+LATE_US = 1_500_000
+
+
+class Limiter:
+    """The limiter of one process, number `number` of `workers`. `clock` is monotonic, `wall_clock` since the epoch, both in ns."""
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        number: int = 0,
+        clock: Callable[[], int] = time.monotonic_ns,
+        wall_clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._leases = Leases()
+        self._local = LocalBuckets(workers=workers, number=number)
+        self._hand = QuotaHand()
+        self._booking = threading.Lock()
+        self._is_local = False
+        self._settled_us = 0
+        self._is_alone = workers == 1
+
+    def admit(self, charge: Charge, spends: Sequence[Spend] = ()) -> Admission:
+        """Whether a bucket and quotas gave what a request costs: all of them, or none. Raises DatabaseError."""
+        now_ns = self._clock()
+        key = (charge.identity, charge.name, charge.bucket.rate)
+        # Where there is a quota each token counts, so that no request takes more than it costs.
+        tokens = charge.cost if spends or not charge.cost else lot(charge.bucket.rate, charge.cost)
+        if tokens > charge.cost:
+            leased = self._leases.spend(key, cost=charge.cost, now_ns=now_ns)
+            if leased is not None:
+                return Admission(leased)
+        share = self._settle(charge, now_us=now_ns // 1000)
+        if share is not None and not share.admitted:
+            return self._refused_locally(charge, spends, share)
+        try:
+            told = self._ask(replace(charge, cost=tokens) if tokens > charge.cost else charge, spends, now_ns)
+        except RedisError as error:
+            self._note_away(error, now_us=now_ns // 1000)
+            return self._admit_locally(charge, spends)
+        self._note_back(now_us=now_ns // 1000)
+        if share is not None and (told.is_short or not told.standing.admitted):
+            self._local.unsettle(charge)
+        if tokens > charge.cost and told.standing.admitted:
+            self._leases.deposit(key, tokens=tokens - charge.cost, standing=told.standing, now_ns=now_ns)
+        if not spends:
+            return Admission(told.standing)
+        return admission_of(told.standing, spends, told.counters, is_short=told.is_short)
+
+    def _ask(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Told:
+        """What Redis says, with lots booked if it has too little of a quota. Raises RedisError, DatabaseError."""
+        lots: Sequence[Lot | None] = ()
+        # What was at hand here while Redis was away is handed over once Redis is known to be back.
+        if spends and not self._is_local and len(self._hand):
+            lots = self._hand.hand_over(charge.identity, spends)
+        told = self._take_shared(charge, spends, lots, now_us=now_ns // 1000)
+        if not told.is_short or any(map(is_used_up, spends, told.counters)):
+            return told
+        with self._booking:
+            # Another thread may have brought a lot meanwhile.
+            told = self._take_shared(charge, spends, now_us=self._clock() // 1000)
+            for number in range(_TRIES):
+                if not told.is_short or any(map(is_used_up, spends, told.counters)):
+                    break
+                is_expected = number < _TRIES_OF_LOTS_OF_OTHERS
+                lots = _lots(charge.identity, spends, told, is_expected=is_expected)
+                told = self._take_shared(charge, spends, lots, now_us=self._clock() // 1000)
+        return told
+
+    def _take_shared(
+        self, charge: Charge, spends: Sequence[Spend], lots: Sequence[Lot | None] = (), *, now_us: int
+    ) -> Told:
+        """Charge the shared bucket, and with it what this process gave away by itself. Raises RedisError."""
+        failed = breaks()
+        missing, presumed = self._local.missing(charge, now_us=now_us, breaks=failed)
+        owed = self._local.claim_owed(charge, now_us=now_us)
+        try:
+            told = take_shared(
+                charge, spends=spends, lots=lots, missing=missing, presumed=presumed, owed=owed
+            )
+        except RedisError:
+            self._local.put_back(charge, owed=owed)
+            raise
+        self._local.remember(
+            charge,
+            told.standing,
+            now_us=now_us,
+            told_us=self._clock() // 1000,
+            settled=owed,
+            breaks=failed,
+            is_doubtful=breaks() != failed,
+        )
+        return told
+
+    def _admit_locally(self, charge: Charge, spends: Sequence[Spend]) -> Admission:
+        epoch_now_us = self._wall_clock() // 1000
+        standing = self._local.take(charge, now_us=self._clock() // 1000, epoch_now_us=epoch_now_us)
+        if not spends:
+            return Admission(standing)
+        if not standing.admitted:
+            return self._refused_locally(charge, spends, standing)
+        try:
+            is_paid, counters = self._hand.pay(charge.identity, spends, now_us=epoch_now_us)
+        except DatabaseError:
+            self._local.give_back(charge)
+            raise
+        if not is_paid:
+            standing = self._given_back(charge, standing)
+        return admission_of(standing, spends, counters, is_short=not is_paid)
+
+    def _given_back(self, charge: Charge, standing: Standing) -> Standing:
+        self._local.give_back(charge)
+        return replace(standing, remaining=min(standing.limit, standing.remaining + charge.cost))
+
+    def _refused_locally(self, charge: Charge, spends: Sequence[Spend], standing: Standing) -> Admission:
+        counters = self._hand.standing(charge.identity, spends, now_us=standing.now_us)
+        return admission_of(standing, spends, counters, is_short=False)
+
+    def _settle(self, charge: Charge, *, now_us: int) -> Standing | None:
+        """The standing of this process's share, where Redis came back so lately that others may not know yet."""
+        if self._is_alone or self._is_local or now_us >= self._settled_us:
+            return None
+        return self._local.settle(charge, now_us=now_us, epoch_now_us=self._wall_clock() // 1000)
+
+    def _note_away(self, error: RedisError, *, now_us: int) -> None:
+        if not getattr(error, "is_untried", False):
+            self._local.note_away(now_us=now_us)
+        if not self._is_local:
+            self._is_local = True
+            logger.warning("Redis is away, limits are kept by each process alone: %s", error)
+
+    def _note_back(self, *, now_us: int) -> None:
+        if self._is_local:
+            self._settled_us = now_us + LATE_US
+            self._is_local = False
+            logger.info("Redis is back, limits are shared again")
+
+
+def _lots(identity: str, spends: Sequence[Spend], told: Told, *, is_expected: bool) -> list[Lot | None]:
+    """A lot for each quota that is short of one, in the period that is now by Redis's clock. Raises DatabaseError."""
+    now_us = told.standing.now_us
+    lots: list[Lot | None] = []
+    for spend, counter in zip(spends, told.counters, strict=True):
+        if not is_short_of(spend, counter):
+            lots.append(None)
+            continue
+        period = period_at(spend.unit, now_us)
+        lots.append(lot_for(identity, spend, counter, now_us=now_us, is_expected=is_expected, period=period))
+    return lots
+
+
+@cache
+def process_limiter() -> Limiter:
+    return Limiter(workers=settings.WORKERS, number=settings.WORKER_NUMBER)

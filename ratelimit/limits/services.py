@@ -1,0 +1,90 @@
+"""Whether a caller may go on: one admission per request or message, whoever asks for it."""
+
+from functools import lru_cache
+
+from django.conf import settings
+
+from ratelimit import addresses
+from ratelimit.access.table import READ, TRADING, WRITE, Access
+from ratelimit.callers import Caller
+from ratelimit.limits.admission import Admission
+from ratelimit.limits.costs import COST_RULES
+from ratelimit.limits.limiter import process_limiter
+from ratelimit.limits.periods import DAY, MONTH
+from ratelimit.limits.quotas import MAX_QUOTA, Spend
+from ratelimit.limits.tiers import burst_of
+from ratelimit.limits.token_bucket import Bucket, Charge
+
+DATA_GROUP = "data"
+ADDRESS_BUCKET = "address"
+LOGIN_BUCKET = "login"
+
+
+def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
+    """The admission of one request, or of one message on an open connection, that costs `cost` tokens.
+
+    Charged are the bucket of the caller, group and kind, and the caller's quotas: all of them in one call of Redis, or none
+    of them. A cost above the burst is charged as the burst. Raises DatabaseError if a quota cannot be booked.
+    """
+    bucket = _bucket_of(caller, access.kind)
+    tokens = min(cost, bucket.burst)
+    charge = Charge(caller.family, bucket_name(access.group, access.kind), bucket, tokens)
+    if caller.daily_quota is None and caller.monthly_quota is None:
+        return process_limiter().admit(charge)
+    metered = tokens if COST_RULES[access.cost].is_metered else 0
+    return process_limiter().admit(charge, _spends(caller.daily_quota, caller.monthly_quota, metered))
+
+
+def admit_address(address: str) -> Admission:
+    """The admission of one request of somebody who is not known, by the address it came from (IPv6: by its /64)."""
+    return process_limiter().admit(
+        Charge(f"address:{addresses.identity_of(address)}", ADDRESS_BUCKET, _bucket(settings.ADDRESS_RATE))
+    )
+
+
+def admit_login(identity: str, rate: int) -> Admission:
+    """The admission of one attempt to log in, by whatever it is counted by."""
+    return process_limiter().admit(Charge(identity, LOGIN_BUCKET, _bucket(rate)))
+
+
+def look(caller: Caller, *, group: str, kind: str) -> Admission:
+    """How a bucket and the quotas of a caller stand; nothing is charged."""
+    charge = Charge(caller.family, bucket_name(group, kind), _bucket_of(caller, kind), 0)
+    return process_limiter().admit(charge, _spends(caller.daily_quota, caller.monthly_quota, 0))
+
+
+@lru_cache(maxsize=256)
+def bucket_name(group: str, kind: str) -> str:
+    """What a bucket is called in headers: `read` and `write` of the data, `trading`, else by group and kind."""
+    if kind == TRADING or group == DATA_GROUP:
+        return kind
+    return f"{group}-{kind}"
+
+
+def rate_of(caller: Caller, kind: str) -> int:
+    """Tokens per second that flow into a caller's buckets of a kind."""
+    return caller.trading_rate if kind == TRADING else caller.rate
+
+
+def kind_of(method: str | None) -> str:
+    """The kind of bucket that a method is charged to where nothing else is declared."""
+    return READ if method in READ_METHODS else WRITE
+
+
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _bucket_of(caller: Caller, kind: str) -> Bucket:
+    return _bucket(rate_of(caller, kind))
+
+
+@lru_cache(maxsize=1024)
+def _bucket(rate: int) -> Bucket:
+    rate = max(1, rate)
+    return Bucket(rate=rate, burst=burst_of(rate))
+
+
+@lru_cache(maxsize=1024)
+def _spends(daily: int | None, monthly: int | None, tokens: int) -> tuple[Spend, ...]:
+    quotas = ((DAY, daily), (MONTH, monthly))
+    return tuple(Spend(unit, min(limit, MAX_QUOTA), tokens) for unit, limit in quotas if limit is not None)

@@ -1,0 +1,187 @@
+"""Buckets and quotas in Redis, shared by all processes and timed by Redis's own clock: one script call for a request."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django_redis import get_redis_connection
+from redis.connection import ConnectionInterface, ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+
+from ratelimit.limits.quotas import Counter, Lot, Spend
+from ratelimit.limits.token_bucket import Charge, Standing, Taken, standing
+
+_KEYS_PER_SCAN = 1_000
+# What the script says came of a request, beside 0: the bucket has too little.
+_ADMITTED, _SHORT = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The text of the Lua script and the name by which Redis knows it."""
+
+    text: str
+    sha: str
+
+
+@cache
+def bucket_script() -> Script:
+    text = Path(__file__).with_name("admission.lua").read_text()
+    return Script(text=text, sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class _Kept(threading.local):
+    """One connection per thread, apart from the pool: checking one out and in costs a third of the round trip.
+
+    It ends with its thread, and is made anew in a forked child or when the pool is another one.
+    """
+
+    connection: ConnectionInterface | None = None
+    pool: ConnectionPool | None = None
+    pid: int = 0
+
+
+_kept = _Kept()
+
+
+class _Breaks:
+    """Counts failed calls; a script that Redis does not know, as after a restart, is one too."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def note(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+_breaks = _Breaks()
+
+
+def breaks() -> int:
+    """How often a call to Redis has failed in this process: after each, Redis may have lost what it held."""
+    return _breaks.count
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What Redis says of a request: the bucket, what is known of each quota, and whether the quotas have too little."""
+
+    standing: Standing
+    counters: tuple[Counter | None, ...] = ()
+    is_short: bool = False
+
+
+def take_shared(
+    charge: Charge,
+    *,
+    spends: Sequence[Spend] = (),
+    lots: Sequence[Lot | None] = (),
+    missing: int = 0,
+    presumed: int = 0,
+    owed: int = 0,
+    now_us: int | None = None,
+) -> Told:
+    """What comes of charging a bucket and quotas, of which all give what a request costs, or none does.
+
+    At least `missing` parts are missing of the bucket, and `presumed` where Redis has none: it may have lost it. `owed`
+    parts are taken first and in any case, down to a bucket that lacks a second burst. All `spends` are of as many tokens.
+    `lots` were booked just now: one for each quota, or none at all. `now_us` replaces the server's clock. Raises
+    redis.exceptions.RedisError.
+    """
+    bucket = charge.bucket
+    keys = [key_of(charge), *(quota_key(charge.identity, spend.unit) for spend in spends)]
+    arguments: list[str | int] = [len(keys), *keys, bucket.rate, bucket.burst, charge.cost]
+    arguments += (missing, presumed, owed, "" if now_us is None else now_us)
+    if spends:
+        arguments += (spends[0].tokens, *(spend.limit for spend in spends), *map(_lot_text, lots))
+    return _told(charge, _evaluate(arguments, is_once=any(lots)), has_quotas=bool(spends))
+
+
+def _told(charge: Charge, answer: list[int], *, has_quotas: bool) -> Told:
+    """The script's answer to a charge."""
+    bucket = charge.bucket
+    at_us, outcome, full_us, full_part, *counts = answer
+    taken = Taken(outcome == _ADMITTED, full_us * bucket.rate + full_part)
+    told = standing(bucket, taken, name=charge.name, now_us=at_us, epoch_now_us=at_us, cost=charge.cost)
+    if not has_quotas:
+        return Told(told)
+    counters = tuple(
+        None if rest < 0 else Counter(rest, booked)
+        for rest, booked in zip(counts[::2], counts[1::2], strict=True)
+    )
+    if outcome == _SHORT:
+        return Told(replace(told, admitted=True), counters, is_short=True)
+    return Told(told, counters)
+
+
+def key_of(charge: Charge) -> str:
+    """The name of the bucket in Redis."""
+    return f"ratelimit:{charge.name}:{charge.identity}"
+
+
+def quota_key(identity: str, unit: str) -> str:
+    """The name of what is left of the lots of a quota in Redis."""
+    return f"ratelimit:quota:{unit}:{identity}"
+
+
+def _lot_text(lot: Lot | None) -> str:
+    if lot is None:
+        return ""
+    return f"{lot.period.begins_us} {lot.period.ends_us} {lot.tokens} {lot.booked} {int(lot.is_kept)}"
+
+
+def _evaluate(arguments: list[str | int], *, is_once: bool) -> list[int]:
+    script = bucket_script()
+    try:
+        return _call("EVALSHA", script.sha, *arguments, is_once=is_once)
+    except NoScriptError:
+        # Redis was started anew, perhaps with what it held a while ago: tokens that were given since would be given twice.
+        _forget_quotas()
+        return _call("EVAL", script.text, *arguments, is_once=is_once)
+
+
+def _forget_quotas() -> None:
+    """Drop what is at hand of all quotas: it was booked, so that too little is given at worst."""
+    client = get_redis_connection("default")
+    for key in client.scan_iter(match=quota_key("*", "*"), count=_KEYS_PER_SCAN):
+        client.unlink(key)
+
+
+def _call(*command: str | int, is_once: bool) -> list[int]:
+    """One round trip. A socket that was open before and is found closed (Redis restarted) is replaced once.
+
+    is_once: whether the command may not be sent again, because nobody knows whether the first one was carried out.
+    """
+    connection = _connection()
+    was_connected = connection.is_connected
+    try:
+        return _round_trip(connection, command)
+    except RedisError as error:
+        _breaks.note()
+        if is_once or not was_connected or not isinstance(error, RedisConnectionError):
+            raise
+    return _round_trip(connection, command)
+
+
+def _round_trip(connection: Any, command: tuple[str | int, ...]) -> list[int]:
+    connection.send_command(*command)
+    answer: list[int] = connection.read_response()
+    return answer
+
+
+def _connection() -> Any:
+    pool = get_redis_connection("default").connection_pool
+    kept = _kept
+    if kept.connection is None or kept.pool is not pool or kept.pid != os.getpid():
+        kept.connection = pool.connection_class(**pool.connection_kwargs)
+        kept.pool = pool
+        kept.pid = os.getpid()
+    return kept.connection

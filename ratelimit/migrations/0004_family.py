@@ -1,0 +1,51 @@
+"""Buckets and quotas are a chain of rotations': what its keys have booked each by themselves is booked by the first of them."""
+
+from typing import Any
+
+from django.db import migrations, models
+
+
+def note_families(apps: Any, schema_editor: Any) -> None:
+    """Give each successor its family, and that what the successor has booked."""
+    alias = schema_editor.connection.alias
+    keys = apps.get_model("ratelimit", "ApiKey").objects.using(alias)
+    uses = apps.get_model("ratelimit", "QuotaUse").objects.using(alias)
+    families: dict[int, int] = {}
+    # A successor has the greater id, so that its predecessor's family is known.
+    for key_id, replaced in keys.exclude(replaces=None).order_by("pk").values_list("pk", "replaces_id"):
+        families[key_id] = families.get(replaced, replaced)
+    for key_id, family in families.items():
+        keys.filter(pk=key_id).update(family=family)
+        for use in list(uses.filter(identity=f"key:{key_id}")):
+            give(uses, use, f"key:{family}")
+
+
+def give(uses: Any, use: Any, identity: str) -> None:
+    """Book what was booked by one identity by another."""
+    to, is_new = uses.get_or_create(
+        identity=identity,
+        period=use.period,
+        defaults={"booked": use.booked, "updated_at": use.updated_at},
+    )
+    if not is_new:
+        to.booked += use.booked
+        to.updated_at = max(to.updated_at, use.updated_at)
+        to.save(update_fields=["booked", "updated_at"])
+    use.delete()
+
+
+class Migration(migrations.Migration):
+    dependencies = [("ratelimit", "0003_sealed_answer")]
+
+    operations = [
+        migrations.AddField(
+            model_name="apikey",
+            name="family",
+            field=models.BigIntegerField(
+                null=True,
+                blank=True,
+                help_text="The first key of its chain of rotations, by id; none where it is that itself.",
+            ),
+        ),
+        migrations.RunPython(note_families, migrations.RunPython.noop),
+    ]
