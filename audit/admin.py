@@ -1,16 +1,24 @@
-"""The audit log in the admin: to be read and filtered, never changed. Made for tables of many millions of rows."""
+"""The audit log in the admin: to be read, filtered and exported, never changed. Made for tables of many millions of rows."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Min, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 
+from audit.export import ndjson_pieces
+from audit.filters import AuditFilter
 from audit.models import AuditRecord
+from audit.shown_detail import NOTHING, shown_body, shown_change, shown_detail
 
 LISTED_CALLERS = 100
 COUNTED_RECORDS = 10_000
@@ -21,59 +29,6 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
     _Paginator = Paginator
-
-_STATUS_CLASSES = ("1", "2", "3", "4", "5")
-_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
-
-
-class StatusClassFilter(admin.SimpleListFilter):
-    title = "status class"
-    parameter_name = "status_class"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[AuditRecord]
-    ) -> list[tuple[str, str]]:
-        return [(digit, f"{digit}xx") for digit in _STATUS_CLASSES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditRecord]) -> QuerySet[AuditRecord]:
-        chosen = self.value()
-        if chosen is None or chosen not in _STATUS_CLASSES:
-            return queryset
-        first = int(chosen) * 100
-        return queryset.filter(status__gte=first, status__lt=first + 100)
-
-
-class MethodFilter(admin.SimpleListFilter):
-    title = "method"
-    parameter_name = "method"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[AuditRecord]
-    ) -> list[tuple[str, str]]:
-        return [(method, method) for method in _METHODS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditRecord]) -> QuerySet[AuditRecord]:
-        chosen = self.value()
-        return queryset if chosen is None else queryset.filter(method=chosen)
-
-
-class CallerFilter(admin.SimpleListFilter):
-    """The first callers in alphabetical order; others are found by search."""
-
-    title = "caller"
-    parameter_name = "caller"
-    _nobody = "-"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[AuditRecord]
-    ) -> list[tuple[str, str]]:
-        return [(self._nobody, "nobody"), *((caller, caller) for caller in first_callers(LISTED_CALLERS))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditRecord]) -> QuerySet[AuditRecord]:
-        chosen = self.value()
-        if chosen is None:
-            return queryset
-        return queryset.filter(caller="" if chosen == self._nobody else chosen)
 
 
 def first_callers(limit: int) -> list[str]:
@@ -103,28 +58,136 @@ class BoundedPaginator(_Paginator):
         return records[:COUNTED_RECORDS].count()
 
 
+class FilteredList(ChangeList):
+    """A list whose filters are those of `GET /audit`."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        """What is left to Django's own filters: the date hierarchy."""
+        others = super().get_filters_params(params)
+        return {name: value for name, value in others.items() if name not in AuditFilter.base_filters}
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """The records that hold all that is given; what is given wrongly is told in the form, and lists nothing."""
+        self.filters = AuditFilter(request.GET, super().get_queryset(request, exclude_parameters))
+        return cast(
+            "QuerySet[Any]", self.filters.qs if self.filters.is_valid() else AuditRecord.objects.none()
+        )
+
+    @property
+    def chosen_filters(self) -> bool:
+        """Whether any of the filters is in use."""
+        return any(name in AuditFilter.base_filters for name in self.params)
+
+    @property
+    def unrelated(self) -> list[tuple[str, str]]:
+        """What a new choice of filters leaves as it is: the date, and what is searched for."""
+        return [(name, value) for name, value in self.params.items() if name not in AuditFilter.base_filters]
+
+
 @admin.register(AuditRecord)
 class AuditRecordAdmin(_ModelAdmin):
+    """Records to be read."""
+
     list_display = (
-        "at",
+        "sequence",
+        "when",
         "caller",
-        "method",
-        "path",
-        "query",
-        "status",
-        "latency_us",
+        "what",
+        "status_shown",
+        "took",
         "address",
+        "audit_class",
         "correlation_id",
     )
-    list_filter = (StatusClassFilter, MethodFilter, CallerFilter)
+    fields = (
+        "sequence", "when", "caller", "address", "correlation_id", "method", "path", "query", "status_shown", "took", "audit_class",
+        "event", "subject", "change", "body", "more", "hash",
+    )  # fmt: skip
+    readonly_fields = fields
+    list_display_links = ("sequence", "when")
+    change_list_template = "admin/audit/auditrecord/change_list.html"
     date_hierarchy = "at"
-    search_fields = ("path", "correlation_id", "caller")
-    ordering = ("-id",)
+    search_fields = ("path", "correlation_id", "caller", "event", "subject")
+    ordering = ("-sequence",)
     sortable_by = ()
     list_per_page = 100
     show_full_result_count = False
     paginator = BoundedPaginator
-    actions = None
+    actions = ("export_selected",)
+
+    class Media:
+        css = {"all": ("audit/admin.css",)}
+
+    @admin.display(description="when")
+    def when(self, record: AuditRecord) -> str:
+        """To the microsecond, UTC."""
+        return f"{record.at:%Y-%m-%d %H:%M:%S.%fZ}"
+
+    @admin.display(description="what")
+    def what(self, record: AuditRecord) -> str:
+        """The call, or the event and what it happened to."""
+        if record.event:
+            return f"{record.event} {record.subject}"
+        query = f"?{record.query}" if record.query else ""
+        return f"{record.method} {record.path}{query}"
+
+    @admin.display(description="status")
+    def status_shown(self, record: AuditRecord) -> str:
+        """Of the answer; events have none."""
+        return str(record.status) if record.status else "-"
+
+    @admin.display(description="took")
+    def took(self, record: AuditRecord) -> str:
+        """Until the answer was ready."""
+        return f"{record.latency_us / 1000:,.1f} ms" if record.status else "-"
+
+    @admin.display(description="what changed")
+    def change(self, record: AuditRecord) -> SafeString:
+        """Place by place, before and after."""
+        return shown_change(record.detail)
+
+    @admin.display(description="what was sent")
+    def body(self, record: AuditRecord) -> SafeString:
+        """With secrets masked."""
+        return shown_body(record.detail)
+
+    @admin.display(description="more")
+    def more(self, record: AuditRecord) -> SafeString:
+        """What else an event tells."""
+        return shown_detail(record.detail)
+
+    @admin.action(description="Export the selected records as NDJSON", permissions=["view"])
+    def export_selected(self, request: HttpRequest, records: QuerySet[AuditRecord]) -> HttpResponseBase:
+        """What was ticked."""
+        return _exported(records)
+
+    def get_fields(self, request: HttpRequest, obj: AuditRecord | None = None) -> tuple[str, ...]:
+        """Those that have something to show: a call has no event, and an event no path."""
+        return tuple(name for name in self.fields if self._value(name, obj) not in ("", NOTHING))
+
+    def _value(self, name: str, record: AuditRecord | None) -> Any:
+        return getattr(self, name)(record) if hasattr(self, name) else getattr(record, name, "")
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages, and the export."""
+        export = path("export/", self.admin_site.admin_view(self.export), name="audit_auditrecord_export")
+        return [export, *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """All records that the list's filters leave. Raises PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        listed = self.get_changelist_instance(request)
+        return _exported(listed.queryset)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The list with its filters."""
+        return FilteredList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list; callers that there are go with the form."""
+        callers = {"first_callers": first_callers(LISTED_CALLERS), **(extra_context or {})}
+        return super().changelist_view(request, callers)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -134,3 +197,11 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
         return False
+
+
+def _exported(records: QuerySet[AuditRecord]) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        ndjson_pieces(records),
+        content_type="application/x-ndjson",
+        headers={"Content-Disposition": 'attachment; filename="audit.ndjson"', "Cache-Control": "no-store"},
+    )

@@ -16,8 +16,17 @@ from pathlib import Path
 
 from django.db import transaction
 
-from audit.models import AuditRecord, SpoolFile
-from audit.record import CallRecord, UnreadableRecordError, decode_line
+from audit.append import records_append
+from audit.chain import Columns
+from audit.models import SpoolFile
+from audit.record import (
+    CallRecord,
+    UnreadableRecordError,
+    columns_of_call,
+    columns_of_event,
+    decode_line,
+    size_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +104,7 @@ def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
         )
         if progress.offset != batch.start:
             return False
-        AuditRecord.objects.bulk_create([_row(record) for record in batch.records])
+        records_append(_rows(name, batch, now), now=now)
         progress.offset = batch.end
         progress.unreadable += len(batch.unreadable)
         progress.updated_at = now
@@ -105,18 +114,18 @@ def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
     return True
 
 
-def _row(record: CallRecord) -> AuditRecord:
-    return AuditRecord(
-        at=record.at,
-        caller=record.caller,
-        method=record.method,
-        path=record.path,
-        query=record.query,
-        status=record.status,
-        latency_us=record.latency_us,
-        address=record.address,
-        correlation_id=record.correlation_id,
-    )
+def _rows(name: str, batch: Batch, now: datetime) -> list[Columns]:
+    """What the chain gets of a batch; of lines that are no records, that they were left out."""
+    rows = [columns_of_call(record) for record in batch.records]
+    if batch.unreadable:
+        lines = b"\n".join(batch.unreadable)
+        detail = {"lines": len(batch.unreadable), "from": batch.start, "to": batch.end, **size_of(lines)}
+        rows.append(
+            columns_of_event(
+                at=now, actor="", audit_class="", event="audit.lines_unreadable", subject=name, detail=detail
+            )
+        )
+    return rows
 
 
 def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:

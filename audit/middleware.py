@@ -3,13 +3,21 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter_ns
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
+from django.utils.module_loading import import_string
 
+from audit.chain import Columns
+from audit.exceptions import AuditError
+from audit.record import body_detail, columns_of_strict_call, record_of_call
 from audit.services import call_record, call_spool
+from audit.strict import strict_call
 
 # The documentation and the schema are pages under the API's prefix, not calls.
 _API_CALL = re.compile(r"/(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
@@ -20,8 +28,23 @@ def is_api_call(path: str) -> bool:
     return _API_CALL.match(path) is not None
 
 
+class Began(NamedTuple):
+    """When a call began: on the wall clock, and in ns of the monotonic one."""
+
+    at: datetime
+    started: int
+
+    def latency_us(self) -> int:
+        """How long ago that is."""
+        return (perf_counter_ns() - self.started) // 1000
+
+
 class AuditMiddleware:
-    """Records calls with the time until their answer was ready; a streamed body is not waited for."""
+    """Records calls with the time until their answer was ready; a streamed body is not waited for.
+
+    Calls of a class that the setting AUDIT_CLASS_OF names are recorded in the database before they are answered, all others
+    in the spool.
+    """
 
     sync_capable = True
     async_capable = False
@@ -29,32 +52,64 @@ class AuditMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self.spool = call_spool()
+        self.class_of: Callable[[str | None, str], str] = import_string(settings.AUDIT_CLASS_OF)
+        self.problem: Callable[[Exception], HttpResponseBase] = import_string(settings.AUDIT_PROBLEM)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not is_api_call(request.path_info):
             return self.get_response(request)
-        at, started, status = datetime.now(UTC), perf_counter_ns(), 500
+        began, status = Began(datetime.now(UTC), perf_counter_ns()), 500
+        of_request = vars(request)
+        of_request["audit_began"] = began
         try:
             response = self.get_response(request)
             status = response.status_code
             return response
         finally:
-            self._record(request, at=at, status=status, latency_us=(perf_counter_ns() - started) // 1000)
+            if "audit_recorded" not in of_request:
+                call_record(spool=self.spool, **_told(request, began, status))
 
-    def _record(self, request: HttpRequest, *, at: datetime, status: int, latency_us: int) -> None:
-        meta = request.META
-        call_record(
-            spool=self.spool,
-            at=at,
-            caller=_caller(request),
-            method=request.method or "",
-            path=request.path,
-            query=meta.get("QUERY_STRING", ""),
-            status=status,
-            latency_us=latency_us,
-            address=meta.get("REMOTE_ADDR", ""),
-            correlation_id=getattr(request, "correlation_id", ""),
-        )
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        """The answer of a call that is recorded strictly; None leaves a call to the chain."""
+        if "audit_began" not in vars(request) or request.resolver_match is None:
+            return None
+        audit_class = self.class_of(request.resolver_match.url_name, request.method or "")
+        if not audit_class:
+            return None
+        # Read before the head is locked: nobody waits for a client.
+        columns_of = partial(_columns, request, request.body, audit_class)
+        try:
+            call = strict_call(view, request, args, kwargs, audit_class=audit_class, columns_of=columns_of)
+        except AuditError as error:
+            return self.problem(error)
+        vars(request)["audit_recorded"] = True
+        return call.answer()
+
+
+def _columns(request: HttpRequest, body: bytes, audit_class: str, status: int) -> Columns:
+    of_request = vars(request)
+    detail = {"body": body_detail(body)} if body else {}
+    if "change" in of_request:
+        detail["change"] = of_request["change"]
+    call = record_of_call(**_told(request, of_request["audit_began"], status))
+    return columns_of_strict_call(call, audit_class=audit_class, detail=detail)
+
+
+def _told(request: HttpRequest, began: Began, status: int) -> dict[str, Any]:
+    meta = request.META
+    return {
+        "at": began.at,
+        "caller": _caller(request),
+        "method": request.method or "",
+        "path": request.path,
+        "query": meta.get("QUERY_STRING", ""),
+        "status": status,
+        "latency_us": began.latency_us(),
+        "address": meta.get("REMOTE_ADDR", ""),
+        "correlation_id": getattr(request, "correlation_id", ""),
+    }
 
 
 def _caller(request: HttpRequest) -> str:

@@ -1,36 +1,91 @@
-"""Audit records in the database, and how far each spool file has been moved there."""
+"""Audit records in the database, their chain's ends, and how far each spool file has been moved there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.db import models
+from django.db.models import Q
 
 from audit import record
+from audit.exceptions import AppendOnly
+
+# Generic for the type checker only: at run time Django's class takes no parameter here.
+if TYPE_CHECKING:
+    _QuerySet = models.QuerySet["AuditRecord"]
+else:
+    _QuerySet = models.QuerySet
+
+
+def _refused(*_: Any, **__: Any) -> NoReturn:
+    raise AppendOnly
+
+
+class AuditRecords(_QuerySet):
+    """Records to be read: whatever writes raises AppendOnly. `audit.append` writes."""
+
+    create = get_or_create = update_or_create = _refused
+    update = bulk_update = bulk_create = delete = _raw_delete = _update = _insert = _refused
 
 
 class AuditRecord(models.Model):
-    """One API call. Written by the collector only; the order of `id` is the order of arrival here."""
+    """One API call, or an event that is none. The order is that of `sequence`, which the chain gives, from 1 on without a gap."""
 
+    # An integer key is the row's own place in SQLite; its values are always given.
+    sequence = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(help_text="When the call began, UTC.")
     caller = models.CharField(
         max_length=record.CALLER_CHARS, blank=True, help_text="Empty: nobody was authenticated."
     )
-    method = models.CharField(max_length=record.METHOD_CHARS)
-    path = models.CharField(max_length=record.PATH_CHARS)
+    method = models.CharField(max_length=record.METHOD_CHARS, blank=True, help_text="Empty: an event.")
+    path = models.CharField(max_length=record.PATH_CHARS, blank=True)
     query = models.CharField(max_length=record.QUERY_CHARS, blank=True, help_text="Secrets are masked.")
-    status = models.PositiveSmallIntegerField()
+    status = models.PositiveSmallIntegerField(help_text="0: an event, or an answer that never was.")
     latency_us = models.PositiveBigIntegerField("latency (µs)")
     address = models.CharField(max_length=record.ADDRESS_CHARS, blank=True)
     correlation_id = models.CharField(max_length=record.CORRELATION_ID_CHARS, blank=True)
+    audit_class = models.CharField("class", max_length=record.CLASS_CHARS, blank=True)
+    event = models.CharField(max_length=record.EVENT_CHARS, blank=True)
+    subject = models.CharField(max_length=record.SUBJECT_CHARS, blank=True)
+    detail = models.TextField(blank=True, help_text="JSON: masked parameters, changes.")
+    hash = models.CharField(max_length=64, help_text="Over this record and the hash before it, keyed.")
+
+    objects = AuditRecords.as_manager()  # type: ignore[django-manager-missing]
 
     class Meta:
-        ordering = ["-id"]
+        ordering = ["-sequence"]
         indexes = [
-            models.Index(fields=["at"], name="audit_at"),
-            models.Index(fields=["caller", "-id"], name="audit_caller"),
-            models.Index(fields=["method", "-id"], name="audit_method"),
-            models.Index(fields=["status", "-id"], name="audit_status"),
+            models.Index(fields=["at"], name="audit_record_at"),
+            models.Index(fields=["caller", "-sequence"], name="audit_record_caller"),
+            models.Index(fields=["method", "-sequence"], name="audit_record_method"),
+            models.Index(fields=["status", "-sequence"], name="audit_record_status"),
+            models.Index(fields=["correlation_id"], name="audit_record_correlation"),
+            models.Index(
+                fields=["audit_class", "-sequence"], name="audit_record_class", condition=~Q(audit_class="")
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%dT%H:%M:%S.%fZ} {self.method} {self.path} {self.status}"
+        what = self.event or f"{self.method} {self.path} {self.status}"
+        return f"{self.at:%Y-%m-%dT%H:%M:%S.%fZ} {what}"
+
+    save = save_base = delete = _refused
+
+
+class ChainEnds(models.Model):
+    """The chain's two ends: the head, which every writer locks, and the base, up to which records were pruned.
+
+    One row, made with the first record. The base is sealed: without the key nobody can pretend that records were pruned.
+    """
+
+    head_sequence = models.PositiveBigIntegerField()
+    head_hash = models.CharField(max_length=64)
+    base_sequence = models.PositiveBigIntegerField()
+    base_hash = models.CharField(max_length=64)
+    base_seal = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"({self.base_sequence}, {self.head_sequence}]"
 
 
 class SpoolFile(models.Model):

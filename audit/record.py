@@ -1,11 +1,17 @@
 """One API call as one line of JSON. Pure: no Django, no files, no clock."""
 
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-from audit.masking import masked_query, masked_text
+from audit.chain import Columns
+from audit.changes import changes
+from audit.masking import masked_document, masked_query, masked_text
 
 LINE_BYTES = 4096
 """A line is at most this long with its line feed: PIPE_BUF, so that one write is whole on any kind of file."""
@@ -16,6 +22,11 @@ PATH_CHARS = 1024
 QUERY_CHARS = 1536
 ADDRESS_CHARS = 64
 CORRELATION_ID_CHARS = 128
+CLASS_CHARS = 16
+EVENT_CHARS = 64
+SUBJECT_CHARS = 200
+DETAIL_CHARS = 65_536
+BODY_BYTES = 4096
 TRUNCATED = "…"
 """What a value that was too long ends with."""
 
@@ -24,7 +35,7 @@ class UnreadableRecordError(ValueError):
     """A line is not a record; it can only be counted and left out."""
 
 
-class CallRecord(msgspec.Struct, frozen=True, gc=False):
+class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What is kept of a call. `at` is when it began (aware, UTC); texts are masked and at most as long as said."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -36,6 +47,9 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False):
     latency_us: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     address: Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS)]
     correlation_id: Annotated[str, msgspec.Meta(max_length=CORRELATION_ID_CHARS)]
+    # Of what is no call: records that were lost on their way.
+    event: Annotated[str, msgspec.Meta(max_length=EVENT_CHARS)] = ""
+    detail: Annotated[str, msgspec.Meta(max_length=LINE_BYTES)] = ""
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -96,6 +110,85 @@ def decode_line(line: bytes) -> CallRecord:
     return record
 
 
+def columns_of_call(record: CallRecord) -> Columns:
+    """What the chain holds of a call that was spooled."""
+    return Columns(
+        record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
+        record.address, record.correlation_id, event=record.event, detail=record.detail,
+    )  # fmt: skip
+
+
+def columns_of_strict_call(record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]) -> Columns:
+    """What the chain holds of a call that is recorded before its answer goes out."""
+    return columns_of_call(_speakable(record))._replace(
+        audit_class=_fitted(audit_class, CLASS_CHARS), detail=detail_text(detail)
+    )
+
+
+def columns_of_event(
+    *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
+    correlation_id: str = "",
+) -> Columns:  # fmt: skip
+    """What the chain holds of something that is no call. Secrets in `subject` and `detail` are masked."""
+    return Columns(
+        at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(correlation_id, CORRELATION_ID_CHARS),
+        audit_class=_spoken(audit_class, CLASS_CHARS),
+        event=_spoken(event, EVENT_CHARS),
+        subject=_spoken(masked_text(subject), SUBJECT_CHARS),
+        detail=detail_text(detail),
+    )  # fmt: skip
+
+
+def detail_text(detail: Mapping[str, Any]) -> str:
+    """A masked document as JSON, "" of none. `change`, a pair of before and after, becomes the list of what changed."""
+    told = {name: changes(*value) if name == "change" else value for name, value in detail.items()}
+    if not told:
+        return ""
+    text = json_text(masked_document(told))
+    return text if len(text) <= DETAIL_CHARS else json_text(size_of(text.encode()))
+
+
+def body_detail(body: bytes) -> Any:
+    """What is kept of a body: the masked document if it is JSON and short, else its size and SHA-256."""
+    if len(body) <= BODY_BYTES:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return masked_document(msgspec.json.decode(body))
+    return size_of(body)
+
+
+def size_of(body: bytes) -> dict[str, Any]:
+    """What tells one body from another without telling it."""
+    return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+
+def json_text(document: Any) -> str:
+    """A document as JSON; what JSON has no word for is a text."""
+    try:
+        return msgspec.json.encode(document, enc_hook=str).decode()
+    except (UnicodeEncodeError, TypeError):
+        return json.dumps(document, default=str)
+
+
+def lost_line(count: int, at: datetime) -> bytes:
+    """The line that says how many records could not be written before it."""
+    detail = json_text({"records": count})
+    return encode_line(
+        CallRecord(at, "", "", "", "", 0, 0, "", "", event="audit.records_lost", detail=detail)
+    )
+
+
+def _spoken(text: str, limit: int) -> str:
+    return _fitted(text.encode("utf-8", "backslashreplace").decode(), limit)
+
+
+def _speakable(record: CallRecord) -> CallRecord:
+    try:
+        _ENCODER.encode(record)
+    except UnicodeEncodeError:
+        return _without_surrogates(record)
+    return record
+
+
 def _fitted(text: str, limit: int) -> str:
     if "\0" in text:
         text = text.replace("\0", "\\0")
@@ -110,6 +203,8 @@ def _texts(record: CallRecord) -> dict[str, str]:
         "query": record.query,
         "address": record.address,
         "correlation_id": record.correlation_id,
+        "event": record.event,
+        "detail": record.detail,
     }
 
 
@@ -120,6 +215,8 @@ _LIMITS = {
     "query": QUERY_CHARS,
     "address": ADDRESS_CHARS,
     "correlation_id": CORRELATION_ID_CHARS,
+    "event": EVENT_CHARS,
+    "detail": LINE_BYTES,
 }
 
 

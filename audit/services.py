@@ -3,12 +3,15 @@
 import logging
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
+from audit.append import chain_key, head_reserved, records_append
 from audit.collector import exclusive, file_collect
-from audit.record import encode_line, record_of_call
+from audit.record import columns_of_event, encode_line, record_of_call
 from audit.spool import SUFFIX, Spool, process_spool
+from audit.witness import witness
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,44 @@ def call_record(
     return spool.append(encode_line(record))
 
 
+def event_record(
+    *,
+    at: datetime,
+    actor: str,
+    audit_class: str,
+    event: str,
+    subject: str,
+    detail: dict[str, Any],
+    correlation_id: str = "",
+) -> None:
+    """Leave a record of something that is no call of the API (a command, the admin, the worker), in the current transaction.
+
+    It is committed with the change that it tells of, or neither is. `actor` is who did it (`key:12`, `user:7`,
+    `command:root`), `event` what happened (`key.rotated`), `subject` to what (`key:12`), all shorter than they may be;
+    `detail` is a document of JSON, whose secrets are masked; `detail["change"]`, a pair of documents before and after,
+    becomes the list of what changed. Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError
+    for an `at` without an offset.
+    """
+    columns = columns_of_event(
+        at=at,
+        actor=actor,
+        audit_class=audit_class,
+        event=event,
+        subject=subject,
+        detail=detail,
+        correlation_id=correlation_id,
+    )
+    records_append([columns], now=at)
+
+
+def events_lock() -> None:
+    """Lock the chain's head until the current transaction ends: what is read from here on is so when its event is recorded.
+
+    Raises django.db.Error.
+    """
+    head_reserved()
+
+
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
     """Move what the spool files hold into the database, oldest file first; returns how many records were moved.
 
@@ -69,6 +110,7 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
                 moved += file_collect(path, now=now, limit=limit - moved)
             except OSError:
                 logger.exception("the audit spool file %s cannot be collected", path.name)
+        witness(chain_key()).anchor_if_due(now=now)
         return moved
 
 

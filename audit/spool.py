@@ -12,7 +12,11 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+
+from audit.record import lost_line
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +32,17 @@ class Spool:
     `lost` counts the records that could not be written since the process began. Thread safe.
     """
 
-    def __init__(self, folder: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rotate_bytes: int = ROTATE_BYTES,
+        lost_line: Callable[[int, datetime], bytes] = lost_line,
+    ) -> None:
         self.folder = folder
         self.lost = 0
+        self._told = 0
+        self._lost_line = lost_line
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
         self._fd = _CLOSED
@@ -49,7 +61,7 @@ class Spool:
             except OSError as error:
                 self._note_failure(error)
                 return False
-            if self._failing:
+            if self._told < self.lost:
                 self._note_recovery()
             return True
 
@@ -99,7 +111,12 @@ class Spool:
         self._failing = True
 
     def _note_recovery(self) -> None:
-        self._failing = False
+        """Leave a record of how many were lost, too; where that fails, the next record tries again."""
+        try:
+            self._write(self._lost_line(self.lost - self._told, datetime.now(UTC)))
+        except OSError:
+            return
+        self._told, self._failing = self.lost, False
         logger.warning("audit records are written again; %d were lost since the start", self.lost)
 
 

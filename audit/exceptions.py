@@ -1,0 +1,52 @@
+"""What the audit log refuses.
+
+AuditError
+├── AppendOnly         records are never changed; the program is wrong
+├── AuditUnavailable   a call cannot be recorded, so it is refused and nothing was done; retry
+├── OutcomeUnknown     a change was begun and neither it nor its record is confirmed; look what is there, then retry
+├── InvalidParameter   a query parameter is wrong; the caller must correct it
+└── NoSuchBeginning    verification is to begin where there is no record; begin elsewhere
+"""
+
+
+class AuditError(Exception):
+    """`code` is stable, the message is for people."""
+
+    code = "error"
+
+
+class AppendOnly(AuditError):
+    """Records are written by the audit log itself and never changed. Correct the program."""
+
+    def __init__(self) -> None:
+        super().__init__("audit records are never changed")
+
+
+class AuditUnavailable(AuditError):
+    """The call cannot be recorded now and was refused; nothing was done. Retry."""
+
+    code = "audit_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the call cannot be recorded now, so it was not done")
+
+
+class OutcomeUnknown(AuditError):
+    """The change may have been made, and its record is not confirmed. Look what is there, then retry."""
+
+    code = "outcome_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("the change was begun and its record is not confirmed; look what is there")
+
+
+class InvalidParameter(AuditError):
+    """A query parameter is unknown, repeated, empty or of the wrong form. Correct it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NoSuchBeginning(AuditError):
+    """There is no record of that number to begin with. Begin elsewhere."""

@@ -1,0 +1,139 @@
+"""`manage.py audit`: verifies the chain of records, exports them, and removes old ones."""
+
+import getpass
+import json
+import os
+import sys
+from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from audit.exceptions import InvalidParameter, NoSuchBeginning
+from audit.export import lines_verify, ndjson_pieces
+from audit.filters import AuditFilter, records_selected
+from audit.findings import Finding
+from audit.instants import parse_instant
+from audit.prune import records_prune
+from audit.verify import Verification, chain_verify
+
+_TERMINAL = "-"
+
+
+class Command(BaseCommand):
+    help = "Verify the chain of audit records, export them, or remove old ones."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verify = verbs.add_parser(
+            "verify", help="name the first record that is not as it was written; exit code 1"
+        )
+        verify.add_argument(
+            "--from", dest="first", type=int, metavar="N", help="believe what is before record N"
+        )
+        verify.add_argument(
+            "--file", metavar="FILE", help="an export instead of the database; - is standard input"
+        )
+        verify.add_argument(
+            "--unfiltered", action="store_true", help="the export is of all records: no number may be missing"
+        )
+        verify.add_argument("--json", action="store_true", help="print a line of JSON")
+        export = verbs.add_parser("export", help="write records as NDJSON, in the order of the chain")
+        for name, each in AuditFilter.base_filters.items():
+            help_text = each.extra["help_text"]
+            export.add_argument(f"--{name.replace('_', '-')}", dest=f"of_{name}", metavar="…", help=help_text)
+        export.add_argument(
+            "file", nargs="?", default=_TERMINAL, metavar="FILE", help="standard output without it"
+        )
+        prune = verbs.add_parser("prune", help="remove the records up to the first that is not older")
+        prune.add_argument(
+            "--before", required=True, type=_instant, metavar="DATE", help="such as 2025-01-02"
+        )
+
+    def handle(self, *_: Any, verb: str, **options: Any) -> None:
+        """Run what is asked for. Raises CommandError, and SystemExit(1) where something was found."""
+        {"verify": self._verify, "export": self._export, "prune": self._prune}[verb](options)
+
+    def _verify(self, options: dict[str, Any]) -> None:
+        try:
+            found = (
+                _file_verified(options["file"], is_unfiltered=options["unfiltered"])
+                if options["file"]
+                else chain_verify(first=options["first"])
+            )
+        except (NoSuchBeginning, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(json.dumps(_document(found)) if options["json"] else _sentence(found))
+        if not found.is_whole:
+            sys.exit(1)
+
+    def _export(self, options: dict[str, Any]) -> None:
+        given = {name: options[f"of_{name}"] for name in AuditFilter.base_filters}
+        try:
+            records = records_selected({name: value for name, value in given.items() if value is not None})
+            with _opened(options["file"], "wb") as file:
+                for piece in ndjson_pieces(records):
+                    file.write(piece)
+                file.flush()
+        except (InvalidParameter, OSError) as error:
+            raise CommandError(str(error)) from error
+
+    def _prune(self, options: dict[str, Any]) -> None:
+        count = records_prune(before=options["before"], now=timezone.now(), actor=_actor())
+        self.stdout.write(f"{count:,} records removed")
+
+
+def _actor() -> str:
+    """Who runs the command."""
+    try:
+        return f"command:{getpass.getuser()}"
+    except (KeyError, OSError):
+        # A user without a name, as containers have them.
+        return f"command:{os.getuid()}"
+
+
+def _file_verified(name: str, *, is_unfiltered: bool) -> Verification:
+    with _opened(name, "rb") as file:
+        found = lines_verify(file, is_unfiltered=is_unfiltered)
+    wrong = [] if found.finding is None else [found.finding]
+    return Verification(found.records, found.last, wrong, found.remark)
+
+
+def _opened(name: str, mode: str) -> BinaryIO:
+    """A file, or the terminal's; which is not closed."""
+    if name != _TERMINAL:
+        return Path(name).open(mode)  # type: ignore[return-value]
+    descriptor = sys.stdout.fileno() if mode == "wb" else sys.stdin.fileno()
+    return open(descriptor, mode, closefd=False)  # type: ignore[return-value]
+
+
+def _sentence(found: Verification) -> str:
+    said = [finding.message for finding in found.findings]
+    if found.records or not said:
+        told = f"{found.records:,} records are as they were written"
+        last = f", up to record {found.last.sequence:,}, {found.last.hash}" if found.last.sequence else ""
+        said.append(told + last)
+    if found.remark:
+        said.append(found.remark)
+    return "\n".join(said)
+
+
+def _document(found: Verification) -> dict[str, Any]:
+    return {
+        "ok": found.is_whole,
+        "records": found.records,
+        "last": {"sequence": found.last.sequence, "hash": found.last.hash},
+        "findings": [_told(finding) for finding in found.findings],
+        **({"remark": found.remark} if found.remark else {}),
+    }
+
+
+def _told(finding: Finding) -> dict[str, Any]:
+    return {"kind": finding.kind.value, "sequence": finding.sequence, "message": finding.message}
+
+
+def _instant(text: str) -> datetime:
+    return parse_instant(text)

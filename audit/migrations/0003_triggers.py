@@ -1,0 +1,11 @@
+"""The database itself refuses that records are changed."""
+
+from django.db import migrations
+
+from audit.tables import triggers_drop, triggers_make
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0002_chain")]
+
+    operations = [migrations.RunPython(triggers_make, triggers_drop)]

@@ -1,0 +1,55 @@
+"""What a record tells besides its columns, as HTML for people. Everything in it is escaped."""
+
+import json
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+NOTHING = SafeString("-")
+"""Where there is nothing to show."""
+_APART = ("change", "body")
+
+
+def shown_change(detail: str) -> SafeString:
+    """A table: a row for each place that changed, with what was and what is there."""
+    changes = _told(detail).get("change")
+    if not changes:
+        return NOTHING
+    rows = format_html_join(
+        "",
+        "<tr><th scope='row'>{}</th><td class='audit-before'>{}</td><td class='audit-after'>{}</td></tr>",
+        ((each["path"], _value(each, "before"), _value(each, "after")) for each in changes),
+    )
+    head = "<thead><tr><th scope='col'>Place</th><th scope='col'>Before</th><th scope='col'>After</th></tr></thead>"
+    return format_html("<table class='audit-change'>{}<tbody>{}</tbody></table>", SafeString(head), rows)
+
+
+def shown_body(detail: str) -> SafeString:
+    """What was sent with the call."""
+    told = _told(detail)
+    return _block(told["body"]) if "body" in told else NOTHING
+
+
+def shown_detail(detail: str) -> SafeString:
+    """What is neither a change nor what was sent."""
+    rest = {name: value for name, value in _told(detail).items() if name not in _APART}
+    return _block(rest) if rest else NOTHING
+
+
+def _told(detail: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(detail) if detail else {}
+    return told
+
+
+def _value(change: dict[str, Any], name: str) -> SafeString:
+    return (
+        format_html("<code>{}</code>", json.dumps(change[name], ensure_ascii=False))
+        if name in change
+        else NOTHING
+    )
+
+
+def _block(document: Any) -> SafeString:
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return format_html("<pre class='audit-document'>{}</pre>", text)
