@@ -1,13 +1,22 @@
 """System checks: what cannot work is said before anything is started, with an id and what to do about it."""
 
+import stat
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 Django's name
+from django.middleware.csrf import CsrfViewMiddleware
+from django.urls import URLResolver, get_resolver
+from django.utils.module_loading import import_string
 
+from ratelimit.access.table import access_table
 from trades.stores import market_store
 
 _HIGHEST_PORT = 65_535
+_OTHERS = stat.S_IRWXO
 
 
 def check_workers(**_: Any) -> list[CheckMessage]:
@@ -38,7 +47,93 @@ def check_store(**_: Any) -> list[CheckMessage]:
     return []
 
 
+def check_proxies(**_: Any) -> list[CheckMessage]:
+    """marketdata.E004: a proxy whose word is taken is one that is named."""
+    if not settings.BEHIND_TLS_PROXY or settings.TRUSTED_PROXIES:
+        return []
+    message = (
+        "BEHIND_TLS_PROXY is set, and TRUSTED_PROXIES names no proxy: nobody's X-Forwarded-Proto would count."
+    )
+    hint = "Set TRUSTED_PROXIES to the addresses of the proxies."
+    return [Error(message, hint=hint, id="marketdata.E004")]
+
+
+def check_csrf(**_: Any) -> list[CheckMessage]:
+    """marketdata.E005: CSRF tokens are checked. Django's own check (security.W003) does not know subclasses."""
+    if any(_is_csrf(import_string(path)) for path in settings.MIDDLEWARE):
+        return []
+    message = "No middleware checks CSRF tokens: another site's page could write in a browser's session."
+    hint = "Put marketdata_project.browser_sessions.CsrfViewMiddleware into MIDDLEWARE."
+    return [Error(message, hint=hint, id="marketdata.E005")]
+
+
+def _is_csrf(middleware: object) -> bool:
+    return isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware)
+
+
+def check_strict_views(**_: Any) -> list[CheckMessage]:
+    """marketdata.E006: calls that are recorded before they are answered are those of views that check CSRF tokens themselves."""
+    strict = {name for (name, _method), access in access_table().items() if access.audit_class}
+    return [
+        Error(
+            f"The endpoint {name} has an audit_class, and its view is none of the REST framework's.",
+            hint="Make it an APIView, or take audit_class out of its row.",
+            id="marketdata.E006",
+        )
+        for name, view in _views(get_resolver())
+        if name in strict and not hasattr(view, "cls")
+    ]
+
+
+def _views(resolver: URLResolver) -> Iterator[tuple[str | None, object]]:
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from _views(entry)
+        else:
+            yield entry.name, entry.callback
+
+
+def check_debug(**_: Any) -> list[CheckMessage]:
+    """marketdata.W001: pages that show internals are for this machine alone."""
+    if not settings.DEBUG or _is_local(settings.HOST):
+        return []
+    message = (
+        f"DEBUG is on, and {settings.HOST} is reached from other machines: error pages show them internals."
+    )
+    return [Warning(message, hint="Leave DEBUG out.", id="marketdata.W001")]
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_hosts(**_: Any) -> list[CheckMessage]:
+    """marketdata.W002, of a deployment: links are made of no host that a client has made up."""
+    if "*" not in settings.ALLOWED_HOSTS:
+        return []
+    message = "ALLOWED_HOSTS is '*': any Host header is taken, and ends up in redirects and links."
+    return [Warning(message, hint="Name the hosts under which the service is reached.", id="marketdata.W002")]
+
+
+def check_data_folder(**_: Any) -> list[CheckMessage]:
+    """marketdata.W003, of a deployment: nobody else on the machine reads what is stored, or writes it."""
+    folder = Path(settings.DATA_DIR)
+    if not folder.is_dir() or not stat.S_IMODE(folder.stat().st_mode) & _OTHERS:
+        return []
+    message = f"The data folder {folder} is open to every user of this machine."
+    return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
+
+
+_CHECKS = (check_workers, check_port, check_store, check_proxies, check_csrf, check_strict_views, check_debug)
+_OF_DEPLOYMENTS = (check_hosts, check_data_folder)
+
+
 def register_checks() -> None:
     """Have them run with all others: by `check`, and before any command."""
-    for check in (check_workers, check_port, check_store):
+    for check in _CHECKS:
         register(check)
+    for check in _OF_DEPLOYMENTS:
+        register(check, Tags.security, deploy=True)

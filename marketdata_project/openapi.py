@@ -1,13 +1,48 @@
 """What the OpenAPI schema has beyond the views: one path per endpoint, and the problems of every operation."""
 
+from http import HTTPStatus
 from typing import Any
 
-from marketdata_project.error_codes import ERROR_CODES
+from marketdata_project.error_codes import ERROR_CODES, ErrorCode
+from marketdata_project.openapi_access import access_of_operations, add_access, is_refused_with
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
+from ratelimit.access.table import Access
+from stats.market_data.classes import MARKET_CLASSES
 
 _OF_ALL = {400, 401, 403, 406, 429, 500, 503}
-_OF_METHOD = {"post": {409, 413, 415, 422, 507}}
-_OF_OPERATION = {"ohlc": {404, 409, 422}, "trades_correct": {404}}
+_OF_METHOD = {"post": {409, 413, 415, 422, 507}, "put": {413, 415, 422, 507}}
+_OF_OPERATION = {
+    "ohlc": {404, 409, 422},
+    "trades_correct": {404},
+    "instruments": {422},
+    "instrument": {404, 422},
+    "calendar": {422},
+    "clock": {422},
+    "key": {404},
+    "key_revoke": {404},
+    "key_rotate": {404},
+}
+# The branches of the market-data tree, whose operations are all refused for the same reasons.
+_OF_TREE = {404, 409, 422}
+# What only bodies, and what they change, are refused for, of the statuses that reads have, too; of 422 it is what is not named.
+_OF_WRITES = {
+    "audit_unavailable",
+    "malformed_json",
+    "malformed_ndjson",
+    "malformed_csv",
+    "malformed_msgpack",
+    "malformed_arrow",
+    "duplicate_key",
+    "nesting_too_deep",
+    "invalid_idempotency_key",
+    "in_progress",
+    "store_busy",
+    "outcome_unknown",
+    "grant_exceeded",
+    "not_rotatable",
+    "already_made",
+}
+_UNPROCESSABLE_OF_READS = {"invalid_symbol", "unknown_resolution", "unknown_interval", "unknown_exchange"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 _PROBLEM = {
@@ -48,41 +83,64 @@ def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[An
     ]
 
 
-def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A drf-spectacular postprocessing hook."""
-    result["components"].setdefault("schemas", {})["Problem"] = _PROBLEM
-    for path in result["paths"].values():
-        for method in _METHODS & set(path):
-            operation = path[method]
-            name = operation["operationId"]
-            for status in sorted(_OF_ALL | _OF_METHOD.get(method, set()) | _OF_OPERATION.get(name, set())):
-                operation["responses"].setdefault(str(status), _response(status))
+def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
+    """A drf-spectacular postprocessing hook: what each operation asks for, and what it is refused with."""
+    components = result["components"]
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components.setdefault("examples", {}).update(
+        {error.code: {"value": _example(error)} for error in ERROR_CODES}
+    )
+    rows = access_of_operations(generator.endpoints)
+    for path, item in result["paths"].items():
+        for method in _METHODS & set(item):
+            operation, access = item[method], rows.get((path, method))
+            add_access(operation, access)
+            of_operation = _OF_OPERATION.get(operation["operationId"], set())
+            of_tree = _OF_TREE if set(operation.get("tags", ())) & set(MARKET_CLASSES) else set()
+            for status in sorted(_OF_ALL | _OF_METHOD.get(method, set()) | of_operation | of_tree):
+                codes = _codes(status, method, access)
+                if codes:
+                    operation["responses"].setdefault(str(status), _response(status, codes))
     return result
 
 
-def _response(status: int) -> dict[str, Any]:
-    of_status = [error for error in ERROR_CODES if error.status == status]
+def _codes(status: int, method: str, access: Access | None) -> list[str]:
+    return [
+        error.code
+        for error in ERROR_CODES
+        if error.status == status and _is_of(method, error) and is_refused_with(access, error)
+    ]
+
+
+def _response(status: int, codes: list[str]) -> dict[str, Any]:
+    """A refusal. Its examples are those of the components: there are few codes, and many operations that have them."""
     return {
         "description": TITLES[status],
         "content": {
             CONTENT_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {
-                    error.code: {"value": _example(status, error.code, error.meaning)} for error in of_status
-                },
+                "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
             }
         },
     }
 
 
-def _example(status: int, code: str, meaning: str) -> dict[str, Any]:
+def _is_of(method: str, error: ErrorCode) -> bool:
+    if method != "get":
+        return True
+    if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return error.code in _UNPROCESSABLE_OF_READS
+    return error.code not in _OF_WRITES
+
+
+def _example(error: ErrorCode) -> dict[str, Any]:
     return {
-        "type": f"{TYPE_BASE}{code}",
-        "title": TITLES[status],
-        "status": status,
-        "code": code,
-        "message": meaning,
-        "detail": meaning,
+        "type": f"{TYPE_BASE}{error.code}",
+        "title": TITLES[error.status],
+        "status": error.status,
+        "code": error.code,
+        "message": error.meaning,
+        "detail": error.meaning,
         "correlation_id": "5f0c6d1e9b8a4f7c",
         "errors": [],
     }

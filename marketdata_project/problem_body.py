@@ -16,6 +16,7 @@ TITLES = {
     408: "The request did not arrive in time",
     409: "The request meets another",
     413: "The body is too large",
+    414: "The address is too long",
     415: "The body's format is not accepted",
     422: "The content is wrong",
     429: "Too many requests",

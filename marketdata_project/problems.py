@@ -8,16 +8,28 @@ from typing import Any, cast
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions as drf
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from audit import exceptions as audit
+from audit.masking import masked_text
+from listing import exceptions as listing
 from marketdata_project.correlation import correlation_id
 from marketdata_project.front.body import BODY_TOO_LARGE
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
+from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from trades import exceptions as trades
 from trades.exceptions import FieldError
@@ -28,7 +40,12 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
 # What an operator has to mend does not pass in a second.
-_RETRY_SECONDS_OF = {storage.StoreFull: 10, storage.DataDamaged: 60}
+_RETRY_SECONDS_OF: dict[type[Exception], int | None] = {
+    storage.StoreFull: 10,
+    storage.DataDamaged: 60,
+    keys.NotRotatable: None,
+    keys.AlreadyMade: None,
+}
 _RETRIED = {409, 503, 507}
 
 # The most special class of an error's own order decides.
@@ -45,8 +62,24 @@ STATUS_OF: dict[type[Exception], int] = {
     storage.StoreFull: 507,
     stats.NoData: 404,
     stats.RangeTooLarge: 400,
+    stats.WrongClass: 404,
+    stats.ResolutionUnavailable: 404,
+    stats.NoContract: 404,
+    stats.NoExchange: 400,
     stats.InvalidCursor: 400,
     stats.Resync: 409,
+    stats.UnknownExchange: 422,
+    audit.AuditUnavailable: 503,
+    audit.OutcomeUnknown: 503,
+    audit.InvalidParameter: 400,
+    listing.ListingError: 400,
+    keys.MalformedCall: 400,
+    keys.GrantExceeded: 403,
+    keys.UnknownKey: 404,
+    keys.NotRotatable: 409,
+    keys.AlreadyMade: 409,
+    keys.InvalidKeyRequest: 422,
+    keys.IdempotencyKeyReused: 422,
 }
 
 _DRF_CODES = {
@@ -115,6 +148,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, drf.MethodNotAllowed) and context.get("view") is not None:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     is_html = getattr(getattr(request, "accepted_renderer", None), "format", "json") == "api"
+    if request is not None and not is_html:
+        # A problem is JSON, whatever a success would have been.
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
     return Response(
         problem.body(), status=problem.status, headers=headers, content_type=None if is_html else CONTENT_TYPE
     )
@@ -122,7 +158,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404."""
-    return Problem(404, "not_found", f"there is nothing at {request.path[:200]}").response()
+    return Problem(404, "not_found", f"there is nothing at {masked_text(request.path[:200])}").response()
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -133,6 +169,12 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler403."""
     return Problem(403, "forbidden", "this is not allowed").response()
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    message = "the CSRF token is missing or wrong: load the page again, with cookies allowed"
+    return Problem(403, "forbidden", message).response()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -191,14 +233,22 @@ def _of_drf(error: Exception) -> Problem:
         first = errors[0]
         return Problem(422, "validation_failed", f"{first.path or 'the body'}: {first.message}", errors)
     if isinstance(error, drf.Throttled):
-        seconds = math.ceil(getattr(error, "wait", None) or 1)
-        return Problem(
-            429, "rate_limited", f"the limit is reached; retry in {seconds} s", retry_after=seconds
-        )
+        return _of_throttle(error)
     detail = cast("Any", error.detail)
     code = _DRF_CODES.get(type(error), getattr(detail, "code", "error"))
     code = "forbidden" if code == "permission_denied" else code
     return Problem(error.status_code, code, str(detail))
+
+
+def _of_throttle(error: drf.Throttled) -> Problem:
+    seconds = math.ceil(getattr(error, "wait", None) or 1)
+    code = cast("Any", error.detail).code
+    # DRF's own says nothing that a client could use.
+    if code == drf.Throttled.default_code:
+        code, message = "rate_limited", f"the limit is reached; retry in {seconds} s"
+    else:
+        message = str(error.detail)
+    return Problem(429, code, message, retry_after=seconds)
 
 
 def _of_database(error: Exception) -> Problem:
@@ -206,10 +256,17 @@ def _of_database(error: Exception) -> Problem:
     return Problem(503, "database_unavailable", "the database cannot be used now", retry_after=RETRY_SECONDS)
 
 
-_FOREIGN: tuple[tuple[type[Exception], Callable[[Exception], Problem]], ...] = (
+_Kinds = type[Exception] | tuple[type[Exception], ...]
+_FOREIGN: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
     (drf.APIException, _of_drf),
     (Http404, lambda _: Problem(404, "not_found", "there is nothing here")),
     (PermissionDenied, lambda _: Problem(403, "forbidden", "this is not allowed")),
+    (
+        (TooManyFieldsSent, TooManyFilesSent),
+        lambda _: Problem(
+            400, "too_many_parameters", "a query or a form has too many fields, or a form has a file"
+        ),
+    ),
     (RequestDataTooBig, lambda _: _own(trades.BodyTooLarge(settings.MAX_BODY_BYTES), 413)),
     (DisallowedHost, lambda _: Problem(400, "invalid_host", "the Host header names no host of this service")),
     (SuspiciousOperation, lambda _: Problem(400, "malformed_request", "the request is malformed")),

@@ -2,39 +2,54 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from audit.urls import urlpatterns as audit_urlpatterns
 from marketdata_project.health import healthz, readyz
 from marketdata_project.pages import errors, home, stylesheet
-from stats.urls import cache_urlpatterns
+from marketdata_project.schema_view import SchemaView
+from ratelimit.credentials.urls import urlpatterns as credential_urlpatterns
+from ratelimit.keys.urls import urlpatterns as key_urlpatterns
+from ratelimit.limits.urls import urlpatterns as limit_urlpatterns
+from stats.market_data.urls import market_data_urlpatterns
+from stats.urls import cache_urlpatterns, session_urlpatterns
 from stats.urls import urlpatterns as stats_urlpatterns
-from trades.urls import dataset_urlpatterns
+from trades.urls import dataset_urlpatterns, instrument_urlpatterns
 from trades.urls import urlpatterns as trades_urlpatterns
 
 documentation = [
+    re_path(r"^schema/?\Z", SchemaView.as_view(), name="schema"),
     re_path(
-        r"^schema/?$",
-        SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[], throttle_classes=[]),
-        name="schema",
-    ),
-    re_path(
-        r"^docs/?$",
-        SpectacularSwaggerView.as_view(
+        r"^docs/?\Z",
+        SpectacularSwaggerSplitView.as_view(
             url_name="schema", authentication_classes=[], permission_classes=[], throttle_classes=[]
         ),
         name="docs",
     ),
-    re_path(r"^docs/errors/?$", errors, name="errors"),
+    re_path(r"^docs/errors/?\Z", errors, name="errors"),
 ]
 
 market_data = [*trades_urlpatterns, *stats_urlpatterns]
+only_v1 = [
+    *market_data,
+    *dataset_urlpatterns,
+    *instrument_urlpatterns,
+    *market_data_urlpatterns,
+    *cache_urlpatterns,
+    *session_urlpatterns,
+    *limit_urlpatterns,
+    *key_urlpatterns,
+    *credential_urlpatterns,
+    *audit_urlpatterns,
+    *documentation,
+]
 
 urlpatterns = [
     path("", home, name="home"),
     path("style.css", stylesheet, name="stylesheet"),
-    re_path(r"^healthz/?$", healthz, name="healthz"),
-    re_path(r"^readyz/?$", readyz, name="readyz"),
-    path("api/v1/", include([*market_data, *dataset_urlpatterns, *cache_urlpatterns, *documentation])),
+    re_path(r"^healthz/?\Z", healthz, name="healthz"),
+    re_path(r"^readyz/?\Z", readyz, name="readyz"),
+    path("api/v1/", include(only_v1)),
     path("v1/", include((market_data, "v1"))),
     path("", include((documentation, "root"))),
     path("admin/", admin.site.urls),

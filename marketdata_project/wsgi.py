@@ -1,9 +1,25 @@
-"""The WSGI application, for `serve`'s web processes and for any other WSGI server."""
+"""The WSGI application, for any other WSGI server than `serve`, whose web processes have the front before Django."""
 
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.production")
 
-application = get_wsgi_application()
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+_django = get_wsgi_application()
+
+from marketdata_project.proxies import trusted_environ  # noqa: E402 Django's settings are there now
+from ratelimit.keys.last_used import keep_last_uses  # noqa: E402 and its apps
+
+keep_last_uses()
+
+
+def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+    """Django behind the only place where proxies are believed."""
+    trusted_environ(environ)
+    return _django(environ, start_response)

@@ -3,8 +3,8 @@
 Two lanes of threads, so that writes that wait for the disk never hold up reads, and a third for bodies that are
 produced piece by piece. A body is read before a thread is taken: a slow client holds a coroutine, not a thread.
 
-A streamed body is iterated by whichever thread of its lane is free, one piece at a time: it must not keep a
-database cursor open between pieces.
+A streamed body is iterated by whichever thread is free, one piece at a time: it must not keep a database cursor open
+between pieces.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from operator import attrgetter
 from time import perf_counter_ns
 from typing import IO, Any, NamedTuple
 
@@ -30,13 +31,16 @@ from marketdata_project.front.body import (
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
+    NoRoom,
     discard_rest,
     has_body,
     read_body,
 )
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.lanes import Lane
-from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, Refusal
+from marketdata_project.front.places import Room
+from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, TOO_MANY_BODIES, Refusal
+from marketdata_project.proxies import trusted_environ
 from stats.finished import Finished
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,7 +48,8 @@ READ_THREADS = 3
 WRITE_THREADS = 16
 STREAM_THREADS = 8
 FILE_PIECE_BYTES = 256 * 1024
-# A client that takes no piece of a stream for this long is given up.
+# A client that does not take so much of a stream for so long is given up.
+PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
 _WITHOUT_BODY = frozenset({204, 304})
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
@@ -102,19 +107,25 @@ class Front:
         max_body_bytes: int,
         ready: Callable[[dict[str, Any]], Finished | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
+        room: Room | None = None,
     ) -> None:
         """`ready` may give a whole answer without the application; None leaves the request to it.
 
         `on_refusal` is told, in a thread, of a request that got its answer here instead of from the application.
+        All bodies that are being received and worked on share `room`.
         """
         self._respond = respond
         self._ready = ready
         self._on_refusal = on_refusal
         self._max_body_bytes = max_body_bytes
+        self._room = room or Room()
         # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
-        self._streams = Lane("stream", threads=STREAM_THREADS, after=close_old_connections)
+        self._streams = [
+            Lane(f"stream-{number}", threads=1, after=close_old_connections)
+            for number in range(STREAM_THREADS)
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -128,15 +139,16 @@ class Front:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = environ_for(scope)
+        trusted_environ(environ)
         environ["wsgi.input"] = BytesIO()
         # Whoever looks for the client's id from here on finds the one that was chosen.
         environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
         lane = self._reads if scope["method"] in READ_METHODS else self._writes
-        started = perf_counter_ns()
+        started, held = perf_counter_ns(), 0
         with correlated(environ[_CORRELATION_ID]):
             try:
                 if has_body(scope["headers"]):
-                    await self._add_body(environ, receive)
+                    held = await self._add_body(environ, receive)
                 answer = await lane.run(self._call, environ)
             except ClientGone:
                 return
@@ -146,17 +158,22 @@ class Front:
                 latency_us = (perf_counter_ns() - started) // 1000
                 await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))
                 return
+            finally:
+                self._room.give_back(held)
             await self._answer(answer, environ, receive, send)
 
-    async def _add_body(self, environ: dict[str, Any], receive: Receive) -> None:
+    async def _add_body(self, environ: dict[str, Any], receive: Receive) -> int:
+        """How much room the body has taken."""
         declared = environ.get("CONTENT_LENGTH", "")
         try:
-            body = await read_body(receive, declared=declared, limit=self._max_body_bytes)
+            body = await read_body(receive, declared=declared, limit=self._max_body_bytes, room=self._room)
         except BodyTooLarge:
             environ[BODY_TOO_LARGE] = True
             body = BytesIO()
         environ["wsgi.input"] = body
-        environ["CONTENT_LENGTH"] = str(body.getbuffer().nbytes)
+        held = body.getbuffer().nbytes
+        environ["CONTENT_LENGTH"] = str(held)
+        return held
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Have a request answered; in a thread."""
@@ -206,15 +223,22 @@ class Front:
         finally:
             gone.cancel()
             with suppress(asyncio.CancelledError):
-                await asyncio.shield(self._streams.run(stream.close))
+                await asyncio.shield(self._stream_lane.run(stream.close))
+
+    @property
+    def _stream_lane(self) -> Lane:
+        """The first that is idle, else one with the fewest jobs: each thread keeps memory, and few streams need few of them."""
+        return min(self._streams, key=attrgetter("open"))
 
     async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
-        """Make and send piece after piece; a piece is made when the one before has been taken."""
-        while (piece := await self._streams.run(stream.next_piece)) is not None:
-            if gone.done():
-                return
-            async with asyncio.timeout(STALLED_SECONDS):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        """Make and send piece after piece, in parts; a piece is made when the one before has been taken."""
+        while (piece := await self._stream_lane.run(stream.next_piece)) is not None:
+            for start in range(0, len(piece), PART_BYTES):
+                if gone.done():
+                    return
+                part = piece[start : start + PART_BYTES]
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
 _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -249,6 +273,8 @@ def _refusal_of(error: Exception) -> Refusal:
     """What a client is told of an error that the application did not answer for itself."""
     if isinstance(error, BodyTooSlow):
         return BODY_TOO_SLOW
+    if isinstance(error, NoRoom):
+        return TOO_MANY_BODIES
     logger.error("The application failed outside of its own error handling", exc_info=error)
     return APPLICATION_FAILED
 

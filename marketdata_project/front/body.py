@@ -3,6 +3,7 @@
 BodyError
 ├── BodyTooLarge    the client must send less
 ├── BodyTooSlow     the client must send faster; a retry is welcome
+├── NoRoom          too much is being received at once; a retry is welcome
 └── ClientGone      nobody is there to answer
 """
 
@@ -12,6 +13,7 @@ from contextlib import suppress
 from io import BytesIO
 
 from marketdata_project.front.asgi import Receive
+from marketdata_project.front.places import Room
 
 # The WSGI variable by which Django learns that a body was over the limit, and is not there.
 BODY_TOO_LARGE = "marketdata.body_too_large"
@@ -34,6 +36,10 @@ class BodyTooSlow(BodyError):
     """The body did not come in time; send it again."""
 
 
+class NoRoom(BodyError):
+    """There is no room for the body now; send it again in a moment."""
+
+
 class ClientGone(BodyError):
     """The client closed the connection before its body was complete."""
 
@@ -43,15 +49,26 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
-async def read_body(receive: Receive, *, declared: str, limit: int) -> BytesIO:
+async def read_body(receive: Receive, *, declared: str, limit: int, room: Room) -> BytesIO:
     """Return the whole body, positioned at its beginning; at most `limit` bytes of it are ever held.
 
-    `declared` is the Content-Length or ''. Raises BodyTooLarge (at once when declared so, else with the first
-    byte over the limit), BodyTooSlow, ClientGone.
+    `declared` is the Content-Length or ''. What comes back has taken its length of `room`. Raises BodyTooLarge (at once
+    when declared so, else with the first byte over the limit), BodyTooSlow, NoRoom, ClientGone.
     """
     if declared and int(declared) > limit:
         raise BodyTooLarge
     buffer = BytesIO()
+    try:
+        await _fill(buffer, receive, limit=limit, room=room)
+    except BaseException:
+        room.give_back(buffer.tell())
+        raise
+    buffer.getvalue()  # trims the buffer, so that a later read() of all of it copies nothing
+    buffer.seek(0)
+    return buffer
+
+
+async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, room: Room) -> None:
     start = asyncio.get_running_loop().time() + GRACE_SECONDS
     try:
         async with asyncio.timeout_at(start) as deadline:
@@ -62,15 +79,14 @@ async def read_body(receive: Receive, *, declared: str, limit: int) -> BytesIO:
                 piece = message.get("body", b"")
                 if buffer.tell() + len(piece) > limit:
                     raise BodyTooLarge
+                if not room.take(len(piece)):
+                    raise NoRoom
                 buffer.write(piece)
                 if not message.get("more_body"):
-                    break
+                    return
                 deadline.reschedule(start + buffer.tell() / SLOWEST_BYTES_PER_SECOND)
     except TimeoutError:
         raise BodyTooSlow from None
-    buffer.getvalue()  # trims the buffer, so that a later read() of all of it copies nothing
-    buffer.seek(0)
-    return buffer
 
 
 async def discard_rest(receive: Receive, *, limit: int) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError
 from django.http import HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.middleware.clickjacking import XFrameOptionsMiddleware
@@ -21,20 +22,22 @@ from django.middleware.security import SecurityMiddleware
 
 from audit.services import call_record, call_spool
 from marketdata_project.correlation import chosen_id, correlation_headers
-from ratelimit.api_keys import Caller
-from ratelimit.headers import rate_headers
-from ratelimit.limiter import admit
-from ratelimit.selectors import caller_presented
-from ratelimit.throttles import kind_of
+from ratelimit.access.decision import may
+from ratelimit.access.table import Access, access_of
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import caller_of
+from ratelimit.credentials.presented import presented_in
+from ratelimit.limits.admission import Admission
+from ratelimit.limits.costs import cost_of
+from ratelimit.limits.headers import admission_headers
+from ratelimit.limits.services import admit
 from stats.finished import Finished
 from stats.services import bars_read
-from stats.views import OhlcViewSet
 
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")
 )
 _JSON = frozenset({"*/*", "application/json"})
-_SCOPE = OhlcViewSet.required_scopes["GET"]
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 _ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 
@@ -54,9 +57,9 @@ class FrontDoor:
         prepared = _prepared(environ, at)
         if prepared is None:
             return None
-        caller, bars = prepared
-        standing = admit(caller_identity=caller.identity, rate=caller.rate, kind=kind_of("GET"))
-        if not standing.admitted:
+        caller, access, bars = prepared
+        admission = _admitted(caller, access, environ["QUERY_STRING"])
+        if admission is None:
             return None
         correlation_id = chosen_id(environ.get("HTTP_X_CORRELATION_ID"))
         call_record(
@@ -71,18 +74,36 @@ class FrontDoor:
             address=environ["REMOTE_ADDR"],
             correlation_id=correlation_id,
         )
-        headers = {**bars.headers, **_ALLOW, **rate_headers(standing), **correlation_headers(correlation_id)}
+        headers = {
+            **bars.headers,
+            **_ALLOW,
+            **admission_headers(admission),
+            **correlation_headers(correlation_id),
+        }
         headers.update(self._security_headers[_is_secure(environ)])
         return Finished(bars.status, headers, bars.body)
 
 
+def _admitted(caller: Caller, access: Access, query: str) -> Admission | None:
+    """The admission of a call that was charged; None if it was refused, or no quota could be booked."""
+    try:
+        admission = admit(caller, access, cost=cost_of(access.cost, query))
+    except DatabaseError:
+        return None
+    return admission if admission.admitted else None
+
+
 def _is_plain(environ: dict[str, Any]) -> bool:
-    """Whether it is a GET for JSON to a host of ours, without a session, that needs no redirect."""
+    """Whether it is a GET for JSON to a host of ours, unsigned, without a session, not from another site's page, that needs no redirect."""
     return (
         environ["REQUEST_METHOD"] == "GET"
         and environ.get("HTTP_ACCEPT", "*/*") in _JSON
         and "format=" not in unquote(environ["QUERY_STRING"])
         and "HTTP_COOKIE" not in environ
+        # The nonce of a signature is used up when it is checked, and Django would meet a replay.
+        and "HTTP_SIGNATURE" not in environ
+        and "HTTP_SIGNATURE_INPUT" not in environ
+        and "HTTP_ORIGIN" not in environ
         and not settings.USE_X_FORWARDED_HOST
         and _is_our_host(environ.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
         and (not settings.SECURE_SSL_REDIRECT or _is_secure(environ))
@@ -106,13 +127,15 @@ def _is_secure(environ: dict[str, Any]) -> bool:
     return bool(environ["wsgi.url_scheme"] == "https")
 
 
-def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Finished] | None:
-    """Who may read which bars, as far as this process knows by itself; nothing is charged yet."""
+def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Access, Finished] | None:
+    """Who may read which bars by which row, as far as this process knows by itself; nothing is charged yet."""
+    access = access_of("ohlc", "GET")
+    # A strict class is recorded in the view's own transaction.
+    if access is None or access.audit_class:
+        return None
     try:
-        caller = caller_presented(
-            authorization=environ.get("HTTP_AUTHORIZATION"), x_api_key=environ.get("HTTP_X_API_KEY"), now=at
-        )
-        if caller is None or _SCOPE not in caller.scopes:
+        caller = caller_of(presented_in(environ), now=at)
+        if caller is None or may(caller, access) is not None:
             return None
         bars = bars_read(
             query_string=environ["QUERY_STRING"],
@@ -121,7 +144,7 @@ def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Finished] 
         )
     except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it
         return None
-    return None if bars is None else (caller, bars)
+    return None if bars is None else (caller, access, bars)
 
 
 def _security_headers(*, is_secure: bool) -> dict[str, str]:

@@ -7,6 +7,8 @@ from urllib.parse import unquote_to_bytes
 
 from marketdata_project.front.asgi import Scope
 
+# CPython before 3.11.10 and 3.12.6 reads a quoted cookie with escapes in a time that grows with the square of its length.
+_LONGEST_ESCAPED_COOKIES = 4096
 # Header names come from clients: the memory of them is bounded.
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
@@ -17,10 +19,13 @@ def environ_for(scope: Scope) -> dict[str, Any]:
     raw_path: bytes = scope["raw_path"]
     server = scope.get("server") or ("localhost", None)
     client = scope.get("client") or ("", 0)
+    target = raw_path + b"?" + scope["query_string"] if scope["query_string"] else raw_path
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
+        # Not of PEP 3333: the target as it was sent, which signatures cover.
+        "REQUEST_URI": target.decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": server[0],
@@ -35,6 +40,9 @@ def environ_for(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     _add_headers(environ, scope["headers"])
+    cookies = environ.get("HTTP_COOKIE", "")
+    if len(cookies) > _LONGEST_ESCAPED_COOKIES and "\\" in cookies:
+        del environ["HTTP_COOKIE"]
     return environ
 
 

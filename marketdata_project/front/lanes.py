@@ -25,10 +25,10 @@ class _Job(NamedTuple):
 
 
 class Lane:
-    """`threads` daemon threads that take jobs in the order in which they came.
+    """Up to `threads` daemon threads that take jobs in the order in which they came.
 
-    `after` is called in the thread after every job. Threads start with the first job, so a lane may be made
-    before a process is complete.
+    `after` is called in the thread after every job. A thread starts when a job finds all others busy, so a lane may be
+    made before a process is complete; each thread keeps memory of its own, and who is alone needs one.
     """
 
     def __init__(self, name: str, *, threads: int, after: Callable[[], None]) -> None:
@@ -36,11 +36,18 @@ class Lane:
         self._threads = threads
         self._after = after
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._started = False
+        self._started = 0
+        self._open = 0
+
+    @property
+    def open(self) -> int:
+        """How many jobs were given and are not yet done, as the loop knows it."""
+        return self._open
 
     def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
         """Have `function(*arguments)` done in a thread; called in the loop that awaits the future."""
-        if not self._started:
+        self._open += 1
+        if self._started < min(self._open, self._threads):
             self._start()
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -48,9 +55,8 @@ class Lane:
         return cast("asyncio.Future[Result]", future)
 
     def _start(self) -> None:
-        self._started = True
-        for number in range(self._threads):
-            threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True).start()
+        threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        self._started += 1
 
     def _work(self) -> None:
         while True:
@@ -64,7 +70,7 @@ class Lane:
         except BaseException as error:  # noqa: BLE001 whatever it is belongs to the one who awaits the job
             failure = error
         try:
-            job.loop.call_soon_threadsafe(_deliver, job.future, result, failure)
+            job.loop.call_soon_threadsafe(self._deliver, job.future, result, failure)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
         try:
@@ -72,11 +78,11 @@ class Lane:
         except Exception:
             logger.exception("Tidying up after a request failed")
 
-
-def _deliver(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
+    def _deliver(self, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+        self._open -= 1
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

@@ -1,78 +1,168 @@
-"""uvicorn's HTTP/1.1 protocol with what it lacks: limits on a request's headers in time and size, problem bodies."""
+"""uvicorn's HTTP/1.1 protocol with what it lacks: limits on connections and on headers in time and size, problem bodies."""
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from httptools import HttpParserError
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from marketdata_project.front.refusals import HEADERS_TOO_LARGE, HEADERS_TOO_SLOW, MALFORMED, Refusal
+from marketdata_project.front.places import Places
+from marketdata_project.front.refusals import (
+    HEADER_TOO_LONG,
+    HEADERS_TOO_LARGE,
+    HEADERS_TOO_SLOW,
+    MALFORMED,
+    NOT_ONE_HOST,
+    TARGET_TOO_LONG,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_HEADERS,
+    Refusal,
+)
 
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 * 1024
-_CHECK_SECONDS = 5.0
+LINE_BYTES = 16 * 1024
+MOST_HEADERS = 100
+CHECK_SECONDS = 5.0
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers take longer than HEADER_SECONDS or more than HEADER_BYTES.
+    """Closes a connection whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
+    `places` are for all connections of a process; whoever finds none is told so and cut off before anything is read.
+    The same number of bytes may come at any time without a message getting further: trailers behind a body are no way around.
     One timer per connection looks every few seconds: a timer per request would cost more than all else here.
     """
 
+    places = Places()
+    _has_place = False
     _headers_since: float | None
-    _header_bytes: int
     _check: asyncio.TimerHandle
+    _has_begun = False
+    _is_in_body = False
+    _got_further = False
+    _unfinished_bytes = 0
+    _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        """Begin to wait for headers."""
+        """Begin to wait for headers, unless the address has its fill of connections."""
         super().connection_made(transport)
-        self._await_headers()
-        self._check = self.loop.call_later(_CHECK_SECONDS, self._check_headers)
+        self._headers_since = self.loop.time()
+        self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
+        self._has_place = self.places.take(self._address)
+        if not self._has_place:
+            self._refuse(TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the connection's timer."""
+        """End the connection's timer, and give its place back."""
         self._check.cancel()
+        if self._has_place:
+            self._has_place = False
+            self.places.give_back(self._address)
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Begin to wait for a further request's headers."""
-        self._await_headers()
+        self._headers_since = self.loop.time()
+        self._has_begun = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header without the white space around its value, which is none of it (RFC 9112, 5.1)."""
+        super().on_header(name, value.strip(b" \t"))
+
     def on_headers_complete(self) -> None:
-        """Headers are there: the body's limits are the application's."""
+        """Headers are there: the body's limits are the application's.
+
+        Raises HttpParserError for headers that are too large, for none or several Hosts (RFC 9112, 3.2), and for a body that is not framed in chunks although it says
+        how it is: it would have no end (RFC 9112, 6.3).
+        """
+        if (refusal := _excess(self.url, self.headers)) is not None:
+            self._refuse(refusal)
+            raise HttpParserError(refusal.message)
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._refuse(NOT_ONE_HOST)
+            raise HttpParserError(NOT_ONE_HOST.message)
+        framings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if any(framing.strip().lower() != b"chunked" for framing in framings):
+            raise HttpParserError("the end of the body cannot be known")
         self._headers_since = None
+        self._is_in_body = self._got_further = True
         super().on_headers_complete()
+        if framings:
+            # Trailers are no headers (RFC 9110, 6.5.1): a proxy that guards these has not looked at them.
+            self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece of a body on."""
+        self._got_further = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is there, with its body."""
+        self._has_begun = self._is_in_body = False
+        self._got_further = True
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, then look at how much has come without the headers being complete."""
+        """Parse, then look at how much has come without headers, a piece of a body or a request being complete."""
+        self._got_further = False
         super().data_received(data)
-        if self._headers_since is not None:
-            self._header_bytes += len(data)
-            if self._header_bytes > HEADER_BYTES:
-                self._refuse(HEADERS_TOO_LARGE)
+        self._unfinished_bytes = 0 if self._got_further else self._unfinished_bytes + len(data)
+        if self._unfinished_bytes > HEADER_BYTES:
+            self._refuse(HEADERS_TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP in the API's own form."""
         self._refuse(MALFORMED)
 
-    def _await_headers(self) -> None:
-        self._headers_since = self.loop.time()
-        self._header_bytes = 0
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _check_headers(self) -> None:
         since = self._headers_since
-        late = since is not None and self.loop.time() - since > HEADER_SECONDS - _CHECK_SECONDS
+        late = since is not None and self.loop.time() - since > HEADER_SECONDS - CHECK_SECONDS
         if late and not self._answering():
-            self._refuse(HEADERS_TOO_SLOW if self._header_bytes else None)
+            self._refuse(HEADERS_TOO_SLOW if self._has_begun else None)
             return
-        self._check = self.loop.call_later(_CHECK_SECONDS, self._check_headers)
+        self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, refusal: Refusal | None) -> None:
-        """Answer and close; while an earlier answer is on its way, only close."""
+        """Answer and close; while an earlier request is answered, only close. Nobody else answers afterwards."""
         if self.transport.is_closing():
             return
-        if refusal is not None and not self._answering():
+        if refusal is not None and (not self._answering() or self._awaits_own_body()):
             self.transport.write(refusal.wire())
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         self.transport.close()
+
+    def _awaits_own_body(self) -> bool:
+        """Whether the request that has no answer yet is the very one whose body is still coming."""
+        return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
+
+
+def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    """What is too much of a request's first lines, if anything is."""
+    if len(headers) > MOST_HEADERS:
+        return TOO_MANY_HEADERS
+    total = len(target) + sum(len(name) + len(value) for name, value in headers)
+    # Within this all together, no line is longer: most requests need no second look.
+    if total <= LINE_BYTES:
+        return None
+    if total > HEADER_BYTES:
+        return HEADERS_TOO_LARGE
+    if len(target) > LINE_BYTES:
+        return TARGET_TOO_LONG
+    is_long = any(len(name) + len(value) > LINE_BYTES for name, value in headers)
+    return HEADER_TOO_LONG if is_long else None

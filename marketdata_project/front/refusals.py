@@ -11,11 +11,12 @@ from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An RFC 9457 problem in the API's form; the connection closes after it."""
+    """An RFC 9457 problem in the API's form; the connection closes after it. `retry_after` is in seconds."""
 
     status: HTTPStatus
     code: str
     message: str
+    retry_after: int | None = None
 
     def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """Headers and body of the answer to the request with that id."""
@@ -31,6 +32,8 @@ class Refusal:
             (b"content-type", CONTENT_TYPE.encode()),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            (b"x-content-type-options", b"nosniff"),
+            *([] if self.retry_after is None else [(b"retry-after", b"%d" % self.retry_after)]),
             *(
                 (name.lower().encode(), value.encode())
                 for name, value in correlation_headers(correlation_id).items()
@@ -46,10 +49,36 @@ class Refusal:
 
 
 MALFORMED = Refusal(HTTPStatus.BAD_REQUEST, "malformed_request", "The request is not valid HTTP/1.1.")
+NOT_ONE_HOST = Refusal(
+    HTTPStatus.BAD_REQUEST, "malformed_request", "The request needs exactly one Host header (HTTP/1.1)."
+)
 HEADERS_TOO_LARGE = Refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
     "The request line and headers are larger than 64 KiB.",
+)
+TOO_MANY_HEADERS = Refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers", "The request has more than 100 headers."
+)
+HEADER_TOO_LONG = Refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "header_too_long",
+    "One of the request's headers is longer than 16 KiB.",
+)
+TARGET_TOO_LONG = Refusal(
+    HTTPStatus.REQUEST_URI_TOO_LONG, "target_too_long", "The request's path and query are longer than 16 KiB."
+)
+TOO_MANY_CONNECTIONS = Refusal(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_connections",
+    "Too many connections are open from this address.",
+    retry_after=1,
+)
+TOO_MANY_BODIES = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "server_busy",
+    "Too much is being received at once; nothing of this request was looked at.",
+    retry_after=1,
 )
 HEADERS_TOO_SLOW = Refusal(
     HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request's headers did not arrive in time."

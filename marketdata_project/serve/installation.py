@@ -13,7 +13,7 @@ import resource
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -62,6 +62,25 @@ def make_private_folder(folder: Path) -> None:
         folder.chmod(0o700)
     except OSError as error:
         raise FolderUnavailable(f"The folder {folder} cannot be used: {error}") from error
+
+
+def keep_to_oneself() -> None:
+    """From now on this process and its children make files and folders that nobody else can open."""
+    os.umask(0o077)
+
+
+def close_to_others(data_dir: Path) -> None:
+    """Take from other users what an earlier version may have left open to them in a data folder.
+
+    The group keeps the folder itself, if it was given it: what holds secrets is the owner's alone. What belongs to somebody
+    else stays as it is.
+    """
+    with suppress(OSError):
+        data_dir.chmod(stat.S_IMODE(data_dir.stat().st_mode) & ~stat.S_IRWXO)
+    for name in ("secret_key", "*.sqlite3", "*.sqlite3-*", "audit", "rotated_keys", "run"):
+        for path in data_dir.glob(name):
+            with suppress(OSError):
+                path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
 
 
 @contextmanager

@@ -170,8 +170,14 @@ def _python_programs(plan: Plan) -> list[Program]:
     worker = [sys.executable, "-m", "django", "worker", "--parent", parent]
     return [
         *(
-            Program(f"web {number}", lambda: web, plan.environment, tie, descriptors=(fd,))
-            for number in range(1, plan.workers + 1)
+            Program(
+                f"web {number + 1}",
+                lambda: web,
+                {**plan.environment, "WORKER_NUMBER": str(number)},
+                tie,
+                descriptors=(fd,),
+            )
+            for number in range(plan.workers)
         ),
         Program("worker", lambda: worker, plan.environment, tie),
     ]

@@ -1,10 +1,14 @@
-"""What a web process does once before it serves: load everything, then tune the garbage collector."""
+"""What a web process does once before it serves: load everything, tune memory; and then: load what is large and seldom needed."""
 
 import gc
+import logging
+import time
 from io import BytesIO
+from threading import Thread
 from typing import Any
 
 import orjson
+import pyarrow as pa
 from django.conf import settings
 from django.core import signals
 from django.core.cache import close_caches
@@ -13,9 +17,14 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from marketdata_project.front.application import DjangoHandler
+from stats.options.quantlib import quantlib
+from stats.sessions.services import calendars_load
 from trades.formats.json_rows import decode_json
 from trades.row_batch import Expected
 from trades.sample_rows import SEED_TRADES
+from trades.stores import market_store
+
+logger = logging.getLogger(__name__)
 
 
 def load_everything(handler: DjangoHandler) -> None:
@@ -34,6 +43,36 @@ def load_everything(handler: DjangoHandler) -> None:
             "wsgi.input": BytesIO(),
         }
         handler.respond(environ).close()
+
+
+def load_libraries() -> Thread:
+    """Load in a thread what takes long and only some requests need: trading calendars and QuantLib, a second together.
+
+    Who needs them before they are there waits for them, as without it. The interpreter is never held for much longer than a tenth of a
+    second.
+    """
+    thread = Thread(target=_load_libraries, name="libraries", daemon=True)
+    thread.start()
+    return thread
+
+
+def _load_libraries() -> None:
+    try:
+        calendars_load(listed=market_store().told_instruments(), now_ns=time.time_ns())
+        quantlib()
+    except Exception:
+        logger.exception("What only some requests need could not be loaded; they will try it again")
+    # Like all that is loaded, out of the collector's sight.
+    gc.freeze()
+
+
+def share_allocator() -> None:
+    """Have Arrow take its memory from the C library, as all else does.
+
+    Its own allocator keeps 20 MiB for each thread that has ever made rows; what the C library keeps, the end of a stream
+    gives back.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def tune_garbage_collector() -> None:

@@ -9,19 +9,34 @@ import os
 import signal
 import socket
 import sys
+from threading import Thread
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import django
 import uvicorn
 from django.conf import settings
 
 from marketdata_project.front.application import DjangoHandler, Front
+from marketdata_project.front.places import Places
 from marketdata_project.front.protocol import GuardedProtocol
+from marketdata_project.log_masking import log_uncaught
+from marketdata_project.serve.installation import keep_to_oneself
 from marketdata_project.serve.parent import parent_is
-from marketdata_project.serve.warm import drop_request_signals, load_everything, tune_garbage_collector
+from marketdata_project.serve.warm import (
+    drop_request_signals,
+    load_everything,
+    load_libraries,
+    share_allocator,
+    tune_garbage_collector,
+)
+
+if TYPE_CHECKING:
+    from ratelimit.keys.last_used import LastUsedWriter
 
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
+TICKS_BEFORE_LIBRARIES = 10
 
 
 class WebServer(uvicorn.Server):
@@ -29,8 +44,12 @@ class WebServer(uvicorn.Server):
 
     parent: int | None = None
 
+    _libraries: Thread | None = None
+
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to end."""
+        """Ten times a second: whether to end. After a second, when requests are being served, libraries are loaded."""
+        if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
+            self._libraries = load_libraries()
         if counter % 10 == 0 and not parent_is(self.parent):
             self.should_exit = True
         return await super().on_tick(counter)
@@ -39,13 +58,15 @@ class WebServer(uvicorn.Server):
 def web_server() -> WebServer:
     """Everything loaded and tuned, ready to run on a socket."""
     django.setup(set_prefix=False)
+    log_uncaught()
     handler = DjangoHandler()
+    share_allocator()
     drop_request_signals()
     load_everything(handler)
     config = uvicorn.Config(
         _front(handler),
         loop="uvloop",
-        http=GuardedProtocol,
+        http=_protocol(),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -58,6 +79,15 @@ def web_server() -> WebServer:
     )
     tune_garbage_collector()
     return WebServer(config)
+
+
+def _protocol() -> type[GuardedProtocol]:
+    """The protocol with as many places for an address as the settings say."""
+
+    class Protocol(GuardedProtocol):
+        places = Places(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
+
+    return Protocol
 
 
 def _front(handler: DjangoHandler) -> Front:
@@ -73,12 +103,22 @@ def _front(handler: DjangoHandler) -> Front:
     )
 
 
+def _last_uses() -> "LastUsedWriter":
+    """The thread that notes when keys were last used, at work."""
+    from ratelimit.keys.last_used import LastUsedWriter, last_used  # noqa: PLC0415 its models need the apps
+
+    writer = LastUsedWriter(last_used)
+    writer.start()
+    return writer
+
+
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; then finish what was begun, for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     options = parser.parse_args(arguments)
+    keep_to_oneself()
     server = web_server()
     server.parent = options.parent
 
@@ -88,7 +128,9 @@ def main(arguments: list[str]) -> None:
     # Until uvicorn has its own; it raises the signal that ended it once more when it has drained.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    uses = _last_uses()
     server.run(sockets=[socket.socket(fileno=options.fd)])
+    uses.stop()
     _end_now()
 
 

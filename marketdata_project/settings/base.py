@@ -1,4 +1,4 @@
-"""What every environment shares. Environment variables are read in this folder and nowhere else in the program.
+"""What every environment shares.
 
 `docs/settings.md` lists each variable with its meaning and default.
 """
@@ -9,32 +9,56 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.redis_connection import connection_class_for
-
-env = environ.Env()
+from marketdata_project.settings.access import *  # noqa: F403 a part of these settings
+from marketdata_project.settings.environment import env, integer, secret
+from marketdata_project.settings.transport import *  # noqa: F403 a part of these settings
+from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
-
-def _integer(name: str, default: int) -> int:
-    try:
-        return int(env.int(name, default))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is not a whole number: {os.environ[name]!r}") from error
-
-
 HOST = env.str("HOST", "127.0.0.1")
-PORT = _integer("PORT", 8000)
-WORKERS = _integer("WORKERS", os.cpu_count() or 1)
+PORT = integer("PORT", 8000)
+WORKERS = integer("WORKERS", os.cpu_count() or 1)
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
+ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+# What a page of another origin may send, and read beside the body.
+CORS_ALLOW_HEADERS = (
+    *default_headers,
+    "content-digest",
+    "idempotency-key",
+    "if-none-match",
+    "signature",
+    "signature-input",
+    "x-api-key",
+    "x-correlation-id",
+)
+CORS_EXPOSE_HEADERS = [
+    "Age",
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-As-Of",
+    "X-Cache",
+    "X-Commit",
+    "X-Correlation-ID",
+    "X-Original-Size",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+]
 
 
 def _redis_socket(run_dir: Path) -> Path:
@@ -49,7 +73,7 @@ def _redis_socket(run_dir: Path) -> Path:
 
 
 REDIS_SOCKET = _redis_socket(RUN_DIR)
-REDIS_URL = env.str("REDIS_URL", "")
+REDIS_URL = secret("REDIS_URL")
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured("REDIS_URL begins with redis://, rediss:// or unix://")
 REDIS_EMBEDDED = not REDIS_URL
@@ -64,9 +88,13 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "oauth2_provider",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "csp",
+    *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "marketdata_project",
     "trades",
     "stats",
@@ -76,9 +104,15 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
+    # Its redirects and refusals have a correlation id, too.
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "marketdata_project.page_policy.PagePolicyMiddleware",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.middleware.AuditMiddleware",
-    "ratelimit.headers.RateLimitHeadersMiddleware",
+    "ratelimit.limits.headers.RateLimitHeadersMiddleware",
+    "marketdata_project.strangers.StrangerMiddleware",
     "marketdata_project.problems.ProblemMiddleware",
     "marketdata_project.browser_sessions.SessionMiddleware",
     "marketdata_project.browser_sessions.CsrfViewMiddleware",
@@ -105,9 +139,10 @@ TEMPLATES = [
     },
 ]
 
+DATABASE_URL = secret("DATABASE_URL")
 DATABASES = {
-    "default": env.db_url("DATABASE_URL")
-    if env.str("DATABASE_URL", "")
+    "default": env.db_url_config(DATABASE_URL)
+    if DATABASE_URL
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "marketdata.sqlite3")},
 }
 DATABASES["default"]["CONN_MAX_AGE"] = None
@@ -137,16 +172,27 @@ MARKET_STORES = {
     "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": DATA_DIR}},
 }
 
+
+def _option_rates() -> dict[str, Rates]:
+    text = env.str("OPTION_RATES", "")
+    try:
+        return parse_rates(text) if text else dict(DEFAULT_RATES)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"OPTION_RATES: {error}") from error
+
+
+OPTION_RATES = _option_rates()
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "ratelimit.authentication.ApiKeyAuthentication",
-        "ratelimit.authentication.StaffSessionAuthentication",
+        "ratelimit.credentials.authentication.CredentialAuthentication",
+        "ratelimit.credentials.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["ratelimit.permissions.HasScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["ratelimit.throttles.TokenBucketThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": ["ratelimit.access.permissions.HasAccess"],
+    "DEFAULT_THROTTLE_CLASSES": ["ratelimit.limits.throttles.TokenBucketThrottle"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "stats.rendering.renderers.QueryFormRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["trades.parsers.JSONDocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
@@ -164,6 +210,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "ConditionEffect": "trades.condition_views.EFFECTS",
+        "Scope": "ratelimit.access.scopes.SCOPES",
+    },
     "PREPROCESSING_HOOKS": ["marketdata_project.openapi.canonical_paths"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -179,18 +229,24 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"correlation": {"()": "marketdata_project.correlation.CorrelationFilter"}},
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s] %(message)s"},
+        "line": {
+            "()": "marketdata_project.log_masking.MaskingFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s] %(message)s",
+        },
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "filters": ["correlation"], "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     # Each 4xx is in the audit record; a line for each would let any client fill the log.
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "ERROR"},
+        # At DEBUG these write tokens.
+        "oauthlib": {"level": "INFO"},
+        "oauth2_provider": {"level": "INFO"},
+    },
 }
-
-MAX_BODY_BYTES = 32 * 2**20
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 USE_TZ = True
 TIME_ZONE = "UTC"

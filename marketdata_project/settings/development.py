@@ -4,13 +4,14 @@ import secrets
 from pathlib import Path
 
 from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
-from marketdata_project.settings.base import DATA_DIR, env
+from marketdata_project.settings.base import DATA_DIR
+from marketdata_project.settings.environment import secret
 
 
 def _kept_secret(path: Path) -> str:
     """The secret in `path`, made at the first call; created whole, so that two processes agree on it."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(48))
@@ -23,4 +24,4 @@ def _kept_secret(path: Path) -> str:
     return path.read_text()
 
 
-SECRET_KEY = env.str("SECRET_KEY", "") or _kept_secret(DATA_DIR / "secret_key")
+SECRET_KEY = secret("SECRET_KEY") or _kept_secret(DATA_DIR / "secret_key")

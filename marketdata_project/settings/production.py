@@ -1,42 +1,36 @@
 """A service that others rely on: secrets come from outside, and the start is refused without them."""
 
-from pathlib import Path
-
 from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
-from marketdata_project.settings.base import MIDDLEWARE, env
+from marketdata_project.settings.base import AUDIT_KEY, BEHIND_TLS_PROXY, SIGNING_SECRET, TRUSTED_PROXIES
+from marketdata_project.settings.environment import checked_secret, env, required_secret, secrets_list
 
-
-def _required_secret(name: str) -> str:
-    """The secret in the variable `name`, or in the file that `name`_FILE names."""
-    file = env.str(f"{name}_FILE", "")
-    secret = Path(file).read_text().strip() if file else env.str(name, "")
-    if not secret:
-        raise ImproperlyConfigured(
-            f"{name} (or {name}_FILE) is not set, and production does not start without it"
-        )
-    return secret
-
-
-SECRET_KEY = _required_secret("SECRET_KEY")
+SECRET_KEY = required_secret("SECRET_KEY")
+# What was sealed with these is still read: the keys before, while one is being replaced.
+SECRET_KEY_FALLBACKS = secrets_list("SECRET_KEY_FALLBACKS")
+for _name, _value in (("AUDIT_KEY", AUDIT_KEY), ("SIGNING_SECRET", SIGNING_SECRET)):
+    if _value:
+        checked_secret(_name, _value)
 DEBUG = False
-# Its redirects and refusals have a correlation id, too.
-MIDDLEWARE = [
-    MIDDLEWARE[0],
-    "django.middleware.security.SecurityMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    *MIDDLEWARE[1:],
-]
 # CSRF is checked, by a subclass of the middleware that the check looks for.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
+if BEHIND_TLS_PROXY and not TRUSTED_PROXIES:
+    raise ImproperlyConfigured(
+        "BEHIND_TLS_PROXY needs TRUSTED_PROXIES: the addresses of the proxies whose X-Forwarded-Proto counts"
+    )
+# The header is there only if a trusted proxy wrote it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
+# Load balancers and the supervisor ask these over plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+# With this prefix a browser takes them from this very host only, over TLS only, and no subdomain can set them.
+SESSION_COOKIE_NAME = "__Host-sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken"

@@ -12,9 +12,14 @@ if os.environ.get("TEST_DATA_OF") != _process:
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from marketdata_project.settings.base import *  # noqa: E402, F403 a settings module extends its base
-from marketdata_project.settings.base import BASE_DIR, env  # noqa: E402
+from marketdata_project.settings.base import BASE_DIR, PASSWORD_HASHERS  # noqa: E402
+from marketdata_project.settings.environment import env  # noqa: E402
 
 REAL_DATA = Path(env.str("REAL_DATA", str(BASE_DIR.parent / "shared" / "data")))
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS[-1:]]
+
+# Tests all come from one address.
+ADDRESS_RATE = 1_000_000
+LOGIN_RATE = 1_000_000

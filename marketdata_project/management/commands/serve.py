@@ -18,14 +18,18 @@ from marketdata_project.serve.installation import (
     InstallationError,
     address_of,
     allow_many_files,
+    close_to_others,
+    keep_to_oneself,
     make_private_folder,
     open_listener,
     sole_user,
     url_of,
 )
 from marketdata_project.serve.supervisor import STOP_SIGNALS, Plan, Supervisor, child_environment
-from ratelimit.selectors import key_list
-from ratelimit.services import key_create
+from ratelimit.access.scopes import ALL_SCOPES
+from ratelimit.callers import ALL_ACCOUNTS
+from ratelimit.keys.selectors import key_list
+from ratelimit.keys.services import key_create
 
 KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
 
@@ -38,8 +42,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, _leave)
+        keep_to_oneself()
         try:
             make_private_folder(settings.RUN_DIR)
+            close_to_others(settings.DATA_DIR)
             with sole_user(settings.RUN_DIR):
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
@@ -68,7 +74,14 @@ class Command(BaseCommand):
     def _first_key(self) -> None:
         newest = key_list().last()
         if newest is None:
-            created = key_create(name="first", tier="internal", scopes=["all"], now=timezone.now())
+            created = key_create(
+                name="first",
+                tier="internal",
+                scopes=[ALL_SCOPES],
+                accounts=[ALL_ACCOUNTS],
+                now=timezone.now(),
+                actor="command:serve",
+            )
             self._say(f"API key (shown once): {created.key}")
         else:
             self._say(f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}")

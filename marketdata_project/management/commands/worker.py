@@ -10,10 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
-from django.utils import timezone
 
-from audit.services import spool_collect
+from marketdata_project.log_masking import log_uncaught
+from marketdata_project.serve.duties import Rota
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.parent import parent_is
 from trades.services import derived_keeper
@@ -44,27 +43,20 @@ class Command(BaseCommand):
         # Under a supervisor Ctrl-C is its own: a second signal amid the first would wait for the event's lock for ever.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
+        else:
+            log_uncaught()
         os.nice(_NICENESS)
         heartbeat = Heartbeat(settings.RUN_DIR)
         # Made here: a thread that still imports when the process ends would hold it up.
         keeping = threading.Thread(target=_keep_derived, args=(derived_keeper(), stopping), daemon=True)
         keeping.start()
+        rota = Rota()
         while not stopping.is_set() and parent_is(options["parent"]):
-            _work()
+            rota.round()
             heartbeat.beat()
             stopping.wait(PERIOD_SECONDS)
         heartbeat.stop()
         keeping.join(_PATIENCE_SECONDS)
-
-
-def _work() -> None:
-    """One round; an error ends the round, not the process."""
-    try:
-        spool_collect(now=timezone.now())
-    except Exception:
-        logger.exception("The audit records could not be moved; the next round tries again")
-    finally:
-        close_old_connections()
 
 
 def _keep_derived(keeper: Upkeep | None, stopping: threading.Event) -> None:

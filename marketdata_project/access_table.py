@@ -1,0 +1,101 @@
+"""Every endpoint of the API and what it asks of its callers: the table of all access.
+
+An endpoint is a url name and a method; HEAD follows GET. What is not here is denied to everybody. Paths that serve the same
+endpoint (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `ohlcv`) have its name, and so its rows.
+"""
+
+from collections.abc import Iterator
+
+from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
+from stats.market_data.classes import MARKET_CLASSES
+from stats.market_data.coverage_report import COVERAGE
+from stats.market_data.reports import REPORTS
+from stats.market_data.views import branches
+from trades.datasets import DATASETS
+
+_READ = Access("market:read")
+_PAGE = Access("market:read", cost="page")
+_INGEST = Access("market:write", kind=WRITE)
+
+_MARKET_DATA: Table = {
+    ("ohlc", "GET"): _PAGE,
+    ("calendar", "GET"): _READ,
+    ("clock", "GET"): _READ,
+    ("conditions", "GET"): _READ,
+    ("instruments", "GET"): _PAGE,
+    ("instrument", "GET"): _READ,
+    ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),
+    ("trades-corrections", "POST"): _INGEST,
+    ("cache-stats", "GET"): Access("market:read", sensitivity="internal"),
+    ("cache-invalidate", "POST"): Access("market:write", sensitivity="internal", kind=WRITE),
+}
+
+# One row per dataset that is taken in.
+_INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}
+
+# The tree: one row per class and dataset, as its paths are declared.
+_REVISIONS = Access("market:read", sensitivity="internal", cost="page")
+_STREAM = Access("market:read", cost="stream")
+
+
+def _tree() -> Iterator[tuple[str, Access]]:
+    for market_class, dataset in branches():
+        name = f"{market_class.path}-{dataset}"
+        page = _REVISIONS if dataset == "revisions" else _PAGE
+        yield name, page
+        yield f"{name}-several", page
+        if dataset in market_class.streamed:
+            yield f"{name}-stream", _STREAM
+    for path in MARKET_CLASSES:
+        for report in REPORTS:
+            yield f"{path}-{report}", _READ
+            yield f"{path}-{report}-several", _READ
+        yield f"{path}-{COVERAGE}", _READ
+
+
+_TREE: Table = {(name, "GET"): access for name, access in _tree()}
+
+_LIMITS: Table = {
+    ("limits", "GET"): Access(ANY_CALLER, group="access", cost="unmetered"),
+}
+
+_KEYS_READ = Access("keys:manage", sensitivity="confidential", group="access")
+_KEYS_WRITE = Access(
+    "keys:manage", sensitivity="confidential", group="access", kind=WRITE, audit_class="keys"
+)
+
+_KEYS: Table = {
+    ("keys", "GET"): Access("keys:manage", sensitivity="confidential", group="access", cost="page"),
+    ("keys", "POST"): _KEYS_WRITE,
+    ("key", "GET"): _KEYS_READ,
+    ("key", "DELETE"): _KEYS_WRITE,
+    ("key-rotate", "POST"): _KEYS_WRITE,
+}
+
+_CREDENTIALS: Table = {
+    ("auth-token", "POST"): Access(ANYBODY, group="access", kind=WRITE),
+    ("auth-refresh", "POST"): Access(ANYBODY, group="access", kind=WRITE),
+    ("auth-logout", "POST"): Access(ANYBODY, group="access", kind=WRITE),
+    ("oauth-token", "POST"): Access(ANYBODY, group="access", kind=WRITE),
+    ("oauth-revoke", "POST"): Access(ANYBODY, group="access", kind=WRITE),
+}
+
+_AUDIT: Table = {
+    ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
+}
+
+ACCESS: Table = {
+    **_MARKET_DATA,
+    **_INGESTS,
+    **_TREE,
+    **_LIMITS,
+    **_KEYS,
+    **_CREDENTIALS,
+    **_AUDIT,
+}
+
+# What is no endpoint of the API and asks for no caller: pages for people, the documentation, signs of life.
+PUBLIC_VIEWS = frozenset({"home", "stylesheet", "healthz", "readyz", "schema", "docs", "errors"})
+
+# Django's own sites by their URL namespace, which ask for a staff member's session, or are where it begins.
+DJANGO_SITES = frozenset({"admin", "rest_framework"})

@@ -1,0 +1,80 @@
+"""Log lines without secrets, and without lines that a client has made up.
+
+Masked is the finished text, so that nothing gets past: messages, their arguments, tracebacks.
+"""
+
+import logging
+import re
+import sys
+import threading
+from functools import cache
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+
+from audit.masking import MASK, masked_line, masked_query
+
+# What is shorter is no secret, and would be found in every second word.
+_SHORTEST = 6
+_SECRETS = ("SECRET_KEY", "SIGNING_SECRET", "AUDIT_KEY")
+_URLS = ("DATABASE_URL", "REDIS_URL")
+
+# Of an address that is told in a line.
+_QUERY = re.compile(r"\?([^\s'\"<>]+)")
+
+logger = logging.getLogger(__name__)
+
+
+class MaskingFormatter(logging.Formatter):
+    """Lines with what looks like a secret, and the installation's own secrets, replaced by `***`.
+
+    A record is one line and, indented, those of its traceback: no text in it can be taken for another record.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        first, *others = masked(super().format(record)).splitlines() or [""]
+        return "\n".join([first, *(f"  {line}" for line in others)])
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 the name is logging's
+        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        return super().formatMessage(record)
+
+
+def masked(text: str) -> str:
+    """The text without secrets."""
+    for secret in own_secrets():
+        text = text.replace(secret, MASK)
+    return _QUERY.sub(lambda found: f"?{masked_query(found[1])}", masked_line(text))
+
+
+@cache
+def own_secrets() -> tuple[str, ...]:
+    """What this installation keeps secret, as it may stand in a text, the longest first."""
+    values = {str(getattr(settings, name, "")) for name in _SECRETS}
+    values.update(getattr(settings, "SECRET_KEY_FALLBACKS", []))
+    for name in _URLS:
+        password = urlsplit(getattr(settings, name, "")).password or ""
+        values.update((password, unquote(password)))
+    return tuple(sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True))
+
+
+def log_uncaught() -> None:
+    """Have what nobody catches logged like all else, instead of printed as it is; errors of logging itself are dropped."""
+    logging.raiseExceptions = False
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logger.critical("uncaught error", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(arguments: Any) -> None:
+    if arguments.exc_type is SystemExit or arguments.exc_value is None:
+        return
+    error = arguments.exc_value
+    logger.critical("uncaught error in a thread", exc_info=(type(error), error, error.__traceback__))

@@ -1,0 +1,82 @@
+"""`/schema`: the OpenAPI document, made once per process; to make it takes longer than a thousand answers."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiYamlRenderer
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+
+from stats.rendering.compression import Encoding, accepted_encoding, compressed
+from trades.query_parameters import single_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDocument:
+    """The document as it is sent."""
+
+    body: bytes
+    etag: str
+    encoding: Encoding | None
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI document of this version, the same for everybody."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+    throttle_classes: list[Any] = []
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *_: Any, **__: Any) -> HttpResponseBase:
+        """The document in YAML or JSON; 304 if the client has it. Raises `InvalidParameter`."""
+        single_parameters(request.GET, ("format",))
+        renderer = request.accepted_renderer
+        encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
+        document = schema_document(renderer.format, encoding)
+        response = HttpResponse(
+            document.body,
+            content_type=renderer.media_type,
+            headers={
+                "ETag": document.etag,
+                "Cache-Control": "no-cache",
+                "Vary": "Accept, Accept-Encoding",
+                "Content-Disposition": f'inline; filename="openapi.{renderer.format}"',
+                **({"Content-Encoding": document.encoding} if document.encoding else {}),
+            },
+        )
+        # It is Django's function, which wants Django's request.
+        return get_conditional_response(request._request, etag=document.etag, response=response) or response  # noqa: SLF001
+
+
+@cache
+def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocument:
+    """The document in a format, `json` or `yaml`, and an encoding."""
+    if encoding is not None:
+        plain = schema_document(name)
+        done = compressed(plain.body, encoding)
+        return SchemaDocument(done.body, f'{plain.etag[:-1]}-{encoding}"', done.encoding)
+    # JSON is for programs: without the indentation, which is half of it.
+    body = orjson.dumps(_schema()) if name == "json" else _yaml()
+    return SchemaDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', None)
+
+
+def _yaml() -> bytes:
+    renderer: Any = OpenApiYamlRenderer()
+    body: bytes = renderer.render(_schema(), renderer.media_type, {})
+    return body
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    generator: type[Any] = SchemaGenerator
+    found: dict[str, Any] = generator().get_schema(request=None, public=True)
+    return found

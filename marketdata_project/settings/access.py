@@ -1,0 +1,61 @@
+"""Who calls, what they may do, and how much."""
+
+from django.conf import global_settings
+
+from marketdata_project.settings.environment import env, integer, networks, secret
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
+# Programs get tokens by the client-credentials grant and in no other way; what is not used is as strict as it can be.
+OAUTH2_PROVIDER = {
+    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
+    "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.oauth2_server.ClientValidator",
+    "SCOPES_BACKEND_CLASS": "ratelimit.credentials.oauth2_server.ClientScopes",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "CLIENT_SECRET_HASHER": "pbkdf2_sha256_of_random",
+    "ACCESS_TOKEN_GENERATOR": "ratelimit.credentials.oauth2_server.new_token",
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    "PKCE_REQUIRED": True,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+}
+# The first is for passwords, the last for what was drawn at random.
+PASSWORD_HASHERS = [*global_settings.PASSWORD_HASHERS, "ratelimit.credentials.secret_hasher.SecretHasher"]
+# Where people's tokens come from: two installations with one secret, which they should not have, tell theirs apart by it.
+TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
+SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
+# Trading calls per second of every tier.
+TRADING_RATE = integer("TRADING_RATE", 1)
+ACCESS_TABLE = "marketdata_project.access_table.ACCESS"
+# Whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers count; nobody's without.
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+# Whether those tell by X-Forwarded-Proto what the client's own connection is.
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
+# Of which the signing secrets of all keys are derived; without it they are derived of SECRET_KEY.
+SIGNING_SECRET = secret("SIGNING_SECRET")
+
+# Who leaves a strict record of something that is no HTTP call, what is called before anything is read for one, and which
+# calls are recorded strictly.
+EVENT_RECORDER = "audit.services.event_record"
+EVENT_LOCK = "audit.services.events_lock"
+AUDIT_CLASS_OF = "marketdata_project.audit_hooks.audit_class_of"
+AUDIT_PROBLEM = "marketdata_project.audit_hooks.problem_answer"
+# What the chain of audit records is keyed with; SECRET_KEY where there is none.
+AUDIT_KEY = secret("AUDIT_KEY")
+AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
+AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 0)
+
+# How long ago a request may have been signed.
+SIGNATURE_WINDOW_SECONDS = integer("SIGNATURE_WINDOW_SECONDS", 30)
+# Requests per second of whoever is not known, by address.
+ADDRESS_RATE = integer("ADDRESS_RATE", 10)
+# Which of WORKERS this process is, counted from 0; the supervisor says so.
+WORKER_NUMBER = integer("WORKER_NUMBER", 0)

@@ -1,0 +1,92 @@
+"""The environment, which is read in this folder and nowhere else in the program."""
+
+import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+# As Django's own check of SECRET_KEY (security.W009) has them.
+SHORTEST_SECRET = 50
+FEWEST_CHARACTERS = 5
+_NOT_SECRET = ("django-insecure-", "changeme", "change-me")
+
+env = environ.Env()
+
+
+def integer(name: str, default: int) -> int:
+    """A whole number; raises ImproperlyConfigured, which names the variable."""
+    try:
+        return int(env.int(name, default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not a whole number: {os.environ[name]!r}") from error
+
+
+def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks and addresses, separated by commas; raises ImproperlyConfigured, which names the variable."""
+    return tuple(_network(name, text.strip()) for text in env.list(name, default=[]))
+
+
+def _network(name: str, text: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+    if network.prefixlen == 0:
+        raise ImproperlyConfigured(f"{name}: {text} is everybody")
+    return network
+
+
+def secret(name: str) -> str:
+    """The secret in the variable `name`, or in the file that `name`_FILE names; "" if there is none.
+
+    Raises ImproperlyConfigured if both are given, or the file cannot be read.
+    """
+    # Not by `env`, which would take a secret that begins with $ for another variable's name.
+    file, value = os.environ.get(f"{name}_FILE", ""), os.environ.get(name, "")
+    if not file:
+        return value
+    if value:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; leave one of them out")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {type(error).__name__}") from error
+
+
+def required_secret(name: str) -> str:
+    """The secret of that name. Raises ImproperlyConfigured without one, and for one that could be guessed."""
+    found = secret(name)
+    if not found:
+        raise ImproperlyConfigured(
+            f"{name} (or {name}_FILE) is not set, and production does not start without it"
+        )
+    return checked_secret(name, found)
+
+
+def secrets_list(name: str) -> list[str]:
+    """The secrets of that name, separated by commas or lines; none of them may be weak."""
+    found = secret(name).replace(",", "\n").split()
+    return [checked_secret(f"{name}, number {number},", value) for number, value in enumerate(found, 1)]
+
+
+def checked_secret(name: str, value: str) -> str:
+    """The secret itself. Raises ImproperlyConfigured, which does not show it, if it could be guessed."""
+    if weakness := weakness_of(value):
+        raise ImproperlyConfigured(f"{name} is too weak: {weakness}; {_REMEDY}")
+    return value
+
+
+def weakness_of(value: str) -> str:
+    """Why a secret could be guessed; "" if it is long and random enough to be one."""
+    if len(value) < SHORTEST_SECRET:
+        return f"it has {len(value)} characters, fewer than {SHORTEST_SECRET}"
+    if len(set(value)) < FEWEST_CHARACTERS:
+        return f"it has fewer than {FEWEST_CHARACTERS} different characters"
+    if value.lower().startswith(_NOT_SECRET):
+        return "it begins as examples do"
+    return ""
+
+
+_REMEDY = "make one by: python -c 'import secrets; print(secrets.token_urlsafe(64))'"

@@ -1,0 +1,78 @@
+"""Whoever is not known has a bucket by address: what is open to anybody is charged to it, as is each 401 and unknown path."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from marketdata_project.access_table import PUBLIC_VIEWS
+from marketdata_project.problems import problem_of
+from ratelimit.access.table import ANY_CALLER, Access
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import caller_of
+from ratelimit.credentials.people import caller_of_person
+from ratelimit.credentials.presented import presented_in
+from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.limits.costs import UNMETERED
+from ratelimit.limits.headers import ADMISSION
+from ratelimit.limits.services import admit, admit_address
+from ratelimit.limits.throttles import LimitReached
+
+# Signs of life, asked by whatever keeps the service running.
+_FREE_VIEWS = frozenset({"healthz", "readyz"})
+_PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
+
+
+class StrangerMiddleware:
+    """Charges for what nothing else was charged for: public pages beforehand, a 401, 404 or 406 afterwards.
+
+    A public page or an unknown path is charged to the caller, if there is one, otherwise to the address. Over the limit the
+    answer is 429 instead.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        if hasattr(request, ADMISSION):
+            return response
+        if response.status_code == 401:
+            return _charged(request, None) or response
+        # A view of Django's own sites that finds nothing is none of these.
+        if response.status_code == 406 or (response.status_code == 404 and request.resolver_match is None):
+            return _charged(request, _known_caller(request)) or response
+        return response
+
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        """429 for a public page over the limit."""
+        match = request.resolver_match
+        if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or hasattr(request, ADMISSION):
+            return None
+        return _charged(request, _known_caller(request))
+
+
+def _charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
+    """None once a caller or the address was charged; the 429 if that was refused."""
+    address = request.META.get("REMOTE_ADDR", "")
+    admission = admit_address(address) if caller is None else admit(caller, _PAGES, cost=1)
+    setattr(request, ADMISSION, admission)
+    return None if admission.admitted else problem_of(LimitReached(admission)).response()
+
+
+def _known_caller(request: HttpRequest) -> Caller | None:
+    """Whose credential or session it is; None where it is not good, or cannot be looked up now."""
+    # A signature is of one request: its nonce is not used up for a page that needs none.
+    if "HTTP_SIGNATURE" in request.META or "HTTP_SIGNATURE_INPUT" in request.META:
+        return None
+    now = timezone.now()
+    try:
+        caller = caller_of(presented_in(request.META), now=now)
+        user = getattr(request, "user", None)
+        if caller is None and user is not None:
+            caller = caller_of_person(user, credential="session", now=now)
+    except (CredentialError, NetworkNotAllowed, DatabaseError):
+        return None
+    return caller
