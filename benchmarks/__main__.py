@@ -13,16 +13,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks.access import measure_access
 from benchmarks.cached import measure_cached
 from benchmarks.cold import measure_cold
 from benchmarks.commit_index import measure_commit_index
 from benchmarks.derived import measure_derived
 from benchmarks.formats import measure_formats
+from benchmarks.greeks import measure_greeks
 from benchmarks.groups import measure_in_store, measure_over_http
 from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
+from benchmarks.ingest_formats import measure_ingest_formats
 from benchmarks.many_symbols import measure_many_symbols
+from benchmarks.market_data import measure_market_data
 from benchmarks.pinning import LOAD_CORE, is_possible, pinned
 from benchmarks.posting import UnexpectedAnswer
 from benchmarks.processes import StartFailed
@@ -45,6 +49,7 @@ SUBJECTS: dict[str, tuple[str, Measure]] = {
     "groups": ("group commit over HTTP", measure_over_http),
     "threads": ("group commit in the store", measure_in_store),
     "cached": ("cached bars", partial(measure_cached, peers=_peers())),
+    "access": ("authentication, throttle and audit of a request", measure_access),
     "in_process": ("reads in process", measure_in_process),
     "index": ("the commit index", measure_commit_index),
     "import": ("import of a file", measure_import),
@@ -52,7 +57,10 @@ SUBJECTS: dict[str, tuple[str, Measure]] = {
     "windows": ("a window out of a long history", measure_windows),
     "derived": ("derived data: ingest beside it, its space, building it", measure_derived),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
-    "formats": ("ingest in every format", measure_formats),
+    "ingest_formats": ("ingest in every format", measure_ingest_formats),
+    "formats": ("answers in every format: sizes, times, streams", measure_formats),
+    "market_data": ("the tree: pages made and kept, walks, streams", measure_market_data),
+    "greeks": ("implied volatility and greeks, against a loop over QuantLib", measure_greeks),
 }
 
 

@@ -1,122 +1,182 @@
-"""Batches of 10,000 trades over HTTP in every format, against the same batches in JSON."""
+"""Answers in every format: how large 1,000 bars are and how long they take, and how fast rows are streamed.
 
+Bars of a second, made from the real trades in the folder REAL_DATA, or else from generated ones.
+"""
+
+import math
+import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import msgspec
+import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from django.conf import settings
 
-from benchmarks.posting import Connection, check_stored
 from benchmarks.report import Report
-from benchmarks.servers import INGEST_PATH, Server, our_server
 from benchmarks.sizes import Sizes
 from benchmarks.stream import Stream
-from trades.timestamps import fixed_width_text
+from stats.rendering.compression import Encoding, compressed
+from stats.rendering.document import Document
+from stats.rendering.formats import FORMATS
+from stats.rendering.table import OutColumn, Role, Table
+from trades.datasets import TRADES
+from trades.storage.memory import MemoryStore
+from trades.storage.protocol import ALL_TIME, Append, Dedupe
+from trades.timestamps import SECOND_NS, parse_timestamp
 
-_ROWS = 10_000
-_WARM_UP_BATCHES = 3
-_STREAM = Stream(a_minute=20)
-_COLUMNS = ("timestamp", "price", "volume")
+_BARS = 1_000
+_CHUNK_ROWS = 10_000
+_ROUNDS = 25
+_TICKS = "equity/ibm_20131007_tick_trade.csv"
+_MIDNIGHT = "2013-10-07T00:00:00-04:00"
+_GENERATED_ROWS = 24_000
+_WANTED = {"columnar": "at most 0.70", "msgpack": "at most 0.45"}
+_ENCODINGS: tuple[Encoding, ...] = ("gzip", "zstd")
+_ROWS = "json"
+_PEER = "DRF's JSON"
 
-
-@dataclass(frozen=True, slots=True)
-class _Format:
-    """How a batch is written for a symbol, and whether its rows name the symbol."""
-
-    media_type: str
-    body: Callable[[pa.RecordBatch, str], bytes]
-    wanted: str = "above 1"
-
-
-def measure_formats(report: Report, sizes: Sizes) -> None:
-    """Round by round in turn, each format a symbol of its own."""
-    seconds: dict[str, list[float]] = {name: [] for name in _FORMATS}
-    with our_server() as server, Connection(server) as connection:
-        for turn in range(sizes.rounds + 1):
-            count = sizes.batches if turn else _WARM_UP_BATCHES
-            for place, name in enumerate(_FORMATS):
-                requests = [_request(server, name, place, turn * sizes.batches + n) for n in range(count)]
-                taken = [_posted(connection, request) for request in requests]
-                seconds[name] += taken if turn else []
-    for name, taken in seconds.items():
-        if name != _BASE:
-            report.add(
-                f"ingest of batches of {_ROWS:,} rows, {name} against {_BASE}",
-                here=_ROWS / median(taken),
-                peer=_ROWS / median(seconds[_BASE]),
-                unit="rows/s",
-                wanted=_FORMATS[name].wanted,
-            )
-
-
-def _request(server: Server, name: str, place: int, number: int) -> bytes:
-    kind, symbol = _FORMATS[name], f"FORMAT{place}"
-    (rows,) = _STREAM.batches(_ROWS, first=number * _ROWS)
-    target = INGEST_PATH if name == _BASE else f"{INGEST_PATH}?symbol={symbol}"
-    return server.request("POST", target, kind.body(rows, symbol), media_type=kind.media_type)
+_BAR_COLUMNS = (
+    OutColumn("timestamp", Role.TIME, whole=True),
+    *(OutColumn(name, Role.NUMBER) for name in ("open", "high", "low", "close")),
+    OutColumn("volume", Role.VOLUME, whole=True),
+    OutColumn("vwap", Role.NUMBER),
+    OutColumn("trade_count", Role.INTEGER),
+    OutColumn("final", Role.FLAG),
+)
+_TRADE_COLUMNS = (
+    OutColumn("timestamp", Role.TIME),
+    OutColumn("price", Role.NUMBER),
+    OutColumn("volume", Role.VOLUME, whole=True),
+    OutColumn("trade_id", Role.TEXT),
+    OutColumn("sequence", Role.INTEGER),
+    OutColumn("exchange", Role.TEXT),
+    OutColumn("conditions", Role.WORDS),
+    OutColumn("received_at", Role.TIME),
+)
 
 
-def _posted(connection: Connection, request: bytes) -> float:
-    started = time.perf_counter()
-    answer = connection.exchange(request)
-    seconds = time.perf_counter() - started
-    check_stored(answer, _ROWS)
-    return seconds
+def measure_formats(report: Report, _sizes: Sizes) -> None:
+    """Sizes against rows of JSON, and the table of all of them; streams against Django REST Framework's encoder."""
+    bars = _bars(report)
+    _measure_sizes(report, bars.slice(0, _BARS))
+    (trades,) = Stream(a_minute=600, with_ids=True).batches(_CHUNK_ROWS)
+    _measure_streams(report, "bars", _repeated(bars))
+    _measure_streams(report, "trades", Table(_TRADE_COLUMNS, _selected(trades)))
 
 
-def _texts(rows: pa.RecordBatch) -> list[str]:
-    texts: list[str] = fixed_width_text(rows.column("timestamp").to_numpy()).to_pylist()
-    return texts
-
-
-def _rows(rows: pa.RecordBatch, **every: str) -> list[Mapping[str, object]]:
-    columns = zip(
-        _texts(rows), rows.column("price").to_pylist(), rows.column("volume").to_pylist(), strict=True
+def _bars(report: Report) -> Table:
+    folder = os.environ.get("REAL_DATA") or str(Path(__file__).resolve().parents[2] / "shared" / "data")
+    ticks = Path(folder) / _TICKS
+    if ticks.exists():
+        rows = _real_rows(ticks)
+    else:
+        report.notes.append("the bars were generated: REAL_DATA names no folder of real trades")
+        (rows,) = Stream(a_minute=60).batches(_GENERATED_ROWS)
+    store = MemoryStore()
+    store.append(Append(TRADES, "BARS", rows, "bench", Dedupe.NONE))
+    bars = store.bars("BARS", ALL_TIME, SECOND_NS)
+    names = ("open", "high", "low", "close", "volume", "trade_count")
+    return Table.of(
+        _BAR_COLUMNS,
+        {
+            **{name: getattr(bars, name) for name in names},
+            "timestamp": bars.time_ns,
+            "vwap": bars.notional / bars.volume,
+            "final": np.ones(len(bars), dtype=bool),
+        },
     )
-    return [{"timestamp": time, **every, "price": price, "volume": volume} for time, price, volume in columns]
 
 
-def _json(rows: pa.RecordBatch, symbol: str) -> bytes:
-    return msgspec.json.encode({"trades": _rows(rows, symbol=symbol)})
+def _real_rows(ticks: Path) -> pa.RecordBatch:
+    milliseconds, price, size, *_ = pacsv.read_csv(ticks).columns
+    given = {
+        "timestamp": parse_timestamp(_MIDNIGHT) + milliseconds.to_numpy() * 1_000_000,
+        "price": price.to_numpy() / 10_000,
+        "volume": size.to_numpy().astype(float),
+    }
+    empty = pa.nulls(len(price))
+    return pa.record_batch(
+        [pa.array(given.get(field.name, empty), field.type) for field in TRADES.schema], schema=TRADES.schema
+    )
 
 
-def _ndjson(rows: pa.RecordBatch, _symbol: str) -> bytes:
-    return msgspec.json.Encoder().encode_lines(_rows(rows))
+def _selected(rows: pa.RecordBatch) -> pa.Table:
+    """The rows' columns as a table's, whose columns are all nullable."""
+    names = [column.name for column in _TRADE_COLUMNS]
+    return pa.Table.from_arrays([rows.column(name) for name in names], names=names)
 
 
-def _csv(rows: pa.RecordBatch, _symbol: str) -> bytes:
-    text = pa.BufferOutputStream()
-    plain = rows.select(_COLUMNS).set_column(0, "timestamp", pa.array(_texts(rows)))
-    pacsv.write_csv(plain, text, pacsv.WriteOptions(quoting_style="none"))
-    return text.getvalue().to_pybytes()  # type: ignore[no-any-return]
+def _repeated(bars: Table) -> Table:
+    """As many bars as a chunk of a stream has."""
+    times = -(-_CHUNK_ROWS // len(bars))
+    return Table(bars.columns, pa.concat_tables([bars.data] * times).combine_chunks()).slice(0, _CHUNK_ROWS)
 
 
-def _msgpack_rows(rows: pa.RecordBatch, _symbol: str) -> bytes:
-    return msgspec.msgpack.encode({"trades": _rows(rows)})
+def _measure_sizes(report: Report, bars: Table) -> None:
+    tail = {"next_cursor": None, "prev_cursor": None, "total_estimate": len(bars)}
+    document = Document({"symbol": "IBM", "resolution": "1s"}, "bars", bars, tail)
+    bodies = {name: each.render(document, None).body for name, each in FORMATS.items()}
+    taken = _seconds(
+        {name: lambda each=each: each.render(document, None) for name, each in FORMATS.items()}
+        | {
+            (name, encoding): lambda body=body, encoding=encoding: compressed(body, encoding)
+            for name, body in bodies.items()
+            for encoding in _ENCODINGS
+        }
+    )
+    lines = [f"{'format':10}{'bytes':>9}{'of rows':>9}{'us':>8}{'of rows':>9}"]
+    for name, body in bodies.items():
+        lines.append(_line(name, len(body), taken[name], of=(len(bodies[_ROWS]), taken[_ROWS])))
+        for encoding in _ENCODINGS:
+            size, seconds = len(compressed(body, encoding).body), taken[name] + taken[name, encoding]
+            lines.append(_line(f"  {encoding}", size, seconds, of=(len(bodies[_ROWS]), taken[_ROWS])))
+    report.tables.append("\n".join(lines))
+    for name, wanted in _WANTED.items():
+        what = f"size of {len(bars):,} bars, {name} against rows"
+        report.add(what, here=len(bodies[name]), peer=len(bodies[_ROWS]), unit="bytes", wanted=wanted)
 
 
-def _msgpack_columns(rows: pa.RecordBatch, _symbol: str) -> bytes:
-    return msgspec.msgpack.encode({name: rows.column(name).to_pylist() for name in _COLUMNS})
+def _line(label: str, size: int, seconds: float, *, of: tuple[int, float]) -> str:
+    return f"{label:10}{size:9,}{size / of[0]:9.3f}{seconds * 1e6:8.0f}{seconds / of[1]:9.2f}"
 
 
-def _arrow(rows: pa.RecordBatch, _symbol: str) -> bytes:
-    times = rows.column("timestamp").cast(pa.timestamp("ns", "UTC"))
-    batch = rows.select(_COLUMNS).set_column(0, "timestamp", times)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+def _measure_streams(report: Report, what: str, table: Table) -> None:
+    """A chunk, against the same rows as a list of dictionaries that is ready."""
+    lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
+    rows, render = [orjson.loads(line) for line in lines], frameworks_renderer()
+    encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
+    acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}
+    taken = _seconds(acts | {_PEER: lambda: render(rows)})
+    for name in encoders:
+        report.add(
+            f"encoding {what} for a stream of {name}, against {_PEER}",
+            here=len(table) / taken[name],
+            peer=len(table) / taken[_PEER],
+            unit="rows/s",
+            wanted="at least 5",
+        )
 
 
-_BASE = "JSON"
-_FORMATS = {
-    _BASE: _Format("application/json", _json),
-    "NDJSON": _Format("application/x-ndjson", _ndjson),
-    "CSV": _Format("text/csv", _csv),
-    "MessagePack (rows)": _Format("application/msgpack", _msgpack_rows),
-    "MessagePack (columns)": _Format("application/msgpack", _msgpack_columns),
-    "Arrow": _Format("application/vnd.apache.arrow.stream", _arrow, wanted="at least 5"),
-}
+def frameworks_renderer() -> Callable[[object], bytes]:
+    """Django REST Framework's JSON with its default settings."""
+    if not settings.configured:
+        settings.configure()
+    from rest_framework.renderers import JSONRenderer  # noqa: PLC0415 only after the set-up
+
+    render: Callable[[object], bytes] = JSONRenderer().render
+    return render
+
+
+def _seconds(acts: dict[Any, Callable[[], object]]) -> dict[Any, float]:
+    """What each takes at the least, tried in turn: what else the machine does only ever adds to it."""
+    least = dict.fromkeys(acts, math.inf)
+    for _ in range(_ROUNDS):
+        for name, act in acts.items():
+            started = time.perf_counter()
+            act()
+            least[name] = min(least[name], time.perf_counter() - started)
+    return least

@@ -33,6 +33,10 @@ class Connection:
 
     def exchange(self, request: bytes) -> bytes:
         """Send a whole request; returns the body of its answer. Raises `UnexpectedAnswer` unless it is a 200."""
+        return self.answer(request)[1]
+
+    def answer(self, request: bytes) -> tuple[bytes, bytes]:
+        """The same; returns the answer's head in lower case, too."""
         self._socket.sendall(request)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
@@ -46,7 +50,7 @@ class Connection:
         body = b"".join(pieces)
         if not head.startswith(b"http/1.1 200"):
             raise UnexpectedAnswer(f"{head[:40]!r}: {body[:500]!r}")
-        return body
+        return head, body
 
     def post(self, bodies: Iterable[tuple[bytes, int]]) -> list[float]:
         """Seconds that each batch (a body and its rows) took from the first byte sent to the answer."""

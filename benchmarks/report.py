@@ -27,9 +27,10 @@ class Ratio:
 
 @dataclass(slots=True)
 class Report:
-    """Ratios in the order in which they were measured; `notes` and `left_out` are sentences."""
+    """Ratios in the order in which they were measured; `tables` are text as it is, `notes` and `left_out` sentences."""
 
     ratios: list[Ratio] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -43,6 +44,7 @@ class Report:
         lines = _aligned(
             [("what", "here", "peer", "unit", "ratio", "wanted"), *(r.cells() for r in self.ratios)]
         )
+        lines += [f"\n{table}\n" for table in self.tables]
         lines += [f"Note: {note}" for note in self.notes]
         lines += [f"Left out: {name}" for name in self.left_out]
         return "\n".join(lines)

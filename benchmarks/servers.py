@@ -17,7 +17,7 @@ RATE = 1_000_000
 PEER_VENV = BASE_DIR / ".venv-bench"
 INGEST_PATH = "/v1/trades/ingest"
 # An installation that the shell is set up for is left alone.
-_OF_OTHERS = frozenset({"REDIS_URL", "DATABASE_URL"})
+OF_OTHERS = frozenset({"REDIS_URL", "DATABASE_URL"})
 _KEY_OPTIONS = ("--tier", "internal", "--scope", "all", "--rate", str(RATE), "--json")
 
 
@@ -50,7 +50,7 @@ def our_server(*, settings: str = "marketdata_project.settings.development") -> 
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data, log = Path(folder) / "data", Path(folder) / "serve.log"
         environment = {
-            **{name: value for name, value in os.environ.items() if name not in _OF_OTHERS},
+            **{name: value for name, value in os.environ.items() if name not in OF_OTHERS},
             "DJANGO_SETTINGS_MODULE": settings,
             "DATA_DIR": str(data),
             "HOST": "127.0.0.1",
