@@ -1,14 +1,14 @@
 """The API as a client meets it: through Django's whole middleware stack, with a key of its own."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.test import Client
 from django.utils import timezone
 
 from marketdata_project.error_codes import ERROR_CODES
-from ratelimit.services import key_create
+from ratelimit.keys.services import key_create
 
 INGEST = "/api/v1/trades/ingest"
 CORRECTIONS = "/api/v1/trades/corrections"
@@ -27,8 +27,19 @@ def body_of(*rows: Any) -> bytes:
     return orjson.dumps({"trades": rows})
 
 
-def make_key(*, scopes: tuple[str, ...] = ("all",), rate: int = UNLIMITED) -> str:
-    return key_create(name="test", tier="internal", scopes=scopes, now=timezone.now(), rate=rate).key
+def make_key(*, scopes: tuple[str, ...] = ("all",), rate: int = UNLIMITED, **terms: Any) -> str:
+    """A key that is cleared for everything and owns every account, but for what is told in `KeyTerms`."""
+    cleared = {"sensitivity": "confidential", "accounts": ["*"], **terms}
+    return key_create(
+        name="test",
+        tier="internal",
+        scopes=scopes,
+        rate=rate,
+        now=timezone.now(),
+        actor="test",
+        trading_rate=UNLIMITED,
+        **cast("Any", cleared),
+    ).key
 
 
 class Api:

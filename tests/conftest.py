@@ -1,18 +1,35 @@
 """What several apps' tests share: a store of one's own, the API over it, and a real Redis."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 from django_redis.pool import ConnectionFactory
+from hypothesis import settings as hypothesis_settings
 
+from audit.tables import triggers_drop
 from marketdata_project.redis_connection import breaker
-from ratelimit.limiter import process_limiter
-from ratelimit.selectors import known_keys
+from ratelimit.keys.selectors import known_keys
+from ratelimit.limits.limiter import process_limiter
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
-from tests.faults.table import pytest_terminal_summary  # noqa: F401 a hook, called where it is found
+from tests.faults import table
+from tests.hostile import figures
 from tests.ratelimit.redis_server import RedisServer
+
+# Machines are shared: how long one example takes says nothing about the code. Examples are the same each time, others with SOAK=1.
+hypothesis_settings.register_profile("patient", deadline=None, derandomize="SOAK" not in os.environ)
+hypothesis_settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """A database that can be emptied after a test: its triggers let no audit record go. Tests of them make them again."""
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        triggers_drop(None, editor)
 
 
 @pytest.fixture
@@ -50,3 +67,9 @@ def project_redis(settings) -> Iterator[RedisServer]:
         pool.disconnect()
     breaker.close()
     process_limiter.cache_clear()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What suites with figures of their own have to report at the end of a run."""
+    table.report(terminalreporter)
+    figures.report(terminalreporter)

@@ -1,10 +1,12 @@
 """Secrets never reach the audit log."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.masking import masked_query, masked_text
+from audit.masking import DEPTH, masked_document, masked_line, masked_query, masked_text
 
 API_KEY = "md_a1B2c3D4_" + "x" * 32
 
@@ -52,6 +54,7 @@ def test_query(query, masked):
     [
         pytest.param("/api/v1/stats/ohlc", "/api/v1/stats/ohlc", id="innocent"),
         pytest.param(f"/api/v1/keys/{API_KEY}/rotate", "/api/v1/keys/***/rotate", id="key"),
+        pytest.param(f"/x/mds_{'x-_A' * 10}abc/y", "/x/***/y", id="signing-secret"),
         pytest.param("/api/v1/cmd_1/x", "/api/v1/cmd_1/x", id="not-a-key"),
     ],
 )
@@ -72,3 +75,82 @@ def test_api_key_is_masked_wherever_it_stands(before, after):
 @given(st.text(st.sampled_from("abc&=;%+123 é"), max_size=40))
 def test_what_holds_no_secret_is_kept(query):
     assert masked_query(query) == query
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----"
+SIGNATURE = "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw=="
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"a {API_KEY} b", "a *** b"),
+        ("a mds_" + "x" * 43 + " b", "a *** b"),
+        (f"a {JWT} b", "a *** b"),
+        (f"a {JWT[:-9]} b", "a *** b"),
+        (f"a {PEM} b", "a *** b"),
+        (PEM[:40], "***"),
+        ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+        ("basic dXNlcjpwYXNz", "basic ***"),
+        ("Api-Key abc", "Api-Key ***"),
+        ("postgres://user:pass@db/name", "postgres://***@db/name"),
+        ("see https://token@host/x and http://a/b@c", "see https://***@host/x and http://a/b@c"),
+        (f"sig1=:{SIGNATURE}:", "sig1=:***:"),
+        (f"v1,{SIGNATURE}", "v1,***"),
+        ("sha256=" + "0a" * 32, "sha256=***"),
+        ("basic", "basic"),
+        ("a@b", "a@b"),
+    ],
+)
+def test_shapes_of_secrets(text, masked):
+    assert masked_text(text) == masked
+    assert masked_document({"a": [text]}) == {"a": [masked]}
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ("login password=hunter2 ok", "login password=*** ok"),
+        ("{'client_secret': 'a b', 'x': 1}", "{'client_secret': ***, 'x': 1}"),
+        ('{"api_key": "a\\"b", "x": 1}', '{"api_key": ***, "x": 1}'),
+        ("the key of the door", "the key of the door"),
+        (f"GET /?token=t&k={API_KEY}", "GET /?token=***&k=***"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_lines_of_a_log(line, masked):
+    assert masked_line(line) == masked
+
+
+@pytest.mark.parametrize(
+    ("document", "masked"),
+    [
+        (
+            {"password": "p", "Api-Key": {"a": 1}, "pin": 7},
+            {"password": "***", "Api-Key": "***", "pin": "***"},
+        ),
+        ({"signed": True, "token": None, "secret": False}, {"signed": True, "token": None, "secret": False}),
+        ({"key_id": 7, "token_type": "b", "keys_at": 1}, {"key_id": 7, "token_type": "b", "keys_at": 1}),
+        (
+            [{"path": "a.secret", "before": 1, "after": 2}],
+            [{"path": "a.secret", "before": "***", "after": "***"}],
+        ),
+        ([{"path": "/x", "token": "t"}], [{"path": "/x", "token": "***"}]),
+        ({f"x {API_KEY}": 1}, {"x ***": 1}),
+        (({"a": ("b", 1.5)},), [{"a": ["b", 1.5]}]),
+        (7, 7),
+    ],
+)
+def test_documents(document, masked):
+    assert masked_document(document) == masked
+
+
+def test_what_is_nested_too_deep_is_masked_whole():
+    document: Any = "secret"
+    for _ in range(DEPTH + 5):
+        document = [document]
+    masked = masked_document(document)
+    for _ in range(DEPTH):
+        (masked,) = masked
+    assert masked == "***"

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+from audit.record import decode_line
 from audit.spool import Spool, process_spool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,7 +170,10 @@ def test_full_disk_fails_no_call_and_leaves_whole_lines(tmp_path):
         tmp_path,
     )
     assert results == ["100", "100", "True", "100"]
-    assert lines_in(tmp_path) == [b"x" * 99 + b"\n"] * 100 + [b"y" * 99 + b"\n"]
+    *lines, lost = lines_in(tmp_path)
+    assert lines == [b"x" * 99 + b"\n"] * 100 + [b"y" * 99 + b"\n"]
+    told = decode_line(lost.removesuffix(b"\n"))
+    assert (told.event, told.detail) == ("audit.records_lost", '{"records":100}')
 
 
 def test_failure_is_logged_once_until_it_ends(tmp_path, caplog):

@@ -1,6 +1,7 @@
 """The pages in docs/ and the README say what is so."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 from django.conf import settings
@@ -9,9 +10,9 @@ from marketdata_project.error_codes import ERROR_CODES
 
 DOCS = settings.BASE_DIR / "docs"
 ENVIRONMENT = re.compile(
-    r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|_required_secret|_integer)[(\[]\s*[\"']([A-Z_]+)[\"']"
+    r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|\b(?:required_secret|secrets_list|secret|integer|networks))[(\[]\s*[\"']([A-Z_]+)[\"']"
 )
-PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit")
+PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit", "listing")
 README = settings.BASE_DIR / "README.md"
 # Folders that hold no program of the project: tools' own, and what is not kept.
 NOT_ROOMS = {"docs", "data"}
@@ -70,8 +71,18 @@ def test_every_room_is_in_the_table_of_rooms():
     packages = {path.parent for path in (settings.BASE_DIR / "trades").rglob("__init__.py")}
     inner = {path.relative_to(settings.BASE_DIR).as_posix() for path in packages}
     assert listed >= top - NOT_ROOMS | {"tests"}
-    assert listed >= {room for room in inner if "/" in room and "management" not in room}
+    of_django = {"management", "migrations"}
+    assert listed >= {room for room in inner if "/" in room and of_django.isdisjoint(room.split("/"))}
     assert [room for room in listed if not (settings.BASE_DIR / room).is_dir()] == []
+
+
+def test_the_page_of_architecture_names_every_module_of_the_tree():
+    page = (DOCS / "architecture.md").read_text()
+    table = page[page.index("| modules |") :].partition("\n\n")[0]
+    named = re.findall(r"`([a-z_*]+)`", "".join(row.split("|")[1] for row in table.splitlines()))
+    modules = {path.stem for path in (settings.BASE_DIR / "stats" / "market_data").glob("[a-z]*.py")}
+    assert [name for name in modules if not any(fnmatch(name, pattern) for pattern in named)] == []
+    assert [pattern for pattern in named if not any(fnmatch(name, pattern) for name in modules)] == []
 
 
 def test_names_that_the_pages_give_are_in_the_program():
@@ -97,6 +108,11 @@ def test_the_call_of_the_page_of_corrections_answers_as_printed(api):
     api.call("POST", "/v1/trades/ingest", body_in(blocks_from(README, "/v1/trades/ingest")[0]))
     call, answer = blocks_from(DOCS / "corrections.md", "/api/v1/trades/corrections")[:2]
     assert api.call("POST", "/api/v1/trades/corrections", body_in(call)).content.decode() == answer
+
+
+def test_the_call_of_the_page_of_instruments_answers_as_printed(api):
+    call, answer = blocks_from(DOCS / "instruments.md", "/api/v1/instruments")[:2]
+    assert api.call("PUT", "/api/v1/instruments/ESH26", body_in(call)).content.decode() == answer
 
 
 def blocks_from(page: Path, text: str) -> list[str]:

@@ -68,14 +68,14 @@ def table(lines: list[tuple[Any, ...]]) -> list[str]:
     return [rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def report(terminalreporter: Any) -> None:
     """Print the table of the faults that this run tried."""
     lines = [
         tuple(value)
         for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", None) == "teardown"
-        for name, value in report.user_properties
+        for outcome in reports
+        if getattr(outcome, "when", None) == "teardown"
+        for name, value in outcome.user_properties
         if name == _PROPERTY
     ]
     if lines:

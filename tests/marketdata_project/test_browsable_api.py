@@ -14,7 +14,7 @@ def browser(api) -> Client:
     """A staff member's browser, which checks CSRF tokens, before a store with one trade."""
     api.ingest(trade())
     client = Client(enforce_csrf_checks=True)
-    client.force_login(User.objects.create_user("lovelace", is_staff=True))
+    client.force_login(User.objects.create_superuser("lovelace"))
     return client
 
 

@@ -1,9 +1,12 @@
 """Settings that cannot work are found by `manage.py check`, with an id and a hint."""
 
+from ipaddress import ip_network
+
 import pytest
 from django.core.checks import registry, run_checks
 
 from marketdata_project import checks
+from ratelimit.access.table import Access
 from trades.storage.memory import MemoryStore
 
 
@@ -53,10 +56,66 @@ def test_a_default_store_is_declared(settings):
     assert [found.id for found in checks.check_store()] == ["marketdata.E003"]
 
 
-def test_all_run_with_djangos_and_give_a_hint(settings):
-    assert {checks.check_workers, checks.check_port, checks.check_store} <= set(
-        registry.registry.get_checks()
+STRICT_PAGE = {
+    ("healthz", "POST"): Access("keys:manage", audit_class="keys"),
+    ("keys", "POST"): Access("keys:manage", audit_class="keys"),
+    ("docs", "GET"): Access("keys:manage"),
+}
+LOCAL = ["127.0.0.1", "127.3.2.1", "::1", "localhost"]
+
+
+@pytest.mark.parametrize("host", [*LOCAL, "0.0.0.0", "::", "192.0.2.1", "desk.example", ""])
+@pytest.mark.parametrize("debug", [True, False])
+def test_debug_is_for_this_machine_alone(settings, host, debug):
+    settings.DEBUG, settings.HOST = debug, host
+    ids = ["marketdata.W001"] if debug and host not in LOCAL else []
+    assert [found.id for found in checks.check_debug()] == ids
+
+
+@pytest.mark.parametrize(("hosts", "ids"), [(["a.example"], []), (["a.example", "*"], ["marketdata.W002"])])
+def test_hosts_of_a_deployment_have_names(settings, hosts, ids):
+    settings.ALLOWED_HOSTS = hosts
+    assert [found.id for found in checks.check_hosts()] == ids
+    assert "marketdata.W002" not in {found.id for found in run_checks()}
+    assert ("marketdata.W002" in {found.id for found in run_checks(include_deployment_checks=True)}) is bool(
+        ids
     )
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o770, 0o705, 0o701, 0o755, 0o777])
+def test_a_data_folder_is_closed_to_others(settings, tmp_path, mode):
+    settings.DATA_DIR = tmp_path
+    tmp_path.chmod(mode)
+    assert [found.id for found in checks.check_data_folder()] == (["marketdata.W003"] if mode & 0o007 else [])
+    settings.DATA_DIR = tmp_path / "not there yet"
+    assert checks.check_data_folder() == []
+
+
+def test_a_proxy_that_is_believed_is_named(settings):
+    settings.BEHIND_TLS_PROXY, settings.TRUSTED_PROXIES = True, ()
+    assert [found.id for found in checks.check_proxies()] == ["marketdata.E004"]
+    settings.TRUSTED_PROXIES = (ip_network("10.0.0.0/8"),)
+    assert checks.check_proxies() == []
+    settings.BEHIND_TLS_PROXY, settings.TRUSTED_PROXIES = False, ()
+    assert checks.check_proxies() == []
+
+
+def test_csrf_tokens_are_checked(settings):
+    assert checks.check_csrf() == []
+    settings.MIDDLEWARE = [path for path in settings.MIDDLEWARE if "Csrf" not in path]
+    assert [found.id for found in checks.check_csrf()] == ["marketdata.E005"]
+
+
+def test_a_strict_endpoint_is_one_of_the_rest_framework(settings):
+    assert checks.check_strict_views() == []
+    settings.ACCESS_TABLE = f"{__name__}.STRICT_PAGE"
+    (found,) = checks.check_strict_views()
+    assert (found.id, "healthz" in found.msg) == ("marketdata.E006", True)
+
+
+def test_all_run_with_djangos_and_give_a_hint(settings):
+    assert set(checks._CHECKS) <= set(registry.registry.get_checks())
+    assert set(checks._OF_DEPLOYMENTS) <= set(registry.registry.get_checks(include_deployment_checks=True))
     settings.WORKERS, settings.PORT, settings.MARKET_STORES = 0, -1, {}
     found = {
         error.id: error.hint for error in run_checks() if error.id and error.id.startswith("marketdata.")

@@ -31,10 +31,12 @@ def test_request_line_and_headers_become_a_wsgi_environ(port):
     seen = ask(
         port,
         b"GET /a%20b/%C3%A9?x=%20&y HTTP/1.1\r\nHost: h:1\r\nAccept: a\r\nAccept: b\r\n"
-        b"Cookie: a=1\r\nCookie: b=2\r\nX_Api_Key: forged\r\n\r\n",
+        b"Cookie: a=1\r\nCookie: b=2\r\nX_Api_Key: forged\r\n" + b"x" * 65 + b": long\r\n\r\n",
     ).json()
+    assert seen[f"HTTP_{'X' * 65}"] == "long"
     assert seen["PATH_INFO"] == "/a b/é".encode().decode("latin-1")
     assert seen["QUERY_STRING"] == "x=%20&y"
+    assert seen["REQUEST_URI"] == "/a%20b/%C3%A9?x=%20&y"
     assert seen["HTTP_ACCEPT"] == "a,b"
     assert seen["HTTP_COOKIE"] == "a=1; b=2"
     assert seen["HTTP_HOST"] == "h:1"
@@ -42,6 +44,16 @@ def test_request_line_and_headers_become_a_wsgi_environ(port):
     assert seen["SERVER_PORT"] == str(port)
     assert (seen["SERVER_PROTOCOL"], seen["wsgi.url_scheme"]) == ("HTTP/1.1", "http")
     assert "HTTP_X_API_KEY" not in seen
+
+
+@pytest.mark.parametrize(
+    ("cookies", "kept"),
+    [("a=" + "b" * 15_000, True), ('a="' + '\\"' * 1_000 + '"', True), ('a="' + '\\"' * 3_000 + '"', False)],
+    ids=["long", "escaped", "long and escaped"],
+)
+def test_cookies_whose_reading_would_take_long_are_dropped(port, cookies, kept):
+    seen = ask(port, b"GET / HTTP/1.1\r\nHost: h\r\nCookie: %s\r\n\r\n" % cookies.encode()).json()
+    assert seen.get("HTTP_COOKIE") == (cookies if kept else None)
 
 
 @pytest.mark.parametrize(

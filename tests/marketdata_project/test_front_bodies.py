@@ -1,17 +1,21 @@
 """Bodies through the front: limits, lies, slowness, streams."""
 
 import asyncio
+import contextlib
 import itertools
 import os
+import socket
 import threading
+import time
 
 import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata_project.front import body, protocol
+from marketdata_project.front import application, body, protocol
 from marketdata_project.front.body import BODY_TOO_LARGE
+from marketdata_project.front.places import Room
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 
 LIMIT = 32 * 2**20
@@ -127,16 +131,26 @@ def test_a_body_that_is_too_slow_is_a_408_problem(monkeypatch):
             "malformed_request",
         ),
         (
-            b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             400,
             "malformed_request",
         ),
+        (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "malformed_request"),
+        (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400, "malformed_request"),
     ],
-    ids=["slow headers", "large headers", "no HTTP", "two lengths", "length and chunked"],
+    ids=[
+        "slow headers",
+        "large headers",
+        "no HTTP",
+        "two lengths",
+        "length and chunked",
+        "no chunks",
+        "no chunks at last",
+    ],
 )
 def test_broken_requests_are_answered_with_a_problem(monkeypatch, sent, status, code):
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.2)
-    monkeypatch.setattr(protocol, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.1)
     with running(echo) as port:
         reply = ask(port, sent)
     assert (reply.status, reply.json()["code"]) == (status, code)
@@ -145,7 +159,7 @@ def test_broken_requests_are_answered_with_a_problem(monkeypatch, sent, status, 
 
 def test_a_connection_on_which_nothing_is_asked_is_closed_without_a_word(monkeypatch):
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.2)
-    monkeypatch.setattr(protocol, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.1)
     with running(echo) as port, connected(port) as connection:
         assert connection.recv(100) == b""
 
@@ -204,6 +218,66 @@ def stands_still(progress: list[int]) -> bool:
     return len(progress) == before
 
 
+def test_a_client_that_takes_nothing_of_a_stream_is_given_up(monkeypatch):
+    monkeypatch.setattr(application, "STALLED_SECONDS", 0.3)
+    closed = threading.Event()
+
+    def pieces():
+        try:
+            while True:
+                yield b"x" * 65536
+        finally:
+            closed.set()
+
+    with running(lambda _environ: StreamingHttpResponse(pieces())) as port, connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert closed.wait(10)
+        connection.shutdown(socket.SHUT_WR)
+        raw = b"".join(iter(lambda: connection.recv(2**20), b""))
+    assert not raw.endswith(b"\r\n0\r\n\r\n")
+
+
+def test_a_client_that_is_slow_gets_all_of_a_stream(monkeypatch):
+    monkeypatch.setattr(application, "STALLED_SECONDS", 0.5)
+    pieces = [b"~" * 8 * 2**20] * 3
+    with running(lambda _environ: StreamingHttpResponse(pieces)) as port, connected(port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        raw = bytearray()
+        while piece := connection.recv(65536):
+            raw += piece
+            time.sleep(0.004)  # a piece takes longer than a client may take nothing
+    assert raw.count(b"~") == sum(map(len, pieces))
+    assert raw.endswith(b"\r\n0\r\n\r\n")
+
+
+def test_more_streams_than_threads_go_on_together():
+    gate = threading.Event()
+
+    def pieces():
+        yield b"first"
+        while not gate.wait(0.001):
+            yield b""
+        yield b"last"
+
+    def read_until(connection, wanted):
+        raw = b""
+        while wanted not in raw:
+            raw += connection.recv(65536)
+        return raw
+
+    with running(lambda _environ: StreamingHttpResponse(pieces())) as port, contextlib.ExitStack() as stack:
+        count = 3 * application.STREAM_THREADS
+        connections = [stack.enter_context(connected(port)) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        for connection in connections:
+            assert b"last" not in read_until(connection, b"first")
+        gate.set()
+        for connection in connections:
+            assert read_until(connection, b"last")
+
+
 def test_a_stream_is_not_made_for_head_and_closed_all_the_same():
     closed = threading.Event()
     made = []
@@ -249,14 +323,14 @@ def receiver(pieces: list[bytes]):
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=20))
 def test_a_body_is_what_its_pieces_are_together(pieces):
-    read = asyncio.run(body.read_body(receiver(pieces), declared="", limit=1000))
+    read = asyncio.run(body.read_body(receiver(pieces), declared="", limit=1000, room=Room()))
     assert read.tell() == 0
     assert read.read() == b"".join(pieces)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=20), st.integers(0, 500))
 def test_the_limit_is_exact_however_a_body_is_cut(pieces, limit):
-    read = body.read_body(receiver(pieces), declared="", limit=limit)
+    read = body.read_body(receiver(pieces), declared="", limit=limit, room=Room())
     if sum(map(len, pieces)) > limit:
         with pytest.raises(body.BodyTooLarge):
             asyncio.run(read)

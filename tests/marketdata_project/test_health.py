@@ -105,7 +105,7 @@ def test_the_wsgi_application_serves_any_wsgi_server(tmp_path):
         "setup_testing_defaults(environ)\n"
         "print(b''.join(application(environ, lambda status, headers: print(status))).decode())\n"
     )
-    environment = {**os.environ, "SECRET_KEY": "x" * 50, "DATA_DIR": str(tmp_path)}
+    environment = {**os.environ, "SECRET_KEY": "0123456789" * 5, "DATA_DIR": str(tmp_path)}
     environment["DJANGO_SETTINGS_MODULE"] = "marketdata_project.settings.production"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)

@@ -1,15 +1,20 @@
 """The schema is valid, complete, and what the service really answers."""
 
+import gzip
 from functools import cache
 from typing import Any
+from unittest import mock
 
 import orjson
 import pytest
 from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.api_client import trade
+from marketdata_project.access_table import ACCESS
+from ratelimit.access.scopes import SCOPES
+from tests.api_client import problem, trade
 from trades.sample_rows import SEED_TRADES
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -19,6 +24,31 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def schema() -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(Client().get("/api/v1/schema", {"format": "json"}).content)
     return found
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [("?format=nope", 406), ("?version=%00", 400), ("?lang=de", 400), ("?format=json&format=json", 400)],
+)
+@pytest.mark.parametrize("path", ["/schema", "/api/v1/schema"])
+def test_a_wrong_request_for_the_schema_is_a_problem(path, request_line, status):
+    response = Client().get(path + request_line)
+    assert problem(response)[0] == response.status_code == status
+
+
+@pytest.mark.parametrize(("path", "status"), [("/schema", 405), ("/docs", 405), ("/docs?format=nope", 406)])
+def test_a_problem_is_json_where_a_success_is_yaml_or_a_page(path, status):
+    method = Client().post if status == 405 else Client().get
+    assert problem(method(path))[0] == status
+
+
+def test_the_schema_is_made_once_in_each_format(monkeypatch):
+    for media_type in ("application/vnd.oai.openapi", "application/vnd.oai.openapi+json"):
+        first = Client().get("/schema", headers={"Accept": media_type})
+        assert first["Content-Type"].startswith(media_type)
+        with monkeypatch.context() as patch:
+            patch.setattr("drf_spectacular.generators.SchemaGenerator.get_schema", None)
+            assert Client().get("/api/v1/schema", headers={"Accept": media_type}).content == first.content
 
 
 @cache
@@ -32,8 +62,13 @@ def operations() -> dict[str, dict[str, Any]]:
 
 
 def examples_of(content: dict[str, Any]) -> dict[str, Any]:
+    """The examples by their names; those that stand among the components are looked up there."""
     return {
-        name: example for media in content.values() for name, example in media.get("examples", {}).items()
+        name: schema()["components"]["examples"][example["$ref"].rpartition("/")[2]]
+        if "$ref" in example
+        else example
+        for media in content.values()
+        for name, example in media.get("examples", {}).items()
     }
 
 
@@ -42,13 +77,25 @@ def errors_against(name: str, value: Any) -> list[str]:
     return [error.message for error in OAS31Validator(document).iter_errors(value)]
 
 
-def errors_of_answer(operation: str, value: Any) -> list[str]:
+def errors_of_answer(operation: str, value: Any, media_type: str = "application/json") -> list[str]:
     """What the declared schema of a 200 says against a value."""
-    declared = operations()[operation]["responses"]["200"]["content"]["application/json"]["schema"]
-    return [
-        e.message
-        for e in OAS31Validator({**declared, "components": schema()["components"]}).iter_errors(value)
-    ]
+    return errors_in(operations()[operation]["responses"]["200"]["content"][media_type]["schema"], value)
+
+
+def errors_in(declared: dict[str, Any], value: Any) -> list[str]:
+    document = {**declared, "components": schema()["components"]}
+    return [error.message for error in OAS31Validator(document).iter_errors(value)]
+
+
+def success_of(operation: dict[str, Any]) -> dict[str, Any]:
+    """What an operation answers where nothing is wrong."""
+    found: dict[str, Any] = next(r for status, r in operation["responses"].items() if status.startswith("2"))
+    return found
+
+
+def is_of_oauth(name: str, status: str) -> bool:
+    """Whether a refusal is in OAuth2's own form (RFC 6749, 5.2)."""
+    return "/oauth/" in name and status in {"400", "401"}
 
 
 def test_the_schema_is_valid_openapi_3_1():
@@ -59,6 +106,7 @@ def test_the_schema_is_valid_openapi_3_1():
 def test_it_has_each_endpoint_once_and_without_a_slash():
     assert {path for path in schema()["paths"] if not path.endswith("schema")} >= {
         "/api/v1/trades/ingest", "/api/v1/trades/corrections", "/api/v1/stats/ohlc", "/api/v1/cache/stats", "/api/v1/cache/invalidate",
+        "/api/v1/instruments", "/api/v1/instruments/{symbol}", "/api/v1/conditions",
     }  # fmt: skip
     assert [path for path in schema()["paths"] if path.endswith("/") or not path.startswith("/api/v1/")] == []
 
@@ -71,8 +119,9 @@ def test_names_of_operations_are_unique():
 def test_every_operation_has_an_example_of_its_answer_and_of_its_body():
     without = []
     for name, operation in operations().items():
-        if not examples_of(operation["responses"]["200"].get("content", {})):
-            without.append(f"{name} 200")
+        content = success_of(operation).get("content", {})
+        if content and not examples_of(content):
+            without.append(f"{name} answer")
         if "requestBody" in operation and not examples_of(operation["requestBody"]["content"]):
             without.append(f"{name} body")
     assert without == []
@@ -82,7 +131,7 @@ def test_every_refusal_has_an_example_that_is_a_problem():
     refusals = 0
     for name, operation in operations().items():
         for status, response in operation["responses"].items():
-            if status >= "400":
+            if status >= "400" and not is_of_oauth(name, status):
                 examples = examples_of(response["content"])
                 assert set(response["content"]) == {"application/problem+json"}, (name, status)
                 assert examples, (name, status)
@@ -94,13 +143,17 @@ def test_every_refusal_has_an_example_that_is_a_problem():
 
 
 def test_examples_of_answers_fit_their_schemas():
-    for name, operation in operations().items():
-        for example in examples_of(operation["responses"]["200"]["content"]).values():
-            assert errors_of_answer(name, example["value"]) == []
+    for operation in operations().values():
+        for media in success_of(operation).get("content", {}).values():
+            for example in media.get("examples", {}).values():
+                assert errors_in(media["schema"], example["value"]) == []
     for path, name in (("trades/ingest", "TradeBatch"), ("trades/corrections", "CorrectionBatch")):
         body = operations()[f"post /api/v1/{path}"]["requestBody"]["content"]
         for example in examples_of(body).values():
             assert errors_against(name, example["value"]) == []
+    told = operations()["put /api/v1/instruments/{symbol}"]["requestBody"]["content"]
+    for example in examples_of(told).values():
+        assert errors_against("Instrument", example["value"]) == []
 
 
 def test_the_example_of_a_batch_and_its_answer_are_what_happens(api):
@@ -121,6 +174,12 @@ def test_real_answers_fit_the_schema(api):
         assert errors_of_answer("get /api/v1/stats/ohlc", bars) == []
     statistics = orjson.loads(api.get("/api/v1/cache/stats").content)
     assert errors_of_answer("get /api/v1/cache/stats", statistics) == []
+    api.ingest(trade(symbol="AAPL250117C00150000"))
+    for path, name in (("", ""), ("/AAPL", "/{symbol}"), ("/AAPL250117C00150000", "/{symbol}")):
+        document = orjson.loads(api.get(f"/api/v1/instruments{path}").content)
+        assert errors_of_answer(f"get /api/v1/instruments{name}", document) == []
+    conditions = orjson.loads(api.get("/api/v1/conditions").content)
+    assert errors_of_answer("get /api/v1/conditions", conditions) == []
     for refused in (api.ingest(trade(price=0)), api.ohlc(), api.get("/nope")):
         assert errors_against("Problem", orjson.loads(refused.content)) == []
 
@@ -150,3 +209,80 @@ def test_the_page_loads_nothing_from_elsewhere(db):
     page = Client().get("/api/v1/docs").content.decode()
     assert "https://" not in page.replace("https://github.com/swagger-api", "")
     assert "//cdn" not in page
+
+
+def test_a_read_is_not_refused_for_what_only_bodies_have():
+    refusals = operations()["get /api/v1/market-data/equities/{symbol}/ohlcv"]["responses"]
+    codes = {status: set(examples_of(refusals[status]["content"])) for status in ("400", "409", "422", "503")}
+    assert "malformed_json" not in codes["400"]
+    assert {"range_too_large", "unknown_parameter", "invalid_cursor"} <= codes["400"]
+    assert codes["409"] == {"resync"}
+    assert codes["422"] == {"invalid_symbol", "unknown_resolution", "unknown_interval", "unknown_exchange"}
+    assert "outcome_unknown" not in codes["503"]
+    of_ingest = operations()["post /api/v1/trades/ingest"]["responses"]
+    assert {"malformed_json", "duplicate_key"} <= set(examples_of(of_ingest["400"]["content"]))
+    assert "mixed_symbols" in examples_of(of_ingest["422"]["content"])
+
+
+@pytest.mark.parametrize("path", ["/schema", "/api/v1/schema"])
+def test_the_schema_is_kept_by_who_has_it(path):
+    first = Client().get(path, {"format": "json"})
+    assert (first.status_code, first["Cache-Control"]) == (200, "no-cache")
+    again = Client().get(path, {"format": "json"}, headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    yaml = Client().get(path)
+    assert (yaml["Content-Type"], yaml["ETag"] != first["ETag"]) == ("application/vnd.oai.openapi", True)
+
+
+@pytest.mark.parametrize(("encoding", "unpack"), [("gzip", gzip.decompress), ("identity", bytes)])
+def test_the_schema_comes_compressed_to_who_takes_that(encoding, unpack):
+    response = Client().get("/schema", {"format": "json"}, headers={"Accept-Encoding": encoding})
+    assert response.get("Content-Encoding", "identity") == encoding
+    assert orjson.loads(unpack(response.content)) == schema()
+
+
+def test_the_schema_is_made_once_and_is_no_larger_than_a_browser_can_bear():
+    with mock.patch.object(SchemaGenerator, "get_schema", side_effect=AssertionError("made again")):
+        body = Client().get("/schema", {"format": "json"}).content
+    assert len(body) < 1_000_000
+
+
+def refusals(operation: str, status: str) -> set[str]:
+    found = operations()[operation]["responses"].get(status)
+    return set() if found is None else set(examples_of(found["content"]))
+
+
+def test_an_operation_tells_what_it_asks_of_callers():
+    asked = operations()["post /api/v1/cache/invalidate"]
+    assert (asked["x-required-scope"], asked["x-required-sensitivity"]) == ("market:write", "internal")
+    assert asked["description"].endswith("Needs the scope `market:write` and clearance for internal data.")
+    assert {"OAuth2": ["market:write"]} in asked["security"]
+    bars = operations()["get /api/v1/stats/ohlc"]
+    assert bars["x-required-scope"] == "market:read"
+    assert "x-required-sensitivity" not in bars
+    assert bars["description"].endswith("Needs the scope `market:read`.")
+
+
+def test_an_operation_is_refused_only_with_what_can_be_wrong_there():
+    assert refusals("get /api/v1/stats/ohlc", "403") == {"missing_scope", "network_not_allowed"}
+    of_cache = refusals("get /api/v1/cache/stats", "403")
+    assert of_cache == {"missing_scope", "insufficient_sensitivity", "network_not_allowed"}
+    assert "forbidden" in refusals("post /api/v1/trades/ingest", "403")
+    assert "not_authenticated" in refusals("get /api/v1/stats/ohlc", "401")
+    # Whoever logs in is not known before.
+    assert refusals("post /api/v1/auth/token", "403") == set()
+    assert refusals("post /api/v1/auth/token", "401") == {"invalid_login", "invalid_token"}
+    assert "invalid_login" not in refusals("post /api/v1/trades/ingest", "401")
+    assert refusals("post /api/v1/keys", "409") == {"in_progress", "not_rotatable", "already_made"}
+    assert "x-required-scope" not in operations()["post /api/v1/auth/token"]
+
+
+def test_every_operation_says_what_the_table_of_access_says():
+    told = [
+        (operation.get("x-required-scope"), operation.get("x-required-sensitivity", "public"))
+        for operation in operations().values()
+    ]
+    rows = [
+        (access.scope if access.scope in SCOPES else None, access.sensitivity) for access in ACCESS.values()
+    ]
+    assert sorted(told, key=str) == sorted(rows, key=str)

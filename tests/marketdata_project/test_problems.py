@@ -26,6 +26,7 @@ ARGUMENTS = {
     storage.UnknownSymbol: ("AAPL",),
     storage.IdConflict: ([3],),
     storage.RequestKeyReused: (),
+    storage.AliasTaken: (0, "FB", "it is an alias of META"),
     storage.RequestInProgress: (),
     trades.BodyTooLarge: (1,),
 }
@@ -118,7 +119,7 @@ def test_a_database_that_is_away_is_503(db, monkeypatch):
     def away(*_: object, **__: object) -> None:
         raise OperationalError("unable to open /secret/path")
 
-    monkeypatch.setattr("ratelimit.selectors._load", away)
+    monkeypatch.setattr("ratelimit.keys.selectors._load", away)
     response = Client().get(OHLC, headers={"X-API-Key": "md_aaaaaaaa_" + "a" * 43})
     assert problem(response) == (503, "database_unavailable")
     assert int(response["Retry-After"]) >= 1

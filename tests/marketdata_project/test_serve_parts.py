@@ -9,10 +9,13 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import orjson
 import pytest
+import uvicorn
+from django.conf import settings
 from django.core import signals
 from django.core.management import call_command
 from django.db import close_old_connections
@@ -22,8 +25,9 @@ from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW,
 from marketdata_project.management.commands import worker
 from marketdata_project.problem_body import TITLES, TYPE_BASE
 from marketdata_project.problems import Problem
-from marketdata_project.serve import embedded_redis, warm
+from marketdata_project.serve import duties, embedded_redis, warm, web
 from marketdata_project.serve.child import Child, Program, restart_delay
+from marketdata_project.serve.duties import DUTIES, Duty, Rota
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.installation import (
@@ -233,7 +237,7 @@ def own_signals():
 @pytest.mark.usefixtures("own_signals")
 def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, settings, folder, caplog):
     settings.RUN_DIR = folder
-    rounds = []
+    rounds: list[datetime] = []
 
     def collect(*, now):
         rounds.append(now)
@@ -243,8 +247,8 @@ def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, settings,
         os.kill(os.getpid(), signal.SIGTERM)
 
     tidied = []
-    monkeypatch.setattr(worker, "spool_collect", collect)
-    monkeypatch.setattr(worker, "close_old_connections", lambda: tidied.append(len(rounds)))
+    monkeypatch.setattr(worker, "Rota", lambda: Rota([Duty(collect, every=0, after_error=0)]))
+    monkeypatch.setattr(duties, "close_old_connections", lambda: tidied.append(len(rounds)))
     monkeypatch.setattr(worker, "PERIOD_SECONDS", 0.01)
     call_command("worker")
     assert tidied == [1, 2]
@@ -253,10 +257,41 @@ def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, settings,
     assert not (folder / "worker.heartbeat").exists()
 
 
+def test_duties_are_done_when_they_are_due_and_again_sooner_after_an_error(monkeypatch, caplog):
+    monkeypatch.setattr(duties, "close_old_connections", lambda: None)
+    done: list[tuple[str, float]] = []
+    now = 0.0
+
+    def often(*, now):
+        done.append(("often", clock()))
+
+    def seldom(*, now):
+        done.append(("seldom", clock()))
+        if clock() == 0:
+            raise OSError("not yet")
+
+    def clock() -> float:
+        return now
+
+    rota = Rota([Duty(often, every=1, after_error=1), Duty(seldom, every=100, after_error=3)], clock)
+    for second in range(7):
+        now = float(second)
+        rota.round()
+    assert [at for name, at in done if name == "often"] == list(range(7))
+    assert [at for name, at in done if name == "seldom"] == [0, 3]
+    assert "seldom failed" in caplog.text
+
+
+def test_nothing_that_must_be_done_is_left_out():
+    assert {duty.work.__name__ for duty in DUTIES} == {
+        "spool_collect", "nonces_forget", "keys_watch", "answers_forget", "quotas_forget_old", "retention_keep",
+    }  # fmt: skip
+
+
 @pytest.mark.usefixtures("own_signals")
 def test_the_worker_ends_with_its_parent(monkeypatch, settings, folder):
     settings.RUN_DIR = folder
-    monkeypatch.setattr(worker, "spool_collect", lambda now: pytest.fail(f"worked at {now}"))
+    monkeypatch.setattr(Rota, "round", lambda _: pytest.fail("worked"))
     call_command("worker", parent=os.getpid())
 
 
@@ -281,6 +316,74 @@ def test_the_request_signals_of_django_are_dropped_and_only_those():
             each.sender_receivers_cache.clear()
 
 
+LARGE = ("QuantLib", "pandas_market_calendars")
+LOADING = """
+import sys
+from pathlib import Path
+import django
+django.setup()
+from trades.storage.instruments import Instrument
+from trades.stores import market_store
+market_store().set_instrument(Instrument("AAPL", exchange="XNYS"))
+market_store().set_instrument(Instrument("ELSEWHERE", exchange="XXXX"))
+from marketdata_project.front.application import DjangoHandler
+from marketdata_project.serve import warm
+warm.load_everything(DjangoHandler())
+print([name for name in {large} if name in sys.modules])
+warm.load_libraries().join()
+from stats.sessions import library
+print([name for name in {large} if name in sys.modules], library.decade.cache_info().currsize > 0)
+"""
+
+
+def test_large_libraries_are_loaded_after_the_start_and_not_for_it(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING.format(large=LARGE)],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.test",
+            "DATA_DIR": str(folder),
+        },
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["[]", f"{list(LARGE)} True"]
+
+
+def test_a_library_that_cannot_be_loaded_is_told_of_and_no_more(monkeypatch, caplog):
+    def broken():
+        raise ImportError("no such library")
+
+    monkeypatch.setattr(warm, "quantlib", broken)
+    monkeypatch.setattr(warm, "calendars_load", lambda **_: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    warm.load_libraries().join()
+    assert "no such library" in caplog.text
+
+
+def test_a_web_process_loads_large_libraries_once_and_not_at_once(monkeypatch):
+    loaded = []
+
+    def load():
+        loaded.append(1)
+        return threading.Thread()
+
+    monkeypatch.setattr(web, "load_libraries", load)
+    server = web.WebServer(uvicorn.Config("unused", log_config=None))
+    server.parent = os.getppid()
+
+    async def ticks(counts):
+        for counter in counts:
+            await server.on_tick(counter)
+
+    asyncio.run(ticks(range(10)))
+    assert loaded == []
+    asyncio.run(ticks([10, 11, 10]))
+    assert loaded == [1]
+
+
 def test_a_lane_survives_what_fails_in_it(caplog):
     def tidy():
         raise ValueError("tidying")
@@ -294,6 +397,22 @@ def test_a_lane_survives_what_fails_in_it(caplog):
 
     assert asyncio.run(use()) == 7
     assert "tidying" in caplog.text
+
+
+def test_a_lane_has_no_more_threads_than_jobs_at_a_time():
+    lane = Lane("counted", threads=4, after=lambda: None)
+
+    async def use(together: int) -> int:
+        gate = threading.Event()
+        jobs = [lane.run(gate.wait, 10.0) for _ in range(together)]
+        gate.set()
+        assert await asyncio.gather(*jobs) == [True] * together
+        return sum(thread.name.startswith("counted-") for thread in threading.enumerate())
+
+    async def in_turn() -> list[int]:
+        return [await use(together) for together in (1, 1, 3, 1, 9)]
+
+    assert asyncio.run(in_turn()) == [1, 1, 3, 3, 4]
 
 
 @pytest.mark.parametrize("refusal", [APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED])

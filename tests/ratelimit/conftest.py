@@ -1,11 +1,13 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django_redis.pool import ConnectionFactory
 
 from marketdata_project.redis_connection import breaker
-from ratelimit.limiter import process_limiter
-from ratelimit.selectors import known_keys
+from ratelimit.keys.selectors import known_keys
+from ratelimit.limits.limiter import process_limiter
+from tests.ratelimit import key_events
 from tests.ratelimit.redis_server import RedisServer, cache_settings
 
 
@@ -24,6 +26,15 @@ def redis_server(settings) -> Iterator[RedisServer]:
         pool.disconnect()
     breaker.close()
     process_limiter.cache_clear()
+
+
+@pytest.fixture
+def events(settings) -> Iterator[list[dict[str, Any]]]:
+    """What is told of changes of keys."""
+    settings.EVENT_RECORDER = f"{key_events.__name__}.{key_events.note.__name__}"
+    key_events.told.clear()
+    yield key_events.told
+    key_events.told.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -1,23 +1,25 @@
-"""Run as a process by test_limiter: asks for tokens as fast as it can and prints what it was given.
+"""Run as a process by tests: asks for admission as fast as it can and prints what it was given.
 
-Arguments: redis URL, rate. When it is ready it says so and reads the instants at which to begin and to end, in
-microseconds since the epoch, from standard input.
+Arguments: rate, daily quota (0: none), which ends it when it is used up. Redis and the database are those of the environment. When it is ready it says so and reads
+the instants at which to begin and to end, in microseconds since the epoch, from standard input.
 """
 
 import json
 import sys
 
-from django.conf import settings
-
-from tests.ratelimit.redis_server import cache_settings
+import django
 
 
-def main(url: str, rate: int) -> None:
-    settings.configure(CACHES=cache_settings(url), WORKERS=2)
+def main(rate: int, quota: int) -> None:
+    django.setup()
     from django_redis import get_redis_connection  # noqa: PLC0415 after the settings
 
-    from ratelimit.limiter import admit  # noqa: PLC0415
+    from ratelimit.limits.limiter import process_limiter  # noqa: PLC0415
+    from ratelimit.limits.quotas import Spend  # noqa: PLC0415
+    from ratelimit.limits.token_bucket import Bucket, Charge  # noqa: PLC0415
 
+    charge = Charge("key:1", "read", Bucket(rate, 2 * rate))
+    spends = (Spend("day", quota, 1),) if quota else ()
     client, now = get_redis_connection("default"), 0
     client.ping()
     sys.stdout.write("ready\n")
@@ -27,12 +29,14 @@ def main(url: str, rate: int) -> None:
         seconds, microseconds = client.time()
         now = seconds * 1_000_000 + microseconds
     admitted, first, last = 0, 0, 0
-    while last < end:
-        standing = admit(caller_identity="key:1", rate=rate, kind="read")
-        first, last = first or standing.now_us, standing.now_us
-        admitted += standing.admitted
+    is_used_up = False
+    while last < end and not is_used_up:
+        admission = process_limiter().admit(charge, spends)
+        first, last = first or admission.bucket.now_us, admission.bucket.now_us
+        admitted += admission.admitted
+        is_used_up = admission.code == "quota_exceeded"
     sys.stdout.write(json.dumps({"admitted": admitted, "first": first, "last": last}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -76,15 +76,15 @@ class RedisServer:
                 return False
 
 
-def cache_settings(url: str) -> dict[str, Any]:
-    """CACHES with the project's connection class and timeouts."""
+def cache_settings(url: str, *, timeout: float = 0.25) -> dict[str, Any]:
+    """CACHES with the project's connection class, and its timeouts unless told otherwise."""
     return {
         "default": {
             "BACKEND": "django_redis.cache.RedisCache",
             "LOCATION": url,
             "OPTIONS": {
-                "SOCKET_CONNECT_TIMEOUT": 0.25,
-                "SOCKET_TIMEOUT": 0.25,
+                "SOCKET_CONNECT_TIMEOUT": timeout,
+                "SOCKET_TIMEOUT": timeout,
                 "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(url)},
             },
         }

@@ -1,11 +1,15 @@
+import html
+import re
+from datetime import timedelta
+
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.urls import path
 from django.utils import timezone
 
-from ratelimit.models import ApiKey
-from ratelimit.services import key_create
+from ratelimit.keys.services import key_create
+from ratelimit.models import AccessProfile, ApiKey
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -28,7 +32,7 @@ def staff(client, settings):
 
 @pytest.fixture
 def key():
-    key_create(name="feed", tier="default", scopes=["all"], now=timezone.now())
+    key_create(name="feed", tier="default", scopes=["all"], now=timezone.now(), actor="test")
     return ApiKey.objects.get()
 
 
@@ -40,8 +44,14 @@ def test_keys_can_be_looked_at_but_never_their_digest(staff, key):
     assert key.digest not in listing + page
 
 
-def test_keys_are_neither_made_nor_deleted_nor_edited_here(staff, key):
-    assert staff.get(f"{CHANGES}add/").status_code == 403
+def test_the_list_shows_what_a_key_is_called_and_whether_it_holds(staff, key):
+    listing = staff.get(CHANGES).content.decode()
+    columns = re.findall(r'class="(?:sortable )?column-(\w+)', listing)
+    assert columns == ["prefix", "name", "state", "tier", "expires_at", "last_used_at"]
+    assert '<td class="field-state">active</td>' in listing
+
+
+def test_keys_are_neither_deleted_nor_edited_here(staff, key):
     assert staff.get(f"{CHANGES}{key.pk}/delete/").status_code == 403
     staff.post(f"{CHANGES}{key.pk}/change/", {"name": "other", "rate": "9"})
     key.refresh_from_db()
@@ -53,3 +63,148 @@ def test_the_action_revokes_the_selected_keys(staff, key):
     key.refresh_from_db()
     assert key.revoked_at is not None
     assert "Revoked: 1." in response.content.decode()
+
+
+NEW = {
+    "name": "made",
+    "tier": "premium",
+    "rate": "7",
+    "scopes": ["market:read", "trading:read"],
+    "accounts": "A, B",
+    "networks": "10.0.0.0/8\n192.0.2.1",
+    "expires_at": "2099-01-02 03:04:05",
+    "before_expiry": "rotate",
+}
+
+
+def page(response) -> str:
+    return html.unescape(response.content.decode())
+
+
+def test_a_key_is_made_here_and_shown_once(staff, events):
+    assert "the least that the scopes need" in page(staff.get(f"{CHANGES}add/"))
+    shown = page(staff.post(f"{CHANGES}add/", NEW, follow=True))
+    made = ApiKey.objects.get()
+    assert (made.tier, made.rate, made.accounts, made.sensitivity) == (
+        "premium",
+        7,
+        ["A", "B"],
+        "confidential",
+    )
+    assert (made.networks, made.certificate) == (["10.0.0.0/8", "192.0.2.1/32"], None)
+    assert f"md_{made.prefix}_" in shown
+    assert "mds_" in shown
+    assert f"md_{made.prefix}_" not in page(staff.get(CHANGES))
+    user = User.objects.get()
+    assert [(told["event"], told["actor"]) for told in events] == [("key.created", f"user:{user.pk}")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": ""},
+        {"scopes": []},
+        {"tier": "gold"},
+        {"rate": "0"},
+        {"networks": "everywhere"},
+        {"expires_at": "2001-01-01"},
+        {"certificate": "zz"},
+    ],
+    ids=str,
+)
+def test_a_wrong_form_makes_no_key(staff, change):
+    response = staff.post(f"{CHANGES}add/", {**NEW, **change})
+    assert response.status_code == 200
+    assert "errorlist" in page(response)
+    assert not ApiKey.objects.exists()
+
+
+def test_what_only_the_service_can_refuse_is_said(staff):
+    ok = {**NEW, "certificate": "0f" * 32}
+    staff.post(f"{CHANGES}add/", ok)
+    shown = page(staff.post(f"{CHANGES}add/", ok, follow=True))
+    assert "stands for another key" in shown
+    assert ApiKey.objects.count() == 1
+
+
+def act(client, action: str, *keys: ApiKey) -> str:
+    selected = {"action": action, "_selected_action": [key.pk for key in keys]}
+    return page(client.post(CHANGES, selected, follow=True))
+
+
+def test_the_action_rotates_the_selected_keys_and_shows_their_successors(staff, key, events):
+    events.clear()
+    shown = act(staff, "rotate", key)
+    successor = ApiKey.objects.get(replaces=key)
+    assert f"md_{successor.prefix}_" in shown
+    assert [told["event"] for told in events] == ["key.rotated"]
+    assert "rotated before" in act(staff, "rotate", key)
+    assert ApiKey.objects.count() == 2
+
+
+def test_an_action_revokes_a_key_with_all_that_came_of_it(staff, key):
+    act(staff, "rotate", key)
+    assert "Revoked: 2." in act(staff, "revoke_with_successors", key)
+    assert not ApiKey.objects.filter(revoked_at=None).exists()
+
+
+@pytest.fixture
+def clerk(staff):
+    """A person who may use all of the admin's pages of keys, and who was granted little."""
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="ratelimit"))
+    staff.force_login(user)
+    return staff
+
+
+def granted(**grants) -> AccessProfile:
+    return AccessProfile.objects.create(user=User.objects.get(username="clerk"), **grants)
+
+
+def test_nobody_gives_more_here_than_was_granted_to_them(clerk):
+    granted(tier="premium", scopes=["market:read"], accounts=["A"], sensitivity="internal")
+    little = {
+        "name": "made",
+        "tier": "default",
+        "scopes": ["market:read"],
+        "accounts": "A",
+        "before_expiry": "warn",
+    }
+    shown = page(clerk.post(f"{CHANGES}add/", NEW, follow=True))
+    assert "what the caller itself was granted" in shown
+    clerk.post(f"{CHANGES}add/", little)
+    assert list(ApiKey.objects.values_list("name", flat=True)) == ["made"]
+
+
+def test_nobody_changes_a_key_with_more_than_was_granted_to_them(clerk, key):
+    granted(scopes=["market:read"])
+    for action in ("rotate", "revoke"):
+        assert "what the caller itself was granted" in act(clerk, action, key)
+    key.refresh_from_db()
+    assert (key.revoked_at, ApiKey.objects.count()) == (None, 1)
+
+
+def test_keys_of_other_accounts_are_not_listed(clerk, key):
+    granted(scopes=["market:read"], accounts=["A"])
+    ApiKey.objects.update(accounts=["B"])
+    assert key.prefix not in page(clerk.get(CHANGES))
+    ApiKey.objects.update(accounts=["A"])
+    assert key.prefix in page(clerk.get(CHANGES))
+
+
+def test_a_person_who_was_granted_nothing_that_holds_sees_no_keys(clerk):
+    granted(revoked_at=timezone.now())
+    assert clerk.get(CHANGES).status_code == 403
+
+
+@pytest.mark.parametrize("state", ["active", "expired", "revoked", "unknown"])
+def test_keys_are_filtered_by_state(staff, key, state):
+    now = timezone.now()
+    for name, columns in (("old", {"expires_at": now}), ("spent", {"revoked_at": now})):
+        made = key_create(name=name, scopes=["all"], now=now - timedelta(days=1), actor="test")
+        ApiKey.objects.filter(pk=made.id).update(**columns)
+    listed = page(staff.get(CHANGES, {"state": state}))
+    expected = {"active": ["feed"], "expired": ["old"], "revoked": ["spent"]}.get(
+        state, ["feed", "old", "spent"]
+    )
+    assert [name for name in ("feed", "old", "spent") if f">{name}</td>" in listed] == expected

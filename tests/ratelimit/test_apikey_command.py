@@ -1,13 +1,21 @@
+import hashlib
 import json
+import os
+from datetime import timedelta
 from io import StringIO
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate, CertificateBuilder, Name, NameAttribute
+from cryptography.x509.oid import NameOID
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from ratelimit.api_keys import Caller
+from ratelimit.callers import Caller
 from ratelimit.models import ApiKey
-from ratelimit.selectors import caller_for
+from tests.ratelimit.key_callers import caller_by
 
 pytestmark = pytest.mark.django_db
 
@@ -19,14 +27,13 @@ def run(*arguments: str) -> str:
 
 
 def bearer(key: str) -> Caller:
-    caller = caller_for(key, now=timezone.now())
-    assert caller is not None
-    return caller
+    return caller_by(key, now=timezone.now())
 
 
 def test_create_as_json_prints_a_working_key_and_nothing_else():
     told = json.loads(run("create", "feed", "--tier", "internal", "--scope", "all", "--json"))
-    assert sorted(told) == ["expires_at", "id", "key", "name", "prefix", "rate", "scopes", "tier"]
+    today = {"expires_at", "id", "key", "name", "prefix", "rate", "scopes", "tier"}
+    assert today | {"signing_secret", "sensitivity", "accounts"} <= set(told)
     assert (told["name"], told["tier"], told["rate"], told["expires_at"]) == ("feed", "internal", 1000, None)
     assert bearer(told["key"]).identity == f"key:{told['id']}"
 
@@ -38,9 +45,55 @@ def test_create_takes_scopes_a_rate_and_an_expiry():
     assert (told["rate"], told["expires_at"]) == (5, "2099-01-02T03:04:05Z")
 
 
+def test_create_takes_all_that_a_key_may_be(tmp_path):
+    pem = tmp_path / "client.pem"
+    certificate = self_signed()
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    arguments = [
+        "--scope",
+        "trading:read",
+        "--trading-rate",
+        "3",
+        "--daily-quota",
+        "5",
+        "--monthly-quota",
+        "none",
+    ]
+    arguments += ["--account", "A", "--account", "B", "--network", "10.0.0.0/8", "--sensitivity", "public"]
+    arguments += ["--signed-only", "--certificate", str(pem), "--before-expiry", "rotate"]
+    told = json.loads(run("create", "feed", "--tier", "premium", *arguments, "--json"))
+    expected = {
+        "trading_rate": 3,
+        "daily_quota": 5,
+        "monthly_quota": None,
+        "accounts": ["A", "B"],
+        "networks": ["10.0.0.0/8"],
+        "sensitivity": "public",
+        "signed_only": True,
+        "certificate": hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
+        "before_expiry": "rotate",
+    }
+    assert {name: told[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "accounts"),
+    [
+        (["--scope", "all"], ["*"]),
+        (["--scope", "all", "--account", "A"], ["A"]),
+        (["--scope", "trading:read"], []),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_a_key_for_everything_has_every_account_unless_some_are_named(arguments, accounts):
+    assert json.loads(run("create", "feed", *arguments, "--json"))["accounts"] == accounts
+
+
 def test_create_for_a_person_says_that_the_key_is_shown_once():
     out = run("create", "feed")
     assert "only time" in out
+    assert "Signing secret: mds_" in out
     assert bearer(out.splitlines()[0]).scopes == {"market:read"}
 
 
@@ -54,9 +107,21 @@ def test_create_for_a_person_says_that_the_key_is_shown_once():
         ["create", "feed", "--expires", "tomorrow"],
         ["create", "feed", "--expires", "2001-01-01"],
         ["create", ""],
+        ["create", "feed", "--trading-rate", "0"],
+        ["create", "feed", "--daily-quota", "0"],
+        ["create", "feed", "--daily-quota", "many"],
+        ["create", "feed", "--monthly-quota", "-1"],
+        ["create", "feed", "--network", "10.0.0.1/8"],
+        ["create", "feed", "--account", "a b"],
+        ["create", "feed", "--sensitivity", "secret"],
+        ["create", "feed", "--before-expiry", "nothing"],
+        ["create", "feed", "--certificate", "/nowhere.pem"],
+        ["create", "feed", "--certificate", __file__],
         ["create"],
         [],
         ["revoke", "zzzzzzzz"],
+        ["rotate", "zzzzzzzz"],
+        ["expiring", "--within", "soon"],
     ],
     ids=" ".join,
 )
@@ -89,3 +154,81 @@ def test_revoke_withdraws_a_key_named_by_prefix_or_id():
         created = json.loads(run("create", "feed", "--json"))
         assert created["prefix"] in run("revoke", str(created[field]))
         assert ApiKey.objects.get(pk=created["id"]).revoked_at is not None
+
+
+def test_revoke_as_json_shows_what_the_key_is_now():
+    created = json.loads(run("create", "feed", "--json"))
+    assert json.loads(run("revoke", created["prefix"], "--json"))["state"] == "revoked"
+
+
+def test_rotate_shows_the_successor_once_and_both_keys_work():
+    old = json.loads(run("create", "feed", "--rate", "7", "--json"))
+    new = json.loads(run("rotate", old["prefix"], "--overlap", "2h", "--json"))
+    assert (new["replaces"], new["rate"]) == (old["id"], 7)
+    assert [bearer(key["key"]).identity for key in (old, new)] == [f"key:{key['id']}" for key in (old, new)]
+    end = ApiKey.objects.get(pk=old["id"]).expires_at
+    assert end is not None
+    assert timedelta(minutes=119) < end - timezone.now() <= timedelta(hours=2)
+    with pytest.raises(CommandError, match="rotated before"):
+        run("rotate", str(old["id"]))
+
+
+def test_rotate_for_a_person_says_until_when_the_old_key_holds():
+    created = json.loads(run("create", "feed", "--json"))
+    out = run("rotate", str(created["id"]), "--overlap", "0")
+    assert bearer(out.splitlines()[0]).name == "feed"
+    assert f"Key {created['id']} ({created['prefix']}) holds until" in out
+
+
+@pytest.mark.parametrize("overlap", ["31d", "-1", "soon"])
+def test_an_overlap_out_of_bounds_makes_no_successor(overlap):
+    created = json.loads(run("create", "feed", "--json"))
+    with pytest.raises(CommandError):
+        run("rotate", str(created["id"]), f"--overlap={overlap}")
+    assert ApiKey.objects.count() == 1
+
+
+def test_expiring_shows_valid_keys_without_a_successor_the_next_one_first():
+    def made(name: str, days: int) -> int:
+        expires = (timezone.now() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return int(json.loads(run("create", name, "--expires", expires, "--json"))["id"])
+
+    late, soon, revoked, _far, rotated = (
+        made("late", 13), made("soon", 2), made("revoked", 3), made("far", 15), made("rotated", 4),
+    )  # fmt: skip
+    run("create", "never")
+    run("revoke", str(revoked))
+    run("rotate", str(rotated))
+    ApiKey.objects.filter(replaces=rotated).update(expires_at=None)
+    assert [row["id"] for row in json.loads(run("expiring", "--json"))] == [soon, late]
+    assert [row["id"] for row in json.loads(run("expiring", "--within", "3d", "--json"))] == [soon]
+    assert "soon" in run("expiring")
+
+
+def test_who_runs_the_command_is_told(events, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "alice")
+    run("create", "feed")
+
+    def nameless() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    run("create", "feed")
+    assert [told["actor"] for told in events] == ["command:alice", f"command:{os.getuid()}"]
+
+
+def self_signed() -> Certificate:
+    """A certificate that nobody trusts."""
+    key, now = generate_private_key(SECP256R1()), timezone.now()
+    name = Name([NameAttribute(NameOID.COMMON_NAME, "client")])
+    builder = CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    return builder.sign(key, SHA256())
+
+
+def test_a_key_is_revoked_with_what_came_of_it_by_rotation():
+    old = json.loads(run("create", "feed", "--json"))
+    new = json.loads(run("rotate", old["prefix"], "--json"))
+    told = json.loads(run("revoke", old["prefix"], "--successors", "--json"))
+    assert [(key["id"], key["state"]) for key in told] == [(old["id"], "revoked"), (new["id"], "revoked")]
+    said = run("revoke", old["prefix"], "--successors")
+    assert f"Key {old['id']} ({old['prefix']}, feed) is revoked" in said

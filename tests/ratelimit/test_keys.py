@@ -2,19 +2,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ratelimit.api_keys import Caller, generate
+from ratelimit.callers import Caller
 from ratelimit.exceptions import (
     AmbiguousKey,
     ExpiredApiKey,
+    InvalidApiKey,
     InvalidKeyRequest,
     RevokedApiKey,
     UnknownKey,
     UnknownScope,
     UnknownTier,
 )
+from ratelimit.keys.api_keys import generate
+from ratelimit.keys.selectors import KeyCache, KnownKey, key_list, key_named, known_keys
+from ratelimit.keys.services import CreatedKey, key_create, key_revoke
 from ratelimit.models import ApiKey
-from ratelimit.selectors import KeyCache, KnownKey, caller_for, key_list, key_named, known_keys
-from ratelimit.services import CreatedKey, key_create, key_revoke
+from tests.ratelimit.key_callers import caller_by
 
 pytestmark = pytest.mark.django_db
 
@@ -22,14 +25,12 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def made_key(**changes) -> CreatedKey:
-    values = {"name": "feed", "tier": "premium", "scopes": ["market:read"], "now": NOW}
+    values = {"name": "feed", "tier": "premium", "scopes": ["market:read"], "now": NOW, "actor": "test"}
     return key_create(**{**values, **changes})
 
 
 def bearer(key: str) -> Caller:
-    caller = caller_for(key, now=NOW)
-    assert caller is not None
-    return caller
+    return caller_by(key, now=NOW)
 
 
 def found(cache: KeyCache, key: ApiKey) -> KnownKey:
@@ -65,26 +66,27 @@ def test_a_rate_of_its_own_overrides_the_tier():
     assert bearer(made_key(rate=7).key).rate == 7
 
 
-def test_an_unknown_key_is_nobody_and_takes_no_memory():
+def test_an_unknown_key_is_refused_and_takes_no_memory():
     for _ in range(20):
-        assert caller_for(generate().key, now=NOW) is None
+        with pytest.raises(InvalidApiKey):
+            caller_by(generate().key, now=NOW)
     assert len(known_keys) == 0
 
 
 def test_a_key_is_valid_until_its_expiry():
     created = made_key(expires_at=NOW + timedelta(seconds=10))
-    assert caller_for(created.key, now=NOW + timedelta(seconds=9.999)) is not None
+    assert caller_by(created.key, now=NOW + timedelta(seconds=9.999)).identity == f"key:{created.id}"
     with pytest.raises(ExpiredApiKey):
-        caller_for(created.key, now=NOW + timedelta(seconds=10))
+        caller_by(created.key, now=NOW + timedelta(seconds=10))
 
 
 def test_a_revocation_is_seen_here_at_once_and_is_kept_as_first_made():
     created = made_key()
-    assert caller_for(created.key, now=NOW) is not None
-    revoked = key_revoke(key=key_named(created.prefix), now=NOW)
+    assert caller_by(created.key, now=NOW).identity == f"key:{created.id}"
+    revoked = key_revoke(key=key_named(created.prefix), now=NOW, actor="test")
     with pytest.raises(RevokedApiKey):
-        caller_for(created.key, now=NOW)
-    assert key_revoke(key=revoked, now=NOW + timedelta(days=1)).revoked_at == NOW
+        caller_by(created.key, now=NOW)
+    assert key_revoke(key=revoked, now=NOW + timedelta(days=1), actor="test").revoked_at == NOW
 
 
 def test_a_revocation_elsewhere_is_seen_within_a_second():
@@ -105,7 +107,7 @@ def test_a_key_is_read_from_the_database_once_while_it_is_fresh(django_assert_nu
     created = made_key()
     with django_assert_num_queries(1):
         for _ in range(5):
-            caller_for(created.key, now=NOW)
+            caller_by(created.key, now=NOW)
 
 
 def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago():

@@ -1,23 +1,23 @@
-import json
 import logging
 import math
 import os
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django_redis import get_redis_connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis.exceptions import RedisError
 
-from ratelimit import shared_buckets
-from ratelimit.leases import LIFETIME_NS, Leases, lot
-from ratelimit.limiter import Limiter, admit, process_limiter
-from ratelimit.token_bucket import SECOND_US, Bucket, Charge, Standing
-
-ROOT = Path(__file__).resolve().parents[2]
+from ratelimit.limits import shared_buckets
+from ratelimit.limits.leases import LIFETIME_NS, Leases, lot
+from ratelimit.limits.limiter import Limiter, process_limiter
+from ratelimit.limits.shared_buckets import Told
+from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing
+from tests.ratelimit.processes import asked_at_once
 
 
 class Clock:
@@ -38,8 +38,17 @@ def made_limiter(workers: int = 2) -> tuple[Limiter, Clock]:
     return Limiter(workers=workers, clock=clock, wall_clock=clock), clock
 
 
+def charge_of(rate: int, *, kind: str = "read", identity: str = "key:1") -> Charge:
+    return Charge(identity, kind, Bucket(rate, 2 * rate))
+
+
+def admit(rate: int) -> Standing:
+    """What the process's own limiter says."""
+    return process_limiter().admit(charge_of(rate)).bucket
+
+
 def ask(limiter: Limiter, rate: int = 10, kind: str = "read", identity: str = "key:1") -> Standing:
-    return limiter.admit(caller_identity=identity, rate=rate, kind=kind)
+    return limiter.admit(charge_of(rate, kind=kind, identity=identity)).bucket
 
 
 def admitted_of(limiter: Limiter, tries: int, rate: int = 10) -> int:
@@ -50,28 +59,15 @@ def admitted_of(limiter: Limiter, tries: int, rate: int = 10) -> int:
 def no_redis(monkeypatch):
     """The shared buckets cannot be reached; this stands where a dead Redis stands in the other tests."""
 
-    def away(charge: Charge, *, missing: int, owed: int) -> Standing:
+    def away(charge: Charge, **_: object) -> Told:
         raise RedisError("away")
 
-    monkeypatch.setattr("ratelimit.limiter.take_shared", away)
+    monkeypatch.setattr("ratelimit.limits.limiter.take_shared", away)
 
 
 def test_two_processes_share_one_bucket_exactly(redis_server):
-    rate, seconds = 10, 2.03
-    command = [sys.executable, "-m", "tests.ratelimit.limiter_process", redis_server.url, str(rate)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=environment, text=True
-        )
-        for _ in range(2)
-    ]
-    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 2
-    begin = int((time.time() + 0.2) * SECOND_US)
-    for process in processes:
-        process.stdin.write(f"{begin} {begin + int(seconds * SECOND_US)}\n")  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
-    told = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
+    rate = 10
+    told = asked_at_once(redis_url=redis_server.url, rate=rate, seconds=2.03)
     span = (max(t["last"] for t in told) - min(t["first"] for t in told)) / SECOND_US
     bound = 2 * rate + rate * span
     admitted = sum(t["admitted"] for t in told)
@@ -80,14 +76,14 @@ def test_two_processes_share_one_bucket_exactly(redis_server):
 
 
 def test_a_denied_caller_is_admitted_when_it_was_told(redis_server):
-    while (denied := admit(caller_identity="key:1", rate=10, kind="read")).admitted:
+    while (denied := admit(10)).admitted:
         pass
     assert 0 < denied.retry_after_us <= SECOND_US // 10
     client, now = get_redis_connection("default"), 0
     while now < denied.now_us + denied.retry_after_us:
         seconds, microseconds = client.time()
         now = seconds * SECOND_US + microseconds
-    assert admit(caller_identity="key:1", rate=10, kind="read").admitted
+    assert admit(10).admitted
 
 
 def test_reads_writes_and_callers_have_buckets_of_their_own(redis_server):
@@ -129,6 +125,56 @@ def test_the_smallest_share_is_a_token_that_comes_back(no_redis):
     assert ask(limiter, rate=1).admitted
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rate=st.integers(1, 3),
+    workers=st.integers(1, 9),
+    moves=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3_000_000)), max_size=60),
+)
+def test_however_many_processes_there_are_all_together_stay_within_the_whole(no_redis, rate, workers, moves):
+    clock, given_at = Clock(), []
+    limiters = [Limiter(workers=workers, number=n, clock=clock, wall_clock=clock) for n in range(workers)]
+    for worker, step_us in moves:
+        clock.now += step_us * 1000
+        given_at += [clock.now] * ask(limiters[worker % workers], rate).admitted
+    for i, begin in enumerate(given_at):
+        for j, end in enumerate(given_at[i:], start=1):
+            assert j <= 2 * rate + rate * (end - begin) / 10**9
+
+
+@pytest.mark.parametrize(("rate", "workers"), [(1, 8), (1, 3), (2, 5), (3, 8)])
+def test_processes_that_take_turns_lose_next_to_nothing_of_the_rate(no_redis, rate, workers):
+    clock = Clock()
+    limiters = [Limiter(workers=workers, number=n, clock=clock, wall_clock=clock) for n in range(workers)]
+    admitted = 0
+    for _ in range(60 * 50):
+        clock.forward(0.02)
+        admitted += sum(ask(limiter, rate).admitted for limiter in limiters)
+    assert 0.97 * 60 * rate <= admitted <= 60 * rate + 2
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_process_whose_turn_it_is_not_says_when_it_is(no_redis, number):
+    clock = Clock()
+    limiter = Limiter(workers=4, number=number, clock=clock, wall_clock=clock)
+    for _ in range(6):
+        clock.forward(0.7)
+        told = ask(limiter, rate=1)
+        if not told.admitted:
+            clock.now += told.retry_after_us * 1000 - 1000
+            assert not ask(limiter, rate=1).admitted
+            clock.now += 1000
+            assert ask(limiter, rate=1).admitted
+
+
+def test_without_redis_a_cost_above_the_share_is_its_whole_burst(no_redis):
+    limiter, clock = made_limiter(workers=4)
+    charge = replace(charge_of(10), cost=20)
+    assert [limiter.admit(charge).admitted for _ in range(2)] == [True, False]
+    clock.forward(2)
+    assert limiter.admit(charge).admitted
+
+
 def test_a_local_standing_is_told_in_epoch_time(no_redis):
     clock = Clock()
     limiter = Limiter(workers=1, clock=clock, wall_clock=lambda: 1_800_000_000 * 10**9)
@@ -147,7 +193,7 @@ def test_losing_redis_gives_no_second_burst(redis_server):
 
 def test_a_restarted_redis_is_used_again_by_itself(redis_server, caplog):
     limiter, _ = made_limiter(workers=2)
-    with caplog.at_level(logging.INFO, logger="ratelimit.limiter"):
+    with caplog.at_level(logging.INFO, logger="ratelimit.limits.limiter"):
         assert ask(limiter).limit == 20
         redis_server.kill()
         assert ask(limiter).limit == 10
@@ -191,11 +237,11 @@ def test_a_lot_is_spent_here_and_never_exceeds_what_was_taken(redis_server, monk
     limiter, _ = made_limiter(workers=1)
     trips = []
 
-    def counted(charge: Charge, *, missing: int, owed: int) -> Standing:
+    def counted(charge: Charge, **details: Any) -> Told:
         trips.append(charge.cost)
-        return shared_buckets.take_shared(charge, missing=missing, owed=owed)
+        return shared_buckets.take_shared(charge, **details)
 
-    monkeypatch.setattr("ratelimit.limiter.take_shared", counted)
+    monkeypatch.setattr("ratelimit.limits.limiter.take_shared", counted)
     assert all(ask(limiter, rate=100_000).admitted for _ in range(250))
     assert trips == [100, 100, 100]
 
@@ -258,7 +304,7 @@ def test_the_process_has_one_limiter_for_its_workers(settings):
 def test_each_thread_keeps_one_connection_and_ends_it_with_itself(redis_server):
     def ask_thrice() -> None:
         for _ in range(3):
-            admit(caller_identity="key:1", rate=100, kind="read")
+            admit(100)
 
     client = get_redis_connection("default")
     before = client.info("stats")["total_connections_received"]
@@ -274,11 +320,11 @@ def test_each_thread_keeps_one_connection_and_ends_it_with_itself(redis_server):
 
 
 def test_a_forked_child_does_not_speak_on_its_parents_socket(redis_server):
-    admit(caller_identity="key:1", rate=100, kind="read")
+    admit(100)
     child = os.fork()
     if child == 0:
-        admitted = [admit(caller_identity="key:1", rate=100, kind="read").limit for _ in range(20)]
+        admitted = [admit(100).limit for _ in range(20)]
         os._exit(0 if admitted == [200] * 20 else 1)
-    own = [admit(caller_identity="key:1", rate=100, kind="read").limit for _ in range(20)]
+    own = [admit(100).limit for _ in range(20)]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert own == [200] * 20

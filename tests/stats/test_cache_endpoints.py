@@ -17,7 +17,7 @@ STATISTICS = "/api/v1/cache/stats"
         (b'{"symbol":' * 1_000, 400, "nesting_too_deep"),
         (b'{"symbol":"\\ud800"}', 400, "malformed_json"),
         (b"\xef\xbb\xbf{}", 400, "malformed_json"),
-        (b"", 422, "validation_failed"),
+        (b"", 400, "malformed_json"),
         (b"{}", 422, "validation_failed"),
         (b"[1]", 422, "validation_failed"),
         (b"null", 422, "validation_failed"),

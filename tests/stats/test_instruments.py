@@ -1,10 +1,13 @@
 """The instrument of a symbol decides which bars its readers get, and what cannot be told is said."""
 
+import re
+
 import pytest
 import time_machine
 
 from tests.api_client import Api, problem, trade
 from trades.services import instrument_set
+from trades.storage.instruments import Instrument
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def traded(api: Api) -> Api:
 
 
 def test_bars_follow_the_policy_of_their_instrument(traded: Api) -> None:
-    instrument_set(symbol="IBM", bar_policy="us_equities")
+    instrument_set(instrument=Instrument("IBM", "us_equities"))
     assert [traded.bars(symbol)[0]["high"] for symbol in ("AAPL", "IBM")] == [99, 10]
 
 
@@ -24,7 +27,7 @@ def test_an_answer_as_of_the_past_goes_by_the_policy_of_then_and_may_be_kept_for
         api.ingest(trade(symbol="IBM", price=10), trade(symbol="IBM", price=99, conditions=["odd_lot"]))
     with time_machine.travel("2026-01-05T12:00:00Z", tick=False):
         before = api.ohlc(symbol="IBM", as_of="2026-01-05T11:00:00Z")
-        instrument_set(symbol="IBM", bar_policy="us_equities")
+        instrument_set(instrument=Instrument("IBM", "us_equities"))
         again = api.ohlc(symbol="IBM", as_of="2026-01-05T11:00:00Z")
     assert "immutable" in before["Cache-Control"]
     assert (again.content, again["ETag"]) == (before.content, before["ETag"])
@@ -40,3 +43,49 @@ def test_bars_whose_policy_cannot_be_told_are_503(traded: Api, store_path, line:
     (store_path / "instruments.jsonl").write_text(f"{line}\n")
     assert problem(traded.ohlc(symbol="IBM")) == (503, code)
     assert traded.ingest(trade(symbol="IBM", price=11)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("instrument", "expected"),
+    [
+        (Instrument("AAPL"), [b"350", b"2", b"0.5", b"18014398509481984"]),
+        (Instrument("AAPL", volume_kind="fractional"), [b"350.0", b"2.0", b"0.5", b"1.8014398509481984e+16"]),
+        (
+            Instrument("AAPL", instrument_class="crypto"),
+            [b"350.0", b"2.0", b"0.5", b"1.8014398509481984e+16"],
+        ),
+        (Instrument("AAPL", instrument_class="future"), [b"350", b"2", b"0.5", b"18014398509481984"]),
+    ],
+    ids=["nobody told", "fractional", "crypto", "future"],
+)
+def test_volumes_are_written_by_the_kind_of_the_instrument_not_of_the_bar(
+    api: Api, instrument: Instrument, expected: list[bytes]
+) -> None:
+    instrument_set(instrument=instrument)
+    volumes = [(100, 250), (1.5, 0.5), (0.25, 0.25), (2**53, 2**53)]
+    for minute, pair in enumerate(volumes):
+        api.ingest(
+            *(
+                trade(timestamp=f"2025-01-02T14:3{minute}:00Z", volume=each, trade_id=f"{minute}{n}")
+                for n, each in enumerate(pair)
+            )
+        )
+    body = api.ohlc(symbol="AAPL").content
+    assert re.findall(rb'"volume":([^}]*)}', body) == expected
+
+
+def test_a_count_that_64_bits_do_not_hold_is_written_whole(api: Api) -> None:
+    rows = [trade(volume=2**53, trade_id=str(number)) for number in range(2**11)]
+    api.ingest(*rows)
+    assert b'"volume":18446744073709551616}' in api.ohlc(symbol="AAPL").content
+
+
+def test_another_kind_of_volume_is_another_answer(api: Api) -> None:
+    api.ingest(trade(volume=5))
+    whole = api.ohlc(symbol="AAPL")
+    instrument_set(instrument=Instrument("AAPL", volume_kind="fractional"))
+    fractional = api.ohlc(symbol="AAPL")
+    assert (b'"volume":5}' in whole.content, b'"volume":5.0}' in fractional.content) == (True, True)
+    assert whole["ETag"] != fractional["ETag"]
+    instrument_set(instrument=Instrument("AAPL"))
+    assert api.ohlc(symbol="AAPL")["X-Cache"] == "hit"

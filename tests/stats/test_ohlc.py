@@ -157,6 +157,8 @@ def test_prices_come_back_as_they_were_sent(api):
         ("symbol=%ff%fe", 422, "invalid_symbol"),
         ("symbol=" + "A" * 33, 422, "invalid_symbol"),
         ("symbol=%CE%91APL", 422, "invalid_symbol"),
+        ("symbol=../x&start=soon", 400, "invalid_timestamp"),
+        ("symbol=../x&interval=2min", 422, "invalid_symbol"),
         ("symbol=NOPE", 404, "unknown_symbol"),
         ("symbol=CON", 404, "unknown_symbol"),
         ("symbol=AAPL&start=2030-01-01", 404, "no_data"),

@@ -1,11 +1,11 @@
 import logging
-import os
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.chance import chosen_seed
 from tests.faults.table import tallied  # noqa: F401 a fixture
+from tests.hostile.figures import Told, teller
 from tests.system.installation import Installation, installed
 
 logger = logging.getLogger(__name__)
@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 @pytest.fixture(scope="session")
 def seed() -> int:
-    """What decides all that is left to chance: another one in each run, or SEED. Shown when a test fails."""
-    return int(os.environ.get("SEED") or time.time_ns() % 2**32)
+    """What decides all that is left to chance; shown when a test fails."""
+    return chosen_seed()
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +37,9 @@ def installation(shared: Installation) -> Installation:
     """The shared installation, whole again after whatever an earlier test did to it."""
     assert shared.is_ready(seconds=30)
     return shared
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest) -> Told:
+    """Takes a subject and what was measured of it, for the report at the end of the run."""
+    return teller(request.node)

@@ -4,17 +4,18 @@ import contextlib
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import redis
 from django.conf import settings
 
-from ratelimit.api_keys import generate
-from ratelimit.tiers import SCOPES
+from ratelimit.access.scopes import SCOPES
+from ratelimit.keys.api_keys import generate
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
 from trades.storage.csv.store import CsvStore
@@ -25,6 +26,9 @@ UNLIMITED = 1_000_000
 ENVIRONMENT = {
     "WORKERS": str(WORKERS),
     "REDIS_URL": "",
+    # All tests call from one address, and many of them with credentials that are none.
+    "ADDRESS_RATE": str(UNLIMITED),
+    "LOGIN_RATE": str(UNLIMITED),
     "PYTHONDONTWRITEBYTECODE": "",
     "PYTHONPYCACHEPREFIX": str(settings.BASE_DIR / ".pytest_cache" / "bytecode"),
 }
@@ -56,40 +60,28 @@ class Installation:
     def webs(self) -> list[int]:
         return [pid for pid, command in self.served.members().items() if "serve.web" in command]
 
-    def new_key(
-        self,
-        *,
-        tier: str = "default",
-        rate: int | None = None,
-        scopes: tuple[str, ...] = SCOPES,
-        expires_in: timedelta | None = None,
-        revoked: bool = False,
-    ) -> str:
-        """A further key, put into the database as `manage.py apikey create` would."""
-        new, now = generate(), datetime.now(UTC)
-        row = {
-            "name": "system test",
-            "prefix": new.prefix,
-            "digest": new.digest,
-            "tier": tier,
-            "rate": rate,
-            "scopes": orjson.dumps(scopes).decode(),
-            "created_at": _stored(now),
-            "expires_at": None if expires_in is None else _stored(now + expires_in),
-            "revoked_at": _stored(now) if revoked else None,
-        }
-        names, places = ", ".join(row), ", ".join("?" * len(row))
+    def new_key(self, **columns: Any) -> str:
+        """A further key, put into the database as `manage.py apikey create` would; `columns` are those of `key_row`."""
+        return self.new_keys([columns])[0]
+
+    def new_keys(self, several: Iterable[dict[str, Any]]) -> list[str]:
+        """Further keys, as `new_key` makes each of them, all at once."""
+        made = [key_row(**columns) for columns in several]
         with self._database() as database:
-            database.execute(f"INSERT INTO ratelimit_apikey ({names}) VALUES ({places})", list(row.values()))
+            for _, row in made:
+                names, places = ", ".join(row), ", ".join("?" * len(row))
+                statement = f"INSERT INTO ratelimit_apikey ({names}) VALUES ({places})"
+                database.execute(statement, list(row.values()))
             database.commit()
-        return new.key
+        return [key for key, _ in made]
 
     def audited(self, prefix: str) -> list[sqlite3.Row]:
         """The audit records in the database whose correlation id begins with `prefix`, in order of arrival."""
         with self._database() as database:
             database.row_factory = sqlite3.Row
             return database.execute(
-                "SELECT * FROM audit_auditrecord WHERE correlation_id LIKE ? || '%' ORDER BY id", [prefix]
+                "SELECT * FROM audit_auditrecord WHERE correlation_id LIKE ? || '%' ORDER BY sequence",
+                [prefix],
             ).fetchall()
 
     def kill_everything(self, pids: list[int]) -> None:
@@ -108,10 +100,40 @@ class Installation:
             connection.close()
 
 
+def key_row(
+    *,
+    tier: str = "default",
+    rate: int | None = None,
+    scopes: tuple[str, ...] = SCOPES,
+    expires_in: timedelta | None = None,
+    revoked: bool = False,
+    **columns: object,
+) -> tuple[str, dict[str, Any]]:
+    """A new key and its row in the database; `columns` are further ones of it."""
+    new, now = generate(), datetime.now(UTC)
+    return new.key, {
+        "name": "system test",
+        "prefix": new.prefix,
+        "digest": new.digest,
+        "tier": tier,
+        "rate": rate,
+        "scopes": orjson.dumps(scopes).decode(),
+        "created_at": _stored(now),
+        "expires_at": None if expires_in is None else _stored(now + expires_in),
+        "revoked_at": _stored(now) if revoked else None,
+        "accounts": "[]",
+        "sensitivity": "confidential",
+        "networks": "[]",
+        "signed_only": False,
+        "before_expiry": "warn",
+        **columns,
+    }
+
+
 @contextlib.contextmanager
 def installed(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Installation]:
     """A new installation in an empty folder, with two web processes; ready. Ended at the end, restarted or not."""
-    with serving(folder, data_dir=data_dir, **ENVIRONMENT, **environment) as served:
+    with serving(folder, data_dir=data_dir, **{**ENVIRONMENT, **environment}) as served:
         assert served.port
         installation = Installation(served, served.says(r"API key \(shown once\): (md_\w+)")[1])
         try:

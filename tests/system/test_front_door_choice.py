@@ -10,7 +10,7 @@ from django.db import OperationalError
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
 from marketdata_project.front.environ import environ_for
-from ratelimit.selectors import known_keys
+from ratelimit.keys.selectors import known_keys
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
@@ -89,7 +89,7 @@ def test_a_key_that_cannot_be_looked_up_is_left_to_django(key, monkeypatch):
 
     assert answered(key, "GET", "", {})
     known_keys.clear()
-    monkeypatch.setattr("ratelimit.selectors._load", away)
+    monkeypatch.setattr("ratelimit.keys.selectors._load", away)
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
 
 
@@ -126,9 +126,6 @@ VARYING = {"Age", "Content-Length", "X-RateLimit-Remaining", "X-RateLimit-Reset"
 @pytest.fixture
 def production(settings, key):
     """What `settings/production.py` has beyond the others, but for its secret."""
-    security = ("security.SecurityMiddleware", "clickjacking.XFrameOptionsMiddleware")
-    added = [f"django.middleware.{name}" for name in security]
-    settings.MIDDLEWARE = [settings.MIDDLEWARE[0], *added, *settings.MIDDLEWARE[1:]]
     settings.ALLOWED_HOSTS = ["localhost"]
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

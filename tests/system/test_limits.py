@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from ratelimit.limits.limiter import LATE_US
+from ratelimit.limits.token_bucket import SECOND_US
 from tests.marketdata_project.front_server import Reply
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import Installation
@@ -29,12 +31,14 @@ class Answered:
         return self.reply.status != 429
 
 
-def as_fast_as_they_go(installation: Installation, key: str, *, path: str = PATH) -> list[Answered]:
-    """Sixty requests by four clients over both web processes."""
+def as_fast_as_they_go(
+    installation: Installation, key: str, *, path: str = PATH, requests: int = REQUESTS
+) -> list[Answered]:
+    """Sixty requests, or so many, by four clients over both web processes."""
     answers: list[Answered] = []
 
     def ask(client: Client, _stopping: threading.Event) -> None:
-        for _ in range(REQUESTS // 4):
+        for _ in range(requests // 4):
             sent = time.time()
             reply = client.get(path)
             answers.append(Answered(sent, time.time(), reply))
@@ -42,8 +46,14 @@ def as_fast_as_they_go(installation: Installation, key: str, *, path: str = PATH
     with clients_of_every_web(installation.served, key, each=2) as clients, Crowd(clients, ask) as crowd:
         crowd.end()
     assert crowd.errors == []
-    assert len(answers) == REQUESTS
+    assert len(answers) == requests
     return answers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> None:
+    """For a while after Redis is back, as other tests have it, each process gives its share at most."""
+    time.sleep(LATE_US / SECOND_US)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +76,11 @@ def test_headers_say_how_the_bucket_stands(sixty):
         headers = answer.reply.headers
         remaining, reset = int(headers["x-ratelimit-remaining"]), int(headers["x-ratelimit-reset"])
         assert headers["x-ratelimit-limit"] == str(BURST)
-        assert headers["ratelimit-policy"] == f'"read";q={BURST};w={BURST // RATE}'
+        assert headers["ratelimit-policy"].split(", ")[0] == f'"read";q={BURST};w={BURST // RATE}'
         seconds = math.ceil((BURST - remaining) / RATE)
-        assert headers["ratelimit"] in {f'"read";r={remaining};t={s}' for s in (seconds, max(seconds - 1, 0))}
+        assert headers["ratelimit"].split(", ")[0] in {
+            f'"read";r={remaining};t={s}' for s in (seconds, max(seconds - 1, 0))
+        }
         assert answer.sent <= reset <= math.ceil(answer.received + BURST / RATE)
         assert ("retry-after" in headers) == (not answer.admitted)
         assert 0 <= remaining < BURST

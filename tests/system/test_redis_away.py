@@ -2,8 +2,6 @@
 
 import contextlib
 import logging
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -16,14 +14,22 @@ import pytest
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
-from tests.system.installation import UNLIMITED, Installation
+from tests.system.installation import UNLIMITED, WORKERS, Installation
+from tests.system.redis_faults import (
+    HEALS_SECONDS,
+    KINDS_OF_GARBAGE,
+    fill_with_garbage,
+    frozen_redis,
+    is_degraded,
+    is_whole_everywhere,
+    kill_redis,
+)
 from tests.system.test_limits import BURST, RATE, Answered, as_fast_as_they_go
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 logger = logging.getLogger(__name__)
 
-HEALS_SECONDS = 5.0
 SLOWEST_SECONDS = 1.0
 QUIET_SECONDS = 0.5
 _symbols = (f"REDIS{number}" for number in count())
@@ -78,41 +84,9 @@ def under_load(installation: Installation) -> Iterator[Load]:
     assert load.p99 < SLOWEST_SECONDS
 
 
-@contextlib.contextmanager
-def frozen_redis(installation: Installation) -> Iterator[None]:
-    pid = installation.served.member("redis-server")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-def readiness(installation: Installation) -> dict[str, object]:
-    status, answer = installation.served.get("/readyz")
-    assert status == 200
-    return answer
-
-
-def is_degraded(installation: Installation) -> bool:
-    answer = readiness(installation)
-    reasons = answer.get("reasons")
-    return answer["status"] == "degraded" and isinstance(reasons, list) and reasons[0].startswith("redis: ")
-
-
-def is_whole_everywhere(installation: Installation) -> bool:
-    """Whether every web process finds Redis again in time, which it looks for when it is asked something."""
-
-    def is_whole(client: Client) -> bool:
-        return "x-degraded" not in client.get("/readyz").headers
-
-    with clients_of_every_web(installation.served, installation.key, each=1) as clients:
-        return all(eventually(partial(is_whole, client), seconds=HEALS_SECONDS) for client in clients)
-
-
-def assert_within_the_tier(answers: list[Answered]) -> None:
+def assert_within_the_tier(answers: list[Answered], *, unknown: int = 0) -> None:
     seconds = max(answer.received for answer in answers) - min(answer.sent for answer in answers)
-    assert 1 <= sum(answer.admitted for answer in answers) <= BURST + RATE * seconds
+    assert 1 <= sum(answer.admitted for answer in answers) <= BURST + RATE * seconds + unknown
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +97,8 @@ def _whole(installation: Installation) -> None:
 def test_a_killed_redis_is_replaced_and_nobody_notices(installation):
     with under_load(installation):
         for _ in range(3):
-            before = installation.served.member("redis-server")
-            os.kill(before, signal.SIGKILL)
-            time.sleep(0.2)
+            kill_redis(installation)
             assert installation.is_ready(seconds=HEALS_SECONDS)
-            assert installation.served.member("redis-server") != before
 
 
 def test_a_frozen_redis_degrades_and_heals(installation):
@@ -155,9 +126,11 @@ def test_limits_hold_while_redis_is_frozen(installation):
 def test_losing_redis_gives_no_second_burst(installation):
     key = installation.new_key()
     before = as_fast_as_they_go(installation, key)
+    # Each process knows of the bucket what it was told when it was last asked.
+    before += as_fast_as_they_go(installation, key, requests=4)
     with frozen_redis(installation):
         during = as_fast_as_they_go(installation, key)
-    assert_within_the_tier([*before, *during])
+    assert_within_the_tier([*before, *during], unknown=WORKERS - 1)
 
 
 def test_regaining_redis_gives_no_second_burst(installation):
@@ -169,23 +142,6 @@ def test_regaining_redis_gives_no_second_burst(installation):
     assert_within_the_tier([*during, *as_fast_as_they_go(installation, key)])
 
 
-def fill_with_garbage(installation: Installation, number: int) -> int:
-    """Put something else under every key, of the same type or another; returns how many there were."""
-    redis = installation.redis
-    keys = list(redis.scan_iter(count=1000))
-    for place, key in enumerate(keys):
-        if (place + number) % 3:
-            redis.set(key, b"\x00garbage" * (place % 5), ex=60)
-        else:
-            at_once = redis.pipeline(transaction=True)
-            at_once.delete(key)
-            at_once.rpush(key, "garbage")
-            at_once.expire(key, 60)
-            at_once.execute()
-    redis.close()
-    return len(keys)
-
-
 def test_an_emptied_and_a_garbled_redis_change_no_answer(installation):
     with connected(installation.port, installation.key) as client, under_load(installation):
         batch = Batch(7, next(_symbols), size=5, has_ids=False)
@@ -193,8 +149,8 @@ def test_an_emptied_and_a_garbled_redis_change_no_answer(installation):
         first = client.ingest(batch.body, headers=header)
         bars = client.bars(batch.symbol).body
         garbled, revoked = 0, {"X-API-Key": installation.new_key(revoked=True)}
-        for number in range(20):
-            garbled += fill_with_garbage(installation, number)
+        for turn in range(2 * KINDS_OF_GARBAGE):
+            garbled += fill_with_garbage(installation, turn)
             assert client.bars(batch.symbol).body == bars
             installation.redis.flushall()
             replay = client.ingest(batch.body, headers=header)

@@ -248,7 +248,7 @@ def test_unknown_parameters_and_other_methods_are_refused(stocked):
 def test_a_browser_posts_corrections_by_a_form(stocked):
     html = {"Accept": "text/html"}
     client = Client(enforce_csrf_checks=True)
-    client.force_login(User.objects.create_user("lovelace", is_staff=True))
+    client.force_login(User.objects.create_superuser("lovelace"))
     page = client.get(CORRECTIONS, headers=html)
     assert "<form" in page.content.decode()
     assert "new_price" in page.content.decode()

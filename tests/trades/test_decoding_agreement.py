@@ -237,6 +237,25 @@ def test_both_judge_each_value_alike(field):
         assert_agreement(f'{{"trades":[{row}]}}'.encode("utf-8", "surrogatepass"))
 
 
+def test_both_judge_each_price_alike_of_an_instrument_that_may_have_any():
+    expected = Expected(takes_any_price=lambda _: True)
+    accepted = 0
+    for value in [*NUMBERS, *(f"-{number}" for number in NUMBERS), *OTHER_VALUES]:
+        row = "{" + ",".join(f'"{n}":{value if n == "price" else v}' for n, v in FULL.items()) + "}"
+        body = f'{{"trades":[{row}]}}'.encode("utf-8", "surrogatepass")
+        try:
+            typed = bool(decode_json(body, expected))
+        except (NotTyped, MalformedDocument):
+            typed = False
+        try:
+            serializer = batch_serializer(TRADES.with_any_price)(data=read_json(body))
+            assert serializer.is_valid() is typed, body
+        except MalformedDocument:
+            assert not typed, body
+        accepted += typed
+    assert accepted > 30
+
+
 @pytest.mark.parametrize("field", [*TEXT_FIELDS, "conditions", "name"])
 def test_both_judge_each_naughty_string_in_each_text_alike(field):
     for text in naughty_strings():

@@ -68,7 +68,7 @@ def test_who_may_only_read_is_403(api, dataset):
 @datasets
 def test_the_page_of_an_ingest_offers_a_form(api, dataset):
     browser = Client()
-    browser.force_login(User.objects.create_user("lovelace", is_staff=True))
+    browser.force_login(User.objects.create_superuser("lovelace"))
     page = browser.get(path_of(dataset), headers={"Accept": "text/html"})
     assert page.status_code == 405
     assert dataset.name in page.content.decode()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ratelimit.limiter import process_limiter
+from ratelimit.limits.limiter import process_limiter
 from tests.api_client import Api, answer, body_of, make_key, problem, trade, until_limited
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore

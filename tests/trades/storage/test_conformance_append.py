@@ -45,6 +45,7 @@ def test_logs_of_two_symbols_are_counted_apart(store):
         pytest.param(lambda s: s.version(TRADES, "NONE", ALL_TIME), id="version"),
         pytest.param(lambda s: s.head(TRADES, "NONE"), id="head"),
         pytest.param(lambda s: s.commit_as_of(TRADES, "NONE", NOON), id="commit_as_of"),
+        pytest.param(lambda s: s.committed_at(TRADES, "NONE", 1), id="committed_at"),
     ],
 )
 def test_a_symbol_without_commits_is_unknown_to_every_read(store, read):
@@ -146,6 +147,7 @@ def test_commit_as_of_is_the_newest_commit_made_by_an_instant(store, clock):
         store.append(batch(trade(number)))
     asked = {NOON: 0, NOON + 10: 1, NOON + 19: 1, NOON + 20: 2, NOON + 30: 3, NOON + DAY: 3}
     assert {at: store.commit_as_of(TRADES, SYMBOL, at) for at in asked} == asked
+    assert [store.committed_at(TRADES, SYMBOL, number) - NOON for number in (1, 2, 3)] == [10, 20, 30]
 
 
 def test_a_clock_that_is_set_back_does_not_reorder_commits(store, clock):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, batch, stored, trade
+from tests.trades.storage.slow_spans import columns
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import DataDamaged
@@ -62,6 +63,18 @@ def test_one_flipped_bit_in_any_of_a_hundred_rows_is_found_and_named(folder: Pat
         assert_only_this_commit_is_withheld(folder, row // ROWS)
     (folder / FILE).write_bytes(text)
     assert len(stored(CsvStore(folder))) == COMMITS * ROWS + 1
+
+
+def test_bars_of_spans_are_withheld_only_where_damaged_rows_lie_in_a_span(folder: Path):
+    text = bytearray((folder / FILE).read_bytes())
+    text[text.index(b"5-3")] ^= 1
+    (folder / FILE).write_bytes(text)
+    store = CsvStore(folder)
+    of_commits = [(NOON + n * SPAN, NOON + (n + 1) * SPAN, NOON + n * SPAN) for n in range(COMMITS)]
+    around = columns([*of_commits[:5], *of_commits[6:]])
+    assert store.span_bars(SYMBOL, around, credits=True).trade_count.tolist() == [ROWS] * (COMMITS - 1)
+    with pytest.raises(DataDamaged, match="commit 6"):
+        store.span_bars(SYMBOL, columns(of_commits), credits=True)
 
 
 def test_writes_elsewhere_go_on_beside_damage(folder: Path):

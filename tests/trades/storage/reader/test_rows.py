@@ -173,9 +173,9 @@ def test_coverage_counts_what_is_stored(sample: Reader, mixed: Reader, tmp_path:
     for symbol in ("DEMOA", "DEMOC"):
         rows = sample.trades(symbol)
         found = sample.coverage(symbol)
-        assert found == (rows.time_ns[0], rows.time_ns[-1], len(rows), 2)
+        assert found[:4] == (rows.time_ns[0], rows.time_ns[-1], len(rows), 2)
     add(tmp_path, trade(-20 * DAY, 1.0), trade(30 * DAY, 1.0))
-    assert mixed.coverage("AAPL") == (NOON - 20 * DAY, NOON + 30 * DAY, 4, 2)
+    assert mixed.coverage("AAPL")[:4] == (NOON - 20 * DAY, NOON + 30 * DAY, 4, 2)
 
 
 def test_symbols_and_versions(sample: Reader, sample_folder: Path, tmp_path: Path):

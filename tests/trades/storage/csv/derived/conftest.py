@@ -1,13 +1,13 @@
 import logging
-import os
-import time
 
 import pytest
+
+from tests.chance import chosen_seed
 
 
 @pytest.fixture
 def seed() -> int:
-    """What decides all that is left to chance: another one in each run, or SEED. Shown when a test fails."""
-    seed = int(os.environ.get("SEED") or time.time_ns() % 2**32)
+    """What decides all that is left to chance; shown when a test fails."""
+    seed = chosen_seed()
     logging.getLogger(__name__).info("SEED=%d", seed)
     return seed

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
+from tests.trades.storage.slow_spans import columns
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
@@ -115,3 +116,35 @@ def test_a_window_over_segments_that_end_with_an_interval_takes_their_bars_as_th
     monkeypatch.delattr(bar_reader, "merge")
     window = Window(NOON + 2 * MINUTE, NOON + 9 * MINUTE)
     assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
+
+
+def test_spans_of_whole_intervals_take_finished_bars_as_they_are_beside_later_commits_on_other_dates(
+    stores, monkeypatch
+):
+    for each in stores:
+        each.append(batch(trade(at=NOON + 9 * DAY)))
+    monkeypatch.delattr(bar_reader, "span_bars_of")
+    starts = [NOON + minute * MINUTE for minute in (*range(5, 90), *range(200, 700, 3), *range(900, 1000))]
+    spans = columns([(start, start + MINUTE, start) for start in starts])
+    for policy in (EVERY_PRINT, US_EQUITIES):
+        read = [each.span_bars(SYMBOL, spans, policy=policy, credits=True) for each in stores]
+        assert_same(*read)
+        assert len(read[0])
+
+
+def test_a_late_trade_is_in_spans_whose_bars_lay_finished(stores):
+    spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
+    for each in stores:
+        each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
+    read = [each.span_bars(SYMBOL, spans, credits=True) for each in stores]
+    assert_same(*read)
+    assert read[0].high.max() == 500.0
+
+
+def test_spans_that_are_no_intervals_are_merged_though_bars_lie_finished(stores):
+    spans = columns(
+        [(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n // 5 * 5 * MINUTE) for n in range(50)]
+    )
+    read = [each.span_bars(SYMBOL, spans, credits=False) for each in stores]
+    assert_same(*read)
+    assert len(read[0]) == 10

@@ -25,6 +25,8 @@ from trades.storage.csv.derived.rollups import (
 from trades.storage.visible import Run, stored_rows
 
 EXTREMES = [0, -1, 1, 2**63 - 1, -(2**63)]
+HALF_HOUR = 30 * MINUTE
+HOUR = 60 * MINUTE
 FLOATS = [0.0, -0.0, 1.5, -1e308, 5e-324, float("nan"), float("inf"), float("-inf")]
 
 
@@ -84,10 +86,12 @@ def stored(rows: list[Row]) -> pa.Table:
 @pytest.mark.parametrize(
     ("apart_ns", "levels"),
     [
-        (SECOND // 8, [SECOND, MINUTE, DAY]),
-        (SECOND // 7, [MINUTE, DAY]),
-        (MINUTE // 3, [MINUTE, DAY]),
-        (MINUTE // 2, [DAY]),
+        (SECOND // 8, [SECOND, MINUTE, HALF_HOUR, HOUR, DAY]),
+        (SECOND // 7, [MINUTE, HALF_HOUR, HOUR, DAY]),
+        (MINUTE // 3, [MINUTE, HALF_HOUR, HOUR, DAY]),
+        (MINUTE // 2, [HALF_HOUR, HOUR, DAY]),
+        (HOUR // 3, [HOUR, DAY]),
+        (HOUR // 2, [DAY]),
         (DAY, [DAY]),
     ],
 )
@@ -112,7 +116,9 @@ def test_each_level_is_what_the_prints_make(policy: BarPolicy) -> None:
     [
         (SECOND, SECOND),
         (90 * SECOND, SECOND),
-        (11 * 60 * MINUTE, MINUTE),
+        (50 * MINUTE, MINUTE),
+        (90 * MINUTE, HALF_HOUR),
+        (11 * HOUR, HOUR),
         (7 * DAY, DAY),
         (SECOND // 2, None),
         (1, None),

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
+from tests.trades.storage.slow_spans import columns, random_spans
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
 from trades.storage.aggregate import Bars
@@ -100,7 +102,7 @@ class House:
         at = NOON + self.random.choice([-1, 0, 0, 1, 9]) * DAY + second * SECOND + self.random.randint(0, 3)
         return trade(
             at,
-            float(self.random.randint(1, 9)),
+            float(self.random.randint(-4, 9)),
             self.random.choice(SIZES),
             sequence=self.random.choice([None, 1, 2]),
             conditions=self.random.choice(WORDS),
@@ -154,10 +156,40 @@ def check(house: House, at: int, seed: int) -> None:
             expected = house.memory.session_bars(SYMBOL, window, policy=policy, at=at)
             found = house.store.session_bars(SYMBOL, window, policy=policy, at=at)
             assert_equal(found, expected, (policy.name, window, at))
+    check_span_bars(house, rows, at=at, seed=seed)
+    check_narrowed(house, rows, at=at, seed=seed)
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
                 check_bars(house.store, rows, window, interval_ns, policy=policy, at=at)
+
+
+def check_span_bars(house: House, rows: pa.Table, *, at: int, seed: int) -> None:
+    rng = random.Random(seed)
+    first, last = rows.column("timestamp").to_numpy()[[0, -1]].tolist()
+    for unit in (DAY, 30 * MINUTE, MINUTE, SECOND, 1):
+        near = rng.sample(rows.column("timestamp").to_pylist(), min(len(rows), 8))
+        edges = [
+            each // unit * unit + place * unit for each in (first, last, *near) for place in (-1, 0, 1, 2)
+        ]
+        spans = columns(random_spans(rng, edges))
+        for policy in (EVERY_PRINT, US_EQUITIES):
+            wanted: dict[str, Any] = {"policy": policy, "credits": rng.random() < 0.5, "at": at}
+            expected = house.memory.span_bars(SYMBOL, spans, **wanted)
+            assert_equal(house.store.span_bars(SYMBOL, spans, **wanted), expected, (spans, wanted))
+
+
+def check_narrowed(house: House, rows: pa.Table, *, at: int, seed: int) -> None:
+    rng = random.Random(seed)
+    for window in (*windows(rows, 1, seed), *windows(rows, DAY, seed + 1)):
+        inside = house.memory.row_bound(TRADES, SYMBOL, window, at=at)
+        assert house.store.row_bound(TRADES, SYMBOL, window, at=at) >= inside
+        count, from_end = rng.randint(1, inside + 2), rng.random() < 0.5
+        found, expected = (
+            store.narrowed(TRADES, SYMBOL, window, count, from_end=from_end, at=at)
+            for store in (house.store, house.memory)
+        )
+        assert found == expected, (window, count, from_end, at)
 
 
 def check_bars(

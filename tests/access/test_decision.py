@@ -1,0 +1,91 @@
+"""The decision by itself: each way to be refused, and in which order."""
+
+import pytest
+
+from ratelimit.access.decision import NOBODY, NOT_THERE, UNDECLARED, is_cleared, may
+from ratelimit.access.scopes import SENSITIVITIES
+from ratelimit.access.table import ANY_CALLER, ANYBODY, Access
+from ratelimit.callers import Caller
+
+READ = Access("market:read", sensitivity="internal")
+OF_ACCOUNT = Access("trading:read", account="account_id")
+
+
+def caller(**changes) -> Caller:
+    values = {
+        "identity": "key:1",
+        "name": "feed",
+        "tier": "default",
+        "rate": 10,
+        "scopes": frozenset({"market:read", "trading:read"}),
+        "sensitivity": "internal",
+        "accounts": frozenset({"A1"}),
+    }
+    return Caller(**{**values, **changes})
+
+
+def refused(denial) -> tuple[int, str] | None:
+    return None if denial is None else (denial.status, denial.code)
+
+
+@pytest.mark.parametrize("who", [None, caller()], ids=["nobody", "a caller"])
+def test_what_is_not_declared_is_denied_to_everybody(who):
+    assert may(who, None) is UNDECLARED
+    assert (UNDECLARED.status, UNDECLARED.code) == (403, "forbidden")
+
+
+def test_nobody_may_only_what_anybody_may():
+    assert may(None, Access(ANYBODY)) is None
+    assert may(None, READ) is may(None, Access(ANY_CALLER)) is NOBODY
+    assert (NOBODY.status, NOBODY.code) == (401, "not_authenticated")
+
+
+def test_a_caller_without_any_scope_may_what_any_caller_may():
+    bare = caller(scopes=frozenset(), sensitivity="public", accounts=frozenset())
+    assert may(bare, Access(ANY_CALLER)) is may(bare, Access(ANYBODY)) is None
+
+
+def test_the_missing_scope_is_named():
+    denial = may(caller(scopes=frozenset({"market:write"})), READ)
+    assert refused(denial) == (403, "missing_scope")
+    assert denial is not None
+    assert denial.message == "the caller lacks the scope market:read"
+
+
+def test_the_sensitivity_is_named():
+    denial = may(caller(sensitivity="public"), READ)
+    assert refused(denial) == (403, "insufficient_sensitivity")
+    assert denial is not None
+    assert denial.message == "the caller is cleared for public data, this is internal"
+
+
+@pytest.mark.parametrize("has", SENSITIVITIES)
+@pytest.mark.parametrize("needed", SENSITIVITIES)
+def test_who_is_cleared_for_more_is_cleared_for_less(has, needed):
+    order = {"public": 0, "internal": 1, "confidential": 2}
+    assert is_cleared(has, for_=needed) == (order[has] >= order[needed])
+
+
+def test_an_unknown_word_clears_for_nothing():
+    assert not is_cleared("secret", for_="public")
+
+
+@pytest.mark.parametrize(
+    ("accounts", "account", "expected"),
+    [
+        ({"A1"}, "A1", None),
+        ({"*"}, "A2", None),
+        ({"A1"}, "A2", NOT_THERE),
+        (set(), "A1", NOT_THERE),
+        ({"A1"}, "a1", NOT_THERE),
+        ({"A1"}, "*", NOT_THERE),
+        ({"A1", "*"}, None, NOT_THERE),
+    ],
+)
+def test_another_account_is_not_there(accounts, account, expected):
+    assert may(caller(accounts=frozenset(accounts)), OF_ACCOUNT, account=account) is expected
+
+
+def test_who_lacks_the_scope_learns_nothing_of_accounts():
+    stranger = caller(scopes=frozenset(), accounts=frozenset({"A1"}))
+    assert may(stranger, OF_ACCOUNT, account="A1") == may(stranger, OF_ACCOUNT, account="A2")

@@ -1,0 +1,66 @@
+"""The roles by name: each grants what its table row says and what its purpose needs, and nothing unknown."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from marketdata_project.access_table import ACCESS
+from ratelimit.access.decision import may
+from ratelimit.access.roles import ROLES
+from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.callers import Caller
+from ratelimit.models import ApiKey
+
+
+def endpoints_of(name: str) -> set[tuple[str, str]]:
+    role = ROLES[name]
+    caller = Caller(
+        identity="key:1",
+        name=name,
+        tier="default",
+        rate=10,
+        scopes=frozenset(role.scopes),
+        sensitivity=role.sensitivity,
+        accounts=frozenset({"*"}),
+    )
+    return {endpoint for endpoint, access in ACCESS.items() if may(caller, access, account="A1") is None}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_grants_words_that_there_are(name):
+    role = ROLES[name]
+    assert set(role.scopes) <= set(SCOPES)
+    assert list(role.scopes) == [scope for scope in SCOPES if scope in role.scopes]
+    assert role.sensitivity in SENSITIVITIES
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_may_use_every_scope_that_it_has_wherever_one_is_asked_for(name):
+    role = ROLES[name]
+    asked = {endpoint for endpoint, access in ACCESS.items() if access.scope in role.scopes}
+    assert asked <= endpoints_of(name)
+
+
+def test_everything_is_every_endpoint():
+    assert endpoints_of("everything") == set(ACCESS)
+
+
+def test_a_reader_writes_nothing_and_an_auditor_reads_no_keys():
+    assert ("trades-ingest", "POST") not in endpoints_of("reader")
+    assert ("trades-ingest", "POST") in endpoints_of("feeder")
+    assert ("keys", "GET") not in endpoints_of("auditor")
+    assert ("audit", "GET") not in endpoints_of("keymaster")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ROLES)
+def test_a_key_is_made_of_a_role(name):
+    call_command("apikey", "create", "x", "--role", name, "--json", stdout=StringIO())
+    stored, role = ApiKey.objects.get(), ROLES[name]
+    assert (tuple(stored.scopes), stored.sensitivity) == (role.scopes, role.sensitivity)
+
+
+def test_scopes_are_told_by_a_role_or_one_by_one():
+    with pytest.raises(CommandError, match="not allowed with argument --role"):
+        call_command("apikey", "create", "x", "--role", "reader", "--scope", "risk:write")

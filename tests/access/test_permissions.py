@@ -1,0 +1,160 @@
+"""The permission as a request meets it: accounts, and what is not declared."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ratelimit.callers import Caller
+from tests.access import accounts_site
+from tests.api_client import Api, make_key, problem, until_limited
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.access.accounts_site")]
+
+
+@pytest.fixture(autouse=True)
+def _site(settings):
+    settings.ACCESS_TABLE = "tests.access.accounts_site.TABLE"
+
+
+def holder(*accounts: str, scopes: tuple[str, ...] = ("all",), sensitivity: str = "confidential") -> Api:
+    return Api(make_key(scopes=scopes, accounts=accounts, sensitivity=sensitivity))
+
+
+# What differs from one call to the next of the same thing.
+VARYING = {"X-Correlation-ID", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit", "X-Degraded"}
+
+
+def refusal(response) -> dict[str, Any]:
+    """A refusal but for what names the request itself."""
+    found = orjson.loads(response.content)
+    del found["correlation_id"]
+    return {
+        **found,
+        "headers": {name: value for name, value in response.headers.items() if name not in VARYING},
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+def test_the_own_account_passes(api, method):
+    assert holder("A1").call(method, "/accounts/A1").status_code == 200
+    assert holder("A2", "A1").call(method, "/accounts/A1").status_code == 200
+    assert holder("*").call(method, "/accounts/A1").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_another_account_is_as_one_that_is_not_there(api, method):
+    owner = holder("A1", "A9")
+    unknown = owner.call(method, "/accounts/A9")
+    another = owner.call(method, "/accounts/A2")
+    assert problem(unknown) == problem(another) == (404, "not_found")
+    assert refusal(unknown) == refusal(another)
+
+
+@pytest.mark.parametrize("account", ["A2", "A9"], ids=["another's", "not there"])
+def test_what_is_not_there_is_charged_whosever_it_is(api, project_redis, account):
+    owner = Api(make_key(accounts=("A1", "A9"), rate=1))
+    path = f"/accounts/{account}"
+    assert owner.get(path).status_code == 404
+    assert problem(until_limited(lambda: owner.get(path))) == (429, "rate_limited")
+
+
+def test_a_browser_page_of_a_refusal_is_charged_once(api, project_redis):
+    owner = Api(make_key(accounts=("A1", "A9"), rate=1))
+    pages = [owner.get(f"/accounts/{account}", accept="text/html") for account in ("A2", "A9")]
+    assert [page.status_code for page in pages] == [404, 404]
+    assert [page["X-RateLimit-Remaining"] for page in pages] == ["1", "0"]
+
+
+def test_what_a_caller_may_not_do_costs_no_more_to_be_told(api, project_redis):
+    """OPTIONS asks for each method whether it is allowed, to describe it."""
+    reader = Api(make_key(scopes=("market:read",), rate=1))
+    told = [reader.call("OPTIONS", "/api/v1/instruments/AAPL") for _ in range(2)]
+    assert [answer["X-RateLimit-Remaining"] for answer in told] == ["1", "0"]
+    assert "actions" not in told[0].json()
+
+
+def test_a_missing_grant_is_charged(api, project_redis):
+    reader = Api(make_key(scopes=("market:read",), rate=1))
+    assert reader.get("/accounts/A1").status_code == 403
+    assert problem(until_limited(lambda: reader.get("/accounts/A1"))) == (429, "rate_limited")
+
+
+def test_who_owns_nothing_finds_nothing(api):
+    owner = holder()
+    assert refusal(owner.get("/accounts/A1")) == refusal(owner.get("/accounts/A9"))
+    assert owner.get("/accounts/A1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("scopes", "sensitivity", "code"),
+    [
+        (("trading:write",), "confidential", "missing_scope"),
+        (("trading:read",), "internal", "insufficient_sensitivity"),
+    ],
+)
+def test_who_lacks_a_grant_is_told_the_same_of_every_account(api, scopes, sensitivity, code):
+    caller = holder("A1", scopes=scopes, sensitivity=sensitivity)
+    answers = [caller.get(f"/accounts/{account}") for account in ("A1", "A2", "A9")]
+    assert {problem(answer) for answer in answers} == {(403, code)}
+    assert len({str(refusal(answer)) for answer in answers}) == 1
+
+
+class OfJwt:
+    """Authenticates as a person whose credential was of another kind than a key."""
+
+    def authenticate(self, request):
+        caller = Caller(
+            identity="user:7",
+            name="ada",
+            tier="default",
+            rate=10,
+            scopes=frozenset({"trading:read"}),
+            credential="jwt",
+            accounts=frozenset({"A1", "A9"}),
+            sensitivity="confidential",
+        )
+        return caller, None
+
+    def authenticate_header(self, request):
+        return "Bearer"
+
+
+def test_accounts_hold_for_callers_of_every_kind(api, monkeypatch):
+    monkeypatch.setattr(accounts_site.AccountView, "authentication_classes", [OfJwt])
+    person = Api(None)
+    assert person.get("/accounts/A1").json() == {"account": "A1", "caller": "user:7"}
+    assert refusal(person.get("/accounts/A2")) == refusal(person.get("/accounts/A9"))
+    assert problem(person.get("/accounts/A2")) == (404, "not_found")
+    assert problem(person.call("PUT", "/accounts/A1")) == (403, "missing_scope")
+
+
+@pytest.mark.parametrize("path", ["/undeclared", "/nameless"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "POST"])
+def test_an_endpoint_without_a_row_is_denied_to_everybody(api, path, method):
+    response = api.call(method, path)
+    assert response.status_code == 403
+    if method != "HEAD":
+        assert problem(response) == (403, "forbidden")
+
+
+def test_a_method_without_a_row_is_denied_and_one_that_is_not_there_is_405(api):
+    assert problem(api.call("DELETE", "/plain")) == (403, "forbidden")
+    assert problem(api.call("POST", "/plain")) == (405, "method_not_allowed")
+    assert api.get("/plain").status_code == 200
+
+
+def test_options_needs_a_caller_only(api):
+    assert (
+        Api(make_key(scopes=("risk:write",), sensitivity="public")).call("OPTIONS", "/plain").status_code
+        == 200
+    )
+    assert problem(Api(None).call("OPTIONS", "/plain")) == (401, "not_authenticated")
+    assert holder().call("OPTIONS", "/accounts/A2").status_code == 200
+
+
+def test_what_is_for_anybody_asks_for_no_caller(api):
+    nobody = Api(None)
+    assert nobody.call("POST", "/open").json() == {"open": True}
+    assert nobody.call("OPTIONS", "/open").status_code == 200
+    assert problem(nobody.get("/open")) == (405, "method_not_allowed")

@@ -1,0 +1,59 @@
+"""A walk over the whole URLconf: every pattern with the names of its namespaces, its own, and its view."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.regex_helper import normalize
+
+from marketdata_project.access_table import DJANGO_SITES, PUBLIC_VIEWS
+
+# A value for every parameter of a path; a path of an object names one that is not there.
+SAMPLES = {"symbol": "AAPL", "format": "csv", "key": "999999999", "account_id": "999999999"}
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True)
+class Route:
+    namespaces: tuple[str, ...]
+    pattern: str
+    name: str | None
+    view: Any
+    path: str
+
+    @property
+    def implemented(self) -> frozenset[str]:
+        """The methods that the view has, OPTIONS apart; HEAD is had with GET."""
+        actions = getattr(self.view, "actions", None)
+        names = actions if actions is not None else _methods_of(self.view.view_class)
+        found = {name.upper() for name in names}
+        return frozenset(found | ({"HEAD"} if "GET" in found else set()))
+
+
+def _methods_of(view_class: Any) -> list[str]:
+    return [name for name in view_class.http_method_names if name != "options" and hasattr(view_class, name)]
+
+
+def routes(
+    resolver: URLResolver | None = None, prefix: str = "", namespaces: tuple[str, ...] = ()
+) -> Iterator[Route]:
+    """Every view, with the path at which it is asked; Django's own sites apart."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        pattern = f"{prefix}{entry.pattern}"
+        if isinstance(entry, URLPattern):
+            path = f"/{prefix}{_sample(entry.pattern.regex.pattern)}"
+            yield Route(namespaces, pattern, entry.name, entry.callback, path)
+        elif entry.namespace not in DJANGO_SITES:
+            inner = (*namespaces, entry.namespace) if entry.namespace else namespaces
+            yield from routes(entry, pattern, inner)
+
+
+def endpoints() -> list[Route]:
+    """The API's own views: whatever is not declared to be public."""
+    return [route for route in routes() if route.name not in PUBLIC_VIEWS]
+
+
+def _sample(regex: str) -> str:
+    [(text, parameters), *_] = normalize(regex)
+    return text % {name: SAMPLES[name] for name in parameters}

@@ -1,0 +1,38 @@
+"""Audit records for tests, put into the chain by the audit log's own writer."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from audit.append import records_append
+from audit.chain import Columns
+from audit.models import AuditRecord
+
+AT = datetime(2025, 1, 2, 3, tzinfo=UTC)
+
+
+def columns(number: int = 0, **changes: Any) -> Columns:
+    """What a call leaves, unlike that of any other number."""
+    call = Columns(
+        at=AT + timedelta(minutes=number),
+        caller="key:1",
+        method="GET",
+        path="/api/v1/stats/ohlc",
+        query="",
+        status=200,
+        latency_us=100,
+        address="127.0.0.1",
+        correlation_id=f"call-{number}",
+    )
+    return call._replace(**changes)
+
+
+def record(number: int = 0, **changes: Any) -> AuditRecord:
+    """A record at the chain's head."""
+    head = records_append([columns(number, **changes)], now=AT)
+    return AuditRecord.objects.get(pk=head.sequence)
+
+
+def chain_of(count: int, *, batch: int = 7) -> None:
+    """`count` records more, in several batches."""
+    for start in range(0, count, batch):
+        records_append([columns(number) for number in range(start, min(start + batch, count))], now=AT)

@@ -1,0 +1,320 @@
+"""`manage.py audit`: verify, export, prune."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+
+from audit import prune
+from audit.append import records_append
+from audit.exceptions import AppendOnly
+from audit.models import AuditRecord, ChainEnds
+from audit.prune import retention_keep
+from audit.services import event_record
+from audit.tables import triggers_drop, triggers_make
+from audit.verify import chain_verify
+from tests.audit.records import AT, chain_of, columns, record
+
+pytestmark = pytest.mark.django_db
+COUNT = 20
+# What of a migration's editor is asked for.
+EDITOR: Any = SimpleNamespace(connection=connection)
+
+
+@pytest.fixture
+def chain(tmp_path, settings, django_capture_on_commit_callbacks):
+    settings.AUDIT_DIR = tmp_path / "audit"
+    with django_capture_on_commit_callbacks(execute=True):
+        chain_of(COUNT)
+    return tmp_path
+
+
+def run(*arguments):
+    """What the command says, and its exit code."""
+    code: Any = 0
+    try:
+        call_command("audit", *map(str, arguments), stdout=(out := StringIO()))
+    except SystemExit as error:
+        code = error.code
+    return out.getvalue(), code
+
+
+def tamper(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_a_whole_chain_is_said_to_be_whole(chain):
+    said, code = run("verify")
+    assert (code, said.startswith("20 records are as they were written, up to record 20, ")) == (0, True)
+
+
+def test_the_first_bad_record_is_named(chain):
+    tamper("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 7")
+    said, code = run("verify", "--json")
+    assert code == 1
+    assert json.loads(said) == {
+        "ok": False,
+        "records": 6,
+        "last": {"sequence": 6, "hash": AuditRecord.objects.get(pk=6).hash},
+        "findings": [{"kind": "altered", "sequence": 7, "message": "record 7 was altered"}],
+    }
+
+
+def test_verification_may_begin_later(chain):
+    tamper("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 7")
+    assert run("verify", "--from", 9)[1] == 0
+    assert run("verify", "--from", 8)[1] == 0
+    assert run("verify", "--from", 7)[1] == 1
+    assert run("verify", "--from", 1)[1] == 1
+    with pytest.raises(CommandError, match="there is no record 98"):
+        run("verify", "--from", 99)
+
+
+def test_records_are_read_in_pieces(chain, monkeypatch):
+    reported: list[int] = []
+    monkeypatch.setattr("audit.verify.CHUNK", 6)
+    assert chain_verify(report=reported.append).is_whole
+    assert reported == [6, 12, 18, 20]
+
+
+def test_an_export_is_verified_alone(chain):
+    file = chain / "export.ndjson"
+    assert run("export", file)[1] == 0
+    assert [json.loads(line)["sequence"] for line in file.read_text().splitlines()] == [*range(1, COUNT + 1)]
+    told = f"20 records are as they were written, up to record 20, {AuditRecord.objects.get(pk=20).hash}\n"
+    untold = "no gaps; whether records follow the last is not told by a file\n"
+    assert run("verify", "--file", file, "--unfiltered") == (told + untold, 0)
+
+
+@pytest.mark.parametrize("taken", [{7}, {7, 8, 12}], ids=["one", "several"])
+def test_lines_that_are_not_in_an_export_are_named(chain, taken):
+    file = chain / "export.ndjson"
+    run("export", file)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(line for number, line in enumerate(lines, 1) if number not in taken))
+    said, code = run("verify", "--file", file)
+    assert (code, f"gaps: {1 if len(taken) == 1 else 2}, the first at record 7;" in said) == (0, True)
+    said, code = run("verify", "--file", file, "--unfiltered")
+    assert (code, said.splitlines()[0]) == (1, "record 7 is missing")
+
+
+def test_an_export_whose_end_was_cut_off_is_not_said_to_be_all(chain):
+    file = chain / "export.ndjson"
+    run("export", file)
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:12]))
+    said, code = run("verify", "--file", file, "--unfiltered")
+    assert (code, "up to record 12," in said) == (0, True)
+    assert "whether records follow the last is not told by a file" in said
+
+
+def test_an_export_is_of_what_is_asked_for_and_verified_all_the_same(chain):
+    record(30, caller="key:2", detail='{"a":"\\u00e9é"}')
+    file = chain / "export.ndjson"
+    run("export", "--caller", "key:2", "--since", "2025-01-02T03:30Z", "--until", "2025-01-03", file)
+    (line,) = file.read_bytes().splitlines()
+    assert json.loads(line)["detail"] == {"a": "éé"}
+    assert run("verify", "--file", file)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda lines: [lines[0], lines[1].replace(b"GET", b"PUT"), *lines[2:]], "altered"),
+        (lambda lines: [lines[1], lines[0], *lines[2:]], "reordered"),
+        (lambda lines: [lines[0], lines[0], *lines[1:]], "reordered"),
+        (lambda lines: [lines[0], b"{}\n", *lines[1:]], "unknown"),
+        (lambda lines: [lines[0], b"\xff\n", *lines[1:]], "unknown"),
+    ],
+    ids=["altered", "reordered", "doubled", "no-record", "no-text"],
+)
+def test_an_export_that_was_changed_is_found(chain, change, kind):
+    file = chain / "export.ndjson"
+    run("export", file)
+    file.write_bytes(b"".join(change(file.read_bytes().splitlines(keepends=True))))
+    said, code = run("verify", "--file", file, "--json")
+    assert (code, json.loads(said)["findings"][0]["kind"]) == (1, kind)
+
+
+def test_an_export_joined_of_two_chains_is_found(chain):
+    file, other = chain / "export.ndjson", chain / "other.ndjson"
+    run("export", file)
+    with transaction.atomic():
+        tamper("DELETE FROM audit_auditrecord WHERE sequence > 9")
+        last = AuditRecord.objects.get(pk=9)
+        tamper("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 9")
+        ChainEnds.objects.update(head_sequence=8, head_hash=AuditRecord.objects.get(pk=8).hash)
+        tamper("DELETE FROM audit_auditrecord WHERE sequence > 8")
+        records_append([columns(number, path="/other") for number in range(5)], now=AT)
+        run("export", other)
+        transaction.set_rollback(True)
+    assert last.sequence == 9
+    lines = [
+        *file.read_bytes().splitlines(keepends=True)[:9],
+        *other.read_bytes().splitlines(keepends=True)[9:],
+    ]
+    file.write_bytes(b"".join(lines))
+    said, code = run("verify", "--file", file, "--json")
+    assert (code, json.loads(said)["findings"][0]["kind"], json.loads(said)["records"]) == (1, "forked", 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("export", "--since", "yesterday"), "since: must be an instant"),
+        (("export", "--status-class", "7xx"), "status_class: must be one of"),
+        (("export", "/no/such/folder/file"), "No such file"),
+        (("verify", "--file", "/no/such/file"), "No such file"),
+        (("prune", "--before", "soon"), "invalid _instant value"),
+    ],
+)
+def test_what_cannot_be_done_is_said(chain, arguments, message):
+    with pytest.raises(CommandError, match=message):
+        run(*arguments)
+
+
+def test_old_records_go_from_the_beginning_and_the_rest_is_verified(chain, monkeypatch):
+    monkeypatch.setattr(prune, "AT_ONCE", 3)
+    said, _ = run("prune", "--before", "2025-01-02T03:08:00Z")
+    assert said == "8 records removed\n"
+    assert AuditRecord.objects.earliest("sequence").sequence == 9
+    event = AuditRecord.objects.latest("sequence")
+    assert (event.event, event.audit_class) == ("audit.pruned", "config")
+    assert json.loads(event.detail)["last"] == 8
+    assert chain_verify().records == COUNT + 1 - 8
+    assert chain_verify().is_whole
+    assert run("prune", "--before", "2025-01-02T03:08:00Z")[0] == "0 records removed\n"
+
+
+def test_a_record_that_is_younger_stops_pruning_whatever_follows(chain):
+    """A clock that went back: order is by sequence."""
+    record(0, at=AT - timedelta(days=9))
+    assert run("prune", "--before", "2025-01-02T03:05:00Z")[0] == "5 records removed\n"
+    assert chain_verify().is_whole
+
+
+def test_everything_may_go_and_the_chain_goes_on(chain):
+    assert run("prune", "--before", "2026-01-01")[0] == "20 records removed\n"
+    record(1)
+    assert [row.sequence for row in AuditRecord.objects.all()] == [COUNT + 2, COUNT + 1]
+    assert chain_verify().is_whole
+    assert run("verify", "--from", 3)[1] == 0
+    file = chain / "export.ndjson"
+    run("export", file)
+    assert run("verify", "--file", file)[1] == 0
+
+
+def test_nothing_to_prune_is_nothing_said(settings, tmp_path):
+    settings.AUDIT_DIR = tmp_path
+    assert run("prune", "--before", "2026-01-01")[0] == "0 records removed\n"
+
+
+def test_of_no_record_and_no_head_nothing_can_be_told(settings, tmp_path):
+    """A new installation, or one of which everything was taken away."""
+    settings.AUDIT_DIR = tmp_path
+    assert run("verify") == ("there is no record and no head: nothing can be told\n", 1)
+
+
+@pytest.mark.parametrize(("days", "left"), [(0, COUNT), (1, 1)])
+def test_retention_is_kept_by_the_setting(chain, settings, days, left):
+    settings.AUDIT_RETENTION_DAYS = days
+    retention_keep(now=datetime(2025, 3, 1, tzinfo=UTC))
+    assert AuditRecord.objects.count() == left
+
+
+def test_records_are_in_order_whatever_the_clock_says(chain):
+    for minutes in (5, -600, 3):
+        record(0, at=AT + timedelta(minutes=minutes))
+    assert [row.sequence for row in AuditRecord.objects.all()[:3]] == [COUNT + 3, COUNT + 2, COUNT + 1]
+    assert chain_verify().is_whole
+
+
+WAYS = {
+    "save": lambda row: row.save(),
+    "delete": lambda row: row.delete(),
+    "create": lambda _: AuditRecord.objects.create(sequence=99),
+    "get_or_create": lambda _: AuditRecord.objects.get_or_create(sequence=99),
+    "update_or_create": lambda _: AuditRecord.objects.update_or_create(sequence=1, defaults={"path": "/"}),
+    "update": lambda _: AuditRecord.objects.filter(pk=1).update(path="/"),
+    "queryset-delete": lambda _: AuditRecord.objects.all().delete(),
+    "bulk_create": lambda row: AuditRecord.objects.bulk_create([row]),
+    "bulk_update": lambda row: AuditRecord.objects.bulk_update([row], ["path"]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_django_changes_no_record(chain, way):
+    with pytest.raises(AppendOnly):
+        WAYS[way](AuditRecord.objects.get(pk=1))
+    assert chain_verify().is_whole
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 3",
+        "DELETE FROM audit_auditrecord WHERE sequence = 3",
+    ],
+)
+def test_the_database_changes_no_record(chain, statement):
+    triggers_make(None, EDITOR)
+    try:
+        with pytest.raises(DatabaseError, match="never changed"), transaction.atomic():
+            tamper(statement)
+        assert run("prune", "--before", "2025-01-02T03:08:00Z")[0] == "8 records removed\n"
+        record(1)
+    finally:
+        triggers_drop(None, EDITOR)
+    assert chain_verify().is_whole
+
+
+def test_an_event_has_its_record_with_what_changed(chain):
+    event_record(
+        at=AT,
+        actor="user:1\ud800",
+        audit_class="keys",
+        event="key.rotated",
+        subject="key:12 md_a1B2c3D4_" + "x" * 32,
+        detail={
+            "change": ({"a": {"b": [1]}, "gone": 1}, {"a": {"b": [2]}, "new": None}),
+            "key_id": 12,
+            "when": AT,
+        },
+        correlation_id="0b5c",
+    )
+    row = AuditRecord.objects.latest("sequence")
+    assert (row.caller, row.event, row.subject) == ("user:1\\ud800", "key.rotated", "key:12 ***")
+    assert json.loads(row.detail) == {
+        "change": [
+            {"path": "a.b", "before": [1], "after": [2]},
+            {"path": "gone", "before": 1},
+            {"path": "new", "after": None},
+        ],
+        "key_id": 12,
+        "when": "2025-01-02T03:00:00Z",
+    }
+    assert chain_verify().is_whole
+
+
+def test_an_event_without_an_offset_is_none(chain):
+    with pytest.raises(ValueError, match="no instant"):
+        event_record(at=datetime(2025, 1, 2), actor="", audit_class="", event="", subject="", detail={})
+
+
+def test_nothing_appended_is_no_record(chain):
+    assert records_append([], now=AT).sequence == COUNT
+
+
+def test_a_user_without_a_name_prunes_as_well(chain, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    run("prune", "--before", "2025-01-02T03:08:00Z")
+    assert AuditRecord.objects.latest("sequence").caller == f"command:{os.getuid()}"

@@ -1,0 +1,36 @@
+"""docs/limits.md says what the tiers and the rules of cost are."""
+
+import re
+
+from django.conf import settings
+
+from ratelimit.limits.costs import COST_RULES
+from ratelimit.limits.tiers import TIERS, burst_of
+
+PAGE = (settings.BASE_DIR / "docs" / "limits.md").read_text()
+
+
+def test_the_page_lists_the_tiers():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\d+)/s \| (\d+) \| ([\d,]+|no quota) \| ([\d,]+|no quota) \|$", PAGE, re.MULTILINE
+    )
+    told = [
+        (
+            tier.name,
+            str(tier.rate),
+            str(burst_of(tier.rate)),
+            quota(tier.daily_quota),
+            quota(tier.monthly_quota),
+        )
+        for tier in TIERS.values()
+    ]
+    assert rows == told
+
+
+def quota(tokens: int | None) -> str:
+    return "no quota" if tokens is None else f"{tokens:,}"
+
+
+def test_the_page_lists_the_rules_of_cost():
+    for rule in COST_RULES.values():
+        assert f"| `{rule.name}` | {rule.description} |" in PAGE

@@ -1,0 +1,66 @@
+"""The page of security names tests that there are, all ten risks, and limits that are the program's own."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.checks import registry
+
+from marketdata_project.error_codes import ERROR_CODES
+from marketdata_project.front import application, body, places, protocol
+
+PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+
+
+def functions_in(path: Path) -> set[str]:
+    return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_a_test_that_is_named_exists(named):
+    file, _, function = named.partition("::")
+    assert (settings.BASE_DIR / file).is_file()
+    assert not function or function in functions_in(settings.BASE_DIR / file)
+
+
+def test_each_of_the_ten_risks_names_tests():
+    rows = re.findall(r"^\| (API\d+) [^|]*\|([^|]*)\|([^|]*)\|$", PAGE, re.MULTILINE)
+    assert [risk for risk, _, _ in rows] == [f"API{number}" for number in range(1, 11)]
+    assert all("`tests/" in tests for _, _, tests in rows)
+
+
+def test_each_promise_names_tests():
+    table = PAGE.partition("## What is promised")[2].partition("## ")[0]
+    rows = [row for row in table.splitlines() if row.startswith("|")][2:]
+    assert rows
+    assert [row for row in rows if "`tests/" not in row] == []
+
+
+def test_the_limits_are_the_programs_own():
+    table = PAGE.partition("## Limits on what comes in")[2].partition("## ")[0]
+    said = [
+        f"{protocol.LINE_BYTES // 1024} KiB",
+        f"{protocol.MOST_HEADERS}, {protocol.LINE_BYTES // 1024} KiB, {protocol.HEADER_BYTES // 1024} KiB",
+        f"{protocol.HEADER_SECONDS - protocol.CHECK_SECONDS:.0f} to {protocol.HEADER_SECONDS:.0f} s; {body.GRACE_SECONDS:.0f} s and then {body.SLOWEST_BYTES_PER_SECOND // 1024} KiB a second",
+        f"{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,}; none",
+        f"{settings.MAX_BODY_BYTES // 2**20} MiB; none is inflated",
+        f"{places.MOST_BODY_BYTES // 2**20} MiB together",
+        f"{application.STALLED_SECONDS:.0f} s",
+    ]
+    assert [words for words in said if f"| {words} |" not in table] == []
+    codes = {error.code for error in ERROR_CODES}
+    named = set(re.findall(r"\d{3} ((?:`\w+`(?:, )?)+)", table))
+    assert named
+    assert {code for words in named for code in re.findall(r"`(\w+)`", words)} <= codes
+
+
+def test_the_checks_that_are_named_are_there():
+    documented = "\n".join(
+        check.__doc__ or "" for check in registry.registry.get_checks(include_deployment_checks=True)
+    )
+    named = set(re.findall(r"`(marketdata\.[EW]\d+)`", PAGE))
+    assert len(named) == 5
+    assert [check for check in named if check not in documented] == []

@@ -1,0 +1,50 @@
+"""Keys of every kind of grant, and which of them an operation is open to."""
+
+import random
+from itertools import count
+
+from django.urls import resolve
+
+from ratelimit.access.scopes import ALL_SCOPES, SCOPES
+from ratelimit.access.table import ANY_CALLER, ANYBODY, access_of
+from tests.hostile import stock
+from tests.hostile.operations import Operation
+from tests.system.installation import UNLIMITED, Installation
+
+NO_SCOPES = "none"
+GRANTS = (*SCOPES, ALL_SCOPES, NO_SCOPES)
+# Far from all that a request could hit upon: the keys that the tests themselves need are not revoked by them.
+_ids = count(9 * 10**11, 10**6)
+
+
+def key_with(installation: Installation, grant: str) -> str:
+    """A key with one scope, with all or with none, and without a limit to speak of."""
+    scopes = {ALL_SCOPES: SCOPES, NO_SCOPES: ()}.get(grant, (grant,))
+    return installation.new_key(
+        id=next(_ids), tier="internal", rate=UNLIMITED, scopes=scopes, accounts='["*"]'
+    )
+
+
+def keys_to_lose(installation: Installation) -> None:
+    """The keys that requests may read, rotate and revoke."""
+    firsts = ((stock.FIRST_KEY, stock.KEYS), (stock.FIRST_ROTATED_KEY, stock.ROTATED_KEYS))
+    installation.new_keys({"id": first + number} for first, several in firsts for number in range(several))
+
+
+def is_open(operation: Operation, grant: str) -> bool:
+    """Whether the table of access lets a key with that grant call it."""
+    scope = _scope_of(operation)
+    return scope in (ANYBODY, ANY_CALLER) or grant in (ALL_SCOPES, scope)
+
+
+def one_that_may(operation: Operation, rng: random.Random) -> str:
+    return rng.choice([grant for grant in GRANTS if is_open(operation, grant)])
+
+
+def _scope_of(operation: Operation) -> str:
+    path = operation.path
+    for parameter in operation.of_place("path"):
+        path = path.replace(f"{{{parameter.name}}}", "1")
+    access = access_of(resolve(path).url_name, operation.method)
+    assert access is not None, operation
+    return access.scope

@@ -1,0 +1,8 @@
+"""A machine of one's own whose pages include one that fails."""
+
+from marketdata_project.settings.development import *  # noqa: F403 a settings module extends its base
+from marketdata_project.settings.development import PASSWORD_HASHERS
+
+# Nobody has a password here: what is tried as one need not take half a second each.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS[-1:]]
+ROOT_URLCONF = "tests.hostile.failing_views"

@@ -1,0 +1,127 @@
+"""What the store of the hostile tests holds, and the names and times by which valid calls find it."""
+
+import random
+from itertools import count
+from typing import Any
+
+import orjson
+
+SYMBOL = "AAPL"
+SYMBOLS = {"equities": SYMBOL, "futures": "ESH25", "options": "AAPL250117C00190000", "crypto": "BTC-USD"}
+INSTRUMENTS: dict[str, dict[str, Any]] = {
+    SYMBOL: {"class": "equity", "exchange": "XNAS", "currency": "USD"},
+    "ESH25": {
+        "class": "future",
+        "exchange": "XCME",
+        "currency": "USD",
+        "underlying": "ES",
+        "expiry": "2025-03-21",
+    },
+    "BTC-USD": {"class": "crypto", "currency": "USD", "volume_kind": "fractional"},
+}
+EXPIRY = "2025-01-17"
+CORRECTABLE = 40
+FIRST_MINUTE, MINUTES = 14 * 60 + 30, 60
+# Values of parameters by which something is found.
+VALUES = {
+    "start": ["2025-01-02T14:30:00Z", "2025-01-02T14:30:00.000000001Z", "1735828200", "2025-01-02T15:30:00+01:00"],
+    "end": ["2025-01-02T15:30:00Z", "1735831800000", "2025-01-02T15:29:59.5Z"],
+    "as_of": ["2100-01-01", "4102444800"],
+    "after": ["2000-01-01"],
+    "at": ["2025-01-02T14:30:00Z"],
+    "since": ["2025-01-02T14:30:00Z"],
+    "until": ["2100-01-01T00:00:00Z"],
+    "exchange": ["XNAS", "XNYS"],
+    "currency": ["USD"],
+    "underlying": ["ES"],
+    "expiry_from": ["2025-01-01"],
+    "expiry_to": ["2026-01-01"],
+    "fields": ["timestamp"],
+    "resolution": ["1m", "5m", "1h", "1d"],
+    "session": ["utc"],
+    "hours": ["all"],
+}  # fmt: skip
+# Keys to read and to revoke, however often, and keys each of which is rotated once.
+FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
+# Of bodies that the document shows no example of.
+EXAMPLES: dict[str, Any] = {
+    "oauth_token": {"grant_type": "client_credentials"},
+    "oauth_revoke": {"token": "9f86d081884c7d659a2feaa0c55ad015"},
+}
+# What is answered where not with 200. Nobody is known to log in, and no token is good twice.
+STATUSES = {
+    "key_create": 201, "key_rotate": 201,
+    "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
+}  # fmt: skip
+_rotated = count()
+
+
+def key_id_for(operation: str, rng: random.Random) -> str:
+    """The id of a key that is there for such calls."""
+    if operation == "key_rotate":
+        return str(FIRST_ROTATED_KEY + next(_rotated) % ROTATED_KEYS)
+    return str(FIRST_KEY + rng.randrange(KEYS))
+
+
+def symbol_for(path: str) -> str:
+    """The symbol of the class that a path names, else the equity."""
+    return next((symbol for name, symbol in SYMBOLS.items() if f"/{name}/" in path), SYMBOL)
+
+
+def minute(number: int) -> str:
+    hour, minute = divmod(FIRST_MINUTE + number, 60)
+    return f"2025-01-02T{hour:02}:{minute:02}"
+
+
+def requests() -> list[tuple[str, str, bytes]]:
+    """Method, path and body of what fills the store: instruments, an hour of trades and quotes of each, once a minute."""
+    found = [
+        ("PUT", f"/api/v1/instruments/{symbol}", orjson.dumps({"symbol": symbol, **told}))
+        for symbol, told in INSTRUMENTS.items()
+    ]
+    for symbol in SYMBOLS.values():
+        trades = [
+            {
+                "timestamp": f"{minute(n)}:00.5Z", "symbol": symbol, "price": 100 + n % 7, "volume": 1 + n,
+                "trade_id": f"t-{n}", "exchange": "XNAS", "conditions": ["regular"],
+            }
+            for n in range(MINUTES)
+        ]  # fmt: skip
+        quotes = [
+            {
+                "timestamp": f"{minute(n)}:01Z", "symbol": symbol, "bid": 99.5 + n % 7, "bid_size": 3,
+                "ask": 100.5 + n % 7, "ask_size": 4, "exchange": "XNAS",
+            }
+            for n in range(MINUTES)
+        ]  # fmt: skip
+        found.append(("POST", "/api/v1/trades/ingest", orjson.dumps({"trades": trades})))
+        name = "option-quotes" if symbol == SYMBOLS["options"] else "quotes"
+        found.append(("POST", f"/api/v1/{name}/ingest", orjson.dumps({name.replace("-", "_"): quotes})))
+    return found
+
+
+def bulk() -> list[tuple[str, str, bytes | None]]:
+    """Requests whose answers are more than the response cache of a process holds, each over a megabyte."""
+    rows = b"".join(
+        b"2025-01-02T14:%02d:%02d.%03dZ,BULK,1.5,%d\n" % (n // 600 % 60, n // 10 % 60, n % 10, n)
+        for n in range(20_000)
+    )
+    body = b"timestamp,symbol,price,volume\n" + rows
+    reads = [
+        (
+            "GET",
+            f"/api/v1/market-data/equities/BULK/trades?start=2025-01-02T14:00:00.{n:03}Z&end=2025-01-02T15:00:00Z&limit=10000",
+            None,
+        )
+        for n in range(64)
+    ]
+    return [("POST", "/api/v1/trades/ingest", body), *reads]
+
+
+def document_for(operation: str, example: Any, rng: random.Random) -> Any:
+    """A document that is accepted however often it is sent."""
+    if operation != "trades_correct":
+        return example
+    number = rng.randrange(CORRECTABLE)
+    correction = {"action": "correct", "timestamp": f"{minute(number)}:00.5Z", "trade_id": f"t-{number}"}
+    return {"symbol": SYMBOL, "corrections": [correction | {"new_price": rng.randint(1, 10**6) / 100}]}

@@ -1,0 +1,177 @@
+"""Every endpoint that reads is a page with a form of its parameters, and the home page leads to them."""
+
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import orjson
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from ratelimit.models import ApiKey
+from tests.api_client import Api, trade
+from tests.html_page import Page
+from trades.storage.exceptions import StoreUnavailable
+from trades.storage.instruments import CRYPTO, FUTURE, Instrument
+from trades.stores import market_store
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+SYMBOLS = {"equities": "AAPL", "futures": "ESZ5", "options": "AAPL250117C00150000", "crypto": "BTC-USD"}
+HOUR = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z"
+OHLCV = "/api/v1/market-data/equities/AAPL/ohlcv"
+
+
+@cache
+def reads() -> dict[str, list[str]]:
+    """The names of the query parameters of each path that is read; formats are links, not an input."""
+    schema: dict[str, Any] = orjson.loads(Client().get("/schema?format=json").content)
+    return {
+        path: sorted(
+            each["name"]
+            for each in item["get"].get("parameters", [])
+            if each["in"] == "query" and each["name"] != "format"
+        )
+        for path, item in schema["paths"].items()
+        if "get" in item
+    }
+
+
+def path_of(template: str) -> str:
+    symbol = next((symbol for path, symbol in SYMBOLS.items() if f"/{path}/" in template), "AAPL")
+    return template.replace("{symbol}", symbol).replace(
+        "{key}", str(ApiKey.objects.values_list("pk", flat=True)[0])
+    )
+
+
+@pytest.fixture
+def stored(api: Api) -> Api:
+    """An instrument of each class, two of them with trades."""
+    market_store().set_instrument(Instrument("ESZ5", instrument_class=FUTURE))
+    market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
+    for symbol in ("AAPL", "BTC-USD"):
+        api.ingest(trade(symbol=symbol), trade(symbol=symbol, timestamp="2025-01-02T14:31:00Z"))
+    quote = {"symbol": SYMBOLS["options"], "timestamp": "2025-01-02T14:30:00Z", "bid": 4.1, "ask": 4.2}
+    api.call("POST", "/api/v1/option-quotes/ingest", orjson.dumps({"option_quotes": [quote]}))
+    return api
+
+
+@pytest.fixture
+def browser(stored) -> Client:
+    """A staff member's browser."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("lovelace"))
+    return client
+
+
+def page(browser: Client, url: str) -> tuple[int, Page]:
+    response = browser.get(url, headers=HTML)
+    assert response["Content-Type"] == "text/html; charset=utf-8", url
+    return response.status_code, Page(response.content.decode())
+
+
+def test_every_form_has_exactly_the_parameters_of_its_endpoint(browser):
+    assert len(reads()) > 40
+    inputs = {path: sorted(page(browser, path_of(path))[1].inputs()) for path in reads()}
+    assert inputs == reads()
+
+
+def test_a_form_may_be_sent_as_it_is(browser):
+    """With its inputs empty, as a browser without a script does it: what is refused is a parameter that is missing."""
+    for template, names in reads().items():
+        path = path_of(template)
+        untouched = browser.get(path, headers=HTML)
+        sent = browser.get(f"{path}?{'&'.join(f'{name}=' for name in names)}", headers=HTML)
+        assert sent.status_code == untouched.status_code, template
+        assert sent.status_code == 200 or "missing_parameter" in sent.content.decode(), template
+
+
+def test_what_lies_beside_a_page_is_a_click_away(browser):
+    for market_class, symbol in SYMBOLS.items():
+        root = f"/api/v1/market-data/{market_class}/{symbol}"
+        _, found = page(browser, f"{root}/latest")
+        beside = [target for target in found.targets() if target.startswith(root) and "format=" not in target]
+        assert f"{root}/coverage" in beside
+        for target in beside:
+            assert page(browser, target)[0] == 200, target
+    _, found = page(browser, f"{OHLCV}?{HOUR}&resolution=1m&limit=1&sort=desc")
+    assert any(target.startswith(f"{OHLCV}/stream?") for target in found.targets())
+
+
+def test_a_page_without_a_symbol_has_nothing_beside_it(browser):
+    status, found = page(browser, f"/api/v1/market-data/equities/ohlcv?symbols=AAPL&{HOUR}&resolution=1m")
+    assert status == 200
+    assert [target for target in found.targets() if "/AAPL/" in target] == []
+
+
+def test_a_stream_s_page_leads_to_its_rows(browser):
+    status, found = page(browser, f"{OHLCV}/stream?{HOUR}&resolution=1m&sort=")
+    assert status == 200
+    (csv,) = {target for target in found.links("alternate nofollow") if "format=csv" in target}
+    rows = b"".join(browser.get(csv, headers=HTML).streaming_content).splitlines()
+    assert (rows[0][:15], len(rows)) == (b"timestamp,open,", 3)
+    assert page(browser, f"{OHLCV}/stream?start=soon")[0] == 400
+
+
+def test_a_client_that_takes_anything_gets_the_stream(stored):
+    response = stored.get(f"{OHLCV}/stream?{HOUR}&resolution=1m")
+    assert response["Content-Type"].startswith("application/x-ndjson")
+
+
+def test_a_refusal_is_told_above_the_form_and_explained_by_a_link(browser):
+    status, found = page(browser, f"{OHLCV}?start=2025-01-02&resolutoin=1m")
+    assert status == 400
+    assert "/api/v1/docs/errors#unknown_parameter" in found.targets()
+    assert found.inputs()["start"]["value"] == "2025-01-02"
+    assert ("div", "alert") in [(tag, each.get("role")) for tag, each in found.elements]
+
+
+def test_a_page_that_is_there_for_its_form_is_no_refusal(browser):
+    status, found = page(browser, "/api/v1/trades/ingest")
+    assert status == 405
+    assert [tag for tag, each in found.elements if each.get("role") == "alert"] == []
+
+
+def test_pages_are_named_after_their_symbol_and_lead_home(browser):
+    html = browser.get(f"{OHLCV}?last=1", headers=HTML).content.decode()
+    assert "<title>AAPL: ohlcv \N{EN DASH} Market data API</title>" in html
+    assert "/" in Page(html).targets()
+
+
+def test_choices_say_which_one_is_meant_without_a_choice(browser):
+    html = browser.get(f"{OHLCV}?last=1", headers=HTML).content.decode()
+    for default in ("1d", "all", "raw", "include", "asc", "0"):
+        assert f"default: {default}<" in html
+
+
+def test_a_page_shows_a_hundred_rows_unless_it_is_asked_for_more(browser, api):
+    api.ingest(
+        *(trade(symbol="MANY", timestamp=f"2025-01-02T14:{n // 60:02}:{n % 60:02}Z") for n in range(300))
+    )
+    path = "/api/v1/market-data/equities/MANY/trades"
+    for query, shown in ((HOUR, 100), (f"{HOUR}&limit=150", 150), ("last=120", 120)):
+        html = browser.get(f"{path}?{query}", headers=HTML).content.decode()
+        assert html.count("&quot;timestamp&quot;") == shown
+
+
+def test_home_leads_who_is_logged_in_through_the_tree(browser):
+    found = Page(browser.get("/").content.decode())
+    targets = [target for target in found.targets() if target.startswith(("/api/v1/", "/v1/"))]
+    for market_class, symbol in SYMBOLS.items():
+        assert any(f"/{market_class}/{symbol}/" in target for target in targets)
+    for target in targets:
+        status = browser.get(target, headers=HTML).status_code
+        assert status in ({405} if target.endswith(("ingest", "corrections")) else {200, 400}), target
+
+
+def test_home_names_no_symbol_to_who_is_not_logged_in(stored):
+    html = Client().get("/").content.decode()
+    assert "/login/" in html
+    assert not any(symbol in html for symbol in SYMBOLS.values())
+
+
+def test_home_is_there_while_the_store_is_not(browser):
+    with mock.patch("marketdata_project.pages.catalogue_first", side_effect=StoreUnavailable("away")):
+        response = browser.get("/")
+    assert response.status_code == 200
+    assert "/readyz" in response.content.decode()

@@ -1,0 +1,110 @@
+"""Where requests begin and end: trailers, broken chunks, what follows a request."""
+
+import socket
+import threading
+
+import pytest
+from django.http import HttpResponse
+
+from tests.marketdata_project.front_server import ask, connected, echo, running
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X-T: a\r\n" * 1_000, b"X-T: " + b"a" * 8_000 + b"\r\n", b"a" * 8_000],
+    ids=["many", "large", "one"],
+)
+def test_trailers_without_end_are_cut_off_and_the_request_is_never_made(piece):
+    calls = []
+
+    def respond(environ):
+        calls.append(environ["PATH_INFO"])
+        return HttpResponse(b"ok")
+
+    with running(respond) as port, connected(port) as connection:
+        connection.sendall(
+            b"POST /cut HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+        )
+        connection.sendall(b"X-T: " if b":" not in piece else b"")
+        assert is_cut_off(connection, piece, times=10_000)
+    assert calls == []
+
+
+def is_cut_off(connection: socket.socket, piece: bytes, *, times: int) -> bool:
+    """Whether the other end is gone before so much has been sent."""
+    try:
+        for _ in range(times):
+            connection.sendall(piece)
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_a_few_trailers_are_passed_over():
+    with running(echo) as port:
+        request = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Api-Key: b\r\n\r\n"
+        seen = ask(port, request).json()
+    assert seen["body_length"] == 1
+    assert "HTTP_X_API_KEY" not in seen
+
+
+@pytest.mark.parametrize("body", [b"xyz\r\n", b"1\r\nab\r\n", b"1\r\na\r\nfffffffffffffffff\r\n"], ids=repr)
+def test_a_body_that_is_broken_on_its_way_is_a_400_problem(body):
+    with running(echo) as port:
+        reply = ask(port, b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+
+
+def test_what_follows_a_request_never_takes_the_place_of_its_answer(caplog):
+    """The request may have been carried out: its client must not read a refusal of what came behind it."""
+    going_on = threading.Event()
+
+    def respond(environ):
+        assert going_on.wait(10)
+        return HttpResponse(b"ok")
+
+    with running(respond) as port, connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" + b"\x00\r\n\r\n")
+        assert connection.recv(100) == b""
+        going_on.set()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_thousands_of_requests_at_once_are_no_large_header():
+    request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    with running(lambda _environ: HttpResponse(b"ok")) as port, connected(port) as connection:
+        connection.sendall(request * 4_000)
+        raw = b""
+        while raw.count(b"HTTP/1.1 200") < 4_000:
+            piece = connection.recv(2**20)
+            assert piece
+            raw += piece
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        (b"GET / HTTP/1.1", b"", 400),
+        (b"GET / HTTP/1.1", b"X-Host: h\r\n", 400),
+        (b"GET / HTTP/1.1", b"Host: h\r\nHost: h\r\n", 400),
+        (b"GET / HTTP/1.1", b"Host: a\r\nAccept: b\r\nHOST: c\r\n", 400),
+        (b"POST / HTTP/1.1", b"Content-Length: 3\r\n", 400),
+        (b"GET / HTTP/1.0", b"Host: a\r\nHost: b\r\n", 400),
+        (b"GET / HTTP/1.1", b"host: h\r\n", 200),
+        (b"GET / HTTP/1.0", b"", 200),
+    ],
+)
+def test_a_request_has_exactly_one_host_which_only_http_1_0_may_leave_out(request_line, headers, status):
+    with running(echo) as port:
+        reply = ask(port, request_line + b"\r\n" + headers + b"\r\n")
+    assert reply.status == status
+    if status == 400:
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize("around", [b"%s", b" %s ", b"\t%s\t", b" \t %s\t \t"], ids=repr)
+def test_white_space_around_a_headers_value_is_none_of_it(around):
+    with running(echo) as port:
+        request = b"GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key:" + around % b"a b" + b"\r\n\r\n"
+        assert ask(port, request).json()["HTTP_X_API_KEY"] == "a b"

@@ -1,0 +1,193 @@
+"""How much a request, a client address, and all bodies together may bring: what is too much is a problem, and costs nothing."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+import pytest
+from django.http import HttpResponse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata_project.front.places import Places, Room, client_of
+from marketdata_project.front.protocol import GuardedProtocol
+from tests.marketdata_project.front_server import Reply, ask, echo, eventually, read_reply, running
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n"
+MOST = 16 * 1024
+
+
+def lines(count: int) -> bytes:
+    return b"".join(b"X-%d: a\r\n" % number for number in range(count))
+
+
+TAKEN = {
+    "100 headers": GET + lines(99),
+    "a header of 16 KiB": GET + b"X-A: " + b"a" * (MOST - 3) + b"\r\n",
+    "a target of 16 KiB": b"GET /?" + b"a" * (MOST - 2) + b" HTTP/1.1\r\nHost: h\r\n",
+    "63 KiB of headers": GET + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 15 * 1024) for n in range(4)),
+}
+REFUSED = {
+    "101 headers": (GET + lines(100), 431, "too_many_headers"),
+    "5,000 headers": (GET + lines(5000), 431, "too_many_headers"),
+    "a header longer than that": (GET + b"X-A: " + b"a" * (MOST - 2) + b"\r\n", 431, "header_too_long"),
+    "a name longer than that": (GET + b"X" * MOST + b": a\r\n", 431, "header_too_long"),
+    "a target longer than that": (b"GET /?" + b"a" * MOST + b" HTTP/1.1\r\nHost: h\r\n", 414, "target_too_long"),
+    "more together": (
+        GET + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 15 * 1024) for n in range(5)), 431, "headers_too_large"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("request_lines", TAKEN.values(), ids=TAKEN)
+def test_what_is_within_the_limits_is_answered(request_lines: bytes):
+    with running(echo) as port:
+        assert ask(port, request_lines + b"\r\n").status == 200
+
+
+@pytest.mark.parametrize(("request_lines", "status", "code"), REFUSED.values(), ids=REFUSED)
+def test_what_is_beyond_them_is_a_problem_and_reaches_nobody(request_lines: bytes, status: int, code: str):
+    calls: list[str] = []
+
+    def respond(environ) -> HttpResponse:
+        calls.append(environ["PATH_INFO"])
+        return HttpResponse(b"")
+
+    with running(respond) as port:
+        reply = ask(port, request_lines + b"\r\n")
+    assert (reply.status, reply.json()["code"]) == (status, code)
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.headers["connection"] == "close"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in reply.headers
+    assert calls == []
+
+
+@pytest.fixture
+def few(monkeypatch) -> Places:
+    places = Places(3)
+    monkeypatch.setattr(GuardedProtocol, "places", places)
+    return places
+
+
+@contextlib.contextmanager
+def from_address(address: str, port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0)) as connection:
+        yield connection
+
+
+def asked(connection: socket.socket) -> Reply:
+    connection.sendall(GET + b"\r\n")
+    return read_reply(connection)
+
+
+def test_an_address_has_its_fill_of_connections_and_others_do_not_notice(few: Places):
+    with running(echo) as port, contextlib.ExitStack() as stack:
+        mine = [stack.enter_context(from_address("127.0.0.2", port)) for _ in range(3)]
+        assert [asked(connection).status for connection in mine] == [200] * 3
+        with from_address("127.0.0.2", port) as fourth:
+            reply = read_reply(fourth)
+        assert (reply.status, reply.json()["code"]) == (429, "too_many_connections")
+        assert reply.headers["retry-after"] == "1"
+        with from_address("127.0.0.3", port) as another:
+            assert asked(another).status == 200
+        assert asked(mine[0]).status == 200
+        mine[1].close()
+        assert eventually(lambda: few.taken().get("127.0.0.2") == 2)
+        with from_address("127.0.0.2", port) as fourth:
+            assert asked(fourth).status == 200
+    assert eventually(lambda: few.taken() == {})
+
+
+def test_places_come_back_however_a_connection_ends(few: Places):
+    ends = [
+        b"",
+        b"nonsense\r\n\r\n",
+        GET,
+        GET + b"Connection: close\r\n\r\n",
+        GET + b"Content-Length: 9\r\n\r\na",
+    ]
+    with running(echo) as port:
+        for sent in 3 * ends:
+            with from_address("127.0.0.2", port) as connection:
+                connection.sendall(sent)
+            assert eventually(lambda: few.taken() == {})
+
+
+ADDRESSES = {
+    "127.0.0.1": "127.0.0.1",
+    "::ffff:192.0.2.1": "192.0.2.1",
+    "2001:db8::1": "2001:db8::/64",
+    "2001:db8::ffff:1": "2001:db8::/64",
+    "2001:db8:0:1::1": "2001:db8:0:1::/64",
+    "10.1.2.3": "",
+    "::ffff:10.1.2.3": "",
+    "": "",
+    "a socket": "",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_counts_as_its_client(address: str):
+    assert client_of(address, (ip_network("10.0.0.0/8"),)) == ADDRESSES[address]
+
+
+@given(st.lists(st.sampled_from(["192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db8:1::1", ""])))
+def test_places_are_never_more_than_there_are_and_all_come_back(addresses: list[str]):
+    places = Places(2)
+    inside = [address for address in addresses if places.take(address)]
+    counted = [client_of(address, ()) for address in inside if address]
+    assert all(counted.count(client) <= 2 for client in counted)
+    assert {client: counted.count(client) for client in counted} == places.taken()
+    for address in inside:
+        places.give_back(address)
+    assert places.taken() == {}
+
+
+def post(length: int) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length
+
+
+def test_bodies_that_find_no_room_are_503_and_those_under_way_end_well():
+    room = Room(100_000)
+    with running(echo, room=room) as port, from_address("127.0.0.1", port) as slow:
+        slow.sendall(post(80_000) + b"a" * 60_000)
+        assert eventually(lambda: room.taken == 60_000)
+        reply = ask(port, post(50_000) + b"a" * 50_000)
+        assert (reply.status, reply.json()["code"]) == (503, "server_busy")
+        assert reply.headers["retry-after"] == "1"
+        assert ask(port, post(10) + b"a" * 10).status == 200
+        slow.sendall(b"a" * 20_000)
+        assert read_reply(slow).json()["body_length"] == 80_000
+        assert eventually(lambda: room.taken == 0)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        post(9) + b"a",
+        post(200_000) + b"a",
+        post(9) + b"a" * 9,
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ],
+    ids=["cut off", "too large", "whole", "broken"],
+)
+def test_room_comes_back_however_a_body_ends(request_bytes: bytes):
+    room = Room(100_000)
+    with running(echo, room=room) as port:
+        with from_address("127.0.0.1", port) as connection:
+            connection.sendall(request_bytes)
+        assert eventually(lambda: room.taken == 0)
+        assert ask(port, post(9) + b"a" * 9).status == 200
+        assert eventually(lambda: room.taken == 0)
+
+
+def test_a_failing_application_gives_the_room_back():
+    def fail(_environ):
+        raise ZeroDivisionError
+
+    room = Room(100_000)
+    with running(fail, room=room) as port:
+        assert ask(port, post(9) + b"a" * 9).status == 500
+        assert eventually(lambda: room.taken == 0)

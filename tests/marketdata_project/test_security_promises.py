@@ -1,0 +1,188 @@
+"""What `docs/security.md` promises and no other test is about: flows that are worth an attack, addresses that others choose,
+endpoints that nobody knows of, answers of others."""
+
+import ast
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import resolve
+
+from marketdata_project.access_table import ACCESS
+from ratelimit.access.table import ANYBODY, READ, TRADING, WRITE
+from ratelimit.limits.costs import COST_RULES
+from tests.api_client import Api
+
+PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit", "listing")
+# The supervisor asks its own web processes whether they are ready.
+ALLOWED_CLIENTS = {("marketdata_project/serve/supervisor.py", "http.client")}
+HTTP_CLIENTS = {
+    "aiohttp", "ftplib", "http.client", "httplib2", "httpx", "pycurl", "requests", "smtplib", "telnetlib", "urllib.request",
+    "urllib3", "websockets", "xmlrpc.client",
+}  # fmt: skip
+ELSEWHERE = [
+    "http://169.254.169.254/latest/meta-data/", "https://evil.example/x", "//evil.example", "file:///etc/passwd", "ftp://evil.example/a",
+    "gopher://127.0.0.1:6379/_FLUSHALL", "\\\\evil.example\\share", "evil.example:80", "http://[::ffff:127.0.0.1]/", "jdbc:evil",
+]  # fmt: skip
+
+
+# API6: flows that are worth an attack
+
+
+@pytest.mark.parametrize("endpoint", ACCESS, ids=" ".join)
+def test_no_flow_that_changes_something_is_without_limits(endpoint: tuple[str, str]):
+    access = ACCESS[endpoint]
+    if endpoint[1] in {"GET", "HEAD", "OPTIONS"}:
+        assert access.kind == READ
+        return
+    assert access.kind in {WRITE, TRADING}
+    assert COST_RULES[access.cost].is_metered
+
+
+def test_flows_of_keys_accounts_and_configuration_leave_a_record_before_their_answer():
+    sensitive = [
+        name
+        for name in ACCESS
+        if name[1] != "GET" and ACCESS[name].scope in {"keys:manage", "risk:write", "trading:write"}
+    ]
+    assert sensitive
+    assert [name for name in sensitive if not ACCESS[name].audit_class] == []
+
+
+def test_only_the_beginning_and_the_end_of_a_login_is_for_anybody():
+    names = {name for name, _method in ACCESS if ACCESS[name, _method].scope == ANYBODY}
+    assert names == {"auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke"}
+
+
+# API7 and API10: addresses that others choose, answers of others
+
+
+def modules_imported_by(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_the_program_has_no_client_of_other_services():
+    """It answers, and asks nobody: so nobody can choose whom it asks, and no answer of others is trusted."""
+    found = {
+        (str(path.relative_to(settings.BASE_DIR)), module)
+        for room in PROGRAM
+        for path in (settings.BASE_DIR / room).rglob("*.py")
+        for module in modules_imported_by(path)
+        if module in HTTP_CLIENTS or module.split(".")[0] in HTTP_CLIENTS
+    }
+    assert found == ALLOWED_CLIENTS
+
+
+CONNECTIONS: list[Any] = []
+_watching = False
+
+
+def _note_connection(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watching:
+        return
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        CONNECTIONS.append(arguments[1])
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"}:
+        CONNECTIONS.append(arguments)
+
+
+@contextmanager
+def connections_watched() -> Iterator[list[Any]]:
+    """Whom this process connects to over a network, or looks up; an audit hook stays for ever, so that there is one."""
+    global _watching  # noqa: PLW0603
+    if not getattr(sys, "_connections_noted", False):
+        sys.addaudithook(_note_connection)
+        sys._connections_noted = True  # type: ignore[attr-defined]
+    CONNECTIONS.clear()
+    _watching = True
+    yield CONNECTIONS
+    _watching = False
+
+
+def operations() -> list[tuple[str, str, list[str]]]:
+    """Method, path and query parameters of all that is served, from its own document."""
+    document = orjson.loads(Client().get("/api/v1/schema?format=json").content)
+    return [
+        (
+            method.upper(),
+            path,
+            [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"],
+        )
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_an_address_in_a_request_is_never_asked(api: Api):
+    with connections_watched() as asked:
+        for method, path, parameters in operations():
+            for number, elsewhere in enumerate(ELSEWHERE):
+                target = re.sub(r"\{\w+\}", "AAPL" if number % 2 else "http:%2F%2Fevil.example", path)
+                headers = {
+                    "Referer": elsewhere,
+                    "Origin": elsewhere,
+                    "X-Forwarded-Host": elsewhere,
+                    "X-Original-URL": elsewhere,
+                }
+                body = orjson.dumps(
+                    {
+                        "url": elsewhere,
+                        "trades": [{"symbol": elsewhere, "source": elsewhere}],
+                        "$ref": elsewhere,
+                    }
+                )
+                query = dict.fromkeys(parameters[number % 3 :: 3], elsewhere)
+                target += f"?{urlencode(query)}"
+                response = api.call(method, target, b"" if method == "GET" else body, **headers)
+                assert response.status_code != 500
+    assert asked == []
+
+
+def test_a_connection_would_be_noticed():
+    with connections_watched() as asked, socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        socket.create_connection(address).close()
+    assert address in asked
+
+
+# API9: endpoints that nobody knows of
+
+
+def test_every_endpoint_is_in_the_document_and_the_document_names_no_other():
+    described = {(resolve(filled(path)).url_name, method) for method, path, _ in operations()}
+    assert described == set(ACCESS)
+
+
+def filled(path: str) -> str:
+    """A path with something in place of its parameters."""
+    return re.sub(r"\{(\w+)\}", lambda found: "1" if found[1] in {"id", "key_id", "pk"} else "AAPL", path)
+
+
+# API8: what is left open by mistake
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK", "DEBUG", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/", "/api/v1/stats/ohlc", "/admin/", "/healthz"])
+def test_methods_of_other_purposes_are_refused(api: Api, method: str, path: str):
+    response = api.call(method, path, b"")
+    assert response.status_code in {302, 400, 401, 403, 404, 405}
+    assert b"X-API-Key" not in response.content
+
+
+def test_no_other_origin_may_call_unless_it_is_named(api: Api):
+    response = Client().get("/api/v1/stats/ohlc", headers={"Origin": "https://evil.example"})
+    assert not [name for name in response.headers if name.startswith("Access-Control-")]

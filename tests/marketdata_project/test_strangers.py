@@ -1,0 +1,66 @@
+"""Public pages and unknown paths have a limit: the address's, or the caller's own; signs of life have none."""
+
+import pytest
+from django.test import Client
+
+from tests.api_client import Api, make_key, problem
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
+
+PAGES = [
+    "/",
+    "/style.css",
+    "/docs",
+    "/docs/errors",
+    "/schema?format=json",
+    "/api/v1/docs",
+    "/api/v1/docs/errors",
+    "/api/v1/schema?format=json",
+]
+
+
+@pytest.fixture
+def _few(settings) -> None:
+    settings.ADDRESS_RATE = 1
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize(("path", "status"), [(path, 200) for path in PAGES] + [("/nothing/here", 404)])
+def test_what_is_open_to_anybody_is_charged_to_the_address(api, path, status):
+    answers = [Api(None).get(path) for _ in range(5)]
+    assert [answer.status_code for answer in answers][:2] == [status] * 2
+    assert [answer["X-RateLimit-Limit"] for answer in answers] == ["2"] * 5
+    assert problem(answers[-1]) == (429, "rate_limited")
+    assert answers[-1]["Retry-After"] == "1"
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize(("path", "status"), [*((path, 200) for path in PAGES), ("/nothing/here", 404)])
+def test_whoever_is_known_is_charged_its_own_instead(api, path, status):
+    caller = Api(make_key(rate=50))
+    answers = [caller.get(path) for _ in range(5)]
+    assert {answer.status_code for answer in answers} == {status}
+    assert '"access-read";q=100;w=2' in answers[-1]["RateLimit-Policy"]
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize("path", ["/docs/errors", "/nothing/here"])
+def test_a_wrong_credential_is_nobody(api, path):
+    stranger = Api("md_nosuchkey")
+    assert [stranger.get(path).status_code for _ in range(5)][-1] == 429
+
+
+@pytest.mark.usefixtures("_few")
+def test_a_format_that_there_is_not_is_charged_although_nobody_was_asked_for(api):
+    answers = [Api(None).get("/api/v1/instruments", accept="image/png") for _ in range(5)]
+    assert [answer.status_code for answer in answers][:2] == [406, 406]
+    assert problem(answers[-1]) == (429, "rate_limited")
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/admin/login/", "/admin/nothing"])
+def test_signs_of_life_and_the_admin_are_free(path):
+    answers = [Client().get(path) for _ in range(5)]
+    assert len({answer.status_code for answer in answers}) == 1
+    assert answers[-1].status_code != 429
+    assert "X-RateLimit-Limit" not in answers[-1]

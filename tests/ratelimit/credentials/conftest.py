@@ -1,0 +1,15 @@
+from collections.abc import Iterator
+
+import pytest
+
+from ratelimit.credentials.bearer import known_tokens
+from ratelimit.limits.limiter import process_limiter
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    """Tokens and buckets of another test's database are not remembered."""
+    known_tokens.clear()
+    process_limiter.cache_clear()
+    yield
+    known_tokens.clear()

@@ -1,0 +1,49 @@
+"""Whose a call was that got a credential, or gave one back, is in its record."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.services import call_spool
+from tests.ratelimit.credentials import test_oauth2 as oauth2
+from tests.ratelimit.credentials.logins import logged_in, login, person, post
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def recorded(settings: Any, tmp_path: Path) -> Any:
+    """The callers of a path's calls."""
+    settings.AUDIT_DIR = tmp_path / "audit"
+
+    def callers(path: str) -> list[str]:
+        lines = [line for file in tmp_path.glob("audit/spool/*") for line in file.read_bytes().splitlines()]
+        return [call["caller"] for call in map(json.loads, lines) if call["path"] == f"/api/v1{path}"]
+
+    yield callers
+    call_spool().close()
+
+
+def test_a_person_is_named_by_login_renewal_and_logout(recorded: Any) -> None:
+    user = person(scopes=["market:read"])
+    tokens = logged_in()
+    renewed = post("/auth/refresh", {"refresh": tokens["refresh"]}).json()
+    assert post("/auth/logout", {"refresh": renewed["refresh"]}).status_code == 204
+    for path in ("/auth/token", "/auth/refresh", "/auth/logout"):
+        assert recorded(path) == [f"user:{user.pk}"], path
+
+
+def test_a_program_is_named_by_what_gets_it_a_token(recorded: Any) -> None:
+    client = oauth2.client_of()
+    oauth2.issued(client)
+    assert recorded("/oauth/token") == [f"client:{client.stored.pk}"]
+
+
+def test_whoever_is_refused_is_nobody(recorded: Any) -> None:
+    person(scopes=["market:read"])
+    login(password="wrong")
+    post("/auth/logout", {"refresh": "a.b.c"})
+    oauth2.post("token", oauth2.GRANT, oauth2.basic("nobody", "wrong"))
+    assert [recorded(path) for path in ("/auth/token", "/auth/logout", "/oauth/token")] == [[""]] * 3

@@ -1,0 +1,140 @@
+"""Whether time tells a key that is unknown from one whose secret is wrong. No proof: a gross difference would show.
+
+The two kinds are asked in turn, so that whatever slows the machine down slows both, and their medians compared.
+In process the time is that of the processor, over HTTP that of the wall. A reading in which they differ is read again,
+since others may use the machine; a difference that is the code's is there each time.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import pytest
+from django.contrib.auth.hashers import check_password
+from django.test import Client
+from django.utils import timezone
+
+from ratelimit.credentials.identify import caller_of
+from ratelimit.exceptions import CredentialError
+from ratelimit.keys.api_keys import generate
+from ratelimit.models import OAuthClient
+from tests.api_client import make_key
+from tests.ratelimit.credentials.logins import login, next_address, person
+from tests.ratelimit.credentials.test_identify import presenting
+from tests.ratelimit.credentials.test_oauth2 import GRANT, basic, client_of, post
+
+pytestmark = pytest.mark.django_db
+WITHIN = 0.10
+# Of few calls that take a quarter of a second each; a hash that is left out would be 100 %.
+OF_HASHES = 0.25
+READINGS = 5
+
+
+def medians(
+    first: Callable[[], object], second: Callable[[], object], *, clock: Callable[[], int], calls: int
+) -> float:
+    """How much more the dearer of the two costs, as a share of the cheaper."""
+    spent: tuple[list[int], list[int]] = ([], [])
+    for turn in range(2 * calls):
+        call = (first, second)[turn % 2]
+        began = clock()
+        call()
+        spent[turn % 2].append(clock() - began)
+    low, high = sorted(median(times) for times in spent)
+    return high / low - 1
+
+
+def least(read: Callable[[], float]) -> float:
+    return min(read() for _ in range(READINGS))
+
+
+def refused(key: str) -> None:
+    with pytest.raises(CredentialError):
+        caller_of(presenting(x_api_key=key), now=timezone.now())
+
+
+@pytest.fixture
+def keys() -> tuple[str, str]:
+    """A key with the prefix of one that is there and another secret, and one with a prefix that nobody has."""
+    real = make_key()
+    caller_of(presenting(x_api_key=real), now=timezone.now())
+    prefix = real.split("_")[1]
+    return f"md_{prefix}_{'A' * 43}", generate().key
+
+
+def test_in_process_a_wrong_secret_takes_as_long_as_an_unknown_prefix(keys):
+    wrong, unknown = keys
+
+    def read() -> float:
+        return medians(
+            lambda: refused(wrong), lambda: refused(unknown), clock=time.process_time_ns, calls=400
+        )
+
+    difference = least(read)
+    assert difference < WITHIN, f"the medians differ by {difference:.1%}"
+
+
+def test_over_http_a_wrong_secret_takes_as_long_as_an_unknown_prefix(keys, store_path):
+    wrong, unknown = keys
+    client = Client()
+
+    def ask(key: str) -> None:
+        response = client.get("/api/v1/clock", headers={"X-API-Key": key}, REMOTE_ADDR=next_address())
+        assert response.status_code == 401
+
+    def read() -> float:
+        return medians(lambda: ask(wrong), lambda: ask(unknown), clock=time.perf_counter_ns, calls=60)
+
+    difference = least(read)
+    assert difference < WITHIN, f"the medians differ by {difference:.1%}"
+
+
+def test_the_measure_finds_a_difference_that_is_there(keys):
+    wrong, unknown = keys
+
+    def twice() -> None:
+        refused(unknown)
+        refused(unknown)
+
+    def read() -> float:
+        return medians(lambda: refused(wrong), twice, clock=time.process_time_ns, calls=100)
+
+    assert least(read) > WITHIN
+
+
+@pytest.fixture
+def slow_passwords(settings):
+    """Hashing as it is outside of tests, whose cost is what would tell."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+
+
+def test_a_wrong_password_takes_as_long_as_an_unknown_name(slow_passwords):
+    person(scopes=["market:read"])
+
+    def log_in(name: str) -> None:
+        assert login(name, "wrong").status_code == 401
+
+    difference = medians(lambda: log_in("ada"), lambda: log_in("eve"), clock=time.process_time_ns, calls=3)
+    assert difference < OF_HASHES, f"the medians differ by {difference:.1%}"
+
+
+def test_a_wrong_secret_of_a_client_takes_as_long_as_an_unknown_client():
+    client_id = client_of().stored.client_id
+
+    def get_token(client_id: str) -> None:
+        assert post("token", GRANT, basic(client_id, "wrong")).status_code == 401
+
+    def read() -> float:
+        known, unknown = (lambda: get_token(client_id)), (lambda: get_token("nobody"))
+        return medians(known, unknown, clock=time.process_time_ns, calls=60)
+
+    difference = least(read)
+    assert difference < WITHIN, f"the medians differ by {difference:.1%}"
+
+
+def test_a_secret_of_a_client_is_stored_as_a_hash_that_is_looked_at_fast():
+    client = client_of()
+    stored = OAuthClient.objects.get().client_secret
+    assert stored.startswith("pbkdf2_sha256_of_random$1000$")
+    assert check_password(client.secret, stored)
+    assert not check_password(client.secret + "x", stored)

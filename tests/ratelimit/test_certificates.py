@@ -1,0 +1,104 @@
+"""Client certificates that a proxy has verified: which header is one, and which key it stands for."""
+
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+from django.utils import timezone
+
+from ratelimit.credentials.certificates import LONGEST_HEADER, caller_certified, fingerprint_of
+from ratelimit.credentials.presented import Presented
+from ratelimit.exceptions import CredentialError
+from ratelimit.keys.api_keys import digest
+from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.services import key_revoke
+from ratelimit.models import ApiKey
+from tests.api_client import make_key
+from tests.system.certificates import Authority, Issued
+
+NOW = timezone.now()
+
+
+@pytest.fixture(scope="module")
+def issued() -> Issued:
+    return Authority("clients").issue("one of them")
+
+
+@pytest.fixture
+def stored(db, issued) -> ApiKey:
+    key = ApiKey.objects.get(digest=digest(make_key()))
+    key.certificate = issued.fingerprint
+    key.save()
+    return key
+
+
+def escaped(issued: Issued) -> str:
+    """As nginx writes $ssl_client_escaped_cert."""
+    return quote(issued.pem.decode(), safe="")
+
+
+def presented(certificate: str | None, *, verify: str | None = "SUCCESS") -> Presented:
+    given = {"x-ssl-client-verify": verify, "x-ssl-client-cert": certificate}
+    headers = {name: value for name, value in given.items() if value is not None}
+    return Presented("GET", "https", "desk.example", "/", "", "192.0.2.1", headers, bytes)
+
+
+def refusal(request: Presented) -> str:
+    with pytest.raises(CredentialError) as caught:
+        caller_certified(request, now=NOW)
+    return caught.value.code
+
+
+def test_a_certificate_is_its_key(stored, issued):
+    caller = caller_certified(presented(escaped(issued)), now=NOW)
+    assert (caller.identity, caller.credential) == (f"key:{stored.pk}", "certificate")
+
+
+@pytest.mark.parametrize(
+    "verify", [None, "", "NONE", "success", "SUCCESS,NONE", "SUCCESS ", "FAILED:expired"]
+)
+def test_only_a_verified_certificate_counts(stored, issued, verify):
+    assert refusal(presented(escaped(issued), verify=verify)) == "invalid_certificate"
+
+
+def test_what_is_no_certificate_is_refused(stored, issued):
+    pem = issued.pem.decode()
+    for wrong in (
+        None,
+        "",
+        "%",
+        "%FF%FE",
+        "é",
+        "-----BEGIN",
+        quote("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        quote(pem.replace("CERTIFICATE", "PUBLIC KEY")),
+        quote(pem[: len(pem) // 2]),
+        quote(issued.key_pem.decode()),
+        "x" * (LONGEST_HEADER + 1),
+        escaped(issued) + " " * LONGEST_HEADER,
+    ):
+        assert refusal(presented(wrong)) == "invalid_certificate", wrong
+
+
+def test_a_certificate_of_no_key_is_refused(stored):
+    another = Authority("clients").issue("one of them")
+    assert refusal(presented(escaped(another))) == "invalid_certificate"
+
+
+def test_a_key_that_holds_no_more_is_refused(stored, issued):
+    ApiKey.objects.filter(pk=stored.pk).update(expires_at=NOW - timedelta(seconds=1))
+    assert refusal(presented(escaped(issued))) == "expired_api_key"
+    known_keys.clear()
+    key_revoke(key=stored, now=NOW, actor="test")
+    assert refusal(presented(escaped(issued))) == "revoked_api_key"
+
+
+def test_certificates_are_read_once_and_not_all_are_kept(issued):
+    fingerprint_of.cache_clear()
+    assert {fingerprint_of(escaped(issued)) for _ in range(3)} == {issued.fingerprint}
+    seen = fingerprint_of.cache_info()
+    assert (seen.hits, seen.misses, seen.currsize) == (2, 1, 1)
+    assert seen.maxsize is not None
+    with pytest.raises(CredentialError):
+        fingerprint_of("nonsense")
+    assert fingerprint_of.cache_info().currsize == 1

@@ -1,0 +1,114 @@
+"""What requests cost, and which bucket they are charged to."""
+
+import pytest
+
+from listing import pages
+from marketdata_project.access_table import ACCESS
+from ratelimit.access.table import READ, TRADING, WRITE, Access
+from ratelimit.callers import Caller
+from ratelimit.limits.costs import COST_RULES, EXPORT, MOST_PAGE_TOKENS, PAGE, ROWS_PER_TOKEN, cost_of
+from ratelimit.limits.services import admit, bucket_name, kind_of, look
+from stats import fields
+
+ACCESS_PAGE = Access("market:read", cost=PAGE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tokens"),
+    [
+        ("", 1),
+        ("symbols=A,B,C", 1),
+        ("limit=1", 1),
+        ("limit=1000", 1),
+        ("limit=1001", 2),
+        ("symbols=A,B,C&limit=10000", 10),
+        ("start=1&limit=2500&end=2", 3),
+        ("%6cimit=3000", 3),
+        ("limit=", 1),
+        ("limit=0", 1),
+        ("limit=-5", 1),
+        ("limit=x", 1),
+        ("lim%69t=10000", 10),
+        ("%6C%69%6D%69%74=10000", 10),
+        ("last=10000", 10),
+        ("symbols=A,B,C&%6cast=2500", 3),
+        ("limit=10001", 10),
+        ("limit=99999", 10),
+        ("limit=010000", 10),
+        ("limit=0000000000010000", 10),
+        ("limit=%31%30000", 10),
+        ("limit=9" + "9" * 400, 10),
+        ("limit=1&limit=10000", 10),
+        ("limit=10000&limit=1", 10),
+        ("limit=10000;limit=1", 1),
+        ("last=", 1),
+        ("lastly=9000", 1),
+        ("limit=\u0661\u0660\u0660\u0660\u0660", 1),
+        ("unlimited=9000", 1),
+    ],
+)
+def test_a_page_costs_one_for_each_started_thousand_of_rows(asked, tokens):
+    assert cost_of(PAGE, asked) == tokens
+
+
+def test_other_rules_do_not_look_at_the_query():
+    assert {name: cost_of(name, "limit=10000") for name in COST_RULES} == {
+        "one": 1, "page": 10, "stream": 10, "export": 10, "unmetered": 1,
+    }  # fmt: skip
+
+
+def test_an_export_is_a_stream_as_ndjson_and_a_page_otherwise():
+    assert [cost_of(EXPORT, "limit=2500", chosen) for chosen in ("ndjson", "json", "api", "")] == [
+        10,
+        3,
+        3,
+        3,
+    ]
+    assert cost_of(PAGE, "limit=2500", "ndjson") == 3
+
+
+@pytest.mark.parametrize("limit", [fields.PAGE_LIMIT, pages.PAGE_LIMIT])
+def test_the_largest_page_costs_the_most(limit):
+    assert cost_of(PAGE, f"limit={limit}") == MOST_PAGE_TOKENS == limit / ROWS_PER_TOKEN
+
+
+def test_every_endpoints_cost_is_a_rule():
+    assert {row.cost for row in ACCESS.values()} <= set(COST_RULES)
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "name"),
+    [
+        ("data", READ, "read"),
+        ("data", WRITE, "write"),
+        ("data", TRADING, "trading"),
+        ("orders", TRADING, "trading"),
+        ("access", READ, "access-read"),
+        ("live", WRITE, "live-write"),
+    ],
+)
+def test_buckets_are_named_by_group_and_kind(group, kind, name):
+    assert bucket_name(group, kind) == name
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("GET", READ), ("HEAD", READ), ("OPTIONS", READ), ("POST", WRITE), ("DELETE", WRITE), (None, WRITE)],
+)
+def test_methods_are_reads_or_writes_where_nothing_is_declared(method, kind):
+    assert kind_of(method) == kind
+
+
+def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_redis):
+    caller = Caller("key:1", "desk", "default", 10, frozenset(), trading_rate=1)
+    trading = Access("trading:write", group="orders", kind=TRADING)
+    assert [admit(caller, trading, cost=1).code for _ in range(3)] == ["", "", "rate_limited"]
+    assert admit(caller, ACCESS_PAGE, cost=500).bucket.remaining == 0
+    assert look(caller, group="data", kind=WRITE).bucket.remaining == 20
+
+
+def test_looking_charges_nothing_and_writes_nothing(project_redis, db, django_assert_num_queries):
+    caller = Caller("key:1", "desk", "default", 10, frozenset(), daily_quota=5)
+    with django_assert_num_queries(0):
+        told = [look(caller, group="data", kind=READ) for _ in range(50)][-1]
+    assert (told.admitted, told.bucket.remaining, told.quotas[0].remaining) == (True, 20, None)

@@ -1,0 +1,200 @@
+"""The endpoints of keys, through the whole chain."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from ratelimit.models import ApiKey
+from tests.api_client import Api, answer, make_key, problem
+from tests.ratelimit.key_calls import KEYS, NEW, keys_of, manager, post, stored
+
+
+@pytest.fixture(autouse=True)
+def _redis(project_redis):
+    """Buckets that count."""
+
+
+def test_a_key_that_is_made_works_at_once_and_is_shown_once(api):
+    response = post(api, body={**NEW, "networks": ["127.0.0.1"], "expires_at": "2030-01-02T03:04:05+02:00"})
+    made = answer(response)
+    assert (response.status_code, response["Cache-Control"]) == (201, "no-store")
+    assert (made["tier"], made["rate"], made["expires_at"]) == ("default", 10, "2030-01-02T01:04:05Z")
+    assert Api(made["key"]).ohlc(symbol="AAPL").status_code == 404
+    for path in (KEYS, f"{KEYS}/{made['id']}"):
+        shown = api.get(path).content.decode()
+        assert made["prefix"] in shown
+        assert made["key"] not in shown
+        assert made["signing_secret"] not in shown
+
+
+def test_a_key_is_shown_by_its_id_with_what_it_grants(api):
+    made = answer(post(api))
+    secrets = {"key", "signing_secret"}
+    assert answer(api.get(f"{KEYS}/{made['id']}")) == {
+        name: value for name, value in made.items() if name not in secrets
+    }
+
+
+def test_a_revoked_key_is_401_and_stays_in_the_list(api):
+    made = answer(post(api))
+    path = f"{KEYS}/{made['id']}"
+    first = api.call("DELETE", path)
+    assert (first.status_code, answer(first)["state"]) == (200, "revoked")
+    assert problem(Api(made["key"]).get("/api/v1/stats/ohlc")) == (401, "revoked_api_key")
+    assert answer(api.call("DELETE", path))["revoked_at"] == answer(first)["revoked_at"]
+    assert "feed" in keys_of(api.get(KEYS))
+
+
+def test_a_rotated_key_and_its_successor_both_work_during_the_overlap(api):
+    old = answer(post(api))
+    response = post(api, f"{KEYS}/{old['id']}/rotate", {"overlap_seconds": 60})
+    new = answer(response)
+    assert (response.status_code, new["replaces"]) == (201, old["id"])
+    assert [Api(key["key"]).ohlc(symbol="AAPL").status_code for key in (old, new)] == [404, 404]
+    assert answer(api.get(f"{KEYS}/{old['id']}"))["replaced_by"] == new["id"]
+    assert problem(post(api, f"{KEYS}/{old['id']}/rotate", {})) == (409, "not_rotatable")
+
+
+def test_the_overlap_is_a_day_where_nothing_is_said(api):
+    old = answer(post(api))
+    now = timezone.now()
+    assert api.call("POST", f"{KEYS}/{old['id']}/rotate").status_code == 201
+    end = ApiKey.objects.get(pk=old["id"]).expires_at
+    assert end is not None
+    assert timedelta(days=1) <= end - now < timedelta(days=1, seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "code"),
+    [
+        ({**NEW, "scope": ["market:read"]}, "scope", "unknown_field"),
+        ({"scopes": ["market:read"]}, "name", "required"),
+        ({"name": "feed"}, "scopes", "required"),
+        ({**NEW, "name": 7}, "name", "invalid_type"),
+        ({**NEW, "name": ""}, "name", "blank"),
+        ({**NEW, "name": "x" * 101}, "name", "max_length"),
+        ({**NEW, "scopes": []}, "scopes", "empty"),
+        ({**NEW, "scopes": "all"}, "scopes", "not_a_list"),
+        ({**NEW, "scopes": ["everything"]}, "scopes[0]", "invalid_choice"),
+        ({**NEW, "tier": "gold"}, "tier", "invalid_choice"),
+        ({**NEW, "rate": "5"}, "rate", "invalid_type"),
+        ({**NEW, "rate": True}, "rate", "invalid_type"),
+        ({**NEW, "rate": 0}, "rate", "min_value"),
+        ({**NEW, "signed_only": "yes"}, "signed_only", "invalid_type"),
+        ({**NEW, "expires_at": "tomorrow"}, "expires_at", "invalid_timestamp"),
+        ({**NEW, "expires_at": 1893456000}, "expires_at", "invalid_type"),
+        ([], "", "invalid"),
+    ],
+    ids=str,
+)
+def test_a_wrong_body_is_422_with_the_fields(api, body, path, code):
+    response = post(api, body=body)
+    assert problem(response) == (422, "validation_failed")
+    assert (path, code) in [(error["path"], error["code"]) for error in answer(response)["errors"]]
+    assert ApiKey.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({**NEW, "name": "a\u0007b"}, "name"),
+        ({**NEW, "networks": ["10.0.0.1/8"]}, "networks"),
+        ({**NEW, "accounts": ["a b"]}, "accounts"),
+        ({**NEW, "certificate": "zz"}, "certificate"),
+        ({**NEW, "expires_at": "2001-01-01"}, "expires_at"),
+    ],
+    ids=str,
+)
+def test_a_value_out_of_bounds_is_422_with_its_field(api, body, path):
+    response = post(api, body=body)
+    assert problem(response) == (422, "invalid_key_request")
+    assert [error["path"] for error in answer(response)["errors"]] == [path]
+
+
+def test_a_typo_is_answered_with_the_nearest_name(api):
+    response = post(api, body={**NEW, "netwoks": []})
+    assert "did you mean networks?" in answer(response)["message"]
+
+
+@pytest.mark.parametrize("seconds", [-1, 30 * 86_400 + 1, "60", None])
+def test_an_overlap_out_of_bounds_is_422(api, seconds):
+    made = answer(post(api))
+    response = post(api, f"{KEYS}/{made['id']}/rotate", {"overlap_seconds": seconds})
+    assert problem(response) == (422, "validation_failed")
+
+
+def test_a_key_cannot_be_made_of_nothing(api):
+    assert problem(api.call("POST", KEYS)) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize("reference", ["0", "999", "9" * 30, "abc", "-1", "1.0", "²", "%00"])
+@pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("DELETE", ""), ("POST", "/rotate")])
+def test_a_key_that_is_not_there_is_404(api, method, suffix, reference):
+    assert problem(api.call(method, f"{KEYS}/{reference}{suffix}")) == (404, "unknown_key")
+
+
+def test_a_key_that_belongs_to_another_account_is_as_if_it_were_not_there(api):
+    mine, other, both, nobodys, everybodys = (
+        stored(name, accounts=accounts)
+        for name, accounts in [("a", ["A"]), ("b", ["B"]), ("ab", ["A", "B"]), ("none", []), ("all", ["*"])]
+    )
+    desk = manager()
+    assert keys_of(desk.get(KEYS)) == ["a", "none", "manager"]
+    assert [desk.get(f"{KEYS}/{key.pk}").status_code for key in (mine, nobodys)] == [200, 200]
+    for key in (other, both, everybodys):
+        for method, suffix in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
+            assert problem(desk.call(method, f"{KEYS}/{key.pk}{suffix}")) == (404, "unknown_key")
+    assert not ApiKey.objects.exclude(revoked_at=None).exists()
+    assert len(keys_of(api.get(KEYS))) == 7
+
+
+@pytest.mark.parametrize(
+    ("grant", "named"),
+    [
+        ({"scopes": ["market:write"]}, "scopes"),
+        ({"scopes": ["all"]}, "scopes"),
+        ({"accounts": ["B"]}, "accounts"),
+        ({"accounts": ["*"]}, "accounts"),
+        ({"tier": "internal"}, "rate"),
+        ({"rate": 101}, "rate"),
+        ({"trading_rate": 2}, "trading_rate"),
+        ({"daily_quota": 0}, "daily_quota"),
+        ({"monthly_quota": 10**12}, "monthly_quota"),
+    ],
+    ids=str,
+)
+def test_a_grant_beyond_ones_own_is_403(api, grant, named):
+    response = post(manager(), body={**NEW, **grant})
+    assert problem(response) == (403, "grant_exceeded")
+    assert named in answer(response)["message"]
+    assert not ApiKey.objects.filter(name="feed").exists()
+
+
+def test_grants_of_ones_own_may_be_given(api):
+    body = {**NEW, "tier": "premium", "scopes": ["keys:manage"], "accounts": ["A"], "rate": 100}
+    assert post(manager(), body=body).status_code == 201
+
+
+@pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/rotate")])
+def test_a_key_with_more_than_ones_own_is_not_ones_to_change(api, method, suffix):
+    more = stored("more", tier="internal", scopes=["audit:read"])
+    assert problem(manager().call(method, f"{KEYS}/{more.pk}{suffix}")) == (403, "grant_exceeded")
+    more.refresh_from_db()
+    assert (more.revoked_at, more.expires_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", KEYS),
+        ("POST", KEYS),
+        ("GET", f"{KEYS}/1"),
+        ("DELETE", f"{KEYS}/1"),
+        ("POST", f"{KEYS}/1/rotate"),
+    ],
+)
+def test_keys_are_for_those_who_may_manage_them(api, method, path):
+    reader = Api(make_key(scopes=("market:read", "trading:write", "audit:read")))
+    assert problem(reader.call(method, path)) == (403, "missing_scope")
+    assert problem(Api(None).call(method, path))[0] == 401

@@ -1,0 +1,57 @@
+"""What the audit log has of calls about keys: the call, what changed, and no secret; without its record nothing changes."""
+
+import pytest
+from django.db import DatabaseError
+
+from audit.models import AuditRecord
+from ratelimit.models import ApiKey, SealedAnswer
+from tests.api_client import answer, problem
+from tests.ratelimit.key_calls import KEYS, post
+
+pytestmark = pytest.mark.usefixtures("project_redis")
+
+
+def told() -> str:
+    return str(list(AuditRecord.objects.values()))
+
+
+def test_a_call_and_what_it_changed_are_recorded_before_it_is_answered(api):
+    # Those of the fixture's own key.
+    before = AuditRecord.objects.count()
+    made = answer(post(api))
+    rotated = answer(post(api, f"{KEYS}/{made['id']}/rotate", {"overlap_seconds": 60}))
+    api.call("DELETE", f"{KEYS}/{rotated['id']}")
+    records = AuditRecord.objects.filter(sequence__gt=before).order_by("sequence")
+    assert list(records.exclude(event="").values_list("event", "subject")) == [
+        ("key.created", f"key:{made['id']}"),
+        ("key.rotated", f"key:{made['id']}"),
+        ("key.revoked", f"key:{rotated['id']}"),
+    ]
+    calls = records.exclude(method="")
+    assert list(calls.values_list("method", "status")) == [("POST", 201), ("POST", 201), ("DELETE", 200)]
+    assert len(set(records.values_list("correlation_id", flat=True))) == 3
+    for shown in (made, rotated):
+        for secret in (shown["key"].split("_")[2], shown["signing_secret"]):
+            assert secret not in told()
+
+
+def test_a_refusal_is_recorded_and_changes_nothing(api):
+    assert problem(post(api, body={"name": "x"})) == (422, "validation_failed")
+    assert AuditRecord.objects.filter(method="POST", status=422).exists()
+
+
+@pytest.mark.parametrize("record", ["audit.services.records_append", "audit.strict.records_append"])
+@pytest.mark.parametrize("idempotency_key", [None, "k1"])
+def test_what_cannot_be_recorded_is_refused_and_not_done(api, monkeypatch, idempotency_key, record):
+    def away(*_: object, **__: object) -> None:
+        raise DatabaseError("away")
+
+    headers = {} if idempotency_key is None else {"idempotency_key": idempotency_key}
+    monkeypatch.setattr(record, away)
+    refused = post(api, **headers)
+    assert refused.status_code == 503
+    assert b"md_" not in refused.content
+    assert ApiKey.objects.count() == 1
+    assert not SealedAnswer.objects.exists()
+    monkeypatch.undo()
+    assert post(api, **headers).status_code == 201

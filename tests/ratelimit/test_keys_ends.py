@@ -1,0 +1,154 @@
+"""Whoever ends, or is for signing only, makes nothing that goes on without it; and what a leaked key has become is withdrawn with it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ratelimit.callers import Caller
+from ratelimit.exceptions import GrantExceeded
+from ratelimit.keys.api_keys import digest
+from ratelimit.keys.selectors import caller_of_key, known_keys
+from ratelimit.keys.services import (
+    CreatedKey,
+    key_create,
+    key_revoke,
+    key_revoke_with_successors,
+    key_rotate,
+)
+from ratelimit.models import ApiKey
+from tests.api_client import Api, answer, problem
+from tests.ratelimit.key_calls import KEYS, NEW, manager, post, stored
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("events")]
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DAY = timedelta(days=1)
+END = NOW + 10 * DAY
+BY: Any = {"actor": "test", "now": NOW}
+
+
+def made(**terms) -> CreatedKey:
+    return key_create(**{"name": "feed", "scopes": ["market:read", "keys:manage"], **BY, **terms})
+
+
+def caller(created: CreatedKey, **changes) -> Caller:
+    known = known_keys.find(digest(created.key))
+    assert known is not None
+    return replace(caller_of_key(known, now=NOW), **changes)
+
+
+def test_what_is_made_ends_with_its_maker_where_nothing_is_said():
+    maker = made(expires_at=END, signed_only=True)
+    new = made(within=caller(maker)).stored
+    assert (new.expires_at, new.signed_only) == (END, True)
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        ({"expires_at": END + timedelta(seconds=1)}, "expires_at"),
+        ({"signed_only": False}, "signed_only"),
+    ],
+)
+def test_nothing_is_made_that_outlives_its_maker_or_is_shown_bare_where_that_is_not(terms, named):
+    maker = caller(made(expires_at=END, signed_only=True))
+    with pytest.raises(GrantExceeded, match=named):
+        made(within=maker, **terms)
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_that_rotates_itself_lives_no_longer():
+    first = made(expires_at=END)
+    second = key_rotate(
+        key=first.stored, overlap=DAY, actor="x", within=caller(first), now=NOW + 9 * DAY
+    ).stored
+    assert second.expires_at == END
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"), [({}, "expires_at"), ({"expires_at": END, "signed_only": False}, "signed_only")]
+)
+def test_nobody_rotates_a_key_that_outlives_it_or_is_shown_bare_where_it_is_not(terms, named):
+    maker = caller(made(expires_at=END, signed_only=True))
+    other = made(**terms)
+    with pytest.raises(GrantExceeded, match=named):
+        key_rotate(key=other.stored, overlap=DAY, within=maker, **BY)
+    other.stored.refresh_from_db()
+    assert (other.stored.successors.count(), other.stored.revoked_at) == (0, None)
+
+
+def test_a_key_that_ends_may_revoke_one_that_does_not():
+    maker = caller(made(expires_at=END, signed_only=True))
+    assert key_revoke(key=made().stored, within=maker, **BY).revoked_at == NOW
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_over_http_it_is_a_403_that_names_the_field():
+    api = manager(expires_at=datetime(2090, 1, 1, tzinfo=UTC))
+    late = post(api, body={**NEW, "expires_at": "2090-01-02"})
+    assert problem(late) == (403, "grant_exceeded")
+    assert "expires_at" in answer(late)["detail"]
+    assert answer(post(api))["expires_at"] == "2090-01-01T00:00:00Z"
+
+
+def chain() -> list[CreatedKey]:
+    """A key, its successor, and that one's."""
+    keys = [made()]
+    for _ in range(2):
+        keys.append(key_rotate(key=keys[-1].stored, overlap=DAY, **BY))
+    return keys
+
+
+def revoked() -> list[bool]:
+    return [key.revoked_at is not None for key in ApiKey.objects.order_by("id")]
+
+
+def test_a_key_is_revoked_with_all_that_came_of_it_each_with_its_event(events):
+    first, second, third = chain()
+    made()
+    events.clear()
+    assert [key.pk for key in key_revoke_with_successors(key=second.stored, **BY)] == [second.id, third.id]
+    assert revoked() == [False, True, True, False]
+    assert [key.pk for key in key_revoke_with_successors(key=first.stored, **BY)] == [first.id]
+    assert [(told["event"], told["subject"]) for told in events] == [
+        ("key.revoked", f"key:{created.id}") for created in (second, third, first)
+    ]
+
+
+def test_what_was_revoked_before_does_not_hide_what_came_of_it():
+    first, second, third = chain()
+    for created in (first, second):
+        key_revoke(key=created.stored, **BY)
+    revoked_now = key_revoke_with_successors(key=first.stored, **BY)
+    assert [key.pk for key in revoked_now] == [first.id, third.id]
+    assert revoked() == [True, True, True]
+
+
+def test_all_of_a_chain_is_revoked_or_none():
+    first, _, third = chain()
+    lesser = caller(first, scopes=frozenset({"market:read", "keys:manage"}))
+    ApiKey.objects.filter(pk=third.id).update(scopes=["audit:read"])
+    with pytest.raises(GrantExceeded):
+        key_revoke_with_successors(key=first.stored, within=lesser, **BY)
+    assert revoked() == [False, False, False]
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_a_leaked_key_that_rotated_itself_is_revoked_with_its_successors_in_one_call():
+    api, leaked = manager(scopes=["all"]), stored("leaked", scopes=["market:read", "keys:manage"])
+    thief = Api(answer(post(api, f"{KEYS}/{leaked.pk}/rotate", {}))["key"])
+    told = answer(api.call("DELETE", f"{KEYS}/{leaked.pk}?successors=true"))
+    assert (told["id"], told["state"]) == (leaked.pk, "revoked")
+    assert problem(thief.get("/api/v1/clock")) == (401, "revoked_api_key")
+
+
+@pytest.mark.usefixtures("project_redis")
+@pytest.mark.parametrize("value", ["1", "TRUE", "yes"])
+def test_successors_is_true_or_false(value):
+    key = stored("feed")
+    refused = manager().call("DELETE", f"{KEYS}/{key.pk}?successors={value}")
+    assert problem(refused) == (400, "invalid_parameter")
+    key.refresh_from_db()
+    assert key.revoked_at is None

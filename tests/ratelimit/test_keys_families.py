@@ -1,0 +1,103 @@
+"""What a key has used up is used up for its successor, too."""
+
+import math
+import time
+from datetime import timedelta
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.utils import timezone
+
+from ratelimit.callers import Caller
+from ratelimit.keys.services import CreatedKey, key_create, key_rotate
+from ratelimit.models import ApiKey, QuotaUse
+from tests.api_client import Api, answer, problem
+from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.key_calls import KEYS, post
+
+pytestmark = pytest.mark.django_db
+
+CLOCK = "/api/v1/clock"
+BY: Any = {"actor": "test"}
+DAY = timedelta(days=1)
+
+
+def made(**terms) -> CreatedKey:
+    values = {"name": "feed", "scopes": ["market:read", "keys:manage"], "now": timezone.now()}
+    return key_create(**{**values, **BY, **terms})
+
+
+def successor(api: Api, key_id: int) -> tuple[Api, int]:
+    """The successor of a key that rotates itself, and its id."""
+    told = answer(post(api, f"{KEYS}/{key_id}/rotate", {}))
+    return Api(told["key"]), told["id"]
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_a_key_that_rotates_itself_gets_no_further_quota():
+    first = made(daily_quota=4)
+    api, key_id = Api(first.key), first.id
+    for _ in range(2):
+        assert api.get(CLOCK).status_code == 200
+        api, key_id = successor(api, key_id)
+    assert problem(api.get(CLOCK)) == (429, "quota_exceeded")
+    assert set(QuotaUse.objects.filter(period__contains="-").values_list("identity", flat=True)) == {
+        f"key:{first.id}"
+    }
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_a_key_that_rotates_itself_gets_no_further_bucket():
+    first = made(rate=1)
+    old = Api(first.key)
+    new, _ = successor(old, first.id)
+    begun = time.monotonic()
+    statuses = [api.get(CLOCK).status_code for api in (old, new) * 4]
+    # The burst, and a token for each second that it took.
+    assert 2 <= statuses.count(200) <= 2 + math.ceil(time.monotonic() - begun) < len(statuses)
+
+
+def test_a_family_is_that_of_the_first_key_of_a_chain():
+    first = made()
+    second = key_rotate(key=first.stored, overlap=DAY, now=timezone.now(), **BY)
+    third = key_rotate(key=second.stored, overlap=DAY, now=timezone.now(), **BY)
+    callers = [caller_by(created.key, now=timezone.now()) for created in (first, second, third)]
+    assert [caller.identity for caller in callers] == [
+        f"key:{created.id}" for created in (first, second, third)
+    ]
+    assert {caller.family for caller in callers} == {f"key:{first.id}"}
+
+
+def test_the_family_of_who_is_no_key_is_its_identity():
+    caller = Caller(identity="user:7", name="ada", tier="default", rate=10, scopes=frozenset())
+    assert caller.family == "user:7"
+
+
+def test_what_successors_booked_before_there_were_families_is_their_familys():
+    first = made()
+    second = key_rotate(key=first.stored, overlap=DAY, now=timezone.now(), **BY)
+    third = key_rotate(key=second.stored, overlap=DAY, now=timezone.now(), **BY)
+    alone = made()
+    ApiKey.objects.update(family=None)
+    for created, period, booked in (
+        (first, "2026-11", 5),
+        (second, "2026-11", 7),
+        (third, "2026-11", 11),
+        (third, "2026-11-20", 3),
+        (alone, "2026-11", 1),
+    ):
+        QuotaUse.objects.create(
+            identity=f"key:{created.id}", period=period, booked=booked, updated_at=timezone.now()
+        )
+    migration = import_module("ratelimit.migrations.0004_family")
+    migration.note_families(apps, SimpleNamespace(connection=connection))
+    assert list(ApiKey.objects.values_list("family", flat=True)) == [None, first.id, first.id, None]
+    assert set(QuotaUse.objects.values_list("identity", "period", "booked")) == {
+        (f"key:{first.id}", "2026-11", 23),
+        (f"key:{first.id}", "2026-11-20", 3),
+        (f"key:{alone.id}", "2026-11", 1),
+    }

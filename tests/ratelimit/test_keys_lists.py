@@ -1,0 +1,135 @@
+"""The list of keys: filters, pages, cursors."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from listing.pages import PAGE_PARAMETERS
+from ratelimit.keys.filters import KeyFilter
+from ratelimit.keys.serializers import KeysQuerySerializer
+from ratelimit.models import ApiKey
+from tests.api_client import answer, problem
+from tests.ratelimit.key_calls import KEYS, keys_of, stored
+
+
+@pytest.fixture(autouse=True)
+def _redis(project_redis):
+    """Buckets that count."""
+
+
+@pytest.fixture
+def some(api):
+    """Five keys beside the caller's own, `test`."""
+    now = timezone.now()
+    made = [stored(f"feed {number}") for number in range(3)]
+    made += [stored("Desk", tier="premium"), stored("gone")]
+    ApiKey.objects.filter(name="gone").update(revoked_at=now)
+    ApiKey.objects.filter(name="feed 2").update(expires_at=now)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({"tier": "premium"}, ["Desk"]),
+        ({"state": "revoked"}, ["gone"]),
+        ({"state": "expired"}, ["feed 2"]),
+        ({"state": "active"}, ["test", "feed 0", "feed 1", "Desk"]),
+        ({"name": "feed"}, ["feed 0", "feed 1", "feed 2"]),
+        ({"name": "desk"}, ["Desk"]),
+        ({"name": "eed"}, []),
+        ({"state": "active", "name": "feed", "sort": "desc"}, ["feed 1", "feed 0"]),
+        ({"prefix": "zzzzzzz0"}, []),
+    ],
+    ids=str,
+)
+def test_filters_hold_together(api, some, query, names):
+    assert keys_of(api.get(KEYS, query)) == names
+
+
+def test_a_key_is_found_by_its_prefix(api, some):
+    assert keys_of(api.get(KEYS, {"prefix": some[1].prefix})) == ["feed 1"]
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 4, 6, 7])
+def test_a_walk_shows_each_key_once_forward_and_back(api, some, limit, sort):
+    everything = keys_of(api.get(KEYS, {"sort": sort}))
+    pages: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = answer(api.get(KEYS, {"limit": limit, "sort": sort, **cursor}))
+        assert page["total_estimate"] == 6
+        pages.append(page)
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert [row["name"] for page in pages for row in page["keys"]] == everything
+    for page, before in zip(pages[1:], pages, strict=False):
+        back = answer(api.get(KEYS, {"limit": limit, "sort": sort, "cursor": page["prev_cursor"]}))
+        assert back["keys"] == before["keys"]
+        again = answer(api.get(KEYS, {"limit": limit, "sort": sort, "cursor": back["next_cursor"]}))
+        assert again["keys"] == page["keys"]
+    assert pages[0]["prev_cursor"] is None
+
+
+def test_an_empty_list_has_no_cursors(api):
+    page = answer(api.get(KEYS, {"name": "zzz"}))
+    assert page == {"keys": [], "next_cursor": None, "prev_cursor": None, "total_estimate": 0}
+
+
+def test_a_cursor_behind_the_last_key_of_its_walk_is_an_empty_page(api, some):
+    cursor = answer(api.get(KEYS, {"limit": 5}))["next_cursor"]
+    ApiKey.objects.filter(name="gone").delete()
+    page = answer(api.get(KEYS, {"limit": 5, "cursor": cursor}))
+    assert (page["keys"], page["next_cursor"]) == ([], None)
+    back = answer(api.get(KEYS, {"limit": 5, "cursor": page["prev_cursor"]}))
+    assert ([row["name"] for row in back["keys"]][-1], back["next_cursor"]) == ("Desk", None)
+
+
+def test_forged_foreign_and_cut_cursors_are_400(api, some):
+    cursor = answer(api.get(KEYS, {"limit": 2}))["next_cursor"]
+    forged = cursor[:-3] + ("aaa" if not cursor.endswith("aaa") else "bbb")
+    for text in (forged, cursor[:-4], f"{cursor}=", "x", "!", "a" * 500):
+        assert problem(api.get(KEYS, {"limit": 2, "cursor": text})) == (400, "invalid_cursor")
+    for other in ({"sort": "desc"}, {"tier": "default"}):
+        assert problem(api.get(KEYS, {**other, "cursor": cursor})) == (400, "invalid_cursor")
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("limit=0", "invalid_limit"),
+        ("limit=10001", "invalid_limit"),
+        ("limit=1.5", "invalid_limit"),
+        ("sort=up", "invalid_parameter"),
+        ("state=gone", "invalid_parameter"),
+        ("tier=gold", "invalid_parameter"),
+        ("name=%00", "invalid_parameter"),
+        ("teir=default", "unknown_parameter"),
+        ("zzzzzz=1", "unknown_parameter"),
+        ("tier=", "empty_parameter"),
+        ("tier=default&tier=default", "repeated_parameter"),
+    ],
+)
+def test_a_wrong_parameter_is_400(api, query, code):
+    assert problem(api.get(f"{KEYS}?{query}")) == (400, code)
+
+
+def test_a_browser_is_shown_the_list_with_its_filters(api):
+    page = api.get(KEYS, accept="text/html")
+    assert page.status_code == 200
+    for name in (*KeyFilter.base_filters, *PAGE_PARAMETERS):
+        assert f'name="{name}"' in page.content.decode()
+
+
+def test_the_form_and_the_schema_have_each_parameter(api):
+    names = {*KeyFilter.base_filters, *PAGE_PARAMETERS}
+    assert set(KeysQuerySerializer().fields) == names
+    schema = answer(api.get("/api/v1/schema", {"format": "json"}))
+    operation = schema["paths"][KEYS]["get"]
+    assert {parameter["name"] for parameter in operation["parameters"]} - {"format"} == names
+    reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    envelope = schema["components"]["schemas"][reference.rpartition("/")[2]]
+    assert set(envelope["properties"]) == set(answer(api.get(KEYS)))

@@ -1,0 +1,229 @@
+"""Making, rotating and revoking keys, and what is told of it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audit.models import AuditRecord
+from ratelimit.callers import Caller
+from ratelimit.exceptions import (
+    ExpiredApiKey,
+    GrantExceeded,
+    InvalidKeyRequest,
+    NotRotatable,
+    RevokedApiKey,
+)
+from ratelimit.keys.documents import key_document
+from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
+from ratelimit.keys.signing_secrets import signing_secret
+from ratelimit.models import ApiKey
+from tests.ratelimit.key_callers import caller_by
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("events")]
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+GRANTS = {
+    "name": "feed",
+    "tier": "premium",
+    "rate": 50,
+    "trading_rate": 2,
+    "daily_quota": 0,
+    "monthly_quota": 9,
+    "scopes": ["market:read", "trading:read"],
+    "accounts": ["A"],
+    "sensitivity": "confidential",
+    "networks": ["10.0.0.0/8"],
+    "signed_only": True,
+    "before_expiry": "rotate",
+}
+BY: Any = {"actor": "key:1", "now": NOW}
+
+
+def made(**changes) -> CreatedKey:
+    return key_create(**{"name": "feed", "scopes": ["market:read"], **BY, **changes})
+
+
+def rotated(created: CreatedKey, *, overlap=HOUR, now=NOW, **changes) -> CreatedKey:
+    return key_rotate(key=created.stored, overlap=overlap, now=now, actor="key:1", **changes)
+
+
+def refusal(created: CreatedKey, now: datetime) -> type[Exception] | None:
+    try:
+        caller_by(created.key, now=now)
+    except (ExpiredApiKey, RevokedApiKey) as error:
+        return type(error)
+    return None
+
+
+def test_a_key_is_stored_with_all_that_it_grants():
+    created = made(**GRANTS)
+    stored = ApiKey.objects.get()
+    assert {name: getattr(stored, name) for name in GRANTS} == GRANTS
+    assert (stored.created_at, stored.replaces, stored.last_used_at) == (NOW, None, None)
+    assert created.signing_secret == signing_secret(stored.digest)
+
+
+def test_the_secrets_of_a_new_key_are_in_no_repr_and_no_document_but_the_one_that_is_shown():
+    created = made()
+    shown = created.document(now=NOW)
+    assert (shown["key"], shown["signing_secret"]) == (created.key, created.signing_secret)
+    for text in (repr(created), str(key_document(created.stored, now=NOW))):
+        assert created.key.split("_")[2] not in text
+        assert created.signing_secret not in text
+        assert created.stored.digest not in text
+
+
+def test_a_successor_has_the_same_grants_and_the_same_length_of_life():
+    old = made(**GRANTS, expires_at=NOW + 30 * DAY)
+    new = rotated(old, now=NOW + 20 * DAY)
+    stored = ApiKey.objects.get(pk=new.id)
+    assert {name: getattr(stored, name) for name in GRANTS} == GRANTS
+    assert (stored.replaces_id, stored.expires_at) == (old.id, NOW + 50 * DAY)
+    assert new.key != old.key
+    assert new.signing_secret != old.signing_secret
+
+
+def test_the_successor_of_a_key_without_expiry_has_none():
+    assert rotated(made()).stored.expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "overlap", "holds", "fails"),
+    [
+        (None, HOUR, timedelta(minutes=59), HOUR),
+        (None, 30 * DAY, 30 * DAY - HOUR, 30 * DAY),
+        (timedelta(minutes=5), HOUR, timedelta(minutes=4), timedelta(minutes=5)),
+    ],
+)
+def test_the_old_key_holds_for_the_overlap_and_never_beyond_its_own_expiry(expires_in, overlap, holds, fails):
+    old = made(expires_at=None if expires_in is None else NOW + expires_in)
+    new = rotated(old, overlap=overlap)
+    assert (refusal(old, NOW + holds), refusal(old, NOW + fails)) == (None, ExpiredApiKey)
+    assert refusal(new, NOW) is None
+
+
+def test_without_overlap_the_old_key_is_revoked_at_once():
+    old = made()
+    assert refusal(old, NOW) is None
+    rotated(old, overlap=timedelta(0))
+    assert refusal(old, NOW) is RevokedApiKey
+
+
+def test_a_certificate_goes_over_to_the_successor():
+    old = made(certificate="0f" * 32)
+    new = rotated(old)
+    assert ApiKey.objects.get(pk=old.id).certificate is None
+    known = known_keys.find("0f" * 32, by="certificate")
+    assert known is not None
+    assert known.key_id == new.id
+
+
+def test_a_certificate_stands_for_one_key():
+    made(certificate="0f" * 32)
+    with pytest.raises(InvalidKeyRequest, match="certificate"):
+        made(certificate="0f" * 32)
+    assert ApiKey.objects.count() == 1
+
+
+def _rotate_before(created: CreatedKey) -> None:
+    rotated(created)
+
+
+def _revoke_before(created: CreatedKey) -> None:
+    key_revoke(key=created.stored, **BY)
+
+
+def _expire_before(created: CreatedKey) -> None:
+    ApiKey.objects.filter(pk=created.id).update(expires_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [(_rotate_before, "rotated before"), (_revoke_before, "was revoked"), (_expire_before, "has expired")],
+)
+def test_what_holds_no_more_cannot_be_rotated(before, message):
+    created = made()
+    before(created)
+    count = ApiKey.objects.count()
+    with pytest.raises(NotRotatable, match=message):
+        rotated(created)
+    assert ApiKey.objects.count() == count
+
+
+@pytest.mark.parametrize("overlap", [timedelta(seconds=-1), 30 * DAY + timedelta(seconds=1)])
+def test_an_overlap_has_bounds(overlap):
+    with pytest.raises(InvalidKeyRequest, match="0 to 30 days"):
+        rotated(made(), overlap=overlap)
+
+
+def lesser() -> Caller:
+    return Caller(identity="key:7", name="x", tier="default", rate=10, scopes=frozenset({"keys:manage"}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: made(within=lesser()),
+        lambda created: rotated(created, within=lesser()),
+        lambda created: key_revoke(key=created.stored, within=lesser(), **BY),
+    ],
+)
+def test_nobody_makes_rotates_or_revokes_what_has_more_than_itself(change, events):
+    created = made()
+    events.clear()
+    with pytest.raises(GrantExceeded):
+        change(created)
+    stored = ApiKey.objects.get()
+    assert (stored.expires_at, stored.revoked_at, events) == (None, None, [])
+
+
+def test_each_change_is_told_once_with_what_changed_and_without_secrets(events):
+    first = made(correlation_id="c1")
+    second = rotated(first, correlation_id="c2")
+    for _ in range(2):
+        key_revoke(key=second.stored, correlation_id="c3", **BY)
+    assert [(told["event"], told["subject"], told["correlation_id"]) for told in events] == [
+        ("key.created", f"key:{first.id}", "c1"),
+        ("key.rotated", f"key:{first.id}", "c2"),
+        ("key.revoked", f"key:{second.id}", "c3"),
+    ]
+    assert {(told["actor"], told["at"], told["audit_class"]) for told in events} == {("key:1", NOW, "keys")}
+    before, after = events[1]["detail"]["change"]
+    assert (before["expires_at"], after["expires_at"]) == (None, "2026-01-02T04:04:05Z")
+    assert events[1]["detail"]["successor"]["id"] == second.id
+    for created in (first, second):
+        for secret in (created.key.split("_")[2], created.signing_secret, created.stored.digest):
+            assert secret not in str(events)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: made(name="other"),
+        rotated,
+        lambda created: key_revoke(key=created.stored, **BY),
+    ],
+)
+def test_what_cannot_be_told_is_not_done(change, settings):
+    created = made()
+    settings.EVENT_RECORDER = "tests.ratelimit.key_events.refuse"
+    with pytest.raises(RuntimeError):
+        change(created)
+    stored = ApiKey.objects.get()
+    assert (stored.expires_at, stored.revoked_at) == (None, None)
+
+
+def test_changes_are_in_the_audit_log(settings):
+    settings.EVENT_RECORDER = "audit.services.event_record"
+    created = rotated(made())
+    records = list(AuditRecord.objects.order_by("pk").values_list("event", "subject", "caller"))
+    assert records == [
+        ("key.created", f"key:{created.id - 1}", "key:1"),
+        ("key.rotated", f"key:{created.id - 1}", "key:1"),
+    ]
+    told = str(list(AuditRecord.objects.values()))
+    assert created.prefix in told
+    assert created.key.split("_")[2] not in told

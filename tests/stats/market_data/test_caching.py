@@ -1,0 +1,304 @@
+"""What is kept of the tree's answers: shared by all who ask for the same bars, one per representation, never stale."""
+
+import gzip
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import redis
+import time_machine
+
+from stats.caching.tiers import process_tiers
+from tests.api_client import Api, answer, make_key
+from tests.stats.market_data.builders import EQUITY, HOUR_NS, Market, ingest, tell
+from tests.stats.market_data.oracle import SECOND_NS, Cut, bars
+from tests.stats.market_data.representations import MEDIA_TYPES, nanoseconds, nested
+from tests.stats.market_data.subjects import answered
+
+PATH = f"/api/v1/market-data/equities/{EQUITY}/ohlcv"
+MINUTES = {"start": "2025-01-02T09:00:00Z", "end": "2025-01-02T10:00:00Z", "resolution": "1m"}
+NINE_NS = 1_735_808_400 * SECOND_NS
+DECODERS = {
+    "gzip": gzip.decompress,
+    "zstd": lambda body: pa.CompressedInputStream(pa.BufferReader(body), "zstd").read(),
+}
+VARY = "Accept, Accept-Encoding, Authorization, X-API-Key"
+
+
+@pytest.fixture
+def minutes(empty_market: Market) -> Market:
+    """An hour of trades, each twenty seconds."""
+    rows = [
+        {"time_ns": NINE_NS + second * SECOND_NS, "price": 100.0 + second % 7, "volume": 1.0 + second}
+        for second in range(0, 3_600, 20)
+    ]
+    empty_market.add("trades", EQUITY, rows)
+    return empty_market
+
+
+@pytest.fixture
+def market_of_new_york(empty_market: Market) -> Market:
+    """A trade in the last hour of a session."""
+    tell(empty_market.api, EQUITY, **{"class": "equity", "exchange": "XNYS"})
+    empty_market.add("trades", EQUITY, [{"time_ns": NINE_NS + 11 * HOUR_NS, "price": 1.0, "volume": 1.0}])
+    return empty_market
+
+
+def ask(market: Market, headers: Any = None, **changes: str) -> Any:
+    response = market.api.get(PATH, {**MINUTES, **changes}, **(headers or {}))
+    assert response.status_code == 200, response.content
+    return response
+
+
+def wanted(market: Market, start_ns: int = NINE_NS, end_ns: int = NINE_NS + HOUR_NS) -> list[Any]:
+    rows = market.rows["trades", EQUITY]
+    return [answered(row, None) for row in bars(rows, Cut("1m"), start_ns, end_ns)]
+
+
+def forget_process_memory() -> None:
+    process_tiers().local.clear()
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2025-01-02T09:00:01Z", "2025-01-02T09:59:59Z"),
+        ("2025-01-02T09:00:59.999999999Z", "2025-01-02T09:59:00.000000001Z"),
+        ("2025-01-02T04:00:00-05:00", "2025-01-02T15:30:00+05:30"),
+        ("1735808401", "1735811999000"),
+    ],
+)
+def test_a_range_that_touches_the_same_bars_is_a_hit_and_right(minutes: Market, start: str, end: str):
+    first, second = ask(minutes), ask(minutes, start=start, end=end)
+    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
+    assert (second.content, second["ETag"]) == (first.content, first["ETag"])
+    assert nested(answer(second)["bars"]) == wanted(minutes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"end": "2025-01-02T10:00:00.000000001Z"}, {"start": "2025-01-02T08:59:59.999999999Z"}, {"resolution": "2m"}, {"limit": "7"},
+        {"sort": "desc"}, {"fields": "close"}, {"time": "ms"}, {"format": "csv"}, {"format": "columnar"}, {"partial": "exclude"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_changes_the_answer_is_another_entry(minutes: Market, changes: dict[str, str]):
+    first, second = ask(minutes), ask(minutes, **changes)
+    assert second["X-Cache"] == "miss"
+    assert second["ETag"] != first["ETag"]
+
+
+def test_ticks_of_another_range_are_another_entry(minutes: Market):
+    query = {name: MINUTES[name] for name in ("start", "end")}
+    path = f"/api/v1/market-data/equities/{EQUITY}/trades"
+    first = minutes.api.get(path, query)
+    second = minutes.api.get(path, {**query, "start": "2025-01-02T09:00:00.000000001Z"})
+    assert (len(answer(first)["trades"]), len(answer(second)["trades"]), second["X-Cache"]) == (
+        180,
+        179,
+        "miss",
+    )
+
+
+def test_an_answer_says_how_it_may_be_kept(minutes: Market):
+    response = ask(minutes)
+    assert response["Cache-Control"] == "private, no-cache"
+    assert response["Vary"] == VARY
+    assert response["ETag"].startswith('"')
+    assert (response["X-Cache"], response["Age"]) == ("miss", "0")
+    assert response["X-Commit"].startswith("trades=1-")
+    assert "X-As-Of" not in response
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "zstd"])
+@pytest.mark.parametrize("name", MEDIA_TYPES)
+def test_who_has_a_representation_gets_304_without_a_body(minutes: Market, name: str, encoding: str | None):
+    headers = {"accept": MEDIA_TYPES[name]} | ({} if encoding is None else {"accept_encoding": encoding})
+    first = ask(minutes, headers)
+    again = minutes.api.get(PATH, MINUTES, if_none_match=first["ETag"], **headers)
+    assert (again.status_code, again.content, again["X-Cache"]) == (304, b"", "revalidated")
+    assert all(again[name] == first[name] for name in ("ETag", "Cache-Control", "Vary", "X-Commit"))
+    assert "Content-Type" not in again
+
+
+def test_each_representation_has_a_tag_of_its_own(minutes: Market):
+    tags = {
+        ask(minutes, {"accept": media_type, "accept_encoding": encoding})["ETag"]
+        for media_type in MEDIA_TYPES.values()
+        for encoding in ("identity", "gzip", "zstd")
+    }
+    assert len(tags) == 3 * len(MEDIA_TYPES)
+
+
+@pytest.mark.parametrize("encoding", DECODERS)
+@pytest.mark.parametrize("name", MEDIA_TYPES)
+def test_a_compressed_answer_is_kept_compressed_and_the_same(
+    project_redis, minutes: Market, name: str, encoding: str
+):
+    plain = ask(minutes, {"accept": MEDIA_TYPES[name]})
+    packed = {"accept": MEDIA_TYPES[name], "accept_encoding": encoding}
+    first = ask(minutes, packed)
+    forget_process_memory()
+    second = ask(minutes, packed)
+    assert (first["Content-Encoding"], second["Content-Encoding"]) == (encoding, encoding)
+    assert "Content-Encoding" not in plain
+    assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
+    assert DECODERS[encoding](second.content) == plain.content
+    assert second["Content-Type"] == plain["Content-Type"]
+    assert second.headers.get("X-Original-Size") == plain.headers.get("X-Original-Size")
+    with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
+        held = [client.get(key) for key in client.scan_iter(match=f"mktdata:{EQUITY}:*")]
+    assert any(first.content in value for value in held)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "used"),
+    [("gzip, zstd", {"gzip", "zstd"}), ("br", {None}), ("identity", {None}), ("gzip;q=0, zstd", {"zstd"}), ("*;q=0", {None}), ("GZIP", {"gzip"})],
+)  # fmt: skip
+def test_an_encoding_is_used_only_if_it_is_accepted(minutes: Market, accepted: str, used: set[str | None]):
+    assert ask(minutes, {"accept_encoding": accepted}).headers.get("Content-Encoding") in used
+
+
+def test_a_late_trade_is_seen_at_once(minutes: Market):
+    first = ask(minutes)
+    minutes.add("trades", EQUITY, [{"time_ns": NINE_NS + 1, "price": 999.0, "volume": 5.0}])
+    second = ask(minutes)
+    assert second["X-Cache"] == "miss"
+    assert second["ETag"] != first["ETag"]
+    assert nested(answer(second)["bars"]) == wanted(minutes)
+
+
+def test_a_trade_of_another_date_leaves_what_is_kept(minutes: Market):
+    first = ask(minutes)
+    minutes.add("trades", EQUITY, [{"time_ns": NINE_NS + 48 * HOUR_NS, "price": 1.0, "volume": 1.0}])
+    second = ask(minutes)
+    assert (second["X-Cache"], second["ETag"], second.content) == ("hit", first["ETag"], first.content)
+    assert second["X-Commit"] != first["X-Commit"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "changes", "row"),
+    [
+        ("bars", {}, {"resolution": "1m", "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}),
+        ("corporate_actions", {"adjustment": "split"}, {"kind": "split", "ratio": 2.0}),
+    ],
+)
+def test_everything_that_an_answer_is_made_of_changes_it(
+    minutes: Market, dataset: str, changes: Any, row: Any
+):
+    end = {"end": "2025-01-02T10:10:00Z"}
+    first = ask(minutes, **changes, **end)
+    ingest(minutes.api, dataset, EQUITY, [{"time_ns": NINE_NS + HOUR_NS, **row}])
+    second = ask(minutes, **changes, **end)
+    assert second["X-Cache"] == "miss"
+    assert second.content != first.content
+
+
+def test_an_instrument_that_is_told_otherwise_changes_answers_at_once(minutes: Market):
+    first = ask(minutes, resolution="1d")
+    tell(minutes.api, EQUITY, exchange="XNYS")
+    second = ask(minutes, resolution="1d")
+    assert answer(first)["bars"][0]["timestamp"] == "2025-01-02T00:00:00Z"
+    assert answer(second)["bars"][0]["timestamp"] == "2025-01-02T05:00:00Z"
+
+
+def test_other_hours_change_answers_at_once(minutes: Market):
+    counts = []
+    for exchange in ("XNYS", "XLON", "XNYS"):
+        tell(minutes.api, EQUITY, exchange=exchange)
+        counts.append(len(answer(ask(minutes, hours="regular"))["bars"]))
+    assert counts == [0, 60, 0]
+
+
+def test_another_bar_policy_changes_answers_at_once(minutes: Market):
+    print_ = {"time_ns": NINE_NS + 5, "price": 500.0, "volume": 1.0, "conditions": ["odd_lot"]}
+    minutes.add("trades", EQUITY, [print_])
+    highest = []
+    for policy in ("all", "us_equities", "all"):
+        tell(minutes.api, EQUITY, bar_policy=policy)
+        highest.append(answer(ask(minutes))["bars"][0]["high"])
+    assert highest == [500, 106, 500]
+
+
+def test_only_an_answer_of_the_settled_past_is_immutable(minutes: Market):
+    assert ask(minutes, as_of="2100-01-01")["Cache-Control"] == "private, no-cache"
+    past = ask(minutes, as_of="2026-01-01")
+    assert past["Cache-Control"].startswith("private, max-age=")
+    assert past["Cache-Control"].endswith(", immutable")
+    assert past["X-As-Of"] == "2026-01-01T00:00:00Z"
+
+
+def test_an_answer_up_to_the_future_is_not_kept_and_right(minutes: Market):
+    query = {"start": "2025-01-02", "end": "2034-01-01", "resolution": "1d"}
+    first, second = ask(minutes, **query), ask(minutes, **query)
+    assert (first["X-Cache"], second["X-Cache"], first.content) == ("miss", "miss", second.content)
+
+
+@pytest.mark.parametrize("hours", ["all", "regular", "extended"])
+@pytest.mark.parametrize("resolution", ["1h", "1d"])
+def test_what_is_final_is_told_anew_when_the_interval_is_over(
+    market_of_new_york: Market, hours: str, resolution: str
+):
+    """The ends of the hour in which the session closes, of the session, of what is behind it, of the date."""
+    query = {
+        "start": "2025-01-02T20:00:00Z",
+        "end": "2025-01-02T20:30:00Z",
+        "resolution": resolution,
+        "hours": hours,
+    }
+    ends = {"1h": "21:00", "all": "05:00", "regular": "21:00", "extended": "01:00"}
+    end = ends["1h" if resolution == "1h" else hours]
+    day = "2025-01-02" if end == "21:00" else "2025-01-03"
+    found = []
+    for now_ns in (nanoseconds(f"{day}T{end}:00Z") - SECOND_NS, nanoseconds(f"{day}T{end}:00Z")):
+        with time_machine.travel(now_ns / SECOND_NS, tick=False):
+            found += [
+                (bar["final"], response["X-Cache"])
+                for response in [ask(market_of_new_york, **query)]
+                for bar in answer(response)["bars"]
+            ]
+    assert found == [(False, "miss"), (True, "miss")]
+
+
+def test_keys_are_readable_and_scannable_by_symbol(project_redis, minutes: Market):
+    ask(minutes)
+    with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
+        (key,) = client.scan_iter(match=f"mktdata:{EQUITY}:*")
+        assert key.startswith(f"mktdata:{EQUITY}:".encode())
+        for part in (
+            b"resolution=1m",
+            b"start=1735808400000000000",
+            b"end=1735812000000000000",
+            b"trades=1-",
+        ):
+            assert part in key
+        assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
+
+
+def test_callers_share_what_is_kept(minutes: Market):
+    ask(minutes)
+    other = Market(Api(make_key(scopes=("market:read",))))
+    assert ask(other)["X-Cache"] == "hit"
+
+
+def test_a_page_with_a_cursor_is_kept_too(minutes: Market):
+    cursor = answer(ask(minutes, limit="10"))["next_cursor"]
+    first, second = (ask(minutes, limit="10", cursor=cursor) for _ in range(2))
+    assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "path"),
+    [({"sort": "asc"}, PATH), ({"hours": "all", "adjustment": "raw", "partial": "include"}, PATH), ({}, PATH.replace(EQUITY, EQUITY.lower()))],
+    ids=str,
+)  # fmt: skip
+def test_spellings_of_a_query_share_answers_and_their_cursors(
+    minutes: Market, spelling: dict[str, str], path: str
+):
+    query = {**MINUTES, "limit": "10"}
+    first, second = minutes.api.get(path, {**query, **spelling}), minutes.api.get(PATH, query)
+    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
+    cursor = answer(second)["next_cursor"]
+    pages = [minutes.api.get(path, {**query, **given, "cursor": cursor}) for given in (spelling, {})]
+    assert [response.status_code for response in pages] == [200, 200]

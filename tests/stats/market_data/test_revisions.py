@@ -1,0 +1,324 @@
+"""`/revisions`: which bars changed, when, from what to what, by which commit; held against a ledger of the trades."""
+
+import csv
+import io
+import random
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.api_client import Api, answer, problem, trade
+from trades.storage.instruments import Instrument
+from trades.stores import market_store
+
+TREE = "/api/v1/market-data/equities/AAPL"
+PATH = f"{TREE}/revisions"
+DAY = {"start": "2025-01-02", "end": "2025-01-03"}
+LENGTHS = {"1m": 60, "1h": 3_600, "1d": 86_400}
+OPENING = np.datetime64("2025-01-02T14:30:00")
+SIDES = ("open", "high", "low", "close", "volume", "vwap", "trade_count")
+
+Row = dict[str, Any]
+
+
+def get(api: Api, path: str = PATH, **params: Any) -> Any:
+    response = api.get(path, {**DAY, **params})
+    assert response.status_code == 200, response.content
+    return answer(response)
+
+
+def revisions(api: Api, **params: Any) -> list[Row]:
+    found: list[Row] = get(api, **params)["revisions"]
+    return found
+
+
+def text(seconds: int) -> str:
+    return f"{OPENING + np.timedelta64(seconds, 's')}Z"
+
+
+@dataclass
+class Ledger:
+    """An API whose clock is moved a minute on before each commit, and what stood after each of them.
+
+    Trades are (second since the opening, price, volume), in order of arrival.
+    """
+
+    api: Api
+    clock: Any
+    stands: list[list[tuple[int, float, int]]] = field(default_factory=lambda: [[]])
+
+    def committed_at(self, commit: int) -> str:
+        return f"2025-02-01T12:{commit:02}:00Z"
+
+    def ingest(self, *trades: tuple[int, float, int]) -> None:
+        self._tick()
+        rows = [
+            trade(timestamp=text(seconds), price=price, volume=volume) for seconds, price, volume in trades
+        ]
+        response = self.api.ingest(*rows, query="dedupe=none")
+        assert response.status_code == 200, response.content
+        self.stands.append([*self.stands[-1], *trades])
+
+    def cancel(self, known: tuple[int, float, int]) -> None:
+        self._correct("cancel", known)
+        self.stands.append([one for one in self.stands[-1] if one != known])
+
+    def correct(self, known: tuple[int, float, int], *, price: float) -> None:
+        self._correct("correct", known, new_price=price)
+        self.stands.append(
+            [(one[0], price, one[2]) if one == known else one for one in self.stands[-1]],
+        )
+
+    def _correct(self, action: str, known: tuple[int, float, int], **new: float) -> None:
+        self._tick()
+        seconds, price, volume = known
+        named = {"timestamp": text(seconds), "price": price, "volume": volume}
+        response = self.api.correct({"action": action, **named, **new})
+        assert response.status_code == 200, response.content
+        assert answer(response)["stored"] == 1
+
+    def _tick(self) -> None:
+        self.clock.move_to(self.committed_at(len(self.stands)), tick=False)
+
+    def bars(self, commit: int, resolution: str) -> dict[str, Row]:
+        """The bars after a commit, by their time."""
+        length, found = LENGTHS[resolution], dict[str, Row]()
+        offset = int((OPENING - np.datetime64("2025-01-02")).astype(int)) % length
+        for seconds, price, volume in sorted(self.stands[commit], key=lambda one: one[0]):
+            start = text((seconds + offset) // length * length - offset)
+            bar = found.setdefault(
+                start,
+                {"open": price, "high": price, "low": price, "volume": 0, "trade_count": 0, "notional": 0},
+            )
+            bar |= {
+                "high": max(bar["high"], price),
+                "low": min(bar["low"], price),
+                "close": price,
+                "volume": bar["volume"] + volume,
+                "trade_count": bar["trade_count"] + 1,
+                "notional": bar["notional"] + Fraction(price * volume),
+            }
+        for bar in found.values():
+            bar["vwap"] = float(bar.pop("notional")) / bar["volume"]
+        return found
+
+    def expected(self, resolution: str, *, after: int = 0, by: int | None = None) -> list[Row]:
+        """The revisions by commits in `(after, by]`, by time of the bar, then by commit."""
+        found, seen = [], set[str]()
+        for commit in range(1, len(self.stands) if by is None else by + 1):
+            before, now = self.bars(commit - 1, resolution), self.bars(commit, resolution)
+            changed = (
+                [start for start in seen if before.get(start) != now.get(start)] if commit > after else []
+            )
+            found += [self._row(start, commit, before.get(start), now.get(start)) for start in changed]
+            seen |= set(now)
+        return sorted(found, key=lambda row: (row["timestamp"], row["commit"]))
+
+    def _row(self, start: str, commit: int, before: Row | None, after: Row | None) -> Row:
+        sides = {
+            f"{side}_{name}": None if bar is None else bar[name]
+            for side, bar in (("before", before), ("after", after))
+            for name in SIDES
+        }
+        return {"timestamp": start, "commit": commit, "committed_at": self.committed_at(commit), **sides}
+
+
+@pytest.fixture
+def ledger(api: Api, time_machine) -> Ledger:
+    return Ledger(api, time_machine)
+
+
+@pytest.fixture
+def told(ledger: Ledger) -> Ledger:
+    """Two minutes with trades, then a late trade, a correction, a cancel of all of the second minute, and a new third one."""
+    ledger.ingest((0, 190.0, 100), (70, 191.0, 50))
+    ledger.ingest((10, 195.0, 10))
+    ledger.correct((0, 190.0, 100), price=189.0)
+    ledger.cancel((70, 191.0, 50))
+    ledger.ingest((130, 192.0, 5))
+    return ledger
+
+
+def test_late_trades_corrections_and_cancels_are_told(told):
+    minute = {"timestamp": "2025-01-02T14:30:00Z"}
+    first = {
+        **dict.fromkeys(("open", "high", "low", "close", "vwap"), 190.0),
+        "volume": 100,
+        "trade_count": 1,
+    }
+    second = {**first, "high": 195.0, "close": 195.0, "volume": 110, "vwap": 20_950 / 110, "trade_count": 2}
+    third = {**second, "open": 189.0, "low": 189.0, "vwap": 20_850 / 110}
+    gone = {**dict.fromkeys(("open", "high", "low", "close", "vwap"), 191.0), "volume": 50, "trade_count": 1}
+    assert revisions(told.api, resolution="1m") == [
+        {**minute, "commit": 2, "committed_at": told.committed_at(2), **sides(first, second)},
+        {**minute, "commit": 3, "committed_at": told.committed_at(3), **sides(second, third)},
+        {
+            "timestamp": "2025-01-02T14:31:00Z",
+            "commit": 4,
+            "committed_at": told.committed_at(4),
+            **sides(gone, dict.fromkeys(SIDES)),
+        },
+    ]
+
+
+def sides(before: Row, after: Row) -> Row:
+    return {
+        f"{side}_{name}": bar[name] for side, bar in (("before", before), ("after", after)) for name in SIDES
+    }
+
+
+@pytest.mark.parametrize("resolution", LENGTHS)
+def test_every_change_of_a_bar_is_told(told, resolution):
+    found = revisions(told.api, resolution=resolution)
+    assert found == told.expected(resolution)
+    assert len(found) >= 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_any_history_changed_is_told(ledger, seed):
+    chance = random.Random(seed)
+    for _ in range(14):
+        if (standing := ledger.stands[-1]) and chance.random() < 0.5:
+            known = chance.choice([one for one in standing if standing.count(one) == 1] or standing[:1])
+            if chance.random() < 0.5:
+                ledger.cancel(known)
+            else:
+                ledger.correct(known, price=round(known[1] + chance.choice([-1, 1, 2]) / 100, 2))
+        else:
+            ledger.ingest(
+                *(
+                    (chance.randrange(0, 7_200), chance.randrange(9_000, 9_100) / 100, chance.randrange(1, 9))
+                    for _ in range(3)
+                )
+            )
+    for resolution in LENGTHS:
+        found = revisions(ledger.api, resolution=resolution, limit=10_000)
+        assert found == ledger.expected(resolution), resolution
+        assert found
+
+
+def test_a_change_that_only_the_average_shows_is_told_with_it(ledger):
+    ledger.ingest((0, 10.0, 1), (10, 12.0, 1), (20, 11.0, 2), (30, 12.0, 1), (40, 10.0, 5))
+    ledger.correct((20, 11.0, 2), price=11.5)
+    (row,) = revisions(ledger.api, resolution="1m")
+    assert (row["before_vwap"], row["after_vwap"]) == (10.6, 10.7)
+    assert [row[f"before_{name}"] for name in SIDES if name != "vwap"] == [
+        row[f"after_{name}"] for name in SIDES if name != "vwap"
+    ]
+
+
+def test_the_bar_before_and_the_bar_after_are_those_of_as_of(told):
+    for row in revisions(told.api, resolution="1m"):
+        commit = row["commit"]
+        for side, as_of in (("before", told.committed_at(commit - 1)), ("after", told.committed_at(commit))):
+            bars = get(told.api, f"{TREE}/ohlcv", resolution="1m", as_of=as_of)["bars"]
+            at = [bar for bar in bars if bar["timestamp"] == row["timestamp"]]
+            assert [row[f"{side}_{name}"] for name in SIDES] == (
+                [at[0][name] for name in SIDES] if at else [None] * len(SIDES)
+            )
+
+
+def test_a_first_bar_and_a_repeated_batch_are_no_revisions(api: Api):
+    for _ in range(2):
+        api.ingest(trade())
+    found = get(api, resolution="1m")
+    assert (found["revisions"], found["reason"], found["resolution"]) == ([], "no_revisions", "1m")
+
+
+@pytest.mark.parametrize(("after", "commits"), [(1, [2, 3, 4]), (2, [3, 4]), (4, []), (5, [])])
+def test_after_an_instant_only_what_later_commits_changed(told, after, commits):
+    found = revisions(told.api, resolution="1m", after=told.committed_at(after))
+    assert found == told.expected("1m", after=after)
+    assert [row["commit"] for row in found] == commits
+
+
+@pytest.mark.parametrize("by", [2, 3])
+def test_as_of_an_instant_only_what_was_known_then(told, by):
+    assert revisions(told.api, resolution="1m", as_of=told.committed_at(by)) == told.expected("1m", by=by)
+
+
+def test_only_bars_of_the_range(told):
+    minute = revisions(told.api, resolution="1m", start="2025-01-02T14:31:00Z", end="2025-01-02T14:31:30Z")
+    assert [row["timestamp"] for row in minute] == ["2025-01-02T14:31:00Z"]
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2])
+def test_pages_split_the_revisions_of_a_bar(told, sort, limit):
+    whole = revisions(told.api, resolution="1m", sort=sort)
+    assert whole == told.expected("1m")[:: 1 if sort == "asc" else -1]
+    found: list[Row] = []
+    page = get(told.api, resolution="1m", sort=sort, limit=limit)
+    while True:
+        found += page["revisions"]
+        assert page["total_estimate"] >= len(whole)
+        if page["next_cursor"] is None:
+            break
+        page = get(told.api, resolution="1m", sort=sort, limit=limit, cursor=page["next_cursor"])
+    assert found == whole
+    before = get(told.api, resolution="1m", sort=sort, limit=limit, cursor=page["prev_cursor"])
+    assert before["revisions"] == whole[: -len(page["revisions"])][-limit:]
+
+
+def test_a_walk_does_not_see_what_comes_meanwhile(told):
+    expected = told.expected("1m")
+    first = get(told.api, resolution="1m", limit=1)
+    told.ingest((71, 200.0, 1), (1, 200.0, 1))
+    rest = get(told.api, resolution="1m", limit=100, cursor=first["next_cursor"])
+    assert first["revisions"] + rest["revisions"] == expected
+    assert revisions(told.api, resolution="1m") == told.expected("1m") != expected
+
+
+def test_as_csv_they_have_the_same_values_and_a_link(told):
+    response = told.api.get(f"{PATH}.csv", {**DAY, "resolution": "1m", "limit": 2})
+    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    expected = told.expected("1m")[:2]
+    assert [list(row) for row in rows] == [list(row) for row in expected]
+    for row, wanted in zip(rows, expected, strict=True):
+        assert {name: value for name, value in row.items() if name.startswith(("before", "after"))} == {
+            name: "" if value is None else str(value)
+            for name, value in wanted.items()
+            if name.startswith(("before", "after"))
+        }
+        assert row["timestamp"] == wanted["timestamp"]
+        assert np.datetime64(row["committed_at"][:-1]) == np.datetime64(wanted["committed_at"][:-1])
+    assert 'rel="next"' in response["Link"]
+
+
+def test_an_answer_is_kept_until_the_log_changes(told):
+    params = {**DAY, "resolution": "1m"}
+    assert [told.api.get(PATH, params)["X-Cache"] for _ in range(2)] == ["miss", "hit"]
+    told.ingest((5, 180.0, 1))
+    assert told.api.get(PATH, params)["X-Cache"] == "miss"
+
+
+def test_volume_that_is_credited_later_is_a_revision(ledger):
+    market_store().set_instrument(Instrument("AAPL", bar_policy="us_equities"))
+    ledger.ingest((0, 190.0, 100), (130, 191.0, 5))
+    ledger._tick()
+    sweep = trade(timestamp=text(70), price=999, volume=40, conditions=["intermarket_sweep"])
+    assert ledger.api.ingest(sweep).status_code == 200
+    (row,) = revisions(ledger.api, resolution="1m")
+    assert (row["timestamp"], row["before_volume"], row["after_volume"]) == (text(0), 100, 140)
+    assert (row["before_close"], row["after_close"]) == (190, 190)
+
+
+@pytest.mark.parametrize("resolution", ["tick", "1w", "1M"])
+def test_of_what_has_no_fixed_length_none_is_told(told, resolution):
+    hour = {"start": "2025-01-02T14:00Z", "end": "2025-01-02T15:00Z"}
+    response = told.api.get(PATH, {**hour, "resolution": resolution})
+    assert problem(response) == (404, "resolution_unavailable")
+
+
+def test_of_several_symbols_they_come_symbol_by_symbol(told):
+    other = trade(symbol="MSFT", timestamp=text(0), price=1.5)
+    told.api.ingest(other)
+    told.api.ingest({**other, "price": 2.5})
+    found = get(told.api, "/api/v1/market-data/equities/revisions", symbols="MSFT,AAPL", resolution="1d")[
+        "revisions"
+    ]
+    assert [row.pop("symbol") for row in found] == ["MSFT", *["AAPL"] * (len(found) - 1)]
+    assert found[1:] == told.expected("1d")

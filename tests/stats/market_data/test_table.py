@@ -1,0 +1,144 @@
+"""Every cell of class by dataset by format by direction by session by hours, its values against the oracle."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.api_client import problem
+from tests.stats.market_data.builders import Market
+from tests.stats.market_data.option_oracle import GREEKS
+from tests.stats.market_data.oracle import Row
+from tests.stats.market_data.representations import MEDIA_TYPES, Page, decoded
+from tests.stats.market_data.subjects import DATASETS, RESOLUTIONS, Subject
+
+pytestmark = pytest.mark.django_db
+FORMATS = tuple(MEDIA_TYPES)
+SESSIONS, HOURS, DIRECTIONS = ("utc", "exchange"), ("all", "regular", "extended"), ("asc", "desc")
+# How far a quotient, an implied volatility and what follows from it may lie from the oracle's, as a part of it.
+PRECISION = {"vwap": 4e-16, "forward": 1e-12, "dividend_yield": 1e-9, "spot": 1e-15} | dict.fromkeys(
+    GREEKS, 1e-8
+)
+# The ways to ask for a format.
+WAYS = ("accept", "format", "suffix")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One request of the table."""
+
+    subject: Subject
+    format: str
+    sort: str
+    session: str
+    hours: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}-{self.format}-{self.sort}-{self.session}-{self.hours}"
+
+    @property
+    def way(self) -> str:
+        """How it asks for its format: each way comes with every format."""
+        return WAYS[(DIRECTIONS.index(self.sort) + HOURS.index(self.hours)) % len(WAYS)]
+
+
+def cells(subjects: Iterable[Subject], formats: Iterable[str], directions: Iterable[str]) -> list[Cell]:
+    """Every request once: what a dataset does not take, it is not asked with; what is refused is so in any format."""
+    found: dict[Any, Cell] = {}
+    for cell in (Cell(*each) for each in product(subjects, formats, directions, SESSIONS, HOURS)):
+        shape = cell.subject.shape(cell.session, cell.hours)
+        if not cell.subject.is_refused(cell.session, cell.hours):
+            found.setdefault((cell.subject, cell.format, cell.sort, *shape.values()), cell)
+    return list(found.values())
+
+
+CELLS = cells(DATASETS, FORMATS, DIRECTIONS)
+JSON_CELLS = cells(RESOLUTIONS, ("json",), ("asc",))
+REFUSED = [
+    (subject, session, hours)
+    for subject, session, hours in product(DATASETS, SESSIONS, HOURS)
+    if subject.is_refused(session, hours)
+]
+subjects = pytest.mark.parametrize("subject", DATASETS, ids=str)
+
+
+@pytest.fixture(scope="module")
+def oracle(market: Market) -> Any:
+    """The oracle's rows of a subject by session and hours, computed once."""
+    return cache(lambda subject, session, hours: subject.expected(market, session, hours))
+
+
+def ask(market: Market, subject: Subject, name: str, way: str = "accept", **parameters: str) -> Any:
+    """The response to a request for a format, asked for in one of the ways."""
+    query = {**subject.parameters, **parameters}
+    if way == "suffix":
+        return market.api.get(f"{subject.path}.{name}", query)
+    if way == "format":
+        return market.api.get(subject.path, {**query, "format": name})
+    return market.api.get(subject.path, query, accept=MEDIA_TYPES[name])
+
+
+def page(market: Market, subject: Subject, name: str, way: str = "accept", **parameters: str) -> Page:
+    response = ask(market, subject, name, way, **parameters)
+    return decoded(response, name, subject.rows_name, unit_ns=subject.unit_ns)
+
+
+def assert_rows(found: list[Row], wanted: list[Row]) -> None:
+    """Equality of everything, but for the last digits of what is calculated."""
+    assert [row.get("timestamp") for row in found] == [row["timestamp"] for row in wanted]
+    for row, want in zip(found, wanted, strict=True):
+        assert row == {**want, **_close_enough(want)}
+
+
+def _close_enough(want: Row) -> Row:
+    calculated = {name: PRECISION[name] for name in PRECISION if want.get(name) is not None}
+    return {name: pytest.approx(want[name], rel=digits, abs=0) for name, digits in calculated.items()}
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_cell(market: Market, oracle: Any, cell: Cell):
+    shape = cell.subject.shape(cell.session, cell.hours)
+    found = page(market, cell.subject, cell.format, cell.way, sort=cell.sort, **shape)
+    wanted = oracle(cell.subject, cell.session, cell.hours)
+    assert_rows(found.rows, wanted if cell.sort == "asc" else wanted[::-1])
+    assert (found.next_cursor, found.prev_cursor) == (None, None)
+
+
+@pytest.mark.parametrize("cell", JSON_CELLS, ids=str)
+def test_a_resolution(market: Market, oracle: Any, cell: Cell):
+    found = page(market, cell.subject, "json", **cell.subject.shape(cell.session, cell.hours))
+    assert_rows(found.rows, oracle(cell.subject, cell.session, cell.hours))
+    assert found.envelope["symbol"] == cell.subject.symbol
+    assert found.envelope["resolution"] == cell.subject.resolution
+
+
+@pytest.mark.parametrize(("subject", "session", "hours"), REFUSED, ids=str)
+def test_an_instrument_without_an_exchange_has_no_sessions(
+    market: Market, subject: Subject, session: str, hours: str
+):
+    response = market.api.get(subject.path, {**subject.parameters, **subject.shape(session, hours)})
+    assert problem(response) == (400, "no_exchange")
+
+
+@subjects
+@pytest.mark.parametrize("name", FORMATS)
+def test_ways_to_ask_for_a_format_give_the_same_bytes(market: Market, subject: Subject, name: str):
+    bodies = [ask(market, subject, name, way) for way in WAYS]
+    assert {response["Content-Type"].split(";")[0] for response in bodies} == {MEDIA_TYPES[name]}
+    assert len({response.content for response in bodies}) == 1
+
+
+@subjects
+def test_the_size_beside_messagepack_is_that_of_the_columnar_answer(market: Market, subject: Subject):
+    packed, columnar = ask(market, subject, "msgpack"), ask(market, subject, "columnar")
+    assert int(packed["X-Original-Size"]) == len(columnar.content)
+
+
+@subjects
+def test_no_cell_is_about_nothing(oracle: Any, subject: Subject):
+    """The data of each cell tells hours and directions apart, and is small."""
+    counts = {hours: len(oracle(subject, "utc", hours)) for hours in HOURS}
+    assert 1 < counts["regular"] <= counts["extended"] <= counts["all"] < 1_000

@@ -1,0 +1,124 @@
+"""What is told of an instrument is in its answers at once, and a walk is of what was told when it began."""
+
+import orjson
+import pytest
+
+from tests.api_client import answer, problem, trade
+from trades.storage.instruments import Instrument
+from trades.stores import market_store
+
+TREE = "/api/v1/market-data/equities"
+DAYS = {"start": "2025-01-02", "end": "2025-01-08"}
+
+
+@pytest.fixture
+def traded(api):
+    """Two symbols, a print an hour of four days."""
+    for symbol in ("AAPL", "MSFT"):
+        hours = [f"2025-01-0{day}T{hour:02d}:00:00Z" for day in (2, 3, 6, 7) for hour in range(24)]
+        rows = [trade(symbol=symbol, timestamp=at, price=100 + place) for place, at in enumerate(hours)]
+        assert api.ingest(*rows).status_code == 200
+    return api
+
+
+def tell(symbol: str = "AAPL", **terms) -> None:
+    market_store().set_instruments([Instrument(symbol, **terms)])
+
+
+def bars(api, path: str = "AAPL/ohlcv", **query):
+    response = api.get(f"{TREE}/{path}", {**DAYS, **query})
+    assert response.status_code == 200, response.content
+    return response
+
+
+def test_another_kind_of_volume_is_another_answer(traded):
+    whole = bars(traded)
+    tell(volume_kind="fractional")
+    fractional = bars(traded)
+    assert (b'"volume":2400,' in whole.content, b'"volume":2400.0,' in fractional.content) == (True, True)
+    assert whole["ETag"] != fractional["ETag"]
+
+
+@pytest.mark.parametrize("terms", [{"exchange": "XNYS"}, {"expiry": "2025-01-03"}], ids=str)
+def test_why_there_is_no_bar_follows_what_is_told(traded, terms):
+    query = {"resolution": "1h", "coverage": "1", "start": "2025-01-04", "end": "2025-01-06"}
+    before = answer(bars(traded, **query))["absences"]
+    tell(**{"instrument_class": "equity", **terms})
+    assert answer(bars(traded, **query))["absences"] != before
+
+
+def test_a_walk_over_symbols_of_two_calendars_ends(traded):
+    tell(exchange="XNYS")
+    query = {"symbols": "AAPL,MSFT", "resolution": "1d"}
+    whole = answer(bars(traded, "ohlcv", **query))["bars"]
+    rows: list[dict[str, object]] = []
+    cursor = None
+    while cursor is not None or not rows:
+        page = answer(bars(traded, "ohlcv", **query, limit="1", **({"cursor": cursor} if cursor else {})))
+        rows, cursor = [*rows, *page["bars"]], page["next_cursor"]
+    assert rows == whole
+    assert {row["symbol"] for row in rows} == {"AAPL", "MSFT"}
+
+
+def test_symbols_of_two_kinds_of_volume_are_written_alike(traded):
+    tell("MSFT", volume_kind="fractional")
+    content = bars(traded, "ohlcv", symbols="AAPL,MSFT", resolution="1d").content
+    assert (b'"volume":2400.0,' in content, b'"volume":2400,' in content) == (True, False)
+
+
+def test_an_instrument_told_otherwise_in_midst_of_a_walk_ends_it(traded):
+    page = answer(bars(traded, resolution="1d", session="utc", limit="1"))
+    tell(bar_policy="us_equities")
+    response = traded.get(
+        f"{TREE}/AAPL/ohlcv", {**DAYS, "session": "utc", "limit": "1", "cursor": page["next_cursor"]}
+    )
+    assert problem(response) == (409, "resync")
+
+
+def test_two_names_of_one_instrument_are_one_too_many(traded):
+    tell(aliases=("APPLE",))
+    assert problem(traded.get(f"{TREE}/ohlcv", {**DAYS, "symbols": "AAPL,APPLE"})) == (400, "repeated_symbol")
+
+
+def test_an_exchange_that_nobody_knows_matters_where_sessions_do(traded):
+    tell(exchange="XXXX")
+    assert bars(traded, resolution="1h").status_code == 200
+    assert bars(traded, session="utc").status_code == 200
+    assert problem(traded.get(f"{TREE}/AAPL/ohlcv", DAYS)) == (422, "unknown_exchange")
+
+
+@pytest.mark.parametrize(
+    ("action", "factor"),
+    [
+        ({"kind": "split", "ratio": 2, "timestamp": "2190-01-03"}, 1),
+        ({"kind": "split", "ratio": 2, "timestamp": "2025-01-03"}, 2),
+        ({"kind": "dividend", "amount": 1_000, "timestamp": "2025-01-03"}, 1),
+        ({"kind": "dividend", "amount": 61.5, "currency": "EUR", "timestamp": "2025-01-03"}, 1),
+        ({"kind": "dividend", "amount": 61.5, "currency": "USD", "timestamp": "2025-01-03"}, 2),
+    ],
+    ids=["still to come", "split", "more than the price", "in another currency", "dividend"],
+)
+def test_what_adjusts_has_taken_effect_and_is_of_the_prices(traded, action, factor):
+    tell(currency="USD")
+    body = orjson.dumps({"corporate_actions": [{"symbol": "AAPL", **action}]})
+    assert traded.ingest(body, path="/api/v1/corporate-actions/ingest").status_code == 200
+    (first, *_) = answer(bars(traded, adjustment="all"))["bars"]
+    assert first["close"] == 123 / factor
+
+
+@pytest.mark.parametrize("market_class", ["equities", "futures", "crypto"])
+def test_a_symbol_that_nobody_knows_is_unknown_in_every_class(traded, market_class):
+    response = traded.get(f"/api/v1/market-data/{market_class}/NOPE9/ohlcv", {"last": "1"})
+    assert problem(response) == (404, "unknown_symbol")
+
+
+def test_a_symbol_that_was_told_of_has_no_bars(traded):
+    tell("TOLD", exchange="XNYS")
+    assert problem(traded.ohlc(symbol="TOLD")) == (404, "no_data")
+    assert problem(traded.ohlc(symbol="NOPE9")) == (404, "unknown_symbol")
+
+
+@pytest.mark.parametrize("format_name", ["csv", "ndjson", "arrow"])
+def test_what_has_no_place_in_a_format_is_refused(traded, format_name):
+    query = {**DAYS, "coverage": "1", "format": format_name}
+    assert problem(traded.get(f"{TREE}/AAPL/ohlcv", query)) == (400, "conflicting_parameters")

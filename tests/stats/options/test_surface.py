@@ -1,0 +1,130 @@
+"""Chains, what is echoed of their inputs, and the forwards that they share."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stats.options.echo import GREEKS, INPUTS, greek_columns, input_columns
+from stats.options.expiry import YEAR_NS
+from stats.options.surface import Chain, Market, volatility_surface
+from tests.stats.options.builders import inputs_of, valued
+from tests.stats.options.oracle import Option
+
+NOW = 1_402_000_000 * 10**9
+NAN = np.nan
+SPOT, RATE, YIELD = 100.0, 0.03, 0.015
+STRIKES = (90.0, 100.0, 110.0)
+
+
+def chain_of(expiries: dict[int, float], *, american: bool = False, smile: float = 0.0) -> Chain:
+    """Calls and puts of expiry dates, by the years until them, at 20 % and `smile` more per unit off the money, shuffled."""
+    rows = []
+    for expiry, t in expiries.items():
+        for strike in STRIKES:
+            for is_call in (False, True):
+                option = Option(is_call, SPOT, strike, t, RATE, YIELD, american=american)
+                mid = option.price(0.2 + smile * abs(strike - SPOT))
+                rows.append(
+                    (expiry, NOW + round(t * YEAR_NS), strike, is_call, american, mid - 0.01, mid + 0.01)
+                )
+    order = np.random.default_rng(7).permutation(len(rows))
+    kinds = (np.int64, np.int64, float, bool, bool, float, float)
+    columns = zip(*rows, strict=True)
+    return Chain(*(np.array(column, kind)[order] for column, kind in zip(columns, kinds, strict=True)))
+
+
+def market_of(**other) -> Market:
+    return Market(**{"instant_ns": NOW, "spot": SPOT, "rate": RATE, "dividend_yield": 0.0, **other})
+
+
+@pytest.mark.parametrize("american", [False, True], ids=["european", "american"])
+def test_a_surface_gives_back_the_smile_that_the_chain_was_made_with(american):
+    surface = volatility_surface(
+        chain_of({16_200: 0.25, 16_300: 0.5}, american=american, smile=0.002), market_of()
+    )
+    wanted = [0.2 + 0.002 * abs(strike - SPOT) for strike in surface.chain.strike]
+    assert surface.valuation.iv == pytest.approx(wanted, abs=1e-9 if not american else 3e-4)
+    assert surface.inputs.by_parity.all()
+    # The chain pays 1.5 %, which nobody set.
+    assert surface.inputs.dividend_yield == pytest.approx(YIELD, abs=1e-9 if not american else 2e-4)
+
+
+def test_rows_come_by_expiry_strike_and_right():
+    chain = volatility_surface(chain_of({16_300: 0.5, 16_200: 0.25}), market_of()).chain
+    keys = list(zip(chain.expiry, chain.strike, ~chain.is_call, strict=True))
+    assert keys == sorted(keys)
+    assert len(keys) == 12
+
+
+def test_each_expiry_has_its_own_forward():
+    inputs = volatility_surface(chain_of({16_200: 0.25, 16_300: 0.5}), market_of()).inputs
+    assert inputs.forward[:6] == pytest.approx(SPOT * np.exp((RATE - YIELD) * 0.25))
+    assert inputs.forward[6:] == pytest.approx(SPOT * np.exp((RATE - YIELD) * 0.5))
+
+
+def test_without_parity_the_forward_grows_from_spot():
+    inputs = volatility_surface(chain_of({16_200: 0.25}), market_of(parity=False, dividend_yield=0.07)).inputs
+    assert not inputs.by_parity.any()
+    assert inputs.forward == pytest.approx(SPOT * np.exp((RATE - 0.07) * 0.25))
+    assert inputs.dividend_yield.tolist() == [0.07] * 6
+
+
+def test_without_any_pair_it_does_too():
+    chain = chain_of({16_200: 0.25})
+    calls = chain.at(chain.is_call)
+    inputs = volatility_surface(calls, market_of(dividend_yield=YIELD)).inputs
+    assert not inputs.by_parity.any()
+    assert inputs.forward == pytest.approx(SPOT * np.exp((RATE - YIELD) * 0.25))
+
+
+def test_without_a_spot_pairs_are_enough():
+    surface = volatility_surface(chain_of({16_200: 0.25}), market_of(spot=NAN, dividend_yield=YIELD))
+    assert surface.inputs.spot == pytest.approx(SPOT)
+    assert surface.valuation.iv == pytest.approx(0.2)
+
+
+def test_expired_options_and_missing_quotes_are_rows_with_a_reason():
+    chain = chain_of({16_100: -0.01 + 0.02, 16_200: 0.25})
+    late = market_of(instant_ns=NOW + round(0.02 * YEAR_NS))
+    chain.bid[chain.strike == 110.0] = NAN
+    surface = volatility_surface(chain, late)
+    reason = input_columns(surface.inputs, surface.valuation)["reason"].to_pylist()
+    assert reason[:6] == ["expired"] * 6
+    assert reason[6:] == [None] * 4 + ["one_sided"] * 2
+
+
+def test_an_empty_chain_is_an_empty_surface():
+    chain = chain_of({16_200: 0.25}).at(np.zeros(6, bool))
+    assert len(volatility_surface(chain, market_of()).chain) == 0
+
+
+def test_everything_that_an_answer_was_made_of_is_in_it():
+    inputs = inputs_of(
+        price=[4.76, np.nan, 4.0, 4.0],
+        spot=[42.0, 42.0, np.nan, np.nan],
+        rate=0.1,
+        dividend_yield=0.01,
+        parity_forward=[np.nan, 43.0, np.nan, 43.0],
+    )
+    found = valued(inputs)
+    columns = input_columns(inputs, found)
+    assert tuple(columns) == (*INPUTS, "reason")
+    assert columns["forward_source"].to_pylist() == ["spot", "parity", None, "parity"]
+    assert columns["reason"].to_pylist() == [None, "no_quote", "no_underlying", None]
+    assert columns["spot"].to_pylist() == [42.0, 42.0, None, pytest.approx(43.0 * np.exp(-0.09 * 0.5))]
+    assert columns["forward"].to_pylist()[1:] == [43.0, None, 43.0]
+    assert columns["price"].to_pylist() == [4.76, None, 4.0, 4.0]
+    assert columns["dividend_yield"].to_pylist() == [
+        0.01,
+        pytest.approx(0.1 - np.log(43 / 42) / 0.5),
+        0.01,
+        0.01,
+    ]
+
+
+def test_numbers_are_null_where_there_is_a_reason_and_nowhere_nan():
+    found = valued(inputs_of(price=[4.76, 100.0]))
+    for name, column in greek_columns(found).items():
+        assert name in GREEKS
+        assert [value is None for value in column.to_pylist()] == [False, True]
+        assert not pa.compute.any(pa.compute.is_nan(column)).as_py()

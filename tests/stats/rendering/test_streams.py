@@ -1,0 +1,126 @@
+"""Rows as a stream: the rows of the document however they are cut, a trailer where there is a place for it, bounded memory."""
+
+import itertools
+import json
+import tracemalloc
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stats.rendering.document import TimeForm
+from stats.rendering.format import StreamEncoder
+from stats.rendering.formats import FORMATS
+from stats.rendering.table import Table
+from tests.stats.rendering.tables import BARS, OPENING_NS, TRADES, TWO_TRADES, document, tables
+
+STREAMED = [name for name, each in FORMATS.items() if each.stream is not None]
+SAID = {"end": True, "rows": 2, "sha256": "ab"}
+
+
+def encoder(name: str, table: Table, form: TimeForm | None = None) -> StreamEncoder:
+    stream = FORMATS[name].stream
+    assert stream is not None
+    return stream(table.columns, form)
+
+
+def streamed(name: str, table: Table, cuts: list[int], form: TimeForm | None = None) -> bytes:
+    made = encoder(name, table, form)
+    edges = [0, *sorted(cut % (len(table) + 1) for cut in cuts), len(table)]
+    parts = [made.rows(table.slice(start, end)) for start, end in itertools.pairwise(edges)]
+    return b"".join((made.begin(), *parts, made.end()))
+
+
+def test_rows_that_come_one_by_one_are_streamed():
+    assert STREAMED == ["ndjson", "csv", "arrow"]
+
+
+@pytest.mark.parametrize("form", [None, *TimeForm], ids=str)
+@pytest.mark.parametrize("name", ["ndjson", "csv"])
+@settings(deadline=None)
+@given(table=tables, cuts=st.lists(st.integers(0, 100), max_size=4))
+def test_a_stream_is_the_document_however_it_is_cut(
+    name: str, form: TimeForm | None, table: Table, cuts: list[int]
+):
+    assert streamed(name, table, cuts, form) == FORMATS[name].render(document(table), form).body
+
+
+@pytest.mark.parametrize("form", [None, *TimeForm], ids=str)
+@settings(deadline=None)
+@given(table=tables, cuts=st.lists(st.integers(0, 100), max_size=4))
+def test_a_stream_of_batches_has_the_documents_rows(form: TimeForm | None, table: Table, cuts: list[int]):
+    whole = FORMATS["arrow"].render(document(table, head={}), form).body
+    assert (
+        pa.ipc.open_stream(streamed("arrow", table, cuts, form))
+        .read_all()
+        .equals(pa.ipc.open_stream(whole).read_all())
+    )
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_more_rows_than_a_block_are_all_written(name: str):
+    count = 40_001
+    rows = {
+        "timestamp": OPENING_NS + np.arange(count),
+        "price": np.arange(count) / 7,
+        "volume": np.ones(count),
+    }
+    table = Table.of(TRADES[:3], rows)
+    assert len(FORMATS["ndjson"].render(document(table), None).body.splitlines()) == count
+    cut = streamed(name, table, [1, 16_384, 20_000])
+    if name == "arrow":
+        assert pa.ipc.open_stream(cut).read_all()["price"].to_pylist() == rows["price"].tolist()
+    else:
+        assert cut == FORMATS[name].render(document(table), None).body
+
+
+def test_the_trailer_is_a_last_line():
+    made = encoder("ndjson", TWO_TRADES)
+    trailer = made.trailer(SAID)
+    assert trailer is not None
+    assert json.loads(trailer) == SAID
+    assert trailer.endswith(b"}\n")
+
+
+def test_csv_has_no_place_for_a_trailer():
+    assert encoder("csv", TWO_TRADES).trailer(SAID) is None
+
+
+def test_the_trailer_of_batches_is_metadata_that_readers_of_rows_pass_over():
+    made = encoder("arrow", TWO_TRADES)
+    trailer = made.trailer(SAID)
+    assert trailer is not None
+    body = b"".join((made.begin(), made.rows(TWO_TRADES), trailer, made.end()))
+    assert pa.ipc.open_stream(body).read_all().num_rows == 2
+    reader = pa.ipc.open_stream(body)
+    batches = [reader.read_next_batch_with_custom_metadata() for _ in range(2)]
+    assert batches[0].custom_metadata is None
+    assert dict(batches[1].custom_metadata) == {b"end": b"true", b"rows": b"2", b"sha256": b"ab"}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_a_stream_without_rows_is_whole(name: str):
+    table = Table.empty(BARS)
+    assert streamed(name, table, []) == FORMATS[name].render(document(table, head={}), None).body
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_an_encoder_keeps_nothing_of_what_it_wrote(name: str):
+    count = 5_000
+    rows = {
+        "timestamp": OPENING_NS + np.arange(count),
+        "price": np.arange(count) / 7,
+        "volume": np.ones(count),
+    }
+    table = Table.of(TRADES[:3], rows)
+    made = encoder(name, table)
+    made.rows(table)
+    tracemalloc.start()
+    arrow_before = pa.total_allocated_bytes()
+    written = sum(len(made.rows(table)) for _ in range(20))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert written > 2 * 10**6
+    assert kept + pa.total_allocated_bytes() - arrow_before < 10**5

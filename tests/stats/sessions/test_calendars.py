@@ -1,0 +1,190 @@
+"""Every exchange has a calendar that works, and nothing loads the library before it is asked."""
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from django.conf import settings
+from pandas_market_calendars import get_calendar_names
+
+from stats.exceptions import UnknownExchange
+from stats.sessions import library
+from stats.sessions.calendars import TradingCalendar, calendar_for, exchange_calendar, named_calendar
+from stats.sessions.exchanges import EXCHANGES
+from stats.sessions.schedule import Hours, Schedule
+from tests.stats.sessions.published import day, ns
+
+CALENDARS = sorted(set(EXCHANGES.values()))
+ERAS = ((1899, 1912), (1935, 1952), (1989, 2031), (2191, 2201))
+
+
+@dataclass(frozen=True)
+class Listing:
+    exchange: str | None = None
+    calendar: str | None = None
+
+
+def test_every_exchange_has_a_calendar_of_the_library():
+    assert set(CALENDARS) - set(get_calendar_names()) == set()
+    assert all(len(mic) == 4 and mic.isascii() and mic == mic.upper() for mic in EXCHANGES)
+
+
+@pytest.fixture(scope="module", params=CALENDARS)
+def eras(request) -> list[Schedule]:
+    """The first, the last and some other years of a calendar that can be asked for, with a year more on both sides."""
+    calendar = TradingCalendar(request.param)
+    return [calendar.on_dates(day(f"{first}-01-01"), day(f"{last}-12-31")) for first, last in ERAS]
+
+
+def test_a_calendar_has_dates_in_every_year(eras):
+    for history, (first, last) in zip(eras, ERAS, strict=True):
+        years = np.unique(history.date.view("M8[D]").astype("M8[Y]").astype(int) + 1970)
+        assert years.tolist() == list(range(first, last + 1))
+
+
+def test_its_instants_are_in_order_and_its_periods_leave_nothing_out(eras):
+    order = ("start_ns", "label_ns", "pre_ns", "open_ns", "close_ns", "post_ns", "end_ns")
+    for history in eras:
+        for earlier, later in pairwise(order):
+            assert (getattr(history, earlier) <= getattr(history, later)).all(), (earlier, later)
+        assert (history.open_ns < history.close_ns).all()
+        assert (np.diff(history.date) > 0).all()
+        assert (history.start_ns[1:] == history.end_ns[:-1]).all()
+        has_break = history.break_start_ns < history.break_end_ns
+        assert (history.open_ns <= history.break_start_ns)[has_break].all()
+        assert (history.break_end_ns <= history.close_ns)[has_break].all()
+
+
+def test_its_edges_are_whole_minutes(eras):
+    for history in eras:
+        for column in fields(history):
+            if column.name.endswith("_ns"):
+                assert (getattr(history, column.name) % 60_000_000_000 == 0).all(), column.name
+
+
+@pytest.mark.parametrize(
+    ("listing", "name"),
+    [
+        (Listing("XNYS"), "NYSE"),
+        (Listing("XNAS"), "NYSE"),
+        (Listing("XLON"), "XLON"),
+        (Listing("XCME"), "CME Globex Equity"),
+        (Listing("XCBT", "CBOT_Rate"), "CBOT_Rate"),
+        (Listing(None, "24/5"), "24/5"),
+    ],
+)
+def test_an_instrument_has_its_exchange_s_calendar_or_the_one_it_names(listing, name):
+    assert calendar_for(listing) == TradingCalendar(name)
+
+
+def test_an_instrument_without_an_exchange_trades_at_all_hours():
+    assert calendar_for(Listing()) is None
+
+
+@pytest.mark.parametrize(
+    "listing", [Listing("XXXX"), Listing("xnys"), Listing("XNYS", "nope"), Listing(None, "ASEX"), Listing("")]
+)
+def test_hours_that_nobody_knows_are_refused(listing):
+    with pytest.raises(UnknownExchange):
+        calendar_for(listing)
+
+
+def test_the_refusal_names_the_exchanges_that_are_known():
+    with pytest.raises(UnknownExchange, match="XNYS"):
+        exchange_calendar("XXXX")
+
+
+def test_the_key_names_the_calendar_and_what_it_comes_from():
+    calendar = exchange_calendar("XCME")
+    assert calendar.key.startswith("CME_Globex_Equity-")
+    assert calendar.key.endswith(library.versions())
+    assert calendar.zone.key == "America/Chicago"
+
+
+def test_keys_of_different_calendars_differ():
+    names = get_calendar_names()
+    assert len({TradingCalendar(name).key for name in names}) == len(names)
+
+
+def test_an_early_close_is_flagged():
+    dates = exchange_calendar("XNYS").on_dates(day("2024-11-27"), day("2024-12-02"))
+    assert dates.early.tolist() == [False, True, False]
+
+
+def test_the_longest_closure_ends_with_the_next_trading_date():
+    """The NYSE closed on 31 July 1914 and opened again on 12 December."""
+    calendar = exchange_calendar("XNYS")
+    assert calendar.trading_date_of(np.array([ns("1914-09-01")])).tolist() == [day("1914-12-12")]
+    assert calendar.start_of_date(day("1914-09-01")) == ns("1914-07-31T05:00")
+
+
+def test_a_date_alone_is_where_its_prints_begin():
+    assert exchange_calendar("XNYS").start_of_date(day("2024-12-02")) == ns("2024-11-30T05:00")
+    assert exchange_calendar("XCME").start_of_date(day("2024-12-03")) == ns("2024-12-02T23:00")
+    assert exchange_calendar("XNYS").start_of_date(day("2024-12-01")) == ns("2024-11-30T05:00")
+
+
+def test_a_calendar_that_began_late_puts_all_before_it_into_its_first_date():
+    calendar = named_calendar("IEX")
+    assert calendar.trading_date_of(np.array([ns("1950-01-03")])).tolist() == [day("2013-08-26")]
+
+
+def test_dates_of_a_market_that_never_closes_follow_each_other():
+    segments = named_calendar("24/7").on_dates(day("2024-02-28"), day("2024-03-02")).segments(Hours.REGULAR)
+    assert (segments.start_ns[1:] == segments.end_ns[:-1]).all()
+    assert len(segments.start_ns) == 4
+
+
+def test_a_break_that_was_given_up_is_no_break_any_more():
+    """Seoul closed for lunch until 19 May 2000."""
+    schedule = exchange_calendar("XKRX").on_dates(day("2000-05-19"), day("2000-05-22"))
+    assert [schedule.has_break(place) for place in range(len(schedule))] == [True, False]
+
+
+def test_years_behind_2037_keep_the_clock_s_rules():
+    """Of zones whose tables end in 2037 the rules go on."""
+    (summer,) = exchange_calendar("XNYS").on_dates(day("2150-07-01"), day("2150-07-01")).open_ns
+    (winter,) = exchange_calendar("XNYS").on_dates(day("2150-12-01"), day("2150-12-01")).open_ns
+    assert (summer, winter) == (ns("2150-07-01T13:30"), ns("2150-12-01T14:30"))
+
+
+def test_a_process_starts_and_keys_are_made_without_the_library():
+    program = """
+import django, sys
+django.setup()
+import marketdata_project.urls
+from stats.sessions import absence, calendars, clock, spans, views
+assert calendars.exchange_calendar("XNYS").key.startswith("NYSE-")
+assert calendars.named_calendar("CME Globex Equity").key
+print(sorted({"pandas", "pandas_market_calendars", "exchange_calendars"} & set(sys.modules)))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, cwd=settings.BASE_DIR, check=False,
+    )  # fmt: skip
+    assert ended.stdout.strip() == "[]", ended.stderr
+
+
+def test_the_page_says_which_calendar_an_exchange_has():
+    page = (settings.BASE_DIR / "docs" / "sessions.md").read_text()
+    rows = re.findall(r"^\| ((?:`[A-Z]{4}`(?:, )?)+) \| `([^`]+)` \|$", page, re.MULTILINE)
+    told = {mic: name for mics, name in rows for mic in re.findall("[A-Z]{4}", mics)}
+    others = {mic: name for mic, name in EXCHANGES.items() if name not in {mic, "NYSE"}}
+    assert told == others
+
+
+def test_threads_that_ask_at_once_are_told_the_same():
+    """The library's rules for holidays cache in themselves."""
+    wanted = [(name, number) for name in ("NYSE", "XLON", "CME Globex Equity") for number in range(198, 204)]
+    alone = [library.decade(*each) for each in wanted]
+    library.decade.cache_clear()
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda each: library.decade(*each), wanted))
+    for one, other in zip(alone, together, strict=True):
+        for column in fields(one):
+            assert np.array_equal(getattr(one, column.name), getattr(other, column.name)), column.name

@@ -1,0 +1,119 @@
+"""Weeks across a change of clocks, early closes and holidays, against the exchanges' published hours."""
+
+import numpy as np
+import pytest
+
+from stats.resolutions import Resolution
+from stats.sessions.calendars import exchange_calendar
+from stats.sessions.spans import Hours, PeriodSpans, period_spans, trading_date_of, whole_window
+from tests.stats.sessions.published import WEEKS, Week, day, ns
+from trades.storage.protocol import Window
+
+
+def daily(week: Week, hours: Hours) -> PeriodSpans:
+    window = Window(ns(week.dates[0].start), ns(week.dates[-1].end))
+    return period_spans(Resolution.DAY, window, calendar=exchange_calendar(week.exchange), hours=hours)
+
+
+def told(spans: PeriodSpans) -> list[tuple[str, str, str, str]]:
+    """Date, start, end and label of each span, as texts."""
+    dates = spans.dates[np.searchsorted(spans.labels, spans.spans.label_ns)]
+    columns = (spans.spans.start_ns, spans.spans.end_ns, spans.spans.label_ns)
+    texts = [np.datetime_as_string(column.view("M8[ns]"), unit="m") for column in columns]
+    return list(
+        zip(np.datetime_as_string(dates.view("M8[D]")).tolist(), *(t.tolist() for t in texts), strict=True)
+    )
+
+
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_all_that_is_printed_belongs_to_a_trading_date(week):
+    assert told(daily(week, Hours.ALL)) == [(d.date, d.start, d.end, d.label) for d in week.dates]
+
+
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_regular_hours_are_the_published_session(week):
+    assert told(daily(week, Hours.REGULAR)) == [(d.date, d.opens, d.closes, d.opens) for d in week.dates]
+
+
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_extended_hours_are_what_trades_before_and_after_it_too(week):
+    assert told(daily(week, Hours.EXTENDED)) == [(d.date, d.pre, d.post, d.pre) for d in week.dates]
+
+
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_the_first_and_the_last_instant_of_a_period_are_of_its_date(week):
+    calendar = exchange_calendar(week.exchange)
+    edges = np.array([[ns(d.start), ns(d.opens), ns(d.closes), ns(d.end) - 1] for d in week.dates])
+    dates = trading_date_of(edges.ravel(), calendar)
+    assert dates.tolist() == [day(d.date) for d in week.dates for _ in range(4)]
+
+
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_a_range_that_touches_a_date_is_made_whole(week):
+    calendar = exchange_calendar(week.exchange)
+    for published in week.dates:
+        touched = whole_window(
+            Resolution.DAY, ns(published.closes), ns(published.closes) + 1, calendar=calendar
+        )
+        assert touched == Window(ns(published.start), ns(published.end))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "holiday"),
+    [
+        ("XNYS", "2024-11-28"),
+        ("XNYS", "2023-04-07"),
+        ("XNYS", "2025-01-09"),
+        ("XLON", "2024-08-26"),
+        ("XCME", "2022-04-15"),
+        ("XCME", "2024-12-25"),
+        ("XCEC", "2023-04-07"),
+        ("XCBT", "2024-11-28"),
+    ],
+)
+def test_a_holiday_is_no_trading_date(exchange, holiday):
+    calendar = exchange_calendar(exchange)
+    before, itself = (len(calendar.on_dates(date, date)) for date in (day(holiday) - 1, day(holiday)))
+    assert not itself
+    assert before or day(holiday) % 7 == 4  # a Monday follows a Sunday
+
+
+def test_a_week_and_a_month_are_labelled_by_their_first_trading_date_and_dated_by_their_first_day():
+    calendar = exchange_calendar("XNYS")
+    window = Window(ns("2024-12-31T12:00"), ns("2025-01-02T12:00"))
+    weeks = period_spans(Resolution.WEEK, window, calendar=calendar, hours=Hours.ALL)
+    assert told(weeks) == [("2024-12-30", "2024-12-28T05:00", "2025-01-04T05:00", "2024-12-30T05:00")]
+    months = period_spans(Resolution.MONTH, window, calendar=calendar, hours=Hours.ALL)
+    assert told(months) == [
+        ("2024-12-01", "2024-11-30T05:00", "2025-01-01T05:00", "2024-12-02T05:00"),
+        ("2025-01-01", "2025-01-01T05:00", "2025-02-01T05:00", "2025-01-02T05:00"),
+    ]
+
+
+def test_a_futures_week_begins_on_sunday_evening():
+    window = Window(ns("2024-03-11T12:00"), ns("2024-03-11T12:01"))
+    calendar = exchange_calendar("XCME")
+    week = period_spans(Resolution.WEEK, window, calendar=calendar, hours=Hours.ALL)
+    assert told(week) == [("2024-03-11", "2024-03-08T23:00", "2024-03-15T22:00", "2024-03-10T22:00")]
+
+
+def test_a_regular_week_is_its_sessions_and_ends_with_the_last():
+    window = Window(ns("2024-11-27T12:00"), ns("2024-11-27T12:01"))
+    week = period_spans(Resolution.WEEK, window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR)
+    assert [row[1:3] for row in told(week)] == [
+        ("2024-11-25T14:30", "2024-11-25T21:00"),
+        ("2024-11-26T14:30", "2024-11-26T21:00"),
+        ("2024-11-27T14:30", "2024-11-27T21:00"),
+        ("2024-11-29T14:30", "2024-11-29T18:00"),
+    ]
+    assert week.labels.tolist() == [ns("2024-11-25T14:30")]
+    assert week.ends_ns.tolist() == [ns("2024-11-29T18:00")]
+
+
+def test_a_lunch_break_is_not_of_the_regular_hours():
+    window = Window(ns("2024-12-02T00:00"), ns("2024-12-02T01:00"))
+    tokyo = period_spans(Resolution.DAY, window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR)
+    assert told(tokyo) == [
+        ("2024-12-02", "2024-12-02T00:00", "2024-12-02T02:30", "2024-12-02T00:00"),
+        ("2024-12-02", "2024-12-02T03:30", "2024-12-02T06:30", "2024-12-02T00:00"),
+    ]

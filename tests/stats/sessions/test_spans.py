@@ -1,0 +1,251 @@
+"""What holds of the windows of any range: they part time, stand in order, and lie within each other."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stats.resolutions import Resolution
+from stats.sessions.absence import expected_intervals
+from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
+from stats.sessions.spans import (
+    Hours,
+    SessionMode,
+    intraday_spans,
+    open_windows,
+    period_spans,
+    start_of_date,
+    trading_date_of,
+    whole_window,
+)
+from tests.stats.sessions.published import day, ns
+from trades.storage.protocol import Window
+from trades.storage.spans import Spans
+from trades.timestamps import DAY_NS, SECOND_NS
+
+MINUTE_NS = 60 * SECOND_NS
+PERIODS = (Resolution.DAY, Resolution.WEEK, Resolution.MONTH)
+NAMES = ("NYSE", "CME Globex Equity", "CBOT_Agriculture", "XTKS", "XTAE", "XBOM", "24/7", "CME Globex Crypto")
+CALENDARS = tuple(named_calendar(name) for name in NAMES)
+
+# The first use of a calendar's decade asks the library, which takes its time.
+seeded = settings(deadline=None, derandomize=True)
+
+calendars = st.sampled_from(CALENDARS)
+maybe_calendars = st.sampled_from((None, *CALENDARS))
+periods = st.sampled_from(PERIODS)
+resolutions = st.sampled_from(Resolution)
+some_hours = st.sampled_from(Hours)
+modes = st.sampled_from(SessionMode)
+instants = st.integers(ns("1995-01-01"), ns("2035-01-01"))
+
+
+@st.composite
+def windows(draw, *, longest_ns: int = 100 * DAY_NS) -> Window:
+    start = draw(instants)
+    return Window(start, start + draw(st.integers(1, longest_ns)))
+
+
+def measure(spans: Spans) -> int:
+    return int((spans.end_ns - spans.start_ns).sum())
+
+
+def is_within(instant: int, spans: Spans) -> int:
+    """How many of the spans an instant lies in."""
+    return int(((spans.start_ns <= instant) & (instant < spans.end_ns)).sum())
+
+
+def stand_in_order(spans: Spans) -> bool:
+    return bool(
+        (spans.start_ns < spans.end_ns).all()
+        and (spans.end_ns[:-1] <= spans.start_ns[1:]).all()
+        and (np.diff(spans.label_ns) >= 0).all()
+    )
+
+
+@seeded
+@given(periods, windows(), maybe_calendars, modes, st.data())
+def test_periods_of_all_hours_part_time(resolution, window, calendar, mode, data):
+    found = period_spans(resolution, window, calendar=calendar, hours=Hours.ALL, mode=mode)
+    spans = found.spans
+    assert (spans.start_ns[1:] == spans.end_ns[:-1]).all()
+    assert spans.start_ns[0] <= window.start_ns
+    assert window.end_ns <= spans.end_ns[-1]
+    assert is_within(data.draw(st.integers(window.start_ns, window.end_ns - 1)), spans) == 1
+
+
+@seeded
+@given(windows(), calendars, st.data())
+def test_an_instant_lies_in_the_period_of_its_trading_date(window, calendar, data):
+    instant = data.draw(st.integers(window.start_ns, window.end_ns - 1))
+    found = period_spans(Resolution.DAY, window, calendar=calendar, hours=Hours.ALL)
+    place = int(np.searchsorted(found.spans.end_ns, instant, side="right"))
+    assert trading_date_of(np.array([instant]), calendar).tolist() == [found.dates[place]]
+    assert start_of_date(int(found.dates[place]), calendar) == found.spans.start_ns[place]
+
+
+@seeded
+@given(periods, windows(), maybe_calendars, some_hours, modes)
+def test_spans_are_disjoint_and_ascending_and_labels_are_told_once(resolution, window, calendar, hours, mode):
+    found = period_spans(resolution, window, calendar=calendar, hours=hours, mode=mode)
+    assert stand_in_order(found.spans)
+    assert (np.diff(found.labels) > 0).all()
+    assert (np.diff(found.dates) > 0).all()
+    assert np.unique(found.spans.label_ns).tolist() == found.labels.tolist()
+    last_of_label = np.searchsorted(found.spans.label_ns, found.labels, side="right") - 1
+    assert found.ends_ns.tolist() == found.spans.end_ns[last_of_label].tolist()
+
+
+@seeded
+@given(periods, windows(), calendars, modes)
+def test_regular_hours_lie_within_the_extended_ones_and_those_within_all(resolution, window, calendar, mode):
+    regular, extended, everything = (
+        period_spans(resolution, window, calendar=calendar, hours=hours, mode=mode)
+        for hours in (Hours.REGULAR, Hours.EXTENDED, Hours.ALL)
+    )
+    assert set(regular.dates) == set(extended.dates) <= set(everything.dates)
+    assert measure(regular.spans) <= measure(extended.spans) <= measure(everything.spans)
+    for inner, outer in ((regular, extended), (extended, everything)):
+        places = np.searchsorted(outer.spans.start_ns, inner.spans.start_ns, side="right") - 1
+        assert (inner.spans.end_ns <= outer.spans.end_ns[places]).all()
+        inner_date = inner.dates[np.searchsorted(inner.labels, inner.spans.label_ns)]
+        outer_date = outer.dates[np.searchsorted(outer.labels, outer.spans.label_ns[places])]
+        assert (inner_date == outer_date).all()
+
+
+@seeded
+@given(resolutions, windows(), maybe_calendars)
+def test_a_whole_window_covers_the_range_and_is_whole_already(resolution, window, calendar):
+    whole = whole_window(resolution, window.start_ns, window.end_ns, calendar=calendar)
+    assert whole.start_ns <= window.start_ns
+    assert window.end_ns <= whole.end_ns
+    assert whole_window(resolution, whole.start_ns, whole.end_ns, calendar=calendar) == whole
+
+
+@seeded
+@given(periods, windows(), maybe_calendars)
+def test_a_whole_window_is_its_periods(resolution, window, calendar):
+    whole = whole_window(resolution, window.start_ns, window.end_ns, calendar=calendar)
+    spans = period_spans(resolution, whole, calendar=calendar, hours=Hours.ALL).spans
+    assert (spans.start_ns[0], spans.end_ns[-1]) == (whole.start_ns, whole.end_ns)
+
+
+@seeded
+@given(
+    st.sampled_from((SECOND_NS * 1800, MINUTE_NS, 3600 * SECOND_NS, 12 * 3600 * SECOND_NS)),
+    windows(longest_ns=9 * DAY_NS),
+    calendars,
+    st.sampled_from((Hours.REGULAR, Hours.EXTENDED)),
+)
+def test_intervals_are_cut_to_what_the_days_are_made_of(length, window, calendar, hours):
+    whole = Window(window.start_ns // length * length, -(-window.end_ns // length) * length)
+    spans = intraday_spans(length, whole, calendar=calendar, hours=hours)
+    assert stand_in_order(spans)
+    assert (spans.label_ns % length == 0).all()
+    assert (spans.label_ns <= spans.start_ns).all()
+    assert (spans.end_ns <= spans.label_ns + length).all()
+    days = period_spans(Resolution.DAY, whole, calendar=calendar, hours=hours).spans
+    starts = np.maximum(days.start_ns, whole.start_ns)
+    ends = np.minimum(days.end_ns, whole.end_ns)
+    assert measure(spans) == int(np.maximum(ends - starts, 0).sum())
+
+
+def closed_spans(window: Window, calendar: TradingCalendar | None, hours: Hours) -> Spans:
+    """The parts of a window in which nothing trades: nights, breaks, weekends, holidays, each as long as it lasts.
+
+    Labels are their starts. Without a calendar there are none.
+    """
+    if calendar is None:
+        none = np.empty(0, dtype=np.int64)
+        return Spans(none, none, none)
+    opens, closes = open_windows(window, calendar=calendar, hours=hours)
+    starts = np.append(np.int64(window.start_ns), closes)
+    ends = np.append(opens, np.int64(window.end_ns))
+    lasts = starts < ends
+    return Spans(starts[lasts], ends[lasts], starts[lasts])
+
+
+@seeded
+@given(windows(longest_ns=9 * DAY_NS), calendars, some_hours)
+def test_an_interval_is_expected_or_closed(window, calendar, hours):
+    whole = Window(window.start_ns // MINUTE_NS * MINUTE_NS, -(-window.end_ns // MINUTE_NS) * MINUTE_NS)
+    expected = expected_intervals(MINUTE_NS, whole, calendar, hours)
+    closed = closed_spans(whole, calendar, hours)
+    assert stand_in_order(closed)
+    assert (closed.end_ns[:-1] < closed.start_ns[1:]).all(), "touching closures are one"
+    assert len(expected) * MINUTE_NS + measure(closed) == whole.end_ns - whole.start_ns
+    assert not any(is_within(int(start), closed) for start in expected[:: max(1, len(expected) // 20)])
+
+
+@pytest.mark.parametrize(
+    ("resolution", "start", "end", "dates"),
+    [
+        (Resolution.DAY, "2024-02-28T23:59", "2024-03-01T00:00", ["2024-02-28", "2024-02-29"]),
+        (Resolution.WEEK, "2024-03-03T00:00", "2024-03-04T00:01", ["2024-02-26", "2024-03-04"]),
+        (Resolution.MONTH, "1969-12-31T23:59", "1970-02-01T00:00", ["1969-12-01", "1970-01-01"]),
+    ],
+)
+def test_without_a_calendar_periods_are_those_of_utc(resolution, start, end, dates):
+    found = period_spans(resolution, Window(ns(start), ns(end)), calendar=None, hours=Hours.REGULAR)
+    assert found.dates.tolist() == [day(date) for date in dates]
+    assert found.labels.tolist() == found.spans.start_ns.tolist() == [ns(date) for date in dates]
+
+
+def test_utc_days_of_regular_hours_are_cut_to_the_session():
+    window = Window(ns("2024-11-29"), ns("2024-12-03"))
+    found = period_spans(
+        Resolution.DAY,
+        window,
+        calendar=exchange_calendar("XCME"),
+        hours=Hours.REGULAR,
+        mode=SessionMode.UTC,
+    )
+    assert found.dates.tolist() == [day("2024-11-29"), day("2024-12-01"), day("2024-12-02")]
+    assert found.labels.tolist() == [ns("2024-11-29"), ns("2024-12-01"), ns("2024-12-02")]
+    pieces = [("2024-11-29T00:00", "2024-11-29T18:15"), ("2024-12-01T23:00", "2024-12-02T00:00")]
+    pieces += [("2024-12-02T00:00", "2024-12-02T22:00"), ("2024-12-02T23:00", "2024-12-03T00:00")]
+    assert found.spans.start_ns.tolist() == [ns(start) for start, _ in pieces]
+    assert found.spans.end_ns.tolist() == [ns(end) for _, end in pieces]
+
+
+def test_an_hour_that_the_session_begins_in_is_cut_to_it():
+    window = Window(ns("2024-11-29T14:00"), ns("2024-11-29T19:00"))
+    spans = intraday_spans(3600 * SECOND_NS, window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR)
+    assert spans.label_ns.tolist() == [ns(f"2024-11-29T{hour}:00") for hour in (14, 15, 16, 17)]
+    assert spans.start_ns[0] == ns("2024-11-29T14:30")
+    assert spans.end_ns[-1] == ns("2024-11-29T18:00")
+
+
+def test_an_interval_around_a_break_has_two_windows():
+    window = Window(ns("2024-12-02T02:00"), ns("2024-12-02T04:00"))
+    spans = intraday_spans(
+        2 * 3600 * SECOND_NS, window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
+    )
+    assert spans.label_ns.tolist() == [ns("2024-12-02T02:00")] * 2
+    assert spans.start_ns.tolist() == [ns("2024-12-02T02:00"), ns("2024-12-02T03:30")]
+    assert spans.end_ns.tolist() == [ns("2024-12-02T02:30"), ns("2024-12-02T04:00")]
+
+
+def test_of_all_hours_those_are_expected_in_which_the_exchange_trades():
+    window = Window(ns("2024-11-29T00:00"), ns("2024-11-30T00:00"))
+    hour = 3600 * SECOND_NS
+    calendar = exchange_calendar("XNYS")
+    of_day = {hours: expected_intervals(hour, window, calendar, hours).tolist() for hours in Hours}
+    assert of_day[Hours.REGULAR] == [ns(f"2024-11-29T{at}:00") for at in range(14, 18)]
+    assert (
+        of_day[Hours.ALL] == of_day[Hours.EXTENDED] == [ns(f"2024-11-29T{at:02}:00") for at in range(9, 22)]
+    )
+    assert len(expected_intervals(hour, window, None, Hours.REGULAR)) == 24
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_and_the_last_instant_that_can_be_stored_have_periods(name):
+    calendar = TradingCalendar(name)
+    for instant in (ns("1900-01-01"), ns("2201-01-01") - 1):
+        for resolution in PERIODS:
+            window = whole_window(resolution, instant, instant + 1, calendar=calendar)
+            assert window.start_ns <= instant < window.end_ns
+
+
+def test_no_instants_have_no_dates():
+    assert trading_date_of(np.empty(0, dtype=np.int64), exchange_calendar("XNYS")).tolist() == []

@@ -1,0 +1,184 @@
+"""A process of its own over an installation's database, which does on many threads at once what it is told.
+
+Commands and answers are JSON, one a line, on standard input and output. `at` is when they begin, in seconds since the epoch: other
+processes begin then, too.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django
+
+django.setup(set_prefix=False)
+
+from django.db import DatabaseError, connection, connections, transaction  # noqa: E402
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: E402
+
+from audit.models import AuditRecord  # noqa: E402
+from audit.services import event_record  # noqa: E402
+from audit.verify import chain_verify  # noqa: E402
+from ratelimit.credentials.nonces import nonce_use  # noqa: E402
+from ratelimit.credentials.person_sessions import session_begin, session_continue, session_end  # noqa: E402
+from ratelimit.exceptions import RateLimitError  # noqa: E402
+from ratelimit.keys.selectors import key_named  # noqa: E402
+from ratelimit.keys.services import key_create, key_rotate  # noqa: E402
+from ratelimit.limits.periods import DAY, period_at  # noqa: E402
+from ratelimit.limits.quota_book import quota_book, quota_booked  # noqa: E402
+from ratelimit.models import ApiKey  # noqa: E402
+from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402
+
+THREADS = 5
+PATIENCE_SECONDS = 10
+
+
+def at_once(work: Callable[[], Any], at: float) -> list[Any]:
+    """What that becomes on each of THREADS threads, which begin together."""
+    answers: list[Any] = []
+
+    def run() -> None:
+        time.sleep(max(0.0, at - time.time()))
+        try:
+            answers.append(work())
+        except RateLimitError as error:
+            answers.append(error.code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def use_nonce(*, nonce: str, at: float) -> Any:
+    now = datetime.now(UTC)
+    return at_once(lambda: nonce_use(identity="key:1", nonce=nonce, useless_at=now), at)
+
+
+def book(*, identity: str, limit: int, tokens: int, at: float) -> Any:
+    """The tokens that each thread got, in lots, until there were none."""
+    now = datetime.now(UTC)
+    period = period_at(DAY, int(now.timestamp()) * 1_000_000)
+
+    def lots() -> int:
+        got = 0
+        while granted := quota_book(
+            identity=identity, period=period, limit=limit, tokens=tokens, expected=None, now=now
+        ).granted:
+            got += granted
+        return got
+
+    return {"got": at_once(lots, at), "booked": quota_booked(identity=identity, period=period)}
+
+
+def create() -> Any:
+    return key_create(name="feed", scopes=["market:read"], now=datetime.now(UTC), actor="test").id
+
+
+def rotate(*, key_id: int, at: float) -> Any:
+    """The successor's id, or why there is none."""
+    key, now = key_named(str(key_id)), datetime.now(UTC)
+    return at_once(lambda: key_rotate(key=key, overlap=timedelta(0), now=now, actor="test").id, at)
+
+
+def successors(*, key_id: int) -> Any:
+    return list(ApiKey.objects.filter(replaces=key_id).values_list("pk", flat=True))
+
+
+def record(*, actor: str, count: int, at: float) -> Any:
+    """`count` records, by all threads together."""
+    now = datetime.now(UTC)
+
+    def records() -> None:
+        for number in range(count // THREADS):
+            event_record(
+                at=now, actor=actor, audit_class="keys", event="race", subject=str(number), detail={}
+            )
+
+    return at_once(records, at)
+
+
+def verify() -> Any:
+    found = chain_verify()
+    written = AuditRecord.objects.filter(event="race").count()
+    return {"findings": [str(each) for each in found.findings], "records": found.records, "written": written}
+
+
+def run(*, statement: str) -> Any:
+    """What the database says against a statement; None if it takes it."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DatabaseError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def log_out_during_a_refresh() -> Any:
+    """A refresh that is committed only when the log-out of the same session waits for it; then how many tokens live."""
+    person(scopes=["market:read"])
+    now = datetime.now(UTC)
+    pair = session_begin(username="ada", password=PASSWORD, request=None, now=now)
+    is_refreshed, is_awaited = threading.Event(), threading.Event()
+
+    def refresh() -> None:
+        with transaction.atomic():
+            session_continue(refresh=pair.refresh, now=now)
+            is_refreshed.set()
+            is_awaited.wait(PATIENCE_SECONDS)
+        connections.close_all()
+
+    def log_out() -> None:
+        session_end(refresh=pair.refresh)
+        connections.close_all()
+
+    refreshing, logging_out = threading.Thread(target=refresh), threading.Thread(target=log_out)
+    refreshing.start()
+    is_refreshed.wait(PATIENCE_SECONDS)
+    logging_out.start()
+    has_waited = _waits_somebody()
+    is_awaited.set()
+    refreshing.join()
+    logging_out.join()
+    tokens = OutstandingToken.objects.all()
+    living = tokens.filter(blacklistedtoken=None).count()
+    return {"waited": has_waited, "tokens": tokens.count(), "living": living}
+
+
+def _waits_somebody() -> bool:
+    """Whether a connection comes to wait for a lock."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            if cursor.fetchone()[0]:
+                return True
+        time.sleep(0.01)
+    return False
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        use_nonce,
+        book,
+        create,
+        rotate,
+        successors,
+        record,
+        verify,
+        run,
+        log_out_during_a_refresh,
+    )
+}
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    print(json.dumps(COMMANDS[asked.pop("do")](**asked)), flush=True)  # noqa: T201

@@ -1,0 +1,101 @@
+"""An installation's Redis frozen, killed and filled with what nobody expects, and how the installation says that it noticed."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.marketdata_project.front_server import eventually
+from tests.system.clients import Client, clients_of_every_web
+from tests.system.installation import Installation
+
+HEALS_SECONDS = 5.0
+_EXPIRES_SECONDS = 60
+
+
+@contextlib.contextmanager
+def frozen_redis(installation: Installation) -> Iterator[None]:
+    pid = installation.served.member("redis-server")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def kill_redis(installation: Installation) -> None:
+    """Kill it, and wait until another one answers."""
+    before = installation.served.member("redis-server")
+    os.kill(before, signal.SIGKILL)
+    assert eventually(lambda: answers(installation), seconds=HEALS_SECONDS)
+    assert installation.served.member("redis-server") != before
+
+
+def answers(installation: Installation) -> bool:
+    with contextlib.suppress(RedisError), contextlib.closing(installation.redis) as redis:
+        return bool(redis.ping())
+    return False
+
+
+def is_degraded(installation: Installation) -> bool:
+    status, answer = installation.served.get("/readyz")
+    assert status == 200
+    reasons = answer.get("reasons")
+    return answer["status"] == "degraded" and isinstance(reasons, list) and reasons[0].startswith("redis: ")
+
+
+def is_whole_everywhere(installation: Installation) -> bool:
+    """Whether every web process finds Redis again in time, which it looks for when it is asked something."""
+
+    def is_whole(client: Client) -> bool:
+        return "x-degraded" not in client.get("/readyz").headers
+
+    with clients_of_every_web(installation.served, installation.key, each=1) as clients:
+        return all(eventually(partial(is_whole, client), seconds=HEALS_SECONDS) for client in clients)
+
+
+def seconds_to_heal(installation: Installation) -> float:
+    began = time.monotonic()
+    assert is_whole_everywhere(installation)
+    return time.monotonic() - began
+
+
+# Every type of value that Redis knows, and texts that something else might be taken for.
+_GARBAGE: list[Callable[[Redis, bytes], object]] = [
+    lambda redis, key: redis.set(key, b""),
+    lambda redis, key: redis.set(key, b"\x00garbage" * 50),
+    lambda redis, key: redis.set(key, b"99999999999999999999 0"),
+    lambda redis, key: redis.set(key, b"-1"),
+    lambda redis, key: redis.setbit(key, 100_000, 1),
+    lambda redis, key: redis.pfadd(key, "garbage"),
+    lambda redis, key: redis.rpush(key, "garbage"),
+    lambda redis, key: redis.sadd(key, "garbage"),
+    lambda redis, key: redis.zadd(key, {"garbage": 1.5}),
+    lambda redis, key: redis.hset(key, "garbage", "1"),
+    lambda redis, key: redis.xadd(key, {"garbage": "1"}),
+    lambda redis, key: redis.geoadd(key, (13.4, 52.5, "garbage")),
+]
+KINDS_OF_GARBAGE = len(_GARBAGE)
+
+
+def fill_with_garbage(installation: Installation, turn: int, *, names: Iterator[bytes] | None = None) -> int:
+    """Put something else under every key, of each type in turns; returns how many there were.
+
+    names: of keys that get something even where nothing is held under them now.
+    """
+    with contextlib.closing(installation.redis) as redis:
+        keys = list({*redis.scan_iter(count=1000), *(names or ())})
+        kinds = cycle(_GARBAGE[turn % KINDS_OF_GARBAGE :] + _GARBAGE[: turn % KINDS_OF_GARBAGE])
+        for key, put in zip(keys, kinds, strict=False):
+            at_once = redis.pipeline(transaction=True)
+            at_once.delete(key)
+            put(at_once, key)
+            at_once.expire(key, _EXPIRES_SECONDS)
+            at_once.execute()
+        return len(keys)

@@ -1,0 +1,86 @@
+"""Many clients at once, each of which asks again as soon as it is answered, and what each of them saw and when."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import uvloop
+
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answer. `sent` and `received` are in seconds of the client's monotonic clock."""
+
+    sent: float
+    received: float
+    status: int
+    retry_after: int | None
+
+    @property
+    def admitted(self) -> bool:
+        return self.status != 429
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """How many answers were admitted within the seconds from the first one's request to the last one's answer."""
+
+    count: int
+    seconds: float
+
+    def share_of(self, *, burst: int, rate: int) -> float:
+        """Of burst + rate x time. Every token was taken within these seconds, so that more than 1 is one too many."""
+        return self.count / (burst + rate * self.seconds)
+
+
+def admitted_of(seen: Iterable[Seen]) -> Admitted:
+    admitted = [each for each in seen if each.admitted]
+    seconds = max(each.received for each in admitted) - min(each.sent for each in admitted)
+    return Admitted(len(admitted), seconds)
+
+
+def swarm(port: int, key: str, path: str, *, clients: int, seconds: float) -> list[Seen]:
+    """What so many connections saw that ask for a path with one key, without a pause, for so long.
+
+    Raises OSError where a connection ends before its answer.
+    """
+    return uvloop.run(_swarm(port, _request(path, key), clients=clients, seconds=seconds))
+
+
+def _request(path: str, key: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\n\r\n".encode()
+
+
+async def _swarm(port: int, request: bytes, *, clients: int, seconds: float) -> list[Seen]:
+    streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(clients)]
+    ends_at = time.monotonic() + seconds
+    try:
+        async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
+            lists = await asyncio.gather(*(_one(*stream, request, ends_at) for stream in streams))
+    finally:
+        for _, writer in streams:
+            writer.close()
+    return [seen for each in lists for seen in each]
+
+
+async def _one(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, ends_at: float
+) -> list[Seen]:
+    answers = []
+    while (sent := time.monotonic()) < ends_at:
+        writer.write(request)
+        answers.append(await _answer(reader, sent))
+    return answers
+
+
+async def _answer(reader: asyncio.StreamReader, sent: float) -> Seen:
+    head = await reader.readuntil(b"\r\n\r\n")
+    received = time.monotonic()
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    await reader.readexactly(int(headers["content-length"]))
+    wait = headers.get("retry-after")
+    return Seen(sent, received, int(first.split()[1]), None if wait is None else int(wait))

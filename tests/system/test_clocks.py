@@ -1,0 +1,166 @@
+"""Clocks that are wrong, differently in each process: nobody gains a request by it, and what has ended stays ended."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.figures import Told
+from tests.hostile.scale import SOAK
+from tests.marketdata_project.front_server import eventually
+from tests.marketdata_project.serve_process import MANAGE, SETTINGS
+from tests.system import own_clocks_settings as own_clocks
+from tests.system.clients import Client, clients_of_every_web
+from tests.system.installation import UNLIMITED, WORKERS, Installation, installed
+from tests.system.swarm import admitted_of, swarm
+from tests.system.test_limits import PATH
+
+pytestmark = pytest.mark.xdist_group("clocks")
+
+LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+HOUR = timedelta(hours=1)
+CLIENTS = 20
+RATE, BURST = 10, 20
+KEY_TO_MAKE = b'{"name": "clocks", "scopes": ["market:read"]}'
+STEP_SECONDS = 3.0 if SOAK else 1.5
+# Each a second before: the leap day begins and ends, the clocks of Berlin are put forward and back, a year and a month end.
+INSTANTS = (
+    "2028-02-28T23:59:59", "2028-02-29T23:59:59", "2027-03-28T00:59:59", "2027-10-31T00:59:59",
+    "2026-12-31T23:59:59", "1999-12-31T23:59:59", "2038-01-19T03:14:06",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation in Berlin, the clock of each of whose processes can be set."""
+    if not LIBRARY.exists():
+        assert not os.environ.get("REQUIRE_ALL"), f"there is no {LIBRARY}"
+        pytest.skip("libfaketime is not installed")
+    with installed(
+        tmp_path_factory.mktemp("clocks"),
+        DJANGO_SETTINGS_MODULE=own_clocks.__name__,
+        LD_PRELOAD=str(LIBRARY),
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        FAKETIME_CACHE_DURATION="1",
+        NO_FAKE_STAT="1",
+        TZ="Europe/Berlin",
+    ) as installation:
+        yield installation
+
+
+def set_clock(installation: Installation, process: int, ahead: timedelta) -> None:
+    """Put the clock of a process ahead of the right time; Redis's is that of the process that started it."""
+    file = installation.served.data_dir.parent / f"clock-{process}"
+    new = file.with_suffix(".new")
+    new.write_text(f"{ahead.total_seconds():+.0f}\n")
+    new.replace(file)
+
+
+def offsets() -> list[timedelta]:
+    now = datetime.now(UTC)
+    ahead = [datetime.fromisoformat(f"{instant}Z") - now for instant in INSTANTS]
+    return [HOUR, -HOUR, *(ahead if SOAK else ahead[:1]), timedelta(0)]
+
+
+def assert_the_clock_is_seen(client: Client, ahead: timedelta) -> None:
+    def is_seen() -> bool:
+        said = datetime.strptime(client.get(PATH).headers["date"], "%a, %d %b %Y %H:%M:%S GMT")
+        return abs(said.replace(tzinfo=UTC) - datetime.now(UTC) - ahead) < timedelta(seconds=3)
+
+    assert eventually(is_seen, seconds=20)
+
+
+@pytest.fixture
+def each(clocked: Installation) -> Iterator[list[Client]]:
+    """A client of each web process; their clocks are right before and after."""
+    with clients_of_every_web(clocked.served, clocked.key, each=1) as clients:
+        yield clients
+        for process in [clocked.served.process.pid, *(client.process for client in clients)]:
+            assert process is not None
+            set_clock(clocked, process, timedelta(0))
+        for client in clients:
+            assert_the_clock_is_seen(client, timedelta(0))
+
+
+@pytest.mark.parametrize("whose", ["one web process", "Redis"])
+def test_a_wrong_clock_gains_nobody_a_request(
+    clocked: Installation, each: list[Client], told: Told, whose: str
+):
+    process = clocked.served.process.pid if whose == "Redis" else each[0].process
+    assert process is not None
+    key, steps = clocked.new_key(rate=RATE), offsets()
+    with ThreadPoolExecutor(1) as pool:
+        seconds = (len(steps) + 1) * STEP_SECONDS
+        asking = pool.submit(swarm, clocked.port, key, PATH, clients=CLIENTS, seconds=seconds)
+        for ahead in steps:
+            time.sleep(STEP_SECONDS)
+            set_clock(clocked, process, ahead)
+        seen = asking.result()
+    admitted = admitted_of(seen)
+    share = admitted.share_of(burst=BURST, rate=RATE)
+    told(
+        f"06 clock of {whose} set {len(steps)} times",
+        f"{admitted.count} of {len(seen)} admitted in {admitted.seconds:.1f} s: {share:.3f} of burst + rate x time",
+    )
+    assert {each.status for each in seen} == {404, 429}
+    # What the others took last is not known to the process that first tells Redis what it lost.
+    lost = (WORKERS - 1) * len(steps) if whose == "Redis" else 0
+    assert admitted.count <= BURST + RATE * admitted.seconds + lost
+
+
+def test_the_clock_of_a_process_decides_what_has_expired_and_nothing_else(
+    clocked: Installation, each: list[Client]
+):
+    ahead, right = each
+    keys = {
+        "expires soon": clocked.new_key(expires_in=HOUR / 2),
+        "has expired": clocked.new_key(expires_in=-HOUR / 2),
+        "is revoked": clocked.new_key(revoked=True),
+    }
+
+    def codes(client: Client) -> list[str]:
+        return [client.get(PATH, {"X-API-Key": key}).json()["code"] for key in keys.values()]
+
+    now = ["unknown_symbol", "expired_api_key", "revoked_api_key"]
+    for offset, expected in (
+        (HOUR, ["expired_api_key", "expired_api_key", "revoked_api_key"]),
+        (-HOUR, ["unknown_symbol", "unknown_symbol", "revoked_api_key"]),
+        (timedelta(0), now),
+    ):
+        assert ahead.process is not None
+        set_clock(clocked, ahead.process, offset)
+        assert_the_clock_is_seen(ahead, offset)
+        assert (codes(ahead), codes(right)) == (expected, now), offset
+
+
+def test_audit_records_are_in_the_order_of_what_was_done_and_not_of_the_clocks(
+    clocked: Installation, each: list[Client]
+):
+    wrong = each[0]
+    manager = clocked.new_key(tier="internal", rate=UNLIMITED, accounts='["*"]')
+    headers = {"X-API-Key": manager, "Content-Type": "application/json"}
+    done: list[str] = []
+    for offset in (HOUR, -HOUR, timedelta(0)):
+        assert wrong.process is not None
+        set_clock(clocked, wrong.process, offset)
+        assert_the_clock_is_seen(wrong, offset)
+        for client in each:
+            done.append(f"clock-{len(done):03}")
+            reply = client.call(
+                "POST", "/api/v1/keys", KEY_TO_MAKE, {**headers, "X-Correlation-ID": done[-1]}
+            )
+            assert reply.status == 201, reply.body
+    records = [record for record in clocked.audited("clock-") if record["audit_class"] == "keys"]
+    assert list(dict.fromkeys(record["correlation_id"] for record in records)) == done
+    assert [record["at"] for record in records] != sorted(record["at"] for record in records)
+    assert "Traceback" not in clocked.served.output.read_text()
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(clocked.served.data_dir)}
+    command = [sys.executable, str(MANAGE), "audit", "verify"]
+    verified = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert verified.returncode == 0, verified.stdout + verified.stderr

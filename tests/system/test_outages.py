@@ -1,0 +1,121 @@
+"""Redis frozen and killed while many ask: limits never open, and whoever finds it again comes one by one."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from marketdata_project.front.application import READ_THREADS
+from tests.hostile.figures import Told
+from tests.hostile.scale import SOAK
+from tests.system.installation import WORKERS, Installation
+from tests.system.redis_faults import (
+    HEALS_SECONDS,
+    frozen_redis,
+    is_degraded,
+    is_whole_everywhere,
+    kill_redis,
+    seconds_to_heal,
+)
+from tests.system.swarm import Seen, admitted_of, swarm
+from tests.system.test_limits import PATH
+
+pytestmark = pytest.mark.xdist_group("installation")
+
+CLIENTS = 20
+RATE, BURST = 50, 100
+AWAY_SECONDS = 5.0 if SOAK else 1.0
+OUTAGES = 3 if SOAK else 1
+SLOWEST_SECONDS = 1.0
+HERD_CLIENTS = 200
+HERD_SECONDS = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _whole(installation: Installation) -> None:
+    assert is_whole_everywhere(installation)
+
+
+@contextlib.contextmanager
+def meanwhile(installation: Installation, *, clients: int, seconds: float) -> Iterator[Future[list[Seen]]]:
+    """What so many clients with one key see while something else goes on."""
+    key = installation.new_key(rate=RATE)
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(swarm, installation.port, key, PATH, clients=clients, seconds=seconds)
+
+
+def p99(seen: list[Seen]) -> float:
+    return sorted(each.received - each.sent for each in seen)[int(0.99 * len(seen))]
+
+
+def test_limits_hold_over_all_of_a_frozen_and_a_killed_redis(installation: Installation, told: Told):
+    healed: list[float] = []
+    seconds = OUTAGES * 2 * (AWAY_SECONDS + 1.5) + 1
+    with meanwhile(installation, clients=CLIENTS, seconds=seconds) as asking:
+        for _ in range(OUTAGES):
+            time.sleep(0.5)
+            with frozen_redis(installation):
+                time.sleep(AWAY_SECONDS)
+                assert is_degraded(installation)
+            healed.append(seconds_to_heal(installation))
+            time.sleep(0.5)
+            kill_redis(installation)
+            healed.append(seconds_to_heal(installation))
+        seen = asking.result()
+    admitted = admitted_of(seen)
+    share = admitted.share_of(burst=BURST, rate=RATE)
+    told(
+        "04 Redis frozen and killed, limits",
+        f"{admitted.count} of {len(seen)} admitted in {admitted.seconds:.1f} s: {share:.3f} of burst + rate x time, "
+        f"p99 {p99(seen):.3f} s, healed in {max(healed):.1f} s",
+    )
+    assert {each.status for each in seen} == {404, 429}
+    assert share <= 1
+    assert p99(seen) < SLOWEST_SECONDS
+    assert max(healed) <= HEALS_SECONDS
+
+
+def counted(installation: Installation) -> dict[str, int]:
+    with contextlib.closing(installation.redis) as redis:
+        stats = redis.info("stats")
+    return {name: stats[f"total_{name}"] for name in ("connections_received", "commands_processed")}
+
+
+def answered(seen: list[Seen], since: float, until: float) -> int:
+    return sum(since <= each.received <= until for each in seen)
+
+
+@pytest.mark.parametrize("fault", ["frozen", "killed"])
+def test_a_redis_that_comes_back_is_met_by_no_herd(installation: Installation, told: Told, fault: str):
+    """No thread connects twice, and a request asks hardly more of it than before."""
+    with meanwhile(installation, clients=HERD_CLIENTS, seconds=AWAY_SECONDS + 3) as asking:
+        time.sleep(0.3)
+        first, began = counted(installation), time.monotonic()
+        time.sleep(0.5)
+        usual, ended = counted(installation), time.monotonic()
+        before = usual
+        if fault == "frozen":
+            with frozen_redis(installation):
+                time.sleep(AWAY_SECONDS)
+        else:
+            kill_redis(installation)
+            before = dict.fromkeys(usual, 0)
+        back_at = time.monotonic()
+        time.sleep(HERD_SECONDS)
+        after, until = counted(installation), time.monotonic()
+        seen = asking.result()
+    connects, commands = (after[name] - before[name] for name in after)
+    # Who was cut off in the middle of a request sends it once more.
+    answers = answered(seen, back_at, until) + HERD_CLIENTS
+    usually = (usual["commands_processed"] - first["commands_processed"]) / answered(seen, began, ended)
+    told(
+        f"04 Redis {fault}, then back",
+        f"{connects} connects and {commands} commands within {HERD_SECONDS:.0f} s, {commands / answers:.1f} for each answer "
+        f"to {HERD_CLIENTS} clients, {usually:.1f} before",
+    )
+    assert {each.status for each in seen} == {404, 429}
+    # Each thread that reads keeps one connection for its buckets and shares others; the rest look after Redis's health.
+    assert connects <= 2 * WORKERS * READ_THREADS + 10
+    assert commands <= 2 * usually * answers

@@ -1,0 +1,126 @@
+"""What two processes do at once over a real PostgreSQL, whose transactions see one another otherwise than SQLite's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.postgresql import postgresql
+
+pytestmark = pytest.mark.xdist_group("postgresql")
+
+ROOT = Path(__file__).resolve().parents[2]
+# Until all threads stand ready.
+LEAD_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two processes of one installation."""
+
+    processes: list[subprocess.Popen[str]]
+
+    def ask(self, command: str, **values: Any) -> Any:
+        """What one of them answers."""
+        return self._asked(self.processes[:1], command, values)[0]
+
+    def race(self, command: str, **values: Any) -> list[Any]:
+        """What each of them answers, where all threads of both begin together."""
+        return self._asked(self.processes, command, {**values, "at": time.time() + LEAD_SECONDS})
+
+    @staticmethod
+    def _asked(processes: list[subprocess.Popen[str]], command: str, values: dict[str, Any]) -> list[Any]:
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps({"do": command, **values}) + "\n")
+            process.stdin.flush()
+        return [json.loads(process.stdout.readline()) for process in processes if process.stdout]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Iterator[Pair]:
+    with postgresql() as url:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": url,
+            "DATA_DIR": str(tmp_path_factory.mktemp("data")),
+            "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
+            "AUDIT_KEY": "of this test",
+        }
+        migrate = [sys.executable, "manage.py", "migrate", "-v0"]
+        subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.system.postgresql_process"],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        try:
+            # Django is loaded, and each is connected.
+            for process in processes:
+                assert Pair([process]).ask("run", statement="SELECT 1") is None
+            yield Pair(processes)
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+
+
+def test_of_ten_that_show_a_nonce_at_once_one_has_used_it(pair):
+    for number in range(10):
+        told = [each for found in pair.race("use_nonce", nonce=f"n{number}") for each in found]
+        assert sorted(told, key=str) == [None, *["nonce_used"] * 9]
+
+
+@pytest.mark.parametrize(("limit", "tokens"), [(1, 1), (500, 7), (100, 1000)])
+def test_lots_of_a_quota_that_are_booked_at_once_are_the_quota(pair, limit, tokens):
+    found = pair.race("book", identity=f"key:{limit}", limit=limit, tokens=tokens)
+    assert sum(sum(each["got"]) for each in found) == limit
+    assert [each["booked"] for each in found] == [limit, limit]
+
+
+def test_of_ten_rotations_of_a_key_at_once_one_makes_the_successor(pair):
+    for _ in range(3):
+        key_id = pair.ask("create")
+        told = [each for found in pair.race("rotate", key_id=key_id) for each in found]
+        made = [each for each in told if isinstance(each, int)]
+        assert pair.ask("successors", key_id=key_id) == made
+        assert len(made) == 1
+        assert len(told) == 10
+
+
+def test_records_of_two_processes_are_one_chain(pair):
+    pair.race("record", actor="test", count=50)
+    found = pair.ask("verify")
+    assert found["findings"] == []
+    assert found["written"] == 100
+    assert found["records"] >= 100
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_auditrecord SET caller = 'nobody'",
+        "DELETE FROM audit_auditrecord",
+        "TRUNCATE audit_auditrecord",
+    ],
+)
+def test_the_database_refuses_that_a_record_is_changed(pair, statement):
+    pair.ask("create")
+    assert pair.ask("run", statement=statement) == "audit records are never changed"
+
+
+def test_a_log_out_ends_what_a_refresh_at_the_same_time_was_given(pair):
+    assert pair.ask("log_out_during_a_refresh") == {"waited": True, "tokens": 2, "living": 0}

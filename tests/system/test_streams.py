@@ -1,0 +1,383 @@
+"""Streams of a real installation: what goes over the wire and when, what a broken one looks like, what clients cost that go away or stop reading."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import selectors
+import shutil
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.hostile.gauge import MIB, Gauge
+from tests.marketdata_project.front_server import eventually
+from tests.stats.market_data import tapes
+from tests.system.clients import connected
+from tests.system.installation import UNLIMITED, WORKERS, Installation
+from trades.datasets import QUOTES, TRADES, Dataset
+from trades.storage.csv.store import CsvStore
+from trades.storage.protocol import Window
+from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
+
+pytestmark = pytest.mark.xdist_group("installation")
+
+logger = logging.getLogger(__name__)
+
+SOAK = bool(os.environ.get("SOAK"))
+DAYS, ROWS_A_DAY = (10, 1_000_000) if SOAK else (1, 300_000)
+ROWS = DAYS * ROWS_A_DAY
+QUOTED = 40_000
+SYMBOL, DAMAGED = "STREAMED", "ROTTEN"
+FIRST_DAY = parse_timestamp("2025-03-03T00:00:00Z")
+RANGE = f"start=2025-03-03&end={format_timestamp(FIRST_DAY + DAYS * DAY_NS)}"
+BOTH_DATES = "start=2025-03-03&end=2025-03-05"
+HOUR = "start=2025-03-03T12:00:00Z&end=2025-03-03T13:00:00Z"
+FORMATS = ("ndjson", "csv", "arrow")
+END_OF_CHUNKS = b"\r\n0\r\n\r\n"
+ALLOWED_MIB = 32
+# What a client that waits may hold, and what is kept of making it.
+HELD_MIB = 8
+# More than both processes together have threads for streams.
+MANY = 40
+PATIENCE_SECONDS = 60.0
+# More than a trailer has.
+_TRAILER_BYTES = 1024
+_LISTENING = "0A"
+
+
+def path(dataset: str, query: str, format_name: str = "ndjson", symbol: str = SYMBOL) -> str:
+    return f"/api/v1/market-data/equities/{symbol}/{dataset}/stream.{format_name}?{query}"
+
+
+@pytest.fixture(scope="module")
+def tape(shared: Installation) -> None:
+    """Trades of some days and quotes of one, in the store's files, folded."""
+    assert shared.is_ready(seconds=30)
+    store, chance = shared.store, np.random.default_rng(11)
+    for day in range(DAYS):
+        window = Window(FIRST_DAY + day * DAY_NS, FIRST_DAY + (day + 1) * DAY_NS)
+        instants = tapes.times(chance, window, ROWS_A_DAY)
+        rows = tapes.trades(chance, instants, first=day * ROWS_A_DAY)
+        tapes.store_rows(store, TRADES, SYMBOL, rows)
+    quoted = tapes.times(chance, Window(FIRST_DAY, FIRST_DAY + DAY_NS), QUOTED)
+    tapes.store_rows(store, QUOTES, SYMBOL, tapes.quotes(chance, quoted))
+    for dataset in (TRADES, QUOTES):
+        assert eventually(partial(is_folded, store, dataset), seconds=10 * PATIENCE_SECONDS)
+
+
+def is_folded(store: CsvStore, dataset: Dataset) -> bool:
+    """Whether the store's derived files hold all rows; makes them, unless somebody else does."""
+    store.derive(dataset, SYMBOL)
+    return store.rows_behind(dataset, SYMBOL) == 0
+
+
+@pytest.fixture(scope="module")
+def key(shared: Installation, tape: None) -> str:
+    return shared.new_key(rate=UNLIMITED)
+
+
+@contextmanager
+def asked(port: int, key: str, target: str, *, buffer: int | None = None) -> Iterator[socket.socket]:
+    """A connection on which a request was sent and nothing was read; with a receive buffer of so many bytes."""
+    with socket.socket() as connection:
+        if buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.connect(("127.0.0.1", port))
+        head = f"GET {target} HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        yield connection
+
+
+@contextmanager
+def streamed(port: int, key: str, target: str) -> Iterator[HTTPResponse]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", target, headers={"X-API-Key": key})
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def body(port: int, key: str, target: str) -> bytes:
+    with streamed(port, key, target) as response:
+        content = response.read()
+        assert response.status == 200, content
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        return content
+
+
+def pages(port: int, key: str, dataset: str, query: str, format_name: str) -> Iterator[bytes]:
+    """All pages, from link to link."""
+    target = f"/api/v1/market-data/equities/{SYMBOL}/{dataset}.{format_name}?limit=10000&{query}"
+    with connected(port, key) as client:
+        while True:
+            reply = client.get(target)
+            assert reply.status == 200, reply.body
+            yield reply.body
+            link = re.search(r'<([^>]+)>; rel="next"', reply.headers.get("link", ""))
+            if link is None:
+                return
+            target = link[1]
+
+
+def read_until(connection: socket.socket, wanted: bytes) -> bytes:
+    """What has come until something is among it."""
+    got = b""
+    while wanted not in got:
+        piece = connection.recv(4096)
+        assert piece, got[-1000:]
+        got += piece
+    return got
+
+
+def cut(connection: socket.socket) -> None:
+    """Close a connection as a process does that is killed amid reading: what is not read is not waited for."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+class Webs:
+    """What the web processes have done and hold."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._pids, self._port = installation.webs(), installation.port
+        self.gauge = Gauge(self._pids)
+        assert len(self._pids) == WORKERS
+
+    def written(self) -> int:
+        """Bytes handed to the kernel so far."""
+        return sum(
+            int(line.split()[1])
+            for pid in self._pids
+            for line in Path(f"/proc/{pid}/io").read_text().splitlines()
+            if line.startswith("wchar:")
+        )
+
+    def connections(self) -> int:
+        """How many connections of clients they have open."""
+        here = f"0100007F:{self._port:04X}"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1] == here and row[3] != _LISTENING and row[9] != "0" for row in rows)
+
+    def stand_still(self) -> bool:
+        """Whether they have nothing to do: they write nothing for a while."""
+        before = self.written()
+        time.sleep(0.3)
+        return self.written() - before < 4096
+
+
+@pytest.fixture
+def webs(installation: Installation, key: str) -> Webs:
+    """Both processes, once they have sent a stream in every format, and rest."""
+    for format_name in FORMATS:
+        for _ in range(3 * WORKERS):
+            body(installation.port, key, path("trades", HOUR, format_name))
+    webs = Webs(installation)
+    assert eventually(webs.stand_still)
+    return webs
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_the_first_row_comes_before_the_rest_is_made(
+    installation: Installation, key: str, webs: Webs, format_name: str
+):
+    target = path("trades", RANGE, format_name)
+    row = {"ndjson": b"}\n", "csv": b"\r\n2025-03-03T00:00", "arrow": b"timestamp"}[format_name]
+    before = webs.written()
+    with asked(installation.port, key, target, buffer=4096) as connection:
+        got = read_until(connection, row)
+        assert b" 200 OK" in got
+        assert eventually(webs.stand_still)
+        at_first_row = webs.written() - before
+    assert len(body(installation.port, key, target)) > 2 * at_first_row
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize(
+    ("dataset", "query"),
+    [
+        ("trades", HOUR),
+        ("trades", f"{HOUR}&sort=desc&fields=price,timestamp"),
+        ("quotes", HOUR),
+        ("quotes", f"{HOUR}&resolution=1m"),
+        ("ohlcv", f"{RANGE}&resolution=1m"),
+        ("ohlcv", f"{HOUR}&resolution=1s&time=ms"),
+    ],
+    ids=["trades", "newest trades first", "quotes", "quote bars", "minutes", "seconds"],
+)
+def test_a_stream_is_all_pages(
+    installation: Installation, key: str, dataset: str, query: str, format_name: str
+):
+    whole = body(installation.port, key, path(dataset, query, format_name))
+    bodies = list(pages(installation.port, key, dataset, query, format_name))
+    if format_name == "arrow":
+        tables = [pa.ipc.open_stream(each).read_all().replace_schema_metadata() for each in bodies]
+        assert pa.ipc.open_stream(whole).read_all() == pa.concat_tables(tables)
+        return
+    if format_name == "csv":
+        bodies[1:] = [each.partition(b"\r\n")[2] for each in bodies[1:]]
+    assert whole == b"".join(bodies)
+    assert len(whole.splitlines()) > 50
+
+
+def test_the_trailer_proves_the_whole(installation: Installation, key: str):
+    with streamed(installation.port, key, path("trades", f"{HOUR}&trailer=1")) as response:
+        *lines, last = response.read().splitlines(keepends=True)
+        assert json.loads(last) == {
+            "end": True,
+            "rows": len(lines),
+            "sha256": hashlib.sha256(b"".join(lines)).hexdigest(),
+            "commit": response.headers["X-Commit"],
+        }
+    assert len(lines) > 1000
+
+
+def test_a_trailer_that_has_no_place_is_refused(installation: Installation, key: str):
+    with streamed(installation.port, key, path("trades", f"{HOUR}&trailer=1", "csv")) as response:
+        problem = json.loads(response.read())
+    assert (response.status, problem["code"]) == (400, "conflicting_parameters")
+    assert "trailer" in problem["message"]
+
+
+@pytest.fixture(scope="module")
+def damaged(shared: Installation, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """A log of two dates, of which the second has a wrong byte, and which nobody has read before; the rows of a date."""
+    folder = tmp_path_factory.mktemp("damaged")
+    store, chance, count = CsvStore(folder), np.random.default_rng(12), 30_000
+    for day in range(2):
+        window = Window(FIRST_DAY + day * DAY_NS, FIRST_DAY + (day + 1) * DAY_NS)
+        rows = tapes.trades(chance, tapes.times(chance, window, count), first=day * count)
+        tapes.store_rows(store, TRADES, DAMAGED, rows)
+    file = folder / "trades" / DAMAGED / "2025-03-04.csv"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    file.write_bytes(content)
+    shutil.move(folder / "trades" / DAMAGED, shared.served.data_dir / "trades" / DAMAGED)
+    return count
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_damage_in_the_midst_aborts_the_connection(
+    installation: Installation, key: str, damaged: int, format_name: str
+):
+    target = path(
+        "trades", f"{BOTH_DATES}&trailer=1" if format_name == "arrow" else BOTH_DATES, format_name, DAMAGED
+    )
+    with streamed(installation.port, key, target) as response:
+        assert response.status == 200
+        with pytest.raises(IncompleteRead) as caught:
+            response.read()
+    with asked(installation.port, key, target) as connection:
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert not raw.endswith(END_OF_CHUNKS)
+    if format_name == "ndjson":
+        lines = caught.value.partial.splitlines()
+        assert 256 <= len(lines) <= damaged
+        assert json.loads(lines[-1])["trade_id"] == f"t{len(lines) - 1}"
+
+
+def test_damage_before_the_first_row_is_a_problem(installation: Installation, key: str, damaged: int):
+    with streamed(installation.port, key, path("trades", "start=2025-03-04", symbol=DAMAGED)) as response:
+        assert (response.status, json.loads(response.read())["code"]) == (503, "data_damaged")
+
+
+def test_clients_that_go_away_leave_nothing_behind(installation: Installation, key: str, webs: Webs):
+    memory = webs.gauge.anonymous_mib()
+    for number in range(3 * MANY):
+        target = path("trades", RANGE, FORMATS[number % 3])
+        with asked(installation.port, key, target) as connection:
+            connection.recv(1 + number * 1000)
+            if number % 2:
+                cut(connection)
+    assert eventually(lambda: not webs.connections(), seconds=PATIENCE_SECONDS)
+    assert eventually(webs.stand_still)
+    assert len(body(installation.port, key, path("trades", HOUR)).splitlines()) > 1000
+    grown = webs.gauge.anonymous_mib() - memory
+    logger.info("memory after %d streams that were cut: %+.1f MiB", 3 * MANY, grown)
+    assert grown < ALLOWED_MIB
+
+
+def test_clients_that_do_not_read_cost_a_piece_each_and_hold_up_nobody(
+    installation: Installation, key: str, webs: Webs
+):
+    memory, before = webs.gauge.anonymous_mib(), webs.written()
+    with ExitStack() as stack:
+        waiting = [
+            stack.enter_context(asked(installation.port, key, path("trades", RANGE), buffer=4096))
+            for _ in range(MANY)
+        ]
+        for connection in waiting:
+            read_until(connection, b"}\n")
+        assert eventually(webs.stand_still)
+        assert webs.connections() == MANY
+        made = (webs.written() - before) / MIB
+        grown = webs.gauge.anonymous_mib() - memory
+        logger.info("%d streams that nobody reads: %.1f MiB sent, memory %+.1f MiB", MANY, made, grown)
+        assert grown < MANY * HELD_MIB
+        # All threads are free.
+        assert len(body(installation.port, key, path("trades", HOUR)).splitlines()) > 1000
+        assert webs.gauge.anonymous_mib() - memory < MANY * HELD_MIB
+    assert eventually(lambda: webs.gauge.anonymous_mib() - memory < WORKERS * ALLOWED_MIB)
+
+
+@pytest.mark.skipif(not SOAK, reason="the kernel waits for half a minute; SOAK=1")
+def test_a_client_that_stops_reading_is_given_up(installation: Installation, key: str, webs: Webs):
+    with asked(installation.port, key, path("trades", RANGE), buffer=4096) as connection:
+        read_until(connection, b"}\n")
+        assert eventually(webs.stand_still)
+        assert webs.connections() == 1
+        assert eventually(lambda: not webs.connections(), seconds=3 * PATIENCE_SECONDS)
+
+
+def test_more_streams_than_threads_go_on_together(installation: Installation, key: str, webs: Webs):
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        got: dict[object, int] = {}
+        before = webs.written()
+        for _ in range(MANY):
+            connection = stack.enter_context(
+                asked(installation.port, key, path("trades", RANGE), buffer=65536)
+            )
+            got[connection] = len(read_until(connection, b"}\n"))
+            selector.register(connection, selectors.EVENT_READ)
+        assert eventually(webs.stand_still)
+        waiting = (webs.written() - before) / MANY
+        # When one has got five times what waited for it in buffers, all have got more than that.
+        while max(got.values()) < 5 * waiting:
+            for ready, _ in selector.select(PATIENCE_SECONDS):
+                assert isinstance(ready.fileobj, socket.socket)
+                got[ready.fileobj] += len(ready.fileobj.recv(65536))
+        assert min(got.values()) > 1.5 * waiting
+
+
+def test_memory_does_not_grow_with_a_stream(installation: Installation, key: str, webs: Webs):
+    base, most, size, rows = webs.gauge.anonymous_mib(), 0.0, 0, 0
+    digest, held = hashlib.sha256(), b""
+    began = time.perf_counter()
+    with streamed(installation.port, key, path("trades", f"{RANGE}&trailer=1")) as response:
+        while piece := response.read(1 << 20):
+            size, rows = size + len(piece), rows + piece.count(b"\n")
+            held += piece
+            digest.update(held[:-_TRAILER_BYTES])
+            held = held[-_TRAILER_BYTES:]
+            most = max(most, webs.gauge.anonymous_mib())
+    seconds = time.perf_counter() - began
+    before, _, last = held[:-1].rpartition(b"\n")
+    digest.update(before + b"\n")
+    print(  # noqa: T201 a figure that is wanted
+        f"{rows - 1:,} trades, {size / MIB:,.0f} MiB, {rows / seconds:,.0f} rows/s: memory {most - base:+.1f} MiB"
+    )
+    said = json.loads(last)
+    assert (said["rows"], said["sha256"]) == (ROWS, digest.hexdigest())
+    assert most - base < ALLOWED_MIB

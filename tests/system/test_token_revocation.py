@@ -1,0 +1,126 @@
+"""A session that ends, and a token that is given back, are refused by every process within a second."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from django.conf import settings
+
+from tests.hostile.figures import Told
+from tests.hostile.scale import SOAK
+from tests.marketdata_project.front_server import Reply
+from tests.marketdata_project.serve_process import SETTINGS
+from tests.system.clients import Client, Crowd, clients_of_every_web, connected
+from tests.system.installation import UNLIMITED, WORKERS, Installation
+
+pytestmark = pytest.mark.xdist_group("installation")
+
+TIMES = 10 if SOAK else 2
+EFFECTIVE_SECONDS = 1.0
+GIVEN_UP_SECONDS = 10.0
+BETWEEN_SECONDS = 0.01
+PATH = "/api/v1/clock"
+PASSWORD = "correct horse battery staple"
+# Gives a token, and what ends it.
+Begin = Callable[[Client], tuple[str, Callable[[Client], Reply]]]
+
+
+def managed(installation: Installation, *arguments: str, **environment: str) -> str:
+    """What a command of `manage.py` says."""
+    return subprocess.run(
+        [sys.executable, settings.BASE_DIR / "manage.py", *arguments],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+            "DATA_DIR": str(installation.served.data_dir),
+            "REDIS_URL": "",
+            **environment,
+        },
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+
+
+def posted(client: Client, path: str, body: Any) -> Reply:
+    return client.call("POST", path, orjson.dumps(body), {"Content-Type": "application/json"})
+
+
+def people(installation: Installation) -> Begin:
+    managed(
+        installation,
+        *("createsuperuser", "--noinput", "--username", "ada", "--email", ""),
+        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
+    )
+
+    def begin(client: Client) -> tuple[str, Callable[[Client], Reply]]:
+        reply = posted(client, "/api/v1/auth/token", {"username": "ada", "password": PASSWORD})
+        assert reply.status == 200, reply.body
+        tokens = orjson.loads(reply.body)
+        return tokens["access"], lambda by: posted(by, "/api/v1/auth/logout", {"refresh": tokens["refresh"]})
+
+    return begin
+
+
+def programs(installation: Installation) -> Begin:
+    options = ["create", "desk", "--scope", "market:read", "--rate", str(UNLIMITED), "--json"]
+    made = json.loads(managed(installation, "oauthclient", *options))
+    secret = base64.b64encode(f"{made['client_id']}:{made['client_secret']}".encode()).decode()
+    headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/x-www-form-urlencoded"}
+
+    def ask(client: Client, path: str, **form: str) -> Reply:
+        return client.call("POST", path, urlencode(form).encode(), headers)
+
+    def begin(client: Client) -> tuple[str, Callable[[Client], Reply]]:
+        reply = ask(client, "/api/v1/oauth/token", grant_type="client_credentials")
+        assert reply.status == 200, reply.body
+        token = orjson.loads(reply.body)["access_token"]
+        return token, lambda by: ask(by, "/api/v1/oauth/revoke", token=token)
+
+    return begin
+
+
+def longest_acceptance(installation: Installation, begin: Begin) -> float:
+    """Seconds from the answer to what ended a token to the last request that was still accepted when it was sent."""
+    accepted: dict[int | None, float] = {}
+    with connected(installation.port, None) as other:
+        token, end = begin(other)
+
+        def ask(client: Client, _stopping: threading.Event) -> None:
+            began = sent = time.monotonic()
+            while client.get(PATH, {"Authorization": f"Bearer {token}"}).status != 401:
+                assert sent < began + GIVEN_UP_SECONDS
+                accepted[client.process] = sent
+                time.sleep(BETWEEN_SECONDS)
+                sent = time.monotonic()
+
+        with clients_of_every_web(installation.served, None, each=1) as clients:
+            with Crowd(clients, ask) as crowd:
+                time.sleep(0.5)
+                assert len(accepted) == WORKERS
+                assert end(other).status in {200, 204}
+                ended_at = time.monotonic()
+            assert crowd.errors == []
+    return max(0.0, max(accepted.values()) - ended_at)
+
+
+@pytest.mark.parametrize("kind", [people, programs])
+def test_a_token_that_was_ended_is_refused_by_every_process_within_a_second(
+    installation: Installation, told: Told, kind: Callable[[Installation], Begin]
+):
+    begin = kind(installation)
+    longest = [longest_acceptance(installation, begin) for _ in range(TIMES)]
+    told(
+        f"11 tokens of {kind.__name__} ended",
+        f"{TIMES} times, accepted for {max(longest):.3f} s at most",
+    )
+    assert max(longest) <= EFFECTIVE_SECONDS
