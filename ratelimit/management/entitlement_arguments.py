@@ -7,11 +7,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from instants.text import parse_instant
 from ratelimit.access.roles import ROLES
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.entitlements import NO_QUOTA
-from ratelimit.instants import instant
 from ratelimit.limits.tiers import TIERS
 
 DEFAULT_SCOPE = "market:read"
@@ -70,7 +70,7 @@ def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
         "accounts": _accounts(options["accounts"], scopes),
         "sensitivity": options["sensitivity"] or (None if role is None else role.sensitivity),
         "networks": options["networks"] or (),
-        "expires_at": None if options["expires"] is None else read(instant, options["expires"]),
+        "expires_at": None if options["expires"] is None else read(parse_instant, options["expires"]),
     }
 
 

@@ -16,9 +16,9 @@ from audit.exceptions import InvalidParameter, NoSuchBeginning
 from audit.export import lines_verify, ndjson_pieces
 from audit.filters import AuditFilter, records_selected
 from audit.findings import Finding
-from audit.instants import parse_instant
 from audit.prune import records_prune
 from audit.verify import Verification, chain_verify
+from instants.text import parse_instant_or_epoch
 
 _TERMINAL = "-"
 
@@ -136,4 +136,4 @@ def _told(finding: Finding) -> dict[str, Any]:
 
 
 def _instant(text: str) -> datetime:
-    return parse_instant(text)
+    return parse_instant_or_epoch(text)

@@ -12,14 +12,15 @@ from cryptography.x509 import load_pem_x509_certificate
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from instants.text import format_instant
 from ratelimit.exceptions import KeyAdministrationError
-from ratelimit.instants import instant_text, span
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.selectors import key_list, key_named, keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.management.entitlement_arguments import actor, add_entitlement, entitlement_of, read
 from ratelimit.models import ApiKey
+from ratelimit.spans import parse_span
 
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
@@ -68,7 +69,7 @@ class Command(BaseCommand):
 
     def rotate(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
-        created = key_rotate(key=key, overlap=read(span, options["overlap"]), now=now, actor=actor())
+        created = key_rotate(key=key, overlap=read(parse_span, options["overlap"]), now=now, actor=actor())
         self._show(created, now=now, as_json=options["json"])
 
     def list(self, options: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         self._show_list(keys, _LINE, as_json=options["json"])
 
     def expiring(self, options: dict[str, Any]) -> None:
-        keys = keys_expiring(now=timezone.now(), within=read(span, options["within"]))
+        keys = keys_expiring(now=timezone.now(), within=read(parse_span, options["within"]))
         self._show_list(keys, f"{{expires_at}}  {_LINE}", as_json=options["json"])
 
     def revoke(self, options: dict[str, Any]) -> None:
@@ -105,7 +106,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{told}, scopes {' '.join(document['scopes'])}")
         replaced = created.stored.replaces
         if replaced is not None:
-            end = instant_text(replaced.revoked_at or replaced.expires_at)
+            end = format_instant(replaced.revoked_at or replaced.expires_at)
             self.stdout.write(f"Key {replaced.pk} ({replaced.prefix}) holds until {end}.")
 
     def _show_list(self, keys: Iterable[ApiKey], line: str, *, as_json: bool) -> None:
