@@ -1,7 +1,5 @@
 """The arguments of commands that grant something: what a credential is to be allowed, as options."""
 
-import getpass
-import os
 from argparse import ArgumentParser
 from typing import Any
 
@@ -80,15 +78,6 @@ def read(reader: Any, text: str) -> Any:
         return reader(text)
     except ValueError as error:
         raise CommandError(str(error)) from error
-
-
-def actor() -> str:
-    """Who runs the command, for the audit log."""
-    try:
-        return f"command:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A user without a name, as containers have them.
-        return f"command:{os.getuid()}"
 
 
 def _accounts(named: list[str] | None, scopes: list[str]) -> list[str]:

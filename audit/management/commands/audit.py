@@ -1,8 +1,6 @@
 """`manage.py audit`: verifies the chain of records, exports them, and removes old ones."""
 
-import getpass
 import json
-import os
 import sys
 from argparse import ArgumentParser
 from datetime import datetime
@@ -18,6 +16,7 @@ from audit.filters import AuditFilter, records_selected
 from audit.findings import Finding
 from audit.prune import records_prune
 from audit.verify import Verification, chain_verify
+from command_line.actor import command_actor
 from instants.text import parse_instant_or_epoch
 
 _TERMINAL = "-"
@@ -82,17 +81,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _prune(self, options: dict[str, Any]) -> None:
-        count = records_prune(before=options["before"], now=timezone.now(), actor=_actor())
+        count = records_prune(before=options["before"], now=timezone.now(), actor=command_actor())
         self.stdout.write(f"{count:,} records removed")
-
-
-def _actor() -> str:
-    """Who runs the command."""
-    try:
-        return f"command:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A user without a name, as containers have them.
-        return f"command:{os.getuid()}"
 
 
 def _file_verified(name: str, *, is_unfiltered: bool) -> Verification:

@@ -11,13 +11,14 @@ from cryptography.x509 import load_pem_x509_certificate
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from command_line.actor import command_actor
 from instants.text import format_instant
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.selectors import key_list, key_named, keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.management.credential_command import CredentialCommand
-from ratelimit.management.entitlement_arguments import actor, add_entitlement, entitlement_of, read
+from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of, read
 from ratelimit.models import ApiKey
 from ratelimit.spans import parse_span
 
@@ -53,13 +54,15 @@ class Command(CredentialCommand):
             certificate=_fingerprint(options["certificate"]),
             before_expiry=options["before_expiry"],
             now=now,
-            actor=actor(),
+            actor=command_actor(),
         )
         self._tell_created(created, now, options)
 
     def rotate(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
-        created = key_rotate(key=key, overlap=read(parse_span, options["overlap"]), now=now, actor=actor())
+        created = key_rotate(
+            key=key, overlap=read(parse_span, options["overlap"]), now=now, actor=command_actor()
+        )
         self._tell_created(created, now, options)
 
     def list(self, options: dict[str, Any]) -> None:
@@ -72,9 +75,9 @@ class Command(CredentialCommand):
     def revoke(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
         if options["successors"]:
-            keys = key_revoke_with_successors(key=key, now=now, actor=actor())
+            keys = key_revoke_with_successors(key=key, now=now, actor=command_actor())
         else:
-            keys = [key_revoke(key=key, now=now, actor=actor())]
+            keys = [key_revoke(key=key, now=now, actor=command_actor())]
         documents = [key_document(each, now=now) for each in keys]
         told = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."
         document = documents if options["successors"] else documents[0]

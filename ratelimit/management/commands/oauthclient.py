@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from command_line.actor import command_actor
 from ratelimit.credentials.oauth2_clients import (
     client_create,
     client_document,
@@ -12,7 +13,7 @@ from ratelimit.credentials.oauth2_clients import (
     client_revoke,
 )
 from ratelimit.management.credential_command import CredentialCommand
-from ratelimit.management.entitlement_arguments import actor, add_entitlement, entitlement_of
+from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of
 
 _LINE = "{id:>5}  {client_id}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
@@ -28,7 +29,7 @@ class Command(CredentialCommand):
 
     def create(self, options: dict[str, Any]) -> None:
         now = timezone.now()
-        document = client_create(**entitlement_of(options), now=now, actor=actor()).document(now=now)
+        document = client_create(**entitlement_of(options), now=now, actor=command_actor()).document(now=now)
         lines = [
             "client_id     {client_id}\nclient_secret {client_secret}".format(**document),
             "This is the only time that the secret is shown.",
@@ -43,6 +44,6 @@ class Command(CredentialCommand):
 
     def revoke(self, options: dict[str, Any]) -> None:
         now = timezone.now()
-        client = client_revoke(client=client_named(options["reference"]), now=now, actor=actor())
+        client = client_revoke(client=client_named(options["reference"]), now=now, actor=command_actor())
         told = f"Client {client.client_id} ({client.name}) is revoked, everywhere within a second."
         self.tell(client_document(client, now=now), [told], options)
