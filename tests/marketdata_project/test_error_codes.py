@@ -20,7 +20,7 @@ def literals() -> set[str]:
     found: set[str] = set()
     for package in PACKAGES:
         for path in Path(settings.BASE_DIR, package).rglob("*.py"):
-            if path.name != "error_codes.py":
+            if path.parent.name != "error_codes":
                 nodes = ast.walk(ast.parse(path.read_text()))
                 found.update(
                     n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
