@@ -8,12 +8,11 @@ import sys
 import textwrap
 import time
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from audit.record import encode_line, record_of_call
+from tests.audit.records import spooled
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 12_000
@@ -75,23 +74,7 @@ def data_dir(migrated, tmp_path):
     (tmp_path / "marketdata.sqlite3").write_bytes(migrated)
     folder = tmp_path / "audit" / "spool"
     folder.mkdir(parents=True)
-    at = datetime(2025, 1, 2, tzinfo=UTC)
-    lines = [
-        encode_line(
-            record_of_call(
-                at=at,
-                caller="key:12",
-                method="GET",
-                path="/api/v1/stats/ohlc",
-                query="",
-                status=200,
-                latency_us=number,
-                address="127.0.0.1",
-                correlation_id="",
-            )
-        )
-        for number in range(COUNT)
-    ]
+    lines = [spooled(number) for number in range(COUNT)]
     for part in range(4):
         (folder / f"{part}-1.jsonl").write_bytes(b"".join(lines[part::4]))
     return tmp_path
