@@ -10,9 +10,9 @@ from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
 
 from audit import record
-from audit.exceptions import InvalidParameter
 from audit.models import AuditRecord
 from instants.text import parse_instant_or_epoch
+from listing.exceptions import InvalidParameter
 
 CLASSES = ("trading", "risk", "config", "keys")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")

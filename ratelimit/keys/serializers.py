@@ -6,13 +6,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from instants.text import parse_instant
+from listing.known_fields import KnownFieldsSerializer
 from listing.pages import PAGE_LIMIT, SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import STATES
 from ratelimit.keys.pages import KeyPagination
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
-from ratelimit.known_fields import KnownFieldsSerializer
 from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.limits.tiers import TIERS
 

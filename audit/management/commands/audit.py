@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from audit.exceptions import InvalidParameter, NoSuchBeginning
+from audit.exceptions import NoSuchBeginning
 from audit.export import lines_verify, ndjson_pieces
 from audit.filters import AuditFilter, records_selected
 from audit.findings import Finding
@@ -18,6 +18,7 @@ from audit.prune import records_prune
 from audit.verify import Verification, chain_verify
 from command_line.actor import command_actor
 from instants.text import parse_instant_or_epoch
+from listing.exceptions import InvalidParameter
 
 _TERMINAL = "-"
 
