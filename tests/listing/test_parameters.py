@@ -27,7 +27,7 @@ def test_what_is_wrong_with_a_query_is_said(query, code, message):
 
 
 def test_where_no_parameter_is_known_none_is_named():
-    with pytest.raises(InvalidParameter, match="is not known here$"):
+    with pytest.raises(InvalidParameter, match=r"is not known here$"):
         single_parameters(QueryDict("zzz=1"), ())
 
 
