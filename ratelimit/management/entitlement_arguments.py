@@ -15,6 +15,27 @@ from ratelimit.limits.tiers import TIERS
 DEFAULT_SCOPE = "market:read"
 
 
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--rate": {"type": int, "help": "requests per second instead of the tier's"},
+    "--trading-rate": {"type": int, "help": "trading calls per second instead of the setting's"},
+    "--daily-quota": {"metavar": "N|none", "help": "tokens per UTC day instead of the tier's"},
+    "--monthly-quota": {"metavar": "N|none", "help": "tokens per UTC month instead of the tier's"},
+    "--account": {
+        "action": "append",
+        "dest": "accounts",
+        "help": "repeatable; * is every one, as it is with --scope all unless some are named",
+    },
+    "--sensitivity": {"choices": SENSITIVITIES, "help": "the least that the scopes need, without"},
+    "--network": {
+        "action": "append",
+        "dest": "networks",
+        "metavar": "CIDR",
+        "help": "repeatable; from anywhere without",
+    },
+    "--expires": {"help": "ISO 8601; without an offset it is UTC"},
+}
+
+
 def add_entitlement(create: ArgumentParser) -> None:
     """Name, tier, scopes, limits, accounts, sensitivity, networks and expiry."""
     create.add_argument("name")
@@ -28,29 +49,8 @@ def add_entitlement(create: ArgumentParser) -> None:
         choices=[ALL_SCOPES, *SCOPES],
         help=f"repeatable; {DEFAULT_SCOPE} without",
     )
-    create.add_argument("--rate", type=int, help="requests per second instead of the tier's")
-    create.add_argument("--trading-rate", type=int, help="trading calls per second instead of the setting's")
-    create.add_argument("--daily-quota", metavar="N|none", help="tokens per UTC day instead of the tier's")
-    create.add_argument(
-        "--monthly-quota", metavar="N|none", help="tokens per UTC month instead of the tier's"
-    )
-    create.add_argument(
-        "--account",
-        action="append",
-        dest="accounts",
-        help="repeatable; * is every one, as it is with --scope all unless some are named",
-    )
-    create.add_argument(
-        "--sensitivity", choices=SENSITIVITIES, help="the least that the scopes need, without"
-    )
-    create.add_argument(
-        "--network",
-        action="append",
-        dest="networks",
-        metavar="CIDR",
-        help="repeatable; from anywhere without",
-    )
-    create.add_argument("--expires", help="ISO 8601; without an offset it is UTC")
+    for option, what in _OPTIONS.items():
+        create.add_argument(option, **what)
 
 
 def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
