@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stats.rendering.table import OutColumn, Table
 from trades.exceptions import InvalidParameter
-from trades.query_parameters import nearest_name
+from trades.http.query_parameters import nearest_name
 
 
 def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) -> tuple[OutColumn, ...]:

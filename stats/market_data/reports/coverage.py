@@ -13,8 +13,8 @@ from stats.market_data.pinning.pinned import commits_of
 from stats.market_data.pinning.plan import check_known, instrument_in
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
-from trades.conditional import etag_of
 from trades.datasets import DATASETS
+from trades.http.conditional import etag_of
 from trades.services import symbol_canonical
 from trades.storage.coverage import log_coverage
 from trades.storage.protocol import NO_COMMIT

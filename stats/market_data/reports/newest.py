@@ -19,7 +19,7 @@ from stats.market_data.queries.query import Target, parse_query, path_symbol
 from stats.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.json_rows import row_objects
-from trades.conditional import etag_of
+from trades.http.conditional import etag_of
 from trades.services import symbol_canonical
 from trades.timestamps import SECOND_NS, format_timestamp
 

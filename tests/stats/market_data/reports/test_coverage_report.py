@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from tests.api_client import Api, answer, problem, trade
+from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.datasets import DATASETS
-from trades.sample_rows import SAMPLE_ROWS
 from trades.storage.instruments import FUTURE, Instrument
 from trades.stores import market_store
 
