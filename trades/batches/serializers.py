@@ -27,7 +27,7 @@ from trades.batches.row_batch import (
 )
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.typed_rows import row_type
-from trades.datasets import Dataset, Form, Kind
+from trades.declarations import Dataset, Form, Kind
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.row_rules import Rule
 from trades.timestamps import invalid_timestamps

@@ -21,7 +21,8 @@ from trades.batches.fields import (
 from trades.batches.refusals import refused
 from trades.batches.row_batch import check_dates, is_symbol
 from trades.batches.serializers import IngestAnswerSerializer
-from trades.datasets import TRADES, WORD_SEPARATOR
+from trades.datasets import TRADES
+from trades.declarations import WORD_SEPARATOR
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.http.field_errors import field_errors
 from trades.http.json_document import read_json

@@ -24,7 +24,7 @@ from trades.batches.row_batch import (
     is_plain,
     is_symbol,
 )
-from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
+from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 

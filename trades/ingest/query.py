@@ -7,7 +7,7 @@ from typing import Self
 from django.http import QueryDict
 
 from listing.parameters import choice, single_parameters
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.exceptions import InvalidParameter, InvalidValue
 from trades.storage.protocol import Dedupe
 from trades.symbols import InvalidSymbol, parse_symbol

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from listing.known_fields import KnownFieldsSerializer
 from trades.bar_policies import BAR_POLICIES
 from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
-from trades.datasets import Column, Kind
+from trades.declarations import Column, Kind
 from trades.exceptions import FieldError
 from trades.http.field_errors import field_errors
 from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
