@@ -12,9 +12,10 @@ _ERRORS_LIMIT = 100
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
-    """Refuses fields that it does not declare, naming the nearest that it does, unless the context says `ignore_unknown`."""
+    """Refuses fields that it does not declare, naming the nearest that it does."""
 
     def to_internal_value(self, data: Any) -> Any:
+        """The value of a body; fields that are not known are passed over where the context says `ignore_unknown`."""
         unknown = {} if self.context.get("ignore_unknown") else self._unknown(data)
         try:
             value = super().to_internal_value(data)
