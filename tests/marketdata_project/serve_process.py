@@ -14,10 +14,12 @@ from pathlib import Path
 import orjson
 
 from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS
 
+# The database is made, and everything is imported for the first time.
+START_SECONDS = 300.0
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 SETTINGS = "marketdata_project.settings.development"
-START_SECONDS = 60.0
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Served:
         return int(self.says(r"Ready on http://127\.0\.0\.1:(\d+)")[1])
 
     def get(self, path: str) -> tuple[int, dict[str, object]]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -58,9 +60,9 @@ class Served:
         """Return a process whose command line contains `part`."""
         return next(pid for pid, command in self.members().items() if part in command)
 
-    def ended(self, *, seconds: float = 10.0) -> bool:
-        """Whether every process of it has ended in time."""
-        return eventually(lambda: self.process.poll() is not None and not self.members(), seconds=seconds)
+    def ended(self) -> bool:
+        """Whether every process of it comes to its end."""
+        return eventually(lambda: self.process.poll() is not None and not self.members())
 
     def kill(self) -> None:
         for pid in [self.process.pid, *self.members()]:

@@ -2,12 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import uvloop
 
-_PATIENCE_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
+
+
+class Answered(Protocol):
+    """What limits are judged by: when a request was sent and answered, and whether it was admitted."""
+
+    @property
+    def sent(self) -> float: ...
+    @property
+    def received(self) -> float: ...
+    @property
+    def admitted(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +48,19 @@ class Admitted:
         return self.count / (burst + rate * self.seconds)
 
 
-def admitted_of(seen: Iterable[Seen]) -> Admitted:
+def admitted_of(seen: Iterable[Answered]) -> Admitted:
     admitted = [each for each in seen if each.admitted]
     seconds = max(each.received for each in admitted) - min(each.sent for each in admitted)
     return Admitted(len(admitted), seconds)
+
+
+def least_share_of(seen: Sequence[Answered], *, burst: int, rate: int) -> float:
+    """What was admitted, of burst + rate x the shortest time that it can have been, to when the last one was refused."""
+    admitted = [each for each in seen if each.admitted]
+    refused_at = max(each.sent for each in seen if not each.admitted)
+    seconds = max(0.0, refused_at - min(each.received for each in admitted))
+    # Of a token that is not whole yet nobody was given a part.
+    return (len(admitted) + 1) / (burst + rate * seconds)
 
 
 def swarm(port: int, key: str, path: str, *, clients: int, seconds: float) -> list[Seen]:
@@ -58,7 +79,7 @@ async def _swarm(port: int, request: bytes, *, clients: int, seconds: float) -> 
     streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(clients)]
     ends_at = time.monotonic() + seconds
     try:
-        async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
+        async with asyncio.timeout(seconds + PATIENCE_SECONDS):
             lists = await asyncio.gather(*(_one(*stream, request, ends_at) for stream in streams))
     finally:
         for _, writer in streams:
