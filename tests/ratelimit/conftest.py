@@ -12,11 +12,11 @@ from tests.ratelimit.redis_server import RedisServer, cache_settings
 
 
 @pytest.fixture
-def redis_server(settings) -> Iterator[RedisServer]:
+def redis_server(settings, redis_timeout: float) -> Iterator[RedisServer]:
     """A running server that is the project's Redis during the test."""
     server = RedisServer()
     server.start()
-    settings.CACHES = cache_settings(server.url)
+    settings.CACHES = cache_settings(server.url, timeout=redis_timeout)
     breaker.close()
     process_limiter.cache_clear()
     yield server
