@@ -14,10 +14,8 @@ from pathlib import Path
 import orjson
 
 from tests.marketdata_project.front_server import eventually
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
-# The database is made, and everything is imported for the first time.
-START_SECONDS = 300.0
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 SETTINGS = "marketdata_project.settings.development"
 
@@ -28,7 +26,7 @@ class Served:
     data_dir: Path
     output: Path
 
-    def says(self, pattern: str, *, seconds: float = START_SECONDS) -> re.Match[str]:
+    def says(self, pattern: str, *, seconds: float = PROGRAM_SECONDS) -> re.Match[str]:
         """Wait for a line of its output."""
         found = eventually(
             lambda: re.search(pattern, self.output.read_text()) or self.process.poll() is not None,

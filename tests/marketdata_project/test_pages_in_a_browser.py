@@ -9,6 +9,7 @@ import pytest
 
 from tests.marketdata_project.browser import Browser, browsing
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS
+from tests.patience import PROGRAM_SECONDS
 from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import Installation, installed
@@ -65,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             "--email",
             "",
         ]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=PROGRAM_SECONDS)
         yield installation
 
 

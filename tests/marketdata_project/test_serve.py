@@ -13,7 +13,7 @@ import pytest
 
 from tests.marketdata_project.front_server import connected, eventually
 from tests.marketdata_project.serve_process import serving, sockets_of, start
-from tests.patience import PATIENCE_SECONDS, is_kept
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
 
 STOP_SECONDS = 10.0
 
@@ -82,7 +82,7 @@ def test_a_killed_process_is_replaced(served, part):
 
 def test_a_second_server_on_the_same_folder_is_refused(served, tmp_path):
     second = start(served.data_dir, tmp_path / "output.txt")
-    assert second.process.wait(PATIENCE_SECONDS) == 1
+    assert second.process.wait(PROGRAM_SECONDS) == 1
     lines = second.output.read_text().strip().splitlines()
     assert lines == [
         f"CommandError: Another server (process {served.process.pid}) already uses the data folder {served.data_dir}."
@@ -91,7 +91,7 @@ def test_a_second_server_on_the_same_folder_is_refused(served, tmp_path):
 
 def test_a_port_in_use_is_said_in_one_line(served, tmp_path):
     second = start(tmp_path / "data", tmp_path / "output.txt", PORT=str(served.port))
-    assert second.process.wait(PATIENCE_SECONDS) == 1
+    assert second.process.wait(PROGRAM_SECONDS) == 1
     lines = second.output.read_text().strip().splitlines()
     assert lines == [f"CommandError: Cannot listen on 127.0.0.1:{served.port}: Address already in use."]
 
@@ -106,7 +106,7 @@ def test_a_port_in_use_is_said_in_one_line(served, tmp_path):
 )
 def test_settings_that_cannot_work_are_refused_with_a_hint(tmp_path, wrong, said):
     refused = start(tmp_path / "data", tmp_path / "output.txt", **wrong)
-    assert refused.process.wait(PATIENCE_SECONDS) == 1
+    assert refused.process.wait(PROGRAM_SECONDS) == 1
     output = refused.output.read_text()
     assert said in output
     assert "HINT: " in output
@@ -117,7 +117,7 @@ def test_a_data_folder_that_is_none_is_said_in_one_line(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "run").write_text("in the way")
     refused = start(tmp_path / "data", tmp_path / "output.txt")
-    assert refused.process.wait(PATIENCE_SECONDS) == 1
+    assert refused.process.wait(PROGRAM_SECONDS) == 1
     (line,) = refused.output.read_text().strip().splitlines()
     assert line.startswith(f"CommandError: The folder {tmp_path}/data/run cannot be used: ")
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PROGRAM_SECONDS
 from tests.system.clients import OHLC, Client, clients_of_every_web, connected, trades_body
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.undisturbed import is_disturbed, undisturbed
@@ -127,7 +127,7 @@ def set_policy(installation: Installation, policy: str) -> str:
         env={**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(installation.served.data_dir)},
         stdout=subprocess.PIPE,
         check=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PROGRAM_SECONDS,
     )
     return done.stdout.decode()
 

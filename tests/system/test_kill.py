@@ -13,8 +13,8 @@ import orjson
 import pandas as pd
 
 from tests.marketdata_project.front_server import eventually
-from tests.marketdata_project.serve_process import START_SECONDS, Served, start
-from tests.patience import is_kept
+from tests.marketdata_project.serve_process import Served, start
+from tests.patience import PROGRAM_SECONDS, is_kept
 from tests.system.batches import Batch, random_batch, stored_counts
 from tests.system.clients import CUT, Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import ENVIRONMENT, UNLIMITED, WORKERS, Installation, installed
@@ -103,7 +103,7 @@ def seconds_to_first_answer(port: int, key: str, began: float) -> float:
             try:
                 reply = client.bars(SYMBOLS[0])
             except CUT:
-                assert time.monotonic() < began + START_SECONDS, "no answer after a restart"
+                assert time.monotonic() < began + PROGRAM_SECONDS, "no answer after a restart"
                 time.sleep(0.02)
                 continue
         assert reply.status == 200, reply.body

@@ -15,7 +15,7 @@ from django.conf import settings as project
 
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.marketdata_project.serve_process import Served, start
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.ratelimit.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, clients_of_every_web
@@ -175,7 +175,7 @@ def test_the_example_signs(installation, key, tmp_path):
             env={**os.environ, "MARKETDATA_SIGNING_SECRET": secret_of(key)},
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=PROGRAM_SECONDS,
             check=False,
         )
         assert (done.returncode, done.stdout.splitlines()[0]) == (0, "200"), done
