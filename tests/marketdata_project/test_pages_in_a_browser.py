@@ -96,6 +96,8 @@ def assert_works(browser: Browser, url: str, is_true: str) -> None:
     browser.open(url)
     assert browser.await_true(is_true), (url, browser.complaints, browser.evaluate("document.body.innerText"))
     assert browser.refused == []
+    # Without one a browser asks for /favicon.ico, whenever it has time.
+    assert browser.evaluate("document.querySelector('link[rel=icon]') !== null")
     # A page that is there for its form to send is 405 by itself.
     assert [said for said in browser.complaints if "405" not in said] == []
 
