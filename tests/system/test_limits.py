@@ -130,12 +130,18 @@ def until_refused(client: Client) -> tuple[Reply, int]:
 
 def test_after_exactly_retry_after_one_request_is_admitted(installation):
     """At one request a second a whole second is the smallest wait that can be true, and not a second token."""
-    with connected(installation.port, installation.new_key(rate=1)) as client:
-        began = time.monotonic()
-        refused, before = until_refused(client)
-        assert before >= 2
-        assert refused.headers["retry-after"] == "1"
-        time.sleep(1)
+    for _ in range(ATTEMPTS):
+        key, began = installation.new_key(rate=1), time.monotonic()
+        with connected(installation.port, key) as client:
+            refused, before = until_refused(client)
+        # Who has just found Redis again keeps to its share for a while.
+        if before >= 2:
+            break
+        settle()
+    assert before >= 2
+    assert refused.headers["retry-after"] == "1"
+    time.sleep(1)
+    with connected(installation.port, key) as client:
         assert client.get(PATH).status == 404
         _, after = until_refused(client)
         assert before + 1 + after <= 2 + time.monotonic() - began

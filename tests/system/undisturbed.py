@@ -19,7 +19,7 @@ def is_disturbed(replies: Sequence[Reply]) -> bool:
 
 
 def settle() -> None:
-    """Wait until every process knows that Redis is back."""
+    """Wait until every process is sure that all have found Redis again."""
     time.sleep(LATE_US / SECOND_US)
 
 
