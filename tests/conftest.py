@@ -16,7 +16,8 @@ from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.faults import table
 from tests.hostile import figures
-from tests.ratelimit.redis_server import RedisServer, connected_server
+from tests.patience import PATIENCE_SECONDS
+from tests.ratelimit.redis_server import RedisServer, connected_server, patience_of
 
 # Machines are shared: how long one example takes says nothing about the code. Examples are the same each time, others with SOAK=1.
 hypothesis_settings.register_profile("patient", deadline=None, derandomize="SOAK" not in os.environ)
@@ -51,11 +52,19 @@ def api(db, store_path: Path) -> Iterator[Api]:
 
 
 @pytest.fixture
-def project_redis(settings) -> Iterator[RedisServer]:
-    """A running server that is the project's Redis during the test, with the project's own cache settings."""
+def redis_timeout() -> float:
+    """After so many seconds a Redis that does not answer is away: where nothing is said of outages, a busy machine is none."""
+    return PATIENCE_SECONDS
+
+
+@pytest.fixture
+def project_redis(settings, redis_timeout: float) -> Iterator[RedisServer]:
+    """A running server that is the project's Redis during the test, with the project's own cache settings but for its patience."""
 
     def caches_at(url: str) -> dict[str, Any]:
-        return {"default": {**settings.CACHES["default"], "LOCATION": url}}
+        usual = settings.CACHES["default"]
+        options = {**usual["OPTIONS"], **patience_of(redis_timeout)}
+        return {"default": {**usual, "LOCATION": url, "OPTIONS": options}}
 
     with connected_server(settings, caches_at) as server:
         yield server

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from tests.ratelimit.redis_server import RedisServer, cache_settings, connected_
 
 
 @pytest.fixture
-def redis_server(settings) -> Iterator[RedisServer]:
+def redis_server(settings, redis_timeout: float) -> Iterator[RedisServer]:
     """A running server that is the project's Redis during the test."""
-    with connected_server(settings, cache_settings) as server:
+    with connected_server(settings, partial(cache_settings, timeout=redis_timeout)) as server:
         yield server
 
 

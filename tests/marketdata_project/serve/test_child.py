@@ -48,7 +48,7 @@ def test_a_child_of_a_killed_process_is_killed():
         child = int(parent.stdout.readline())
         assert Path(f"/proc/{child}").exists()
         parent.kill()
-    assert eventually(lambda: not alive(child), seconds=5)
+    assert eventually(lambda: not alive(child))
 
 
 def alive(pid: int) -> bool:

@@ -15,6 +15,7 @@ from marketdata_project.serve.installation import (
     RedisMissing,
 )
 from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_redis_left_behind_is_ended_and_its_place_is_free(redis, frozen):
     assert not redis.socket_path.exists()
     successor = launch(redis)
     successor.terminate()
-    assert successor.wait(5) == 0
+    assert successor.wait(PATIENCE_SECONDS) == 0
     redis.tidy()
     assert not redis.socket_path.parent.exists()
 

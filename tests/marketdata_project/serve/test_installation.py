@@ -15,6 +15,7 @@ from marketdata_project.serve.installation import (
     sole_user,
     url_of,
 )
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_socket_folder_of_somebody_else_is_refused(tmp_path):
@@ -60,7 +61,7 @@ def test_a_listener_takes_a_free_port_and_knows_its_address(host, url):
         _, port = address_of(listener)
         assert port > 0
         assert url_of(listener) == f"http://{url}:{port}"
-        socket.create_connection(address_of(listener), timeout=5).close()
+        socket.create_connection(address_of(listener), timeout=PATIENCE_SECONDS).close()
         with pytest.raises(PortUnavailable, match=f":{port}: Address already in use"):
             open_listener(host=host, port=port)
 
