@@ -17,7 +17,8 @@ from tests.api_client import Api, make_key
 from tests.faults import table
 from tests.hostile import figures
 from tests.patience import PATIENCE_SECONDS
-from tests.ratelimit.redis_server import RedisServer, connected_server, patience_of
+from tests.ratelimit.connected_server import connected_server
+from tests.ratelimit.redis_server import RedisServer, patience_of
 
 # Machines are shared: how long one example takes says nothing about the code. Examples are the same each time, others with SOAK=1.
 hypothesis_settings.register_profile("patient", deadline=None, derandomize="SOAK" not in os.environ)

@@ -6,7 +6,8 @@ import pytest
 
 from ratelimit.keys.selectors import known_keys
 from tests.ratelimit import key_events
-from tests.ratelimit.redis_server import RedisServer, cache_settings, connected_server
+from tests.ratelimit.connected_server import connected_server
+from tests.ratelimit.redis_server import RedisServer, cache_settings
 
 
 @pytest.fixture

@@ -5,17 +5,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import redis
-from django_redis.pool import ConnectionFactory
 
-from marketdata_project.redis_connection import breaker, connection_class_for
-from ratelimit.limits.limiter import process_limiter
+from marketdata_project.redis_connection import connection_class_for
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -98,20 +94,3 @@ def cache_settings(url: str, *, timeout: float) -> dict[str, Any]:
             },
         }
     }
-
-
-@contextmanager
-def connected_server(settings: Any, caches_at: Callable[[str], dict[str, Any]]) -> Iterator[RedisServer]:
-    """A running server that is the project's Redis meanwhile, with the CACHES that are made of its address."""
-    server = RedisServer()
-    server.start()
-    settings.CACHES = caches_at(server.url)
-    breaker.close()
-    process_limiter.cache_clear()
-    yield server
-    server.end()
-    pool = ConnectionFactory._pools.pop(server.url, None)
-    if pool is not None:
-        pool.disconnect()
-    breaker.close()
-    process_limiter.cache_clear()
