@@ -2,7 +2,7 @@
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -127,4 +127,7 @@ def _told(finding: Finding) -> dict[str, Any]:
 
 
 def _instant(text: str) -> datetime:
-    return parse_instant_or_epoch(text)
+    try:
+        return parse_instant_or_epoch(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
