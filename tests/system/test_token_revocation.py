@@ -36,7 +36,7 @@ Begin = Callable[[Client], tuple[str, Callable[[Client], Reply]]]
 
 def managed(installation: Installation, *arguments: str, **environment: str) -> str:
     """What a command of `manage.py` says."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, settings.BASE_DIR / "manage.py", *arguments],
         env={
             **os.environ,
@@ -46,9 +46,11 @@ def managed(installation: Installation, *arguments: str, **environment: str) -> 
             **environment,
         },
         capture_output=True,
-        check=True,
+        check=False,
         text=True,
-    ).stdout
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def posted(client: Client, path: str, body: Any) -> Reply:
