@@ -20,6 +20,7 @@ from tests.patience import PATIENCE_SECONDS
 
 TEMPLATE = settings.BASE_DIR / "deploy" / "nginx" / "marketdata.conf"
 VARIABLES = ("SERVER_NAME", "HTTP_LISTEN", "HTTPS_LISTEN", "UPSTREAM", "TLS_DIR")
+_ATTEMPTS = 5
 _MAIN = Template("""
 $user
 daemon off;
@@ -108,11 +109,29 @@ def nginx_program() -> str:
 def nginx_before(port: int, folder: Path, *, authority: Path) -> Iterator[Nginx]:
     """nginx before the server on that port; the files of TLS_DIR are in `folder`."""
     program = nginx_program()
-    http_port, https_port = free_ports(2)
+    for _ in range(_ATTEMPTS):
+        http_port, https_port = free_ports(2)
+        nginx = Nginx(folder, http_port, https_port, authority)
+        process = started(program, nginx, port)
+        assert eventually(lambda at=nginx.https_port, it=process: accepts(at) or it.poll() is not None)  # type: ignore[misc]
+        # Otherwise somebody else was quicker to take one of the ports.
+        if process.poll() is None or "Address already in use" not in nginx.log:
+            break
+    try:
+        assert process.poll() is None, nginx.log
+        yield nginx
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+
+
+def started(program: str, nginx: Nginx, port: int) -> subprocess.Popen[bytes]:
+    """It with the project's template, before the server on that port."""
+    folder = nginx.folder
     values = (
         "127.0.0.1",
-        f"127.0.0.1:{http_port}",
-        f"127.0.0.1:{https_port}",
+        f"127.0.0.1:{nginx.http_port}",
+        f"127.0.0.1:{nginx.https_port}",
         f"127.0.0.1:{port}",
         str(folder),
     )
@@ -122,24 +141,8 @@ def nginx_before(port: int, folder: Path, *, authority: Path) -> Iterator[Nginx]
     (folder / "marketdata.conf").write_text(text)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_MAIN.substitute(folder=folder, user=user))
-    arguments = [
-        program,
-        "-p",
-        str(folder),
-        "-c",
-        str(folder / "nginx.conf"),
-        "-e",
-        str(folder / "error.log"),
-    ]
-    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)
-    nginx = Nginx(folder, http_port, https_port, authority)
-    try:
-        assert eventually(lambda: accepts(https_port) or process.poll() is not None)
-        assert process.poll() is None, nginx.log
-        yield nginx
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
+    arguments = ["-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+    return subprocess.Popen([program, *map(str, arguments)], stdin=subprocess.DEVNULL)
 
 
 def accepts(port: int) -> bool:

@@ -124,10 +124,11 @@ def test_a_stream_arrives_piece_by_piece(tmp_path):
 
 
 def test_a_server_that_is_away_is_said_to_be(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    with before(port, tmp_path) as nginx:
-        reply = nginx.ask("GET", "/readyz")
+    # Bound, so that nobody else takes the port, and never listening.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with before(closed.getsockname()[1], tmp_path) as nginx:
+            reply = nginx.ask("GET", "/readyz")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["code"] == "server_unavailable"
     assert reply.json()["correlation_id"] == reply.headers["x-correlation-id"]

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.api_client import body_of, problem, trade
+from tests.machine import slowness
 from tests.trades.formats.test_decoding_agreement import SOAK, naughty_strings
 from trades.datasets import TRADES
 from trades.exceptions import MalformedDocument
@@ -151,7 +152,7 @@ def test_deep_nesting_is_refused(api, depth):
     ):
         began = time.process_time()
         status, code = problem(api.ingest(body))
-        assert time.process_time() - began < PROCESSOR_SECONDS
+        assert time.process_time() - began < PROCESSOR_SECONDS * slowness()
         assert (status, code) in {MALFORMED, TOO_DEEP, INVALID, (422, "unknown_field")}
         assert depth < 1_000 or code == "nesting_too_deep"
 
@@ -193,7 +194,7 @@ def many_keys(count: int) -> bytes:
 def test_a_bomb_costs_little_and_its_answer_is_short(api, body):
     began = time.process_time()
     response = api.ingest(body)
-    assert time.process_time() - began < PROCESSOR_SECONDS
+    assert time.process_time() - began < PROCESSOR_SECONDS * slowness()
     assert problem(response)[0] in {400, 422}
     assert len(response.content) < 50_000
 

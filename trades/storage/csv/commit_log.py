@@ -23,6 +23,8 @@ from trades.storage.protocol import CommitId
 COMMITS_FILE = "commits.jsonl"
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
+# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock: no more of it counts.
+_LONGEST_LOOK_SECONDS = 0.05
 _FOLD_AGAIN_SECONDS = 0.2
 
 _logger = logging.getLogger(__name__)
@@ -43,6 +45,19 @@ class _View:
     def end(self) -> int:
         """Up to which byte the file was read."""
         return self.history.end
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A wait for the lock: when it was last tried, in seconds of the monotonic clock, and how long it was waited for so far."""
+
+    at: float
+    seconds: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        self.seconds += min(now - self.at, _LONGEST_LOOK_SECONDS)
+        self.at = now
+        return self.seconds > LOCK_PATIENCE_SECONDS
 
 
 class CommitLog:
@@ -89,11 +104,11 @@ class CommitLog:
         """Hold the log's lock; yields the descriptor to append to. Raises `StoreBusy` when it cannot be had."""
         if not self.path.exists():
             self._disk.make_folder(self.path.parent)
-        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        wait = _Wait(time.monotonic())
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
-                self._lock(descriptor, deadline)
+                self._lock(descriptor, wait)
                 if self._is_current(descriptor):
                     yield descriptor
                     return
@@ -235,12 +250,12 @@ class CommitLog:
             with self._mutex:
                 history.rebase(index)
 
-    def _lock(self, descriptor: int, deadline: float) -> None:
+    def _lock(self, descriptor: int, wait: _Wait) -> None:
         while True:
             with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
-            if time.monotonic() > deadline:
+            if wait.is_over(time.monotonic()):
                 raise StoreBusy("another process has held this symbol's lock for too long")
             time.sleep(_POLL_SECONDS)
 

@@ -1,10 +1,13 @@
 """The log's file: what readers and writers make of it while others write, cut, damage or replace it."""
 
+import fcntl
 import os
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,8 @@ import pytest
 from tests.trades.storage.builders import DAY, SYMBOL, Clock, batch, stored, trade
 from tests.trades.storage.csv.disks import WatchedDisk
 from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import DataDamaged, UnknownSymbol
+from trades.storage.csv import CsvStore, commit_log
+from trades.storage.exceptions import DataDamaged, StoreBusy, UnknownSymbol
 from trades.storage.protocol import ALL_TIME
 
 LOG = f"trades/{SYMBOL}/commits.jsonl"
@@ -31,6 +34,44 @@ def written(tmp_path: Path) -> Path:
 
 def times(store: CsvStore) -> list[int]:
     return [row["timestamp"] for row in stored(store)]
+
+
+class StandingStill:
+    """The clock of a process that stands still for a while each time that it sleeps, and what ends another's write meanwhile."""
+
+    def __init__(self, seconds: float, *, sleeps: int, end: Callable[[], None]) -> None:
+        self._seconds, self._sleeps, self._end = seconds, sleeps, end
+        self._now = 100.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, _seconds: float) -> None:
+        self._now += self._seconds
+        self._sleeps -= 1
+        if self._sleeps == 0:
+            self._end()
+
+
+@pytest.mark.parametrize(("seconds", "sleeps"), [(0.001, 2_000), (10.0, 5)])
+def test_who_waits_for_the_lock_does_not_count_the_time_in_which_it_stood_still(
+    written: Path, monkeypatch, seconds: float, sleeps: int
+):
+    with (written / LOG).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        release = partial(fcntl.flock, other, fcntl.LOCK_UN)
+        monkeypatch.setattr(commit_log, "time", StandingStill(seconds, sleeps=sleeps, end=release))
+        assert CsvStore(written).append(batch(trade(4))).stored == 1
+
+
+@pytest.mark.parametrize("seconds", [0.001, 10.0])
+def test_a_lock_that_is_never_free_is_not_waited_for_for_ever(written: Path, monkeypatch, seconds: float):
+    with (written / LOG).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        unending = StandingStill(seconds, sleeps=-1, end=lambda: None)
+        monkeypatch.setattr(commit_log, "time", unending)
+        with pytest.raises(StoreBusy):
+            CsvStore(written).append(batch(trade(4)))
 
 
 def test_a_read_of_the_same_process_amid_a_write_does_not_count_the_commit_twice(tmp_path: Path):
