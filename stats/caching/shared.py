@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis
 from django_redis import get_redis_connection
-from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
 from stats.caching.entry import Entry
 from stats.caching.keys import scan_pattern
+from stats.caching.scripts import Script
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ CLAIM_SECONDS = 3.0
 _SCAN_COUNT = 1_000
 
 # A claim without an end, or with one too far away, is nobody's: whatever wrote it, it may be taken over.
-_CLAIM = """
+_CLAIM = Script("""
 local stored = redis.pcall('GET', KEYS[2])
 if type(stored) == 'string' and ARGV[3] == '0' then return {0, stored} end
 local owned = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
@@ -32,16 +32,16 @@ if not owned then
   end
 end
 return {owned and 1 or 0, stored}
-"""
-_LAND = """
+""")
+_LAND = Script("""
 local outcome = redis.pcall('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
 return outcome
-"""
-_RELEASE = """
+""")
+_RELEASE = Script("""
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
 return 0
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class SharedCache:
         The number of bytes that the entry took, 0 if it could not be stored.
         """
         stored = entry.to_bytes(key)
-        outcome = self._attempt(lambda: _run(_LAND, [_claim_key(key), key], [token, stored, seconds]))
+        outcome = self._attempt(lambda: _LAND([_claim_key(key), key], [token, stored, seconds]))
         return 0 if outcome is None else len(stored)
 
     def release(self, key: str, token: str) -> None:
         """End the claim on `key` if it is still the one of `token`."""
-        self._attempt(lambda: _run(_RELEASE, [_claim_key(key)], [token]))
+        self._attempt(lambda: _RELEASE([_claim_key(key)], [token]))
 
     def drop(self, symbol: str) -> int | None:
         """Remove every entry of `symbol`; their number, or None if Redis could not be reached."""
@@ -94,7 +94,7 @@ class SharedCache:
         """The result of `operation`; None if Redis is away or refused it."""
         try:
             result = operation()
-        except (RedisError, ConnectionInterrupted) as error:
+        except RedisError as error:
             if not self._is_away:
                 self._is_away = True
                 logger.warning("Redis is away, the cache goes on in process memory: %s", error)
@@ -114,15 +114,11 @@ def _claimed(key: str, token: str) -> Claim:
     """What is stored but is not whole is not there: it is asked again, for the claim whatever is stored."""
     for whatever_is_stored in ("0", "1"):
         arguments: list[str | bytes | int] = [token, int(CLAIM_SECONDS * 1_000), whatever_is_stored]
-        owned, stored = _run(_CLAIM, [_claim_key(key), key], arguments)
+        owned, stored = _CLAIM([_claim_key(key), key], arguments)
         entry = Entry.from_bytes(stored, key)
         if owned or entry or not isinstance(stored, bytes):
             break
     return Claim(owned=owned == 1, entry=entry)
-
-
-def _run(script: str, keys: list[str], arguments: list[str | bytes | int]) -> Any:
-    return _client().register_script(script)(keys=keys, args=arguments)
 
 
 def _claim_key(key: str) -> str:
