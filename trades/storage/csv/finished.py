@@ -19,7 +19,9 @@ def finished_bars(query: BarQuery, snapshot: Snapshot) -> Bars | None:
     if not found:
         return None
     needed = _credited_window(found[-1], query)
-    if needed is None or _is_other_since(needed, snapshot) or _has_tail_in(needed, snapshot):
+    if needed is None or _has_tail_in(needed, snapshot):
+        return None
+    if needed != query.window and _is_other_since(needed, snapshot):
         return None
     return _joined([_cut(bars, query.window) for bars in found])
 
