@@ -60,6 +60,8 @@ def _words(values: pa.Array, before: str, end: str) -> list[Piece]:
 
 
 def _flags(values: pa.Array, before: str, end: str) -> list[Piece]:
+    if values.true_count == len(values):
+        return [f"{before}true{end}"]  # as nearly always of bars, of which only the last one may not be final
     text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
     return [text.fill_null(f"{before}null{end}") if values.null_count else text]
 
