@@ -20,7 +20,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
-        presented = presented_in(request.META, body=lambda: django_request.body)
+        presented = presented_in(django_request.META, body=lambda: django_request.body)
         try:
             caller = caller_of(presented, now=timezone.now())
         except CredentialError as error:

@@ -20,7 +20,7 @@ class Admission:
 
     @property
     def admitted(self) -> bool:
-        return self.bucket.admitted and all(quota.admitted for quota in self.quotas)
+        return self.bucket.admitted and (not self.quotas or all(quota.admitted for quota in self.quotas))
 
     @property
     def retry_after_us(self) -> int:
