@@ -3,6 +3,7 @@
 All arithmetic is on integers and exact. Instants and spans are counted in *parts*: a part is 1/rate of a
 microsecond, so that a token is worth `period_us` parts whatever the rate, and nothing is ever rounded. The script
 `admission.lua` computes the same with pairs (microseconds, parts), because a double holds no more.
+Every request makes a handful of these values, hence tuples: a frozen dataclass takes several times as long to make.
 """
 
 from typing import NamedTuple
