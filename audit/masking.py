@@ -34,7 +34,7 @@ _SHAPES = re.compile(
 # Kept of a match is what introduces the secret.
 _KEPT = ("scheme", "url", "bytes", "webhook", "hex")
 # A text without any of these has no such shape. Plain containment is several times cheaper than the expression.
-_SIGNS = ("md_", "mds_", "eyj", "-----begin ", "basic", "bearer", "api-key", "@", "=:", "v1", "sha")
+_SIGNS = ("md_", "mds_", "eyj", "-----begin ", "basic", "bearer", "api-key", "@", "=:", "v1,", "v1a,", "sha")
 # A query without any of these needs no closer look: `%4x` to `%7x` are the escapes that can spell a letter or `_`. A colon
 # alone is in every time.
 _SUSPICIOUS = (

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.connection import (
     AbstractConnection,
@@ -138,6 +139,25 @@ class _FailFast(AbstractConnection):
             raise
         breaker.succeeded()
         return response
+
+    def ask(self, *command: str | int) -> Any:
+        """The answer to one command: what sending it and reading its response come to, at less cost."""
+        packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
+        breaker.check(self)
+        try:
+            super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
+            answer = super().read_response()
+        except RedisTimeoutError:
+            breaker.failed(self)
+            raise
+        except RedisConnectionError:
+            breaker.lost(self)
+            raise
+        except ResponseError:
+            breaker.succeeded()
+            raise
+        breaker.succeeded()
+        return answer
 
 
 class FailFastConnection(_FailFast, Connection):

@@ -28,8 +28,8 @@ class HasAccess(BasePermission):
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         """True. Raises NotAuthenticated, PermissionDenied or NotFound, and Throttled in their place."""
-        access = asked_access(request, view)
-        caller = request.user if isinstance(request.user, Caller) else None
+        access, user = asked_access(request, view), request.user
+        caller = user if isinstance(user, Caller) else None
         account = None if access is None or access.account is None else view.kwargs.get(access.account)
         denial = may(caller, access, account=account)
         if denial is not None:
@@ -40,7 +40,15 @@ class HasAccess(BasePermission):
 
 
 def asked_access(request: Request, view: "APIView") -> Access | None:
-    """The row by which a request is judged; None where it is denied."""
+    """The row by which a request is judged; None where it is denied. The throttle asks for what the permission found."""
+    of_request = vars(request)
+    if "asked_access" not in of_request:
+        of_request["asked_access"] = _asked_access(request, view)
+    access: Access | None = of_request["asked_access"]
+    return access
+
+
+def _asked_access(request: Request, view: "APIView") -> Access | None:
     match = request.resolver_match
     url_name = None if match is None else match.url_name
     method = request.method or ""

@@ -1,6 +1,7 @@
 """DRF's view of who calls: whatever credential a request presents, or a person's session."""
 
-from django.utils import timezone
+from datetime import UTC, datetime
+
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
@@ -20,9 +21,9 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
-        presented = presented_in(request.META, body=lambda: django_request.body)
+        presented = presented_in(django_request.META, body=lambda: django_request.body)
         try:
-            caller = caller_of(presented, now=timezone.now())
+            caller = caller_of(presented, now=datetime.now(UTC))
         except CredentialError as error:
             raise AuthenticationFailed(str(error), code=error.code) from None
         except NetworkNotAllowed as error:
@@ -38,7 +39,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user = getattr(request._request, "user", None)  # noqa: SLF001 DRF's own way to the session's user
-        caller = None if user is None else caller_of_person(user, credential="session", now=timezone.now())
+        caller = None if user is None else caller_of_person(user, credential="session", now=datetime.now(UTC))
         if caller is None:
             return None
         self.enforce_csrf(request)

@@ -1,9 +1,8 @@
 """What a request presents of who makes it, free of any framework."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 _PREFIX = "HTTP_"
@@ -12,8 +11,7 @@ _BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _PATH_SIGNS = "/:@!$&'()*+,;=~"
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """What a request presents, and what a signature of it may cover.
 
     path and query are as they were sent, percent-encoded; headers have lower-case names. `address` is the client's own,

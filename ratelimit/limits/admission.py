@@ -1,7 +1,7 @@
 """What comes of a request for admission, as a caller is told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ratelimit.limits.periods import period_at
 from ratelimit.limits.quotas import Counter, QuotaStanding, Spend, is_short_of, is_used_up
@@ -11,8 +11,7 @@ RATE_LIMITED = "rate_limited"
 QUOTA_EXCEEDED = "quota_exceeded"
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """How a bucket and quotas stand after a request: charged in all of them, or in none if one of them refused."""
 
     bucket: Standing
@@ -20,7 +19,7 @@ class Admission:
 
     @property
     def admitted(self) -> bool:
-        return self.bucket.admitted and all(quota.admitted for quota in self.quotas)
+        return self.bucket.admitted and (not self.quotas or all(quota.admitted for quota in self.quotas))
 
     @property
     def retry_after_us(self) -> int:

@@ -19,24 +19,24 @@ from ratelimit.limits.token_bucket import SECOND_US, Standing
 
 def admission_headers(admission: Admission) -> dict[str, str]:
     """Header names and values for an admission; where it was refused, with `Retry-After`."""
-    bucket = admission.bucket
-    policies = [_policy(bucket.name, bucket.limit, bucket.refill_us)]
-    limits = [_limit(bucket.name, bucket.remaining, bucket.retry_after_us or bucket.until_full_us)]
+    bucket, quotas = admission
+    policies = _policy(bucket.name, bucket.limit, bucket.refill_us)
+    limits = _limit(bucket.name, bucket.remaining, bucket.retry_after_us or bucket.until_full_us)
     tightest: Standing | QuotaStanding = bucket
     left = bucket.remaining
-    for quota in admission.quotas:
-        policies.append(_policy(quota.name, quota.limit, quota.period.ends_us - quota.period.begins_us))
+    for quota in quotas:
+        policies += f", {_policy(quota.name, quota.limit, quota.period.ends_us - quota.period.begins_us)}"
         if quota.remaining is None:
             continue
-        limits.append(_limit(quota.name, quota.remaining, quota.until_reset_us))
+        limits += f", {_limit(quota.name, quota.remaining, quota.until_reset_us)}"
         if quota.remaining < left:
             tightest, left = quota, quota.remaining
     headers = {
         "X-RateLimit-Limit": str(tightest.limit),
         "X-RateLimit-Remaining": str(left),
         "X-RateLimit-Reset": str(tightest.reset),
-        "RateLimit-Policy": ", ".join(policies),
-        "RateLimit": ", ".join(limits),
+        "RateLimit-Policy": policies,
+        "RateLimit": limits,
     }
     if not admission.admitted:
         headers["Retry-After"] = str(admission.retry_after)

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 
 from django.conf import settings
@@ -71,7 +70,7 @@ class Limiter:
             leased = self._leases.spend(key, cost=charge.cost, now_ns=now_ns)
             if leased is not None:
                 return Admission(leased)
-            told = self._ask(replace(charge, cost=tokens), spends, now_ns)
+            told = self._ask(charge._replace(cost=tokens), spends, now_ns)
             if told.standing.admitted:
                 self._leases.deposit(key, tokens=tokens - charge.cost, standing=told.standing, now_ns=now_ns)
         if self._is_local:
@@ -159,7 +158,7 @@ class Limiter:
 
     def _given_back(self, charge: Charge, standing: Standing) -> Standing:
         self._local.give_back(charge)
-        return replace(standing, remaining=min(standing.limit, standing.remaining + charge.cost))
+        return standing._replace(remaining=min(standing.limit, standing.remaining + charge.cost))
 
     def _refused_locally(self, charge: Charge, spends: Sequence[Spend], standing: Standing) -> Admission:
         counters = self._hand.standing(charge.identity, spends, now_us=standing.now_us)

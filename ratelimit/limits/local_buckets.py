@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing, Taken, standing, take
@@ -136,7 +137,7 @@ class LocalBuckets:
         if told.admitted:
             return told
         until_turn = self._until_turn(charge.bucket, now_us + told.retry_after_us)
-        return replace(told, retry_after_us=told.retry_after_us + until_turn)
+        return told._replace(retry_after_us=told.retry_after_us + until_turn)
 
     def _parts(self, charge: Charge) -> int:
         """What a charge is in parts of the share."""
@@ -213,16 +214,25 @@ class LocalBuckets:
         return len(self._states)
 
     def _used(self, charge: Charge, now_us: int) -> _State:
-        key, start = _key(charge), now_us * charge.bucket.rate
-        state = self._states.setdefault(key, _State(known_at=start, given_at=start))
-        self._states.move_to_end(key)
-        if len(self._states) > self._capacity:
-            self._states.popitem(last=False)
+        key = _key(charge)
+        state = self._states.get(key)
+        if state is None:
+            start = now_us * charge.bucket.rate
+            state = self._states[key] = _State(known_at=start, given_at=start)
+            if len(self._states) > self._capacity:
+                self._states.popitem(last=False)
+        else:
+            self._states.move_to_end(key)
         return state
 
     def _share(self, bucket: Bucket) -> Bucket:
-        burst = max(1, bucket.burst // self._workers)
-        return Bucket(rate=bucket.rate, burst=burst, period_us=SECOND_US * self._workers)
+        return _share(bucket, self._workers)
+
+
+@lru_cache(maxsize=1024)
+def _share(bucket: Bucket, workers: int) -> Bucket:
+    burst = max(1, bucket.burst // workers)
+    return Bucket(rate=bucket.rate, burst=burst, period_us=SECOND_US * workers)
 
 
 def _key(charge: Charge) -> _Key:

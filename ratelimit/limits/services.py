@@ -26,12 +26,11 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     Charged are the bucket of the caller, group and kind, and the caller's quotas: all of them in one call of Redis, or none
     of them. A cost above the burst is charged as the burst. Raises DatabaseError if a quota cannot be booked.
     """
-    bucket = _bucket_of(caller, access.kind)
-    tokens = min(cost, bucket.burst)
-    charge = Charge(caller.family, bucket_name(access.group, access.kind), bucket, tokens)
+    kind = access.kind
+    charge = _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
     if caller.daily_quota is None and caller.monthly_quota is None:
         return process_limiter().admit(charge)
-    metered = tokens if COST_RULES[access.cost].is_metered else 0
+    metered = charge.cost if COST_RULES[access.cost].is_metered else 0
     return process_limiter().admit(charge, _spends(caller.daily_quota, caller.monthly_quota, metered))
 
 
@@ -49,7 +48,7 @@ def admit_login(identity: str, rate: int) -> Admission:
 
 def look(caller: Caller, *, group: str, kind: str) -> Admission:
     """How a bucket and the quotas of a caller stand; nothing is charged."""
-    charge = Charge(caller.family, bucket_name(group, kind), _bucket_of(caller, kind), 0)
+    charge = _charge(caller.family, group, kind, rate_of(caller, kind), 0)
     return process_limiter().admit(charge, _spends(caller.daily_quota, caller.monthly_quota, 0))
 
 
@@ -74,8 +73,12 @@ def kind_of(method: str | None) -> str:
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def _bucket_of(caller: Caller, kind: str) -> Bucket:
-    return _bucket(rate_of(caller, kind))
+# A caller makes the same requests again and again.
+@lru_cache(maxsize=4096)
+def _charge(family: str, group: str, kind: str, rate: int, cost: int) -> Charge:
+    """A charge of `cost` tokens, at most the burst, to the bucket of a family."""
+    bucket = _bucket(rate)
+    return Charge(family, bucket_name(group, kind), bucket, min(cost, bucket.burst))
 
 
 @lru_cache(maxsize=1024)

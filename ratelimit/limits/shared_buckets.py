@@ -4,13 +4,13 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.core.signals import setting_changed
 from django_redis import get_redis_connection
-from redis.connection import ConnectionInterface, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
@@ -37,17 +37,37 @@ def bucket_script() -> Script:
 
 
 class _Kept(threading.local):
-    """One connection per thread, apart from the pool: checking one out and in costs a third of the round trip.
+    """One connection per thread, apart from the pool: checking one out and in costs a third of the round trip."""
 
-    It ends with its thread, and is made anew in a forked child or when the pool is another one.
-    """
-
-    connection: ConnectionInterface | None = None
-    pool: ConnectionPool | None = None
-    pid: int = 0
+    connection: Any = None
 
 
-_kept = _Kept()
+class _Connections:
+    """The connection of each thread: it ends with its thread, and is made anew in a forked child or when CACHES is another."""
+
+    def __init__(self) -> None:
+        self._kept = _Kept()
+        os.register_at_fork(after_in_child=self.forget)
+        setting_changed.connect(self._note_setting)
+
+    def own(self) -> Any:
+        """That of this thread."""
+        kept = self._kept
+        if kept.connection is None:
+            pool = get_redis_connection("default").connection_pool
+            kept.connection = pool.connection_class(**pool.connection_kwargs)
+        return kept.connection
+
+    def forget(self) -> None:
+        """Let every thread make another."""
+        self._kept = _Kept()
+
+    def _note_setting(self, *, setting: str, **_: Any) -> None:
+        if setting == "CACHES":
+            self.forget()
+
+
+_connections = _Connections()
 
 
 class _Breaks:
@@ -70,8 +90,7 @@ def breaks() -> int:
     return _breaks.count
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What Redis says of a request: the bucket, what is known of each quota, and whether the quotas have too little."""
 
     standing: Standing
@@ -101,7 +120,7 @@ def take_shared(
     redis.exceptions.RedisError.
     """
     bucket = charge.bucket
-    keys = [key_of(charge), *(quota_key(charge.identity, spend.unit) for spend in spends)]
+    keys = [key_of(charge), *[quota_key(charge.identity, spend.unit) for spend in spends]]
     arguments: list[str | int] = [len(keys), *keys, bucket.rate, bucket.burst, charge.cost]
     arguments += (missing, presumed, owed, "" if now_us is None else now_us)
     if spends:
@@ -122,7 +141,7 @@ def _told(charge: Charge, answer: list[int], *, has_quotas: bool) -> Told:
         for rest, booked in zip(counts[::2], counts[1::2], strict=True)
     )
     if outcome == _SHORT:
-        return Told(replace(told, admitted=True), counters, is_short=True)
+        return Told(told._replace(admitted=True), counters, is_short=True)
     return Told(told, counters)
 
 
@@ -145,11 +164,11 @@ def _lot_text(lot: Lot | None) -> str:
 def _evaluate(arguments: list[str | int], *, is_once: bool) -> list[int]:
     script = bucket_script()
     try:
-        return _call("EVALSHA", script.sha, *arguments, is_once=is_once)
+        return _call(("EVALSHA", script.sha, *arguments), is_once=is_once)
     except NoScriptError:
         # Redis was started anew, perhaps with what it held a while ago: tokens that were given since would be given twice.
         _forget_quotas()
-        return _call("EVAL", script.text, *arguments, is_once=is_once)
+        return _call(("EVAL", script.text, *arguments), is_once=is_once)
 
 
 def _forget_quotas() -> None:
@@ -159,12 +178,12 @@ def _forget_quotas() -> None:
         client.unlink(key)
 
 
-def _call(*command: str | int, is_once: bool) -> list[int]:
+def _call(command: Sequence[str | int], *, is_once: bool) -> list[int]:
     """One round trip. A socket that was open before and is found closed (Redis restarted) is replaced once.
 
     is_once: whether the command may not be sent again, because nobody knows whether the first one was carried out.
     """
-    connection = _connection()
+    connection = _connections.own()
     was_connected = connection.is_connected
     try:
         return _round_trip(connection, command)
@@ -175,17 +194,6 @@ def _call(*command: str | int, is_once: bool) -> list[int]:
     return _round_trip(connection, command)
 
 
-def _round_trip(connection: Any, command: tuple[str | int, ...]) -> list[int]:
-    connection.send_command(*command)
-    answer: list[int] = connection.read_response()
+def _round_trip(connection: Any, command: Sequence[str | int]) -> list[int]:
+    answer: list[int] = connection.ask(*command)
     return answer
-
-
-def _connection() -> Any:
-    pool = get_redis_connection("default").connection_pool
-    kept = _kept
-    if kept.connection is None or kept.pool is not pool or kept.pid != os.getpid():
-        kept.connection = pool.connection_class(**pool.connection_kwargs)
-        kept.pool = pool
-        kept.pid = os.getpid()
-    return kept.connection

@@ -1,6 +1,7 @@
 """DRF's throttle over the admission."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
@@ -25,9 +26,10 @@ class TokenBucketThrottle(BaseThrottle):
     """
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        admission = _admission(request, view)
-        # On Django's request, where middleware sees it.
-        setattr(request._request, ADMISSION, admission)  # noqa: SLF001
+        # Django's request, where middleware sees it, and which DRF's asks for what it has not itself.
+        django_request = request._request  # noqa: SLF001
+        admission = _admission(request, view, django_request.META)
+        setattr(django_request, ADMISSION, admission)
         if not admission.admitted:
             raise LimitReached(admission)
         return True
@@ -41,13 +43,13 @@ class LimitReached(Throttled):
         self.wait = admission.retry_after
 
 
-def _admission(request: Request, view: "APIView") -> Admission:
+def _admission(request: Request, view: "APIView", meta: Mapping[str, Any]) -> Admission:
     """The admission of a request: as its row in the table of access says, or by its method where it has none."""
     caller = request.user
     if not isinstance(caller, Caller):
-        return admit_address(request.META.get("REMOTE_ADDR", ""))
+        return admit_address(meta.get("REMOTE_ADDR", ""))
     access = asked_access(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
     # DRF has chosen it before it asks who calls.
     answer_format = getattr(getattr(request, "accepted_renderer", None), "format", None) or ""
-    cost = cost_of(access.cost, request.META.get("QUERY_STRING", ""), answer_format)
+    cost = cost_of(access.cost, meta.get("QUERY_STRING", ""), answer_format)
     return admit(caller, access, cost=cost)

@@ -98,6 +98,7 @@ SIGNATURE = "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0
         ("see https://token@host/x and http://a/b@c", "see https://***@host/x and http://a/b@c"),
         (f"sig1=:{SIGNATURE}:", "sig1=:***:"),
         (f"v1,{SIGNATURE}", "v1,***"),
+        (f"of V1A,{SIGNATURE}", "of V1A,***"),
         ("sha256=" + "0a" * 32, "sha256=***"),
         ("basic", "basic"),
         ("a@b", "a@b"),

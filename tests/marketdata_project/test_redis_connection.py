@@ -162,6 +162,40 @@ def test_an_error_reply_is_an_answer(client):
     assert is_available()
 
 
+def test_one_command_is_answered_and_tells_the_breaker(client):
+    connection = client.connection_pool.get_connection()
+    assert connection.ask("SET", "name", 7) == b"OK"
+    assert connection.ask("GET", "name") == b"7"
+    breaker.failed(None)
+    with pytest.raises(RedisConnectionError):
+        connection.ask("PING")
+    breaker._next_probe_at = 0
+    with pytest.raises(ResponseError):
+        connection.ask("NOSUCH")
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+def test_one_command_that_is_not_answered_in_time_is_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.freeze()
+    with pytest.raises(RedisTimeoutError):
+        connection.ask("PING")
+    assert not is_available()
+    client.connection_pool.release(connection)
+
+
+def test_a_socket_found_closed_by_one_command_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.kill()
+    with pytest.raises(RedisConnectionError):
+        connection.ask("PING")
+    assert is_available()
+    server.start()
+    assert connection.ask("PING") == b"PONG"
+    client.connection_pool.release(connection)
+
+
 def test_a_wait_for_a_message_may_end_without_one(client):
     with client.pubsub() as subscription:
         subscription.subscribe("nothing")

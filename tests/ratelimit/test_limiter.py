@@ -2,7 +2,6 @@ import logging
 import math
 import os
 import threading
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,7 +176,7 @@ def test_a_process_whose_turn_it_is_not_says_when_it_is(no_redis, number):
 
 def test_without_redis_a_cost_above_the_share_is_its_whole_burst(no_redis):
     limiter, clock = made_limiter(workers=4)
-    charge = replace(charge_of(10), cost=20)
+    charge = charge_of(10)._replace(cost=20)
     assert [limiter.admit(charge).admitted for _ in range(2)] == [True, False]
     clock.forward(2)
     assert limiter.admit(charge).admitted

@@ -1,7 +1,6 @@
 """Signed requests (RFC 9421): what is accepted, for how long, and of which keys."""
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -197,8 +196,8 @@ def test_a_use_is_noted_only_of_a_signature_that_is_accepted(key, monkeypatch):
     noted: list[int] = []
     monkeypatch.setattr(last_used, "note", lambda key_id, at: noted.append(key_id))
     presented = request(key)
-    wrong = replace(presented, headers={**presented.headers, "signature": "sig=:AAAA:"})
-    other_body = replace(presented, body=lambda: b"{}")
+    wrong = presented._replace(headers={**presented.headers, "signature": "sig=:AAAA:"})
+    other_body = presented._replace(body=lambda: b"{}")
     for refused in (wrong, other_body):
         with pytest.raises(CredentialError):
             caller_signed(refused, now=timezone.now())
