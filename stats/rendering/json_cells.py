@@ -11,7 +11,7 @@ from stats.rendering.number_text import ended_integers, ended_volumes, floats
 from stats.rendering.table import OutColumn, Role
 from stats.rendering.time_text import dates, time_pieces, time_text, unit_ns
 from trades.arrow_later import compute as pc
-from trades.datasets import WORD_SEPARATOR
+from trades.declarations import WORD_SEPARATOR
 from trades.text_columns import Piece, ended_numbers, text_bytes
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PROGRAM_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 WRITE = """
 import sys, django
@@ -60,7 +62,7 @@ def test_processes_that_write_at_once_write_one_chain(data_dir):
         )
         for number in range(3)
     ]
-    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(PROGRAM_SECONDS) for writer in writers] == [0, 0, 0]
     # What another process's lock kept from being collected.
     manage(data_dir, "shell", "-v0", "-c", "from django.utils import timezone; from audit.services import spool_collect;"
            "spool_collect(now=timezone.now())")  # fmt: skip

@@ -6,14 +6,15 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from audit.record import encode_line, record_of_call
+from tests.audit.records import spooled
+from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 12_000
@@ -33,6 +34,13 @@ from audit.services import spool_collect
 print("ready", flush=True)
 while True:
     print(spool_collect(now=datetime.now(UTC)), flush=True)
+"""
+# A batch for each line that it reads.
+COLLECT_AS_TOLD = """
+from audit.services import spool_collect
+print("ready", flush=True)
+for line in sys.stdin:
+    spool_collect(now=datetime.now(UTC), limit=1000)
 """
 # Without the lock file, as two hosts would be on a network file system that keeps no locks.
 COLLECT_UNLOCKED = """
@@ -66,7 +74,7 @@ def collector(data_dir, source):
 def migrated(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("migrated")
     with collector(data_dir, MIGRATE) as process:
-        assert process.wait(60) == 0
+        assert process.wait(PROGRAM_SECONDS) == 0
     return (data_dir / "marketdata.sqlite3").read_bytes()
 
 
@@ -75,49 +83,35 @@ def data_dir(migrated, tmp_path):
     (tmp_path / "marketdata.sqlite3").write_bytes(migrated)
     folder = tmp_path / "audit" / "spool"
     folder.mkdir(parents=True)
-    at = datetime(2025, 1, 2, tzinfo=UTC)
-    lines = [
-        encode_line(
-            record_of_call(
-                at=at,
-                caller="key:12",
-                method="GET",
-                path="/api/v1/stats/ohlc",
-                query="",
-                status=200,
-                latency_us=number,
-                address="127.0.0.1",
-                correlation_id="",
-            )
-        )
-        for number in range(COUNT)
-    ]
+    lines = [spooled(number) for number in range(COUNT)]
     for part in range(4):
         (folder / f"{part}-1.jsonl").write_bytes(b"".join(lines[part::4]))
     return tmp_path
 
 
 def rows(data_dir):
-    with closing(sqlite3.connect(data_dir / "marketdata.sqlite3", timeout=10)) as connection:
+    with closing(sqlite3.connect(data_dir / "marketdata.sqlite3", timeout=PATIENCE_SECONDS)) as connection:
         return [number for (number,) in connection.execute("SELECT latency_us FROM audit_auditrecord")]
 
 
+def has_rows(data_dir, count):
+    return len(rows(data_dir)) >= count
+
+
 def wait_until_collected(data_dir):
-    deadline = time.monotonic() + 60
-    while any((data_dir / "audit" / "spool").iterdir()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert eventually(lambda: not any((data_dir / "audit" / "spool").iterdir()))
 
 
 def test_collector_killed_again_and_again_moves_every_record_once(data_dir):
     kills = 0
     for batches in (1, 2, 4, 1):
-        with collector(data_dir, COLLECT) as process:
+        with collector(data_dir, COLLECT_AS_TOLD) as process:
             assert process.stdout.readline() == b"ready\n"
             target = len(rows(data_dir)) + batches * 1000
-            deadline = time.monotonic() + 30
-            while len(rows(data_dir)) < min(target, COUNT) and time.monotonic() < deadline:
-                time.sleep(0.002)
+            # It is killed amid one more, and not when all is done, however late that is.
+            process.stdin.write((batches + 1) * b"\n")
+            process.stdin.flush()
+            assert eventually(partial(has_rows, data_dir, target))
             process.kill()
             kills += len(rows(data_dir)) < COUNT
     with collector(data_dir, COLLECT):

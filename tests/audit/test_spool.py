@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 from audit.record import decode_line
 from audit.spool import Spool, process_spool
+from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +32,7 @@ def child(source, *arguments):
 
 def output_of(source, *arguments):
     with child(source, *arguments) as process:
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PROGRAM_SECONDS)
         assert process.returncode == 0
     return out.decode().split()
 

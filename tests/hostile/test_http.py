@@ -2,6 +2,7 @@
 
 import html
 import random
+import re
 import socket
 
 import pytest
@@ -12,6 +13,7 @@ from tests.hostile.operations import JSON, Operation, valid_call
 from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked, code
 from tests.marketdata_project.front_server import Reply, read_reply
+from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation
 
 pytestmark = pytest.mark.xdist_group("hostile")
@@ -52,6 +54,10 @@ KEYS = [
 OF_OAUTH2 = {"oauth_token", "oauth_revoke"}
 # Their bodies are as long as the time of the moment has digits.
 TELL_THE_TIME = {"clock"}
+# Of itself it tells now and then that Redis was away for a moment and is back, and how far the chain of the audit has come.
+OF_ITSELF = re.compile(
+    r" (WARNING|INFO) (\S+ \[\S+\] Redis is (away|back)|audit\.witness \[-\] audit anchor)"
+)
 FILES = [
     "/static/../../../../../../etc/passwd", "/static/..%2f..%2f..%2f..%2f..%2f..%2fetc/passwd", "/static//etc/passwd", "/static/%2fetc%2fpasswd", "/static/%00", "//etc/passwd",
     "/static/admin%5c..%5c..", "/static/admin/css", "/static/", "/static/" + "a/" * 2_000, "/style.css/../../manage.py", "/docs/..%2f..%2fmanage.py", "/.git/config", "/data/secret_key",
@@ -68,7 +74,7 @@ MARKUP = [
 
 
 def asked(port: int, request: bytes) -> Reply:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
         return read_reply(connection)
 
@@ -83,7 +89,7 @@ def test_trailers_without_end_cost_no_memory(wire: Wire, gauge: Gauge, told: Tol
     gauge.forget_peak()
     before = gauge.resident_mib()
     head = wire.request("POST", INGEST, {"Transfer-Encoding": "chunked", "Content-Type": JSON}, None)
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(head + b"2\r\n{}\r\n0\r\n")
         sent = 0
         try:
@@ -172,10 +178,11 @@ def test_a_page_for_a_browser_holds_nothing_of_the_senders_own_making(
 def test_no_client_can_write_into_the_log(wire: Wire, installation: Installation):
     """A line for each mistake of a client would fill any disk."""
     output = installation.served.output
-    before = output.read_text()
+    before = len(output.read_text())
     for request in BROKEN.values():
         asked(wire.port, request)
     for _ in range(50):
         wire.ask("GET", "/api/v1/%0aERROR forged%0d%0a", {"X-Correlation-ID": "a b"})
         wire.ask("GET", f"{OHLC}&start=%0aERROR%20forged")
-    assert output.read_text() == before
+    said = output.read_text()[before:].splitlines()
+    assert [line for line in said if "forged" in line or OF_ITSELF.search(line) is None] == []

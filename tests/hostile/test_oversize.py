@@ -25,6 +25,7 @@ from tests.hostile.mutants import ARROW, CSV, MSGPACK, NDJSON
 from tests.hostile.operations import JSON
 from tests.hostile.wire import Wire, checked
 from tests.marketdata_project.front_server import Reply, read_reply
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.xdist_group("hostile")
 
@@ -132,7 +133,7 @@ def test_a_body_that_says_it_is_over_the_limit_is_413_before_it_is_read(bombs: R
         head = bombs.wire.request(
             "POST", INGEST, {"Content-Length": str(declared), "Content-Type": JSON}, None
         )
-        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(head)
             return read_reply(connection)
 
@@ -147,7 +148,7 @@ def test_a_chunked_body_over_the_limit_is_413_when_no_more_than_the_slack_is_rea
 
     def go_off() -> Reply:
         headers = {"Transfer-Encoding": "chunked", "Content-Type": JSON}
-        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(bombs.wire.request("POST", INGEST, headers, None))
             many = chunks * (2**20 // piece)
             for _ in range(LIMIT // 2**20):
@@ -171,7 +172,7 @@ def test_a_chunked_body_over_the_limit_is_413_when_no_more_than_the_slack_is_rea
 )  # fmt: skip
 def test_a_length_that_is_none_is_400(bombs: Range, lies: dict[str, str]):
     def go_off() -> Reply:
-        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(
                 bombs.wire.request("POST", INGEST, {"Content-Type": JSON, **lies}, None) + b"0123456789"
             )
@@ -187,7 +188,7 @@ def test_what_is_sent_beyond_the_length_is_never_taken_for_the_body(bombs: Range
 
     def go_off() -> Reply:
         request = bombs.wire.request("POST", INGEST, {"Content-Length": "10", "Content-Type": JSON}, None)
-        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", bombs.wire.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(request + b"0123456789")
             reply = read_reply(connection)
             assert is_cut_off(connection, 33)

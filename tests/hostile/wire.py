@@ -8,8 +8,8 @@ import orjson
 
 from tests.api_client import DECLARED
 from tests.marketdata_project.front_server import Reply
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 30.0
 MEMBERS = {"type", "title", "status", "code", "message", "detail", "correlation_id", "errors"}
 LONGEST_REFUSAL = 64 * 1024
 # Of a Python traceback, of a Django error page, of the program's own paths.

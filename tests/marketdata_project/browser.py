@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 import pytest
 
-PATIENCE_SECONDS = 60.0
+from tests.patience import PATIENCE_SECONDS
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 # In every document before its own: what its policy refuses, said by the browser itself.
 LISTENER = """

@@ -14,12 +14,11 @@ from django.http import HttpResponse
 
 from marketdata_project.front.application import Front
 from marketdata_project.front.protocol import GuardedProtocol
+from tests.patience import PATIENCE_SECONDS
 
-SECONDS = 10.0
 
-
-def eventually(condition: Callable[[], object], *, seconds: float = SECONDS) -> bool:
-    """Whether `condition` becomes true in time."""
+def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> bool:
+    """Whether `condition` becomes true, be it late."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -53,7 +52,7 @@ def running(respond, *, max_body_bytes: int = 100_000, **options) -> Iterator[in
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
-            thread.join(SECONDS)
+            thread.join(PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Reply:
 
 @contextlib.contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         yield connection
 
 

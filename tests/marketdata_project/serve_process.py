@@ -14,10 +14,10 @@ from pathlib import Path
 import orjson
 
 from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 SETTINGS = "marketdata_project.settings.development"
-START_SECONDS = 60.0
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Served:
     data_dir: Path
     output: Path
 
-    def says(self, pattern: str, *, seconds: float = START_SECONDS) -> re.Match[str]:
+    def says(self, pattern: str, *, seconds: float = PROGRAM_SECONDS) -> re.Match[str]:
         """Wait for a line of its output."""
         found = eventually(
             lambda: re.search(pattern, self.output.read_text()) or self.process.poll() is not None,
@@ -42,7 +42,7 @@ class Served:
         return int(self.says(r"Ready on http://127\.0\.0\.1:(\d+)")[1])
 
     def get(self, path: str) -> tuple[int, dict[str, object]]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -58,9 +58,31 @@ class Served:
         """Return a process whose command line contains `part`."""
         return next(pid for pid, command in self.members().items() if part in command)
 
-    def ended(self, *, seconds: float = 10.0) -> bool:
-        """Whether every process of it has ended in time."""
-        return eventually(lambda: self.process.poll() is not None and not self.members(), seconds=seconds)
+    def manage(self, *arguments: str, **environment: str) -> str:
+        """What a command says, run beside it as an operator runs it. Raises CalledProcessError where it fails."""
+        return subprocess.run(
+            [sys.executable, str(MANAGE), *arguments],
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": SETTINGS,
+                "DATA_DIR": str(self.data_dir),
+                "REDIS_URL": "",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PROGRAM_SECONDS,
+        ).stdout
+
+    def add_superuser(self, name: str, password: str, **environment: str) -> None:
+        """Somebody of the staff."""
+        options = ("--noinput", "--username", name, "--email", "")
+        self.manage("createsuperuser", *options, DJANGO_SUPERUSER_PASSWORD=password, **environment)
+
+    def ended(self) -> bool:
+        """Whether every process of it comes to its end."""
+        return eventually(lambda: self.process.poll() is not None and not self.members())
 
     def kill(self) -> None:
         for pid in [self.process.pid, *self.members()]:

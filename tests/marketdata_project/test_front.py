@@ -10,6 +10,7 @@ from django.urls import path
 from marketdata_project.front.application import READ_THREADS, WRITE_THREADS, DjangoHandler, Front
 from marketdata_project.serve.warm import load_everything
 from tests.marketdata_project.front_server import ask, connected, echo, read_reply, running
+from tests.patience import PATIENCE_SECONDS
 
 
 def view(request, name=""):
@@ -142,7 +143,7 @@ def test_two_lanes(blocked, free, threads):
 
     def respond(environ):
         if environ["PATH_INFO"] == "/blocked":
-            assert release.wait(10)
+            assert release.wait(PATIENCE_SECONDS)
         return HttpResponse(b"ok")
 
     with running(respond) as port:
@@ -189,8 +190,8 @@ def test_every_finished_response_is_closed():
     with running(respond) as port:
         ask(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         ask(port, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
-    assert closed.acquire(timeout=5)
-    assert closed.acquire(timeout=5)
+    assert closed.acquire(timeout=PATIENCE_SECONDS)
+    assert closed.acquire(timeout=PATIENCE_SECONDS)
     assert not closed.acquire(blocking=False)
 
 

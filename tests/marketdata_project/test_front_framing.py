@@ -7,6 +7,7 @@ import pytest
 from django.http import HttpResponse
 
 from tests.marketdata_project.front_server import ask, connected, echo, running
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_what_follows_a_request_never_takes_the_place_of_its_answer(caplog):
     going_on = threading.Event()
 
     def respond(environ):
-        assert going_on.wait(10)
+        assert going_on.wait(PATIENCE_SECONDS)
         return HttpResponse(b"ok")
 
     with running(respond) as port, connected(port) as connection:

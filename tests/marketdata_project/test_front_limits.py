@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from marketdata_project.front.places import Places, Room, client_of
 from marketdata_project.front.protocol import GuardedProtocol
 from tests.marketdata_project.front_server import Reply, ask, echo, eventually, read_reply, running
+from tests.patience import PATIENCE_SECONDS
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n"
 MOST = 16 * 1024
@@ -73,7 +74,9 @@ def few(monkeypatch) -> Places:
 
 @contextlib.contextmanager
 def from_address(address: str, port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0)) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", port), timeout=PATIENCE_SECONDS, source_address=(address, 0)
+    ) as connection:
         yield connection
 
 

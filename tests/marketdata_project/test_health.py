@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from marketdata_project import health
 from marketdata_project.health import healthz, readyz
 from marketdata_project.serve.heartbeat import Heartbeat
+from tests.patience import PROGRAM_SECONDS
 
 
 class Redis:
@@ -108,5 +109,7 @@ def test_the_wsgi_application_serves_any_wsgi_server(tmp_path):
     environment = {**os.environ, "SECRET_KEY": "0123456789" * 5, "DATA_DIR": str(tmp_path)}
     environment["DJANGO_SETTINGS_MODULE"] = "marketdata_project.settings.production"
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+    )
     assert done.stdout.splitlines() == ["200 OK", '{"status": "ok"}'], done.stderr

@@ -1,14 +1,10 @@
 """Every kind of page, in a real browser: its policy refuses it nothing that it needs, and it works."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.marketdata_project.browser import Browser, browsing
-from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import Installation, installed
@@ -49,23 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(tmp_path_factory.mktemp("browser"), WORKERS="1") as installation:
         with connected(installation.port, installation.key) as client:
             assert client.ingest(Batch(1, "BROWSER", 100, has_ids=True).body).status == 200
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": SETTINGS,
-            "DATA_DIR": str(installation.served.data_dir),
-            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-        }
-        command = [
-            sys.executable,
-            str(MANAGE),
-            "createsuperuser",
-            "--noinput",
-            "--username",
-            USER,
-            "--email",
-            "",
-        ]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        installation.served.add_superuser(USER, PASSWORD)
         yield installation
 
 
@@ -95,6 +75,8 @@ def assert_works(browser: Browser, url: str, is_true: str) -> None:
     browser.open(url)
     assert browser.await_true(is_true), (url, browser.complaints, browser.evaluate("document.body.innerText"))
     assert browser.refused == []
+    # Without one a browser asks for /favicon.ico, whenever it has time.
+    assert browser.evaluate("document.querySelector('link[rel=icon]') !== null")
     # A page that is there for its form to send is 405 by itself.
     assert [said for said in browser.complaints if "405" not in said] == []
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from marketdata_project.proxies import MOST_HOPS, client_address, parsed_address, trusted_environ
 from marketdata_project.settings.environment import networks
+from tests.patience import PROGRAM_SECONDS
 
 PROXIES = tuple(ip_network(text) for text in ("10.0.0.0/8", "127.0.0.1", "2001:db8:1::/48"))
 SAID = {
@@ -200,7 +201,7 @@ def started(tmp_path: Path, script: str, **environment: str) -> subprocess.Compl
         env=variables,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PROGRAM_SECONDS,
         check=False,
     )
 

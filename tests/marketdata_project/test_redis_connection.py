@@ -1,14 +1,16 @@
-import threading
-import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from django.conf import settings
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from marketdata_project.redis_connection import (
+    PAUSE_SECONDS,
     Breaker,
     FailFastConnection,
     FailFastSSLConnection,
@@ -17,7 +19,10 @@ from marketdata_project.redis_connection import (
     connection_class_for,
     is_available,
 )
+from tests.marketdata_project.front_server import eventually
 from tests.ratelimit.redis_server import RedisServer
+
+USUAL_SECONDS = settings.REDIS_TIMEOUT_SECONDS
 
 
 class Clock:
@@ -39,78 +44,71 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def client(server) -> Iterator[redis.Redis]:
+def client(server, redis_timeout: float) -> Iterator[redis.Redis]:
     pool = redis.ConnectionPool.from_url(
         server.url,
         connection_class=connection_class_for(server.url),
-        socket_timeout=0.25,
-        socket_connect_timeout=0.25,
+        socket_timeout=redis_timeout,
+        socket_connect_timeout=redis_timeout,
     )
     yield redis.Redis(connection_pool=pool)
     pool.disconnect()
 
 
-def timed(client: redis.Redis) -> tuple[bool, float]:
-    begin = time.monotonic()
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """What the breaker goes by."""
+    clock = Clock()
+    monkeypatch.setattr(breaker, "_clock", clock)
+    return clock
+
+
+def outcome(client: redis.Redis) -> type[Exception] | None:
+    """What became of a command: RedisTimeoutError if it waited in vain, RedisConnectionError if it was not even sent."""
     try:
         client.ping()
-    except RedisError:
-        return False, time.monotonic() - begin
-    return True, time.monotonic() - begin
+    except RedisError as error:
+        return type(error)
+    return None
 
 
-def answers_within(client: redis.Redis, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if timed(client)[0]:
-            return True
-        time.sleep(0.02)
-    return False
+def answers(client: redis.Redis) -> bool:
+    return outcome(client) is None
 
 
 def test_a_killed_redis_fails_at_once_and_is_found_again(client, server):
     assert client.ping()
     server.kill()
-    assert not any(timed(client)[0] for _ in range(50))
+    assert not any(answers(client) for _ in range(50))
     assert not is_available()
     server.start()
-    assert answers_within(client, 5)
+    assert eventually(lambda: answers(client))
     assert is_available()
 
 
-def test_a_frozen_redis_costs_one_timeout_and_then_nothing(client, server):
-    assert client.ping()
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
+def test_a_frozen_redis_costs_one_timeout_each_pause_and_otherwise_nothing(client, server, clock):
+    outcome(client)
     server.freeze()
-    first = timed(client)
-    rest = [timed(client) for _ in range(200)]
-    assert not first[0]
-    assert first[1] > 0.2
-    assert sum(seconds > 0.15 for _, seconds in rest) <= 1
-    assert not is_available()
+    for _ in range(3):
+        assert outcome(client) is RedisTimeoutError
+        assert {outcome(client) for _ in range(100)} == {RedisConnectionError}
+        assert not is_available()
+        clock.now += PAUSE_SECONDS
     server.thaw()
-    assert answers_within(client, 5)
+    assert eventually(lambda: answers(client))
 
 
-def test_frozen_under_many_threads_only_one_waits_per_pause(client, server):
-    timed(client)
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
+def test_frozen_under_many_threads_only_one_waits_per_pause(client, server, clock):
+    outcome(client)
     server.freeze()
-    timed(client)
-    slow, stop = [], time.monotonic() + 1.6
-
-    def ask() -> None:
-        while time.monotonic() < stop:
-            answered, seconds = timed(client)
-            assert not answered
-            if seconds > 0.15:
-                slow.append(seconds)
-            time.sleep(0.001)
-
-    threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 1 <= len(slow) <= 3
+    outcome(client)
+    for _ in range(3):
+        clock.now += PAUSE_SECONDS
+        with ThreadPoolExecutor(6) as pool:
+            outcomes = Counter(pool.map(lambda _: outcome(client), range(60)))
+        assert outcomes == {RedisTimeoutError: 1, RedisConnectionError: 59}
 
 
 def test_pooled_sockets_outlive_a_restart_without_a_failure(client, server):
@@ -119,7 +117,7 @@ def test_pooled_sockets_outlive_a_restart_without_a_failure(client, server):
         client.connection_pool.release(connection)
     server.kill()
     server.start()
-    assert all(timed(client)[0] for _ in range(5))
+    assert all(answers(client) for _ in range(5))
     assert is_available()
 
 
@@ -145,6 +143,7 @@ def test_a_socket_found_closed_while_writing_is_not_redis_being_away(client, ser
     client.connection_pool.release(connection)
 
 
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
 def test_a_full_socket_that_nobody_reads_is_redis_being_away(client, server):
     connection = client.connection_pool.get_connection()
     server.freeze()

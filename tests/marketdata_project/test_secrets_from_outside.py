@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from marketdata_project.settings.environment import weakness_of
+from tests.patience import PROGRAM_SECONDS
 
 GOOD = secrets.token_urlsafe(64)
 OTHER = secrets.token_urlsafe(64)
@@ -28,7 +29,9 @@ def started(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[s
         **environment,
     }
     command = [sys.executable, "-c", SHOW]
-    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=variables, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+    )
 
 
 def test_all_secrets_may_come_from_files(tmp_path):
@@ -104,7 +107,7 @@ def test_the_checks_of_a_deployment_have_nothing_to_say(tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PROGRAM_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

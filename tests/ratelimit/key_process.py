@@ -40,12 +40,13 @@ def state(key: str) -> Any:
 
 
 def watch(*, key: str, patience: float) -> Any:
-    """What a key was until shortly after that changed, and for each state the time before it was last asked for.
+    """What a key was until shortly after that changed; for each state the time before it was last asked for, and after it was first told.
 
     Says that it watches when it has looked once.
     """
+    asked_at = time.time()
     seen: list[Any] = [state(key)]
-    last: dict[str, float] = {}
+    last, first = {json.dumps(seen[0]): asked_at}, {}
     say({"watching": True})
     end = time.time() + patience
     while (asked_at := time.time()) < end:
@@ -53,9 +54,10 @@ def watch(*, key: str, patience: float) -> Any:
         last[json.dumps(found)] = asked_at
         if seen[-1] != found:
             seen.append(found)
+            first[json.dumps(found)] = time.time()
             end = min(end, asked_at + AFTERWARDS_SECONDS)
         time.sleep(PAUSE_SECONDS)
-    return {"seen": seen, "last": last}
+    return {"seen": seen, "last": last, "first": first}
 
 
 def create() -> Any:

@@ -6,12 +6,19 @@ the instants at which to begin and to end, in microseconds since the epoch, from
 
 import json
 import sys
+from typing import Any
 
 import django
+from django.conf import settings
+
+from tests.patience import PATIENCE_SECONDS
+from tests.ratelimit.redis_server import patience_of
 
 
 def main(rate: int, quota: int) -> None:
     django.setup()
+    cache: dict[str, Any] = settings.CACHES["default"]
+    cache["OPTIONS"] |= patience_of(PATIENCE_SECONDS)
     from django_redis import get_redis_connection  # noqa: PLC0415 after the settings
 
     from ratelimit.limits.limiter import process_limiter  # noqa: PLC0415

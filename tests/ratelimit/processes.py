@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ratelimit.limits.token_bucket import SECOND_US
+from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +42,7 @@ def asked_at_once(
         for process in processes:
             process.stdin.write(f"{begin} {begin + int(seconds * SECOND_US)}\n")  # type: ignore[union-attr]
             process.stdin.flush()  # type: ignore[union-attr]
-        return [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+        return [json.loads(process.communicate(timeout=PROGRAM_SECONDS)[0]) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from marketdata_project.redis_connection import connection_class_for
+from tests.patience import PATIENCE_SECONDS
 
 
 def binary() -> str:
@@ -45,7 +46,7 @@ class RedisServer:
             "no",
         ]
         self._process = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             assert time.monotonic() < deadline, "redis-server did not start"
             time.sleep(0.01)
@@ -76,15 +77,19 @@ class RedisServer:
                 return False
 
 
-def cache_settings(url: str, *, timeout: float = 0.25) -> dict[str, Any]:
-    """CACHES with the project's connection class, and its timeouts unless told otherwise."""
+def patience_of(seconds: float) -> dict[str, float]:
+    """The options of a cache by which a Redis that does not answer for so long is away."""
+    return {"SOCKET_CONNECT_TIMEOUT": seconds, "SOCKET_TIMEOUT": seconds}
+
+
+def cache_settings(url: str, *, timeout: float) -> dict[str, Any]:
+    """CACHES with the project's connection class."""
     return {
         "default": {
             "BACKEND": "django_redis.cache.RedisCache",
             "LOCATION": url,
             "OPTIONS": {
-                "SOCKET_CONNECT_TIMEOUT": timeout,
-                "SOCKET_TIMEOUT": timeout,
+                **patience_of(timeout),
                 "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(url)},
             },
         }

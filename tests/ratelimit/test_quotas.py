@@ -22,7 +22,6 @@ from ratelimit.limits.quotas import Spend, lot_of
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge
 from ratelimit.models import QuotaUse
 from tests.ratelimit.processes import asked_at_once
-from tests.ratelimit.redis_server import cache_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,6 +30,7 @@ DAY_US = 86_400 * SECOND_US
 START_US = int(datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp()) * SECOND_US
 NOW = datetime(2026, 11, 30, 23, tzinfo=UTC)
 WIDE = Bucket(1_000_000, 2_000_000)
+ATTEMPTS = 10
 
 with_redis = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -74,10 +74,7 @@ class World:
 
 
 @pytest.fixture
-def made_world(redis_server, monkeypatch, settings):
-    # Where nothing is said of outages, a machine that is busy with other things is none.
-    settings.CACHES = cache_settings(redis_server.url, timeout=20)
-
+def made_world(redis_server, monkeypatch):
     def made(*, workers: int = 1, ahead_us: int = 0) -> World:
         world = World(workers=workers, ahead_us=ahead_us)
         monkeypatch.setattr("ratelimit.limits.limiter.take_shared", world.take_shared)
@@ -356,14 +353,19 @@ def test_two_processes_give_exactly_the_quota(redis_server, tmp_path):
         statements = [row[0] for row in cursor.fetchall()]
     with closing(sqlite3.connect(path)) as database:
         database.executescript(";".join(["PRAGMA journal_mode=WAL", *statements]))
-    told = asked_at_once(
-        redis_url=redis_server.url, database_url=f"sqlite:///{path}", rate=100_000, quota=300, seconds=50
-    )
-    with closing(sqlite3.connect(path)) as database:
-        rows = database.execute("SELECT booked FROM ratelimit_quotause").fetchall()
-    assert sum(one["admitted"] for one in told) == 300
-    assert rows == [(300,)]
-    assert min(one["admitted"] for one in told) > 0
+    for _ in range(ATTEMPTS):
+        told = asked_at_once(
+            redis_url=redis_server.url, database_url=f"sqlite:///{path}", rate=100_000, quota=300, seconds=50
+        )
+        with closing(sqlite3.connect(path)) as database, database:
+            rows = database.execute("DELETE FROM ratelimit_quotause RETURNING booked").fetchall()
+        assert sum(one["admitted"] for one in told) == 300
+        assert rows == [(300,)]
+        # Otherwise one of them began when the other had ended.
+        if min(one["admitted"] for one in told) > 0:
+            return
+        get_redis_connection("default").flushall()
+    pytest.fail("two processes were never at it at once")
 
 
 def test_threads_of_one_process_give_exactly_the_quota_too(redis_server):

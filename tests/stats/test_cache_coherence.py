@@ -16,12 +16,15 @@ from stats.intervals import Interval
 from stats.ohlc import ohlc_answer, pin_ohlc
 from stats.ohlc_query import parse_ohlc_query
 from tests.api_client import answer, trade
+from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS, allowed
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS, format_timestamp
 
 BASE_NS = 1_735_776_000 * SECOND_NS
 DAY = 86_400
 RACE_SECONDS = 20.0 if os.environ.get("SOAK") else 1.0
+ENOUGH = 10
 symbols = (f"C{number}" for number in itertools.count())
 
 seconds = st.builds(
@@ -120,20 +123,25 @@ class Race:
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        self._deadline = time.monotonic() + RACE_SECONDS
+        self._began = time.monotonic()
         self.symbol = next(symbols)
         self.acknowledged = [0]
         self.differences: list[tuple[float, ...]] = []
 
+    def goes_on(self, _: object = None) -> bool:
+        """Whether its time is not over yet, or it was none: a machine that stands still takes all of it."""
+        seconds = time.monotonic() - self._began
+        return seconds < RACE_SECONDS or (len(self.acknowledged) <= ENOUGH and seconds < PATIENCE_SECONDS)
+
     def write(self, feed: int) -> None:
-        for number in itertools.takewhile(lambda _: time.monotonic() < self._deadline, itertools.count()):
+        for number in itertools.takewhile(self.goes_on, itertools.count()):
             second = (feed * 7 + number * 61) % DAY
             row = trade(symbol=self.symbol, timestamp=at(second), volume=1, trade_id=f"{feed}-{number}")
             self.acknowledged.append(answer(self._api.ingest(row))["commit"])
 
     def look(self) -> None:
         window, length_ns = Interval.HOUR.whole(None, None), Interval.HOUR.length_ns
-        while time.monotonic() < self._deadline:
+        while self.goes_on():
             newest = max(self.acknowledged)
             response = self._api.ohlc(symbol=self.symbol, interval="1h")
             number = int(response["X-Commit"].removeprefix("trades=").split("-")[0])
@@ -160,16 +168,17 @@ def test_a_read_beside_writers_has_all_that_was_acknowledged_before_it(request, 
     api.ingest(trade(symbol=race.symbol, timestamp=at(0), volume=0))
     race.run()
     assert race.differences == []
-    assert len(race.acknowledged) > 10
+    assert len(race.acknowledged) > ENOUGH
     assert sum(bar["volume"] for bar in api.bars(race.symbol)) == len(race.acknowledged) - 1
 
 
+@pytest.mark.parametrize("redis_timeout", [2.0])
 def test_a_read_is_right_before_during_and_after_an_outage_of_redis(api, project_redis):
     def written_and_read(number: int) -> Any:
         api.ingest(trade(timestamp=at(number), volume=1))
         began = time.monotonic()
         responses = [api.ohlc(symbol="AAPL", end=at(DAY)) for _ in range(3)]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < allowed(5)
         assert {answer(response)["data"][0]["volume"] for response in responses} == {number + 1}
         return responses[-1]
 
@@ -181,8 +190,5 @@ def test_a_read_is_right_before_during_and_after_an_outage_of_redis(api, project
     project_redis.kill()
     assert written_and_read(3).status_code == 200
     project_redis.start()
-    deadline = time.monotonic() + 5
-    while "X-Degraded" in api.ohlc(symbol="AAPL", end=at(DAY)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert eventually(lambda: "X-Degraded" not in api.ohlc(symbol="AAPL", end=at(DAY)))
     assert written_and_read(4)["X-Cache"] == "hit"

@@ -1,6 +1,7 @@
 """Clients of a running installation: connections that stay open, and which web process each one has reached."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -9,15 +10,19 @@ from typing import Any
 
 import orjson
 
+from marketdata_project.serve.web import KEEP_ALIVE_SECONDS
 from tests.marketdata_project.front_server import Reply
 from tests.marketdata_project.serve_process import Served, sockets_of
+from tests.patience import PATIENCE_SECONDS
 
 INGEST = "/v1/trades/ingest"
 OHLC = "/v1/stats/ohlc"
 CUT = (OSError, HTTPException)
 """What a client sees whose connection ended before an answer."""
 
-_PATIENCE_SECONDS = 30.0
+_IDLE_SECONDS = KEEP_ALIVE_SECONDS / 2
+# So many are enough to reach each process.
+_CONNECTIONS = 1000
 
 
 class Client:
@@ -26,13 +31,17 @@ class Client:
     process: int | None = None
 
     def __init__(self, port: int, key: str | None) -> None:
-        self._http = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+        self._http = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         self._headers = {} if key is None else {"X-API-Key": key}
+        self._used_at = time.monotonic()
 
     def call(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
         """One answer. Raises one of `CUT`."""
+        if time.monotonic() - self._used_at > _IDLE_SECONDS:
+            self._renew()
+        self._used_at = time.monotonic()
         self._http.request(method, path, body, {**self._headers, **(headers or {})})
         response = self._http.getresponse()
         content = response.read()
@@ -47,6 +56,19 @@ class Client:
 
     def bars(self, symbol: str, interval: str = "1min") -> Reply:
         return self.get(f"{OHLC}?symbol={symbol}&interval={interval}")
+
+    def _renew(self) -> None:
+        """Another connection to the same process: it ends those on which nothing is asked for a while."""
+        self.close()
+        if self.process is None:
+            return
+        for _ in range(_CONNECTIONS):
+            self._http.request("GET", "/healthz")
+            self._http.getresponse().read()
+            if _process_at_the_other_end(self, self._http.port, [self.process]) is not None:
+                return
+            self.close()
+        raise ConnectionResetError(f"process {self.process} is not reached any more")
 
     @property
     def local_port(self) -> int:
@@ -74,7 +96,7 @@ def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Itera
     reached: dict[int, list[Client]] = {pid: [] for pid in webs}
     port = served.port
     try:
-        for _ in range(1000):
+        for _ in range(_CONNECTIONS):
             client = Client(port, key)
             client.get("/healthz")
             client.process = _process_at_the_other_end(client, port, webs)
@@ -128,7 +150,7 @@ class Crowd:
         self._stopping.set()
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(2 * _PATIENCE_SECONDS)
+                thread.join(2 * PATIENCE_SECONDS)
         assert not any(thread.is_alive() for thread in self._threads)
 
 

@@ -18,6 +18,7 @@ from ratelimit.access.scopes import SCOPES
 from ratelimit.keys.api_keys import generate
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
+from tests.patience import PATIENCE_SECONDS
 from trades.storage.csv.store import CsvStore
 
 WORKERS = 2
@@ -54,8 +55,8 @@ class Installation:
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.served.data_dir / "run" / "redis.sock"))
 
-    def is_ready(self, *, seconds: float = 10.0) -> bool:
-        return eventually(lambda: self.served.get("/readyz") == READY, seconds=seconds)
+    def is_ready(self) -> bool:
+        return eventually(lambda: self.served.get("/readyz") == READY)
 
     def webs(self) -> list[int]:
         return [pid for pid, command in self.served.members().items() if "serve.web" in command]
@@ -93,7 +94,7 @@ class Installation:
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.served.data_dir / "marketdata.sqlite3", timeout=10)
+        connection = sqlite3.connect(self.served.data_dir / "marketdata.sqlite3", timeout=PATIENCE_SECONDS)
         try:
             yield connection
         finally:

@@ -5,7 +5,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-_PATIENCE_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
+
 _LOOK_SECONDS = 0.001
 
 
@@ -22,7 +23,7 @@ def key_id(data_dir: Path, key: str) -> int:
 def committed_revocation(data_dir: Path, number: int) -> float:
     """The moment of the monotonic clock at which a revocation was seen to be committed; waits for it."""
     with _read(data_dir) as database:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             row = database.execute(
                 "SELECT revoked_at FROM ratelimit_apikey WHERE id = ?", [number]
@@ -35,7 +36,9 @@ def committed_revocation(data_dir: Path, number: int) -> float:
 
 @contextlib.contextmanager
 def _read(data_dir: Path):
-    connection = sqlite3.connect(f"file:{data_dir / 'marketdata.sqlite3'}?mode=ro", uri=True, timeout=10)
+    connection = sqlite3.connect(
+        f"file:{data_dir / 'marketdata.sqlite3'}?mode=ro", uri=True, timeout=PATIENCE_SECONDS
+    )
     try:
         yield connection
     finally:

@@ -16,6 +16,7 @@ import pytest
 from django.conf import settings
 
 from tests.marketdata_project.front_server import Reply, eventually
+from tests.patience import PATIENCE_SECONDS
 
 TEMPLATE = settings.BASE_DIR / "deploy" / "nginx" / "marketdata.conf"
 VARIABLES = ("SERVER_NAME", "HTTP_LISTEN", "HTTPS_LISTEN", "UPSTREAM", "TLS_DIR")
@@ -65,7 +66,11 @@ class Nginx:
         if certificate is not None:
             context.load_cert_chain(certificate)
         return HTTPSConnection(
-            "127.0.0.1", self.https_port, timeout=20, context=context, source_address=(source, 0)
+            "127.0.0.1",
+            self.https_port,
+            timeout=PATIENCE_SECONDS,
+            context=context,
+            source_address=(source, 0),
         )
 
     @property
@@ -134,7 +139,7 @@ def nginx_before(port: int, folder: Path, *, authority: Path) -> Iterator[Nginx]
         yield nginx
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)
 
 
 def accepts(port: int) -> bool:

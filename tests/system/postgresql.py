@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-_START_SECONDS = 20
+from tests.patience import PATIENCE_SECONDS
+
 # Where Debian has it, which is in nobody's PATH.
 _DEBIAN = Path("/usr/lib/postgresql")
 # It is not to outlive anything, and tests are not to wait for disks.
@@ -63,7 +64,7 @@ def postgresql() -> Iterator[str]:
         finally:
             # Without waiting for those who are still connected.
             server.send_signal(signal.SIGINT)
-            server.wait(_START_SECONDS)
+            server.wait(PATIENCE_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -79,7 +80,7 @@ def _user_of(folder: Path) -> dict[str, Any]:
 
 
 def _wait(server: subprocess.Popen[bytes], folder: Path) -> None:
-    end = time.monotonic() + _START_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()

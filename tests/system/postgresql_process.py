@@ -30,10 +30,10 @@ from ratelimit.keys.services import key_create, key_rotate  # noqa: E402
 from ratelimit.limits.periods import DAY, period_at  # noqa: E402
 from ratelimit.limits.quota_book import quota_book, quota_booked  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
+from tests.patience import PATIENCE_SECONDS  # noqa: E402
 from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402
 
 THREADS = 5
-PATIENCE_SECONDS = 10
 
 
 def at_once(work: Callable[[], Any], at: float) -> list[Any]:

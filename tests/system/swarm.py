@@ -1,13 +1,26 @@
 """Many clients at once, each of which asks again as soon as it is answered, and what each of them saw and when."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import uvloop
 
-_PATIENCE_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
+
+
+class Answered(Protocol):
+    """What limits are judged by: when a request was sent and answered, and whether it was admitted."""
+
+    @property
+    def sent(self) -> float: ...
+    @property
+    def received(self) -> float: ...
+    @property
+    def admitted(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +49,45 @@ class Admitted:
         return self.count / (burst + rate * self.seconds)
 
 
-def admitted_of(seen: Iterable[Seen]) -> Admitted:
+def admitted_of(seen: Iterable[Answered]) -> Admitted:
     admitted = [each for each in seen if each.admitted]
     seconds = max(each.received for each in admitted) - min(each.sent for each in admitted)
     return Admitted(len(admitted), seconds)
 
 
-def swarm(port: int, key: str, path: str, *, clients: int, seconds: float) -> list[Seen]:
-    """What so many connections saw that ask for a path with one key, without a pause, for so long.
+def least_share_of(seen: Sequence[Answered], *, burst: int, rate: int) -> float:
+    """What was admitted, of burst + rate x the shortest time that it can have been, to when the last one was refused."""
+    admitted = [each for each in seen if each.admitted]
+    refused_at = max(each.sent for each in seen if not each.admitted)
+    seconds = max(0.0, refused_at - min(each.received for each in admitted))
+    # Of a token that is not whole yet nobody was given a part.
+    return (len(admitted) + 1) / (burst + rate * seconds)
+
+
+def swarm(
+    port: int, key: str, path: str, *, clients: int, seconds: float, stopping: threading.Event | None = None
+) -> list[Seen]:
+    """What so many connections saw that ask for a path with one key, without a pause, for so long or until they are to stop.
 
     Raises OSError where a connection ends before its answer.
     """
-    return uvloop.run(_swarm(port, _request(path, key), clients=clients, seconds=seconds))
+    return uvloop.run(
+        _swarm(port, _request(path, key), stopping or threading.Event(), clients=clients, seconds=seconds)
+    )
 
 
 def _request(path: str, key: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\n\r\n".encode()
 
 
-async def _swarm(port: int, request: bytes, *, clients: int, seconds: float) -> list[Seen]:
+async def _swarm(
+    port: int, request: bytes, stopping: threading.Event, *, clients: int, seconds: float
+) -> list[Seen]:
     streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(clients)]
     ends_at = time.monotonic() + seconds
     try:
-        async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
-            lists = await asyncio.gather(*(_one(*stream, request, ends_at) for stream in streams))
+        async with asyncio.timeout(seconds + PATIENCE_SECONDS):
+            lists = await asyncio.gather(*(_one(*stream, request, ends_at, stopping) for stream in streams))
     finally:
         for _, writer in streams:
             writer.close()
@@ -67,10 +95,14 @@ async def _swarm(port: int, request: bytes, *, clients: int, seconds: float) -> 
 
 
 async def _one(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, ends_at: float
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    request: bytes,
+    ends_at: float,
+    stopping: threading.Event,
 ) -> list[Seen]:
     answers = []
-    while (sent := time.monotonic()) < ends_at:
+    while (sent := time.monotonic()) < ends_at and not stopping.is_set():
         writer.write(request)
         answers.append(await _answer(reader, sent))
     return answers

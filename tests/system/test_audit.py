@@ -111,7 +111,7 @@ def test_a_kill_loses_and_doubles_no_record_of_an_answered_call(installation):
                 kill_all_but_redis(installation)
                 assert eventually(lambda: installation.served.get("/healthz")[0] == 200)
         assert crowd.errors == []
-    assert installation.is_ready(seconds=30)
+    assert installation.is_ready()
 
     def recorded() -> Counter[str]:
         return Counter(row["correlation_id"] for row in installation.audited("killed-"))

@@ -10,21 +10,21 @@ from tests.hostile.gauge import Gauge
 from tests.hostile.scale import SOAK
 from tests.system.clients import connected
 from tests.system.installation import WORKERS, Installation
-from tests.system.swarm import admitted_of, swarm
-from tests.system.test_limits import PATH
+from tests.system.swarm import admitted_of, least_share_of, swarm
+from tests.system.test_limits import PATH, until_refused
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 CLIENTS = 200
-RATE, BURST = 100, 200
+RATE, BURST = (100, 200) if SOAK else (50, 100)
 SECONDS = 10.0 if SOAK else 3.0
 LEAST = 0.98
-# On a machine that does something else meanwhile the servers may be too slow to give all that there is.
-ATTEMPTS = 3
+# A machine that does something else meanwhile may stand still until a bucket is full and tokens are lost.
+ATTEMPTS = 5
 
 
-def shares_of_the_formula(installation: Installation) -> Iterator[tuple[float, str]]:
-    """Of each attempt what was admitted, as a share of burst + rate x time, and in words."""
+def shares_of_the_formula(installation: Installation) -> Iterator[tuple[float, float, str]]:
+    """Of each attempt the most and the least that was admitted, as a share of burst + rate x time, and in words."""
     swarm(installation.port, installation.new_key(rate=RATE), PATH, clients=CLIENTS, seconds=0.5)
     for _ in range(ATTEMPTS):
         seen = swarm(
@@ -36,6 +36,7 @@ def shares_of_the_formula(installation: Installation) -> Iterator[tuple[float, s
         share = admitted.share_of(burst=BURST, rate=RATE)
         yield (
             share,
+            least_share_of(seen, burst=BURST, rate=RATE),
             f"{admitted.count} of {len(seen)} in {admitted.seconds:.3f} s: {share:.4f} of burst + rate x time",
         )
 
@@ -43,12 +44,12 @@ def shares_of_the_formula(installation: Installation) -> Iterator[tuple[float, s
 def test_two_hundred_clients_on_one_key_share_its_rate_exactly(installation: Installation, told: Told):
     webs = [Gauge([pid]) for pid in installation.webs()]
     before = [web.processor_seconds() for web in webs]
-    for share, words in shares_of_the_formula(installation):
+    for most, least, words in shares_of_the_formula(installation):
         told("17 admitted, 200 clients on one key", words)
-        assert share <= 1
-        if share >= LEAST:
+        assert most <= 1
+        if least >= LEAST:
             break
-    assert share >= LEAST
+    assert least >= LEAST
     worked = [web.processor_seconds() - was for web, was in zip(webs, before, strict=True)]
     assert len(worked) == WORKERS
     assert min(worked) > 0.1, "one of the processes was asked nothing"
@@ -57,7 +58,6 @@ def test_two_hundred_clients_on_one_key_share_its_rate_exactly(installation: Ins
 @pytest.mark.parametrize("rate", [1, 3, 10])
 def test_a_refused_client_that_waits_as_told_is_admitted(installation: Installation, rate: int):
     with connected(installation.port, installation.new_key(rate=rate)) as client:
-        replies = [client.get(PATH) for _ in range(4 * rate)]
-        assert replies[-1].status == 429
-        time.sleep(int(replies[-1].headers["retry-after"]))
+        refused, _ = until_refused(client)
+        time.sleep(int(refused.headers["retry-after"]))
         assert client.get(PATH).status == 404

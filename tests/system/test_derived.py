@@ -1,18 +1,15 @@
 """Derived files and instruments beside a running installation: the worker builds them, nobody sees a difference."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.marketdata_project.front_server import Reply, eventually
-from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.system.clients import OHLC, Client, clients_of_every_web, connected, trades_body
 from tests.system.installation import UNLIMITED, WORKERS, Installation
+from tests.system.undisturbed import is_disturbed, undisturbed
 from trades.storage import open_store
 from trades.storage.csv.derived.manifest import read_manifest
 from trades.timestamps import format_timestamp
@@ -20,7 +17,8 @@ from trades.timestamps import format_timestamp
 pytestmark = pytest.mark.xdist_group("installation")
 
 SYMBOLS = ["DERIVED", "INSTRUMENT"]
-DERIVED_SECONDS = 15.0
+# Bars of long ago, which Redis keeps for longer than a slow machine takes to run a command.
+PATH = f"{OHLC}?symbol=INSTRUMENT&interval=1h&start=2025-03-03&end=2025-03-05"
 INTERVALS = ("1min", "5min", "1h", "1d")
 
 
@@ -83,11 +81,11 @@ def test_the_worker_derives_and_nobody_sees_a_difference(
     installation: Installation, clients: list[Client]
 ) -> None:
     before = answers(clients, "DERIVED")
-    assert eventually(lambda: is_current(installation, "DERIVED"), seconds=DERIVED_SECONDS)
+    assert eventually(lambda: is_current(installation, "DERIVED"))
     assert answers(clients, "DERIVED") == before
     assert clients[0].ingest(body("DERIVED", 5)).status == 200
     with_a_tail = answers(clients, "DERIVED")
-    assert eventually(lambda: is_current(installation, "DERIVED"), seconds=DERIVED_SECONDS)
+    assert eventually(lambda: is_current(installation, "DERIVED"))
     assert answers(clients, "DERIVED") == with_a_tail != before
 
 
@@ -98,7 +96,7 @@ def test_derived_files_may_be_deleted_while_they_are_served(
     for _ in range(5):
         shutil.rmtree(derived(installation, "DERIVED"), ignore_errors=True)
         assert answers(clients, "DERIVED") == before
-    assert eventually(lambda: is_current(installation, "DERIVED"), seconds=DERIVED_SECONDS)
+    assert eventually(lambda: is_current(installation, "DERIVED"))
     assert answers(clients, "DERIVED") == before
 
 
@@ -118,37 +116,31 @@ def test_bars_over_http_are_those_of_the_reader_in_process(
 
 
 def set_policy(installation: Installation, policy: str) -> str:
-    """What `manage.py instrument` says, run as an operator runs it."""
-    done = subprocess.run(
-        [sys.executable, str(MANAGE), "instrument", "INSTRUMENT", "--bar-policy", policy],
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(installation.served.data_dir)},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout.decode()
+    """What `manage.py instrument` says."""
+    return installation.served.manage("instrument", "INSTRUMENT", "--bar-policy", policy)
 
 
 def test_another_bar_policy_counts_at_once_in_every_process(
     installation: Installation, clients: list[Client]
 ) -> None:
     def replies() -> list[Reply]:
-        return [client.bars("INSTRUMENT", "1h") for client in clients]
+        return [client.get(PATH) for client in clients]
 
     set_policy(installation, "all")
-    of_all = [replies(), replies()][1]
+    replies()
+    of_all = undisturbed(replies)
     assert {reply.headers["x-cache"] for reply in of_all} == {"hit"}
     assert set_policy(installation, "us_equities") == "INSTRUMENT: bar policy us_equities\n"
     of_us = replies()
-    assert sorted(reply.headers["x-cache"] for reply in of_us) == [
-        "hit",
-        "miss",
-    ]  # the other one's, by way of Redis
+    if not is_disturbed(of_us):
+        # The other one's, by way of Redis.
+        assert sorted(reply.headers["x-cache"] for reply in of_us) == ["hit", "miss"]
     assert {reply.headers["etag"] for reply in of_us}.isdisjoint(reply.headers["etag"] for reply in of_all)
     assert len({reply.body for reply in of_us} | {reply.body for reply in of_all}) == 2
     tagged = {"If-None-Match": of_all[0].headers["etag"]}
-    assert clients[0].get(f"{OHLC}?symbol=INSTRUMENT&interval=1h", tagged).status == 200
+    assert clients[0].get(PATH, tagged).status == 200
     set_policy(installation, "all")
-    assert [(reply.headers["x-cache"], reply.headers["etag"], reply.body) for reply in replies()] == [
+    again = undisturbed(replies)
+    assert [(reply.headers["x-cache"], reply.headers["etag"], reply.body) for reply in again] == [
         ("hit", reply.headers["etag"], reply.body) for reply in of_all
     ]

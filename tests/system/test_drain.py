@@ -7,7 +7,9 @@ import signal
 import time
 from itertools import count
 
+from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served
+from tests.patience import is_kept
 from tests.system.batches import stored_counts
 from tests.system.clients import Crowd, clients_of_every_web
 from tests.system.installation import UNLIMITED, WORKERS, installed
@@ -22,7 +24,7 @@ def stopped(served: Served) -> float:
     """Seconds until every process has ended after a SIGTERM."""
     began = time.monotonic()
     os.kill(served.process.pid, signal.SIGTERM)
-    assert served.ended(seconds=DRAIN_SECONDS)
+    assert served.ended()
     return time.monotonic() - began
 
 
@@ -34,7 +36,7 @@ def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, se
         with clients_of_every_web(served, key, each=3) as clients:
             with Crowd(clients, sender) as crowd:
                 time.sleep(1)
-                assert len(ledger.processes_with_work()) == WORKERS
+                assert eventually(lambda: len(ledger.processes_with_work()) == WORKERS)
                 seconds = stopped(served)
             assert crowd.errors == []
         assert served.process.returncode == 0
@@ -45,4 +47,5 @@ def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, se
         logger.info(
             "%d acknowledged, %d not accepted, ended in %.1f s", len(expected), len(ledger.cut), seconds
         )
+        assert is_kept(DRAIN_SECONDS, [seconds])
         assert "Traceback" not in served.output.read_text()

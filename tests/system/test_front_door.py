@@ -1,6 +1,8 @@
 """The front door gives Django's own answers, only sooner: same status, headers, body, record and charge."""
 
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -9,10 +11,13 @@ from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
 from tests.system.installation import UNLIMITED, Installation
+from tests.system.undisturbed import settle, undisturbed
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 SYMBOL = "FRONTDOOR"
+ATTEMPTS = 10
+_numbers = count()
 JSON = {"Content-Type": "application/json"}
 # What differs from one answer to the next anyway.
 VARYING = {"date", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit"}
@@ -45,20 +50,21 @@ def visible(reply: Reply) -> tuple[int, dict[str, str], bytes]:
     return reply.status, headers, reply.body.replace(reply.headers["x-correlation-id"].encode(), b"")
 
 
-def recorded(installation: Installation, correlation_id: str) -> dict[str, Any]:
+def recorded(installation: Installation, reply: Reply) -> dict[str, Any]:
     """The one audit record of a call, but for what differs from one call to the next."""
+    correlation_id = reply.headers["x-correlation-id"]
     assert eventually(lambda: installation.audited(correlation_id))
     (record,) = installation.audited(correlation_id)
     return {name: record[name] for name in record.keys() if name not in OF_EACH_CALL}  # noqa: SIM118 a row's
 
 
-def both_ways(client: Client, path: str, headers: dict[str, str], name: str) -> tuple[Reply, Reply]:
+def both_ways(client: Client, path: str, headers: dict[str, str]) -> list[Reply]:
     """The answer at the front door and Django's, from a process that holds the answer in memory."""
     assert client.get(path, FORCES_DJANGO["cookie"]).status == 200
-    front = client.get(path, {**headers, "X-Correlation-ID": f"{name}-front"})
-    return front, client.get(
-        path, {**headers, **FORCES_DJANGO["cookie"], "X-Correlation-ID": f"{name}-django"}
-    )
+    return [
+        client.get(path, {**headers, **forcing, "X-Correlation-ID": f"front-{next(_numbers)}"})
+        for forcing in ({}, FORCES_DJANGO["cookie"])
+    ]
 
 
 @pytest.mark.parametrize("forced", FORCES_DJANGO)
@@ -66,28 +72,31 @@ def both_ways(client: Client, path: str, headers: dict[str, str], name: str) -> 
 def test_an_answer_is_the_same_at_the_front_door_and_from_django(installation, key, query, forced):
     path = f"{OHLC}?symbol={SYMBOL}{query}"
     with connected(installation.port, key) as client:
-        assert client.get(path, FORCES_DJANGO[forced]).status == 200
-        front, django = client.get(path), client.get(path, FORCES_DJANGO[forced])
-        assert front.status == 200
-        assert front.headers["x-cache"] == "hit"
-        assert visible(front) == visible(django)
-        tag = {"If-None-Match": front.headers["etag"]}
-        front, django = client.get(path, tag), client.get(path, {**tag, **FORCES_DJANGO[forced]})
-        assert front.status == 304
-        assert visible(front) == visible(django)
+
+        def ask() -> list[Reply]:
+            tag = {"If-None-Match": client.get(path, FORCES_DJANGO[forced]).headers["etag"]}
+            return [
+                client.get(path, {**tagged, **forcing})
+                for tagged in ({}, tag)
+                for forcing in ({}, FORCES_DJANGO[forced])
+            ]
+
+        front, django, front_again, django_again = undisturbed(ask)
+    assert front.status == 200
+    assert front.headers["x-cache"] == "hit"
+    assert visible(front) == visible(django)
+    assert front_again.status == 304
+    assert visible(front_again) == visible(django_again)
 
 
 @pytest.mark.parametrize("path", [OHLC, f"/api{OHLC}", f"{OHLC}/", f"/api{OHLC}/"])
 def test_a_call_leaves_the_same_record(installation, key, path):
-    name = f"front-{path.count('/')}{len(path):02}-"
     with connected(installation.port, key) as client:
-        for number, condition in enumerate([{}, {"If-None-Match": "*"}]):
-            front, django = both_ways(client, f"{path}?symbol={SYMBOL}", condition, f"{name}{number}")
-            assert front.status == [200, 304][number]
+        for condition, status in (({}, 200), ({"If-None-Match": "*"}, 304)):
+            front, django = undisturbed(partial(both_ways, client, f"{path}?symbol={SYMBOL}", condition))
+            assert front.status == status
             assert visible(front) == visible(django)
-            assert recorded(installation, f"{name}{number}-front") == recorded(
-                installation, f"{name}{number}-django"
-            )
+            assert recorded(installation, front) == recorded(installation, django)
 
 
 LEFT: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -118,11 +127,12 @@ def test_what_is_not_plainly_an_answer_is_left_to_django(installation, key, meth
     path = f"{OHLC}?symbol={SYMBOL}{query}"
     with connected(installation.port, key) as client:
         assert client.get(f"{OHLC}?symbol={SYMBOL}").status == 200
-        client.call(
-            method, path, None, headers
-        )  # a page for people asks for fewer bars: it is kept from now on
-        plain = client.call(method, path, None, headers)
-        django = client.call(method, path, None, {**headers, **FORCES_DJANGO["cookie"]})
+        # A page for people asks for fewer bars: it is kept from now on.
+        client.call(method, path, None, headers)
+        forcing = {**headers, **FORCES_DJANGO["cookie"]}
+        plain, django = undisturbed(
+            lambda: [client.call(method, path, None, each) for each in (headers, forcing)]
+        )
     assert visible(plain) == visible(django)
     assert plain.status < 500
 
@@ -140,7 +150,8 @@ def test_keys_that_may_not_read_are_refused_as_by_django(installation, key, opti
     other = {"X-API-Key": installation.new_key(**options)}
     with connected(installation.port, key) as client:
         assert client.get(path).status == 200
-        plain, django = client.get(path, other), client.get(path, {**other, **FORCES_DJANGO["cookie"]})
+        forcing = {**other, **FORCES_DJANGO["cookie"]}
+        plain, django = undisturbed(lambda: [client.get(path, each) for each in (other, forcing)])
         assert (plain.status, plain.json()["code"]) == (status, code)
         assert visible(plain) == visible(django)
         assert client.get(path).status == 200
@@ -148,11 +159,16 @@ def test_keys_that_may_not_read_are_refused_as_by_django(installation, key, opti
 
 def test_a_call_is_charged_once_either_way(installation, key):
     path = f"{OHLC}?symbol={SYMBOL}"
-    one_a_second = {"X-API-Key": installation.new_key(rate=1)}
-    with connected(installation.port, key) as client:
-        assert client.get(path).status == 200
-        ways = [one_a_second, {**one_a_second, **FORCES_DJANGO["cookie"]}, one_a_second]
-        replies = [client.get(path, headers) for headers in ways]
+    for _ in range(ATTEMPTS):
+        one_a_second = {"X-API-Key": installation.new_key(rate=1)}
+        with connected(installation.port, key) as client:
+            assert client.get(path).status == 200
+            ways = [one_a_second, {**one_a_second, **FORCES_DJANGO["cookie"]}, one_a_second]
+            replies = [client.get(path, headers) for headers in ways]
+        # Later another token has come, and who has just found Redis again keeps to its share for a while.
+        if [reply.status for reply in replies] == [200, 200, 429]:
+            break
+        settle()
     assert [reply.status for reply in replies] == [200, 200, 429]
     assert [reply.headers["x-ratelimit-remaining"] for reply in replies] == ["1", "0", "0"]
 

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.marketdata_project.front_server import Reply
+from tests.patience import PATIENCE_SECONDS
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import Client, Crowd, clients_of_every_web
 from tests.system.installation import UNLIMITED
@@ -23,7 +24,7 @@ def test_one_key_on_fifty_threads_has_one_effect(installation, query):
     together = threading.Barrier(2 * THREADS_EACH)
 
     def send(client: Client, _stopping: threading.Event) -> None:
-        together.wait(10)
+        together.wait(PATIENCE_SECONDS)
         answers.append(client.ingest(batch.body, query=query, headers={"Idempotency-Key": "one"}))
 
     key = installation.new_key(rate=UNLIMITED)

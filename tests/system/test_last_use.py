@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import installed
 
 pytestmark = pytest.mark.xdist_group("installation")
@@ -17,7 +18,7 @@ def test_the_last_uses_are_written_at_a_drain(tmp_path):
         key = installation.new_key()
         # Whatever a round of the thread has written by then is older.
         began = datetime.now(UTC)
-        connection = HTTPConnection("127.0.0.1", installation.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", installation.port, timeout=PATIENCE_SECONDS)
         connection.request("GET", "/api/v1/instruments", headers={"X-API-Key": key})
         assert connection.getresponse().status == 200
         connection.close()

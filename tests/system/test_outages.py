@@ -1,15 +1,19 @@
 """Redis frozen and killed while many ask: limits never open, and whoever finds it again comes one by one."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from marketdata_project.front.application import READ_THREADS
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
+from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS, allowed, is_kept
 from tests.system.installation import WORKERS, Installation
 from tests.system.redis_faults import (
     HEALS_SECONDS,
@@ -31,6 +35,8 @@ OUTAGES = 3 if SOAK else 1
 SLOWEST_SECONDS = 1.0
 HERD_CLIENTS = 200
 HERD_SECONDS = 1.0
+# So many that those under way when the count begins or ends are few of them.
+MANY_COMMANDS = 20 * HERD_CLIENTS
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +45,17 @@ def _whole(installation: Installation) -> None:
 
 
 @contextlib.contextmanager
-def meanwhile(installation: Installation, *, clients: int, seconds: float) -> Iterator[Future[list[Seen]]]:
-    """What so many clients with one key see while something else goes on."""
-    key = installation.new_key(rate=RATE)
+def meanwhile(
+    installation: Installation, *, clients: int, seconds: float = PATIENCE_SECONDS
+) -> Iterator[Future[list[Seen]]]:
+    """What so many clients with one key see while something else goes on, for so long or until that ends."""
+    key, stopping = installation.new_key(rate=RATE), threading.Event()
+    asking = partial(swarm, clients=clients, seconds=seconds, stopping=stopping)
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(swarm, installation.port, key, PATH, clients=clients, seconds=seconds)
+        try:
+            yield pool.submit(asking, installation.port, key, PATH)
+        finally:
+            stopping.set()
 
 
 def p99(seen: list[Seen]) -> float:
@@ -73,14 +85,20 @@ def test_limits_hold_over_all_of_a_frozen_and_a_killed_redis(installation: Insta
     )
     assert {each.status for each in seen} == {404, 429}
     assert share <= 1
-    assert p99(seen) < SLOWEST_SECONDS
-    assert max(healed) <= HEALS_SECONDS
+    assert p99(seen) < allowed(SLOWEST_SECONDS)
+    assert is_kept(HEALS_SECONDS, healed)
 
 
 def counted(installation: Installation) -> dict[str, int]:
     with contextlib.closing(installation.redis) as redis:
         stats = redis.info("stats")
     return {name: stats[f"total_{name}"] for name in ("connections_received", "commands_processed")}
+
+
+def has_done(installation: Installation, commands: int) -> bool:
+    """Whether Redis has done so many commands; looks again after a while only, for looking is a command, too."""
+    time.sleep(0.5)
+    return counted(installation)["commands_processed"] >= commands
 
 
 def answered(seen: list[Seen], since: float, until: float) -> int:
@@ -90,10 +108,10 @@ def answered(seen: list[Seen], since: float, until: float) -> int:
 @pytest.mark.parametrize("fault", ["frozen", "killed"])
 def test_a_redis_that_comes_back_is_met_by_no_herd(installation: Installation, told: Told, fault: str):
     """No thread connects twice, and a request asks hardly more of it than before."""
-    with meanwhile(installation, clients=HERD_CLIENTS, seconds=AWAY_SECONDS + 3) as asking:
+    with meanwhile(installation, clients=HERD_CLIENTS) as asking:
         time.sleep(0.3)
         first, began = counted(installation), time.monotonic()
-        time.sleep(0.5)
+        assert eventually(partial(has_done, installation, first["commands_processed"] + MANY_COMMANDS))
         usual, ended = counted(installation), time.monotonic()
         before = usual
         if fault == "frozen":
@@ -105,7 +123,7 @@ def test_a_redis_that_comes_back_is_met_by_no_herd(installation: Installation, t
         back_at = time.monotonic()
         time.sleep(HERD_SECONDS)
         after, until = counted(installation), time.monotonic()
-        seen = asking.result()
+    seen = asking.result()
     connects, commands = (after[name] - before[name] for name in after)
     # Who was cut off in the middle of a request sends it once more.
     answers = answered(seen, back_at, until) + HERD_CLIENTS

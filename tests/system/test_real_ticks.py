@@ -68,7 +68,7 @@ def stored(ticks, shared, seed):
             assert reply.status == 200, reply.body
             answers.append(reply.json())
 
-    assert shared.is_ready(seconds=30)
+    assert shared.is_ready()
     key = shared.new_key(rate=UNLIMITED)
     with clients_of_every_web(shared.served, key, each=2) as clients, Crowd(clients, send) as crowd:
         crowd.end()

@@ -12,6 +12,7 @@ from itertools import count
 import pytest
 
 from tests.marketdata_project.front_server import Reply, eventually
+from tests.patience import allowed, is_kept
 from tests.system.batches import Batch
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
@@ -81,7 +82,7 @@ def under_load(installation: Installation) -> Iterator[Load]:
             yield load
         assert crowd.errors == []
     logger.info("%d answers, p99 %.3f s, slowest %.3f s", len(load.seconds), load.p99, max(load.seconds))
-    assert load.p99 < SLOWEST_SECONDS
+    assert load.p99 < allowed(SLOWEST_SECONDS)
 
 
 def assert_within_the_tier(answers: list[Answered], *, unknown: int = 0) -> None:
@@ -95,28 +96,34 @@ def _whole(installation: Installation) -> None:
 
 
 def test_a_killed_redis_is_replaced_and_nobody_notices(installation):
+    healed = []
     with under_load(installation):
         for _ in range(3):
+            began = time.monotonic()
             kill_redis(installation)
-            assert installation.is_ready(seconds=HEALS_SECONDS)
+            assert installation.is_ready()
+            healed.append(time.monotonic() - began)
+    assert is_kept(HEALS_SECONDS, healed)
 
 
 def test_a_frozen_redis_degrades_and_heals(installation):
     with under_load(installation) as load:
         with frozen_redis(installation):
-            assert eventually(lambda: is_degraded(installation), seconds=5)
-            assert eventually(lambda: load.degraded_at.keys() == set(installation.webs()), seconds=5)
+            assert eventually(lambda: is_degraded(installation))
+            assert eventually(lambda: load.degraded_at.keys() == set(installation.webs()))
             time.sleep(0.5)
             assert is_degraded(installation)
-        assert installation.is_ready(seconds=HEALS_SECONDS)
-        assert eventually(load.is_whole, seconds=HEALS_SECONDS)
+        began = time.monotonic()
+        assert installation.is_ready()
+        assert eventually(load.is_whole)
+        assert is_kept(HEALS_SECONDS, [time.monotonic() - began])
 
 
 def test_limits_hold_while_redis_is_frozen(installation):
     """Each process gives its share of the burst and of the rate: together never more than the tier."""
     key = installation.new_key()
     with frozen_redis(installation):
-        assert eventually(lambda: is_degraded(installation), seconds=5)
+        assert eventually(lambda: is_degraded(installation))
         answers = as_fast_as_they_go(installation, key)
     assert {answer.reply.status for answer in answers} == {404, 429}
     assert_within_the_tier(answers)
@@ -136,7 +143,7 @@ def test_losing_redis_gives_no_second_burst(installation):
 def test_regaining_redis_gives_no_second_burst(installation):
     key = installation.new_key()
     with frozen_redis(installation):
-        assert eventually(lambda: is_degraded(installation), seconds=5)
+        assert eventually(lambda: is_degraded(installation))
         during = as_fast_as_they_go(installation, key)
     assert is_whole_everywhere(installation)
     assert_within_the_tier([*during, *as_fast_as_they_go(installation, key)])

@@ -15,7 +15,9 @@ import pytest
 
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
+from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import SETTINGS
+from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import OHLC, Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.keys_in_database import committed_revocation, key_id
@@ -24,7 +26,6 @@ pytestmark = pytest.mark.xdist_group("installation")
 
 TIMES = 20 if SOAK else 3
 EFFECTIVE_SECONDS = 1.0
-GIVEN_UP_SECONDS = 10.0
 PATH = f"{OHLC}?symbol=NOTSTORED"
 Revoke = Callable[[int], object]
 
@@ -56,7 +57,7 @@ def commands(installation: Installation) -> Iterator[Revoke]:
         yield revoke
     finally:
         _close(to, answers)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def _close(to: IO[str], answers: IO[str]) -> None:
@@ -86,19 +87,19 @@ def longest_acceptance(installation: Installation, revoke: Revoke, *, after: flo
 
     def ask(client: Client, _stopping: threading.Event) -> None:
         began = sent = time.monotonic()
-        while client.get(PATH).status != 401 and sent < began + GIVEN_UP_SECONDS:
+        while client.get(PATH).status != 401 and sent < began + PATIENCE_SECONDS:
             accepted[client.process] = sent
             sent = time.monotonic()
 
     with clients_of_every_web(installation.served, key, each=1) as clients, ThreadPoolExecutor(1) as pool:
         assert len(clients) == WORKERS
         with Crowd(clients, ask) as crowd:
+            assert eventually(lambda: len(accepted) == WORKERS)
             time.sleep(after)
             committed = pool.submit(committed_revocation, installation.served.data_dir, number)
             revoke(number)
             committed_at = committed.result()
         assert crowd.errors == []
-    assert len(accepted) == WORKERS
     return max(0.0, max(accepted.values()) - committed_at)
 
 

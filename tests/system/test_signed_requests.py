@@ -15,6 +15,7 @@ from django.conf import settings as project
 
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.marketdata_project.serve_process import Served, start
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.ratelimit.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, clients_of_every_web
@@ -57,7 +58,9 @@ def ingest_headers(installation: Installation, key: str, body: bytes) -> dict[st
 def send(
     installation: Installation, method: str, path: str, body: bytes | None, headers: dict[str, str]
 ) -> Reply:
-    return answer_of(HTTPConnection("127.0.0.1", installation.port, timeout=30), method, path, body, headers)
+    return answer_of(
+        HTTPConnection("127.0.0.1", installation.port, timeout=PATIENCE_SECONDS), method, path, body, headers
+    )
 
 
 def code_of(reply: Reply) -> str:
@@ -94,7 +97,7 @@ def test_another_body_method_path_or_host_is_refused(installation, key):
 def test_a_body_that_came_in_chunks_is_the_body(installation, key):
     body = Batch(1, "CHUNKED", 300, has_ids=True).body
     headers = {**ingest_headers(installation, key, body), "Transfer-Encoding": "chunked"}
-    connection = HTTPConnection("127.0.0.1", installation.port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", installation.port, timeout=PATIENCE_SECONDS)
     pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
     connection.request("POST", INGEST, iter(pieces), headers, encode_chunked=True)
     reply = connection.getresponse()
@@ -111,14 +114,14 @@ def test_of_twenty_at_once_with_one_signature_one_succeeds(installation, key):
         assert len({client.process for client in clients}) == 2
 
         def send_it(client) -> None:
-            at_once.wait(30)
+            at_once.wait(PATIENCE_SECONDS)
             answers.append(client.call("POST", INGEST, body, headers))
 
         threads = [threading.Thread(target=send_it, args=(client,)) for client in clients]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join()
     assert Counter(answer.status for answer in answers) == {200: 1, 401: THREADS - 1}
     assert {code_of(answer) for answer in answers if answer.status == 401} == {"nonce_used"}
 
@@ -172,7 +175,7 @@ def test_the_example_signs(installation, key, tmp_path):
             env={**os.environ, "MARKETDATA_SIGNING_SECRET": secret_of(key)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PROGRAM_SECONDS,
             check=False,
         )
         assert (done.returncode, done.stdout.splitlines()[0]) == (0, "200"), done
@@ -194,7 +197,7 @@ def test_the_worker_removes_nonces_that_nobody_needs(installation):
         with installation._database() as database:
             return {nonce for (nonce,) in database.execute("SELECT nonce FROM ratelimit_usednonce")}
 
-    assert eventually(lambda: rows[0][1] not in left(), seconds=30)
+    assert eventually(lambda: rows[0][1] not in left())
     assert rows[1][1] in left()
 
 
@@ -205,12 +208,12 @@ def test_after_a_restart_a_signature_is_still_used(installation, key):
     assert send(installation, "POST", INGEST, body, headers).status == 200
     before, port = installation.served, installation.port
     installation.kill_everything(list(before.members()))
-    assert before.ended(seconds=5)
+    assert before.ended()
     environment = {**ENVIRONMENT, "SIGNING_SECRET": SIGNING_SECRET, "PORT": str(port)}
     # The window is longer than a slow machine's start: it is the nonce that refuses.
     environment["SIGNATURE_WINDOW_SECONDS"] = "600"
     served = start(before.data_dir, before.output, **environment)
     installation.served = Served(served.process, before.data_dir, before.output)
-    assert installation.is_ready(seconds=60)
+    assert installation.is_ready()
     assert code_of(send(installation, "POST", INGEST, body, headers)) == "nonce_used"
     assert send(installation, "POST", INGEST, body, others).status == 200

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ import pytest
 from tests.hostile.figures import Told, teller
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import Reply
+from tests.patience import PATIENCE_SECONDS, allowed
 from tests.system.batches import Batch
 from tests.system.clients import OHLC, Client, connected
 from tests.system.installation import UNLIMITED, Installation
@@ -40,19 +42,21 @@ class Slow:
     port: int
     starts: list[bytes]
     closed_after: list[float] = field(default_factory=list)
-    said: list[bytes] = field(default_factory=list)
+    said: defaultdict[socket.socket, bytes] = field(default_factory=lambda: defaultdict(bytes))
 
     def run(self) -> None:
         began = time.monotonic()
         with contextlib.ExitStack() as stack:
             going = [self._opened(stack, start) for start in self.starts]
-            while going and time.monotonic() < began + CLOSED_SECONDS + 5:
+            while going and time.monotonic() < began + PATIENCE_SECONDS:
                 time.sleep(1)
                 going = [each for each in going if self._goes_on(each, began)]
         assert not going, f"{len(going)} are still open"
 
     def _opened(self, stack: contextlib.ExitStack, start: bytes) -> socket.socket:
-        connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+        connection = stack.enter_context(
+            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
+        )
         connection.sendall(start)
         return connection
 
@@ -62,7 +66,7 @@ class Slow:
                 connection.sendall(b"a")
                 return True
             if read := connection.recv(65_536):
-                self.said.append(read)
+                self.said[connection] += read
                 return True
         except ConnectionError:
             pass
@@ -105,11 +109,13 @@ def test_hundreds_of_slow_headers_and_bodies_cost_the_others_nothing(
         f"healthy p99 {p99:.0f} ms of {len(latencies_ms)}, none failed; the last closed after {max(slow.closed_after):.1f} s",
     )
     assert len(latencies_ms) > 100
-    assert p99 < SLOWEST_MS
+    assert p99 < allowed(SLOWEST_MS)
     assert len(slow.closed_after) == 2 * EACH
-    assert max(slow.closed_after) <= CLOSED_SECONDS
+    assert max(slow.closed_after) <= allowed(CLOSED_SECONDS)
     assert len(slow.said) == 2 * EACH
-    assert all(answer.startswith(b"HTTP/1.1 408 ") and b"request_timeout" in answer for answer in slow.said)
+    assert all(
+        answer.startswith(b"HTTP/1.1 408 ") and b"request_timeout" in answer for answer in slow.said.values()
+    )
 
 
 def test_whoever_takes_no_answer_costs_the_others_nothing(
@@ -120,11 +126,11 @@ def test_whoever_takes_no_answer_costs_the_others_nothing(
     with contextlib.ExitStack() as stack:
         for _ in range(EACH):
             connection = stack.enter_context(
-                socket.create_connection(("127.0.0.1", installation.port), timeout=10)
+                socket.create_connection(("127.0.0.1", installation.port), timeout=PATIENCE_SECONDS)
             )
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(20 * request)
         latencies_ms = [latency_ms(partial(healthy.bars, "SLOW")) for _ in range(200)]
     latencies_ms.sort()
     told(f"7 {EACH} that take no answer", f"healthy p99 {latencies_ms[197]:.0f} ms")
-    assert latencies_ms[197] < SLOWEST_MS
+    assert latencies_ms[197] < allowed(SLOWEST_MS)

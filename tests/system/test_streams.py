@@ -22,10 +22,12 @@ import pytest
 
 from tests.hostile.gauge import MIB, Gauge
 from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS
 from tests.stats.market_data import tapes
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
-from trades.datasets import QUOTES, TRADES, Dataset
+from trades.datasets import QUOTES, TRADES
+from trades.declarations import Dataset
 from trades.storage.csv.store import CsvStore
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
@@ -50,7 +52,6 @@ ALLOWED_MIB = 32
 HELD_MIB = 8
 # More than both processes together have threads for streams.
 MANY = 40
-PATIENCE_SECONDS = 60.0
 # More than a trailer has.
 _TRAILER_BYTES = 1024
 _LISTENING = "0A"
@@ -63,7 +64,7 @@ def path(dataset: str, query: str, format_name: str = "ndjson", symbol: str = SY
 @pytest.fixture(scope="module")
 def tape(shared: Installation) -> None:
     """Trades of some days and quotes of one, in the store's files, folded."""
-    assert shared.is_ready(seconds=30)
+    assert shared.is_ready()
     store, chance = shared.store, np.random.default_rng(11)
     for day in range(DAYS):
         window = Window(FIRST_DAY + day * DAY_NS, FIRST_DAY + (day + 1) * DAY_NS)
@@ -301,7 +302,7 @@ def test_clients_that_go_away_leave_nothing_behind(installation: Installation, k
             connection.recv(1 + number * 1000)
             if number % 2:
                 cut(connection)
-    assert eventually(lambda: not webs.connections(), seconds=PATIENCE_SECONDS)
+    assert eventually(lambda: not webs.connections())
     assert eventually(webs.stand_still)
     assert len(body(installation.port, key, path("trades", HOUR)).splitlines()) > 1000
     grown = webs.gauge.anonymous_mib() - memory

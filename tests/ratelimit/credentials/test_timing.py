@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 WITHIN = 0.10
 # Of few calls that take a quarter of a second each; a hash that is left out would be 100 %.
 OF_HASHES = 0.25
-READINGS = 5
+READINGS = 10
 
 
 def medians(
@@ -44,8 +44,14 @@ def medians(
     return high / low - 1
 
 
-def least(read: Callable[[], float]) -> float:
-    return min(read() for _ in range(READINGS))
+def least(read: Callable[[], float], *, within: float = WITHIN) -> float:
+    """Of some readings the least; none is made after one that is small enough."""
+    found = read()
+    for _ in range(READINGS - 1):
+        if found < within:
+            break
+        found = min(found, read())
+    return found
 
 
 def refused(key: str) -> None:
@@ -114,7 +120,10 @@ def test_a_wrong_password_takes_as_long_as_an_unknown_name(slow_passwords):
     def log_in(name: str) -> None:
         assert login(name, "wrong").status_code == 401
 
-    difference = medians(lambda: log_in("ada"), lambda: log_in("eve"), clock=time.process_time_ns, calls=3)
+    def read() -> float:
+        return medians(lambda: log_in("ada"), lambda: log_in("eve"), clock=time.process_time_ns, calls=3)
+
+    difference = least(read, within=OF_HASHES)
     assert difference < OF_HASHES, f"the medians differ by {difference:.1%}"
 
 

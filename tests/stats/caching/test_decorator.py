@@ -13,6 +13,7 @@ from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.single_flight import Landing, ThreadFlights
 from stats.caching.tiers import Cached, Outcome, Tiers
+from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of
 from trades.timestamps import DAY_NS, SECOND_NS
 
@@ -91,7 +92,7 @@ def test_entries_differ_by_key(subject: Subject):
 def test_redis_keeps_an_entry_by_the_age_of_its_end(subject, redis_server, end_age_days: int, seconds: int):
     subject.call(Query(cache_end_ns=subject.now_ns - end_age_days * DAY_NS))
     with client_of(redis_server) as client:
-        assert seconds - 5 < client.ttl(Query().cache_key) <= seconds
+        assert seconds - 20 < client.ttl(Query().cache_key) <= seconds
 
 
 def test_bypass_neither_looks_nor_stores(subject: Subject, redis_server):
@@ -118,7 +119,7 @@ def test_fifty_callers_at_once_compute_once(tiers: Tiers, redis_server, end_offs
     subject, before = Subject(tiers), tiers.statistics.snapshot()
     query = Query(cache_end_ns=subject.now_ns + end_offset_ns)
     flight = (query.cache_key, 0)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
 
     def answer(asked: Query, now_ns: int) -> Entry:
         while tiers.threads.waiting(flight) < 49 and time.monotonic() < deadline:
@@ -176,6 +177,7 @@ def test_redis_killed_and_back(subject: Subject, redis_server, monkeypatch, capl
     assert [message.split(",")[0] for message in caplog.messages] == ["Redis is away", "Redis is back"]
 
 
+@pytest.mark.parametrize("redis_timeout", [2.0])
 def test_redis_frozen_costs_one_timeout_for_all_callers(subject: Subject, redis_server, monkeypatch):
     subject.body()
     subject.tiers.local.clear()
@@ -242,13 +244,13 @@ def test_what_began_before_an_invalidation_is_not_kept_nor_joined(subject: Subje
 
     def slow(query: Query, now_ns: int) -> Entry:
         began.set()
-        hold.wait(10)
+        hold.wait(PATIENCE_SECONDS)
         return subject.answer(query, now_ns)
 
     call = subject.keep(slow)
     with ThreadPoolExecutor(1) as pool:
         before = pool.submit(call, Query())
-        began.wait(10)
+        began.wait(PATIENCE_SECONDS)
         subject.tiers.epochs.advance("AAPL")
         with client_of(redis_server) as client:
             client.delete(f"flight:{Query().cache_key}")

@@ -1,6 +1,6 @@
-import time
 from pathlib import Path
 
+from tests.marketdata_project.front_server import eventually
 from tests.stats.caching.builders import client_of
 
 
@@ -10,19 +10,13 @@ def computations(run_dir: Path) -> int:
 
 
 def await_computations(run_dir: Path, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while computations(run_dir) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    assert eventually(lambda: computations(run_dir) >= count)
 
 
 def await_polling(redis_server) -> None:
     """Until somebody has asked for the claim again and again."""
-    deadline = time.monotonic() + 10
     with client_of(redis_server) as client:
-        while client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) < 5:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        assert eventually(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) >= 5)
 
 
 def test_two_processes_compute_once(start_worker, tmp_path: Path, redis_server):

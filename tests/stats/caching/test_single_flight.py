@@ -1,5 +1,4 @@
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,6 +6,8 @@ import pytest
 from stats.caching.entry import Entry
 from stats.caching.shared import CLAIM_SECONDS, SharedCache
 from stats.caching.single_flight import Landing, ProcessFlights, ThreadFlights, Way
+from tests.marketdata_project.front_server import eventually
+from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of
 
 CALLERS = 50
@@ -21,10 +22,7 @@ def kept_nowhere(_entry: Entry, _token: str) -> None:
 
 
 def await_waiting(flights: ThreadFlights, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while flights.waiting("key") < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    assert eventually(lambda: flights.waiting("key") >= count)
 
 
 def test_fifty_threads_share_one_computation():
@@ -85,12 +83,12 @@ def test_who_runs_out_of_patience_computes():
 
     def slow() -> Landing:
         began.set()
-        hold.wait(10)
+        hold.wait(PATIENCE_SECONDS)
         return Landing(entry(b"slow"), Way.COMPUTED)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(flights.run, "key", slow)
-        began.wait(10)
+        began.wait(PATIENCE_SECONDS)
         assert flights.run("key", lambda: Landing(entry(b"own"), Way.COMPUTED)).entry.body == b"own"
         hold.set()
         assert first.result().entry.body == b"slow"

@@ -32,7 +32,11 @@ class Query:
 def configure() -> None:
     """The project's own cache, at REDIS_URL, without the rest of the project."""
     from marketdata_project.settings import base  # noqa: PLC0415 needs the path
+    from tests.patience import PATIENCE_SECONDS  # noqa: PLC0415
+    from tests.ratelimit.redis_server import patience_of  # noqa: PLC0415
 
+    cache: dict[str, Any] = base.CACHES["default"]
+    cache["OPTIONS"] |= patience_of(PATIENCE_SECONDS)
     settings.configure(CACHES=base.CACHES, RUN_DIR=Path(sys.argv[1]))
     django.setup()
 

@@ -1,11 +1,19 @@
-"""`python -m tests.trades.imports.process BLOCK_BYTES FILE`: imports a file into DATA_DIR's store, in small blocks."""
+"""`python -m tests.trades.imports.process BLOCK_BYTES FILE [SECONDS [stored]]`: imports a file into DATA_DIR's store, in small blocks.
 
+After SECONDS of its processor time, counted from when it is ready or has stored more, the kernel ends it as kill -9 does: nothing of it runs any
+more. By its own time that is amid its work, whatever else the machine does.
+"""
+
+import signal
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import django
 
 
-def main(block_bytes: int, file: str) -> None:
+def main(block_bytes: int, file: str, seconds: str = "", since: str = "ready") -> None:
     django.setup()
     from django.core.management import call_command  # noqa: PLC0415 after the set-up
 
@@ -14,9 +22,35 @@ def main(block_bytes: int, file: str) -> None:
     blocks.BLOCK_BYTES = block_bytes
     for module in (spool, batches):
         module.ROWS_AT_ONCE = block_bytes // 40  # type: ignore[attr-defined]
+    end_later = partial(signal.setitimer, signal.ITIMER_PROF, float(seconds)) if seconds else None
+    if end_later is not None and since == "stored":
+        when_more_is_stored(end_later)
     print("ready", flush=True)  # noqa: T201
+    if end_later is not None and since == "ready":
+        end_later()
     call_command("import_csv", file, stdout=sys.stdout)
 
 
+def when_more_is_stored(act: Callable[[], object]) -> None:
+    """Act once, when it is noted that more rows are stored."""
+    from trades.imports.progress_note import Note, Progress  # noqa: PLC0415 after the set-up
+
+    load, save, before = Note.load, Note.save, [0]
+
+    def loaded(note: Note) -> Progress | None:
+        progress = load(note)
+        before[:] = [0 if progress is None else progress.stored]
+        return progress
+
+    def saved(note: Note, progress: Progress) -> None:
+        save(note, progress)
+        if before and progress.stored > before[0]:
+            before.clear()
+            act()
+
+    replaced: Any = Note
+    replaced.load, replaced.save = loaded, saved
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), *sys.argv[2:])

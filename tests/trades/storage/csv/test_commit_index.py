@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.patience import PROGRAM_SECONDS
 from tests.trades.storage.builders import SYMBOL, batch, stored, trade
 from tests.trades.storage.csv.plain_history import LogWriter
 from tests.trades.storage.csv.test_history import assert_equal
@@ -291,7 +292,7 @@ def test_processes_that_write_indexes_of_one_log_agree(tmp_path: Path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(PROGRAM_SECONDS)
         assert worker.exitcode == 0
     found = CsvStore(tmp_path)._log(TRADES, SYMBOL).commits.history()
     assert base_of(found).number > 4

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.trades.storage.builders import DAY, SYMBOL, batch, stored, trade
 from tests.trades.storage.csv.disks import FailingDisk, WatchedDisk
 from trades.datasets import TRADES
@@ -23,11 +24,9 @@ from trades.storage.exceptions import (
 )
 from trades.storage.protocol import Amendment, Append, CommitId, Receipt
 
-PATIENCE = 20.0
-
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.001)
@@ -46,7 +45,7 @@ class HeldWrites:
     def _write(self, group: Sequence[Ticket]) -> None:
         self.sizes.append(len(group))
         self.threads.append(threading.get_ident())
-        assert self.may_go.acquire(timeout=PATIENCE)
+        assert self.may_go.acquire(timeout=PATIENCE_SECONDS)
         if self.failure is not None:
             raise self.failure
         for ticket in group:
@@ -68,8 +67,8 @@ def test_those_who_come_while_one_writes_are_written_together_by_the_first_of_th
         others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 8)]
         wait_until(lambda: held.waiting() == 7)
         held.may_go.release(2)
-        assert first.result(PATIENCE).commit.number == 1
-        assert {other.result(PATIENCE).commit.number for other in others} == {2}
+        assert first.result(PATIENCE_SECONDS).commit.number == 1
+        assert {other.result(PATIENCE_SECONDS).commit.number for other in others} == {2}
     assert held.sizes == [1, 7]
     assert len(set(held.threads)) == 2
 
@@ -83,7 +82,7 @@ def test_a_group_has_a_limit_and_the_rest_is_led_by_one_of_its_own():
         wait_until(lambda: held.waiting() == count)
         held.may_go.release(3)
         for future in futures:
-            future.result(PATIENCE)
+            future.result(PATIENCE_SECONDS)
     assert held.sizes == [1, GROUP_LIMIT, 10]
     assert len(set(held.threads)) == 3
 
@@ -97,14 +96,14 @@ def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(failure):
         others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 5)]
         wait_until(lambda: held.waiting() == 4)
         held.may_go.release()
-        first.result(PATIENCE)
+        first.result(PATIENCE_SECONDS)
         wait_until(lambda: len(held.sizes) == 2)
         held.failure = failure
         held.may_go.release()
-        assert [other.exception(PATIENCE) for other in others] == [failure] * 4
+        assert [other.exception(PATIENCE_SECONDS) for other in others] == [failure] * 4
         held.failure = None
         held.may_go.release()
-        assert pool.submit(held.groups.commit, prepared(9)).result(PATIENCE).stored == 1
+        assert pool.submit(held.groups.commit, prepared(9)).result(PATIENCE_SECONDS).stored == 1
 
 
 def test_a_request_key_that_is_being_written_is_in_progress_and_free_afterwards():
@@ -115,7 +114,7 @@ def test_a_request_key_that_is_being_written_is_in_progress_and_free_afterwards(
         with pytest.raises(RequestInProgress):
             held.groups.commit(prepared(0, "k"))
         held.may_go.release(2)
-        first.result(PATIENCE)
+        first.result(PATIENCE_SECONDS)
         assert held.groups.commit(prepared(0, "k")).stored == 1
 
 
@@ -137,7 +136,7 @@ def written_together(
 
     def wait_for_all(name: str, number: int) -> None:
         if name == "sync":
-            arrived.wait(PATIENCE)
+            arrived.wait(PATIENCE_SECONDS)
 
     disk.calls.clear()
     disk.before = wait_for_all
@@ -151,7 +150,7 @@ def written_together(
         disk.before = inner
         disk.calls.clear()
         arrived.set()
-        first.result(PATIENCE)
+        first.result(PATIENCE_SECONDS)
     return futures
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.trades.storage.builders import DAY, MINUTE, SECOND, SYMBOL, batch, stored, trade
 from tests.trades.storage.csv.derived.build_process import LOGS, build_until_killed, read_under_few_handles
 from tests.trades.storage.csv.derived.derived_log import DerivedLog
@@ -19,7 +20,6 @@ from trades.datasets import TRADES
 from trades.storage.protocol import ALL_TIME
 
 CYCLES = 8
-START_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: Deri
     chooser = random.Random(seed)
     for cycle in range(CYCLES):
         processes = [builder(log, chooser.getrandbits(30)) for _ in range(2)]
-        seen = time.monotonic() + START_SECONDS
+        seen = time.monotonic() + PATIENCE_SECONDS
         while not log.files.exists() and time.monotonic() < seen:
             time.sleep(0.001)
         time.sleep(chooser.uniform(0.0, 0.1))
@@ -91,7 +91,7 @@ def test_a_hundred_derived_logs_need_few_handles(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[5],
         stdout=subprocess.PIPE,
         check=True,
-        timeout=60,
+        timeout=PROGRAM_SECONDS,
     )
     assert json.loads(process.stdout) == [[20, 2]] * (2 * LOGS)
 
