@@ -4,7 +4,6 @@ AuditError
 ├── AppendOnly         records are never changed; the program is wrong
 ├── AuditUnavailable   a call cannot be recorded, so it is refused and nothing was done; retry
 ├── OutcomeUnknown     a change was begun and neither it nor its record is confirmed; look what is there, then retry
-├── InvalidParameter   a query parameter is wrong; the caller must correct it
 └── NoSuchBeginning    verification is to begin where there is no record; begin elsewhere
 """
 
@@ -38,14 +37,6 @@ class OutcomeUnknown(AuditError):
 
     def __init__(self) -> None:
         super().__init__("the change was begun and its record is not confirmed; look what is there")
-
-
-class InvalidParameter(AuditError):
-    """A query parameter is unknown, repeated, empty or of the wrong form. Correct it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class NoSuchBeginning(AuditError):

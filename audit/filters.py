@@ -10,9 +10,9 @@ from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
 
 from audit import record
-from audit.exceptions import InvalidParameter
-from audit.instants import parse_instant
 from audit.models import AuditRecord
+from instants.text import parse_instant_or_epoch
+from listing.exceptions import InvalidParameter
 
 CLASSES = ("trading", "risk", "config", "keys")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
@@ -28,8 +28,8 @@ class InstantFormField(forms.CharField):
     def clean(self, value: Any) -> datetime | None:
         text = super().clean(value)
         try:
-            return parse_instant(text) if text else None
-        except (ValueError, OverflowError) as error:
+            return parse_instant_or_epoch(text) if text else None
+        except ValueError as error:
             raise forms.ValidationError("must be an instant such as 2025-01-02T14:30:00Z") from error
 
 

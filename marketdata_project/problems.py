@@ -71,7 +71,6 @@ STATUS_OF: dict[type[Exception], int] = {
     stats.UnknownExchange: 422,
     audit.AuditUnavailable: 503,
     audit.OutcomeUnknown: 503,
-    audit.InvalidParameter: 400,
     listing.ListingError: 400,
     keys.MalformedCall: 400,
     keys.GrantExceeded: 403,

@@ -11,7 +11,7 @@ StatsError
 ├── Resync         the log that the cursor belongs to was restored; begin anew
 └── UnknownExchange  an exchange or calendar is named of which no hours are known
 
-Wrong query parameters are `trades.exceptions.InvalidParameter` and `InvalidValue`, on both sides.
+Wrong query parameters are `InvalidParameter`, of `listing.exceptions` and `trades.exceptions`, and `trades.exceptions.InvalidValue`, on both sides.
 """
 
 

@@ -5,10 +5,10 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from listing.known_fields import KnownFieldsSerializer
 from stats.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
 from stats.intervals import Interval
 from trades.batches.fields import SymbolField
-from trades.batches.serializers import KnownFieldsSerializer
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 

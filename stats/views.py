@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
+from listing.parameters import single_parameters
 from stats.caching.invalidation import drop
 from stats.caching.tiers import process_tiers
 from stats.rendering.renderers import QueryFormRenderer
@@ -21,7 +22,6 @@ from stats.serializers import (
     OhlcQuerySerializer,
 )
 from trades.http.parsers import JSONDocumentParser, sent_document
-from trades.http.query_parameters import single_parameters
 from trades.services import symbol_canonical
 
 _BARS = OpenApiExample(

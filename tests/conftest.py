@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django_redis.pool import ConnectionFactory
 from hypothesis import settings as hypothesis_settings
 
 from audit.tables import triggers_drop
-from marketdata_project.redis_connection import breaker
 from ratelimit.keys.selectors import known_keys
 from ratelimit.limits.limiter import process_limiter
 from stats.caching.tiers import process_tiers
@@ -19,6 +17,7 @@ from tests.api_client import Api, make_key
 from tests.faults import table
 from tests.hostile import figures
 from tests.patience import PATIENCE_SECONDS
+from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, patience_of
 
 # Machines are shared: how long one example takes says nothing about the code. Examples are the same each time, others with SOAK=1.
@@ -62,20 +61,14 @@ def redis_timeout() -> float:
 @pytest.fixture
 def project_redis(settings, redis_timeout: float) -> Iterator[RedisServer]:
     """A running server that is the project's Redis during the test, with the project's own cache settings but for its patience."""
-    server = RedisServer()
-    server.start()
-    usual = settings.CACHES["default"]
-    options = {**usual["OPTIONS"], **patience_of(redis_timeout)}
-    settings.CACHES = {"default": {**usual, "LOCATION": server.url, "OPTIONS": options}}
-    breaker.close()
-    process_limiter.cache_clear()
-    yield server
-    server.end()
-    pool = ConnectionFactory._pools.pop(server.url, None)
-    if pool is not None:
-        pool.disconnect()
-    breaker.close()
-    process_limiter.cache_clear()
+
+    def caches_at(url: str) -> dict[str, Any]:
+        usual = settings.CACHES["default"]
+        options = {**usual["OPTIONS"], **patience_of(redis_timeout)}
+        return {"default": {**usual, "LOCATION": url, "OPTIONS": options}}
+
+    with connected_server(settings, caches_at) as server:
+        yield server
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from trades.datasets import DATASETS, Dataset
+from trades.datasets import DATASETS
+from trades.declarations import Dataset
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.maintained import MaintainedStore
 from trades.stores import market_store

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from trades.batches.row_batch import RowBatch
-from trades.datasets import DATASETS, Dataset
+from trades.datasets import DATASETS
+from trades.declarations import Dataset
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
 from trades.storage.exceptions import IdConflict, UnknownSymbol
 from trades.storage.instruments import Instrument, default_instrument

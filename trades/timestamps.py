@@ -10,23 +10,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from instants.text import YEARS, epoch_ns
 from trades.arrow_later import compute as pc
 
 Instants = npt.NDArray[np.int64]
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
-EARLIEST_NS = int(datetime(1900, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
-LATEST_NS = int(datetime(2201, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
+EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
+LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 
-_EPOCH_UNITS_NS = {10: SECOND_NS, 13: 1_000_000, 16: 1_000, 19: 1}
-_EPOCH = re.compile(r"[0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19}")
 # What most clients send, and what the standard library reads in a thirtieth of the time.
 _WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Years so far away that nanoseconds since 1970 cannot count them are not even parsed.
 _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_RANGE = "years from 1900 to 2200 can be stored"
+_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
 _NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
 # No time is nearly as long; the reasons that are given for a text repeat it several times.
 _LONGEST_TEXT = 64
@@ -75,9 +74,9 @@ def parse_timestamp(text: str) -> int:
 
 def parse_timestamp_or_epoch(text: str) -> int:
     """As `parse_timestamp`, and epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
-    if not _EPOCH.fullmatch(text):
+    instant = epoch_ns(text)
+    if instant is None:
         return parse_timestamp(text)
-    instant = int(text) * _EPOCH_UNITS_NS[len(text)]
     if not EARLIEST_NS <= instant <= LATEST_NS:
         raise TimestampOutOfRange(_RANGE)
     return instant

@@ -2,7 +2,8 @@ from django.urls import URLPattern, re_path
 
 from trades.condition_views import ConditionsViewSet
 from trades.corrections.views import CorrectionsViewSet
-from trades.datasets import DATASETS, TRADES, Dataset
+from trades.datasets import DATASETS, TRADES
+from trades.declarations import Dataset
 from trades.ingest.views import ingest_view
 from trades.instruments.views import InstrumentsViewSet
 

@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from oauth2_provider.models import AccessToken
 
+from instants.text import format_instant
 from ratelimit.credentials.bearer import known_tokens
 from ratelimit.credentials.oauth2 import CREDENTIAL, identity_of
 from ratelimit.entitlements import caller_from, granted_document, state_of
 from ratelimit.events import key_event
 from ratelimit.exceptions import UnknownClient
-from ratelimit.instants import instant_text
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import OAuthClient
 
@@ -105,7 +105,7 @@ def client_document(client: OAuthClient, *, now: datetime) -> dict[str, Any]:
         "name": client.name,
         "state": state_of(client, now=now),
         **granted_document(client, caller),
-        "created_at": instant_text(client.created),
-        "expires_at": instant_text(client.expires_at),
-        "revoked_at": instant_text(client.revoked_at),
+        "created_at": format_instant(client.created),
+        "expires_at": format_instant(client.expires_at),
+        "revoked_at": format_instant(client.revoked_at),
     }

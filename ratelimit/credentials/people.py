@@ -8,10 +8,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
 
+from instants.text import format_instant
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import GRANTS, caller_from
-from ratelimit.instants import instant_text
 from ratelimit.limits.tiers import tier_named
 from ratelimit.models import AccessProfile
 
@@ -49,8 +49,8 @@ def profile_document(profile: AccessProfile) -> dict[str, Any]:
     """What a profile grants, as the audit log shows it."""
     return {
         **{name: getattr(profile, name) for name in GRANTS},
-        "expires_at": instant_text(profile.expires_at),
-        "revoked_at": instant_text(profile.revoked_at),
+        "expires_at": format_instant(profile.expires_at),
+        "revoked_at": format_instant(profile.revoked_at),
     }
 
 

@@ -13,61 +13,51 @@ if TYPE_CHECKING:  # the generator loads all of DRF, which the start does not ne
 TOKEN_URL = "/api/v1/oauth/token"  # noqa: S105 a path
 
 
-def _schemes() -> dict[str, dict[str, Any]]:
-    """The security schemes by name, of which each alone suffices."""
-    return {
-        "ApiKey": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "Authorization",
-            "description": "`Authorization: Api-Key <key>`",
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"type": "apiKey", "in": "header", "name": name, "description": description}
+
+
+# The security schemes by name, of which each alone suffices.
+_SCHEMES: dict[str, dict[str, Any]] = {
+    "ApiKey": _header("Authorization", "`Authorization: Api-Key <key>`"),
+    "XApiKey": _header("X-API-Key", "`X-API-Key: <key>`"),
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of a person, from `POST /api/v1/auth/token`.",
+    },
+    "OAuth2": {
+        "type": "oauth2",
+        "description": "An access token of a program.",
+        "flows": {
+            "clientCredentials": {
+                "tokenUrl": TOKEN_URL,
+                "scopes": {scope: f"What needs {scope}." for scope in SCOPES},
+            }
         },
-        "XApiKey": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "X-API-Key",
-            "description": "`X-API-Key: <key>`",
-        },
-        "Bearer": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "An access token of a person, from `POST /api/v1/auth/token`.",
-        },
-        "OAuth2": {
-            "type": "oauth2",
-            "description": "An access token of a program.",
-            "flows": {
-                "clientCredentials": {
-                    "tokenUrl": TOKEN_URL,
-                    "scopes": {scope: f"What needs {scope}." for scope in SCOPES},
-                }
-            },
-        },
-        "Signature": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "Signature-Input",
-            "description": "An HTTP Message Signature (RFC 9421) in `Signature-Input` and `Signature`.",
-        },
-        "Certificate": {
-            "type": "mutualTLS",
-            "description": "A client certificate that stands for a key, shown to the proxy in front.",
-        },
-    }
+    },
+    "Signature": _header(
+        "Signature-Input", "An HTTP Message Signature (RFC 9421) in `Signature-Input` and `Signature`."
+    ),
+    "Certificate": {
+        "type": "mutualTLS",
+        "description": "A client certificate that stands for a key, shown to the proxy in front.",
+    },
+}
 
 
 class CredentialSchemes(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Any one of them alone suffices."""
 
     target_class = "ratelimit.credentials.authentication.CredentialAuthentication"
-    name = list(_schemes())
+    name = list(_SCHEMES)
 
     def get_security_requirement(self, auto_schema: "AutoSchema") -> list[dict[str, list[Any]]]:
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: "AutoSchema") -> list[dict[str, Any]]:
-        return list(_schemes().values())
+        return list(_SCHEMES.values())
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

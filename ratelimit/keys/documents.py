@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from instants.text import format_instant
 from ratelimit.entitlements import caller_from, granted_document, state_of
-from ratelimit.instants import instant_text
 from ratelimit.models import ApiKey
 
 
@@ -20,10 +20,10 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "signed_only": key.signed_only,
         "certificate": key.certificate,
         "before_expiry": key.before_expiry,
-        "created_at": instant_text(key.created_at),
-        "expires_at": instant_text(key.expires_at),
-        "revoked_at": instant_text(key.revoked_at),
-        "last_used_at": instant_text(key.last_used_at),
+        "created_at": format_instant(key.created_at),
+        "expires_at": format_instant(key.expires_at),
+        "revoked_at": format_instant(key.revoked_at),
+        "last_used_at": format_instant(key.last_used_at),
         "replaces": key.replaces_id,
         "replaced_by": next((successor.pk for successor in key.successors.all()), None),
     }

@@ -11,9 +11,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error, transaction
 
+from instants.text import format_instant
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError, NotRotatable
-from ratelimit.instants import instant_text
 from ratelimit.keys.selectors import keys_expiring
 from ratelimit.keys.services import CreatedKey, key_rotate
 from ratelimit.models import ApiKey
@@ -81,7 +81,7 @@ def _warned(key: ApiKey, *, now: datetime) -> bool:
         )
         if not untouched.update(warned_at=now):
             return False
-        end = instant_text(key.expires_at)
+        end = format_instant(key.expires_at)
         key_event(
             at=now, actor=ACTOR, event="key.expiring", subject=f"key:{key.pk}", detail={"expires_at": end}
         )
@@ -108,7 +108,7 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
         return False
     logger.warning(
         "API key %d (%s, %s) has a successor, %d (%s), which is in %s; it expires at %s",
-        key.pk, key.prefix, key.name, created.id, created.prefix, path, instant_text(key.expires_at),
+        key.pk, key.prefix, key.name, created.id, created.prefix, path, format_instant(key.expires_at),
     )  # fmt: skip
     return True
 

@@ -5,14 +5,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from instants.text import parse_instant
+from listing.known_fields import KnownFieldsSerializer
 from listing.pages import PAGE_LIMIT, SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import STATES
-from ratelimit.instants import instant
 from ratelimit.keys.pages import KeyPagination
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
-from ratelimit.known_fields import KnownFieldsSerializer
 from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.limits.tiers import TIERS
 
@@ -53,7 +53,7 @@ class Instant(Text):
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return instant(super().to_internal_value(data))
+            return parse_instant(super().to_internal_value(data))
         except ValueError as error:
             raise serializers.ValidationError(str(error), code="invalid_timestamp") from error
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from ipaddress import IPv6Network, ip_network
 from typing import Any, Required, TypedDict
 
+from instants.text import YEARS
 from ratelimit.access.scopes import SENSITIVITIES, expand_scopes
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.exceptions import InvalidKeyRequest
-from ratelimit.instants import YEARS
 from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.limits.tiers import tier_named
 

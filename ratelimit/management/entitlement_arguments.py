@@ -1,20 +1,39 @@
 """The arguments of commands that grant something: what a credential is to be allowed, as options."""
 
-import getpass
-import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from instants.text import parse_instant
 from ratelimit.access.roles import ROLES
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.entitlements import NO_QUOTA
-from ratelimit.instants import instant
 from ratelimit.limits.tiers import TIERS
 
 DEFAULT_SCOPE = "market:read"
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--rate": {"type": int, "help": "requests per second instead of the tier's"},
+    "--trading-rate": {"type": int, "help": "trading calls per second instead of the setting's"},
+    "--daily-quota": {"metavar": "N|none", "help": "tokens per UTC day instead of the tier's"},
+    "--monthly-quota": {"metavar": "N|none", "help": "tokens per UTC month instead of the tier's"},
+    "--account": {
+        "action": "append",
+        "dest": "accounts",
+        "help": "repeatable; * is every one, as it is with --scope all unless some are named",
+    },
+    "--sensitivity": {"choices": SENSITIVITIES, "help": "the least that the scopes need, without"},
+    "--network": {
+        "action": "append",
+        "dest": "networks",
+        "metavar": "CIDR",
+        "help": "repeatable; from anywhere without",
+    },
+    "--expires": {"help": "ISO 8601; without an offset it is UTC"},
+}
 
 
 def add_entitlement(create: ArgumentParser) -> None:
@@ -30,29 +49,8 @@ def add_entitlement(create: ArgumentParser) -> None:
         choices=[ALL_SCOPES, *SCOPES],
         help=f"repeatable; {DEFAULT_SCOPE} without",
     )
-    create.add_argument("--rate", type=int, help="requests per second instead of the tier's")
-    create.add_argument("--trading-rate", type=int, help="trading calls per second instead of the setting's")
-    create.add_argument("--daily-quota", metavar="N|none", help="tokens per UTC day instead of the tier's")
-    create.add_argument(
-        "--monthly-quota", metavar="N|none", help="tokens per UTC month instead of the tier's"
-    )
-    create.add_argument(
-        "--account",
-        action="append",
-        dest="accounts",
-        help="repeatable; * is every one, as it is with --scope all unless some are named",
-    )
-    create.add_argument(
-        "--sensitivity", choices=SENSITIVITIES, help="the least that the scopes need, without"
-    )
-    create.add_argument(
-        "--network",
-        action="append",
-        dest="networks",
-        metavar="CIDR",
-        help="repeatable; from anywhere without",
-    )
-    create.add_argument("--expires", help="ISO 8601; without an offset it is UTC")
+    for option, what in _OPTIONS.items():
+        create.add_argument(option, **what)
 
 
 def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +68,7 @@ def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
         "accounts": _accounts(options["accounts"], scopes),
         "sensitivity": options["sensitivity"] or (None if role is None else role.sensitivity),
         "networks": options["networks"] or (),
-        "expires_at": None if options["expires"] is None else read(instant, options["expires"]),
+        "expires_at": None if options["expires"] is None else read(parse_instant, options["expires"]),
     }
 
 
@@ -80,15 +78,6 @@ def read(reader: Any, text: str) -> Any:
         return reader(text)
     except ValueError as error:
         raise CommandError(str(error)) from error
-
-
-def actor() -> str:
-    """Who runs the command, for the audit log."""
-    try:
-        return f"command:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A user without a name, as containers have them.
-        return f"command:{os.getuid()}"
 
 
 def _accounts(named: list[str] | None, scopes: list[str]) -> list[str]:

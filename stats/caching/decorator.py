@@ -6,7 +6,7 @@ from functools import update_wrapper
 from typing import Generic, Protocol, TypeVar
 
 from stats.caching.entry import Entry
-from stats.caching.single_flight import Landing
+from stats.caching.single_flight import Landing, Way
 from stats.caching.tiers import Cached, Outcome, Tiers, process_tiers
 from stats.caching.time_to_live import seconds_to_live
 
@@ -84,44 +84,39 @@ def cached(
 
 def _fetch(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Cached:
     """The answer from Redis, or from a computation."""
-    if ask.seconds:
-        entry = at.shared.get(ask.key)
-        if entry is not None:
-            at.statistics.hit_shared(len(entry.body))
-            return _keep(at, ask, entry)
     # The epoch is part of the name: who asks after an invalidation does not join what began before it.
     landing = at.threads.run((ask.key, ask.epoch), lambda: _fly(at, ask, compute))
-    if not landing.joined:
+    if landing.way is Way.COMPUTED:
         return Cached(landing.entry, Outcome.MISS)
-    at.statistics.joined(len(landing.entry.body))
+    count = at.statistics.hit_shared if landing.way is Way.FOUND else at.statistics.joined
+    count(len(landing.entry.body))
     return Cached(landing.entry, Outcome.HIT)
 
 
 def _fly(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Landing:
-    """Compute for all threads that wait; what landed since this caller looked is taken instead."""
+    """Look and compute for all threads that wait; what landed since this caller looked is taken instead."""
     kept = at.local.get(ask.key, epoch=ask.epoch)
     if kept is not None:
-        return Landing(kept.entry, joined=True)
-    if not ask.seconds:
+        return Landing(kept.entry, Way.JOINED)
+
+    def counted() -> Entry:
         at.statistics.missed()
-        return Landing(compute(), joined=False)
-    landing = at.processes.run(ask.key, lambda: _compute_and_store(at, ask, compute))
-    _keep(at, ask, landing.entry)
+        return compute()
+
+    if not ask.seconds:
+        return Landing(counted(), Way.COMPUTED)
+    landing = at.processes.run(ask.key, counted, lambda entry, token: _land(at, ask, entry, token))
+    ready = Cached(landing.entry, Outcome.HIT)
+    size = len(landing.entry.body)
+    at.local.put(ask.key, ready, size=size, epoch=ask.epoch, seconds=ask.seconds)
     return landing
 
 
-def _compute_and_store(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Entry:
-    at.statistics.missed()
-    entry = compute()
-    if at.epochs.current(ask.symbol) == ask.epoch:  # else invalidated meanwhile: this caller's answer only
-        stored = at.shared.put(ask.key, entry, seconds=ask.seconds)
-        if stored:
-            at.statistics.stored(stored)
-    return entry
-
-
-def _keep(at: Tiers, ask: _Ask, entry: Entry) -> Cached:
-    """Hold the answer in this process, ready to be returned as it is."""
-    ready = Cached(entry, Outcome.HIT)
-    at.local.put(ask.key, ready, size=len(entry.body), epoch=ask.epoch, seconds=ask.seconds)
-    return ready
+def _land(at: Tiers, ask: _Ask, entry: Entry, token: str) -> None:
+    """Store what was computed, unless it was invalidated meanwhile: then it is this caller's answer only."""
+    if at.epochs.current(ask.symbol) != ask.epoch:
+        at.shared.release(ask.key, token)
+        return
+    stored = at.shared.land(ask.key, token, entry, seconds=ask.seconds)
+    if stored:
+        at.statistics.stored(stored)

@@ -33,8 +33,8 @@ class Entry:
     def to_bytes(self, key: str) -> bytes:
         """The entry as it is stored under `key`."""
         description = _describe((self.content_type, self.etag, self.headers))
-        payload = b"".join((_HEAD.pack(self.computed_at, len(description)), description, self.body))
-        return _FRAME.pack(_MAGIC, _checksum(payload, key)) + payload
+        payload = (_HEAD.pack(self.computed_at, len(description)), description, self.body)
+        return b"".join((_FRAME.pack(_MAGIC, _checksum(key, *payload)), *payload))
 
     @classmethod
     def from_bytes(cls, stored: object, key: str) -> "Entry | None":
@@ -42,7 +42,7 @@ class Entry:
         if not isinstance(stored, bytes) or len(stored) < _BODY_MIN:
             return None
         magic, checksum = _FRAME.unpack_from(stored)
-        if magic != _MAGIC or checksum != _checksum(memoryview(stored)[_FRAME.size :], key):
+        if magic != _MAGIC or checksum != _checksum(key, memoryview(stored)[_FRAME.size :]):
             return None
         try:
             return cls._unpacked(stored)
@@ -62,5 +62,8 @@ class Entry:
         )
 
 
-def _checksum(payload: bytes | memoryview, key: str) -> int:
-    return zlib.crc32(payload, zlib.crc32(key.encode(errors="surrogatepass")))
+def _checksum(key: str, *payload: bytes | memoryview) -> int:
+    checksum = zlib.crc32(key.encode(errors="surrogatepass"))
+    for part in payload:
+        checksum = zlib.crc32(part, checksum)
+    return checksum

@@ -3,16 +3,15 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis
-from django.core.cache import caches
 from django_redis import get_redis_connection
-from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
 from stats.caching.entry import Entry
 from stats.caching.keys import scan_pattern
+from stats.caching.scripts import Script
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,9 @@ CLAIM_SECONDS = 3.0
 _SCAN_COUNT = 1_000
 
 # A claim without an end, or with one too far away, is nobody's: whatever wrote it, it may be taken over.
-_CLAIM = """
+_CLAIM = Script("""
+local stored = redis.pcall('GET', KEYS[2])
+if type(stored) == 'string' and ARGV[3] == '0' then return {0, stored} end
 local owned = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
 if not owned then
   local left = redis.call('PTTL', KEYS[1])
@@ -30,17 +31,22 @@ if not owned then
     owned = redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   end
 end
-return {owned and 1 or 0, redis.pcall('GET', KEYS[2])}
-"""
-_RELEASE = """
+return {owned and 1 or 0, stored}
+""")
+_LAND = Script("""
+local outcome = redis.pcall('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
+return outcome
+""")
+_RELEASE = Script("""
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
 return 0
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whether the caller may compute a key, and what was stored under it at that moment."""
+    """Whether the caller may compute a key, or what is stored under it; neither while another computes it."""
 
     owned: bool
     entry: Entry | None
@@ -60,29 +66,25 @@ class SharedCache:
         """Whether Redis could not be reached, or refused, when it was last asked."""
         return self._is_away
 
-    def get(self, key: str) -> Entry | None:
-        """The entry under `key`; None if there is none, if it is not whole, or if Redis is away."""
-        return Entry.from_bytes(self._attempt(lambda: caches["default"].get(key)), key)
-
-    def put(self, key: str, entry: Entry, *, seconds: int) -> int:
-        """Store `entry` for `seconds`; the number of bytes that it took, 0 if it could not be stored."""
-        stored = entry.to_bytes(key)
-        return self._attempt(lambda: _set(key, stored, seconds)) or 0
-
     def claim(self, key: str, token: str) -> Claim | None:
-        """Try to become the one who computes `key`, in the name of `token`; None if Redis is away.
+        """The entry under `key`, or else, in the name of `token`, the right to compute it; None if Redis is away.
 
-        A claim ends by `release`, or by itself after `CLAIM_SECONDS` if its owner died.
+        A claim ends by `land` or `release`, or by itself after `CLAIM_SECONDS` if its owner died.
         """
-        milliseconds = int(CLAIM_SECONDS * 1_000)
-        answer = self._attempt(lambda: _run(_CLAIM, [_claim_key(key), key], [token, milliseconds]))
-        if answer is None:
-            return None
-        return Claim(owned=answer[0] == 1, entry=Entry.from_bytes(answer[1], key))
+        return self._attempt(lambda: _claimed(key, token))
+
+    def land(self, key: str, token: str, entry: Entry, *, seconds: int) -> int:
+        """Store `entry` for `seconds`, and end the claim on `key` if it is the one of `token`.
+
+        The number of bytes that the entry took, 0 if it could not be stored.
+        """
+        stored = entry.to_bytes(key)
+        outcome = self._attempt(lambda: _LAND([_claim_key(key), key], [token, stored, seconds]))
+        return 0 if outcome is None else len(stored)
 
     def release(self, key: str, token: str) -> None:
         """End the claim on `key` if it is still the one of `token`."""
-        self._attempt(lambda: _run(_RELEASE, [_claim_key(key)], [token]))
+        self._attempt(lambda: _RELEASE([_claim_key(key)], [token]))
 
     def drop(self, symbol: str) -> int | None:
         """Remove every entry of `symbol`; their number, or None if Redis could not be reached."""
@@ -92,7 +94,7 @@ class SharedCache:
         """The result of `operation`; None if Redis is away or refused it."""
         try:
             result = operation()
-        except (RedisError, ConnectionInterrupted) as error:
+        except RedisError as error:
             if not self._is_away:
                 self._is_away = True
                 logger.warning("Redis is away, the cache goes on in process memory: %s", error)
@@ -108,13 +110,15 @@ def _client() -> "redis.Redis":
     return client
 
 
-def _set(key: str, stored: bytes, seconds: int) -> int:
-    caches["default"].set(key, stored, timeout=seconds)
-    return len(stored)
-
-
-def _run(script: str, keys: list[str], arguments: list[str | int]) -> Any:
-    return _client().register_script(script)(keys=keys, args=arguments)
+def _claimed(key: str, token: str) -> Claim:
+    """What is stored but is not whole is not there: it is asked again, for the claim whatever is stored."""
+    for whatever_is_stored in ("0", "1"):
+        arguments: list[str | bytes | int] = [token, int(CLAIM_SECONDS * 1_000), whatever_is_stored]
+        owned, stored = _CLAIM([_claim_key(key), key], arguments)
+        entry = Entry.from_bytes(stored, key)
+        if owned or entry or not isinstance(stored, bytes):
+            break
+    return Claim(owned=owned == 1, entry=entry)
 
 
 def _claim_key(key: str) -> str:

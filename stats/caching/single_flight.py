@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from enum import Enum
 
 from stats.caching.entry import Entry
 from stats.caching.shared import SharedCache
@@ -14,12 +15,20 @@ PROCESS_PATIENCE_SECONDS = 2.0
 POLL_SECONDS = 0.004
 
 
+class Way(Enum):
+    """How an entry came to be: computed for the caller, found where it was kept, or computed meanwhile for another."""
+
+    COMPUTED = "computed"
+    FOUND = "found"
+    JOINED = "joined"
+
+
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """An entry, and whether another's computation gave it."""
+    """An entry, and how it came to be."""
 
     entry: Entry
-    joined: bool
+    way: Way
 
 
 class _Flight:
@@ -58,7 +67,7 @@ class ThreadFlights:
                 return self._lead(key, flight, work)
             self._wait(flight, remaining)
             if flight.entry is not None:
-                return Landing(flight.entry, joined=True)
+                return Landing(flight.entry, Way.JOINED)
         return work()
 
     def _boarded(self, key: Hashable) -> tuple[_Flight, bool]:
@@ -106,26 +115,24 @@ class ProcessFlights:
         self._patience_seconds = patience_seconds
         self._poll_seconds = poll_seconds
 
-    def run(self, key: str, compute_and_store: Callable[[], Entry]) -> Landing:
-        """The entry that another process stored under `key` meanwhile, or the one computed here."""
-        token = secrets.token_hex(16)
+    def run(self, key: str, compute: Callable[[], Entry], store: Callable[[Entry, str], None]) -> Landing:
+        """The entry that is stored under `key`, or that another process computes, or the one of `compute`.
+
+        `store` is given what was computed, and the token of the claim that it has to end.
+        """
+        token, way = secrets.token_hex(16), Way.FOUND
         deadline = time.monotonic() + self._patience_seconds
         while (claim := self._shared.claim(key, token)) is not None:
-            if claim.owned:
-                return self._owned(key, token, claim.entry, compute_and_store)
             if claim.entry is not None:
-                return Landing(claim.entry, joined=True)
-            if time.monotonic() >= deadline:
+                return Landing(claim.entry, way)
+            if claim.owned or time.monotonic() >= deadline:
                 break
+            way = Way.JOINED
             time.sleep(self._poll_seconds)
-        return Landing(compute_and_store(), joined=False)
-
-    def _owned(
-        self, key: str, token: str, stored: Entry | None, compute_and_store: Callable[[], Entry]
-    ) -> Landing:
         try:
-            if stored is not None:
-                return Landing(stored, joined=True)
-            return Landing(compute_and_store(), joined=False)
-        finally:
+            entry = compute()
+        except BaseException:
             self._shared.release(key, token)
+            raise
+        store(entry, token)
+        return Landing(entry, Way.COMPUTED)

@@ -11,7 +11,7 @@ from stats.rendering.number_text import ended_integers, ended_volumes, floats
 from stats.rendering.table import OutColumn, Role
 from stats.rendering.time_text import dates, time_pieces, time_text, unit_ns
 from trades.arrow_later import compute as pc
-from trades.datasets import WORD_SEPARATOR
+from trades.declarations import WORD_SEPARATOR
 from trades.text_columns import Piece, ended_numbers, text_bytes
 
 
@@ -60,6 +60,8 @@ def _words(values: pa.Array, before: str, end: str) -> list[Piece]:
 
 
 def _flags(values: pa.Array, before: str, end: str) -> list[Piece]:
+    if values.true_count == len(values):
+        return [f"{before}true{end}"]  # as nearly always of bars, of which only the last one may not be final
     text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
     return [text.fill_null(f"{before}null{end}") if values.null_count else text]
 

@@ -93,6 +93,8 @@ class Table:
 
     def slice(self, start: int, end: int) -> "Table":
         """Rows `[start, end)`, cut to those there are."""
+        if start == 0 and end >= len(self):
+            return self
         return Table(self.columns, self.data.slice(start, max(end - start, 0)))
 
     def reversed(self) -> "Table":

@@ -6,6 +6,7 @@ from typing import Any
 from audit.append import records_append
 from audit.chain import Columns
 from audit.models import AuditRecord
+from audit.record import encode_line, record_of_call
 
 AT = datetime(2025, 1, 2, 3, tzinfo=UTC)
 
@@ -24,6 +25,23 @@ def columns(number: int = 0, **changes: Any) -> Columns:
         correlation_id=f"call-{number}",
     )
     return call._replace(**changes)
+
+
+def spooled(number: int) -> bytes:
+    """The line that a call leaves in the spool; its latency and its correlation id are its number."""
+    return encode_line(
+        record_of_call(
+            at=AT,
+            caller="key:12",
+            method="GET",
+            path="/api/v1/stats/ohlc",
+            query="symbol=AAPL",
+            status=200,
+            latency_us=number,
+            address="127.0.0.1",
+            correlation_id=f"call-{number}",
+        )
+    )
 
 
 def record(number: int = 0, **changes: Any) -> AuditRecord:

@@ -1,12 +1,10 @@
 """`GET /audit`: pages, filters, export."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
 from audit.export import lines_verify
-from audit.instants import parse_instant
 from audit.models import AuditRecord
 from listing.exceptions import InvalidCursor
 from tests.api_client import Api, make_key
@@ -146,23 +144,6 @@ def test_nothing_is_written_there(log, method):
 def test_a_page_for_people_is_shown(log):
     answer = log.get(AUDIT, {}, accept="text/html")
     assert (answer.status_code, b"key.rotated" in answer.content) == (200, True)
-
-
-@pytest.mark.parametrize(
-    ("text", "instant"),
-    [
-        ("2025-01-02", datetime(2025, 1, 2, tzinfo=UTC)),
-        ("20250102", datetime(2025, 1, 2, tzinfo=UTC)),
-        ("2025-01-02T03:04:05.678901+02:00", datetime(2025, 1, 2, 1, 4, 5, 678901, tzinfo=UTC)),
-        ("2025-01-02T03:04:05Z", datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)),
-        ("1735787045", datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)),
-        ("1735787045678", datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)),
-        ("1735787045678901", datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)),
-        ("1735787045678901999", datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)),
-    ],
-)
-def test_instants(text, instant):
-    assert parse_instant(text) == instant
 
 
 def test_what_an_instrument_was_and_is_is_recorded(api):

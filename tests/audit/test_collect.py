@@ -2,7 +2,6 @@
 
 import fcntl
 import threading
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,27 +11,9 @@ from audit import collector
 from audit.append import records_append
 from audit.collector import BATCH_RECORDS, READ_BYTES, exclusive
 from audit.models import AuditRecord, SpoolFile
-from audit.record import encode_line, record_of_call
 from audit.services import spool_collect
 from audit.spool import Spool
-
-NOW = datetime(2025, 1, 2, tzinfo=UTC)
-
-
-def line(number):
-    return encode_line(
-        record_of_call(
-            at=NOW,
-            caller="key:12",
-            method="GET",
-            path="/api/v1/stats/ohlc",
-            query="symbol=AAPL",
-            status=200,
-            latency_us=number,
-            address="127.0.0.1",
-            correlation_id=f"call-{number}",
-        )
-    )
+from tests.audit.records import AT, spooled
 
 
 @pytest.fixture
@@ -58,18 +39,18 @@ def collected():
 @pytest.mark.django_db
 def test_nothing_spooled_is_nothing_moved(tmp_path, settings):
     settings.AUDIT_DIR = tmp_path / "missing"
-    assert spool_collect(now=NOW) == 0
+    assert spool_collect(now=AT) == 0
 
 
 @pytest.mark.django_db
 def test_record_arrives_with_every_field(spool):
-    spool.append(line(7))
-    assert spool_collect(now=NOW) == 1
+    spool.append(spooled(7))
+    assert spool_collect(now=AT) == 1
     record: dict[str, Any] = dict(AuditRecord.objects.values().get())
     assert record.pop("sequence") == 1
     assert len(record.pop("hash")) == 64
     assert record == {
-        "at": NOW,
+        "at": AT,
         "caller": "key:12",
         "method": "GET",
         "path": "/api/v1/stats/ohlc",
@@ -86,9 +67,9 @@ def test_record_arrives_with_every_field(spool):
 def test_each_run_moves_only_what_is_new(folder, spool):
     moved = []
     for number in range(4):
-        spool.append(line(number))
-        moved.append(spool_collect(now=NOW))
-        moved.append(spool_collect(now=NOW))
+        spool.append(spooled(number))
+        moved.append(spool_collect(now=AT))
+        moved.append(spool_collect(now=AT))
     assert moved == [1, 0] * 4
     assert collected() == [0, 1, 2, 3]
     (path,) = folder.iterdir()
@@ -97,11 +78,11 @@ def test_each_run_moves_only_what_is_new(folder, spool):
 
 @pytest.mark.django_db
 def test_file_in_use_stays_and_finished_file_goes_with_its_row(folder, spool):
-    spool.append(line(1))
-    spool_collect(now=NOW)
+    spool.append(spooled(1))
+    spool_collect(now=AT)
     assert len(list(folder.iterdir())) == 1
     spool.close()
-    assert spool_collect(now=NOW) == 0
+    assert spool_collect(now=AT) == 0
     assert list(folder.iterdir()) == []
     assert not SpoolFile.objects.exists()
     assert collected() == [1]
@@ -112,10 +93,10 @@ def test_more_than_a_batch_and_more_than_a_file(folder):
     spool = Spool(folder, rotate_bytes=200_000)
     count = 2 * BATCH_RECORDS + 500
     for number in range(count):
-        spool.append(line(number))
+        spool.append(spooled(number))
     spool.close()
     assert len(list(folder.iterdir())) > 1
-    assert spool_collect(now=NOW) == count
+    assert spool_collect(now=AT) == count
     assert collected() == list(range(count))
     assert list(folder.iterdir()) == []
 
@@ -123,12 +104,12 @@ def test_more_than_a_batch_and_more_than_a_file(folder):
 @pytest.mark.django_db
 def test_limit_ends_a_run_early_and_the_next_goes_on(folder, spool):
     for number in range(BATCH_RECORDS + 1):
-        spool.append(line(number))
+        spool.append(spooled(number))
     spool.close()
-    spool.append(line(BATCH_RECORDS + 1))
-    assert spool_collect(now=NOW, limit=10) == BATCH_RECORDS
+    spool.append(spooled(BATCH_RECORDS + 1))
+    assert spool_collect(now=AT, limit=10) == BATCH_RECORDS
     assert len(list(folder.iterdir())) == 2
-    assert spool_collect(now=NOW, limit=10) == 2
+    assert spool_collect(now=AT, limit=10) == 2
     assert collected() == list(range(BATCH_RECORDS + 2))
 
 
@@ -138,15 +119,15 @@ def test_limit_ends_a_run_early_and_the_next_goes_on(folder, spool):
         pytest.param(b"not json\n", 1, id="not-json"),
         pytest.param(b"\n\n", 2, id="empty-lines"),
         pytest.param(b"\xff\xff\n", 1, id="not-utf-8"),
-        pytest.param(line(9).replace(b"key:12", b"\\u0000"), 1, id="nul"),
+        pytest.param(spooled(9).replace(b"key:12", b"\\u0000"), 1, id="nul"),
         pytest.param(b"x" * (READ_BYTES + 1000) + b"\n", 2, id="longer-than-a-read"),
     ],
 )
 @pytest.mark.django_db
 def test_unreadable_lines_are_counted_and_hold_nothing_up(folder, caplog, damage, unreadable):
-    (folder / "1-1.jsonl").write_bytes(line(1) + damage + line(2))
-    (folder / "2-1.jsonl").write_bytes(line(3))
-    assert spool_collect(now=NOW) == 3
+    (folder / "1-1.jsonl").write_bytes(spooled(1) + damage + spooled(2))
+    (folder / "2-1.jsonl").write_bytes(spooled(3))
+    assert spool_collect(now=AT) == 3
     assert collected() == [1, 2, 3]
     assert SpoolFile.objects.get().unreadable == unreadable
     assert "unreadable audit lines in 1-1.jsonl" in caplog.text
@@ -156,15 +137,15 @@ def test_unreadable_lines_are_counted_and_hold_nothing_up(folder, caplog, damage
 @pytest.mark.django_db
 def test_torn_last_line_waits_for_its_writer_and_is_counted_when_it_is_gone(folder, caplog):
     path = folder / "1-1.jsonl"
-    path.write_bytes(line(1) + line(2)[:-10])
+    path.write_bytes(spooled(1) + spooled(2)[:-10])
     with path.open("ab") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
-        assert spool_collect(now=NOW) == 1
+        assert spool_collect(now=AT) == 1
         assert caplog.text == ""
-        writer.write(line(2)[-10:] + line(3)[:5])
+        writer.write(spooled(2)[-10:] + spooled(3)[:5])
         writer.flush()
-        assert spool_collect(now=NOW) == 1
-    assert spool_collect(now=NOW) == 0
+        assert spool_collect(now=AT) == 1
+    assert spool_collect(now=AT) == 0
     assert collected() == [1, 2]
     assert SpoolFile.objects.get().unreadable == 1
     assert "1-1.jsonl" in caplog.text
@@ -174,14 +155,14 @@ def test_torn_last_line_waits_for_its_writer_and_is_counted_when_it_is_gone(fold
 @pytest.mark.django_db
 def test_file_that_cannot_be_read_does_not_hold_up_the_others(folder, caplog):
     (folder / "1-1.jsonl").mkdir()
-    (folder / "2-1.jsonl").write_bytes(line(1))
-    assert spool_collect(now=NOW) == 1
+    (folder / "2-1.jsonl").write_bytes(spooled(1))
+    assert spool_collect(now=AT) == 1
     assert "1-1.jsonl cannot be collected" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
 def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch):
-    (folder / "1-1.jsonl").write_bytes(b"".join(line(number) for number in range(1500)))
+    (folder / "1-1.jsonl").write_bytes(b"".join(spooled(number) for number in range(1500)))
     save, calls = SpoolFile.save, []
 
     def save_or_crash(self, **options):
@@ -193,55 +174,55 @@ def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch
 
     monkeypatch.setattr(SpoolFile, "save", save_or_crash)
     with pytest.raises(OperationalError):
-        spool_collect(now=NOW)
+        spool_collect(now=AT)
     monkeypatch.undo()
     assert calls == [0, 1000, 1500]
     assert len(collected()) == 1000
-    assert spool_collect(now=NOW) == 500
+    assert spool_collect(now=AT) == 500
     assert collected() == list(range(1500))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_crash_before_the_file_is_deleted_moves_nothing_twice(folder, monkeypatch):
     path = folder / "1-1.jsonl"
-    path.write_bytes(line(1))
+    path.write_bytes(spooled(1))
 
     def crash(*arguments, **options):
         raise RuntimeError
 
     monkeypatch.setattr(type(path), "unlink", crash)
     with pytest.raises(RuntimeError):
-        spool_collect(now=NOW)
+        spool_collect(now=AT)
     monkeypatch.undo()
     assert path.exists()
-    assert spool_collect(now=NOW) == 0
+    assert spool_collect(now=AT) == 0
     assert collected() == [1]
     assert not path.exists()
 
 
 @pytest.mark.django_db
 def test_second_collector_leaves_at_once(folder, tmp_path):
-    (folder / "1-1.jsonl").write_bytes(line(1))
+    (folder / "1-1.jsonl").write_bytes(spooled(1))
     with exclusive(tmp_path / "collector.lock") as alone:
         assert alone
-        assert spool_collect(now=NOW) == 0
-    assert spool_collect(now=NOW) == 1
+        assert spool_collect(now=AT) == 0
+    assert spool_collect(now=AT) == 1
 
 
 @pytest.mark.django_db
 def test_records_written_during_the_run_wait_for_the_next(folder, spool, monkeypatch):
     for number in range(3):
-        spool.append(line(number))
+        spool.append(spooled(number))
     insert = records_append
 
     def insert_and_append(records, *, now):
-        writer = threading.Thread(target=spool.append, args=(line(99),))
+        writer = threading.Thread(target=spool.append, args=(spooled(99),))
         writer.start()
         writer.join()
         return insert(records, now=now)
 
     monkeypatch.setattr(collector, "records_append", insert_and_append)
-    assert spool_collect(now=NOW) == 3
+    assert spool_collect(now=AT) == 3
     monkeypatch.undo()
-    assert spool_collect(now=NOW) == 1
+    assert spool_collect(now=AT) == 1
     assert collected() == [0, 1, 2, 99]

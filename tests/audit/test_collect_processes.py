@@ -7,13 +7,12 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from audit.record import encode_line, record_of_call
+from tests.audit.records import spooled
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
@@ -84,23 +83,7 @@ def data_dir(migrated, tmp_path):
     (tmp_path / "marketdata.sqlite3").write_bytes(migrated)
     folder = tmp_path / "audit" / "spool"
     folder.mkdir(parents=True)
-    at = datetime(2025, 1, 2, tzinfo=UTC)
-    lines = [
-        encode_line(
-            record_of_call(
-                at=at,
-                caller="key:12",
-                method="GET",
-                path="/api/v1/stats/ohlc",
-                query="",
-                status=200,
-                latency_us=number,
-                address="127.0.0.1",
-                correlation_id="",
-            )
-        )
-        for number in range(COUNT)
-    ]
+    lines = [spooled(number) for number in range(COUNT)]
     for part in range(4):
         (folder / f"{part}-1.jsonl").write_bytes(b"".join(lines[part::4]))
     return tmp_path

@@ -171,7 +171,7 @@ def test_an_export_joined_of_two_chains_is_found(chain):
         (("export", "--status-class", "7xx"), "status_class: must be one of"),
         (("export", "/no/such/folder/file"), "No such file"),
         (("verify", "--file", "/no/such/file"), "No such file"),
-        (("prune", "--before", "soon"), "invalid _instant value"),
+        (("prune", "--before", "soon"), "'soon' is not an ISO 8601 time"),
     ],
 )
 def test_what_cannot_be_done_is_said(chain, arguments, message):

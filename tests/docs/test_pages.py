@@ -6,12 +6,12 @@ from pathlib import Path
 from django.conf import settings
 
 from marketdata_project.error_codes import ERROR_CODES
+from tests.program import PACKAGES
 
 DOCS = settings.BASE_DIR / "docs"
 ENVIRONMENT = re.compile(
     r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|\b(?:required_secret|secrets_list|secret|integer|networks))[(\[]\s*[\"']([A-Z_]+)[\"']"
 )
-PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit", "listing")
 README = settings.BASE_DIR / "README.md"
 # Folders that hold no program of the project: tools' own, and what is not kept.
 NOT_ROOMS = {"docs", "data"}
@@ -35,7 +35,7 @@ def test_the_page_of_error_codes_lists_those_that_there_are():
 
 
 def test_every_environment_variable_that_is_read_is_documented():
-    read = variables_in(sources(*PROGRAM)) - INTERNAL
+    read = variables_in(sources(*PACKAGES)) - INTERNAL
     assert {"DATA_DIR", "PORT", "SECRET_KEY"} <= read
     documented = set(re.findall(r"`([A-Z_]+)`", (DOCS / "settings.md").read_text()))
     assert read - documented == set()
@@ -86,7 +86,7 @@ def test_the_page_of_architecture_names_every_room_and_module_at_the_top_of_the_
 
 
 def test_names_that_the_pages_give_are_in_the_program():
-    program = "\n".join(path.read_text() for path in sources(*PROGRAM, "examples", "tests"))
+    program = "\n".join(path.read_text() for path in sources(*PACKAGES, "examples", "tests"))
     words = set(re.findall(r"\w+", program))
     for page in ("architecture", "request", "decisions"):
         named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", (DOCS / f"{page}.md").read_text()))

@@ -8,7 +8,8 @@ import pytest
 from django.conf import settings
 
 from tests.trades.storage.builders import SECOND, SYMBOL, amendment, batch, cancel, correct, trade
-from trades.datasets import DATASETS, TRADES, Partition
+from trades.datasets import DATASETS, TRADES
+from trades.declarations import Partition
 from trades.storage.csv import CsvStore
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import ALL_TIME

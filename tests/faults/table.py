@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.run_report import properties_of
+
 SOAK = bool(os.environ.get("SOAK"))
 TRIES_IN_A_SOAK = 100
 HEADINGS = ("fault", "times tried", "acknowledged", "lost", "torn")
@@ -70,14 +72,7 @@ def table(lines: list[tuple[Any, ...]]) -> list[str]:
 
 def report(terminalreporter: Any) -> None:
     """Print the table of the faults that this run tried."""
-    lines = [
-        tuple(value)
-        for reports in terminalreporter.stats.values()
-        for outcome in reports
-        if getattr(outcome, "when", None) == "teardown"
-        for name, value in outcome.user_properties
-        if name == _PROPERTY
-    ]
+    lines = properties_of(terminalreporter, _PROPERTY)
     if lines:
         terminalreporter.section("faults")
         terminalreporter.write("\n".join([*table(lines), ""]))

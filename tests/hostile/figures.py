@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.run_report import properties_of
+
 _PROPERTY = "hostile"
 
 Told = Callable[[str, str], None]
@@ -19,14 +21,7 @@ def teller(item: Any) -> Told:
 
 def report(terminalreporter: Any) -> None:
     """Print what this run measured, in the order of the tests."""
-    lines = [
-        tuple(value)
-        for reports in terminalreporter.stats.values()
-        for outcome in reports
-        if getattr(outcome, "when", None) == "teardown"
-        for name, value in outcome.user_properties
-        if name == _PROPERTY
-    ]
+    lines = properties_of(terminalreporter, _PROPERTY)
     if lines:
         # Of what is told more than once the last word stands.
         found = dict(lines)

@@ -58,6 +58,28 @@ class Served:
         """Return a process whose command line contains `part`."""
         return next(pid for pid, command in self.members().items() if part in command)
 
+    def manage(self, *arguments: str, **environment: str) -> str:
+        """What a command says, run beside it as an operator runs it. Raises CalledProcessError where it fails."""
+        return subprocess.run(
+            [sys.executable, str(MANAGE), *arguments],
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": SETTINGS,
+                "DATA_DIR": str(self.data_dir),
+                "REDIS_URL": "",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PROGRAM_SECONDS,
+        ).stdout
+
+    def add_superuser(self, name: str, password: str, **environment: str) -> None:
+        """Somebody of the staff."""
+        options = ("--noinput", "--username", name, "--email", "")
+        self.manage("createsuperuser", *options, DJANGO_SUPERUSER_PASSWORD=password, **environment)
+
     def ended(self) -> bool:
         """Whether every process of it comes to its end."""
         return eventually(lambda: self.process.poll() is not None and not self.members())

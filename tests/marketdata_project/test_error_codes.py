@@ -12,16 +12,15 @@ from rest_framework.exceptions import PermissionDenied
 
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.problem_body import TITLES
-
-APPS = ("marketdata_project", "trades", "stats", "ratelimit", "audit", "listing")
+from tests.program import PACKAGES
 
 
 def literals() -> set[str]:
-    """Every string constant in the apps' code but for the declarations themselves."""
+    """Every string constant in the program but for the declarations themselves."""
     found: set[str] = set()
-    for app in APPS:
-        for path in Path(settings.BASE_DIR, app).rglob("*.py"):
-            if path.name != "error_codes.py":
+    for package in PACKAGES:
+        for path in Path(settings.BASE_DIR, package).rglob("*.py"):
+            if path.parent.name != "error_codes":
                 nodes = ast.walk(ast.parse(path.read_text()))
                 found.update(
                     n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)

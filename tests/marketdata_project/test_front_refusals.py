@@ -7,7 +7,10 @@ import pytest
 
 from audit.services import call_spool
 from marketdata_project.front import body
+from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
 from marketdata_project.front.refused_calls import refusal_recorder
+from marketdata_project.problem_body import TITLES, TYPE_BASE
+from marketdata_project.problems import Problem
 from tests.marketdata_project.front_server import Reply, ask, echo, eventually, running
 
 PATH = b"/api/v1/stats/%C3%A9"
@@ -79,3 +82,14 @@ def test_a_record_that_cannot_be_left_costs_no_answer():
     with running(fail, on_refusal=broken) as port:
         reply = ask(port, whole(PATH))
     assert orjson.loads(reply.body)["code"] == "internal_error"
+
+
+@pytest.mark.parametrize("refusal", [APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED])
+def test_refusals_have_the_form_of_all_problems(refusal):
+    headers, body = refusal.render(correlation_id="an-id-of-ours")
+    assert set(orjson.loads(body)) == set(Problem(500, "x", "y").body())
+    assert orjson.loads(body)["type"] == TYPE_BASE + refusal.code
+    assert orjson.loads(body)["title"] == TITLES[refusal.status]
+    assert orjson.loads(body)["correlation_id"] == "an-id-of-ours"
+    assert dict(headers)[b"x-correlation-id"] == b"an-id-of-ours"
+    assert dict(headers)[b"content-length"] == str(len(body)).encode()

@@ -1,15 +1,10 @@
 """Every kind of page, in a real browser: its policy refuses it nothing that it needs, and it works."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.marketdata_project.browser import Browser, browsing
-from tests.marketdata_project.serve_process import MANAGE, SETTINGS
-from tests.patience import PROGRAM_SECONDS
 from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import Installation, installed
@@ -50,23 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(tmp_path_factory.mktemp("browser"), WORKERS="1") as installation:
         with connected(installation.port, installation.key) as client:
             assert client.ingest(Batch(1, "BROWSER", 100, has_ids=True).body).status == 200
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": SETTINGS,
-            "DATA_DIR": str(installation.served.data_dir),
-            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-        }
-        command = [
-            sys.executable,
-            str(MANAGE),
-            "createsuperuser",
-            "--noinput",
-            "--username",
-            USER,
-            "--email",
-            "",
-        ]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=PROGRAM_SECONDS)
+        installation.served.add_superuser(USER, PASSWORD)
         yield installation
 
 

@@ -21,8 +21,8 @@ from marketdata_project.access_table import ACCESS
 from ratelimit.access.table import ANYBODY, READ, TRADING, WRITE
 from ratelimit.limits.costs import COST_RULES
 from tests.api_client import Api
+from tests.program import PACKAGES
 
-PROGRAM = ("marketdata_project", "trades", "stats", "ratelimit", "audit", "listing")
 # The supervisor asks its own web processes whether they are ready.
 ALLOWED_CLIENTS = {("marketdata_project/serve/supervisor.py", "http.client")}
 HTTP_CLIENTS = {
@@ -79,7 +79,7 @@ def test_the_program_has_no_client_of_other_services():
     """It answers, and asks nobody: so nobody can choose whom it asks, and no answer of others is trusted."""
     found = {
         (str(path.relative_to(settings.BASE_DIR)), module)
-        for room in PROGRAM
+        for room in PACKAGES
         for path in (settings.BASE_DIR / room).rglob("*.py")
         for module in modules_imported_by(path)
         if module in HTTP_CLIENTS or module.split(".")[0] in HTTP_CLIENTS

@@ -1,31 +1,20 @@
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from django_redis.pool import ConnectionFactory
 
-from marketdata_project.redis_connection import breaker
 from ratelimit.keys.selectors import known_keys
-from ratelimit.limits.limiter import process_limiter
 from tests.ratelimit import key_events
+from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, cache_settings
 
 
 @pytest.fixture
 def redis_server(settings, redis_timeout: float) -> Iterator[RedisServer]:
     """A running server that is the project's Redis during the test."""
-    server = RedisServer()
-    server.start()
-    settings.CACHES = cache_settings(server.url, timeout=redis_timeout)
-    breaker.close()
-    process_limiter.cache_clear()
-    yield server
-    server.end()
-    pool = ConnectionFactory._pools.pop(server.url, None)
-    if pool is not None:
-        pool.disconnect()
-    breaker.close()
-    process_limiter.cache_clear()
+    with connected_server(settings, partial(cache_settings, timeout=redis_timeout)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,17 +1,12 @@
 """Derived files and instruments beside a running installation: the worker builds them, nobody sees a difference."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.marketdata_project.front_server import Reply, eventually
-from tests.marketdata_project.serve_process import MANAGE, SETTINGS
-from tests.patience import PROGRAM_SECONDS
 from tests.system.clients import OHLC, Client, clients_of_every_web, connected, trades_body
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.undisturbed import is_disturbed, undisturbed
@@ -121,15 +116,8 @@ def test_bars_over_http_are_those_of_the_reader_in_process(
 
 
 def set_policy(installation: Installation, policy: str) -> str:
-    """What `manage.py instrument` says, run as an operator runs it."""
-    done = subprocess.run(
-        [sys.executable, str(MANAGE), "instrument", "INSTRUMENT", "--bar-policy", policy],
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(installation.served.data_dir)},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=PROGRAM_SECONDS,
-    )
-    return done.stdout.decode()
+    """What `manage.py instrument` says."""
+    return installation.served.manage("instrument", "INSTRUMENT", "--bar-policy", policy)
 
 
 def test_another_bar_policy_counts_at_once_in_every_process(

@@ -1,10 +1,7 @@
 """What is secret is written nowhere: no log, record, spool, counter, refusal, database or command line holds it."""
 
 import base64
-import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +11,6 @@ import orjson
 import pytest
 
 from tests.marketdata_project.front_server import Reply, eventually
-from tests.marketdata_project.serve_process import MANAGE
 from tests.system import leaking_settings, leaking_views
 from tests.system.clients import INGEST, OHLC, Client, connected
 from tests.system.installation import UNLIMITED, Installation, installed
@@ -68,23 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     environment["DJANGO_SETTINGS_MODULE"] = leaking_settings.__name__
     folder = tmp_path_factory.mktemp("secrets")
     with installed(folder, data_dir=None, WORKERS="1", **environment) as installation:
-        variables = {
-            **os.environ,
-            **environment,
-            "DATA_DIR": str(installation.served.data_dir),
-            "DJANGO_SUPERUSER_PASSWORD": hidden["password"],
-        }
-        command = [
-            sys.executable,
-            str(MANAGE),
-            "createsuperuser",
-            "--noinput",
-            "--username",
-            USER,
-            "--email",
-            "",
-        ]
-        subprocess.run(command, env=variables, check=True, capture_output=True, timeout=60)
+        installation.served.add_superuser(USER, hidden["password"], **environment)
         yield Site(installation, hidden)
 
 

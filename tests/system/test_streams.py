@@ -26,7 +26,8 @@ from tests.patience import PATIENCE_SECONDS
 from tests.stats.market_data import tapes
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
-from trades.datasets import QUOTES, TRADES, Dataset
+from trades.datasets import QUOTES, TRADES
+from trades.declarations import Dataset
 from trades.storage.csv.store import CsvStore
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp

@@ -2,9 +2,6 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,12 +10,10 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from django.conf import settings
 
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import Reply, eventually
-from tests.marketdata_project.serve_process import SETTINGS
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
@@ -34,35 +29,12 @@ PASSWORD = "correct horse battery staple"
 Begin = Callable[[Client], tuple[str, Callable[[Client], Reply]]]
 
 
-def managed(installation: Installation, *arguments: str, **environment: str) -> str:
-    """What a command of `manage.py` says."""
-    done = subprocess.run(
-        [sys.executable, settings.BASE_DIR / "manage.py", *arguments],
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": SETTINGS,
-            "DATA_DIR": str(installation.served.data_dir),
-            "REDIS_URL": "",
-            **environment,
-        },
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def posted(client: Client, path: str, body: Any) -> Reply:
     return client.call("POST", path, orjson.dumps(body), {"Content-Type": "application/json"})
 
 
 def people(installation: Installation) -> Begin:
-    managed(
-        installation,
-        *("createsuperuser", "--noinput", "--username", "ada", "--email", ""),
-        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
-    )
+    installation.served.add_superuser("ada", PASSWORD)
 
     def begin(client: Client) -> tuple[str, Callable[[Client], Reply]]:
         reply = posted(client, "/api/v1/auth/token", {"username": "ada", "password": PASSWORD})
@@ -75,7 +47,7 @@ def people(installation: Installation) -> Begin:
 
 def programs(installation: Installation) -> Begin:
     options = ["create", "desk", "--scope", "market:read", "--rate", str(UNLIMITED), "--json"]
-    made = json.loads(managed(installation, "oauthclient", *options))
+    made = json.loads(installation.served.manage("oauthclient", *options))
     secret = base64.b64encode(f"{made['client_id']}:{made['client_secret']}".encode()).decode()
     headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/x-www-form-urlencoded"}
 

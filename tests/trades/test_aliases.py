@@ -11,7 +11,8 @@ from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS
 from tests.trades.imports.files import written
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import DATASETS, TRADES, Dataset
+from trades.datasets import DATASETS, TRADES
+from trades.declarations import Dataset
 from trades.services import instrument_set, instruments_set
 from trades.storage import open_store
 from trades.storage.instruments import Instrument

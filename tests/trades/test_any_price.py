@@ -12,7 +12,8 @@ from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS, stream_of
 from tests.trades.imports.files import written
 from trades.batches.row_batch import LARGEST_NUMBER, Expected
-from trades.datasets import BARS, DATASETS, OPTION_QUOTES, QUOTES, TRADES, Dataset
+from trades.datasets import BARS, DATASETS, OPTION_QUOTES, QUOTES, TRADES
+from trades.declarations import Dataset
 from trades.exceptions import BatchRefused
 from trades.formats.registry import READERS
 from trades.services import instrument_set

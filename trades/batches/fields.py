@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT, is_plain
-from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
+from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
 from trades.number_bounds import Above
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from trades.arrays import Floats, Integers, Mask
-from trades.datasets import TRADES, Column, Dataset, Kind
+from trades.datasets import TRADES
+from trades.declarations import Column, Dataset, Kind
 from trades.exceptions import BatchRefused
 from trades.number_bounds import Above
 from trades.symbols import InvalidSymbol, parse_symbol

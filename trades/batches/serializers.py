@@ -5,15 +5,14 @@ A batch normally goes through the typed decoder; these serializers accept and re
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
-from itertools import islice
 from typing import Any, cast
 
 import msgspec
 import numpy as np
 from rest_framework import serializers
 
+from listing.known_fields import KnownFieldsSerializer
 from trades.batches.fields import SymbolField, TimestampField, field_of
 from trades.batches.row_batch import (
     LARGEST_NUMBER,
@@ -28,36 +27,10 @@ from trades.batches.row_batch import (
 )
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.typed_rows import row_type
-from trades.datasets import Dataset, Form, Kind
+from trades.declarations import Dataset, Form, Kind
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.row_rules import Rule
 from trades.timestamps import invalid_timestamps
-
-NAME_SHOWN = 64
-
-
-class KnownFieldsSerializer(serializers.Serializer[Any]):
-    """Refuses fields that it does not declare, naming the nearest that it does, unless told to pass over them."""
-
-    default_error_messages = {"unknown_field": "is not a field of this object"}
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = {}
-        if isinstance(data, Mapping) and not self.context.get("ignore_unknown"):
-            names = islice((name for name in data if name not in self.fields), ERRORS_LIMIT)
-            unknown = {name[:NAME_SHOWN]: [self._unknown(name[:NAME_SHOWN])] for name in names}
-        try:
-            value = super().to_internal_value(data)
-        except serializers.ValidationError as error:
-            raise serializers.ValidationError({**cast("dict[str, Any]", error.detail), **unknown}) from error
-        if unknown:
-            raise serializers.ValidationError(unknown)
-        return value
-
-    def _unknown(self, name: str) -> serializers.ErrorDetail:
-        nearest = get_close_matches(name, list(self.fields), n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        return serializers.ErrorDetail(self.error_messages["unknown_field"] + hint, code="unknown_field")
 
 
 class RowListSerializer(serializers.ListSerializer[Any]):

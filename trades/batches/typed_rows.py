@@ -20,7 +20,7 @@ from trades.batches.row_batch import (
     assembled,
     check_size,
 )
-from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
+from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
 from trades.symbols import InvalidSymbol
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, Instants, InvalidTimestamp, parse_timestamps
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from rest_framework import serializers
 
+from listing.known_fields import KnownFieldsSerializer
 from trades.batches.fields import (
     CountField,
     IdField,
@@ -19,8 +20,9 @@ from trades.batches.fields import (
 )
 from trades.batches.refusals import refused
 from trades.batches.row_batch import check_dates, is_symbol
-from trades.batches.serializers import IngestAnswerSerializer, KnownFieldsSerializer
-from trades.datasets import TRADES, WORD_SEPARATOR
+from trades.batches.serializers import IngestAnswerSerializer
+from trades.datasets import TRADES
+from trades.declarations import WORD_SEPARATOR
 from trades.exceptions import ERRORS_LIMIT, BatchRefused
 from trades.http.field_errors import field_errors
 from trades.http.json_document import read_json

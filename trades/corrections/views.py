@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from listing.parameters import single_parameters
 from trades.corrections.batch import (
     SEED_CORRECTIONS,
     CorrectionAnswerSerializer,
@@ -16,7 +17,6 @@ from trades.corrections.batch import (
 from trades.corrections.services import trades_correct
 from trades.http.idempotency import parse_idempotency_key
 from trades.http.parsers import JSONBytesParser
-from trades.http.query_parameters import single_parameters
 from trades.services import symbol_canonical, takes_any_price
 
 _PARAMETERS = [

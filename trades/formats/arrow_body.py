@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from trades.batches.row_batch import ROWS_LIMIT, Expected, RowBatch
-from trades.datasets import Column
+from trades.declarations import Column
 from trades.exceptions import BatchRefused, MalformedDocument
 from trades.formats.arrow_messages import is_compressed
 from trades.formats.arrow_values import said_by, typed_values

@@ -12,7 +12,7 @@ from pyarrow import types
 from trades.arrays import Integers
 from trades.batches.refusals import refused
 from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
-from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
+from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import FieldError
 from trades.formats.columns import Typed
 from trades.formats.text_cells import typed_cells

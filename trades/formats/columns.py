@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from listing.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.arrays import Mask
 from trades.batches.refusals import refused, rows_refusal
 from trades.batches.row_batch import (
@@ -24,8 +24,7 @@ from trades.batches.row_batch import (
     is_plain,
     is_symbol,
 )
-from trades.batches.serializers import NAME_SHOWN
-from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
+from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
@@ -108,9 +107,8 @@ def check_names(names: list[str], expected: Expected) -> None:
     unknown = [] if expected.ignore_unknown else [name for name in names if name not in expected.names]
     errors = [FieldError(name, "required", "the column is missing") for name in missing]
     for name in unknown[:ERRORS_LIMIT]:
-        nearest = get_close_matches(name[:NAME_SHOWN], expected.names, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        errors.append(FieldError(name[:NAME_SHOWN], "unknown_field", f"is not a column of these rows{hint}"))
+        message = f"is not a column of these rows{nearest_name(name, expected.names)}"
+        errors.append(FieldError(name[:LONGEST_SHOWN], "unknown_field", message))
     if errors:
         raise refused(errors[:ERRORS_LIMIT])
 

@@ -19,7 +19,7 @@ from trades.batches.typed_rows import (
     row_type,
     row_values,
 )
-from trades.datasets import Dataset, Kind
+from trades.declarations import Dataset, Kind
 from trades.exceptions import BatchRefused, MalformedDocument
 from trades.http.json_document import read_json
 

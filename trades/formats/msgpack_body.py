@@ -21,7 +21,7 @@ from trades.batches.typed_rows import (
     row_values,
     value_type,
 )
-from trades.datasets import Column, Dataset, Kind
+from trades.declarations import Column, Dataset, Kind
 from trades.exceptions import BatchRefused, MalformedDocument
 from trades.formats.columns import check_names
 from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value

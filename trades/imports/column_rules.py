@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from trades.arrays import Mask
 from trades.batches.row_batch import ID_LENGTH, WORDS_LIMIT, broken_rows
-from trades.datasets import Column, Dataset, Form, Kind
+from trades.declarations import Column, Dataset, Form, Kind
 from trades.formats.columns import Typed, checked
 
 _OUT_OF_RANGE = "must be a finite number of at most 2^53"

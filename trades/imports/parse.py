@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trades.arrays import Mask
-from trades.datasets import ARROW_TYPES, Column, Form, Kind
+from trades.declarations import ARROW_TYPES, Column, Form, Kind
 from trades.formats.text_cells import unescaped
 from trades.imports.column_rules import checked_rows
 from trades.imports.exceptions import BadRow, ImportRefused

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from trades.arrays import Floats
-from trades.datasets import Dataset, Kind
+from trades.declarations import Dataset, Kind
 from trades.imports.exceptions import ImportRefused
 
 SYMBOL = "symbol"

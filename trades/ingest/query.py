@@ -6,9 +6,9 @@ from typing import Self
 
 from django.http import QueryDict
 
-from trades.datasets import Dataset
+from listing.parameters import choice, single_parameters
+from trades.declarations import Dataset
 from trades.exceptions import InvalidParameter, InvalidValue
-from trades.http.query_parameters import choice, single_parameters
 from trades.storage.protocol import Dedupe
 from trades.symbols import InvalidSymbol, parse_symbol
 

@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.formats.registry import JSON, READERS
 from trades.ingest.query import DEDUPE_CHOICES, UNKNOWN_CHOICES
 

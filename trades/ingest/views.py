@@ -9,7 +9,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
-from trades.datasets import TRADES, Dataset
+from trades.datasets import TRADES
+from trades.declarations import Dataset
 from trades.formats.registry import JSON, READERS, WITHOUT_SYMBOLS
 from trades.http.idempotency import parse_idempotency_key
 from trades.http.parsers import JSONBytesParser, bytes_parser, media_type_of

@@ -7,10 +7,10 @@ import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from listing.known_fields import KnownFieldsSerializer
 from trades.bar_policies import BAR_POLICIES
 from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
-from trades.batches.serializers import KnownFieldsSerializer
-from trades.datasets import Column, Kind
+from trades.declarations import Column, Kind
 from trades.exceptions import FieldError
 from trades.http.field_errors import field_errors
 from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField

@@ -4,10 +4,10 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from io import TextIOBase
 from typing import Any, TextIO
 
+from listing.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.exceptions import ERRORS_LIMIT, FieldError
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
 from trades.storage.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
@@ -106,9 +106,8 @@ def _wrong_names(names: list[str]) -> list[str]:
     wrong = [f"line 1: the column {name} is named twice" for name in set(names) if names.count(name) > 1]
     for name in names:
         if name not in INSTRUMENT_FIELDS:
-            nearest = get_close_matches(name, INSTRUMENT_FIELDS, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            wrong.append(f"line 1: {name[:64]!r} is not a column of instruments{hint}")
+            hint = nearest_name(name, INSTRUMENT_FIELDS)
+            wrong.append(f"line 1: {name[:LONGEST_SHOWN]!r} is not a column of instruments{hint}")
     return wrong
 
 

@@ -1,7 +1,5 @@
 """What is told about instruments, recorded with who told it: by whom the setting EVENT_RECORDER names."""
 
-import getpass
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -38,15 +36,6 @@ def recorded(instruments: Sequence[Instrument], *, actor: str) -> Iterator[None]
         if is_made:
             raise OutcomeUnknown(_UNKNOWN) from error
         raise
-
-
-def command_actor() -> str:
-    """Who runs a command."""
-    try:
-        return f"command:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A user without a name, as containers have them.
-        return f"command:{os.getuid()}"
 
 
 def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:

@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from listing.pages import PAGE_PARAMETERS
+from listing.parameters import single_parameters
 from trades.exceptions import InvalidParameter, InvalidValue
 from trades.http.parsers import JSONDocumentParser, sent_document
-from trades.http.query_parameters import single_parameters
 from trades.http.tagged_answer import tagged_answer
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import InstrumentFilter, StrictFilterBackend

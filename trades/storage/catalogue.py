@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.instruments import Instrument
 
 

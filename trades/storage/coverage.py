@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.log_view import LogView, first_row, last_row
 from trades.storage.protocol import ALL_TIME, CommitId, MarketStore
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, MarketStore, Window
 from trades.timestamps import DAY_NS
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 
 
 @dataclass(frozen=True, slots=True)

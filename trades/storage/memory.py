@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
-from trades.datasets import TRADES, Dataset
+from trades.datasets import TRADES
+from trades.declarations import Dataset
 from trades.storage.aggregate import Bars, bars_of_prints, prints_of
 from trades.storage.corrections import changes
 from trades.storage.exceptions import UnknownSymbol

@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Hashable, Sequence
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.instrument_history import InstrumentHistory
 from trades.storage.instruments import Instrument
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.corrections import Change, Life, Row
 from trades.storage.duplicates import Identified, stored_before
 from trades.storage.exceptions import RequestKeyReused

@@ -9,7 +9,7 @@ import pyarrow as pa
 from trades.arrays import Floats, Integers, Mask
 from trades.arrow_later import compute as pc
 from trades.bar_policies import BarPolicy
-from trades.datasets import WORD_SEPARATOR
+from trades.declarations import WORD_SEPARATOR
 
 STANDS = 2**31 - 1
 NO_SEQUENCE = 2**63 - 1

@@ -8,7 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.aggregate import Bars
 from trades.storage.catalogue import Catalogue
 from trades.storage.spans import Spans

@@ -3,7 +3,6 @@
 A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all of a log as one.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeAlias
 
@@ -37,16 +36,17 @@ _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
     """Bars of one exchange's quotes, or for None of all as one stream, in a window of whole intervals."""
     split = _as_one if exchange is None else _of_exchange(exchange)
-    bars = _bars(log, window, interval_ns, split)
-    return bars.get(exchange, joined_quote_bars([]))
-
-
-def per_exchange_quote_bars(
-    log: LogView, window: Window, interval_ns: int
-) -> list[tuple[Exchange, QuoteBars]]:
-    """The bars of each exchange that has quotes in a window of whole intervals, by its name; quotes without one come first."""
-    bars = _bars(log, window, interval_ns, _by_exchange)
-    return sorted(bars.items(), key=lambda each: (each[0] is not None, each[0]))
+    known: KnownQuote | None = None
+    made: list[QuoteBars] = []
+    for rows in _by_whole_intervals(log, window, interval_ns):
+        quotes = split(rows).get(exchange)
+        if quotes is None:
+            continue
+        if known is None:
+            known = _carried_in(log, window.start_ns, [exchange], split)[exchange]
+        made.append(quote_bars_of(quotes, interval_ns, known))
+        known = known_after(quotes, known)
+    return joined_quote_bars(made)
 
 
 def carried_quotes(
@@ -54,19 +54,6 @@ def carried_quotes(
 ) -> dict[Exchange, KnownQuote]:
     """What was known of each exchange's bid and ask just before an instant; of quotes that name none by None."""
     return _carried_in(log, start_ns, exchanges, _by_exchange)
-
-
-def _bars(log: LogView, window: Window, interval_ns: int, split: Split) -> dict[Exchange, QuoteBars]:
-    """The bars of each stream that has quotes in the window."""
-    known: dict[Exchange, KnownQuote] = {}
-    made: dict[Exchange, list[QuoteBars]] = defaultdict(list)
-    for rows in _by_whole_intervals(log, window, interval_ns):
-        streams = split(rows)
-        known |= _carried_in(log, window.start_ns, streams.keys() - known.keys(), split)
-        for exchange, quotes in streams.items():
-            made[exchange].append(quote_bars_of(quotes, interval_ns, known[exchange]))
-            known[exchange] = known_after(quotes, known[exchange])
-    return {exchange: joined_quote_bars(parts) for exchange, parts in made.items()}
 
 
 def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.arrays import Integers
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.ordering import in_order
 from trades.storage.prints import STANDS
 from trades.storage.protocol import ALL_TIME, Action, Window

@@ -1,10 +1,8 @@
 """`manage.py audit`: verifies the chain of records, exports them, and removes old ones."""
 
-import getpass
 import json
-import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,13 +10,15 @@ from typing import Any, BinaryIO
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from audit.exceptions import InvalidParameter, NoSuchBeginning
+from audit.exceptions import NoSuchBeginning
 from audit.export import lines_verify, ndjson_pieces
 from audit.filters import AuditFilter, records_selected
 from audit.findings import Finding
-from audit.instants import parse_instant
 from audit.prune import records_prune
 from audit.verify import Verification, chain_verify
+from command_line.actor import command_actor
+from instants.text import parse_instant_or_epoch
+from listing.exceptions import InvalidParameter
 
 _TERMINAL = "-"
 
@@ -82,17 +82,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _prune(self, options: dict[str, Any]) -> None:
-        count = records_prune(before=options["before"], now=timezone.now(), actor=_actor())
+        count = records_prune(before=options["before"], now=timezone.now(), actor=command_actor())
         self.stdout.write(f"{count:,} records removed")
-
-
-def _actor() -> str:
-    """Who runs the command."""
-    try:
-        return f"command:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A user without a name, as containers have them.
-        return f"command:{os.getuid()}"
 
 
 def _file_verified(name: str, *, is_unfiltered: bool) -> Verification:
@@ -136,4 +127,7 @@ def _told(finding: Finding) -> dict[str, Any]:
 
 
 def _instant(text: str) -> datetime:
-    return parse_instant(text)
+    try:
+        return parse_instant_or_epoch(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error

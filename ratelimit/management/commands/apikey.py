@@ -1,34 +1,34 @@
 """`manage.py apikey create | list | rotate | revoke | expiring`. No secret is ever an argument."""
 
-import json
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
-from ratelimit.exceptions import KeyAdministrationError
-from ratelimit.instants import instant_text, span
+from command_line.actor import command_actor
+from instants.text import format_instant
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.selectors import key_list, key_named, keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY
-from ratelimit.management.entitlement_arguments import actor, add_entitlement, entitlement_of, read
+from ratelimit.management.credential_command import CredentialCommand
+from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of, read
 from ratelimit.models import ApiKey
+from ratelimit.spans import parse_span
 
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
 
-class Command(BaseCommand):
+class Command(CredentialCommand):
     help = "Creates, lists, rotates and revokes API keys; also while the server runs."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True)
+    def add_verbs(self, verbs: Any) -> None:
         _add_create(verbs.add_parser("create", help="make a key and show it, once"))
         verbs.add_parser("list", help="show all keys, without their secrets")
         rotate = verbs.add_parser("rotate", help="make a key's successor and show it, once")
@@ -45,14 +45,6 @@ class Command(BaseCommand):
             "expiring", help="show the valid keys that soon expire, the next one first"
         )
         expiring.add_argument("--within", default="14d", help="how soon: 12h, 14d")
-        for verb in verbs.choices.values():
-            verb.add_argument("--json", action="store_true", help="print JSON only")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            getattr(self, options["verb"])(options)
-        except KeyAdministrationError as error:
-            raise CommandError(str(error)) from None
 
     def create(self, options: dict[str, Any]) -> None:
         now = timezone.now()
@@ -62,60 +54,55 @@ class Command(BaseCommand):
             certificate=_fingerprint(options["certificate"]),
             before_expiry=options["before_expiry"],
             now=now,
-            actor=actor(),
+            actor=command_actor(),
         )
-        self._show(created, now=now, as_json=options["json"])
+        self._tell_created(created, now, options)
 
     def rotate(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
-        created = key_rotate(key=key, overlap=read(span, options["overlap"]), now=now, actor=actor())
-        self._show(created, now=now, as_json=options["json"])
+        created = key_rotate(
+            key=key, overlap=read(parse_span, options["overlap"]), now=now, actor=command_actor()
+        )
+        self._tell_created(created, now, options)
 
     def list(self, options: dict[str, Any]) -> None:
-        keys = key_list().prefetch_related("successors")
-        self._show_list(keys, _LINE, as_json=options["json"])
+        self._tell_keys(key_list().prefetch_related("successors"), _LINE, options)
 
     def expiring(self, options: dict[str, Any]) -> None:
-        keys = keys_expiring(now=timezone.now(), within=read(span, options["within"]))
-        self._show_list(keys, f"{{expires_at}}  {_LINE}", as_json=options["json"])
+        keys = keys_expiring(now=timezone.now(), within=read(parse_span, options["within"]))
+        self._tell_keys(keys, f"{{expires_at}}  {_LINE}", options)
 
     def revoke(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
         if options["successors"]:
-            keys = key_revoke_with_successors(key=key, now=now, actor=actor())
+            keys = key_revoke_with_successors(key=key, now=now, actor=command_actor())
         else:
-            keys = [key_revoke(key=key, now=now, actor=actor())]
-        if options["json"]:
-            documents = [key_document(each, now=now) for each in keys]
-            self.stdout.write(json.dumps(documents if options["successors"] else documents[0]))
-            return
-        for each in keys:
-            told = f"Key {each.pk} ({each.prefix}, {each.name}) is revoked, everywhere within a second."
-            self.stdout.write(told)
+            keys = [key_revoke(key=key, now=now, actor=command_actor())]
+        documents = [key_document(each, now=now) for each in keys]
+        told = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."
+        document = documents if options["successors"] else documents[0]
+        self.tell(document, map(told.format_map, documents), options)
 
-    def _show(self, created: CreatedKey, *, now: datetime, as_json: bool) -> None:
+    def _tell_created(self, created: CreatedKey, now: datetime, options: dict[str, Any]) -> None:
         document = created.document(now=now)
-        if as_json:
-            self.stdout.write(json.dumps(document))
-            return
-        self.stdout.write(f"{created.key}\n")
-        self.stdout.write(f"Signing secret: {created.signing_secret}")
-        self.stdout.write("This is the only time that they are shown.")
-        told = "id {id}, tier {tier}, {rate} requests/s".format(**document)
-        self.stdout.write(f"{told}, scopes {' '.join(document['scopes'])}")
-        replaced = created.stored.replaces
-        if replaced is not None:
-            end = instant_text(replaced.revoked_at or replaced.expires_at)
-            self.stdout.write(f"Key {replaced.pk} ({replaced.prefix}) holds until {end}.")
+        self.tell(document, _created_lines(created, document), options)
 
-    def _show_list(self, keys: Iterable[ApiKey], line: str, *, as_json: bool) -> None:
+    def _tell_keys(self, keys: Iterable[ApiKey], line: str, options: dict[str, Any]) -> None:
         now = timezone.now()
         rows = [key_document(key, now=now) for key in keys]
-        if as_json:
-            self.stdout.write(json.dumps(rows))
-            return
-        for row in rows:
-            self.stdout.write(line.format(**row))
+        self.tell(rows, map(line.format_map, rows), options)
+
+
+def _created_lines(created: CreatedKey, document: dict[str, Any]) -> Iterator[str]:
+    yield f"{created.key}\n"
+    yield f"Signing secret: {created.signing_secret}"
+    yield "This is the only time that they are shown."
+    told = "id {id}, tier {tier}, {rate} requests/s".format(**document)
+    yield f"{told}, scopes {' '.join(document['scopes'])}"
+    replaced = created.stored.replaces
+    if replaced is not None:
+        end = format_instant(replaced.revoked_at or replaced.expires_at)
+        yield f"Key {replaced.pk} ({replaced.prefix}) holds until {end}."
 
 
 def _add_create(create: ArgumentParser) -> None:

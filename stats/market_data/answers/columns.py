@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from listing.nearest_name import nearest_or_all
 from stats.rendering.table import OutColumn, Table
 from trades.exceptions import InvalidParameter
-from trades.http.query_parameters import nearest_name
 
 
 def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) -> tuple[OutColumn, ...]:
@@ -12,7 +12,7 @@ def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) 
     by_name = {column.name: column for column in columns}
     for name in names or ():
         if name not in by_name:
-            hint = nearest_name(name, by_name)
+            hint = nearest_or_all(name, by_name)
             raise InvalidParameter("unknown_column", f"fields: {name[:64]} is no column here{hint}")
     return tuple(columns) if names is None else tuple(by_name[name] for name in names)
 

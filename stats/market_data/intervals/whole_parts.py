@@ -17,8 +17,9 @@ def part_over_gaps(
     Without that years without a row would be gone through interval by interval; at ticks each nanosecond is one.
     """
     part = grid.part(window, count, from_end=from_end)
-    is_full = not grid.resolution.is_tick and sum(log.row_bound(part) for log in logs) >= count
-    if part == window or is_full:
+    if part == window:
+        return part
+    if not grid.resolution.is_tick and sum(log.row_bound(part) for log in logs) >= count:
         return part
     reaches = [_narrowed(log, window, count, from_end=from_end) for log in logs if not log.is_empty]
     if not reaches:

@@ -1,6 +1,8 @@
 """Bars as rows of the tree."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +23,7 @@ class BarReader:
     """Bars on a grid, as rows.
 
     logs: what the bars are made of. every_print: whether every print counts in everything. settled_ns: bars whose interval ends
-    later are not final. bound: there are not more of them.
+    later are not final. bound: there are not more of them, if that is asked for.
     """
 
     logs: tuple[PinnedLog, ...]
@@ -31,7 +33,7 @@ class BarReader:
     whole: bool
     every_print: bool
     settled_ns: int
-    bound: int
+    bound: Callable[[], int]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -61,9 +63,10 @@ class BarReader:
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
     def total_estimate(self) -> int:
-        return self.bound
+        return self.bound()
 
 
+@cache
 def bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
     """The columns of bars."""
     prices = (OutColumn(name, Role.NUMBER) for name in ("open", "high", "low", "close"))

@@ -136,8 +136,6 @@ def _today(asked: Asked, grid: BarGrid) -> Window:
 
 def _source(asked: Asked, grid: BarGrid, window: Window, logs: tuple[PinnedLog, ...]) -> Source:
     trades, stored, _ = logs
-    bound = trades.row_bound(window) + stored.row_bound(around(window, grid))
-    intervals = -(-(window.end_ns - window.start_ns) // grid.resolution.length_ns)
     reader = BarReader(
         (trades, stored),
         window,
@@ -146,9 +144,16 @@ def _source(asked: Asked, grid: BarGrid, window: Window, logs: tuple[PinnedLog, 
         asked.is_whole,
         asked.instrument.policy.counts_every_print,
         grid.steady(asked.now_ns).start_ns,
-        min(bound, intervals),
+        partial(_bound, trades, stored, grid, window),
     )
     return WindowedSource(reader)
+
+
+def _bound(trades: PinnedLog, stored: PinnedLog, grid: BarGrid, window: Window) -> int:
+    """At most how many bars a window has."""
+    rows = trades.row_bound(window) + stored.row_bound(around(window, grid))
+    intervals = -(-(window.end_ns - window.start_ns) // grid.resolution.length_ns)
+    return min(rows, intervals)
 
 
 def _adjusted(asked: Asked, grid: BarGrid, logs: tuple[PinnedLog, ...]) -> BarMaker:

@@ -11,7 +11,8 @@ from stats.exceptions import Resync
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.pinning.logs import PinnedLog, Snapshot
 from stats.market_data.pinning.plan import Asked
-from trades.datasets import OPTION_QUOTES, Dataset
+from trades.datasets import OPTION_QUOTES
+from trades.declarations import Dataset
 from trades.storage.instruments import OPTION, Instrument, default_instrument
 from trades.storage.protocol import NO_COMMIT, CommitId, MarketStore, Window
 from trades.stores import market_store

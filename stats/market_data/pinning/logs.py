@@ -7,7 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from stats.cursors import SeenCommit
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from trades.datasets import OPTION_QUOTES, QUOTES, Dataset
+from trades.datasets import OPTION_QUOTES, QUOTES
+from trades.declarations import Dataset
 
 
 @dataclass(frozen=True, slots=True)

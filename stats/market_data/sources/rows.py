@@ -31,6 +31,8 @@ class Rows:
 
     def __getitem__(self, part: slice) -> "Rows":
         start, end, _ = part.indices(len(self))
+        if (start, end) == (0, len(self)):
+            return self
         return Rows(self.table.slice(start, end), self.place[part], self.time_ns[part], self.ordinal[part])
 
     def position(self, row: int) -> Position:
@@ -41,6 +43,9 @@ class Rows:
     def of(cls, table: Table, time_ns: Integers) -> "Rows":
         """Rows in order of time that begin with the first row of their first time."""
         changes = np.flatnonzero(time_ns[1:] != time_ns[:-1]) + 1
+        if len(changes) >= len(time_ns) - 1:
+            nothing = np.zeros(len(time_ns), np.int64)
+            return cls(table, nothing, time_ns, nothing)
         starts = np.concatenate([[0], changes])
         ordinal = np.arange(len(time_ns)) - np.repeat(starts, np.diff(np.append(starts, len(time_ns))))
         return cls(table, np.zeros(len(time_ns), np.int64), time_ns, ordinal)

@@ -16,7 +16,8 @@ from stats.rendering.table import OutColumn, Role
 from stats.resolutions import Resolution
 from stats.sessions.spans import Hours
 from trades.arrays import Integers, Mask
-from trades.datasets import OPEN_INTEREST, TRADES, Dataset
+from trades.datasets import OPEN_INTEREST, TRADES
+from trades.declarations import Dataset
 from trades.storage.protocol import Window
 from trades.timestamps import SECOND_NS
 

@@ -10,7 +10,7 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Integers, Mask
-from trades.datasets import Column, Dataset, Form, Kind
+from trades.declarations import Column, Dataset, Form, Kind
 from trades.storage.protocol import Window
 from trades.stores import market_store
 from trades.timestamps import DAY_NS

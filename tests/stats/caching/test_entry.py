@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.entry import _FRAME, _HEAD, Entry, _checksum
+from stats.caching.entry import _FRAME, _HEAD, _MAGIC, Entry, _checksum
 
 ENTRY = Entry(
     body=b'{"data":[]}',
@@ -44,7 +44,7 @@ def test_an_entry_with_a_flipped_bit_is_a_miss(position: int):
 
 def test_a_description_of_another_shape_is_a_miss():
     payload = _HEAD.pack(1.0, 3) + msgspec.msgpack.encode([1, 2])
-    assert Entry.from_bytes(_FRAME.pack(b"MDE2", _checksum(payload, "key")) + payload, "key") is None
+    assert Entry.from_bytes(_FRAME.pack(_MAGIC, _checksum("key", payload)) + payload, "key") is None
 
 
 def test_an_entry_under_another_key_is_a_miss():

@@ -17,7 +17,7 @@ def fill(tiers: Tiers, *symbols: str, datasets: int = 3) -> None:
     for symbol in symbols:
         for number in range(datasets):
             key = CacheKey(symbol=symbol, dataset=str(number), version="1", representation="json")
-            assert tiers.shared.put(str(key), ENTRY, seconds=30)
+            assert tiers.shared.land(str(key), "token", ENTRY, seconds=30)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from stats.caching.entry import Entry
 from stats.caching.shared import CLAIM_SECONDS, SharedCache
-from stats.caching.single_flight import Landing, ProcessFlights, ThreadFlights
+from stats.caching.single_flight import Landing, ProcessFlights, ThreadFlights, Way
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of
@@ -15,6 +15,10 @@ CALLERS = 50
 
 def entry(body: bytes = b"body") -> Entry:
     return Entry(body=body, content_type="text/plain", etag='"e"', computed_at=1.0)
+
+
+def kept_nowhere(_entry: Entry, _token: str) -> None:
+    """What was computed is not stored, and the claim is left alone."""
 
 
 def await_waiting(flights: ThreadFlights, count: int) -> None:
@@ -27,12 +31,12 @@ def test_fifty_threads_share_one_computation():
     def work() -> Landing:
         computed.append(1)
         await_waiting(flights, CALLERS - 1)
-        return Landing(entry(), joined=False)
+        return Landing(entry(), Way.COMPUTED)
 
     with ThreadPoolExecutor(CALLERS) as pool:
         landings = list(pool.map(lambda _: flights.run("key", work), range(CALLERS)))
     assert len(computed) == 1
-    assert sorted(landing.joined for landing in landings) == [False] + [True] * (CALLERS - 1)
+    assert sorted(landing.way.value for landing in landings) == ["computed"] + ["joined"] * (CALLERS - 1)
     assert len({id(landing.entry) for landing in landings}) == 1
 
 
@@ -44,7 +48,7 @@ def test_a_failure_reaches_only_who_computed():
         if len(attempts) == 1:
             await_waiting(flights, 9)
             raise LookupError("first")
-        return Landing(entry(), joined=False)
+        return Landing(entry(), Way.COMPUTED)
 
     def run(_: int) -> str:
         try:
@@ -62,14 +66,14 @@ def test_keys_do_not_wait_for_one_another():
     flights = ThreadFlights()
 
     def inner() -> Landing:
-        return Landing(entry(b"inner"), joined=False)
+        return Landing(entry(b"inner"), Way.COMPUTED)
 
     assert flights.run("outer", lambda: flights.run("inner", inner)).entry.body == b"inner"
 
 
 def test_after_a_landing_the_next_caller_computes():
     flights = ThreadFlights()
-    landings = [Landing(entry(b"first"), joined=False), Landing(entry(b"second"), joined=False)]
+    landings = [Landing(entry(b"first"), Way.COMPUTED), Landing(entry(b"second"), Way.COMPUTED)]
     computed = iter(landings)
     assert [flights.run("key", lambda: next(computed)) for _ in landings] == landings
 
@@ -80,12 +84,12 @@ def test_who_runs_out_of_patience_computes():
     def slow() -> Landing:
         began.set()
         hold.wait(PATIENCE_SECONDS)
-        return Landing(entry(b"slow"), joined=False)
+        return Landing(entry(b"slow"), Way.COMPUTED)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(flights.run, "key", slow)
         began.wait(PATIENCE_SECONDS)
-        assert flights.run("key", lambda: Landing(entry(b"own"), joined=False)).entry.body == b"own"
+        assert flights.run("key", lambda: Landing(entry(b"own"), Way.COMPUTED)).entry.body == b"own"
         hold.set()
         assert first.result().entry.body == b"slow"
 
@@ -112,10 +116,38 @@ class TestClaims:
 
     def test_a_claim_tells_what_is_stored(self):
         shared = SharedCache()
-        shared.put("key", entry(), seconds=30)
+        shared.land("key", "another's", entry(), seconds=30)
         claim = shared.claim("key", "one")
         assert claim is not None
         assert claim.entry == entry()
+
+    def test_what_is_stored_is_told_without_a_claim(self, redis_server):
+        shared = SharedCache()
+        shared.land("key", "another's", entry(), seconds=30)
+        claim = shared.claim("key", "one")
+        assert claim is not None
+        assert not claim.owned
+        with client_of(redis_server) as client:
+            assert not client.exists("flight:key")
+
+    def test_an_entry_lands_and_ends_the_claim_of_its_owner_alone(self, redis_server):
+        shared = SharedCache()
+        shared.claim("key", "one")
+        assert shared.land("key", "two", entry(), seconds=30) == len(entry().to_bytes("key"))
+        with client_of(redis_server) as client:
+            assert client.exists("flight:key")
+            shared.land("key", "one", entry(), seconds=30)
+            assert not client.exists("flight:key")
+            assert 25 < client.ttl("key") <= 30
+
+    def test_a_claim_ends_though_redis_has_no_room_for_the_entry(self, redis_server):
+        shared = SharedCache()
+        shared.claim("key", "one")
+        with client_of(redis_server) as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", 1)
+            assert shared.land("key", "one", entry(), seconds=30) == 0
+            assert not client.exists("flight:key")
 
     @pytest.mark.parametrize("kind", ["text", "list", "forever"])
     def test_garbage_in_place_of_a_claim_or_entry_holds_nobody_up(self, redis_server, kind: str):
@@ -135,36 +167,38 @@ class TestClaims:
 
     def test_who_gets_the_claim_takes_what_landed_before(self, redis_server):
         shared = SharedCache()
-        shared.put("key", entry(), seconds=30)
-        landing = ProcessFlights(shared).run("key", lambda: pytest.fail("computed again"))
-        assert landing == Landing(entry(), joined=True)
+        shared.land("key", "another's", entry(), seconds=30)
+        landing = ProcessFlights(shared).run("key", lambda: pytest.fail("computed again"), kept_nowhere)
+        assert landing == Landing(entry(), Way.FOUND)
         with client_of(redis_server) as client:
             assert not client.exists("flight:key")
 
     def test_an_entry_is_taken_though_its_owner_died_before_letting_go(self):
         shared = SharedCache()
         shared.claim("key", "one who died")
-        shared.put("key", entry(), seconds=30)
-        landing = ProcessFlights(shared, patience_seconds=0.05).run("key", lambda: entry(b"computed again"))
-        assert landing == Landing(entry(), joined=True)
+        shared.land("key", "another's", entry(), seconds=30)
+        flights = ProcessFlights(shared, patience_seconds=0.05)
+        landing = flights.run("key", lambda: entry(b"computed again"), kept_nowhere)
+        assert landing == Landing(entry(), Way.FOUND)
 
     def test_a_failed_owner_lets_go_of_its_claim(self, redis_server):
         def fail() -> Entry:
             raise LookupError
 
         with pytest.raises(LookupError):
-            ProcessFlights(SharedCache()).run("key", fail)
+            ProcessFlights(SharedCache()).run("key", fail, kept_nowhere)
         with client_of(redis_server) as client:
             assert not client.exists("flight:key")
 
     def test_who_waits_in_vain_computes_and_leaves_the_claim(self, redis_server):
         shared = SharedCache()
         shared.claim("key", "one who died")
-        landing = ProcessFlights(shared, patience_seconds=0.05).run("key", entry)
-        assert landing == Landing(entry(), joined=False)
+        landing = ProcessFlights(shared, patience_seconds=0.05).run("key", entry, kept_nowhere)
+        assert landing == Landing(entry(), Way.COMPUTED)
         with client_of(redis_server) as client:
             assert client.exists("flight:key")
 
     def test_without_redis_everybody_computes(self, redis_server):
         redis_server.kill()
-        assert ProcessFlights(SharedCache()).run("key", entry) == Landing(entry(), joined=False)
+        landing = ProcessFlights(SharedCache()).run("key", entry, kept_nowhere)
+        assert landing == Landing(entry(), Way.COMPUTED)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trades.datasets import QUOTES, TRADES, Dataset
+from trades.datasets import QUOTES, TRADES
+from trades.declarations import Dataset
 from trades.storage.protocol import Append, Dedupe, MarketStore, Window
 from trades.timestamps import SECOND_NS
 

@@ -33,6 +33,16 @@ def streamed(name: str, table: Table, cuts: list[int], form: TimeForm | None = N
     return b"".join((made.begin(), *parts, made.end()))
 
 
+def many_trades(count: int) -> Table:
+    """Trades a nanosecond apart, the price of each a seventh above the one before."""
+    rows = {
+        "timestamp": OPENING_NS + np.arange(count),
+        "price": np.arange(count) / 7,
+        "volume": np.ones(count),
+    }
+    return Table.of(TRADES[:3], rows)
+
+
 def test_rows_that_come_one_by_one_are_streamed():
     assert STREAMED == ["ndjson", "csv", "arrow"]
 
@@ -62,16 +72,11 @@ def test_a_stream_of_batches_has_the_documents_rows(form: TimeForm | None, table
 @pytest.mark.parametrize("name", STREAMED)
 def test_more_rows_than_a_block_are_all_written(name: str):
     count = 40_001
-    rows = {
-        "timestamp": OPENING_NS + np.arange(count),
-        "price": np.arange(count) / 7,
-        "volume": np.ones(count),
-    }
-    table = Table.of(TRADES[:3], rows)
+    table = many_trades(count)
     assert len(FORMATS["ndjson"].render(document(table), None).body.splitlines()) == count
     cut = streamed(name, table, [1, 16_384, 20_000])
     if name == "arrow":
-        assert pa.ipc.open_stream(cut).read_all()["price"].to_pylist() == rows["price"].tolist()
+        assert pa.ipc.open_stream(cut).read_all()["price"].to_pylist() == (np.arange(count) / 7).tolist()
     else:
         assert cut == FORMATS[name].render(document(table), None).body
 
@@ -108,13 +113,7 @@ def test_a_stream_without_rows_is_whole(name: str):
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_an_encoder_keeps_nothing_of_what_it_wrote(name: str):
-    count = 5_000
-    rows = {
-        "timestamp": OPENING_NS + np.arange(count),
-        "price": np.arange(count) / 7,
-        "volume": np.ones(count),
-    }
-    table = Table.of(TRADES[:3], rows)
+    table = many_trades(5_000)
     made = encoder(name, table)
     made.rows(table)
     tracemalloc.start()

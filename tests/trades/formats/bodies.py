@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from trades.batches.row_batch import Expected, RowBatch
-from trades.datasets import Dataset, Form, Kind
+from trades.declarations import Dataset, Form, Kind
 from trades.formats.registry import READERS
 from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
 

@@ -10,7 +10,8 @@ from django.test import Client
 from tests.api_client import Api, answer, make_key, problem
 from tests.trades.formats.bodies import ENCODERS
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, QUOTES, Dataset
+from trades.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, QUOTES
+from trades.declarations import Dataset
 from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
 

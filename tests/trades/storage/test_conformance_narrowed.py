@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
-from trades.datasets import BARS, DATASETS, OPEN_INTEREST, QUOTES, TRADES, Dataset
+from trades.datasets import BARS, DATASETS, OPEN_INTEREST, QUOTES, TRADES
+from trades.declarations import Dataset
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import ALL_TIME, Append, MarketStore, Window
 

@@ -14,7 +14,6 @@ from trades.storage.quote_bars import QuoteBars, quote_bars_of
 from trades.storage.quote_windows import (
     DATES_LOOKED_BACK,
     carried_quotes,
-    per_exchange_quote_bars,
     windowed_quote_bars,
 )
 
@@ -62,7 +61,6 @@ def test_exchanges_are_not_mixed(store):
     assert (bars.bid_open.tolist(), bars.ask_open.tolist()) == ([10.0], [30.0])
     assert windowed_quote_bars(log, FIRST_MINUTE, MINUTE, None).bid_open.tolist() == [20.0]
     assert len(windowed_quote_bars(log, FIRST_MINUTE, MINUTE, "N")) == 0
-    assert [exchange for exchange, _ in per_exchange_quote_bars(log, FIRST_MINUTE, MINUTE)] == ["Q"]
     carried = carried_quotes(log, NOON, ["N", "Q"])
     assert (carried["N"].bid, carried["Q"].bid) == (20.0, 10.0)
 
@@ -79,8 +77,8 @@ def test_a_side_that_was_not_quoted_on_many_dates_with_quotes_is_not_known(store
     assert (known.bid, known.ask) == (9.0, 12.0)
     quote_log(store, quote(-DAY, bid=11.0, exchange="N"))
     assert np.isnan(carried_quotes(log, NOON, ["Q"])["Q"].ask)
-    ((exchange, bars),) = per_exchange_quote_bars(log, FIRST_MINUTE, MINUTE)
-    assert (exchange, bars.bid_open.tolist()) == ("Q", [10.0])
+    bars = windowed_quote_bars(log, FIRST_MINUTE, MINUTE, "Q")
+    assert bars.bid_open.tolist() == [10.0]
     assert np.isnan(bars.ask_open).all()
 
 
@@ -105,20 +103,16 @@ def test_bars_of_windows_are_those_of_the_whole(store, few, seed: int):
     log = random_log(store, seed)
     interval = 60 * MINUTE
     rows = log.rows(ALL_TIME)
-    of_exchange = {
-        name: rows.filter([name == each for each in rows.column("exchange").to_pylist()])
+    venues = rows.column("exchange").to_pylist()
+    # None of them is all quotes as one stream.
+    wholes = {
+        name: quote_bars_of(rows.filter([name in {None, each} for each in venues]), interval)
         for name in EXCHANGES
     }
-    wholes = {name: quote_bars_of(of_exchange[name], interval) for name in EXCHANGES}
-    of_all = quote_bars_of(rows, interval)
     for start in range(NOON, NOON + 4 * DAY, 9 * interval):
         window = Window(start, start + 9 * interval)
-        assert_same(windowed_quote_bars(log, window, interval, None), cut(of_all, window))
-        expected = {name: bars for name, whole in wholes.items() if len(bars := cut(whole, window))}
-        found = per_exchange_quote_bars(log, window, interval)
-        assert [name for name, _ in found] == [name for name in EXCHANGES if name in expected]
-        for name, bars in found:
-            assert_same(bars, expected[name])
+        for name, whole in wholes.items():
+            assert_same(windowed_quote_bars(log, window, interval, name), cut(whole, window))
 
 
 def cut(bars: QuoteBars, window: Window) -> QuoteBars:

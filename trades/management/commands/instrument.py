@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from command_line.actor import command_actor
 from trades.bar_policies import BAR_POLICIES
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document
 from trades.instruments.texts import (
@@ -17,7 +18,7 @@ from trades.instruments.texts import (
     read_texts,
     write_csv,
 )
-from trades.instruments.told_changes import command_actor, recorded
+from trades.instruments.told_changes import recorded
 from trades.services import instrument_set, instruments_known, instruments_set
 from trades.storage.exceptions import AliasTaken, StorageError
 from trades.storage.instruments import (

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.arrow_later import compute as pc
-from trades.datasets import Column, Dataset, Kind
+from trades.declarations import Column, Dataset, Kind
 from trades.storage.commit import PartKind
 from trades.storage.corrections import Change
 from trades.storage.csv.batch import Chunk

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.arrays import Integers, Mask
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.commit import PartKind, block_checksums
 from trades.storage.csv.codec import encode_rows
 from trades.storage.csv.identities import RowHashes, hash_rows

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
-from trades.datasets import DATASETS, Dataset
+from trades.datasets import DATASETS
+from trades.declarations import Dataset
 from trades.storage.csv.commit_log import has_commits
 from trades.storage.csv.disk import Disk, unavailable
 from trades.storage.csv.instrument_file import InstrumentFile

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from trades.arrow_later import compute as pc
 from trades.arrow_later import csv as pacsv
-from trades.datasets import Column, Dataset, Kind
+from trades.declarations import Column, Dataset, Kind
 from trades.text_columns import Piece, are_plainly_whole, ended_numbers, escaped, joined_lines, quoted
 from trades.timestamps import fixed_width_text
 

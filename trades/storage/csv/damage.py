@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.csv.codec import decode_rows, encode_rows
 
 _POLYNOMIAL = np.uint32(0xEDB88320)

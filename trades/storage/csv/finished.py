@@ -21,6 +21,8 @@ def finished_bars(query: BarQuery, snapshot: Snapshot) -> Bars | None:
     needed = _credited_window(found[-1], query)
     if needed is None or _has_tail_in(needed, snapshot):
         return None
+    if needed != query.window and _is_other_since(needed, snapshot):
+        return None
     return _joined([_cut(bars, query.window) for bars in found])
 
 
@@ -41,11 +43,10 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: Snapshot) -> B
 def _of_segments(query: BarQuery, snapshot: Snapshot) -> list[Bars] | None:
     """The bars of each segment, those in the window among them; every interval has a price. None where they are not there."""
     window, interval = query.window, query.interval_ns
-    within = snapshot.segments.within(window)
-    if interval not in LEVELS_NS or any(each.segment.newest > snapshot.at for each in within):
+    if interval not in LEVELS_NS or _is_other_since(window, snapshot):
         return None
     found: list[Bars] = []
-    for mapped in within:
+    for mapped in snapshot.segments.within(window):
         bars = mapped.finished_bars(query.policy, interval, window)
         if bars is None:
             return None
@@ -76,6 +77,12 @@ def _joined(parts: list[Bars]) -> Bars | None:
     parts = [part for part in parts if len(part)]
     is_cut = any(before.time_ns[-1] == after.time_ns[0] for before, after in pairwise(parts))
     return None if is_cut else joined_bars(parts)
+
+
+def _is_other_since(window: Window, snapshot: Snapshot) -> bool:
+    """Whether a commit after the snapshot's touches the window: segments may hold more than the snapshot saw of it."""
+    is_earlier = snapshot.at < snapshot.segments.head.number
+    return is_earlier and snapshot.history.version(window).number > snapshot.at
 
 
 def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.arrays import Mask
-from trades.datasets import Dataset, Kind
+from trades.declarations import Dataset, Kind
 
 Hashes = npt.NDArray[np.uint64]
 

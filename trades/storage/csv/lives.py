@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from trades.arrow_later import compute as pc
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.corrections import Life, changes
 from trades.storage.csv.amendment import CorrectionChunk, PreparedAmendment

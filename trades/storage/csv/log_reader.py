@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.held import Held

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.csv.bar_reader import BarReader
 from trades.storage.csv.commit_log import CommitLog
 from trades.storage.csv.log_reader import LogReader

@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from trades.datasets import Partition
+from trades.declarations import Partition
 from trades.storage.commit import PartKind
 
 FILE_LIMIT_BYTES = 256 * 2**20

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.commit import BLOCK_BYTES, PartKind, first_damaged_block
 from trades.storage.csv.amendment import corrections_of, known_values
 from trades.storage.csv.codec import decode_rows

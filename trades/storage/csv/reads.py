@@ -8,7 +8,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
-from trades.datasets import TRADES, Dataset
+from trades.datasets import TRADES
+from trades.declarations import Dataset
 from trades.storage.aggregate import Bars
 from trades.storage.csv.bar_query import BarQuery, SpanQuery
 from trades.storage.csv.commit_log import has_log

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from trades.datasets import DATASETS, TRADES, Dataset
+from trades.datasets import DATASETS, TRADES
+from trades.declarations import Dataset
 from trades.storage.csv.amendment import PreparedAmendment
 from trades.storage.csv.bar_reader import BarReader
 from trades.storage.csv.batch import PreparedBatch

@@ -11,7 +11,7 @@ from typing import IO
 import msgspec
 import numpy as np
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.commit import BLOCK_BYTES, Commit, Part, PartKind, block_checksums, decode_commit
 from trades.storage.csv.codec import header
 from trades.storage.csv.commit_log import COMMITS_FILE

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.arrow_later import compute as pc
-from trades.datasets import Dataset, Kind
+from trades.declarations import Dataset, Kind
 from trades.storage.reading.exceptions import UnknownColumn
 from trades.timestamps import Instants
 

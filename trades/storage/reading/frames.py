@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from trades.datasets import Column, Dataset, Kind
+from trades.declarations import Column, Dataset, Kind
 from trades.storage.aggregate import Bars
 from trades.storage.quote_bars import QuoteBars
 from trades.timestamps import Instants

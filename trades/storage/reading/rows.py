@@ -5,7 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
-from trades.datasets import DATASETS, Dataset
+from trades.datasets import DATASETS
+from trades.declarations import Dataset
 from trades.storage.coverage import Coverage, log_coverage
 from trades.storage.csv.store import CsvStore
 from trades.storage.exceptions import StorageError

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, batch, stored, trade
-from trades.datasets import TRADES, Partition
+from trades.datasets import TRADES
+from trades.declarations import Partition
 from trades.storage.csv import CsvStore, partitions
 from trades.storage.csv.partitions import FILE_LIMIT_BYTES, file_for, folder_name, symbol_of
 from trades.storage.protocol import ALL_TIME

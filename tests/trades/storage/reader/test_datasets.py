@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from tests.trades.storage.builders import NOON
-from trades.datasets import DATASETS, Dataset, Kind
+from trades.datasets import DATASETS
+from trades.declarations import Dataset, Kind
 from trades.storage import open_store
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import UnknownSymbol

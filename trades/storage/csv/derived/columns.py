@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.csv.derived.ipc import NotUsable, map_batches, write_batches
 from trades.storage.visible import stored_schema
 

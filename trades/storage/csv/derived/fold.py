@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
-from trades.datasets import Dataset
+from trades.declarations import Dataset
 from trades.storage.commit import PartKind
 from trades.storage.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from trades.storage.csv.derived.manifest import (

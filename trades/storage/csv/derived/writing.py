@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
-from trades.datasets import TRADES, Dataset
+from trades.datasets import TRADES
+from trades.declarations import Dataset
 from trades.storage.csv.derived.columns import map_columns, plain_rows, write_columns
 from trades.storage.csv.derived.manifest import (
     NO_ROLLUPS,

@@ -118,6 +118,37 @@ def test_a_window_over_segments_that_end_with_an_interval_takes_their_bars_as_th
     assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
 
 
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_bars_as_of_the_last_commit_on_their_dates_are_taken_as_they_are_from_a_segment_of_later_ones(
+    tmp_path, monkeypatch, policy: BarPolicy
+):
+    store, memory = CsvStore(tmp_path), MemoryStore()
+    for day in range(3):
+        for each in (store, memory):
+            each.append(batch(*(trade(at=NOON + day * DAY + n * 15 * SECOND, volume=1.0) for n in range(40))))
+    store.derive(TRADES, SYMBOL)
+    monkeypatch.delattr(bar_reader, "merge")
+    window = Window(NOON + DAY, NOON + DAY + 5 * MINUTE)
+    read = [each.bars(SYMBOL, window, MINUTE, policy=policy, at=2) for each in (store, memory)]
+    assert_same(*read)
+    assert len(read[0]) == 5
+
+
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_bars_as_of_a_commit_know_nothing_of_later_ones_in_their_segment(tmp_path, policy: BarPolicy):
+    store, memory = CsvStore(tmp_path), MemoryStore()
+    for number in range(4):
+        rows = [trade(at=NOON + n * 15 * SECOND + number, price=1.0 + number, volume=1.0) for n in range(40)]
+        for each in (store, memory):
+            each.append(batch(*rows))
+    store.derive(TRADES, SYMBOL)
+    window = Window(NOON + MINUTE, NOON + 5 * MINUTE)
+    for at in range(1, 5):
+        read = [each.bars(SYMBOL, window, MINUTE, policy=policy, at=at) for each in (store, memory)]
+        assert_same(*read)
+        assert read[0].high.tolist() == [float(at)] * 4
+
+
 def test_spans_of_whole_intervals_take_finished_bars_as_they_are_beside_later_commits_on_other_dates(
     stores, monkeypatch
 ):

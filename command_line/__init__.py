@@ -1,0 +1,1 @@
+"""What commands of all apps have in common. Knows none of them."""

@@ -1,0 +1,55 @@
+"""The text of one instant: ISO 8601 / RFC 3339, or an epoch integer. Whole columns of them: `trades.timestamps`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+YEARS = range(1900, 2201)
+
+_TIME = r"[Tt ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?"
+_OFFSET = r"[Zz]|[+-]\d\d(:?[0-5]\d)?"
+_INSTANT = re.compile(rf"\d{{4}}-\d\d-\d\d({_TIME}({_OFFSET})?)?", re.ASCII)
+# Digits of an epoch integer, and the nanoseconds of its unit: s, ms, µs, ns.
+_EPOCH_UNITS_NS = {10: 1_000_000_000, 13: 1_000_000, 16: 1_000, 19: 1}
+_DIGITS = re.compile(r"\d{10,19}", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_instant(text: str) -> datetime:
+    """The time, in UTC, that an ISO 8601 text names: without an offset it is UTC, without a time midnight.
+
+    It is cut to microseconds. An epoch integer is none. Raises ValueError, also for a year outside 1900-2200.
+    """
+    if not _INSTANT.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is not an ISO 8601 time such as 2030-01-02T03:04:05Z")
+    try:
+        found = datetime.fromisoformat(text.upper())
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text[:64]!r} is no time that there is") from error
+    return _within_years(found, text)
+
+
+def parse_instant_or_epoch(text: str) -> datetime:
+    """As `parse_instant`, and epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
+    instant_ns = epoch_ns(text)
+    if instant_ns is None:
+        return parse_instant(text)
+    return _within_years(_EPOCH + timedelta(microseconds=instant_ns // 1_000), text)
+
+
+def epoch_ns(text: str) -> int | None:
+    """The nanoseconds since 1970, of any year, that an epoch integer of 10, 13, 16 or 19 digits counts; None if it is none."""
+    if len(text) not in _EPOCH_UNITS_NS or not _DIGITS.fullmatch(text):
+        return None
+    return int(text) * _EPOCH_UNITS_NS[len(text)]
+
+
+def format_instant(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with `Z`."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _within_years(found: datetime, text: str) -> datetime:
+    if found.year not in YEARS:
+        raise ValueError(f"{text[:64]!r} is not within the years {YEARS[0]}-{YEARS[-1]}")
+    return found

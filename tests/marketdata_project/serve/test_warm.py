@@ -1,0 +1,103 @@
+"""What a web process loads, when, and what it drops."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+
+import uvicorn
+from django.conf import settings
+from django.core import signals
+from django.db import close_old_connections
+
+from marketdata_project.serve import warm, web
+
+
+def test_the_request_signals_of_django_are_dropped_and_only_those():
+    calls = []
+
+    def own(**_kwargs):
+        calls.append(1)
+
+    receivers = {each: list(each.receivers) for each in (signals.request_started, signals.request_finished)}
+    signals.request_started.connect(own)
+    try:
+        warm.drop_request_signals()
+        signals.request_started.send(sender=None)
+        assert calls == [1]
+        assert len(signals.request_started.receivers) == 1
+        assert signals.request_finished.receivers == []
+        assert not signals.request_finished.disconnect(close_old_connections)
+    finally:
+        for each, before in receivers.items():
+            each.receivers = before
+            each.sender_receivers_cache.clear()
+
+
+LARGE = ("QuantLib", "pandas_market_calendars")
+LOADING = """
+import sys
+from pathlib import Path
+import django
+django.setup()
+from trades.storage.instruments import Instrument
+from trades.stores import market_store
+market_store().set_instrument(Instrument("AAPL", exchange="XNYS"))
+market_store().set_instrument(Instrument("ELSEWHERE", exchange="XXXX"))
+from marketdata_project.front.application import DjangoHandler
+from marketdata_project.serve import warm
+warm.load_everything(DjangoHandler())
+print([name for name in {large} if name in sys.modules])
+warm.load_libraries().join()
+from stats.sessions import library
+print([name for name in {large} if name in sys.modules], library.decade.cache_info().currsize > 0)
+"""
+
+
+def test_large_libraries_are_loaded_after_the_start_and_not_for_it(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING.format(large=LARGE)],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.test",
+            "DATA_DIR": str(tmp_path),
+        },
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["[]", f"{list(LARGE)} True"]
+
+
+def test_a_library_that_cannot_be_loaded_is_told_of_and_no_more(monkeypatch, caplog):
+    def broken():
+        raise ImportError("no such library")
+
+    monkeypatch.setattr(warm, "quantlib", broken)
+    monkeypatch.setattr(warm, "calendars_load", lambda **_: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    warm.load_libraries().join()
+    assert "no such library" in caplog.text
+
+
+def test_a_web_process_loads_large_libraries_once_and_not_at_once(monkeypatch):
+    loaded = []
+
+    def load():
+        loaded.append(1)
+        return threading.Thread()
+
+    monkeypatch.setattr(web, "load_libraries", load)
+    server = web.WebServer(uvicorn.Config("unused", log_config=None))
+    server.parent = os.getppid()
+
+    async def ticks(counts):
+        for counter in counts:
+            await server.on_tick(counter)
+
+    asyncio.run(ticks(range(10)))
+    assert loaded == []
+    asyncio.run(ticks([10, 11, 10]))
+    assert loaded == [1]

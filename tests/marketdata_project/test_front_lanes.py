@@ -1,0 +1,39 @@
+"""Lanes of threads: what fails in them, how many threads they have."""
+
+import asyncio
+import threading
+
+import pytest
+
+from marketdata_project.front.lanes import Lane
+
+
+def test_a_lane_survives_what_fails_in_it(caplog):
+    def tidy():
+        raise ValueError("tidying")
+
+    lane = Lane("test", threads=1, after=tidy)
+
+    async def use():
+        with pytest.raises(ZeroDivisionError):
+            await lane.run(lambda: 1 // 0)
+        return await lane.run(int, "7")
+
+    assert asyncio.run(use()) == 7
+    assert "tidying" in caplog.text
+
+
+def test_a_lane_has_no_more_threads_than_jobs_at_a_time():
+    lane = Lane("counted", threads=4, after=lambda: None)
+
+    async def use(together: int) -> int:
+        gate = threading.Event()
+        jobs = [lane.run(gate.wait, 10.0) for _ in range(together)]
+        gate.set()
+        assert await asyncio.gather(*jobs) == [True] * together
+        return sum(thread.name.startswith("counted-") for thread in threading.enumerate())
+
+    async def in_turn() -> list[int]:
+        return [await use(together) for together in (1, 1, 3, 1, 9)]
+
+    assert asyncio.run(in_turn()) == [1, 1, 3, 3, 4]

@@ -1,0 +1,28 @@
+"""A Redis server as the project's own. Apart from the server itself, which programs without Django's apps use, too."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django_redis.pool import ConnectionFactory
+
+from marketdata_project.redis_connection import breaker
+from ratelimit.limits.limiter import process_limiter
+from tests.ratelimit.redis_server import RedisServer
+
+
+@contextmanager
+def connected_server(settings: Any, caches_at: Callable[[str], dict[str, Any]]) -> Iterator[RedisServer]:
+    """A running server that is the project's Redis meanwhile, with the CACHES that are made of its address."""
+    server = RedisServer()
+    server.start()
+    settings.CACHES = caches_at(server.url)
+    breaker.close()
+    process_limiter.cache_clear()
+    yield server
+    server.end()
+    pool = ConnectionFactory._pools.pop(server.url, None)
+    if pool is not None:
+        pool.disconnect()
+    breaker.close()
+    process_limiter.cache_clear()

@@ -1,0 +1,21 @@
+"""Spans of time as text, as tables."""
+
+from datetime import timedelta
+
+import pytest
+
+from ratelimit.spans import parse_span
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("3600", 3600), ("90s", 90), ("5m", 300), ("12h", 43_200), ("7d", 604_800)],
+)
+def test_a_span_is_seconds_or_has_a_unit(text, seconds):
+    assert parse_span(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1w", "1.5h", "d", "1 d", "1" * 10])
+def test_what_is_no_span_is_refused(text):
+    with pytest.raises(ValueError, match="is not a span"):
+        parse_span(text)
