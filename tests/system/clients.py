@@ -58,9 +58,10 @@ class Client:
         return self.get(f"{OHLC}?symbol={symbol}&interval={interval}")
 
     def _renew(self) -> None:
-        """Another connection to the same process: it ends those on which nothing is asked for a while."""
+        """Another connection to the same process, if it lives: it ends those on which nothing is asked for a while."""
         self.close()
-        if self.process is None:
+        if self.process is None or not is_alive(self.process):
+            self.process = None
             return
         for _ in range(_CONNECTIONS):
             self._http.request("GET", "/healthz")
@@ -68,7 +69,7 @@ class Client:
             if _process_at_the_other_end(self, self._http.port, [self.process]) is not None:
                 return
             self.close()
-        raise ConnectionResetError(f"process {self.process} is not reached any more")
+        raise ConnectionResetError(f"process {self.process} is not reached")
 
     @property
     def local_port(self) -> int:
@@ -112,6 +113,14 @@ def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Itera
         for clients in reached.values():
             for client in clients:
                 client.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process that can still be asked something."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _process_at_the_other_end(client: Client, port: int, webs: list[int]) -> int | None:
