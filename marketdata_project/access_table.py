@@ -7,9 +7,9 @@ endpoint (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `ohlcv`) have its n
 from collections.abc import Iterator
 
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
-from stats.market_data.classes import MARKET_CLASSES
-from stats.market_data.coverage_report import COVERAGE
-from stats.market_data.reports import REPORTS
+from stats.market_data.queries.classes import MARKET_CLASSES
+from stats.market_data.reports.coverage import COVERAGE
+from stats.market_data.reports.newest import REPORTS
 from stats.market_data.views import branches
 from trades.datasets import DATASETS
 

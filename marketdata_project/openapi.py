@@ -7,7 +7,7 @@ from marketdata_project.error_codes import ERROR_CODES, ErrorCode
 from marketdata_project.openapi_access import access_of_operations, add_access, is_refused_with
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.table import Access
-from stats.market_data.classes import MARKET_CLASSES
+from stats.market_data.queries.classes import MARKET_CLASSES
 
 _OF_ALL = {400, 401, 403, 406, 429, 500, 503}
 _OF_METHOD = {"post": {409, 413, 415, 422, 507}, "put": {413, 415, 422, 507}}

@@ -7,10 +7,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from marketdata_project.error_codes import ERROR_CODES
-from stats.market_data.classes import MARKET_CLASSES
 from stats.market_data.navigation import links_beside
+from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.rendering.query_form import Leading
-from trades.catalogue import catalogue_first
+from trades.instruments.catalogue import catalogue_first
 from trades.storage.exceptions import StorageError
 
 _STYLE = """

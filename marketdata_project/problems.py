@@ -33,7 +33,7 @@ from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from trades import exceptions as trades
 from trades.exceptions import FieldError
-from trades.field_errors import field_errors
+from trades.http.field_errors import field_errors
 from trades.storage import exceptions as storage
 
 logger = logging.getLogger(__name__)

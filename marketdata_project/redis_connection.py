@@ -27,12 +27,6 @@ from redis.retry import Retry
 PAUSE_SECONDS = 1.0
 
 
-class RedisThoughtAway(RedisConnectionError):
-    """Redis was not tried, since it was away a moment ago: it may be back by now."""
-
-    is_untried = True
-
-
 class Breaker:
     """Whether Redis is thought to be there. Thread-safe; `clock` is monotonic, in seconds.
 
@@ -64,7 +58,7 @@ class Breaker:
                 self._probe = id(who)
                 self._next_probe_at = now + self._pause
                 return
-        raise RedisThoughtAway("Redis is away; it is tried again shortly.")
+        raise RedisConnectionError("Redis is away; it is tried again shortly.")
 
     def failed(self, who: object) -> None:
         """`who` could not connect or got no answer in time."""

@@ -16,7 +16,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
 from stats.rendering.compression import Encoding, accepted_encoding, compressed
-from trades.query_parameters import single_parameters
+from trades.http.query_parameters import single_parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from stats.caching.decorator import CachedAnswer, CacheQuery
 from stats.caching.tiers import Cached
 from stats.finished import Finished
-from trades.conditional import REVALIDATED, is_current
+from trades.http.conditional import REVALIDATED, is_current
 from trades.timestamps import SECOND_NS, format_timestamp
 
 # A commit under way may still carry an instant that has just passed.

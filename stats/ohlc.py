@@ -14,8 +14,8 @@ from stats.exceptions import NoData, RangeTooLarge
 from stats.ohlc_query import OhlcQuery
 from stats.position import Position
 from trades.bar_policies import BAR_POLICIES, BarPolicy
-from trades.conditional import etag_of
 from trades.datasets import TRADES
+from trades.http.conditional import etag_of
 from trades.services import known_instrument
 from trades.storage.aggregate import Bars
 from trades.storage.exceptions import UnknownSymbol

@@ -7,8 +7,8 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from trades.exceptions import InvalidParameter, InvalidValue
-from trades.field_errors import field_errors
-from trades.query_parameters import single_parameters
+from trades.http.field_errors import field_errors
+from trades.http.query_parameters import single_parameters
 
 # How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.
 _CODES = {"required": "missing_parameter"}

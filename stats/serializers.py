@@ -7,8 +7,8 @@ from rest_framework import serializers
 
 from stats.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
 from stats.intervals import Interval
-from trades.fields import SymbolField
-from trades.serializers import KnownFieldsSerializer
+from trades.batches.fields import SymbolField
+from trades.batches.serializers import KnownFieldsSerializer
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 

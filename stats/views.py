@@ -20,8 +20,8 @@ from stats.serializers import (
     OhlcAnswerSerializer,
     OhlcQuerySerializer,
 )
-from trades.parsers import JSONDocumentParser, sent_document
-from trades.query_parameters import single_parameters
+from trades.http.parsers import JSONDocumentParser, sent_document
+from trades.http.query_parameters import single_parameters
 from trades.services import symbol_canonical
 
 _BARS = OpenApiExample(

@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from trades.bar_policies import BAR_POLICIES
-from trades.catalogue import catalogue_refresh
-from trades.instrument_serializers import INSTRUMENT_FIELDS
-from trades.instrument_texts import read_texts
+from trades.instruments.catalogue import catalogue_refresh
+from trades.instruments.serializers import INSTRUMENT_FIELDS
+from trades.instruments.texts import read_texts
+from trades.instruments.told_changes import recorded
 from trades.models import InstrumentEntry
 from trades.services import instrument_set, symbol_canonical
 from trades.storage.exceptions import AliasTaken
@@ -25,7 +26,6 @@ from trades.storage.instruments import (
 )
 from trades.stores import market_store
 from trades.symbols import InvalidSymbol, parse_symbol
-from trades.told_changes import recorded
 
 # Generic for the type checker only: at run time Django's classes take no parameter.
 if TYPE_CHECKING:

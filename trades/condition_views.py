@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from trades.bar_policies import BAR_POLICIES, BarPolicy, Effect
-from trades.query_parameters import single_parameters
-from trades.tagged_answer import tagged_answer
+from trades.http.query_parameters import single_parameters
+from trades.http.tagged_answer import tagged_answer
 
 EFFECTS = [effect.name.lower() for effect in Effect]
 

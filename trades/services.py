@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from trades.batches.row_batch import RowBatch
 from trades.datasets import DATASETS, Dataset
 from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
-from trades.row_batch import RowBatch
 from trades.storage.exceptions import IdConflict, UnknownSymbol
 from trades.storage.instruments import Instrument, default_instrument
 from trades.storage.maintained import MaintainedStore, Upkeep

@@ -1,10 +1,10 @@
 from django.urls import URLPattern, re_path
 
 from trades.condition_views import ConditionsViewSet
-from trades.correction_views import CorrectionsViewSet
+from trades.corrections.views import CorrectionsViewSet
 from trades.datasets import DATASETS, TRADES, Dataset
-from trades.instrument_views import InstrumentsViewSet
-from trades.views import ingest_view
+from trades.ingest.views import ingest_view
+from trades.instruments.views import InstrumentsViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:

@@ -19,9 +19,9 @@ from django.urls import get_resolver
 from marketdata_project.front.application import DjangoHandler
 from stats.options.quantlib import quantlib
 from stats.sessions.services import calendars_load
+from trades.batches.row_batch import Expected
+from trades.batches.sample_rows import SEED_TRADES
 from trades.formats.json_rows import decode_json
-from trades.row_batch import Expected
-from trades.sample_rows import SEED_TRADES
 from trades.stores import market_store
 
 logger = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 # How often a request tries to get at lots of which others were quicker to take; the last times it books one in any case.
 _TRIES = 6
 _TRIES_OF_LOTS_OF_OTHERS = 3
-# So much later than another process may one find that Redis is back: the breaker's pause and its timeouts.
-LATE_US = 1_500_000
+# So much later than another process may one find that Redis is back: pauses of the breaker and their timeouts.
+LATE_US = 5_000_000
 
 
 class Limiter:
@@ -48,35 +48,53 @@ class Limiter:
         self._hand = QuotaHand()
         self._booking = threading.Lock()
         self._is_local = False
-        self._settled_us = 0
-        self._is_alone = workers == 1
 
     def admit(self, charge: Charge, spends: Sequence[Spend] = ()) -> Admission:
         """Whether a bucket and quotas gave what a request costs: all of them, or none. Raises DatabaseError."""
         now_ns = self._clock()
+        is_settling = self._local.is_settling(now_ns // 1000)
+        admit = self._admit_settling if is_settling else self._admit_shared
+        try:
+            return admit(charge, spends, now_ns)
+        except RedisError as error:
+            self._note_away(error)
+            return self._admit_locally(charge, spends)
+
+    def _admit_shared(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Admission:
+        """What Redis says, or a lease of what it gave. Raises RedisError, DatabaseError."""
         key = (charge.identity, charge.name, charge.bucket.rate)
         # Where there is a quota each token counts, so that no request takes more than it costs.
         tokens = charge.cost if spends or not charge.cost else lot(charge.bucket.rate, charge.cost)
-        if tokens > charge.cost:
+        if tokens == charge.cost:
+            told = self._ask(charge, spends, now_ns)
+        else:
             leased = self._leases.spend(key, cost=charge.cost, now_ns=now_ns)
             if leased is not None:
                 return Admission(leased)
-        share = self._settle(charge, now_us=now_ns // 1000)
-        if share is not None and not share.admitted:
+            told = self._ask(replace(charge, cost=tokens), spends, now_ns)
+            if told.standing.admitted:
+                self._leases.deposit(key, tokens=tokens - charge.cost, standing=told.standing, now_ns=now_ns)
+        if self._is_local:
+            self._note_back(now_us=now_ns // 1000)
+            if told.is_given:
+                self._local.note_given(charge, now_us=now_ns // 1000)
+        return _admission(told, spends)
+
+    def _admit_settling(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Admission:
+        """What both Redis and this process's share give. Raises RedisError, DatabaseError."""
+        share = self._local.take_too(charge, now_us=now_ns // 1000, epoch_now_us=self._wall_clock() // 1000)
+        if not share.admitted:
             return self._refused_locally(charge, spends, share)
+        is_given = False
         try:
-            told = self._ask(replace(charge, cost=tokens) if tokens > charge.cost else charge, spends, now_ns)
-        except RedisError as error:
-            self._note_away(error, now_us=now_ns // 1000)
-            return self._admit_locally(charge, spends)
-        self._note_back(now_us=now_ns // 1000)
-        if share is not None and (told.is_short or not told.standing.admitted):
-            self._local.unsettle(charge)
-        if tokens > charge.cost and told.standing.admitted:
-            self._leases.deposit(key, tokens=tokens - charge.cost, standing=told.standing, now_ns=now_ns)
-        if not spends:
-            return Admission(told.standing)
-        return admission_of(told.standing, spends, told.counters, is_short=told.is_short)
+            told = self._ask(charge, spends, now_ns)
+            is_given = told.is_given
+        finally:
+            if not is_given:
+                self._local.give_back_too(charge)
+        if self._is_local:
+            self._note_back(now_us=now_ns // 1000)
+        return _admission(told, spends)
 
     def _ask(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Told:
         """What Redis says, with lots booked if it has too little of a quota. Raises RedisError, DatabaseError."""
@@ -103,21 +121,21 @@ class Limiter:
     ) -> Told:
         """Charge the shared bucket, and with it what this process gave away by itself. Raises RedisError."""
         failed = breaks()
-        missing, presumed = self._local.missing(charge, now_us=now_us, breaks=failed)
-        owed = self._local.claim_owed(charge, now_us=now_us)
+        debt = self._local.claim(charge, now_us=now_us, breaks=failed)
+        missing, presumed, owed, _ = debt
         try:
             told = take_shared(
                 charge, spends=spends, lots=lots, missing=missing, presumed=presumed, owed=owed
             )
         except RedisError:
-            self._local.put_back(charge, owed=owed)
+            self._local.put_back(charge, debt)
             raise
         self._local.remember(
             charge,
             told.standing,
             now_us=now_us,
             told_us=self._clock() // 1000,
-            settled=owed,
+            paid=debt,
             breaks=failed,
             is_doubtful=breaks() != failed,
         )
@@ -147,24 +165,21 @@ class Limiter:
         counters = self._hand.standing(charge.identity, spends, now_us=standing.now_us)
         return admission_of(standing, spends, counters, is_short=False)
 
-    def _settle(self, charge: Charge, *, now_us: int) -> Standing | None:
-        """The standing of this process's share, where Redis came back so lately that others may not know yet."""
-        if self._is_alone or self._is_local or now_us >= self._settled_us:
-            return None
-        return self._local.settle(charge, now_us=now_us, epoch_now_us=self._wall_clock() // 1000)
-
-    def _note_away(self, error: RedisError, *, now_us: int) -> None:
-        if not getattr(error, "is_untried", False):
-            self._local.note_away(now_us=now_us)
+    def _note_away(self, error: RedisError) -> None:
         if not self._is_local:
             self._is_local = True
             logger.warning("Redis is away, limits are kept by each process alone: %s", error)
 
     def _note_back(self, *, now_us: int) -> None:
-        if self._is_local:
-            self._settled_us = now_us + LATE_US
-            self._is_local = False
-            logger.info("Redis is back, limits are shared again")
+        self._is_local = False
+        self._local.settle(until_us=now_us + LATE_US)
+        logger.info("Redis is back, limits are shared again")
+
+
+def _admission(told: Told, spends: Sequence[Spend]) -> Admission:
+    if not spends:
+        return Admission(told.standing)
+    return admission_of(told.standing, spends, told.counters, is_short=told.is_short)
 
 
 def _lots(identity: str, spends: Sequence[Spend], told: Told, *, is_expected: bool) -> list[Lot | None]:

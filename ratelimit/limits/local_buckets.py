@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing, Taken, standing, take
 
@@ -13,23 +14,36 @@ _Key = tuple[str, str, int]
 
 @dataclass(slots=True)
 class _State:
-    """Instants and spans in parts. `known_at` is when the share would be full had nothing been taken here.
+    """Instants in parts: when the shared bucket will be full, as Redis last told, and when the share will be, by what it gave.
 
-    `taken` is what was taken here since Redis last told its state and may be owed, `claimed` as much of that as is being charged to the shared bucket just now.
-    `told_after` counts the failed calls to Redis before it last told its state. `settling_at` is when the share would be full
-    had Redis not come back.
+    `taken` parts were given since Redis last told and may be owed, `claimed` of them are being charged to the shared bucket
+    just now. `told_after` counts the failed calls to Redis before it last told this bucket's state.
     """
 
-    full_at: int
     known_at: int
+    given_at: int
     taken: int = 0
     claimed: int = 0
     told_after: int = 0
-    settling_at: int = 0
 
-    def debt(self, refilled_until: int) -> int:
-        """What was taken here since Redis last told its state and was not refilled by an instant."""
-        return max(0, min(self.taken, self.full_at - max(self.known_at, refilled_until)))
+    def owed(self, now: int) -> int:
+        """What was given, neither Redis nor the share has refilled, and is not being charged."""
+        return max(0, min(self.taken - self.claimed, self.given_at - max(self.known_at, now)))
+
+
+class Debt(NamedTuple):
+    """Parts of the shared bucket: missing in any case, missing where Redis has no such bucket, and given without Redis.
+
+    `claimed` are the parts of the share that are owed by whoever has this.
+    """
+
+    missing: int = 0
+    presumed: int = 0
+    owed: int = 0
+    claimed: int = 0
+
+
+NO_DEBT = Debt()
 
 
 class LocalBuckets:
@@ -38,9 +52,9 @@ class LocalBuckets:
     Where that burst is less than a token, the workers take turns: time is cut into spans in which the whole rate gives one
     token, each worker in turn may give one in its span, and what it does not give lapses. All together then give no more
     than the whole would, wherever a caller asks. The clock of all workers of a machine is the same.
-    `remember` keeps them in step with the shared ones, so that losing Redis gives nobody a second burst. What was
-    taken here is owed to the shared bucket, less what the share had refilled when Redis was last known to be away, so that
-    regaining it gives none either: others may have had all of its rate since.
+    `remember` keeps them in step with the shared ones, so that losing Redis gives nobody a second burst. Regaining it gives
+    none either: what a share gave and has not refilled is owed to the shared bucket, and until all have found Redis again none gives more
+    than its share.
     Bounded: beyond `capacity` the bucket longest unused is dropped. `now_us` is of a monotonic clock. Thread-safe.
     """
 
@@ -50,11 +64,7 @@ class LocalBuckets:
         self._capacity = capacity
         self._states: OrderedDict[_Key, _State] = OrderedDict()
         self._lock = threading.Lock()
-        self._away_us = 0
-
-    def note_away(self, *, now_us: int) -> None:
-        """Redis was tried and did not answer: whatever this process gave until now, nobody had it from there."""
-        self._away_us = now_us
+        self._settling_until_us = 0
 
     def take(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
         """The standing after a charge to this process's share of the bucket; never raises.
@@ -62,32 +72,51 @@ class LocalBuckets:
         A cost above the share's burst is charged as that burst: it would not be admitted as long as Redis is away.
         """
         with self._lock:
-            state = self._used(charge, start=now_us * charge.bucket.rate)
-            full_at = max(state.full_at, state.settling_at)
-            share, taken = self._take(charge, full_at, now_us=now_us)
-            if full_at <= self._refilled_until(charge, now_us):
-                state.taken = 0
+            state = self._used(charge, now_us)
+            share, taken = self._take(charge, max(state.known_at, state.given_at), now_us=now_us)
+            state.given_at = taken.full_at
             state.taken += self._parts(charge) if taken.admitted else 0
-            state.full_at = state.settling_at = taken.full_at
         return self._standing(charge, share, taken, now_us=now_us, epoch_now_us=epoch_now_us)
 
-    def settle(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
-        """The standing of this process's share after a charge that the shared bucket is to be asked for, too.
+    def settle(self, *, until_us: int) -> None:
+        """Note that Redis is back, but that others may not know before an instant and go on giving their shares.
 
-        So it is for a while after Redis is back: other processes may still give their shares without asking.
+        Until then whoever asks the shared bucket takes from the share, too. A process without others has nobody to wait for.
         """
+        self._settling_until_us = until_us if self._workers > 1 else 0
+
+    def is_settling(self, now_us: int) -> bool:
+        return now_us < self._settling_until_us
+
+    def take_too(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
+        """The standing after a charge to the share that the shared bucket is asked for, too: what others had there is no matter."""
         with self._lock:
-            state = self._used(charge, start=now_us * charge.bucket.rate)
-            share, taken = self._take(charge, max(state.full_at, state.settling_at), now_us=now_us)
-            state.settling_at = taken.full_at
+            state = self._used(charge, now_us)
+            share, taken = self._take(charge, state.given_at, now_us=now_us)
+            state.given_at = taken.full_at
         return self._standing(charge, share, taken, now_us=now_us, epoch_now_us=epoch_now_us)
 
-    def unsettle(self, charge: Charge) -> None:
-        """Undo a `settle` that was admitted: the shared bucket gave nothing."""
+    def give_back(self, charge: Charge) -> None:
+        """Undo a charge that was admitted."""
         with self._lock:
             state = self._states.get(_key(charge))
             if state is not None:
-                state.settling_at -= self._parts(charge)
+                given = self._parts(charge)
+                state.given_at -= given
+                state.taken -= min(given, state.taken)
+
+    def note_given(self, charge: Charge, *, now_us: int) -> None:
+        """Count what only the shared bucket was asked for as given by the share."""
+        with self._lock:
+            state = self._used(charge, now_us)
+            state.given_at = max(state.given_at, now_us * charge.bucket.rate) + self._parts(charge)
+
+    def give_back_too(self, charge: Charge) -> None:
+        """Undo a `take_too` that was admitted: the shared bucket gave nothing."""
+        with self._lock:
+            state = self._states.get(_key(charge))
+            if state is not None:
+                state.given_at -= self._parts(charge)
 
     def _take(self, charge: Charge, full_at: int, *, now_us: int) -> tuple[Bucket, Taken]:
         """The share of a bucket, and what comes of a charge to it, which is at most its burst."""
@@ -114,16 +143,6 @@ class LocalBuckets:
         share = self._share(charge.bucket)
         return min(charge.cost, share.burst) * share.period_us
 
-    def give_back(self, charge: Charge) -> None:
-        """Undo a charge that was admitted."""
-        with self._lock:
-            state = self._states.get(_key(charge))
-            if state is not None:
-                given = self._parts(charge)
-                state.full_at -= given
-                state.settling_at -= given
-                state.taken -= min(given, state.taken)
-
     def _until_turn(self, bucket: Bucket, now_us: int) -> int:
         """Microseconds until this worker may give a token; 0 if it may now, or has a share of its own."""
         if bucket.burst >= self._workers:
@@ -133,39 +152,33 @@ class LocalBuckets:
         position = (now_us * bucket.rate - self._number * SECOND_US) % cycle
         return 0 if position < SECOND_US else -(-(cycle - position) // bucket.rate)
 
-    def claim_owed(self, charge: Charge, *, now_us: int) -> int:
-        """The parts of the shared bucket that are owed to it by now and that nobody else is charging to it.
-
-        Whoever has claimed them tells by `remember` or `put_back` what came of it.
-        """
-        with self._lock:
-            state = self._states.get(_key(charge))
-            if state is None:
-                return 0
-            unclaimed = max(0, state.debt(self._refilled_until(charge, now_us)) - state.claimed)
-            owed = -(-unclaimed // self._workers)
-            state.claimed += owed * self._workers
-            return owed
-
-    def missing(self, charge: Charge, *, now_us: int, breaks: int) -> tuple[int, int]:
-        """Parts that the shared bucket must be missing still: in any case, and if Redis has no such bucket.
+    def claim(self, charge: Charge, *, now_us: int, breaks: int) -> Debt:
+        """What the shared bucket lacks by what is known here, with what is owed to it and nobody else is charging to it.
 
         breaks: how many calls to Redis have failed so far. As long as none has, Redis knows better, unless it was emptied
-        or its clock was set.
+        or its clock was set. Whoever has claimed tells by `remember` or `put_back` what came of it.
         """
+        bucket, start = charge.bucket, now_us * charge.bucket.rate
         with self._lock:
             state = self._states.get(_key(charge))
             if state is None:
-                return 0, 0
-            known = max(0, state.known_at - now_us * charge.bucket.rate)
-            return (0 if state.told_after == breaks else known), known
+                return NO_DEBT
+            known = max(0, state.known_at - start)
+            missing = 0 if state.told_after == breaks else known
+            if self.is_settling(now_us):
+                # The share has given already what the shared bucket is asked for, and others may fill that up meanwhile.
+                given = (state.given_at - start) // self._workers - charge.cost * bucket.period_us
+                missing = max(missing, given)
+            owed, claimed = state.owed(start), state.taken - state.claimed
+            state.claimed = state.taken
+        return Debt(missing, known, -(-owed // self._workers), claimed)
 
-    def put_back(self, charge: Charge, *, owed: int) -> None:
+    def put_back(self, charge: Charge, debt: Debt) -> None:
         """Let what was claimed be claimed again: the shared bucket was not reached."""
         with self._lock:
             state = self._states.get(_key(charge))
             if state is not None:
-                state.claimed = max(0, state.claimed - owed * self._workers)
+                state.claimed = max(0, state.claimed - debt.claimed)
 
     def remember(
         self,
@@ -174,40 +187,34 @@ class LocalBuckets:
         *,
         now_us: int,
         told_us: int | None = None,
-        settled: int = 0,
+        paid: Debt = NO_DEBT,
         breaks: int = 0,
         is_doubtful: bool = False,
     ) -> None:
-        """Note how full the shared bucket is, as was asked at `now_us` and told at `told_us`; `settled` parts were claimed here.
+        """Note how full the shared bucket is, as was asked at `now_us` and told at `told_us`, and that a debt is `paid`.
 
-        A share needs the same time to fill up, and longer for what was taken from it meanwhile. breaks: how many calls
-        to Redis had failed before this one. In doubt, because one failed during it, what was told before counts too.
+        A share needs the same time to fill up. breaks: how many calls to Redis had failed before this one. In doubt,
+        because one failed during it, what was told before counts too.
         """
-        rate, paid = charge.bucket.rate, settled * self._workers
-        start, told_at = now_us * rate, (now_us if told_us is None else told_us) * rate
-        until_full = standing.until_full_us * rate
+        rate = charge.bucket.rate
+        told_at = (now_us if told_us is None else told_us) * rate
+        until_full = min(standing.until_full_us * rate, 2 * self._share(charge.bucket).capacity)
         with self._lock:
-            state = self._used(charge, start=start)
-            unpaid = max(0, state.debt(self._refilled_until(charge, now_us)) - paid)
-            state.claimed = max(0, state.claimed - paid) if unpaid else 0
-            before = state.known_at if is_doubtful else 0
-            state.known_at = max(told_at + min(until_full, 2 * self._share(charge.bucket).capacity), before)
-            state.taken = unpaid
-            state.full_at = state.known_at + unpaid
+            state = self._used(charge, now_us)
+            if state.told_after != breaks:
+                state.given_at = max(state.given_at, state.known_at)
+            state.taken = max(0, state.taken - paid.claimed)
+            state.claimed = max(0, state.claimed - paid.claimed)
+            state.known_at = max(told_at + until_full, state.known_at if is_doubtful else 0)
             if not is_doubtful:
                 state.told_after = breaks
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def _refilled_until(self, charge: Charge, now_us: int) -> int:
-        """Up to when what was taken here counts as refilled, in parts."""
-        is_alone = self._workers == 1
-        return (now_us if is_alone else min(now_us, self._away_us)) * charge.bucket.rate
-
-    def _used(self, charge: Charge, *, start: int) -> _State:
-        key = _key(charge)
-        state = self._states.setdefault(key, _State(full_at=start, known_at=start))
+    def _used(self, charge: Charge, now_us: int) -> _State:
+        key, start = _key(charge), now_us * charge.bucket.rate
+        state = self._states.setdefault(key, _State(known_at=start, given_at=start))
         self._states.move_to_end(key)
         if len(self._states) > self._capacity:
             self._states.popitem(last=False)

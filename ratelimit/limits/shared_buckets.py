@@ -78,6 +78,10 @@ class Told:
     counters: tuple[Counter | None, ...] = ()
     is_short: bool = False
 
+    @property
+    def is_given(self) -> bool:
+        return self.standing.admitted and not self.is_short
+
 
 def take_shared(
     charge: Charge,

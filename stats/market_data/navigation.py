@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from stats.market_data.classes import MarketClass
-from stats.market_data.coverage_report import COVERAGE
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.reports import REPORTS
+from stats.market_data.queries.classes import MarketClass
+from stats.market_data.reports.coverage import COVERAGE
+from stats.market_data.reports.newest import REPORTS
 from stats.rendering.query_form import Leading
 
 # So many rows are asked for by a link to a dataset.

@@ -10,13 +10,13 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from stats.market_data.classes import MarketClass
-from stats.market_data.coverage_report import COVERAGE
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, page_name
-from stats.market_data.parameters import query_serializer
-from stats.market_data.reports import REPORTS
-from stats.market_data.schema import coverage_schema, report_schema
+from stats.market_data.openapi.schema import coverage_schema, report_schema
+from stats.market_data.queries.classes import MarketClass
+from stats.market_data.queries.parameters import query_serializer
+from stats.market_data.reports.coverage import COVERAGE
+from stats.market_data.reports.newest import REPORTS
 from stats.market_data.services import report_read
 from stats.rendering.query_form import Leading
 from stats.rendering.renderers import DOCUMENT_RENDERERS

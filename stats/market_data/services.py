@@ -10,13 +10,13 @@ from django.utils.encoding import escape_uri_path
 from stats.caching.decorator import CachedAnswer
 from stats.delivery import PinnedQuery, delivered
 from stats.finished import Finished
-from stats.market_data.answer import NEXT, PREVIOUS, market_data_answer
-from stats.market_data.coverage_report import COVERAGE, coverage_answer, pin_coverage
+from stats.market_data.answers.answer import NEXT, PREVIOUS, market_data_answer
+from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinned import Representation, pin
-from stats.market_data.query import Target, parse_query
-from stats.market_data.reports import parse_report_query, pin_report, report_answer
-from stats.market_data.stream import RowStream
+from stats.market_data.pinning.pinned import Representation, pin
+from stats.market_data.queries.query import Target, parse_query
+from stats.market_data.reports.coverage import COVERAGE, coverage_answer, pin_coverage
+from stats.market_data.reports.newest import parse_report_query, pin_report, report_answer
 from stats.rendering.formats import FORMATS
 from trades.exceptions import InvalidParameter
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, re_path
 
-from stats.market_data.classes import MARKET_CLASSES
-from stats.market_data.coverage_report import COVERAGE
+from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.report_views import report_view
-from stats.market_data.reports import REPORTS
+from stats.market_data.reports.coverage import COVERAGE
+from stats.market_data.reports.newest import REPORTS
 from stats.market_data.views import branches, page_view, stream_view
 
 _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"

@@ -11,12 +11,12 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from stats.market_data.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, page_name, stream_links
-from stats.market_data.pinned import Representation
-from stats.market_data.query import Target
-from stats.market_data.schema import page_schema, stream_schema
+from stats.market_data.openapi.schema import page_schema, stream_schema
+from stats.market_data.pinning.pinned import Representation
+from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
+from stats.market_data.queries.query import Target
 from stats.market_data.services import Request, market_data_read, market_data_stream
 from stats.rendering.compression import accepted_encoding
 from stats.rendering.query_form import Leading, format_links

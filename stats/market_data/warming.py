@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from stats.market_data.classes import MarketClass, class_of
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinned import Representation
-from stats.market_data.query import Target
+from stats.market_data.pinning.pinned import Representation
+from stats.market_data.queries.classes import MarketClass, class_of
+from stats.market_data.queries.query import Target
 from stats.market_data.services import Request, market_data_read
 from stats.rendering.compression import ENCODINGS
 from trades.exceptions import InvalidValue

@@ -15,7 +15,7 @@ from stats.sessions.serializers import (
     ClockQuerySerializer,
 )
 from stats.sessions.services import calendar_dates, market_clock
-from trades.tagged_answer import tagged_answer
+from trades.http.tagged_answer import tagged_answer
 from trades.timestamps import DAY_NS
 
 _DEFAULT_DAYS = 30

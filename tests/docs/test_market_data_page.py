@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.management import call_command
 
 from stats.caching.time_to_live import seconds_to_live
-from stats.market_data.absence import REASONS
-from stats.market_data.classes import MARKET_CLASSES
+from stats.market_data.absence.reasons import REASONS
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.reports import REPORTS
+from stats.market_data.queries.classes import MARKET_CLASSES
+from stats.market_data.reports.newest import REPORTS
 from stats.resolutions import Resolution
 from tests.api_client import answer, trade
 from tests.docs.test_pages import README, blocks_from, body_in

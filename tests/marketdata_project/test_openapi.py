@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from marketdata_project.access_table import ACCESS
 from ratelimit.access.scopes import SCOPES
 from tests.api_client import problem, trade
-from trades.sample_rows import SEED_TRADES
+from trades.batches.sample_rows import SEED_TRADES
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.api_client import OHLC, Api, answer, make_key, problem, trade, until_limited
-from trades.sample_rows import SEED_TRADES
+from trades.batches.sample_rows import SEED_TRADES
 
 
 def at(time: str, price: float = 10, volume: float = 1, **more: object) -> dict[str, object]:

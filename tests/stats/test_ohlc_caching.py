@@ -5,7 +5,7 @@ import redis
 
 from stats.caching.tiers import process_tiers
 from tests.api_client import OHLC, answer, make_key, trade
-from trades.sample_rows import SEED_TRADES
+from trades.batches.sample_rows import SEED_TRADES
 
 MINUTES = {"symbol": "AAPL", "start": "2025-01-02T09:00:00Z", "end": "2025-01-02T10:00:00Z"}
 

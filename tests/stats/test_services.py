@@ -7,7 +7,7 @@ import pytest
 from stats.caching.tiers import process_tiers
 from stats.services import bars_read
 from tests.api_client import Api
-from trades.sample_rows import SEED_TRADES
+from trades.batches.sample_rows import SEED_TRADES
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS, parse_timestamp
 

@@ -8,10 +8,10 @@ import pytest
 from django.core.management import call_command
 
 from tests.api_client import Api, answer, problem, trade
-from tests.trades.bodies import ENCODERS
-from tests.trades.import_files import written
+from tests.trades.formats.bodies import ENCODERS
+from tests.trades.imports.files import written
+from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.datasets import DATASETS, TRADES, Dataset
-from trades.sample_rows import SAMPLE_ROWS
 from trades.services import instrument_set, instruments_set
 from trades.storage import open_store
 from trades.storage.instruments import Instrument

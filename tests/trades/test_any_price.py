@@ -9,12 +9,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.api_client import Api, answer, problem, trade
-from tests.trades.bodies import ENCODERS, stream_of
-from tests.trades.import_files import written
+from tests.trades.formats.bodies import ENCODERS, stream_of
+from tests.trades.imports.files import written
+from trades.batches.row_batch import LARGEST_NUMBER, Expected
 from trades.datasets import BARS, DATASETS, OPTION_QUOTES, QUOTES, TRADES, Dataset
 from trades.exceptions import BatchRefused
 from trades.formats.registry import READERS
-from trades.row_batch import LARGEST_NUMBER, Expected
 from trades.services import instrument_set
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import ALL_TIME

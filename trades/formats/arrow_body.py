@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from trades.batches.row_batch import ROWS_LIMIT, Expected, RowBatch
 from trades.datasets import Column
 from trades.exceptions import BatchRefused, MalformedDocument
 from trades.formats.arrow_messages import is_compressed
 from trades.formats.arrow_values import said_by, typed_values
 from trades.formats.columns import Typed, check_not_repeated, read_columns
-from trades.row_batch import ROWS_LIMIT, Expected, RowBatch
 
 COLUMNS_LIMIT = 1_000
 _MESSAGES_LIMIT = 10_000

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from trades.arrays import Integers
+from trades.batches.refusals import refused
+from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
 from trades.datasets import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.exceptions import FieldError
 from trades.formats.columns import Typed
 from trades.formats.text_cells import typed_cells
-from trades.refusals import refused
-from trades.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, format_timestamp
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}

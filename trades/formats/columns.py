@@ -10,10 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trades.arrays import Mask
-from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
-from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
-from trades.refusals import refused, rows_refusal
-from trades.row_batch import (
+from trades.batches.refusals import refused, rows_refusal
+from trades.batches.row_batch import (
     ID_LENGTH,
     LARGEST_NUMBER,
     WORDS_LIMIT,
@@ -26,7 +24,9 @@ from trades.row_batch import (
     is_plain,
     is_symbol,
 )
-from trades.serializers import NAME_SHOWN
+from trades.batches.serializers import NAME_SHOWN
+from trades.datasets import WORD_SEPARATOR, Column, Form, Kind
+from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
 SYMBOL = Column("symbol", Kind.TEXT, required=True)

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from trades.batches.row_batch import Expected, RowBatch
 from trades.datasets import Column
 from trades.exceptions import MalformedDocument
 from trades.formats.columns import Typed, check_not_repeated, read_columns
 from trades.formats.text_cells import said_by, typed_cells
-from trades.row_batch import Expected, RowBatch
 
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10

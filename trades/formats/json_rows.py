@@ -9,12 +9,19 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
+from trades.batches.refusals import batch_refusal
+from trades.batches.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
+from trades.batches.typed_rows import (
+    batch_of,
+    check_not_rounded,
+    has_largest,
+    required_values,
+    row_type,
+    row_values,
+)
 from trades.datasets import Dataset, Kind
 from trades.exceptions import BatchRefused, MalformedDocument
-from trades.json_document import read_json
-from trades.refusals import batch_refusal
-from trades.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
-from trades.typed_rows import batch_of, check_not_rounded, has_largest, required_values, row_type, row_values
+from trades.http.json_document import read_json
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
 _QUOTATION_MARK = ord('"')

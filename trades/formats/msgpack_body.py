@@ -10,14 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from trades.datasets import Column, Dataset, Kind
-from trades.exceptions import BatchRefused, MalformedDocument
-from trades.formats.columns import check_names
-from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
-from trades.refusals import batch_refusal
-from trades.row_batch import Expected, NotTyped, RowBatch, check_size
-from trades.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
-from trades.typed_rows import (
+from trades.batches.refusals import batch_refusal
+from trades.batches.row_batch import Expected, NotTyped, RowBatch, check_size
+from trades.batches.typed_rows import (
     batch_of,
     check_not_rounded,
     has_largest,
@@ -26,6 +21,11 @@ from trades.typed_rows import (
     row_values,
     value_type,
 )
+from trades.datasets import Column, Dataset, Kind
+from trades.exceptions import BatchRefused, MalformedDocument
+from trades.formats.columns import check_names
+from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
+from trades.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 
 _UNREADABLE = "malformed_msgpack"
 _FAR = "9999-12-31"  # stands for any time that is out of range

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from trades.batches.row_batch import Expected, RowBatch
 from trades.formats.arrow_body import read_arrow_body
 from trades.formats.csv_body import read_csv_body
 from trades.formats.json_rows import read_json_body, read_ndjson_body
 from trades.formats.msgpack_body import read_msgpack_body
-from trades.row_batch import Expected, RowBatch
 
 JSON = "application/json"
 READERS: dict[str, Callable[[bytes, Expected], RowBatch]] = {

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trades.arrays import Mask
-from trades.column_rules import checked_rows
 from trades.datasets import ARROW_TYPES, Column, Form, Kind
 from trades.formats.text_cells import unescaped
+from trades.imports.column_rules import checked_rows
 from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading

@@ -14,10 +14,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from stats.caching.tiers import process_tiers
-from stats.market_data.answer import market_data_answer
+from stats.market_data.answers.answer import market_data_answer
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinned import Representation, pin
-from stats.market_data.query import Target, parse_query
+from stats.market_data.pinning.pinned import Representation, pin
+from stats.market_data.queries.query import Target, parse_query
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import EQUITY, Market, fill, ingest, tell, timestamp
 from tests.stats.market_data.oracle import SECOND_NS, Row

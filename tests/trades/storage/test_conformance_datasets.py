@@ -3,10 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from tests.trades.bodies import read
+from tests.trades.formats.bodies import read
+from trades.batches.row_batch import Expected
+from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.datasets import DATASETS
-from trades.row_batch import Expected
-from trades.sample_rows import SAMPLE_ROWS
 from trades.storage.exceptions import IdConflict
 from trades.storage.protocol import ALL_TIME, Append
 

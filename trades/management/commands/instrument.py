@@ -9,14 +9,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from trades.bar_policies import BAR_POLICIES
-from trades.instrument_serializers import INSTRUMENT_FIELDS, instrument_document
-from trades.instrument_texts import (
+from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document
+from trades.instruments.texts import (
     InstrumentsRefused,
     described,
     read_csv,
     read_texts,
     write_csv,
 )
+from trades.instruments.told_changes import command_actor, recorded
 from trades.services import instrument_set, instruments_known, instruments_set
 from trades.storage.exceptions import AliasTaken, StorageError
 from trades.storage.instruments import (
@@ -30,7 +31,6 @@ from trades.storage.instruments import (
 )
 from trades.stores import market_store
 from trades.symbols import InvalidSymbol, parse_symbol
-from trades.told_changes import command_actor, recorded
 
 _HELP = {
     "name": "what people call it",

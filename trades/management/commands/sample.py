@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandError
 
+from trades.batches.row_batch import Expected
 from trades.datasets import TRADES
 from trades.exceptions import TradesError
 from trades.formats.json_rows import read_json_body
-from trades.row_batch import Expected
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
 from trades.services import rows_ingest
 from trades.storage.exceptions import StorageError

@@ -1,0 +1,80 @@
+"""Trading that is known of, but not as finely as it is asked for: of it only coarser bars are stored."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from stats.market_data.bars.stored_bars import around, date_of_stored, resolutions_in
+from stats.market_data.bars.trade_bars import BarMaker
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.pinning.logs import PinnedLog
+from stats.resolutions import Resolution
+from stats.sessions.spans import Hours, trading_date_of
+from trades.arrays import Floats, Integers, Mask
+from trades.arrow_later import compute as pc
+from trades.storage.protocol import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """Stored bars that are coarser than a grid of intraday intervals, up to days.
+
+    maker: makes the bars of the grid in all hours. day_grid: the days that its intervals belong to.
+    """
+
+    stored: PinnedLog
+    grid: BarGrid
+    maker: BarMaker
+    day_grid: BarGrid
+
+    def of(self, window: Window, starts: Integers, dates: Integers) -> Mask:
+        """Which intervals of a window lie in a coarser bar that has more volume than its finer bars together.
+
+        starts, dates: when each interval begins, and its date in days since 1970.
+        """
+        untold = np.zeros(len(starts), dtype=bool)
+        if self.stored.is_empty or not len(starts):
+            return untold
+        days = self.day_grid.whole(window.start_ns, window.end_ns)
+        rows = self.stored.rows(around(days, self.day_grid))
+        coarser = [each for each in resolutions_in(rows) if self._is_coarser(each)]
+        if not coarser:
+            return untold
+        whole = replace(self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL)
+        bars = self.maker.bars(whole.whole(days.start_ns, days.end_ns))
+        bar_dates = trading_date_of(bars.time_ns, self.day_grid.cut_by)
+        for resolution in coarser:
+            of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
+            is_day = resolution is Resolution.DAY
+            untold |= _is_untold(
+                *self._told(of_one, resolution),
+                dates if is_day else starts // resolution.length_ns,
+                bar_dates if is_day else bars.time_ns // resolution.length_ns,
+                bars.volume,
+            )
+        return untold
+
+    def _is_coarser(self, resolution: Resolution) -> bool:
+        return self.grid.resolution.rank < resolution.rank <= Resolution.DAY.rank
+
+    def _told(self, rows: pa.Table, resolution: Resolution) -> tuple[Integers, Floats]:
+        """The numbers of the intervals, or the dates, of stored bars of one resolution, and their volumes."""
+        time_ns, volume = (rows.column(name).to_numpy() for name in ("timestamp", "volume"))
+        if resolution is not Resolution.DAY:
+            return time_ns // resolution.length_ns, volume
+        return date_of_stored(time_ns, self.day_grid), volume
+
+
+def _is_untold(
+    keys: Integers, volume: Floats, asked: Integers, finer: Integers, finer_volume: Floats
+) -> Mask:
+    """Which of the asked keys have more volume than the finer bars of the same key."""
+    distinct, place = np.unique(keys, return_inverse=True)
+    told = np.bincount(place, volume, len(distinct))
+    at = np.searchsorted(distinct, finer)
+    at[at == len(distinct)] = 0
+    is_told = distinct[at] == finer if len(distinct) else np.zeros(len(finer), dtype=bool)
+    told -= np.bincount(at[is_told], finer_volume[is_told], len(distinct))
+    # Sums of decimal fractions differ in their last digits.
+    return np.isin(asked, distinct[told > 1e-9 * np.bincount(place, volume, len(distinct))])

@@ -1,0 +1,1 @@
+"""Finished answers and streams of rows, of any dataset."""

@@ -1,0 +1,104 @@
+"""The finished answer to a pinned query of the tree."""
+
+from dataclasses import replace
+from typing import Any
+
+from stats.caching.decorator import cached
+from stats.caching.entry import Entry
+from stats.cursors import Cursor
+from stats.market_data.answers.columns import selected, selected_columns
+from stats.market_data.pinning.pinned import PinnedMarketData, seen_by
+from stats.market_data.sources.paging import Edge, Page, first_page, page_at
+from stats.rendering.compression import Encoding, compressed
+from stats.rendering.document import Document
+from stats.rendering.formats import FORMATS
+from trades.timestamps import SECOND_NS
+
+# Names under which an entry keeps its neighbours' cursors, for the header `Link`, which needs the request's URL.
+NEXT, PREVIOUS = "next", "prev"
+
+
+@cached()
+def market_data_answer(pinned: PinnedMarketData, now_ns: int) -> Entry:
+    """The answer in its format and encoding, computed at `now_ns`; an encoded one from the one that is not."""
+    written = pinned.representation
+    if written.encoding:
+        plain = market_data_answer(pinned.unencoded, now_ns=now_ns).entry
+        return _encoded(plain, written.encoding, pinned.etag)
+    rendered_as = FORMATS[written.format]
+    document = document_of(pinned)
+    rendered = rendered_as.render(document, pinned.query.time_form)
+    cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
+    return Entry(
+        body=rendered.body,
+        content_type=rendered_as.content_type,
+        etag=pinned.etag,
+        computed_at=now_ns / SECOND_NS,
+        headers=(*rendered.headers, *((name, cursor) for name, cursor in cursors if cursor)),
+    )
+
+
+def document_of(pinned: PinnedMarketData) -> Document:
+    """The page, with what stands around its rows."""
+    query, source = pinned.query, pinned.source
+    selected_columns(source.columns, query.fields)
+    page = page_of(pinned)
+    table = page.rows.table.reversed() if query.is_descending else page.rows.table
+    following, preceding = page.later, page.earlier
+    if query.is_descending:
+        following, preceding = preceding, following
+    next_cursor, prev_cursor = _cursor(pinned, following), _cursor(pinned, preceding)
+    tail: dict[str, Any] = {
+        "next_cursor": next_cursor,
+        "prev_cursor": prev_cursor,
+        "total_estimate": len(table) if following is preceding is None else source.total_estimate(),
+    }
+    absences = pinned.plans[0].absences
+    if absences is not None:
+        tail["absences"] = absences(_time_of(page.earlier), _time_of(page.later))
+    if not len(table):
+        tail["reason"] = pinned.plans[0].reason
+    return Document(
+        head=_head(pinned),
+        rows_name=query.form.rows_name,
+        table=selected(table, query.fields),
+        tail=tail,
+        next_cursor=next_cursor,
+        prev_cursor=prev_cursor,
+        bars_times=not (query.resolution.is_tick or query.form.of_instants),
+    )
+
+
+def page_of(pinned: PinnedMarketData) -> Page:
+    """The rows that are asked for."""
+    query, cursor = pinned.query, pinned.cursor
+    if cursor is not None:
+        return page_at(pinned.source, Edge(cursor.earlier, cursor.position), query.limit)
+    from_end = query.is_descending or query.last is not None
+    return first_page(pinned.source, query.limit, from_end=from_end)
+
+
+def _head(pinned: PinnedMarketData) -> dict[str, Any]:
+    query = pinned.query
+    named = {"symbols": list(query.symbols)} if query.several else {"symbol": query.symbols[0]}
+    return {**named, **pinned.plans[0].head}
+
+
+def _cursor(pinned: PinnedMarketData, edge: Edge | None) -> str | None:
+    if edge is None:
+        return None
+    cursor = Cursor(
+        edge.earlier, edge.position, seen_by(pinned), pinned.begun_ns, pinned.within, pinned.rules
+    )
+    return cursor.encode(pinned.query.subject)
+
+
+def _time_of(edge: Edge | None) -> int | None:
+    """Of the first row of a page, or of the first one behind it; None where it goes to the end of the range."""
+    return None if edge is None else edge.position.time_ns
+
+
+def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
+    done = compressed(plain.body, encoding)
+    header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
+    return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))

@@ -1,0 +1,111 @@
+"""All rows of a range, piece by piece: bounded memory, whatever their number."""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from itertools import chain
+
+import pyarrow as pa
+
+from stats.market_data.answers.columns import selected, selected_columns
+from stats.market_data.pinning.pinned import PinnedMarketData
+from stats.market_data.sources.rows import Rows
+from stats.position import Position
+from stats.rendering.format import StreamEncoder
+from stats.rendering.formats import FORMATS
+from trades.exceptions import InvalidParameter
+from trades.timestamps import format_timestamp
+
+# The first piece is small, so that it is there at once; each is four times the one before, up to the last size.
+_FIRST_ROWS = 256
+_MOST_ROWS = 8_192
+_GROWTH = 4
+
+
+class RowStream:
+    """The rows of a pinned query in a format that can be written as they come.
+
+    Iterating gives the body's pieces, of which the first is made at once: it holds the first rows, and what is wrong with them is
+    raised here. An error in the midst is raised by the iterator: the body then has no end. Raises `InvalidParameter` for
+    a trailer in a format that has no place for it.
+    """
+
+    def __init__(self, pinned: PinnedMarketData) -> None:
+        self._pinned = pinned
+        self._format = FORMATS[pinned.representation.format]
+        self._pieces = self._made(self._encoder())
+        self._first = next(self._pieces)
+
+    @property
+    def content_type(self) -> str:
+        """The format's."""
+        return self._format.content_type
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is said beside the rows."""
+        as_of_ns = self._pinned.as_of_ns
+        as_of = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
+        return {"X-Commit": self._pinned.commits, "X-Cache": "bypass", "Cache-Control": "no-store", **as_of}
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain((self._first,), self._pieces)
+
+    def close(self) -> None:
+        """Let go of what the rest would have been made of, and give back the memory of what was made."""
+        self._pieces.close()
+        pa.default_memory_pool().release_unused()
+
+    def _encoder(self) -> StreamEncoder:
+        assert self._format.stream is not None  # noqa: S101 formats without one are not negotiated
+        query = self._pinned.query
+        columns = selected_columns(self._pinned.source.columns, query.fields)
+        encoder = self._format.stream(columns, query.time_form)
+        if query.with_trailer and encoder.trailer({}) is None:
+            raise InvalidParameter(
+                "conflicting_parameters",
+                f"trailer: {self._format.name} has no place for anything but rows; ask for ndjson or arrow",
+            )
+        return encoder
+
+    def _made(self, encoder: StreamEncoder) -> Generator[bytes]:
+        """What stands before the rows comes with the first of them, what stands behind them by itself.
+
+        While a piece is on its way nothing else is held.
+        """
+        with_trailer = self._pinned.query.with_trailer
+        digest, total, before = hashlib.sha256(), 0, encoder.begin()
+        position: Position | None = None
+        for count in _sizes():
+            rows, position = self._part(position, count)
+            total += len(rows)
+            piece = before + self._encoded(encoder, rows)
+            del rows
+            if with_trailer:
+                digest.update(piece)
+            yield piece
+            if position is None:
+                break
+            before = b""
+        said = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._pinned.commits}
+        yield (encoder.trailer(said) or b"" if with_trailer else b"") + encoder.end()
+
+    def _encoded(self, encoder: StreamEncoder, rows: Rows) -> bytes:
+        table = rows.table.reversed() if self._pinned.query.is_descending else rows.table
+        return encoder.rows(selected(table, self._pinned.query.fields))
+
+    def _part(self, position: Position | None, count: int) -> tuple[Rows, Position | None]:
+        """The next so many rows, ascending in themselves, and where those after them are; None if these are the last."""
+        source = self._pinned.source
+        if self._pinned.query.is_descending:
+            rows = source.before(position, count)
+            return rows, rows.position(0) if len(rows) == count else None
+        rows = source.after(position, count + 1)
+        return rows[:count], rows.position(count) if len(rows) > count else None
+
+
+def _sizes() -> Iterator[int]:
+    """How many rows the pieces have, one after the other."""
+    count = _FIRST_ROWS
+    while True:
+        yield count
+        count = min(count * _GROWTH, _MOST_ROWS)

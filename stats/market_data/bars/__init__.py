@@ -1,0 +1,1 @@
+"""Bars of trades, and bars that others made."""

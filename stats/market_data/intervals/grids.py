@@ -1,0 +1,53 @@
+"""The grid that a query asks for."""
+
+from stats.exceptions import NoExchange, UnknownExchange
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.ranges import Range
+from stats.market_data.pinning.plan import Asked, KeyParts
+from stats.sessions.calendars import TradingCalendar, calendar_for
+from stats.sessions.spans import Hours, SessionMode
+
+
+def grid_of(asked: Asked) -> BarGrid:
+    """The intervals that a query asks for. Raises `NoExchange`, and `UnknownExchange` where its sessions matter."""
+    query, calendar = asked.query, _calendar(asked)
+    if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours is not Hours.ALL):
+        raise NoExchange(
+            f"{asked.symbol} names no exchange, so that its sessions are not known: tell it by"
+            f" PUT /api/v1/instruments/{asked.symbol}, or ask with session=utc and hours=all"
+        )
+    named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
+    return BarGrid(query.resolution, calendar, query.session or named, query.hours)
+
+
+def _calendar(asked: Asked) -> TradingCalendar | None:
+    """The instrument's calendar; None without an exchange, and for one that nobody knows, where nothing depends on it."""
+    query = asked.query
+    is_needed = query.session is not SessionMode.UTC and (
+        query.session is SessionMode.EXCHANGE or query.resolution.is_period
+    )
+    try:
+        return calendar_for(asked.instrument)
+    except UnknownExchange:
+        if is_needed or query.hours is not Hours.ALL:
+            raise
+        return None
+
+
+def _adjustment_key(asked: Asked, grid: BarGrid) -> str:
+    """Which adjustment, and whose dates are those of actions."""
+    return f"{asked.query.adjustment}-{'utc' if grid.calendar is None else grid.calendar.key}"
+
+
+def bar_key(asked: Asked, grid: BarGrid, asked_for: Range) -> KeyParts:
+    """What bars depend on beside the logs; also which are final, where that may still change."""
+    settled_ns = grid.steady(asked.now_ns).start_ns
+    return (
+        ("policy", asked.instrument.policy.key),
+        ("grid", grid.key),
+        ("adjustment", None if asked.query.adjustment == "raw" else _adjustment_key(asked, grid)),
+        ("partial", None if asked.query.with_partial else "exclude"),
+        ("start", asked_for.start_ns),
+        ("end", asked_for.end_ns),
+        ("settled", settled_ns if settled_ns < asked_for.end_ns else None),
+    )

@@ -1,0 +1,1 @@
+"""The dataset of bars: adjusted, with what changed of them."""

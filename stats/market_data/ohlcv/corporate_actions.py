@@ -1,0 +1,114 @@
+"""Bars adjusted by the corporate actions that are stored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from stats.market_data.bars.stored_bars import filled
+from stats.market_data.bars.trade_bars import BarMaker, merged_bars, merged_days
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
+from stats.market_data.pinning.logs import PinnedLog
+from stats.resolutions import Resolution
+from stats.sessions.spans import SessionMode
+from trades.storage.aggregate import Bars
+from trades.storage.bars import joined_bars
+from trades.storage.protocol import ALL_TIME, Window
+from trades.timestamps import DAY_NS
+
+# How far back the close before a dividend is looked for.
+CLOSE_LOOKBACK_NS = 14 * DAY_NS
+MINUTE_NS = Resolution.MINUTE.length_ns
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedBars:
+    """The bars of `made` in the shares of after the last action.
+
+    A bar in the midst of which an action takes effect is put together of minutes; of one whose minutes are not known, all is
+    taken for before.
+    """
+
+    made: BarMaker
+    minutes: BarMaker
+    grid: BarGrid
+    adjustment: Adjustment
+
+    def bars(self, window: Window) -> Bars:
+        raw = self.made.bars(window)
+        bars = self.adjustment.applied(raw)
+        for torn in self._torn(window):
+            first, last = bars.time_ns.searchsorted((torn.start_ns, torn.end_ns)).tolist()
+            minutes = self.adjustment.applied(self.minutes.bars(torn))
+            if first < last and len(minutes):
+                label = np.full(len(minutes), bars.time_ns[first])
+                bars = joined_bars([bars[:first], merged_bars(minutes, label), bars[last:]])
+        return bars
+
+    def _torn(self, window: Window) -> Iterator[Window]:
+        """The intervals of a window in the midst of which an action takes effect."""
+        within = (self.adjustment.time_ns >= window.start_ns) & (self.adjustment.time_ns < window.end_ns)
+        for time_ns in self.adjustment.time_ns[within].tolist():
+            whole = self.grid.whole(time_ns, time_ns + 1)
+            if whole.start_ns < time_ns and whole.end_ns - whole.start_ns > MINUTE_NS:
+                yield whole
+
+
+@dataclass(frozen=True, slots=True)
+class BarsOfDays:
+    """Weeks or months put together of adjusted days: an action may take effect in the midst of one.
+
+    whole: the same periods as they are; those whose days are not known are adjusted as they begin.
+    """
+
+    days: AdjustedBars
+    whole: BarMaker
+    grid: BarGrid
+
+    def bars(self, window: Window) -> Bars:
+        days = self.days.bars(window)
+        _, dates = day_grid(self.grid).ends_and_dates(days.time_ns, window)
+        merged = merged_days(replace(days, time_ns=dates * DAY_NS), self.grid, window)
+        return filled(merged, self.days.adjustment.applied(self.whole.bars(window)))
+
+
+def day_grid(grid: BarGrid) -> BarGrid:
+    """The days of the same exchange and hours; trading dates unless the grid's own days are UTC's."""
+    is_dated = grid.calendar is not None and not grid.resolution.is_period
+    session = SessionMode.EXCHANGE if is_dated else grid.session
+    return replace(grid, resolution=Resolution.DAY, session=session)
+
+
+def minute_grid(grid: BarGrid) -> BarGrid:
+    """The minutes of the same hours."""
+    return replace(grid, resolution=Resolution.MINUTE)
+
+
+def adjustment_by(actions: PinnedLog, days: BarMaker, grid: BarGrid, terms: Terms) -> Adjustment:
+    """The adjustment by the stored actions; `days` makes the bars that have the closes before them."""
+    rows = _rows(actions)
+    if not rows.num_rows:
+        return RAW
+
+    def close_before(time_ns: int) -> float | None:
+        before = day_grid(grid).whole(max(time_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns), time_ns)
+        closes = (bars := days.bars(before)).close[bars.time_ns < time_ns]
+        return float(closes[-1]) if len(closes) else None
+
+    return adjustment_of(
+        rows,
+        takes_effect=lambda time_ns: _takes_effect(grid, time_ns),
+        terms=terms,
+        close_before=close_before,
+    )
+
+
+def _rows(actions: PinnedLog) -> pa.Table:
+    return actions.rows(ALL_TIME)
+
+
+def _takes_effect(grid: BarGrid, time_ns: int) -> int:
+    """An ex-date, given as its midnight UTC, is a trading date; what is not a midnight is an instant."""
+    return time_ns if time_ns % DAY_NS else grid.date_start(time_ns)

@@ -1,0 +1,159 @@
+"""Which bars changed, when, from what to what, by which commit: `/revisions`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.exceptions import ResolutionUnavailable
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.ranges import bar_range, bar_window
+from stats.market_data.pinning.logs import PinnedLog
+from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
+from stats.market_data.queries.query import DatasetForm
+from stats.market_data.sources.rows import Rows, WindowedSource
+from stats.rendering.table import OutColumn, Role, Table
+from stats.resolutions import Resolution
+from stats.sessions.spans import Hours, SessionMode
+from trades.bar_policies import BarPolicy
+from trades.datasets import TRADES
+from trades.storage.protocol import ALL_TIME, BarValues, Revision, Window
+from trades.stores import market_store
+
+_PRICES = ("open", "high", "low", "close")
+
+
+def revision_columns(*, whole: bool) -> tuple[OutColumn, ...]:
+    """The columns of revisions: the bar, the commit, and what the bar said before and after it."""
+    return (
+        OutColumn("timestamp", Role.TIME, whole=True),
+        OutColumn("commit", Role.INTEGER),
+        OutColumn("committed_at", Role.TIME),
+        *(column for side in ("before", "after") for column in _of_side(side, whole=whole)),
+    )
+
+
+def _of_side(side: str, *, whole: bool) -> tuple[OutColumn, ...]:
+    return (
+        *(OutColumn(f"{side}_{name}", Role.NUMBER) for name in _PRICES),
+        OutColumn(f"{side}_volume", Role.VOLUME, whole),
+        OutColumn(f"{side}_vwap", Role.NUMBER),
+        OutColumn(f"{side}_trade_count", Role.INTEGER),
+    )
+
+
+REVISIONS = DatasetForm(
+    name="revisions",
+    rows_name="revisions",
+    own=("resolution", "after"),
+    resolution=Resolution.DAY,
+    columns=revision_columns(whole=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """Changes of bars that could be seen already: by late trades, corrections and cancels."""
+
+    form: DatasetForm = REVISIONS
+    log_count: int = 1
+
+    def plan(self, asked: Asked) -> Plan:
+        """See `MarketDataset.plan`. Raises `ResolutionUnavailable` for what has no fixed length."""
+        resolution = asked.query.resolution
+        if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
+            raise ResolutionUnavailable(
+                f"changes are told of bars from 1s to 1d, in UTC, not of {resolution.value}"
+            )
+        log = asked.snapshot.log(TRADES, asked.symbol, 0)
+        if log.is_empty:
+            check_known(asked.symbol)
+        grid = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
+        asked_for = bar_range(asked, grid)
+        window = bar_window(asked_for, grid, (log,))
+        # A later print may credit volume to the last bar: which one was the next priced one changes with the commits, too.
+        log = asked.snapshot.narrowed(log, Window(window.start_ns, ALL_TIME.end_ns))
+        after = _commit_before(log, asked.query.after_ns)
+        reader = _RevisionReader(log, window, grid, asked.instrument.policy, after, asked.is_whole)
+        return Plan(
+            logs=(log,),
+            source=WindowedSource(reader),
+            key=(
+                ("policy", asked.instrument.policy.key),
+                ("start", asked_for.start_ns),
+                ("end", asked_for.end_ns),
+                ("after", after),
+            ),
+            reason="no_revisions" if log.at.number else reason_for_none(asked),
+            begun_ns=min(asked_for.end_ns, grid.steady(asked.now_ns).end_ns - 1),
+            head={"resolution": resolution.value},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _RevisionReader:
+    """Revisions of the bars of a window by time of the bar, then by commit. after: only those of later commits."""
+
+    log: PinnedLog
+    window: Window
+    grid: BarGrid
+    policy: BarPolicy
+    after: int
+    whole: bool
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return revision_columns(whole=self.whole)
+
+    def floor(self, time_ns: int) -> int:
+        return self.grid.whole(time_ns, time_ns + 1).start_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        return self.grid.part(window, count, from_end=from_end)
+
+    def rows(self, window: Window) -> Rows:
+        found = sorted(self._found(window), key=lambda each: (each.time_ns, each.commit))
+        time_ns = np.array([each.time_ns for each in found], np.int64)
+        values = {
+            "timestamp": time_ns,
+            "commit": [each.commit for each in found],
+            "committed_at": [each.committed_at for each in found],
+            **self._values("before", [each.before for each in found]),
+            **self._values("after", [each.after for each in found]),
+        }
+        return Rows.of(Table.of(self.columns, values), time_ns)
+
+    def total_estimate(self) -> int:
+        return len(self._found(self.window))
+
+    def _found(self, window: Window) -> list[Revision]:
+        if self.log.is_empty or window.start_ns >= window.end_ns:
+            return []
+        return market_store().revisions(
+            self.log.symbol,
+            window,
+            self.grid.resolution.length_ns,
+            policy=self.policy,
+            after=self.after,
+            at=self.log.at.number,
+        )
+
+    def _values(self, side: str, bars: list[BarValues | None]) -> dict[str, list[float | int | None]]:
+        names = (*_PRICES, "volume", "trade_count")
+        return {
+            f"{side}_vwap": [None if bar is None else _vwap(bar) for bar in bars],
+            **{
+                f"{side}_{name}": [None if bar is None else getattr(bar, name) for bar in bars]
+                for name in names
+            },
+        }
+
+
+def _vwap(bar: BarValues) -> float | None:
+    return bar.notional / bar.volume if bar.volume > 0 else None
+
+
+def _commit_before(log: PinnedLog, instant_ns: int | None) -> int:
+    """The newest commit at or before an instant; 0 without one."""
+    if instant_ns is None or log.is_empty:
+        return 0
+    return market_store().commit_as_of(log.dataset, log.symbol, instant_ns)

@@ -1,0 +1,1 @@
+"""What quotes of options imply: greeks, volatilities, surfaces."""

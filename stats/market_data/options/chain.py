@@ -1,0 +1,138 @@
+"""The options of an underlying, and their quotes as of an instant: many logs, pinned as one."""
+
+import hashlib
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import cast
+
+from stats.cursors import SeenCommit
+from stats.exceptions import Resync
+from stats.market_data.options.contract import OptionContract, contract_of
+from stats.market_data.pinning.logs import PinnedLog, Snapshot
+from stats.market_data.pinning.plan import Asked
+from trades.datasets import OPTION_QUOTES, Dataset
+from trades.storage.instruments import OPTION, Instrument, default_instrument
+from trades.storage.protocol import NO_COMMIT, CommitId, MarketStore, Window
+from trades.stores import market_store
+
+# As which dataset all quotes of a chain stand among an answer's logs.
+CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
+
+
+@dataclass(frozen=True)
+class PinnedChain:
+    """The quotes of some options of an underlying, by what was committed until an instant.
+
+    listed: the options that had been quoted, or told about, by then. members: those that have quotes in what the answer needs,
+    with their logs. seen_by_ns: the newest instant at which something of it, or of any instrument, changed: the same for all
+    calls whose answer is the same.
+    """
+
+    symbol: str
+    listed: tuple[OptionContract, ...]
+    members: tuple[tuple[OptionContract, PinnedLog], ...]
+    seen_by_ns: int
+    dataset: Dataset = CHAIN
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no quotes for the answer."""
+        return not self.members
+
+    @cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256(repr(self.listed).encode())
+        digest.update(_digest_of((log.symbol, log.at) for _, log in self.members).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def head(self) -> CommitId:
+        """How many commits the options' logs have, and a hash of their newest ones."""
+        if self.is_empty:
+            return NO_COMMIT
+        heads = [(log.symbol, log.head) for _, log in self.members]
+        return CommitId(sum(head.number for _, head in heads), _digest_of(heads))
+
+    @property
+    def at(self) -> CommitId:
+        """What a cursor keeps: the instant, and a hash of the options and of all commits that count."""
+        return CommitId(self.seen_by_ns, self._digest)
+
+    @property
+    def version(self) -> str:
+        """How it stands in cache keys."""
+        return f"{self.dataset.name}={self._digest[:24]}"
+
+
+def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
+    """The options of an underlying that have quotes or that somebody told about, by symbol."""
+    store = market_store()
+    return _options(cast("Hashable", store), store.catalogue_stamp(), as_of_ns).get(underlying, ())
+
+
+def seen_by(asked: Asked, place: int) -> int:
+    """The instant until which commits and tellings of a chain count: now, on later pages what its cursor keeps. place: of the chain among the query's logs."""
+    seen = asked.snapshot.seen
+    return asked.now_ns if seen is None else seen[place].number
+
+
+def pinned_chain(
+    asked: Asked, place: int, underlying: str, contracts: Iterable[OptionContract], needed: Window
+) -> PinnedChain:
+    """The quotes of an underlying's options in a window, as the walk's first page saw them.
+
+    place: of the chain among the query's logs. needed: the same on all pages.
+    Raises `Resync` if there are others now: one of the logs was restored, or a commit under way then is to be seen since.
+    """
+    seen, known_by_ns = asked.snapshot.seen, seen_by(asked, place)
+    told = {each.symbol for each in market_store().told_instruments(as_of_ns=known_by_ns)}
+    snapshot = Snapshot(known_by_ns, None)
+    logs = [(contract, snapshot.log(OPTION_QUOTES, contract.symbol, 0)) for contract in contracts]
+    listed = [each for each in logs if each[1].head != NO_COMMIT or each[0].symbol in told]
+    pinned = [(contract, snapshot.narrowed(log, needed)) for contract, log in listed]
+    chain = PinnedChain(
+        symbol=underlying,
+        listed=tuple(contract for contract, _ in pinned),
+        members=tuple((contract, log) for contract, log in pinned if not log.is_empty),
+        seen_by_ns=_last_change(known_by_ns, [log for _, log in pinned]) if seen is None else known_by_ns,
+    )
+    if seen is not None and SeenCommit.of(chain.at) != seen[place]:
+        raise Resync("the quotes of an option are others than when the cursor was made; begin the walk anew")
+    return chain
+
+
+def _last_change(known_by_ns: int, logs: Iterable[PinnedLog]) -> int:
+    """The newest instant that matters: of a telling, of a commit with what is needed, of an option's first commit."""
+    store = market_store()
+    # Where nothing is needed of a log, there is still the option, from its first commit on.
+    numbers = ((log, log.at.number or 1) for log in logs if log.head != NO_COMMIT)
+    commits = (store.committed_at(log.dataset, log.symbol, number) for log, number in numbers)
+    return max(store.told_until(known_by_ns), *commits, 0)
+
+
+def contracts_of(options: Iterable[Instrument], underlying: Instrument) -> list[OptionContract]:
+    """The terms of those options that have been told them."""
+    return [terms for option in options if (terms := contract_of(option, underlying)) is not None]
+
+
+@lru_cache(maxsize=8)
+def _options(store: Hashable, _stamp: Hashable, as_of_ns: int | None) -> dict[str, tuple[Instrument, ...]]:
+    return _by_underlying(cast("MarketStore", store), as_of_ns)
+
+
+def _by_underlying(store: MarketStore, as_of_ns: int | None) -> dict[str, tuple[Instrument, ...]]:
+    told = {each.symbol: each for each in store.told_instruments(as_of_ns=as_of_ns)}
+    found: dict[str, list[Instrument]] = {}
+    for symbol in sorted({*told, *store.symbols(OPTION_QUOTES)}):
+        option = told.get(symbol) or default_instrument(symbol)
+        if option.instrument_class == OPTION and option.underlying is not None:
+            found.setdefault(store.canonical(option.underlying), []).append(option)
+    return {underlying: tuple(options) for underlying, options in found.items()}
+
+
+def _digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:
+    digest = hashlib.sha256()
+    for symbol, commit in commits:
+        digest.update(f"{symbol}={commit.number}-{commit.hash};".encode())
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""What options are priced with at given instants: spot, rates, and the forwards that their chain implies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.market_data.options.chain import PinnedChain
+from stats.market_data.options.contract import OptionContract, columns_of
+from stats.market_data.options.standing import NEVER_NS, standing_rows
+from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
+from stats.market_data.pinning.logs import PinnedLog
+from stats.options.expiry import years_until
+from stats.options.forward import Carry, parity_forwards
+from stats.options.inputs import Inputs, make_inputs
+from stats.options.surface import paired
+from trades.arrays import Floats, Integers
+from trades.timestamps import DAY_NS
+
+Members = Sequence[tuple[OptionContract, PinnedLog]]
+
+# A quote stands until the next one of its option, but not overnight.
+QUOTE_REACH_NS = DAY_NS // 2
+
+# Strikes nearest spot at which pairs are looked for first.
+_NEAR_STRIKES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OptionMarket:
+    """The underlying's price, the chain's quotes, and rates per year. parity: whether the chain's forwards count."""
+
+    underlying: UnderlyingPrice
+    chain: PinnedChain
+    rate: float
+    dividend_yield: float
+    parity: bool
+
+    def inputs(
+        self, contract: OptionContract, instants: Integers, price: Floats
+    ) -> tuple[Inputs, SpotPrices]:
+        """What an option's prices at ascending instants are valued with, and the prices of its underlying."""
+        spot = self.underlying.at(instants)
+        count = len(instants)
+        t = years_until(np.full(count, contract.last_trade_ns), instants)
+        inputs = make_inputs(
+            price=price,
+            spot=spot.price,
+            strike=np.full(count, contract.strike),
+            t=t,
+            rate=self.rate,
+            dividend_yield=self.dividend_yield,
+            is_call=np.full(count, contract.is_call),
+            parity_forward=self._forwards(contract, instants, t, spot.price) if self.parity else None,
+        )
+        return inputs, spot
+
+    def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
+        """The forward at each instant that the options of one expiry imply, by strikes near spot if those do; else NaN."""
+        members = _with_both_rights(
+            [each for each in self.chain.members if each[0].class_key == contract.class_key]
+        )
+        strikes = np.unique([member.strike for member, _ in members])
+        forwards = np.full(len(instants), np.nan)
+        if not len(strikes):
+            return forwards
+        nearest = np.where(np.isfinite(spot), np.searchsorted(strikes, spot), -1)
+        for place in np.unique(nearest[(nearest >= 0) & (t > 0)]).tolist():
+            near = strikes[max(place - _NEAR_STRIKES // 2, 0) : place + _NEAR_STRIKES // 2]
+            rows = np.flatnonzero((nearest == place) & (t > 0))
+            some = [each for each in members if near[0] <= each[0].strike <= near[-1]]
+            forwards[rows] = self._implied(some, instants[rows], t[rows], spot[rows])
+        rows = np.flatnonzero(~np.isfinite(forwards) & (t > 0))
+        if len(rows) and (len(strikes) > _NEAR_STRIKES or not np.isfinite(spot[rows]).all()):
+            forwards[rows] = self._implied(members, instants[rows], t[rows], spot[rows])
+        return forwards
+
+    def _implied(self, members: Members, instants: Integers, t: Floats, spot: Floats) -> Floats:
+        quotes = quotes_at(members, instants)
+        contracts = [contract for contract, _ in members]
+        pairs = paired(
+            columns_of(contracts, "strike", float),
+            columns_of(contracts, "is_call", bool),
+            quotes.bid,
+            quotes.ask,
+        )
+        rate, dividend_yield = (np.full(len(t), value) for value in (self.rate, self.dividend_yield))
+        carry = Carry(t, rate, spot, dividend_yield)
+        return parity_forwards(pairs, carry, american=contracts[0].american)
+
+
+def _with_both_rights(members: Members) -> Members:
+    rights = {right: {each.strike for each, _ in members if each.is_call is right} for right in (True, False)}
+    both = rights[True] & rights[False]
+    return [(contract, log) for contract, log in members if contract.strike in both]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Bid and ask of options (columns) at instants (rows), NaN where there is none, and when they were quoted, else `NEVER_NS`."""
+
+    bid: Floats
+    ask: Floats
+    time_ns: Integers
+
+
+def quotes_at(members: Members, instants: Integers) -> Quotes:
+    """The quotes of some options that stand at each of the ascending instants."""
+    shape = len(instants), len(members)
+    found = Quotes(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NEVER_NS))
+    for column, (_, log) in enumerate(members):
+        standing = standing_rows(log, instants, reach_ns=QUOTE_REACH_NS)
+        for side, name in ((found.bid, "bid"), (found.ask, "ask")):
+            side[:, column] = standing.values(name).to_numpy(zero_copy_only=False)
+        found.time_ns[:, column] = standing.time_ns
+    return found

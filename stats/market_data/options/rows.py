@@ -1,0 +1,117 @@
+"""Quotes of one option, and what each of them implies, as rows of the tree."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
+from stats.market_data.intervals.whole_parts import part_in_memory
+from stats.market_data.options.contract import OptionContract
+from stats.market_data.options.market import OptionMarket
+from stats.market_data.pinning.logs import PinnedLog
+from stats.market_data.sources.rows import Rows
+from stats.market_data.ticks.datasets import WithinHours
+from stats.options.echo import INPUTS, greek_columns, input_columns
+from stats.options.inputs import mid_prices
+from stats.options.pricing import valuation
+from stats.rendering.table import OutColumn, Role, Table
+from stats.sessions.spans import Hours
+from trades.arrays import Floats, Integers
+from trades.storage.protocol import Window
+from trades.stores import market_store
+
+_TIMES = {"forward_source": Role.TEXT, "spot_timestamp": Role.TIME}
+# Behind the price of the underlying stands when it was made.
+ECHOED = tuple(
+    OutColumn(name, _TIMES.get(name, Role.NUMBER))
+    for given in INPUTS
+    for name in ((given, "spot_timestamp") if given == "spot" else (given,))
+)
+REASON = OutColumn("reason", Role.TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRows:
+    """Rows of an option: each quote, or the last one of each interval of a grid.
+
+    names: which of `GREEKS` are answered. settled_ns: intervals that end later are not final. bound: there are not more rows.
+    """
+
+    log: PinnedLog
+    window: Window
+    grid: BarGrid
+    contract: OptionContract
+    market: OptionMarket
+    names: tuple[str, ...]
+    settled_ns: int
+    bound: int
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        resolution = self.grid.resolution
+        return option_columns(self.names, of_bars=not resolution.is_tick, with_date=resolution.is_period)
+
+    def floor(self, time_ns: int) -> int:
+        return time_ns if self.grid.resolution.is_tick else self.grid.whole(time_ns, time_ns + 1).start_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        if not self.grid.resolution.is_tick:
+            return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
+        if self.log.is_empty:
+            return window
+        return market_store().narrowed(
+            self.log.dataset, self.log.symbol, window, count, from_end=from_end, at=self.log.at.number
+        )
+
+    def rows(self, window: Window) -> Rows:
+        quotes, labels = self._labelled(window)
+        instants = quotes.column("timestamp").to_numpy()
+        bid, ask = (quotes.column(name).to_numpy() for name in ("bid", "ask"))
+        values = {"timestamp": labels, "quote_timestamp": instants, "bid": bid, "ask": ask}
+        values |= self._implied(instants, bid, ask)
+        if not self.grid.resolution.is_tick:
+            ends_ns, values["date"] = self.grid.ends_and_dates(labels, window)
+            values["final"] = ends_ns <= self.settled_ns
+        return Rows.of(Table.of(self.columns, values), labels)
+
+    def total_estimate(self) -> int:
+        return self.bound
+
+    def _labelled(self, window: Window) -> tuple[pa.Table, Integers]:
+        """The quotes that rows are made of, and the rows' times."""
+        quotes = self.log.rows(window)
+        times = quotes.column("timestamp").to_numpy()
+        if self.grid.resolution.is_tick:
+            if self.grid.hours is Hours.ALL:
+                return quotes, times
+            inside = WithinHours(self.grid)(times)
+            return quotes.filter(pa.array(inside)), times[inside]
+        labels = self.grid.labels_of(times, window)
+        counted = np.flatnonzero(labels != OUTSIDE)
+        is_last = np.append(labels[counted][1:] != labels[counted][:-1], True)[: len(counted)]
+        places = counted[is_last]
+        return quotes.take(pa.array(places)), labels[places]
+
+    def _implied(self, instants: Integers, bid: Floats, ask: Floats) -> dict[str, object]:
+        price, quoted = mid_prices(bid, ask)
+        inputs, spot = self.market.inputs(self.contract, instants, price)
+        found = valuation(inputs, np.full(len(instants), self.contract.american), quoted)
+        made_at = pa.array(spot.time_ns, mask=~np.isfinite(spot.price))
+        return {**greek_columns(found), **input_columns(inputs, found), "spot_timestamp": made_at}
+
+
+def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:
+    """The columns of an option's rows, with these of `GREEKS`; of_bars: of the last quotes of intervals."""
+    return (
+        OutColumn("timestamp", Role.TIME),
+        *((OutColumn("quote_timestamp", Role.TIME),) if of_bars else ()),
+        OutColumn("bid", Role.NUMBER),
+        OutColumn("ask", Role.NUMBER),
+        *(OutColumn(name, Role.NUMBER) for name in names),
+        *ECHOED,
+        REASON,
+        *((OutColumn("final", Role.FLAG),) if of_bars else ()),
+        *((OutColumn("date", Role.DATE),) if with_date else ()),
+    )

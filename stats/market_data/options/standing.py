@@ -1,0 +1,100 @@
+"""What stood at given instants: of a log, the last row at or before each of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from stats.market_data.pinning.logs import PinnedLog
+from trades.arrays import Integers, Mask
+from trades.storage.protocol import ALL_TIME, Window
+from trades.stores import market_store
+
+# The time of what never was.
+NEVER_NS = int(np.iinfo(np.int64).min)
+
+Keep = Callable[[pa.Table], Mask]
+
+# So many rows between instants are read at once; where there are more, only what is needed is looked for.
+_WHOLE_ROWS = 16_384
+_FIRST_LOOK = 8
+_GROWTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Rows, and for each instant the number of the one that stood; -1 where there was none."""
+
+    rows: pa.Table
+    place: Integers
+
+    @property
+    def time_ns(self) -> Integers:
+        """When the row of each instant was made; `NEVER_NS` where nothing stood."""
+        times: Integers = self.values("timestamp").fill_null(NEVER_NS).to_numpy(zero_copy_only=False)
+        return times
+
+    def values(self, column: str) -> pa.Array:
+        """A column's value at each instant; null where nothing stood."""
+        found = self.rows.column(column).combine_chunks()
+        return found.take(pa.array(self.place, mask=self.place < 0))
+
+
+def standing_rows(log: PinnedLog, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> Standing:
+    """The last row at or before each of the ascending instants, not older than `reach_ns`, of those that `keep` keeps."""
+    if log.is_empty or not len(instants):
+        return Standing(log.dataset.schema.empty_table(), np.full(len(instants), -1))
+    first_ns, last_ns = int(instants[0]), int(instants[-1])
+    window = _cut(first_ns, last_ns + 1)
+    if len(instants) > 1 and log.row_bound(window) > _WHOLE_ROWS:
+        middle = len(instants) // 2
+        halves = [
+            standing_rows(log, part, reach_ns=reach_ns, keep=keep)
+            for part in (instants[:middle], instants[middle:])
+        ]
+        return _joined(*halves)
+    if len(instants) == 1:
+        return _among(_newest(log, _cut(first_ns - reach_ns, last_ns + 1), keep), instants, reach_ns)
+    rows = _kept(log.rows(window), keep)
+    if not rows.num_rows or rows.column("timestamp")[0].as_py() > first_ns:
+        rows = pa.concat_tables([_newest(log, _cut(first_ns - reach_ns, first_ns), keep), rows])
+    return _among(rows, instants, reach_ns)
+
+
+def _cut(start_ns: int, end_ns: int) -> Window:
+    """A window, as much of it as there may be rows in."""
+    start_ns = min(max(start_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
+    return Window(start_ns, max(start_ns, min(end_ns, ALL_TIME.end_ns)))
+
+
+def _newest(log: PinnedLog, window: Window, keep: Keep | None) -> pa.Table:
+    """The last rows of a window, so many that at least one of them is kept, or all."""
+    wanted = _FIRST_LOOK
+    if window.start_ns >= window.end_ns:
+        return log.dataset.schema.empty_table()
+    while True:
+        part = market_store().narrowed(
+            log.dataset, log.symbol, window, wanted, from_end=True, at=log.at.number
+        )
+        rows = _kept(log.rows(part), keep)
+        if rows.num_rows or part.start_ns <= window.start_ns:
+            return rows
+        wanted *= _GROWTH
+
+
+def _kept(rows: pa.Table, keep: Keep | None) -> pa.Table:
+    return rows if keep is None else rows.filter(pa.array(keep(rows)))
+
+
+def _among(rows: pa.Table, instants: Integers, reach_ns: int) -> Standing:
+    times = rows.column("timestamp").to_numpy()
+    place = np.searchsorted(times, instants, side="right") - 1
+    if len(times):
+        place[instants - times[place] > reach_ns] = -1
+    return Standing(rows, place)
+
+
+def _joined(first: Standing, second: Standing) -> Standing:
+    moved = np.where(second.place < 0, -1, second.place + first.rows.num_rows)
+    return Standing(pa.concat_tables([first.rows, second.rows]), np.concatenate([first.place, moved]))

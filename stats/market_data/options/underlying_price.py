@@ -1,0 +1,116 @@
+"""What an underlying cost at given instants, by its quotes, its trades, or bars that somebody stored."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from stats.market_data.bars.stored_bars import stored_resolutions
+from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
+from stats.market_data.pinning.logs import PinnedLog
+from stats.market_data.pinning.plan import Asked
+from trades.arrays import Floats, Integers, Mask
+from trades.arrow_later import compute as pc
+from trades.datasets import BARS, QUOTES, TRADES
+from trades.storage.instruments import Instrument
+from trades.storage.prints import masks_of
+from trades.storage.protocol import ALL_TIME, Window
+from trades.timestamps import DAY_NS
+
+LOG_COUNT = 3
+
+# A price is taken over a long weekend, not over longer.
+_REACH_NS = 4 * DAY_NS
+_LONGEST_BAR_NS = 31 * DAY_NS
+
+
+@dataclass(frozen=True, slots=True)
+class SpotPrices:
+    """Prices at some instants, and when each was made, nanoseconds UTC; NaN and `NEVER_NS` where none is known."""
+
+    price: Floats
+    time_ns: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingPrice:
+    """The newest of three: the middle of bid and ask, the last print that sets a close, the close of a finished bar.
+
+    Of a quote that names one side, as ticks do, the other is the last one named.
+    """
+
+    instrument: Instrument
+    quotes: PinnedLog
+    trades: PinnedLog
+    bars: PinnedLog
+
+    @property
+    def logs(self) -> tuple[PinnedLog, ...]:
+        """`LOG_COUNT` of them."""
+        return self.quotes, self.trades, self.bars
+
+    def at(self, instants: Integers) -> SpotPrices:
+        """The price at each of the ascending instants."""
+        newest = SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
+        # Of several of one time the last one here counts.
+        for found in (self._of_bars(instants), self._of_trades(instants), self._of_quotes(instants)):
+            is_newer = np.isfinite(found.price) & (found.time_ns >= newest.time_ns)
+            newest = SpotPrices(
+                np.where(is_newer, found.price, newest.price),
+                np.where(is_newer, found.time_ns, newest.time_ns),
+            )
+        return newest
+
+    def _of_trades(self, instants: Integers) -> SpotPrices:
+        def sets_close(rows: pa.Table) -> Mask:
+            return masks_of(rows, self.instrument.policy)[0]
+
+        return _prices(standing_rows(self.trades, instants, reach_ns=_REACH_NS, keep=sets_close), "price")
+
+    def _of_quotes(self, instants: Integers) -> SpotPrices:
+        bid, ask = (
+            _prices(standing_rows(self.quotes, instants, reach_ns=_REACH_NS, keep=_named(side)), side)
+            for side in ("bid", "ask")
+        )
+        with np.errstate(invalid="ignore"):
+            middle = np.where(bid.price <= ask.price, bid.price / 2 + ask.price / 2, np.nan)
+        return SpotPrices(middle, np.maximum(bid.time_ns, ask.time_ns))
+
+    def _of_bars(self, instants: Integers) -> SpotPrices:
+        """The closes of bars of the finest resolution that is stored; a bar is finished when its interval is over."""
+        if self.bars.is_empty:
+            return SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
+        finest = stored_resolutions(self.bars)[0]
+        length = finest.length_ns
+
+        def is_finest(rows: pa.Table) -> Mask:
+            found: Mask = pc.equal(rows.column("resolution"), finest.value).to_numpy()
+            return found
+
+        found = _prices(
+            standing_rows(self.bars, instants - length, reach_ns=_REACH_NS, keep=is_finest), "close"
+        )
+        return SpotPrices(found.price, np.where(found.time_ns == NEVER_NS, NEVER_NS, found.time_ns + length))
+
+
+def underlying_price(asked: Asked, instrument: Instrument, places: range, window: Window) -> UnderlyingPrice:
+    """The price of an instrument in a window, by its logs at these places among the query's."""
+    needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
+    quotes, trades, bars = (
+        asked.snapshot.narrowed(asked.snapshot.log(dataset, instrument.symbol, place), needed)
+        for dataset, place in zip((QUOTES, TRADES, BARS), places, strict=True)
+    )
+    return UnderlyingPrice(instrument, quotes, trades, bars)
+
+
+def _named(side: str) -> Keep:
+    def is_named(rows: pa.Table) -> Mask:
+        found: Mask = np.isfinite(rows.column(side).to_numpy())
+        return found
+
+    return is_named
+
+
+def _prices(standing: Standing, column: str) -> SpotPrices:
+    price = standing.values(column).to_numpy(zero_copy_only=False).astype(float)
+    return SpotPrices(price, standing.time_ns)

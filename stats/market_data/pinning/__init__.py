@@ -1,0 +1,1 @@
+"""What an answer reads, fixed to commits before anything is read."""

@@ -1,0 +1,27 @@
+"""From where to where a log has rows at all: nothing needs to be looked for beyond."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from stats.market_data.pinning.logs import PinnedLog
+from trades.storage.log_view import LogView, newest_date, oldest_date
+from trades.storage.protocol import Window
+from trades.stores import market_store
+from trades.timestamps import DAY_NS
+
+
+def extent_of(logs: Iterable[PinnedLog]) -> Window | None:
+    """The event dates, from the first to the last one of any log, in whole UTC days; None without any row."""
+    found = [extent for log in logs if not log.is_empty and (extent := _extent(log)) is not None]
+    if not found:
+        return None
+    return Window(min(each.start_ns for each in found), max(each.end_ns for each in found))
+
+
+@lru_cache(maxsize=4096)
+def _extent(log: PinnedLog) -> Window | None:
+    view = LogView(market_store(), log.dataset, log.symbol, log.at.number)
+    first, last = oldest_date(view), newest_date(view)
+    if first is None or last is None:
+        return None
+    return Window(first * DAY_NS, (last + 1) * DAY_NS)

@@ -1,0 +1,1 @@
+"""The tree as data, and the query that a request becomes."""

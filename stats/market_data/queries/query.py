@@ -1,0 +1,204 @@
+"""A query of the tree, parsed once at the border."""
+
+import re
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from functools import lru_cache
+from typing import Any
+
+from rest_framework import serializers
+
+from stats.exceptions import RangeTooLarge
+from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
+from stats.market_data.queries.parameters import PAGE, STREAM, query_serializer
+from stats.query_values import query_values
+from stats.rendering.document import TimeForm
+from stats.rendering.table import OutColumn
+from stats.resolutions import Resolution
+from stats.sessions.spans import Hours, SessionMode
+from trades.exceptions import InvalidValue
+from trades.symbols import InvalidSymbol, parse_symbol
+from trades.timestamps import DAY_NS
+
+DEFAULT_PAGE = 1_000
+# What the pages of a walk may differ in, and what else binds it: its range and its grid.
+_OF_PAGES = frozenset(
+    {
+        "market_class",
+        "form",
+        "start_ns",
+        "end_ns",
+        "whole_dates",
+        "limit",
+        "cursor",
+        "fields",
+        "time_form",
+        "session",
+    }
+)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetForm:
+    """How a dataset of the tree is asked for and answered.
+
+    name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset. resolution: the one
+    it has without `resolution`. columns: all that its rows may have. takes_underlyings: whether a path may also name what
+    the class's instruments are derived from. of_instants: whether its rows are of instants, not of intervals, at any resolution.
+    """
+
+    name: str
+    rows_name: str
+    own: tuple[str, ...]
+    resolution: Resolution
+    columns: tuple[OutColumn, ...]
+    takes_underlyings: bool = False
+    of_instants: bool = False
+
+    def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
+        """The names of all its parameters. several: for several symbols at once."""
+        own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
+        names = (*own, *(STREAM if streamed else PAGE))
+        return ("symbols", *names) if several else names
+
+    def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
+        """The serializer of its parameters."""
+        options = {"streamed": streamed, "several": several}
+        return query_serializer(self.title(**options), self.parameters(**options), self.resolution.value)
+
+    def title(self, *, streamed: bool, several: bool) -> str:
+        """A name for the schema."""
+        words = self.name.title().replace("-", "")
+        return f"{'Several' if several else ''}{words}{'Stream' if streamed else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketDataQuery:
+    """Rows of a dataset of one or several symbols of a class.
+
+    Times are nanoseconds UTC. end_ns: None for the time of the call. start_ns: None with `last`. whole_dates: whether start
+    and end were given as dates alone. streamed: whether all rows are wanted in one answer.
+    """
+
+    market_class: MarketClass
+    form: DatasetForm
+    symbols: tuple[str, ...]
+    several: bool
+    streamed: bool
+    resolution: Resolution
+    start_ns: int | None
+    end_ns: int | None
+    whole_dates: tuple[bool, bool]
+    last: int | None
+    limit: int
+    cursor: str | None
+    is_descending: bool
+    fields: tuple[str, ...] | None
+    as_of_ns: int | None
+    session: SessionMode | None
+    hours: Hours
+    adjustment: str
+    with_partial: bool
+    with_coverage: bool
+    time_form: TimeForm | None
+    with_trailer: bool
+    expiry_ns: int | None = None
+    after_ns: int | None = None
+    inputs: tuple[tuple[str, float], ...] = field(default=())
+
+    @property
+    def subject(self) -> str:
+        """What a walk through pages is about, however it was spelled: answers that are shared have cursors of one subject."""
+        own = [getattr(self, each.name) for each in dataclass_fields(self) if each.name not in _OF_PAGES]
+        return repr((self.market_class.path, self.form.name, *own))
+
+    def check_range(self, now_ns: int) -> None:
+        """Raises `RangeTooLarge` where a page's query reaches too far; a stream may reach anywhere."""
+        if self.start_ns is None or self.streamed:
+            return
+        limit = self.resolution.maximum_range_ns
+        if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
+            raise RangeTooLarge(
+                f"at {self.resolution.value} a range has at most {_spoken(limit)}: ask for a shorter one"
+                + (f", or take …/{self.form.name}/stream" if self._has_stream else "")
+            )
+
+    @property
+    def _has_stream(self) -> bool:
+        return self.form.name in self.market_class.streamed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a URL's path names. symbol: as it stands there; None where the query names several."""
+
+    market_class: str
+    form: DatasetForm
+    symbol: str | None
+    streamed: bool = False
+
+
+@lru_cache(maxsize=4096)
+def parse_query(target: Target, query_string: str) -> MarketDataQuery:
+    """The query in a URL. Raises `InvalidParameter`, `InvalidValue`."""
+    form, several = target.form, target.symbol is None
+    options = {"streamed": target.streamed, "several": several}
+    serializer = form.serializer(**options)
+    found = query_values(serializer, query_string)
+    return MarketDataQuery(
+        market_class=MARKET_CLASSES[target.market_class],
+        form=form,
+        symbols=found["symbols"] if target.symbol is None else (path_symbol(target.symbol),),
+        several=several,
+        streamed=target.streamed,
+        **_range(found, serializer, query_string),
+        **_shape(found, form),
+    )
+
+
+def _range(found: dict[str, Any], serializer: Any, query_string: str) -> dict[str, Any]:
+    return {
+        "start_ns": found.get("start"),
+        "end_ns": found.get("end"),
+        "whole_dates": tuple(
+            re.search(rf"(?:^|&){name}={_DATE.pattern}(?:&|$)", query_string) is not None
+            for name in ("start", "end")
+        ),
+        "last": found.get("last"),
+        "limit": found.get("last") or found.get("limit", DEFAULT_PAGE),
+        "cursor": found.get("cursor"),
+        "as_of_ns": found.get("as_of"),
+    }
+
+
+def _shape(found: dict[str, Any], form: DatasetForm) -> dict[str, Any]:
+    session, time_form = found.get("session"), found.get("time")
+    return {
+        "resolution": found.get("resolution", form.resolution),
+        "is_descending": found.get("sort") == "desc",
+        "fields": found.get("fields"),
+        "session": session and SessionMode(session),
+        "hours": Hours(found.get("hours", Hours.ALL)),
+        "adjustment": found.get("adjustment", "raw"),
+        "with_partial": found.get("partial") != "exclude",
+        "with_coverage": found.get("coverage", False),
+        "time_form": time_form and TimeForm(time_form),
+        "with_trailer": found.get("trailer", False),
+        "expiry_ns": found.get("expiry"),
+        "after_ns": found.get("after"),
+        "inputs": tuple((name, found[name]) for name in ("rate", "dividend_yield") if name in found),
+    }
+
+
+def path_symbol(text: str) -> str:
+    """The symbol in a path, in its one spelling. Raises `InvalidValue`."""
+    try:
+        return parse_symbol(text)
+    except InvalidSymbol as error:
+        raise InvalidValue(error.code, str(error)) from error
+
+
+def _spoken(length_ns: int) -> str:
+    hours = length_ns // (DAY_NS // 24)
+    return f"{hours} h" if hours <= 24 else f"{length_ns // DAY_NS:,} d"

@@ -1,0 +1,1 @@
+"""Quotes, and bars of the bid and the ask."""

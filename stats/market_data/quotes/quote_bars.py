@@ -1,0 +1,126 @@
+"""Quote bars as rows of the tree: bid and ask per interval and exchange, opened at the quote carried in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
+from stats.market_data.intervals.whole_parts import part_in_memory
+from stats.market_data.pinning.logs import PinnedLog
+from stats.market_data.sources.rows import Rows
+from stats.rendering.table import OutColumn, Role, Table
+from trades.arrays import Floats, Integers
+from trades.arrow_later import compute as pc
+from trades.storage.log_view import LogView
+from trades.storage.protocol import Window
+from trades.storage.quote_bars import QuoteBars, quote_bars_of
+from trades.storage.quote_windows import carried_quotes
+from trades.stores import market_store
+
+_PRICES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))
+_SIZES = ("bid_size", "ask_size")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteBarReader:
+    """Quote bars on a grid. settled_ns: bars whose interval ends later are not final. bound: there are not more of them."""
+
+    log: PinnedLog
+    window: Window
+    grid: BarGrid
+    whole: bool
+    settled_ns: int
+    bound: int
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return quote_bar_columns(whole=self.whole, with_date=self.grid.resolution.is_period)
+
+    def floor(self, time_ns: int) -> int:
+        return self.grid.whole(time_ns, time_ns + 1).start_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
+
+    def rows(self, window: Window) -> Rows:
+        found = list(self._by_exchange(self.log.rows(window), window))
+        time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in found)])
+        order = np.argsort(time_ns, kind="stable")
+        ends_ns, dates = self.grid.ends_and_dates(time_ns, window)
+        values = {
+            "timestamp": time_ns,
+            "exchange": [exchange for exchange, bars in found for _ in range(len(bars))],
+            **{
+                name: np.concatenate([np.empty(0), *(getattr(bars, name) for _, bars in found)])
+                for name in (*_PRICES, *_SIZES)
+            },
+            "quote_count": np.concatenate([np.empty(0, np.int64), *(bars.quote_count for _, bars in found)]),
+            "final": ends_ns <= self.settled_ns,
+            "date": dates,
+        }
+        table = Table.of(self.columns, values)
+        return Rows.of(Table(table.columns, table.data.take(order)), time_ns[order])
+
+    def total_estimate(self) -> int:
+        return self.bound
+
+    def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
+        """Each exchange's bars; of quotes that name none those of all such. Exchanges in order of their names.
+
+        Quotes outside of the hours asked for have a label of their own: they make no bar, and the next one opens at them.
+        """
+        if not len(quotes):
+            return
+        labels = self.grid.labels_of(quotes.column("timestamp").to_numpy(), window)
+        quotes = quotes.set_column(0, "timestamp", pa.array(labels))
+        view = LogView(market_store(), self.log.dataset, self.log.symbol, self.log.at.number)
+        exchange = quotes.column("exchange")
+        names = sorted(pc.unique(exchange).to_pylist(), key=lambda each: each or "")
+        carried = carried_quotes(view, window.start_ns, names)
+        for name in names:
+            own = pc.fill_null(pc.equal(exchange, name), False) if name else pc.is_null(exchange)
+            bars = quote_bars_of(quotes.filter(own), 1, carried[name])
+            yield name, _merged(bars[bars.time_ns != OUTSIDE])
+
+
+def _merged(bars: QuoteBars) -> QuoteBars:
+    """One bar for each run of bars with the same label: a week has several sessions."""
+    starts = np.flatnonzero(np.diff(bars.time_ns, prepend=OUTSIDE))
+    if len(starts) == len(bars):
+        return bars
+    ends = np.append(starts[1:], len(bars)) - 1
+    sides = {
+        f"{side}_{what}": merge(getattr(bars, f"{side}_{what}"))
+        for side in ("bid", "ask")
+        for what, merge in (
+            ("open", lambda values: _first_known(values, starts)),
+            ("high", lambda values: np.fmax.reduceat(values, starts)),
+            ("low", lambda values: np.fmin.reduceat(values, starts)),
+            ("close", lambda values: values[ends]),
+            ("size", lambda values: values[ends]),
+        )
+    }
+    return QuoteBars(
+        time_ns=bars.time_ns[starts], quote_count=np.add.reduceat(bars.quote_count, starts), **sides
+    )
+
+
+def _first_known(values: Floats, starts: Integers) -> Floats:
+    """The first value of each slice that is not NaN; NaN where there is none."""
+    places = np.where(np.isnan(values), len(values), np.arange(len(values)))
+    return np.append(values, np.nan)[np.minimum.reduceat(places, starts)]
+
+
+def quote_bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
+    """The columns of quote bars. Sizes are those at the close."""
+    return (
+        OutColumn("timestamp", Role.TIME, whole=True),
+        OutColumn("exchange", Role.TEXT),
+        *(OutColumn(name, Role.NUMBER) for name in _PRICES),
+        *(OutColumn(name, Role.VOLUME, whole) for name in _SIZES),
+        OutColumn("quote_count", Role.INTEGER),
+        OutColumn("final", Role.FLAG),
+        *((OutColumn("date", Role.DATE),) if with_date else ()),
+    )

@@ -1,0 +1,320 @@
+"""Streams through Django: the same rows as all pages together, whatever the options; what is refused; how they end and break."""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock, patch
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stats.market_data.answers.stream import RowStream
+from tests.api_client import Api, problem
+from tests.stats.market_data import tapes
+from trades.datasets import CORPORATE_ACTIONS, QUOTES, TRADES
+from trades.storage.csv import CsvStore
+from trades.storage.exceptions import DataDamaged
+from trades.storage.instruments import Instrument
+from trades.storage.protocol import Window
+from trades.stores import market_store
+from trades.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
+
+SYMBOL = "ACME"
+ROOT = f"/api/v1/market-data/equities/{SYMBOL}"
+# The half hours before and after an opening of New York, so that `hours` cuts through the rows.
+HOUR = Window(parse_timestamp("2025-01-02T14:00:00Z"), parse_timestamp("2025-01-02T15:00:00Z"))
+RANGE = {"start": format_timestamp(HOUR.start_ns), "end": format_timestamp(HOUR.end_ns)}
+DAYS = {"start": "2024-12-30", "end": "2025-01-20"}
+# So many that a stream has several pieces, of every size.
+ROWS = 23_000
+STREAMED = ("ndjson", "csv", "arrow")
+SUBJECTS: dict[str, tuple[str, dict[str, str]]] = {
+    "trades": ("trades", RANGE),
+    "quotes": ("quotes", RANGE),
+    "seconds": ("ohlcv", {"resolution": "1s", **RANGE}),
+    "minutes": ("ohlcv", {"resolution": "1m", **DAYS}),
+    "days": ("ohlcv", {"resolution": "1d", **DAYS}),
+    "weeks": ("ohlcv", {"resolution": "1w", **DAYS}),
+    "quote bars": ("quotes", {"resolution": "1s", **RANGE}),
+    "quote weeks": ("quotes", {"resolution": "1w", **DAYS}),
+}
+OPTIONS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "plain": ({}, tuple(SUBJECTS)),
+    "descending": ({"sort": "desc"}, tuple(SUBJECTS)),
+    "fields": ({"fields": "exchange,timestamp"}, ("trades", "quotes", "quote bars")),
+    "fields of bars": ({"fields": "close,timestamp,volume"}, ("seconds", "minutes", "days", "weeks")),
+    "milliseconds": ({"time": "ms"}, ("trades", "seconds", "days")),
+    "nanoseconds": ({"time": "ns"}, ("trades", "quote bars", "weeks")),
+    "regular hours": ({"hours": "regular"}, tuple(SUBJECTS)),
+    "regular hours descending": ({"hours": "regular", "sort": "desc"}, ("trades", "seconds", "days")),
+    "extended hours": ({"hours": "extended"}, ("quotes", "minutes", "days")),
+    "splits": ({"adjustment": "split"}, ("minutes", "days", "weeks")),
+    "all actions": ({"adjustment": "all"}, ("minutes", "days", "weeks")),
+    "cut by UTC": ({"session": "utc"}, ("days", "weeks")),
+    "only whole bars": ({"partial": "exclude"}, ("seconds", "weeks")),
+}
+CELLS = [
+    pytest.param(subject, option, format_name, id=f"{subject}, {option}, {format_name}")
+    for option, (_, subjects) in OPTIONS.items()
+    for subject in subjects
+    for format_name in (STREAMED if option in {"plain", "descending"} else ("ndjson",))
+]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with an hour of many rows, three weeks of few, a split and a dividend."""
+    path: Path = tmp_path_factory.mktemp("original") / "store"
+    chance, store = np.random.default_rng(4), CsvStore(path)
+    store.set_instrument(Instrument(SYMBOL, exchange="XNYS"))
+    weeks = Window(parse_timestamp("2024-12-30T00:00:00Z"), parse_timestamp("2025-01-18T00:00:00Z"))
+    instants = np.sort(
+        np.concatenate([tapes.times(chance, weeks, 2_000), tapes.times(chance, HOUR, ROWS - 2_000)])
+    )
+    tapes.store_rows(store, TRADES, SYMBOL, tapes.trades(chance, instants))
+    tapes.store_rows(store, QUOTES, SYMBOL, tapes.quotes(chance, instants))
+    actions = [
+        {"timestamp": parse_timestamp("2025-01-08T00:00:00Z"), "kind": "split", "ratio": 2.0},
+        {"timestamp": parse_timestamp("2025-01-15T00:00:00Z"), "kind": "dividend", "amount": 1.5},
+    ]
+    rows = pa.RecordBatch.from_pylist(actions, schema=CORPORATE_ACTIONS.schema)
+    tapes.store_rows(store, CORPORATE_ACTIONS, SYMBOL, rows)
+    return path
+
+
+@pytest.fixture
+def filled(original: Path, store_path: Path, api: Api) -> Api:
+    """A caller before a copy of that store."""
+    shutil.copytree(original, store_path)
+    return api
+
+
+def pieces(api: Api, dataset: str, query: dict[str, str], format_name: str = "ndjson") -> list[bytes]:
+    response = api.get(f"{ROOT}/{dataset}/stream.{format_name}", query)
+    assert response.status_code == 200, response.content
+    return list(response.streaming_content)
+
+
+def pages(api: Api, dataset: str, query: dict[str, str], format_name: str) -> Iterator[bytes]:
+    """The bodies of all pages, from link to link."""
+    response = api.get(f"{ROOT}/{dataset}.{format_name}", {"limit": "9000", **query})
+    while True:
+        assert response.status_code == 200, response.content
+        yield response.content
+        link = re.search(r'<([^>]+)>; rel="next"', response.headers.get("Link", ""))
+        if link is None:
+            return
+        response = api.get(link[1])
+
+
+def without_names(bodies: Iterator[bytes]) -> bytes:
+    """Pages of CSV as one."""
+    found = list(bodies)
+    return found[0] + b"".join(body.partition(b"\r\n")[2] for body in found[1:])
+
+
+JOINED: dict[str, Callable[[Iterator[bytes]], Any]] = {
+    "ndjson": b"".join,
+    "csv": without_names,
+    "arrow": lambda bodies: pa.concat_tables([pa.ipc.open_stream(body).read_all() for body in bodies]),
+}
+
+
+@pytest.mark.parametrize(("subject", "option", "format_name"), CELLS)
+def test_a_stream_is_all_pages(filled: Api, subject: str, option: str, format_name: str):
+    dataset, query = SUBJECTS[subject]
+    query = query | OPTIONS[option][0]
+    streamed = b"".join(pieces(filled, dataset, query, format_name))
+    walked = JOINED[format_name](pages(filled, dataset, query, format_name))
+    if format_name == "arrow":
+        table = pa.ipc.open_stream(streamed).read_all()
+        assert table.replace_schema_metadata() == walked.replace_schema_metadata()
+        assert table.num_rows > 0
+    else:
+        assert streamed == walked
+        assert len(streamed.splitlines()) > (format_name == "csv")
+
+
+@pytest.mark.parametrize("format_name", STREAMED)
+def test_rows_come_before_the_rest_is_read(filled: Api, monkeypatch, format_name: str):
+    reads = Mock(wraps=market_store().rows)
+    monkeypatch.setattr(market_store(), "rows", reads)
+    response = filled.get(f"{ROOT}/trades/stream.{format_name}", RANGE)
+    first = next(response.streaming_content)
+    before = reads.call_count
+    rest = list(response.streaming_content)
+    assert reads.call_count > before
+    assert len(first) < len(b"".join(rest)) / 20
+    if format_name == "arrow":
+        assert pa.ipc.open_stream(first + b"\xff\xff\xff\xff\0\0\0\0").read_all().num_rows == 256
+    else:
+        assert len(first.splitlines()) == 256 + (format_name == "csv")
+
+
+def test_a_stream_is_of_what_was_stored_when_it_began(filled: Api):
+    response = filled.get(f"{ROOT}/trades/stream", RANGE)
+    stream = response.streaming_content
+    first = next(stream)
+    late = tapes.trades(np.random.default_rng(5), np.full(3, HOUR.end_ns - 1), first=10**6)
+    tapes.store_rows(market_store(), TRADES, SYMBOL, late)
+    whole = first + b"".join(stream)
+    now = b"".join(pieces(filled, "trades", RANGE))
+    assert len(now.splitlines()) == len(whole.splitlines()) + 3
+    assert now.startswith(whole)
+
+
+def test_as_of_is_what_was_stored_by_then(filled: Api):
+    before = b"".join(pieces(filled, "trades", RANGE))
+    as_of = format_timestamp(time.time_ns())
+    late = tapes.trades(np.random.default_rng(5), np.full(3, HOUR.start_ns), first=10**6)
+    tapes.store_rows(market_store(), TRADES, SYMBOL, late)
+    response = filled.get(f"{ROOT}/trades/stream", {**RANGE, "as_of": as_of})
+    assert b"".join(response.streaming_content) == before
+    assert response.headers["X-As-Of"] == as_of
+    assert b"".join(pieces(filled, "trades", RANGE)) != before
+
+
+def test_the_trailer_of_lines_says_what_came_before_it(filled: Api):
+    response = filled.get(f"{ROOT}/trades/stream", {**RANGE, "trailer": "1"})
+    body = b"".join(response.streaming_content)
+    *lines, last = body.splitlines(keepends=True)
+    assert json.loads(last) == {
+        "end": True,
+        "rows": len(lines),
+        "sha256": hashlib.sha256(b"".join(lines)).hexdigest(),
+        "commit": response.headers["X-Commit"],
+    }
+    assert b"".join(lines) == b"".join(pieces(filled, "trades", RANGE))
+
+
+def test_the_trailer_of_batches_says_what_came_before_it(filled: Api):
+    response = filled.get(f"{ROOT}/trades/stream.arrow", {**RANGE, "trailer": "1"})
+    *before, last = list(response.streaming_content)
+    reader = pa.ipc.open_stream(b"".join(before) + last)
+    found = [reader.read_next_batch_with_custom_metadata() for _ in range(len(before) + 1)]
+    assert sum(len(batch) for batch, _ in found) == pa.ipc.open_stream(b"".join(before)).read_all().num_rows
+    said = found[-1].custom_metadata
+    assert {name.decode(): text.decode() for name, text in said.items()} == {
+        "end": "true",
+        "rows": str(sum(len(batch) for batch, _ in found)),
+        "sha256": hashlib.sha256(b"".join(before)).hexdigest(),
+        "commit": response.headers["X-Commit"],
+    }
+
+
+@pytest.mark.parametrize("format_name", STREAMED)
+def test_an_empty_range_is_a_stream_of_no_rows(filled: Api, format_name: str):
+    nothing = {"start": "2025-02-01T00:00:00Z", "end": "2025-02-02T00:00:00Z"}
+    body = b"".join(pieces(filled, "trades", nothing, format_name))
+    if format_name == "arrow":
+        assert pa.ipc.open_stream(body).read_all().num_rows == 0
+    else:
+        assert len(body.splitlines()) == (format_name == "csv")
+
+
+def test_a_trailer_of_no_rows_is_there(filled: Api):
+    nothing = {"start": "2025-02-01T00:00:00Z", "end": "2025-02-02T00:00:00Z", "trailer": "1"}
+    said = json.loads(b"".join(pieces(filled, "trades", nothing)))
+    assert (said["rows"], said["sha256"]) == (0, hashlib.sha256().hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "code"),
+    [
+        ("trades/stream.csv", {**RANGE, "trailer": "1"}, 400, "conflicting_parameters"),
+        ("trades/stream", {"start": "2025-01-02T00:00:00Z", "last": "5"}, 400, "unknown_parameter"),
+        ("trades/stream", {**RANGE, "limit": "5"}, 400, "unknown_parameter"),
+        ("trades/stream", {**RANGE, "cursor": "abc"}, 400, "unknown_parameter"),
+        ("ohlcv/stream", {**RANGE, "coverage": "1"}, 400, "unknown_parameter"),
+        ("trades/stream", {**RANGE, "fields": "prize"}, 400, "unknown_column"),
+        ("trades/stream", {"start": RANGE["end"], "end": RANGE["start"]}, 400, "invalid_range"),
+        ("trades/stream.json", RANGE, 406, "not_acceptable"),
+        ("trades/stream", {**RANGE, "format": "json"}, 406, "not_acceptable"),
+    ],
+    ids=[
+        "trailer of csv", "last", "limit", "cursor", "coverage", "unknown column", "reversed range",
+        "suffix of no stream", "format of no stream",
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_a_problem(filled: Api, path: str, query: dict[str, str], status: int, code: str):
+    assert problem(filled.get(f"{ROOT}/{path}", query)) == (status, code)
+
+
+def test_a_stream_without_a_range_is_all_there_is(filled: Api):
+    assert len(b"".join(pieces(filled, "trades", {})).splitlines()) == ROWS
+
+
+def test_an_unknown_symbol_is_a_problem(filled: Api):
+    response = filled.get("/api/v1/market-data/equities/NOBODY/trades/stream", RANGE)
+    assert problem(response) == (404, "unknown_symbol")
+
+
+def test_streams_reach_farther_than_pages(filled: Api):
+    query = {"start": "1901-01-01", "end": "2100-01-01"}
+    assert problem(filled.get(f"{ROOT}/trades", query)) == (400, "range_too_large")
+    assert len(b"".join(pieces(filled, "trades", query)).splitlines()) == ROWS
+    seconds = b"".join(pieces(filled, "ohlcv", {**query, "resolution": "1s"}))
+    assert sum(json.loads(line)["trade_count"] for line in seconds.splitlines()) == ROWS
+
+
+def test_the_refusal_of_a_long_page_names_the_stream(filled: Api):
+    response = filled.get(f"{ROOT}/trades", {"start": "1901-01-01"})
+    assert "…/trades/stream" in json.loads(response.content)["message"]
+
+
+def test_damage_before_the_first_row_is_a_problem(filled: Api, monkeypatch):
+    damage_after(monkeypatch, reads=0)
+    response = filled.get(f"{ROOT}/trades/stream", RANGE)
+    assert problem(response) == (503, "data_damaged")
+
+
+@pytest.mark.parametrize("format_name", STREAMED)
+def test_damage_in_the_midst_leaves_the_stream_without_an_end(filled: Api, monkeypatch, format_name: str):
+    whole = b"".join(pieces(filled, "trades", RANGE, format_name))
+    damage_after(monkeypatch, reads=2)
+    response = filled.get(f"{ROOT}/trades/stream.{format_name}", {**RANGE})
+    first = next(response.streaming_content)
+    assert whole.startswith(first)
+    with pytest.raises(DataDamaged):
+        list(response.streaming_content)
+
+
+def damage_after(monkeypatch, *, reads: int) -> None:
+    """Have all reads of rows but the first ones meet damage."""
+    store = market_store()
+    rows, count = store.rows, iter(range(10**6))
+
+    def damaged(*args: Any, **named: Any) -> pa.Table:
+        if next(count) >= reads:
+            raise DataDamaged("bytes are not those that were written")
+        return rows(*args, **named)
+
+    monkeypatch.setattr(store, "rows", damaged)
+
+
+def test_a_response_that_is_closed_lets_go_of_its_rows(filled: Api):
+    with patch.object(RowStream, "close", autospec=True, side_effect=RowStream.close) as close:
+        response = filled.get(f"{ROOT}/trades/stream", RANGE)
+        stream = iter(response.streaming_content)
+        next(stream)
+        response.close()
+    assert close.called
+    assert len(list(stream)) <= 1
+
+
+def test_seconds_of_a_gap_of_years_are_passed_over(filled: Api):
+    far = tapes.trades(np.random.default_rng(6), HOUR.start_ns - np.arange(5)[::-1] * 400 * DAY_NS)
+    store = market_store()
+    tapes.store_rows(store, TRADES, "SPARSE", far)
+    query = {"start": "2000-01-01", "resolution": "1s"}
+    response = filled.get("/api/v1/market-data/equities/SPARSE/ohlcv/stream", query)
+    lines = [json.loads(line)["timestamp"] for line in b"".join(response.streaming_content).splitlines()]
+    assert [parse_timestamp(line) for line in lines] == [
+        time_ns // SECOND_NS * SECOND_NS for time_ns in far.column("timestamp").to_pylist()
+    ]

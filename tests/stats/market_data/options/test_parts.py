@@ -1,0 +1,73 @@
+"""Bars of quotes and of options are read so many rows at a time, whatever their intervals hold."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from stats.caching.tiers import process_tiers
+from stats.market_data.intervals import whole_parts
+from stats.market_data.options import standing
+from stats.market_data.pinning.logs import PinnedLog
+from tests.api_client import Api, answer
+from tests.stats.market_data import tapes
+from tests.stats.market_data.options.market import CALL, ROOT, store_chain
+from trades.datasets import OPTION_QUOTES, QUOTES
+from trades.storage.instruments import Instrument, default_instrument
+from trades.storage.protocol import Window
+from trades.stores import market_store
+from trades.timestamps import parse_timestamp
+
+SYMBOL = "ACME"
+WEEK = {"start": "2025-01-06", "end": "2025-01-11"}
+WINDOW = Window(*(parse_timestamp(f"{day}T00:00:00Z") for day in WEEK.values()))
+PATHS = {
+    "quotes": f"/api/v1/market-data/equities/{SYMBOL}/quotes",
+    "greeks": f"{ROOT}/{CALL.symbol}/greeks",
+}
+# A day holds 300 rows, one after a closed day 600: more than are to be read at once; an hour far fewer.
+ROWS, AT_ONCE = 1_500, 200
+
+
+@pytest.fixture
+def market(api: Api) -> Api:
+    """A caller before quotes of some days, and of an option whose chain was quoted before."""
+    store, chance = market_store(), np.random.default_rng(9)
+    store.set_instrument(Instrument(SYMBOL, exchange="XNYS"))
+    store.set_instrument(msgspec.structs.replace(default_instrument(CALL.symbol), exchange="XNYS"))
+    store_chain(api)
+    for dataset, symbol in ((QUOTES, SYMBOL), (OPTION_QUOTES, CALL.symbol)):
+        tapes.store_rows(store, dataset, symbol, tapes.quotes(chance, tapes.times(chance, WINDOW, ROWS)))
+    return api
+
+
+@pytest.mark.parametrize("hours", ["all", "regular"])
+@pytest.mark.parametrize("resolution", ["1h", "1d", "1w"])
+@pytest.mark.parametrize("dataset", PATHS)
+def test_bars_are_the_same_however_few_rows_are_read_at_once(
+    market: Api, monkeypatch, dataset: str, resolution: str, hours: str
+):
+    query = {**WEEK, "resolution": resolution, "hours": hours, "limit": "1000"}
+
+    def asked(sort: str) -> list[dict[str, Any]]:
+        process_tiers().local.clear()
+        found: list[dict[str, Any]] = answer(market.get(PATHS[dataset], {**query, "sort": sort}))[dataset]
+        return found
+
+    wanted = [asked("asc"), asked("desc")]
+    counts: list[int] = []
+    read = PinnedLog.rows
+
+    def counted(log: PinnedLog, window: Window) -> Any:
+        rows = read(log, window)
+        counts.append(rows.num_rows)
+        return rows
+
+    monkeypatch.setattr(PinnedLog, "rows", counted)
+    monkeypatch.setattr(whole_parts, "ROWS_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(standing, "_WHOLE_ROWS", AT_ONCE)
+    assert [asked("asc"), asked("desc")] == wanted
+    assert len(wanted[0]) > {"1h": 20, "1d": 3, "1w": 0}[resolution]
+    at_most = {"1h": AT_ONCE, "1d": ROWS / 2, "1w": ROWS}[resolution]
+    assert AT_ONCE / 2 <= max(counts) <= at_most

@@ -1,0 +1,100 @@
+"""The row of a log that stands at an instant, against a look at all rows."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stats.market_data.options import standing
+from stats.market_data.options.market import quotes_at
+from stats.market_data.options.standing import standing_rows
+from stats.market_data.pinning.logs import PinnedLog, Snapshot
+from tests.api_client import Api
+from tests.stats.market_data.options.market import (
+    CALL,
+    OPENING,
+    UNDERLYING,
+    rows_of,
+    seconds_after,
+    store_quotes,
+    store_spot,
+)  # fmt: skip
+from trades.datasets import OPTION_QUOTES
+from trades.storage.instruments import Instrument
+from trades.storage.protocol import NO_COMMIT
+from trades.stores import market_store
+from trades.timestamps import parse_timestamp
+
+REACH_NS = 40 * 10**9
+START = parse_timestamp(OPENING)
+
+
+@pytest.fixture
+def quoted(api: Api) -> tuple[PinnedLog, list[int], list[float]]:
+    """A log of quotes at irregular instants, some of which share one, with their times and bids."""
+    chance = random.Random(5)
+    seconds = sorted(chance.choice([1, 7]) * chance.randrange(400) for _ in range(300))
+    bids = [float(number) for number in range(1, 301)]
+    store_quotes(
+        api,
+        [
+            {"timestamp": seconds_after(OPENING, at), "symbol": CALL.symbol, "bid": bid, "ask": None}
+            for at, bid in zip(seconds, bids, strict=True)
+        ],
+    )
+    log = Snapshot(None, None).log(OPTION_QUOTES, CALL.symbol, 0)
+    return log, [START + at * 10**9 for at in seconds], bids
+
+
+def slowly(times: list[int], bids: list[float], at: int, *, kept=lambda _bid: True) -> float | None:
+    found = [(time, bid) for time, bid in zip(times, bids, strict=True) if time <= at and kept(bid)]
+    return found[-1][1] if found and at - found[-1][0] <= REACH_NS else None
+
+
+@pytest.mark.parametrize("whole_rows", [0, 10, 100, 16_384])
+@pytest.mark.parametrize("every", [1, 7], ids=["every row", "some rows"])
+def test_it_is_the_last_one_at_or_before_it(quoted, monkeypatch, whole_rows, every):
+    monkeypatch.setattr(standing, "_WHOLE_ROWS", whole_rows)
+    log, times, bids = quoted
+    instants = np.array(sorted({*times, *(time - 1 for time in times), START - 1, START + 10**13}))
+    found = standing_rows(
+        log, instants, reach_ns=REACH_NS, keep=lambda rows: rows.column("bid").to_numpy() % every == 0
+    )
+    wanted = [slowly(times, bids, at, kept=lambda bid: bid % every == 0) for at in instants.tolist()]
+    assert found.values("bid").to_pylist() == wanted
+    assert None in wanted
+
+
+def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monkeypatch):
+    monkeypatch.setattr(standing, "_WHOLE_ROWS", 50)
+    log, times, bids = quoted
+    reads = []
+    read = PinnedLog.rows
+
+    def counted(log, window):
+        reads.append(window)
+        return read(log, window)
+
+    monkeypatch.setattr(PinnedLog, "rows", counted)
+    instants = np.arange(times[250], times[280], 10**8)
+    found = standing_rows(log, instants, reach_ns=10**13)
+    assert len(reads) <= 2
+    assert found.values("bid").to_pylist()[-1] == bids[np.searchsorted(times, instants[-1], "right") - 1]
+
+
+def test_an_empty_log_has_nothing_that_stands(quoted):
+    log, times, _ = quoted
+    nothing = replace(log, at=NO_COMMIT)
+    assert standing_rows(nothing, np.array(times), reach_ns=REACH_NS).values("bid").null_count == len(times)
+    assert quotes_at([], np.array(times)).bid.shape == (len(times), 0)
+
+
+def test_prints_that_set_no_price_are_no_price_of_the_underlying(api: Api):
+    market_store().set_instrument(Instrument(UNDERLYING, bar_policy="us_equities"))
+    store_quotes(api, [CALL.quote(seconds_after(OPENING, 60))])
+    store_spot(api, OPENING)
+    average = {"timestamp": seconds_after(OPENING, 30), "symbol": UNDERLYING, "price": 70.0, "volume": 1}
+    assert api.ingest({**average, "conditions": ["average_price"]}).status_code == 200
+    (row,) = rows_of(api, CALL.symbol)
+    assert (row["spot"], row["spot_timestamp"]) == (100.0, OPENING)

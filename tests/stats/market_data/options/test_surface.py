@@ -1,0 +1,177 @@
+"""The volatility surface of an underlying over HTTP."""
+
+import csv
+import io
+
+import pytest
+
+from tests.api_client import Api, answer, problem
+from tests.stats.market_data.options.market import (
+    CALL,
+    CHAIN,
+    LAST_TRADE,
+    OPENING,
+    RATE,
+    ROOT,
+    SPOT,
+    UNDERLYING,
+    VOLATILITY,
+    YEAR_NS,
+    YIELD,
+    Contract,
+    seconds_after,
+    store_chain,
+    store_quotes,
+    surface_of,
+    surface_page,
+)  # fmt: skip
+from trades.storage.instruments import OPTION, Instrument
+from trades.stores import market_store
+from trades.timestamps import parse_timestamp
+
+NOON = "2025-01-02T17:00:00Z"
+SURFACE = "implied-volatility"
+MARCH = [
+    Contract(strike, is_call, "2025-03-21", parse_timestamp("2025-03-21T20:00:00Z"))
+    for strike in (90.0, 100.0, 110.0)
+    for is_call in (True, False)
+]
+
+
+@pytest.fixture
+def market(api: Api) -> Api:
+    """A caller before a chain of two expiries, quoted at the opening."""
+    store_chain(api, contracts=MARCH + CHAIN)
+    return api
+
+
+def test_it_gives_back_the_volatility_that_the_chain_was_made_with(market: Api):
+    rows = surface_of(market, end=seconds_after(OPENING, 1))
+    assert [row["iv"] for row in rows] == pytest.approx([VOLATILITY] * len(rows), abs=1e-4)
+    assert {row["forward_source"] for row in rows} == {"parity"}
+    assert [row["dividend_yield"] for row in rows] == pytest.approx([YIELD] * len(rows), abs=3e-4)
+    assert {(row["spot"], row["spot_timestamp"], row["quote_timestamp"]) for row in rows} == {
+        (SPOT, OPENING, OPENING)
+    }
+
+
+def test_rows_come_by_expiry_strike_and_right(market: Api):
+    rows = surface_of(market, end=NOON)
+    wanted = sorted((each.expiry, each.strike, each.is_call is False, each.symbol) for each in MARCH + CHAIN)
+    assert [(row["expiry"], row["strike"], row["right"] == "put", row["symbol"]) for row in rows] == wanted
+    assert {row["timestamp"] for row in rows} == {NOON}
+
+
+def test_time_to_expiry_is_counted_from_its_instant(market: Api):
+    rows = surface_of(market, end=NOON, expiry="2025-01-17")
+    assert {row["t"] for row in rows} == {(LAST_TRADE - parse_timestamp(NOON)) / YEAR_NS}
+
+
+def test_an_expiry_that_is_asked_for_comes_alone(market: Api):
+    page = surface_page(market, end=NOON, expiry="2025-03-21")
+    assert {row["expiry"] for row in page["implied_volatility"]} == {"2025-03-21"}
+    assert page["at"] == NOON
+    nothing = surface_page(market, end=NOON, expiry="2025-02-21")
+    assert (nothing["implied_volatility"], nothing["reason"]) == ([], "no_data")
+
+
+def test_what_has_expired_comes_only_if_it_is_asked_for(market: Api):
+    late = "2025-02-03T15:00:00Z"
+    store_quotes(market, [each.quote(late) for each in MARCH])
+    at = seconds_after(late, 1)
+    assert {row["expiry"] for row in surface_of(market, end=at)} == {"2025-03-21"}
+    rows = surface_of(market, end=at, expiry="2025-01-17")
+    assert {row["reason"] for row in rows} == {"expired"}
+
+
+def test_quotes_from_its_instant_on_do_not_count(market: Api):
+    store_quotes(market, [CALL.quote(NOON, volatility=0.5)])
+    before, behind = (
+        next(row for row in surface_of(market, end=end) if row["symbol"] == CALL.symbol)
+        for end in (NOON, seconds_after(NOON, 1e-9))
+    )
+    assert before["quote_timestamp"] == OPENING
+    assert behind["quote_timestamp"] == NOON
+
+
+def test_an_option_without_a_quote_is_a_row_with_the_reason(market: Api):
+    symbol = f"{UNDERLYING}-TOLD"
+    market_store().set_instrument(
+        Instrument(
+            symbol,
+            instrument_class=OPTION,
+            underlying=UNDERLYING,
+            expiry="2025-01-17",
+            strike=97.5,
+            right="put",
+        )
+    )
+    (row,) = [each for each in surface_of(market, end=NOON) if each["symbol"] == symbol]
+    assert (row["bid"], row["quote_timestamp"], row["iv"], row["reason"]) == (None, None, None, "no_quote")
+    # The forward of its expiry is known all the same.
+    assert row["forward_source"] == "parity"
+
+
+def test_without_a_pair_of_an_expiry_spot_takes_its_place(api: Api):
+    store_chain(api, contracts=[CALL])
+    (row,) = surface_of(api, end=NOON)
+    assert (row["forward_source"], row["rate"], row["dividend_yield"]) == ("spot", RATE, 0.0)
+
+
+def test_now_is_its_instant_without_an_end(market: Api):
+    rows = surface_of(market, expiry="2025-01-17")
+    assert {row["reason"] for row in rows} == {"expired"}
+    assert surface_of(market) == []
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12, 100])
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+def test_pages_put_together_are_all_of_it(market: Api, limit: int, sort: str):
+    whole = surface_of(market, end=NOON)
+    page = surface_page(market, end=NOON, limit=limit, sort=sort)
+    walked, pages = list(page["implied_volatility"]), [page]
+    while page["next_cursor"]:
+        page = surface_page(market, end=NOON, limit=limit, sort=sort, cursor=page["next_cursor"])
+        walked += page["implied_volatility"]
+        pages.append(page)
+    assert walked == (whole if sort == "asc" else whole[::-1])
+    for later, earlier in zip(pages[:0:-1], pages[-2::-1], strict=True):
+        back = surface_page(market, end=NOON, limit=limit, sort=sort, cursor=later["prev_cursor"])
+        assert back["implied_volatility"] == earlier["implied_volatility"]
+
+
+def test_a_walk_does_not_see_what_is_written_meanwhile(market: Api):
+    whole = surface_of(market, end=NOON)
+    page = surface_page(market, end=NOON, limit=4)
+    walked = list(page["implied_volatility"])
+    for number in range(2):
+        # A late quote, a new strike, another spot.
+        late = seconds_after(OPENING, 60 + number)
+        store_chain(market, at=late, contracts=[CALL, Contract(107.0 + number, True)])
+        page = surface_page(market, end=NOON, limit=4, cursor=page["next_cursor"])
+        walked += page["implied_volatility"]
+    assert walked == whole
+    assert len(surface_of(market, end=NOON)) == len(whole) + 2
+
+
+def test_it_comes_in_every_format(market: Api):
+    wanted = surface_of(market, end=NOON)
+    columnar = answer(market.get(f"{ROOT}/ABC/{SURFACE}", {"end": NOON, "format": "columnar"}))
+    assert columnar["iv"] == [row["iv"] for row in wanted]
+    assert columnar["strike"] == [row["strike"] for row in wanted]
+    table = market.get(f"{ROOT}/ABC/{SURFACE}.csv", {"end": NOON}).content.decode()
+    found = list(csv.DictReader(io.StringIO(table)))
+    assert [(row["symbol"], float(row["iv"]), row["expiry"]) for row in found] == [
+        (row["symbol"], row["iv"], row["expiry"]) for row in wanted
+    ]
+
+
+def test_an_alias_of_the_underlying_is_the_underlying(market: Api):
+    market_store().set_instrument(Instrument(UNDERLYING, aliases=("ALPHA",)))
+    assert surface_of(market, "ALPHA", end=NOON) == surface_of(market, end=NOON)
+
+
+def test_a_cursor_of_another_surface_is_refused(market: Api):
+    cursor = surface_page(market, end=NOON, limit=4)["next_cursor"]
+    other = market.get(f"{ROOT}/ABC/{SURFACE}", {"end": seconds_after(NOON, 1), "cursor": cursor})
+    assert problem(other) == (400, "invalid_cursor")

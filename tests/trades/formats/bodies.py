@@ -1,0 +1,166 @@
+"""Rows of every dataset, and the same rows as bodies of every format."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from trades.batches.row_batch import Expected, RowBatch
+from trades.datasets import Dataset, Form, Kind
+from trades.formats.registry import READERS
+from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
+
+Row = dict[str, Any]
+
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+MSGPACK = "application/msgpack"
+ARROW = "application/vnd.apache.arrow.stream"
+YEAR_START = parse_timestamp("2025-01-01")
+WORD = st.text("".join(map(chr, range(33, 127))), min_size=1, max_size=64)
+CONDITION = st.text("".join(chr(c) for c in range(33, 127) if chr(c) != ";"), min_size=1, max_size=64)
+
+
+def names(dataset: Dataset) -> list[str]:
+    first, *others = dataset.schema.names
+    return [first, "symbol", *others]
+
+
+def json_body(dataset: Dataset, rows: Sequence[Any]) -> bytes:
+    return orjson.dumps({dataset.name: rows})
+
+
+def ndjson_body(_: Dataset, rows: Sequence[Any]) -> bytes:
+    return b"\n".join(map(orjson.dumps, rows))
+
+
+def msgpack_body(dataset: Dataset, rows: Sequence[Any]) -> bytes:
+    return msgspec.msgpack.encode({dataset.name: rows})
+
+
+def msgpack_columns_body(dataset: Dataset, rows: Sequence[Row]) -> bytes:
+    return msgspec.msgpack.encode({n: [r.get(n) for r in rows] for n in used(dataset, rows)})
+
+
+def csv_body(dataset: Dataset, rows: Sequence[Row]) -> bytes:
+    text, header = io.StringIO(), used(dataset, rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([cell(row.get(name)) for name in header] for row in rows)
+    return text.getvalue().encode()
+
+
+def cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return escaped(";".join(value))
+    if isinstance(value, str):
+        return escaped(value)
+    return repr(value) if isinstance(value, float) else value
+
+
+def escaped(text: str) -> str:
+    """As our own files have it."""
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r'") else text
+
+
+def arrow_body(dataset: Dataset, rows: Sequence[Row]) -> bytes:
+    return stream_of(pa.table({n: arrow_column(dataset, n, rows) for n in used(dataset, rows)}))
+
+
+def stream_of(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, **options) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def arrow_column(dataset: Dataset, name: str, rows: Sequence[Row]) -> pa.Array:
+    values = [row.get(name) for row in rows]
+    if name == "symbol":
+        return pa.array(values).dictionary_encode()
+    column = dataset.column(name)
+    if column.kind is Kind.TIME:
+        naive = pa.array([value and value.removesuffix("Z") for value in values], pa.string())
+        return naive.cast(pa.timestamp("ns")).cast(pa.timestamp("ns", "UTC"))
+    if column.kind is Kind.TEXT:
+        values = [str(value) if isinstance(value, int) else value for value in values]
+        return pa.array(values, pa.list_(pa.string()) if column.form is Form.WORDS else pa.string())
+    if column.kind is Kind.NUMBER:
+        return pa.array(values, pa.float64())
+    return pa.array(values, pa.int64())
+
+
+def used(dataset: Dataset, rows: Sequence[Row]) -> list[str]:
+    """The names that any row has, in the dataset's order, unknown ones last."""
+    found = {name for row in rows for name in row}
+    return [name for name in names(dataset) if name in found] + sorted(found - set(names(dataset)))
+
+
+ENCODERS: dict[str, tuple[str, Callable[[Dataset, Sequence[Any]], bytes]]] = {
+    "json": ("application/json", json_body),
+    "ndjson": (NDJSON, ndjson_body),
+    "csv": (CSV, csv_body),
+    "msgpack": (MSGPACK, msgpack_body),
+    "msgpack columns": (MSGPACK, msgpack_columns_body),
+    "arrow": (ARROW, arrow_body),
+}
+
+
+def read(name: str, rows: Sequence[Any], expected: Expected) -> RowBatch:
+    """The batch of rows that went through a format."""
+    media_type, encode = ENCODERS[name]
+    return READERS[media_type](encode(expected.dataset, rows), expected)
+
+
+@st.composite
+def valid_rows(draw: Any, dataset: Dataset) -> list[Row]:
+    present = [c for c in dataset.columns if c.required or draw(st.booleans())]
+    return [draw(valid_row(dataset, present)) for _ in range(draw(st.integers(1, 4)))]
+
+
+@st.composite
+def valid_row(draw: Any, dataset: Dataset, present: Sequence[Any]) -> Row:
+    row: Row = {"symbol": "AAPL"}
+    for column in present:
+        if column.required or draw(st.integers(0, 4)):
+            row[column.name] = draw(value_of(column))
+    return fitted(dataset, row)
+
+
+def value_of(column: Any) -> Any:
+    if column.kind is Kind.TIME:
+        days = column.form is Form.DATE
+        instants = st.integers(0, 364).map(lambda n: n * DAY_NS) if days else st.integers(0, 365 * DAY_NS - 1)
+        return instants.map(lambda ns: format_timestamp(YEAR_START + ns))
+    if column.kind is Kind.NUMBER:
+        least = 0.0 if column.above.zero_allowed else 5e-324
+        return st.one_of(
+            st.floats(least, 2.0**53), st.integers(1, 2**53), st.sampled_from([0.1, 2**53, 189.98, 1e-9])
+        )
+    if column.kind is Kind.INTEGER:
+        return st.integers(0, 2**53)
+    if column.choices:
+        return st.sampled_from([*column.choices, *(alias for alias, _ in column.aliases)])
+    if column.form is Form.WORDS:
+        return st.lists(CONDITION, max_size=4)
+    return WORD | st.integers(0, 2**53) if column.form is Form.ID else WORD
+
+
+def fitted(dataset: Dataset, row: Row) -> Row:
+    """The row, with what its dataset's rules ask for."""
+    match dataset.name:
+        case "quotes" | "option_quotes" if "bid" not in row and "ask" not in row:
+            return row | {"bid": 1.5}
+        case "bars":
+            low, first, last, high = sorted(row[name] for name in ("open", "high", "low", "close"))
+            return row | {"low": low, "open": first, "close": last, "high": high}
+        case "corporate_actions":
+            dropped = {"ratio", "amount"} | ({"currency"} if row["kind"] == "split" else set())
+            kept = {name: value for name, value in row.items() if name not in dropped}
+            return kept | ({"ratio": 4} if row["kind"] == "split" else {"amount": 0.25})
+    return row

@@ -1,0 +1,82 @@
+"""An import killed at any moment goes on where it was, and stores nothing twice: real processes, kill -9."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trades.imports.files import line_of, stored_rows, written
+from tests.trades.imports.test_counts import generated
+
+ROWS = 20_000
+BLOCK_BYTES = 20_000
+KILLS_AT_MOST = 100 if os.environ.get("SOAK") else 4
+
+
+def started(data_dir: Path, file: Path) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(data_dir),
+        "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.test",
+    }
+    command = [sys.executable, "-m", "tests.trades.imports.process", str(BLOCK_BYTES), str(file)]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", process.stderr.read() if process.stderr else ""
+    return process
+
+
+def noted(data_dir: Path) -> dict[str, Any]:
+    notes = list((data_dir / "imports").glob("*.json"))
+    found: dict[str, Any] = json.loads(notes[0].read_bytes()) if notes else {}
+    return found
+
+
+def until_more_is_stored(process: subprocess.Popen[str], data_dir: Path) -> None:
+    before = noted(data_dir).get("stored", 0)
+    while process.poll() is None and noted(data_dir).get("stored", 0) == before:
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("is_sorted", [True, False], ids=["in order", "not in order"])
+def test_an_import_killed_again_and_again_stores_every_row_once(settings, tmp_path: Path, is_sorted: bool):
+    rows = generated(ROWS, seed=11)
+    if not is_sorted:
+        random.Random(3).shuffle(rows)
+    file = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
+    chance, kills, output = random.Random(7), 0, ""
+    positions = []
+    while kills < KILLS_AT_MOST:
+        process = started(tmp_path, file)
+        if kills % 2:
+            until_more_is_stored(process, tmp_path)
+        time.sleep(chance.uniform(0.0, 0.1))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        output, errors = process.communicate()
+        assert process.returncode in {0, -9}, errors
+        positions.append(noted(tmp_path).get("stored", 0))
+        if process.returncode == 0:
+            break
+    else:
+        output, _ = started(tmp_path, file).communicate()
+    assert kills >= 2
+    assert any(0 < position < ROWS for position in positions)
+    assert positions == sorted(positions)
+    assert f"{ROWS:,} rows" in output
+    settings.MARKET_STORES = {
+        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path}}
+    }
+    assert stored_rows("A") == Counter(rows)
+    assert noted(tmp_path)["is_finished"]
+    assert not list((tmp_path / "imports").glob("*.spool"))

@@ -1,0 +1,252 @@
+"""Bodies that break stock parsers: each is a problem with its own code, cheap, and never the server's fault."""
+
+import gzip
+import json
+import os
+import random
+import time
+
+import pytest
+
+from tests.api_client import body_of, problem, trade
+from tests.trades.formats.test_decoding_agreement import SOAK, naughty_strings
+from trades.datasets import TRADES
+from trades.exceptions import MalformedDocument
+from trades.http.json_document import read_json
+from trades.stores import market_store
+
+MALFORMED = (400, "malformed_json")
+DUPLICATE = (400, "duplicate_key")
+TOO_DEEP = (400, "nesting_too_deep")
+INVALID = (422, "validation_failed")
+# A bomb may take 200 ms on an idle machine; this bound holds on a busy one, and a quadratic step is far above it.
+PROCESSOR_SECONDS = 1.0
+
+
+def with_value(name: str, value: str | bytes) -> bytes:
+    """A batch of one row in which a field's value is this JSON text."""
+    raw = value.encode() if isinstance(value, str) else value
+    return json.dumps({"trades": [trade(**{name: "@"})]}).encode().replace(b'"@"', raw)
+
+
+def nested(depth: int) -> bytes:
+    return b'{"trades":' + b"[" * depth + b"]" * depth + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"\x00", MALFORMED),
+        (b" \t\r\n", MALFORMED),
+        (b"\xef\xbb\xbf" + body_of(trade()), MALFORMED),
+        (body_of(trade()).decode().encode("utf-16"), MALFORMED),
+        (body_of(trade()).decode().encode("utf-16-le"), MALFORMED),
+        (body_of(trade()).decode().encode("utf-32-be"), MALFORMED),
+        (gzip.compress(body_of(trade()), mtime=0), MALFORMED),
+        (body_of(trade()) + b"x", MALFORMED),
+        (body_of(trade()) + body_of(trade()), MALFORMED),
+        (body_of(trade()) + b"\x00", MALFORMED),
+        (body_of(trade())[:-1], MALFORMED),
+        (body_of(trade())[:-1] + b",}", MALFORMED),
+        (body_of(trade())[:-2] + b",]}", MALFORMED),
+        (body_of(trade()).replace(b":", b"=", 1), MALFORMED),
+        (body_of(trade()).replace(b'"', b"'"), MALFORMED),
+        (b"// batch\n" + body_of(trade()), MALFORMED),
+        (b"/**/" + body_of(trade()), MALFORMED),
+        (b"\xc2\xa0" + body_of(trade()), MALFORMED),
+        (b"[1,", MALFORMED),
+        (b'{"trades"', MALFORMED),
+        (b'{"trades":[],"trades":[]}', DUPLICATE),
+        (b'{"trades":[],"tr\\u0061des":[]}', DUPLICATE),
+        (b'{"trades":[{"price":1,"price":1}]}', DUPLICATE),
+        (body_of(trade()).replace(b'"price"', b'"price":1,"price"'), DUPLICATE),
+        (body_of(trade(), trade(symbol="MSFT")).replace(b'"price"', b'"price":1,"pr\\u0069ce"'), DUPLICATE),
+        (with_value("x", '{"a":1,"a":1}'), DUPLICATE),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_a_body_that_is_not_one_json_document_is_400(api, body, expected):
+    assert problem(api.ingest(body)) == expected
+    assert problem(api.ingest(body, query="unknown=ignore")) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("price", "NaN", MALFORMED),
+        ("price", "Infinity", MALFORMED),
+        ("price", "-Infinity", MALFORMED),
+        ("price", "01", MALFORMED),
+        ("price", "1.", MALFORMED),
+        ("price", ".5", MALFORMED),
+        ("price", "+1", MALFORMED),
+        ("price", "1e", MALFORMED),
+        ("price", "0x10", MALFORMED),
+        ("price", "1_000", MALFORMED),
+        ("price", "\uff11\uff12", MALFORMED),
+        ("price", "\u0661\u0662", MALFORMED),
+        ("price", "1e999", INVALID),
+        ("price", "1E400", INVALID),
+        ("price", "9007199254740993", INVALID),
+        ("price", "9007199254740994.0", INVALID),
+        ("price", "9" * 400, INVALID),
+        ("price", "1e-999", (422, "nonpositive_price")),
+        ("price", "-0", (422, "nonpositive_price")),
+        ("price", "-0.0", (422, "nonpositive_price")),
+        ("price", '"1_000"', INVALID),
+        ("price", '" 1 "', INVALID),
+        ("price", '"\u0661\u0662"', INVALID),
+        ("price", '"\uff11"', INVALID),
+        ("price", '"NaN"', INVALID),
+        ("price", "[1]", INVALID),
+        ("price", '{"$numberDouble":"1"}', INVALID),
+        ("volume", '"1_0"', INVALID),
+        ("volume", str(10**30), INVALID),
+        ("volume", str(2**63), INVALID),
+        ("volume", "true", INVALID),
+        ("sequence", "1.0", INVALID),
+        ("sequence", "1e3", INVALID),
+        ("sequence", "1" + "0" * 5000, INVALID),
+        ("trade_id", "1" + "0" * 5000, INVALID),
+        ("trade_id", '"\u202eevil"', INVALID),
+        ("exchange", '"XN\\u0000YS"', INVALID),
+        ("exchange", '"\\ud800"', MALFORMED),
+        ("exchange", '"\\udc00\\ud800"', MALFORMED),
+        ("conditions", '["\\ud800"]', MALFORMED),
+        ("exchange", '"a\tb"', MALFORMED),
+        ("exchange", b'"\xff"', MALFORMED),
+        ("exchange", b'"\xc0\xaf"', MALFORMED),
+        ("exchange", b'"\xed\xa0\x80"', MALFORMED),
+        ("exchange", '"\\x41"', MALFORMED),
+        ("exchange", '"\\u00"', MALFORMED),
+        ("timestamp", '"0001-01-01T00:00:00Z"', INVALID),
+        ("timestamp", '"9999-12-31T23:59:59Z"', INVALID),
+        ("timestamp", '"2025-01-02T23:59:60Z"', INVALID),
+        ("timestamp", '"2025-01-02T24:00:00Z"', INVALID),
+        ("timestamp", '"\uff12025-01-02T00:00:00Z"', INVALID),
+        ("timestamp", '"2025-01-02T00:00:00Z\\n"', INVALID),
+        ("timestamp", '""', INVALID),
+        ("timestamp", "1735828200000", INVALID),
+        ("symbol", '"\\u0000"', (422, "invalid_symbol")),
+    ],
+    ids=lambda value: ascii(value)[:32],
+)
+def test_a_value_that_is_not_what_it_seems_is_refused(api, name, value, expected):
+    assert problem(api.ingest(with_value(name, value))) == expected
+    assert market_store().symbols(TRADES) == []
+
+
+def test_a_key_that_is_half_of_a_surrogate_pair_can_be_spoken_of(api):
+    assert problem(api.ingest(b'{"\\ud800":1}')) == MALFORMED
+    assert problem(api.ingest(with_value("x", "1").replace(b'"x"', b'"\\ud83d"'))) == MALFORMED
+
+
+@pytest.mark.parametrize("depth", [10, 100, 900, 980, 1_000, 10_000, 100_000])
+def test_deep_nesting_is_refused(api, depth):
+    for body in (
+        nested(depth),
+        b"[" * depth,
+        b'{"trades":[' + b'{"a":' * depth,
+        with_value("x", nested(depth)),
+    ):
+        began = time.process_time()
+        status, code = problem(api.ingest(body))
+        assert time.process_time() - began < PROCESSOR_SECONDS
+        assert (status, code) in {MALFORMED, TOO_DEEP, INVALID, (422, "unknown_field")}
+        assert depth < 1_000 or code == "nesting_too_deep"
+
+
+@pytest.mark.parametrize(("depth", "status"), [(10, 200), (100, 200), (1_000, 400), (100_000, 400)])
+def test_nesting_in_a_field_that_is_passed_over_is_bounded_too(api, depth, status):
+    body = with_value("x", b"[" * depth + b"]" * depth)
+    assert api.ingest(body, query="unknown=ignore").status_code == status
+
+
+def many_keys(count: int) -> bytes:
+    return ",".join(f'"price{number}":1' for number in range(count)).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + many_keys(240_000) + b"}",
+        b'{"trades":[{' + many_keys(240_000) + b"}]}",
+        with_value("x", b"{" + many_keys(240_000) + b"}"),
+        b'{"trades":[{' + b'"price":1,' * 240_000 + b'"price":1}]}',
+        b'{"trades":[' + b"{}," * 100_000 + b"{}]}",
+        b'{"trades":[' + b"1," * 1_000_000 + b"1]}",
+        b'{"trades":[{"' + b"k" * 10_000_000 + b'":1}]}',
+        with_value("symbol", b'"' + b"A" * 10_000_000 + b'"'),
+        with_value("timestamp", b'"' + b"2" * 10_000_000 + b'"'),
+        with_value("exchange", b'"' + b"\\u0041" * 1_000_000 + b'"'),
+        with_value("conditions", b"[" + b'"w",' * 1_000_000 + b'"w"]'),
+        with_value("price", b"9" * 10_000_000),
+        with_value("price", b"0." + b"0" * 10_000_000 + b"1"),
+        with_value("price", b"1e" + b"9" * 1_000_000),
+        b'"' + b"\\" * 10_000_001,
+    ],
+    ids=[
+        "keys", "keys of a row", "keys of a field", "one key again and again", "empty rows", "numbers", "long key", "long symbol",
+        "long time", "escapes", "conditions", "long integer", "long fraction", "long exponent", "backslashes",
+    ],
+)  # fmt: skip
+def test_a_bomb_costs_little_and_its_answer_is_short(api, body):
+    began = time.process_time()
+    response = api.ingest(body)
+    assert time.process_time() - began < PROCESSOR_SECONDS
+    assert problem(response)[0] in {400, 422}
+    assert len(response.content) < 50_000
+
+
+@pytest.mark.parametrize("excess", [1, 2**20])
+def test_a_body_over_the_limit_is_413(api, settings, excess):
+    body = body_of(trade())
+    padding = b" " * (settings.MAX_BODY_BYTES + excess - len(body))
+    assert problem(api.ingest(body + padding)) == (413, "body_too_large")
+    assert market_store().symbols(TRADES) == []
+
+
+def test_a_body_of_exactly_the_limit_is_taken(api, settings):
+    body = body_of(trade())
+    assert api.ingest(body + b" " * (settings.MAX_BODY_BYTES - len(body))).status_code == 200
+
+
+def test_mutants_of_a_good_body_never_fail_the_server(api):
+    seed = int(os.environ.get("SEED", "20250102"))
+    generator = random.Random(seed)
+    good = body_of(trade(trade_id="1", conditions=["a"], exchange="X", sequence=1), trade(price=2))
+    for number in range(10_000 if SOAK else 300):
+        body = bytearray(good)
+        for _ in range(generator.randint(1, 4)):
+            at = generator.randrange(len(body))
+            body[at : at + generator.randrange(3)] = generator.randbytes(generator.randrange(3))
+        response = api.ingest(bytes(body))
+        assert response.status_code in {200, 400, 422}, (seed, number, bytes(body))
+        if response.status_code != 200:
+            problem(response)
+
+
+@pytest.mark.parametrize("place", ["symbol", "start", "interval", "cursor", "limit", "name"])
+def test_naughty_strings_in_a_query_never_fail_the_server(api, place):
+    api.ingest(trade())
+    for text in naughty_strings()[:: 1 if SOAK else 3]:
+        params = {"symbol": "AAPL", **({text: "x"} if place == "name" else {place: text})}
+        response = api.ohlc(params)
+        assert response.status_code in {200, 400, 404, 422}, (place, text)
+        if response.status_code != 200:
+            problem(response)
+
+
+@pytest.mark.parametrize("header", ["Idempotency-Key", "X-Correlation-ID", "If-None-Match", "Accept"])
+def test_naughty_strings_in_a_header_never_fail_the_server(api, header):
+    for text in naughty_strings()[:: 1 if SOAK else 10]:
+        value = text.encode("utf-8").decode("latin-1").replace("\n", " ").replace("\r", " ")
+        assert api.ingest(trade(), **{header: value}).status_code < 500, (header, text)
+        assert api.get("/v1/stats/ohlc?symbol=AAPL", **{header: value}).status_code < 500, (header, text)
+
+
+def test_only_brackets_outside_of_texts_nest():
+    text = rb'"[[{{\"[[' + b"[" * 2_000 + b'"'
+    assert read_json(b"[" * 500 + text + b"]" * 500)
+    with pytest.raises(MalformedDocument, match="500 levels"):
+        read_json(b"[" * 501 + text + b"]" * 501)

@@ -1,0 +1,258 @@
+"""`manage.py instrument`: shows and changes one, takes many from CSV, gives all as CSV."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from msgspec.structs import replace
+
+from audit.models import AuditRecord
+from tests.trades.storage.builders import batch, trade
+from trades.instruments.serializers import FUTURE_DOCUMENT
+from trades.services import instrument_set
+from trades.storage.instruments import Instrument, default_instrument
+from trades.stores import market_store
+
+pytestmark = pytest.mark.django_db
+# Its commit is what no interface names.
+DATABASE: Any = connection
+OCC = "AAPL250117C00150000"
+ES = Instrument(
+    "ESH26", instrument_class="future", exchange="XCME", currency="USD", tick_size=0.25, aliases=("ES1", "ES MAR26"),
+    underlying="ES", expiry="2026-03-20", multiplier=50.0, allow_nonpositive_price=True, name="=E-mini, \"March\"\u2028".strip(),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def store(store_path: Path) -> Path:
+    return store_path
+
+
+def run(*arguments: str) -> str:
+    call_command("instrument", *arguments, stdout=(out := StringIO()))
+    return out.getvalue()
+
+
+def told(symbol: str) -> Instrument:
+    return market_store().instrument(symbol)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "instruments.csv"
+
+
+def test_one_line_says_what_an_instrument_is():
+    assert run("aapl") == "AAPL: bar policy all\n"
+    assert run("AAPL", "--bar-policy", "us_equities") == "AAPL: bar policy us_equities\n"
+    assert run("AAPL", "--exchange=XNAS", "--alias=apple") == run("apple")
+    assert run("APPLE") == "AAPL: bar policy us_equities, exchange XNAS, aliases APPLE\n"
+    assert run(OCC) == (
+        f"{OCC}: bar policy all, class option, underlying AAPL, expiry 2025-01-17, strike 150, right call, multiplier 100,"
+        " exercise american, settlement pm\n"
+    )
+
+
+def test_a_line_of_json_says_all_of_it():
+    document = json.loads(run(OCC, "--json"))
+    assert list(document) == list(FUTURE_DOCUMENT)
+    assert (document["class"], document["strike"], document["exchange"]) == ("option", 150.0, None)
+
+
+def test_only_what_is_given_changes_and_an_empty_value_takes_back():
+    run(
+        "ESH26",
+        "--class=future",
+        "--exchange=XCME",
+        "--expiry=2026-03-20",
+        "--multiplier=50",
+        "--tick-size",
+        "0.25",
+    )
+    run(
+        "ESH26",
+        "--alias=es1",
+        "--alias",
+        "es mar26",
+        "--allow-nonpositive-price",
+        "--name=E-mini",
+        "--currency=USD",
+    )
+    assert told("ES1") == Instrument(
+        "ESH26", instrument_class="future", exchange="XCME", currency="USD", tick_size=0.25, aliases=("ES1", "ES MAR26"),
+        expiry="2026-03-20", multiplier=50.0, allow_nonpositive_price=True, name="E-mini",
+    )  # fmt: skip
+    run("ESH26", "--exchange=", "--alias=", "--no-allow-nonpositive-price", "--expiry", "", "--name=")
+    assert told("ESH26") == Instrument(
+        "ESH26", instrument_class="future", currency="USD", tick_size=0.25, multiplier=50.0
+    )
+    run("ESH26", "--class=")
+    assert told("ESH26") == Instrument("ESH26", currency="USD", tick_size=0.25)
+
+
+def test_an_option_of_an_occ_symbol_stays_what_its_symbol_says():
+    run(OCC, "--exchange=XCBO", "--exercise=european")
+    assert (told(OCC).strike, told(OCC).exercise) == (150.0, "european")
+    run(OCC, "--exercise=")
+    assert told(OCC).exercise == "american"
+    run(OCC, "--class=equity")
+    assert told(OCC) == Instrument(OCC, exchange="XCBO")
+    run(OCC, "--class=")
+    assert told(OCC) == replace(default_instrument(OCC), exchange="XCBO")
+
+
+def test_a_kind_of_volume_that_is_taken_back_is_that_of_the_class():
+    run("BTC-USD", "--class=crypto", "--volume-kind=whole")
+    assert told("BTC-USD").volume_kind == "whole"
+    run("BTC-USD", "--volume-kind=")
+    assert told("BTC-USD").volume_kind == "fractional"
+
+
+def test_showing_tells_nothing():
+    run("AAPL")
+    assert market_store().told_instruments() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give one of SYMBOL, --csv FILE and --export"),
+        (["AAPL", "--export"], "give one of"),
+        (["--export", "--exchange=XNAS"], "go with its SYMBOL"),
+        (["a/../b c  d"], "a symbol is"),
+        (["AAPL", "--exchange=nasdaq"], "exchange: must be a MIC"),
+        (["AAPL", "--strike=5"], "strike: is for an instrument of the class option"),
+        (["AAPL", "--tick-size=a lot"], "tick_size: must be a number"),
+        (["AAPL", "--bar-policy=some"], "bar_policy: must be one of all, us_equities"),
+        (["AAPL", "--alias=AAPL"], "AAPL cannot be used: it is an instrument of its own"),
+        (["AAPL", "--alias=IBM"], "IBM cannot be used: it is a symbol with data of its own"),
+        (["--csv=/nowhere.csv"], "/nowhere.csv: No such file"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(arguments: list[str], message: str):
+    market_store().append(batch(trade(), symbol="IBM"))
+    with pytest.raises(CommandError) as refusal:
+        run(*arguments)
+    assert message in str(refusal.value)
+    assert market_store().told_instruments() == []
+
+
+def test_what_is_exported_is_taken_again(file: Path, settings, tmp_path: Path):
+    store = market_store()
+    store.append(batch(trade(), symbol="IBM"))
+    store.append(batch(trade(), symbol=OCC))
+    store.set_instruments([ES, Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)])
+    file.write_text(run("--export"))
+    settings.MARKET_STORES = {
+        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
+    }
+    assert run("--csv", str(file)) == "4 instruments told\n"
+    assert market_store().told_instruments() == [
+        default_instrument(OCC), told("BTC-USD"), ES, Instrument("IBM"),
+    ]  # fmt: skip
+    assert told("BTC-USD") == Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)
+    assert run("--export") == file.read_text()
+
+
+def test_the_export_is_plain_csv_without_formulas(file: Path):
+    market_store().set_instrument(ES)
+    row = next(csv.DictReader(StringIO(run("--export"))))
+    assert (row["symbol"], row["class"], row["multiplier"], row["strike"]) == ("ESH26", "future", "50", "")
+    assert (row["aliases"], row["allow_nonpositive_price"]) == ("ES1;ES MAR26", "true")
+    assert row["name"] == "'" + str(ES.name)
+
+
+@pytest.mark.parametrize("first", "=+-@'\t")
+def test_no_name_is_a_formula_in_the_export(first: str):
+    market_store().set_instrument(Instrument("ESH26", name=f"{first}1"))
+    assert next(csv.DictReader(StringIO(run("--export"), newline="")))["name"] == f"'{first}1"
+
+
+def test_columns_that_a_file_has_not_stay_as_they_are(file: Path):
+    market_store().set_instruments(
+        [ES, Instrument("BTC-USD", instrument_class="crypto", volume_kind="whole")]
+    )
+    file.write_text("symbol,exchange,class\nes1,XCBT,future\nIBM,XNYS,\nBTC-USD,,crypto\n")
+    run("--csv", str(file))
+    assert [told(symbol).exchange for symbol in ("ESH26", "IBM", "BTC-USD")] == ["XCBT", "XNYS", None]
+    assert (told("ESH26").multiplier, told("ESH26").aliases) == (50.0, ES.aliases)
+    assert told("BTC-USD").volume_kind == "whole"
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("", ["line 1: names the columns, symbol among them"]),
+        ("exchange\nXNAS\n", ["line 1: names the columns"]),
+        ("symbol,exchnage\n", ["line 1: 'exchnage' is not a column of instruments; did you mean exchange?"]),
+        ("symbol,name,name\nA,b,c\n", ["line 1: the column name is named twice"]),
+        ("symbol,exchange\nA,XNAS\nB,nasdaq\n\n../x,XNAS\nC\n", ["line 3: exchange: must be a MIC", "line 5: symbol: a symbol is", "line 6: has 1 cells instead of 2"]),
+        ("symbol,name\nA,\"two\nlines\"\nB,ok\nb,again\n", ["line 3: name: must be", "line 5: B stands in line 4 already"]),
+        ("symbol,tick_size\nA,1e\n", ["line 2: tick_size: must be a number"]),
+        ("symbol,allow_nonpositive_price\nA,yes\n", ["line 2: allow_nonpositive_price: must be true or false"]),
+        ("symbol,aliases\nA,X\nB,Y;X\n", ["line 3: X cannot be used: it is an alias of A"]),
+        ("symbol,aliases\nA,\nB,IBM\n", ["line 3: IBM cannot be used: it is a symbol with data"]),
+        ("symbol,name\nA,\"b\"c\n", ["line 2: ',' expected after '\"'"]),
+    ],
+)  # fmt: skip
+def test_all_wrong_lines_are_named_and_none_is_taken(file: Path, text: str, errors: list[str]):
+    market_store().append(batch(trade(), symbol="IBM"))
+    file.write_text(text)
+    with pytest.raises(CommandError) as refusal:
+        run("--csv", str(file))
+    lines = str(refusal.value).split("\n")
+    assert len(lines) == len(errors)
+    for line, expected in zip(lines, errors, strict=True):
+        assert line.startswith(f"{file}, {expected}")
+    assert market_store().told_instruments() == []
+
+
+def test_a_file_that_is_no_text_is_refused(file: Path):
+    file.write_bytes(b"symbol,name\nA,\xff\n")
+    with pytest.raises(CommandError, match=r"instruments.csv: .*utf-8"):
+        run("--csv", str(file))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_is_lost_after_the_change_leaves_the_outcome_unknown(store_path, settings, monkeypatch):
+    settings.AUDIT_DIR = store_path.parent / "audit"
+    commit = cast("Any", connection)._commit
+
+    def commit_and_lose():
+        commit()
+        raise OperationalError("the connection was lost")
+
+    monkeypatch.setattr(DATABASE, "_commit", commit_and_lose)
+    with pytest.raises(CommandError, match="the outcome is unknown"):
+        run("AAPL", "--name", "Apple Inc.")
+    assert told("AAPL").name == "Apple Inc."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_cannot_be_recorded_is_not_made(store_path):
+    def refuse(execute, sql, params, many, context):
+        if sql.startswith('UPDATE "audit_chainends"'):
+            raise OperationalError("disk I/O error")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse), pytest.raises(CommandError, match="so it was not made"):
+        run("AAPL", "--name", "Apple Inc.")
+    assert told("AAPL").name != "Apple Inc."
+
+
+def test_what_was_there_before_is_read_when_nobody_else_can_change_it(store_path, settings, monkeypatch):
+    """Another process tells of the instrument just before the head is locked."""
+    settings.AUDIT_DIR = store_path.parent / "audit"
+    settings.EVENT_LOCK = f"{__name__}.told_in_between"
+    run("AAPL", "--name", "Apple Inc.")
+    detail = json.loads(AuditRecord.objects.get(event="instrument.told").detail)
+    assert {"path": "name", "before": "Between", "after": "Apple Inc."} in detail["change"]
+
+
+def told_in_between() -> None:
+    instrument_set(instrument=replace(told("AAPL"), name="Between"))

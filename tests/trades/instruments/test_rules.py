@@ -1,0 +1,155 @@
+"""What may be told about an instrument, wherever it comes from."""
+
+from datetime import date
+from io import StringIO
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from trades.instruments.catalogue import entry_of, instrument_in
+from trades.instruments.serializers import (
+    FUTURE_DOCUMENT,
+    InstrumentSerializer,
+    instrument_document,
+    read_instrument,
+)
+from trades.instruments.texts import read_csv, write_csv
+from trades.models import TEXT_LENGTHS
+from trades.storage.instruments import INSTRUMENT_CLASSES, Instrument, default_instrument
+
+EQUITY = Instrument("AAPL")
+OCC = default_instrument("AAPL250117C00150000")
+FUTURE = Instrument(
+    "ESH26", instrument_class="future", underlying="ES", expiry="2026-03-20", multiplier=50.0, volume_kind="fractional"
+)  # fmt: skip
+TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 77.5, "right": "put"}
+
+
+@pytest.mark.parametrize(
+    ("data", "base", "expected"),
+    [
+        ({}, EQUITY, EQUITY),
+        ({}, OCC, OCC),
+        ({"symbol": "aapl"}, EQUITY, EQUITY),
+        ({"exchange": "XNAS", "currency": "USD"}, EQUITY, replace(EQUITY, exchange="XNAS", currency="USD")),
+        ({"exchange": None}, replace(EQUITY, exchange="XNAS"), EQUITY),
+        ({"tick_size": 1e-9, "calendar": "CME Globex Crypto"}, EQUITY, replace(EQUITY, tick_size=1e-9, calendar="CME Globex Crypto")),
+        ({"aliases": ["fb", "BTC/USD", "FB", "AAPL  250117C00150000"]}, EQUITY, replace(EQUITY, aliases=("FB", "BTC-USD", "AAPL250117C00150000"))),
+        ({"name": "Ünïted =1 株式会社"}, EQUITY, replace(EQUITY, name="Ünïted =1 株式会社")),
+        ({"class": "crypto"}, EQUITY, replace(EQUITY, instrument_class="crypto", volume_kind="fractional")),
+        ({"class": "crypto", "volume_kind": "whole"}, EQUITY, replace(EQUITY, instrument_class="crypto")),
+        ({"class": "future", "exchange": "XCME"}, FUTURE, replace(FUTURE, exchange="XCME")),
+        ({"class": "equity"}, FUTURE, Instrument("ESH26")),
+        ({"exchange": "XCBO"}, OCC, replace(OCC, exchange="XCBO")),
+        ({"class": "future"}, OCC, Instrument(OCC.symbol, instrument_class="future", underlying="AAPL", expiry="2025-01-17", multiplier=100.0)),
+        ({"class": "option", **TERMS}, Instrument("T1"), Instrument("T1", instrument_class="option", **TERMS)),
+        ({"bar_policy": "us_equities", "allow_nonpositive_price": True}, EQUITY, replace(EQUITY, bar_policy="us_equities", allow_nonpositive_price=True)),
+    ],
+    ids=[
+        "nothing", "nothing of an option", "its own symbol", "exchange and currency", "nothing any more", "tick and calendar",
+        "aliases in one spelling", "any script", "crypto counts fractions", "unless told", "the same class keeps all",
+        "another class drops terms", "an option stays one", "an option as a future", "terms of an option", "flag and policy",
+    ],
+)  # fmt: skip
+def test_what_is_told(data: dict[str, object], base: Instrument, expected: Instrument):
+    assert read_instrument(data, base=base) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "code"),
+    [
+        ([], "", "invalid"), (5, "", "invalid"), (None, "", "null"),
+        ({"exchnage": "XNAS"}, "exchnage", "unknown_field"), ({"instrument_class": "future"}, "instrument_class", "unknown_field"),
+        ({"symbol": "IBM"}, "symbol", "other_symbol"), ({"symbol": "../x"}, "symbol", "invalid_symbol"),
+        *(({"exchange": bad}, "exchange", "invalid_format") for bad in ("xnas", "XNA", "XNASD", "", "XNÀS", "XN S", "XNAS\n")),
+        ({"exchange": 5}, "exchange", "invalid_type"),
+        *(({"currency": bad}, "currency", "invalid_format") for bad in ("usd", "US", "USDT", "U5D")),
+        *(({"expiry": bad}, "expiry", "invalid_date") for bad in ("2026-02-30", "2026-3-1", "20260320", "2026-03-20T00:00:00Z", "1899-12-31", "soon", "٢٠٢٦-03-20")),
+        ({"expiry": 20260320}, "expiry", "invalid_type"),
+        *(({name: 0}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike")),
+        *(({name: -0.5}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike")),
+        ({"tick_size": "0.25"}, "tick_size", "invalid_type"), ({"strike": True}, "strike", "invalid_type"),
+        ({"tick_size": float("inf")}, "tick_size", "out_of_range"), ({"tick_size": 2**53 + 1}, "tick_size", "out_of_range"),
+        ({"class": "bond"}, "class", "invalid_choice"), ({"class": None}, "class", "null"), ({"class": "Equity"}, "class", "invalid_choice"),
+        ({"bar_policy": "of_tomorrow"}, "bar_policy", "invalid_choice"), ({"volume_kind": "some"}, "volume_kind", "invalid_choice"),
+        ({"allow_nonpositive_price": "true"}, "allow_nonpositive_price", "invalid_type"), ({"allow_nonpositive_price": 1}, "allow_nonpositive_price", "invalid_type"),
+        *(({"calendar": bad}, "calendar", "invalid_format") for bad in ("", " NYSE", "CME  Globex", "a/b", "x\n", "x" * 65)),
+        *(({"name": bad}, "name", "invalid_text") for bad in ("", " x", "x ", "a\nb", "a\u202eb", "x" * 201)),
+        ({"aliases": "FB"}, "aliases", "invalid_type"), ({"aliases": None}, "aliases", "null"), ({"aliases": ["A  B"]}, "aliases", "invalid_symbol"),
+        ({"aliases": [5]}, "aliases", "invalid_type"), ({"aliases": [f"A{n}" for n in range(33)]}, "aliases", "too_many"),
+        *(({name: value}, name, "of_other_class") for name, value in {**TERMS, "multiplier": 5, "exercise": "american", "settlement": "am"}.items()),
+        *(({"class": "future", name: value}, name, "of_other_class") for name, value in (("strike", 5), ("right", "put"), ("exercise", "american"), ("settlement", "am"))),
+        *(({"class": "option", **TERMS, name: None}, name, "required_of_option") for name in TERMS),
+        ({"class": "option", **TERMS, "right": "C"}, "right", "invalid_choice"), ({"class": "option", **TERMS, "exercise": "bermudan"}, "exercise", "invalid_choice"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_told_is_said_with_its_field(data: object, path: str, code: str):
+    instrument, errors = read_instrument(data, base=EQUITY)
+    assert [(error.path, error.code) for error in errors] == [(path, code)]
+    assert instrument is EQUITY
+
+
+def test_every_wrong_field_is_named():
+    _, errors = read_instrument({"exchange": 1, "tick_size": 0, "clas": "equity"}, base=EQUITY)
+    assert [error.path for error in errors] == ["exchange", "tick_size", "clas"]
+    assert "did you mean class?" in errors[2].message
+
+
+@pytest.mark.parametrize("instrument", [EQUITY, OCC, FUTURE], ids=lambda each: each.symbol)
+def test_what_is_shown_can_be_told_again(instrument: Instrument):
+    document = instrument_document(instrument)
+    assert list(document) == list(FUTURE_DOCUMENT) == list(InstrumentSerializer().fields)
+    base = default_instrument(instrument.symbol)
+    assert read_instrument({**document, "aliases": list(instrument.aliases)}, base=base) == (instrument, [])
+
+
+TEXTS = st.one_of(
+    st.text(max_size=210),
+    st.sampled_from(["XNAS", "USD", "2026-03-20", "call", "'=1", "=1", "a;b", "NaN", "CME Globex Crypto"]),
+)
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), TEXTS, st.lists(TEXTS, max_size=3), st.dictionaries(TEXTS, TEXTS, max_size=1)
+)  # fmt: skip
+LIKELY = {
+    "class": st.sampled_from(INSTRUMENT_CLASSES),
+    "expiry": st.dates(date(1900, 1, 1), date(2200, 12, 31)).map(str),
+    "exchange": st.text("ABXN09", min_size=4, max_size=4),
+    "currency": st.text("AUSD", min_size=3, max_size=3),
+    "name": st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() and text == text.strip()),
+    "aliases": st.lists(st.text("ABC1 ", min_size=1, max_size=5), max_size=3),
+    "right": st.sampled_from(["call", "put"]),
+    **dict.fromkeys(("tick_size", "strike", "multiplier"), st.floats(1e-12, 1e15)),
+    "underlying": st.text("ABC", min_size=1, max_size=4),
+    "allow_nonpositive_price": st.booleans(),
+    "bar_policy": st.sampled_from(["all", "us_equities"]),
+    "volume_kind": st.sampled_from(["whole", "fractional"]),
+}
+
+
+@settings(max_examples=300, deadline=None)
+@example({}, {"multiplier": None, "strike": None, "exercise": None}, OCC)
+@example({}, {"multiplier": None}, FUTURE)
+@given(
+    st.fixed_dictionaries({}, optional=LIKELY),
+    st.dictionaries(st.sampled_from([*FUTURE_DOCUMENT, "unknown"]), VALUES, max_size=2),
+    st.sampled_from([EQUITY, OCC, FUTURE]),
+)
+def test_whatever_is_told_is_refused_by_field_or_kept_whole(likely, unlikely, base: Instrument):
+    instrument, errors = read_instrument({**likely, **unlikely}, base=base)
+    if errors:
+        assert {error.path for error in errors} <= {*FUTURE_DOCUMENT, "unknown"}
+        return
+    assert msgspec.json.decode(msgspec.json.encode(instrument), type=Instrument) == instrument
+    entry = entry_of(instrument)
+    assert [getattr(entry, name) for name in TEXT_LENGTHS] == [
+        getattr(instrument, name) or "" for name in TEXT_LENGTHS
+    ]
+    assert (str(entry.expiry or ""), instrument_in(entry)) == (instrument.expiry or "", instrument)
+    write_csv([instrument], file := StringIO(newline=""))
+    assert [
+        told.instrument for told in read_csv(StringIO(file.getvalue(), newline=""), default_instrument)
+    ] == [instrument]

@@ -1,0 +1,1 @@
+"""What a batch of rows must be, whatever format it came in."""

@@ -1,0 +1,31 @@
+"""Corrections and cancels of stored trades: the service."""
+
+from trades.corrections.batch import CorrectionBatch
+from trades.datasets import TRADES
+from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
+from trades.services import Ingested
+from trades.storage.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
+from trades.storage.protocol import Amendment
+from trades.stores import market_store
+
+
+def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | None = None) -> Ingested:
+    """Apply checked corrections durably, all of them or nothing.
+
+    caller: the stable name of who sends them, the scope of `request_key`. Raises `BatchRefused` for corrections that
+    name no trade, or several that differ, by their places, and the store's `StorageError`s.
+    """
+    amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
+    try:
+        return Ingested(batch.symbol, market_store().correct(amendment))
+    except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
+        fields = [
+            FieldError(f"corrections[{place}]{_named_by(batch, place)}", error.code, str(error))
+            for place in error.rows[:ERRORS_LIMIT]
+        ]
+        raise BatchRefused(error.code, str(error), fields) from error
+
+
+def _named_by(batch: CorrectionBatch, place: int) -> str:
+    """The field that names the trade: its id, or the event time that stands beside price and volume."""
+    return ".timestamp" if batch.corrections[place].trade_id is None else ".trade_id"

@@ -1,0 +1,1 @@
+"""How requests are read, strictly, and answers are tagged."""

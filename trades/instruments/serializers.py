@@ -1,0 +1,198 @@
+"""What may be told about an instrument, checked by the same rules wherever it comes from, and how it is shown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from trades.bar_policies import BAR_POLICIES
+from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
+from trades.batches.serializers import KnownFieldsSerializer
+from trades.datasets import Column, Kind
+from trades.exceptions import FieldError
+from trades.http.field_errors import field_errors
+from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
+from trades.number_bounds import POSITIVE
+from trades.storage.instruments import (
+    EXERCISES,
+    FUTURE,
+    INSTRUMENT_CLASSES,
+    OPTION,
+    RIGHTS,
+    SETTLEMENTS,
+    VOLUME_KINDS,
+    Instrument,
+    default_instrument,
+)
+
+CLASS = "class"
+# Which classes of instruments have a field that not all have.
+CLASSES_WITH = {
+    "underlying": (FUTURE, OPTION),
+    "expiry": (FUTURE, OPTION),
+    "multiplier": (FUTURE, OPTION),
+    "strike": (OPTION,),
+    "right": (OPTION,),
+    "exercise": (OPTION,),
+    "settlement": (OPTION,),
+}
+_OPTION_NEEDS = ("underlying", "expiry", "strike", "right")
+FUTURE_DOCUMENT = {
+    "symbol": "ESH26",
+    "class": "future",
+    "name": "E-mini S&P 500, March 2026",
+    "exchange": "XCME",
+    "currency": "USD",
+    "bar_policy": "all",
+    "volume_kind": "whole",
+    "tick_size": 0.25,
+    "aliases": ["ES1"],
+    "allow_nonpositive_price": False,
+    "calendar": None,
+    "underlying": "ES",
+    "expiry": "2026-03-20",
+    "strike": None,
+    "right": None,
+    "multiplier": 50.0,
+    "exercise": None,
+    "settlement": None,
+}
+
+# The attribute of each field, in the order in which they are shown.
+INSTRUMENT_FIELDS = {name: "instrument_class" if name == CLASS else name for name in FUTURE_DOCUMENT}
+
+
+def _word(name: str, choices: Sequence[str], help_text: str, **options: Any) -> ChoiceWordField:
+    column = Column(name, Kind.TEXT, choices=tuple(choices))
+    return ChoiceWordField(column=column, required=False, help_text=help_text, **options)
+
+
+def _number(help_text: str) -> NumberField:
+    return NumberField(above=POSITIVE, required=False, allow_null=True, help_text=help_text)
+
+
+@extend_schema_serializer(
+    component_name="Instrument", examples=[OpenApiExample("A future", value=FUTURE_DOCUMENT)]
+)
+class InstrumentSerializer(KnownFieldsSerializer):
+    """An instrument. What is not given is as the context's `base` has it; null is not known, beyond what its symbol says."""
+
+    symbol = SymbolField(required=False, help_text="Its one symbol.")
+    instrument_class = _word("instrument_class", INSTRUMENT_CLASSES, "What it is.", source="instrument_class")
+    name = NameField(required=False, allow_null=True, help_text="What people call it.")
+    exchange = PatternField(
+        "[A-Z0-9]{4}",
+        longest=4,
+        wording="a MIC, four of A-Z and 0-9, such as XNAS",
+        required=False,
+        allow_null=True,
+        help_text="The market identifier code (ISO 10383) of its exchange.",
+    )
+    currency = PatternField(
+        "[A-Z]{3}",
+        longest=3,
+        wording="three of A-Z, such as USD",
+        required=False,
+        allow_null=True,
+        help_text="Of its prices (ISO 4217).",
+    )
+    bar_policy = _word("bar_policy", tuple(BAR_POLICIES), "Which prints make its bars.")
+    volume_kind = _word(
+        "volume_kind", VOLUME_KINDS, "Whether volumes are counts; whole by default, fractional for crypto."
+    )
+    tick_size = _number("The smallest step of its price.")
+    aliases = AliasesField(required=False, help_text="Other symbols that mean it.")
+    allow_nonpositive_price = FlagField(required=False, help_text="Whether its prices may be zero or less.")
+    calendar = PatternField(
+        "[A-Za-z0-9_.&+-]+( [A-Za-z0-9_.&+-]+)*",
+        longest=64,
+        wording="the name of a calendar",
+        required=False,
+        allow_null=True,
+        help_text="The name of its trading calendar, where the exchange has several.",
+    )
+    underlying = SymbolField(
+        required=False, allow_null=True, help_text="Of a future or an option: what it is on."
+    )
+    expiry = CalendarDateField(
+        required=False, allow_null=True, help_text="Of a future or an option: the date on which it expires."
+    )
+    strike = _number("Of an option: the strike price.")
+    right = _word("right", RIGHTS, "Of an option: what it is the right to do.", allow_null=True)
+    multiplier = _number("Of a future or an option: units of the underlying in a contract.")
+    exercise = _word("exercise", EXERCISES, "Of an option: when it may be exercised.", allow_null=True)
+    settlement = _word(
+        "settlement", SETTLEMENTS, "Of an option: settled to the opening or the close.", allow_null=True
+    )
+
+    default_error_messages = {
+        "other_symbol": "must be {symbol}, or be left out",
+        "of_other_class": "is for an instrument of the class {classes}; this one is of the class {instrument_class}",
+        "required_of_option": "is required of an option",
+    }
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        return {CLASS if name == "instrument_class" else name: field for name, field in fields.items()}
+
+    def get_initial(self) -> Any:
+        """What the browsable form begins with."""
+        base = self.context.get("base")
+        return FUTURE_DOCUMENT if base is None else instrument_document(base)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        base: Instrument = self.context["base"]
+        if attrs.pop("symbol", base.symbol) != base.symbol:
+            raise self._error("symbol", "other_symbol", symbol=base.symbol)
+        instrument = merged(base, attrs)
+        for name, classes in CLASSES_WITH.items():
+            if getattr(instrument, name) is not None and instrument.instrument_class not in classes:
+                raise self._error(
+                    name,
+                    "of_other_class",
+                    classes=" or ".join(classes),
+                    instrument_class=instrument.instrument_class,
+                )
+        if instrument.instrument_class == OPTION:
+            for name in _OPTION_NEEDS:
+                if getattr(instrument, name) is None:
+                    raise self._error(name, "required_of_option")
+        return {"instrument": instrument}
+
+    def _error(self, field: str, code: str, **said: str) -> serializers.ValidationError:
+        message = self.error_messages[code].format(**said)
+        return serializers.ValidationError({field: [serializers.ErrorDetail(message, code=code)]})
+
+
+def merged(base: Instrument, given: Mapping[str, Any]) -> Instrument:
+    """An instrument with other values.
+
+    What is not known (None) is what its symbol says of it. Of another class it loses what that class has not, and has that
+    class's kind of volume.
+    """
+    instrument_class = given.get("instrument_class", base.instrument_class)
+    defaults = default_instrument(base.symbol)
+    if instrument_class == defaults.instrument_class:
+        given = {name: getattr(defaults, name) if value is None else value for name, value in given.items()}
+    if instrument_class == base.instrument_class:
+        return msgspec.structs.replace(base, **given)
+    terms = {name: getattr(base, name) for name in CLASSES_WITH}
+    if instrument_class == defaults.instrument_class:
+        terms |= {name: getattr(defaults, name) for name, value in terms.items() if value is None}
+    terms |= {name: None for name, classes in CLASSES_WITH.items() if instrument_class not in classes}
+    return msgspec.structs.replace(base, **{**terms, "volume_kind": "", **given})
+
+
+def read_instrument(data: Any, *, base: Instrument) -> tuple[Instrument, list[FieldError]]:
+    """What `data` makes of `base`, and what is wrong with it; if anything is, the instrument is `base`."""
+    serializer = InstrumentSerializer(data=data, context={"base": base})
+    if not serializer.is_valid():
+        return base, list(field_errors(serializer.errors))
+    return serializer.validated_data["instrument"], []
+
+
+def instrument_document(instrument: Instrument) -> dict[str, Any]:
+    """An instrument as it is shown; the same document sent back changes nothing."""
+    return {name: getattr(instrument, attribute) for name, attribute in INSTRUMENT_FIELDS.items()}

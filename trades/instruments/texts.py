@@ -1,0 +1,152 @@
+"""Instruments as texts: options of a command, and CSV with a column per field, which can be read again as it was written."""
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import TextIOBase
+from typing import Any, TextIO
+
+from trades.exceptions import ERRORS_LIMIT, FieldError
+from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
+from trades.storage.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
+from trades.symbols import InvalidSymbol, parse_symbol
+from trades.text_columns import escaped_text, unescaped_text
+
+_NUMBERS = frozenset({"tick_size", "strike", "multiplier"})
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NULLABLE = frozenset(name for name, value in instrument_document(Instrument("A")).items() if value is None)
+_FLAGS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a line tells about an instrument. `line` is counted from 1, the header's."""
+
+    line: int
+    instrument: Instrument
+
+
+class InstrumentsRefused(ValueError):
+    """Lines of a file are wrong, each with a sentence that begins with its place. Correct them."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors[:ERRORS_LIMIT]
+
+
+def read_texts(cells: Mapping[str, str], current: Instrument) -> tuple[Instrument, list[FieldError]]:
+    """The instrument with what the texts say by field, and what is wrong with them.
+
+    An empty text is what nobody has told: the default of the symbol, mostly nothing. Fields without a text stay.
+    """
+    defaults = default_instrument(current.symbol)
+    empty = {INSTRUMENT_FIELDS[name] for name, text in cells.items() if not text and name not in _NULLABLE}
+    base = merged(current, {name: "" if name == "volume_kind" else getattr(defaults, name) for name in empty})
+    told = {
+        name: _value(name, text) if text else None
+        for name, text in cells.items()
+        if text or name in _NULLABLE
+    }
+    return read_instrument(told, base=base)
+
+
+def write_csv(instruments: Iterable[Instrument], file: TextIO | TextIOBase) -> None:
+    """One line per instrument, a column per field; what is not known is empty."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(INSTRUMENT_FIELDS)
+    for instrument in instruments:
+        writer.writerow([_text(value) for value in instrument_document(instrument).values()])
+
+
+def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[Told]:
+    """What the lines of a file tell; columns that it has not leave what an instrument is `current`ly.
+
+    Raises `InstrumentsRefused` if any line is wrong.
+    """
+    reader = csv.reader(file, strict=True)
+    told: dict[str, Told] = {}
+    errors: list[str] = []
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        errors += _wrong_names(names)
+        for row in reader if not errors else ():
+            if not row:
+                continue
+            line, found, wrong = reader.line_num, None, _wrong_count(row, names)
+            if not wrong:
+                found, wrong = _read_row(dict(zip(names, row, strict=True)), current)
+            if found is not None and found.symbol in told:
+                wrong = [f"{found.symbol} stands in line {told[found.symbol].line} already"]
+            errors += [f"line {line}: {text}" for text in wrong]
+            if found is not None:
+                told.setdefault(found.symbol, Told(line, found))
+    except csv.Error as error:
+        errors.append(f"line {reader.line_num}: {error}")
+    if errors:
+        raise InstrumentsRefused(errors)
+    return list(told.values())
+
+
+def _read_row(
+    cells: dict[str, str], current: Callable[[str], Instrument]
+) -> tuple[Instrument | None, list[str]]:
+    try:
+        instrument = current(parse_symbol(cells.pop("symbol")))
+    except InvalidSymbol as error:
+        return None, [f"symbol: {error}"]
+    instrument, errors = read_texts(cells, instrument)
+    return instrument, [f"{error.path}: {error.message}" for error in errors]
+
+
+def _wrong_names(names: list[str]) -> list[str]:
+    if "symbol" not in names:
+        return [f"line 1: names the columns, symbol among them; known are {', '.join(INSTRUMENT_FIELDS)}"]
+    wrong = [f"line 1: the column {name} is named twice" for name in set(names) if names.count(name) > 1]
+    for name in names:
+        if name not in INSTRUMENT_FIELDS:
+            nearest = get_close_matches(name, INSTRUMENT_FIELDS, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            wrong.append(f"line 1: {name[:64]!r} is not a column of instruments{hint}")
+    return wrong
+
+
+def _wrong_count(row: list[str], names: list[str]) -> list[str]:
+    return [] if len(row) == len(names) else [f"has {len(row)} cells instead of {len(names)}"]
+
+
+def _value(name: str, text: str) -> Any:
+    """What a text says in JSON's types; itself where it says nothing of the field's."""
+    if name in _NUMBERS:
+        return float(text) if _NUMBER.fullmatch(text) else text
+    if name == "aliases":
+        return [alias.strip() for alias in text.split(ALIAS_SEPARATOR) if alias.strip()]
+    if name == "allow_nonpositive_price":
+        return _FLAGS.get(text.lower(), text)
+    return unescaped_text(text) if name == "name" else text
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ALIAS_SEPARATOR.join(value)
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() else repr(value)
+    return escaped_text(value)
+
+
+def described(instrument: Instrument) -> str:
+    """An instrument in one line for people: its bar policy, and all that is not as nobody had told."""
+    shown = instrument_document(instrument)
+    plain = instrument_document(Instrument(instrument.symbol))
+    parts = [f"bar policy {instrument.bar_policy}"]
+    parts += [
+        f"{name.replace('_', ' ')} {_text(value)}"
+        for name, value in shown.items()
+        if name not in {"symbol", "bar_policy"} and value != plain[name]
+    ]
+    return f"{instrument.symbol}: {', '.join(parts)}"

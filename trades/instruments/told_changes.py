@@ -1,0 +1,77 @@
+"""What is told about instruments, recorded with who told it: by whom the setting EVENT_RECORDER names."""
+
+import getpass
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from trades.instruments.serializers import instrument_document
+from trades.storage.exceptions import OutcomeUnknown
+from trades.storage.instruments import Instrument
+from trades.stores import market_store
+
+AUDIT_CLASS, EVENT = "config", "instrument.told"
+_UNKNOWN = (
+    "the change is made and its record is not confirmed: the outcome is unknown, look what the audit log says"
+)
+
+
+@contextmanager
+def recorded(instruments: Sequence[Instrument], *, actor: str) -> Iterator[None]:
+    """The change is made inside, and recorded before: without its record there is no change.
+
+    Raises django.db.Error, when nothing was done, and OutcomeUnknown: the change is made, and its record not confirmed.
+    """
+    is_made = False
+    try:
+        with transaction.atomic():
+            _record_changes(instruments, actor)
+            yield
+            is_made = True
+    except Error as error:
+        if is_made:
+            raise OutcomeUnknown(_UNKNOWN) from error
+        raise
+
+
+def command_actor() -> str:
+    """Who runs a command."""
+    try:
+        return f"command:{getpass.getuser()}"
+    except (KeyError, OSError):
+        # A user without a name, as containers have them.
+        return f"command:{os.getuid()}"
+
+
+def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:
+    """Record what differs. Nobody else tells anything from here on, so that what was there before is what is replaced."""
+    import_string(settings.EVENT_LOCK)()
+    store = market_store()
+    before = {each.symbol: instrument_document(store.instrument(each.symbol)) for each in instruments}
+    after = {each.symbol: instrument_document(each) for each in instruments}
+    changed = [symbol for symbol in after if before[symbol] != after[symbol]]
+    if changed:
+        _record(actor, changed, before, after)
+
+
+def _record(actor: str, changed: list[str], before: dict[str, Any], after: dict[str, Any]) -> None:
+    if len(changed) == 1:
+        subject = changed[0]
+        change = before[subject], after[subject]
+    else:
+        subject = f"{len(changed)} instruments"
+        change = {each: before[each] for each in changed}, {each: after[each] for each in changed}
+    import_string(settings.EVENT_RECORDER)(
+        at=timezone.now(),
+        actor=actor,
+        audit_class=AUDIT_CLASS,
+        event=EVENT,
+        subject=subject,
+        detail={"change": change},
+    )

@@ -1,0 +1,131 @@
+"""The endpoints of instruments."""
+
+from contextlib import suppress
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from listing.pages import PAGE_PARAMETERS
+from trades.exceptions import InvalidParameter, InvalidValue
+from trades.http.parsers import JSONDocumentParser, sent_document
+from trades.http.query_parameters import single_parameters
+from trades.http.tagged_answer import tagged_answer
+from trades.instruments.catalogue import catalogue_refresh, instrument_in
+from trades.instruments.filters import InstrumentFilter, StrictFilterBackend
+from trades.instruments.pages import InstrumentPagination
+from trades.instruments.query import InstrumentQuerySerializer, InstrumentsQuerySerializer
+from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
+from trades.models import InstrumentEntry
+from trades.services import instrument_set, known_instrument, symbol_canonical
+from trades.storage.instruments import default_instrument
+from trades.stores import market_store
+from trades.symbols import InvalidSymbol, parse_symbol
+from trades.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
+
+_SYMBOL = OpenApiParameter(
+    "symbol",
+    {"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]},
+    OpenApiParameter.PATH,
+    description="The instrument, by its symbol or an alias.",
+)
+_AS_OF = OpenApiParameter(
+    "as_of",
+    {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]},
+    description="Answer with what had been told by then: ISO 8601 / RFC 3339 or an epoch integer.",
+)
+_FUTURE = OpenApiExample("A future", value=FUTURE_DOCUMENT)
+
+
+class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
+    """Instruments: those with data, and those that somebody told about."""
+
+    queryset = InstrumentEntry.objects.all()
+    serializer_class = InstrumentSerializer
+    filter_backends = [StrictFilterBackend]
+    filterset_class = InstrumentFilter
+    pagination_class = InstrumentPagination
+    parser_classes = [JSONDocumentParser]
+    lookup_field = "symbol"
+    query_serializer_classes = {"list": InstrumentsQuerySerializer, "retrieve": InstrumentQuerySerializer}
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """What is not given in a document is as its symbol says."""
+        symbol = self.kwargs.get("symbol")
+        context = dict(super().get_serializer_context())
+        # The page of a refusal has a form, too, be it of what is no symbol.
+        with suppress(InvalidValue):
+            if symbol is not None:
+                context["base"] = default_instrument(_symbol(symbol))
+        return context
+
+    @extend_schema(
+        operation_id="instruments",
+        summary="Find instruments",
+        examples=[
+            OpenApiExample("A future", value=FUTURE_DOCUMENT, response_only=True, status_codes=["200"])
+        ],
+    )
+    def list(self, request: Request) -> Response:
+        """Instruments by symbol: every symbol with data, and every one that somebody told about."""
+        single_parameters(request.GET, (*InstrumentFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        catalogue_refresh()
+        pages = InstrumentPagination()
+        entries = pages.paginate_queryset(self.filter_queryset(self.get_queryset()), request)
+        rows = [instrument_document(instrument_in(entry)) for entry in entries]
+        return tagged_answer(request, pages.envelope(rows))
+
+    @extend_schema(
+        operation_id="instrument",
+        summary="What an instrument is",
+        parameters=[_SYMBOL, _AS_OF],
+        responses={200: InstrumentSerializer},
+        examples=[_FUTURE],
+    )
+    def retrieve(self, request: Request, symbol: str) -> Response:
+        """What an instrument is, or was at `as_of`. One that has no data and that nobody told about is 404."""
+        values = single_parameters(request.GET, ("as_of", "format"))
+        as_of_ns = _instant(values.get("as_of"))
+        instrument = known_instrument(symbol=_symbol(symbol), as_of_ns=as_of_ns)
+        headers = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
+        return tagged_answer(request, instrument_document(instrument), headers)
+
+    @extend_schema(
+        operation_id="instrument_set",
+        summary="Tell what an instrument is",
+        parameters=[_SYMBOL],
+        request=InstrumentSerializer,
+        responses={200: InstrumentSerializer},
+        examples=[_FUTURE],
+    )
+    def update(self, request: Request, symbol: str) -> Response:
+        """Make an instrument what the body says, at once and everywhere; what it leaves out is as nobody had told.
+
+        Derived data are made again, stored rows stay as they are. What it was stays readable by `as_of`.
+        """
+        single_parameters(request.GET, ("format",))
+        _symbol(symbol)
+        serializer = self.get_serializer(data=sent_document(request))
+        serializer.is_valid(raise_exception=True)
+        instrument = serializer.validated_data["instrument"]
+        before = instrument_document(market_store().instrument(instrument.symbol))
+        after = instrument_document(instrument_set(instrument=instrument))
+        vars(request._request)["change"] = (before, after)  # noqa: SLF001 where middleware sees it
+        return Response(after)
+
+
+def _symbol(text: str) -> str:
+    """The symbol that a path names. Raises `InvalidValue`."""
+    try:
+        return symbol_canonical(parse_symbol(text))
+    except InvalidSymbol as error:
+        raise InvalidValue(error.code, str(error)) from error
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_timestamp_or_epoch(text)
+    except InvalidTimestamp as error:
+        raise InvalidParameter(error.code, f"as_of: {text!r:.66}: {error}") from error
