@@ -12,16 +12,13 @@ from stats.market_data.sources.rows import Rows
 from stats.position import Position
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
-from stats.rendering.table import Table
 from trades.exceptions import InvalidParameter
 from trades.timestamps import format_timestamp
 
-# The first read is small, so that its rows are there at once; each is four times the one before, up to the last size.
+# The first piece is small, so that it is there at once; each is four times the one before, up to the last size.
 _FIRST_ROWS = 256
-_MOST_ROWS = 16_384
+_MOST_ROWS = 8_192
 _GROWTH = 4
-# Written at once: a read costs by itself as much as a thousand rows, and rows as text are several times as large.
-_PIECE_ROWS = 8_192
 
 
 class RowStream:
@@ -73,7 +70,7 @@ class RowStream:
     def _made(self, encoder: StreamEncoder) -> Generator[bytes]:
         """What stands before the rows comes with the first of them, what stands behind them by itself.
 
-        While a piece is on its way nothing is held but the rest of the rows that were read with it.
+        While a piece is on its way nothing else is held.
         """
         with_trailer = self._pinned.query.with_trailer
         digest, total, before = hashlib.sha256(), 0, encoder.begin()
@@ -81,24 +78,20 @@ class RowStream:
         for count in _sizes():
             rows, position = self._part(position, count)
             total += len(rows)
-            for table in self._tables(rows):
-                piece = before + encoder.rows(table)
-                if with_trailer:
-                    digest.update(piece)
-                yield piece
-                before = b""
+            piece = before + self._encoded(encoder, rows)
             del rows
+            if with_trailer:
+                digest.update(piece)
+            yield piece
             if position is None:
                 break
+            before = b""
         said = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._pinned.commits}
         yield (encoder.trailer(said) or b"" if with_trailer else b"") + encoder.end()
 
-    def _tables(self, rows: Rows) -> Iterator[Table]:
-        """The rows in the order of the query, as many of them as a piece has, with its fields; a table without any if there are none."""
+    def _encoded(self, encoder: StreamEncoder, rows: Rows) -> bytes:
         table = rows.table.reversed() if self._pinned.query.is_descending else rows.table
-        table = selected(table, self._pinned.query.fields)
-        for start in range(0, max(len(table), 1), _PIECE_ROWS):
-            yield table.slice(start, start + _PIECE_ROWS)
+        return encoder.rows(selected(table, self._pinned.query.fields))
 
     def _part(self, position: Position | None, count: int) -> tuple[Rows, Position | None]:
         """The next so many rows, ascending in themselves, and where those after them are; None if these are the last."""
@@ -111,7 +104,7 @@ class RowStream:
 
 
 def _sizes() -> Iterator[int]:
-    """How many rows are read, one time after the other."""
+    """How many rows the pieces have, one after the other."""
     count = _FIRST_ROWS
     while True:
         yield count
