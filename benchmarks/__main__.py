@@ -25,6 +25,7 @@ from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.ingest_formats import measure_ingest_formats
+from benchmarks.long_stream import measure_long_stream
 from benchmarks.many_symbols import measure_many_symbols
 from benchmarks.market_data import measure_market_data
 from benchmarks.pinning import LOAD_CORE, is_possible, pinned
@@ -60,6 +61,7 @@ SUBJECTS: dict[str, tuple[str, Measure]] = {
     "ingest_formats": ("ingest in every format", measure_ingest_formats),
     "formats": ("answers in every format: sizes, times, streams", measure_formats),
     "market_data": ("the tree: pages made and kept, walks, streams", measure_market_data),
+    "long_stream": ("ten million trades in one answer: memory, rows, the first one", measure_long_stream),
     "greeks": ("implied volatility and greeks, against a loop over QuantLib", measure_greeks),
 }
 

@@ -121,25 +121,12 @@ def _seconds(store: CsvStore, append: Append) -> float:
 @contextmanager
 def _stopped(server: Server) -> Iterator[None]:
     """Keep a server's worker from running."""
-    worker = _worker_of(server)
+    worker = server.process("worker")
     os.kill(worker, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(worker, signal.SIGCONT)
-
-
-def _worker_of(server: Server) -> int:
-    """The id of the worker that has the server's folder."""
-    for process in Path("/proc").iterdir():
-        try:
-            if b"\0worker\0" in (process / "cmdline").read_bytes():
-                variables = (process / "environ").read_bytes().split(b"\0")
-                if f"DATA_DIR={server.folder}".encode() in variables:
-                    return int(process.name)
-        except OSError:
-            continue
-    raise OSError("the server has no worker")
 
 
 def _measure_space(report: Report, name: str, stream: Stream, trades: int) -> None:

@@ -78,9 +78,12 @@ def run_python(module: str, *arguments: str, environment: Mapping[str, str], log
     return output.decode()
 
 
-def memory_of_process(measure: str) -> int:
-    """Bytes of this process by one of the system's measures: `VmRSS`, resident, `RssAnon`, without files, `VmHWM`, at its peak."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def memory_of_process(measure: str, pid: int | str = "self") -> int:
+    """Bytes of a process, this one unless told, by one of the system's measures.
+
+    `VmRSS`: resident; `RssAnon`: without files; `RssFile`: of mapped files; `VmHWM`: resident at its peak.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{measure}:"))
 
 

@@ -43,6 +43,18 @@ class Server:
         """The URL of a path and query."""
         return f"http://{self.host}:{self.port}{target}"
 
+    def process(self, argument: str) -> int:
+        """The id of the process that has the server's folder, and this among its arguments. Raises `OSError` if there is none."""
+        for process in Path("/proc").iterdir():
+            try:
+                if argument.encode() in (process / "cmdline").read_bytes().split(b"\0"):
+                    variables = (process / "environ").read_bytes().split(b"\0")
+                    if f"DATA_DIR={self.folder}".encode() in variables:
+                        return int(process.name)
+            except OSError:
+                continue
+        raise OSError(f"the server has no process {argument}")
+
 
 @contextmanager
 def our_server(*, settings: str = "marketdata_project.settings.development") -> Iterator[Server]:

@@ -79,10 +79,9 @@ def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> 
 
 def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[Piece]:
     """The JSON text of each value; columns of words repeat few of them."""
-    encoded = values.dictionary_encode()
-    written = [dumps(text).decode() for text in encoded.dictionary.to_pylist()]
-    texts = pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)
-    return [texts.fill_null(f"{before}null{end}") if values.null_count else texts]
+    encoded = values.dictionary_encode(null_encoding="encode")
+    written = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
+    return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
 
 
 _TEXTS: dict[Role, Callable[[pa.Array, str, str], list[Piece]]] = {

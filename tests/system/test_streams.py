@@ -3,46 +3,48 @@
 import hashlib
 import json
 import logging
-import os
 import re
 import selectors
 import shutil
 import socket
-import struct
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from http.client import HTTPConnection, HTTPResponse, IncompleteRead
-from pathlib import Path
+from contextlib import ExitStack
+from http.client import IncompleteRead
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.hostile.gauge import MIB, Gauge
+from marketdata_project.front.application import STREAM_THREADS
+from tests.hostile.gauge import MIB
+from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.market_data import tapes
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
+from tests.system.streaming import (
+    Webs,
+    asked,
+    await_folded,
+    body,
+    cut,
+    read_until,
+    streamed,
+)
 from trades.datasets import QUOTES, TRADES
-from trades.declarations import Dataset
 from trades.storage.csv.store import CsvStore
 from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
+from trades.timestamps import DAY_NS, parse_timestamp
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 logger = logging.getLogger(__name__)
 
-SOAK = bool(os.environ.get("SOAK"))
-DAYS, ROWS_A_DAY = (10, 1_000_000) if SOAK else (1, 300_000)
-ROWS = DAYS * ROWS_A_DAY
-QUOTED = 40_000
+ROWS, QUOTED = 300_000, 40_000
 SYMBOL, DAMAGED = "STREAMED", "ROTTEN"
 FIRST_DAY = parse_timestamp("2025-03-03T00:00:00Z")
-RANGE = f"start=2025-03-03&end={format_timestamp(FIRST_DAY + DAYS * DAY_NS)}"
+RANGE = "start=2025-03-03&end=2025-03-04"
 BOTH_DATES = "start=2025-03-03&end=2025-03-05"
 HOUR = "start=2025-03-03T12:00:00Z&end=2025-03-03T13:00:00Z"
 FORMATS = ("ndjson", "csv", "arrow")
@@ -52,9 +54,6 @@ ALLOWED_MIB = 32
 HELD_MIB = 8
 # More than both processes together have threads for streams.
 MANY = 40
-# More than a trailer has.
-_TRAILER_BYTES = 1024
-_LISTENING = "0A"
 
 
 def path(dataset: str, query: str, format_name: str = "ndjson", symbol: str = SYMBOL) -> str:
@@ -63,60 +62,18 @@ def path(dataset: str, query: str, format_name: str = "ndjson", symbol: str = SY
 
 @pytest.fixture(scope="module")
 def tape(shared: Installation) -> None:
-    """Trades of some days and quotes of one, in the store's files, folded."""
+    """Trades and quotes of a day, in the store's files, folded."""
     assert shared.is_ready()
-    store, chance = shared.store, np.random.default_rng(11)
-    for day in range(DAYS):
-        window = Window(FIRST_DAY + day * DAY_NS, FIRST_DAY + (day + 1) * DAY_NS)
-        instants = tapes.times(chance, window, ROWS_A_DAY)
-        rows = tapes.trades(chance, instants, first=day * ROWS_A_DAY)
-        tapes.store_rows(store, TRADES, SYMBOL, rows)
-    quoted = tapes.times(chance, Window(FIRST_DAY, FIRST_DAY + DAY_NS), QUOTED)
-    tapes.store_rows(store, QUOTES, SYMBOL, tapes.quotes(chance, quoted))
+    store, chance, day = shared.store, np.random.default_rng(11), Window(FIRST_DAY, FIRST_DAY + DAY_NS)
+    tapes.store_rows(store, TRADES, SYMBOL, tapes.trades(chance, tapes.times(chance, day, ROWS)))
+    tapes.store_rows(store, QUOTES, SYMBOL, tapes.quotes(chance, tapes.times(chance, day, QUOTED)))
     for dataset in (TRADES, QUOTES):
-        assert eventually(partial(is_folded, store, dataset), seconds=10 * PATIENCE_SECONDS)
-
-
-def is_folded(store: CsvStore, dataset: Dataset) -> bool:
-    """Whether the store's derived files hold all rows; makes them, unless somebody else does."""
-    store.derive(dataset, SYMBOL)
-    return store.rows_behind(dataset, SYMBOL) == 0
+        await_folded(store, dataset, SYMBOL)
 
 
 @pytest.fixture(scope="module")
 def key(shared: Installation, tape: None) -> str:
     return shared.new_key(rate=UNLIMITED)
-
-
-@contextmanager
-def asked(port: int, key: str, target: str, *, buffer: int | None = None) -> Iterator[socket.socket]:
-    """A connection on which a request was sent and nothing was read; with a receive buffer of so many bytes."""
-    with socket.socket() as connection:
-        if buffer is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        connection.settimeout(PATIENCE_SECONDS)
-        connection.connect(("127.0.0.1", port))
-        head = f"GET {target} HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n"
-        connection.sendall(head.encode())
-        yield connection
-
-
-@contextmanager
-def streamed(port: int, key: str, target: str) -> Iterator[HTTPResponse]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
-    try:
-        connection.request("GET", target, headers={"X-API-Key": key})
-        yield connection.getresponse()
-    finally:
-        connection.close()
-
-
-def body(port: int, key: str, target: str) -> bytes:
-    with streamed(port, key, target) as response:
-        content = response.read()
-        assert response.status == 200, content
-        assert response.headers["Transfer-Encoding"] == "chunked"
-        return content
 
 
 def pages(port: int, key: str, dataset: str, query: str, format_name: str) -> Iterator[bytes]:
@@ -131,52 +88,6 @@ def pages(port: int, key: str, dataset: str, query: str, format_name: str) -> It
             if link is None:
                 return
             target = link[1]
-
-
-def read_until(connection: socket.socket, wanted: bytes) -> bytes:
-    """What has come until something is among it."""
-    got = b""
-    while wanted not in got:
-        piece = connection.recv(4096)
-        assert piece, got[-1000:]
-        got += piece
-    return got
-
-
-def cut(connection: socket.socket) -> None:
-    """Close a connection as a process does that is killed amid reading: what is not read is not waited for."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
-class Webs:
-    """What the web processes have done and hold."""
-
-    def __init__(self, installation: Installation) -> None:
-        self._pids, self._port = installation.webs(), installation.port
-        self.gauge = Gauge(self._pids)
-        assert len(self._pids) == WORKERS
-
-    def written(self) -> int:
-        """Bytes handed to the kernel so far."""
-        return sum(
-            int(line.split()[1])
-            for pid in self._pids
-            for line in Path(f"/proc/{pid}/io").read_text().splitlines()
-            if line.startswith("wchar:")
-        )
-
-    def connections(self) -> int:
-        """How many connections of clients they have open."""
-        here = f"0100007F:{self._port:04X}"
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        return sum(row[1] == here and row[3] != _LISTENING and row[9] != "0" for row in rows)
-
-    def stand_still(self) -> bool:
-        """Whether they have nothing to do: they write nothing for a while."""
-        before = self.written()
-        time.sleep(0.3)
-        return self.written() - before < 4096
 
 
 @pytest.fixture
@@ -295,7 +206,7 @@ def test_damage_before_the_first_row_is_a_problem(installation: Installation, ke
 
 
 def test_clients_that_go_away_leave_nothing_behind(installation: Installation, key: str, webs: Webs):
-    memory = webs.gauge.anonymous_mib()
+    memory, threads = webs.gauge.anonymous_mib(), webs.threads()
     for number in range(3 * MANY):
         target = path("trades", RANGE, FORMATS[number % 3])
         with asked(installation.port, key, target) as connection:
@@ -308,6 +219,9 @@ def test_clients_that_go_away_leave_nothing_behind(installation: Installation, k
     grown = webs.gauge.anonymous_mib() - memory
     logger.info("memory after %d streams that were cut: %+.1f MiB", 3 * MANY, grown)
     assert grown < ALLOWED_MIB
+    # The lanes' own, which there are as many of as streams were at work at once.
+    assert webs.threads() - threads <= WORKERS * STREAM_THREADS
+    assert webs.files_of(installation.served.data_dir / "trades") == []
 
 
 def test_clients_that_do_not_read_cost_a_piece_each_and_hold_up_nobody(
@@ -360,25 +274,3 @@ def test_more_streams_than_threads_go_on_together(installation: Installation, ke
                 assert isinstance(ready.fileobj, socket.socket)
                 got[ready.fileobj] += len(ready.fileobj.recv(65536))
         assert min(got.values()) > 1.5 * waiting
-
-
-def test_memory_does_not_grow_with_a_stream(installation: Installation, key: str, webs: Webs):
-    base, most, size, rows = webs.gauge.anonymous_mib(), 0.0, 0, 0
-    digest, held = hashlib.sha256(), b""
-    began = time.perf_counter()
-    with streamed(installation.port, key, path("trades", f"{RANGE}&trailer=1")) as response:
-        while piece := response.read(1 << 20):
-            size, rows = size + len(piece), rows + piece.count(b"\n")
-            held += piece
-            digest.update(held[:-_TRAILER_BYTES])
-            held = held[-_TRAILER_BYTES:]
-            most = max(most, webs.gauge.anonymous_mib())
-    seconds = time.perf_counter() - began
-    before, _, last = held[:-1].rpartition(b"\n")
-    digest.update(before + b"\n")
-    print(  # noqa: T201 a figure that is wanted
-        f"{rows - 1:,} trades, {size / MIB:,.0f} MiB, {rows / seconds:,.0f} rows/s: memory {most - base:+.1f} MiB"
-    )
-    said = json.loads(last)
-    assert (said["rows"], said["sha256"]) == (ROWS, digest.hexdigest())
-    assert most - base < ALLOWED_MIB

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from trades.declarations import Dataset
 from trades.storage.csv.derived.ipc import NotUsable, map_batches, write_batches
+from trades.storage.csv.derived.mapping import Mapping
 from trades.storage.visible import stored_schema
 
 # A text column is kept as a dictionary if its texts repeat this often.
@@ -29,12 +30,12 @@ def write_columns(path: Path, rows: pa.Table) -> int:
     return write_batches(path, batch.schema, [batch])
 
 
-def map_columns(path: Path, checksum: int) -> pa.RecordBatch:
-    """The stored rows of a file, texts as dictionaries where that is how they are kept. Raises `NotUsable`."""
-    batches = map_batches(path, checksum)
+def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, Mapping]:
+    """The stored rows of a file, texts as dictionaries where that is how they are kept, and where they lie. Raises `NotUsable`."""
+    batches, mapping = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold one batch of rows")
-    return batches[0]
+    return batches[0], mapping
 
 
 def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:

@@ -11,9 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trades.storage.csv.derived.mapping import Mapping
+
 FILE_SUFFIX = ".arrow"
 PARTIAL_SUFFIX = ".partial"
 _PIECE_BYTES = 2**20
+# Written at once. Who reads a byte of a mapped file holds as much as was written with it: to the system's cache that is one.
+_WRITTEN_BYTES = 2**16
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
     pa.int64(): np.dtype(np.int64),
@@ -41,7 +45,7 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
         with partial.open("wb", buffering=0) as file:
             left = data
             while left:
-                left = left[file.write(left) :]
+                left = left[file.write(left[:_WRITTEN_BYTES]) :]
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -49,17 +53,19 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
     return zlib.crc32(data)
 
 
-def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
-    """The batches of a file, mapped into memory without a copy. Raises `NotUsable`, and `OSError` without handles.
+def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapping]:
+    """The batches of a file, mapped into memory without a copy, and the mapping. Raises `NotUsable`, and `OSError` without handles.
 
     No handle stays open: the batches keep the mapping alive, and so does the file's inode when it is deleted.
     """
     try:
         with pa.memory_map(os.fspath(path)) as source:
-            if _checksum(source) != checksum:
+            content = source.read_buffer()
+            mapping = Mapping(content)
+            if _checksum(memoryview(content), mapping) != checksum:
                 raise NotUsable(f"{path.name} is not what was written")
-            reader = pa.ipc.open_file(source)
-            return [reader.get_batch(place) for place in range(reader.num_record_batches)]
+            reader = pa.ipc.open_file(content)
+            return [reader.get_batch(place) for place in range(reader.num_record_batches)], mapping
     except pa.ArrowException as error:
         raise NotUsable(f"{path.name} is not what was written") from error
     except OSError as error:
@@ -74,9 +80,10 @@ def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
     return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
 
 
-def _checksum(source: pa.MemoryMappedFile) -> int:
+def _checksum(content: memoryview, mapping: Mapping) -> int:
+    """The CRC-32 of all bytes, of which hardly any are held meanwhile."""
     checksum = 0
-    while piece := source.read_buffer(_PIECE_BYTES):
-        checksum = zlib.crc32(piece, checksum)
-    source.seek(0)
+    for start in range(0, mapping.size, _PIECE_BYTES):
+        checksum = zlib.crc32(content[start : start + _PIECE_BYTES], checksum)
+        mapping.give_back(start, start + _PIECE_BYTES)
     return checksum

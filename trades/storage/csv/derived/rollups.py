@@ -68,7 +68,7 @@ def write_rollups(path: Path, rollups: Rollups) -> int:
 
 def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
     """The levels of a file, by their length. Raises `NotUsable`."""
-    batches = map_batches(path, checksum)
+    batches, _ = map_batches(path, checksum)
     if not batches or _METADATA not in (batches[0].schema.metadata or {}):
         raise NotUsable(f"{path.name} does not hold rollups")
     layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)

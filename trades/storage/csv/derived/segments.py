@@ -23,6 +23,7 @@ from trades.storage.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
+from trades.storage.csv.derived.mapping import Mapping
 from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
 from trades.storage.csv.derived.sessions import Sessions, map_sessions
 from trades.storage.csv.derived.unkept_bars import UnkeptBars
@@ -50,11 +51,18 @@ class MappedSegment:
     def release(self) -> None:
         """Let go of what is mapped and made; who reads it at this moment keeps it."""
         self._rows: pa.RecordBatch | None = None
+        self._mapping: Mapping | None = None
         self._rollups: dict[str, Rollups] = {}
         self._sessions: dict[str, Sessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
         self._made: dict[tuple[str, int], UnkeptBars] = {}
         self.held_bytes = 0
+
+    def give_back(self) -> None:
+        """Let go of the pages of its rows that are in memory; they stay mapped, and come again when they are read."""
+        mapping = self._mapping
+        if mapping is not None:
+            mapping.give_back()
 
     @property
     def rows(self) -> pa.RecordBatch:
@@ -63,20 +71,20 @@ class MappedSegment:
         rows = self._rows
         if rows is None:
             path = self._folder / columns_file(self.segment.name)
-            rows = self._rows = map_columns(path, self.segment.columns)
+            rows, self._mapping = map_columns(path, self.segment.columns)
+            self._rows = rows
             self._held.add(self)
         return rows
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
         """Its stored rows in the window."""
-        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-        return self.rows.slice(start, end - start)
+        return self._slice(*self._places(window))
 
     def standing_rows(self, window: Window, at: int) -> pa.RecordBatch:
         """Its stored rows in the window that stand at a commit, as far as it knows."""
-        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        start, end = self._places(window)
+        rows = self._slice(start, end)
         stands = (self.column("commit", start, end) <= at) & (self.column("until", start, end) > at)
-        rows = self.rows.slice(start, end - start)
         return rows if stands.all() else rows.filter(pa.array(stands))
 
     @property
@@ -93,7 +101,9 @@ class MappedSegment:
         rows = self.rows
         rows = rows.select([name for name in rows.schema.names if name in names])
         if isinstance(places, slice):
+            self._note_read(places.stop - places.start)
             return rows.slice(places.start, places.stop - places.start)
+        self._note_read(len(places))
         return rows.take(pa.array(places))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
@@ -135,6 +145,20 @@ class MappedSegment:
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             known[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return known[key]
+
+    def _places(self, window: Window) -> tuple[int, int]:
+        """The place of the first row in a window, and the one behind the last."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return start, end
+
+    def _slice(self, start: int, end: int) -> pa.RecordBatch:
+        self._note_read(end - start)
+        return self.rows.slice(start, end - start)
+
+    def _note_read(self, count: int) -> None:
+        mapping = self._mapping
+        if mapping is not None and count:
+            self._held.note_read(self, mapping.size * count // self.segment.rows)
 
     def _made_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
         made, key = self._made, (policy.key, level_ns)

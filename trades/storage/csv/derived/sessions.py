@@ -47,7 +47,7 @@ def write_sessions(path: Path, sessions: Sessions) -> int:
 
 def map_sessions(path: Path, checksum: int) -> Sessions:
     """The sessions of a file. Raises `NotUsable`."""
-    batches = map_batches(path, checksum)
+    batches, _ = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold sessions")
     columns = {name: as_numpy(batches[0].column(name)) for name in (*_COLUMNS, "newest")}

@@ -42,7 +42,9 @@ class SegmentWriter:
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
         """The stored rows of each segment. Raises `NotUsable`."""
         return [
-            plain_rows(self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns))
+            plain_rows(
+                self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns)[0]
+            )
             for segment in segments
         ]
 

@@ -20,10 +20,14 @@ class Something:
         self.used = used
         self.held_bytes = held_bytes
         self.is_released = False
+        self.given_back = 0
 
     def release(self) -> None:
         self.is_released = True
         self.held_bytes = 0
+
+    def give_back(self) -> None:
+        self.given_back += 1
 
 
 def test_too_many_release_those_used_longest_ago() -> None:
@@ -52,6 +56,20 @@ def test_what_nobody_uses_any_more_is_not_kept_alive() -> None:
     held.add(Something(1, 10))
     gc.collect()
     assert (len(held), held.bytes) == (0, 0)
+
+
+def test_when_much_was_read_those_give_back_that_were_read_since() -> None:
+    held = Held(pages_limit=100)
+    one, two, three = some = [Something(used) for used in (1, 2, 3)]
+    held.note_read(one, 60)
+    held.note_read(two, 40)
+    assert [each.given_back for each in some] == [0, 0, 0]
+    held.note_read(three, 1)
+    assert [each.given_back for each in some] == [1, 1, 0]
+    held.note_read(two, 1000)
+    assert [each.given_back for each in some] == [1, 1, 1]
+    held.note_read(two, 1)
+    assert [each.given_back for each in some] == [1, 2, 1]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.trades.storage.csv.derived.derived_log import DerivedLog
 from trades.datasets import TRADES
 from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from trades.storage.csv.derived.manifest import MANIFEST_FILE, read_manifest
+from trades.storage.csv.derived.mapping import Mapping
 from trades.storage.protocol import ALL_TIME
 
 FLIPS = 1500 if os.environ.get("SOAK") else 72
@@ -91,7 +92,7 @@ def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
         path.write_bytes(b"damaged")
     looked: list[str] = []
 
-    def counted(path: Path, checksum: int) -> list[pa.RecordBatch]:
+    def counted(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapping]:
         looked.append(path.name)
         return map_batches(path, checksum)
 
@@ -111,7 +112,7 @@ def test_a_mapped_file_outlives_its_deletion_and_holds_no_handle(tmp_path: Path)
     path = tmp_path / "numbers.arrow"
     rows = pa.record_batch({"n": pa.array(range(100_000))})
     checksum = write_batches(path, rows.schema, [rows])
-    (mapped,) = map_batches(path, checksum)
+    (mapped,), _ = map_batches(path, checksum)
     assert len(list(Path("/proc/self/fd").iterdir())) == handles
     path.unlink()
     numbers = as_numpy(mapped.slice(10).column(0))
@@ -133,7 +134,7 @@ def test_what_a_killed_process_left_of_the_same_number_is_written_over(tmp_path:
     path = tmp_path / "numbers.arrow"
     rows = pa.record_batch({"n": [1]})
     (tmp_path / f"numbers.arrow.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
-    assert map_batches(path, write_batches(path, rows.schema, [rows])) == [rows]
+    assert map_batches(path, write_batches(path, rows.schema, [rows]))[0] == [rows]
     assert [each.name for each in tmp_path.iterdir()] == ["numbers.arrow"]
 
 
