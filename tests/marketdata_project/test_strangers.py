@@ -5,7 +5,7 @@ from django.test import Client
 
 from tests.api_client import Api, make_key, problem
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock")]
 
 PAGES = [
     "/",
