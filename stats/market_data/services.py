@@ -40,9 +40,9 @@ def market_data_read(
     """
     query = parse_query(request.target, request.query_string)
     if query.with_coverage and not FORMATS[representation.format].has_envelope:
+        places = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
         raise InvalidParameter(
-            "conflicting_parameters",
-            f"coverage has no place in {representation.format}: take json or columnar",
+            "conflicting_parameters", f"coverage has no place in {representation.format}, only in {places}"
         )
     pinned = pin(MARKET_DATASETS[query.form.name], query, representation, now_ns=now_ns)
     finished = _delivered(market_data_answer, pinned, if_none_match, now_ns)
