@@ -16,7 +16,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
 from listing.parameters import single_parameters
-from stats.rendering.compression import Encoding, accepted_encoding, compressed
+from trades.http.compression import Encoding, accepted_encoding, compressed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """From a pinned query to what is sent: 304 if the client has it, else the answer from the cache or computed, with its headers."""
 
 from http import HTTPStatus
-from typing import Protocol, TypeVar
 
-from stats.caching.decorator import CachedAnswer, CacheQuery
+from stats.caching.decorator import CachedAnswer
 from stats.caching.tiers import Cached
+from stats.encoded import EncodedQuery, P, PinnedQuery, encoded_answer
 from stats.finished import Finished
+from trades.http.compression import Encoding
 from trades.http.conditional import REVALIDATED, is_current
 from trades.timestamps import SECOND_NS, format_timestamp
 
@@ -14,24 +15,28 @@ _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
-class PinnedQuery(CacheQuery, Protocol):
-    """A query of one representation, fixed to the commits that its answer is of."""
-
-    @property
-    def etag(self) -> str: ...
-    @property
-    def commits(self) -> str: ...
-    @property
-    def as_of_ns(self) -> int | None: ...
-
-
-P = TypeVar("P", bound=PinnedQuery)
-
-
 def delivered(
-    answer: CachedAnswer[P], pinned: P, *, if_none_match: str | None, only_held: bool, now_ns: int
+    answer: CachedAnswer[P],
+    pinned: P,
+    *,
+    encoding: Encoding | None = None,
+    if_none_match: str | None,
+    only_held: bool,
+    now_ns: int,
 ) -> Finished | None:
-    """The answer to a pinned query, ready to send; None with `only_held` where this process does not hold it in memory."""
+    """The answer to a pinned query, ready to send; None with `only_held` where this process does not hold it in memory.
+
+    With an `encoding` it is compressed where that makes it smaller, and kept so.
+    """
+    if encoding is None:
+        return _delivered(answer, pinned, if_none_match, only_held, now_ns)
+    query = EncodedQuery(answer, pinned, encoding)
+    return _delivered(encoded_answer, query, if_none_match, only_held, now_ns)
+
+
+def _delivered(
+    answer: CachedAnswer[P], pinned: P, if_none_match: str | None, only_held: bool, now_ns: int
+) -> Finished | None:
     validity = {"ETag": pinned.etag, **_validity(pinned, now_ns)}
     if is_current(if_none_match, pinned.etag):
         return Finished(HTTPStatus.NOT_MODIFIED, {"X-Cache": "revalidated", **validity})

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from stats.finished import Finished
 from stats.services import bars_read
+from trades.http.compression import accepted_encoding
 
 _ROWS_OF_A_PAGE = 100
 
@@ -21,6 +22,7 @@ def bars_response(request: Request, *, now_ns: int) -> HttpResponseBase:
     finished = bars_read(
         query_string=page_query(request),
         if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
+        encoding=None if browsed else accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
         now_ns=now_ns,
     )
     assert finished is not None  # noqa: S101 only what must be held may be missing

@@ -6,14 +6,20 @@ from stats.delivery import delivered
 from stats.finished import Finished
 from stats.ohlc import ohlc_answer, pin_ohlc
 from stats.ohlc_query import parse_ohlc_query
+from trades.http.compression import Encoding
 
 
 def bars_read(
-    *, query_string: str, if_none_match: str | None, only_held: bool = False, now_ns: int | None = None
+    *,
+    query_string: str,
+    if_none_match: str | None,
+    encoding: Encoding | None = None,
+    only_held: bool = False,
+    now_ns: int | None = None,
 ) -> Finished | None:
     """The bars that a URL's query string asks for: 304 if the client has them, else from the cache or computed.
 
-    With `only_held` None instead of an answer that this process does not hold in memory. `now_ns` is the time of
+    In the content `encoding` where that makes it smaller. With `only_held` None instead of an answer that this process does not hold in memory. `now_ns` is the time of
     the call in nanoseconds since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`,
     the store's `StorageError`s and every `StatsError`.
     """
@@ -21,6 +27,7 @@ def bars_read(
     return delivered(
         ohlc_answer,
         pinned,
+        encoding=encoding,
         if_none_match=if_none_match,
         only_held=only_held,
         now_ns=time.time_ns() if now_ns is None else now_ns,

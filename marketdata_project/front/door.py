@@ -33,6 +33,7 @@ from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit
 from stats.finished import Finished
 from stats.services import bars_read
+from trades.http.compression import accepted_encoding
 
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")
@@ -140,6 +141,7 @@ def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Access, Fi
         bars = bars_read(
             query_string=environ["QUERY_STRING"],
             if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
+            encoding=accepted_encoding(environ.get("HTTP_ACCEPT_ENCODING")),
             only_held=True,
         )
     except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it

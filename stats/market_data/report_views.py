@@ -21,6 +21,7 @@ from stats.market_data.services import report_read
 from stats.rendering.query_form import Leading
 from stats.rendering.renderers import DOCUMENT_RENDERERS
 from stats.responses import finished_response
+from trades.http.compression import accepted_encoding
 
 
 class ReportViewSet(ViewSet):
@@ -46,6 +47,7 @@ class ReportViewSet(ViewSet):
             market_class=self.market_class.path,
             symbol=symbol,
             query_string=request.META["QUERY_STRING"],
+            encoding=None if browsed else accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
             if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
             now_ns=time.time_ns(),
         )

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from django.utils.encoding import escape_uri_path
 
 from stats.caching.decorator import CachedAnswer
-from stats.delivery import PinnedQuery, delivered
+from stats.delivery import delivered
+from stats.encoded import P
 from stats.finished import Finished
 from stats.market_data.answers.answer import NEXT, PREVIOUS, market_data_answer
 from stats.market_data.answers.stream import RowStream
@@ -19,8 +19,7 @@ from stats.market_data.reports.coverage import COVERAGE, coverage_answer, pin_co
 from stats.market_data.reports.newest import parse_report_query, pin_report, report_answer
 from stats.rendering.formats import FORMATS
 from trades.exceptions import InvalidParameter
-
-P = TypeVar("P", bound=PinnedQuery)
+from trades.http.compression import Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,9 @@ def market_data_read(
     """
     query = parse_query(request.target, request.query_string)
     if query.with_coverage and not FORMATS[representation.format].has_envelope:
+        places = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
         raise InvalidParameter(
-            "conflicting_parameters",
-            f"coverage has no place in {representation.format}: take json or columnar",
+            "conflicting_parameters", f"coverage has no place in {representation.format}, only in {places}"
         )
     pinned = pin(MARKET_DATASETS[query.form.name], query, representation, now_ns=now_ns)
     finished = _delivered(market_data_answer, pinned, if_none_match, now_ns)
@@ -63,18 +62,27 @@ def report_read(
     market_class: str,
     symbol: str | None,
     query_string: str,
+    encoding: Encoding | None,
     if_none_match: str | None,
     now_ns: int,
 ) -> Finished:
-    """A report on the symbol in a path, or on the symbols in a query string. Raises as `market_data_read`."""
+    """A report on the symbol in a path, or on the symbols in a query string, in an encoding. Raises as `market_data_read`."""
     query = parse_report_query(report, market_class, symbol, query_string)
     if report == COVERAGE:
-        return _delivered(coverage_answer, pin_coverage(query), if_none_match, now_ns)
-    return _delivered(report_answer, pin_report(query, now_ns=now_ns), if_none_match, now_ns)
+        return _delivered(coverage_answer, pin_coverage(query), if_none_match, now_ns, encoding)
+    return _delivered(report_answer, pin_report(query, now_ns=now_ns), if_none_match, now_ns, encoding)
 
 
-def _delivered(answer: CachedAnswer[P], pinned: P, if_none_match: str | None, now_ns: int) -> Finished:
-    finished = delivered(answer, pinned, if_none_match=if_none_match, only_held=False, now_ns=now_ns)
+def _delivered(
+    answer: CachedAnswer[P],
+    pinned: P,
+    if_none_match: str | None,
+    now_ns: int,
+    encoding: Encoding | None = None,
+) -> Finished:
+    finished = delivered(
+        answer, pinned, encoding=encoding, if_none_match=if_none_match, only_held=False, now_ns=now_ns
+    )
     assert finished is not None  # noqa: S101 only what must be held may be missing
     return finished
 

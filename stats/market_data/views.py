@@ -18,10 +18,10 @@ from stats.market_data.pinning.pinned import Representation
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.queries.query import Target
 from stats.market_data.services import Request, market_data_read, market_data_stream
-from stats.rendering.compression import accepted_encoding
 from stats.rendering.query_form import Leading, format_links
 from stats.rendering.renderers import RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from stats.responses import finished_response, page_query
+from trades.http.compression import accepted_encoding
 
 
 class MarketDataViewSet(ViewSet):

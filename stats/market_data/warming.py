@@ -8,8 +8,8 @@ from stats.market_data.pinning.pinned import Representation
 from stats.market_data.queries.classes import MarketClass, class_of
 from stats.market_data.queries.query import Target
 from stats.market_data.services import Request, market_data_read
-from stats.rendering.compression import ENCODINGS
 from trades.exceptions import InvalidValue
+from trades.http.compression import ENCODINGS
 from trades.stores import market_store
 
 

@@ -3,16 +3,21 @@
 import io
 import re
 
+import orjson
+import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from marketdata_project.schema_view import schema_document
 from stats.caching.time_to_live import seconds_to_live
 from stats.market_data.absence.reasons import REASONS
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.queries.classes import MARKET_CLASSES
+from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
+from stats.rendering.formats import FORMATS
 from stats.resolutions import Resolution
-from tests.api_client import answer, trade
+from tests.api_client import answer, problem, trade
 from tests.docs.test_pages import README, blocks_from, body_in
 from trades.timestamps import SECOND_NS
 
@@ -107,6 +112,69 @@ def test_it_lists_every_parameter():
         for name in dataset.form.parameters(streamed=streamed, several=False)
     }
     assert listed == there_are - OF_OPTIONS
+
+
+Taken = tuple[set[str], set[str]]
+
+
+def which_read_takes_what() -> dict[str, Taken]:
+    """By the table: the parameters of each read's page and of its stream."""
+    table = TEXT[TEXT.index("| read | page |") :].partition("\n\n")[0].splitlines()[2:]
+    taken: dict[str, Taken] = {}
+    for row in table:
+        reads, *cells = row.strip("|").split("|")
+        page, stream = (set(re.findall(r"`(\w+)`", cell)) for cell in cells)
+        for read in re.findall(r"`([\w-]+)`", reads) or ["every"]:
+            common = taken["every"] if reads.strip().endswith("also") else (set(), set())
+            taken[read] = common[0] | page, common[1] | stream
+    return taken
+
+
+def test_it_tells_which_read_takes_what():
+    told = which_read_takes_what()
+    assert set(told) == {"every", *MARKET_DATASETS, *REPORTS, COVERAGE}
+    streamed = {name for market_class in MARKET_CLASSES.values() for name in market_class.streamed}
+    for name, dataset in MARKET_DATASETS.items():
+        page, stream = told[name]
+        assert page == set(dataset.form.parameters(streamed=False, several=False)), name
+        of_symbols = set(dataset.form.parameters(streamed=False, several=True))
+        assert of_symbols == (page - {"coverage"}) | {"symbols"}, name
+        if name in streamed:
+            assert stream == set(dataset.form.parameters(streamed=True, several=False)), name
+
+
+def test_the_openapi_document_takes_what_the_page_tells():
+    told, found = which_read_takes_what(), set()
+    paths = orjson.loads(schema_document("json").body)["paths"]
+    for path, methods in paths.items():
+        if "/market-data/" not in path:
+            continue
+        read, is_stream = path.removesuffix("/stream").rpartition("/")[2], path.endswith("/stream")
+        wanted = told[read][is_stream]
+        if "{symbol}" not in path:
+            wanted = (wanted - {"coverage"}) | {"symbols"}
+        taken = {each["name"] for each in methods["get"]["parameters"]}
+        assert taken - {"symbol", "format"} == wanted, path
+        found.add(read)
+    assert found == set(told) - {"every"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_absences_are_told_in_the_formats_that_the_page_names(api, name: str):
+    named = TEXT.partition("those that hold more than rows have a place for it, ")[2].partition(";")[0]
+    api.ingest(trade())
+    query = {"start": "2025-01-02", "end": "2025-01-03", "coverage": "1", "format": name}
+    response = api.get("/api/v1/market-data/equities/AAPL/ohlcv", query)
+    assert (response.status_code == 200) is (f"`{name}`" in named), response.content
+    if response.status_code != 200:
+        assert problem(response) == (400, "conflicting_parameters")
+
+
+def test_quote_bars_and_lists_of_symbols_know_no_coverage(api):
+    api.ingest(trade())
+    for path in ("AAPL/quotes?resolution=1m&", "ohlcv?symbols=AAPL&"):
+        response = api.get(f"/api/v1/market-data/equities/{path}last=1&coverage=1")
+        assert problem(response) == (400, "unknown_parameter")
 
 
 def test_it_lists_every_path():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.api_client import body_of, trade
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
@@ -33,6 +34,11 @@ TAKEN = {
     "page": "&limit=2",
     "as of": "&as_of=2100-01-01",
 }
+ENCODINGS: dict[str, str | None] = {
+    "identity": None,
+    "gzip, deflate": "gzip",
+    "gzip, deflate, br, zstd": "zstd",
+}
 
 
 @pytest.fixture
@@ -41,6 +47,12 @@ def key(installation: Installation) -> str:
     with connected(installation.port, key) as client:
         assert client.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status == 200
     return key
+
+
+def hour_of(symbol: str) -> bytes:
+    """A batch whose bars are enough to be worth compressing."""
+    minutes = [f"2025-01-03T15:{minute:02}:00Z" for minute in range(60)]
+    return body_of(*(trade(symbol=symbol, timestamp=minute) for minute in minutes))
 
 
 def visible(reply: Reply) -> tuple[int, dict[str, str], bytes]:
@@ -84,6 +96,28 @@ def test_an_answer_is_the_same_at_the_front_door_and_from_django(installation, k
         front, django, front_again, django_again = undisturbed(ask)
     assert front.status == 200
     assert front.headers["x-cache"] == "hit"
+    assert visible(front) == visible(django)
+    assert front_again.status == 304
+    assert visible(front_again) == visible(django_again)
+
+
+@pytest.mark.parametrize(("accepted", "used"), ENCODINGS.items())
+def test_a_compressed_answer_is_the_same_at_the_front_door_and_from_django(installation, key, accepted, used):
+    path, asked = f"{OHLC}?symbol=FRONTLARGE", {"Accept-Encoding": accepted}
+    with connected(installation.port, key) as client:
+        assert client.ingest(hour_of("FRONTLARGE")).status == 200
+
+        def ask() -> list[Reply]:
+            tag = {"If-None-Match": client.get(path, {**asked, **FORCES_DJANGO["cookie"]}).headers["etag"]}
+            return [
+                client.get(path, {**asked, **tagged, **forcing})
+                for tagged in ({}, tag)
+                for forcing in ({}, FORCES_DJANGO["cookie"])
+            ]
+
+        front, django, front_again, django_again = undisturbed(ask)
+    assert (front.status, front.headers["x-cache"]) == (200, "hit")
+    assert front.headers.get("content-encoding") == used
     assert visible(front) == visible(django)
     assert front_again.status == 304
     assert visible(front_again) == visible(django_again)

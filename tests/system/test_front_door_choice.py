@@ -15,7 +15,7 @@ from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.clients import OHLC
-from tests.system.test_front_door import FORCES_DJANGO, LEFT, SYMBOL, TAKEN
+from tests.system.test_front_door import ENCODINGS, FORCES_DJANGO, LEFT, SYMBOL, TAKEN, hour_of
 
 
 def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -71,6 +71,21 @@ def test_what_the_tests_use_to_reach_django_does_so(key, headers):
 def test_an_answer_that_is_not_held_is_left_to_django(key):
     process_tiers().local.clear()
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
+
+
+@pytest.mark.parametrize(("accepted", "used"), ENCODINGS.items())
+def test_a_compressed_answer_is_given_where_it_is_held_compressed(key, api, accepted, used):
+    api.ingest(hour_of(SYMBOL))
+    headers = {"X-API-Key": key, "Accept-Encoding": accepted, "X-Correlation-ID": "compressed"}
+    environ = environ_of("GET", "", headers)
+    DjangoHandler().respond(environ_of("GET", "", {"X-API-Key": key})).close()
+    assert (FrontDoor()(environ) is None) is (used is not None)
+    DjangoHandler().respond(environ).close()
+    door, django = FrontDoor()(environ), DjangoHandler().respond(environ)
+    assert door is not None
+    assert door.headers.get("Content-Encoding") == used
+    assert visible(door.headers) == visible(dict(django.items()))
+    assert door.body == b"".join(django)
 
 
 def test_a_stale_answer_is_not_given(key, api):

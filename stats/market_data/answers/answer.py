@@ -1,15 +1,14 @@
 """The finished answer to a pinned query of the tree."""
 
-from dataclasses import replace
 from typing import Any
 
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.cursors import Cursor
+from stats.encoded import encoded_entry
 from stats.market_data.answers.columns import selected, selected_columns
 from stats.market_data.pinning.pinned import PinnedMarketData, seen_by
 from stats.market_data.sources.paging import Edge, Page, first_page, page_at
-from stats.rendering.compression import Encoding, compressed
 from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from trades.timestamps import SECOND_NS
@@ -24,7 +23,7 @@ def market_data_answer(pinned: PinnedMarketData, now_ns: int) -> Entry:
     written = pinned.representation
     if written.encoding:
         plain = market_data_answer(pinned.unencoded, now_ns=now_ns).entry
-        return _encoded(plain, written.encoding, pinned.etag)
+        return encoded_entry(plain, written.encoding, pinned.etag)
     rendered_as = FORMATS[written.format]
     document = document_of(pinned)
     rendered = rendered_as.render(document, pinned.query.time_form)
@@ -96,9 +95,3 @@ def _cursor(pinned: PinnedMarketData, edge: Edge | None) -> str | None:
 def _time_of(edge: Edge | None) -> int | None:
     """Of the first row of a page, or of the first one behind it; None where it goes to the end of the range."""
     return None if edge is None else edge.position.time_ns
-
-
-def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
-    done = compressed(plain.body, encoding)
-    header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
-    return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))

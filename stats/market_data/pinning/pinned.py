@@ -12,8 +12,8 @@ from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
 from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
-from stats.rendering.compression import Encoding
 from trades.exceptions import InvalidParameter
+from trades.http.compression import Encoding
 from trades.http.conditional import etag_of
 from trades.services import symbol_canonical
 from trades.storage.protocol import NO_COMMIT

@@ -32,7 +32,7 @@ MARKET_CLASSES = {
         MarketClass(
             "options",
             "option",
-            ("greeks", "implied-volatility", "quotes", "open-interest"),
+            ("greeks", "implied-volatility", "quotes", "open-interest", "revisions"),
             ("quotes",),
             quotes=OPTION_QUOTES,
         ),

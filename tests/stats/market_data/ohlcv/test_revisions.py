@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from tests.api_client import Api, answer, problem, trade
@@ -349,3 +350,23 @@ def test_of_several_symbols_they_come_symbol_by_symbol(told):
     ]
     assert [row.pop("symbol") for row in found] == ["MSFT", *["AAPL"] * (len(found) - 1)]
     assert found[1:] == told.expected("1d")
+
+
+def test_trades_of_an_option_have_revisions_too(api):
+    option = "AAPL250117C00190000"
+    for seconds, price in ((0, 5.0), (60, 5.5), (30, 5.2)):
+        assert api.ingest(trade(symbol=option, timestamp=text(seconds), price=price)).status_code == 200
+    path = f"/api/v1/market-data/options/{option}/revisions"
+    (row,) = revisions(api, path=path, resolution="1m")
+    assert (row["timestamp"], row["commit"]) == ("2025-01-02T14:30:00Z", 3)
+    assert (row["before_close"], row["after_close"]) == (5.0, 5.2)
+    listed = get(api, "/api/v1/market-data/options/revisions", symbols=option, resolution="1m")
+    assert [(each["symbol"], each["commit"]) for each in listed["revisions"]] == [(option, 3)]
+
+
+def test_an_option_without_trades_has_no_revisions(api):
+    option = "AAPL250117C00190000"
+    quote = {"timestamp": text(0), "symbol": option, "bid": 5.0, "ask": 5.2}
+    body = orjson.dumps({"option_quotes": [quote]})
+    assert api.ingest(body, path="/api/v1/option-quotes/ingest").status_code == 200
+    assert revisions(api, path=f"/api/v1/market-data/options/{option}/revisions") == []

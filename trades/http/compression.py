@@ -4,6 +4,7 @@ import gzip
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import pyarrow as pa
@@ -32,6 +33,7 @@ class Encoded:
     encoding: Encoding | None
 
 
+@lru_cache(maxsize=64)
 def accepted_encoding(header: str | None) -> Encoding | None:
     """The encoding for a client that sent the `Accept-Encoding` (RFC 9110, 12.5.3); None: the body as it is.
 

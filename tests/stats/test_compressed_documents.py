@@ -1,0 +1,144 @@
+"""JSON documents that are large go out compressed to who takes that: bars, reports, lists; pages and secrets never."""
+
+import gzip
+import re
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+import redis
+
+from stats.caching.tiers import process_tiers
+from tests.api_client import OHLC, Api, answer, trade
+
+DECODERS = {
+    "gzip": gzip.decompress,
+    "zstd": lambda body: pa.CompressedInputStream(pa.BufferReader(body), "zstd").read(),
+}
+VARY = "Accept, Accept-Encoding, Authorization, X-API-Key"
+EQUITIES = "/api/v1/market-data/equities"
+SYMBOLS = [f"S{number}" for number in range(10)]
+# Documents that are large once there are bars of some symbols.
+DOCUMENTS: dict[str, tuple[str, dict[str, str]]] = {
+    "bars": (OHLC, {"symbol": "S0"}),
+    "bars of v1": ("/v1/stats/ohlc", {"symbol": "S0"}),
+    "a page of bars": (OHLC, {"symbol": "S0", "limit": "50"}),
+    "latest": (f"{EQUITIES}/latest", {"symbols": ",".join(SYMBOLS)}),
+    "snapshot": (f"{EQUITIES}/snapshot", {"symbols": ",".join(SYMBOLS)}),
+    "instruments": ("/api/v1/instruments", {}),
+    "calendar": ("/api/v1/calendar", {"exchange": "XNYS", "start": "2024-01-01", "end": "2024-03-01"}),
+    "conditions": ("/api/v1/conditions", {}),
+}
+KEPT = [name for name, (path, _) in DOCUMENTS.items() if "ohlc" in path or EQUITIES in path]
+
+
+@pytest.fixture
+def stocked(api: Api, time_machine) -> Api:
+    """A hundred minutes of one symbol, a trade of each of the others; no minute ends between two answers."""
+    time_machine.move_to("2100-01-04T12:00:10Z", tick=False)
+    minutes = [
+        trade(
+            symbol="S0",
+            timestamp=f"2025-01-02T{15 + minute // 60}:{minute % 60:02}:00Z",
+            price=100.0 + minute,
+        )
+        for minute in range(100)
+    ]
+    for rows in (minutes, *([trade(symbol=symbol)] for symbol in SYMBOLS[1:])):
+        assert api.ingest(*rows).status_code == 200
+    return api
+
+
+def ask(api: Api, name: str, **headers: str) -> Any:
+    path, params = DOCUMENTS[name]
+    response = api.get(path, params, **headers)
+    assert response.status_code == 200, response.content
+    return response
+
+
+@pytest.mark.parametrize("encoding", DECODERS)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_large_document_is_compressed_and_the_same(stocked: Api, name: str, encoding: str):
+    plain = ask(stocked, name)
+    packed = ask(stocked, name, accept_encoding=encoding)
+    assert "Content-Encoding" not in plain
+    assert packed["Content-Encoding"] == encoding
+    assert DECODERS[encoding](packed.content) == plain.content
+    assert len(packed.content) < len(plain.content)
+    assert packed["Content-Type"] == plain["Content-Type"]
+    assert packed["Vary"] == plain["Vary"] == VARY
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_encoding_has_a_strong_tag_of_its_own(stocked: Api, name: str):
+    tags = [ask(stocked, name, accept_encoding=each)["ETag"] for each in ("identity", *DECODERS)]
+    assert len(set(tags)) == 3
+    assert all(re.fullmatch(r'"[0-9a-f]{32}"', tag) for tag in tags)
+
+
+@pytest.mark.parametrize("encoding", DECODERS)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_who_has_a_compressed_document_gets_304(stocked: Api, name: str, encoding: str):
+    first = ask(stocked, name, accept_encoding=encoding)
+    path, params = DOCUMENTS[name]
+    again = stocked.get(path, params, if_none_match=first["ETag"], accept_encoding=encoding)
+    assert (again.status_code, again.content) == (304, b"")
+    assert all(again[header] == first[header] for header in ("ETag", "Cache-Control", "Vary"))
+    assert "Content-Encoding" not in again
+    assert stocked.get(path, params, if_none_match=first["ETag"]).status_code == 200
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_compressed_document_is_kept_compressed(project_redis, stocked: Api, name: str):
+    first = ask(stocked, name, accept_encoding="zstd")
+    process_tiers().local.clear()
+    second, third = (ask(stocked, name, accept_encoding="zstd") for _ in range(2))
+    assert [each["X-Cache"] for each in (first, second, third)] == ["miss", "hit", "hit"]
+    assert first.content == second.content == third.content
+    with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
+        held = [client.get(key) for key in client.scan_iter(match="mktdata:*")]
+    assert any(first.content in value for value in held)
+
+
+@pytest.mark.parametrize("accepted", [None, "", "identity", "br", "gzip;q=0", "*;q=0"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_who_takes_no_encoding_gets_the_document_as_it_is(stocked: Api, name: str, accepted: str | None):
+    headers = {} if accepted is None else {"accept_encoding": accepted}
+    response = ask(stocked, name, **headers)
+    assert "Content-Encoding" not in response
+    assert orjson.loads(response.content)
+
+
+def test_a_small_document_goes_out_as_it_is(stocked: Api):
+    params = {"symbol": "S1"}
+    response = stocked.ohlc(params)
+    packed = stocked.get(OHLC, params, accept_encoding="zstd, gzip")
+    assert "Content-Encoding" not in packed
+    assert packed.content == response.content
+
+
+def test_a_write_changes_the_compressed_bars_at_once(stocked: Api):
+    first = ask(stocked, "bars", accept_encoding="gzip")
+    stocked.ingest(trade(symbol="S0", timestamp="2025-01-02T20:00:00Z"))
+    second = ask(stocked, "bars", accept_encoding="gzip")
+    assert (second["X-Cache"], second["ETag"] != first["ETag"]) == ("miss", True)
+    assert len(orjson.loads(gzip.decompress(second.content))["data"]) == 101
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_page_for_a_browser_is_not_compressed(stocked: Api, name: str):
+    page = ask(stocked, name, accept="text/html", accept_encoding="gzip, zstd")
+    assert page["Content-Type"].startswith("text/html")
+    assert "Content-Encoding" not in page
+    assert b"<html" in page.content
+
+
+def test_answers_with_a_new_key_and_lists_of_keys_are_not_compressed(stocked: Api):
+    body = orjson.dumps({"name": "n" * 60, "scopes": ["market:read"]})
+    made = stocked.call("POST", "/api/v1/keys", body, accept_encoding="gzip, zstd")
+    assert made.status_code == 201, made.content
+    assert "Content-Encoding" not in made
+    listed = stocked.get("/api/v1/keys", accept_encoding="gzip, zstd")
+    assert "Content-Encoding" not in listed
+    assert answer(listed)
