@@ -104,7 +104,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
-    # Its redirects and refusals have a correlation id, too.
+    # Redirects and refusals of the next two have a correlation id, too.
+    "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "marketdata_project.page_policy.PagePolicyMiddleware",
