@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
 from instants.text import parse_instant
@@ -58,8 +60,30 @@ class Instant(Text):
             raise serializers.ValidationError(str(error), code="invalid_timestamp") from error
 
 
-def _listed(child: serializers.Field[Any, Any, Any, Any], text: str, **options: Any) -> serializers.ListField:
-    return serializers.ListField(child=child, max_length=MAX_LISTED, help_text=text, **options)
+class EachOnce(serializers.ListField):
+    """A list in which nothing stands twice."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        values: list[Any] = super().to_internal_value(data)
+        again = [place for place, value in enumerate(values) if value in values[:place]]
+        if again:
+            refusal = serializers.ErrorDetail("stands in the list before", "repeated")
+            at: dict[Any, Any] = {place: [refusal] for place in again}  # as DRF's own lists do
+            raise serializers.ValidationError(at)
+        return values
+
+
+class EachOnceInSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # not typed
+    target_class = EachOnce
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        """That of a list, of different values."""
+        listed = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # type: ignore[no-untyped-call]  # noqa: SLF001 its own way
+        return {**listed, "uniqueItems": True}
+
+
+def _listed(child: serializers.Field[Any, Any, Any, Any], text: str, **options: Any) -> EachOnce:
+    return EachOnce(child=child, max_length=MAX_LISTED, help_text=text, **options)
 
 
 def _number(text: str, *, least: int, most: int) -> Integer:
