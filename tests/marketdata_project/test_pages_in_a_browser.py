@@ -132,10 +132,6 @@ def test_the_policy_refuses_what_a_page_does_not_need(browser: Browser, base: st
         "document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.ran = true'}));"
         "document.forms[0].submit();"
     )
-    assert browser.await_true("window.refusedByPolicy.length >= 3")
-    assert {line.split()[0] for line in browser.refused} >= {
-        "style-src-attr",
-        "script-src-elem",
-        "form-action",
-    }
+    for directive in ("style-src-attr", "script-src-elem", "form-action"):
+        assert browser.await_true(f"window.refusedByPolicy.some(line => line.startsWith('{directive}'))")
     assert browser.evaluate("window.ran") is None
