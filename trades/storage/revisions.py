@@ -54,10 +54,18 @@ def revisions_of(
     before = within(revised.window, _bars(rows, revised, revised.after))
     for commit, bars in _bars_by_commit(rows, revised):
         after = within(revised.window, bars)
-        for time_ns in _changed(before, after):
-            if first_seen[time_ns] < commit or known.newest_before(commit) >= time_ns + revised.interval_ns:
-                values = (values_at(bars, time_ns) for bars in (before, after))
-                found.append(Revision(time_ns, commit, committed_at(commit), *values))
+        known_ns = known.newest_before(commit)
+        seen = [
+            time_ns
+            for time_ns in _changed(before, after)
+            if first_seen[time_ns] < commit or time_ns + revised.interval_ns <= known_ns
+        ]
+        if seen:
+            made_ns, sides = committed_at(commit), (_values_of(bars, seen) for bars in (before, after))
+            found += [
+                Revision(time_ns, commit, made_ns, *values)
+                for time_ns, *values in zip(seen, *sides, strict=True)
+            ]
         before = after
     return found
 
@@ -74,6 +82,15 @@ def values_at(bars: Bars, time_ns: int) -> BarValues | None:
     if place == len(bars) or bars.time_ns[place] != time_ns:
         return None
     return BarValues(*(getattr(bars, name)[place].item() for name in _VALUES))
+
+
+def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
+    """The bars of the intervals that begin at these instants, as `values_at`."""
+    places = np.searchsorted(bars.time_ns, times)
+    there = np.append(bars.time_ns, ALL_TIME.end_ns)[places] == times
+    columns = (getattr(bars, name)[places[there]].tolist() for name in _VALUES)
+    values = iter([BarValues(*row) for row in zip(*columns, strict=True)])
+    return [next(values) if is_there else None for is_there in there.tolist()]
 
 
 def _bars_by_commit(rows: pa.Table, revised: Revised) -> Iterator[tuple[int, Bars]]:

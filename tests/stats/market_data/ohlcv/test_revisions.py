@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from tests.api_client import Api, answer, problem, trade
+from tests.stats.market_data.builders import ingest
 from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
@@ -332,6 +333,30 @@ def test_volume_that_is_credited_later_is_a_revision(ledger):
     (row,) = revisions(ledger.api, resolution="1m")
     assert (row["timestamp"], row["before_volume"], row["after_volume"]) == (text(0), 100, 140)
     assert (row["before_close"], row["after_close"]) == (190, 190)
+
+
+def test_they_are_of_bars_of_trades_alone_and_say_so(told):
+    """Stored bars change what `/ohlcv` answers, which names their commit."""
+    told._tick()
+    prices = dict.fromkeys(("open", "high", "low", "close"), 2)
+    row = {
+        "time_ns": int((OPENING - np.timedelta64(30, "m")).astype("datetime64[ns]").astype(int)),
+        "resolution": "1m",
+        **prices,
+        "volume": 500,
+    }
+    ingest(told.api, "bars", "AAPL", [row])
+    (day,) = get(told.api, f"{TREE}/ohlcv", resolution="1d")["bars"]
+    assert (day["open"], day["volume"]) == (2, 500 + told.bars(5, "1d")["2025-01-02T00:00:00Z"]["volume"])
+    assert revisions(told.api, resolution="1d") == told.expected("1d")
+    named = [
+        [
+            each.split("=")[0]
+            for each in told.api.get(path, {**DAY, "resolution": "1d"})["X-Commit"].split(", ")
+        ]
+        for path in (PATH, f"{TREE}/ohlcv")
+    ]
+    assert named == [["trades"], ["trades", "bars"]]
 
 
 @pytest.mark.parametrize("resolution", ["tick", "1w", "1M"])

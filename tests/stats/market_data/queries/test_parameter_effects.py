@@ -26,6 +26,32 @@ def equity_bars(market: Market, start_ns: int, end_ns: int, resolution: str = "1
     return [answered(row, None) for row in bars(market.rows["trades", EQUITY], cut, start_ns, end_ns)]
 
 
+@pytest.mark.parametrize("end", [..., "2024-12-23T10:00:00Z"], ids=["no end", "now as the end"])
+def test_an_open_bar_counts_what_is_dated_after_now(empty_market: Market, end: Any):
+    """Of ticks those after now are not there without an end; of bars those that have not begun."""
+    monday_ns = midnight(dt.date(2024, 12, 23))
+    now_ns = monday_ns + 10 * HOUR_NS
+    times = [now_ns - HOUR_NS, now_ns + HOUR_NS // 2, now_ns + 30 * HOUR_NS]
+    rows = [{"time_ns": at, "price": float(n + 1), "volume": 1.0} for n, at in enumerate(times)]
+    empty_market.add("trades", "AHEAD", rows)
+    query = {"start": "2024-12-23"} | ({} if end is ... else {"end": end})
+    path = f"{TREE}/equities/AHEAD"
+    with time_machine.travel(now_ns / SECOND_NS, tick=False):
+        found = {
+            resolution: [
+                (one["close"], one["volume"], one["final"])
+                for one in get(empty_market, f"{path}/ohlcv", query, resolution=resolution)["bars"]
+            ]
+            for resolution in ("1m", "1h", "1d", "1w")
+        }
+        prints = get(empty_market, f"{path}/trades", query | {"start": "2024-12-23T09:30:00Z"})["trades"]
+        finished = get(empty_market, f"{path}/ohlcv", query, resolution="1w", partial="exclude")["bars"]
+    assert found == {
+        "1m": [(1.0, 1, True)], "1h": [(1.0, 1, True)], "1d": [(2.0, 2, False)], "1w": [(3.0, 3, False)],
+    }  # fmt: skip
+    assert (prints, finished) == ([], [])
+
+
 @pytest.mark.parametrize(("alias", "name"), [("1min", "1m"), ("1mo", "1M")])
 def test_an_alias_is_answered_under_the_resolutions_own_name(market: Market, alias: str, name: str):
     found = get(market, OHLCV, DAYS, resolution=alias)
