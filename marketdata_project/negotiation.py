@@ -12,6 +12,7 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.utils.mediatypes import _MediaType
 
+from listing.exceptions import InvalidParameter
 from stats.rendering.query_form import without_empty
 
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
@@ -20,7 +21,7 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 class ContentNegotiation(DefaultContentNegotiation):
     """DRF's, with the weights of RFC 9110, 12.4.2; what there is not is 406 with the list of what there is.
 
-    A `format` or a suffix in the address stands above `Accept`. An empty `Accept` asks for nothing in particular. For a page
+    A `format` or a suffix in the address stands above `Accept`; two that differ are refused. An empty `Accept` asks for nothing in particular. For a page
     the query has no empty parameters.
     A body of another type than is read here is 415 with the list of those that are.
     """
@@ -36,7 +37,7 @@ class ContentNegotiation(DefaultContentNegotiation):
     def _chosen(
         self, request: Request, offered: list[BaseRenderer], format_suffix: str | None
     ) -> tuple[BaseRenderer, str]:
-        named = format_suffix or request.query_params.get("format")
+        named = _named(request, format_suffix)
         if named:
             renderer = self.filter_renderers(offered, named)[0]
             return renderer, renderer.media_type
@@ -68,6 +69,17 @@ class ContentNegotiation(DefaultContentNegotiation):
         except Http404:
             known = ", ".join(renderer.format for renderer in renderers)
             raise NotAcceptable(f"formats are {known}") from None
+
+
+def _named(request: Request, format_suffix: str | None) -> str | None:
+    """The format that the address names, if any. Raises `InvalidParameter` where its suffix and its query name two."""
+    asked = request.query_params.get("format")
+    if format_suffix and asked and asked != format_suffix:
+        raise InvalidParameter(
+            "conflicting_parameters",
+            f"the path names the format {format_suffix}, the query {asked:.64}: take one",
+        )
+    return format_suffix or asked
 
 
 def _drop_empty_inputs(request: HttpRequest) -> None:

@@ -68,7 +68,11 @@ _ONE_SIDE = Rule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"),
 # Locked (bid = ask) and crossed (bid > ask) quotes are stored: what they are can be seen in them.
 QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
 OPTION_QUOTES = Dataset(
-    name="option_quotes", row_name="option_quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,)
+    name="option_quotes",
+    row_name="option_quote",
+    columns=_QUOTE_COLUMNS,
+    rules=(_ONE_SIDE,),
+    instrument_class="option",
 )
 
 RESOLUTIONS = (

@@ -78,6 +78,7 @@ class Dataset:
     `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
     `row_name`: what one row is called. `conflict`: code and message of an id that other values have taken, and the
     column that is to blame, or "". `query_column`: a column that may also stand in the query, for all rows.
+    `instrument_class`: the only class of instruments that has such rows, if not all have.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Dataset:
     rules: tuple[Rule, ...] = ()
     conflict: tuple[str, str, str] = ("row_conflict", "a row says otherwise of what is stored already", "")
     query_column: str | None = None
+    instrument_class: str | None = None
 
     @cached_property
     def schema(self) -> pa.Schema:

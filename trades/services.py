@@ -36,8 +36,11 @@ def rows_ingest(
     """Store a checked batch durably, all of it or nothing.
 
     caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that are
-    taken, naming their rows, and the store's `StorageError`s.
+    taken, naming their rows, and for rows that an instrument of this class has not; and the store's `StorageError`s.
     """
+    refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
+    if refusal is not None:
+        raise BatchRefused("not_an_option", refusal)
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
         return Ingested(batch.symbol, market_store().append(append))
@@ -46,6 +49,18 @@ def rows_ingest(
         places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
         raise BatchRefused(code, message, fields) from error
+
+
+def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
+    """Why an instrument's class has no rows of a dataset: no path would show them; None if it has. Raises `StorageError`s."""
+    only = dataset.instrument_class
+    found = market_store().instrument(symbol).instrument_class
+    if only is None or found == only:
+        return None
+    return (
+        f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does, such as"
+        f" AAPL250117C00190000, or tell its terms first by PUT /api/v1/instruments/{symbol}"
+    )
 
 
 def symbol_canonical(symbol: str) -> str:

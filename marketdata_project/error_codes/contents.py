@@ -28,6 +28,12 @@ CONTENTS = (
     ErrorCode(422, "unequal_columns", "The columns of a batch do not all have the same number of values."),
     ErrorCode(
         422,
+        "not_an_option",
+        "Option quotes name a symbol that is no option, where nobody would find them. Name it as the OCC does, or tell its terms"
+        " first: class, underlying, expiry, strike, right.",
+    ),
+    ErrorCode(
+        422,
         "nonpositive_price",
         "A price is zero or less, and the instrument has not the setting `allow_nonpositive_price`.",
     ),

@@ -45,7 +45,9 @@ MALFORMED = (
     ErrorCode(400, "invalid_range", "start is not before end, or since not before until."),
     ErrorCode(400, "range_too_large", "The answer would be too long: ask for a shorter range, or page."),
     ErrorCode(
-        400, "conflicting_parameters", "Two query parameters exclude each other; the message says which."
+        400,
+        "conflicting_parameters",
+        "Two query parameters, or a path's suffix and `format`, exclude each other; the message says which.",
     ),
     ErrorCode(400, "unknown_column", "fields names no column of the answer; the message gives the nearest."),
     ErrorCode(

@@ -11,7 +11,7 @@ from stats.market_data.reports.newest import REPORTS
 from stats.market_data.views import branches, page_view, stream_view
 
 _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
-_SUFFIX = r"\.(?P<format>[a-z]+)"
+_SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"
 
 
 def _patterns() -> Iterator[URLPattern]:

@@ -12,6 +12,7 @@ from stats.sessions import library
 from stats.sessions.exchanges import EXCHANGES, calendar_name
 from stats.sessions.schedule import Schedule, joined
 from trades.arrays import Integers
+from trades.storage.instruments import CRYPTO
 from trades.timestamps import DAY_NS
 
 # Zones and evening sessions bring an instant at most two days away from its trading date's midnight; then come closed days.
@@ -21,9 +22,12 @@ _DAYS_BEFORE, _DAYS_BEHIND = 2, 12
 class Listed(Protocol):
     """What is traded at an exchange.
 
-    exchange: its MIC; None for what trades at all hours. calendar: a name in pandas-market-calendars, for a product whose hours
-    are not its exchange's usual ones.
+    instrument_class: crypto trades at all hours wherever it does. exchange: its MIC; None for what trades at all hours. calendar:
+    a name in pandas-market-calendars, for a product whose hours are not its exchange's usual ones.
     """
+
+    @property
+    def instrument_class(self) -> str: ...
 
     @property
     def exchange(self) -> str | None: ...
@@ -85,13 +89,20 @@ class TradingCalendar:
 
 
 def calendar_for(instrument: Listed) -> TradingCalendar | None:
-    """The calendar of an instrument; None where it names no exchange and trades at all hours.
+    """The calendar of an instrument; None where it names no exchange, or is crypto, and trades at all hours.
 
     Raises `UnknownExchange` where it names an exchange or a calendar of which no hours are known.
     """
     if instrument.calendar is not None:
         return named_calendar(instrument.calendar)
-    return None if instrument.exchange is None else exchange_calendar(instrument.exchange)
+    if instrument.exchange is None or instrument.instrument_class == CRYPTO:
+        return None
+    return exchange_calendar(instrument.exchange)
+
+
+def never_closes(instrument: Listed) -> bool:
+    """Whether an instrument is known to trade around the clock, on days of UTC."""
+    return instrument.instrument_class == CRYPTO and instrument.calendar is None
 
 
 def exchange_calendar(exchange: str) -> TradingCalendar:

@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 from django.core.management import call_command
+from msgspec.structs import replace
 
 from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS
@@ -33,6 +34,8 @@ def meta(api: Api) -> Api:
 @pytest.mark.parametrize("name", ENCODERS)
 def test_ingest_stores_under_the_symbol(meta: Api, dataset: Dataset, name: str):
     media_type, encode = ENCODERS[name]
+    if dataset.instrument_class is not None:
+        instrument_set(instrument=replace(META, instrument_class=dataset.instrument_class))
     path = f"/api/v1/{dataset.name.replace('_', '-')}/ingest"
     for spelling in ("fb", "META", "facebook inc"):
         rows = [{**row, "symbol": spelling} for row in SAMPLE_ROWS[dataset.name]]

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from django.core.management import CommandError, call_command
+from msgspec.structs import replace
 
 from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS, stream_of
@@ -60,6 +61,10 @@ def renamed(rows: list[dict[str, Any]], symbol: str) -> list[dict[str, Any]]:
 @of_every_price
 @in_every_format
 def test_they_are_taken_of_an_instrument_that_has_the_setting(oil: Api, dataset: Dataset, name: str):
+    told = market_store().instrument(OIL)
+    instrument_set(
+        instrument=replace(told, instrument_class=dataset.instrument_class or told.instrument_class)
+    )
     for symbol in (OIL, "oil"):
         assert answer(send(oil, dataset, name, renamed(ROWS[dataset.name], symbol)))["symbol"] == OIL
     stored = market_store().rows(dataset, OIL, ALL_TIME).to_pylist()

@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from trades.imports.batches import Batch, Work, batches_of, groups_of, tables_of
 from trades.imports.blocks import Block, Position, Source, blocks_as_they_are, blocks_in_order
-from trades.imports.exceptions import BadRow, NotInOrder
+from trades.imports.exceptions import BadRow, ImportRefused, NotInOrder
 from trades.imports.parse import Parser
 from trades.imports.progress_note import Note, Progress
 from trades.imports.read_ahead import read_ahead
 from trades.imports.reading import Reading
 from trades.imports.spool import Spool
+from trades.services import class_refusal
 from trades.storage.exceptions import IdConflict
 from trades.storage.protocol import Append
 from trades.stores import market_store
@@ -134,6 +135,9 @@ class Run:
             stored, before = stored + rows, partitions
 
     def _batches(self, symbol: str, rows: pa.RecordBatch, lines: Any) -> tuple[Batch, ...]:
+        refusal = class_refusal(dataset=self._dataset, symbol=symbol)
+        if refusal is not None:
+            raise ImportRefused(f"{self._source.path}: {refusal}")
         template = Append(self._dataset, symbol, rows, self._caller)
         return tuple(batches_of(template, rows, lines, self._prepare))
 

@@ -4,13 +4,15 @@ from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.ranges import Range
 from stats.market_data.pinning.plan import Asked, KeyParts
-from stats.sessions.calendars import TradingCalendar, calendar_for
+from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
 from stats.sessions.spans import Hours, SessionMode
 
 
 def grid_of(asked: Asked) -> BarGrid:
     """The intervals that a query asks for. Raises `NoExchange`, and `UnknownExchange` where its sessions matter."""
     query, calendar = asked.query, _calendar(asked)
+    if never_closes(asked.instrument):
+        return BarGrid(query.resolution, None, SessionMode.UTC, Hours.ALL)
     if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours is not Hours.ALL):
         raise NoExchange(
             f"{asked.symbol} names no exchange, so that its sessions are not known: tell it by"

@@ -60,7 +60,7 @@ def tick_plan(asked: Asked, dataset: Dataset, added: tuple[AddedColumn, ...] = (
     asked_for = tick_range(asked)
     log = asked.snapshot.narrowed(log, tick_window(asked_for, (log,)))
     window = tick_window(asked_for, (log,))
-    within = None if asked.query.hours is Hours.ALL else WithinHours(grid)
+    within = None if grid.hours is Hours.ALL else WithinHours(grid)
     reader = TickReader(log, window, asked.is_whole, within, added)
     # Behind the last row nothing changes as time goes on.
     end_ns = asked_for.end_ns if window is NOTHING else window.end_ns

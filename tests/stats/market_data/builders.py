@@ -227,4 +227,4 @@ def tell_all(api: Api) -> None:
         tell(
             api, symbol, **{"class": "option", "exchange": "XCBO", "currency": "USD", "exercise": "european"}
         )
-    tell(api, CRYPTO, **{"class": "crypto", "volume_kind": "fractional"})
+    tell(api, CRYPTO, **{"class": "crypto", "volume_kind": "fractional", "exchange": "BINA"})

@@ -118,11 +118,6 @@ class Subject:
             return {}
         return {"hours": hours} if self.dataset == "trades" else {"session": session, "hours": hours}
 
-    def is_refused(self, session: str, hours: str) -> bool:
-        """Whether an exchange is asked about that the instrument does not name."""
-        wants = set(self.shape(session, hours).values()) & {"exchange", "regular", "extended"}
-        return EXCHANGES[self.symbol] is None and bool(wants)
-
     def cut(self, session: str, hours: str) -> Cut:
         """How its rows are put into bars."""
         exchange = EXCHANGES[self.symbol]

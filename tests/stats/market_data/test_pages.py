@@ -17,7 +17,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests.api_client import Api, answer, problem
-from tests.stats.market_data.builders import CRYPTO, HOUR_NS, Market, ingest, timestamp
+from tests.stats.market_data.builders import HOUR_NS, Market, ingest, timestamp
 from tests.stats.market_data.oracle import SECOND_NS, Cut, Row, bars, ticks
 from tests.stats.market_data.representations import MEDIA_TYPES, Page, decoded
 from tests.stats.market_data.subjects import (
@@ -239,7 +239,7 @@ def assert_whole(client: Walk, size: int = 3) -> None:
 @pytest.mark.parametrize("subject", WALKED, ids=str)
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_pages_of_every_dataset_put_together_are_all_of_it(market: Market, subject: Subject, sort: str):
-    session = ("utc", "all") if subject.symbol == CRYPTO else ("exchange", "regular")
+    session = ("exchange", "regular")
     rows = subject.expected(market, *session)
     query = {**subject.parameters, **subject.shape(*session), "sort": sort}
     snapshot = [without_vwap(row) for row in (rows if sort == "asc" else rows[::-1])]

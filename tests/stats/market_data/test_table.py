@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.api_client import problem
 from tests.stats.market_data.builders import Market
 from tests.stats.market_data.option_oracle import GREEKS
 from tests.stats.market_data.oracle import Row
@@ -46,22 +45,16 @@ class Cell:
 
 
 def cells(subjects: Iterable[Subject], formats: Iterable[str], directions: Iterable[str]) -> list[Cell]:
-    """Every request once: what a dataset does not take, it is not asked with; what is refused is so in any format."""
+    """Every request once: what a dataset does not take, it is not asked with."""
     found: dict[Any, Cell] = {}
     for cell in (Cell(*each) for each in product(subjects, formats, directions, SESSIONS, HOURS)):
         shape = cell.subject.shape(cell.session, cell.hours)
-        if not cell.subject.is_refused(cell.session, cell.hours):
-            found.setdefault((cell.subject, cell.format, cell.sort, *shape.values()), cell)
+        found.setdefault((cell.subject, cell.format, cell.sort, *shape.values()), cell)
     return list(found.values())
 
 
 CELLS = cells(DATASETS, FORMATS, DIRECTIONS)
 JSON_CELLS = cells(RESOLUTIONS, ("json",), ("asc",))
-REFUSED = [
-    (subject, session, hours)
-    for subject, session, hours in product(DATASETS, SESSIONS, HOURS)
-    if subject.is_refused(session, hours)
-]
 subjects = pytest.mark.parametrize("subject", DATASETS, ids=str)
 
 
@@ -113,14 +106,6 @@ def test_a_resolution(market: Market, oracle: Any, cell: Cell):
     assert_rows(found.rows, oracle(cell.subject, cell.session, cell.hours))
     assert found.envelope["symbol"] == cell.subject.symbol
     assert found.envelope["resolution"] == cell.subject.resolution
-
-
-@pytest.mark.parametrize(("subject", "session", "hours"), REFUSED, ids=str)
-def test_an_instrument_without_an_exchange_has_no_sessions(
-    market: Market, subject: Subject, session: str, hours: str
-):
-    response = market.api.get(subject.path, {**subject.parameters, **subject.shape(session, hours)})
-    assert problem(response) == (400, "no_exchange")
 
 
 @subjects

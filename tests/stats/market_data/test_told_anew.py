@@ -88,6 +88,32 @@ def test_an_exchange_that_nobody_knows_matters_where_sessions_do(traded):
 
 
 @pytest.mark.parametrize(
+    "query",
+    [{"session": "exchange"}, {"hours": "regular"}, {"hours": "extended", "resolution": "1h"}],
+    ids=str,
+)
+def test_sessions_of_what_names_no_exchange_are_refused(traded, query):
+    assert problem(traded.get(f"{TREE}/AAPL/ohlcv", {**DAYS, **query})) == (400, "no_exchange")
+
+
+@pytest.mark.parametrize("exchange", [None, "XNYS", "BINA"])
+@pytest.mark.parametrize(
+    "query", [{}, {"hours": "regular"}, {"session": "exchange", "hours": "extended"}], ids=str
+)
+def test_crypto_is_open_on_a_saturday_whatever_its_exchange(api, exchange, query):
+    api.ingest(trade(symbol="BTC-USD", timestamp="2025-01-04T12:00:00Z", price=95_000))
+    told = orjson.dumps({"class": "crypto", "exchange": exchange})
+    assert api.call("PUT", "/api/v1/instruments/BTC-USD", told).status_code == 200
+    path = "/api/v1/market-data/crypto/BTC-USD"
+    page = answer(api.get(f"{path}/ohlcv", {**DAYS, **query, "coverage": "1"}))
+    assert [bar["timestamp"] for bar in page["bars"]] == ["2025-01-04T00:00:00Z"]
+    assert "closed" not in {absence["reason"] for absence in page["absences"]}
+    hours = query.get("hours", "all")
+    ticks = answer(api.get(f"{path}/trades", {"last": "1", "hours": hours}))
+    assert [row["timestamp"] for row in ticks["trades"]] == ["2025-01-04T12:00:00Z"]
+
+
+@pytest.mark.parametrize(
     ("action", "factor"),
     [
         ({"kind": "split", "ratio": 2, "timestamp": "2190-01-03"}, 1),

@@ -27,6 +27,7 @@ ERAS = ((1899, 1912), (1935, 1952), (1989, 2031), (2191, 2201))
 class Listing:
     exchange: str | None = None
     calendar: str | None = None
+    instrument_class: str = "equity"
 
 
 def test_every_exchange_has_a_calendar_of_the_library():
@@ -76,6 +77,7 @@ def test_its_edges_are_whole_minutes(eras):
         (Listing("XCME"), "CME Globex Equity"),
         (Listing("XCBT", "CBOT_Rate"), "CBOT_Rate"),
         (Listing(None, "24/5"), "24/5"),
+        (Listing("XCME", "CME Globex Crypto", "crypto"), "CME Globex Crypto"),
     ],
 )
 def test_an_instrument_has_its_exchange_s_calendar_or_the_one_it_names(listing, name):
@@ -84,6 +86,11 @@ def test_an_instrument_has_its_exchange_s_calendar_or_the_one_it_names(listing, 
 
 def test_an_instrument_without_an_exchange_trades_at_all_hours():
     assert calendar_for(Listing()) is None
+
+
+@pytest.mark.parametrize("exchange", [None, "XNYS", "BINA"])
+def test_crypto_trades_at_all_hours_wherever_it_does(exchange):
+    assert calendar_for(Listing(exchange, instrument_class="crypto")) is None
 
 
 @pytest.mark.parametrize(

@@ -246,3 +246,11 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str, conten
 def test_a_pattern_without_files_is_refused(tmp_path: Path):
     with pytest.raises(CommandError, match="names no"):
         run(tmp_path / "*.csv")
+
+
+def test_option_quotes_of_what_is_no_option_are_refused(tmp_path: Path):
+    path = tmp_path / "BADX.csv"
+    path.write_text("timestamp,bid\n2025-01-02T12:00:00Z,1.5\n")
+    with pytest.raises(CommandError, match=r"BADX is of the class equity: name it as the OCC does"):
+        run(path, dataset="option_quotes")
+    assert market_store().symbols(DATASETS["option_quotes"]) == []

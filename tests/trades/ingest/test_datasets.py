@@ -10,7 +10,7 @@ from django.test import Client
 from tests.api_client import Api, answer, make_key, problem
 from tests.trades.formats.bodies import ENCODERS
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, QUOTES
+from trades.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, OPTION_QUOTES, QUOTES
 from trades.declarations import Dataset
 from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
@@ -199,3 +199,18 @@ def test_a_file_of_the_store_is_taken_as_it_stands(api, store_path):
     (file,) = [path for path in (store_path / "quotes" / "AAPL").iterdir() if path.suffix == ".csv"]
     response = api.ingest(file.read_bytes(), path=path_of(QUOTES), content_type="text/csv")
     assert answer(response)["duplicates"] == 2
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_option_quotes_of_what_is_no_option_are_refused_until_its_terms_are_told(api, name):
+    media_type, encode = ENCODERS[name]
+    body = encode(OPTION_QUOTES, [{**SAMPLE_ROWS["option_quotes"][0], "symbol": "BADX"}])
+    refused = api.ingest(body, path=path_of(OPTION_QUOTES), content_type=media_type)
+    assert problem(refused) == (422, "not_an_option")
+    assert "PUT /api/v1/instruments/BADX" in answer(refused)["message"]
+    assert market_store().symbols(OPTION_QUOTES) == []
+    assert problem(api.get("/api/v1/instruments/BADX")) == (404, "unknown_symbol")
+    terms = {"class": "option", "underlying": "BAD", "expiry": "2026-03-20", "strike": 5, "right": "put"}
+    assert api.call("PUT", "/api/v1/instruments/BADX", orjson.dumps(terms)).status_code == 200
+    taken = api.ingest(body, path=path_of(OPTION_QUOTES), content_type=media_type)
+    assert answer(taken)["stored"] == 1

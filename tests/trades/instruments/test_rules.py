@@ -42,6 +42,7 @@ TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 
         ({"aliases": ["fb", "BTC/USD", "FB", "AAPL  250117C00150000"]}, EQUITY, replace(EQUITY, aliases=("FB", "BTC-USD", "AAPL250117C00150000"))),
         ({"name": "Ünïted =1 株式会社"}, EQUITY, replace(EQUITY, name="Ünïted =1 株式会社")),
         ({"class": "crypto"}, EQUITY, replace(EQUITY, instrument_class="crypto", volume_kind="fractional")),
+        ({"class": "crypto", "exchange": "BINA"}, EQUITY, replace(EQUITY, instrument_class="crypto", exchange="BINA", volume_kind="fractional")),
         ({"class": "crypto", "volume_kind": "whole"}, EQUITY, replace(EQUITY, instrument_class="crypto")),
         ({"class": "future", "exchange": "XCME"}, FUTURE, replace(FUTURE, exchange="XCME")),
         ({"class": "equity"}, FUTURE, Instrument("ESH26")),
@@ -52,7 +53,7 @@ TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 
     ],
     ids=[
         "nothing", "nothing of an option", "its own symbol", "exchange and currency", "an exchange whose hours are told", "nothing any more", "tick and calendar",
-        "aliases in one spelling", "any script", "crypto counts fractions", "unless told", "the same class keeps all",
+        "aliases in one spelling", "any script", "crypto counts fractions", "crypto of any exchange", "unless told", "the same class keeps all",
         "another class drops terms", "an option stays one", "an option as a future", "terms of an option", "flag and policy",
     ],
 )  # fmt: skip
@@ -86,7 +87,7 @@ def test_what_is_told(data: dict[str, object], base: Instrument, expected: Instr
         *(({"class": "future", name: value}, name, "of_other_class") for name, value in (("strike", 5), ("right", "put"), ("exercise", "american"), ("settlement", "am"))),
         *(({"class": "option", **TERMS, name: None}, name, "required_of_option") for name in TERMS),
         ({"exchange": "ZZZZ"}, "exchange", "unknown_exchange"), ({"calendar": "NOPE"}, "calendar", "unknown_exchange"),
-        ({"exchange": "XNYS", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"calendar": "ASEX"}, "calendar", "unknown_exchange"),
+        ({"exchange": "XNYS", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"class": "crypto", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"calendar": "ASEX"}, "calendar", "unknown_exchange"),
         ({"class": "option", **TERMS, "right": "C"}, "right", "invalid_choice"), ({"class": "option", **TERMS, "exercise": "bermudan"}, "exercise", "invalid_choice"),
     ],
 )  # fmt: skip

@@ -78,6 +78,22 @@ def test_a_path_that_is_not_in_the_tree_is_404(market: Market, path: str):
     assert problem(market.api.get(f"{TREE}/{path}", HOUR))[0] in {404, 406}
 
 
+@pytest.mark.parametrize("suffix", ["xml", "CSV", "Json", "csv2"])
+def test_a_suffix_that_is_no_format_is_406_with_the_list(market: Market, suffix: str):
+    response = market.api.get(f"{TREE}/equities/ACME/ohlcv.{suffix}", HOUR)
+    assert problem(response) == (406, "not_acceptable")
+    assert "json, columnar, msgpack" in answer(response)["message"]
+
+
+@pytest.mark.parametrize("path", ["equities/ACME/ohlcv", "equities/ohlcv", "equities/ACME/trades/stream"])
+def test_a_suffix_beside_another_format_is_refused(market: Market, path: str):
+    several = {"symbols": "ACME"} if path == "equities/ohlcv" else {}
+    response = market.api.get(f"{TREE}/{path}.csv", {**HOUR, **several, "format": "msgpack"})
+    assert problem(response) == (400, "conflicting_parameters")
+    assert "the format csv, the query msgpack" in answer(response)["message"]
+    assert market.api.get(f"{TREE}/{path}.csv", {**HOUR, **several, "format": "csv"}).status_code == 200
+
+
 @every_dataset
 def test_only_reading_is_possible(market: Market, market_class: str, dataset: str):
     path = f"{TREE}/{market_class}/{SYMBOLS[market_class]}/{dataset}"

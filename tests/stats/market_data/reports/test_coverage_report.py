@@ -31,6 +31,9 @@ def brief(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def test_it_tells_of_each_dataset_that_has_something(api: Api):
     for name, dataset in DATASETS.items():
         rows = [{**row, "symbol": "AAPL"} for row in SAMPLE_ROWS[name]]
+        market_store().set_instrument(
+            Instrument("AAPL", instrument_class=dataset.instrument_class or "equity")
+        )
         path = f"/api/v1/{name.replace('_', '-')}/ingest"
         response = api.call("POST", path, orjson.dumps({name: rows}))
         assert response.status_code == 200, (dataset.name, response.content)
