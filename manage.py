@@ -7,11 +7,14 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from command_line.pipes import quiet_without_a_reader
+
 if __name__ == "__main__":
     # What a command makes is nobody else's to read: the database, the secret key, market data.
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.development")
     try:
-        execute_from_command_line(sys.argv)
+        with quiet_without_a_reader():
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -13,6 +14,7 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
 from audit.export import ndjson_pieces
@@ -189,6 +191,10 @@ class AuditRecordAdmin(_ModelAdmin):
         callers = {"first_callers": first_callers(LISTED_CALLERS), **(extra_context or {})}
         return super().changelist_view(request, callers)
 
+    def has_view_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
+        """Django's permission, and what `GET /audit` asks for."""
+        return super().has_view_permission(request, obj) and _may_read(request)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -197,6 +203,10 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
         return False
+
+
+def _may_read(request: HttpRequest) -> bool:
+    return bool(import_string(settings.PAGE_ACCESS)(request, "audit", "GET"))
 
 
 def _exported(records: QuerySet[AuditRecord]) -> StreamingHttpResponse:

@@ -13,6 +13,7 @@ from audit.models import AuditRecord, ChainEnds
 from audit.witness import witness
 
 _ENDS = 1
+_SPOOL = "spool"
 _NAMES = ("sequence", *Columns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
     table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
@@ -24,6 +25,17 @@ _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S60
 def chain_key() -> ChainKey:
     """The key of this installation's chain, of AUDIT_KEY or else of SECRET_KEY."""
     return _key_of(settings.AUDIT_KEY or settings.SECRET_KEY)
+
+
+def spool_key() -> bytes:
+    """What lines of the spool are sealed with."""
+    return chain_key().derived(_SPOOL)
+
+
+def spool_keys() -> tuple[bytes, ...]:
+    """What lines that are still in the spool may be sealed with: the key, and those before that are known."""
+    secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
 
 
 @cache

@@ -69,6 +69,10 @@ class ChainKey:
         mac.update(_encode((sequence, *columns)))
         return mac.hexdigest()
 
+    def derived(self, purpose: str) -> bytes:
+        """A key of 256 bits for this purpose and no other."""
+        return hmac.digest(self._root, b"marketdata audit " + purpose.encode(), "sha256")
+
     def seal(self, purpose: str, text: str) -> str:
         """A code that shows that `text` was written by a holder of the key, for this purpose and no other."""
         mac = self._keyed(purpose)
@@ -88,8 +92,7 @@ class ChainKey:
             yield Link(sequence, columns, previous)
 
     def _keyed(self, purpose: str) -> hmac.HMAC:
-        key = hmac.digest(self._root, b"marketdata audit " + purpose.encode(), "sha256")
-        return hmac.new(key, digestmod="sha256")
+        return hmac.new(self.derived(purpose), digestmod="sha256")
 
 
 def in_utc(at: datetime) -> datetime:

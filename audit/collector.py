@@ -9,14 +9,14 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
 
-from audit.append import records_append
+from audit.append import records_append, spool_keys
 from audit.chain import Columns
 from audit.models import SpoolFile
 from audit.record import (
@@ -26,7 +26,10 @@ from audit.record import (
     columns_of_event,
     decode_line,
     size_of,
+    unsealed,
 )
+from audit.seals import FileSeal
+from audit.spool import SEALED_SUFFIX
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +38,23 @@ READ_BYTES = 2**20
 _SAMPLE_BYTES = 200
 
 
+Fits = Callable[[bytes, int], bool]
+"""Whether a line was sealed for the place in its file at which it begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The complete lines of bytes [start, end) of a spool file; `unreadable` holds those that are no records."""
+    """The complete lines of bytes [start, end) of a spool file.
+
+    `unreadable` holds those that are no records, or not as they were written; `unsealed` those of versions before that are
+    taken in without a seal.
+    """
 
     start: int
     end: int
-    records: tuple[CallRecord, ...]
-    unreadable: tuple[bytes, ...]
+    records: tuple[CallRecord, ...] = ()
+    unreadable: tuple[bytes, ...] = ()
+    unsealed: tuple[bytes, ...] = ()
 
 
 @contextlib.contextmanager
@@ -64,8 +76,8 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
         # In this order: once the lock is ours, the size is final.
         writer_is_gone = _locked(fd)
         size = os.fstat(fd).st_size
-        offset, moved = _offset(path.name), 0
-        while moved < limit and (batch := read_batch(fd, start=offset, size=size)).end > offset:
+        offset, moved, fits = _offset(path.name), 0, _seals_of(path.name)
+        while moved < limit and (batch := read_batch(fd, start=offset, size=size, fits=fits)).end > offset:
             if not _batch_store(path.name, batch, now=now):
                 return moved
             offset, moved = batch.end, moved + len(batch.records)
@@ -74,26 +86,43 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
         return moved
 
 
-def read_batch(fd: int, *, start: int, size: int) -> Batch:
-    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none."""
+def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> Batch:
+    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none.
+
+    Without `fits` the file is one without seals.
+    """
     chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
     lines = chunk.split(b"\n", BATCH_RECORDS)
     rest = lines.pop()
     if not lines and len(rest) == READ_BYTES:
         # No record is as long as that: step over it piece by piece.
-        return Batch(start, start + len(rest), (), (rest,))
-    records, unreadable = _decoded(lines)
-    return Batch(start, start + len(chunk) - len(rest), records, unreadable)
-
-
-def _decoded(lines: list[bytes]) -> tuple[tuple[CallRecord, ...], tuple[bytes, ...]]:
-    records, unreadable = [], []
+        return Batch(start, start + len(rest), unreadable=(rest,))
+    records, readable, unreadable = [], [], []
+    position = start
     for line in lines:
         try:
-            records.append(decode_line(line))
+            records.append(_decoded(line, position, fits))
+            readable.append(line)
         except UnreadableRecordError:
             unreadable.append(line)
-    return tuple(records), tuple(unreadable)
+        position += len(line) + 1
+    return Batch(start, position, tuple(records), tuple(unreadable), unsealed=() if fits else tuple(readable))
+
+
+def _decoded(line: bytes, position: int, fits: Fits | None) -> CallRecord:
+    if fits is None:
+        return unsealed(decode_line(line))
+    if not fits(line, position):
+        raise UnreadableRecordError("not as it was written")
+    return decode_line(line)
+
+
+def _seals_of(name: str) -> Fits | None:
+    """What knows the lines of a file by their seals; None of a file that has none."""
+    if not name.endswith(SEALED_SUFFIX):
+        return None
+    seals = [FileSeal(key, name) for key in spool_keys()]
+    return lambda line, position: any(seal.fits(line, position) for seal in seals)
 
 
 def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
@@ -109,22 +138,22 @@ def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
         progress.unreadable += len(batch.unreadable)
         progress.updated_at = now
         progress.save(update_fields=["offset", "unreadable", "updated_at"])
-    if batch.unreadable:
-        _warn_unreadable(name, batch)
+    _warn(name, batch, batch.unreadable, "unreadable audit lines in %s, bytes %d to %d, left out")
+    _warn(name, batch, batch.unsealed, "audit lines without a seal in %s, bytes %d to %d, taken in")
     return True
 
 
 def _rows(name: str, batch: Batch, now: datetime) -> list[Columns]:
     """What the chain gets of a batch; of lines that are no records, that they were left out."""
     rows = [columns_of_call(record) for record in batch.records]
-    if batch.unreadable:
-        lines = b"\n".join(batch.unreadable)
-        detail = {"lines": len(batch.unreadable), "from": batch.start, "to": batch.end, **size_of(lines)}
-        rows.append(
-            columns_of_event(
-                at=now, actor="", audit_class="", event="audit.lines_unreadable", subject=name, detail=detail
+    told = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
+    for event, lines in told.items():
+        if lines:
+            place = {"lines": len(lines), "from": batch.start, "to": batch.end}
+            detail = {**place, **size_of(b"\n".join(lines))}
+            rows.append(
+                columns_of_event(at=now, actor="", audit_class="", event=event, subject=name, detail=detail)
             )
-        )
     return rows
 
 
@@ -135,7 +164,7 @@ def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> No
     """
     if offset < size:
         torn = os.pread(fd, _SAMPLE_BYTES, offset)
-        if not _batch_store(path.name, Batch(offset, size, (), (torn,)), now=now):
+        if not _batch_store(path.name, Batch(offset, size, unreadable=(torn,)), now=now):
             return
     path.unlink(missing_ok=True)
     SpoolFile.objects.filter(name=path.name, unreadable=0).delete()
@@ -153,12 +182,8 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _warn_unreadable(name: str, batch: Batch) -> None:
-    logger.warning(
-        "%d unreadable audit lines in %s, bytes %d to %d, left out; the first begins %r",
-        len(batch.unreadable),
-        name,
-        batch.start,
-        batch.end,
-        batch.unreadable[0][:_SAMPLE_BYTES],
-    )
+def _warn(name: str, batch: Batch, lines: tuple[bytes, ...], told: str) -> None:
+    if lines:
+        first = lines[0][:_SAMPLE_BYTES]
+        message = f"%d {told}; the first begins %r"
+        logger.warning(message, len(lines), name, batch.start, batch.end, first)

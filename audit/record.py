@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -12,9 +13,10 @@ import msgspec
 from audit.chain import Columns
 from audit.changes import changes
 from audit.masking import masked_document, masked_query, masked_text
+from audit.seals import SEAL_BYTES
 
 LINE_BYTES = 4096
-"""A line is at most this long with its line feed: PIPE_BUF, so that one write is whole on any kind of file."""
+"""A line is at most this long with its seal and its line feed: PIPE_BUF, so that one write is whole on any kind of file."""
 
 CALLER_CHARS = 100
 METHOD_CHARS = 16
@@ -54,6 +56,8 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
+_LOST = "audit.records_lost"
+_LOST_DETAIL = re.compile(r'\{"records":[0-9]{1,18}\}')
 
 
 def record_of_call(
@@ -83,7 +87,7 @@ def record_of_call(
 
 
 def encode_line(record: CallRecord) -> bytes:
-    """Write the record as JSON with a line feed at its end and nowhere else, at most LINE_BYTES long.
+    """Write the record as JSON with a line feed at its end and nowhere else, so short that it has room for a seal.
 
     Characters that take several bytes can make a line too long; then path and query are cut further, never
     the identity of the caller. Half a surrogate pair, which UTF-8 cannot carry, is written as its escape.
@@ -93,21 +97,33 @@ def encode_line(record: CallRecord) -> bytes:
     except UnicodeEncodeError:
         return encode_line(_without_surrogates(record))
     divisor = 1
-    while len(line) >= LINE_BYTES:
+    while len(line) >= LINE_BYTES - SEAL_BYTES:
         divisor *= 2
         line = _ENCODER.encode(_shortened(record, divisor))
     return line + b"\n"
 
 
 def decode_line(line: bytes) -> CallRecord:
-    """Read the record in `line` (without its line feed). Raises UnreadableRecordError."""
+    """Read the record in `line`, without its line feed, sealed or not: of a call, or of how many were lost.
+
+    Nothing else is spooled. Raises UnreadableRecordError.
+    """
     try:
         record = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableRecordError(str(error)) from error
     if any("\0" in text for text in _texts(record).values()):
         raise UnreadableRecordError("a NUL character, which no database column takes")
+    is_call = record.event == record.detail == ""
+    if not is_call and not (record.event == _LOST and _LOST_DETAIL.fullmatch(record.detail)):
+        raise UnreadableRecordError("an event that is never spooled")
     return record
+
+
+def unsealed(record: CallRecord) -> CallRecord:
+    """A record that says of itself that its line had no seal."""
+    detail = msgspec.json.decode(record.detail) if record.detail else {}
+    return msgspec.structs.replace(record, detail=json_text({**detail, "unsealed": True}))
 
 
 def columns_of_call(record: CallRecord) -> Columns:
@@ -172,9 +188,7 @@ def json_text(document: Any) -> str:
 def lost_line(count: int, at: datetime) -> bytes:
     """The line that says how many records could not be written before it."""
     detail = json_text({"records": count})
-    return encode_line(
-        CallRecord(at, "", "", "", "", 0, 0, "", "", event="audit.records_lost", detail=detail)
-    )
+    return encode_line(CallRecord(at, "", "", "", "", 0, 0, "", "", event=_LOST, detail=detail))
 
 
 def _spoken(text: str, limit: int) -> str:

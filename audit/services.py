@@ -7,10 +7,10 @@ from typing import Any
 
 from django.conf import settings
 
-from audit.append import chain_key, head_reserved, records_append
+from audit.append import chain_key, head_reserved, records_append, spool_key
 from audit.collector import exclusive, file_collect
 from audit.record import columns_of_event, encode_line, record_of_call
-from audit.spool import SUFFIX, Spool, process_spool
+from audit.spool import ANY_SUFFIX, Spool, process_spool
 from audit.witness import witness
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ COLLECT_LIMIT = 50_000
 
 def call_spool() -> Spool:
     """Return the spool that this process records its calls in, `AUDIT_DIR/spool`."""
-    return process_spool(_spool_folder())
+    return process_spool(_spool_folder(), spool_key())
 
 
 def call_record(
@@ -103,7 +103,7 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
         if not alone:
             return 0
         moved = 0
-        for path in sorted(_spool_folder().glob(f"*{SUFFIX}")):
+        for path in sorted(_spool_folder().glob(f"*{ANY_SUFFIX}")):
             if moved >= limit:
                 break
             try:

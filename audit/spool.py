@@ -1,7 +1,8 @@
 """Append-only files between a call and the database: one write per record, whole even after kill -9.
 
-Every process writes files of its own, `<start ns>-<pid>.jsonl`, and holds an flock on the one that may still
-grow; the collector can take that lock as soon as the file is finished or its writer is gone.
+Every process writes files of its own, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the one that may still
+grow; the collector can take that lock as soon as the file is finished or its writer is gone. Files without seals
+(`<start ns>-<pid>.jsonl`) are of versions before.
 """
 
 import errno
@@ -17,11 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audit.record import lost_line
+from audit.seals import FileSeal
 
 logger = logging.getLogger(__name__)
 
 ROTATE_BYTES = 4 * 2**20
-SUFFIX = ".jsonl"
+ANY_SUFFIX = ".jsonl"
+SEALED_SUFFIX = ".sealed.jsonl"
 _OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CLOSED = -1
 
@@ -29,12 +32,14 @@ _CLOSED = -1
 class Spool:
     """This process's spool file in `folder`, opened at the first record and again after a fork.
 
+    Lines, objects of JSON, are sealed with `key`; without one they are written as they are.
     `lost` counts the records that could not be written since the process began. Thread safe.
     """
 
     def __init__(
         self,
         folder: Path,
+        key: bytes | None = None,
         *,
         rotate_bytes: int = ROTATE_BYTES,
         lost_line: Callable[[int, datetime], bytes] = lost_line,
@@ -42,6 +47,8 @@ class Spool:
         self.folder = folder
         self.lost = 0
         self._told = 0
+        self._key = key
+        self._seal: FileSeal | None = None
         self._lost_line = lost_line
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
@@ -71,6 +78,10 @@ class Spool:
             self._close()
 
     def _write(self, line: bytes) -> None:
+        # Where the line will begin, also if something else has written into the file.
+        self._size = os.lseek(self._fd, 0, os.SEEK_END)
+        if self._seal is not None:
+            line = self._seal.sealed(line, self._size)
         written = os.write(self._fd, line)
         if written == len(line):
             self._size += written
@@ -85,13 +96,14 @@ class Spool:
     def _open_next(self) -> None:
         """Go on in a new file. When none can be made, an open file is kept, larger than it should be."""
         try:
-            fd = _open_locked(self.folder)
+            fd, name = _open_locked(self.folder, ANY_SUFFIX if self._key is None else SEALED_SUFFIX)
         except OSError:
             if self._fd == _CLOSED:
                 raise
             return
         self._close()
         self._fd, self._size = fd, 0
+        self._seal = None if self._key is None else FileSeal(self._key, name)
 
     def _close(self) -> None:
         # Forgotten first: a child forked in between must not close a number that means another file by then.
@@ -121,21 +133,22 @@ class Spool:
 
 
 @functools.lru_cache(maxsize=8)
-def process_spool(folder: Path) -> Spool:
-    """Return the one Spool of this process for `folder`, whoever in it records calls."""
-    return Spool(folder)
+def process_spool(folder: Path, key: bytes | None = None) -> Spool:
+    """Return the one Spool of this process for `folder` and `key`, whoever in it records calls."""
+    return Spool(folder, key)
 
 
-def _open_locked(folder: Path) -> int:
+def _open_locked(folder: Path, suffix: str) -> tuple[int, str]:
+    """A new file, locked, and its name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
-        path = folder / f"{time.time_ns()}-{os.getpid()}{SUFFIX}"
+        path = folder / f"{time.time_ns()}-{os.getpid()}{suffix}"
         try:
             fd = os.open(path, _OPEN_FLAGS, 0o600)
         except FileExistsError:
             continue
         if _is_ours(fd):
-            return fd
+            return fd, path.name
         os.close(fd)
 
 

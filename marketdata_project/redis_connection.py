@@ -140,7 +140,7 @@ class _FailFast(AbstractConnection):
         breaker.succeeded()
         return response
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         """The answer to one command: what sending it and reading its response come to, at less cost."""
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
         breaker.check(self)

@@ -28,8 +28,8 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 class StrangerMiddleware:
     """Charges for what nothing else was charged for: public pages beforehand, a 401, 404 or 406 afterwards.
 
-    A public page or an unknown path is charged to the caller, if there is one, otherwise to the address. Over the limit the
-    answer is 429 instead.
+    A public page, an unknown path or a 406 is charged to the caller, if there is one, otherwise to the address. Over the limit
+    the answer is 429 instead. Whoever is charged after the answer is left as the request's user, as after every authentication.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -40,10 +40,13 @@ class StrangerMiddleware:
         if hasattr(request, ADMISSION):
             return response
         if response.status_code == 401:
-            return _charged(request, None) or response
+            return charged(request, None) or response
         # A view of Django's own sites that finds nothing is none of these.
         if response.status_code == 406 or (response.status_code == 404 and request.resolver_match is None):
-            return _charged(request, _known_caller(request)) or response
+            caller = _known_caller(request)
+            if caller is not None:
+                request.user = caller  # type: ignore[assignment]  # the audit record is of whom the call was charged to
+            return charged(request, caller) or response
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
@@ -51,10 +54,10 @@ class StrangerMiddleware:
         match = request.resolver_match
         if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or hasattr(request, ADMISSION):
             return None
-        return _charged(request, _known_caller(request))
+        return charged(request, _known_caller(request))
 
 
-def _charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
+def charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
     """None once a caller or the address was charged; the 429 if that was refused."""
     address = request.META.get("REMOTE_ADDR", "")
     admission = admit_address(address) if caller is None else admit(caller, _PAGES, cost=1)

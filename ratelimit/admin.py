@@ -12,6 +12,7 @@ from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.callers import Caller
 from ratelimit.credentials import admin as _credentials  # noqa: F401 registers its own pages
 from ratelimit.credentials import people_admin as _people  # noqa: F401 the same
+from ratelimit.credentials.page_access import person_may
 from ratelimit.credentials.people import caller_of_person
 from ratelimit.entitlements import GRANTS, STATES, state_of
 from ratelimit.exceptions import KeyAdministrationError
@@ -103,6 +104,15 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
         return state_of(key, now=timezone.now())
+
+    def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return super().has_view_permission(request, obj) and person_may(request, "keys", "GET")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and person_may(request, "keys", "POST")
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return super().has_change_permission(request, obj) and person_may(request, "key", "DELETE")
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False

@@ -144,7 +144,10 @@ class QuotaUse(models.Model):
 
 
 class SealedAnswer(models.Model):
-    """The answer to a POST with an Idempotency-Key, for a day: it shows a key, so it is sealed with the secret key."""
+    """The answer to a POST with an Idempotency-Key, for a day: it shows a key, so it is sealed with the secret key.
+
+    `identity` is that of the caller's family.
+    """
 
     identity = models.CharField(max_length=100)
     path = models.CharField(max_length=200)

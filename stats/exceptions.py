@@ -70,6 +70,6 @@ class Resync(StatsError):
 
 
 class UnknownExchange(StatsError):
-    """An exchange or a calendar is named of which no hours are known here. Name one that the message lists."""
+    """An exchange or a calendar is named of which no hours are known here. Name one that the message has."""
 
     code = "unknown_exchange"

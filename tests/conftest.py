@@ -1,7 +1,9 @@
 """What several apps' tests share: a store of one's own, the API over it, and a real Redis."""
 
 import os
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from audit.tables import triggers_drop
 from ratelimit.keys.selectors import known_keys
 from ratelimit.limits.limiter import process_limiter
+from ratelimit.limits.shared_buckets import take_shared
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.faults import table
@@ -69,6 +72,13 @@ def project_redis(settings, redis_timeout: float) -> Iterator[RedisServer]:
 
     with connected_server(settings, caches_at) as server:
         yield server
+
+
+@pytest.fixture
+def standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing flows into the shared buckets during the test, however long it takes."""
+    standing = partial(take_shared, now_us=time.time_ns() // 1000)
+    monkeypatch.setattr("ratelimit.limits.limiter.take_shared", standing)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

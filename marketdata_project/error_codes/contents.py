@@ -17,7 +17,8 @@ CONTENTS = (
     ErrorCode(
         422,
         "unknown_exchange",
-        "An exchange or a calendar is named of which no hours are known; the message lists those that are.",
+        "An exchange or a calendar is named of which no hours are known; the message has the nearest exchange or calendar"
+        " that is, or lists the exchanges.",
     ),
     ErrorCode(422, "empty_batch", "The list of rows, or of corrections, is empty."),
     ErrorCode(422, "too_many_rows", "A batch has at most 100,000 rows, or 10,000 corrections. Split it."),

@@ -48,6 +48,8 @@ EVENT_RECORDER = "audit.services.event_record"
 EVENT_LOCK = "audit.services.events_lock"
 AUDIT_CLASS_OF = "marketdata_project.audit_hooks.audit_class_of"
 AUDIT_PROBLEM = "marketdata_project.audit_hooks.problem_answer"
+# What pages of the admin ask beside Django's permission: (request, url name, method) of the endpoint that answers the same.
+PAGE_ACCESS = "ratelimit.credentials.page_access.person_may"
 # What the chain of audit records is keyed with; SECRET_KEY where there is none.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")

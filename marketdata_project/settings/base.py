@@ -104,7 +104,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
-    # Its redirects and refusals have a correlation id, too.
+    # Redirects and refusals of the next two have a correlation id, too.
+    "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "marketdata_project.page_policy.PagePolicyMiddleware",
@@ -171,6 +172,9 @@ CACHES = {
 MARKET_STORES = {
     "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": DATA_DIR}},
 }
+
+# Who says of an instrument which of its fields, if any, leaves its trading hours unknown, and why.
+HOURS_REFUSAL = "stats.sessions.services.hours_refusal"
 
 
 def _option_rates() -> dict[str, Rates]:

@@ -15,6 +15,7 @@ from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import known_tokens
 from ratelimit.credentials.oauth2_clients import client_revoke
 from ratelimit.credentials.people import profile_document
+from ratelimit.credentials.superusers import ChangedBySuperusers
 from ratelimit.entitlements import GRANTS
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError
@@ -66,19 +67,13 @@ class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 
 
 @admin.register(AccessProfile)
-class AccessProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """What people may. Only superusers, who may everything, give it: nobody can give more than they have."""
+class AccessProfileAdmin(ChangedBySuperusers):
+    """What people may."""
 
     form = AccessProfileForm
     list_display = ("user", "tier", "scopes", "sensitivity", "expires_at", "revoked_at")
     list_filter = ("tier", "sensitivity")
     search_fields = ("user__username",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: AccessProfile | None = None) -> bool:
-        return _is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: AccessProfile | None = None) -> bool:
         """Nobody: a profile that is revoked says so, and when."""
@@ -100,7 +95,7 @@ class AccessProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gen
 
 
 @admin.register(OAuthClient)
-class OAuthClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class OAuthClientAdmin(ChangedBySuperusers):
     """Clients to look at and to revoke; `manage.py oauthclient create` makes them, because a secret is shown once."""
 
     list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
@@ -122,10 +117,6 @@ class OAuthClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gener
         for client in queryset:
             client_revoke(client=client, now=timezone.now(), **_by(request))
         self.message_user(request, f"Revoked: {len(queryset)}. This is effective everywhere within a second.")
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return bool(getattr(request.user, "is_superuser", False))
 
 
 def _by(request: HttpRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The admin's pages of people and groups, whose changes are recorded: who may what, never a password."""
+"""The admin's pages of people and groups: superusers change them, and each change is recorded, who may what, never a password."""
 
 from typing import Any
 
@@ -10,13 +10,14 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from ratelimit.credentials.superusers import ChangedBySuperusers
 from ratelimit.events import key_event
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class _Recorded(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class _Recorded(ChangedBySuperusers):
     """Pages that leave an event of each change, in its transaction."""
 
     kind: str

@@ -21,9 +21,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks for what with which Idempotency-Key; `body` is the decoded one."""
+    """Who asks for what with which Idempotency-Key; `body` is the decoded one.
 
-    identity: str
+    `family` is the caller's: who asks again may have rotated itself since, and goes on as its successor.
+    """
+
+    family: str
     path: str
     idempotency_key: str
     body: Any
@@ -81,4 +84,4 @@ def _of(call: Call) -> QuerySet[SealedAnswer]:
 
 
 def _names(call: Call) -> dict[str, str]:
-    return {"identity": call.identity, "path": call.path, "idempotency_key": call.idempotency_key}
+    return {"identity": call.family, "path": call.path, "idempotency_key": call.idempotency_key}

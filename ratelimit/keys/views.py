@@ -164,9 +164,7 @@ def _answered(request: Request, make: Callable[[datetime], Document]) -> Respons
     if key is None:
         return Response(make(now), status=HTTPStatus.CREATED, headers=_PRIVATE)
     body = request.data if request.stream is not None else {}
-    call = Call(
-        identity=_caller(request).identity, path=request.path.rstrip("/"), idempotency_key=key, body=body
-    )
+    call = Call(family=_caller(request).family, path=request.path.rstrip("/"), idempotency_key=key, body=body)
     document, is_replayed = answer_once(call, lambda: make(now), now=now)
     replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
     return Response(document, status=HTTPStatus.CREATED, headers={**_PRIVATE, **replayed})

@@ -1,73 +1,20 @@
 """Buckets and quotas in Redis, shared by all processes and timed by Redis's own clock: one script call for a request."""
 
-import hashlib
-import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.core.signals import setting_changed
 from django_redis import get_redis_connection
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
 
 from ratelimit.limits.quotas import Counter, Lot, Spend
 from ratelimit.limits.token_bucket import Charge, Standing, Taken, standing
+from redis_scripts.script import Script
 
 _KEYS_PER_SCAN = 1_000
 # What the script says came of a request, beside 0: the bucket has too little.
 _ADMITTED, _SHORT = 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """The text of the Lua script and the name by which Redis knows it."""
-
-    text: str
-    sha: str
-
-
-@cache
-def bucket_script() -> Script:
-    text = Path(__file__).with_name("admission.lua").read_text()
-    return Script(text=text, sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-class _Kept(threading.local):
-    """One connection per thread, apart from the pool: checking one out and in costs a third of the round trip."""
-
-    connection: Any = None
-
-
-class _Connections:
-    """The connection of each thread: it ends with its thread, and is made anew in a forked child or when CACHES is another."""
-
-    def __init__(self) -> None:
-        self._kept = _Kept()
-        os.register_at_fork(after_in_child=self.forget)
-        setting_changed.connect(self._note_setting)
-
-    def own(self) -> Any:
-        """That of this thread."""
-        kept = self._kept
-        if kept.connection is None:
-            pool = get_redis_connection("default").connection_pool
-            kept.connection = pool.connection_class(**pool.connection_kwargs)
-        return kept.connection
-
-    def forget(self) -> None:
-        """Let every thread make another."""
-        self._kept = _Kept()
-
-    def _note_setting(self, *, setting: str, **_: Any) -> None:
-        if setting == "CACHES":
-            self.forget()
-
-
-_connections = _Connections()
 
 
 class _Breaks:
@@ -88,6 +35,13 @@ _breaks = _Breaks()
 def breaks() -> int:
     """How often a call to Redis has failed in this process: after each, Redis may have lost what it held."""
     return _breaks.count
+
+
+@cache
+def bucket_script() -> Script:
+    text = Path(__file__).with_name("admission.lua").read_text()
+    # What Redis held when it was started anew may be of a while ago: tokens that were given since would be given twice.
+    return Script(text, note_failure=_breaks.note, note_restart=_forget_quotas)
 
 
 class Told(NamedTuple):
@@ -121,11 +75,12 @@ def take_shared(
     """
     bucket = charge.bucket
     keys = [key_of(charge), *[quota_key(charge.identity, spend.unit) for spend in spends]]
-    arguments: list[str | int] = [len(keys), *keys, bucket.rate, bucket.burst, charge.cost]
+    arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost]
     arguments += (missing, presumed, owed, "" if now_us is None else now_us)
     if spends:
         arguments += (spends[0].tokens, *(spend.limit for spend in spends), *map(_lot_text, lots))
-    return _told(charge, _evaluate(arguments, is_once=any(lots)), has_quotas=bool(spends))
+    answer = bucket_script()(keys, arguments, is_once=any(lots))
+    return _told(charge, answer, has_quotas=bool(spends))
 
 
 def _told(charge: Charge, answer: list[int], *, has_quotas: bool) -> Told:
@@ -161,39 +116,8 @@ def _lot_text(lot: Lot | None) -> str:
     return f"{lot.period.begins_us} {lot.period.ends_us} {lot.tokens} {lot.booked} {int(lot.is_kept)}"
 
 
-def _evaluate(arguments: list[str | int], *, is_once: bool) -> list[int]:
-    script = bucket_script()
-    try:
-        return _call(("EVALSHA", script.sha, *arguments), is_once=is_once)
-    except NoScriptError:
-        # Redis was started anew, perhaps with what it held a while ago: tokens that were given since would be given twice.
-        _forget_quotas()
-        return _call(("EVAL", script.text, *arguments), is_once=is_once)
-
-
 def _forget_quotas() -> None:
     """Drop what is at hand of all quotas: it was booked, so that too little is given at worst."""
     client = get_redis_connection("default")
     for key in client.scan_iter(match=quota_key("*", "*"), count=_KEYS_PER_SCAN):
         client.unlink(key)
-
-
-def _call(command: Sequence[str | int], *, is_once: bool) -> list[int]:
-    """One round trip. A socket that was open before and is found closed (Redis restarted) is replaced once.
-
-    is_once: whether the command may not be sent again, because nobody knows whether the first one was carried out.
-    """
-    connection = _connections.own()
-    was_connected = connection.is_connected
-    try:
-        return _round_trip(connection, command)
-    except RedisError as error:
-        _breaks.note()
-        if is_once or not was_connected or not isinstance(error, RedisConnectionError):
-            raise
-    return _round_trip(connection, command)
-
-
-def _round_trip(connection: Any, command: Sequence[str | int]) -> list[int]:
-    answer: list[int] = connection.ask(*command)
-    return answer

@@ -1,5 +1,6 @@
 """Which calendar of pandas-market-calendars is an exchange's, by its MIC (ISO 10383)."""
 
+from listing.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
 
 # One exchange has many products; an instrument whose own hours differ names its calendar (`Instrument.calendar`).
@@ -44,7 +45,5 @@ def calendar_name(exchange: str) -> str:
     try:
         return EXCHANGES[exchange]
     except KeyError:
-        known = ", ".join(sorted(EXCHANGES))
-        raise UnknownExchange(
-            f"no calendar is known for the exchange {exchange[:32]!r}; known are {known}"
-        ) from None
+        hint = nearest_or_all(exchange, EXCHANGES)
+        raise UnknownExchange(f"no calendar is known for the exchange {exchange[:32]!r}{hint}") from None

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from listing.nearest_name import nearest_name
 from stats.exceptions import UnknownExchange
 from stats.sessions.schedule import Schedule
 from trades.arrays import Integers
@@ -62,7 +63,8 @@ def require_hours(name: str) -> None:
     try:
         decade(name, 202)
     except (RuntimeError, NotImplementedError, KeyError) as error:
-        raise UnknownExchange(f"pandas-market-calendars has no hours for {name[:64]!r}") from error
+        hint = nearest_name(name, [each for each in _library().get_calendar_names() if each != name])
+        raise UnknownExchange(f"pandas-market-calendars has no hours for {name[:64]!r}{hint}") from error
 
 
 @lru_cache(maxsize=_DECADES_KEPT)

@@ -43,6 +43,15 @@ def calendars_load(*, listed: Iterable[Listed], now_ns: int) -> None:
         calendar.around(now_ns, now_ns)
 
 
+def hours_refusal(listed: Listed) -> tuple[str, str] | None:
+    """Which field of what is listed, `exchange` or `calendar`, leaves its hours unknown, and why; None where they are known."""
+    try:
+        calendar_for(listed)
+    except UnknownExchange as error:
+        return "exchange" if listed.calendar is None else "calendar", str(error)
+    return None
+
+
 def market_clock(*, exchange: str | None, at_ns: int) -> dict[str, Any]:
     """An exchange at an instant, as clients see it. Raises `UnknownExchange`."""
     clock = clock_at(at_ns, None if exchange is None else exchange_calendar(exchange))

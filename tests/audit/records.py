@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from audit.append import records_append
+from audit.append import records_append, spool_key
 from audit.chain import Columns
 from audit.models import AuditRecord
 from audit.record import encode_line, record_of_call
+from audit.seals import FileSeal
 
 AT = datetime(2025, 1, 2, 3, tzinfo=UTC)
 
@@ -42,6 +43,16 @@ def spooled(number: int) -> bytes:
             correlation_id=f"call-{number}",
         )
     )
+
+
+def sealed(name: str, *lines: bytes) -> bytes:
+    """What the spool file of that name holds after lines of which those that are objects were written by the service."""
+    seal, content = FileSeal(spool_key(), name), b""
+    for line in lines:
+        content += (
+            seal.sealed(line, len(content)) if line.startswith(b"{") and line.endswith(b"}\n") else line
+        )
+    return content
 
 
 def record(number: int = 0, **changes: Any) -> AuditRecord:

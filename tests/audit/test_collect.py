@@ -8,12 +8,14 @@ import pytest
 from django.db import OperationalError
 
 from audit import collector
-from audit.append import records_append
+from audit.append import records_append, spool_key
 from audit.collector import BATCH_RECORDS, READ_BYTES, exclusive
 from audit.models import AuditRecord, SpoolFile
 from audit.services import spool_collect
 from audit.spool import Spool
-from tests.audit.records import AT, spooled
+from tests.audit.records import AT, sealed, spooled
+
+ONE, TWO = "1-1.sealed.jsonl", "2-1.sealed.jsonl"
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def folder(tmp_path, settings):
 
 @pytest.fixture
 def spool(folder):
-    opened = Spool(folder)
+    opened = Spool(folder, spool_key())
     yield opened
     opened.close()
 
@@ -90,7 +92,7 @@ def test_file_in_use_stays_and_finished_file_goes_with_its_row(folder, spool):
 
 @pytest.mark.django_db
 def test_more_than_a_batch_and_more_than_a_file(folder):
-    spool = Spool(folder, rotate_bytes=200_000)
+    spool = Spool(folder, spool_key(), rotate_bytes=200_000)
     count = 2 * BATCH_RECORDS + 500
     for number in range(count):
         spool.append(spooled(number))
@@ -125,44 +127,45 @@ def test_limit_ends_a_run_early_and_the_next_goes_on(folder, spool):
 )
 @pytest.mark.django_db
 def test_unreadable_lines_are_counted_and_hold_nothing_up(folder, caplog, damage, unreadable):
-    (folder / "1-1.jsonl").write_bytes(spooled(1) + damage + spooled(2))
-    (folder / "2-1.jsonl").write_bytes(spooled(3))
+    (folder / ONE).write_bytes(sealed(ONE, spooled(1), damage, spooled(2)))
+    (folder / TWO).write_bytes(sealed(TWO, spooled(3)))
     assert spool_collect(now=AT) == 3
     assert collected() == [1, 2, 3]
     assert SpoolFile.objects.get().unreadable == unreadable
-    assert "unreadable audit lines in 1-1.jsonl" in caplog.text
+    assert f"unreadable audit lines in {ONE}" in caplog.text
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.django_db
 def test_torn_last_line_waits_for_its_writer_and_is_counted_when_it_is_gone(folder, caplog):
-    path = folder / "1-1.jsonl"
-    path.write_bytes(spooled(1) + spooled(2)[:-10])
+    path, whole = folder / ONE, sealed(ONE, spooled(1), spooled(2), spooled(3))
+    torn = len(sealed(ONE, spooled(1), spooled(2))) - 10
+    path.write_bytes(whole[:torn])
     with path.open("ab") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
         assert spool_collect(now=AT) == 1
         assert caplog.text == ""
-        writer.write(spooled(2)[-10:] + spooled(3)[:5])
+        writer.write(whole[torn : torn + 15])
         writer.flush()
         assert spool_collect(now=AT) == 1
     assert spool_collect(now=AT) == 0
     assert collected() == [1, 2]
     assert SpoolFile.objects.get().unreadable == 1
-    assert "1-1.jsonl" in caplog.text
+    assert ONE in caplog.text
     assert not path.exists()
 
 
 @pytest.mark.django_db
 def test_file_that_cannot_be_read_does_not_hold_up_the_others(folder, caplog):
-    (folder / "1-1.jsonl").mkdir()
-    (folder / "2-1.jsonl").write_bytes(spooled(1))
+    (folder / ONE).mkdir()
+    (folder / TWO).write_bytes(sealed(TWO, spooled(1)))
     assert spool_collect(now=AT) == 1
-    assert "1-1.jsonl cannot be collected" in caplog.text
+    assert f"{ONE} cannot be collected" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
 def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch):
-    (folder / "1-1.jsonl").write_bytes(b"".join(spooled(number) for number in range(1500)))
+    (folder / ONE).write_bytes(sealed(ONE, *(spooled(number) for number in range(1500))))
     save, calls = SpoolFile.save, []
 
     def save_or_crash(self, **options):
@@ -184,8 +187,8 @@ def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch
 
 @pytest.mark.django_db(transaction=True)
 def test_crash_before_the_file_is_deleted_moves_nothing_twice(folder, monkeypatch):
-    path = folder / "1-1.jsonl"
-    path.write_bytes(spooled(1))
+    path = folder / ONE
+    path.write_bytes(sealed(ONE, spooled(1)))
 
     def crash(*arguments, **options):
         raise RuntimeError
@@ -202,7 +205,7 @@ def test_crash_before_the_file_is_deleted_moves_nothing_twice(folder, monkeypatc
 
 @pytest.mark.django_db
 def test_second_collector_leaves_at_once(folder, tmp_path):
-    (folder / "1-1.jsonl").write_bytes(spooled(1))
+    (folder / ONE).write_bytes(sealed(ONE, spooled(1)))
     with exclusive(tmp_path / "collector.lock") as alone:
         assert alone
         assert spool_collect(now=AT) == 0

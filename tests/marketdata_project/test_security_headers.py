@@ -151,7 +151,7 @@ def test_cookies_in_production_are_of_this_very_host_over_tls(db, in_production,
 
 def test_plain_http_is_redirected_and_never_answered(db, in_production, client):
     response = client.get(f"{OHLC}?symbol=AAPL")
-    assert (response.status_code, response["Location"]) == (301, f"https://testserver{OHLC}?symbol=AAPL")
+    assert (response.status_code, response["Location"]) == (308, f"https://testserver{OHLC}?symbol=AAPL")
     assert "Strict-Transport-Security" not in response.headers
 
 
@@ -162,7 +162,7 @@ def test_whoever_asks_for_health_needs_no_tls(db, in_production, client, path):
 
 @pytest.mark.parametrize("path", ["/healthzz", "/healthz/x", "/api/v1/healthz"])
 def test_nothing_else_is_exempt(db, in_production, client, path):
-    assert client.get(path).status_code == 301
+    assert client.get(path).status_code == 308
 
 
 def test_answers_over_tls_have_browsers_stay_with_it(db, in_production, client):

@@ -1,11 +1,16 @@
 """Public pages and unknown paths have a limit: the address's, or the caller's own; signs of life have none."""
 
+import json
+
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
+from audit.services import call_spool
+from ratelimit.models import ApiKey
 from tests.api_client import Api, make_key, problem
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock")]
 
 PAGES = [
     "/",
@@ -64,3 +69,52 @@ def test_signs_of_life_and_the_admin_are_free(path):
     assert len({answer.status_code for answer in answers}) == 1
     assert answers[-1].status_code != 429
     assert "X-RateLimit-Limit" not in answers[-1]
+
+
+@pytest.fixture
+def callers(tmp_path, settings):
+    """The callers of the calls that were recorded."""
+    settings.AUDIT_DIR = tmp_path
+    yield lambda: [
+        json.loads(line)["caller"]
+        for file in tmp_path.glob("spool/*")
+        for line in file.read_bytes().splitlines()
+    ]
+    call_spool().close()
+
+
+UNSERVED = [
+    pytest.param("GET", "/api/v1/nothing", 404, id="unknown-path"),
+    pytest.param("POST", "/api/v1/keys/999/nothing", 404, id="unknown-path-below-a-known-one"),
+    pytest.param("GET", "/api/v1/clock?format=xml", 406, id="unknown-format"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), UNSERVED)
+def test_what_is_charged_to_a_key_is_recorded_as_its_call(api, callers, method, path, status):
+    caller = Api(make_key())
+    identity = f"key:{ApiKey.objects.latest('pk').pk}"
+    assert caller.call(method, path).status_code == status
+    assert callers() == [identity]
+
+
+def test_what_is_refused_by_a_callers_own_limit_is_recorded_as_its_call(api, callers):
+    caller = Api(make_key(rate=1))
+    identity = f"key:{ApiKey.objects.latest('pk').pk}"
+    assert [caller.get("/api/v1/nothing").status_code for _ in range(5)][-1] == 429
+    assert set(callers()) == {identity}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), UNSERVED)
+def test_what_a_session_asks_in_vain_is_recorded_as_its_persons(api, callers, method, path, status):
+    person = User.objects.create_user("lovelace", is_superuser=True)
+    client = Client()
+    client.force_login(person)
+    assert client.generic(method, path).status_code == status
+    assert callers() == [f"user:{person.pk}"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), UNSERVED)
+def test_what_nobody_asks_is_recorded_as_nobodys(api, callers, method, path, status):
+    assert [Api(key).call(method, path).status_code for key in (None, "md_nosuchkey")] == [status] * 2
+    assert callers() == [""] * 2

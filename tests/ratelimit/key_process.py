@@ -68,7 +68,7 @@ def create() -> Any:
 def create_once(*, idempotency_key: str, at: float) -> Any:
     """A key, made at a time at which others make it, too."""
     time.sleep(max(0.0, at - time.time()))
-    call = Call(identity="key:1", path="/keys", idempotency_key=idempotency_key, body={})
+    call = Call(family="key:1", path="/keys", idempotency_key=idempotency_key, body={})
     answer, is_replayed = answer_once(call, create, now=now())
     return {"id": answer["id"], "replayed": is_replayed}
 

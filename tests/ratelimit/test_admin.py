@@ -158,11 +158,12 @@ def clerk(staff):
 
 
 def granted(**grants) -> AccessProfile:
-    return AccessProfile.objects.create(user=User.objects.get(username="clerk"), **grants)
+    terms = {"scopes": ["market:read", "keys:manage"], "sensitivity": "confidential", **grants}
+    return AccessProfile.objects.create(user=User.objects.get(username="clerk"), **terms)
 
 
 def test_nobody_gives_more_here_than_was_granted_to_them(clerk):
-    granted(tier="premium", scopes=["market:read"], accounts=["A"], sensitivity="internal")
+    granted(tier="premium", accounts=["A"])
     little = {
         "name": "made",
         "tier": "default",
@@ -177,7 +178,7 @@ def test_nobody_gives_more_here_than_was_granted_to_them(clerk):
 
 
 def test_nobody_changes_a_key_with_more_than_was_granted_to_them(clerk, key):
-    granted(scopes=["market:read"])
+    granted()
     for action in ("rotate", "revoke"):
         assert "what the caller itself was granted" in act(clerk, action, key)
     key.refresh_from_db()
@@ -185,7 +186,7 @@ def test_nobody_changes_a_key_with_more_than_was_granted_to_them(clerk, key):
 
 
 def test_keys_of_other_accounts_are_not_listed(clerk, key):
-    granted(scopes=["market:read"], accounts=["A"])
+    granted(accounts=["A"])
     ApiKey.objects.update(accounts=["B"])
     assert key.prefix not in page(clerk.get(CHANGES))
     ApiKey.objects.update(accounts=["A"])

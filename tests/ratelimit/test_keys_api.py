@@ -112,6 +112,18 @@ def test_a_value_out_of_bounds_is_422_with_its_field(api, body, path):
     assert [error["path"] for error in answer(response)["errors"]] == [path]
 
 
+def test_a_certificate_that_is_taken_stays_taken_when_its_key_is_revoked_or_rotated(api):
+    certified = {**NEW, "certificate": "0f" * 32}
+    first = answer(post(api, body=certified))
+    second = answer(post(api, f"{KEYS}/{first['id']}/rotate", {}))
+    assert second["certificate"] == "0f" * 32
+    for _ in range(2):
+        refused = post(api, body=certified)
+        assert problem(refused) == (422, "invalid_key_request")
+        assert answer(refused)["message"] == "the certificate stands for another key already"
+        api.call("DELETE", f"{KEYS}/{second['id']}")
+
+
 def test_a_typo_is_answered_with_the_nearest_name(api):
     response = post(api, body={**NEW, "netwoks": []})
     assert "did you mean networks?" in answer(response)["message"]

@@ -15,7 +15,7 @@ from ratelimit.limits.services import admit_address
 from ratelimit.models import ApiKey, QuotaUse
 from tests.api_client import Api, answer, make_key, problem, trade, until_limited
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock")]
 
 LIMITS = "/api/v1/limits"
 

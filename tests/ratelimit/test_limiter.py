@@ -93,7 +93,7 @@ def test_a_denied_caller_is_admitted_when_it_was_told(redis_server):
     assert admit(10).admitted
 
 
-def test_reads_writes_and_callers_have_buckets_of_their_own(redis_server):
+def test_reads_writes_and_callers_have_buckets_of_their_own(redis_server, standing_clock):
     limiter, _ = made_limiter()
     assert [ask(limiter, 1).admitted for _ in range(3)] == [True, True, False]
     assert ask(limiter, 1, kind="write").admitted

@@ -170,7 +170,7 @@ def test_a_certificate_that_only_a_header_speaks_of_counts_nothing(nginx, instal
     with_underscores = {name.replace("-", "_"): value for name, value in headers.items()}
     assert code_of(nginx.ask("GET", BARS, None, with_underscores)) == "not_authenticated"
     # Around the proxy: not even the scheme is believed, and plain HTTP is redirected.
-    assert directly(installation, headers).status == 301
+    assert directly(installation, headers).status == 308
     # What the proxy says counts: from its address the very same headers do.
     assert directly(installation, headers, source=PROXY).status == 200
 

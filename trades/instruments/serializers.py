@@ -14,6 +14,7 @@ from trades.declarations import Column, Kind
 from trades.exceptions import FieldError
 from trades.http.field_errors import field_errors
 from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
+from trades.instruments.known_hours import hours_refusal
 from trades.number_bounds import POSITIVE
 from trades.storage.instruments import (
     EXERCISES,
@@ -88,7 +89,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         wording="a MIC, four of A-Z and 0-9, such as XNAS",
         required=False,
         allow_null=True,
-        help_text="The market identifier code (ISO 10383) of its exchange.",
+        help_text="The market identifier code (ISO 10383) of its exchange, whose hours are known or told by `calendar`.",
     )
     currency = PatternField(
         "[A-Z]{3}",
@@ -131,6 +132,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         "other_symbol": "must be {symbol}, or be left out",
         "of_other_class": "is for an instrument of the class {classes}; this one is of the class {instrument_class}",
         "required_of_option": "is required of an option",
+        "unknown_exchange": "{reason}",
     }
 
     def get_fields(self) -> dict[str, Any]:
@@ -147,6 +149,13 @@ class InstrumentSerializer(KnownFieldsSerializer):
         if attrs.pop("symbol", base.symbol) != base.symbol:
             raise self._error("symbol", "other_symbol", symbol=base.symbol)
         instrument = merged(base, attrs)
+        self._check_terms(instrument)
+        refusal = hours_refusal(instrument)
+        if refusal is not None:
+            raise self._error(refusal[0], "unknown_exchange", reason=refusal[1])
+        return {"instrument": instrument}
+
+    def _check_terms(self, instrument: Instrument) -> None:
         for name, classes in CLASSES_WITH.items():
             if getattr(instrument, name) is not None and instrument.instrument_class not in classes:
                 raise self._error(
@@ -159,7 +168,6 @@ class InstrumentSerializer(KnownFieldsSerializer):
             for name in _OPTION_NEEDS:
                 if getattr(instrument, name) is None:
                     raise self._error(name, "required_of_option")
-        return {"instrument": instrument}
 
     def _error(self, field: str, code: str, **said: str) -> serializers.ValidationError:
         message = self.error_messages[code].format(**said)

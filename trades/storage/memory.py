@@ -23,6 +23,7 @@ from trades.storage.memory_log import (
     date_of,
     duplicates_of,
     lives_of,
+    newest_time_before,
     replayed_receipt,
     stored_rows_of,
 )
@@ -170,9 +171,11 @@ class MemoryStore(MemoryCatalogue):
         """See `MarketStore.revisions`. Every commit's bars are made and compared with those before."""
         found: list[Revision] = []
         seen: set[int] = set()
-        before = self.bars(symbol, window, interval_ns, policy=policy, at=0)
-        for commit in self._log(TRADES, symbol).commits[:at]:
+        log, before = self._log(TRADES, symbol), self.bars(symbol, window, interval_ns, policy=policy, at=0)
+        for commit in log.commits[:at]:
             now = self.bars(symbol, window, interval_ns, policy=policy, at=commit.id.number)
+            known_ns = newest_time_before(log, commit.id.number)
+            seen.update(start for start in now.time_ns.tolist() if start + interval_ns <= known_ns)
             for start in sorted(seen):
                 values = values_at(before, start), values_at(now, start)
                 if values[0] != values[1] and commit.id.number > after:

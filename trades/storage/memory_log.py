@@ -11,7 +11,7 @@ from trades.storage.corrections import Change, Life, Row
 from trades.storage.duplicates import Identified, stored_before
 from trades.storage.exceptions import RequestKeyReused
 from trades.storage.prints import STANDS
-from trades.storage.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
+from trades.storage.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
 from trades.storage.visible import stored_schema
 from trades.timestamps import DAY_NS
 
@@ -51,6 +51,12 @@ class MemoryLog:
     def originals(self) -> dict[int, RowVersion]:
         """By arrival number, the rows as they came in."""
         return {version.arrival: version for version in reversed(self.versions)}
+
+
+def newest_time_before(log: MemoryLog, commit: int) -> int:
+    """The time of the newest row that came before a commit; the least there is without any."""
+    times = [version.values["timestamp"] for version in log.versions if version.commit < commit]
+    return max((time for time in times if isinstance(time, int)), default=ALL_TIME.start_ns)
 
 
 def date_of(row: Row) -> int:

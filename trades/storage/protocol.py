@@ -278,7 +278,10 @@ class MarketStore(Catalogue, Protocol):
         after: int,
         at: int | None = None,
     ) -> list[Revision]:
-        """What commits numbered in `(after, at]` changed of the window's bars, by commit, then by time."""
+        """What commits numbered in `(after, at]` changed of the window's bars that could be seen, by commit, then by time.
+
+        An absence could be seen if a row at or behind the bar's end was stored by an earlier commit.
+        """
         ...
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:

@@ -19,7 +19,7 @@ from trades.storage.aggregate import (
 )
 from trades.storage.aggregates import concatenated
 from trades.storage.prints import STANDS
-from trades.storage.protocol import BarValues, Revision, Window
+from trades.storage.protocol import ALL_TIME, BarValues, Revision, Window
 
 _VALUES = BarValues.__slots__
 
@@ -40,19 +40,22 @@ class Revised:
         return STANDS - 1 if self.at is None else self.at
 
 
-def revisions_of(rows: pa.Table, revised: Revised, committed_at: Callable[[int], int]) -> list[Revision]:
+def revisions_of(
+    rows: pa.Table, revised: Revised, committed_at: Callable[[int], int], first_behind: int | None
+) -> list[Revision]:
     """The revisions by commit, then by time.
 
     rows: the stored rows, ordered by (time, sequence, arrival), of the window and of all that its bars depend on at any
-    of the commits. committed_at: when a commit was made.
+    of the commits. committed_at: when a commit was made. first_behind: the first commit that brought a row at or behind the
+    window's end; None if none did.
     """
-    first_seen = _first_seen(rows, revised)
+    first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
     found: list[Revision] = []
     before = within(revised.window, _bars(rows, revised, revised.after))
     for commit, bars in _bars_by_commit(rows, revised):
         after = within(revised.window, bars)
         for time_ns in _changed(before, after):
-            if first_seen[time_ns] < commit:
+            if first_seen[time_ns] < commit or known.newest_before(commit) >= time_ns + revised.interval_ns:
                 values = (values_at(bars, time_ns) for bars in (before, after))
                 found.append(Revision(time_ns, commit, committed_at(commit), *values))
         before = after
@@ -105,6 +108,22 @@ def _with(held: Aggregates, anew: Aggregates) -> Aggregates:
     """The aggregates with some intervals replaced or added."""
     both = concatenated([held[~np.isin(held.time, anew.time)], anew])
     return both[np.argsort(both.time)]
+
+
+class _KnownTimes:
+    """Up to when rows of a log were known before each commit: where a later one was, a bar's absence could be seen."""
+
+    def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
+        commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))
+        if first_behind is not None:
+            commit, time = np.append(commit, first_behind), np.append(time, window.end_ns)
+        order = np.argsort(commit, kind="stable")
+        self._commits, self._newest = commit[order], np.maximum.accumulate(time[order])
+
+    def newest_before(self, commit: int) -> int:
+        """The time of the newest row that an earlier commit brought, that of the window's end for any behind it."""
+        count = int(np.searchsorted(self._commits, commit))
+        return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
 
 
 def _first_seen(rows: pa.Table, revised: Revised) -> dict[int, int]:

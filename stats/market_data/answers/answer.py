@@ -69,11 +69,11 @@ def document_of(pinned: PinnedMarketData) -> Document:
 
 
 def page_of(pinned: PinnedMarketData) -> Page:
-    """The rows that are asked for."""
+    """The rows that are asked for. The newest ones of several symbols are all that their walk has: it begins with the first."""
     query, cursor = pinned.query, pinned.cursor
     if cursor is not None:
         return page_at(pinned.source, Edge(cursor.earlier, cursor.position), query.limit)
-    from_end = query.is_descending or query.last is not None
+    from_end = query.is_descending or (query.last is not None and not query.several)
     return first_page(pinned.source, query.limit, from_end=from_end)
 
 

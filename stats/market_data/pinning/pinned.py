@@ -10,6 +10,7 @@ from stats.exceptions import InvalidCursor
 from stats.market_data.pinning.logs import Pinned, Snapshot
 from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
+from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
 from trades.exceptions import InvalidParameter
 from trades.http.compression import Encoding
@@ -49,7 +50,10 @@ class PinnedMarketData:
         """The rows."""
         if not self.query.several:
             return self.plans[0].source
-        return ChainedSource(self.query.symbols, tuple(plan.source for plan in self.plans))
+        last, sources = self.query.last, tuple(plan.source for plan in self.plans)
+        if last is not None:
+            sources = tuple(NewestSource(source, last) for source in sources)
+        return ChainedSource(self.query.symbols, sources)
 
     @property
     def begun_ns(self) -> int:
@@ -107,7 +111,7 @@ class PinnedMarketData:
         ]
         parameters = [
             ("resolution", query.resolution.value),
-            ("limit", None if query.last else query.limit),
+            ("limit", None if query.last and not query.several else query.limit),
             ("last", query.last),
             ("cursor", query.cursor),
             ("sort", "desc" if query.is_descending else None),

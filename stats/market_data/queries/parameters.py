@@ -28,7 +28,10 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {"help_text": f"First instant; of a page this or `last` is required. {_ISO_OR_EPOCH}"},
     ),
     "end": (QueryTimeField, {"help_text": f"Instant behind the last one; now without it. {_ISO_OR_EPOCH}"}),
-    "last": (PageLimitField, {"help_text": "The newest so many rows before `end`, instead of `start`."}),
+    "last": (
+        PageLimitField,
+        {"help_text": "The newest so many rows before `end`, of each symbol, instead of `start`."},
+    ),
     "resolution": (ResolutionField, {"help_text": "The length of bars."}),
     "limit": (PageLimitField, {"help_text": "Rows in a page, 1,000 without it."}),
     "cursor": (CursorField, {"help_text": "From `next_cursor` or `prev_cursor` of a page."}),
@@ -109,9 +112,13 @@ class _RangeSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"] >= attrs["end"]:
             raise serializers.ValidationError("start must be before end", code="invalid_range")
-        if "last" in attrs and ("start" in attrs or "limit" in attrs):
+        if "last" in attrs and "start" in attrs:
             raise serializers.ValidationError(
-                "last says how many rows before end: neither start nor limit goes with it",
+                "last says how many rows before end: start does not go with it", code="conflicting_parameters"
+            )
+        if "last" in attrs and "limit" in attrs and "symbols" not in self.fields:
+            raise serializers.ValidationError(
+                "last says how many rows there are in the page: limit goes with it only where symbols does",
                 code="conflicting_parameters",
             )
         # What takes an expiry may be asked for at one instant, which has no range.

@@ -166,10 +166,16 @@ def _range(found: dict[str, Any], serializer: Any, query_string: str) -> dict[st
             for name in ("start", "end")
         ),
         "last": found.get("last"),
-        "limit": found.get("last") or found.get("limit", DEFAULT_PAGE),
+        "limit": found.get("limit") or _usual_limit(found),
         "cursor": found.get("cursor"),
         "as_of_ns": found.get("as_of"),
     }
+
+
+def _usual_limit(found: dict[str, Any]) -> int:
+    """The rows of a page without `limit`: all that are asked for of one symbol, and of several as many as of any page."""
+    last: int = found.get("last", DEFAULT_PAGE)
+    return max(last, DEFAULT_PAGE) if "symbols" in found else last
 
 
 def _shape(found: dict[str, Any], form: DatasetForm) -> dict[str, Any]:

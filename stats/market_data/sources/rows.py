@@ -39,6 +39,11 @@ class Rows:
         """Where a row stands; -1 is the last."""
         return Position(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
 
+    def row_of(self, position: Position) -> int:
+        """The number of one symbol's rows before a position."""
+        first, end = np.searchsorted(self.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
+        return int(first) + int(np.searchsorted(self.ordinal[first:end], position.ordinal))
+
     @classmethod
     def of(cls, table: Table, time_ns: Integers) -> "Rows":
         """Rows in order of time that begin with the first row of their first time."""
@@ -235,14 +240,8 @@ def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
 
 
 def _from(rows: Rows, position: Position | None) -> Rows:
-    return rows if position is None else rows[_row_of(rows, position) :]
+    return rows if position is None else rows[rows.row_of(position) :]
 
 
 def _until(rows: Rows, position: Position | None) -> Rows:
-    return rows if position is None else rows[: _row_of(rows, position)]
-
-
-def _row_of(rows: Rows, position: Position) -> int:
-    """The number of rows before a position."""
-    first, end = np.searchsorted(rows.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
-    return int(first) + int(np.searchsorted(rows.ordinal[first:end], position.ordinal))
+    return rows if position is None else rows[: rows.row_of(position)]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 import time_machine
 from django.contrib.auth.models import User
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import resolve
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -26,6 +26,7 @@ from tests.ratelimit.credentials.logins import PASSWORD, called, logged_in, logi
 
 pytestmark = pytest.mark.django_db
 INVALID = (401, "invalid_token")
+LIMITS = "/api/v1/limits"
 
 
 def refreshed(tokens):
@@ -81,6 +82,27 @@ def test_staff_and_superusers_log_in_without_a_profile():
     person("clerk", flags={"is_staff": True})
     person("root", flags={"is_superuser": True})
     assert [called(logged_in(name)["access"]).status_code for name in ("clerk", "root")] == [200, 200]
+
+
+def test_without_a_profile_their_tier_is_internal_by_token_and_by_session():
+    for flags in ({"is_staff": True}, {"is_superuser": True}):
+        user = person("-".join(flags), flags=flags)
+        browser = Client()
+        browser.force_login(user)
+        for response in (called(logged_in(user.username)["access"], LIMITS), browser.get(LIMITS)):
+            assert answer(response)["tier"] == "internal"
+
+
+def test_staff_without_a_profile_read_public_data_and_nothing_else():
+    person("clerk", flags={"is_staff": True})
+    token = logged_in("clerk")["access"]
+    paths = ("clock", "cache/stats", "keys", "audit")
+    assert [called(token, f"/api/v1/{path}").status_code for path in paths] == [200, 403, 403, 403]
+
+
+def test_a_profile_of_the_least_tier_holds_for_staff_too():
+    person("clerk", flags={"is_staff": True}, scopes=["market:read"], tier="default")
+    assert answer(called(logged_in("clerk")["access"], LIMITS))["tier"] == "default"
 
 
 @pytest.mark.parametrize(

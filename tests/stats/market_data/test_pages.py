@@ -139,16 +139,21 @@ class Walk:
         assert rows == self.snapshot[self.low : self.high]
 
 
-def walk(api: Api, logs: list[Log], dataset: str, sort: str, form: str = "json") -> Walk:
-    """A walk through one symbol, or several, that begins now."""
+def walk(
+    api: Api, logs: list[Log], dataset: str, sort: str, form: str = "json", *, last: int | None = None
+) -> Walk:
+    """A walk through one symbol, or several, that begins now. last: of several only so many of the newest rows of each."""
     rows_name = "trades" if dataset == "trades" else "bars"
     query = {**RANGE, "sort": sort} | ({} if dataset == "trades" else {"resolution": "1m"})
+    if last is not None:
+        query = {name: value for name, value in query.items() if name != "start"} | {"last": str(last)}
     path = f"/api/v1/market-data/equities/{logs[0].symbol}/{dataset}"
     snapshot = logs[0].rows(dataset)
     if len(logs) > 1:
         path = f"/api/v1/market-data/equities/{dataset}"
         query["symbols"] = ",".join(log.symbol for log in logs)
-        snapshot = [{"symbol": log.symbol, **row} for log in logs for row in log.rows(dataset)]
+        begin = 0 if last is None else -last
+        snapshot = [{"symbol": log.symbol, **row} for log in logs for row in log.rows(dataset)[begin:]]
     if sort == "desc":
         snapshot.reverse()
     return Walk(api, path, rows_name, query, form, snapshot)
@@ -188,6 +193,32 @@ def test_every_page_is_of_the_snapshot_of_the_first(api: Api, dataset: str, sort
                 logs[place % count].write(argument)
             elif kind == "correct":
                 logs[place % count].correct(argument)
+            else:
+                getattr(client, kind)(argument)
+        assert_whole(client)
+
+    holds()
+
+
+@pytest.mark.parametrize("dataset", ["trades", "ohlcv"])
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+def test_the_newest_rows_of_several_symbols_are_a_walk_of_their_own(api: Api, dataset: str, sort: str):
+    @seed(20_241_224)
+    @examples(max_examples=300 if os.environ.get("SOAK") else 20, phases=[Phase.generate])
+    @given(
+        stored=st.lists(seconds, min_size=2, max_size=4),
+        last=st.sampled_from([1, 2, 3, 5, 100]),
+        limit=limits,
+        form=st.sampled_from(["json", "msgpack", "csv"]),
+        steps=steps,
+    )
+    def holds(stored: list[list[int]], last: int, limit: int, form: str, steps: list[Any]) -> None:
+        logs = [Log.of(api, times) for times in stored]
+        client = walk(api, logs, dataset, sort, form, last=last)
+        client.begin(limit)
+        for place, (kind, argument) in enumerate(steps):
+            if kind in {"write", "correct"}:
+                getattr(logs[place % len(logs)], kind)(argument)
             else:
                 getattr(client, kind)(argument)
         assert_whole(client)

@@ -117,9 +117,12 @@ def test_the_longest_range_is_3650_days(api):
     assert "3,650" in orjson.loads(response.content)["message"]
 
 
-def test_an_unknown_exchange_is_told_the_known_ones(api):
-    message = orjson.loads(api.get(CLOCK, {"exchange": "NYSE"}).content)["message"]
-    assert all(mic in message for mic in EXCHANGES)
+def test_an_unknown_exchange_is_told_the_nearest_or_all_known_ones(api):
+    near, far = (
+        orjson.loads(api.get(CLOCK, {"exchange": each}).content)["message"] for each in ("XTKZ", "ZZZZ")
+    )
+    assert near.endswith("'XTKZ'; did you mean XTKS?")
+    assert all(mic in far for mic in EXCHANGES)
 
 
 @pytest.mark.parametrize("path", [CALENDAR, CLOCK])

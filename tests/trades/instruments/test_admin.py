@@ -94,6 +94,8 @@ def test_one_may_be_added(staff: Client):
     ("values", "field", "message"),
     [
         ({"exchange": "nyse"}, "exchange", "MIC"),
+        ({"exchange": "XTKZ"}, "exchange", "did you mean XTKS?"),
+        ({"calendar": "NYSEE"}, "calendar", "did you mean NYSE?"),
         ({"strike": "5"}, "strike", "of the class option"),
         ({"instrument_class": "bond"}, "instrument_class", "not one of the available choices"),
         ({"tick_size": "-1"}, "tick_size", "greater than 0"),

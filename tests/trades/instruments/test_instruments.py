@@ -298,6 +298,8 @@ def test_what_is_left_out_is_as_nobody_had_told(stocked: Api):
     ("symbol", "body", "refusal", "path"),
     [
         ("AAPL", {"exchange": "NASDAQ"}, (422, "validation_failed"), "exchange"),
+        ("AAPL", {"exchange": "ZZZZ"}, (422, "validation_failed"), "exchange"),
+        ("AAPL", {"exchange": "XNYS", "calendar": "NOPE"}, (422, "validation_failed"), "calendar"),
         ("AAPL", {"symbol": "IBM"}, (422, "validation_failed"), "symbol"),
         ("AAPL", {"exchnage": "XNAS"}, (422, "validation_failed"), "exchnage"),
         ("AAPL", [], (422, "validation_failed"), ""),

@@ -36,6 +36,7 @@ TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 
         ({}, OCC, OCC),
         ({"symbol": "aapl"}, EQUITY, EQUITY),
         ({"exchange": "XNAS", "currency": "USD"}, EQUITY, replace(EQUITY, exchange="XNAS", currency="USD")),
+        ({"exchange": "ZZZZ", "calendar": "NYSE"}, EQUITY, replace(EQUITY, exchange="ZZZZ", calendar="NYSE")),
         ({"exchange": None}, replace(EQUITY, exchange="XNAS"), EQUITY),
         ({"tick_size": 1e-9, "calendar": "CME Globex Crypto"}, EQUITY, replace(EQUITY, tick_size=1e-9, calendar="CME Globex Crypto")),
         ({"aliases": ["fb", "BTC/USD", "FB", "AAPL  250117C00150000"]}, EQUITY, replace(EQUITY, aliases=("FB", "BTC-USD", "AAPL250117C00150000"))),
@@ -50,7 +51,7 @@ TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 
         ({"bar_policy": "us_equities", "allow_nonpositive_price": True}, EQUITY, replace(EQUITY, bar_policy="us_equities", allow_nonpositive_price=True)),
     ],
     ids=[
-        "nothing", "nothing of an option", "its own symbol", "exchange and currency", "nothing any more", "tick and calendar",
+        "nothing", "nothing of an option", "its own symbol", "exchange and currency", "an exchange whose hours are told", "nothing any more", "tick and calendar",
         "aliases in one spelling", "any script", "crypto counts fractions", "unless told", "the same class keeps all",
         "another class drops terms", "an option stays one", "an option as a future", "terms of an option", "flag and policy",
     ],
@@ -84,6 +85,8 @@ def test_what_is_told(data: dict[str, object], base: Instrument, expected: Instr
         *(({name: value}, name, "of_other_class") for name, value in {**TERMS, "multiplier": 5, "exercise": "american", "settlement": "am"}.items()),
         *(({"class": "future", name: value}, name, "of_other_class") for name, value in (("strike", 5), ("right", "put"), ("exercise", "american"), ("settlement", "am"))),
         *(({"class": "option", **TERMS, name: None}, name, "required_of_option") for name in TERMS),
+        ({"exchange": "ZZZZ"}, "exchange", "unknown_exchange"), ({"calendar": "NOPE"}, "calendar", "unknown_exchange"),
+        ({"exchange": "XNYS", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"calendar": "ASEX"}, "calendar", "unknown_exchange"),
         ({"class": "option", **TERMS, "right": "C"}, "right", "invalid_choice"), ({"class": "option", **TERMS, "exercise": "bermudan"}, "exercise", "invalid_choice"),
     ],
 )  # fmt: skip
@@ -97,6 +100,19 @@ def test_every_wrong_field_is_named():
     _, errors = read_instrument({"exchange": 1, "tick_size": 0, "clas": "equity"}, base=EQUITY)
     assert [error.path for error in errors] == ["exchange", "tick_size", "clas"]
     assert "did you mean class?" in errors[2].message
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ({"exchange": "XTKZ"}, "for the exchange 'XTKZ'; did you mean XTKS?"),
+        ({"exchange": "ZZZZ"}, "known are AIXK"),
+        ({"calendar": "CBOT_Rates"}, "no hours for 'CBOT_Rates'; did you mean CBOT_Rate?"),
+    ],
+)
+def test_an_exchange_without_known_hours_is_told_the_nearest(data: dict[str, object], hint: str):
+    (error,) = read_instrument(data, base=EQUITY)[1]
+    assert hint in error.message
 
 
 @pytest.mark.parametrize("instrument", [EQUITY, OCC, FUTURE], ids=lambda each: each.symbol)
@@ -117,7 +133,7 @@ VALUES = st.one_of(
 LIKELY = {
     "class": st.sampled_from(INSTRUMENT_CLASSES),
     "expiry": st.dates(date(1900, 1, 1), date(2200, 12, 31)).map(str),
-    "exchange": st.text("ABXN09", min_size=4, max_size=4),
+    "exchange": st.sampled_from(["XNAS", "XCME", "XLON"]),
     "currency": st.text("AUSD", min_size=3, max_size=3),
     "name": st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() and text == text.strip()),
     "aliases": st.lists(st.text("ABC1 ", min_size=1, max_size=5), max_size=3),

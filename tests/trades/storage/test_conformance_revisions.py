@@ -153,6 +153,42 @@ def test_a_bar_that_comes_back_is_a_revision_and_a_new_one_is_none(store):
     assert [(each.commit, each.before) for each in revised(store, after=2)] == [(3, None)]
 
 
+@pytest.mark.parametrize(
+    "later", [2 * MINUTE, 3 * MINUTE, 59 * MINUTE, 60 * MINUTE, 61 * MINUTE, DAY, 9 * DAY]
+)
+def test_a_bar_whose_absence_could_be_seen_is_a_revision(store, later: int):
+    store.append(batch(trade(0, 5.0), trade(later, 7.0, trade_id="a")))
+    store.append(batch(trade(MINUTE + 1, 6.0)))
+    store.append(batch(trade(MINUTE + 2, 6.0)))
+    first, second = (Window(NOON, NOON + MINUTE * minutes) for minutes in (60, 2))
+    for window in (first, second):
+        assert [(each.time_ns, each.commit, each.before, each.after) for each in revised(store, window)] == [
+            (NOON + MINUTE, 2, None, bar(6.0)),
+            (NOON + MINUTE, 3, bar(6.0), bar(6.0, 2.0, 2)),
+        ]
+        assert [each.commit for each in revised(store, window, after=1, at=2)] == [2]
+    assert revised(store, after=0, at=1) == []
+
+
+def test_what_was_cancelled_was_known_and_what_comes_with_a_bar_was_not(store):
+    store.append(batch(trade(0, 5.0)))
+    store.append(batch(trade(MINUTE, 6.0), trade(20 * MINUTE, 6.0, trade_id="a")))
+    store.correct(amendment(cancel(20 * MINUTE, trade_id="a")))
+    store.append(batch(trade(10 * MINUTE, 7.0), trade(19 * MINUTE, 7.0), trade(20 * MINUTE, 7.0)))
+    found = [((each.time_ns - NOON) // MINUTE, each.commit, each.before) for each in revised(store)]
+    assert found == [(20, 3, bar(6.0)), (10, 4, None), (19, 4, None), (20, 4, None)]
+
+
+def test_a_correction_that_first_gives_a_bar_its_price_is_a_revision_where_something_later_was_known(store):
+    store.append(batch(trade(MINUTE, 6.0, trade_id="a", **ODD), trade(5 * MINUTE, 6.0, trade_id="b", **ODD)))
+    regular = {"conditions": None}
+    store.correct(
+        amendment(correct(MINUTE, trade_id="a", new=regular), correct(5 * MINUTE, trade_id="b", new=regular))
+    )
+    found = [(each.time_ns, each.commit, each.before) for each in revised(store, policy=US_EQUITIES)]
+    assert found == [(NOON + MINUTE, 2, None)]
+
+
 def test_a_correction_that_changes_no_bar_is_no_revision(store):
     store.append(batch(trade(0, 5.0), trade(1, 5.0), trade(2, 5.0, trade_id="a")))
     store.correct(amendment(correct(2, trade_id="a", new={"conditions": "odd_lot"})))

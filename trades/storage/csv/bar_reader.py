@@ -98,7 +98,8 @@ class BarReader:
         """What commits changed of bars that could be seen already."""
         revised = replace(revised, at=snapshot.at)
         rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
-        return revisions_of(rows, revised, snapshot.history.committed_at_of)
+        history, end_ns = snapshot.history, revised.window.end_ns
+        return revisions_of(rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.at))
 
     def _needed_since(self, revised: Revised, snapshot: Snapshot) -> Window:
         """What the bars depend on at every one of the commits: up to a price that stood all the while."""

@@ -155,6 +155,21 @@ class History:
         """The parts of one event date, like `parts_in`."""
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), at, after=after)
 
+    def first_from(self, instant_ns: int, at: int | None = None) -> int | None:
+        """The first commit, up to `at`, that touches a row at an event time or behind it; None if none does."""
+        low, number = 1, self._number(at)
+        midnight = -(-instant_ns // DAY_NS) * DAY_NS
+        of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
+        high = min(of_date, default=number + 1)
+        later = Window(midnight, ALL_TIME.end_ns)
+        while low < high:
+            middle = (low + high) // 2
+            if self.version(later, middle) == NO_COMMIT:
+                low = middle + 1
+            else:
+                high = middle
+        return high if high <= number else None
+
     @property
     def is_worth_indexing(self) -> bool:
         """Whether so many commits are not in the index that a process which begins would notice."""

@@ -111,12 +111,21 @@ class Ledger:
         found, seen = [], set[str]()
         for commit in range(1, len(self.stands) if by is None else by + 1):
             before, now = self.bars(commit - 1, resolution), self.bars(commit, resolution)
+            known = max((one[0] for stood in self.stands[:commit] for one in stood), default=None)
+            if known is not None:
+                # Where something later was known it could be seen that there was no bar.
+                seen |= {
+                    start for start in now if self._end(start, resolution) <= np.datetime64(text(known)[:-1])
+                }
             changed = (
                 [start for start in seen if before.get(start) != now.get(start)] if commit > after else []
             )
             found += [self._row(start, commit, before.get(start), now.get(start)) for start in changed]
             seen |= set(now)
         return sorted(found, key=lambda row: (row["timestamp"], row["commit"]))
+
+    def _end(self, start: str, resolution: str) -> np.datetime64:
+        return np.datetime64(start[:-1]) + np.timedelta64(LENGTHS[resolution], "s")
 
     def _row(self, start: str, commit: int, before: Row | None, after: Row | None) -> Row:
         sides = {
@@ -191,13 +200,19 @@ def test_what_any_history_changed_is_told(ledger, seed):
         else:
             ledger.ingest(
                 *(
-                    (chance.randrange(0, 7_200), chance.randrange(9_000, 9_100) / 100, chance.randrange(1, 9))
+                    (
+                        chance.randrange(0, 7_200) + chance.choice([0] * 9 + [86_400]),
+                        chance.randrange(9_000, 9_100) / 100,
+                        chance.randrange(1, 9),
+                    )
                     for _ in range(3)
                 )
             )
     for resolution in LENGTHS:
         found = revisions(ledger.api, resolution=resolution, limit=10_000)
-        assert found == ledger.expected(resolution), resolution
+        assert found == [row for row in ledger.expected(resolution) if row["timestamp"] < DAY["end"]], (
+            resolution
+        )
         assert found
 
 
@@ -227,6 +242,18 @@ def test_a_first_bar_and_a_repeated_batch_are_no_revisions(api: Api):
         api.ingest(trade())
     found = get(api, resolution="1m")
     assert (found["revisions"], found["reason"], found["resolution"]) == ([], "no_revisions", "1m")
+
+
+@pytest.mark.parametrize("query", [{}, {"end": "2025-01-02T14:33Z"}], ids=["day", "up to the bar's end"])
+def test_a_bar_that_a_late_trade_makes_between_others_is_a_revision(ledger, query):
+    ledger.ingest((0, 190.0, 100), (180, 191.0, 50))
+    ledger.ingest((150, 195.0, 10))
+    ledger.ingest((240, 196.0, 10))
+    (row,) = revisions(ledger.api, resolution="1m", **query)
+    assert row == ledger.expected("1m")[0]
+    assert (row["timestamp"], row["commit"], row["before_close"], row["after_close"]) == (
+        "2025-01-02T14:32:00Z", 2, None, 195.0,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("after", "commits"), [(1, [2, 3, 4]), (2, [3, 4]), (4, []), (5, [])])

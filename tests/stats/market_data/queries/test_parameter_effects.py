@@ -11,7 +11,7 @@ import pytest
 import time_machine
 
 from tests.api_client import answer, problem
-from tests.stats.market_data.builders import EQUITY, EQUITY_HOUR, HOUR_NS, Market, timestamp
+from tests.stats.market_data.builders import CALL, EQUITY, EQUITY_HOUR, HOUR_NS, PUT, SPLIT, Market, timestamp
 from tests.stats.market_data.oracle import SECOND_NS, Cut, Row, bar, bars, midnight, ticks
 from tests.stats.market_data.published_hours import XNYS
 from tests.stats.market_data.queries.test_parameters import DAYS, MINUTES, OHLCV, TICKS, TREE, ask, get
@@ -119,6 +119,55 @@ def test_the_last_rows_are_a_page_with_those_before_it(market: Market):
     before = get(market, OHLCV, query, cursor=found["prev_cursor"])
     assert nested(before["bars"]) == equity_bars(market, 0, EQUITY_HOUR + HOUR_NS)[-6:-3]
     assert found["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shape", "symbols"),
+    [
+        ("equities/trades", {}, [EQUITY, SPLIT]),
+        ("equities/ohlcv", {"resolution": "1m"}, [SPLIT, EQUITY]),
+        ("equities/quotes", {}, [EQUITY, SPLIT]),
+        ("options/greeks", {"rate": "0.03"}, [CALL, PUT]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_last_rows_of_several_symbols_are_the_last_of_each(
+    market: Market, *, dataset: str, shape: dict[str, str], symbols: list[str], count: int, sort: str
+):
+    market_class, name = dataset.split("/")
+    query = {"last": str(count), "sort": sort, **shape}
+    rows_name = "bars" if name == "ohlcv" else name
+    wanted = [
+        {"symbol": symbol, **row}
+        for symbol in (symbols if sort == "asc" else symbols[::-1])
+        for row in get(market, f"{TREE}/{market_class}/{symbol}/{name}", query)[rows_name]
+    ]
+    found = get(market, f"{TREE}/{dataset}", query, symbols=",".join(symbols))
+    assert found[rows_name] == wanted
+    assert (found["next_cursor"], found["prev_cursor"], found["total_estimate"]) == (None, None, len(wanted))
+
+
+def test_of_several_symbols_a_page_of_the_last_rows_has_as_many_as_any(empty_market: Market):
+    symbols = ["MANYA", "MANYB"]
+    for symbol in symbols:
+        rows = [{"time_ns": EQUITY_HOUR + n, "price": float(n + 1), "volume": 1.0} for n in range(1_300)]
+        empty_market.add("trades", symbol, rows)
+    path, query = f"{TREE}/equities/trades", {"symbols": ",".join(symbols), "fields": "price"}
+    for asked, sizes in (
+        ({"last": "600"}, [1_000, 200]),
+        ({"last": "1200"}, [1_200, 1_200]),
+        ({"last": "600", "limit": "900"}, [900, 300]),
+    ):
+        page = get(empty_market, path, {**query, **asked})
+        pages = [page["trades"]]
+        while page["next_cursor"] is not None:
+            page = get(empty_market, path, {**query, **asked, "cursor": page["next_cursor"]})
+            pages.append(page["trades"])
+        assert [len(one) for one in pages] == sizes
+        newest = [float(n + 1) for n in range(1_300)][-int(asked["last"]) :]
+        assert [row["price"] for one in pages for row in one] == newest * 2
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "10001", "x", "2.0"])

@@ -1,0 +1,1 @@
+"""Lua scripts in Redis, one round trip a call."""

@@ -1,0 +1,69 @@
+"""Commands whose output nobody reads to its end leave no traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.patience import PROGRAM_SECONDS
+
+
+def run(*command: str, data_dir: Path, **environment: str) -> tuple[int, str]:
+    """Status and errors of a program before whose output the reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, *command],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "DATA_DIR": str(data_dir), **environment},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PROGRAM_SECONDS,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("command", [["version"], ["diffsettings", "--all"]], ids=["short", "long"])
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_command_ends_quietly_once_nobody_reads_it(
+    tmp_path: Path, command: list[str], unbuffered: str
+) -> None:
+    ended = run("manage.py", *command, data_dir=tmp_path, PYTHONUNBUFFERED=unbuffered)
+    assert ended == (141, "")
+
+
+def test_another_broken_pipe_is_told(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from command_line.pipes import quiet_without_a_reader
+sys.stdout = sys.stderr
+reader, writer = os.pipe()
+os.close(reader)
+with quiet_without_a_reader():
+    os.write(writer, b"lost")
+"""
+    status, errors = run("-c", program, data_dir=tmp_path)
+    assert status == 1
+    assert "BrokenPipeError" in errors
+
+
+def test_output_that_is_read_is_whole(tmp_path: Path) -> None:
+    environment = {**os.environ, "DATA_DIR": str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "manage.py", "version"],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=True,
+    )
+    assert told.stdout.strip()
