@@ -4,15 +4,20 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from marketdata_project.error_codes import ERROR_CODES
-from stats.market_data.navigation import links_beside
-from stats.market_data.queries.classes import MARKET_CLASSES
+from stats.market_data.navigation import links_beside, links_of_several, surface_links
+from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import Leading
+from trades.datasets import DATASETS
 from trades.instruments.catalogue import catalogue_first
 from trades.storage.exceptions import StorageError
+from trades.storage.instruments import Instrument
 
+# So many symbols a link asks for at once.
+_AT_ONCE = 3
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
 main { max-width: 60rem; margin: 3rem auto; padding: 0 1.5rem; }
@@ -26,11 +31,13 @@ tr:target { background: #fff3c4; }
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch of the tree by one of its symbols, if it has any."""
+    """A branch of the tree by the first of its symbols, if it has any. several: links of some symbols at once."""
 
     path: str
+    instrument_class: str
     symbol: str | None
     links: list[Leading]
+    several: list[Leading]
 
 
 @require_safe
@@ -42,6 +49,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "base": request.build_absolute_uri("/").rstrip("/"),
         "is_staff": is_staff,
         "branches": _branches() if is_staff else [],
+        "ingests": _ingests() if is_staff else [],
     }
     return render(request, "home.html", context)
 
@@ -49,10 +57,26 @@ def home(request: HttpRequest) -> HttpResponse:
 def _branches() -> list[Branch]:
     """None while the store cannot be used: this page leads to what tells why."""
     try:
-        symbols = {each: catalogue_first(each.instrument_class) for each in MARKET_CLASSES.values()}
+        found = {each: catalogue_first(each.instrument_class, _AT_ONCE) for each in MARKET_CLASSES.values()}
     except StorageError:
         return []
-    return [Branch(each.path, symbol, links_beside(each, symbol)) for each, symbol in symbols.items()]
+    return [_branch(market_class, instruments) for market_class, instruments in found.items()]
+
+
+def _branch(market_class: MarketClass, instruments: list[Instrument]) -> Branch:
+    symbols = [each.symbol for each in instruments]
+    first = symbols[0] if symbols else None
+    links = links_beside(market_class, first)
+    if instruments and instruments[0].underlying:
+        links += surface_links(market_class, instruments[0].underlying)
+    several = links_of_several(market_class, symbols)
+    return Branch(market_class.path, market_class.instrument_class, first, links, several)
+
+
+def _ingests() -> list[Leading]:
+    """Where rows of each dataset are taken in."""
+    names = [name.replace("_", "-") for name in DATASETS]
+    return [Leading(reverse(f"{name}-ingest"), name) for name in names]
 
 
 @require_safe

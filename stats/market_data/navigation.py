@@ -13,8 +13,9 @@ from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
 from stats.rendering.query_form import Leading
 
-# So many rows are asked for by a link to a dataset.
+# So many rows are asked for by a link to a dataset; of each of several symbols so many.
 _ROWS = 100
+_ROWS_EACH = 5
 
 
 def page_name(view: Any, subject: str) -> str:
@@ -35,6 +36,29 @@ def _links(market_class: MarketClass, symbol: str) -> Iterator[Leading]:
             yield Leading(f"{path}?{urlencode({'last': _ROWS})}", dataset)
     for report in (*REPORTS, COVERAGE):
         yield Leading(_path(market_class, report, symbol), report)
+
+
+def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Leading]:
+    """The datasets and reports of several symbols at once; none without symbols."""
+    if not symbols:
+        return []
+    named = {"symbols": ",".join(symbols)}
+    datasets = [each for each in market_class.datasets if each in MARKET_DATASETS]
+    queries = {dataset: urlencode({**named, "last": _ROWS_EACH}) for dataset in datasets}
+    queries |= {report: urlencode(named) for report in REPORTS}
+    return [
+        Leading(f"{reverse(f'{market_class.path}-{name}-several')}?{query}", name)
+        for name, query in queries.items()
+    ]
+
+
+def surface_links(market_class: MarketClass, underlying: str) -> list[Leading]:
+    """What is told of all that is derived from an underlying at once."""
+    return [
+        Leading(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
+        for dataset in market_class.datasets
+        if dataset in MARKET_DATASETS and MARKET_DATASETS[dataset].form.takes_underlyings
+    ]
 
 
 def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[Leading]:

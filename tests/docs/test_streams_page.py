@@ -16,6 +16,7 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
 from stats.rendering.formats import FORMATS
+from tests.api_client import trade
 from tests.marketdata_project.front_server import running
 from tests.stats.rendering.tables import TWO_TRADES
 
@@ -88,3 +89,16 @@ def test_a_program_reads_all_rows(program: str):
 def test_a_program_notices_a_stream_that_breaks(program: str, error: Any):
     with pytest.raises(error):
         read(program, broken)
+
+
+@pytest.mark.parametrize("format_name", ["ndjson", "csv", "arrow"])
+def test_a_stream_is_kept_by_nobody_and_not_compressed(api, format_name: str):
+    minutes = [f"2025-01-02T15:{minute:02}:00Z" for minute in range(60)]
+    api.ingest(*(trade(timestamp=minute) for minute in minutes))
+    path = f"/api/v1/market-data/equities/AAPL/trades/stream.{format_name}"
+    response = api.get(path, accept_encoding="gzip, zstd")
+    assert len(b"".join(response.streaming_content)) > 1_024
+    told = dict(re.findall(r"`([A-Z][\w-]+): ([\w-]+)`", PAGE))
+    assert told == {"Cache-Control": "no-store", "X-Cache": "bypass", "Vary": "Accept"}
+    assert {name: response[name] for name in told} == told
+    assert not {"ETag", "Content-Encoding"} & set(response.headers)

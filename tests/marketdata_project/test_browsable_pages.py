@@ -12,6 +12,7 @@ from django.test import Client
 from ratelimit.models import ApiKey
 from tests.api_client import Api, trade
 from tests.html_page import Page
+from trades.datasets import DATASETS
 from trades.storage.exceptions import StoreUnavailable
 from trades.storage.instruments import CRYPTO, FUTURE, Instrument
 from trades.stores import market_store
@@ -161,7 +162,27 @@ def test_home_leads_who_is_logged_in_through_the_tree(browser):
         assert any(f"/{market_class}/{symbol}/" in target for target in targets)
     for target in targets:
         status = browser.get(target, headers=HTML).status_code
-        assert status in ({405} if target.endswith(("ingest", "corrections")) else {200, 400}), target
+        is_form = target.endswith(("ingest", "corrections", "invalidate"))
+        assert status in ({405} if is_form else {200, 400}), target
+
+
+def test_home_leads_to_lists_of_symbols_surfaces_and_all_forms(browser, api):
+    api.ingest(trade(symbol="AAPLX"))
+    targets = set(Page(browser.get("/").content.decode()).targets())
+    tree = "/api/v1/market-data"
+    wanted = {
+        f"{tree}/equities/ohlcv?symbols=AAPL%2CAAPLX&last=5",
+        f"{tree}/equities/latest?symbols=AAPL%2CAAPLX",
+        f"{tree}/options/AAPL/implied-volatility",
+        "/api/v1/instruments?class=equity",
+        "/api/v1/cache/invalidate",
+        "/api/v1/trades/corrections",
+        *(f"/api/v1/{dataset.replace('_', '-')}/ingest" for dataset in DATASETS),
+    }
+    assert wanted <= targets
+    for target in wanted:
+        if "/market-data/" in target or "instruments" in target:
+            assert browser.get(target, headers=HTML).status_code == 200, target
 
 
 def test_home_names_no_symbol_to_who_is_not_logged_in(stored):

@@ -63,11 +63,11 @@ def _bring_up_to(stamp: str) -> None:
     CatalogueState.objects.update_or_create(pk=_STATE, defaults={"stamp": stamp, "rows": len(known)})
 
 
-def catalogue_first(instrument_class: str) -> str | None:
-    """The first symbol of a class, None if there is none. Raises `StorageError`s."""
+def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
+    """So many of the first instruments of a class by symbol, or all if it has fewer. Raises `StorageError`s."""
     catalogue_refresh()
     of_class = InstrumentEntry.objects.filter(instrument_class=instrument_class).order_by("symbol")
-    return of_class.values_list("symbol", flat=True).first()
+    return [instrument_in(entry) for entry in of_class[:count]]
 
 
 @contextmanager
