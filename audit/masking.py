@@ -1,6 +1,6 @@
 """Secrets in what is written down, replaced by `***`: by the name of their field, and by their shape. Pure.
 
-Shapes: this service's API keys and signing secrets, JSON web tokens, PEM blocks, credentials of an Authorization header, whoever is named in a
+Shapes: this service's API keys and signing secrets, their secret parts alone, JSON web tokens, PEM blocks, credentials of an Authorization header, whoever is named in a
 URL's authority (`https://user:password@host`), signatures. When in doubt it is masked.
 """
 
@@ -35,12 +35,19 @@ _SHAPES = re.compile(
 _KEPT = ("scheme", "url", "bytes", "webhook", "hex")
 # A text without any of these has no such shape. Plain containment is several times cheaper than the expression.
 _SIGNS = ("md_", "mds_", "eyj", "-----begin ", "basic", "bearer", "api-key", "@", "=:", "v1,", "v1a,", "sha")
-# A query without any of these needs no closer look: `%4x` to `%7x` are the escapes that can spell a letter or `_`. A colon
-# alone is in every time.
+# What is secret of a key, alone or with its prefix: 256 random bits in base64url, which have letters of both cases.
+_BARE_CHARS = 43
+_BARE = re.compile(r"(?<![\w-])(?:[\w-]{8}_)?[\w-]{43}(?![\w-])", re.ASCII)
+# Signs that take no room: between the letters of a key they hide its shape.
+_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_DECODINGS = 3
+# A query without any of these needs no closer look. A colon alone is in every time.
 _SUSPICIOUS = (
     "key", "token", "secret", "pass", "pwd", "sig", "auth", "credential", "cookie", "assertion", "jwt", "otp", "pin", "md_", "mds_",
-    "eyj", "begin", "basic", "bearer", "@", "=:", "v1", "sha", "=%3a", "%3d", "%4", "%5", "%6", "%7",
+    "eyj", "begin", "basic", "bearer", "@", "=:", "v1", "sha",
 )  # fmt: skip
+# Of the escapes these: letters, digits, `-` and `_` of a key, `%25` an escape again, the last the beginning of an invisible sign.
+_SUSPICIOUS_ESCAPE = re.compile("%(?:2[5d]|3[0-9d]|[4-7]|c[2d]|d8|e[12]|ef)")
 _SEPARATOR = re.compile(r"([&;])")
 _ASSIGNED = re.compile(
     r"""(?P<name>["']?\b[\w-]*(?:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|credential|cookie)[\w-]*["']?\s*[=:]\s*)"""
@@ -55,8 +62,17 @@ def masked_text(text: str) -> str:
     lowered = text.lower()
     for sign in _SIGNS:
         if sign in lowered:
-            return _SHAPES.sub(_masked_shape, text)
-    return text
+            text = _SHAPES.sub(_masked_shape, text)
+            break
+    return _BARE.sub(_masked_bare, text) if len(text) >= _BARE_CHARS else text
+
+
+def masked_path(path: str) -> str:
+    """A decoded path: what has the shape of a secret, and segments that have it once they are decoded again or without invisible signs."""
+    masked = masked_text(path)
+    if "%" in masked or not masked.isascii():
+        return "/".join(MASK if _is_shaped(_plain(segment)) else segment for segment in masked.split("/"))
+    return masked
 
 
 def masked_line(text: str) -> str:
@@ -74,11 +90,7 @@ def masked_query(query: str) -> str:
     A parameter is secret by its name (`api_key`, `token`, …: any case, percent-encoded or not) or because its
     value looks like a secret.
     """
-    lowered = query.lower()
-    for sign in _SUSPICIOUS:
-        if sign in lowered:
-            break
-    else:
+    if not _is_suspicious(query):
         return query
     return "".join(_masked_part(part) for part in _SEPARATOR.split(query))
 
@@ -89,7 +101,7 @@ def masked_document(document: Any, *, depth: int = DEPTH) -> Any:
     What is nested deeper than `depth` is replaced, too. Booleans and null are no secrets.
     """
     if isinstance(document, str):
-        return masked_text(document)
+        return masked_path(document)
     if not isinstance(document, Mapping | list | tuple):
         return document
     if depth == 0:
@@ -100,6 +112,19 @@ def masked_document(document: Any, *, depth: int = DEPTH) -> Any:
             for name, value in document.items()
         }
     return [_masked_member("", value, depth) for value in document]
+
+
+def _is_suspicious(query: str) -> bool:
+    lowered = query.lower()
+    for sign in _SUSPICIOUS:
+        if sign in lowered:
+            return True
+    if "%" in lowered and ("=%3a" in lowered or _SUSPICIOUS_ESCAPE.search(lowered) is not None):
+        return True
+    if len(query) < _BARE_CHARS:
+        return False
+    # Cheaper than the expression, and most parameters are short.
+    return max(map(len, query.split("&"))) >= _BARE_CHARS and _BARE.search(query) is not None
 
 
 def _is_secret_field(name: str) -> bool:
@@ -117,11 +142,20 @@ def _masked_member(name: str, value: Any, depth: int) -> Any:
 
 def _masked_part(part: str) -> str:
     name, separator, value = part.partition("=")
-    if _is_shaped(unquote_plus(name)):
+    plain_name = _plain(name)
+    if _is_shaped(plain_name):
         return MASK
-    if value and (_SECRET_NAME.search(unquote_plus(name)) or _is_shaped(unquote_plus(value))):
+    if value and (_SECRET_NAME.search(plain_name) or _is_shaped(_plain(value))):
         return f"{name}{separator}{MASK}"
     return part
+
+
+def _plain(text: str) -> str:
+    """What a text says once it is decoded as often as it was encoded, _DECODINGS times at most, without invisible signs."""
+    for _ in range(_DECODINGS):
+        if text == (text := unquote_plus(text)):
+            break
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def _is_shaped(text: str) -> bool:
@@ -132,3 +166,8 @@ def _masked_shape(found: re.Match[str]) -> str:
     kept = next((found[name] for name in _KEPT if found[name]), "")
     tail = {"url": "@", "bytes": ":"}.get(found.lastgroup or "", "")
     return f"{kept}{MASK}{tail}"
+
+
+def _masked_bare(found: re.Match[str]) -> str:
+    text = found[0]
+    return text if text.islower() or text.isupper() else MASK

@@ -12,7 +12,7 @@ import msgspec
 
 from audit.chain import Columns
 from audit.changes import changes
-from audit.masking import masked_document, masked_query, masked_text
+from audit.masking import masked_document, masked_path, masked_query, masked_text
 from audit.seals import SEAL_BYTES
 
 LINE_BYTES = 4096
@@ -77,7 +77,7 @@ def record_of_call(
         at,
         _fitted(caller, CALLER_CHARS),
         _fitted(method, METHOD_CHARS),
-        _fitted(masked_text(path), PATH_CHARS),
+        _fitted(masked_path(path), PATH_CHARS),
         _fitted(masked_query(query), QUERY_CHARS) if query else "",
         status,
         max(latency_us, 0),

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
-from audit.masking import masked_text
+from audit.masking import masked_path
 from listing import exceptions as listing
 from marketdata_project.correlation import correlation_id
 from marketdata_project.front.body import BODY_TOO_LARGE
@@ -157,7 +157,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404."""
-    return Problem(404, "not_found", f"there is nothing at {masked_text(request.path[:200])}").response()
+    return Problem(404, "not_found", f"there is nothing at {masked_path(request.path)[:200]}").response()
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

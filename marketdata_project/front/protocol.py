@@ -6,6 +6,7 @@ from httptools import HttpParserError
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from marketdata_project.correlation import HEADER
 from marketdata_project.front.places import Places
 from marketdata_project.front.refusals import (
     HEADER_TOO_LONG,
@@ -24,6 +25,7 @@ HEADER_BYTES = 64 * 1024
 LINE_BYTES = 16 * 1024
 MOST_HEADERS = 100
 CHECK_SECONDS = 5.0
+_CORRELATION_ID = HEADER.lower().encode()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -133,6 +135,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
+    def _offered_id(self) -> str | None:
+        """The client's id, as far as the headers of the request that is under way have been read; None without exactly one."""
+        if not self._has_begun:
+            return None
+        ids = [value for name, value in self.headers if name == _CORRELATION_ID]
+        return ids[0].decode("latin-1") if len(ids) == 1 else None
+
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -141,7 +150,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if refusal is not None and (not self._answering() or self._awaits_own_body()):
-            self.transport.write(refusal.wire())
+            self.transport.write(refusal.wire(offered=self._offered_id()))
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()

@@ -41,9 +41,9 @@ class Refusal:
         ]
         return headers, body
 
-    def wire(self) -> bytes:
-        """Render the whole answer as HTTP/1.1 bytes, with an id of its own: the request's was never read."""
-        headers, body = self.render(correlation_id=chosen_id(None))
+    def wire(self, *, offered: str | None) -> bytes:
+        """Render the whole answer as HTTP/1.1 bytes, with the client's id if a sane one was read, else one of its own."""
+        headers, body = self.render(correlation_id=chosen_id(offered))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
 

@@ -242,10 +242,11 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "filters": ["correlation"], "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    # Each 4xx is in the audit record; a line for each would let any client fill the log.
+    # Each 4xx is in the audit record; a line for each would let any client fill the log. What Django logs of suspicious
+    # requests is theirs, with a traceback, as an error.
     "loggers": {
         "django.request": {"level": "ERROR"},
-        "django.security": {"level": "ERROR"},
+        "django.security": {"level": "CRITICAL"},
         # At DEBUG these write tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},

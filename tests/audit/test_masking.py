@@ -1,12 +1,13 @@
 """Secrets never reach the audit log."""
 
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.masking import DEPTH, masked_document, masked_line, masked_query, masked_text
+from audit.masking import DEPTH, masked_document, masked_line, masked_path, masked_query, masked_text
 
 API_KEY = "md_a1B2c3D4_" + "x" * 32
 
@@ -155,3 +156,55 @@ def test_what_is_nested_too_deep_is_masked_whole():
     for _ in range(DEPTH):
         (masked,) = masked
     assert masked == "***"
+
+
+SECRET = "Kk3vZ0-_xUO1mXGkqYwB7n5eTz9RjLdC2aFhVsPiQt8"
+ENCODED = "".join(f"%{ord(sign):02X}" for sign in SECRET)
+ZERO_WIDTH = "\u200b".join(SECRET)
+TOLD = [
+    pytest.param(SECRET, id="its-secret-part-alone"),
+    pytest.param(f"a1B2c3D4_{SECRET}", id="without-md_"),
+    pytest.param(f"md%255Fa1B2c3D4%255F{SECRET}", id="encoded-twice"),
+    pytest.param(quote(quote(ENCODED)), id="encoded-three-times"),
+    pytest.param(f"%256D%2564_a1B2c3D4_{'x' * 43}", id="letters-encoded-twice"),
+    pytest.param(f"a1B2c3D4_{SECRET}".replace("_", "%5F").replace("-", "%2D"), id="signs-encoded"),
+    pytest.param(SECRET.replace("3", "%33"), id="a-digit-encoded"),
+    pytest.param(quote(f"m\u200bd_a1B2c3D4_{'x' * 43}"), id="zero-width-space"),
+    pytest.param(quote(f"md_\ufeffa1B2c3D4_{ZERO_WIDTH}"), id="zero-width-spaces"),
+    pytest.param(quote("\u00ad".join(SECRET)), id="soft-hyphens"),
+]
+
+
+@pytest.mark.parametrize("sent", TOLD)
+def test_a_key_is_masked_in_whatever_dress_it_came(sent):
+    assert masked_query(f"x={sent}&symbol=A") == "x=***&symbol=A"
+    assert masked_query(f"symbol=A;{sent}") == "symbol=A;***"
+    assert masked_query(f"{sent}=1") == "***"
+    # A server decodes a path once.
+    assert masked_path(f"/v1/{unquote(sent)}/x") == "/v1/***/x"
+    assert masked_document({"name": unquote(sent)}) == {"name": "***"}
+
+
+@pytest.mark.parametrize("text", [SECRET, f"a1B2c3D4_{SECRET}", f"key {SECRET}.", f"a.{SECRET}/b"])
+def test_a_bare_secret_is_masked_in_any_text(text):
+    assert SECRET not in masked_text(text)
+    assert SECRET not in masked_line(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 43,
+        "test_a_function_whose_name_is_43_letters_xx",
+        "0123456789abcdef" * 4,
+        "0b5c" * 8,
+        SECRET[:42],
+        f"{SECRET}abc",
+        "/api/v1/market-data/options/AAPL250117C00150000/greeks",
+        "/api/v1/stats/\u00e9/100%25",
+    ],
+)
+def test_what_has_another_length_or_one_case_is_no_secret_part(text):
+    assert masked_text(text) == text
+    assert masked_path(text) == text
+    assert masked_query(text) == text

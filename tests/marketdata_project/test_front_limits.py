@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from marketdata_project.front.places import Places, Room, client_of
 from marketdata_project.front.protocol import GuardedProtocol
-from tests.marketdata_project.front_server import Reply, ask, echo, eventually, read_reply, running
+from tests.marketdata_project.front_server import Reply, ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n"
@@ -63,6 +63,48 @@ def test_what_is_beyond_them_is_a_problem_and_reaches_nobody(request_lines: byte
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert "server" not in reply.headers
     assert calls == []
+
+
+FIRST = b"X-Correlation-ID: find-me-again\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_lines",
+    [
+        *(
+            GET + FIRST + lines_.removeprefix(GET)
+            for lines_, _, _ in REFUSED.values()
+            if lines_.startswith(GET)
+        ),
+        b"GET /?" + b"a" * MOST + b" HTTP/1.1\r\nHost: h\r\n" + FIRST,
+        b"GET / HTTP/1.1\r\n" + FIRST,
+    ],
+)
+def test_what_is_refused_for_its_headers_has_the_clients_id_too(request_lines: bytes):
+    with running(echo) as port:
+        reply = ask(port, request_lines + b"\r\n")
+    assert reply.status in {400, 414, 431}
+    assert reply.headers["x-correlation-id"] == reply.json()["correlation_id"] == "find-me-again"
+
+
+@pytest.mark.parametrize(
+    "ids", [b"", FIRST * 2, b"X-Correlation-ID: \xff<b>\r\n"], ids=["none", "two", "insane"]
+)
+def test_without_one_sane_id_it_has_one_of_its_own(ids: bytes):
+    with running(echo) as port:
+        reply = ask(port, GET + ids + lines(100) + b"\r\n")
+    assert reply.status == 431
+    assert len(bytes.fromhex(reply.headers["x-correlation-id"])) == 16
+
+
+def test_an_id_is_of_its_own_request_alone():
+    with running(echo) as port, connected(port) as connection:
+        connection.sendall(GET + FIRST + b"\r\n")
+        assert read_reply(connection).status == 200
+        connection.sendall(b"nonsense\r\n\r\n")
+        reply = read_reply(connection)
+    assert reply.status == 400
+    assert reply.headers["x-correlation-id"] != "find-me-again"
 
 
 @pytest.fixture

@@ -89,3 +89,11 @@ def test_signs_of_life_stay_free(path):
     answers = [Client().get(path) for _ in range(5)]
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert "X-RateLimit-Limit" not in answers[-1]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "a b", "x" * 300])
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("path", ["/", OHLC])
+def test_a_wrong_host_fills_no_log(caplog, path, secure, host):
+    assert problem(Client().get(path, headers={"Host": host}, secure=secure)) == (400, "invalid_host")
+    assert caplog.text == ""

@@ -122,6 +122,9 @@ def test_secrets_in_headers(site: Site):
 def test_secrets_in_queries_and_paths(site: Site):
     hidden = site.hidden
     hidden["key in a path"] = f"md_{secrets.token_hex(4)}_{word()}"
+    hidden["secret part of a key"] = secrets.token_urlsafe(32)
+    bare = hidden["secret part of a key"]
+    twice = quote(quote(f"md_{secrets.token_hex(4)}_{bare}", safe="").replace("_", "%5F"))
     names = ("token", "api_key", "password", "access_token", "client_secret", "sig")
     hidden.update({f"{name} in a query": word() for name in names})
     queries = [urlencode({name: hidden[f"{name} in a query"]}) for name in names]
@@ -130,7 +133,11 @@ def test_secrets_in_queries_and_paths(site: Site):
             for path in (OHLC, "/api/v1/nothing", leaking_views.PATH):
                 site.refusals.append(client.get(f"{path}?symbol=AAPL&{query}"))
         for path in ("/api/v1/{}", "/v1/{}/x", "/{}", "/api/v1/instruments/{}"):
-            site.refusals.append(client.get(path.format(hidden["key in a path"])))
+            site.refusals += [
+                client.get(path.format(told))
+                for told in (hidden["key in a path"], bare, f"{secrets.token_hex(4)}_{bare}", twice)
+            ]
+        site.refusals += [client.get(f"{OHLC}?symbol=AAPL&x={told}") for told in (bare, twice)]
     assert_nothing_is_found(site)
 
 
