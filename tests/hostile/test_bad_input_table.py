@@ -195,8 +195,9 @@ def test_a_parameter_given_twice_or_empty_is_400(wire: Wire, operations: list[Op
             is_of_others = parameter.name == "symbol" and JSON in operation.media_types
             call = valid_call(operation, rng)
             # Another format may not know what else the call names.
-            other = "json" if parameter.name == "format" else value_for(operation, parameter, rng)
-            given = dict(call.query).get(parameter.name, other)
+            given = dict(call.query).get(parameter.name, value_for(operation, parameter, rng))
+            if parameter.name == "format":
+                given = "ndjson" if operation.path.endswith("/stream") else "json"
             call.query = [*call.with_query(parameter.name, given).query, (parameter.name, given)]
             expected = "unknown_parameter" if is_of_others else "repeated_parameter"
             assert refusal(checked(call.sent(wire), call)) == (400, expected), call
