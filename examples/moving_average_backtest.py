@@ -4,11 +4,12 @@
 
 A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. What a bar's close
 decides is traded at the open of the symbol's next bar, at a cost: nothing is known before it happened. Each symbol has
-the same capital; what is still held at the end is valued at its last close. DATA_DIR (default: `data`) is the folder of
-a server, which may be running. Prints the trades made, the profit, and how many bars a second went through.
+the same capital; what is still held at the end is valued at its last close. DATA_DIR (default: the environment's, else
+`data`) is the folder of a server, which may be running. Prints the trades made, the profit, and how many bars a second went through.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -106,7 +107,8 @@ def backtest(reader: Reader, options: argparse.Namespace) -> str:
 def main(arguments: list[str]) -> int:
     """Run from the command line; returns 1 where there is nothing to run over, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("data_dir", nargs="?", default=PROJECT / "data", type=Path, metavar="DATA_DIR")
+    folder = os.environ.get("DATA_DIR", PROJECT / "data")
+    parser.add_argument("data_dir", nargs="?", default=folder, type=Path, metavar="DATA_DIR")
     parser.add_argument("--symbols", nargs="+", help="default: all")
     parser.add_argument("--interval", default="1min", help="1s, 1min, 5min, 15min, 1h, 1d, … (default 1min)")
     parser.add_argument("--start", help="an ISO 8601 time (default: the first trade)")

@@ -16,6 +16,8 @@ from stats.rendering.query_form import (
     page_links,
 )
 
+_PROBLEM_TYPE = "application/problem+json"
+
 
 class RowsRenderer(JSONRenderer):
     """The default: rows as JSON. A finished body goes out as it is."""
@@ -66,6 +68,8 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         request, view = renderer_context["request"], renderer_context["view"]
         serializer = _query_serializer(view)
+        if _is_refusal(data, renderer_context["response"]):
+            context["response_headers"]["Content-Type"] = _PROBLEM_TYPE
         return context | {
             "query_path": base_path(request),
             "query_format": request.query_params.get("format") or format_suffix(request),
@@ -90,11 +94,14 @@ def _query_serializer(view: Any) -> Any:
     return None if kind is None else kind()
 
 
+def _is_refusal(data: Any, response: Any) -> bool:
+    """Whether an answer is a problem (RFC 9457), which programs get as one."""
+    return response.status_code >= HTTPStatus.BAD_REQUEST and isinstance(data, Mapping) and "code" in data
+
+
 def _problem(data: Any, response: Any) -> dict[str, Any] | None:
     """What was refused, and where the word for it is explained. A page that is there for its form to send is no refusal."""
-    is_refused = response.status_code >= HTTPStatus.BAD_REQUEST
-    is_problem = is_refused and response.status_code != HTTPStatus.METHOD_NOT_ALLOWED
-    if not is_problem or not isinstance(data, Mapping) or "code" not in data:
+    if not _is_refusal(data, response) or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return None
     return {
         "status": response.status_code,

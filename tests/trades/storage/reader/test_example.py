@@ -21,12 +21,12 @@ EXAMPLE = settings.BASE_DIR / "examples" / "moving_average_backtest.py"
 RATE = re.compile(r"^([0-9,]+) bars in ([0-9.]+) s: ([0-9,]+) bars per second$", re.MULTILINE)
 
 
-def run_example(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_example(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The example as somebody runs it, from anywhere, without the project on the path."""
     return subprocess.run(
         [sys.executable, EXAMPLE, *map(str, arguments)],
         cwd=folder,
-        env={},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -50,6 +50,12 @@ def test_it_runs_over_the_sample_and_prints_its_rate(sample_folder: Path, tmp_pa
     assert re.search(
         r"^[1-9][0-9]* trades of 3 symbols, profit -?[0-9,.]+ on 30,000.00$", done.stdout, re.MULTILINE
     )
+
+
+def test_it_reads_the_folder_of_the_environment(sample_folder: Path, tmp_path: Path):
+    done = run_example(folder=tmp_path, DATA_DIR=str(sample_folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "trades of 3 symbols" in done.stdout
 
 
 def expected_account(prices: np.ndarray, fast: int, slow: int, cost: float) -> tuple[int, float]:
