@@ -18,15 +18,17 @@ from ratelimit.limits.quota_book import lot_for
 from ratelimit.limits.quota_hand import QuotaHand
 from ratelimit.limits.quotas import Lot, Spend, is_short_of, is_used_up
 from ratelimit.limits.shared_buckets import Told, breaks, take_shared
-from ratelimit.limits.token_bucket import Charge, Standing
+from ratelimit.limits.token_bucket import SECOND_US, Charge, Standing
+from redis_calls.connection import PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 # How often a request tries to get at lots of which others were quicker to take; the last times it books one in any case.
 _TRIES = 6
 _TRIES_OF_LOTS_OF_OTHERS = 3
-# So much later than another process may one find that Redis is back: pauses of the breaker and their timeouts.
-LATE_US = 5_000_000
+# So much later than another process may one find that Redis is back: a pause of the breaker and the timeout of a probe, several times.
+_LATE_PAUSES = 5
+LATE_US = round(_LATE_PAUSES * PAUSE_SECONDS * SECOND_US)
 
 
 class Limiter:

@@ -10,7 +10,7 @@ from django_redis import get_redis_connection
 
 from ratelimit.limits.quotas import Counter, Lot, Spend
 from ratelimit.limits.token_bucket import Charge, Standing, Taken, standing
-from redis_scripts.script import Script
+from redis_calls.script import Script
 
 _KEYS_PER_SCAN = 1_000
 # What the script says came of a request, beside 0: the bucket has too little.

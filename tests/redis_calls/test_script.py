@@ -6,8 +6,8 @@ import threading
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from redis_scripts.script import Script
-from redis_scripts.thread_connection import thread_connection
+from redis_calls.script import Script
+from redis_calls.thread_connection import thread_connection
 
 ECHO = "return { KEYS[1], ARGV[1] }"
 

@@ -95,7 +95,7 @@ def is_available() -> bool:
     return not breaker.is_open
 
 
-class _FailFast(AbstractConnection):
+class FailFast(AbstractConnection):
     """Asks the breaker before it connects or sends, tells it what came of it, and never retries by itself."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -160,15 +160,15 @@ class _FailFast(AbstractConnection):
         return answer
 
 
-class FailFastConnection(_FailFast, Connection):
+class FailFastConnection(FailFast, Connection):
     """Over TCP."""
 
 
-class FailFastSSLConnection(_FailFast, SSLConnection):
+class FailFastSSLConnection(FailFast, SSLConnection):
     """Over TLS."""
 
 
-class FailFastUnixConnection(_FailFast, UnixDomainSocketConnection):
+class FailFastUnixConnection(FailFast, UnixDomainSocketConnection):
     """Over a unix socket."""
 
 

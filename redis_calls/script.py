@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
-from redis_scripts.thread_connection import thread_connection
+from redis_calls.thread_connection import thread_connection
 
 
 def _nothing() -> None:
