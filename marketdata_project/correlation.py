@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
-from marketdata_project.redis_connection import is_available
+from redis_calls.connection import is_available
 
 HEADER = "X-Correlation-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")

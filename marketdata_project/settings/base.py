@@ -12,10 +12,10 @@ from urllib.parse import quote
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from marketdata_project.redis_connection import connection_class_for
 from marketdata_project.settings.access import *  # noqa: F403 a part of these settings
 from marketdata_project.settings.environment import env, integer, secret
 from marketdata_project.settings.transport import *  # noqa: F403 a part of these settings
+from redis_calls.connection import connection_class_for
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
 BASE_DIR = Path(__file__).resolve().parents[2]

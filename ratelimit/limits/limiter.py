@@ -17,16 +17,18 @@ from ratelimit.limits.periods import period_at
 from ratelimit.limits.quota_book import lot_for
 from ratelimit.limits.quota_hand import QuotaHand
 from ratelimit.limits.quotas import Lot, Spend, is_short_of, is_used_up
-from ratelimit.limits.shared_buckets import Told, breaks, take_shared
-from ratelimit.limits.token_bucket import Charge, Standing
+from ratelimit.limits.shared_buckets import Told, failures, take_shared
+from ratelimit.limits.token_bucket import SECOND_US, Charge, Standing
+from redis_calls.connection import PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 # How often a request tries to get at lots of which others were quicker to take; the last times it books one in any case.
 _TRIES = 6
 _TRIES_OF_LOTS_OF_OTHERS = 3
-# So much later than another process may one find that Redis is back: pauses of the breaker and their timeouts.
-LATE_US = 5_000_000
+# So much later than another process may one find that Redis is back: a pause of the breaker and the timeout of a probe, several times.
+_LATE_PAUSES = 5
+LATE_US = round(_LATE_PAUSES * PAUSE_SECONDS * SECOND_US)
 
 
 class Limiter:
@@ -81,7 +83,9 @@ class Limiter:
 
     def _admit_settling(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Admission:
         """What both Redis and this process's share give. Raises RedisError, DatabaseError."""
-        share = self._local.take_too(charge, now_us=now_ns // 1000, epoch_now_us=self._wall_clock() // 1000)
+        share = self._local.take_alongside(
+            charge, now_us=now_ns // 1000, epoch_now_us=self._wall_clock() // 1000
+        )
         if not share.admitted:
             return self._refused_locally(charge, spends, share)
         is_given = False
@@ -90,7 +94,7 @@ class Limiter:
             is_given = told.is_given
         finally:
             if not is_given:
-                self._local.give_back_too(charge)
+                self._local.give_back_alongside(charge)
         if self._is_local:
             self._note_back(now_us=now_ns // 1000)
         return _admission(told, spends)
@@ -119,13 +123,10 @@ class Limiter:
         self, charge: Charge, spends: Sequence[Spend], lots: Sequence[Lot | None] = (), *, now_us: int
     ) -> Told:
         """Charge the shared bucket, and with it what this process gave away by itself. Raises RedisError."""
-        failed = breaks()
-        debt = self._local.claim(charge, now_us=now_us, breaks=failed)
-        missing, presumed, owed, _ = debt
+        failed_before = failures()
+        debt = self._local.claim(charge, now_us=now_us, failures=failed_before)
         try:
-            told = take_shared(
-                charge, spends=spends, lots=lots, missing=missing, presumed=presumed, owed=owed
-            )
+            told = take_shared(charge, spends=spends, lots=lots, debt=debt)
         except RedisError:
             self._local.put_back(charge, debt)
             raise
@@ -135,14 +136,14 @@ class Limiter:
             now_us=now_us,
             told_us=self._clock() // 1000,
             paid=debt,
-            breaks=failed,
-            is_doubtful=breaks() != failed,
+            failures=failed_before,
+            is_doubtful=failures() != failed_before,
         )
         return told
 
     def _admit_locally(self, charge: Charge, spends: Sequence[Spend]) -> Admission:
         epoch_now_us = self._wall_clock() // 1000
-        standing = self._local.take(charge, now_us=self._clock() // 1000, epoch_now_us=epoch_now_us)
+        standing = self._local.take_alone(charge, now_us=self._clock() // 1000, epoch_now_us=epoch_now_us)
         if not spends:
             return Admission(standing)
         if not standing.admitted:
@@ -150,14 +151,14 @@ class Limiter:
         try:
             is_paid, counters = self._hand.pay(charge.identity, spends, now_us=epoch_now_us)
         except DatabaseError:
-            self._local.give_back(charge)
+            self._local.give_back_alone(charge)
             raise
         if not is_paid:
             standing = self._given_back(charge, standing)
         return admission_of(standing, spends, counters, is_short=not is_paid)
 
     def _given_back(self, charge: Charge, standing: Standing) -> Standing:
-        self._local.give_back(charge)
+        self._local.give_back_alone(charge)
         return standing._replace(remaining=min(standing.limit, standing.remaining + charge.cost))
 
     def _refused_locally(self, charge: Charge, spends: Sequence[Spend], standing: Standing) -> Admission:

@@ -15,27 +15,29 @@ _Key = tuple[str, str, int]
 
 @dataclass(slots=True)
 class _State:
-    """Instants in parts: when the shared bucket will be full, as Redis last told, and when the share will be, by what it gave.
+    """What a process knows of one bucket. Instants and amounts are in parts.
 
-    `taken` parts were given since Redis last told and may be owed, `claimed` of them are being charged to the shared bucket
-    just now. `told_after` counts the failed calls to Redis before it last told this bucket's state.
+    known_at: when the shared bucket will be full, by Redis's last answer. given_at: when the share will be full, by what it
+    gave. taken: given without Redis and not yet paid. claimed: those of `taken` that a request is paying just now.
+    failures_when_told: `failures()` as it was before Redis's last answer.
     """
 
     known_at: int
     given_at: int
     taken: int = 0
     claimed: int = 0
-    told_after: int = 0
+    failures_when_told: int = 0
 
     def owed(self, now: int) -> int:
-        """What was given, neither Redis nor the share has refilled, and is not being charged."""
+        """What was given without Redis, is not being paid, and has not flowed in again since."""
         return max(0, min(self.taken - self.claimed, self.given_at - max(self.known_at, now)))
 
 
 class Debt(NamedTuple):
-    """Parts of the shared bucket: missing in any case, missing where Redis has no such bucket, and given without Redis.
+    """What one process says of a shared bucket when it charges it; amounts are in parts.
 
-    `claimed` are the parts of the share that are owed by whoever has this.
+    missing: the bucket lacks at least these, whatever Redis holds. presumed: it lacks these if Redis holds no such bucket, and
+    may have lost it. owed: given without Redis, to be taken now. claimed: what `owed` stands for, in parts of the share.
     """
 
     missing: int = 0
@@ -48,15 +50,15 @@ NO_DEBT = Debt()
 
 
 class LocalBuckets:
-    """One bucket per caller, name and rate, with `1/workers` of the rate and of the burst, for worker `number` of them.
+    """Shares of buckets, by caller, name and rate: `1/workers` of the rate and of the burst, for worker `number` of them.
 
-    Where that burst is less than a token, the workers take turns: time is cut into spans in which the whole rate gives one
-    token, each worker in turn may give one in its span, and what it does not give lapses. All together then give no more
-    than the whole would, wherever a caller asks. The clock of all workers of a machine is the same.
-    `remember` keeps them in step with the shared ones, so that losing Redis gives nobody a second burst. Regaining it gives
-    none either: what a share gave and has not refilled is owed to the shared bucket, and until all have found Redis again none gives more
-    than its share.
-    Bounded: beyond `capacity` the bucket longest unused is dropped. `now_us` is of a monotonic clock. Thread-safe.
+    Redis away: `take_alone` charges the share. Redis back: `claim` says what the share gave meanwhile, which is charged to
+    the shared bucket, and `remember` or `put_back` what came of that. After `settle`, while other workers may still give
+    their shares, `take_alongside` charges the share beside the shared bucket. So neither losing Redis nor regaining it
+    gives anybody a second burst.
+    Where a share's burst is less than a token, the workers take turns: in each span in which the whole rate gives one token,
+    one worker may give it, and a token that it does not give lapses. This needs one clock for all workers of a machine.
+    At most `capacity` buckets are kept, those used last. `now_us` is of a monotonic clock. Thread-safe.
     """
 
     def __init__(self, *, workers: int, number: int = 0, capacity: int = MAX_BUCKETS) -> None:
@@ -67,7 +69,7 @@ class LocalBuckets:
         self._lock = threading.Lock()
         self._settling_until_us = 0
 
-    def take(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
+    def take_alone(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
         """The standing after a charge to this process's share of the bucket; never raises.
 
         A cost above the share's burst is charged as that burst: it would not be admitted as long as Redis is away.
@@ -89,16 +91,19 @@ class LocalBuckets:
     def is_settling(self, now_us: int) -> bool:
         return now_us < self._settling_until_us
 
-    def take_too(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
-        """The standing after a charge to the share that the shared bucket is asked for, too: what others had there is no matter."""
+    def take_alongside(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
+        """The standing after a charge to the share beside the same charge to the shared bucket.
+
+        Only what the share itself gave counts, not how full the shared bucket is known to be, and nothing becomes owed.
+        """
         with self._lock:
             state = self._used(charge, now_us)
             share, taken = self._take(charge, state.given_at, now_us=now_us)
             state.given_at = taken.full_at
         return self._standing(charge, share, taken, now_us=now_us, epoch_now_us=epoch_now_us)
 
-    def give_back(self, charge: Charge) -> None:
-        """Undo a charge that was admitted."""
+    def give_back_alone(self, charge: Charge) -> None:
+        """Undo a `take_alone` that was admitted."""
         with self._lock:
             state = self._states.get(_key(charge))
             if state is not None:
@@ -112,8 +117,8 @@ class LocalBuckets:
             state = self._used(charge, now_us)
             state.given_at = max(state.given_at, now_us * charge.bucket.rate) + self._parts(charge)
 
-    def give_back_too(self, charge: Charge) -> None:
-        """Undo a `take_too` that was admitted: the shared bucket gave nothing."""
+    def give_back_alongside(self, charge: Charge) -> None:
+        """Undo a `take_alongside` that was admitted, as the shared bucket gave nothing."""
         with self._lock:
             state = self._states.get(_key(charge))
             if state is not None:
@@ -153,11 +158,11 @@ class LocalBuckets:
         position = (now_us * bucket.rate - self._number * SECOND_US) % cycle
         return 0 if position < SECOND_US else -(-(cycle - position) // bucket.rate)
 
-    def claim(self, charge: Charge, *, now_us: int, breaks: int) -> Debt:
-        """What the shared bucket lacks by what is known here, with what is owed to it and nobody else is charging to it.
+    def claim(self, charge: Charge, *, now_us: int, failures: int) -> Debt:
+        """What to tell Redis of the shared bucket with this charge; what is owed is claimed, so that no other thread pays it.
 
-        breaks: how many calls to Redis have failed so far. As long as none has, Redis knows better, unless it was emptied
-        or its clock was set. Whoever has claimed tells by `remember` or `put_back` what came of it.
+        failures: the number of failures by now. If it has not grown since Redis's last answer, Redis knows what is missing,
+        and only a bucket that it does not have is presumed. Every claim ends by `remember` or by `put_back`.
         """
         bucket, start = charge.bucket, now_us * charge.bucket.rate
         with self._lock:
@@ -165,7 +170,7 @@ class LocalBuckets:
             if state is None:
                 return NO_DEBT
             known = max(0, state.known_at - start)
-            missing = 0 if state.told_after == breaks else known
+            missing = 0 if state.failures_when_told == failures else known
             if self.is_settling(now_us):
                 # The share has given already what the shared bucket is asked for, and others may fill that up meanwhile.
                 given = (state.given_at - start) // self._workers - charge.cost * bucket.period_us
@@ -175,7 +180,7 @@ class LocalBuckets:
         return Debt(missing, known, -(-owed // self._workers), claimed)
 
     def put_back(self, charge: Charge, debt: Debt) -> None:
-        """Let what was claimed be claimed again: the shared bucket was not reached."""
+        """End a claim that was not paid, as Redis was not reached: it can be claimed again."""
         with self._lock:
             state = self._states.get(_key(charge))
             if state is not None:
@@ -189,26 +194,26 @@ class LocalBuckets:
         now_us: int,
         told_us: int | None = None,
         paid: Debt = NO_DEBT,
-        breaks: int = 0,
+        failures: int = 0,
         is_doubtful: bool = False,
     ) -> None:
-        """Note how full the shared bucket is, as was asked at `now_us` and told at `told_us`, and that a debt is `paid`.
+        """Note how full the shared bucket is, as was asked at `now_us` and answered at `told_us`, and that a debt is `paid`.
 
-        A share needs the same time to fill up. breaks: how many calls to Redis had failed before this one. In doubt,
-        because one failed during it, what was told before counts too.
+        A share is taken to need the same time to fill up. failures: their number before the call. is_doubtful: an attempt failed
+        during it; then the later of this answer's instant and the last one's holds, and the answer does not clear the failure.
         """
         rate = charge.bucket.rate
         told_at = (now_us if told_us is None else told_us) * rate
         until_full = min(standing.until_full_us * rate, 2 * self._share(charge.bucket).capacity)
         with self._lock:
             state = self._used(charge, now_us)
-            if state.told_after != breaks:
+            if state.failures_when_told != failures:
                 state.given_at = max(state.given_at, state.known_at)
             state.taken = max(0, state.taken - paid.claimed)
             state.claimed = max(0, state.claimed - paid.claimed)
             state.known_at = max(told_at + until_full, state.known_at if is_doubtful else 0)
             if not is_doubtful:
-                state.told_after = breaks
+                state.failures_when_told = failures
 
     def __len__(self) -> int:
         return len(self._states)

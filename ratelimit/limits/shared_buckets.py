@@ -8,17 +8,18 @@ from typing import NamedTuple
 
 from django_redis import get_redis_connection
 
+from ratelimit.limits.local_buckets import NO_DEBT, Debt
 from ratelimit.limits.quotas import Counter, Lot, Spend
 from ratelimit.limits.token_bucket import Charge, Standing, Taken, standing
-from redis_scripts.script import Script
+from redis_calls.script import Script
 
 _KEYS_PER_SCAN = 1_000
 # What the script says came of a request, beside 0: the bucket has too little.
 _ADMITTED, _SHORT = 1, 2
 
 
-class _Breaks:
-    """Counts failed calls; a script that Redis does not know, as after a restart, is one too."""
+class _Failures:
+    """Counts attempts to run the script that failed; that Redis does not know it, as after a restart, is one too."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -29,19 +30,22 @@ class _Breaks:
             self.count += 1
 
 
-_breaks = _Breaks()
+_failures = _Failures()
 
 
-def breaks() -> int:
-    """How often a call to Redis has failed in this process: after each, Redis may have lost what it held."""
-    return _breaks.count
+def failures() -> int:
+    """How many attempts to run the admission script have failed in this process: after each, Redis may have lost its buckets.
+
+    Calls for anything else, as for cached answers, do not count.
+    """
+    return _failures.count
 
 
 @cache
 def bucket_script() -> Script:
     text = Path(__file__).with_name("admission.lua").read_text()
     # What Redis held when it was started anew may be of a while ago: tokens that were given since would be given twice.
-    return Script(text, note_failure=_breaks.note, note_restart=_forget_quotas)
+    return Script(text, note_failure=_failures.note, note_restart=_forget_quotas)
 
 
 class Told(NamedTuple):
@@ -61,22 +65,20 @@ def take_shared(
     *,
     spends: Sequence[Spend] = (),
     lots: Sequence[Lot | None] = (),
-    missing: int = 0,
-    presumed: int = 0,
-    owed: int = 0,
+    debt: Debt = NO_DEBT,
     now_us: int | None = None,
 ) -> Told:
     """What comes of charging a bucket and quotas, of which all give what a request costs, or none does.
 
-    At least `missing` parts are missing of the bucket, and `presumed` where Redis has none: it may have lost it. `owed`
-    parts are taken first and in any case, down to a bucket that lacks a second burst. All `spends` are of as many tokens.
+    What is owed of `debt` is taken first and in any case, down to a bucket that lacks a second burst. All `spends` are of as
+    many tokens.
     `lots` were booked just now: one for each quota, or none at all. `now_us` replaces the server's clock. Raises
     redis.exceptions.RedisError.
     """
     bucket = charge.bucket
     keys = [key_of(charge), *[quota_key(charge.identity, spend.unit) for spend in spends]]
     arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost]
-    arguments += (missing, presumed, owed, "" if now_us is None else now_us)
+    arguments += (debt.missing, debt.presumed, debt.owed, "" if now_us is None else now_us)
     if spends:
         arguments += (spends[0].tokens, *(spend.limit for spend in spends), *map(_lot_text, lots))
     answer = bucket_script()(keys, arguments, is_once=any(lots))

@@ -9,7 +9,7 @@ import redis
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from redis_scripts.script import Script
+from redis_calls.script import Script
 from stats.caching.entry import Entry
 from stats.caching.keys import scan_pattern
 

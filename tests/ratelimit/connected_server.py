@@ -6,8 +6,8 @@ from typing import Any
 
 from django_redis.pool import ConnectionFactory
 
-from marketdata_project.redis_connection import breaker
 from ratelimit.limits.limiter import process_limiter
+from redis_calls.connection import breaker
 from tests.ratelimit.redis_server import RedisServer
 
 

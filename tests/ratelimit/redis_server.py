@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from marketdata_project.redis_connection import connection_class_for
+from redis_calls.connection import connection_class_for
 from tests.patience import PATIENCE_SECONDS
 
 

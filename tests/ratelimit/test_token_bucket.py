@@ -8,6 +8,7 @@ from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ratelimit.limits.local_buckets import Debt
 from ratelimit.limits.shared_buckets import bucket_script, take_shared
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
 
@@ -129,13 +130,13 @@ def test_the_script_computes_what_the_pure_function_does(redis_server, bucket, m
         if taken.admitted or any(debt):
             full_at = taken.full_at
         charge = Charge("key:1", "read", bucket, cost)
-        told = take_shared(charge, now_us=now_us, **known).standing
+        told = take_shared(charge, now_us=now_us, debt=Debt(**known)).standing
         assert told == standing(bucket, taken, name="read", now_us=now_us, epoch_now_us=now_us, cost=cost)
 
 
 def test_a_refused_charge_pays_what_is_owed_and_costs_nothing_else(redis_server):
     charge = Charge("key:1", "read", Bucket(rate=10, burst=20), cost=20)
-    told = take_shared(charge, owed=5 * SECOND_US, now_us=EPOCH).standing
+    told = take_shared(charge, debt=Debt(owed=5 * SECOND_US), now_us=EPOCH).standing
     assert (told.admitted, told.remaining, told.retry_after_us) == (False, 15, SECOND_US // 2)
     assert take_shared(charge._replace(cost=15), now_us=EPOCH).standing.admitted
 
@@ -168,7 +169,7 @@ def test_an_absurdly_late_state_is_none(redis_server):
     charge = Charge("key:1", "read", Bucket(rate=1, burst=2))
     for presumed, remaining in ((0, 1), (SECOND_US, 0)):
         get_redis_connection("default").set("ratelimit:read:key:1", b"9" * 400 + b" 7")
-        told = take_shared(charge, presumed=presumed, now_us=EPOCH).standing
+        told = take_shared(charge, debt=Debt(presumed=presumed), now_us=EPOCH).standing
         assert (told.admitted, told.remaining) == (True, remaining)
 
 

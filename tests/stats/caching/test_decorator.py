@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from marketdata_project.redis_connection import breaker
+from redis_calls.connection import breaker
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.single_flight import Landing, ThreadFlights

@@ -7,9 +7,11 @@ from typing import Any
 from django.core.signals import setting_changed
 from django_redis import get_redis_connection
 
+from redis_calls.connection import FailFast
+
 
 class _Kept(threading.local):
-    connection: Any = None
+    connection: FailFast | None = None
 
 
 class _Connections:
@@ -20,7 +22,8 @@ class _Connections:
         os.register_at_fork(after_in_child=self.forget)
         setting_changed.connect(self._note_setting)
 
-    def own(self) -> Any:
+    def own(self) -> FailFast:
+        """The calling thread's; CACHES must name one of the classes that `connection_class_for` chooses."""
         kept = self._kept
         if kept.connection is None:
             pool = get_redis_connection("default").connection_pool

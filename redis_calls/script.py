@@ -8,7 +8,8 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
-from redis_scripts.thread_connection import thread_connection
+from redis_calls.connection import FailFast
+from redis_calls.thread_connection import thread_connection
 
 
 def _nothing() -> None:
@@ -19,7 +20,8 @@ def _nothing() -> None:
 class Script:
     """The text of a script, and what else is to happen.
 
-    note_failure: called for each round trip that failed. note_restart: called where Redis does not know the script: it was
+    note_failure: called for each attempt that raised, of which a call may make several: no answer came, or an error as the
+    answer, also that Redis does not know the script. note_restart: called where Redis does not know the script: it was
     started anew, perhaps with what it held a while ago.
     """
 
@@ -50,9 +52,15 @@ class Script:
         connection = thread_connection()
         was_connected = connection.is_connected
         try:
-            return connection.ask(*command)
-        except RedisError as error:
-            self.note_failure()
-            if is_once or not was_connected or not isinstance(error, RedisConnectionError):
+            return self._attempt(connection, command)
+        except RedisConnectionError:
+            if is_once or not was_connected:
                 raise
-        return connection.ask(*command)
+        return self._attempt(connection, command)
+
+    def _attempt(self, connection: FailFast, command: tuple[str | bytes | int, ...]) -> Any:
+        try:
+            return connection.ask(*command)
+        except RedisError:
+            self.note_failure()
+            raise

@@ -6,8 +6,8 @@ import threading
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from redis_scripts.script import Script
-from redis_scripts.thread_connection import thread_connection
+from redis_calls.script import Script
+from redis_calls.thread_connection import thread_connection
 
 ECHO = "return { KEYS[1], ARGV[1] }"
 
@@ -37,7 +37,17 @@ def test_a_socket_that_a_restart_closed_is_replaced_once(project_redis, script, 
     project_redis.start()
     told.clear()
     assert script(["a"], [2]) == [b"a", b"2"]
-    assert told == ["failed", "new"]
+    # The socket was closed, and then the script was not known.
+    assert told == ["failed", "failed", "new"]
+
+
+def test_each_attempt_that_fails_is_noted(project_redis, script, told):
+    script(["a"], [1])
+    project_redis.kill()
+    told.clear()
+    with pytest.raises(RedisConnectionError):
+        script(["a"], [2])
+    assert told == ["failed", "failed"]
 
 
 def test_what_may_have_been_carried_out_is_not_sent_again(project_redis, script):

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from marketdata_project.redis_connection import (
+from redis_calls.connection import (
     PAUSE_SECONDS,
     Breaker,
     FailFastConnection,

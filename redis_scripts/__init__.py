@@ -1,1 +1,0 @@
-"""Lua scripts in Redis, one round trip a call."""
