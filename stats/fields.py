@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
@@ -16,18 +16,33 @@ from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 
 PAGE_LIMIT = 10_000
 SYMBOLS_LIMIT = 50
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-@extend_schema_field({"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]})
+_TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]}
+
+
+@extend_schema_field(_TIME_SCHEMA)
 class QueryTimeField(serializers.Field[int, str, str, Any]):
     """An instant: text, or an epoch integer of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
 
     def to_internal_value(self, data: str) -> int:
-        try:
-            return parse_timestamp_or_epoch(data)
-        except InvalidTimestamp as error:
-            hint = " (in a URL a + is written %2B)" if " " in data else ""
-            raise serializers.ValidationError(f"{data[:64]!r}: {error}{hint}", code=error.code) from error
+        return _instant(data)
+
+
+class Bound(NamedTuple):
+    """Where a range begins or ends: nanoseconds UTC, and whether it was given as a date alone."""
+
+    instant_ns: int
+    is_date: bool
+
+
+@extend_schema_field(_TIME_SCHEMA)
+class BoundField(serializers.Field[Bound, str, str, Any]):
+    """A time as `QueryTimeField` reads it, that knows whether it is a date alone."""
+
+    def to_internal_value(self, data: str) -> Bound:
+        return Bound(_instant(data), _DATE.fullmatch(data) is not None)
 
 
 @extend_schema_field({"type": "string", "enum": Interval.names()})
@@ -168,6 +183,14 @@ class SymbolsField(serializers.Field[tuple[str, ...], str, str, Any]):
         if len(set(symbols)) < len(symbols):
             self.fail("repeated_symbol")
         return symbols
+
+
+def _instant(text: str) -> int:
+    try:
+        return parse_timestamp_or_epoch(text)
+    except InvalidTimestamp as error:
+        hint = " (in a URL a + is written %2B)" if " " in text else ""
+        raise serializers.ValidationError(f"{text[:64]!r}: {error}{hint}", code=error.code) from error
 
 
 def _with_default(schema: dict[str, Any], usual: str | None) -> dict[str, Any]:

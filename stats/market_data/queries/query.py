@@ -1,6 +1,5 @@
 """A query of the tree, parsed once at the border."""
 
-import re
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from functools import lru_cache
@@ -36,7 +35,6 @@ _OF_PAGES = frozenset(
         "session",
     }
 )
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +150,17 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         symbols=found["symbols"] if target.symbol is None else (path_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
-        **_range(found, serializer, query_string),
+        **_range(found),
         **_shape(found, form),
     )
 
 
-def _range(found: dict[str, Any], serializer: Any, query_string: str) -> dict[str, Any]:
+def _range(found: dict[str, Any]) -> dict[str, Any]:
+    start, end = found.get("start"), found.get("end")
     return {
-        "start_ns": found.get("start"),
-        "end_ns": found.get("end"),
-        "whole_dates": tuple(
-            re.search(rf"(?:^|&){name}={_DATE.pattern}(?:&|$)", query_string) is not None
-            for name in ("start", "end")
-        ),
+        "start_ns": start and start.instant_ns,
+        "end_ns": end and end.instant_ns,
+        "whole_dates": tuple(bound is not None and bound.is_date for bound in (start, end)),
         "last": found.get("last"),
         "limit": found.get("limit") or _usual_limit(found),
         "cursor": found.get("cursor"),

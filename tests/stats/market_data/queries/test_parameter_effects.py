@@ -26,6 +26,16 @@ def equity_bars(market: Market, start_ns: int, end_ns: int, resolution: str = "1
     return [answered(row, None) for row in bars(market.rows["trades", EQUITY], cut, start_ns, end_ns)]
 
 
+def test_a_date_alone_is_a_trading_date_however_the_url_spells_it(market: Market):
+    plain = "start=2024-12-24&end=2024-12-31"
+    wanted, found = (
+        answer(market.api.get(f"{OHLCV}?{query}&session=exchange&coverage=1"))
+        for query in (plain, plain.replace("-", "%2D"))
+    )
+    assert wanted["bars"]
+    assert (found["bars"], found["absences"]) == (wanted["bars"], wanted["absences"])
+
+
 @pytest.mark.parametrize(("alias", "name"), [("1min", "1m"), ("1mo", "1M")])
 def test_an_alias_is_answered_under_the_resolutions_own_name(market: Market, alias: str, name: str):
     found = get(market, OHLCV, DAYS, resolution=alias)
