@@ -66,7 +66,6 @@ STATUS_OF: dict[type[Exception], int] = {
     stats.ResolutionUnavailable: 404,
     stats.NoContract: 404,
     stats.NoExchange: 400,
-    stats.InvalidCursor: 400,
     stats.Resync: 409,
     stats.UnknownExchange: 422,
     audit.AuditUnavailable: 503,

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from listing.exceptions import InvalidCursor
 from stats.caching.keys import CacheKey
 from stats.cursors import Cursor, SeenCommit, fingerprint, seen_commits
-from stats.exceptions import InvalidCursor
 from stats.market_data.pinning.logs import Pinned, Snapshot
 from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
