@@ -51,7 +51,6 @@ _RETRIED = {409, 503, 507}
 # The most special class of an error's own order decides.
 STATUS_OF: dict[type[Exception], int] = {
     trades.MalformedDocument: 400,
-    trades.InvalidParameter: 400,
     trades.InvalidValue: 422,
     trades.BatchRefused: 422,
     trades.BodyTooLarge: 413,

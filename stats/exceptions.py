@@ -10,7 +10,8 @@ StatsError
 ├── Resync         the log that the cursor belongs to was restored; begin anew
 └── UnknownExchange  an exchange or calendar is named of which no hours are known
 
-A cursor that was not made here, or for another query, is `listing.exceptions.InvalidCursor`. Wrong query parameters are `InvalidParameter`, of `listing.exceptions` and `trades.exceptions`, and `trades.exceptions.InvalidValue`, on both sides.
+On both sides a wrong query parameter is `listing.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`, and a cursor that
+was not made here, or for another query, `listing.exceptions.InvalidCursor`.
 """
 
 

@@ -6,9 +6,10 @@ from typing import Self
 
 from django.http import QueryDict
 
+from listing.exceptions import InvalidParameter
 from listing.parameters import choice, single_parameters
 from trades.declarations import Dataset
-from trades.exceptions import InvalidParameter, InvalidValue
+from trades.exceptions import InvalidValue
 from trades.storage.protocol import Dedupe
 from trades.symbols import InvalidSymbol, parse_symbol
 

@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from listing.exceptions import InvalidParameter
 from listing.pages import PAGE_PARAMETERS
 from listing.parameters import single_parameters
-from trades.exceptions import InvalidParameter, InvalidValue
+from trades.exceptions import InvalidValue
 from trades.http.parsers import JSONDocumentParser, sent_document
 from trades.http.tagged_answer import tagged_answer
 from trades.instruments.catalogue import catalogue_refresh, instrument_in

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from listing.exceptions import ListingError
 from stats.caching.tiers import process_tiers
 from stats.exceptions import StatsError
 from stats.market_data.datasets import MARKET_DATASETS
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                 now_ns=time.time_ns(),
             ):
                 self.stdout.write(f"{done.symbol} {dataset}?{done.query_string}: {done.outcome}")
-        except (InvalidSymbol, StatsError, StorageError, TradesError) as error:
+        except (InvalidSymbol, ListingError, StatsError, StorageError, TradesError) as error:
             raise CommandError(str(error)) from error
         if process_tiers().shared.is_away:
             raise CommandError("Redis is away: what was computed is kept by nobody")
