@@ -15,8 +15,7 @@ from stats.rendering.document import TimeForm
 from stats.rendering.table import OutColumn
 from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
-from trades.exceptions import InvalidValue
-from trades.symbols import InvalidSymbol, parse_symbol
+from trades.http.symbols import named_symbol
 from trades.timestamps import DAY_NS
 
 DEFAULT_PAGE = 1_000
@@ -147,7 +146,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     return MarketDataQuery(
         market_class=MARKET_CLASSES[target.market_class],
         form=form,
-        symbols=found["symbols"] if target.symbol is None else (path_symbol(target.symbol),),
+        symbols=found["symbols"] if target.symbol is None else (named_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
         **_range(found),
@@ -191,14 +190,6 @@ def _shape(found: dict[str, Any], form: DatasetForm) -> dict[str, Any]:
         "after_ns": found.get("after"),
         "inputs": tuple((name, found[name]) for name in ("rate", "dividend_yield") if name in found),
     }
-
-
-def path_symbol(text: str) -> str:
-    """The symbol in a path, in its one spelling. Raises `InvalidValue`."""
-    try:
-        return parse_symbol(text)
-    except InvalidSymbol as error:
-        raise InvalidValue(error.code, str(error)) from error
 
 
 def _spoken(length_ns: int) -> str:
