@@ -9,16 +9,15 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from stats.intervals import Interval
 from stats.resolutions import Resolution
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 
-PAGE_LIMIT = 10_000
+DEFAULT_PAGE = 1_000
 SYMBOLS_LIMIT = 50
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
 _TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]}
 
 
@@ -76,12 +75,13 @@ class CursorField(serializers.Field[str, str, str, Any]):
 class PageLimitField(serializers.Field[int, str, str, Any]):
     """How many rows a page has at most, in plain digits."""
 
-    default_error_messages = {"invalid_limit": f"must be a whole number between 1 and {PAGE_LIMIT:,}"}
+    default_error_messages = {"invalid_limit": PAGE_LIMIT_RULE}
 
     def to_internal_value(self, data: str) -> int:
-        if not re.fullmatch("[0-9]{1,5}", data) or not 1 <= int(data) <= PAGE_LIMIT:
+        limit = page_limit(data)
+        if limit is None:
             self.fail("invalid_limit")
-        return int(data)
+        return limit
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):

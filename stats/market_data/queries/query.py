@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from stats.exceptions import RangeTooLarge
+from stats.fields import DEFAULT_PAGE
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.queries.parameters import PAGE, STREAM, query_serializer
 from stats.query_values import query_values
@@ -18,7 +19,6 @@ from stats.sessions.spans import Hours, SessionMode
 from trades.http.symbols import named_symbol
 from trades.timestamps import DAY_NS
 
-DEFAULT_PAGE = 1_000
 # What the pages of a walk may differ in, and what else binds it: its range and its grid.
 _OF_PAGES = frozenset(
     {
