@@ -7,7 +7,8 @@ from rest_framework import serializers
 
 from audit.filters import AuditFilter
 from audit.pages import RecordPagination
-from listing.pages import PAGE_LIMIT, SORTS
+from listing.page_limit import PAGE_LIMIT
+from listing.pages import SORTS
 
 
 def _shown(found: Any) -> serializers.Field[Any, Any, Any, Any]:

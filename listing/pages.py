@@ -1,6 +1,5 @@
 """Pages of rows of the database in the order of one unique column."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,9 +11,9 @@ from rest_framework.views import APIView
 
 from listing.cursors import Cursor
 from listing.exceptions import InvalidParameter
+from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from listing.parameters import choice
 
-PAGE_LIMIT = 10_000
 PAGE_PARAMETERS = ("limit", "cursor", "sort")
 SORTS = ("asc", "desc")
 _NOT_OF_THE_QUERY = {"limit", "cursor", "format"}
@@ -144,11 +143,10 @@ class PlacePagination(BasePagination):
     def _limit(self, text: str | None) -> int:
         if text is None:
             return self.default_limit
-        if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= PAGE_LIMIT:
-            raise InvalidParameter(
-                "invalid_limit", f"limit must be a whole number between 1 and {PAGE_LIMIT:,}"
-            )
-        return int(text)
+        limit = page_limit(text)
+        if limit is None:
+            raise InvalidParameter("invalid_limit", f"limit {PAGE_LIMIT_RULE}")
+        return limit
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

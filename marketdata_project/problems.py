@@ -51,7 +51,6 @@ _RETRIED = {409, 503, 507}
 # The most special class of an error's own order decides.
 STATUS_OF: dict[type[Exception], int] = {
     trades.MalformedDocument: 400,
-    trades.InvalidParameter: 400,
     trades.InvalidValue: 422,
     trades.BatchRefused: 422,
     trades.BodyTooLarge: 413,
@@ -66,7 +65,6 @@ STATUS_OF: dict[type[Exception], int] = {
     stats.ResolutionUnavailable: 404,
     stats.NoContract: 404,
     stats.NoExchange: 400,
-    stats.InvalidCursor: 400,
     stats.Resync: 409,
     stats.UnknownExchange: 422,
     audit.AuditUnavailable: 503,

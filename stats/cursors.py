@@ -1,24 +1,21 @@
 """Opaque cursors: where a page begins or ends, of which query, in which snapshot."""
 
-import base64
-import binascii
 import hashlib
-import hmac
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from django.conf import settings
-
-from stats.exceptions import InvalidCursor, Resync
+from listing.exceptions import InvalidCursor
+from listing.sealed_text import opened_text, sealed_text
+from stats.exceptions import Resync
 from stats.position import Position
 from trades.storage.protocol import CommitId
 
 # Earlier, place, time, ordinal, when the walk began, query, range, rules, number of commits.
 _LAYOUT = struct.Struct(">?HqIq8s8s8sH")
 _COMMIT = struct.Struct(">q8s")  # number, hash
-_SEAL_BYTES = 16
+_LABEL = "stats.cursors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +72,12 @@ class Cursor:
             len(self.commits),
         )
         commits = (_COMMIT.pack(commit.number, bytes.fromhex(commit.hash)) for commit in self.commits)
-        payload = b"".join((head, *commits))
-        return _spelled(payload + _seal(payload))
+        return sealed_text(b"".join((head, *commits)), label=_LABEL)
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
         """The cursor in `text`. Raises `InvalidCursor` unless it was made here, for the same query."""
-        payload = _opened(text)
+        payload = opened_text(text, label=_LABEL)
         earlier, place, time_ns, ordinal, begun_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
             payload
         )
@@ -104,25 +100,3 @@ class Cursor:
 def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:
     """What a cursor keeps of the logs' newest commits."""
     return tuple(map(SeenCommit.of, heads))
-
-
-def _opened(text: str) -> bytes:
-    """What was sealed. Raises `InvalidCursor`."""
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidCursor("the cursor is not one of ours") from error
-    payload, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-    if not hmac.compare_digest(seal, _seal(payload)) or _spelled(data) != text:
-        raise InvalidCursor("the cursor is not one of ours")
-    return payload
-
-
-def _spelled(data: bytes) -> str:
-    """The one spelling of a cursor: base64 also reads others, with padding or with bits that it drops."""
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _seal(payload: bytes) -> bytes:
-    key = hashlib.sha256(b"cursor" + settings.SECRET_KEY.encode()).digest()
-    return hmac.digest(key, payload, "sha256")[:_SEAL_BYTES]

@@ -7,11 +7,11 @@ StatsError
 ├── ResolutionUnavailable  nothing as fine as that is stored; ask for a coarser resolution
 ├── NoContract     the terms of an option are not known; tell them
 ├── NoExchange     the instrument names no exchange, so that it has no sessions; tell its exchange, or ask in UTC
-├── InvalidCursor  the cursor was not made here, or for another query
 ├── Resync         the log that the cursor belongs to was restored; begin anew
 └── UnknownExchange  an exchange or calendar is named of which no hours are known
 
-Wrong query parameters are `InvalidParameter`, of `listing.exceptions` and `trades.exceptions`, and `trades.exceptions.InvalidValue`, on both sides.
+On both sides a wrong query parameter is `listing.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`, and a cursor that
+was not made here, or for another query, `listing.exceptions.InvalidCursor`.
 """
 
 
@@ -55,12 +55,6 @@ class NoContract(StatsError):
     """The option's underlying, expiry, strike or right is not known. Tell it, or name the option as the OCC does."""
 
     code = "no_contract"
-
-
-class InvalidCursor(StatsError):
-    """The cursor was not made here, was cut, or belongs to another query. Begin anew."""
-
-    code = "invalid_cursor"
 
 
 class Resync(StatsError):

@@ -3,31 +3,45 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from stats.intervals import Interval
 from stats.resolutions import Resolution
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 
-PAGE_LIMIT = 10_000
+DEFAULT_PAGE = 1_000
 SYMBOLS_LIMIT = 50
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]}
 
 
-@extend_schema_field({"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]})
+@extend_schema_field(_TIME_SCHEMA)
 class QueryTimeField(serializers.Field[int, str, str, Any]):
     """An instant: text, or an epoch integer of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
 
     def to_internal_value(self, data: str) -> int:
-        try:
-            return parse_timestamp_or_epoch(data)
-        except InvalidTimestamp as error:
-            hint = " (in a URL a + is written %2B)" if " " in data else ""
-            raise serializers.ValidationError(f"{data[:64]!r}: {error}{hint}", code=error.code) from error
+        return _instant(data)
+
+
+class Bound(NamedTuple):
+    """Where a range begins or ends: nanoseconds UTC, and whether it was given as a date alone."""
+
+    instant_ns: int
+    is_date: bool
+
+
+@extend_schema_field(_TIME_SCHEMA)
+class BoundField(serializers.Field[Bound, str, str, Any]):
+    """A time as `QueryTimeField` reads it, that knows whether it is a date alone."""
+
+    def to_internal_value(self, data: str) -> Bound:
+        return Bound(_instant(data), _DATE.fullmatch(data) is not None)
 
 
 @extend_schema_field({"type": "string", "enum": Interval.names()})
@@ -61,12 +75,13 @@ class CursorField(serializers.Field[str, str, str, Any]):
 class PageLimitField(serializers.Field[int, str, str, Any]):
     """How many rows a page has at most, in plain digits."""
 
-    default_error_messages = {"invalid_limit": f"must be a whole number between 1 and {PAGE_LIMIT:,}"}
+    default_error_messages = {"invalid_limit": PAGE_LIMIT_RULE}
 
     def to_internal_value(self, data: str) -> int:
-        if not re.fullmatch("[0-9]{1,5}", data) or not 1 <= int(data) <= PAGE_LIMIT:
+        limit = page_limit(data)
+        if limit is None:
             self.fail("invalid_limit")
-        return int(data)
+        return limit
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):
@@ -168,6 +183,14 @@ class SymbolsField(serializers.Field[tuple[str, ...], str, str, Any]):
         if len(set(symbols)) < len(symbols):
             self.fail("repeated_symbol")
         return symbols
+
+
+def _instant(text: str) -> int:
+    try:
+        return parse_timestamp_or_epoch(text)
+    except InvalidTimestamp as error:
+        hint = " (in a URL a + is written %2B)" if " " in text else ""
+        raise serializers.ValidationError(f"{text[:64]!r}: {error}{hint}", code=error.code) from error
 
 
 def _with_default(schema: dict[str, Any], usual: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from stats.caching.entry import Entry
 from stats.caching.keys import CacheKey
 from stats.cursors import Cursor, seen_commits
 from stats.exceptions import NoData, RangeTooLarge
+from stats.fields import DEFAULT_PAGE
 from stats.ohlc_query import OhlcQuery
 from stats.position import Position
 from trades.bar_policies import BAR_POLICIES, BarPolicy
@@ -25,7 +26,6 @@ from trades.stores import market_store
 from trades.timestamps import SECOND_NS
 
 BARS_LIMIT = 50_000
-DEFAULT_PAGE = 1_000
 # Of those that the encoder writes by itself.
 _LARGEST_INTEGER = 2**63
 

@@ -6,8 +6,9 @@ from typing import Any
 from django.http import QueryDict
 from rest_framework import serializers
 
+from listing.exceptions import InvalidParameter
 from listing.parameters import single_parameters
-from trades.exceptions import InvalidParameter, InvalidValue
+from trades.exceptions import InvalidValue
 from trades.http.field_errors import field_errors
 
 # How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.

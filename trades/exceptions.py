@@ -3,11 +3,11 @@
 TradesError
 ├── MalformedDocument     the body is not one JSON document; the caller must correct it
 ├── BodyTooLarge          the body is over the limit; the caller must split the batch
-├── InvalidParameter      a query parameter or header is wrong; the caller must correct it
 ├── InvalidValue          a query parameter is well-formed and names nothing we have
 └── BatchRefused          the document is well-formed and its content is wrong; the caller must correct it
 
-The store's own refusals are in `trades.storage.exceptions`.
+A query parameter or header of the wrong form is `listing.exceptions.InvalidParameter`. The store's own refusals are in
+`trades.storage.exceptions`.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,6 @@ class TradesError(Exception):
 
 class MalformedDocument(TradesError):
     """The body is not one JSON document in UTF-8 without repeated keys. Correct it."""
-
-
-class InvalidParameter(TradesError):
-    """A query parameter or header is unknown, repeated, empty or of the wrong form. Correct it."""
 
 
 class InvalidValue(TradesError):

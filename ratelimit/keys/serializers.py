@@ -9,7 +9,8 @@ from rest_framework import serializers
 
 from instants.text import parse_instant
 from listing.known_fields import KnownFieldsSerializer
-from listing.pages import PAGE_LIMIT, SORTS
+from listing.page_limit import PAGE_LIMIT
+from listing.pages import SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import STATES
 from ratelimit.keys.pages import KeyPagination

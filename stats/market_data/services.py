@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.utils.encoding import escape_uri_path
 
+from listing.exceptions import InvalidParameter
 from stats.caching.decorator import CachedAnswer
 from stats.delivery import delivered
 from stats.encoded import P
@@ -18,7 +19,6 @@ from stats.market_data.queries.query import Target, parse_query
 from stats.market_data.reports.coverage import COVERAGE, coverage_answer, pin_coverage
 from stats.market_data.reports.newest import parse_report_query, pin_report, report_answer
 from stats.rendering.formats import FORMATS
-from trades.exceptions import InvalidParameter
 from trades.http.compression import Encoding
 
 

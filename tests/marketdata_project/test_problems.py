@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils.module_loading import import_string
 
+from listing import exceptions as listing
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.front.body import BODY_TOO_LARGE
 from marketdata_project.problem_body import TITLES
@@ -60,16 +61,22 @@ def fail_with(settings, error: type[Exception]) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [*subclasses(trades.TradesError), *subclasses(storage.StorageError), *subclasses(stats.StatsError)],
+    [
+        *subclasses(listing.ListingError),
+        *subclasses(trades.TradesError),
+        *subclasses(storage.StorageError),
+        *subclasses(stats.StatsError),
+    ],
     ids=lambda kind: kind.__name__,
 )
 def test_every_exception_of_the_apps_has_a_status_and_a_declared_code(kind):
-    default = ("malformed_json", "a message") if issubclass(kind, trades.TradesError) else ("a message",)
+    takes_code = issubclass(kind, trades.TradesError | listing.InvalidParameter)
+    default = ("malformed_json", "a message") if takes_code else ("a message",)
     found = problem_of(kind(*ARGUMENTS.get(kind, default)))
     assert any(base in STATUS_OF for base in kind.__mro__)
     assert found.status in TITLES
     assert found.status != 500
-    if not issubclass(kind, trades.TradesError) and kind is not storage.NotStored:
+    if not takes_code and kind is not storage.NotStored:
         assert (found.status, found.code) in DECLARED
 
 

@@ -2,13 +2,12 @@
 
 import pytest
 
-from listing import pages
+from listing.page_limit import PAGE_LIMIT
 from marketdata_project.access_table import ACCESS
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.costs import COST_RULES, EXPORT, MOST_PAGE_TOKENS, PAGE, ROWS_PER_TOKEN, cost_of
 from ratelimit.limits.services import admit, bucket_name, kind_of, look
-from stats import fields
 
 ACCESS_PAGE = Access("market:read", cost=PAGE)
 
@@ -67,9 +66,8 @@ def test_an_export_is_a_stream_as_ndjson_and_a_page_otherwise():
     assert cost_of(PAGE, "limit=2500", "ndjson") == 3
 
 
-@pytest.mark.parametrize("limit", [fields.PAGE_LIMIT, pages.PAGE_LIMIT])
-def test_the_largest_page_costs_the_most(limit):
-    assert cost_of(PAGE, f"limit={limit}") == MOST_PAGE_TOKENS == limit / ROWS_PER_TOKEN
+def test_the_largest_page_costs_the_most():
+    assert cost_of(PAGE, f"limit={PAGE_LIMIT}") == MOST_PAGE_TOKENS == PAGE_LIMIT / ROWS_PER_TOKEN
 
 
 def test_every_endpoints_cost_is_a_rule():

@@ -2,7 +2,7 @@
 
 import re
 
-from trades.exceptions import InvalidParameter
+from listing.exceptions import InvalidParameter
 
 _KEY = re.compile(r"[!-~]{1,255}")
 

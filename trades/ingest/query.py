@@ -6,11 +6,11 @@ from typing import Self
 
 from django.http import QueryDict
 
+from listing.exceptions import InvalidParameter
 from listing.parameters import choice, single_parameters
 from trades.declarations import Dataset
-from trades.exceptions import InvalidParameter, InvalidValue
+from trades.http.symbols import named_symbol
 from trades.storage.protocol import Dedupe
-from trades.symbols import InvalidSymbol, parse_symbol
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
 UNKNOWN_CHOICES = ["refuse", "ignore"]
@@ -44,10 +44,7 @@ class IngestQuery:
 def _given(values: dict[str, str], dataset: Dataset, name: str) -> str:
     """A value for every row, in its one spelling."""
     if name == "symbol":
-        try:
-            return parse_symbol(values[name])
-        except InvalidSymbol as error:
-            raise InvalidValue(error.code, str(error)) from error
+        return named_symbol(values[name])
     column = dataset.column(name)
     aliases = dict(column.aliases)
     word = choice(values, name, (*column.choices, *aliases), "")

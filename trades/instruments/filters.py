@@ -10,8 +10,9 @@ from drf_spectacular.drainage import set_override
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from listing.exceptions import InvalidParameter
 from trades.bar_policies import BAR_POLICIES
-from trades.exceptions import InvalidParameter, InvalidValue
+from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
 from trades.models import InstrumentEntry
 from trades.services import symbol_canonical

@@ -8,10 +8,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from listing.exceptions import InvalidParameter
 from listing.pages import PAGE_PARAMETERS
 from listing.parameters import single_parameters
-from trades.exceptions import InvalidParameter, InvalidValue
+from trades.exceptions import InvalidValue
 from trades.http.parsers import JSONDocumentParser, sent_document
+from trades.http.symbols import named_symbol
 from trades.http.tagged_answer import tagged_answer
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import InstrumentFilter, StrictFilterBackend
@@ -22,7 +24,6 @@ from trades.models import InstrumentEntry
 from trades.services import instrument_set, known_instrument, symbol_canonical
 from trades.storage.instruments import default_instrument
 from trades.stores import market_store
-from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
 
 _SYMBOL = OpenApiParameter(
@@ -117,11 +118,8 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
 
 
 def _symbol(text: str) -> str:
-    """The symbol that a path names. Raises `InvalidValue`."""
-    try:
-        return symbol_canonical(parse_symbol(text))
-    except InvalidSymbol as error:
-        raise InvalidValue(error.code, str(error)) from error
+    """The symbol that a path names, by itself or an alias. Raises `InvalidValue`."""
+    return symbol_canonical(named_symbol(text))
 
 
 def _instant(text: str | None) -> int | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from listing.exceptions import InvalidParameter
 from listing.nearest_name import nearest_or_all
 from stats.rendering.table import OutColumn, Table
-from trades.exceptions import InvalidParameter
 
 
 def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) -> tuple[OutColumn, ...]:

@@ -6,13 +6,13 @@ from itertools import chain
 
 import pyarrow as pa
 
+from listing.exceptions import InvalidParameter
 from stats.market_data.answers.columns import selected, selected_columns
 from stats.market_data.pinning.pinned import PinnedMarketData
 from stats.market_data.sources.rows import Rows
 from stats.position import Position
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
-from trades.exceptions import InvalidParameter
 from trades.timestamps import format_timestamp
 
 # The first piece is small, so that it is there at once; each is four times the one before, up to the last size.

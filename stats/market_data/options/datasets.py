@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from django.conf import settings
 
+from listing.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.grids import grid_of
@@ -27,7 +28,6 @@ from stats.options.echo import GREEKS
 from stats.options.rates import rates_of
 from stats.resolutions import Resolution
 from trades.datasets import OPTION_QUOTES
-from trades.exceptions import InvalidParameter
 from trades.storage.instruments import FUTURE, OPTION, Instrument
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, Window
 from trades.stores import market_store

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from stats.fields import (
+    BoundField,
     CursorField,
     FieldNamesField,
     PageLimitField,
@@ -24,10 +25,10 @@ _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms
 _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
     "symbols": (SymbolsField, {"required": True, "help_text": "Up to 50 symbols, separated by commas."}),
     "start": (
-        QueryTimeField,
+        BoundField,
         {"help_text": f"First instant; of a page this or `last` is required. {_ISO_OR_EPOCH}"},
     ),
-    "end": (QueryTimeField, {"help_text": f"Instant behind the last one; now without it. {_ISO_OR_EPOCH}"}),
+    "end": (BoundField, {"help_text": f"Instant behind the last one; now without it. {_ISO_OR_EPOCH}"}),
     "last": (
         PageLimitField,
         {"help_text": "The newest so many rows before `end`, of each symbol, instead of `start`."},
@@ -110,7 +111,7 @@ def _field(name: str, resolution: str | None) -> serializers.Field[Any, Any, Any
 
 class _RangeSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "start" in attrs and "end" in attrs and attrs["start"] >= attrs["end"]:
+        if "start" in attrs and "end" in attrs and attrs["start"].instant_ns >= attrs["end"].instant_ns:
             raise serializers.ValidationError("start must be before end", code="invalid_range")
         if "last" in attrs and "start" in attrs:
             raise serializers.ValidationError(

@@ -1,6 +1,5 @@
 """A query of the tree, parsed once at the border."""
 
-import re
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from functools import lru_cache
@@ -9,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from stats.exceptions import RangeTooLarge
+from stats.fields import DEFAULT_PAGE
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.queries.parameters import PAGE, STREAM, query_serializer
 from stats.query_values import query_values
@@ -16,11 +16,9 @@ from stats.rendering.document import TimeForm
 from stats.rendering.table import OutColumn
 from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
-from trades.exceptions import InvalidValue
-from trades.symbols import InvalidSymbol, parse_symbol
+from trades.http.symbols import named_symbol
 from trades.timestamps import DAY_NS
 
-DEFAULT_PAGE = 1_000
 # What the pages of a walk may differ in, and what else binds it: its range and its grid.
 _OF_PAGES = frozenset(
     {
@@ -36,7 +34,6 @@ _OF_PAGES = frozenset(
         "session",
     }
 )
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +146,20 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     return MarketDataQuery(
         market_class=MARKET_CLASSES[target.market_class],
         form=form,
-        symbols=found["symbols"] if target.symbol is None else (path_symbol(target.symbol),),
+        symbols=found["symbols"] if target.symbol is None else (named_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
-        **_range(found, serializer, query_string),
+        **_range(found),
         **_shape(found, form),
     )
 
 
-def _range(found: dict[str, Any], serializer: Any, query_string: str) -> dict[str, Any]:
+def _range(found: dict[str, Any]) -> dict[str, Any]:
+    start, end = found.get("start"), found.get("end")
     return {
-        "start_ns": found.get("start"),
-        "end_ns": found.get("end"),
-        "whole_dates": tuple(
-            re.search(rf"(?:^|&){name}={_DATE.pattern}(?:&|$)", query_string) is not None
-            for name in ("start", "end")
-        ),
+        "start_ns": start and start.instant_ns,
+        "end_ns": end and end.instant_ns,
+        "whole_dates": tuple(bound is not None and bound.is_date for bound in (start, end)),
         "last": found.get("last"),
         "limit": found.get("limit") or _usual_limit(found),
         "cursor": found.get("cursor"),
@@ -195,14 +190,6 @@ def _shape(found: dict[str, Any], form: DatasetForm) -> dict[str, Any]:
         "after_ns": found.get("after"),
         "inputs": tuple((name, found[name]) for name in ("rate", "dividend_yield") if name in found),
     }
-
-
-def path_symbol(text: str) -> str:
-    """The symbol in a path, in its one spelling. Raises `InvalidValue`."""
-    try:
-        return parse_symbol(text)
-    except InvalidSymbol as error:
-        raise InvalidValue(error.code, str(error)) from error
 
 
 def _spoken(length_ns: int) -> str:

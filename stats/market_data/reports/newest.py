@@ -15,11 +15,12 @@ from stats.market_data.answers.answer import page_of
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.pinning.pinned import PinnedMarketData, Representation, commits_of, pin
 from stats.market_data.queries.parameters import query_serializer
-from stats.market_data.queries.query import Target, parse_query, path_symbol
+from stats.market_data.queries.query import Target, parse_query
 from stats.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.http.conditional import etag_of
+from trades.http.symbols import named_symbol
 from trades.services import symbol_canonical
 from trades.timestamps import SECOND_NS, format_timestamp
 
@@ -116,7 +117,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     """The query in a URL. Raises `InvalidParameter` and `InvalidValue`."""
     names = ("symbols", "as_of") if symbol is None else ("as_of",)
     found = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
-    symbols = found["symbols"] if symbol is None else (path_symbol(symbol),)
+    symbols = found["symbols"] if symbol is None else (named_symbol(symbol),)
     return ReportQuery(report, market_class, symbols, symbol is None, found.get("as_of"))
 
 

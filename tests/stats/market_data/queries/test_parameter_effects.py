@@ -52,6 +52,16 @@ def test_an_open_bar_counts_what_is_dated_after_now(empty_market: Market, end: A
     assert (prints, finished) == ([], [])
 
 
+def test_a_date_alone_is_a_trading_date_however_the_url_spells_it(market: Market):
+    plain = "start=2024-12-24&end=2024-12-31"
+    wanted, found = (
+        answer(market.api.get(f"{OHLCV}?{query}&session=exchange&coverage=1"))
+        for query in (plain, plain.replace("-", "%2D"))
+    )
+    assert wanted["bars"]
+    assert (found["bars"], found["absences"]) == (wanted["bars"], wanted["absences"])
+
+
 @pytest.mark.parametrize(("alias", "name"), [("1min", "1m"), ("1mo", "1M")])
 def test_an_alias_is_answered_under_the_resolutions_own_name(market: Market, alias: str, name: str):
     found = get(market, OHLCV, DAYS, resolution=alias)
