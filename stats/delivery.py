@@ -21,29 +21,43 @@ def delivered(
     *,
     encoding: Encoding | None = None,
     if_none_match: str | None,
-    only_held: bool,
+    now_ns: int,
+) -> Finished:
+    """The answer to a pinned query, ready to send. With an `encoding` compressed where that makes it smaller, and kept so."""
+    if encoding is not None:
+        query = EncodedQuery(answer, pinned, encoding)
+        return delivered(encoded_answer, query, if_none_match=if_none_match, now_ns=now_ns)
+    if is_current(if_none_match, pinned.etag):
+        return _not_modified(pinned, now_ns)
+    return _finished(answer(pinned, now_ns=now_ns), pinned, now_ns)
+
+
+def delivered_if_held(
+    answer: CachedAnswer[P],
+    pinned: P,
+    *,
+    encoding: Encoding | None = None,
+    if_none_match: str | None,
     now_ns: int,
 ) -> Finished | None:
-    """The answer to a pinned query, ready to send; None with `only_held` where this process does not hold it in memory.
-
-    With an `encoding` it is compressed where that makes it smaller, and kept so.
-    """
-    if encoding is None:
-        return _delivered(answer, pinned, if_none_match, only_held, now_ns)
-    query = EncodedQuery(answer, pinned, encoding)
-    return _delivered(encoded_answer, query, if_none_match, only_held, now_ns)
-
-
-def _delivered(
-    answer: CachedAnswer[P], pinned: P, if_none_match: str | None, only_held: bool, now_ns: int
-) -> Finished | None:
-    validity = {"ETag": pinned.etag, **_validity(pinned, now_ns)}
+    """What `delivered` gives; None where this process does not hold it in memory."""
+    if encoding is not None:
+        query = EncodedQuery(answer, pinned, encoding)
+        return delivered_if_held(encoded_answer, query, if_none_match=if_none_match, now_ns=now_ns)
     if is_current(if_none_match, pinned.etag):
-        return Finished(HTTPStatus.NOT_MODIFIED, {"X-Cache": "revalidated", **validity})
-    cached = answer.held(pinned) if only_held else answer(pinned, now_ns=now_ns)
-    if cached is None:
-        return None
-    headers = {"Content-Type": cached.entry.content_type, **_origin(cached, now_ns), **validity}
+        return _not_modified(pinned, now_ns)
+    cached = answer.held(pinned)
+    return None if cached is None else _finished(cached, pinned, now_ns)
+
+
+def _not_modified(pinned: PinnedQuery, now_ns: int) -> Finished:
+    headers = {"X-Cache": "revalidated", "ETag": pinned.etag, **_validity(pinned, now_ns)}
+    return Finished(HTTPStatus.NOT_MODIFIED, headers)
+
+
+def _finished(cached: Cached, pinned: PinnedQuery, now_ns: int) -> Finished:
+    headers = {"Content-Type": cached.entry.content_type, **_origin(cached, now_ns)}
+    headers.update({"ETag": pinned.etag, **_validity(pinned, now_ns)})
     headers.update(cached.entry.headers)
     return Finished(HTTPStatus.OK, headers, cached.entry.body)
 

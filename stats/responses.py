@@ -25,7 +25,6 @@ def bars_response(request: Request, *, now_ns: int) -> HttpResponseBase:
         encoding=None if browsed else accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
         now_ns=now_ns,
     )
-    assert finished is not None  # noqa: S101 only what must be held may be missing
     return finished_response(request, finished)
 
 

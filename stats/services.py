@@ -2,7 +2,7 @@
 
 import time
 
-from stats.delivery import delivered
+from stats.delivery import delivered, delivered_if_held
 from stats.finished import Finished
 from stats.ohlc import ohlc_answer, pin_ohlc
 from stats.ohlc_query import parse_ohlc_query
@@ -14,21 +14,31 @@ def bars_read(
     query_string: str,
     if_none_match: str | None,
     encoding: Encoding | None = None,
-    only_held: bool = False,
     now_ns: int | None = None,
-) -> Finished | None:
+) -> Finished:
     """The bars that a URL's query string asks for: 304 if the client has them, else from the cache or computed.
 
-    In the content `encoding` where that makes it smaller. With `only_held` None instead of an answer that this process does not hold in memory. `now_ns` is the time of
-    the call in nanoseconds since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`,
-    the store's `StorageError`s and every `StatsError`.
+    In the content `encoding` where that makes it smaller. `now_ns` is the time of the call in nanoseconds since the
+    epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`, the store's `StorageError`s and every
+    `StatsError`.
     """
-    pinned = pin_ohlc(parse_ohlc_query(query_string))
     return delivered(
         ohlc_answer,
-        pinned,
+        pin_ohlc(parse_ohlc_query(query_string)),
         encoding=encoding,
         if_none_match=if_none_match,
-        only_held=only_held,
         now_ns=time.time_ns() if now_ns is None else now_ns,
+    )
+
+
+def bars_read_if_held(
+    *, query_string: str, if_none_match: str | None, encoding: Encoding | None = None
+) -> Finished | None:
+    """What `bars_read` gives now; None instead of an answer that this process does not hold in memory. Raises the same."""
+    return delivered_if_held(
+        ohlc_answer,
+        pin_ohlc(parse_ohlc_query(query_string)),
+        encoding=encoding,
+        if_none_match=if_none_match,
+        now_ns=time.time_ns(),
     )

@@ -32,7 +32,7 @@ from ratelimit.limits.costs import cost_of
 from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit
 from stats.finished import Finished
-from stats.services import bars_read
+from stats.services import bars_read_if_held
 from trades.http.compression import accepted_encoding
 
 _PATHS = frozenset(
@@ -138,11 +138,10 @@ def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Access, Fi
         caller = caller_of(presented_in(environ), now=at)
         if caller is None or may(caller, access) is not None:
             return None
-        bars = bars_read(
+        bars = bars_read_if_held(
             query_string=environ["QUERY_STRING"],
             if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
             encoding=accepted_encoding(environ.get("HTTP_ACCEPT_ENCODING")),
-            only_held=True,
         )
     except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it
         return None

@@ -155,17 +155,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
+# The address of Redis: scripts go there by django-redis's connections, and nothing uses Django's cache itself.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_LOCATION,
         "OPTIONS": {
-            "SERIALIZER": "stats.caching.serializer.BytesSerializer",
             "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
             "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
             "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(REDIS_LOCATION)},
         },
-        "KEY_FUNCTION": "stats.caching.keys.verbatim",
     },
 }
 

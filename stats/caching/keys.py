@@ -14,11 +14,6 @@ PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
-def verbatim(key: str, key_prefix: str, version: int) -> str:
-    """The key as it was given: a KEY_FUNCTION for Django's cache, without prefix and version."""
-    return key
-
-
 def escaped(text: str) -> str:
     """`text` percent-encoded but for letters, digits and `_.~-`; two texts never give the same result."""
     return text if _PLAIN.fullmatch(text) else quote(text, safe="", errors="surrogatepass")

@@ -7,9 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from django.utils.encoding import escape_uri_path
 
 from listing.exceptions import InvalidParameter
-from stats.caching.decorator import CachedAnswer
 from stats.delivery import delivered
-from stats.encoded import P
 from stats.finished import Finished
 from stats.market_data.answers.answer import NEXT, PREVIOUS, market_data_answer
 from stats.market_data.answers.stream import RowStream
@@ -45,7 +43,7 @@ def market_data_read(
             "conflicting_parameters", f"coverage has no place in {representation.format}, only in {places}"
         )
     pinned = pin(MARKET_DATASETS[query.form.name], query, representation, now_ns=now_ns)
-    finished = _delivered(market_data_answer, pinned, if_none_match, now_ns)
+    finished = delivered(market_data_answer, pinned, if_none_match=if_none_match, now_ns=now_ns)
     return _linked(finished, request)
 
 
@@ -69,22 +67,15 @@ def report_read(
     """A report on the symbol in a path, or on the symbols in a query string, in an encoding. Raises as `market_data_read`."""
     query = parse_report_query(report, market_class, symbol, query_string)
     if report == COVERAGE:
-        return _delivered(coverage_answer, pin_coverage(query), if_none_match, now_ns, encoding)
-    return _delivered(report_answer, pin_report(query, now_ns=now_ns), if_none_match, now_ns, encoding)
-
-
-def _delivered(
-    answer: CachedAnswer[P],
-    pinned: P,
-    if_none_match: str | None,
-    now_ns: int,
-    encoding: Encoding | None = None,
-) -> Finished:
-    finished = delivered(
-        answer, pinned, encoding=encoding, if_none_match=if_none_match, only_held=False, now_ns=now_ns
-    )
-    assert finished is not None  # noqa: S101 only what must be held may be missing
-    return finished
+        return delivered(
+            coverage_answer,
+            pin_coverage(query),
+            encoding=encoding,
+            if_none_match=if_none_match,
+            now_ns=now_ns,
+        )
+    pinned = pin_report(query, now_ns=now_ns)
+    return delivered(report_answer, pinned, encoding=encoding, if_none_match=if_none_match, now_ns=now_ns)
 
 
 def _linked(finished: Finished, request: Request) -> Finished:

@@ -9,8 +9,8 @@ from marketdata_project.access_table import ACCESS, PUBLIC_VIEWS
 from ratelimit.access.roles import ROLES
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from stats.market_data.queries.classes import MARKET_CLASSES
-from tests.access.urlconf import Route, endpoints, routes
 from tests.api_client import Api, make_key
+from tests.ratelimit.access.urlconf import Route, endpoints, routes
 
 TEXT = (settings.BASE_DIR / "docs" / "access.md").read_text()
 CLASS = re.compile(rf"(?<=/market-data/)({'|'.join(MARKET_CLASSES)})(?=/)")

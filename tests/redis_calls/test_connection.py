@@ -176,6 +176,7 @@ def test_one_command_is_answered_and_tells_the_breaker(client):
     client.connection_pool.release(connection)
 
 
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
 def test_one_command_that_is_not_answered_in_time_is_redis_being_away(client, server):
     connection = client.connection_pool.get_connection()
     server.freeze()

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.services import bars_read
+from stats.services import bars_read, bars_read_if_held
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
 from trades.stores import market_store
@@ -62,7 +62,7 @@ def test_an_end_in_the_callers_future_is_not_kept():
 @pytest.mark.usefixtures("seeded")
 def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
     def held() -> HTTPStatus | int | None:
-        found = bars_read(query_string=QUERY, if_none_match=None, only_held=True)
+        found = bars_read_if_held(query_string=QUERY, if_none_match=None)
         return None if found is None else found.status
 
     assert held() is None

@@ -18,8 +18,8 @@ from marketdata_project.front.door import FrontDoor
 from ratelimit.access.table import ANY_CALLER, ANYBODY, Access
 from ratelimit.credentials.bearer import known_tokens
 from stats.caching.tiers import process_tiers
-from tests.access.programs import token_of_a_program
 from tests.api_client import Api, answer, make_key
+from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.system.batches import Batch
 from tests.system.test_front_door import SYMBOL

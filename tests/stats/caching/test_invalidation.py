@@ -1,7 +1,6 @@
 from io import StringIO
 
 import pytest
-from django.core.cache import caches
 from django.core.management import CommandError, call_command
 
 from stats.caching.entry import Entry
@@ -73,11 +72,3 @@ def test_command_works_and_says_so_when_redis_is_away(of_process: Tiers, redis_s
 def test_command_wants_a_symbol():
     with pytest.raises(CommandError, match="symbol"):
         call_command("invalidate")
-
-
-@pytest.mark.usefixtures("redis_server")
-def test_values_that_are_not_bytes_are_refused():
-    caches["default"].set("key", b"bytes")
-    assert caches["default"].get("key") == b"bytes"
-    with pytest.raises(TypeError, match="dict"):
-        caches["default"].set("key", {})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.keys import CacheKey, escaped, scan_pattern, verbatim
+from stats.caching.keys import CacheKey, escaped, scan_pattern
 from tests.stats.caching.builders import client_of
 
 texts = st.text(alphabet=st.sampled_from("AB:*?[]\\^-&=%,. é"), min_size=1, max_size=6)
@@ -98,7 +98,3 @@ def test_redis_scan_finds_only_the_symbol(symbol: str, redis_server):
             client.set(str(key_of(each)), each)
         found = [client.get(key).decode() for key in client.scan_iter(match=scan_pattern(symbol))]
     assert found == [symbol]
-
-
-def test_verbatim_adds_nothing():
-    assert verbatim("mktdata:A:x", "prefix", 7) == "mktdata:A:x"

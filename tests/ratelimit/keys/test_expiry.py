@@ -14,7 +14,7 @@ from ratelimit.keys.expiry import Watched, keys_watch
 from ratelimit.keys.selectors import keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.models import ApiKey
-from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.keys.key_callers import caller_by
 
 pytestmark = pytest.mark.django_db
 

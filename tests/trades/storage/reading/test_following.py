@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 
 from tests.trades.storage.builders import DAY, NOON, SECOND, batch, trade
-from tests.trades.storage.reader import stores
-from tests.trades.storage.reader.stores import add
+from tests.trades.storage.reading import stores
+from tests.trades.storage.reading.stores import add
 from trades.datasets import TRADES
 from trades.storage import open_store
 from trades.storage.csv import CsvStore

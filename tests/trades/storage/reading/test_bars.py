@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, trade
-from tests.trades.storage.reader.stores import add
+from tests.trades.storage.reading.stores import add
 from trades.bar_policies import US_EQUITIES
 from trades.storage import open_store
 from trades.storage.csv import CsvStore

@@ -19,7 +19,7 @@ from ratelimit.keys.services import (
 )
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, problem
-from tests.ratelimit.key_calls import KEYS, NEW, manager, post, stored
+from tests.ratelimit.keys.key_calls import KEYS, NEW, manager, post, stored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("events")]
 

@@ -19,7 +19,7 @@ from ratelimit.keys.selectors import known_keys
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.keys.signing_secrets import signing_secret
 from ratelimit.models import ApiKey
-from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.keys.key_callers import caller_by
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("events")]
 

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.trades.storage.builders import MINUTE, batch, trade
-from tests.trades.storage.reader.stores import SYMBOLS
+from tests.trades.storage.reading.stores import SYMBOLS
 from tests.trades.storage.real_data import equity_trades, midnight_ns
 from trades.datasets import TRADES
 from trades.storage import open_store

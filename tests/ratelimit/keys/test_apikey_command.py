@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from ratelimit.callers import Caller
 from ratelimit.models import ApiKey
-from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.keys.key_callers import caller_by
 
 pytestmark = pytest.mark.django_db
 

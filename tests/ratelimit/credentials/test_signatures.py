@@ -19,7 +19,7 @@ from ratelimit.keys.last_used import last_used
 from ratelimit.keys.services import key_create, key_revoke
 from ratelimit.models import ApiKey, UsedNonce
 from tests.api_client import make_key
-from tests.ratelimit.signing import (
+from tests.ratelimit.credentials.signing import (
     BODY,
     COVERED,
     IN_PARTS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trades.storage.reader.stores import sample_store
+from tests.trades.storage.reading.stores import sample_store
 from trades.storage import open_store
 from trades.storage.reading import Reader
 

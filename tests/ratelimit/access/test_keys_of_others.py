@@ -3,8 +3,8 @@
 import pytest
 
 from ratelimit.models import ApiKey
-from tests.access.test_permissions import refusal
 from tests.api_client import Api, answer, make_key, problem
+from tests.ratelimit.access.test_permissions import refusal
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from ratelimit.models import ApiKey, SealedAnswer
 from tests.api_client import Api, answer, make_key, problem
-from tests.ratelimit.key_calls import KEYS, NEW, manager, post
+from tests.ratelimit.keys.key_calls import KEYS, NEW, manager, post
 
 
 @pytest.fixture(autouse=True)

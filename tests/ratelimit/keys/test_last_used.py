@@ -17,7 +17,7 @@ from ratelimit.keys import last_used as module
 from ratelimit.keys.last_used import LastUsed, LastUsedWriter
 from ratelimit.keys.services import key_create, key_revoke
 from ratelimit.models import ApiKey
-from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.keys.key_callers import caller_by
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -124,7 +124,7 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from datetime import UTC, datetime
 from ratelimit.keys.services import key_create
-from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.keys.key_callers import caller_by
 now = datetime(2026, 1, 2, tzinfo=UTC)
 made = key_create(name="feed", scopes=["market:read"], now=now, actor="test")
 caller_by(made.key, now=now)

@@ -19,8 +19,8 @@ from ratelimit.keys.services import CreatedKey, key_create, key_rotate
 from ratelimit.models import ApiKey, QuotaUse
 from tests.api_client import Api, answer, problem
 from tests.patience import PATIENCE_SECONDS
-from tests.ratelimit.key_callers import caller_by
-from tests.ratelimit.key_calls import KEYS, post
+from tests.ratelimit.keys.key_callers import caller_by
+from tests.ratelimit.keys.key_calls import KEYS, post
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from marketdata_project.access_table import ACCESS, PUBLIC_VIEWS
 from ratelimit.access.permissions import HasAccess
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, AUDIT_CLASSES, KINDS, READ, access_around, access_of
-from tests.access.urlconf import endpoints, routes
+from tests.ratelimit.access.urlconf import endpoints, routes
 
 NAMES = {name for name, _ in ACCESS}
 
@@ -22,7 +22,7 @@ def test_every_view_is_declared_to_be_an_endpoint_or_public():
 
 
 def test_the_walk_finds_whatever_is_declared_nowhere():
-    site = routes(get_resolver("tests.access.accounts_site"))
+    site = routes(get_resolver("tests.ratelimit.access.accounts_site"))
     found = {route.name for route in site} - NAMES - PUBLIC_VIEWS
     assert found == {"account", "open", "plain", "undeclared", "page", None}
 

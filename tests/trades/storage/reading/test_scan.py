@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, batch, trade
-from tests.trades.storage.reader.stores import SYMBOLS, add
+from tests.trades.storage.reading.stores import SYMBOLS, add
 from trades.datasets import TRADES
 from trades.storage import open_store
 from trades.storage.csv import CsvStore

@@ -10,7 +10,7 @@ from ratelimit.keys.filters import KeyFilter
 from ratelimit.keys.serializers import KeysQuerySerializer
 from ratelimit.models import ApiKey
 from tests.api_client import answer, problem
-from tests.ratelimit.key_calls import KEYS, keys_of, stored
+from tests.ratelimit.keys.key_calls import KEYS, keys_of, stored
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.trades.storage.builders import DAY, NOON, SECOND, batch, trade
-from tests.trades.storage.reader.stores import add
+from tests.trades.storage.reading.stores import add
 from trades.datasets import TRADES
 from trades.storage import open_store
 from trades.storage.csv import CsvStore

@@ -6,7 +6,7 @@ from django.db import DatabaseError
 from audit.models import AuditRecord
 from ratelimit.models import ApiKey, SealedAnswer
 from tests.api_client import answer, problem
-from tests.ratelimit.key_calls import KEYS, post
+from tests.ratelimit.keys.key_calls import KEYS, post
 
 pytestmark = pytest.mark.usefixtures("project_redis")
 

@@ -17,7 +17,7 @@ from ratelimit.keys.api_keys import generate
 from ratelimit.keys.selectors import KeyCache, KnownKey, key_list, key_named, known_keys
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke
 from ratelimit.models import ApiKey
-from tests.ratelimit.key_callers import caller_by
+from tests.ratelimit.keys.key_callers import caller_by
 
 pytestmark = pytest.mark.django_db
 

@@ -16,10 +16,10 @@ from marketdata_project.access_table import ACCESS
 from ratelimit.access.scopes import SCOPES
 from ratelimit.access.table import Access
 from ratelimit.models import ApiKey
-from tests.access.programs import token_of_a_program
-from tests.access.urlconf import METHODS, Route, endpoints
 from tests.api_client import UNLIMITED, make_key
 from tests.hostile.scale import SOAK
+from tests.ratelimit.access.programs import token_of_a_program
+from tests.ratelimit.access.urlconf import METHODS, Route, endpoints
 from tests.ratelimit.credentials.logins import logged_in, person
 
 Headers = dict[str, str]

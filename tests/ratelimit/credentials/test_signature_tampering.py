@@ -11,7 +11,7 @@ from ratelimit.credentials.signatures import (
 )
 from ratelimit.models import UsedNonce
 from tests.api_client import make_key
-from tests.ratelimit.signing import (
+from tests.ratelimit.credentials.signing import (
     BODY,
     COVERED,
     HOST,

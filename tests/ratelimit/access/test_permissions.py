@@ -6,15 +6,15 @@ import orjson
 import pytest
 
 from ratelimit.callers import Caller
-from tests.access import accounts_site
 from tests.api_client import Api, make_key, problem, until_limited
+from tests.ratelimit.access import accounts_site
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.access.accounts_site")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.ratelimit.access.accounts_site")]
 
 
 @pytest.fixture(autouse=True)
 def _site(settings):
-    settings.ACCESS_TABLE = "tests.access.accounts_site.TABLE"
+    settings.ACCESS_TABLE = "tests.ratelimit.access.accounts_site.TABLE"
 
 
 def holder(*accounts: str, scopes: tuple[str, ...] = ("all",), sensitivity: str = "confidential") -> Api:

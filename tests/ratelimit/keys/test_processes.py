@@ -21,7 +21,7 @@ BOTH = ["market:read", "market:write"]
 
 class KeyProcess:
     def __init__(self, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "tests.ratelimit.key_process"]
+        command = [sys.executable, "-m", "tests.ratelimit.keys.key_process"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

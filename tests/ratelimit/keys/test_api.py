@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
-from tests.ratelimit.key_calls import KEYS, NEW, keys_of, manager, post, stored
+from tests.ratelimit.keys.key_calls import KEYS, NEW, keys_of, manager, post, stored
 
 
 @pytest.fixture(autouse=True)
