@@ -54,8 +54,10 @@ def rows_ingest(
 def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
     """Why an instrument's class has no rows of a dataset: no path would show them; None if it has. Raises `StorageError`s."""
     only = dataset.instrument_class
+    if only is None:
+        return None
     found = market_store().instrument(symbol).instrument_class
-    if only is None or found == only:
+    if found == only:
         return None
     return (
         f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does, such as"
