@@ -1,4 +1,7 @@
-"""The audit log in the admin: to be read, filtered and exported, never changed. Made for tables of many millions of rows."""
+"""The audit log in the admin: to be read, filtered and exported, never changed.
+
+Made for tables of many millions of rows.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The chain of records: each carries a keyed hash over itself and the hash before. Pure: no Django, no files, no clock.
+"""The chain of records: each carries a keyed hash over itself and the hash before.
 
-`hash` of record n = HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its columns in the order of `Columns`]), in hex. Keyed, so
-that whoever can write the database and knows all of this cannot make a hash anew. Of the texts of JSON one is canonical:
-msgspec's, without spaces, times in RFC 3339 and UTC with as many digits as needed.
+Pure: no Django, no files, no clock. `hash` of record n = HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its
+columns in the order of `Columns`]), in hex. Keyed, so that whoever can write the database and knows all of
+this cannot make a hash anew. Of the texts of JSON one is canonical: msgspec's, without spaces, times in RFC
+3339 and UTC with as many digits as needed.
 """
 
 import hashlib
@@ -20,7 +21,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Columns(NamedTuple):
-    """What is kept of a call or an event: all that its hash covers besides its sequence. `detail` is JSON or empty."""
+    """What is kept of a call or an event: all that its hash covers besides its sequence.
+
+    `detail` is JSON or empty.
+    """
 
     at: datetime
     caller: str

@@ -46,8 +46,8 @@ Fits = Callable[[bytes, int], bool]
 class Batch:
     """The complete lines of bytes [start, end) of a spool file.
 
-    `unreadable` holds those that are no records, or not as they were written; `unsealed` those of versions before that are
-    taken in without a seal.
+    `unreadable` holds those that are no records, or not as they were written; `unsealed` those of versions
+    before that are taken in without a seal.
     """
 
     start: int

@@ -26,7 +26,10 @@ class Evidence:
         return Finding.of(Kind.FORKED, sequence, f"the last that is known to be as it was is {agreed:,}")
 
     def add(self, notes: Iterable[Note]) -> None:
-        """What anchors say, in their order. After a chain was put back, what had been known of its end is of another one."""
+        """What anchors say, in their order.
+
+        After a chain was put back, what had been known of its end is of another one.
+        """
         for note in notes:
             if note.kind == PUT_BACK:
                 self.hashes = {each: told for each, told in self.hashes.items() if each <= note.sequence}

@@ -64,7 +64,10 @@ _DECODER = msgspec.json.Decoder(Line)
 
 
 def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
-    """The records in the order of the chain, some hundred lines at a time. Between pieces no query is open."""
+    """The records in the order of the chain, some hundred lines at a time.
+
+    Between pieces no query is open.
+    """
     last = -1
     while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
         last = rows[-1].sequence
@@ -90,8 +93,9 @@ def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
 def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> LinesVerified:
     """How many lines of an export are right, and what is wrong with the first that is not.
 
-    Each line is verified alone, and against the one before where it follows it in the chain. An export that was filtered has
-    gaps; of one that was not, `is_unfiltered`, the first gap is what is wrong. Where it ends says nothing.
+    Each line is verified alone, and against the one before where it follows it in the chain. An export that
+    was filtered has gaps; of one that was not, `is_unfiltered`, the first gap is what is wrong. Where it ends
+    says nothing.
     """
     key, found = chain_key(), LinesVerified()
     for number, text in enumerate(lines, 1):

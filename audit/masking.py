@@ -1,7 +1,8 @@
 """Secrets in what is written down, replaced by `***`: by the name of their field, and by their shape. Pure.
 
-Shapes: this service's API keys and signing secrets, their secret parts alone, JSON web tokens, PEM blocks, credentials of an Authorization header, whoever is named in a
-URL's authority (`https://user:password@host`), signatures. When in doubt it is masked.
+Shapes: this service's API keys and signing secrets, their secret parts alone, JSON web tokens, PEM blocks,
+credentials of an Authorization header, whoever is named in a URL's authority (`https://user:password@host`),
+signatures. When in doubt it is masked.
 """
 
 import re
@@ -33,9 +34,11 @@ _SHAPES = re.compile(
 )
 # Kept of a match is what introduces the secret.
 _KEPT = ("scheme", "url", "bytes", "webhook", "hex")
-# A text without any of these has no such shape. Plain containment is several times cheaper than the expression.
+# A text without any of these has no such shape. Plain containment is several times cheaper than the
+# expression.
 _SIGNS = ("md_", "mds_", "eyj", "-----begin ", "basic", "bearer", "api-key", "@", "=:", "v1,", "v1a,", "sha")
-# What is secret of a key, alone or with its prefix: 256 random bits in base64url, which have letters of both cases.
+# What is secret of a key, alone or with its prefix: 256 random bits in base64url, which have letters of both
+# cases.
 _BARE_CHARS = 43
 _BARE = re.compile(r"(?<![\w-])(?:[\w-]{8}_)?[\w-]{43}(?![\w-])", re.ASCII)
 # Signs that take no room: between the letters of a key they hide its shape.
@@ -46,7 +49,8 @@ _SUSPICIOUS = (
     "key", "token", "secret", "pass", "pwd", "sig", "auth", "credential", "cookie", "assertion", "jwt", "otp", "pin", "md_", "mds_",
     "eyj", "begin", "basic", "bearer", "@", "=:", "v1", "sha",
 )  # fmt: skip
-# Of the escapes these: letters, digits, `-` and `_` of a key, `%25` an escape again, the last the beginning of an invisible sign.
+# Of the escapes these: letters, digits, `-` and `_` of a key, `%25` an escape again, the last the beginning
+# of an invisible sign.
 _SUSPICIOUS_ESCAPE = re.compile("%(?:2[5d]|3[0-9d]|[4-7]|c[2d]|d8|e[12]|ef)")
 _SEPARATOR = re.compile(r"([&;])")
 _ASSIGNED = re.compile(

@@ -42,8 +42,8 @@ class Began(NamedTuple):
 class AuditMiddleware:
     """Records calls with the time until their answer was ready; a streamed body is not waited for.
 
-    Calls of a class that the setting AUDIT_CLASS_OF names are recorded in the database before they are answered, all others
-    in the spool.
+    Calls of a class that the setting AUDIT_CLASS_OF names are recorded in the database before they are
+    answered, all others in the spool.
     """
 
     sync_capable = True
@@ -113,6 +113,9 @@ def _told(request: HttpRequest, began: Began, status: int) -> dict[str, Any]:
 
 
 def _caller(request: HttpRequest) -> str:
-    """Who was authenticated, "" if nobody. A session's user that is not loaded yet stays so: that is a query."""
+    """Who was authenticated, "" if nobody.
+
+    A session's user that is not loaded yet stays so: that is a query.
+    """
     user = request.__dict__.get("user")
     return "" if user is None or isinstance(user, LazyObject) else str(getattr(user, "identity", ""))

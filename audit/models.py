@@ -29,7 +29,10 @@ class AuditRecords(_QuerySet):
 
 
 class AuditRecord(models.Model):
-    """One API call, or an event that is none. The order is that of `sequence`, which the chain gives, from 1 on without a gap."""
+    """One API call, or an event that is none.
+
+    The order is that of `sequence`, which the chain gives, from 1 on without a gap.
+    """
 
     # An integer key is the row's own place in SQLite; its values are always given.
     sequence = models.BigAutoField(primary_key=True)
@@ -75,7 +78,8 @@ class AuditRecord(models.Model):
 class ChainEnds(models.Model):
     """The chain's two ends: the head, which every writer locks, and the base, up to which records were pruned.
 
-    One row, made with the first record. The base is sealed: without the key nobody can pretend that records were pruned.
+    One row, made with the first record. The base is sealed: without the key nobody can pretend that records
+    were pruned.
     """
 
     head_sequence = models.PositiveBigIntegerField()

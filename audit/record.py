@@ -38,7 +38,10 @@ class UnreadableRecordError(ValueError):
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is kept of a call. `at` is when it began (aware, UTC); texts are masked and at most as long as said."""
+    """What is kept of a call.
+
+    `at` is when it began (aware, UTC); texts are masked and at most as long as said.
+    """
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     caller: Annotated[str, msgspec.Meta(max_length=CALLER_CHARS)]
@@ -156,7 +159,10 @@ def columns_of_event(
 
 
 def detail_text(detail: Mapping[str, Any]) -> str:
-    """A masked document as JSON, "" of none. `change`, a pair of before and after, becomes the list of what changed."""
+    """A masked document as JSON, "" of none.
+
+    `change`, a pair of before and after, becomes the list of what changed.
+    """
     told = {name: changes(*value) if name == "change" else value for name, value in detail.items()}
     if not told:
         return ""

@@ -1,4 +1,7 @@
-"""Seals of spooled lines, so that whoever can write the spool but has not the key can add none and alter none. Pure."""
+"""Seals of spooled lines, so that whoever can write the spool but has not the key can add none and alter none.
+
+Pure.
+"""
 
 import hashlib
 import hmac
@@ -13,7 +16,8 @@ _FORM = b',"seal":"%s"}'
 class FileSeal:
     """Seals the lines of one spool file: each for the file's name, and for the byte of the file at which it begins.
 
-    A seal is the last member of the line's object: BLAKE2b with a key, of 128 bits, in hex. It costs a third of an HMAC.
+    A seal is the last member of the line's object: BLAKE2b with a key, of 128 bits, in hex. It costs a third
+    of an HMAC.
     """
 
     def __init__(self, key: bytes, name: str) -> None:

@@ -1,8 +1,8 @@
 """Append-only files between a call and the database: one write per record, whole even after kill -9.
 
-Every process writes files of its own, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the one that may still
-grow; the collector can take that lock as soon as the file is finished or its writer is gone. Files without seals
-(`<start ns>-<pid>.jsonl`) are of versions before.
+Every process writes files of its own, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the one that may
+still grow; the collector can take that lock as soon as the file is finished or its writer is gone. Files
+without seals (`<start ns>-<pid>.jsonl`) are of versions before.
 """
 
 import errno
@@ -59,7 +59,10 @@ class Spool:
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
     def append(self, line: bytes) -> bool:
-        """Write one record, which ends in a line feed. False if it could not be written; never raises OSError."""
+        """Write one record, which ends in a line feed.
+
+        False if it could not be written; never raises OSError.
+        """
         with self._lock:
             try:
                 if self._fd == _CLOSED or self._size + len(line) > self._rotate_bytes:
@@ -153,7 +156,10 @@ def _open_locked(folder: Path, suffix: str) -> tuple[int, str]:
 
 
 def _is_ours(fd: int) -> bool:
-    """Lock a new file. False when a collector found it before it was locked and is removing it as abandoned."""
+    """Lock a new file.
+
+    False when a collector found it before it was locked and is removing it as abandoned.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,8 +1,9 @@
 """Calls that are recorded before they are answered: change and record are one transaction, or the call is refused.
 
-A caller is let in first, outside of the transaction: nonces and quotas are used whatever becomes of the call. Then the
-chain's head is locked, so that a call which cannot be recorded is refused before its handler has done anything. What the
-handler wrote is rolled back if its answer is a refusal. The answer goes out after the commit.
+A caller is let in first, outside of the transaction: nonces and quotas are used whatever becomes of the call.
+Then the chain's head is locked, so that a call which cannot be recorded is refused before its handler has
+done anything. What the handler wrote is rolled back if its answer is a refusal. The answer goes out after the
+commit.
 """
 
 import logging
@@ -41,7 +42,10 @@ class StrictCall:
         self._savepoint = ExitStack()
 
     def let_in(self) -> None:
-        """Lock the chain's head; what is written from here on depends on the answer. Raises AuditUnavailable."""
+        """Lock the chain's head; what is written from here on depends on the answer.
+
+        Raises AuditUnavailable.
+        """
         try:
             with ExitStack() as opened:
                 opened.enter_context(transaction.atomic())
@@ -114,9 +118,11 @@ def strict_call(
 ) -> StrictCall:
     """The call after its view, one of DRF's, recorded. `columns_of` gives the record of an answer's status.
 
-    The view runs ahead of what other middlewares do with Django's views (CSRF tokens, errors): DRF's do that themselves.
+    The view runs ahead of what other middlewares do with Django's views (CSRF tokens, errors): DRF's do that
+    themselves.
 
-    Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, and is perhaps not recorded.
+    Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, and is perhaps not
+    recorded.
     """
     call = StrictCall(audit_class)
     vars(request)["audit_let_in"] = call.let_in

@@ -1,6 +1,7 @@
 """What only the audit log itself does to its table: triggers that refuse everybody else, and the removal of a beginning.
 
-Whoever may alter the schema can drop the triggers; they are against mistakes and other programs, the chain is against people.
+Whoever may alter the schema can drop the triggers; they are against mistakes and other programs, the chain is
+against people.
 """
 
 from typing import Any
@@ -46,7 +47,10 @@ MADE = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 
 def triggers_make(_apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Have the database refuse UPDATE and DELETE of records that are not pruned. A migration that makes the table anew calls it again."""
+    """Have the database refuse UPDATE and DELETE of records that are not pruned.
+
+    A migration that makes the table anew calls it again.
+    """
     _run(schema_editor, MADE)
 
 

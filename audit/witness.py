@@ -1,8 +1,9 @@
 """The chain's head, kept outside of the database: without it nobody could tell that the end of the table was cut off.
 
-`head` holds the last head (replaced atomically, under a file lock); `anchors.jsonl` gets a line with a head every 10,000
-records or hour, and one whenever the database turns out to have been put back behind the head. Everything is sealed with
-the chain's key; anchors also go to the log, and to a second file where one is named, on another disk.
+`head` holds the last head (replaced atomically, under a file lock); `anchors.jsonl` gets a line with a head
+every 10,000 records or hour, and one whenever the database turns out to have been put back behind the head.
+Everything is sealed with the chain's key; anchors also go to the log, and to a second file where one is
+named, on another disk.
 """
 
 import contextlib
@@ -32,7 +33,10 @@ class UnreadableWitness(ValueError):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """A head at a time. `anchored` and `anchored_at` are of the last anchor; of one that was put back: where it had been."""
+    """A head at a time.
+
+    `anchored` and `anchored_at` are of the last anchor; of one that was put back: where it had been.
+    """
 
     kind: str
     at: datetime

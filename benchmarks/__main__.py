@@ -1,8 +1,8 @@
 """`python -m benchmarks [--quick] [--only NAME]`: measures, and prints a table of ratios.
 
-NAME is one of `SUBJECTS`; `--help` says what each of them measures. The folder of the plain peer is in the environment
-variable PEERS; without it, or without the packages of requirements-bench.txt in .venv-bench, the ratios that need them are
-left out.
+NAME is one of `SUBJECTS`; `--help` says what each of them measures. The folder of the plain peer is in the
+environment variable PEERS; without it, or without the packages of requirements-bench.txt in .venv-bench, the
+ratios that need them are left out.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Requests answered in this process, with parts of access switched off in turn.
 
-Run as `python -m benchmarks.access_in_process ROUNDS` beside a server whose folder is in DATA_DIR and store has the bars:
-prints JSON, microseconds of processor time of a request.
+Run as `python -m benchmarks.access_in_process ROUNDS` beside a server whose folder is in DATA_DIR and store
+has the bars: prints JSON, microseconds of processor time of a request.
 """
 
 import json

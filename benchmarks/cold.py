@@ -1,7 +1,8 @@
 """One-minute bars of a day out of a year of trades, by programs that have just started.
 
-The store and its peers hold the same trades: the store with derived files; pandas all of the store's CSV in one file; DuckDB
-and polars one Parquet file, in order of time, in row groups of 122,880 rows. All of them are in the system's cache of files.
+The store and its peers hold the same trades: the store with derived files; pandas all of the store's CSV in
+one file; DuckDB and polars one Parquet file, in order of time, in row groups of 122,880 rows. All of them are
+in the system's cache of files.
 """
 
 import json

@@ -1,9 +1,9 @@
 """One-minute bars of a day by a program that has just started.
 
-Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line of
-JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and closes.
-NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb`, `duckdb_numpy` or `polars` (a Parquet
-file).
+Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line
+of JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and
+closes. NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb`, `duckdb_numpy` or `polars` (a
+Parquet file).
 """
 
 import json

@@ -1,7 +1,7 @@
 """One file read by pyarrow, or imported, in a process of its own on all cores.
 
-Run as `python -m benchmarks.import_rates HOW FILE CORE…`, in DATA_DIR: prints rows, seconds and the peak of resident
-bytes as JSON. HOW: stream, table, import.
+Run as `python -m benchmarks.import_rates HOW FILE CORE…`, in DATA_DIR: prints rows, seconds and the peak of
+resident bytes as JSON. HOW: stream, table, import.
 """
 
 import json

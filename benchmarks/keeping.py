@@ -1,8 +1,8 @@
 """The derived files of a store, kept or built in a process of their own.
 
-Run as `python -m benchmarks.keeping keep STORE`: keeps them as the worker does, though not as nice, until SIGTERM.
-Run as `python -m benchmarks.keeping build STORE`: builds those of the one symbol, and prints JSON: its seconds, and the
-process's bytes of memory before and at their peak.
+Run as `python -m benchmarks.keeping keep STORE`: keeps them as the worker does, though not as nice, until
+SIGTERM. Run as `python -m benchmarks.keeping build STORE`: builds those of the one symbol, and prints JSON:
+its seconds, and the process's bytes of memory before and at their peak.
 """
 
 import json

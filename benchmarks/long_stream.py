@@ -1,7 +1,8 @@
 """All trades of a long history in one answer: what the web process holds meanwhile, how fast rows come, when the first is there.
 
-Trades are day and night a thousand a minute, with ids, and folded: ten million of them are seven dates. What a process holds is
-told apart as the kernel does: memory of its own, and pages of mapped files, which the kernel takes back when it wants them.
+Trades are day and night a thousand a minute, with ids, and folded: ten million of them are seven dates. What
+a process holds is told apart as the kernel does: memory of its own, and pages of mapped files, which the
+kernel takes back when it wants them.
 """
 
 import os
@@ -79,7 +80,10 @@ def measure_long_stream(report: Report, sizes: Sizes) -> None:
 def _measure_round(
     measured: _Measured, server: Server, web: int, rows: list[Any], *, name: str, count: int
 ) -> None:
-    """One stream, counted row by row, and the framework's renderer on some of its rows. Raises `UnexpectedAnswer`."""
+    """One stream, counted row by row, and the framework's renderer on some of its rows.
+
+    Raises `UnexpectedAnswer`.
+    """
     began, used = time.perf_counter(), _processor_seconds(web)
     with _answer(server, _target(count, name)) as response:
         read = 0
@@ -139,7 +143,10 @@ def _measure_first(report: Report, server: Server, count: int, name: str) -> Non
 
 
 def _measure_leaving(report: Report, server: Server, web: int, target: str, name: str) -> None:
-    """From a client's going away amid a stream until the server has neither its connection nor its memory. Raises `UnexpectedAnswer`."""
+    """From a client's going away amid a stream until the server has neither its connection nor its memory.
+
+    Raises `UnexpectedAnswer`.
+    """
     time.sleep(_ALLOWED_SECONDS)
     seconds, base = [], _held(web)["RssAnon"]
     for _ in range(_TURNS):

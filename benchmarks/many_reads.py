@@ -1,6 +1,7 @@
 """Reads of a day's minute bars of every symbol of a store, in a process of their own.
 
-Run as `python -m benchmarks.many_reads STORE START END`, the bounds in nanoseconds: prints what it cost as JSON.
+Run as `python -m benchmarks.many_reads STORE START END`, the bounds in nanoseconds: prints what it cost as
+JSON.
 """
 
 import json

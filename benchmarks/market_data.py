@@ -1,6 +1,7 @@
 """The tree over HTTP: a page that has to be made against one that is kept, page 1,000 of a walk against page 1, a stream.
 
-Bars of a minute are of 30 days with 20 trades a minute; trades are of an hour with 20,000 a minute. All of them are folded.
+Bars of a minute are of 30 days with 20 trades a minute; trades are of an hour with 20,000 a minute. All of
+them are folded.
 """
 
 import time
@@ -111,7 +112,10 @@ def _measure_walk(report: Report, walk: _Walk, walks: list[list[float]]) -> None
 
 
 def _timed(connection: Connection, request: bytes, outcome: str) -> tuple[float, bytes]:
-    """Seconds and body of an answer that was made (`miss`) or kept (`hit`). Raises `UnexpectedAnswer` for another outcome."""
+    """Seconds and body of an answer that was made (`miss`) or kept (`hit`).
+
+    Raises `UnexpectedAnswer` for another outcome.
+    """
     started = time.perf_counter()
     head, body = connection.answer(request)
     taken = time.perf_counter() - started

@@ -32,7 +32,10 @@ class Connection:
         self._socket.close()
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a whole request; returns the body of its answer. Raises `UnexpectedAnswer` unless it is a 200."""
+        """Send a whole request; returns the body of its answer.
+
+        Raises `UnexpectedAnswer` unless it is a 200.
+        """
         return self.answer(request)[1]
 
     def answer(self, request: bytes) -> tuple[bytes, bytes]:
@@ -97,7 +100,10 @@ def post_together(server: Server, by_client: Sequence[Iterable[tuple[bytes, int]
 
 
 def check_stored(answer: bytes, rows: int) -> None:
-    """Hold an ingest's answer against the number of rows, all of which were new. Raises `UnexpectedAnswer`."""
+    """Hold an ingest's answer against the number of rows, all of which were new.
+
+    Raises `UnexpectedAnswer`.
+    """
     stored = json.loads(answer)["stored"]
     if stored != rows:
         raise UnexpectedAnswer(f"{stored} of {rows} new rows were stored")

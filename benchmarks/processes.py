@@ -44,7 +44,10 @@ def running(
 
 
 def line_with(process: subprocess.Popen[bytes], text: str, *, log: Path) -> str:
-    """The first line of a process's output that contains `text`. Raises `StartFailed` when none comes in time."""
+    """The first line of a process's output that contains `text`.
+
+    Raises `StartFailed` when none comes in time.
+    """
     output = process.stdout
     if output is None:
         raise StartFailed("the process has no output to read")

@@ -44,7 +44,10 @@ class Server:
         return f"http://{self.host}:{self.port}{target}"
 
     def process(self, argument: str) -> int:
-        """The id of the process that has the server's folder, and this among its arguments. Raises `OSError` if there is none."""
+        """The id of the process that has the server's folder, and this among its arguments.
+
+        Raises `OSError` if there is none.
+        """
         for process in Path("/proc").iterdir():
             try:
                 if argument.encode() in (process / "cmdline").read_bytes().split(b"\0"):

@@ -8,10 +8,10 @@ class Sizes:
     """Counts of rows, batches of 10,000 rows, one-row posts, and seconds.
 
     small_rows, large_rows: what is stored when ingest is measured. batches: in each of `rounds` rounds.
-    peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each client.
-    seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read in process.
-    import_rows: of the file that is imported.
-    trades: of one symbol with a long history. logs, dates: symbols of a wide store, and event dates of each.
+    peer_batches: to the plain peer, whose time grows with what is stored. posts: one-row batches of each
+    client. seconds: of each round of cached answers. commits: in the long log. symbols: of the universe read
+    in process. import_rows: of the file that is imported. trades: of one symbol with a long history. logs,
+    dates: symbols of a wide store, and event dates of each.
     """
 
     small_rows: int

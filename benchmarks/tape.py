@@ -1,7 +1,7 @@
 """The trades that all sides get: one symbol's stream, row by row the same at every call, as JSON and as CSV.
 
-The stream is addressed by row number, so that any part of it can be made by itself. Rows have no ids; their times
-differ, so none is a duplicate of another.
+The stream is addressed by row number, so that any part of it can be made by itself. Rows have no ids; their
+times differ, so none is a duplicate of another.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,10 @@ _CSV = _Line(_CSV_ROW, 0, _CSV_ROW.index(b"100.00"), _CSV_ROW.rindex(b"100.0"), 
 
 
 def batch_rows(number: int, *, feed: int = 0, feeds: int = 1) -> Rows:
-    """Row numbers of a feed's batch. Several feeds share the stream row by row, each a batch ahead of the last."""
+    """Row numbers of a feed's batch.
+
+    Several feeds share the stream row by row, each a batch ahead of the last.
+    """
     first = (number + feed) * BATCH_ROWS
     return np.arange(first, first + BATCH_ROWS) * feeds + feed
 

@@ -15,7 +15,8 @@ _BY_SIGPIPE = 128 + signal.SIGPIPE
 def quiet_without_a_reader() -> Iterator[None]:
     """End the program without a traceback, with status 141, once nobody reads its standard output.
 
-    SIGPIPE itself stays ignored: it would end a server by a client that goes away. Other broken pipes are raised.
+    SIGPIPE itself stays ignored: it would end a server by a client that goes away. Other broken pipes are
+    raised.
     """
     try:
         yield

@@ -2,10 +2,11 @@
 
     .venv/bin/python examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
 
-A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. What a bar's close
-decides is traded at the open of the symbol's next bar, at a cost: nothing is known before it happened. Each symbol has
-the same capital; what is still held at the end is valued at its last close. DATA_DIR (default: the environment's, else
-`data`) is the folder of a server, which may be running. Prints the trades made, the profit, and how many bars a second went through.
+A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. What a
+bar's close decides is traded at the open of the symbol's next bar, at a cost: nothing is known before it
+happened. Each symbol has the same capital; what is still held at the end is valued at its last close.
+DATA_DIR (default: the environment's, else `data`) is the folder of a server, which may be running. Prints the
+trades made, the profit, and how many bars a second went through.
 """
 
 import argparse

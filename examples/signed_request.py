@@ -1,10 +1,10 @@
 """A signed request (RFC 9421, hmac-sha256) with nothing but the standard library.
 
-    MARKETDATA_SIGNING_SECRET=mds_… python examples/signed_request.py http://127.0.0.1:8000/api/v1/limits --key-id AbCd1234
-    … --method POST --body trades.json
+    MARKETDATA_SIGNING_SECRET=mds_… python examples/signed_request.py http://127.0.0.1:8000/api/v1/limits
+    --key-id AbCd1234 … --method POST --body trades.json
 
-`--key-id` is the key's prefix, the 8 characters after `md_`. The secret is read from the environment, where the list of
-processes does not show it.
+`--key-id` is the key's prefix, the 8 characters after `md_`. The secret is read from the environment, where
+the list of processes does not show it.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""The text of one instant: ISO 8601 / RFC 3339, or an epoch integer. Whole columns of them: `trades.timestamps`."""
+"""The text of one instant: ISO 8601 / RFC 3339, or an epoch integer.
+
+Whole columns of them: `trades.timestamps`.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -13,7 +13,10 @@ _FINGERPRINT_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Forward: rows from `place` on. Backward: the rows just before it. In the order of `query`, which names its list."""
+    """Forward: rows from `place` on.
+
+    Backward: the rows just before it. In the order of `query`, which names its list.
+    """
 
     backward: bool
     place: str

@@ -76,8 +76,8 @@ class Walk:
 class PlacePagination(BasePagination):
     """`limit`, `cursor` and `sort`. A walk shows each row that there is from its first page to its last once.
 
-    A list says what its rows are called in the document, and by which column they are in order. `counted` is how many are
-    counted at most, None for all.
+    A list says what its rows are called in the document, and by which column they are in order. `counted` is
+    how many are counted at most, None for all.
     """
 
     rows_name: ClassVar[str]

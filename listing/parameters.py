@@ -11,7 +11,8 @@ from listing.nearest_name import LONGEST_SHOWN, nearest_or_all
 def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str]:
     """Each parameter's one value.
 
-    Raises InvalidParameter for a name that is not known (with the nearest that is), a parameter given twice, and an empty one.
+    Raises InvalidParameter for a name that is not known (with the nearest that is), a parameter given twice,
+    and an empty one.
     """
     for name in query:
         if name not in known:
@@ -36,7 +37,10 @@ def choice(values: Mapping[str, str], name: str, choices: Collection[str], defau
 
 
 def is_true(given: Mapping[str, str], name: str) -> bool:
-    """Whether a parameter is given as `true`. Raises InvalidParameter where it is neither that nor `false`."""
+    """Whether a parameter is given as `true`.
+
+    Raises InvalidParameter where it is neither that nor `false`.
+    """
     text = given.get(name, "false")
     if text not in ("true", "false"):
         raise InvalidParameter("invalid_parameter", f"{name} is true or false, not {text[:LONGEST_SHOWN]!r}")

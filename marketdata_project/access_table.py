@@ -1,7 +1,8 @@
 """Every endpoint of the API and what it asks of its callers: the table of all access.
 
-An endpoint is a url name and a method; HEAD follows GET. What is not here is denied to everybody. Paths that serve the same
-endpoint (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `ohlcv`) have its name, and so its rows.
+An endpoint is a url name and a method; HEAD follows GET. What is not here is denied to everybody. Paths that
+serve the same endpoint (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `ohlcv`) have its name, and so its
+rows.
 """
 
 from collections.abc import Iterator

@@ -59,7 +59,10 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
 
 
 def check_csrf(**_: Any) -> list[CheckMessage]:
-    """marketdata.E005: CSRF tokens are checked. Django's own check (security.W003) does not know subclasses."""
+    """marketdata.E005: CSRF tokens are checked.
+
+    Django's own check (security.W003) does not know subclasses.
+    """
     if any(_is_csrf(import_string(path)) for path in settings.MIDDLEWARE):
         return []
     message = "No middleware checks CSRF tokens: another site's page could write in a browser's session."

@@ -21,9 +21,9 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 class ContentNegotiation(DefaultContentNegotiation):
     """DRF's, with the weights of RFC 9110, 12.4.2; what there is not is 406 with the list of what there is.
 
-    A `format` or a suffix in the address stands above `Accept`; two that differ are refused. An empty `Accept` asks for nothing in particular. For a page
-    the query has no empty parameters.
-    A body of another type than is read here is 415 with the list of those that are.
+    A `format` or a suffix in the address stands above `Accept`; two that differ are refused. An empty
+    `Accept` asks for nothing in particular. For a page the query has no empty parameters. A body of another
+    type than is read here is 415 with the list of those that are.
     """
 
     def select_renderer(
@@ -72,7 +72,10 @@ class ContentNegotiation(DefaultContentNegotiation):
 
 
 def _named(request: Request, format_suffix: str | None) -> str | None:
-    """The format that the address names, if any. Raises `InvalidParameter` where its suffix and its query name two."""
+    """The format that the address names, if any.
+
+    Raises `InvalidParameter` where its suffix and its query name two.
+    """
     asked = request.query_params.get("format")
     if format_suffix and asked and asked != format_suffix:
         raise InvalidParameter(

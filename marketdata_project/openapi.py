@@ -24,7 +24,8 @@ _OF_OPERATION = {
 }
 # The branches of the market-data tree, whose operations are all refused for the same reasons.
 _OF_TREE = {404, 409, 422}
-# What only bodies, and what they change, are refused for, of the statuses that reads have, too; of 422 it is what is not named.
+# What only bodies, and what they change, are refused for, of the statuses that reads have, too; of 422 it is
+# what is not named.
 _OF_WRITES = {
     "audit_unavailable",
     "malformed_json",
@@ -113,7 +114,10 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
-    """A refusal. Its examples are those of the components: there are few codes, and many operations that have them."""
+    """A refusal.
+
+    Its examples are those of the components: there are few codes, and many operations that have them.
+    """
     return {
         "description": TITLES[status],
         "content": {

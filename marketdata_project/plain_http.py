@@ -14,7 +14,8 @@ from audit.services import call_record, call_spool
 from marketdata_project.strangers import charged
 from ratelimit.limits.headers import ADMISSION, admission_headers
 
-# What Django's SecurityMiddleware answers: it redirects, or it refuses the host. All else came from further inside.
+# What Django's SecurityMiddleware answers: it redirects, or it refuses the host. All else came from further
+# inside.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 
@@ -22,7 +23,8 @@ _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 class PlainHttpMiddleware:
     """Stands around Django's SecurityMiddleware, whose redirects keep method and body here (308), and are bounded.
 
-    Nobody is looked at: whose key came over a wire that everybody reads is not said. Over the limit the answer is 429.
+    Nobody is looked at: whose key came over a wire that everybody reads is not said. Over the limit the
+    answer is 429.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,7 +1,7 @@
 """Whose word counts about who calls: what proxies in front say is believed of those in TRUSTED_PROXIES only.
 
-Done once, where a request comes in. Everybody behind reads `REMOTE_ADDR`, `wsgi.url_scheme`, X-Forwarded-Proto and the
-X-SSL-Client headers, and may believe them.
+Done once, where a request comes in. Everybody behind reads `REMOTE_ADDR`, `wsgi.url_scheme`,
+X-Forwarded-Proto and the X-SSL-Client headers, and may believe them.
 """
 
 import re
@@ -36,9 +36,10 @@ _ENTRY = re.compile(
 def trusted_environ(environ: MutableMapping[str, Any]) -> None:
     """Make a WSGI environ believable, in place: to be called once, where the request comes in.
 
-    From a trusted proxy REMOTE_ADDR becomes the client's, and `wsgi.url_scheme` the client's where BEHIND_TLS_PROXY says that
-    the proxy tells it. From anybody else X-Forwarded-Proto and the X-SSL-Client headers vanish. X-Forwarded-For always does:
-    what is to be believed of it is in REMOTE_ADDR, an IPv4 address always as such.
+    From a trusted proxy REMOTE_ADDR becomes the client's, and `wsgi.url_scheme` the client's where
+    BEHIND_TLS_PROXY says that the proxy tells it. From anybody else X-Forwarded-Proto and the X-SSL-Client
+    headers vanish. X-Forwarded-For always does: what is to be believed of it is in REMOTE_ADDR, an IPv4
+    address always as such.
     """
     forwarded = environ.pop(FORWARDED_FOR, "")
     trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
@@ -56,8 +57,9 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     """The address of whoever sent a request to the first proxy that is not trusted to lie about it.
 
-    `forwarded` is X-Forwarded-For, several of them joined by commas. From the right, each entry was written by the one
-    before: the walk ends at the first that is not of a trusted proxy, at the last of MOST_HOPS, or before what is no address.
+    `forwarded` is X-Forwarded-For, several of them joined by commas. From the right, each entry was written
+    by the one before: the walk ends at the first that is not of a trusted proxy, at the last of MOST_HOPS, or
+    before what is no address.
     """
     address = parsed_address(peer)
     if address is None or not _lies_in(address, trusted):
@@ -73,7 +75,10 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
 
 
 def parsed_address(entry: str) -> Address | None:
-    """An IP address with or without brackets and port; None for anything else. An IPv4 one within IPv6 is the IPv4 one."""
+    """An IP address with or without brackets and port; None for anything else.
+
+    An IPv4 one within IPv6 is the IPv4 one.
+    """
     entry = entry.strip(" \t")
     found = _ENTRY.fullmatch(entry) if len(entry) <= _LONGEST_ENTRY else None
     if found is None:

@@ -28,8 +28,9 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 class StrangerMiddleware:
     """Charges for what nothing else was charged for: public pages beforehand, a 401, 404 or 406 afterwards.
 
-    A public page, an unknown path or a 406 is charged to the caller, if there is one, otherwise to the address. Over the limit
-    the answer is 429 instead. Whoever is charged after the answer is left as the request's user, as after every authentication.
+    A public page, an unknown path or a 406 is charged to the caller, if there is one, otherwise to the
+    address. Over the limit the answer is 429 instead. Whoever is charged after the answer is left as the
+    request's user, as after every authentication.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

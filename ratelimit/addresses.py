@@ -11,7 +11,10 @@ _LONGEST_SHOWN = 64
 
 
 def parse(text: str) -> Address:
-    """The address that a text without brackets and port names, an IPv4-mapped one as IPv4. Raises ValueError."""
+    """The address that a text without brackets and port names, an IPv4-mapped one as IPv4.
+
+    Raises ValueError.
+    """
     address = ip_address(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped

@@ -183,7 +183,10 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
 
 def _within(request: HttpRequest) -> Caller | None:
-    """Whose grants may not be exceeded; None for a superuser. Raises PermissionDenied for whoever was granted nothing."""
+    """Whose grants may not be exceeded; None for a superuser.
+
+    Raises PermissionDenied for whoever was granted nothing.
+    """
     if getattr(request.user, "is_superuser", False):
         return None
     caller = caller_of_person(request.user, credential="session", now=timezone.now())

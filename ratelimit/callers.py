@@ -13,11 +13,12 @@ Network = IPv4Network | IPv6Network
 class Caller:
     """A caller and what it was granted.
 
-    `identity` names it for ever and everywhere: `key:12`, `client:3` (of OAuth2), `user:7` (a person). `credential` is how it
-    proved who it is this time: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in requests per
-    second; a quota of None is none. `accounts` holds ALL_ACCOUNTS where every account is its own. `family` is what its buckets
-    and quotas are of: the first key of a chain of rotations (`key:3`), of others their identity. `expires_at` is the end of what
-    it was granted; what is `signed_only` is never shown bare.
+    `identity` names it for ever and everywhere: `key:12`, `client:3` (of OAuth2), `user:7` (a person).
+    `credential` is how it proved who it is this time: `api_key`, `jwt`, `oauth2`, `signature`, `certificate`
+    or `session`. Rates are in requests per second; a quota of None is none. `accounts` holds ALL_ACCOUNTS
+    where every account is its own. `family` is what its buckets and quotas are of: the first key of a chain
+    of rotations (`key:3`), of others their identity. `expires_at` is the end of what it was granted; what is
+    `signed_only` is never shown bare.
     """
 
     identity: str

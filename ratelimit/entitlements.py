@@ -29,7 +29,10 @@ GRANTS = (
 def caller_from(
     entitlement: Entitlement, *, identity: str, name: str, credential: str, family: str = ""
 ) -> Caller:
-    """The caller with what it was granted, the tier's limits where it has none of its own. Raises UnknownTier."""
+    """The caller with what it was granted, the tier's limits where it has none of its own.
+
+    Raises UnknownTier.
+    """
     tier = tier_named(entitlement.tier)
     return Caller(
         identity=identity,

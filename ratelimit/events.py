@@ -20,7 +20,8 @@ def key_event(
 ) -> None:
     """Leave a record of a change of keys in the current transaction; without it there is no change.
 
-    `detail` holds no secret; its `change` is a pair of documents, before and after. Raises what the recorder of the setting EVENT_RECORDER does.
+    `detail` holds no secret; its `change` is a pair of documents, before and after. Raises what the recorder
+    of the setting EVENT_RECORDER does.
     """
     import_string(settings.EVENT_RECORDER)(
         at=at,

@@ -1,10 +1,10 @@
 """Connections to Redis that fail at once while Redis is away, instead of each waiting for its timeout.
 
-All connections of the process share one breaker. A failed connect or a command without an answer in time opens
-it: for `PAUSE_SECONDS` every connect and send raises redis.exceptions.ConnectionError without touching a socket.
-Then one connection may try, while the others go on failing; an answer closes the breaker, a failure starts the
-next pause. A socket that the server closed says only that *that* session is over (Redis may have been restarted
-since), so it opens nothing: the connect that follows decides.
+All connections of the process share one breaker. A failed connect or a command without an answer in time
+opens it: for `PAUSE_SECONDS` every connect and send raises redis.exceptions.ConnectionError without touching
+a socket. Then one connection may try, while the others go on failing; an answer closes the breaker, a failure
+starts the next pause. A socket that the server closed says only that *that* session is over (Redis may have
+been restarted since), so it opens nothing: the connect that follows decides.
 """
 
 import threading

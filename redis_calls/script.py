@@ -20,9 +20,9 @@ def _nothing() -> None:
 class Script:
     """The text of a script, and what else is to happen.
 
-    note_failure: called for each attempt that raised, of which a call may make several: no answer came, or an error as the
-    answer, also that Redis does not know the script. note_restart: called where Redis does not know the script: it was
-    started anew, perhaps with what it held a while ago.
+    note_failure: called for each attempt that raised, of which a call may make several: no answer came, or an
+    error as the answer, also that Redis does not know the script. note_restart: called where Redis does not
+    know the script: it was started anew, perhaps with what it held a while ago.
     """
 
     text: str
@@ -38,8 +38,8 @@ class Script:
     ) -> Any:
         """What the script returns. Raises redis.exceptions.RedisError.
 
-        is_once: whether it may not be sent again, because nobody knows whether the first one was carried out. Otherwise a socket
-        that was open before and is found closed (Redis restarted) is replaced once.
+        is_once: whether it may not be sent again, because nobody knows whether the first one was carried out.
+        Otherwise a socket that was open before and is found closed (Redis restarted) is replaced once.
         """
         given = (len(keys), *keys, *arguments)
         try:

@@ -45,9 +45,9 @@ def fingerprint(text: str) -> bytes:
 class Cursor:
     """Rows from `position` on; if `earlier`, the rows just before it.
 
-    commits: of each log that the walk reads, in the order of the query's logs: all pages are read as of these.
-    begun_ns: the time of the walk's first page, where the answer depends on it. within, rules: its range, and how
-    its rows are made, each hashed.
+    commits: of each log that the walk reads, in the order of the query's logs: all pages are read as of
+    these. begun_ns: the time of the walk's first page, where the answer depends on it. within, rules: its
+    range, and how its rows are made, each hashed.
     """
 
     earlier: bool

@@ -23,7 +23,10 @@ def delivered(
     if_none_match: str | None,
     now_ns: int,
 ) -> Finished:
-    """The answer to a pinned query, ready to send. With an `encoding` compressed where that makes it smaller, and kept so."""
+    """The answer to a pinned query, ready to send.
+
+    With an `encoding` compressed where that makes it smaller, and kept so.
+    """
     if encoding is not None:
         query = EncodedQuery(answer, pinned, encoding)
         return delivered(encoded_answer, query, if_none_match=if_none_match, now_ns=now_ns)

@@ -10,8 +10,9 @@ StatsError
 ├── Resync         the log that the cursor belongs to was restored; begin anew
 └── UnknownExchange  an exchange or calendar is named of which no hours are known
 
-On both sides a wrong query parameter is `listing.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`, and a cursor that
-was not made here, or for another query, `listing.exceptions.InvalidCursor`.
+On both sides a wrong query parameter is `listing.exceptions.InvalidParameter` or
+`trades.exceptions.InvalidValue`, and a cursor that was not made here, or for another query,
+`listing.exceptions.InvalidCursor`.
 """
 
 
@@ -34,7 +35,10 @@ class RangeTooLarge(StatsError):
 
 
 class WrongClass(StatsError):
-    """The symbol is of another class of instruments. Ask at the path that the message names, or tell its class."""
+    """The symbol is of another class of instruments.
+
+    Ask at the path that the message names, or tell its class.
+    """
 
     code = "wrong_class"
 
@@ -46,13 +50,19 @@ class ResolutionUnavailable(StatsError):
 
 
 class NoExchange(StatsError):
-    """Sessions are asked for of an instrument that names no exchange. Tell its exchange, or ask in UTC and for all hours."""
+    """Sessions are asked for of an instrument that names no exchange.
+
+    Tell its exchange, or ask in UTC and for all hours.
+    """
 
     code = "no_exchange"
 
 
 class NoContract(StatsError):
-    """The option's underlying, expiry, strike or right is not known. Tell it, or name the option as the OCC does."""
+    """The option's underlying, expiry, strike or right is not known.
+
+    Tell it, or name the option as the OCC does.
+    """
 
     code = "no_contract"
 

@@ -34,7 +34,8 @@ _LARGEST_INTEGER = 2**63
 class PinnedOhlc:
     """A query pinned to the log's commits, of which `head` is the newest one that it may see, and to a bar policy.
 
-    version: the newest commit that touches what the answer depends on. has_whole_volume: whether volumes are counts.
+    version: the newest commit that touches what the answer depends on. has_whole_volume: whether volumes are
+    counts.
     """
 
     query: OhlcQuery

@@ -38,7 +38,8 @@ class OhlcQuery:
 def parse_ohlc_query(query_string: str) -> OhlcQuery:
     """The query in a URL's query string, an alias as the symbol that it stands for.
 
-    Raises `InvalidParameter`, `InvalidValue`, `InvalidCursor`, and the `StorageError`s of a look at the aliases.
+    Raises `InvalidParameter`, `InvalidValue`, `InvalidCursor`, and the `StorageError`s of a look at the
+    aliases.
     """
     query = _parsed(query_string)
     symbol = symbol_canonical(query.symbol)

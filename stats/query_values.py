@@ -17,7 +17,10 @@ _UNPROCESSABLE = {"invalid_symbol", "unknown_interval", "unknown_resolution"}
 
 
 def query_values(serializer_class: type[serializers.Serializer[Any]], query_string: str) -> dict[str, Any]:
-    """The parameters' values by name; `format` is negotiated elsewhere. Raises `InvalidParameter` and `InvalidValue`."""
+    """The parameters' values by name; `format` is negotiated elsewhere.
+
+    Raises `InvalidParameter` and `InvalidValue`.
+    """
     serializer = _serializer(serializer_class)
     texts = single_parameters(QueryDict(query_string), (*serializer.fields, "format"))
     try:

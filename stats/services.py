@@ -18,9 +18,9 @@ def bars_read(
 ) -> Finished:
     """The bars that a URL's query string asks for: 304 if the client has them, else from the cache or computed.
 
-    In the content `encoding` where that makes it smaller. `now_ns` is the time of the call in nanoseconds since the
-    epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`, the store's `StorageError`s and every
-    `StatsError`.
+    In the content `encoding` where that makes it smaller. `now_ns` is the time of the call in nanoseconds
+    since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`, the store's
+    `StorageError`s and every `StatsError`.
     """
     return delivered(
         ohlc_answer,
@@ -34,7 +34,10 @@ def bars_read(
 def bars_read_if_held(
     *, query_string: str, if_none_match: str | None, encoding: Encoding | None = None
 ) -> Finished | None:
-    """What `bars_read` gives now; None instead of an answer that this process does not hold in memory. Raises the same."""
+    """What `bars_read` gives now; None instead of an answer that this process does not hold in memory.
+
+    Raises the same.
+    """
     return delivered_if_held(
         ohlc_answer,
         pin_ohlc(parse_ohlc_query(query_string)),

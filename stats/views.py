@@ -68,8 +68,8 @@ class OhlcViewSet(ViewSet):
     def list(self, request: Request) -> HttpResponseBase:
         """Open, high, low, close and volume per interval of `[start, end)`, in whole bars.
 
-        Open and close follow event time, then `sequence`, then arrival. Only intervals with a price; which prints set one
-        and which count in volume is the instrument's bar policy. Days are UTC.
+        Open and close follow event time, then `sequence`, then arrival. Only intervals with a price; which
+        prints set one and which count in volume is the instrument's bar policy. Days are UTC.
         """
         return bars_response(request, now_ns=time.time_ns())
 
@@ -96,7 +96,10 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
         responses={200: InvalidatedSerializer},
     )
     def invalidate(self, request: Request) -> Response:
-        """Drop all answers about a symbol. They are never stale; this frees memory and has them computed again."""
+        """Drop all answers about a symbol.
+
+        They are never stale; this frees memory and has them computed again.
+        """
         single_parameters(request.GET, ("format",))
         serializer = self.get_serializer(data=sent_document(request))
         serializer.is_valid(raise_exception=True)

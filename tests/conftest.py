@@ -23,14 +23,18 @@ from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, patience_of
 
-# Machines are shared: how long one example takes says nothing about the code. Examples are the same each time, others with SOAK=1.
+# Machines are shared: how long one example takes says nothing about the code. Examples are the same each
+# time, others with SOAK=1.
 hypothesis_settings.register_profile("patient", deadline=None, derandomize="SOAK" not in os.environ)
 hypothesis_settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker) -> None:
-    """A database that can be emptied after a test: its triggers let no audit record go. Tests of them make them again."""
+    """A database that can be emptied after a test: its triggers let no audit record go.
+
+    Tests of them make them again.
+    """
     with django_db_blocker.unblock(), connection.schema_editor() as editor:
         triggers_drop(None, editor)
 

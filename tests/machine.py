@@ -1,6 +1,7 @@
 """How slow the machine is at this moment, for promises in processor time.
 
-The same work takes more of it on a slower processor, and up to twice as much where another thread runs on the same core.
+The same work takes more of it on a slower processor, and up to twice as much where another thread runs on the
+same core.
 """
 
 import json

@@ -1,7 +1,8 @@
 """How long tests wait, and to how many seconds they hold a promise.
 
-A machine that does other things beside the tests stands still for seconds, or does everything several times as slowly. Patience is
-for that, and its end says that something will never come; a promise is the code's, and judged by what was measured.
+A machine that does other things beside the tests stands still for seconds, or does everything several times
+as slowly. Patience is for that, and its end says that something will never come; a promise is the code's, and
+judged by what was measured.
 """
 
 import os

@@ -1,6 +1,7 @@
 """pyarrow's functions and its CSV reader, imported when they are first used.
 
-They take as long to import as a third of all else that a program needs to read from derived files, which needs neither.
+They take as long to import as a third of all else that a program needs to read from derived files, which
+needs neither.
 """
 
 from importlib import import_module

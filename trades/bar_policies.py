@@ -1,8 +1,8 @@
 """Which prints make a bar: policies, named and declared as data. An instrument names its policy.
 
-A condition word has an effect on each of three things that a print may do: set the open and the close, set the high and the
-low, count in the volume. The strongest effect among a print's words decides: NEVER, then ALWAYS, then NO, then YES.
-A print without words, and a word that a policy does not name, count everywhere.
+A condition word has an effect on each of three things that a print may do: set the open and the close, set
+the high and the low, count in the volume. The strongest effect among a print's words decides: NEVER, then
+ALWAYS, then NO, then YES. A print without words, and a word that a policy does not name, count everywhere.
 """
 
 import hashlib
@@ -49,10 +49,10 @@ class PrintRole:
 class DailyTable:
     """How the daily bar of the regular session is made; membership is by condition, never by clock.
 
-    opening: word of the opening auction's print; the largest print of the day with it (the first of equals) is the open.
-    closing: word of the closing auction's print, whose largest is the close; without one the largest with `official_close`.
-    outside: word of prints outside regular hours. Prints with an auction's word are inside, whatever else they say.
-    distrusted: words that exclude a print from everything.
+    opening: word of the opening auction's print; the largest print of the day with it (the first of equals)
+    is the open. closing: word of the closing auction's print, whose largest is the close; without one the
+    largest with `official_close`. outside: word of prints outside regular hours. Prints with an auction's
+    word are inside, whatever else they say. distrusted: words that exclude a print from everything.
     """
 
     opening: str

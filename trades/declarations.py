@@ -27,8 +27,8 @@ class Kind(Enum):
 class Form(Enum):
     """What a value of a kind looks like, beyond the kind itself.
 
-    DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text.
-    WORDS: a list of words, kept as one text with `WORD_SEPARATOR` between them. A text without a form is one word.
+    DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text. WORDS: a list
+    of words, kept as one text with `WORD_SEPARATOR` between them. A text without a form is one word.
     """
 
     PLAIN = "plain"
@@ -56,8 +56,8 @@ ARROW_TYPES = {
 class Column:
     """One column. A column that is not required may hold nulls.
 
-    above: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text may be;
-    aliases: other spellings, which become the second of their pair.
+    above: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text
+    may be; aliases: other spellings, which become the second of their pair.
     """
 
     name: str
@@ -76,9 +76,9 @@ class Dataset:
 
     `id_columns` is empty or ends in the id itself; a row whose id is null is recognised by all its columns.
     `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
-    `row_name`: what one row is called. `conflict`: code and message of an id that other values have taken, and the
-    column that is to blame, or "". `query_column`: a column that may also stand in the query, for all rows.
-    `instrument_class`: the only class of instruments that has such rows, if not all have.
+    `row_name`: what one row is called. `conflict`: code and message of an id that other values have taken,
+    and the column that is to blame, or "". `query_column`: a column that may also stand in the query, for all
+    rows. `instrument_class`: the only class of instruments that has such rows, if not all have.
     """
 
     name: str

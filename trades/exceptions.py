@@ -6,8 +6,8 @@ TradesError
 ├── InvalidValue          a query parameter is well-formed and names nothing we have
 └── BatchRefused          the document is well-formed and its content is wrong; the caller must correct it
 
-A query parameter or header of the wrong form is `listing.exceptions.InvalidParameter`. The store's own refusals are in
-`trades.storage.exceptions`.
+A query parameter or header of the wrong form is `listing.exceptions.InvalidParameter`. The store's own
+refusals are in `trades.storage.exceptions`.
 """
 
 from collections.abc import Sequence

@@ -27,8 +27,8 @@ def _text(name: str, label: str | None = None, **options: Any) -> "models.CharFi
 class InstrumentEntry(models.Model):
     """An instrument that has data or that somebody told about; brought up to date by `catalogue_refresh`.
 
-    document: the instrument as JSON, of which answers are made; the other columns are for filters, search and the admin. A text
-    that is not known is empty.
+    document: the instrument as JSON, of which answers are made; the other columns are for filters, search and
+    the admin. A text that is not known is empty.
     """
 
     symbol = models.CharField(max_length=32, primary_key=True)

@@ -1,7 +1,7 @@
 """Symbols of listed options as the Options Clearing Corporation writes them: `AAPL250117C00150000`.
 
-Root, expiry as yymmdd, C or P, and the strike in thousandths with eight digits. Padded, the root is filled up with
-blanks to six characters, 21 in all; compact, which is the canonical spelling here, it is not.
+Root, expiry as yymmdd, C or P, and the strike in thousandths with eight digits. Padded, the root is filled up
+with blanks to six characters, 21 in all; compact, which is the canonical spelling here, it is not.
 """
 
 import re
@@ -22,8 +22,9 @@ _RIGHTS = {"C": "call", "P": "put"}
 class OptionSymbol:
     """What a symbol says of its contract.
 
-    root: 1-6 of A-Z 0-9, a letter among them; of an adjusted contract it is not the underlying's symbol. expiry: in the
-    years 2000-2099. right: call or put. strike_mills: the strike price in thousandths, above zero.
+    root: 1-6 of A-Z 0-9, a letter among them; of an adjusted contract it is not the underlying's symbol.
+    expiry: in the years 2000-2099. right: call or put. strike_mills: the strike price in thousandths, above
+    zero.
     """
 
     root: str

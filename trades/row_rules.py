@@ -9,8 +9,8 @@ from typing import Any
 class Rule:
     """What the columns of one row must be together.
 
-    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN and a missing
-    text as None.
+    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN
+    and a missing text as None.
     """
 
     code: str
@@ -19,7 +19,8 @@ class Rule:
     is_broken: Callable[..., Any]
 
 
-# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans alike.
+# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans
+# alike.
 def lacks_both_sides(bid: Any, ask: Any) -> Any:
     return (bid != bid) & (ask != ask)  # noqa: PLR0124
 

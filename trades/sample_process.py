@@ -1,7 +1,7 @@
 """The random processes behind the sample: when prints happen, what they cost, how large they are.
 
-Prints follow a Hawkes process in its cluster representation (Hawkes & Oakes, 1974). Prices are one long random
-walk, a function of (seed, symbol) alone, with a Brownian bridge between its levels inside a day.
+Prints follow a Hawkes process in its cluster representation (Hawkes & Oakes, 1974). Prices are one long
+random walk, a function of (seed, symbol) alone, with a Brownian bridge between its levels inside a day.
 """
 
 import datetime as dt

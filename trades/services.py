@@ -35,8 +35,9 @@ def rows_ingest(
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that are
-    taken, naming their rows, and for rows that an instrument of this class has not; and the store's `StorageError`s.
+    caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that
+    are taken, naming their rows, and for rows that an instrument of this class has not; and the store's
+    `StorageError`s.
     """
     refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
@@ -52,7 +53,10 @@ def rows_ingest(
 
 
 def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
-    """Why an instrument's class has no rows of a dataset: no path would show them; None if it has. Raises `StorageError`s."""
+    """Why an instrument's class has no rows of a dataset: no path would show them; None if it has.
+
+    Raises `StorageError`s.
+    """
     only = dataset.instrument_class
     if only is None:
         return None
@@ -78,8 +82,8 @@ def takes_any_price(symbol: str) -> bool:
 def instrument_set(*, instrument: Instrument) -> Instrument:
     """Make an instrument what it is from now on; every process follows at its next answer.
 
-    What comes back is what it is then: an underlying that is an alias becomes its symbol. Raises `AliasTaken` and the other
-    `StorageError`s.
+    What comes back is what it is then: an underlying that is an alias becomes its symbol. Raises `AliasTaken`
+    and the other `StorageError`s.
     """
     return instruments_set(instruments=[instrument])[0]
 
@@ -106,7 +110,8 @@ def instruments_known() -> list[Instrument]:
 def known_instrument(*, symbol: str, as_of_ns: int | None = None) -> Instrument:
     """What an instrument is, or was at an instant, by its symbol or an alias.
 
-    Raises `UnknownSymbol` for one that nobody had told about, and that had no data; and the other `StorageError`s.
+    Raises `UnknownSymbol` for one that nobody had told about, and that had no data; and the other
+    `StorageError`s.
     """
     store = market_store()
     symbol = store.canonical(symbol)

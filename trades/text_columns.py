@@ -28,7 +28,8 @@ _IS_ESCAPED_FIRST[list(ESCAPED_FIRST.encode())] = True
 def joined_lines(pieces: Sequence[Piece], count: int) -> bytes:
     """The pieces of each of `count` lines one behind the other, line behind line; a null is no text.
 
-    All texts are laid one behind the other and taken in the lines' order: half the time of joining line by line.
+    All texts are laid one behind the other and taken in the lines' order: half the time of joining line by
+    line.
     """
     joined = list(_constants_joined(pieces))
     columns = [piece for piece in joined if not isinstance(piece, str)]

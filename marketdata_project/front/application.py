@@ -1,10 +1,11 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Two lanes of threads, so that writes that wait for the disk never hold up reads, and a third for bodies that are
-produced piece by piece. A body is read before a thread is taken: a slow client holds a coroutine, not a thread.
+Two lanes of threads, so that writes that wait for the disk never hold up reads, and a third for bodies that
+are produced piece by piece. A body is read before a thread is taken: a slow client holds a coroutine, not a
+thread.
 
-A streamed body is iterated by whichever thread is free, one piece at a time: it must not keep a database cursor open
-between pieces.
+A streamed body is iterated by whichever thread is free, one piece at a time: it must not keep a database
+cursor open between pieces.
 """
 
 import asyncio
@@ -111,8 +112,8 @@ class Front:
     ) -> None:
         """`ready` may give a whole answer without the application; None leaves the request to it.
 
-        `on_refusal` is told, in a thread, of a request that got its answer here instead of from the application.
-        All bodies that are being received and worked on share `room`.
+        `on_refusal` is told, in a thread, of a request that got its answer here instead of from the
+        application. All bodies that are being received and worked on share `room`.
         """
         self._respond = respond
         self._ready = ready

@@ -52,8 +52,9 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 async def read_body(receive: Receive, *, declared: str, limit: int, room: Room) -> BytesIO:
     """Return the whole body, positioned at its beginning; at most `limit` bytes of it are ever held.
 
-    `declared` is the Content-Length or ''. What comes back has taken its length of `room`. Raises BodyTooLarge (at once
-    when declared so, else with the first byte over the limit), BodyTooSlow, NoRoom, ClientGone.
+    `declared` is the Content-Length or ''. What comes back has taken its length of `room`. Raises
+    BodyTooLarge (at once when declared so, else with the first byte over the limit), BodyTooSlow, NoRoom,
+    ClientGone.
     """
     if declared and int(declared) > limit:
         raise BodyTooLarge

@@ -1,8 +1,9 @@
 """Bars that this process holds in memory are answered before Django, in a fifth of the processor time.
 
-The same functions decide as in Django's chain: whose key it is, whether its bucket admits, which answer and headers,
-what goes into the audit record. Whatever is not plainly such an answer is left to Django: other formats,
-sessions, unknown keys, missing scopes, wrong parameters, refusals of the limit, answers that are not held.
+The same functions decide as in Django's chain: whose key it is, whether its bucket admits, which answer and
+headers, what goes into the audit record. Whatever is not plainly such an answer is left to Django: other
+formats, sessions, unknown keys, missing scopes, wrong parameters, refusals of the limit, answers that are not
+held.
 """
 
 from datetime import UTC, datetime

@@ -27,8 +27,9 @@ class _Job(NamedTuple):
 class Lane:
     """Up to `threads` daemon threads that take jobs in the order in which they came.
 
-    `after` is called in the thread after every job. A thread starts when a job finds all others busy, so a lane may be
-    made before a process is complete; each thread keeps memory of its own, and who is alone needs one.
+    `after` is called in the thread after every job. A thread starts when a job finds all others busy, so a
+    lane may be made before a process is complete; each thread keeps memory of its own, and who is alone needs
+    one.
     """
 
     def __init__(self, name: str, *, threads: int, after: Callable[[], None]) -> None:

@@ -49,7 +49,10 @@ class Places:
 
 
 class Room:
-    """Room for the bodies that are being received and worked on, in bytes. For an event loop's thread alone."""
+    """Room for the bodies that are being received and worked on, in bytes.
+
+    For an event loop's thread alone.
+    """
 
     def __init__(self, most: int = MOST_BODY_BYTES) -> None:
         self._most = most

@@ -31,9 +31,10 @@ _CORRELATION_ID = HEADER.lower().encode()
 class GuardedProtocol(HttpToolsProtocol):
     """Closes a connection whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
-    `places` are for all connections of a process; whoever finds none is told so and cut off before anything is read.
-    The same number of bytes may come at any time without a message getting further: trailers behind a body are no way around.
-    One timer per connection looks every few seconds: a timer per request would cost more than all else here.
+    `places` are for all connections of a process; whoever finds none is told so and cut off before anything
+    is read. The same number of bytes may come at any time without a message getting further: trailers behind
+    a body are no way around. One timer per connection looks every few seconds: a timer per request would cost
+    more than all else here.
     """
 
     places = Places()
@@ -76,8 +77,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Headers are there: the body's limits are the application's.
 
-        Raises HttpParserError for headers that are too large, for none or several Hosts (RFC 9112, 3.2), and for a body that is not framed in chunks although it says
-        how it is: it would have no end (RFC 9112, 6.3).
+        Raises HttpParserError for headers that are too large, for none or several Hosts (RFC 9112, 3.2), and
+        for a body that is not framed in chunks although it says how it is: it would have no end (RFC 9112,
+        6.3).
         """
         if (refusal := _excess(self.url, self.headers)) is not None:
             self._refuse(refusal)
@@ -146,7 +148,10 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, refusal: Refusal | None) -> None:
-        """Answer and close; while an earlier request is answered, only close. Nobody else answers afterwards."""
+        """Answer and close; while an earlier request is answered, only close.
+
+        Nobody else answers afterwards.
+        """
         if self.transport.is_closing():
             return
         if refusal is not None and (not self._answering() or self._awaits_own_body()):

@@ -14,7 +14,10 @@ _STEADY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `before` is called ahead of each start, `apart` puts it into a process group of its own."""
+    """What to run.
+
+    `before` is called ahead of each start, `apart` puts it into a process group of its own.
+    """
 
     name: str
     command: Callable[[], list[str]]
@@ -57,7 +60,8 @@ class Child:
 
     def _begin(self) -> None:
         """Runs in the new process."""
-        # Ctrl-C reaches it, too, and it is the supervisor that ends it: none that is starting prints a traceback.
+        # Ctrl-C reaches it, too, and it is the supervisor that ends it: none that is starting prints a
+        # traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.tie()
 

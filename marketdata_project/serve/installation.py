@@ -72,8 +72,8 @@ def keep_to_oneself() -> None:
 def close_to_others(data_dir: Path) -> None:
     """Take from other users what an earlier version may have left open to them in a data folder.
 
-    The group keeps the folder itself, if it was given it: what holds secrets is the owner's alone. What belongs to somebody
-    else stays as it is.
+    The group keeps the folder itself, if it was given it: what holds secrets is the owner's alone. What
+    belongs to somebody else stays as it is.
     """
     with suppress(OSError):
         data_dir.chmod(stat.S_IMODE(data_dir.stat().st_mode) & ~stat.S_IRWXO)

@@ -48,8 +48,8 @@ def load_everything(handler: DjangoHandler) -> None:
 def load_libraries() -> Thread:
     """Load in a thread what takes long and only some requests need: trading calendars and QuantLib, a second together.
 
-    Who needs them before they are there waits for them, as without it. The interpreter is never held for much longer than a tenth of a
-    second.
+    Who needs them before they are there waits for them, as without it. The interpreter is never held for much
+    longer than a tenth of a second.
     """
     thread = Thread(target=_load_libraries, name="libraries", daemon=True)
     thread.start()
@@ -69,8 +69,8 @@ def _load_libraries() -> None:
 def share_allocator() -> None:
     """Have Arrow take its memory from the C library, as all else does.
 
-    Its own allocator keeps 20 MiB for each thread that has ever made rows; what the C library keeps, the end of a stream
-    gives back.
+    Its own allocator keeps 20 MiB for each thread that has ever made rows; what the C library keeps, the end
+    of a stream gives back.
     """
     pa.set_memory_pool(pa.system_memory_pool())
 

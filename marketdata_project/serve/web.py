@@ -47,7 +47,10 @@ class WebServer(uvicorn.Server):
     _libraries: Thread | None = None
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to end. After a second, when requests are being served, libraries are loaded."""
+        """Ten times a second: whether to end.
+
+        After a second, when requests are being served, libraries are loaded.
+        """
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
         if counter % 10 == 0 and not parent_is(self.parent):

@@ -5,7 +5,8 @@ from django.conf import global_settings
 from marketdata_project.settings.environment import env, integer, networks, secret
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
-# Programs get tokens by the client-credentials grant and in no other way; what is not used is as strict as it can be.
+# Programs get tokens by the client-credentials grant and in no other way; what is not used is as strict as it
+# can be.
 OAUTH2_PROVIDER = {
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
     "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.oauth2_server.ClientValidator",
@@ -29,7 +30,8 @@ OAUTH2_PROVIDER = {
 }
 # The first is for passwords, the last for what was drawn at random.
 PASSWORD_HASHERS = [*global_settings.PASSWORD_HASHERS, "ratelimit.credentials.secret_hasher.SecretHasher"]
-# Where people's tokens come from: two installations with one secret, which they should not have, tell theirs apart by it.
+# Where people's tokens come from: two installations with one secret, which they should not have, tell theirs
+# apart by it.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
 SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
 # Trading calls per second of every tier.
@@ -42,13 +44,14 @@ BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 # Of which the signing secrets of all keys are derived; without it they are derived of SECRET_KEY.
 SIGNING_SECRET = secret("SIGNING_SECRET")
 
-# Who leaves a strict record of something that is no HTTP call, what is called before anything is read for one, and which
-# calls are recorded strictly.
+# Who leaves a strict record of something that is no HTTP call, what is called before anything is read for
+# one, and which calls are recorded strictly.
 EVENT_RECORDER = "audit.services.event_record"
 EVENT_LOCK = "audit.services.events_lock"
 AUDIT_CLASS_OF = "marketdata_project.audit_hooks.audit_class_of"
 AUDIT_PROBLEM = "marketdata_project.audit_hooks.problem_answer"
-# What pages of the admin ask beside Django's permission: (request, url name, method) of the endpoint that answers the same.
+# What pages of the admin ask beside Django's permission: (request, url name, method) of the endpoint that
+# answers the same.
 PAGE_ACCESS = "ratelimit.credentials.page_access.person_may"
 # What the chain of audit records is keyed with; SECRET_KEY where there is none.
 AUDIT_KEY = secret("AUDIT_KEY")

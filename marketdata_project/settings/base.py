@@ -155,7 +155,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
-# The address of Redis: scripts go there by django-redis's connections, and nothing uses Django's cache itself.
+# The address of Redis: scripts go there by django-redis's connections, and nothing uses Django's cache
+# itself.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -241,8 +242,8 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "filters": ["correlation"], "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    # Each 4xx is in the audit record; a line for each would let any client fill the log. What Django logs of suspicious
-    # requests is theirs, with a traceback, as an error.
+    # Each 4xx is in the audit record; a line for each would let any client fill the log. What Django logs of
+    # suspicious requests is theirs, with a traceback, as an error.
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "CRITICAL"},

@@ -21,9 +21,10 @@ _ERRORS: dict[int, type[APIException]] = {401: NotAuthenticated, 403: Permission
 class HasAccess(BasePermission):
     """Admits whom the endpoint's row admits; an endpoint without a row admits nobody.
 
-    OPTIONS, and a method that the view lacks and that is left to be a 405, need a caller only, and none where the endpoint is
-    for anybody. Another's account is 404, as one that is not there. A refusal of a caller is charged as an answer is: what is
-    free could be asked without end, and would tell another's account from one that is not there.
+    OPTIONS, and a method that the view lacks and that is left to be a 405, need a caller only, and none where
+    the endpoint is for anybody. Another's account is 404, as one that is not there. A refusal of a caller is
+    charged as an answer is: what is free could be asked without end, and would tell another's account from
+    one that is not there.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
@@ -40,7 +41,10 @@ class HasAccess(BasePermission):
 
 
 def asked_access(request: Request, view: "APIView") -> Access | None:
-    """The row by which a request is judged; None where it is denied. The throttle asks for what the permission found."""
+    """The row by which a request is judged; None where it is denied.
+
+    The throttle asks for what the permission found.
+    """
     of_request = vars(request)
     if "asked_access" not in of_request:
         of_request["asked_access"] = _asked_access(request, view)

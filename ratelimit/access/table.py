@@ -1,7 +1,7 @@
 """What each endpoint asks of its callers, as data: who may call it, what it costs, and how it is recorded.
 
-The table itself is the setting ACCESS_TABLE, a dotted path to a mapping of (url name, method) to `Access`. HEAD follows
-GET. What is not in the table is denied to everybody.
+The table itself is the setting ACCESS_TABLE, a dotted path to a mapping of (url name, method) to `Access`.
+HEAD follows GET. What is not in the table is denied to everybody.
 """
 
 from collections.abc import Mapping
@@ -27,9 +27,10 @@ AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 class Access:
     """What an endpoint asks of its callers.
 
-    scope: of `SCOPES`, or ANYBODY or ANY_CALLER. sensitivity: of `SENSITIVITIES`. account: the URL keyword that names the
-    account whose object it is. group and kind name the bucket that is charged, cost the rule of `limits.costs` by which.
-    audit_class: `trading`, `risk`, `config` or `keys` where no answer may go out without its record.
+    scope: of `SCOPES`, or ANYBODY or ANY_CALLER. sensitivity: of `SENSITIVITIES`. account: the URL keyword
+    that names the account whose object it is. group and kind name the bucket that is charged, cost the rule
+    of `limits.costs` by which. audit_class: `trading`, `risk`, `config` or `keys` where no answer may go out
+    without its record.
     """
 
     scope: str

@@ -1,4 +1,7 @@
-"""Tokens in `Authorization: Bearer`: of people (JWT) and of programs (OAuth2). Known ones are answered from memory."""
+"""Tokens in `Authorization: Bearer`: of people (JWT) and of programs (OAuth2).
+
+Known ones are answered from memory.
+"""
 
 import hashlib
 import re

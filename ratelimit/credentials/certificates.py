@@ -1,7 +1,7 @@
 """The caller of a request over mTLS: the client certificate that the proxy in front has verified stands for a key.
 
-The headers are there only if a trusted proxy wrote them. It vouches for the chain, the dates and the list of revoked
-certificates; here the certificate is found by its SHA-256.
+The headers are there only if a trusted proxy wrote them. It vouches for the chain, the dates and the list of
+revoked certificates; here the certificate is found by its SHA-256.
 """
 
 from dataclasses import replace
@@ -24,7 +24,10 @@ LONGEST_HEADER = 16_384
 
 
 def caller_certified(presented: Presented, *, now: datetime) -> Caller:
-    """The caller whose key the certificate stands for. Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey."""
+    """The caller whose key the certificate stands for.
+
+    Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey.
+    """
     if presented.headers.get("x-ssl-client-verify") != VERIFIED:
         raise InvalidCertificate("the client certificate was not verified")
     known = known_keys.find(fingerprint_of(presented.headers.get("x-ssl-client-cert", "")), by="certificate")

@@ -1,7 +1,8 @@
 """Tokens of people (JWT, RFC 7519): made and read here; whether their session still holds is said elsewhere.
 
-They are simplejwt's, narrowed: one algorithm, one header to the byte, and a key of their own, derived of SECRET_KEY
-(HKDF, RFC 5869), so that nothing else that this installation signs is a token, and no token anything else.
+They are simplejwt's, narrowed: one algorithm, one header to the byte, and a key of their own, derived of
+SECRET_KEY (HKDF, RFC 5869), so that nothing else that this installation signs is a token, and no token
+anything else.
 """
 
 import re
@@ -51,7 +52,10 @@ _HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says. `password` is a digest of the password's hash; `expires_at` has the leeway in it."""
+    """What a verified token says.
+
+    `password` is a digest of the password's hash; `expires_at` has the leeway in it.
+    """
 
     user_id: str
     session_id: str

@@ -7,8 +7,8 @@ from django.db import IntegrityError, transaction
 from ratelimit.exceptions import NonceUsed
 from ratelimit.models import UsedNonce
 
-# Longer than any signature holds: a clock that is wrong by less than that lets no replay in, neither one that was set back
-# before the nonce was removed nor that of whoever removes them.
+# Longer than any signature holds: a clock that is wrong by less than that lets no replay in, neither one that
+# was set back before the nonce was removed nor that of whoever removes them.
 KEPT_LONGER = timedelta(hours=1)
 MOST_AT_ONCE = 5_000
 
@@ -16,8 +16,8 @@ MOST_AT_ONCE = 5_000
 def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
     """Use a nonce up; `useless_at` is when no signature with it holds any more. Raises NonceUsed.
 
-    Whoever's row the database takes first has used it. That is committed at once, whatever becomes of the request, and
-    therefore outside of any other transaction.
+    Whoever's row the database takes first has used it. That is committed at once, whatever becomes of the
+    request, and therefore outside of any other transaction.
     """
     try:
         with transaction.atomic(durable=True):

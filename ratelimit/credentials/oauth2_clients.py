@@ -61,7 +61,10 @@ def client_create(
 
 
 def client_revoke(*, client: OAuthClient, now: datetime, actor: str, correlation_id: str = "") -> OAuthClient:
-    """The client, withdrawn with all of its tokens, everywhere within a second. A second call changes nothing."""
+    """The client, withdrawn with all of its tokens, everywhere within a second.
+
+    A second call changes nothing.
+    """
     with transaction.atomic():
         stored: OAuthClient = OAuthClient.objects.select_for_update().get(pk=client.pk)
         if stored.revoked_at is None:

@@ -73,7 +73,10 @@ class OAuthTokenView(_Endpoint):
         examples=[_REQUEST, _TOKEN],
     )
     def post(self, request: Request) -> HttpResponse:
-        """The client-credentials grant of OAuth2: a token for an hour. Errors are OAuth2's, not problem documents."""
+        """The client-credentials grant of OAuth2: a token for an hour.
+
+        Errors are OAuth2's, not problem documents.
+        """
         answer = self._answered(request, self.create_token_response)
         if answer.status_code == 200:
             token = msgspec.json.decode(answer.content)["access_token"]

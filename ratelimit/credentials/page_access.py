@@ -11,7 +11,8 @@ from ratelimit.credentials.people import caller_of_person
 def person_may(request: HttpRequest, url_name: str, method: str) -> bool:
     """Whether a session's person is granted what the endpoint's row asks for, from where the request comes.
 
-    Pages ask for it beside Django's own permission, which knows neither scopes nor sensitivity, neither expiry nor networks.
+    Pages ask for it beside Django's own permission, which knows neither scopes nor sensitivity, neither
+    expiry nor networks.
     """
     caller = caller_of_person(request.user, credential="session", now=timezone.now())
     if caller is None or not caller.may_call_from(request.META.get("REMOTE_ADDR", "")):

@@ -25,8 +25,8 @@ def caller_of_person(
 ) -> Caller | None:
     """The caller that a person makes; None for whoever is inactive, or was granted nothing that is still good.
 
-    A superuser may do everything. Anybody else may do what the access profile says until it expires or is revoked;
-    without a profile, staff may read market data that is public.
+    A superuser may do everything. Anybody else may do what the access profile says until it expires or is
+    revoked; without a profile, staff may read market data that is public.
     """
     if not user.is_active or user.pk is None:
         return None

@@ -1,7 +1,8 @@
 """Sessions of people who hold tokens: begun by a password, continued by refresh tokens that are good once, ended.
 
-A session is a family of refresh tokens, whose ids begin with the session's. Of a family at most one is not blacklisted;
-without one the session is over, and so it is some time after its login, however often it was continued. The tokens themselves are not stored.
+A session is a family of refresh tokens, whose ids begin with the session's. Of a family at most one is not
+blacklisted; without one the session is over, and so it is some time after its login, however often it was
+continued. The tokens themselves are not stored.
 """
 
 import hmac
@@ -33,7 +34,10 @@ class TokenPair:
 
 
 def session_begin(*, username: str, password: str, request: HttpRequest | None, now: datetime) -> TokenPair:
-    """The tokens of a new session. Raises InvalidLogin, after the same time whether or not the name is known."""
+    """The tokens of a new session.
+
+    Raises InvalidLogin, after the same time whether or not the name is known.
+    """
     user = authenticate(request, username=username, password=password)
     caller = caller_of_person(user, credential=CREDENTIAL, now=now) if isinstance(user, User) else None
     if not isinstance(user, User) or caller is None:
@@ -57,7 +61,8 @@ def session_continue(*, refresh: str, now: datetime) -> TokenPair:
             is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
             if is_first and caller is not None and not is_over:
                 return _issued(user, caller, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
-            # It was used before, so that one of two who had it stole it, and nobody knows which; or nothing is granted any more.
+            # It was used before, so that one of two who had it stole it, and nobody knows which; or nothing
+            # is granted any more.
             _end(claims)
     raise InvalidToken
 
@@ -100,7 +105,8 @@ def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
 
 
 def _end(claims: jwt.Claims) -> None:
-    # Of two at once the later one waits for the blacklisting of the same token; by then another may have been issued for it.
+    # Of two at once the later one waits for the blacklisting of the same token; by then another may have been
+    # issued for it.
     while living := list(_living(claims)):
         for token in living:
             BlacklistedToken.objects.get_or_create(token=token)

@@ -14,8 +14,8 @@ _PATH_SIGNS = "/:@!$&'()*+,;=~"
 class Presented(NamedTuple):
     """What a request presents, and what a signature of it may cover.
 
-    path and query are as they were sent, percent-encoded; headers have lower-case names. `address` is the client's own,
-    behind trusted proxies. `body` gives the whole body, and may be asked more than once.
+    path and query are as they were sent, percent-encoded; headers have lower-case names. `address` is the
+    client's own, behind trusted proxies. `body` gives the whole body, and may be asked more than once.
     """
 
     method: str

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 class ChangedBySuperusers(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Pages that others at most look at, whatever Django's permissions say.
 
-    Whoever could change a person could make themselves a superuser, or set a superuser's password and log in as them.
+    Whoever could change a person could make themselves a superuser, or set a superuser's password and log in
+    as them.
     """
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -49,8 +49,8 @@ def is_well_formed(key: str) -> bool:
 def presented_key(*, authorization: str | None, x_api_key: str | None) -> str | None:
     """The key that the two headers present, or None where neither does.
 
-    `Authorization` counts only with the scheme `Api-Key` (in any case). Raises InvalidApiKey where a key is malformed,
-    AmbiguousCredentials where the headers present different ones, or one of them several.
+    `Authorization` counts only with the scheme `Api-Key` (in any case). Raises InvalidApiKey where a key is
+    malformed, AmbiguousCredentials where the headers present different ones, or one of them several.
     """
     found = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
     if not found:

@@ -1,4 +1,7 @@
-"""Keys as documents: what lists, answers and the audit log say of them. No secret is in them, and no digest."""
+"""Keys as documents: what lists, answers and the audit log say of them.
+
+No secret is in them, and no digest.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +12,10 @@ from ratelimit.models import ApiKey
 
 
 def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
-    """What a key is at `now`. Rates and quotas are those that hold for it, its own or its tier's; a quota of None is none."""
+    """What a key is at `now`.
+
+    Rates and quotas are those that hold for it, its own or its tier's; a quota of None is none.
+    """
     caller = caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key")
     return {
         "id": key.pk,

@@ -56,7 +56,10 @@ def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
 
 
 def warning_at(key: ApiKey, *, now: datetime) -> timedelta | None:
-    """The shortest of WARNINGS before a key's end that has come; None before the first. One longer than the key's life is none."""
+    """The shortest of WARNINGS before a key's end that has come; None before the first.
+
+    One longer than the key's life is none.
+    """
     left, life = _end_of(key) - now, _end_of(key) - key.created_at
     return min((before for before in WARNINGS if left <= before < life), default=None)
 
@@ -95,8 +98,8 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             created = key_rotate(key=key, overlap=_end_of(key) - now, now=now, actor=ACTOR)
-            # Before the commit: there is no successor whose key nobody knows. A file without its successor, of a commit
-            # that failed, is overwritten by the next.
+            # Before the commit: there is no successor whose key nobody knows. A file without its successor,
+            # of a commit that failed, is overwritten by the next.
             path = _written(created, folder / f"{key.prefix}.json", now=now)
     except NotRotatable:
         # Somebody else was faster.

@@ -1,4 +1,7 @@
-"""Reading keys. `known_keys` is on the path of every request with one and answers from the process's memory."""
+"""Reading keys.
+
+`known_keys` is on the path of every request with one and answers from the process's memory.
+"""
 
 import threading
 import time

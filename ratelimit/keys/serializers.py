@@ -92,7 +92,10 @@ def _number(text: str, *, least: int, most: int) -> Integer:
 
 
 class NewKeySerializer(KnownFieldsSerializer):
-    """What a key is to be. What is left out is the default; nothing may be beyond what the caller itself has."""
+    """What a key is to be.
+
+    What is left out is the default; nothing may be beyond what the caller itself has.
+    """
 
     name = Text(max_length=MAX_NAME_LENGTH)
     tier = Word(list(TIERS), required=False)

@@ -1,7 +1,7 @@
 """Making, rotating and withdrawing keys: at once in this process, within a second in all others.
 
-`actor` says who does it, for the audit log: the identity of a caller, `command:<login>`, or `worker`. `within` is the
-caller whose grants may not be exceeded; None is an operator.
+`actor` says who does it, for the audit log: the identity of a caller, `command:<login>`, or `worker`.
+`within` is the caller whose grants may not be exceeded; None is an operator.
 """
 
 from dataclasses import dataclass, field
@@ -91,8 +91,9 @@ def key_rotate(
 ) -> CreatedKey:
     """A successor with the same grants and the same length of life; the old key holds for `overlap` more, at most until its own expiry.
 
-    The successor ends with `within` at the latest. Without overlap the old key is revoked. A client certificate goes over to the successor at once. Of two calls
-    at a time one makes the successor. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
+    The successor ends with `within` at the latest. Without overlap the old key is revoked. A client
+    certificate goes over to the successor at once. Of two calls at a time one makes the successor. Raises
+    NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
     _check_overlap(overlap)
     with transaction.atomic():
@@ -142,7 +143,10 @@ def key_revoke(
 def key_revoke_with_successors(
     *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
 ) -> list[ApiKey]:
-    """The key, and every living one that came of it by rotation, withdrawn: all, or none. Raises GrantExceeded."""
+    """The key, and every living one that came of it by rotation, withdrawn: all, or none.
+
+    Raises GrantExceeded.
+    """
     revoked: list[ApiKey] = []
     with transaction.atomic():
         following: ApiKey | None = key

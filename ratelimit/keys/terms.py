@@ -30,8 +30,9 @@ _MARKET_DATA = "market:"
 class KeyTerms(TypedDict, total=False):
     """What a key is asked to be; what is left out or None is the default.
 
-    Rates are per second and override the tier's; quotas are in tokens, 0 is none. `all` among the scopes is every one,
-    `*` among the accounts every account. `certificate` is the SHA-256 of a client certificate (DER) in hexadecimal.
+    Rates are per second and override the tier's; quotas are in tokens, 0 is none. `all` among the scopes is
+    every one, `*` among the accounts every account. `certificate` is the SHA-256 of a client certificate
+    (DER) in hexadecimal.
     """
 
     name: Required[str]

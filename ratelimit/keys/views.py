@@ -94,7 +94,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def create(self, request: Request) -> Response:
-        """A new key, which is shown in this answer and never again. It has at most what the caller itself has."""
+        """A new key, which is shown in this answer and never again.
+
+        It has at most what the caller itself has.
+        """
         single_parameters(request.GET, ("format",))
         serializer = NewKeySerializer(data=document_sent(request))
         serializer.is_valid(raise_exception=True)
@@ -125,7 +128,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         examples=[OpenApiExample("A revoked key", value={**KEY, "state": "revoked"})],
     )
     def destroy(self, request: Request, key: str) -> Response:
-        """Withdraw a key, everywhere within a second; with `successors`, those that came of it by rotation, too, as a leaked one needs it. It stays in the list; a second call changes nothing."""
+        """Withdraw a key, everywhere within a second; with `successors`, those that came of it by rotation, too, as a leaked one needs it.
+
+        It stays in the list; a second call changes nothing.
+        """
         given = single_parameters(request.GET, ("format", "successors"))
         revoke = key_revoke_with_successors if is_true(given, "successors") else key_revoke
         now, found = timezone.now(), key_visible(_caller(request), key)
@@ -145,7 +151,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def rotate(self, request: Request, key: str) -> Response:
-        """A successor with the same grants, shown once. The old key holds for the overlap, a day if nothing is said."""
+        """A successor with the same grants, shown once.
+
+        The old key holds for the overlap, a day if nothing is said.
+        """
         single_parameters(request.GET, ("format",))
         serializer = RotationSerializer(data=document_sent(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)

@@ -1,10 +1,11 @@
 """The headers that tell a caller how it stands.
 
-`X-RateLimit-*` tell of what binds first, the bucket or a quota: its size, what is left of it, and the epoch second at which
-it is whole again. `RateLimit-Policy` and `RateLimit` are the structured fields of draft-ietf-httpapi-ratelimit-headers-11, with
-one item for the bucket and one for each quota: quota `q` per window of `w` seconds, `r` remaining, `t` seconds until it is
-whole again or, where it refused, until the request is admitted. Quota units are the draft's default, and there is no partition
-key: it would tell a client nothing that its credential does not.
+`X-RateLimit-*` tell of what binds first, the bucket or a quota: its size, what is left of it, and the epoch
+second at which it is whole again. `RateLimit-Policy` and `RateLimit` are the structured fields of
+draft-ietf-httpapi-ratelimit-headers-11, with one item for the bucket and one for each quota: quota `q` per
+window of `w` seconds, `r` remaining, `t` seconds until it is whole again or, where it refused, until the
+request is admitted. Quota units are the draft's default, and there is no partition key: it would tell a
+client nothing that its credential does not.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """Tokens taken from a shared bucket in lots and spent in this process, for rates at which each trip counts.
 
-A lot is a millisecond's worth and lives for ten: what is not spent by then is lost, so that the bucket is never
-overdrawn, only used a little less. Up to `LEASE_ABOVE` per second a lot is what the request costs, and exact.
+A lot is a millisecond's worth and lives for ten: what is not spent by then is lost, so that the bucket is
+never overdrawn, only used a little less. Up to `LEASE_ABOVE` per second a lot is what the request costs, and
+exact.
 """
 
 import threading

@@ -23,16 +23,21 @@ from redis_calls.connection import PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# How often a request tries to get at lots of which others were quicker to take; the last times it books one in any case.
+# How often a request tries to get at lots of which others were quicker to take; the last times it books one
+# in any case.
 _TRIES = 6
 _TRIES_OF_LOTS_OF_OTHERS = 3
-# So much later than another process may one find that Redis is back: a pause of the breaker and the timeout of a probe, several times.
+# So much later than another process may one find that Redis is back: a pause of the breaker and the timeout
+# of a probe, several times.
 _LATE_PAUSES = 5
 LATE_US = round(_LATE_PAUSES * PAUSE_SECONDS * SECOND_US)
 
 
 class Limiter:
-    """The limiter of one process, number `number` of `workers`. `clock` is monotonic, `wall_clock` since the epoch, both in ns."""
+    """The limiter of one process, number `number` of `workers`.
+
+    `clock` is monotonic, `wall_clock` since the epoch, both in ns.
+    """
 
     def __init__(
         self,
@@ -51,7 +56,10 @@ class Limiter:
         self._is_local = False
 
     def admit(self, charge: Charge, spends: Sequence[Spend] = ()) -> Admission:
-        """Whether a bucket and quotas gave what a request costs: all of them, or none. Raises DatabaseError."""
+        """Whether a bucket and quotas gave what a request costs: all of them, or none.
+
+        Raises DatabaseError.
+        """
         now_ns = self._clock()
         is_settling = self._local.is_settling(now_ns // 1000)
         admit = self._admit_settling if is_settling else self._admit_shared
@@ -100,7 +108,10 @@ class Limiter:
         return _admission(told, spends)
 
     def _ask(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Told:
-        """What Redis says, with lots booked if it has too little of a quota. Raises RedisError, DatabaseError."""
+        """What Redis says, with lots booked if it has too little of a quota.
+
+        Raises RedisError, DatabaseError.
+        """
         lots: Sequence[Lot | None] = ()
         # What was at hand here while Redis was away is handed over once Redis is known to be back.
         if spends and not self._is_local and len(self._hand):
@@ -183,7 +194,10 @@ def _admission(told: Told, spends: Sequence[Spend]) -> Admission:
 
 
 def _lots(identity: str, spends: Sequence[Spend], told: Told, *, is_expected: bool) -> list[Lot | None]:
-    """A lot for each quota that is short of one, in the period that is now by Redis's clock. Raises DatabaseError."""
+    """A lot for each quota that is short of one, in the period that is now by Redis's clock.
+
+    Raises DatabaseError.
+    """
     now_us = told.standing.now_us
     lots: list[Lot | None] = []
     for spend, counter in zip(spends, told.counters, strict=True):

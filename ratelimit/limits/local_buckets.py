@@ -17,9 +17,9 @@ _Key = tuple[str, str, int]
 class _State:
     """What a process knows of one bucket. Instants and amounts are in parts.
 
-    known_at: when the shared bucket will be full, by Redis's last answer. given_at: when the share will be full, by what it
-    gave. taken: given without Redis and not yet paid. claimed: those of `taken` that a request is paying just now.
-    failures_when_told: `failures()` as it was before Redis's last answer.
+    known_at: when the shared bucket will be full, by Redis's last answer. given_at: when the share will be
+    full, by what it gave. taken: given without Redis and not yet paid. claimed: those of `taken` that a
+    request is paying just now. failures_when_told: `failures()` as it was before Redis's last answer.
     """
 
     known_at: int
@@ -36,8 +36,9 @@ class _State:
 class Debt(NamedTuple):
     """What one process says of a shared bucket when it charges it; amounts are in parts.
 
-    missing: the bucket lacks at least these, whatever Redis holds. presumed: it lacks these if Redis holds no such bucket, and
-    may have lost it. owed: given without Redis, to be taken now. claimed: what `owed` stands for, in parts of the share.
+    missing: the bucket lacks at least these, whatever Redis holds. presumed: it lacks these if Redis holds no
+    such bucket, and may have lost it. owed: given without Redis, to be taken now. claimed: what `owed` stands
+    for, in parts of the share.
     """
 
     missing: int = 0
@@ -52,13 +53,13 @@ NO_DEBT = Debt()
 class LocalBuckets:
     """Shares of buckets, by caller, name and rate: `1/workers` of the rate and of the burst, for worker `number` of them.
 
-    Redis away: `take_alone` charges the share. Redis back: `claim` says what the share gave meanwhile, which is charged to
-    the shared bucket, and `remember` or `put_back` what came of that. After `settle`, while other workers may still give
-    their shares, `take_alongside` charges the share beside the shared bucket. So neither losing Redis nor regaining it
-    gives anybody a second burst.
-    Where a share's burst is less than a token, the workers take turns: in each span in which the whole rate gives one token,
-    one worker may give it, and a token that it does not give lapses. This needs one clock for all workers of a machine.
-    At most `capacity` buckets are kept, those used last. `now_us` is of a monotonic clock. Thread-safe.
+    Redis away: `take_alone` charges the share. Redis back: `claim` says what the share gave meanwhile, which
+    is charged to the shared bucket, and `remember` or `put_back` what came of that. After `settle`, while
+    other workers may still give their shares, `take_alongside` charges the share beside the shared bucket. So
+    neither losing Redis nor regaining it gives anybody a second burst. Where a share's burst is less than a
+    token, the workers take turns: in each span in which the whole rate gives one token, one worker may give
+    it, and a token that it does not give lapses. This needs one clock for all workers of a machine. At most
+    `capacity` buckets are kept, those used last. `now_us` is of a monotonic clock. Thread-safe.
     """
 
     def __init__(self, *, workers: int, number: int = 0, capacity: int = MAX_BUCKETS) -> None:
@@ -72,7 +73,8 @@ class LocalBuckets:
     def take_alone(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
         """The standing after a charge to this process's share of the bucket; never raises.
 
-        A cost above the share's burst is charged as that burst: it would not be admitted as long as Redis is away.
+        A cost above the share's burst is charged as that burst: it would not be admitted as long as Redis is
+        away.
         """
         with self._lock:
             state = self._used(charge, now_us)
@@ -84,7 +86,8 @@ class LocalBuckets:
     def settle(self, *, until_us: int) -> None:
         """Note that Redis is back, but that others may not know before an instant and go on giving their shares.
 
-        Until then whoever asks the shared bucket takes from the share, too. A process without others has nobody to wait for.
+        Until then whoever asks the shared bucket takes from the share, too. A process without others has
+        nobody to wait for.
         """
         self._settling_until_us = until_us if self._workers > 1 else 0
 
@@ -94,7 +97,8 @@ class LocalBuckets:
     def take_alongside(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Standing:
         """The standing after a charge to the share beside the same charge to the shared bucket.
 
-        Only what the share itself gave counts, not how full the shared bucket is known to be, and nothing becomes owed.
+        Only what the share itself gave counts, not how full the shared bucket is known to be, and nothing
+        becomes owed.
         """
         with self._lock:
             state = self._used(charge, now_us)
@@ -161,8 +165,9 @@ class LocalBuckets:
     def claim(self, charge: Charge, *, now_us: int, failures: int) -> Debt:
         """What to tell Redis of the shared bucket with this charge; what is owed is claimed, so that no other thread pays it.
 
-        failures: the number of failures by now. If it has not grown since Redis's last answer, Redis knows what is missing,
-        and only a bucket that it does not have is presumed. Every claim ends by `remember` or by `put_back`.
+        failures: the number of failures by now. If it has not grown since Redis's last answer, Redis knows
+        what is missing, and only a bucket that it does not have is presumed. Every claim ends by `remember`
+        or by `put_back`.
         """
         bucket, start = charge.bucket, now_us * charge.bucket.rate
         with self._lock:
@@ -172,7 +177,8 @@ class LocalBuckets:
             known = max(0, state.known_at - start)
             missing = 0 if state.failures_when_told == failures else known
             if self.is_settling(now_us):
-                # The share has given already what the shared bucket is asked for, and others may fill that up meanwhile.
+                # The share has given already what the shared bucket is asked for, and others may fill that up
+                # meanwhile.
                 given = (state.given_at - start) // self._workers - charge.cost * bucket.period_us
                 missing = max(missing, given)
             owed, claimed = state.owed(start), state.taken - state.claimed
@@ -199,8 +205,9 @@ class LocalBuckets:
     ) -> None:
         """Note how full the shared bucket is, as was asked at `now_us` and answered at `told_us`, and that a debt is `paid`.
 
-        A share is taken to need the same time to fill up. failures: their number before the call. is_doubtful: an attempt failed
-        during it; then the later of this answer's instant and the last one's holds, and the answer does not clear the failure.
+        A share is taken to need the same time to fill up. failures: their number before the call.
+        is_doubtful: an attempt failed during it; then the later of this answer's instant and the last one's
+        holds, and the answer does not clear the failure.
         """
         rate = charge.bucket.rate
         told_at = (now_us if told_us is None else told_us) * rate

@@ -27,8 +27,8 @@ def quota_book(
 ) -> Booking:
     """A booking of at most `tokens`, such that never more than `limit` is booked.
 
-    expected: how much the caller believes is booked in all. If it is more by now, somebody else has just booked a lot, and
-    nothing is. None: whatever is booked. Raises DatabaseError.
+    expected: how much the caller believes is booked in all. If it is more by now, somebody else has just
+    booked a lot, and nothing is. None: whatever is booked. Raises DatabaseError.
     """
     rows = QuotaUse.objects.filter(identity=identity, period=period.name)
     while True:
@@ -51,8 +51,8 @@ def lot_for(
 ) -> Lot:
     """A lot for a request that is short of one, with 0 tokens if there is none to be had.
 
-    Within a transaction only what the request costs is booked: it is taken back if the transaction is rolled back, and what
-    others had got of it by then would be given twice.
+    Within a transaction only what the request costs is booked: it is taken back if the transaction is rolled
+    back, and what others had got of it by then would be given twice.
     """
     is_kept = not connection.in_atomic_block
     booking = quota_book(

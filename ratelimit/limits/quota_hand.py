@@ -29,7 +29,10 @@ class QuotaHand:
         self._lock = threading.Lock()
 
     def pay(self, identity: str, spends: Sequence[Spend], *, now_us: int) -> tuple[bool, Counters]:
-        """Whether every quota had enough, and how they stand: all are charged, or none. Raises DatabaseError."""
+        """Whether every quota had enough, and how they stand: all are charged, or none.
+
+        Raises DatabaseError.
+        """
         with self._lock:
             counters = [self._current(identity, spend, now_us=now_us) for spend in spends]
             lots: list[Lot | None] = [None] * len(spends)

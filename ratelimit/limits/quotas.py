@@ -1,7 +1,7 @@
 """Quotas: so many tokens in a UTC day or month, of which lots are booked in the database before they are handed out.
 
-Of a lot, what is not handed out yet is *at hand*, in Redis or in a process while Redis is away. What is lost with either was booked
-before, so that never more is given than the quota.
+Of a lot, what is not handed out yet is *at hand*, in Redis or in a process while Redis is away. What is lost
+with either was booked before, so that never more is given than the quota.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,10 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Tokens that were booked, after which `booked` are in all. One that is not kept is for the request that needs it."""
+    """Tokens that were booked, after which `booked` are in all.
+
+    One that is not kept is for the request that needs it.
+    """
 
     period: Period
     tokens: int
@@ -51,7 +54,10 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStanding:
-    """What a caller is told about a quota. `remaining` is None where it is not known and not worth a query."""
+    """What a caller is told about a quota.
+
+    `remaining` is None where it is not known and not worth a query.
+    """
 
     period: Period
     limit: int

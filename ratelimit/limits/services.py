@@ -23,8 +23,9 @@ LOGIN_BUCKET = "login"
 def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     """The admission of one request, or of one message on an open connection, that costs `cost` tokens.
 
-    Charged are the bucket of the caller, group and kind, and the caller's quotas: all of them in one call of Redis, or none
-    of them. A cost above the burst is charged as the burst. Raises DatabaseError if a quota cannot be booked.
+    Charged are the bucket of the caller, group and kind, and the caller's quotas: all of them in one call of
+    Redis, or none of them. A cost above the burst is charged as the burst. Raises DatabaseError if a quota
+    cannot be booked.
     """
     kind = access.kind
     charge = _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)

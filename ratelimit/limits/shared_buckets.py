@@ -44,7 +44,8 @@ def failures() -> int:
 @cache
 def bucket_script() -> Script:
     text = Path(__file__).with_name("admission.lua").read_text()
-    # What Redis held when it was started anew may be of a while ago: tokens that were given since would be given twice.
+    # What Redis held when it was started anew may be of a while ago: tokens that were given since would be
+    # given twice.
     return Script(text, note_failure=_failures.note, note_restart=_forget_quotas)
 
 
@@ -70,10 +71,9 @@ def take_shared(
 ) -> Told:
     """What comes of charging a bucket and quotas, of which all give what a request costs, or none does.
 
-    What is owed of `debt` is taken first and in any case, down to a bucket that lacks a second burst. All `spends` are of as
-    many tokens.
-    `lots` were booked just now: one for each quota, or none at all. `now_us` replaces the server's clock. Raises
-    redis.exceptions.RedisError.
+    What is owed of `debt` is taken first and in any case, down to a bucket that lacks a second burst. All
+    `spends` are of as many tokens. `lots` were booked just now: one for each quota, or none at all. `now_us`
+    replaces the server's clock. Raises redis.exceptions.RedisError.
     """
     bucket = charge.bucket
     keys = [key_of(charge), *[quota_key(charge.identity, spend.unit) for spend in spends]]

@@ -38,7 +38,10 @@ class LimitsReport:
 
 
 def limits_report(caller: Caller, *, charged: Admission) -> LimitsReport:
-    """Every bucket and quota of a caller. Nothing is charged; `charged` is the admission of the call that asks."""
+    """Every bucket and quota of a caller.
+
+    Nothing is charged; `charged` is the admission of the call that asks.
+    """
     buckets = {charged.bucket.name: charged.bucket}
     rates: dict[str, int] = {}
     for group, kind in _kinds():

@@ -1,9 +1,10 @@
 """A token bucket as one number: the instant at which it will be full again (a virtual scheduling GCRA).
 
 All arithmetic is on integers and exact. Instants and spans are counted in *parts*: a part is 1/rate of a
-microsecond, so that a token is worth `period_us` parts whatever the rate, and nothing is ever rounded. The script
-`admission.lua` computes the same with pairs (microseconds, parts), because a double holds no more.
-Every request makes a handful of these values, hence tuples: a frozen dataclass takes several times as long to make.
+microsecond, so that a token is worth `period_us` parts whatever the rate, and nothing is ever rounded. The
+script `admission.lua` computes the same with pairs (microseconds, parts), because a double holds no more.
+Every request makes a handful of these values, hence tuples: a frozen dataclass takes several times as long to
+make.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,10 @@ class Bucket(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """`cost` tokens of a bucket of one caller; `name` says which of its buckets. The bucket's period is a second."""
+    """`cost` tokens of a bucket of one caller; `name` says which of its buckets.
+
+    The bucket's period is a second.
+    """
 
     identity: str
     name: str
@@ -70,10 +74,11 @@ def take(
 ) -> Taken:
     """The outcome of taking `cost` tokens at `now_us`; `full_at` is the state in parts, None where there is none.
 
-    Without a state, or with one that cannot be true at `now_us`, `presumed` parts are missing: 0 of a bucket that is known to
-    be full. At least `missing` parts are missing in any case, for when the state may have been lost. `owed` parts go first and in any case,
-    down to a bucket that lacks a second burst: what was given cannot be had back. The state is then within [now, now + 2 x
-    capacity]; one beyond, as after the clock was set back, is none. A cost above the burst is never admitted.
+    Without a state, or with one that cannot be true at `now_us`, `presumed` parts are missing: 0 of a bucket
+    that is known to be full. At least `missing` parts are missing in any case, for when the state may have
+    been lost. `owed` parts go first and in any case, down to a bucket that lacks a second burst: what was
+    given cannot be had back. The state is then within [now, now + 2 x capacity]; one beyond, as after the
+    clock was set back, is none. A cost above the burst is never admitted.
     """
     start = now_us * bucket.rate
     latest = start + bucket.capacity
@@ -89,7 +94,8 @@ def standing(
 ) -> Standing:
     """The bucket as it is after `take` at the same `now_us`; `epoch_now_us` is that instant since the epoch.
 
-    `retry_after_us` is the span after which `cost` tokens will be there, if nobody else takes any; 0 if admitted.
+    `retry_after_us` is the span after which `cost` tokens will be there, if nobody else takes any; 0 if
+    admitted.
     """
     rate, burst, period_us = bucket
     capacity, used = burst * period_us, taken.full_at - now_us * rate

@@ -32,8 +32,9 @@ class Request:
 def market_data_read(
     *, request: Request, representation: Representation, if_none_match: str | None, now_ns: int
 ) -> Finished:
-    """A page of the tree: 304 if the client has it, else from the cache or computed. `now_ns` is the time of the call.
+    """A page of the tree: 304 if the client has it, else from the cache or computed.
 
+    `now_ns` is the time of the call.
     Raises `InvalidParameter`, `InvalidValue`, the store's `StorageError`s and every `StatsError`.
     """
     query = parse_query(request.target, request.query_string)
@@ -48,7 +49,10 @@ def market_data_read(
 
 
 def market_data_stream(*, request: Request, format_name: str, now_ns: int) -> RowStream:
-    """All rows of a range, from the first one on, whatever their number. Raises as `market_data_read`, before the first row."""
+    """All rows of a range, from the first one on, whatever their number.
+
+    Raises as `market_data_read`, before the first row.
+    """
     query = parse_query(request.target, request.query_string)
     pinned = pin(MARKET_DATASETS[query.form.name], query, Representation(format_name), now_ns=now_ns)
     return RowStream(pinned)
@@ -64,7 +68,10 @@ def report_read(
     if_none_match: str | None,
     now_ns: int,
 ) -> Finished:
-    """A report on the symbol in a path, or on the symbols in a query string, in an encoding. Raises as `market_data_read`."""
+    """A report on the symbol in a path, or on the symbols in a query string, in an encoding.
+
+    Raises as `market_data_read`.
+    """
     query = parse_report_query(report, market_class, symbol, query_string)
     if report == COVERAGE:
         return delivered(

@@ -1,8 +1,9 @@
 """American options by the approximation of Andersen, Lake and Offengenden, through QuantLib's `QdFpAmericanEngine`.
 
-Andersen, L., Lake, M., Offengenden, D. (2016): High-performance American option pricing. Journal of Computational Finance
-20(1), 39-87. The exercise boundary is the fixed point of an integral equation, interpolated by Chebyshev polynomials; the price is
-an integral over it. Units are those of `stats.options.european`.
+Andersen, L., Lake, M., Offengenden, D. (2016): High-performance American option pricing. Journal of
+Computational Finance 20(1), 39-87. The exercise boundary is the fixed point of an integral equation,
+interpolated by Chebyshev polynomials; the price is an integral over it. Units are those of
+`stats.options.european`.
 """
 
 from collections.abc import Callable
@@ -87,8 +88,8 @@ class AndersenLake:
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
         """As `BlackScholes.slopes`: the European ones, and differences of the premium.
 
-        Central in x, over 1 % of v each way; forward in v (10⁻⁴ of it) and in a (10⁻⁶). Only the premium is differenced, so that
-        what the steps leave out is a part of a part.
+        Central in x, over 1 % of v each way; forward in v (10⁻⁴ of it) and in a (10⁻⁶). Only the premium is
+        differenced, so that what the steps leave out is a part of a part.
         """
         delta, gamma, vega, rho = self.european.slopes(x, a, b, v)
         here = self.premium(x, a, b, v)
@@ -105,7 +106,10 @@ class AndersenLake:
 
 
 def _root(excess_at: Callable[[float], float], high: float, excess: float, slope: float) -> float:
-    """Where an increasing function is zero, in `(0, high)`; `excess` is its value at `high`. Raises `RuntimeError`."""
+    """Where an increasing function is zero, in `(0, high)`; `excess` is its value at `high`.
+
+    Raises `RuntimeError`.
+    """
     low, last, guess = 0.0, high, high - excess / slope if slope > 0 else high / 2
     for _ in range(_ITERATIONS):
         if not low < guess < high:

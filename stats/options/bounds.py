@@ -9,8 +9,8 @@ from trades.arrays import Floats, Mask
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
     """What each option is worth without volatility.
 
-    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the most that this is worth at any time up to expiry, which
-    may lie between now and then.
+    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the most that this is worth at any time up
+    to expiry, which may lie between now and then.
     """
     at_expiry = _exercised(inputs, inputs.t)
     with np.errstate(all="ignore"):

@@ -1,8 +1,8 @@
 """European options by Black-Scholes-Merton, through QuantLib.
 
 Every quantity is free of units, so that one option of each right serves all: x = spot / strike, a = rate · t,
-b = dividend yield · t, v = volatility · √t, and prices per unit of strike. Black, F. (1976): the price depends on the forward
-x e^(a - b) and the discount e^(-a) alone.
+b = dividend yield · t, v = volatility · √t, and prices per unit of strike. Black, F. (1976): the price
+depends on the forward x e^(a - b) and the discount e^(-a) alone.
 """
 
 from math import exp

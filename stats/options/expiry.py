@@ -28,8 +28,8 @@ class Settlement(StrEnum):
 class TradingDates:
     """What an expiry has to know of an exchange.
 
-    close_of: nanoseconds UTC at which a date's regular session closes, early closes included; None for a date without
-    a session. previous: the last date with a session before a date.
+    close_of: nanoseconds UTC at which a date's regular session closes, early closes included; None for a date
+    without a session. previous: the last date with a session before a date.
     """
 
     close_of: Callable[[date], int | None]
@@ -41,9 +41,10 @@ def last_trade_ns(
 ) -> int:
     """The last-trade instant, nanoseconds UTC.
 
-    An expiry on a date without a session (a Saturday, a holiday) counts as the trading date before it. PM-settled options
-    are traded until its close, AM-settled ones until the close of the trading date before it: they settle by its opening.
-    Without `dates` every weekday is a trading date that closes at 16:00 in New York.
+    An expiry on a date without a session (a Saturday, a holiday) counts as the trading date before it.
+    PM-settled options are traded until its close, AM-settled ones until the close of the trading date before
+    it: they settle by its opening. Without `dates` every weekday is a trading date that closes at 16:00 in
+    New York.
     """
     dates = dates or WEEKDAYS
     last = expiry if dates.close_of(expiry) is not None else dates.previous(expiry)

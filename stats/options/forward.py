@@ -20,7 +20,8 @@ _ROUNDS = 50
 class Pairs:
     """Calls and puts of one expiry by strike, as quoted at each of some instants.
 
-    strikes: n of them, ascending. The others: one row per instant, one column per strike; NaN where a side is missing.
+    strikes: n of them, ascending. The others: one row per instant, one column per strike; NaN where a side is
+    missing.
     """
 
     strikes: Floats
@@ -34,8 +35,8 @@ class Pairs:
 class Carry:
     """What lies between an instant and the expiry, one value per instant.
 
-    t: years. rate: per year, continuously compounded. spot: of the underlying, NaN if not known; then dividend_yield says what the
-    forward is to spot.
+    t: years. rate: per year, continuously compounded. spot: of the underlying, NaN if not known; then
+    dividend_yield says what the forward is to spot.
     """
 
     t: Floats
@@ -47,10 +48,10 @@ class Carry:
 def parity_forwards(pairs: Pairs, carry: Carry, *, american: bool) -> Floats:
     """The forward at each instant; NaN where no strike has a call and a put quoted on both sides, or the expiry is over.
 
-    European: strike + (call - put) e^(rate t), of mid prices, for each of up to five strikes at which call and put cost most nearly
-    the same; the middle one of them (of an even number the lower). Crossed quotes are passed over.
-    American: parity holds of what the two would be worth without early exercise, so the middle pair is priced without it: see
-    `_without_early_exercise`.
+    European: strike + (call - put) e^(rate t), of mid prices, for each of up to five strikes at which call
+    and put cost most nearly the same; the middle one of them (of an even number the lower). Crossed quotes
+    are passed over. American: parity holds of what the two would be worth without early exercise, so the
+    middle pair is priced without it: see `_without_early_exercise`.
     """
     if not len(pairs.strikes):
         return np.full(len(carry.t), np.nan)
@@ -87,9 +88,10 @@ def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, 
 def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: Mask) -> Floats:
     """The forwards at which parity holds once each leg is priced without its right to early exercise.
 
-    legs: rows strike, call, put. A fixed point: the forward gives the dividend yield, the leg out of the money the volatility,
-    both give the premiums of early exercise, and prices less premiums the forward. At the end call and put have one
-    volatility. NaN where there is no such forward, as where a leg has no time value.
+    legs: rows strike, call, put. A fixed point: the forward gives the dividend yield, the leg out of the
+    money the volatility, both give the premiums of early exercise, and prices less premiums the forward. At
+    the end call and put have one volatility. NaN where there is no such forward, as where a leg has no time
+    value.
     """
     call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
     known = (carry.t, carry.rate, carry.spot, carry.dividend_yield)

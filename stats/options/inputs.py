@@ -20,9 +20,10 @@ class ForwardSource(StrEnum):
 class Inputs:
     """Columns of one length, a row per option and instant. NaN: not known.
 
-    price: per unit of the underlying. spot, forward: of the underlying, now and for delivery at expiry. t: years to the
-    last-trade instant. rate, dividend_yield: per year, continuously compounded; forward = spot · e^((rate - dividend_yield) t).
-    by_parity: whether put-call parity gave the forward; otherwise it is grown from spot.
+    price: per unit of the underlying. spot, forward: of the underlying, now and for delivery at expiry. t:
+    years to the last-trade instant. rate, dividend_yield: per year, continuously compounded; forward = spot ·
+    e^((rate - dividend_yield) t). by_parity: whether put-call parity gave the forward; otherwise it is grown
+    from spot.
     """
 
     price: Floats
@@ -52,8 +53,8 @@ def make_inputs(
 ) -> Inputs:
     """Inputs of which one follows from the others.
 
-    Where parity gives a forward, the dividend yield is the one that it implies from spot; or, where no spot is known, spot is
-    what the forward implies with the given yield. Elsewhere the forward is grown from spot.
+    Where parity gives a forward, the dividend yield is the one that it implies from spot; or, where no spot
+    is known, spot is what the forward implies with the given yield. Elsewhere the forward is grown from spot.
     """
     rates = np.broadcast_to(np.asarray(rate, float), price.shape)
     yields = np.broadcast_to(np.asarray(dividend_yield, float), price.shape)

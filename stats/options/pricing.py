@@ -24,8 +24,9 @@ _LARGEST_GROWTH = 100.0
 class Valuation:
     """Columns of one length; numbers are NaN exactly where `reason` is not `SOLVED`.
 
-    iv: per year, 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega: per percentage
-    point of volatility. rho: per percentage point of the rate, at constant spot and dividend yield.
+    iv: per year, 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega:
+    per percentage point of volatility. rho: per percentage point of the rate, at constant spot and dividend
+    yield.
     """
 
     iv: Floats

@@ -15,10 +15,11 @@ SOLVED = 0
 class Reason(StrEnum):
     """What stands in the way, in the order in which it is looked for.
 
-    expired: the last-trade instant is reached. no_quote, one_sided: there is no bid and no ask, or only one of them.
-    no_underlying: neither a price of the underlying nor a forward is known. below_intrinsic: the price is at or below
-    what the option is worth without any volatility. above_maximum: at or above what it is worth with all of it.
-    no_solution: an input is out of the model's range, or its equations found no volatility.
+    expired: the last-trade instant is reached. no_quote, one_sided: there is no bid and no ask, or only one
+    of them. no_underlying: neither a price of the underlying nor a forward is known. below_intrinsic: the
+    price is at or below what the option is worth without any volatility. above_maximum: at or above what it
+    is worth with all of it. no_solution: an input is out of the model's range, or its equations found no
+    volatility.
     """
 
     EXPIRED = "expired"

@@ -15,8 +15,9 @@ from trades.arrays import Floats, Integers, Mask
 class Chain:
     """Options of one underlying; columns of one length.
 
-    expiry: days since 1970, as the contract names it. last_trade_ns: nanoseconds UTC. strike: above zero. american: whether they
-    may be exercised early. bid, ask: as they stand at the instant, NaN where there is none.
+    expiry: days since 1970, as the contract names it. last_trade_ns: nanoseconds UTC. strike: above zero.
+    american: whether they may be exercised early. bid, ask: as they stand at the instant, NaN where there is
+    none.
     """
 
     expiry: Integers
@@ -80,7 +81,8 @@ def volatility_surface(chain: Chain, market: Market) -> Surface:
 def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> Pairs:
     """Calls and puts by strike, of options of one expiry; bid and ask have a row per instant, a column per option.
 
-    Of two options of one strike and right the first counts; where only one right exists the other's quotes are NaN.
+    Of two options of one strike and right the first counts; where only one right exists the other's quotes
+    are NaN.
     """
     strikes, place = np.unique(strike, return_inverse=True)
     sides = [np.full((len(bid), len(strikes)), np.nan) for _ in range(4)]

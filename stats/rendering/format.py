@@ -19,8 +19,8 @@ class Rendered:
 class StreamEncoder(Protocol):
     """Rows as they come, in one stream: `begin`, any number of `rows`, perhaps a `trailer`, `end`.
 
-    It keeps nothing of what it wrote. The bytes do not depend on how the rows are cut into tables, but for the
-    frames of arrow's batches.
+    It keeps nothing of what it wrote. The bytes do not depend on how the rows are cut into tables, but for
+    the frames of arrow's batches.
     """
 
     def begin(self) -> bytes:
@@ -49,8 +49,8 @@ Stream: TypeAlias = Callable[[Sequence[OutColumn], TimeForm | None], StreamEncod
 class Format:
     """One format of answers.
 
-    name: as in `?format=`. has_envelope: whether a document's head and tail are in its body; else its cursors must
-    go out beside it. stream: None where rows cannot be written before all are known.
+    name: as in `?format=`. has_envelope: whether a document's head and tail are in its body; else its cursors
+    must go out beside it. stream: None where rows cannot be written before all are known.
     """
 
     name: str

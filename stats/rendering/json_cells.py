@@ -18,7 +18,8 @@ from trades.text_columns import Piece, ended_numbers, text_bytes
 def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[Piece]:
     """Each value as JSON text between `before` and `end`, an ASCII character. There is at least one value.
 
-    A piece costs as much as a short text, so that `before` and `end` are part of a column's texts where that is free.
+    A piece costs as much as a short text, so that `before` and `end` are part of a column's texts where that
+    is free.
     """
     if values.null_count == len(values):
         return [f"{before}null{end}"]

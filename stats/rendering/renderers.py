@@ -34,7 +34,10 @@ class RowsRenderer(JSONRenderer):
 
 
 class FormatRenderer(BaseRenderer):
-    """A format by its name. A finished body goes out as it is; whatever else a view says is JSON, and says so."""
+    """A format by its name.
+
+    A finished body goes out as it is; whatever else a view says is JSON, and says so.
+    """
 
     charset = None
     render_style = "binary"
@@ -56,8 +59,9 @@ class FormatRenderer(BaseRenderer):
 class QueryFormRenderer(BrowsableAPIRenderer):
     """The answer on a page, with a form of the view's query parameters, its neighbouring pages and its formats as links.
 
-    A view names its parameters by `query_serializer_class`, or, if its actions differ in them, by `query_serializer_classes`;
-    without either the page has no form. `see_also` of a view gives the links to what is near. Nothing here needs a script.
+    A view names its parameters by `query_serializer_class`, or, if its actions differ in them, by
+    `query_serializer_classes`; without either the page has no form. `see_also` of a view gives the links to
+    what is near. Nothing here needs a script.
     """
 
     template = "stats/query_form.html"
@@ -100,7 +104,10 @@ def _is_refusal(data: Any, response: Any) -> bool:
 
 
 def _problem(data: Any, response: Any) -> dict[str, Any] | None:
-    """What was refused, and where the word for it is explained. A page that is there for its form to send is no refusal."""
+    """What was refused, and where the word for it is explained.
+
+    A page that is there for its form to send is no refusal.
+    """
     if not _is_refusal(data, response) or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return None
     return {
@@ -125,8 +132,8 @@ _BY_NAME: dict[str, type[BaseRenderer]] = {
     each.name: RowsRenderer if each.name == RowsRenderer.format else _renderer(each)
     for each in FORMATS.values()
 }
-# What pages of rows offer, what streams of them do, and what documents about them do; the first is what a client gets that
-# asks for nothing in particular.
+# What pages of rows offer, what streams of them do, and what documents about them do; the first is what a
+# client gets that asks for nothing in particular.
 RENDERERS: tuple[type[BaseRenderer], ...] = (*_BY_NAME.values(), QueryFormRenderer)
 STREAM_FORMATS = tuple(each.name for each in FORMATS.values() if each.stream)
 STREAM_RENDERERS: tuple[type[BaseRenderer], ...] = (

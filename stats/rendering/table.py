@@ -12,8 +12,8 @@ import pyarrow as pa
 class Role(Enum):
     """What a column holds.
 
-    TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER and VOLUME: NaN and null are the same.
-    WORDS: joined by `;`, no word is empty; the empty text is no word at all.
+    TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER and VOLUME: NaN and null are
+    the same. WORDS: joined by `;`, no word is empty; the empty text is no word at all.
     """
 
     TIME = "time"
@@ -47,7 +47,8 @@ _TYPES = {
 class OutColumn:
     """A column's name outside, and its role.
 
-    whole: the values of a VOLUME are written as integers; the instants of a TIME are whole seconds, as those of bars are.
+    whole: the values of a VOLUME are written as integers; the instants of a TIME are whole seconds, as those
+    of bars are.
     """
 
     name: str
@@ -57,7 +58,10 @@ class OutColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows: `data` has the same columns in the same order, each in its role's type. Raises `ValueError` if not."""
+    """Rows: `data` has the same columns in the same order, each in its role's type.
+
+    Raises `ValueError` if not.
+    """
 
     columns: tuple[OutColumn, ...]
     data: pa.Table

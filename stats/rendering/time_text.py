@@ -24,8 +24,8 @@ def time_text(instants: Instants) -> pa.Array:
 def time_pieces(instants: Instants, before: str, end: str, *, always_point: bool = False) -> list[Piece]:
     """RFC 3339 in UTC without the `Z`, with as many fractional digits as needed, between the ASCII `before` and `end`.
 
-    With `always_point` at least one digit: readers that guess a column's format from its first cell want all of them to have
-    a fraction or none.
+    With `always_point` at least one digit: readers that guess a column's format from its first cell want all
+    of them to have a fraction or none.
     """
     in_seconds = instants % SECOND_NS == 0
     if in_seconds.all():

@@ -14,8 +14,8 @@ def expected_intervals(
 ) -> Integers:
     """The starts of the window's intervals that something of a session lies in, ascending; any other is closed.
 
-    Of all hours those count that the exchange trades in, before and after the session included. Without a calendar every
-    interval is expected.
+    Of all hours those count that the exchange trades in, before and after the session included. Without a
+    calendar every interval is expected.
     """
     of_trading = Hours.EXTENDED if hours is Hours.ALL else hours
     labels = intraday_spans(interval_ns, window, calendar=calendar, hours=of_trading).label_ns

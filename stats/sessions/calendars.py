@@ -15,15 +15,17 @@ from trades.arrays import Integers
 from trades.storage.instruments import CRYPTO
 from trades.timestamps import DAY_NS
 
-# Zones and evening sessions bring an instant at most two days away from its trading date's midnight; then come closed days.
+# Zones and evening sessions bring an instant at most two days away from its trading date's midnight; then
+# come closed days.
 _DAYS_BEFORE, _DAYS_BEHIND = 2, 12
 
 
 class Listed(Protocol):
     """What is traded at an exchange.
 
-    instrument_class: crypto trades at all hours wherever it does. exchange: its MIC; None for what trades at all hours. calendar:
-    a name in pandas-market-calendars, for a product whose hours are not its exchange's usual ones.
+    instrument_class: crypto trades at all hours wherever it does. exchange: its MIC; None for what trades at
+    all hours. calendar: a name in pandas-market-calendars, for a product whose hours are not its exchange's
+    usual ones.
     """
 
     @property

@@ -28,8 +28,9 @@ class Phase(StrEnum):
 class Clock:
     """An exchange at an instant.
 
-    date: the trading date of the instant, in days since 1970; that of a closed day is the next one. next_open_ns, next_close_ns:
-    when regular trading next begins and ends, for a break too; None where it never does.
+    date: the trading date of the instant, in days since 1970; that of a closed day is the next one.
+    next_open_ns, next_close_ns: when regular trading next begins and ends, for a break too; None where it
+    never does.
     """
 
     at_ns: int

@@ -26,7 +26,8 @@ from trades.timestamps import SECOND_NS
 _MINUTE_NS = 60 * SECOND_NS
 # Decades that pandas counts in nanoseconds, with a year to spare on both sides; instants lie in 1900-2200.
 FIRST_DECADE, LAST_DECADE = 189, 220
-# A date's period ends where the next one begins: the dates around a decade are read with it. No exchange was ever closed longer.
+# A date's period ends where the next one begins: the dates around a decade are read with it. No exchange was
+# ever closed longer.
 _MARGIN_YEARS = 1
 # A decade takes some 200 kB.
 _DECADES_KEPT = 128
@@ -159,7 +160,8 @@ def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tu
 def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
     """The label of each date, and the same wall clock a day later.
 
-    The label is the date's midnight where trading begins on the date itself, else (futures) the opening in the evening.
+    The label is the date's midnight where trading begins on the date itself, else (futures) the opening in
+    the evening.
     """
     pandas = import_module("pandas")
     opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)

@@ -12,8 +12,8 @@ from trades.arrays import Integers, Mask
 class Hours(StrEnum):
     """Which part of time counts.
 
-    all: everything. regular: the sessions, without their breaks. extended: the sessions with what the calendar
-    has before and after them.
+    all: everything. regular: the sessions, without their breaks. extended: the sessions with what the
+    calendar has before and after them.
     """
 
     ALL = "all"
@@ -41,10 +41,10 @@ class Segments:
 class Schedule:
     """Trading dates, ascending; equally long columns, instants in nanoseconds UTC on whole minutes.
 
-    date: days since 1970. start_ns, end_ns: the period whose prints are the date's; each period begins where the one
-    before it ends. label_ns: what the date's bar is called. pre_ns, post_ns: the first and last instant of
-    trading; they are the session's own where the calendar knows nothing before and after it. A session without a
-    break has both of its ends at post_ns. early: the session closes earlier than usual.
+    date: days since 1970. start_ns, end_ns: the period whose prints are the date's; each period begins where
+    the one before it ends. label_ns: what the date's bar is called. pre_ns, post_ns: the first and last
+    instant of trading; they are the session's own where the calendar knows nothing before and after it. A
+    session without a break has both of its ends at post_ns. early: the session closes earlier than usual.
     """
 
     date: Integers

@@ -29,8 +29,9 @@ __all__ = [
 class PeriodSpans:
     """Days, weeks or months, ascending, and the windows that belong to them.
 
-    labels: what their bars are called, ascending, nanoseconds UTC. dates: of each label in days since 1970: the trading date,
-    the Monday, or the first of the month. ends_ns: of each label, the instant from which on nothing of it is still to come.
+    labels: what their bars are called, ascending, nanoseconds UTC. dates: of each label in days since 1970:
+    the trading date, the Monday, or the first of the month. ends_ns: of each label, the instant from which on
+    nothing of it is still to come.
     """
 
     spans: Spans
@@ -79,9 +80,9 @@ def period_spans(
 ) -> PeriodSpans:
     """The days, weeks or months that the window touches, all of each.
 
-    With a calendar they are cut by trading date and labelled by the first one's own label, or by the beginning of its session
-    where only hours of it count; of all hours nothing is lost: together they are all of time. Without a calendar, and
-    in UTC, they begin at midnight UTC; there is none without a window.
+    With a calendar they are cut by trading date and labelled by the first one's own label, or by the
+    beginning of its session where only hours of it count; of all hours nothing is lost: together they are all
+    of time. Without a calendar, and in UTC, they begin at midnight UTC; there is none without a window.
     """
     if calendar is None or mode is SessionMode.UTC:
         return _utc_periods(DateGrid(resolution), window, calendar, hours)
@@ -105,7 +106,8 @@ def intraday_spans(
 ) -> Spans:
     """The intervals of a window that something of a session lies in, each cut to it; labels are the intervals' starts.
 
-    Of an interval with a break inside there are two. With all hours, or without a calendar, every interval is there, whole.
+    Of an interval with a break inside there are two. With all hours, or without a calendar, every interval is
+    there, whole.
     """
     if calendar is None or hours is Hours.ALL:
         return _cut(_integers(window.start_ns), _integers(window.end_ns), IntervalGrid(interval_ns))

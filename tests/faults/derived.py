@@ -18,7 +18,10 @@ def derived_folder(root: Path) -> Path:
 
 
 def derive(store: CsvStore, root: Path) -> bool:
-    """Have the derived files made, where the store has any to make. A store that says it does and makes none fails."""
+    """Have the derived files made, where the store has any to make.
+
+    A store that says it does and makes none fails.
+    """
     if not hasattr(store, "derive"):
         return False
     store.derive(TRADES, SYMBOL)

@@ -1,7 +1,7 @@
 """Run in a process of its own: many symbols on many dates with few file handles.
 
-What is sent: for each pass over symbols how many were asked, how many answered as they should, and how many handles
-were open behind it.
+What is sent: for each pass over symbols how many were asked, how many answered as they should, and how many
+handles were open behind it.
 """
 
 import os

@@ -1,9 +1,9 @@
 """Run in a process of its own: a store under a limit of the operating system, and what it answered.
 
-What is sent: for `space`, `handles` and `permission`: the tries under it, each the
-error's class (null where there was none) and how many rows are read afterwards by the same and by a new store; then
-the batch's commit, and how many rows there are once the limit is gone. For `derived`: how many answers were given
-while `.derived` could not be written, and how many of them were not as they should be.
+What is sent: for `space`, `handles` and `permission`: the tries under it, each the error's class (null where
+there was none) and how many rows are read afterwards by the same and by a new store; then the batch's commit,
+and how many rows there are once the limit is gone. For `derived`: how many answers were given while
+`.derived` could not be written, and how many of them were not as they should be.
 """
 
 import os

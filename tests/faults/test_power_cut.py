@@ -72,7 +72,10 @@ def test_a_power_cut_at_any_write_or_sync(tmp_path: Path, rng: random.Random, ta
 def test_a_log_whose_unsynced_end_became_nuls_is_refused_until_they_are_cut_off(
     tmp_path: Path, rng: random.Random, tallied: Tallies
 ):
-    """Some file systems leave NULs where an end was never synced. They could be a damaged record: nobody guesses."""
+    """Some file systems leave NULs where an end was never synced.
+
+    They could be a damaged record: nobody guesses.
+    """
     tally = tallied("01 power cut that leaves NULs in the log")
     disk, refused = PowerCutDisk(tmp_path / "store"), 0
     store = CsvStore(tmp_path / "store", disk=disk)

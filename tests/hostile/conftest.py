@@ -40,7 +40,10 @@ def told(request: pytest.FixtureRequest) -> Told:
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One web process over a store with a little of everything. At the end it still stands, and nothing has left its folder."""
+    """One web process over a store with a little of everything.
+
+    At the end it still stands, and nothing has left its folder.
+    """
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "x.csv").write_text(SECRET)
     with installed(folder, WORKERS="1", DJANGO_SETTINGS_MODULE=failing_settings.__name__) as installation:

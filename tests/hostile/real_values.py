@@ -25,7 +25,10 @@ _HAS_NO_EXCHANGE = "/crypto/"
 
 
 def real_query(operation: Operation, drawn: dict[str, Any], call: Call) -> dict[str, Any]:
-    """The query that a case gets: as drawn, but for what finds something or depends on another. `call` is a valid one."""
+    """The query that a case gets: as drawn, but for what finds something or depends on another.
+
+    `call` is a valid one.
+    """
     known = dict(call.query)
     if "expiry" in known:
         return {**_kept(drawn, {"rate", "dividend_yield", "format", "time"}), **known}

@@ -54,7 +54,8 @@ KEYS = [
 OF_OAUTH2 = {"oauth_token", "oauth_revoke"}
 # Their bodies are as long as the time of the moment has digits.
 TELL_THE_TIME = {"clock"}
-# Of itself it tells now and then that Redis was away for a moment and is back, and how far the chain of the audit has come.
+# Of itself it tells now and then that Redis was away for a moment and is back, and how far the chain of the
+# audit has come.
 OF_ITSELF = re.compile(
     r" (WARNING|INFO) (\S+ \[\S+\] Redis is (away|back)|audit\.witness \[-\] audit anchor)"
 )

@@ -15,7 +15,8 @@ from tests.hostile.wire import Wire, checked, reached_validation
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]
 
 LIST = settings.REAL_DATA / "reference" / "blns.json"
-# For where the list is not at hand: empty, white, controls, formulas, markup, SQL, shell, paths, formats, scripts of the world.
+# For where the list is not at hand: empty, white, controls, formulas, markup, SQL, shell, paths, formats,
+# scripts of the world.
 OWN = [
     "", " ", "\t", "undefined", "null", "None", "NaN", "-1e400", "0x0", "1/0", "1_000", "\x00", "\x01\x08\x1b[31m", "\x7f\u0085\ufeff", "\u200b\u2060",
     "=cmd|' /C calc'!A0", "@SUM(1+1)", "<script>alert(1)</script>", "' OR 1=1 --", "\"; DROP TABLE symbols; --", "$(reboot)", "`id`", "%s%n%p", "{{7*7}}",

@@ -59,7 +59,10 @@ class Served:
         return next(pid for pid, command in self.members().items() if part in command)
 
     def manage(self, *arguments: str, **environment: str) -> str:
-        """What a command says, run beside it as an operator runs it. Raises CalledProcessError where it fails."""
+        """What a command says, run beside it as an operator runs it.
+
+        Raises CalledProcessError where it fails.
+        """
         return subprocess.run(
             [sys.executable, str(MANAGE), *arguments],
             env={

@@ -1,4 +1,7 @@
-"""A Redis server as the project's own. Apart from the server itself, which programs without Django's apps use, too."""
+"""A Redis server as the project's own.
+
+Apart from the server itself, which programs without Django's apps use, too.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,8 @@
 """Run as a process by tests: asks for admission as fast as it can and prints what it was given.
 
-Arguments: rate, daily quota (0: none), which ends it when it is used up. Redis and the database are those of the environment. When it is ready it says so and reads
-the instants at which to begin and to end, in microseconds since the epoch, from standard input.
+Arguments: rate, daily quota (0: none), which ends it when it is used up. Redis and the database are those of
+the environment. When it is ready it says so and reads the instants at which to begin and to end, in
+microseconds since the epoch, from standard input.
 """
 
 import json

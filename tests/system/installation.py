@@ -133,7 +133,10 @@ def key_row(
 
 @contextlib.contextmanager
 def installed(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Installation]:
-    """A new installation in an empty folder, with two web processes; ready. Ended at the end, restarted or not."""
+    """A new installation in an empty folder, with two web processes; ready.
+
+    Ended at the end, restarted or not.
+    """
     with serving(folder, data_dir=data_dir, **{**ENVIRONMENT, **environment}) as served:
         assert served.port
         installation = Installation(served, served.says(r"API key \(shown once\): (md_\w+)")[1])

@@ -1,7 +1,7 @@
 """A process of its own over an installation's database, which does on many threads at once what it is told.
 
-Commands and answers are JSON, one a line, on standard input and output. `at` is when they begin, in seconds since the epoch: other
-processes begin then, too.
+Commands and answers are JSON, one a line, on standard input and output. `at` is when they begin, in seconds
+since the epoch: other processes begin then, too.
 """
 
 import json

@@ -45,7 +45,10 @@ class Admitted:
     seconds: float
 
     def share_of(self, *, burst: int, rate: int) -> float:
-        """Of burst + rate x time. Every token was taken within these seconds, so that more than 1 is one too many."""
+        """Of burst + rate x time.
+
+        Every token was taken within these seconds, so that more than 1 is one too many.
+        """
         return self.count / (burst + rate * self.seconds)
 
 

@@ -26,7 +26,8 @@ CLIENTS = 20
 RATE, BURST = 10, 20
 KEY_TO_MAKE = b'{"name": "clocks", "scopes": ["market:read"]}'
 STEP_SECONDS = 3.0 if SOAK else 1.5
-# Each a second before: the leap day begins and ends, the clocks of Berlin are put forward and back, a year and a month end.
+# Each a second before: the leap day begins and ends, the clocks of Berlin are put forward and back, a year
+# and a month end.
 INSTANTS = (
     "2028-02-28T23:59:59", "2028-02-29T23:59:59", "2027-03-28T00:59:59", "2027-10-31T00:59:59",
     "2026-12-31T23:59:59", "1999-12-31T23:59:59", "2038-01-19T03:14:06",

@@ -1,4 +1,7 @@
-"""All trades of many dates in one answer: every row of them in order, while the web processes stay as large as they were. SOAK=1: ten million."""
+"""All trades of many dates in one answer: every row of them in order, while the web processes stay as large as they were.
+
+SOAK=1: ten million.
+"""
 
 import io
 from collections.abc import Callable, Iterator
@@ -53,7 +56,10 @@ class Summary:
     cents: int = 0
 
     def add(self, rows: pa.Table | pa.RecordBatch) -> None:
-        """Take further rows in. Each must be the one behind the last, by its sequence and its id, and not before it in time."""
+        """Take further rows in.
+
+        Each must be the one behind the last, by its sequence and its id, and not before it in time.
+        """
         time_ns = rows.column("timestamp").cast(pa.int64()).to_numpy()
         numbers = np.arange(self.rows, self.rows + len(time_ns))
         assert (rows.column("sequence").to_numpy() == numbers).all()

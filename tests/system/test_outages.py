@@ -134,7 +134,9 @@ def test_a_redis_that_comes_back_is_met_by_no_herd(installation: Installation, t
         f"to {HERD_CLIENTS} clients, {usually:.1f} before",
     )
     assert {each.status for each in seen} == {404, 429}
-    # Each thread that reads keeps one connection for its buckets and shares others; the rest look after Redis's health.
+    # Each thread that reads keeps one connection for its buckets and shares others; the rest look after
+    # Redis's health.
     assert connects <= 2 * WORKERS * READ_THREADS + 10
-    # By half as many more where answers wait for one another differently than before; a herd would ask many times as much.
+    # By half as many more where answers wait for one another differently than before; a herd would ask many
+    # times as much.
     assert commands <= 3 * usually * answers

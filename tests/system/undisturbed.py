@@ -1,7 +1,7 @@
 """Questions that are put again where Redis was thought away meanwhile.
 
-An answer says so, and then limits are kept otherwise and memories are not shared. A machine that stands still for longer than a process waits
-for Redis is reason enough; what is always so is still found.
+An answer says so, and then limits are kept otherwise and memories are not shared. A machine that stands still
+for longer than a process waits for Redis is reason enough; what is always so is still found.
 """
 
 import time

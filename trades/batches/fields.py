@@ -63,7 +63,8 @@ class SymbolField(serializers.Field[str, str, str, Any]):
 class NumberField(serializers.Field[float, float, float, Any]):
     """A finite JSON number up to 2^53, never a string or a boolean.
 
-    `above` is its lower bound; one that is waivable does not hold if the context's `takes_any_price()` says so.
+    `above` is its lower bound; one that is waivable does not hold if the context's `takes_any_price()` says
+    so.
     """
 
     default_error_messages = {

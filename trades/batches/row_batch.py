@@ -37,9 +37,11 @@ class RowBatch:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a body is read as. `given`: values that the query gives for every row, by column, the symbol among them.
+    """What a body is read as.
 
-    canonical: the symbol that a symbol stands for. takes_any_price: whether a (canonical) symbol's prices may be zero or less.
+    `given`: values that the query gives for every row, by column, the symbol among them. canonical: the
+    symbol that a symbol stands for. takes_any_price: whether a (canonical) symbol's prices may be zero or
+    less.
     """
 
     dataset: Dataset = TRADES
@@ -72,8 +74,8 @@ class Expected:
 def assembled(expected: Expected, columns: Mapping[str, pa.Array], symbols: Iterable[str]) -> RowBatch:
     """The batch of columns whose values are right one by one. `symbols`: each that a row names.
 
-    Raises `InvalidSymbol`; `NotTyped` if a row contradicts itself, or a price is none of the instrument's; `BatchRefused` if
-    rows do not go together.
+    Raises `InvalidSymbol`; `NotTyped` if a row contradicts itself, or a price is none of the instrument's;
+    `BatchRefused` if rows do not go together.
     """
     dataset = expected.dataset
     symbol = one_symbol(expected, symbols)
@@ -88,7 +90,10 @@ def assembled(expected: Expected, columns: Mapping[str, pa.Array], symbols: Iter
 
 
 def one_symbol(expected: Expected, symbols: Iterable[str]) -> str:
-    """The symbol of the rows and the query. Raises `InvalidSymbol`, and `BatchRefused` if there are several."""
+    """The symbol of the rows and the query.
+
+    Raises `InvalidSymbol`, and `BatchRefused` if there are several.
+    """
     given = expected.given.get("symbol")
     return check_symbols(symbols if given is None else {*symbols, given}, expected.canonical)
 
@@ -124,7 +129,10 @@ def check_size(rows: int, name: str = "trades") -> None:
 
 
 def check_symbols(spellings: Iterable[str], canonical: Callable[[str], str] = str) -> str:
-    """The one symbol that all spellings mean. Raises `InvalidSymbol`, and `BatchRefused` if there are several."""
+    """The one symbol that all spellings mean.
+
+    Raises `InvalidSymbol`, and `BatchRefused` if there are several.
+    """
     symbols = sorted({canonical(parse_symbol(spelling)) for spelling in spellings})
     if len(symbols) > 1:
         named = ", ".join(symbols[:5]) + (", …" if len(symbols) > 5 else "")

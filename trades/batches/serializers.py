@@ -1,6 +1,7 @@
 """The declared form of what is sent and answered: the schema's and the browsable form's source.
 
-A batch normally goes through the typed decoder; these serializers accept and refuse exactly the same, and say why.
+A batch normally goes through the typed decoder; these serializers accept and refuse exactly the same, and say
+why.
 """
 
 import math
@@ -60,7 +61,10 @@ class RowListSerializer(serializers.ListSerializer[Any]):
 
 
 class RowSerializer(KnownFieldsSerializer):
-    """One row of a dataset. The context's `given` names the fields that the query gives and a row may lack."""
+    """One row of a dataset.
+
+    The context's `given` names the fields that the query gives and a row may lack.
+    """
 
     dataset: Dataset
 

@@ -161,7 +161,8 @@ def read_corrections(
 ) -> CorrectionBatch:
     """The batch in a JSON body. Raises `MalformedDocument`, and `BatchRefused`, which names the wrong fields.
 
-    canonical: the symbol that a symbol stands for. takes_any_price: whether a symbol's prices may be zero or less.
+    canonical: the symbol that a symbol stands for. takes_any_price: whether a symbol's prices may be zero or
+    less.
     """
     document: Any = read_json(body)
     symbol = str(document.get("symbol")) if isinstance(document, dict) else ""

@@ -12,8 +12,8 @@ from trades.stores import market_store
 def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | None = None) -> Ingested:
     """Apply checked corrections durably, all of them or nothing.
 
-    caller: the stable name of who sends them, the scope of `request_key`. Raises `BatchRefused` for corrections that
-    name no trade, or several that differ, by their places, and the store's `StorageError`s.
+    caller: the stable name of who sends them, the scope of `request_key`. Raises `BatchRefused` for
+    corrections that name no trade, or several that differ, by their places, and the store's `StorageError`s.
     """
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
     try:

@@ -56,11 +56,12 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model 
     def correct(self, request: Request) -> Response:
         """Cancel or correct stored trades of one symbol, durably and all of it, or nothing.
 
-        A trade is named by its event time and `trade_id`, or by its event time, `price` and `volume`; all that is
-        given must fit, and a correction sees those before it. Of equal trades the last one is meant; if they differ
-        it is 422 `correction_ambiguous`. A correction that had been applied is a duplicate. Bars follow at once;
-        `as_of` an earlier instant still gives what was known then, and a cancelled trade that is sent again does not
-        come back. **To repeat a request safely where trades are equal, send an `Idempotency-Key`.**
+        A trade is named by its event time and `trade_id`, or by its event time, `price` and `volume`; all
+        that is given must fit, and a correction sees those before it. Of equal trades the last one is meant;
+        if they differ it is 422 `correction_ambiguous`. A correction that had been applied is a duplicate.
+        Bars follow at once; `as_of` an earlier instant still gives what was known then, and a cancelled trade
+        that is sent again does not come back. **To repeat a request safely where trades are equal, send an
+        `Idempotency-Key`.**
         """
         single_parameters(request.GET, ("format",))
         request_key = parse_idempotency_key(request.headers.get("Idempotency-Key"))

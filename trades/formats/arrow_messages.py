@@ -1,7 +1,8 @@
 """Whether an Arrow IPC message has compressed buffers. Arrow itself tells only once it has inflated them.
 
-Source: `Message.fbs` and `RecordBatch` of Arrow's columnar format, and the FlatBuffers binary format: a table begins
-with the signed distance back to its vtable; a vtable is its own size, the table's size, and an offset per field.
+Source: `Message.fbs` and `RecordBatch` of Arrow's columnar format, and the FlatBuffers binary format: a table
+begins with the signed distance back to its vtable; a vtable is its own size, the table's size, and an offset
+per field.
 """
 
 import struct

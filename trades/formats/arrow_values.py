@@ -30,7 +30,10 @@ class _OfAnotherType(TypeError):
 
 
 def typed_values(column: Column, values: pa.Array) -> Typed:
-    """A column in the type of its kind; nulls stay nulls. Raises `BatchRefused` for a type that cannot be it."""
+    """A column in the type of its kind; nulls stay nulls.
+
+    Raises `BatchRefused` for a type that cannot be it.
+    """
     plain = _decoded(values)
     if types.is_null(plain.type):
         return Typed.right(pa.nulls(len(plain), ARROW_TYPES[column.kind]))

@@ -37,7 +37,10 @@ def read_json_body(body: bytes, expected: Expected) -> RowBatch:
 
 
 def read_ndjson_body(body: bytes, expected: Expected) -> RowBatch:
-    """The batch in lines of one row each; empty lines are passed over. Raises `MalformedDocument`, `BatchRefused`."""
+    """The batch in lines of one row each; empty lines are passed over.
+
+    Raises `MalformedDocument`, `BatchRefused`.
+    """
     if body.count(b"\n") > _LINES_LIMIT:
         raise MalformedDocument("malformed_ndjson", f"the body has more than {_LINES_LIMIT:,} lines")
     lines = [line for line in body.split(b"\n") if line and not line.isspace()]
@@ -51,8 +54,8 @@ def read_ndjson_body(body: bytes, expected: Expected) -> RowBatch:
 def decode_json(body: bytes, expected: Expected) -> RowBatch:
     """The batch in a document.
 
-    Raises `NotTyped` if a value is wrong, `MalformedDocument` for repeated keys, `BatchRefused` if the rows are
-    right one by one and not together: none, too many, of several symbols, of too many dates.
+    Raises `NotTyped` if a value is wrong, `MalformedDocument` for repeated keys, `BatchRefused` if the rows
+    are right one by one and not together: none, too many, of several symbols, of too many dates.
     """
     rows, is_strict = _decode(body, expected)
     values, has_surplus = _values(body, rows, expected, keys_beside=1)

@@ -78,7 +78,10 @@ def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any
 
 
 def _typed_rows(value: msgspec.Raw, expected: Expected) -> dict[str, Iterable[Any]]:
-    """The typed rows' values by field. Raises `NotTyped`, and `MalformedDocument` for a row that has a key twice."""
+    """The typed rows' values by field.
+
+    Raises `NotTyped`, and `MalformedDocument` for a row that has a key twice.
+    """
     decoder = _rows_decoder(expected.dataset, frozenset(expected.given), expected.ignore_unknown)
     try:
         rows: Sequence[Any] = decoder.decode(value)

@@ -13,7 +13,8 @@ Encoding: TypeAlias = Literal["gzip", "zstd"]
 
 # A body below it fits into the first packet with its headers, compressed or not.
 _LEAST_BYTES = 1024
-# On 1,000 bars the next level of gzip takes a third more time for a tenth less, and zstd's three times as much for nothing.
+# On 1,000 bars the next level of gzip takes a third more time for a tenth less, and zstd's three times as
+# much for nothing.
 _GZIP_LEVEL = 4
 _ZSTD_LEVEL = 3
 
@@ -37,7 +38,8 @@ class Encoded:
 def accepted_encoding(header: str | None) -> Encoding | None:
     """The encoding for a client that sent the `Accept-Encoding` (RFC 9110, 12.5.3); None: the body as it is.
 
-    A body as it is goes out also to who refuses that, when nothing else is left. Parts that cannot be read are passed over.
+    A body as it is goes out also to who refuses that, when nothing else is left. Parts that cannot be read
+    are passed over.
     """
     weights = dict(_weights(header or ""))
     others = weights.get("*", 0.0)

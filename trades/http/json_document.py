@@ -27,8 +27,8 @@ def read_json(body: bytes) -> object:
     """The document in `body`. Numbers that no float can hold come out as infinite.
 
     Raises `MalformedDocument` for what is not JSON (RFC 8259) in UTF-8: also for a byte order mark, NaN and
-    Infinity, half of a surrogate pair, a key that is repeated in one object, and nesting that is deeper than any
-    batch needs.
+    Infinity, half of a surrogate pair, a key that is repeated in one object, and nesting that is deeper than
+    any batch needs.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
@@ -62,8 +62,8 @@ def read_json(body: bytes) -> object:
 def _check_depth(body: bytes) -> None:
     """Refuse a body that is nested too deeply, whatever the interpreter's own limit is.
 
-    Brackets are counted in pieces, without regard to texts, which may hold brackets, too; only a body that seems
-    deep that way is looked at token by token.
+    Brackets are counted in pieces, without regard to texts, which may hold brackets, too; only a body that
+    seems deep that way is looked at token by token.
     """
     depth = 0
     for start in range(0, len(body), _PIECE_BYTES):

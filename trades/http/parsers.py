@@ -26,7 +26,10 @@ class BytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The body. Raises `BodyTooLarge`, and `UnsupportedMediaType` for one that is compressed or not UTF-8."""
+        """The body.
+
+        Raises `BodyTooLarge`, and `UnsupportedMediaType` for one that is compressed or not UTF-8.
+        """
         _check_encoding(media_type or "", parser_context or {})
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
@@ -55,7 +58,10 @@ class JSONDocumentParser(JSONBytesParser):
 
 
 def sent_document(request: Request) -> Any:
-    """What `JSONDocumentParser` reads of a request. Raises `MalformedDocument` where there is no body: that is not `{}`."""
+    """What `JSONDocumentParser` reads of a request.
+
+    Raises `MalformedDocument` where there is no body: that is not `{}`.
+    """
     if request.stream is None:
         raise MalformedDocument("malformed_json", "there is no body; send one JSON document")
     return request.data

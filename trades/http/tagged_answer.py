@@ -18,8 +18,8 @@ from trades.http.conditional import REVALIDATED, content_tag, is_current
 def tagged_answer(request: Request, data: Any, headers: Mapping[str, str] | None = None) -> Response:
     """The answer with these data, compressed as the client likes it; 304 if the client has it.
 
-    A page for a browser is made for one person: it has no tag, and as it may hold a token against forged requests
-    it is never compressed.
+    A page for a browser is made for one person: it has no tag, and as it may hold a token against forged
+    requests it is never compressed.
     """
     said = {**REVALIDATED, **(headers or {})}
     if isinstance(request.accepted_renderer, BrowsableAPIRenderer):

@@ -32,7 +32,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of the file, and the position behind them. `read` counts the bytes of the file (compressed) so far."""
+    """Rows of the file, and the position behind them.
+
+    `read` counts the bytes of the file (compressed) so far.
+    """
 
     rows: pa.RecordBatch
     symbols: pa.DictionaryArray
@@ -132,7 +135,10 @@ def _before_last_time(parsed: Parsed) -> int:
 
 
 def _checked_order(parsed: Parsed, kept: int, before: Position) -> tuple[int | None, str | None]:
-    """The newest time and the symbol behind the first `kept` rows, which follow `before`. Raises `NotInOrder`."""
+    """The newest time and the symbol behind the first `kept` rows, which follow `before`.
+
+    Raises `NotInOrder`.
+    """
     times = parsed.rows.column(0).to_numpy()
     if not len(times):
         return before.last_ns, before.symbol

@@ -1,4 +1,7 @@
-"""Lines of a block of text, and the rows that a CSV reader makes of them. A row is a line: none goes over several."""
+"""Lines of a block of text, and the rows that a CSV reader makes of them.
+
+A row is a line: none goes over several.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,14 +19,20 @@ Lines = Integers
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns by their names in the file. `torn`: place among the lines that are not empty, and cells found there."""
+    """Columns by their names in the file.
+
+    `torn`: place among the lines that are not empty, and cells found there.
+    """
 
     cells: pa.Table
     torn: list[tuple[int, int]] = field(default_factory=list)
 
 
 def read_lines(text: bytes, names: Sequence[str], types: dict[str, pa.DataType]) -> Table:
-    """The columns that `types` names. Lines with too few or too many cells are left out. Raises `pa.ArrowInvalid`."""
+    """The columns that `types` names.
+
+    Lines with too few or too many cells are left out. Raises `pa.ArrowInvalid`.
+    """
     torn: list[tuple[int, int]] = []
 
     def skip(row: pacsv.InvalidRow) -> str:

@@ -75,7 +75,10 @@ class Note:
             return None
 
     def save(self, progress: Progress) -> None:
-        """Write how far the import is. After a power cut it may be an older one: the store knows the rows between."""
+        """Write how far the import is.
+
+        After a power cut it may be an older one: the store knows the rows between.
+        """
         written = self._path.with_suffix(".new")
         written.write_text(json.dumps(asdict(progress)))
         written.replace(self._path)

@@ -53,7 +53,10 @@ class _Ahead(Generic[Item]):
 
 @contextmanager
 def read_ahead(items: Iterator[Item], *, depth: int = 1) -> Iterator[Iterator[Item]]:
-    """The items, of which up to `depth` are made before they are asked for. Their errors come in their place."""
+    """The items, of which up to `depth` are made before they are asked for.
+
+    Their errors come in their place.
+    """
     ahead = _Ahead(items, depth)
     try:
         yield iter(ahead)

@@ -45,10 +45,10 @@ class Reading:
     """What the caller says of a file.
 
     symbol: of all rows, or None where a column or the file's name says it. zone: of times without an offset.
-    ambiguous: what a time means that a clock showed twice: "raise", "earliest", "latest". columns: names in the
-    file by names in the dataset; an empty name leaves a column out. scale: factors by names in the dataset.
-    date: the local date of times that count milliseconds since midnight. given: texts of columns that the file
-    has not, the same in every row.
+    ambiguous: what a time means that a clock showed twice: "raise", "earliest", "latest". columns: names in
+    the file by names in the dataset; an empty name leaves a column out. scale: factors by names in the
+    dataset. date: the local date of times that count milliseconds since midnight. given: texts of columns
+    that the file has not, the same in every row.
     """
 
     dataset: Dataset
@@ -89,7 +89,10 @@ class Layout:
 
 
 def layout_of(header: bytes, reading: Reading) -> Layout:
-    """The layout that a file's first line gives. Raises `ImportRefused` where a column is missing or given twice."""
+    """The layout that a file's first line gives.
+
+    Raises `ImportRefused` where a column is missing or given twice.
+    """
     try:
         text = header.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:

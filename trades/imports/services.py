@@ -45,7 +45,8 @@ def csv_import(
     """Store the rows of a `.csv` or `.csv.gz` file that are not stored; equal rows are counted over the whole file.
 
     notes: the folder of the notes by which an import that was ended goes on. `restart` passes over them.
-    Memory is bounded whatever the file's size. Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
+    Memory is bounded whatever the file's size. Raises `ImportsError`s, the store's `StorageError`s,
+    `OSError`.
     """
     if reading.symbol is not None:
         reading = replace(reading, symbol=symbol_canonical(reading.symbol))

@@ -64,7 +64,10 @@ def _bring_up_to(stamp: str) -> None:
 
 
 def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
-    """So many of the first instruments of a class by symbol, or all if it has fewer. Raises `StorageError`s."""
+    """So many of the first instruments of a class by symbol, or all if it has fewer.
+
+    Raises `StorageError`s.
+    """
     catalogue_refresh()
     of_class = InstrumentEntry.objects.filter(instrument_class=instrument_class).order_by("symbol")
     return [instrument_in(entry) for entry in of_class[:count]]
@@ -92,7 +95,10 @@ def instrument_in(entry: InstrumentEntry) -> Instrument:
 
 
 def entry_of(instrument: Instrument) -> InstrumentEntry:
-    """The row of an instrument, not saved. What does not fit, as of a later version, is cut: it is for search only."""
+    """The row of an instrument, not saved.
+
+    What does not fit, as of a later version, is cut: it is for search only.
+    """
     texts = {name: (getattr(instrument, name) or "")[:length] for name, length in TEXT_LENGTHS.items()}
     return InstrumentEntry(
         symbol=instrument.symbol,

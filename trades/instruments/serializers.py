@@ -78,7 +78,10 @@ def _number(help_text: str) -> NumberField:
     component_name="Instrument", examples=[OpenApiExample("A future", value=FUTURE_DOCUMENT)]
 )
 class InstrumentSerializer(KnownFieldsSerializer):
-    """An instrument. What is not given is as the context's `base` has it; null is not known, beyond what its symbol says."""
+    """An instrument.
+
+    What is not given is as the context's `base` has it; null is not known, beyond what its symbol says.
+    """
 
     symbol = SymbolField(required=False, help_text="Its one symbol.")
     instrument_class = _word("instrument_class", INSTRUMENT_CLASSES, "What it is.", source="instrument_class")
@@ -177,8 +180,8 @@ class InstrumentSerializer(KnownFieldsSerializer):
 def merged(base: Instrument, given: Mapping[str, Any]) -> Instrument:
     """An instrument with other values.
 
-    What is not known (None) is what its symbol says of it. Of another class it loses what that class has not, and has that
-    class's kind of volume.
+    What is not known (None) is what its symbol says of it. Of another class it loses what that class has not,
+    and has that class's kind of volume.
     """
     instrument_class = given.get("instrument_class", base.instrument_class)
     defaults = default_instrument(base.symbol)

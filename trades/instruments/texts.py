@@ -39,7 +39,8 @@ class InstrumentsRefused(ValueError):
 def read_texts(cells: Mapping[str, str], current: Instrument) -> tuple[Instrument, list[FieldError]]:
     """The instrument with what the texts say by field, and what is wrong with them.
 
-    An empty text is what nobody has told: the default of the symbol, mostly nothing. Fields without a text stay.
+    An empty text is what nobody has told: the default of the symbol, mostly nothing. Fields without a text
+    stay.
     """
     defaults = default_instrument(current.symbol)
     empty = {INSTRUMENT_FIELDS[name] for name, text in cells.items() if not text and name not in _NULLABLE}

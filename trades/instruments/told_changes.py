@@ -24,7 +24,8 @@ _UNKNOWN = (
 def recorded(instruments: Sequence[Instrument], *, actor: str) -> Iterator[None]:
     """The change is made inside, and recorded before: without its record there is no change.
 
-    Raises django.db.Error, when nothing was done, and OutcomeUnknown: the change is made, and its record not confirmed.
+    Raises django.db.Error, when nothing was done, and OutcomeUnknown: the change is made, and its record not
+    confirmed.
     """
     is_made = False
     try:
@@ -39,7 +40,10 @@ def recorded(instruments: Sequence[Instrument], *, actor: str) -> Iterator[None]
 
 
 def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:
-    """Record what differs. Nobody else tells anything from here on, so that what was there before is what is replaced."""
+    """Record what differs.
+
+    Nobody else tells anything from here on, so that what was there before is what is replaced.
+    """
     import_string(settings.EVENT_LOCK)()
     store = market_store()
     before = {each.symbol: instrument_document(store.instrument(each.symbol)) for each in instruments}

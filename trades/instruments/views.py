@@ -86,7 +86,10 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         examples=[_FUTURE],
     )
     def retrieve(self, request: Request, symbol: str) -> Response:
-        """What an instrument is, or was at `as_of`. One that has no data and that nobody told about is 404."""
+        """What an instrument is, or was at `as_of`.
+
+        One that has no data and that nobody told about is 404.
+        """
         values = single_parameters(request.GET, ("as_of", "format"))
         as_of_ns = _instant(values.get("as_of"))
         instrument = known_instrument(symbol=_symbol(symbol), as_of_ns=as_of_ns)

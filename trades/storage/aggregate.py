@@ -1,8 +1,9 @@
 """From ordered rows to bars.
 
-`prints_of` reads rows under a bar policy, `aggregate_prints` makes mergeable aggregates of them, `merge` brings aggregates
-together, `bars_of` makes the answer. Volume of an interval without a price belongs to the bar before it: aggregates keep it
-where it was printed, so that it is credited once, at the resolution asked for.
+`prints_of` reads rows under a bar policy, `aggregate_prints` makes mergeable aggregates of them, `merge`
+brings aggregates together, `bars_of` makes the answer. Volume of an interval without a price belongs to the
+bar before it: aggregates keep it where it was printed, so that it is credited once, at the resolution asked
+for.
 """
 
 from dataclasses import dataclass, replace
@@ -42,8 +43,8 @@ def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
 def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True) -> Aggregates:
     """The aggregates of ordered prints in intervals that begin at multiples of `interval_ns` since 1970, UTC.
 
-    Raises `Unmergeable` if a sum cannot be kept exactly; with `mergeable=False` sums are rounded instead, each once, and the
-    result must not be merged.
+    Raises `Unmergeable` if a sum cannot be kept exactly; with `mergeable=False` sums are rounded instead,
+    each once, and the result must not be merged.
     """
     return aggregate_by(prints, prints.time // interval_ns * interval_ns, mergeable=mergeable)
 

@@ -18,11 +18,12 @@ BEFORE_ALL = -(2**63)
 class Aggregates:
     """Equally long columns, one row per interval that has any row, ascending; mergeable without the prints.
 
-    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and close; `AFTER_ALL` and
-    `BEFORE_ALL` where none does. open, high, low, close: NaN where no print sets them. volume, notional: exact sums rounded
-    once, `_mid` and `_low` what the rounding left. price_count: prints that set open and close. trade_count: prints that count
-    in the volume. newest: the newest commit that touched a row of the interval. An interval of which no row stands stays, as a
-    tombstone with counts of 0. Volume is not credited to another interval.
+    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and close;
+    `AFTER_ALL` and `BEFORE_ALL` where none does. open, high, low, close: NaN where no print sets them.
+    volume, notional: exact sums rounded once, `_mid` and `_low` what the rounding left. price_count: prints
+    that set open and close. trade_count: prints that count in the volume. newest: the newest commit that
+    touched a row of the interval. An interval of which no row stands stays, as a tombstone with counts of 0.
+    Volume is not credited to another interval.
     """
 
     time: Integers

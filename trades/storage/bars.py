@@ -14,8 +14,8 @@ from trades.storage.exact_sums import merged_sums
 class Bars:
     """Equally long columns in order of time, one row per interval that has a price.
 
-    time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of the products price * size (each a
-    float64), rounded once. trade_count: the prints that count in the volume.
+    time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of the products price *
+    size (each a float64), rounded once. trade_count: the prints that count in the volume.
     """
 
     time_ns: Integers
@@ -49,8 +49,9 @@ def joined_bars(parts: Sequence[Bars]) -> Bars:
 def bars_of(aggregates: Aggregates) -> Bars:
     """The bars of all intervals with a price; without a gap these are the aggregates' own columns, not copies.
 
-    Volume, notional and count of an interval without a price are credited to the bar before it; before the first bar they are
-    dropped. Merge first and credit once: crediting bars that are merged afterwards credits wrongly. Raises `Unmergeable`.
+    Volume, notional and count of an interval without a price are credited to the bar before it; before the
+    first bar they are dropped. Merge first and credit once: crediting bars that are merged afterwards credits
+    wrongly. Raises `Unmergeable`.
     """
     if aggregates.price_count.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)

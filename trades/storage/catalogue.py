@@ -8,7 +8,10 @@ from trades.storage.instruments import Instrument
 
 
 class Catalogue(Protocol):
-    """Instruments as they were told to be, each telling kept with its instant. Safe for many threads and processes."""
+    """Instruments as they were told to be, each telling kept with its instant.
+
+    Safe for many threads and processes.
+    """
 
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """What an instrument is, or was at an instant, by its symbol or an alias; nobody told: `default_instrument`."""

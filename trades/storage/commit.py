@@ -27,8 +27,8 @@ class PartKind(StrEnum):
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a commit's rows, or corrections, of one event date are: a file's bytes `[offset, offset + length)`.
 
-    rows: how many lines. first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4 KiB
-    block, base64.
+    rows: how many lines. first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4
+    KiB block, base64.
     """
 
     file: str
@@ -54,8 +54,9 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One accepted batch: its number, when, by whom, what became of it, and where its rows are.
 
-    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV text.
-    duplicate_rows: the first hundred rows that were stored before. For corrections the same, of corrections.
+    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV
+    text. duplicate_rows: the first hundred rows that were stored before. For corrections the same, of
+    corrections.
     """
 
     commit: int

@@ -12,7 +12,10 @@ Row = dict[str, object]
 
 @dataclass(slots=True)
 class Life:
-    """A stored row from its arrival on: its values, then those of each correction. The last ones stand if it does."""
+    """A stored row from its arrival on: its values, then those of each correction.
+
+    The last ones stand if it does.
+    """
 
     arrival: int
     states: list[Row]
@@ -42,9 +45,9 @@ class Change:
 def changes(corrections: Sequence[Correction], lives: Iterable[Life]) -> list[Change]:
     """What a batch changes, in order; corrections that are left out were applied before.
 
-    lives: every row, in order of arrival, that has the event time of a correction; they are changed, too. Of equal rows
-    the one that arrived last is meant. Raises `CorrectionTargetMissing`, or `CorrectionAmbiguous`, for all of the
-    batch's corrections that are so.
+    lives: every row, in order of arrival, that has the event time of a correction; they are changed, too. Of
+    equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing`, or `CorrectionAmbiguous`,
+    for all of the batch's corrections that are so.
     """
     known = _Lives(lives)
     made: list[Change] = []

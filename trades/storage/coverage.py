@@ -10,8 +10,8 @@ from trades.storage.protocol import ALL_TIME, CommitId, MarketStore
 class Coverage(NamedTuple):
     """The first and the last event time of the rows that stand, nanoseconds UTC, None without any; how many; the commits.
 
-    rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are in derived files
-    already. commits: the number of `head`, the newest commit that it is told of.
+    rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are in
+    derived files already. commits: the number of `head`, the newest commit that it is told of.
     """
 
     first_ns: int | None

@@ -1,12 +1,13 @@
 """Sums of float64 without rounding: the same to the last bit in any order, any split and any merge tree.
 
-An exact sum is kept as three doubles, each the rest of the ones before it, rounded once: `total` is the correctly
-rounded sum (`math.fsum`), `total + middle + low` the sum itself. The three depend on the sum's value alone.
+An exact sum is kept as three doubles, each the rest of the ones before it, rounded once: `total` is the
+correctly rounded sum (`math.fsum`), `total + middle + low` the sum itself. The three depend on the sum's
+value alone.
 
-The values are cut onto common grids, powers of two: what of them lies on one grid adds up without rounding as long as the
-sum stays below 2^53 steps of it, so numpy may add it in any order (the extraction of Rump, Ogita and Oishi, "Accurate
-floating-point summation", SIAM J. Sci. Comput. 31, 2008). The sums of the few grids are then brought into the three
-doubles by error-free additions (Knuth's two-sum), slices side by side.
+The values are cut onto common grids, powers of two: what of them lies on one grid adds up without rounding as
+long as the sum stays below 2^53 steps of it, so numpy may add it in any order (the extraction of Rump, Ogita
+and Oishi, "Accurate floating-point summation", SIAM J. Sci. Comput. 31, 2008). The sums of the few grids are
+then brought into the three doubles by error-free additions (Knuth's two-sum), slices side by side.
 """
 
 import math

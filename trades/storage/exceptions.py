@@ -50,7 +50,10 @@ class IdConflict(NotStored):
 
 
 class CorrectionTargetMissing(NotStored):
-    """No standing row is what a correction names. The caller must correct it; `rows` are the corrections' places."""
+    """No standing row is what a correction names.
+
+    The caller must correct it; `rows` are the corrections' places.
+    """
 
     code = "correction_target_not_found"
 
@@ -60,7 +63,10 @@ class CorrectionTargetMissing(NotStored):
 
 
 class CorrectionAmbiguous(NotStored):
-    """Rows that differ are what a correction names. The caller must say more; `rows` are the corrections' places."""
+    """Rows that differ are what a correction names.
+
+    The caller must say more; `rows` are the corrections' places.
+    """
 
     code = "correction_ambiguous"
 
@@ -81,7 +87,10 @@ class RequestKeyReused(NotStored):
 
 
 class AliasTaken(NotStored):
-    """An alias means another instrument. Choose another one; `place` is the instrument's among those told at once."""
+    """An alias means another instrument.
+
+    Choose another one; `place` is the instrument's among those told at once.
+    """
 
     code = "alias_taken"
 

@@ -23,12 +23,13 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     """An instrument as it was last told to be; `default_instrument` is one that nobody told about.
 
     bar_policy: the name of the policy that decides which prints make its bars. instrument_class: one of
-    `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest step of its price.
-    volume_kind: one of `VOLUME_KINDS`; by default whole, fractional for crypto. aliases: other symbols that mean it.
-    underlying: of a future or an option, a symbol. expiry: of a future or an option, an ISO date. strike, right
-    (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): of an option. multiplier: units of the underlying in a
-    contract. calendar: the name of its trading calendar where the exchange has several. allow_nonpositive_price: whether
-    its prices may be zero or less. None is not known.
+    `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest
+    step of its price. volume_kind: one of `VOLUME_KINDS`; by default whole, fractional for crypto. aliases:
+    other symbols that mean it. underlying: of a future or an option, a symbol. expiry: of a future or an
+    option, an ISO date. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): of an
+    option. multiplier: units of the underlying in a contract. calendar: the name of its trading calendar
+    where the exchange has several. allow_nonpositive_price: whether its prices may be zero or less. None is
+    not known.
     """
 
     symbol: str
@@ -57,7 +58,10 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def policy(self) -> BarPolicy:
-        """The policy itself, as it is declared now. Raises `StoreUnavailable` for one that only another version knows."""
+        """The policy itself, as it is declared now.
+
+        Raises `StoreUnavailable` for one that only another version knows.
+        """
         try:
             return BAR_POLICIES[self.bar_policy]
         except KeyError as error:

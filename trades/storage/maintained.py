@@ -11,8 +11,8 @@ from trades.declarations import Dataset
 class Finding:
     """Something that is not as written. offset: the first wrong byte of the file, or the nearest that can be told.
 
-    first_ns, last_ns: the event times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no
-    commit names.
+    first_ns, last_ns: the event times of the rows that cannot be served. is_harmless: nothing is lost; bytes
+    that no commit names.
     """
 
     file: str
@@ -70,7 +70,10 @@ class Check(Protocol):
         ...
 
     def findings(self) -> Iterator[Finding]:
-        """Damage and harmless leftovers, found as they are asked for, once. Raises `OSError` for what cannot be read."""
+        """Damage and harmless leftovers, found as they are asked for, once.
+
+        Raises `OSError` for what cannot be read.
+        """
         ...
 
 
@@ -84,7 +87,10 @@ class Upkeep(Protocol):
 
 @runtime_checkable
 class MaintainedStore(Protocol):
-    """A store with files to look after. Raises `UnknownSymbol` for a log without any commit, or without a folder."""
+    """A store with files to look after.
+
+    Raises `UnknownSymbol` for a log without any commit, or without a folder.
+    """
 
     def folders(self, dataset: Dataset) -> list[str]:
         """The symbols that have a folder, also one in which no commit is found; sorted."""
@@ -103,8 +109,8 @@ class MaintainedStore(Protocol):
     ) -> Derived | None:
         """Bring the derived files of a log up to its newest commit; None if another process is at it.
 
-        rebuild: begin anew. compact: join what fits together. Raises `StoreUnavailable`, and `DataDamaged` if rows that
-        are to be read are damaged.
+        rebuild: begin anew. compact: join what fits together. Raises `StoreUnavailable`, and `DataDamaged` if
+        rows that are to be read are damaged.
         """
         ...
 

@@ -13,8 +13,8 @@ from trades.storage.exact_sums import merged_sums
 def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
     """The aggregates of all the parts' prints in intervals of `interval_ns`.
 
-    The parts come in any order, may overlap and may be of different intervals, each of which divides `interval_ns`. No print
-    is in two of them. Raises `Unmergeable`.
+    The parts come in any order, may overlap and may be of different intervals, each of which divides
+    `interval_ns`. No print is in two of them. Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
     return merged_by(joined, joined.time // interval_ns * interval_ns)

@@ -8,8 +8,9 @@ from trades.storage.protocol import Window
 
 
 def in_order(rows: pa.Table, window: Window) -> pa.Table:
-    """The rows in the window, sorted. `rows` is in order of arrival; rows without a sequence come behind those with.
+    """The rows in the window, sorted.
 
+    `rows` is in order of arrival; rows without a sequence come behind those with.
     Rows that are in order already are not copied.
     """
     time = rows.column("timestamp").to_numpy()

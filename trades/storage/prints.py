@@ -19,8 +19,8 @@ NO_SEQUENCE = 2**63 - 1
 class Prints:
     """Equally long columns in order of (time, sequence, arrival).
 
-    time: nanoseconds UTC. sequence: `NO_SEQUENCE` where there is none. newest: the newest commit that touched the row. The
-    masks are False in rows that do not stand.
+    time: nanoseconds UTC. sequence: `NO_SEQUENCE` where there is none. newest: the newest commit that touched
+    the row. The masks are False in rows that do not stand.
     """
 
     time: Integers
@@ -43,7 +43,8 @@ class Prints:
 def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Prints:
     """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, as they stood at commit `at`.
 
-    Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do nothing.
+    Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do
+    nothing.
     """
     rows = present_rows(rows, at)
     commit, until = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))

@@ -1,4 +1,7 @@
-"""What every market store does. Backends are chosen by settings; nothing here knows of HTTP, Django or Redis."""
+"""What every market store does.
+
+Backends are chosen by settings; nothing here knows of HTTP, Django or Redis.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,8 +84,8 @@ class Action(StrEnum):
 class Correction:
     """A cancel or a correction of the standing row of an event time that all given values fit.
 
-    trade_id, or price and volume, identify the row; what else is given must fit, too. new: by column, the values
-    that a corrected row gets; never those that identify it (event time, trade_id, exchange).
+    trade_id, or price and volume, identify the row; what else is given must fit, too. new: by column, the
+    values that a corrected row gets; never those that identify it (event time, trade_id, exchange).
     """
 
     action: Action
@@ -126,8 +129,8 @@ DUPLICATE_ROWS_KEPT = 100
 class Receipt:
     """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored.
 
-    duplicate_rows: the places in the batch of rows that were stored (of corrections that were applied) before,
-    the first hundred of them.
+    duplicate_rows: the places in the batch of rows that were stored (of corrections that were applied)
+    before, the first hundred of them.
     """
 
     received: int
@@ -159,8 +162,9 @@ class BarValues:
 class Revision:
     """A change, by a commit, of a bar that an earlier commit had made visible; late trades change bars, too.
 
-    time_ns: start of the bar's interval. commit, committed_at: which commit, and when, in nanoseconds UTC. before, after:
-    what the bar said before that commit and from it on; None where there was, or is, none (all of its trades cancelled).
+    time_ns: start of the bar's interval. commit, committed_at: which commit, and when, in nanoseconds UTC.
+    before, after: what the bar said before that commit and from it on; None where there was, or is, none (all
+    of its trades cancelled).
     """
 
     time_ns: int
@@ -173,8 +177,8 @@ class Revision:
 class MarketStore(Catalogue, Protocol):
     """Rows of (dataset, symbol) logs, in numbered commits. Safe for many threads and processes at once.
 
-    `at` is a commit number: the answer is what was stored by that commit; None means the newest.
-    Reads raise `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
+    `at` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
+    `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
     """
 
     def append(self, batch: Append) -> Receipt:
@@ -184,8 +188,8 @@ class MarketStore(Catalogue, Protocol):
     def correct(self, amendment: Amendment) -> Receipt:
         """Apply a batch of corrections, all of it or nothing, durably before returning.
 
-        A correction sees those before it. One whose row is cancelled already, or has the new values, was applied
-        before. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other `StorageError`s.
+        A correction sees those before it. One whose row is cancelled already, or has the new values, was
+        applied before. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other `StorageError`s.
         """
         ...
 
@@ -205,17 +209,18 @@ class MarketStore(Catalogue, Protocol):
     ) -> Window:
         """A part of the window from its start, or its end, that `rows` gives at least so many rows of, or all of it.
 
-        rows: 1 or more. It has no more than so many but for those that share the last one's event time. No row is read:
-        the cost does not grow with the window.
+        rows: 1 or more. It has no more than so many but for those that share the last one's event time. No
+        row is read: the cost does not grow with the window.
         """
         ...
 
     def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
         """At most so many rows are in the window; cheap, whatever its length.
 
-        Not one row is read that is counted already, in derived files or in commits: only those of dates that the window cuts,
-        where no derived file has them, and corrections. It is the number of rows unless some of the stored ones do not stand at
-        `at`, and it would take long to count them, or a file that would have to be read is damaged.
+        Not one row is read that is counted already, in derived files or in commits: only those of dates that
+        the window cuts, where no derived file has them, and corrections. It is the number of rows unless some
+        of the stored ones do not stand at `at`, and it would take long to count them, or a file that would
+        have to be read is damaged.
         """
         ...
 
@@ -230,7 +235,8 @@ class MarketStore(Catalogue, Protocol):
     ) -> Bars:
         """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`.
 
-        Volume of an interval without a price is credited to the bar before it, across the window's edges, too.
+        Volume of an interval without a price is credited to the bar before it, across the window's edges,
+        too.
         """
         ...
 
@@ -252,9 +258,9 @@ class MarketStore(Catalogue, Protocol):
     ) -> Bars:
         """One bar for each label of the spans that has a price, of all trades in its windows; `time_ns` is the label.
 
-        With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans from that
-        bar's last one on touch: each ends where the next one starts. What is credited to nobody is in no bar. Nothing
-        outside of the spans is looked at.
+        With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans
+        from that bar's last one on touch: each ends where the next one starts. What is credited to nobody is
+        in no bar. Nothing outside of the spans is looked at.
         """
         ...
 
@@ -263,8 +269,8 @@ class MarketStore(Catalogue, Protocol):
     ) -> Window:
         """The window that the bars of a window depend on: the volume credited to its last bar may lie behind it.
 
-        It ends with the first interval, at or after the window's end, that has a price; if there is none, with all
-        time. It is the window itself where every print counts.
+        It ends with the first interval, at or after the window's end, that has a price; if there is none,
+        with all time. It is the window itself where every print counts.
         """
         ...
 

@@ -39,7 +39,8 @@ NO_QUOTE = KnownQuote()
 class QuoteBars:
     """Equally long columns in order of time, one row per interval that has a quote.
 
-    time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes at the close.
+    time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes at
+    the close.
     """
 
     time_ns: Integers
@@ -86,7 +87,8 @@ class _Side:
 def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
     """Bars of ordered quotes of one venue, in intervals that begin at multiples of `interval_ns` since 1970, UTC.
 
-    A row without a side says nothing of that side: the side stays as last known. `carried` is what was known before the rows.
+    A row without a side says nothing of that side: the side stays as last known. `carried` is what was known
+    before the rows.
     """
     time = rows.column("timestamp").to_numpy()
     bucket = time // interval_ns

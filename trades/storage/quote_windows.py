@@ -1,6 +1,7 @@
 """Quote bars of a window, opened at the quote that was standing before it, through the protocol of stores alone.
 
-A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all of a log as one.
+A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all of a log as
+one.
 """
 
 from collections.abc import Callable, Collection, Iterator

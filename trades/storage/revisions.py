@@ -45,9 +45,9 @@ def revisions_of(
 ) -> list[Revision]:
     """The revisions by commit, then by time.
 
-    rows: the stored rows, ordered by (time, sequence, arrival), of the window and of all that its bars depend on at any
-    of the commits. committed_at: when a commit was made. first_behind: the first commit that brought a row at or behind the
-    window's end; None if none did.
+    rows: the stored rows, ordered by (time, sequence, arrival), of the window and of all that its bars depend
+    on at any of the commits. committed_at: when a commit was made. first_behind: the first commit that
+    brought a row at or behind the window's end; None if none did.
     """
     first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
     found: list[Revision] = []

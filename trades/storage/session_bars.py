@@ -1,7 +1,7 @@
 """Daily bars of the regular session, by a policy's table for the day.
 
-What belongs to the session is told by conditions, never by a clock. The prints of the session are those of an auction, and
-those outside of no regular hours that the policy lets count.
+What belongs to the session is told by conditions, never by a clock. The prints of the session are those of an
+auction, and those outside of no regular hours that the policy lets count.
 """
 
 from dataclasses import replace
@@ -19,10 +19,11 @@ from trades.timestamps import DAY_NS
 def session_bars_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Bars:
     """One bar per UTC event date on which the regular session has a price; `rows` as `prints_of` takes them.
 
-    Open: the largest opening print, else the first price of the session. Close: the largest closing print, else the largest
-    official close, else the last price. Of equally large prints the first. High and low: over the session's prices, open and
-    close. Volume, notional, count: of the prints in regular hours that count, and of the auctions' prints, each once.
-    A policy without a table for the day gives the bars of whole UTC dates.
+    Open: the largest opening print, else the first price of the session. Close: the largest closing print,
+    else the largest official close, else the last price. Of equally large prints the first. High and low:
+    over the session's prices, open and close. Volume, notional, count: of the prints in regular hours that
+    count, and of the auctions' prints, each once. A policy without a table for the day gives the bars of
+    whole UTC dates.
     """
     rows = present_rows(rows, at)
     prints = prints_of(rows, policy, at=at)

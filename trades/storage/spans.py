@@ -11,7 +11,8 @@ from trades.arrays import Integers, Mask
 class Spans:
     """Disjoint windows `[start_ns, end_ns)`, ascending; each belongs to the bar labelled `label_ns`.
 
-    Equally long int64 columns, nanoseconds UTC. A label's windows are adjacent, labels ascend. Raises ValueError.
+    Equally long int64 columns, nanoseconds UTC. A label's windows are adjacent, labels ascend. Raises
+    ValueError.
     """
 
     start_ns: Integers
@@ -48,14 +49,16 @@ class Spans:
     def places(self, time: Integers) -> Integers:
         """The place of the span that each instant lies in; -1 where it lies in none."""
         place = self.start_ns.searchsorted(time, side="right") - 1
-        # An instant before the first span has place -1 already, which is the last span's end here, and stays it.
+        # An instant before the first span has place -1 already, which is the last span's end here, and stays
+        # it.
         return np.where(time < self.end_ns[place], place, -1) if len(self) else place
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:
-        """The place of the span to whose bar the volume of each belongs; -1 where it is nobody's. Ascending but for -1.
+        """The place of the span to whose bar the volume of each belongs; -1 where it is nobody's.
 
-        priced: whether each span's label has a price: those own themselves. With `credits` the others belong to the last
-        span with a price before them, if all spans from that one on touch: each ends where the next one starts.
+        Ascending but for -1. priced: whether each span's label has a price: those own themselves. With
+        `credits` the others belong to the last span with a price before them, if all spans from that one on
+        touch: each ends where the next one starts.
         """
         place = np.arange(len(self))
         owner = np.where(priced, place, -1)

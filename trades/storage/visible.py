@@ -1,8 +1,8 @@
 """Which rows stand at a commit: stored rows, the corrections that came after them, and what is left.
 
-A *stored row* is the dataset's columns and three more: `arrival`, the row's number in its log, counted from 0;
-`commit`, which made it visible; `until`, which cancelled or replaced it. It is visible at N where
-`commit <= N < until`. A corrected row keeps the arrival number, so its place in the order, of the row it replaces.
+A *stored row* is the dataset's columns and three more: `arrival`, the row's number in its log, counted from
+0; `commit`, which made it visible; `until`, which cancelled or replaced it. It is visible at N where `commit
+<= N < until`. A corrected row keeps the arrival number, so its place in the order, of the row it replaces.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,10 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
 
 
 def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
-    """Rows as they came in, with their system columns: the runs one behind the other are the rows. All stand."""
+    """Rows as they came in, with their system columns: the runs one behind the other are the rows.
+
+    All stand.
+    """
     counts = [run.rows for run in runs]
     firsts = np.array([run.first_arrival for run in runs], dtype=np.int64)
     begins = np.cumsum([0, *counts[:-1]], dtype=np.int64)[: len(runs)]
@@ -54,10 +57,10 @@ def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     """The stored rows after corrections of whole commits, which are in the order in which they were made.
 
-    A correction has the dataset's columns, as the row is from `commit` on (for a cancel, as it was), the `arrival` of the
-    row that it corrects, `action` (cancel or correct) and `commit`.
-    Each one ends the standing row of its arrival number: that gets the correction's commit as `until`, and a correct
-    adds the row which takes its place. Additions stand behind the other rows. A correction of an arrival number that
+    A correction has the dataset's columns, as the row is from `commit` on (for a cancel, as it was), the
+    `arrival` of the row that it corrects, `action` (cancel or correct) and `commit`. Each one ends the
+    standing row of its arrival number: that gets the correction's commit as `until`, and a correct adds the
+    row which takes its place. Additions stand behind the other rows. A correction of an arrival number that
     no standing row of `rows` has, or that `rows` has seen already, is passed over; so is a row that was never
     visible, because one commit corrected it twice.
     """

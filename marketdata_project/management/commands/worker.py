@@ -40,7 +40,8 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # Under a supervisor Ctrl-C is its own: a second signal amid the first would wait for the event's lock for ever.
+        # Under a supervisor Ctrl-C is its own: a second signal amid the first would wait for the event's lock
+        # for ever.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         else:

@@ -33,7 +33,10 @@ class Command(BaseCommand):
     def handle(
         self, *_: Any, symbols: list[str], dataset: str, query: list[str] | None, **options: Any
     ) -> None:
-        """Print a line per answer. Raises CommandError for a symbol or a query that has no answer, and without Redis."""
+        """Print a line per answer.
+
+        Raises CommandError for a symbol or a query that has no answer, and without Redis.
+        """
         try:
             for done in warm(
                 symbols=[parse_symbol(symbol) for symbol in symbols],

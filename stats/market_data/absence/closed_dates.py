@@ -17,8 +17,9 @@ _REACH = 400
 def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
     """Starts and ends, nanoseconds UTC, of closed dates, given ascending in days since 1970.
 
-    Together they last from the end of the trading date before them to the beginning of the next one, in the hours; in between
-    one ends at the hour, of the exchange's zone, at which the next trading date's label stands: at midnight, of futures in the evening.
+    Together they last from the end of the trading date before them to the beginning of the next one, in the
+    hours; in between one ends at the hour, of the exchange's zone, at which the next trading date's label
+    stands: at midnight, of futures in the evening.
     """
     if not len(days):
         return days, days

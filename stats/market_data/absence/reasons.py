@@ -1,8 +1,10 @@
 """Why intervals have no bar: typed absence, in runs of intervals with the same reason.
 
-`closed`: the exchange does not trade. `not_yet`: not over, or still to come. `unlisted`: before the date of the first row that is
-stored, or after the instrument's expiry. `no_trades`: it was open, and other intervals of its day have bars. `gap`: it was open,
-and nothing is stored of its whole day, or a stored bar that is coarser has volume that no finer bars account for. `halted` and `pending` are for halts and backfills that somebody tells of.
+`closed`: the exchange does not trade. `not_yet`: not over, or still to come. `unlisted`: before the date of
+the first row that is stored, or after the instrument's expiry. `no_trades`: it was open, and other intervals
+of its day have bars. `gap`: it was open, and nothing is stored of its whole day, or a stored bar that is
+coarser has volume that no finer bars account for. `halted` and `pending` are for halts and backfills that
+somebody tells of.
 """
 
 from collections.abc import Iterator
@@ -43,8 +45,9 @@ class _Intervals:
 class Absences:
     """What decides why an interval of a grid has no bar.
 
-    maker, days: make the bars of the grid, and of its days. untold: tells where trading is known of only more coarsely. listed: when
-    there may be rows of the instrument. settled_ns: intervals that end later are not over.
+    maker, days: make the bars of the grid, and of its days. untold: tells where trading is known of only more
+    coarsely. listed: when there may be rows of the instrument. settled_ns: intervals that end later are not
+    over.
     """
 
     grid: BarGrid
@@ -58,7 +61,8 @@ class Absences:
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """`start`, `end` and `reason` of each run of intervals without a bar, ascending, in a window of whole intervals.
 
-        dates: in days since 1970; of daily bars, those among them on which the exchange is closed are told of, too.
+        dates: in days since 1970; of daily bars, those among them on which the exchange is closed are told
+        of, too.
         """
         bars, traded = self._bars_and_dates(window)
         intervals = self._intervals(window, dates)

@@ -13,7 +13,8 @@ from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from trades.timestamps import SECOND_NS
 
-# Names under which an entry keeps its neighbours' cursors, for the header `Link`, which needs the request's URL.
+# Names under which an entry keeps its neighbours' cursors, for the header `Link`, which needs the request's
+# URL.
 NEXT, PREVIOUS = "next", "prev"
 
 
@@ -69,7 +70,10 @@ def document_of(pinned: PinnedMarketData) -> Document:
 
 
 def page_of(pinned: PinnedMarketData) -> Page:
-    """The rows that are asked for. The newest ones of several symbols are all that their walk has: it begins with the first."""
+    """The rows that are asked for.
+
+    The newest ones of several symbols are all that their walk has: it begins with the first.
+    """
     query, cursor = pinned.query, pinned.cursor
     if cursor is not None:
         return page_at(pinned.source, Edge(cursor.earlier, cursor.position), query.limit)

@@ -15,7 +15,8 @@ from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from trades.timestamps import format_timestamp
 
-# The first piece is small, so that it is there at once; each is four times the one before, up to the last size.
+# The first piece is small, so that it is there at once; each is four times the one before, up to the last
+# size.
 _FIRST_ROWS = 256
 _MOST_ROWS = 8_192
 _GROWTH = 4
@@ -24,9 +25,9 @@ _GROWTH = 4
 class RowStream:
     """The rows of a pinned query in a format that can be written as they come.
 
-    Iterating gives the body's pieces, of which the first is made at once: it holds the first rows, and what is wrong with them is
-    raised here. An error in the midst is raised by the iterator: the body then has no end. Raises `InvalidParameter` for
-    a trailer in a format that has no place for it.
+    Iterating gives the body's pieces, of which the first is made at once: it holds the first rows, and what
+    is wrong with them is raised here. An error in the midst is raised by the iterator: the body then has no
+    end. Raises `InvalidParameter` for a trailer in a format that has no place for it.
     """
 
     def __init__(self, pinned: PinnedMarketData) -> None:

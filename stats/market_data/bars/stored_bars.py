@@ -37,9 +37,10 @@ def with_stored_bars(trades: PinnedLog, stored: PinnedLog, grid: BarGrid, policy
 class _WithStoredBars:
     """Bars made from trades; in an interval without one the stored bar of its length, or what shorter ones make of it.
 
-    An interval that has stored bars that are shorter is put together of them, and of the trades of those parts that have any: a backfilled
-    morning is not missing from the day. Its own stored bar is answered where it has no trades, and its parts do not have more
-    volume. What only stored bars know, notional and trade_count, is NaN and `UNKNOWN_COUNT`.
+    An interval that has stored bars that are shorter is put together of them, and of the trades of those
+    parts that have any: a backfilled morning is not missing from the day. Its own stored bar is answered
+    where it has no trades, and its parts do not have more volume. What only stored bars know, notional and
+    trade_count, is NaN and `UNKNOWN_COUNT`.
     """
 
     trades: PinnedLog
@@ -142,7 +143,8 @@ def around(window: Window, grid: BarGrid) -> Window:
 def date_of_stored(time_ns: Integers, grid: BarGrid) -> Integers:
     """The dates, in days since 1970, of stored days, weeks and months that begin at these times.
 
-    Midnight UTC is a date alone; any other time, as the beginning of a session, is an instant of a trading date.
+    Midnight UTC is a date alone; any other time, as the beginning of a session, is an instant of a trading
+    date.
     """
     is_instant = time_ns % DAY_NS != 0
     days = time_ns // DAY_NS
@@ -151,7 +153,10 @@ def date_of_stored(time_ns: Integers, grid: BarGrid) -> Integers:
 
 
 def most_of(bars: Bars, candidates: Bars) -> Bars:
-    """Of each time the bar that has more volume: less of it has fewer parts. Of equal ones it is that of `bars`."""
+    """Of each time the bar that has more volume: less of it has fewer parts.
+
+    Of equal ones it is that of `bars`.
+    """
     joined = joined_bars([bars, candidates])
     order = np.lexsort((-joined.volume, joined.time_ns))
     time_ns = joined.time_ns[order]

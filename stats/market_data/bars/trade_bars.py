@@ -122,7 +122,10 @@ def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:
 
 
 def merged_bars(bars: Bars, labels: Integers) -> Bars:
-    """One bar for each run of bars with the same label. Sums are those of rounded sums; what is not known of one is not of all."""
+    """One bar for each run of bars with the same label.
+
+    Sums are those of rounded sums; what is not known of one is not of all.
+    """
     if not len(bars):
         return bars
     starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))

@@ -28,7 +28,8 @@ OUTSIDE = -1
 class BarGrid:
     """The intervals of a resolution. calendar: the exchange's; None where the instrument names none.
 
-    session: whether days, weeks and months are cut by its trading dates or by UTC. hours: which of its hours count.
+    session: whether days, weeks and months are cut by its trading dates or by UTC. hours: which of its hours
+    count.
     """
 
     resolution: Resolution

@@ -9,7 +9,10 @@ from stats.sessions.spans import Hours, SessionMode
 
 
 def grid_of(asked: Asked) -> BarGrid:
-    """The intervals that a query asks for. Raises `NoExchange`, and `UnknownExchange` where its sessions matter."""
+    """The intervals that a query asks for.
+
+    Raises `NoExchange`, and `UnknownExchange` where its sessions matter.
+    """
     query, calendar = asked.query, _calendar(asked)
     if never_closes(asked.instrument):
         return BarGrid(query.resolution, None, SessionMode.UTC, Hours.ALL)

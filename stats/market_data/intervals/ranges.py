@@ -29,7 +29,10 @@ class Range:
 
 
 def bar_range(asked: Asked, grid: BarGrid) -> Range:
-    """The range of a query. A date alone is a trading date where the grid is cut by those. Raises `RangeTooLarge`."""
+    """The range of a query.
+
+    A date alone is a trading date where the grid is cut by those. Raises `RangeTooLarge`.
+    """
     query = asked.query
     query.check_range(asked.now_ns)
     start_ns, end_ns = query.start_ns, asked.end_ns
@@ -57,7 +60,10 @@ def bar_window(asked_for: Range, grid: BarGrid, logs: Iterable[PinnedLog]) -> Wi
 
 
 def tick_range(asked: Asked) -> Range:
-    """The range of a query for rows as they are; without an end up to the second that has begun. Raises `RangeTooLarge`."""
+    """The range of a query for rows as they are; without an end up to the second that has begun.
+
+    Raises `RangeTooLarge`.
+    """
     query = asked.query
     query.check_range(asked.now_ns)
     now_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS

@@ -14,7 +14,8 @@ def part_over_gaps(
 ) -> Window:
     """About `count` whole intervals of a window, from its start or its end, and on until one of the logs has so many rows.
 
-    Without that years without a row would be gone through interval by interval; at ticks each nanosecond is one.
+    Without that years without a row would be gone through interval by interval; at ticks each nanosecond is
+    one.
     """
     part = grid.part(window, count, from_end=from_end)
     if part == window:

@@ -1,8 +1,8 @@
 """Prices and volumes of the past in today's shares: adjusted by splits, and by dividends too.
 
-A split divides the prices before its ex-date by its ratio and multiplies the volumes. A dividend multiplies the prices before
-its ex-date by 1 - amount / close, of the last close before it (the factor of the CRSP database, "Data Definitions: Factor
-to Adjust Price").
+A split divides the prices before its ex-date by its ratio and multiplies the volumes. A dividend multiplies
+the prices before its ex-date by 1 - amount / close, of the last close before it (the factor of the CRSP
+database, "Data Definitions: Factor to Adjust Price").
 """
 
 from collections.abc import Callable, Mapping
@@ -23,8 +23,9 @@ CloseBefore = Callable[[int], float | None]
 class Adjustment:
     """What becomes of bars that begin before an instant.
 
-    time_ns: ascending, the instants at which actions take effect. split, dividend: one more than those, the last of them 1:
-    prices are multiplied by the dividends' factor and divided by the splits', volumes are multiplied by the splits'.
+    time_ns: ascending, the instants at which actions take effect. split, dividend: one more than those, the
+    last of them 1: prices are multiplied by the dividends' factor and divided by the splits', volumes are
+    multiplied by the splits'.
     """
 
     time_ns: Integers
@@ -67,7 +68,8 @@ def adjustment_of(
 ) -> Adjustment:
     """The adjustment by stored corporate actions, ordered by time.
 
-    What is still to come adjusts nothing, nor does a dividend without a close before it that is above its amount.
+    What is still to come adjusts nothing, nor does a dividend without a close before it that is above its
+    amount.
     """
     times: list[int] = []
     splits: list[float] = []

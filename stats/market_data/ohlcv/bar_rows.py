@@ -22,8 +22,8 @@ from trades.storage.protocol import Window
 class BarReader:
     """Bars on a grid, as rows.
 
-    logs: what the bars are made of. every_print: whether every print counts in everything. settled_ns: bars whose interval ends
-    later are not final. bound: there are not more of them, if that is asked for.
+    logs: what the bars are made of. every_print: whether every print counts in everything. settled_ns: bars
+    whose interval ends later are not final. bound: there are not more of them, if that is asked for.
     """
 
     logs: tuple[PinnedLog, ...]
@@ -84,8 +84,8 @@ def bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
 def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
     """Notional over volume, each an exact sum rounded once; NaN at zero volume, and where the notional is not known.
 
-    Where the prints that set high and low are the ones that count, it lies between them: of one print it is the price, though
-    price * size / size may be its neighbour.
+    Where the prints that set high and low are the ones that count, it lies between them: of one print it is
+    the price, though price * size / size may be its neighbour.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)

@@ -27,8 +27,8 @@ MINUTE_NS = Resolution.MINUTE.length_ns
 class AdjustedBars:
     """The bars of `made` in the shares of after the last action.
 
-    A bar in the midst of which an action takes effect is put together of minutes; of one whose minutes are not known, all is
-    taken for before.
+    A bar in the midst of which an action takes effect is put together of minutes; of one whose minutes are
+    not known, all is taken for before.
     """
 
     made: BarMaker

@@ -25,9 +25,9 @@ CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
 class PinnedChain:
     """The quotes of some options of an underlying, by what was committed until an instant.
 
-    listed: the options that had been quoted, or told about, by then. members: those that have quotes in what the answer needs,
-    with their logs. seen_by_ns: the newest instant at which something of it, or of any instrument, changed: the same for all
-    calls whose answer is the same.
+    listed: the options that had been quoted, or told about, by then. members: those that have quotes in what
+    the answer needs, with their logs. seen_by_ns: the newest instant at which something of it, or of any
+    instrument, changed: the same for all calls whose answer is the same.
     """
 
     symbol: str
@@ -83,8 +83,8 @@ def pinned_chain(
 ) -> PinnedChain:
     """The quotes of an underlying's options in a window, as the walk's first page saw them.
 
-    place: of the chain among the query's logs. needed: the same on all pages.
-    Raises `Resync` if there are others now: one of the logs was restored, or a commit under way then is to be seen since.
+    place: of the chain among the query's logs. needed: the same on all pages. Raises `Resync` if there are
+    others now: one of the logs was restored, or a commit under way then is to be seen since.
     """
     seen, known_by_ns = asked.snapshot.seen, seen_by(asked, place)
     told = {each.symbol for each in market_store().told_instruments(as_of_ns=known_by_ns)}

@@ -52,9 +52,9 @@ class OptionContract:
 def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | None:
     """The terms of an option; None where its underlying, expiry, strike or right was not told.
 
-    It is traded by the calendar of its own exchange, else of its underlying's, else on weekdays until 16:00 in New York, as
-    where no hours of these are known: its chain is not to fail for it;
-    it is American and PM-settled unless told otherwise.
+    It is traded by the calendar of its own exchange, else of its underlying's, else on weekdays until 16:00
+    in New York, as where no hours of these are known: its chain is not to fail for it; it is American and
+    PM-settled unless told otherwise.
     """
     if option.underlying is None or option.expiry is None or option.strike is None or option.right is None:
         return None

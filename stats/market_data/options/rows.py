@@ -36,7 +36,8 @@ REASON = OutColumn("reason", Role.TEXT)
 class OptionRows:
     """Rows of an option: each quote, or the last one of each interval of a grid.
 
-    names: which of `GREEKS` are answered. settled_ns: intervals that end later are not final. bound: there are not more rows.
+    names: which of `GREEKS` are answered. settled_ns: intervals that end later are not final. bound: there
+    are not more rows.
     """
 
     log: PinnedLog

@@ -47,8 +47,8 @@ class Pinned(Protocol):
 class PinnedLog:
     """A log of a symbol as of a commit.
 
-    head: the newest commit that the query may see. at: the newest one that touches what the answer depends on; `NO_COMMIT`
-    where nothing does: then nothing is read.
+    head: the newest commit that the query may see. at: the newest one that touches what the answer depends
+    on; `NO_COMMIT` where nothing does: then nothing is read.
     """
 
     dataset: Dataset
@@ -87,15 +87,18 @@ class PinnedLog:
 class Snapshot:
     """By which commits an answer is to be made.
 
-    as_of_ns: only what was stored by then. seen: a cursor's commits, in the order in which logs are pinned; None on a first
-    page.
+    as_of_ns: only what was stored by then. seen: a cursor's commits, in the order in which logs are pinned;
+    None on a first page.
     """
 
     as_of_ns: int | None
     seen: Sequence[SeenCommit] | None
 
     def log(self, dataset: Dataset, symbol: str, place: int) -> PinnedLog:
-        """The log as of its newest commit in the snapshot. place: its number among the query's logs. Raises `Resync`."""
+        """The log as of its newest commit in the snapshot. place: its number among the query's logs.
+
+        Raises `Resync`.
+        """
         if self.seen is not None:
             return _as_seen(dataset, symbol, self.seen[place])
         store = market_store()

@@ -13,7 +13,8 @@ from trades.services import known_instrument
 from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
-# From the first instant of a page to the one behind its last, None for the range's own edges: `start`, `end`, `reason`.
+# From the first instant of a page to the one behind its last, None for the range's own edges: `start`, `end`,
+# `reason`.
 AbsenceOfPage = Callable[[int | None, int | None], list[dict[str, str]]]
 _RANGE_PARTS = frozenset({"start", "end", "instant"})
 KeyParts = tuple[tuple[str, str | int | None], ...]
@@ -23,7 +24,8 @@ KeyParts = tuple[tuple[str, str | int | None], ...]
 class Asked:
     """A query for one symbol at an instant.
 
-    now_ns: when the walk began, or the instant of `as_of`, if that is earlier. end_ns: of the range, now without one.
+    now_ns: when the walk began, or the instant of `as_of`, if that is earlier. end_ns: of the range, now
+    without one.
     """
 
     query: MarketDataQuery
@@ -51,10 +53,11 @@ class Asked:
 class Plan:
     """Rows of one symbol, fixed to commits.
 
-    logs: in a fixed order, also those that have nothing. key: what else the answer depends on, for cache keys. head: what
-    stands before the rows in a document. reason: why there are no rows, should there be none. begun_ns: an instant that stands
-    for now on all pages of a walk, the same for all calls whose answer is the same. absences: why there are no rows in the parts
-    of the range that have none, if that is asked for.
+    logs: in a fixed order, also those that have nothing. key: what else the answer depends on, for cache
+    keys. head: what stands before the rows in a document. reason: why there are no rows, should there be
+    none. begun_ns: an instant that stands for now on all pages of a walk, the same for all calls whose answer
+    is the same. absences: why there are no rows in the parts of the range that have none, if that is asked
+    for.
     """
 
     logs: tuple[Pinned, ...]
@@ -93,7 +96,10 @@ class MarketDataset(Protocol):
         ...
 
     def plan(self, asked: Asked) -> Plan:
-        """Fix the commits that the answer is of, and how its rows are read. Raises `StatsError`s and `StorageError`s."""
+        """Fix the commits that the answer is of, and how its rows are read.
+
+        Raises `StatsError`s and `StorageError`s.
+        """
         ...
 
 

@@ -10,8 +10,8 @@ from trades.declarations import Dataset
 class MarketClass:
     """A branch of the tree.
 
-    path: its name in a URL. instrument_class: what its instruments are told to be. datasets: what it has, by the name in a
-    URL; streamed: those that also come as a stream. quotes: the dataset that its quotes are in.
+    path: its name in a URL. instrument_class: what its instruments are told to be. datasets: what it has, by
+    the name in a URL; streamed: those that also come as a stream. quotes: the dataset that its quotes are in.
     """
 
     path: str

@@ -40,9 +40,10 @@ _OF_PAGES = frozenset(
 class DatasetForm:
     """How a dataset of the tree is asked for and answered.
 
-    name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset. resolution: the one
-    it has without `resolution`. columns: all that its rows may have. takes_underlyings: whether a path may also name what
-    the class's instruments are derived from. of_instants: whether its rows are of instants, not of intervals, at any resolution.
+    name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset.
+    resolution: the one it has without `resolution`. columns: all that its rows may have. takes_underlyings:
+    whether a path may also name what the class's instruments are derived from. of_instants: whether its rows
+    are of instants, not of intervals, at any resolution.
     """
 
     name: str
@@ -74,8 +75,8 @@ class DatasetForm:
 class MarketDataQuery:
     """Rows of a dataset of one or several symbols of a class.
 
-    Times are nanoseconds UTC. end_ns: None for the time of the call. start_ns: None with `last`. whole_dates: whether start
-    and end were given as dates alone. streamed: whether all rows are wanted in one answer.
+    Times are nanoseconds UTC. end_ns: None for the time of the call. start_ns: None with `last`. whole_dates:
+    whether start and end were given as dates alone. streamed: whether all rows are wanted in one answer.
     """
 
     market_class: MarketClass

@@ -67,9 +67,10 @@ class QuoteBarReader:
         return self.bound
 
     def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
-        """Each exchange's bars; of quotes that name none those of all such. Exchanges in order of their names.
+        """Each exchange's bars; of quotes that name none those of all such.
 
-        Quotes outside of the hours asked for have a label of their own: they make no bar, and the next one opens at them.
+        Exchanges in order of their names. Quotes outside of the hours asked for have a label of their own:
+        they make no bar, and the next one opens at them.
         """
         if not len(quotes):
             return

@@ -26,7 +26,10 @@ COVERAGE = "coverage"
 
 @dataclass(frozen=True)
 class PinnedCoverage:
-    """The logs of a symbol as of their newest commits, those of `as_of_ns` if it is given. Only logs that have one."""
+    """The logs of a symbol as of their newest commits, those of `as_of_ns` if it is given.
+
+    Only logs that have one.
+    """
 
     market_class: str
     symbol: str

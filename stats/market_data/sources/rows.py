@@ -92,7 +92,10 @@ class Source(Protocol):
 
 
 class WindowReader(Protocol):
-    """Rows of any window of one symbol. Windows begin and end where `floor` says that a unit of rows begins."""
+    """Rows of any window of one symbol.
+
+    Windows begin and end where `floor` says that a unit of rows begins.
+    """
 
     @property
     def columns(self) -> tuple[OutColumn, ...]: ...

@@ -1,8 +1,9 @@
-"""Whether time tells a key that is unknown from one whose secret is wrong. No proof: a gross difference would show.
+"""Whether time tells a key that is unknown from one whose secret is wrong.
 
-The two kinds are asked in turn, so that whatever slows the machine down slows both, and their medians compared. The time is
-the processor's, which both would have to wait for anyway. A reading in which they differ is read again, since others may
-use the machine; a difference that is the code's is there each time.
+No proof: a gross difference would show. The two kinds are asked in turn, so that whatever slows the machine
+down slows both, and their medians compared. The time is the processor's, which both would have to wait for
+anyway. A reading in which they differ is read again, since others may use the machine; a difference that is
+the code's is there each time.
 """
 
 import time

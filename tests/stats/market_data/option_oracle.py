@@ -90,8 +90,8 @@ def parity_forward(call: float, put: float, *, strike: float, rate: float, t: fl
 class Chain:
     """A call and a put of one strike and expiry, European, in US dollars, and what they are derived from.
 
-    Rows as they were ingested. last_trade_ns: when both are traded for the last time. rate: asked for; without forwards by
-    parity nothing is paid on the underlying.
+    Rows as they were ingested. last_trade_ns: when both are traded for the last time. rate: asked for;
+    without forwards by parity nothing is paid on the underlying.
     """
 
     call: Sequence[Row]

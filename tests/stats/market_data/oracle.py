@@ -1,6 +1,7 @@
 """What the market data must say, computed row by row from what was stored: plain, slow, and of none of the project's code.
 
-A row is a dictionary as it was ingested, with `time_ns` (nanoseconds UTC) for its timestamp. Rows come in order of arrival.
+A row is a dictionary as it was ingested, with `time_ns` (nanoseconds UTC) for its timestamp. Rows come in
+order of arrival.
 """
 
 import datetime as dt
@@ -161,7 +162,10 @@ def both(first: Row, second: Row) -> Row:
 
 
 def quote_bar(quotes: Sequence[Row], known: Mapping[str, Any]) -> tuple[Row, Row]:
-    """The bar of ordered quotes of one venue, and what is known after them. A side that is not given stays as it was."""
+    """The bar of ordered quotes of one venue, and what is known after them.
+
+    A side that is not given stays as it was.
+    """
     found: Row = {"quote_count": len(quotes), "final": True}
     after = dict(known)
     for side in SIDES:
@@ -183,8 +187,8 @@ def quote_bar(quotes: Sequence[Row], known: Mapping[str, Any]) -> tuple[Row, Row
 def adjusted(prints: Sequence[Row], actions: Sequence[Row], mode: str, cut: Cut) -> list[Row]:
     """Prints as they look after the splits (and dividends) that came later; an action has the `date` of its ex-date.
 
-    Split: price / ratio, volume * ratio. Dividend: price * (1 - amount / close), close being the last price before the
-    ex-date (CRSP, "Data Definitions: Factor to Adjust Prices").
+    Split: price / ratio, volume * ratio. Dividend: price * (1 - amount / close), close being the last price
+    before the ex-date (CRSP, "Data Definitions: Factor to Adjust Prices").
     """
     if mode == "raw":
         return list(prints)

@@ -1,11 +1,11 @@
 """The hours that two exchanges published from December 2024 to mid-February 2025, written down by hand.
 
-NYSE, "Holidays & Trading Hours" (https://www.nyse.com/markets/hours-calendars): core session 9:30-16:00, early session from
-4:00, late session to 20:00, all Eastern; 24 December closes at 13:00, its late session at 17:00; closed on 25 December, 1
-January, 9 January (day of mourning) and 20 January.
-CME Group, "Holiday and Trading Hours" (https://www.cmegroup.com/tools-information/holiday-calendar.html), E-mini S&P 500:
-Sunday to Friday 17:00-16:00 Central, a session belongs to the date on which it ends, and so does the hour of maintenance
-behind it; 24 December ends at 12:15; no session ends on 25 December or 1 January.
+NYSE, "Holidays & Trading Hours" (https://www.nyse.com/markets/hours-calendars): core session 9:30-16:00,
+early session from 4:00, late session to 20:00, all Eastern; 24 December closes at 13:00, its late session at
+17:00; closed on 25 December, 1 January, 9 January (day of mourning) and 20 January. CME Group, "Holiday and
+Trading Hours" (https://www.cmegroup.com/tools-information/holiday-calendar.html), E-mini S&P 500: Sunday to
+Friday 17:00-16:00 Central, a session belongs to the date on which it ends, and so does the hour of
+maintenance behind it; 24 December ends at 12:15; no session ends on 25 December or 1 January.
 """
 
 import datetime as dt
@@ -19,7 +19,10 @@ FIRST_DATE, LAST_DATE = dt.date(2024, 12, 1), dt.date(2025, 2, 14)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A trading date. Instants in nanoseconds UTC; everything up to `until_ns` that is of no earlier date is of this one."""
+    """A trading date.
+
+    Instants in nanoseconds UTC; everything up to `until_ns` that is of no earlier date is of this one.
+    """
 
     date: dt.date
     label_ns: int

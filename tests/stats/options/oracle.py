@@ -1,7 +1,8 @@
 """QuantLib called directly: an instrument, a process and an engine per option, in its own units.
 
-Nothing of the program is used. QuantLib counts whole days; where `t` is not a whole number of them, a year of 365 days stands for t,
-and rate · t, yield · t and volatility · √t for rate, yield and volatility: Black, Scholes and Merton's model knows no other time.
+Nothing of the program is used. QuantLib counts whole days; where `t` is not a whole number of them, a year of
+365 days stands for t, and rate · t, yield · t and volatility · √t for rate, yield and volatility: Black,
+Scholes and Merton's model knows no other time.
 """
 
 from dataclasses import dataclass

@@ -63,7 +63,8 @@ def test_a_price_implies_the_volatility_that_quantlib_made_it_with(priced):
     assert np.median(abs(found.iv - wanted)) < (1e-12 if not american else 1e-6)
 
 
-# Of American options both sides are differences; per cent of what the greek can be: of the price, the strike, √t or t.
+# Of American options both sides are differences; per cent of what the greek can be: of the price, the strike,
+# √t or t.
 ALLOWED = {"delta": 1e-3, "gamma": 1e-3, "theta": 1e-3, "vega": 5e-4, "rho": 3e-3}
 
 

@@ -1,10 +1,10 @@
 """Values of the literature.
 
-Hull: J. C. Hull, Options, Futures, and Other Derivatives, 9th edition, Pearson 2015.
-Haug: E. G. Haug, The Complete Guide to Option Pricing Formulas, McGraw-Hill 1998; pages as QuantLib's own tests name them.
-Huang: J. Huang, M. Subrahmanyam, G. Yu, Pricing and hedging American options: a recursive integration method, Review of Financial
-Studies 9 (1996) 277-300, table 1, binomial values with 10,000 steps.
-Andersen: L. Andersen, M. Lake, D. Offengenden, High-performance American option pricing, Journal of Computational Finance 20 (2016).
+Hull: J. C. Hull, Options, Futures, and Other Derivatives, 9th edition, Pearson 2015. Haug: E. G. Haug, The
+Complete Guide to Option Pricing Formulas, McGraw-Hill 1998; pages as QuantLib's own tests name them. Huang:
+J. Huang, M. Subrahmanyam, G. Yu, Pricing and hedging American options: a recursive integration method, Review
+of Financial Studies 9 (1996) 277-300, table 1, binomial values with 10,000 steps. Andersen: L. Andersen, M.
+Lake, D. Offengenden, High-performance American option pricing, Journal of Computational Finance 20 (2016).
 """
 
 import pytest
@@ -33,7 +33,8 @@ PRICES = {
     "Haug, p. 27, call": (True, 42, 40, 0.75, 0.04, 0.08, 0.35, 5.0975, 5e-5),
 }  # fmt: skip
 
-# As above without the price; then the greek, the published value in the book's units, what makes ours of it, half a last digit.
+# As above without the price; then the greek, the published value in the book's units, what makes ours of it,
+# half a last digit.
 GREEKS = {
     "Hull, chapter 19, delta": ((True, 49, 50, 20 / 52, 0.05, 0.0, 0.20), "delta", 0.522, 1, 5e-4),
     "Hull, chapter 19, theta per year": ((True, 49, 50, 20 / 52, 0.05, 0.0, 0.20), "theta", -4.31, 1 / 365, 5e-3),
@@ -132,5 +133,6 @@ def test_prices_are_near_those_of_a_cruder_approximation(is_call, spot, t, volat
 
 
 def test_a_lower_bound_from_the_literature_is_one():
-    # Haug, p. 27: Bjerksund and Stensland's value is that of one exercise strategy, so no more than the option's.
+    # Haug, p. 27: Bjerksund and Stensland's value is that of one exercise strategy, so no more than the
+    # option's.
     assert 5.2704 < american_price(True, 42, 40, 0.75, 0.04, 0.08, 0.35) < 5.2704 + 0.05

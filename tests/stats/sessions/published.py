@@ -1,15 +1,16 @@
 """Hours that two exchanges published, written down by hand as UTC instants.
 
-NYSE: "Holidays & Trading Hours", https://www.nyse.com/markets/hours-calendars. Core session 9:30 a.m. to 4:00 p.m. Eastern
-Time, early session from 4:00 a.m., late session to 8:00 p.m.; on 29 November 2024 and 24 December 2024 the core session closes
-at 1:00 p.m. and the late one at 5:00 p.m. Closed on Thanksgiving Day (28 November 2024), Christmas Day, Good Friday (7
-April 2023).
+NYSE: "Holidays & Trading Hours", https://www.nyse.com/markets/hours-calendars. Core session 9:30 a.m. to 4:00
+p.m. Eastern Time, early session from 4:00 a.m., late session to 8:00 p.m.; on 29 November 2024 and 24
+December 2024 the core session closes at 1:00 p.m. and the late one at 5:00 p.m. Closed on Thanksgiving Day
+(28 November 2024), Christmas Day, Good Friday (7 April 2023).
 
-CME Group: E-mini S&P 500 contract specifications, https://www.cmegroup.com/markets/equities/sp/e-mini-sandp500.contractSpecs.html:
-Sunday to Friday 5:00 p.m. to 4:00 p.m. Central Time, maintenance from 4:00 p.m. to 5:00 p.m.; a session that opens in the
-evening is the next trading date's. "Holiday and Trading Hours", https://www.cmegroup.com/trading-hours.html: Thanksgiving
-Day 2024 halts at 12:00 p.m., the day after and Christmas Eve close at 12:15 p.m.; Good Friday 2023, a day of the
-employment report, closes at 8:15 a.m.; Good Friday 2022 and Christmas Day are closed.
+CME Group: E-mini S&P 500 contract specifications,
+https://www.cmegroup.com/markets/equities/sp/e-mini-sandp500.contractSpecs.html: Sunday to Friday 5:00 p.m. to
+4:00 p.m. Central Time, maintenance from 4:00 p.m. to 5:00 p.m.; a session that opens in the evening is the
+next trading date's. "Holiday and Trading Hours", https://www.cmegroup.com/trading-hours.html: Thanksgiving
+Day 2024 halts at 12:00 p.m., the day after and Christmas Eve close at 12:15 p.m.; Good Friday 2023, a day of
+the employment report, closes at 8:15 a.m.; Good Friday 2022 and Christmas Day are closed.
 
 Daylight saving time in the United States: 10 March to 3 November 2024, from 12 March 2023.
 """

@@ -1,7 +1,8 @@
 """`python -m tests.trades.imports.process BLOCK_BYTES FILE [SECONDS [stored]]`: imports a file into DATA_DIR's store, in small blocks.
 
-After SECONDS of its processor time, counted from when it is ready or has stored more, the kernel ends it as kill -9 does: nothing of it runs any
-more. By its own time that is amid its work, whatever else the machine does.
+After SECONDS of its processor time, counted from when it is ready or has stored more, the kernel ends it as
+kill -9 does: nothing of it runs any more. By its own time that is amid its work, whatever else the machine
+does.
 """
 
 import signal

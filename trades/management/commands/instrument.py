@@ -77,7 +77,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, symbol: str | None, **options: Any) -> None:
-        """Run what is asked for. Raises CommandError for what cannot be told, naming it, and where the store refuses."""
+        """Run what is asked for.
+
+        Raises CommandError for what cannot be told, naming it, and where the store refuses.
+        """
         cells = _cells(options)
         if sum([symbol is not None, options["csv"] is not None, options["export"]]) != 1:
             raise CommandError("give one of SYMBOL, --csv FILE and --export")
@@ -125,7 +128,10 @@ def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
 
 
 def _told_by_file(path: Path) -> int:
-    """How many instruments a file told about. Raises `CommandError`, which names the wrong lines; then none was told."""
+    """How many instruments a file told about.
+
+    Raises `CommandError`, which names the wrong lines; then none was told.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             told = read_csv(file, market_store().instrument)

@@ -27,8 +27,8 @@ class AggregateReader:
     def parts(self, layers: Layers, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Aggregates]:
         """Aggregates that together hold every print in the layers' pieces once, none of them cut by a piece's edge.
 
-        layers: pieces that begin and end on whole multiples of the length of which they are to be made. The lengths divide
-        one another. Raises `Unmergeable`.
+        layers: pieces that begin and end on whole multiples of the length of which they are to be made. The
+        lengths divide one another. Raises `Unmergeable`.
         """
         if not layers:
             return

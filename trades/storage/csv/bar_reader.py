@@ -63,7 +63,8 @@ class BarReader:
     def influence(self, query: BarQuery, snapshot: Snapshot) -> Window:
         """The window that the bars depend on: up to the end of the next interval that has a price.
 
-        Volume printed before that is credited to the last bar; it may still come where no such interval is known.
+        Volume printed before that is credited to the last bar; it may still come where no such interval is
+        known.
         """
         window, interval = query.window, query.interval_ns
         if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:

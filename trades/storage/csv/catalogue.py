@@ -30,7 +30,10 @@ class Catalogue:
             raise unavailable(error) from error
 
     def canonical(self, symbol: str) -> str:
-        """See `MarketStore.canonical`. A line that cannot be read does not keep those of other symbols from ingest."""
+        """See `MarketStore.canonical`.
+
+        A line that cannot be read does not keep those of other symbols from ingest.
+        """
         try:
             return self._instruments.readable().canonical(symbol)
         except OSError as error:

@@ -2,9 +2,9 @@
 
     magic · columns, each from a multiple of 64 bytes on · tables · header (JSON) · trailer
 
-Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece and, of a column that
-is searched, every piece's first value; opening a file verifies tables and header alone. Columns are written one
-after the other, so that a writer holds no more of them in memory than it wants to.
+Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece and, of a column
+that is searched, every piece's first value; opening a file verifies tables and header alone. Columns are
+written one after the other, so that a writer holds no more of them in memory than it wants to.
 """
 
 import struct
@@ -96,7 +96,10 @@ class ColumnWriter:
 
 
 class Column:
-    """Records of a mapped file. Whatever it hands out was verified; raises `ColumnsDamaged` where it cannot be."""
+    """Records of a mapped file.
+
+    Whatever it hands out was verified; raises `ColumnsDamaged` where it cannot be.
+    """
 
     def __init__(
         self, values: Records, size: int, sums: Integers, searched: str | None, firsts: Integers

@@ -1,7 +1,7 @@
 """What a log's records say up to one commit, as columns in a file: nothing is read but what a question needs.
 
-Commits in order of their numbers; parts by event date, then commit; a row per date and per file; the hashes of
-request keys and of batches, sorted, whose hits are looked at in the log itself.
+Commits in order of their numbers; parts by event date, then commit; a row per date and per file; the hashes
+of request keys and of batches, sorted, whose hits are looked at in the log itself.
 """
 
 import hashlib
@@ -65,8 +65,8 @@ def hashed(*texts: str) -> int:
 class CommitIndex:
     """An index's columns, mapped or in memory. Every method, and opening, raises `ColumnsDamaged`.
 
-    number, head, committed_at: the newest commit's. end: the offset in the log behind its line. rows: how many
-    arrival numbers were given until then.
+    number, head, committed_at: the newest commit's. end: the offset in the log behind its line. rows: how
+    many arrival numbers were given until then.
     """
 
     def __init__(self, columns: ColumnFile) -> None:

@@ -23,7 +23,8 @@ from trades.storage.protocol import CommitId
 COMMITS_FILE = "commits.jsonl"
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
-# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock: no more of it counts.
+# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock:
+# no more of it counts.
 _LONGEST_LOOK_SECONDS = 0.05
 _FOLD_AGAIN_SECONDS = 0.2
 
@@ -101,7 +102,10 @@ class CommitLog:
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the log's lock; yields the descriptor to append to. Raises `StoreBusy` when it cannot be had."""
+        """Hold the log's lock; yields the descriptor to append to.
+
+        Raises `StoreBusy` when it cannot be had.
+        """
         if not self.path.exists():
             self._disk.make_folder(self.path.parent)
         wait = _Wait(time.monotonic())
@@ -126,8 +130,9 @@ class CommitLog:
         return history
 
     def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
-        """Write the records that follow the history's newest, durably; returns the history with them. Needs the lock.
+        """Write the records that follow the history's newest, durably; returns the history with them.
 
+        Needs the lock.
         An `OSError` before anything could be durable leaves the log as it was. `SyncFailed` after the records
         were written leaves them in doubt, and the memory of this log is dropped.
         """
@@ -183,7 +188,8 @@ class CommitLog:
             if is_new:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
-            # The system now takes for clean what it could not write: the next sync would confirm it unwritten.
+            # The system now takes for clean what it could not write: the next sync would confirm it
+            # unwritten.
             with suppress(OSError):
                 self._disk.rewrite(self.path, self._view.confirmed)
             self.forget()

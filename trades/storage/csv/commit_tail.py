@@ -17,7 +17,8 @@ def _commit_of(stored: StoredPart) -> int:
 class CommitTail:
     """Grows only. One thread adds while others read: a commit counts once it is the head, which comes last.
 
-    dates: of the index's commits, too. end: the offset in the log behind the newest line. rows: arrivals so far.
+    dates: of the index's commits, too. end: the offset in the log behind the newest line. rows: arrivals so
+    far.
     """
 
     def __init__(self, base: CommitIndex) -> None:

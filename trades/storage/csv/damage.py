@@ -25,9 +25,9 @@ class Damage:
 def changed_byte(block: bytes, checksum: int) -> Damage | None:
     """The one byte whose change explains a CRC-32; None if no change of a single byte does.
 
-    CRC-32 is linear: the checksums of what was written and of what is there differ by that of the difference. So each
-    place is tried with each of the 255 differences, from the end on. A larger damage passes for a single byte's in
-    one of 4,000 cases.
+    CRC-32 is linear: the checksums of what was written and of what is there differ by that of the difference.
+    So each place is tried with each of the 255 differences, from the end on. A larger damage passes for a
+    single byte's in one of 4,000 cases.
     """
     wanted = np.uint32(zlib.crc32(block) ^ checksum)
     table = _table()
@@ -44,7 +44,8 @@ def changed_byte(block: bytes, checksum: int) -> Damage | None:
 def changed_line(dataset: Dataset, symbol: str, text: bytes, bounds: tuple[int, int]) -> Damage | None:
     """The first line that was not written like this: it cannot be read, or the store would write it otherwise.
 
-    bounds: the smallest and the largest event time that its part names. A changed digit may go unnoticed: None.
+    bounds: the smallest and the largest event time that its part names. A changed digit may go unnoticed:
+    None.
     """
     at = 0
     for line in text.splitlines(keepends=True):

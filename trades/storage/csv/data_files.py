@@ -17,8 +17,8 @@ def append_rows(
 ) -> None:
     """Write each file's texts behind its committed end, one write and one sync a file. Needs the log's lock.
 
-    `ends` gives the committed end of each file that commits name; what follows it was never acknowledged and is
-    cut. An `OSError` leaves no byte behind the committed ends, as far as the disk lets them be cut.
+    `ends` gives the committed end of each file that commits name; what follows it was never acknowledged and
+    is cut. An `OSError` leaves no byte behind the committed ends, as far as the disk lets them be cut.
     """
     files = list(writes)
     try:

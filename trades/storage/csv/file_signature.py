@@ -3,8 +3,8 @@
 import os
 from typing import TypeAlias
 
-# Inode, size and time of change in nanoseconds: neither an append nor a replacement leaves all three as they were.
-# A plain tuple: one is made on every read.
+# Inode, size and time of change in nanoseconds: neither an append nor a replacement leaves all three as they
+# were. A plain tuple: one is made on every read.
 FileSignature: TypeAlias = tuple[int, int, int]
 NO_FILE: FileSignature = (0, 0, 0)
 NEVER_SEEN: FileSignature = (-1, 0, 0)

@@ -41,7 +41,10 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: Snapshot) -> B
 
 
 def _of_segments(query: BarQuery, snapshot: Snapshot) -> list[Bars] | None:
-    """The bars of each segment, those in the window among them; every interval has a price. None where they are not there."""
+    """The bars of each segment, those in the window among them; every interval has a price.
+
+    None where they are not there.
+    """
     window, interval = query.window, query.interval_ns
     if interval not in LEVELS_NS or _is_other_since(window, snapshot):
         return None
@@ -55,7 +58,10 @@ def _of_segments(query: BarQuery, snapshot: Snapshot) -> list[Bars] | None:
 
 
 def _credited_window(last: Bars, query: BarQuery) -> Window | None:
-    """The window and what is behind it up to the next bar: volume until then is credited. None if no bar is known."""
+    """The window and what is behind it up to the next bar: volume until then is credited.
+
+    None if no bar is known.
+    """
     window = query.window
     if query.policy.counts_every_print:
         return window

@@ -34,8 +34,8 @@ class Ticket:
 class GroupCommit:
     """Hands the waiting tickets, at most 64 at a time, to `write`, which settles each of them.
 
-    The thread that writes has its own ticket in the group; when it is done the next one that waits takes over,
-    so that nobody writes for others for ever.
+    The thread that writes has its own ticket in the group; when it is done the next one that waits takes
+    over, so that nobody writes for others for ever.
     """
 
     def __init__(self, write: Callable[[Sequence[Ticket]], None]) -> None:

@@ -49,8 +49,9 @@ class _Known:
 class History:
     """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
 
-    One thread adds while others read: what they see is whole commits. A method that needs more of the log than is in
-    memory raises `DataDamaged` if it is not what was written, `StoreUnavailable` if it cannot be read.
+    One thread adds while others read: what they see is whole commits. A method that needs more of the log
+    than is in memory raises `DataDamaged` if it is not what was written, `StoreUnavailable` if it cannot be
+    read.
     """
 
     def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
@@ -196,7 +197,10 @@ class History:
         return self._ask(answer)
 
     def rebase(self, base: CommitIndex) -> None:
-        """Hold an index instead of the commits that it covers, or begin with it. Not while another thread adds."""
+        """Hold an index instead of the commits that it covers, or begin with it.
+
+        Not while another thread adds.
+        """
         known = self._known
         head, old = known.tail.head.number, known.base.number
         is_of_these = old < base.number <= head and known.tail.commit_id(base.number) == base.head

@@ -1,7 +1,7 @@
 """Which rows are already stored: hashes of their identities, one index per event date, held in memory.
 
-A row is known by 128 bits (`identity`, `check`): of its id columns where it has an id, of all columns otherwise.
-`value` is a hash of what a row with an id says, so that an id taken by other values is noticed.
+A row is known by 128 bits (`identity`, `check`): of its id columns where it has an id, of all columns
+otherwise. `value` is a hash of what a row with an id says, so that an id taken by other values is noticed.
 """
 
 from collections import defaultdict

@@ -1,4 +1,7 @@
-"""A log's commit index on disk: found, held against the log, replaced by rename. It may be deleted at any moment."""
+"""A log's commit index on disk: found, held against the log, replaced by rename.
+
+It may be deleted at any moment.
+"""
 
 import fcntl
 import logging
@@ -19,8 +22,8 @@ from trades.storage.protocol import CommitId
 DERIVED_FOLDER = ".derived"
 INDEX_FILE = "commits.index"
 
-# An index takes in what follows it when that has grown to this, or to a part of what the index covers: so that
-# neither memory nor the writing of indexes grows with the log, but by a small factor.
+# An index takes in what follows it when that has grown to this, or to a part of what the index covers: so
+# that neither memory nor the writing of indexes grows with the log, but by a small factor.
 TAIL_COMMITS = 4096
 TAIL_BYTES = 4 * 2**20
 TAIL_SHARE = 64
@@ -79,7 +82,10 @@ class IndexFiles:
         return read_lines(self._log, start, end, previous)
 
     def opened(self, log_size: int) -> CommitIndex:
-        """An index to begin with: what the log has behind it is short. Raises `DataDamaged`; `OSError` from the log."""
+        """An index to begin with: what the log has behind it is short.
+
+        Raises `DataDamaged`; `OSError` from the log.
+        """
         base = self.newest(log_size) or EMPTY
         if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
             return base

@@ -44,7 +44,10 @@ _encoder = msgspec.json.Encoder()
 
 
 class InstrumentFile:
-    """The instruments of a store. Lines whose end is missing, or that of their batch, were never acknowledged: passed over."""
+    """The instruments of a store.
+
+    Lines whose end is missing, or that of their batch, were never acknowledged: passed over.
+    """
 
     def __init__(self, folder: Path, disk: Disk, clock: Callable[[], int]) -> None:
         self._path = folder / INSTRUMENTS_FILE

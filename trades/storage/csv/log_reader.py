@@ -116,8 +116,8 @@ class LogReader:
     ) -> pa.Table:
         """The stored rows in the window, in order, with all corrections up to the snapshot's commit.
 
-        Rows of later commits may be among them. columns: only these; all without. is_standing: rows that do not stand at
-        the snapshot's commit are not wanted, though some may be there.
+        Rows of later commits may be among them. columns: only these; all without. is_standing: rows that do
+        not stand at the snapshot's commit are not wanted, though some may be there.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]

@@ -27,7 +27,10 @@ class OpenLog:
 
 
 class OpenLogs:
-    """Opens logs when they are asked for, and keeps the ones used last. Holds no handles. Safe for threads."""
+    """Opens logs when they are asked for, and keeps the ones used last.
+
+    Holds no handles. Safe for threads.
+    """
 
     def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
         """`opened` opens the log of a dataset and a symbol."""

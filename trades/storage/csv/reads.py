@@ -140,7 +140,10 @@ class Reads:
             raise unavailable(error) from error
 
     def _history(self, dataset: Dataset, symbol: str) -> History:
-        """The commits of a log that has at least one. Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`."""
+        """The commits of a log that has at least one.
+
+        Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.
+        """
         try:
             history = self._known_log(dataset, symbol).commits.history()
         except OSError as error:

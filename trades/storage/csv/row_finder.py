@@ -43,7 +43,10 @@ class RowFinder:
         self._reader = reader
 
     def narrowed(self, window: Window, rows: int, snapshot: Snapshot, *, from_end: bool) -> Window:
-        """See `MarketStore.narrowed`. The cost grows with `rows`, and with rows beside them that do not stand."""
+        """See `MarketStore.narrowed`.
+
+        The cost grows with `rows`, and with rows beside them that do not stand.
+        """
         direction = BACKWARDS if from_end else FORWARDS
         dates, chunk, rest = _tail_dates(window, snapshot), rows, window
         found: Integers = np.empty(0, np.int64)

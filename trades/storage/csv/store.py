@@ -38,7 +38,8 @@ from trades.storage.protocol import Amendment, Append, Receipt
 class CsvStore(Catalogue, Reads):
     """A `MarketStore` in `path`; any number of processes may use the same path at once.
 
-    Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at start.
+    Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at
+    start.
     """
 
     def __init__(

@@ -10,7 +10,8 @@ from trades.storage.csv.commit_log import has_commits
 from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, file_signature
 from trades.storage.csv.partitions import symbol_of
 
-# File systems tell the time in steps: a change that follows another at once may leave a folder's time as it is.
+# File systems tell the time in steps: a change that follows another at once may leave a folder's time as it
+# is.
 _SETTLED_NS = 1_000_000_000
 
 

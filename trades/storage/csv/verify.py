@@ -48,7 +48,10 @@ class LogCheck:
         return sum(path.stat().st_size for path in files)
 
     def findings(self) -> Iterator[Finding]:
-        """Damage and harmless leftovers, in the order of the log. Raises `OSError` for what cannot be read at all."""
+        """Damage and harmless leftovers, in the order of the log.
+
+        Raises `OSError` for what cannot be read at all.
+        """
         ends: dict[str, int] = {}
         with closing(_Files(self.folder)) as files:
             for found in self._commits():

@@ -124,7 +124,10 @@ class Writer:
 
 
 def _replay(work: Work, history: History) -> Receipt | None:
-    """The answer that the batch's idempotency key has had. Raises `RequestKeyReused` for another batch's key."""
+    """The answer that the batch's idempotency key has had.
+
+    Raises `RequestKeyReused` for another batch's key.
+    """
     if work.request_key is None:
         return None
     accepted = history.accepted(work.caller, work.request_key)

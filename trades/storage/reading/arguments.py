@@ -1,4 +1,7 @@
-"""What callers of the reader give, as the store takes it. Every read comes through here: integers first, texts remembered."""
+"""What callers of the reader give, as the store takes it.
+
+Every read comes through here: integers first, texts remembered.
+"""
 
 import operator
 import re

@@ -11,8 +11,8 @@ InvalidArgument (a ValueError)
 │   └── UnknownColumn    no column of the dataset has it
 └── InvalidUniverse      a scan's symbols are not a list of different ones
 
-A text that cannot be a symbol raises `trades.symbols.InvalidSymbol`, also a ValueError; what the store refuses is in
-`trades.storage.exceptions`.
+A text that cannot be a symbol raises `trades.symbols.InvalidSymbol`, also a ValueError; what the store
+refuses is in `trades.storage.exceptions`.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""pandas DataFrames of what was read. Imported only where one is asked for: pandas takes half a second to load."""
+"""pandas DataFrames of what was read.
+
+Imported only where one is asked for: pandas takes half a second to load.
+"""
 
 import numpy as np
 import pandas as pd

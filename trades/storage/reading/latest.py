@@ -48,7 +48,10 @@ class LatestTrades:
         self._known: dict[str, _Known] = {}
 
     def of(self, symbol: str) -> Trade:
-        """The last trade by (event time, sequence, arrival). Raises `UnknownSymbol`, `NoTrade`, `StoreUnavailable`."""
+        """The last trade by (event time, sequence, arrival).
+
+        Raises `UnknownSymbol`, `NoTrade`, `StoreUnavailable`.
+        """
         known = self._known.get(symbol)
         if known is not None and file_signature(known.commits_file) == known.signature:
             return known.trade

@@ -19,8 +19,8 @@ def postpone_pandas() -> None:
     """Let pyarrow do its one look for pandas, at which it would load it, while there is none to be found.
 
     pyarrow looks at its first conversion from or to numpy, which takes 0.4 s and 60 MB; where it needs pandas
-    (`to_pandas`, `from_pandas`) it looks again. Until then `pyarrow.array` takes a pandas Series for a plain sequence;
-    so nothing is done where pandas is loaded already.
+    (`to_pandas`, `from_pandas`) it looks again. Until then `pyarrow.array` takes a pandas Series for a plain
+    sequence; so nothing is done where pandas is loaded already.
     """
     if "pandas" in sys.modules:
         return

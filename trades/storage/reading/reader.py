@@ -32,15 +32,15 @@ BarsOrFrame: TypeAlias = Bars | Any
 class Reader(RowReader):
     """Rows and bars of a store in a folder; every call sees the newest commits. Safe for threads.
 
-    Nothing is written but derived files.
-    Symbols are spelled as over HTTP, and an alias stands for its symbol. Windows are `[start, end)`, None is open;
-    instants are integers (nanoseconds since 1970), ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone.
-    Bars are whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
-    default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas DataFrame
-    indexed by UTC times.
+    Nothing is written but derived files. Symbols are spelled as over HTTP, and an alias stands for its
+    symbol. Windows are `[start, end)`, None is open; instants are integers (nanoseconds since 1970), ISO 8601
+    texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone. Bars are
+    whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
+    default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas
+    DataFrame indexed by UTC times.
 
-    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments ValueErrors:
-    `InvalidArgument` with its subclasses, and `InvalidSymbol`.
+    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments
+    ValueErrors: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -61,8 +61,8 @@ class Reader(RowReader):
     ) -> BarsOrFrame:
         """Bars made from trades, as equally long numpy columns, one row per interval that has a price.
 
-        `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
-        nanoseconds, or a timedelta. Days are UTC days.
+        `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h
+        or d, whole nanoseconds, or a timedelta. Days are UTC days.
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._begin(TRADES, name)
@@ -107,7 +107,8 @@ class Reader(RowReader):
     ) -> QuoteBars | Any:
         """Bid and ask bars of one venue's quotes; without `exchange` of all quotes as one stream, as of a best bid and offer.
 
-        Each side opens at the quote carried in from before, also from before the window. A side never quoted is NaN.
+        Each side opens at the quote carried in from before, also from before the window. A side never quoted
+        is NaN.
         """
         name, length = self._named(symbol), interval_ns(interval)
         window = whole_window(start, end, length)
@@ -117,7 +118,10 @@ class Reader(RowReader):
         return bars_frame(bars) if frame else bars
 
     def latest(self, symbol: str) -> Trade:
-        """The last trade by (event time, sequence, arrival). Raises `NoTrade` when all have been cancelled."""
+        """The last trade by (event time, sequence, arrival).
+
+        Raises `NoTrade` when all have been cancelled.
+        """
         return self._latest.of(self._named(symbol))
 
     def scan(
@@ -133,9 +137,10 @@ class Reader(RowReader):
     ) -> Iterator[tuple[int, Slice]]:
         """(start of the interval in nanoseconds UTC, `Slice`) for every interval in which a symbol has a bar, ascending.
 
-        symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that was its
-        newest when the scan was asked for, or at `as_of`. With `fill` a symbol that has had a bar in the scan has one
-        in every later slice: its last close, volume 0. Memory is bounded by 2^18 bars, whatever the window.
+        symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that
+        was its newest when the scan was asked for, or at `as_of`. With `fill` a symbol that has had a bar in
+        the scan has one in every later slice: its last close, volume 0. Memory is bounded by 2^18 bars,
+        whatever the window.
         """
         universe = self._universe(symbols)
         length = interval_ns(interval)

@@ -14,8 +14,8 @@ from trades.timestamps import DAY_NS
 
 Places = npt.NDArray[np.int32]
 
-# The most bars that are held at once: each takes 60 bytes, as much again while they are put in order, and 200 more
-# as Python's own numbers where `Slice.rows` is used.
+# The most bars that are held at once: each takes 60 bytes, as much again while they are put in order, and 200
+# more as Python's own numbers where `Slice.rows` is used.
 BARS_AT_ONCE = 1 << 18
 # Intervals counted in 16 bits are put in order by a radix sort.
 _INTERVALS_AT_ONCE = 1 << 16
@@ -119,7 +119,8 @@ def merged_slices(
 ) -> Iterator[tuple[int, Slice]]:
     """(start of the interval, its slice) for each interval in which a symbol has a bar, ascending.
 
-    With `fill` a symbol that has had a bar in the scan has one in every later slice: its last close, volume 0.
+    With `fill` a symbol that has had a bar in the scan has one in every later slice: its last close, volume
+    0.
     """
     filling = _Filling(len(universe))
     places: Sequence[int] = range(len(universe))

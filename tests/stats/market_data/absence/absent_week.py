@@ -23,8 +23,8 @@ class Interval:
 class Traded:
     """A week of an exchange with some trades, and the oracle of what is absent from it.
 
-    Nothing is stored of the first date and of all but two of the others: with them it is a week of few trades, a gap and
-    what was before the listing.
+    Nothing is stored of the first date and of all but two of the others: with them it is a week of few
+    trades, a gap and what was before the listing.
     """
 
     def __init__(self, week: Week, chance: random.Random) -> None:

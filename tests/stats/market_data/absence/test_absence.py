@@ -195,7 +195,8 @@ def test_a_stored_bar_never_hides_a_bar_made_from_trades(empty_market: Market):
         name: [(bar["close"], bar["volume"], bar["trade_count"]) for bar in bars]
         for name, bars in found.items()
     }
-    # The minute without a trade is imported; the hour and the day are of both minutes, not of the imported hour and day.
+    # The minute without a trade is imported; the hour and the day are of both minutes, not of the imported
+    # hour and day.
     assert values == {"1m": [(2, 3, 1), (9, 9, None)], "1h": [(9, 12, None)], "1d": [(9, 12, None)]}
 
 

@@ -1,7 +1,7 @@
 """Bars of trades that were ingested, per exchange session: weeks across a change of clocks, early closes and holidays.
 
-The sessions are those that the exchanges published (see `tests.stats.sessions.published`); what their bars are is computed here from
-the raw rows.
+The sessions are those that the exchanges published (see `tests.stats.sessions.published`); what their bars
+are is computed here from the raw rows.
 """
 
 import random

@@ -20,7 +20,10 @@ PRINT_COLUMNS = frozenset(
 
 
 def write_columns(path: Path, rows: pa.Table) -> int:
-    """Write stored rows, which are in order; returns the file's checksum. Columns that are empty are left out."""
+    """Write stored rows, which are in order; returns the file's checksum.
+
+    Columns that are empty are left out.
+    """
     columns = {
         name: _compact(column.combine_chunks())
         for name, column in zip(rows.column_names, rows.columns, strict=True)
@@ -31,7 +34,10 @@ def write_columns(path: Path, rows: pa.Table) -> int:
 
 
 def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, Mapping]:
-    """The stored rows of a file, texts as dictionaries where that is how they are kept, and where they lie. Raises `NotUsable`."""
+    """The stored rows of a file, texts as dictionaries where that is how they are kept, and where they lie.
+
+    Raises `NotUsable`.
+    """
     batches, mapping = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold one batch of rows")

@@ -50,9 +50,9 @@ class Fold:
     ) -> Derived | None:
         """Fold all commits in; what there is then, None if another process is at it.
 
-        commits: gives the log's history at the moment of the call. rebuild: begin anew. compact: join all neighbours
-        that fit into one segment. Raises `OSError`, `NotUsable` if files are lost while they are made, and
-        `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
+        commits: gives the log's history at the moment of the call. rebuild: begin anew. compact: join all
+        neighbours that fit into one segment. Raises `OSError`, `NotUsable` if files are lost while they are
+        made, and `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
         """
         derived = self.folder / DERIVED_FOLDER
         with derived_lock(self.folder) as is_ours:

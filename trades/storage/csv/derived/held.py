@@ -5,18 +5,22 @@ import weakref
 from operator import attrgetter
 from typing import Protocol
 
-# A segment maps its columns and one file for each policy; Linux gives a process 65,530 mappings, and other things need some.
+# A segment maps its columns and one file for each policy; Linux gives a process 65,530 mappings, and other
+# things need some.
 SEGMENTS_LIMIT = 8192
 BYTES_LIMIT = 256 * 2**20
-# Of rows that were read so much stays in memory: a long walk over them needs no more, and what is read again comes from the
-# system's cache in a hundredth of the time that it takes to write it as text.
+# Of rows that were read so much stays in memory: a long walk over them needs no more, and what is read again
+# comes from the system's cache in a hundredth of the time that it takes to write it as text.
 PAGES_LIMIT = 4 * 2**20
 # When there is too much, this much is kept, so that it is not looked for all the time.
 _KEPT_SHARE = 0.75
 
 
 class Holder(Protocol):
-    """Who holds something that can be had again. `used` grows with every use; `held_bytes` are those on the heap."""
+    """Who holds something that can be had again.
+
+    `used` grows with every use; `held_bytes` are those on the heap.
+    """
 
     used: int
     held_bytes: int
@@ -57,7 +61,10 @@ class Held:
         return sum(holder.held_bytes for holder in self._holders)
 
     def add(self, holder: Holder) -> None:
-        """Note one that holds more than before. Where that is too much, those used longest ago give up theirs."""
+        """Note one that holds more than before.
+
+        Where that is too much, those used longest ago give up theirs.
+        """
         with self._mutex:
             self._holders.add(holder)
             if len(self._holders) > self._segments_limit:
@@ -66,7 +73,10 @@ class Held:
                 self._release_down_to(self._segments_limit, int(self._bytes_limit * _KEPT_SHARE))
 
     def note_read(self, holder: Holder, size: int) -> None:
-        """Note that so many bytes of one's rows are about to be read. Where it has become too much, what was read before is given back."""
+        """Note that so many bytes of one's rows are about to be read.
+
+        Where it has become too much, what was read before is given back.
+        """
         with self._mutex:
             if self._read_bytes + size > self._pages_limit:
                 for each in self._read:

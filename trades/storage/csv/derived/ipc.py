@@ -16,7 +16,8 @@ from trades.storage.csv.derived.mapping import Mapping
 FILE_SUFFIX = ".arrow"
 PARTIAL_SUFFIX = ".partial"
 _PIECE_BYTES = 2**20
-# Written at once. Who reads a byte of a mapped file holds as much as was written with it: to the system's cache that is one.
+# Written at once. Who reads a byte of a mapped file holds as much as was written with it: to the system's
+# cache that is one.
 _WRITTEN_BYTES = 2**16
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
@@ -54,8 +55,9 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
 
 
 def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapping]:
-    """The batches of a file, mapped into memory without a copy, and the mapping. Raises `NotUsable`, and `OSError` without handles.
+    """The batches of a file, mapped into memory without a copy, and the mapping.
 
+    Raises `NotUsable`, and `OSError` without handles.
     No handle stays open: the batches keep the mapping alive, and so does the file's inode when it is deleted.
     """
     try:
@@ -75,7 +77,10 @@ def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mappin
 
 
 def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
-    """A column of numbers without nulls as a view. Arrow's own way would import pandas, which takes half a second."""
+    """A column of numbers without nulls as a view.
+
+    Arrow's own way would import pandas, which takes half a second.
+    """
     dtype = _DTYPES[column.type]
     return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
 

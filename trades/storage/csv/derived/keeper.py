@@ -11,7 +11,8 @@ from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature
 from trades.storage.csv.index_files import DERIVED_FOLDER
 from trades.storage.exceptions import UnknownSymbol
 
-# A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a processor.
+# A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a
+# processor.
 _REST_SECONDS = 2.0
 # It doubles with each failure in a row, so many times: to about a minute.
 _DOUBLINGS = 5

@@ -34,10 +34,11 @@ def sessions_file(name: str, policy_key: str) -> str:
 class Segment(msgspec.Struct, frozen=True):
     """Rows of one stretch of event times, at most a million, which no other segment of the manifest overlaps.
 
-    name: what its files' names begin with. standing: how many of its rows stand. first_ns and last_ns: smallest and largest event time, inclusive.
-    newest: the newest commit that made or ended one of its rows. columns: CRC-32 of the file of columns.
-    rollups: CRC-32 of the file of each policy, by its key; `NO_ROLLUPS` where there can be none. sessions: the same for the
-    daily bars of policies that have a table for them.
+    name: what its files' names begin with. standing: how many of its rows stand. first_ns and last_ns:
+    smallest and largest event time, inclusive. newest: the newest commit that made or ended one of its rows.
+    columns: CRC-32 of the file of columns. rollups: CRC-32 of the file of each policy, by its key;
+    `NO_ROLLUPS` where there can be none. sessions: the same for the daily bars of policies that have a table
+    for them.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""A file that is mapped into memory. The pages of it that were read count as the process's memory until they are given back."""
+"""A file that is mapped into memory.
+
+The pages of it that were read count as the process's memory until they are given back.
+"""
 
 import ctypes
 import mmap
@@ -24,8 +27,8 @@ class Mapping:
     def give_back(self, start: int = 0, end: int | None = None) -> None:
         """Let go of the whole pages in a stretch of the bytes, as far as it lies in them; without an end all behind its start.
 
-        Whoever reads them still or again gets the same: they come from the system's cache, or from the file. It is advice:
-        that it is not taken is no error.
+        Whoever reads them still or again gets the same: they come from the system's cache, or from the file.
+        It is advice: that it is not taken is no error.
         """
         address, size, page = self._content.address, self._content.size, mmap.PAGESIZE
         first = -(-(address + start) // page) * page

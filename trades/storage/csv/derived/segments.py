@@ -133,8 +133,9 @@ class MappedSegment:
     def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
         """Bars of a level in the window, and others beside them.
 
-        None where volume is still to be credited, or a level is not kept that is finer than a minute. A coarser level that
-        is not kept is made of the rows where it is first asked for, and then held in memory for a while.
+        None where volume is still to be credited, or a level is not kept that is finer than a minute. A
+        coarser level that is not kept is made of the rows where it is first asked for, and then held in
+        memory for a while.
         """
         self.used = next(_uses)
         known, key = self._bars, (policy.key, level_ns)

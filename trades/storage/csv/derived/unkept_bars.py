@@ -27,8 +27,8 @@ class _Made:
 class UnkeptBars:
     """The bars of one segment under one policy at one level. A first read costs by its window.
 
-    What is made grows at both ends, there by at least as much as it holds: all reads together make no row twice, and copy
-    each bar a few times.
+    What is made grows at both ends, there by at least as much as it holds: all reads together make no row
+    twice, and copy each bar a few times.
     """
 
     def __init__(self, rows: pa.RecordBatch, times: Times, policy: BarPolicy, level_ns: int) -> None:

@@ -29,7 +29,10 @@ TURNS, WHOLE = 60, {(5, 1.0), (5, 100.0)}
 
 
 class Race:
-    """A house in which everything happens at once. The store in memory is always at least as far as the other one."""
+    """A house in which everything happens at once.
+
+    The store in memory is always at least as far as the other one.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.house = House(folder, seed)
