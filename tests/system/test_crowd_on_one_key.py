@@ -1,7 +1,9 @@
 """Two hundred clients with one key over both web processes are admitted burst + rate x time, and never more."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -10,8 +12,9 @@ from tests.hostile.gauge import Gauge
 from tests.hostile.scale import SOAK
 from tests.system.clients import connected
 from tests.system.installation import WORKERS, Installation
-from tests.system.swarm import admitted_of, least_share_of, swarm
+from tests.system.swarm import Seen, admitted_of, least_share_of, swarm
 from tests.system.test_limits import PATH, until_refused
+from tests.system.undisturbed import settle
 
 pytestmark = pytest.mark.xdist_group("installation")
 
@@ -23,30 +26,37 @@ LEAST = 0.98
 ATTEMPTS = 5
 
 
-def shares_of_the_formula(installation: Installation) -> Iterator[tuple[float, float, str]]:
-    """Of each attempt the most and the least that was admitted, as a share of burst + rate x time, and in words."""
-    swarm(installation.port, installation.new_key(rate=RATE), PATH, clients=CLIENTS, seconds=0.5)
+def crowds(installation: Installation) -> Iterator[list[Seen]]:
+    """What the clients see, again and again, each time with a key of its own."""
+    ask = partial(swarm, installation.port, path=PATH, clients=CLIENTS)
+    ask(installation.new_key(rate=RATE), seconds=0.5)
     for _ in range(ATTEMPTS):
-        seen = swarm(
-            installation.port, installation.new_key(rate=RATE), PATH, clients=CLIENTS, seconds=SECONDS
-        )
-        assert {each.status for each in seen} == {404, 429}
-        assert {each.retry_after for each in seen if not each.admitted} == {1}
-        admitted = admitted_of(seen)
-        share = admitted.share_of(burst=BURST, rate=RATE)
-        yield (
-            share,
-            least_share_of(seen, burst=BURST, rate=RATE),
-            f"{admitted.count} of {len(seen)} in {admitted.seconds:.3f} s: {share:.4f} of burst + rate x time",
-        )
+        yield ask(installation.new_key(rate=RATE), seconds=SECONDS)
+        settle()
+
+
+def in_words(seen: list[Seen]) -> str:
+    admitted = admitted_of(seen)
+    share = admitted.share_of(burst=BURST, rate=RATE)
+    kinds = Counter((each.status, each.retry_after, each.is_disturbed) for each in seen)
+    return (
+        f"{admitted.count} of {len(seen)} in {admitted.seconds:.3f} s: {share:.4f} of burst + rate x time; "
+        f"by status, wait and whether Redis was away: {dict(kinds)}"
+    )
 
 
 def test_two_hundred_clients_on_one_key_share_its_rate_exactly(installation: Installation, told: Told):
     webs = [Gauge([pid]) for pid in installation.webs()]
     before = [web.processor_seconds() for web in webs]
-    for most, least, words in shares_of_the_formula(installation):
-        told("17 admitted, 200 clients on one key", words)
-        assert most <= 1
+    least = 0.0
+    for seen in crowds(installation):
+        told("17 admitted, 200 clients on one key", in_words(seen))
+        assert {each.status for each in seen} == {404, 429}
+        if any(each.is_disturbed for each in seen):
+            continue
+        assert {each.retry_after for each in seen if not each.admitted} == {1}
+        assert admitted_of(seen).share_of(burst=BURST, rate=RATE) <= 1
+        least = least_share_of(seen, burst=BURST, rate=RATE)
         if least >= LEAST:
             break
     assert least >= LEAST
