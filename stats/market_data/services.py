@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlencode
 from django.utils.encoding import escape_uri_path
 
 from listing.exceptions import InvalidParameter
-from stats.delivery import delivered
-from stats.finished import Finished
+from stats.delivery.delivered import delivered
+from stats.delivery.finished import Finished
 from stats.market_data.answers.answer import NEXT, PREVIOUS, market_data_answer
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS

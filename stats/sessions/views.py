@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from stats.query_values import query_values
+from stats.parameters.query_values import query_values
 from stats.sessions.serializers import (
     CalendarAnswerSerializer,
     CalendarQuerySerializer,

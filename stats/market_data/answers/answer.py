@@ -4,11 +4,11 @@ from typing import Any
 
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
-from stats.cursors import Cursor
-from stats.encoded import encoded_entry
+from stats.delivery.encoded import encoded_entry
 from stats.market_data.answers.columns import selected, selected_columns
 from stats.market_data.pinning.pinned import PinnedMarketData, seen_by
 from stats.market_data.sources.paging import Edge, Page, first_page, page_at
+from stats.paging.cursors import Cursor
 from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from trades.timestamps import SECOND_NS

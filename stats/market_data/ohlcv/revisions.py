@@ -11,8 +11,8 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import Rows, WindowedSource
+from stats.parameters.resolutions import Resolution
 from stats.rendering.table import OutColumn, Role, Table
-from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES

@@ -11,9 +11,9 @@ from stats.market_data.openapi.examples import EXAMPLE_COVERAGE, EXAMPLE_SYMBOLS
 from stats.market_data.queries.classes import MarketClass
 from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.queries.query import DatasetForm
+from stats.parameters.resolutions import Resolution
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role
-from stats.resolutions import Resolution
 from trades.datasets import DATASETS
 
 Schema = dict[str, Any]

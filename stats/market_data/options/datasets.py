@@ -26,7 +26,7 @@ from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import WindowedSource
 from stats.options.echo import GREEKS
 from stats.options.rates import rates_of
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from trades.datasets import OPTION_QUOTES
 from trades.storage.instruments import FUTURE, OPTION, Instrument
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, Window

@@ -6,12 +6,12 @@ from functools import cached_property
 
 from listing.exceptions import InvalidCursor, InvalidParameter
 from stats.caching.keys import CacheKey
-from stats.cursors import Cursor, SeenCommit, fingerprint, seen_commits
 from stats.market_data.pinning.logs import Pinned, Snapshot
 from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
 from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
+from stats.paging.cursors import Cursor, SeenCommit, fingerprint, seen_commits
 from trades.http.compression import Encoding
 from trades.http.conditional import etag_of
 from trades.services import symbol_canonical

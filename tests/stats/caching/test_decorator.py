@@ -219,7 +219,17 @@ def test_flushed_redis_is_only_a_miss(subject: Subject, redis_server):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"", b"7", b"9" * 5_000, b"garbage", b"\x00" * 60_000, "list", "another's", "cut"]
+    "garbage",
+    [
+        b"",
+        b"7",
+        pytest.param(b"9" * 5_000, id="long"),
+        b"garbage",
+        pytest.param(b"\x00" * 60_000, id="zeros"),
+        "list",
+        "another's",
+        "cut",
+    ],
 )
 def test_garbage_under_the_key_is_replaced_by_the_right_answer(subject, redis_server, garbage):
     subject.body()

@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
-from stats.intervals import Interval
-from stats.resolutions import Resolution
+from stats.parameters.intervals import Interval
+from stats.parameters.resolutions import Resolution
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 from stats.caching.decorator import CachedAnswer
 from stats.caching.tiers import Cached
-from stats.encoded import EncodedQuery, P, PinnedQuery, encoded_answer
-from stats.finished import Finished
+from stats.delivery.encoded import EncodedQuery, P, PinnedQuery, encoded_answer
+from stats.delivery.finished import Finished
 from trades.http.compression import Encoding
 from trades.http.conditional import REVALIDATED, is_current
 from trades.timestamps import SECOND_NS, format_timestamp
