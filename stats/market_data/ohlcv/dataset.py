@@ -63,13 +63,9 @@ class Ohlcv:
         needed = _needed(trade_bars(trades, grid, asked.instrument.policy), actions, window)
         if asked.query.with_coverage:
             needed = _needed_for_absences(needed, grid, asked_for)
-        logs = (
-            asked.snapshot.narrowed(trades, needed),
-            asked.snapshot.narrowed(
-                stored, around(needed, grid) if needed.start_ns < needed.end_ns else needed
-            ),
-            actions,
-        )
+        stored_needed = around(needed, grid) if needed.start_ns < needed.end_ns else needed
+        narrowed = asked.snapshot.narrowed
+        logs = (narrowed(trades, needed), narrowed(stored, stored_needed), actions)
         return Plan(
             logs=logs,
             source=DeferredSource(partial(_source, asked, grid, window, logs)),
