@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from trades.batches.row_batch import RowBatch
 from trades.datasets import DATASETS
 from trades.declarations import Dataset
-from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
+from trades.exceptions import BatchRefused
 from trades.storage.exceptions import IdConflict, UnknownSymbol
 from trades.storage.instruments import Instrument, default_instrument
 from trades.storage.maintained import MaintainedStore, Upkeep

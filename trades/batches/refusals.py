@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from http_requests.field_errors import field_errors
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import batch_serializer, row_serializer
-from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError, MalformedDocument
-from trades.http.field_errors import field_errors
+from trades.exceptions import BatchRefused
 
 # If every error of a batch is of one of these kinds, the whole answer carries that code.
 _TELLING = {

@@ -1,8 +1,9 @@
 """Corrections and cancels of stored trades: the service."""
 
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from trades.corrections.batch import CorrectionBatch
 from trades.datasets import TRADES
-from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
+from trades.exceptions import BatchRefused
 from trades.services import Ingested
 from trades.storage.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
 from trades.storage.protocol import Amendment

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from listing.nearest_name import LONGEST_SHOWN, nearest_name
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.arrays import Mask
 from trades.batches.refusals import refused, rows_refusal
 from trades.batches.row_batch import (
@@ -25,7 +26,6 @@ from trades.batches.row_batch import (
     is_symbol,
 )
 from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
-from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
 SYMBOL = Column("symbol", Kind.TEXT, required=True)

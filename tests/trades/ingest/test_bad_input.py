@@ -8,12 +8,12 @@ import time
 
 import pytest
 
+from http_requests.exceptions import MalformedDocument
+from http_requests.json_document import read_json
 from tests.api_client import body_of, problem, trade
 from tests.machine import slowness
 from tests.trades.formats.test_decoding_agreement import SOAK, naughty_strings
 from trades.datasets import TRADES
-from trades.exceptions import MalformedDocument
-from trades.http.json_document import read_json
 from trades.stores import market_store
 
 MALFORMED = (400, "malformed_json")

@@ -6,9 +6,8 @@ from typing import Any, cast
 
 from rest_framework import serializers
 
-from listing.nearest_name import LONGEST_SHOWN, nearest_name
-
-_ERRORS_LIMIT = 100
+from http_requests.exceptions import ERRORS_LIMIT
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
@@ -29,7 +28,7 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         """What is said of each of the first fields that are not declared, by its name; of what is no object nothing."""
         names = data if isinstance(data, Mapping) else ()
         undeclared = (str(name) for name in names if name not in self.fields)
-        return {name[:LONGEST_SHOWN]: [self._refusal(name)] for name in islice(undeclared, _ERRORS_LIMIT)}
+        return {name[:LONGEST_SHOWN]: [self._refusal(name)] for name in islice(undeclared, ERRORS_LIMIT)}
 
     def _refusal(self, name: str) -> serializers.ErrorDetail:
         hint = nearest_name(name, list(self.fields))

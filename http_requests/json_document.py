@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from trades.exceptions import MalformedDocument
+from http_requests.exceptions import MalformedDocument
 
 DEPTH_LIMIT = 500
 _PIECE_BYTES = 2**20
