@@ -45,18 +45,18 @@ def read_json(body: bytes) -> object:
         )
         if _SURROGATE.search(body):
             json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise MalformedDocument(
-            "malformed_json", f"the body is not UTF-8: byte {error.start} is wrong"
-        ) from error
-    except UnicodeEncodeError as error:
-        raise MalformedDocument(
-            "malformed_json", "the body is not JSON of Unicode texts: an escape is half of a surrogate pair"
-        ) from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise MalformedDocument("malformed_json", f"the body is not JSON: {error.msg} at {place}") from error
+    except (UnicodeDecodeError, UnicodeEncodeError, json.JSONDecodeError) as error:
+        raise MalformedDocument("malformed_json", f"the body is not {_missed(error)}") from error
     return document
+
+
+def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
+    """What a body is not, and where or why."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"UTF-8: byte {error.start} is wrong"
+    if isinstance(error, UnicodeEncodeError):
+        return "JSON of Unicode texts: an escape is half of a surrogate pair"
+    return f"JSON: {error.msg} at line {error.lineno}, column {error.colno}"
 
 
 def _check_depth(body: bytes) -> None:

@@ -17,7 +17,7 @@ from stats.ohlc_query import OhlcQuery
 from stats.position import Position
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
-from trades.services import known_instrument
+from trades.services.instruments import known_instrument
 from trades.storage.aggregate import Bars
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import FRACTIONAL

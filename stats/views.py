@@ -22,7 +22,7 @@ from stats.serializers import (
     OhlcAnswerSerializer,
     OhlcQuerySerializer,
 )
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 
 _BARS = OpenApiExample(
     "Two bars",

@@ -17,7 +17,7 @@ from trades.corrections.batch import (
     read_corrections,
 )
 from trades.corrections.services import trades_correct
-from trades.services import symbol_canonical, takes_any_price
+from trades.services.instruments import symbol_canonical, takes_any_price
 
 _PARAMETERS = [
     OpenApiParameter(

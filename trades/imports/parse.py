@@ -17,7 +17,7 @@ from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading
 from trades.imports.times import Style, careful_instants, converted_or_refused, instants, style_of
-from trades.services import symbol_canonical, takes_any_price
+from trades.services.instruments import symbol_canonical, takes_any_price
 from trades.symbols import InvalidSymbol, parse_symbol
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
@@ -46,6 +46,8 @@ class Parser:
     def __init__(
         self, path: Path, layout: Layout, reading: Reading, *, symbol: str | None, skip_bad: bool
     ) -> None:
+        self.dataset = reading.dataset
+        self.skips_bad = skip_bad
         self._path = path
         self._layout = layout
         self._reading = reading

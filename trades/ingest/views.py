@@ -16,7 +16,8 @@ from trades.declarations import Dataset
 from trades.formats.registry import JSON, READERS, WITHOUT_SYMBOLS
 from trades.ingest.query import IngestQuery
 from trades.ingest.schema import ingest_schema
-from trades.services import rows_ingest, symbol_canonical, takes_any_price
+from trades.services.instruments import symbol_canonical, takes_any_price
+from trades.services.rows import rows_ingest
 
 # One for all requests: making a serializer takes six times as long as using it.
 _ANSWERS = IngestAnswerSerializer()

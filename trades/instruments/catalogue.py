@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
-from trades.services import instruments_known
+from trades.services.instruments import instruments_known
 from trades.storage.instruments import ALIAS_SEPARATOR, Instrument
 from trades.stores import market_store
 

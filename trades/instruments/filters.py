@@ -13,7 +13,7 @@ from trades.bar_policies import BAR_POLICIES
 from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
 from trades.models import InstrumentEntry
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.instruments import INSTRUMENT_CLASSES, RIGHTS
 from trades.symbols import InvalidSymbol, parse_symbol
 

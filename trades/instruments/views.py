@@ -21,7 +21,7 @@ from trades.instruments.query import InstrumentQuerySerializer, InstrumentsQuery
 from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
 from trades.models import InstrumentEntry
 from trades.named_symbol import named_symbol
-from trades.services import instrument_set, known_instrument, symbol_canonical
+from trades.services.instruments import instrument_set, known_instrument, symbol_canonical
 from trades.storage.instruments import default_instrument
 from trades.stores import market_store
 from trades.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch

@@ -15,7 +15,7 @@ from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
 from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.protocol import NO_COMMIT
 
 

@@ -15,7 +15,7 @@ from stats.market_data.pinning.plan import check_known, instrument_in
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
 from trades.datasets import DATASETS
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.coverage import log_coverage
 from trades.storage.protocol import NO_COMMIT
 from trades.stores import market_store

@@ -21,7 +21,7 @@ from stats.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.named_symbol import named_symbol
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.timestamps import SECOND_NS, format_timestamp
 
 

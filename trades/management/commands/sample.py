@@ -13,7 +13,7 @@ from trades.datasets import TRADES
 from trades.exceptions import BatchRefused
 from trades.formats.json_rows import read_json_body
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
-from trades.services import rows_ingest
+from trades.services.rows import rows_ingest
 from trades.storage.exceptions import StorageError
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import SECOND_NS, fixed_width_text
