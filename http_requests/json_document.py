@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 import numpy as np
@@ -89,10 +90,16 @@ def _check_tokens(body: bytes) -> None:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise MalformedDocument("duplicate_key", f"the key {repeated[:64]!r} is repeated in one object")
+        _refuse_repeated(key for key, _ in pairs)
     return found
+
+
+def _refuse_repeated(keys: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise MalformedDocument("duplicate_key", f"the key {key[:64]!r} is repeated in one object")
+        seen.add(key)
 
 
 def _refuse_constant(text: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What can be wrong with the query of a list, beside what can be wrong with any (`http_requests.exceptions`)."""
+"""What can be wrong with the query of a list, beside what can be with any: `http_requests.exceptions`."""
 
 from http_requests.exceptions import RequestError
 

@@ -4,8 +4,8 @@ RequestError
 ├── InvalidValue          a query parameter is well-formed and names nothing we have
 └── BatchRefused          the document is well-formed and its content is wrong; the caller must correct it
 
-What may be wrong with the form of any request is in `http_requests.exceptions`. The store's own refusals are in
-`trades.storage.exceptions`.
+What may be wrong with the form of any request is in `http_requests.exceptions`. The store's own refusals are
+in `trades.storage.exceptions`.
 """
 
 from http_requests.exceptions import RequestError

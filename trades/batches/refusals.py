@@ -20,7 +20,7 @@ _BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resoluti
 def batch_refusal(
     expected: Expected, document: Any, *, unreadable: str, is_document: bool = False
 ) -> BatchRefused | MalformedDocument:
-    """The error that says what is wrong with rows, or with a document that holds them under their dataset's name.
+    """The error that says what is wrong with rows, or with a document of them under their dataset's name.
 
     unreadable: the code of a body that is wrong in no way that a serializer knows.
     """

@@ -31,7 +31,7 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Rows in the file's order, the symbol of each, the line that each stands in, lines that are wrong, and all lines."""
+    """Rows in the file's order, symbol and line of each, lines that are wrong, how many there are."""
 
     rows: pa.RecordBatch
     symbols: pa.DictionaryArray
@@ -117,7 +117,7 @@ class Parser:
         return f"{_MESSAGES[Kind.TIME]}; or clocks in {reading.zone} never, or twice (--ambiguous), showed it"
 
     def _read(self, text: bytes) -> tuple[Table, dict[str, pa.Array] | None]:
-        """The columns, and their values; None for the values if only a closer look at each cell can give them."""
+        """The columns, and their values; None for these if only a closer look at each cell can give them."""
         types: dict[str, pa.DataType] = {}
         for column in self._columns:
             is_time = column.kind is Kind.TIME

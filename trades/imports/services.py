@@ -42,11 +42,11 @@ def csv_import(
     restart: bool = False,
     progress: Callable[[Step], None] = lambda _: None,
 ) -> Imported:
-    """Store the rows of a `.csv` or `.csv.gz` file that are not stored; equal rows are counted over the whole file.
+    """Store the rows of a `.csv` or `.csv.gz` file that are not stored.
 
+    Equal rows are counted over the whole file. Memory is bounded whatever the file's size.
     notes: the folder of the notes by which an import that was ended goes on. `restart` passes over them.
-    Memory is bounded whatever the file's size. Raises `ImportsError`s, the store's `StorageError`s,
-    `OSError`.
+    Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
     if reading.symbol is not None:
         reading = replace(reading, symbol=symbol_canonical(reading.symbol))

@@ -1,4 +1,4 @@
-"""Times in a file as nanoseconds UTC: texts with or without an offset, epoch integers, time since midnight."""
+"""Times in a file as nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -61,7 +61,7 @@ def instants(values: pa.Array, style: Style, reading: Reading, *, is_event: bool
 def careful_instants(
     cells: pa.Array, reading: Reading, *, is_event: bool, limit: int | None
 ) -> tuple[pa.Array, Places]:
-    """Texts of any styles as instants, null where a cell is wrong, and the places of the first `limit` wrong ones."""
+    """Texts of any styles as instants, null where a cell is wrong, and the first `limit` wrong places."""
     texts = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
     if is_event and reading.date is not None:
         by_style = {Style.EPOCH: np.ones(len(cells), dtype=bool)}
@@ -98,7 +98,7 @@ def _styled(texts: pa.Array) -> tuple[pa.Array, dict[Style, Mask]]:
 def converted_or_refused(
     cells: pa.Array, convert: Callable[[pa.Array], pa.Array], *, limit: int | None
 ) -> tuple[pa.Array, Places]:
-    """Cells converted, null where `convert` raises `pa.ArrowInvalid`, and the first `limit` places where it does."""
+    """Cells converted, null where `convert` raises `pa.ArrowInvalid`, and the first `limit` such places."""
     pieces: list[pa.Array] = []
     wrong: Places = []
     pending = [(0, len(cells))]

@@ -18,7 +18,7 @@ UNKNOWN_CHOICES = ["refuse", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class IngestQuery:
-    """How duplicates are recognised, whether unknown fields are passed over, and what is given for every row."""
+    """How duplicates are recognised, whether unknown fields are passed over, what is given for every row."""
 
     dedupe: Dedupe
     ignore_unknown: bool

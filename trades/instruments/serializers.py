@@ -1,4 +1,4 @@
-"""What may be told about an instrument, checked by the same rules wherever it comes from, and how it is shown."""
+"""What may be told about an instrument, by the same rules wherever it comes from, and how it is shown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

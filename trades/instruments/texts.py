@@ -1,4 +1,4 @@
-"""Instruments as texts: options of a command, and CSV with a column per field, which can be read again as it was written."""
+"""Instruments as texts: options of a command, and CSV with a column per field, read as it was written."""
 
 import csv
 import re

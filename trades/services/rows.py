@@ -58,6 +58,6 @@ def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
     if found == only:
         return None
     return (
-        f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does, such as"
-        f" AAPL250117C00190000, or tell its terms first by PUT /api/v1/instruments/{symbol}"
+        f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does,"
+        f" such as AAPL250117C00190000, or tell its terms first by PUT /api/v1/instruments/{symbol}"
     )
