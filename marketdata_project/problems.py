@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
-from audit.masking import masked_path
+from audit.records.masking import masked_path
 from listing import exceptions as listing
 from marketdata_project.correlation import correlation_id
 from marketdata_project.front.body import BODY_TOO_LARGE
