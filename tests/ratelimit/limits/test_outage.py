@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from redis.exceptions import RedisError
 
 from ratelimit.limits import shared_buckets
+from ratelimit.limits.buckets.local_buckets import LocalBuckets
+from ratelimit.limits.buckets.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
 from ratelimit.limits.limiter import LATE_US, Limiter
-from ratelimit.limits.local_buckets import LocalBuckets
 from ratelimit.limits.shared_buckets import Told
-from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
 
 RATE, BURST = 10, 20
 CHARGE = Charge("key:1", "read", Bucket(RATE, BURST))
