@@ -7,8 +7,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
+from http_requests.known_fields import KnownFieldsSerializer
 from instants.text import parse_instant
-from listing.known_fields import KnownFieldsSerializer
 from listing.page_limit import PAGE_LIMIT
 from listing.pages import SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES

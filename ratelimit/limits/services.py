@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from http_requests.methods import SAFE_METHODS
 from ratelimit import addresses
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
@@ -68,10 +69,7 @@ def rate_of(caller: Caller, kind: str) -> int:
 
 def kind_of(method: str | None) -> str:
     """The kind of bucket that a method is charged to where nothing else is declared."""
-    return READ if method in READ_METHODS else WRITE
-
-
-READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+    return READ if method in SAFE_METHODS else WRITE
 
 
 # A caller makes the same requests again and again.

@@ -17,8 +17,8 @@ from audit.findings import Finding
 from audit.prune import records_prune
 from audit.verify import Verification, chain_verify
 from command_line.actor import command_actor
+from http_requests.exceptions import InvalidParameter
 from instants.text import parse_instant_or_epoch
-from listing.exceptions import InvalidParameter
 
 _TERMINAL = "-"
 

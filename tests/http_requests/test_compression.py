@@ -6,7 +6,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from trades.http.compression import Encoded, accepted_encoding, compressed
+from http_requests.compression import Encoded, accepted_encoding, compressed
 
 LARGE = b'{"timestamp":"2025-01-02T14:30:00Z","open":189.98}\n' * 100
 

@@ -27,7 +27,10 @@ def nearest_or_all(name: str, known: Collection[str]) -> str:
 
 
 def _slips(written: str, meant: str) -> int:
-    """How many characters were left out, added, mistaken, or swapped with the next: the optimal string alignment distance."""
+    """The optimal string alignment distance.
+
+    How many characters were left out, added, mistaken, or swapped with the next.
+    """
     before: list[int] = []
     row = list(range(len(meant) + 1))
     for place, character in enumerate(written, 1):

@@ -1,14 +1,14 @@
-"""The header `Idempotency-Key`."""
+"""The header by which a request is known again."""
 
 import re
 
-from listing.exceptions import InvalidParameter
+from http_requests.exceptions import InvalidParameter
 
 _KEY = re.compile(r"[!-~]{1,255}")
 
 
-def parse_idempotency_key(header: str | None) -> str | None:
-    """The key, 1-255 visible ASCII characters, quoted or bare; None without a header.
+def idempotency_key(header: str | None) -> str | None:
+    """The `Idempotency-Key`, 1-255 visible ASCII characters, quoted or bare; None without a header.
 
     Raises `InvalidParameter` for anything else.
     """

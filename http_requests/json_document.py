@@ -3,11 +3,12 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 import numpy as np
 
-from trades.exceptions import MalformedDocument
+from http_requests.exceptions import MalformedDocument
 
 DEPTH_LIMIT = 500
 _PIECE_BYTES = 2**20
@@ -45,18 +46,18 @@ def read_json(body: bytes) -> object:
         )
         if _SURROGATE.search(body):
             json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise MalformedDocument(
-            "malformed_json", f"the body is not UTF-8: byte {error.start} is wrong"
-        ) from error
-    except UnicodeEncodeError as error:
-        raise MalformedDocument(
-            "malformed_json", "the body is not JSON of Unicode texts: an escape is half of a surrogate pair"
-        ) from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise MalformedDocument("malformed_json", f"the body is not JSON: {error.msg} at {place}") from error
+    except (UnicodeDecodeError, UnicodeEncodeError, json.JSONDecodeError) as error:
+        raise MalformedDocument("malformed_json", f"the body is not {_missed(error)}") from error
     return document
+
+
+def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
+    """What a body is not, and where or why."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"UTF-8: byte {error.start} is wrong"
+    if isinstance(error, UnicodeEncodeError):
+        return "JSON of Unicode texts: an escape is half of a surrogate pair"
+    return f"JSON: {error.msg} at line {error.lineno}, column {error.colno}"
 
 
 def _check_depth(body: bytes) -> None:
@@ -89,10 +90,16 @@ def _check_tokens(body: bytes) -> None:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise MalformedDocument("duplicate_key", f"the key {repeated[:64]!r} is repeated in one object")
+        _refuse_repeated(key for key, _ in pairs)
     return found
+
+
+def _refuse_repeated(keys: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise MalformedDocument("duplicate_key", f"the key {key[:64]!r} is repeated in one object")
+        seen.add(key)
 
 
 def _refuse_constant(text: str) -> NoReturn:

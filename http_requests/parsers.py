@@ -10,8 +10,8 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from trades.exceptions import BodyTooLarge, MalformedDocument
-from trades.http.json_document import read_json
+from http_requests.exceptions import BodyTooLarge, MalformedDocument
+from http_requests.json_document import read_json
 
 _PLAIN = {"", "identity"}
 _UTF_8 = {"utf-8", "utf8"}

@@ -11,8 +11,8 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from trades.http.compression import Encoding, accepted_encoding, compressed
-from trades.http.conditional import REVALIDATED, content_tag, is_current
+from http_requests.compression import Encoding, accepted_encoding, compressed
+from http_requests.conditional import REVALIDATED, content_tag, is_current
 
 
 def tagged_answer(request: Request, data: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""How long an answer may be kept, whose it is, its entity tag, and the condition that a client makes with that."""
+"""How long an answer may be kept, and by whom; its entity tag, and conditions that clients make with that."""
 
 import hashlib
 import re

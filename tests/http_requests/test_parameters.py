@@ -3,8 +3,8 @@
 import pytest
 from django.http import QueryDict
 
-from listing.exceptions import InvalidParameter
-from listing.parameters import choice, single_parameters
+from http_requests.exceptions import InvalidParameter
+from http_requests.parameters import choice, single_parameters
 
 KNOWN = ("limit", "sort")
 

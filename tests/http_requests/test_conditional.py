@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trades.http.conditional import etag_of, is_current
+from http_requests.conditional import etag_of, is_current
 
 TAG = '"0123456789abcdef0123456789abcdef"'
 

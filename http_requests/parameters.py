@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from django.http import QueryDict
 
-from listing.exceptions import InvalidParameter
-from listing.nearest_name import LONGEST_SHOWN, nearest_or_all
+from http_requests.exceptions import InvalidParameter
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_or_all
 
 
 def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str]:
