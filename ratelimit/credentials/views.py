@@ -16,7 +16,7 @@ from http_requests.parsers import sent_document
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
 from ratelimit.credentials.bearer import known_tokens
-from ratelimit.credentials.person_sessions import (
+from ratelimit.credentials.people.sessions import (
     CREDENTIAL,
     TokenPair,
     session_begin,

@@ -16,7 +16,7 @@ from ratelimit.entitlements import STATES
 from ratelimit.keys.pages import KeyPagination
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
-from ratelimit.limits.quotas import MAX_QUOTA
+from ratelimit.limits.quotas.spends import MAX_QUOTA
 from ratelimit.limits.tiers import TIERS
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())

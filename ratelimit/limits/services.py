@@ -9,12 +9,12 @@ from ratelimit import addresses
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
+from ratelimit.limits.buckets.token_bucket import Bucket, Charge
 from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.limiter import process_limiter
-from ratelimit.limits.periods import DAY, MONTH
-from ratelimit.limits.quotas import MAX_QUOTA, Spend
+from ratelimit.limits.quotas.periods import DAY, MONTH
+from ratelimit.limits.quotas.spends import MAX_QUOTA, Spend
 from ratelimit.limits.tiers import burst_of
-from ratelimit.limits.token_bucket import Bucket, Charge
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"

@@ -7,8 +7,8 @@ for longer than a process waits for Redis is reason enough; what is always so is
 import time
 from collections.abc import Callable, Sequence
 
+from ratelimit.limits.buckets.token_bucket import SECOND_US
 from ratelimit.limits.limiter import LATE_US
-from ratelimit.limits.token_bucket import SECOND_US
 from tests.marketdata_project.front_server import Reply
 
 _ATTEMPTS = 10
