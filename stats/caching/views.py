@@ -5,12 +5,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from listing.parameters import single_parameters
+from http_requests.parameters import single_parameters
+from http_requests.parsers import JSONDocumentParser, sent_document
 from stats.caching.invalidation import drop
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
 from stats.caching.tiers import process_tiers
-from trades.http.parsers import JSONDocumentParser, sent_document
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 
 
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from http_requests.conditional import etag_of
 from stats.caching.keys import CacheKey
 from stats.exceptions import NoData
 from stats.ohlc.query import OhlcQuery
 from stats.paging.cursors import Cursor
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
-from trades.http.conditional import etag_of
-from trades.services import known_instrument
+from trades.services.instruments import known_instrument
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import FRACTIONAL
 from trades.storage.protocol import NO_COMMIT, CommitId, Window

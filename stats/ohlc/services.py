@@ -2,12 +2,12 @@
 
 import time
 
+from http_requests.compression import Encoding
 from stats.delivery.delivered import delivered, delivered_if_held
 from stats.delivery.finished import Finished
 from stats.ohlc.answer import ohlc_answer
 from stats.ohlc.pinned import pin_ohlc
 from stats.ohlc.query import parse_ohlc_query
-from trades.http.compression import Encoding
 
 
 def bars_read(

@@ -8,11 +8,11 @@ from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from http_requests.compression import accepted_encoding
 from stats.delivery.responses import finished_response, page_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.ohlc.services import bars_read
 from stats.rendering.renderers import QueryFormRenderer
-from trades.http.compression import accepted_encoding
 
 _BARS = OpenApiExample(
     "Two bars",
