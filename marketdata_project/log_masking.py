@@ -61,7 +61,10 @@ def own_secrets() -> tuple[str, ...]:
 
 
 def log_uncaught() -> None:
-    """Have what nobody catches logged like all else, instead of printed as it is; errors of logging itself are dropped."""
+    """Have what nobody catches logged like all else, instead of printed as it is.
+
+    Errors of logging itself are dropped.
+    """
     logging.raiseExceptions = False
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

@@ -31,7 +31,10 @@ tr:target { background: #fff3c4; }
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch of the tree by the first of its symbols, if it has any. several: links of some symbols at once."""
+    """A branch of the tree by the first of its symbols, if it has any.
+
+    several: links of some symbols at once.
+    """
 
     path: str
     instrument_class: str

@@ -129,7 +129,10 @@ def _is_secure(environ: dict[str, Any]) -> bool:
 
 
 def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Access, Finished] | None:
-    """Who may read which bars by which row, as far as this process knows by itself; nothing is charged yet."""
+    """Who may read which bars by which row, as far as this process knows by itself.
+
+    Nothing is charged yet.
+    """
     access = access_of("ohlc", "GET")
     # A strict class is recorded in the view's own transaction.
     if access is None or access.audit_class:

@@ -138,7 +138,10 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     def _offered_id(self) -> str | None:
-        """The client's id, as far as the headers of the request that is under way have been read; None without exactly one."""
+        """The client's id, as far as the headers of the request that is under way have been read.
+
+        None without exactly one.
+        """
         if not self._has_begun:
             return None
         ids = [value for name, value in self.headers if name == _CORRELATION_ID]

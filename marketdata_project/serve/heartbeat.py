@@ -27,7 +27,10 @@ class Heartbeat:
         self._path.unlink(missing_ok=True)
 
     def age(self, *, now: float) -> float | None:
-        """Seconds since the last sign (epoch seconds `now`), negative if the clock went back; None if there is none."""
+        """Seconds since the last sign (epoch seconds `now`), negative if the clock went back.
+
+        None if there is none.
+        """
         try:
             return now - self._path.stat().st_mtime
         except FileNotFoundError:

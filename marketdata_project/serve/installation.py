@@ -116,7 +116,10 @@ def _locked(path: Path) -> TextIO:
 
 
 def open_listener(*, host: str, port: int) -> socket.socket:
-    """Listen on `host`:`port` (0: any free port), for child processes to accept on; raises PortUnavailable."""
+    """Listen on `host`:`port` (0: any free port), for child processes to accept on.
+
+    Raises PortUnavailable.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

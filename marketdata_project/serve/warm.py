@@ -1,4 +1,7 @@
-"""What a web process does once before it serves: load everything, tune memory; and then: load what is large and seldom needed."""
+"""What a web process does once before it serves: load everything, tune memory.
+
+Then what is large and seldom needed is loaded, too.
+"""
 
 import gc
 import logging

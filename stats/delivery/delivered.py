@@ -1,4 +1,7 @@
-"""From a pinned query to what is sent: 304 if the client has it, else the answer from the cache or computed, with its headers."""
+"""From a pinned query to what is sent.
+
+304 if the client has it, else the answer from the cache or computed, with its headers.
+"""
 
 from http import HTTPStatus
 

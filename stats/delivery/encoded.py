@@ -26,7 +26,10 @@ P = TypeVar("P", bound=PinnedQuery)
 
 @dataclass(frozen=True)
 class EncodedQuery(Generic[P]):
-    """A pinned query whose answer, the one of `answer`, is wanted in an encoding: a representation with a tag of its own."""
+    """A pinned query whose answer, the one of `answer`, is wanted in an encoding.
+
+    It is a representation with a tag of its own.
+    """
 
     answer: CachedAnswer[P]
     pinned: P
@@ -69,7 +72,10 @@ def encoded_answer(query: EncodedQuery[Any], now_ns: int) -> Entry:
 
 
 def encoded_entry(plain: Entry, encoding: Encoding, etag: str) -> Entry:
-    """An entry in an encoding, under the tag of that representation; its body as it is if that is not larger."""
+    """An entry in an encoding, under the tag of that representation.
+
+    Its body stays as it is if that is not larger.
+    """
     done = compressed(plain.body, encoding)
     header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
     return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))

@@ -21,7 +21,10 @@ def finished_response(request: Request, finished: Finished) -> HttpResponseBase:
 
 
 def page_query(request: Request) -> str:
-    """The query string; for the browsable API, if it does not say how many rows, of so many as a person can look through."""
+    """The query string that is answered.
+
+    On the browsable API, if it does not say how many rows, with as many as a person can look through.
+    """
     asked: str = request.META["QUERY_STRING"]
     browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
     if not browsed or {"limit", "last"} & set(QueryDict(asked)):

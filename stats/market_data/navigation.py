@@ -26,7 +26,10 @@ def page_name(view: Any, subject: str) -> str:
 
 
 def nearest_path(path: str) -> str:
-    """What a path that leads nowhere may have meant, as a question, or all there is; "" for one outside the tree."""
+    """What a path that leads nowhere may have meant, as a question, or all there is.
+
+    Nothing of one outside the tree.
+    """
     root, _, rest = path.partition("/market-data/")
     if root != "/api/v1":
         return ""

@@ -69,7 +69,10 @@ def make_inputs(
 
 
 def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:
-    """The middle of each quote, of locked and crossed ones, too; NaN, with the reason, where a side is missing (NaN)."""
+    """The middle of each quote, of locked and crossed ones, too.
+
+    NaN, with the reason, where a side is missing (NaN).
+    """
     codes = np.full(bid.shape, SOLVED, np.int8)
     has_bid, has_ask = np.isfinite(bid), np.isfinite(ask)
     mark(codes, ~has_bid & ~has_ask, Reason.NO_QUOTE)

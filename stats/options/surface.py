@@ -94,7 +94,10 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> Pairs:
 
 
 def _forwards(chain: Chain, t: Floats, market: Market) -> Floats:
-    """Each option's forward by parity among the options that are traded as long as it and exercised alike; NaN if none."""
+    """Each option's forward by parity among the options that are traded as long as it and exercised alike.
+
+    NaN if none.
+    """
     forwards = np.full(len(chain), np.nan)
     groups = np.unique(np.stack([chain.expiry, chain.last_trade_ns, chain.american]), axis=1).T
     for expiry, last_trade, american in groups.tolist():

@@ -92,7 +92,10 @@ def format_links(request: Request, formats: list[str]) -> list[Leading]:
 
 
 def _url(request: Request, **changes: str) -> str:
-    """The request's own address with some parameters changed; it stays a page if its format is not changed."""
+    """The request's own address with some parameters changed.
+
+    It stays a page if its format is not changed.
+    """
     kept = {name: value for name, value in request.query_params.items() if value}
     if format_suffix(request):
         kept.setdefault("format", "api")

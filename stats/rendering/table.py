@@ -77,7 +77,10 @@ class Table:
 
     @classmethod
     def of(cls, columns: Sequence[OutColumn], values: Mapping[str, Any]) -> Self:
-        """A table of arrays (Arrow's, numpy's or lists) by column name, equally long; names beyond `columns` are left."""
+        """A table of arrays (Arrow's, numpy's or lists) by column name, equally long.
+
+        Names beyond `columns` are left.
+        """
         arrays = [_typed(values[column.name], column.role.arrow_type) for column in columns]
         return cls(tuple(columns), pa.Table.from_arrays(arrays, names=[column.name for column in columns]))
 

@@ -55,7 +55,10 @@ class TradingCalendar:
         return library.zone_of(self.name)
 
     def on_dates(self, first_day: int, last_day: int) -> Schedule:
-        """The trading dates in `[first_day, last_day]`, days since 1970; none lies outside of the years 1890-2209."""
+        """The trading dates in `[first_day, last_day]`, days since 1970.
+
+        None lies outside of the years 1890-2209.
+        """
         decades = range(_decade(first_day), _decade(last_day) + 1)
         return joined([library.decade(self.name, number) for number in decades]).between(first_day, last_day)
 

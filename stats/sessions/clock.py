@@ -68,7 +68,10 @@ def _phase(schedule: Schedule, at_ns: int) -> Phase:
 
 
 def _merged(schedule: Schedule) -> tuple[Integers, Integers]:
-    """Starts and ends of regular trading; sessions that touch are one, and when the last one ends is not told."""
+    """Starts and ends of regular trading.
+
+    Sessions that touch are one, and when the last one ends is not told.
+    """
     segments = schedule.segments(Hours.REGULAR)
     parted = segments.start_ns[1:] != segments.end_ns[:-1]
     return segments.start_ns[np.append(True, parted)], segments.end_ns[:-1][parted]

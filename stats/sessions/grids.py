@@ -40,7 +40,10 @@ class IntervalGrid:
 
 @dataclass(frozen=True, slots=True)
 class DateGrid:
-    """Days, weeks from Monday, or months, of dates in days since 1970; in UTC where instants are spoken of."""
+    """Days, weeks from Monday, or months, of dates in days since 1970.
+
+    In UTC where instants are spoken of.
+    """
 
     resolution: Resolution
 

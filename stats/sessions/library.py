@@ -97,7 +97,10 @@ def _calendar(name: str) -> Any:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """No other thread is in the library; what it warns of is seen to here, or is its own business with pandas."""
+    """No other thread is in the library.
+
+    What it warns of is seen to here, or is its own business with pandas.
+    """
     with _LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* are discontinued", UserWarning)
         warnings.filterwarnings("ignore", ".* is deprecated", DeprecationWarning)
@@ -116,7 +119,10 @@ def _day(year: int) -> int:
 
 
 def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
-    """The columns of a library's schedule; before 1950 zones were odd seconds away from UTC, which are cut off."""
+    """The columns of a library's schedule.
+
+    Before 1950 zones were odd seconds away from UTC, which are cut off.
+    """
     opens, closes = _instants(frame["market_open"]), _instants(frame["market_close"])
     pre = np.minimum(_instants(frame["pre"]), opens) if "pre" in frame else opens
     post = np.maximum(_instants(frame["post"]), closes) if "post" in frame else closes
@@ -148,7 +154,10 @@ def _instants(column: Any) -> Integers:
 
 
 def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tuple[Integers, Integers]:
-    """The ends of each session's break, both at `post` where there is none; maintenance after the close is none."""
+    """The ends of each session's break, both at `post` where there is none.
+
+    Maintenance after the close is none.
+    """
     if "break_start" not in frame:
         return post, post
     starts = np.clip(_instants(frame["break_start"]), opens, closes)

@@ -44,7 +44,10 @@ def calendars_load(*, listed: Iterable[Listed], now_ns: int) -> None:
 
 
 def hours_refusal(listed: Listed) -> tuple[str, str] | None:
-    """Which field of what is listed, `exchange` or `calendar`, leaves its hours unknown, and why; None where they are known."""
+    """Which field of what is listed, `exchange` or `calendar`, leaves its hours unknown, and why.
+
+    None where they are known.
+    """
     try:
         calendar_for(listed)
     except UnknownExchange as error:

@@ -15,7 +15,10 @@ from trades.timestamps import DAY_NS
 
 @dataclass(frozen=True, slots=True)
 class PagesOfAbsences:
-    """Called with a page's edges: its first row's time, and that of the first row behind it; None for the range's own edges."""
+    """Called with a page's edges: its first row's time, and that of the first row behind it.
+
+    None for the range's own edges.
+    """
 
     absences: Absences
     asked: Asked

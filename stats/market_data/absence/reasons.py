@@ -159,7 +159,10 @@ def _with_closed(found: _Intervals, closed: Integers, starts: Integers, ends: In
 
 
 def _runs(intervals: _Intervals, missing: Integers, reasons: Words) -> Iterator[dict[str, str]]:
-    """Intervals of which one follows the other, with one reason, as one. missing: their places; reasons: of each of them."""
+    """Intervals of which one follows the other, with one reason, as one.
+
+    missing: their places; reasons: of each of them.
+    """
     if not len(missing):
         return
     is_first = np.append(True, (np.diff(missing) > 1) | (reasons[1:] != reasons[:-1]))

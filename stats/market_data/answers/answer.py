@@ -20,7 +20,10 @@ NEXT, PREVIOUS = "next", "prev"
 
 @cached()
 def market_data_answer(pinned: PinnedMarketData, now_ns: int) -> Entry:
-    """The answer in its format and encoding, computed at `now_ns`; an encoded one from the one that is not."""
+    """The answer in its format and encoding, computed at `now_ns`.
+
+    An encoded one is made of the one that is not.
+    """
     written = pinned.representation
     if written.encoding:
         plain = market_data_answer(pinned.unencoded, now_ns=now_ns).entry
@@ -100,5 +103,8 @@ def _cursor(pinned: PinnedMarketData, edge: Edge | None) -> str | None:
 
 
 def _time_of(edge: Edge | None) -> int | None:
-    """Of the first row of a page, or of the first one behind it; None where it goes to the end of the range."""
+    """Of the first row of a page, or of the first one behind it.
+
+    None where it goes to the end of the range.
+    """
     return None if edge is None else edge.position.time_ns

@@ -95,7 +95,10 @@ class RowStream:
         return encoder.rows(selected(table, self._pinned.query.fields))
 
     def _part(self, position: Position | None, count: int) -> tuple[Rows, Position | None]:
-        """The next so many rows, ascending in themselves, and where those after them are; None if these are the last."""
+        """The next so many rows, ascending in themselves, and where those after them are.
+
+        None if these are the last.
+        """
         source = self._pinned.source
         if self._pinned.query.is_descending:
             rows = source.before(position, count)

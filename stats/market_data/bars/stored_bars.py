@@ -90,7 +90,10 @@ class _WithStoredBars:
         return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """The grid's label for shorter bars of its own hours; one that the session cuts may begin before it."""
+        """The grid's label for shorter bars of its own hours.
+
+        One that the session cuts may begin before it.
+        """
         if not self.grid.resolution.is_period:
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
         labels = self.grid.labels_of(time_ns, window)
@@ -112,7 +115,10 @@ class _WithStoredBars:
         return merged_bars(bars[inside], labels[inside])
 
     def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """The grid's label for bars that begin at these times; `OUTSIDE` of the window or of the hours asked for, that."""
+        """The grid's label for bars that begin at these times.
+
+        `OUTSIDE` of the window or of the hours asked for, that.
+        """
         if not resolution.is_period:
             return self.grid.labels_of(time_ns, window)
         days = date_of_stored(time_ns, self.grid)

@@ -70,7 +70,10 @@ class BarGrid:
         return Window(window.start_ns, min(whole.end_ns, window.end_ns))
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
-        """The label of the bar that each instant belongs to; `OUTSIDE` of the window, or of the hours that count, that."""
+        """The label of the bar that each instant belongs to.
+
+        `OUTSIDE` of the window, or of the hours that count, that.
+        """
         if self.is_plain:
             labels = time_ns // self.resolution.length_ns * self.resolution.length_ns
             return np.where((labels >= window.start_ns) & (labels < window.end_ns), labels, OUTSIDE)

@@ -26,7 +26,10 @@ def grid_of(asked: Asked) -> BarGrid:
 
 
 def _calendar(asked: Asked) -> TradingCalendar | None:
-    """The instrument's calendar; None without an exchange, and for one that nobody knows, where nothing depends on it."""
+    """The instrument's calendar.
+
+    None without an exchange, and for one that nobody knows, where nothing depends on it.
+    """
     query = asked.query
     is_needed = query.session is not SessionMode.UTC and (
         query.session is SessionMode.EXCHANGE or query.resolution.is_period

@@ -98,7 +98,10 @@ def _told_of(resolution: Resolution) -> Resolution:
 
 @dataclass(frozen=True, slots=True)
 class _RevisionReader:
-    """Revisions of the bars of a window by time of the bar, then by commit. after: only those of later commits."""
+    """Revisions of the bars of a window by time of the bar, then by commit.
+
+    after: only those of later commits.
+    """
 
     log: PinnedLog
     window: Window

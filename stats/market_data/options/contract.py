@@ -21,7 +21,10 @@ _LONGEST_CLOSURE_DAYS = 400
 
 @dataclass(frozen=True, slots=True)
 class OptionContract:
-    """An option's terms. expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if nobody told."""
+    """An option's terms.
+
+    expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if nobody told.
+    """
 
     symbol: str
     underlying: str

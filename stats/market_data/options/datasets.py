@@ -184,7 +184,10 @@ def _traded(asked: Asked, options: Iterable[Instrument], instant_ns: int) -> Ite
 def _market(
     asked: Asked, underlying: Instrument, contracts: Iterable[OptionContract], window: Window, needed: Window
 ) -> OptionMarket:
-    """What prices options of an underlying in a window, with the chain's quotes that are needed; `rate` and `dividend_yield` of the query come before settings."""
+    """What prices options of an underlying in a window, with the chain's quotes that are needed.
+
+    `rate` and `dividend_yield` of the query come before settings.
+    """
     contracts, given = tuple(contracts), dict(asked.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     told = rates_of(currency, settings.OPTION_RATES)

@@ -28,7 +28,10 @@ _NEAR_STRIKES = 8
 
 @dataclass(frozen=True, slots=True)
 class OptionMarket:
-    """The underlying's price, the chain's quotes, and rates per year. parity: whether the chain's forwards count."""
+    """The underlying's price, the chain's quotes, and rates per year.
+
+    parity: whether the chain's forwards count.
+    """
 
     underlying: UnderlyingPrice
     chain: PinnedChain
@@ -56,7 +59,10 @@ class OptionMarket:
         return inputs, spot
 
     def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
-        """The forward at each instant that the options of one expiry imply, by strikes near spot if those do; else NaN."""
+        """The forward at each instant that the options of one expiry imply, by strikes near spot if those do.
+
+        NaN where none does.
+        """
         members = _with_both_rights(
             [each for each in self.chain.members if each[0].class_key == contract.class_key]
         )

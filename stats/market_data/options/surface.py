@@ -43,7 +43,10 @@ _TERMS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class SurfaceSource:
-    """A row per option, by expiry, strike and right, as they stood just before an instant; all have its time."""
+    """A row per option, by expiry, strike and right, as they stood just before an instant.
+
+    All have its time.
+    """
 
     contracts: tuple[OptionContract, ...]
     market: OptionMarket

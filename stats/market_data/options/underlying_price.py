@@ -26,7 +26,10 @@ _LONGEST_BAR_NS = 31 * DAY_NS
 
 @dataclass(frozen=True, slots=True)
 class SpotPrices:
-    """Prices at some instants, and when each was made, nanoseconds UTC; NaN and `NEVER_NS` where none is known."""
+    """Prices at some instants, and when each was made, nanoseconds UTC.
+
+    NaN and `NEVER_NS` where none is known.
+    """
 
     price: Floats
     time_ns: Integers
@@ -77,7 +80,10 @@ class UnderlyingPrice:
         return SpotPrices(middle, np.maximum(bid.time_ns, ask.time_ns))
 
     def _of_bars(self, instants: Integers) -> SpotPrices:
-        """The closes of bars of the finest resolution that is stored; a bar is finished when its interval is over."""
+        """The closes of bars of the finest resolution that is stored.
+
+        A bar is finished when its interval is over.
+        """
         if self.bars.is_empty:
             return SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
         finest = stored_resolutions(self.bars)[0]

@@ -97,7 +97,10 @@ STREAM = (*RANGE, "fields", "time", "sort", "trailer")
 def query_serializer(
     title: str, names: tuple[str, ...], resolution: str | None = None
 ) -> type[serializers.Serializer[Any]]:
-    """The serializer of a query with these parameters; `title` names it in the schema. resolution: the one without `resolution`."""
+    """The serializer of a query with these parameters; `title` names it in the schema.
+
+    resolution: the one without `resolution`.
+    """
     fields = {name: _field(name, resolution) for name in names}
     doc = {"__doc__": "The query parameters.", "__module__": __name__}
     return type(f"{title}QuerySerializer", (_RangeSerializer,), {**doc, **fields})

@@ -25,7 +25,10 @@ _SIZES = ("bid_size", "ask_size")
 
 @dataclass(frozen=True, slots=True)
 class QuoteBarReader:
-    """Quote bars on a grid. settled_ns: bars whose interval ends later are not final. bound: there are not more of them."""
+    """Quote bars on a grid.
+
+    settled_ns: bars whose interval ends later are not final. bound: there are not more of them.
+    """
 
     log: PinnedLog
     window: Window

@@ -62,7 +62,10 @@ class ReportQuery:
 
 @dataclass(frozen=True)
 class PinnedReport:
-    """A report fixed to commits: each symbol's members, in their order; None where there is nothing of the kind."""
+    """A report fixed to commits: each symbol's members, in their order.
+
+    None where there is nothing of the kind.
+    """
 
     query: ReportQuery
     members: tuple[tuple[tuple[ReportPart, PinnedMarketData | None], ...], ...]

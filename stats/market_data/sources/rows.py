@@ -162,7 +162,10 @@ class WindowedSource:
         return joined(self.columns, [rows for rows in found if len(rows)])
 
     def _end_of(self, position: Position) -> int:
-        """The end of a window that holds all rows before a position; more only where a unit has several rows."""
+        """The end of a window that holds all rows before a position.
+
+        More only where a unit has several rows.
+        """
         floor = self.reader.floor(position.time_ns)
         if not position.ordinal and floor == position.time_ns:
             return floor

@@ -1,4 +1,7 @@
-"""JSON documents that are large go out compressed to who takes that: bars, reports, lists; pages and secrets never."""
+"""JSON documents that are large go out compressed to who takes that: bars, reports, lists.
+
+Pages and secrets never.
+"""
 
 import gzip
 import re

@@ -103,7 +103,10 @@ class Chain:
     rate: float
 
     def spot(self, time_ns: int) -> tuple[float, int]:
-        """The newer one of the underlying's mid price, each side as last named, and its last trade; and when that was."""
+        """The newer one of the underlying's mid price, each side as last named, and its last trade.
+
+        With it when that was.
+        """
         sides = [
             known_at([row for row in self.underlying_quotes if row.get(side) is not None], time_ns)
             for side in ("bid", "ask")

@@ -97,7 +97,10 @@ def filled(api: Api, tape: pa.RecordBatch) -> Api:
 
 
 def walked(api: Api, sort: str, writer: Writer) -> tuple[list[str], int]:
-    """The ids of all rows from page to page, and the commit that the first page is of; the writer writes between any two."""
+    """The ids of all rows from page to page, and the commit that the first page is of.
+
+    The writer writes between any two.
+    """
     query = {**QUERY, "sort": sort, "limit": str(PAGE_ROWS), "fields": "trade_id"}
     response, ids = api.get(PATH, query), []
     commit = re.fullmatch(r"trades=(\d+)-[0-9a-f]{6}", response.headers["X-Commit"])

@@ -75,7 +75,10 @@ def without_vwap(row: Row) -> Row:
 
 @dataclass
 class Walk:
-    """A client on its way through pages; `snapshot` is what there was at its first, in the order asked for."""
+    """A client on its way through pages.
+
+    `snapshot` is what there was at its first, in the order asked for.
+    """
 
     api: Api
     path: str
@@ -117,7 +120,10 @@ class Walk:
 def walk(
     api: Api, logs: list[Log], dataset: str, sort: str, form: str = "json", *, last: int | None = None
 ) -> Walk:
-    """A walk through one symbol, or several, that begins now. last: of several only so many of the newest rows of each."""
+    """A walk through one symbol, or several, that begins now.
+
+    last: of several only so many of the newest rows of each.
+    """
     rows_name = "trades" if dataset == "trades" else "bars"
     query = {**RANGE, "sort": sort} | ({} if dataset == "trades" else {"resolution": "1m"})
     if last is not None:

@@ -263,7 +263,10 @@ def test_what_changes_a_reason_is_never_hidden_by_the_cache(stocks):
 @pytest.mark.parametrize(("exchange", "start"), [("XNYS", "2024-10-28"), ("XCME", "2024-12-16")])
 @pytest.mark.parametrize("days", [1, 2, 3])
 def test_runs_of_days_follow_one_another(api: Api, exchange, start, days):
-    """Over a change of the clocks, and over Christmas; nor is there anything between the runs of ranges that follow one another."""
+    """Over a change of the clocks, and over Christmas.
+
+    Nor is there anything between the runs of ranges that follow one another.
+    """
     market_store().set_instrument(INSTRUMENTS[exchange])
     symbol = INSTRUMENTS[exchange].symbol
     ingest(api, "2024-10-01T15:00:00Z", symbol=symbol)

@@ -1,4 +1,7 @@
-"""Streams through Django: the same rows as all pages together, whatever the options; what is refused; how they end and break."""
+"""Streams through Django: the same rows as all pages together, whatever the options.
+
+What is refused, how they end and break.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""`/revisions`: which bars changed, when, from what to what, by which commit; held against a ledger of the trades."""
+"""`/revisions`: which bars changed, when, from what to what, by which commit.
+
+Held against a ledger of the trades.
+"""
 
 import csv
 import io

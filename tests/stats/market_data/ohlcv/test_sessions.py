@@ -38,7 +38,10 @@ class Print:
 
 
 def edges(date: Published) -> list[int]:
-    """The instants around which something changes, each with the nanosecond before it; none behind the date's end."""
+    """The instants around which something changes, each with the nanosecond before it.
+
+    None behind the date's end.
+    """
     instants = [
         ns(text) for text in (date.start, date.label, date.pre, date.opens, date.closes, date.post, date.end)
     ]

@@ -20,7 +20,10 @@ SYMBOLS = ("TWX140621C00070000", "TWX140621P00070000", "TWX140621C00065000", "TW
 
 
 def ingest(api: Api, dataset: str, frame: pd.DataFrame, prices: Sequence[str], **same: str) -> None:
-    """Store a frame's rows at `time_ns` since midnight; `prices` are integers in the file, `same` stands in every row."""
+    """Store a frame's rows at `time_ns` since midnight.
+
+    `prices` are integers in the file, `same` stands in every row.
+    """
     values = (frame[[*prices]] / PRICE_UNIT).astype(object).where(frame[[*prices]].notna(), None)
     volumes = frame[["volume"]] if "volume" in frame else frame[[]]
     rows = [
