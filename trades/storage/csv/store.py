@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trades.datasets import DATASETS, TRADES
 from trades.declarations import Dataset
-from trades.storage.csv.catalogue import Catalogue
+from trades.storage.csv.catalogue import CsvCatalogue
 from trades.storage.csv.derived.fold import Fold
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
@@ -35,7 +35,7 @@ from trades.storage.maintained import Derived, LogStatistics
 from trades.storage.protocol import Amendment, Append, Receipt
 
 
-class CsvStore(Catalogue, Reads):
+class CsvStore(CsvCatalogue, Reads):
     """A `MarketStore` in `path`; any number of processes may use the same path at once.
 
     Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at
@@ -52,7 +52,7 @@ class CsvStore(Catalogue, Reads):
     ) -> None:
         """`segment_rows`: how many rows a segment of derived columns has at most."""
         self._disk = disk or Disk()
-        Catalogue.__init__(self, Path(path), self._disk, clock)
+        CsvCatalogue.__init__(self, Path(path), self._disk, clock)
         Reads.__init__(self, Path(path), self._opened)
         self._clock = clock
         self._known_rows: dict[str, KnownRows] = {}
