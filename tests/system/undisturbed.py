@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from ratelimit.limits import limiter
-from ratelimit.limits.token_bucket import SECOND_US
+from ratelimit.limits.buckets.token_bucket import SECOND_US
 from tests.marketdata_project.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import OHLC, clients_of_every_web
