@@ -30,7 +30,7 @@ from ratelimit.keys.services import key_create
 from ratelimit.keys.signing_secrets import signing_secret
 from ratelimit.limits.buckets.leases import LEASE_ABOVE
 from ratelimit.models import AccessProfile
-from stats.views import OhlcViewSet
+from stats.ohlc.views import OhlcViewSet
 
 Switches = dict[str, tuple[Callable[[Environ], Any], Callable[[], AbstractContextManager[None]]]]
 

@@ -34,6 +34,7 @@ from marketdata_project.front.body import BODY_TOO_LARGE
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
+from stats.market_data.navigation import nearest_path
 from trades import exceptions as trades
 from trades.storage import exceptions as storage
 
@@ -156,7 +157,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404."""
-    return Problem(404, "not_found", f"there is nothing at {masked_path(request.path)[:200]}").response()
+    asked = f"there is nothing at {masked_path(request.path)[:200]}"
+    return Problem(404, "not_found", asked + nearest_path(request.path)).response()
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

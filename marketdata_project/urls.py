@@ -11,9 +11,10 @@ from marketdata_project.schema_view import SchemaView
 from ratelimit.credentials.urls import urlpatterns as credential_urlpatterns
 from ratelimit.keys.urls import urlpatterns as key_urlpatterns
 from ratelimit.limits.urls import urlpatterns as limit_urlpatterns
+from stats.caching.urls import urlpatterns as cache_urlpatterns
 from stats.market_data.urls import market_data_urlpatterns
-from stats.urls import cache_urlpatterns, session_urlpatterns
-from stats.urls import urlpatterns as stats_urlpatterns
+from stats.ohlc.urls import urlpatterns as ohlc_urlpatterns
+from stats.sessions.urls import urlpatterns as session_urlpatterns
 from trades.urls import dataset_urlpatterns, instrument_urlpatterns
 from trades.urls import urlpatterns as trades_urlpatterns
 
@@ -29,7 +30,7 @@ documentation = [
     re_path(r"^docs/errors/?\Z", errors, name="errors"),
 ]
 
-market_data = [*trades_urlpatterns, *stats_urlpatterns]
+market_data = [*trades_urlpatterns, *ohlc_urlpatterns]
 only_v1 = [
     *market_data,
     *dataset_urlpatterns,

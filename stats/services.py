@@ -1,47 +1,6 @@
-"""Bars as finished answers: what the endpoints and other apps ask for."""
+"""The read side's door: what other apps ask it for."""
 
-import time
+from stats.delivery.finished import Finished
+from stats.ohlc.services import bars_read, bars_read_if_held
 
-from http_requests.compression import Encoding
-from stats.delivery import delivered, delivered_if_held
-from stats.finished import Finished
-from stats.ohlc import ohlc_answer, pin_ohlc
-from stats.ohlc_query import parse_ohlc_query
-
-
-def bars_read(
-    *,
-    query_string: str,
-    if_none_match: str | None,
-    encoding: Encoding | None = None,
-    now_ns: int | None = None,
-) -> Finished:
-    """The bars that a URL's query string asks for: 304 if the client has them, else from the cache or computed.
-
-    In the content `encoding` where that makes it smaller. `now_ns` is the time of the call in nanoseconds
-    since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`, the store's
-    `StorageError`s and every `StatsError`.
-    """
-    return delivered(
-        ohlc_answer,
-        pin_ohlc(parse_ohlc_query(query_string)),
-        encoding=encoding,
-        if_none_match=if_none_match,
-        now_ns=time.time_ns() if now_ns is None else now_ns,
-    )
-
-
-def bars_read_if_held(
-    *, query_string: str, if_none_match: str | None, encoding: Encoding | None = None
-) -> Finished | None:
-    """What `bars_read` gives now; None instead of an answer that this process does not hold in memory.
-
-    Raises the same.
-    """
-    return delivered_if_held(
-        ohlc_answer,
-        pin_ohlc(parse_ohlc_query(query_string)),
-        encoding=encoding,
-        if_none_match=if_none_match,
-        now_ns=time.time_ns(),
-    )
+__all__ = ["Finished", "bars_read", "bars_read_if_held"]

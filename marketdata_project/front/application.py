@@ -43,7 +43,7 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.places import Room
 from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, TOO_MANY_BODIES, Refusal
 from marketdata_project.proxies import trusted_environ
-from stats.finished import Finished
+from stats.services import Finished
 
 READ_THREADS = 3
 WRITE_THREADS = 16

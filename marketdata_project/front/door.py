@@ -33,8 +33,7 @@ from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import cost_of
 from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit
-from stats.finished import Finished
-from stats.services import bars_read_if_held
+from stats.services import Finished, bars_read_if_held
 
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")

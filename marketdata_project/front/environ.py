@@ -13,6 +13,12 @@ _LONGEST_ESCAPED_COOKIES = 4096
 # Header names come from clients: the memory of them is bounded.
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
+_SERVER = {
+    "wsgi.version": (1, 0),
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
 
 
 def environ_for(scope: Scope) -> dict[str, Any]:
@@ -33,12 +39,9 @@ def environ_for(scope: Scope) -> dict[str, Any]:
         "SERVER_PORT": str(server[1] or ""),
         "REMOTE_ADDR": client[0],
         "REMOTE_PORT": str(client[1]),
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
+        **_SERVER,
     }
     _add_headers(environ, scope["headers"])
     cookies = environ.get("HTTP_COOKIE", "")

@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
+from http_requests.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.queries.classes import MarketClass
+from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
 from stats.rendering.query_form import Leading
@@ -22,6 +23,20 @@ def page_name(view: Any, subject: str) -> str:
     """What a page of the tree is called: by its symbol, or by its class where the path has none."""
     symbol = getattr(view, "kwargs", {}).get("symbol")
     return f"{symbol or view.market_class.path}: {subject}"
+
+
+def nearest_path(path: str) -> str:
+    """What a path that leads nowhere may have meant, as a question, or all there is; "" for one outside the tree."""
+    root, _, rest = path.partition("/market-data/")
+    if root != "/api/v1":
+        return ""
+    asked, *inner = rest.strip("/").split("/")
+    market_class = MARKET_CLASSES.get(asked)
+    if market_class is None:
+        return nearest_or_all(asked, MARKET_CLASSES)
+    known = (*market_class.datasets, *REPORTS, COVERAGE)
+    name = next((each.partition(".")[0] for each in reversed(inner) if each != "stream"), "")
+    return "" if name in known else nearest_or_all(name, known)
 
 
 def links_beside(market_class: MarketClass, symbol: str | None) -> list[Leading]:

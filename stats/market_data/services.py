@@ -8,8 +8,8 @@ from django.utils.encoding import escape_uri_path
 
 from http_requests.compression import Encoding
 from http_requests.exceptions import InvalidParameter
-from stats.delivery import delivered
-from stats.finished import Finished
+from stats.delivery.delivered import delivered
+from stats.delivery.finished import Finished
 from stats.market_data.answers.answer import NEXT, PREVIOUS, market_data_answer
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS

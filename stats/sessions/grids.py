@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from trades.arrays import Integers
 from trades.timestamps import DAY_NS
 

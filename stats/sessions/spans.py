@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.grids import DateGrid, Grid, IntervalGrid
 from stats.sessions.schedule import Hours, Schedule, SessionMode

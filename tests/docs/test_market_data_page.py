@@ -15,8 +15,8 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
+from stats.parameters.resolutions import Resolution
 from stats.rendering.formats import FORMATS
-from stats.resolutions import Resolution
 from tests.api_client import answer, problem, trade
 from tests.docs.test_pages import README, blocks_from, body_in
 from trades.timestamps import SECOND_NS

@@ -4,11 +4,11 @@ from typing import Any
 
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
-from stats.cursors import Cursor
-from stats.encoded import encoded_entry
+from stats.delivery.encoded import encoded_entry
 from stats.market_data.answers.columns import selected, selected_columns
 from stats.market_data.pinning.pinned import PinnedMarketData, seen_by
 from stats.market_data.sources.paging import Edge, Page, first_page, page_at
+from stats.paging.cursors import Cursor
 from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from trades.timestamps import SECOND_NS
@@ -48,25 +48,28 @@ def document_of(pinned: PinnedMarketData) -> Document:
     if query.is_descending:
         following, preceding = preceding, following
     next_cursor, prev_cursor = _cursor(pinned, following), _cursor(pinned, preceding)
-    tail: dict[str, Any] = {
-        "next_cursor": next_cursor,
-        "prev_cursor": prev_cursor,
-        "total_estimate": len(table) if following is preceding is None else source.total_estimate(),
-    }
-    absences = pinned.plans[0].absences
-    if absences is not None:
-        tail["absences"] = absences(_time_of(page.earlier), _time_of(page.later))
-    if not len(table):
-        tail["reason"] = pinned.plans[0].reason
+    total_estimate = len(table) if following is preceding is None else source.total_estimate()
+    cursors = {"next_cursor": next_cursor, "prev_cursor": prev_cursor}
     return Document(
         head=_head(pinned),
         rows_name=query.form.rows_name,
         table=selected(table, query.fields),
-        tail=tail,
+        tail={**cursors, "total_estimate": total_estimate, **_told_of_absence(pinned, page)},
         next_cursor=next_cursor,
         prev_cursor=prev_cursor,
         bars_times=not (query.resolution.is_tick or query.form.of_instants),
     )
+
+
+def _told_of_absence(pinned: PinnedMarketData, page: Page) -> dict[str, Any]:
+    """Why there are no rows between a page's, if that is asked for, and why there are none at all."""
+    plan = pinned.plans[0]
+    told: dict[str, Any] = {}
+    if plan.absences is not None:
+        told["absences"] = plan.absences(_time_of(page.earlier), _time_of(page.later))
+    if not len(page.rows.table):
+        told["reason"] = plan.reason
+    return told
 
 
 def page_of(pinned: PinnedMarketData) -> Page:

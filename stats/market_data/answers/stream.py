@@ -10,7 +10,7 @@ from http_requests.exceptions import InvalidParameter
 from stats.market_data.answers.columns import selected, selected_columns
 from stats.market_data.pinning.pinned import PinnedMarketData
 from stats.market_data.sources.rows import Rows
-from stats.position import Position
+from stats.paging.position import Position
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from trades.timestamps import format_timestamp

@@ -9,7 +9,7 @@ import pyarrow as pa
 from stats.market_data.bars.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
 from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import trading_date_of
 from trades.arrays import Integers
 from trades.arrow_later import compute as pc

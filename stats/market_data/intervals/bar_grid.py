@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.spans import (
     Hours,

@@ -11,7 +11,7 @@ from stats.market_data.bars.trade_bars import BarMaker, merged_bars, merged_days
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
 from stats.market_data.pinning.logs import PinnedLog
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import SessionMode
 from trades.storage.bars.aggregate import Bars
 from trades.storage.bars.bars import joined_bars

@@ -27,7 +27,7 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import DeferredSource, Source, WindowedSource
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import Hours
 from trades.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from trades.storage.protocol import ALL_TIME, Window
@@ -63,13 +63,9 @@ class Ohlcv:
         needed = _needed(trade_bars(trades, grid, asked.instrument.policy), actions, window)
         if asked.query.with_coverage:
             needed = _needed_for_absences(needed, grid, asked_for)
-        logs = (
-            asked.snapshot.narrowed(trades, needed),
-            asked.snapshot.narrowed(
-                stored, around(needed, grid) if needed.start_ns < needed.end_ns else needed
-            ),
-            actions,
-        )
+        stored_needed = around(needed, grid) if needed.start_ns < needed.end_ns else needed
+        narrowed = asked.snapshot.narrowed
+        logs = (narrowed(trades, needed), narrowed(stored, stored_needed), actions)
         return Plan(
             logs=logs,
             source=DeferredSource(partial(_source, asked, grid, window, logs)),

@@ -11,8 +11,8 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import Rows, WindowedSource
+from stats.parameters.resolutions import Resolution
 from stats.rendering.table import OutColumn, Role, Table
-from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
@@ -60,11 +60,7 @@ class Revisions:
 
     def plan(self, asked: Asked) -> Plan:
         """See `MarketDataset.plan`. Raises `ResolutionUnavailable` for what has no fixed length."""
-        resolution = asked.query.resolution
-        if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
-            raise ResolutionUnavailable(
-                f"changes are told of bars from 1s to 1d, in UTC, not of {resolution.value}"
-            )
+        resolution = _told_of(asked.query.resolution)
         log = asked.snapshot.log(TRADES, asked.symbol, 0)
         if log.is_empty:
             check_known(asked.symbol)
@@ -89,6 +85,15 @@ class Revisions:
             begun_ns=min(asked_for.end_ns, grid.steady(asked.now_ns).end_ns - 1),
             head={"resolution": resolution.value},
         )
+
+
+def _told_of(resolution: Resolution) -> Resolution:
+    """A resolution whose changes are told. Raises `ResolutionUnavailable` for what has no fixed length."""
+    if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
+        raise ResolutionUnavailable(
+            f"changes are told of bars from 1s to 1d, in UTC, not of {resolution.value}"
+        )
+    return resolution
 
 
 @dataclass(frozen=True, slots=True)

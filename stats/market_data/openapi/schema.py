@@ -1,6 +1,6 @@
 """What the OpenAPI schema says of the tree: made from the same declarations that answers are made from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -11,9 +11,9 @@ from stats.market_data.openapi.examples import EXAMPLE_COVERAGE, EXAMPLE_SYMBOLS
 from stats.market_data.queries.classes import MarketClass
 from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.queries.query import DatasetForm
+from stats.parameters.resolutions import Resolution
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role
-from stats.resolutions import Resolution
 from trades.datasets import DATASETS
 
 Schema = dict[str, Any]
@@ -39,6 +39,16 @@ _ABSENCE: Schema = {
         "end": {"type": "string", "format": "date-time"},
         "reason": {"type": "string", "enum": list(REASONS)},
     },
+}
+
+_INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_COVERAGE: Schema = {
+    "dataset": {"type": "string", "enum": list(DATASETS)},
+    "first": _INSTANT,
+    "last": _INSTANT,
+    "rows": {"type": "integer"},
+    "commits": {"type": "integer"},
+    "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
 }
 
 
@@ -83,14 +93,7 @@ def report_schema(
     """Of a report, whose members are rows of datasets."""
     named = list(members)
     names = ("symbols", "as_of") if several else ("as_of",)
-    one: Schema = {
-        "type": "object",
-        "required": ["symbol", *(name for name, _ in named)],
-        "properties": {
-            "symbol": {"type": "string"},
-            **{name: {**_row(form.columns), "type": ["object", "null"]} for name, form in named},
-        },
-    }
+    one = _of_one_symbol(named)
     symbol = EXAMPLE_SYMBOLS[market_class.path]
     example: dict[str, Any] = {
         "symbol": symbol,
@@ -109,15 +112,7 @@ def report_schema(
 def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
     """Of what is stored of a symbol at all."""
     symbol = EXAMPLE_SYMBOLS[market_class.path]
-    instant: Schema = {"type": ["string", "null"], "format": "date-time"}
-    row: Schema = {
-        "dataset": {"type": "string", "enum": list(DATASETS)},
-        "first": instant,
-        "last": instant,
-        "rows": {"type": "integer"},
-        "commits": {"type": "integer"},
-        "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
-    }
+    row = {"type": "object", "required": list(_COVERAGE), "properties": _COVERAGE}
     return {
         "operation_id": f"{market_class.path}_coverage",
         "tags": [market_class.path],
@@ -129,10 +124,7 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
                 "required": ["symbol", "datasets"],
                 "properties": {
                     "symbol": {"type": "string"},
-                    "datasets": {
-                        "type": "array",
-                        "items": {"type": "object", "required": list(row), "properties": row},
-                    },
+                    "datasets": {"type": "array", "items": row},
                 },
             }
         },
@@ -170,6 +162,17 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
             "prev_cursor": _CURSOR,
             "total_estimate": {"type": "integer", "description": "At least so many rows as there are."},
             "reason": {"type": "string", "description": "Why there are no rows."},
+        },
+    }
+
+
+def _of_one_symbol(members: Sequence[tuple[str, DatasetForm]]) -> Schema:
+    return {
+        "type": "object",
+        "required": ["symbol", *(name for name, _ in members)],
+        "properties": {
+            "symbol": {"type": "string"},
+            **{name: {**_row(form.columns), "type": ["object", "null"]} for name, form in members},
         },
     }
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import cast
 
-from stats.cursors import SeenCommit
 from stats.exceptions import Resync
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.pinning.logs import PinnedLog, Snapshot
 from stats.market_data.pinning.plan import Asked
+from stats.paging.cursors import SeenCommit
 from trades.datasets import OPTION_QUOTES
 from trades.declarations import Dataset
 from trades.storage.instruments import OPTION, Instrument, default_instrument

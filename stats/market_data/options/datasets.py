@@ -13,7 +13,7 @@ from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.grids import grid_of
-from stats.market_data.intervals.ranges import bar_range, bar_window, tick_range, tick_window
+from stats.market_data.intervals.ranges import Range, bar_range, bar_window, tick_range, tick_window
 from stats.market_data.options.chain import contracts_of, options_of, pinned_chain, seen_by
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
@@ -26,7 +26,7 @@ from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import WindowedSource
 from stats.options.echo import GREEKS
 from stats.options.rates import rates_of
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from trades.datasets import OPTION_QUOTES
 from trades.storage.instruments import FUTURE, OPTION, Instrument
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, Window
@@ -93,17 +93,21 @@ def _contract_plan(asked: Asked, names: tuple[str, ...]) -> Plan:
     return Plan(
         logs=(log, market.chain, *market.underlying.logs),
         source=WindowedSource(rows),
-        key=(
-            *_market_key(market, (contract,)),
-            ("start", asked_for.start_ns),
-            ("end", asked_for.end_ns),
-            ("grid", grid.key),
-            ("partial", None if asked.query.with_partial else "exclude"),
-            ("settled", open_ns.start_ns if open_ns.start_ns < asked_for.end_ns else None),
-        ),
+        key=(*_market_key(market, (contract,)), *_rows_key(asked, grid, asked_for, open_ns)),
         reason=reason_for_none(asked),
         begun_ns=min(asked_for.end_ns, open_ns.end_ns - 1),
         head=_contract_head(asked, contract),
+    )
+
+
+def _rows_key(asked: Asked, grid: BarGrid, asked_for: Range, open_ns: Window) -> KeyParts:
+    """What rows of one contract depend on beside the market."""
+    return (
+        ("start", asked_for.start_ns),
+        ("end", asked_for.end_ns),
+        ("grid", grid.key),
+        ("partial", None if asked.query.with_partial else "exclude"),
+        ("settled", open_ns.start_ns if open_ns.start_ns < asked_for.end_ns else None),
     )
 
 

@@ -14,7 +14,7 @@ from stats.market_data.options.underlying_price import SpotPrices
 from stats.market_data.sources.rows import Rows
 from stats.options.echo import input_columns
 from stats.options.surface import Chain, Market, volatility_surface
-from stats.position import Position
+from stats.paging.position import Position
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Floats, Integers
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from stats.cursors import SeenCommit
+from stats.paging.cursors import SeenCommit
 from trades.declarations import Dataset
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import NO_COMMIT, CommitId, Window

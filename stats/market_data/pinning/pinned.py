@@ -9,12 +9,12 @@ from http_requests.conditional import etag_of
 from http_requests.exceptions import InvalidParameter
 from listing.exceptions import InvalidCursor
 from stats.caching.keys import CacheKey
-from stats.cursors import Cursor, SeenCommit, fingerprint, seen_commits
 from stats.market_data.pinning.logs import Pinned, Snapshot
-from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
+from stats.market_data.pinning.plan import Asked, KeyParts, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
 from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
+from stats.paging.cursors import Cursor, SeenCommit, fingerprint, seen_commits
 from trades.services.instruments import symbol_canonical
 from trades.storage.protocol import NO_COMMIT
 
@@ -103,13 +103,21 @@ class PinnedMarketData:
 
     @cached_property
     def cache_key(self) -> str:
+        query, written = self.query, self.representation
+        return str(
+            CacheKey(
+                symbol=self.cache_symbol,
+                dataset=f"{query.market_class.path}-{query.form.name}",
+                parameters=self._key_parameters(),
+                version=",".join(log.version for log in self.logs if not log.is_empty) or "none",
+                representation=written.format + (f"+{written.encoding}" if written.encoding else ""),
+            )
+        )
+
+    def _key_parameters(self) -> KeyParts:
+        """What the answer depends on beside commits and representation: of the query, then of each plan."""
         query = self.query
-        of_plans = [
-            (f"{name}{place or ''}", value)
-            for place, plan in enumerate(self.plans)
-            for name, value in (*plan.key, ("reason", plan.reason))
-        ]
-        parameters = [
+        return (
             ("resolution", query.resolution.value),
             ("limit", None if query.last and not query.several else query.limit),
             ("last", query.last),
@@ -123,17 +131,11 @@ class PinnedMarketData:
             ("coverage", int(query.with_coverage)),
             *((name, repr(value)) for name, value in query.inputs),
             ("volume", ",".join(kind[0] for kind in self.volume_kinds)),
-            *of_plans,
-        ]
-        written = self.representation
-        return str(
-            CacheKey(
-                symbol=self.cache_symbol,
-                dataset=f"{query.market_class.path}-{query.form.name}",
-                parameters=tuple(parameters),
-                version=",".join(log.version for log in self.logs if not log.is_empty) or "none",
-                representation=written.format + (f"+{written.encoding}" if written.encoding else ""),
-            )
+            *(
+                (f"{name}{place or ''}", value)
+                for place, plan in enumerate(self.plans)
+                for name, value in (*plan.key, ("reason", plan.reason))
+            ),
         )
 
 

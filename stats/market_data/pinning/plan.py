@@ -107,17 +107,22 @@ def listed(query: MarketDataQuery, symbol: str) -> Instrument:
     """The instrument of a symbol, as of the query's instant. Raises `WrongClass`."""
     if _is_underlying(query):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
-    return instrument_in(query.market_class, symbol, query.as_of_ns)
+    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.form.name)
 
 
-def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None) -> Instrument:
-    """The instrument of a symbol, as of an instant or now, which is of the class. Raises `WrongClass`."""
+def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
+    """The instrument of a symbol, as of an instant or now, which is of the class.
+
+    name: the dataset or the report that is asked for. Raises `WrongClass`.
+    """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if instrument.instrument_class != market_class.instrument_class:
         check_known(symbol)
-        there = class_of(instrument.instrument_class).path
+        there = class_of(instrument.instrument_class)
+        has_none = name in market_class.datasets and name not in there.datasets
+        path = f"/api/v1/market-data/{there.path}/{symbol}/{there.datasets[0] if has_none else name}"
         raise WrongClass(
-            f"{symbol} is of the class {instrument.instrument_class}: see /api/v1/market-data/{there}/{symbol}/"
+            f"{symbol} is of the class {instrument.instrument_class}: see {path}"
             f" (or tell its class: PUT /api/v1/instruments/{symbol})"
         )
     return instrument

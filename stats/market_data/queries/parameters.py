@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from stats.fields import (
+from stats.parameters.fields import (
     BoundField,
     CursorField,
     FieldNamesField,

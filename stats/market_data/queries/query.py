@@ -8,13 +8,13 @@ from typing import Any
 from rest_framework import serializers
 
 from stats.exceptions import RangeTooLarge
-from stats.fields import DEFAULT_PAGE
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.queries.parameters import PAGE, STREAM, query_serializer
-from stats.query_values import query_values
+from stats.parameters.fields import DEFAULT_PAGE
+from stats.parameters.query_values import query_values
+from stats.parameters.resolutions import Resolution
 from stats.rendering.document import TimeForm
 from stats.rendering.table import OutColumn
-from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
 from trades.named_symbol import named_symbol
 from trades.timestamps import DAY_NS

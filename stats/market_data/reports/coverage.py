@@ -73,7 +73,7 @@ class PinnedCoverage:
 def pin_coverage(query: ReportQuery) -> PinnedCoverage:
     """Fix the commits of the answer. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
     symbol = symbol_canonical(query.symbols[0])
-    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns)
+    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=COVERAGE)
     snapshot = Snapshot(query.as_of_ns, None)
     logs = tuple(
         log for dataset in DATASETS.values() if (log := snapshot.log(dataset, symbol, 0)).head != NO_COMMIT

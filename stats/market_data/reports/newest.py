@@ -17,7 +17,7 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.pinning.pinned import PinnedMarketData, Representation, commits_of, pin
 from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.queries.query import Target, parse_query
-from stats.query_values import query_values
+from stats.parameters.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.named_symbol import named_symbol

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stats.market_data.sources.rows import Rows, Source
-from stats.position import Position
+from stats.paging.position import Position
 
 
 @dataclass(frozen=True, slots=True)

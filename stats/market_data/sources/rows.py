@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from stats.position import Position
+from stats.paging.position import Position
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Integers
 from trades.storage.protocol import Window

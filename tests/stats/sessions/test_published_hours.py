@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import exchange_calendar
 from stats.sessions.spans import Hours, PeriodSpans, period_spans, trading_date_of, whole_window
 from tests.stats.sessions.published import WEEKS, Week, day, ns

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats.resolutions import Resolution
+from stats.parameters.resolutions import Resolution
 from stats.sessions.absence import expected_intervals
 from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
 from stats.sessions.spans import (

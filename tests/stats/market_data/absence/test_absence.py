@@ -61,7 +61,10 @@ def test_a_symbol_of_another_class_is_404_with_a_pointer_to_its_place(
     response = market.api.get(f"{TREE}/{asked}/{symbol}/{dataset}", HOUR)
     assert problem(response) == (404, "wrong_class")
     (there,) = [market_class for market_class, told in SYMBOLS.items() if told == symbol]
-    assert f"{TREE}/{there}/{symbol}" in answer(response)["message"]
+    pointed = f"{TREE}/{there}/{symbol}/{dataset if dataset in PATHS[there] else PATHS[there][0]}"
+    assert f"see {pointed} " in answer(response)["message"]
+    if there != "options":
+        assert market.api.get(pointed, HOUR).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
-"""The declared form of queries and answers of the read side."""
+"""The declared form of queries for bars and of their answers."""
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from http_requests.known_fields import KnownFieldsSerializer
-from stats.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
-from stats.intervals import Interval
+from stats.parameters.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
+from stats.parameters.intervals import Interval
 from trades.batches.fields import SymbolField
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
@@ -53,49 +52,3 @@ class OhlcAnswerSerializer(serializers.Serializer[Any]):
     next_cursor = serializers.CharField(required=False, allow_null=True)
     prev_cursor = serializers.CharField(required=False, allow_null=True)
     total_estimate = serializers.IntegerField(required=False)
-
-
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Mostly hits",
-            value={
-                "hits_local": 970,
-                "hits_redis": 20,
-                "misses": 8,
-                "joined": 2,
-                "bytes_stored": 480_000,
-                "bytes_served": 59_520_000,
-            },
-        )
-    ]
-)
-class CacheStatisticsSerializer(serializers.Serializer[Any]):
-    """Counted over all processes since the service was started."""
-
-    hits_local = serializers.IntegerField(help_text="Answers from a process's own memory.")
-    hits_redis = serializers.IntegerField(help_text="Answers from Redis.")
-    misses = serializers.IntegerField(help_text="Computations.")
-    joined = serializers.IntegerField(help_text="Requests that waited for another's computation.")
-    bytes_stored = serializers.IntegerField()
-    bytes_served = serializers.IntegerField()
-
-
-@extend_schema_serializer(examples=[OpenApiExample("Apple", value={"symbol": "AAPL"})])
-class InvalidateSerializer(KnownFieldsSerializer):
-    """The symbol whose answers are dropped."""
-
-    symbol = SymbolField()
-
-
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample("Dropped", value={"symbol": "AAPL", "entries": 12, "redis_reached": True}),
-    ]
-)
-class InvalidatedSerializer(serializers.Serializer[Any]):
-    """What was dropped."""
-
-    symbol = serializers.CharField()
-    entries = serializers.IntegerField(help_text="Answers that left Redis.")
-    redis_reached = serializers.BooleanField(help_text="Whether Redis could be asked to drop its answers.")

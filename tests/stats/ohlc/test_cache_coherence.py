@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stats.caching.tiers import process_tiers
-from stats.intervals import Interval
-from stats.ohlc import ohlc_answer, pin_ohlc
-from stats.ohlc_query import parse_ohlc_query
+from stats.ohlc.answer import ohlc_answer
+from stats.ohlc.pinned import pin_ohlc
+from stats.ohlc.query import parse_ohlc_query
+from stats.parameters.intervals import Interval
 from tests.api_client import answer, trade
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed

@@ -9,23 +9,9 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from http_requests.compression import accepted_encoding
-from stats.finished import Finished
-from stats.services import bars_read
+from stats.delivery.finished import Finished
 
 _ROWS_OF_A_PAGE = 100
-
-
-def bars_response(request: Request, *, now_ns: int) -> HttpResponseBase:
-    """The answer to a request for bars, as bytes; for the browsable API as a page around it."""
-    browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-    finished = bars_read(
-        query_string=page_query(request),
-        if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
-        encoding=None if browsed else accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
-        now_ns=now_ns,
-    )
-    return finished_response(request, finished)
 
 
 def finished_response(request: Request, finished: Finished) -> HttpResponseBase:

@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
-from stats.intervals import Interval
-from stats.resolutions import Resolution
+from stats.parameters.intervals import Interval
+from stats.parameters.resolutions import Resolution
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 
@@ -174,15 +174,19 @@ class SymbolsField(serializers.Field[tuple[str, ...], str, str, Any]):
     }
 
     def to_internal_value(self, data: str) -> tuple[str, ...]:
-        try:
-            symbols = tuple(parse_symbol(text) for text in data.split(","))
-        except InvalidSymbol as error:
-            raise serializers.ValidationError(str(error), code=error.code) from error
+        symbols = tuple(map(_symbol, data.split(",")))
         if len(symbols) > SYMBOLS_LIMIT:
             self.fail("too_many_symbols")
         if len(set(symbols)) < len(symbols):
             self.fail("repeated_symbol")
         return symbols
+
+
+def _symbol(text: str) -> str:
+    try:
+        return parse_symbol(text)
+    except InvalidSymbol as error:
+        raise serializers.ValidationError(f"{text[:64]!r}: {error}", code=error.code) from error
 
 
 def _instant(text: str) -> int:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from stats.cursors import Cursor
-from stats.intervals import Interval
-from stats.query_values import query_values
-from stats.serializers import OhlcQuerySerializer
+from stats.ohlc.serializers import OhlcQuerySerializer
+from stats.paging.cursors import Cursor
+from stats.parameters.intervals import Interval
+from stats.parameters.query_values import query_values
 from trades.services.instruments import symbol_canonical
 from trades.storage.protocol import Window
 

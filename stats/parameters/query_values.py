@@ -1,5 +1,6 @@
 """The values of a URL's query string, checked by a serializer."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from trades.exceptions import InvalidValue
 
 # How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.
 _CODES = {"required": "missing_parameter"}
+_MESSAGES = {"required": "is required"}
 _UNPROCESSABLE = {"invalid_symbol", "unknown_interval", "unknown_resolution"}
 
 
@@ -38,7 +40,9 @@ def _serializer(serializer_class: type[serializers.Serializer[Any]]) -> serializ
 
 def _refusal(errors: object) -> InvalidParameter | InvalidValue:
     """The error for what the serializer found: the first that is malformed, else the first, speaks for all."""
-    found = list(field_errors(errors))
+    found = [
+        replace(error, message=_MESSAGES.get(error.code, error.message)) for error in field_errors(errors)
+    ]
     malformed = [error for error in found if error.code not in _UNPROCESSABLE]
     kind, first = (InvalidParameter, malformed[0]) if malformed else (InvalidValue, found[0])
     return kind(

@@ -3,8 +3,8 @@
 import pytest
 
 from listing.exceptions import InvalidCursor
-from stats.cursors import Cursor, SeenCommit
-from stats.position import Position
+from stats.paging.cursors import Cursor, SeenCommit
+from stats.paging.position import Position
 
 CURSOR = Cursor(False, Position(0, 10**18), (SeenCommit(5, "ab" * 8),))
 

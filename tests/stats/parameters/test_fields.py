@@ -3,8 +3,8 @@
 import pytest
 from rest_framework.exceptions import ValidationError
 
-from stats.fields import CursorField, IntervalField
-from stats.intervals import Interval
+from stats.parameters.fields import CursorField, IntervalField
+from stats.parameters.intervals import Interval
 
 
 @pytest.mark.parametrize("interval", Interval)

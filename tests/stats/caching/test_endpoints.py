@@ -1,4 +1,4 @@
-"""What the cache's own endpoints refuse; what they do is told in test_ohlc_caching."""
+"""What the cache's own endpoints refuse; what they do is told in tests/stats/ohlc/test_caching.py."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from typing import Self
 from listing.exceptions import InvalidCursor
 from listing.sealed_text import opened_text, sealed_text
 from stats.exceptions import Resync
-from stats.position import Position
+from stats.paging.position import Position
 from trades.storage.protocol import CommitId
 
 # Earlier, place, time, ordinal, when the walk began, query, range, rules, number of commits.

@@ -1,0 +1,48 @@
+"""The endpoints of the cache of answers."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from http_requests.parameters import single_parameters
+from http_requests.parsers import JSONDocumentParser, sent_document
+from stats.caching.invalidation import drop
+from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
+from stats.caching.tiers import process_tiers
+from trades.services.instruments import symbol_canonical
+
+
+class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
+    """The cache of answers."""
+
+    serializer_class = InvalidateSerializer
+    parser_classes = [JSONDocumentParser]
+
+    @extend_schema(
+        operation_id="cache_stats",
+        summary="What the cache of answers did",
+        responses={200: CacheStatisticsSerializer},
+    )
+    def stats(self, request: Request) -> Response:
+        """Hits, misses, joined computations and bytes, over all processes."""
+        single_parameters(request.GET, ("format",))
+        return Response(process_tiers().statistics.snapshot())
+
+    @extend_schema(
+        operation_id="cache_invalidate",
+        summary="Drop the answers about a symbol",
+        responses={200: InvalidatedSerializer},
+    )
+    def invalidate(self, request: Request) -> Response:
+        """Drop all answers about a symbol.
+
+        They are never stale; this frees memory and has them computed again.
+        """
+        single_parameters(request.GET, ("format",))
+        serializer = self.get_serializer(data=sent_document(request))
+        serializer.is_valid(raise_exception=True)
+        symbol = symbol_canonical(serializer.validated_data["symbol"])
+        dropped = drop(symbol)
+        answer = {"symbol": symbol, "entries": dropped.entries, "redis_reached": dropped.redis_reached}
+        return Response(InvalidatedSerializer(answer).data)

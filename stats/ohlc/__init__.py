@@ -1,0 +1,1 @@
+"""Bars of one symbol at four intervals: the endpoint that came first."""

@@ -1,0 +1,1 @@
+"""Where rows stand in an answer, and the cursors that say so."""

@@ -1,0 +1,1 @@
+"""What queries may say: fields, intervals, resolutions."""
