@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from tests.trades.storage.builders import batch as batch_with
 from tests.trades.storage.csv.disks import WatchedDisk
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.protocol import Append
+from trades.storage.exceptions import StoreBusy, UnknownSymbol
+from trades.storage.protocol import Append, Receipt
 
 PATIENCE = 300.0
 THREADS = 2
@@ -93,9 +94,20 @@ def write(folder: Path, writer: int, batches: int, inbox: Connection, outbox: Co
     random.Random(writer).shuffle(work)
     outbox.send("ready")
     inbox.recv()
-    receipts = [store.append(each) for each in work]
+    receipts = [stored_in_the_end(store, each) for each in work]
     outbox.send([(receipt.commit.number, receipt.commit.hash) for receipt in receipts])
     inbox.recv()
+
+
+def stored_in_the_end(store: CsvStore, batch: Append) -> Receipt:
+    """What became of a batch, which is tried again while one who stands still holds the lock."""
+    ends_at = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return store.append(batch)
+        except StoreBusy:
+            if time.monotonic() > ends_at:
+                raise
 
 
 def watch(folder: Path, inbox: Connection, outbox: Connection) -> None:

@@ -12,6 +12,7 @@ from tests.hostile.figures import Told, teller
 from tests.hostile.gauge import Gauge
 from tests.hostile.operations import Operation, operations_of, served_document, valid_call
 from tests.hostile.wire import SECRETS, Wire
+from tests.marketdata_project.front_server import eventually
 from tests.system.installation import Installation, installed
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     with installed(folder, WORKERS="1", DJANGO_SETTINGS_MODULE=failing_settings.__name__) as installation:
         before = outside(folder)
         (web,) = installation.webs()
+        assert eventually(Gauge([web]).have_loaded_libraries)
         SECRETS.update(secrets_of(installation))
         callers.keys_to_lose(installation)
         with Wired(installation) as wire:

@@ -40,6 +40,13 @@ class Gauge:
         for folder in self._folders:
             (folder / "clear_refs").write_text("5")
 
+    def have_loaded_libraries(self) -> bool:
+        """Whether they have what they load a while after their start: the last of it is mapped.
+
+        Before that memory grows by itself.
+        """
+        return all("/QuantLib/" in (folder / "maps").read_text() for folder in self._folders)
+
     def _status(self, name: str) -> float:
         kib = 0
         for folder in self._folders:

@@ -8,7 +8,7 @@ from django.test import Client
 from audit.services import call_spool
 from tests.api_client import INGEST, OHLC, Api, make_key, problem
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "_tls_alone")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock", "_tls_alone")]
 
 WRONG_HOST = {"Host": "evil.example"}
 

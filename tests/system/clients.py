@@ -49,8 +49,17 @@ class Client:
         return self.call("GET", path, None, headers)
 
     def ingest(self, body: bytes, *, query: str = "", headers: dict[str, str] | None = None) -> Reply:
+        """The answer to a batch, which is sent again while another process holds its symbol's lock.
+
+        That one may stand still for longer than anybody waits for it, and nothing is stored then.
+        """
         headers = {"Content-Type": "application/json", **(headers or {})}
-        return self.call("POST", f"{INGEST}?{query}" if query else INGEST, body, headers)
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            reply = self.call("POST", f"{INGEST}?{query}" if query else INGEST, body, headers)
+            is_busy = reply.status == 503 and reply.json()["code"] == "store_busy"
+            if not is_busy or time.monotonic() > ends_at:
+                return reply
 
     def bars(self, symbol: str, interval: str = "1min") -> Reply:
         return self.get(f"{OHLC}?symbol={symbol}&interval={interval}")

@@ -74,6 +74,7 @@ class Webs:
         self._pids, self._port = installation.webs(), installation.port
         self.gauge = Gauge(self._pids)
         assert len(self._pids) == WORKERS
+        assert eventually(self.gauge.have_loaded_libraries)
 
     def written(self) -> int:
         """Bytes handed to the kernel so far."""

@@ -106,7 +106,7 @@ def test_a_wrong_clock_gains_nobody_a_request(
         f"06 clock of {whose} set {len(steps)} times",
         f"{admitted.count} of {len(seen)} admitted in {admitted.seconds:.1f} s: {share:.3f} of burst + rate x time",
     )
-    assert {each.status for each in seen} == {404, 429}
+    assert {each.status for each in seen} <= {404, 429}
     # What the others took last is not known to the process that first tells Redis what it lost.
     lost = (WORKERS - 1) * len(steps) if whose == "Redis" else 0
     assert admitted.count <= BURST + RATE * admitted.seconds + lost

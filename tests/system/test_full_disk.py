@@ -170,10 +170,10 @@ def check_rows(installation: Installation, feed: Feed) -> None:
     assert counts == {(batch.symbol, batch.number): batch.size for batch in feed.stored}
 
 
-def check_no_process_was_lost(installation: Installation) -> None:
-    ended = re.findall(
-        r"was ended by signal \d+|ended with exit code \d+", installation.served.output.read_text()
-    )
+def check_no_process_was_lost(installation: Installation, *, since: int = 0) -> None:
+    """Beside the one that was killed, as far as was said since so many characters."""
+    said = installation.served.output.read_text()[since:]
+    ended = re.findall(r"was ended by signal \d+|ended with exit code \d+", said)
     assert set(ended) <= {"was ended by signal 9"}
 
 
@@ -185,5 +185,6 @@ def test_a_full_file_system(small_disk, tmp_path, tallied):
 
 @pytest.mark.xdist_group("installation")
 def test_files_that_may_not_grow(installation, tallied):
+    since = len(installation.served.output.read_text())
     check_a_full_disk(installation, limited_files, tallied(FAULT))
-    check_no_process_was_lost(installation)
+    check_no_process_was_lost(installation, since=since)

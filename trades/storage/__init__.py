@@ -10,7 +10,7 @@ __all__ = ["open_store"]
 
 
 def open_store(path: Path | str) -> "Reader":
-    """A reader of the store in a folder (a server's DATA_DIR), which may be written to meanwhile by other processes.
+    """A reader of the store in a folder (a server's DATA_DIR); other processes may write to it meanwhile.
 
     Raises `NoSuchStore` unless the path is a folder.
     """

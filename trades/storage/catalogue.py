@@ -1,4 +1,4 @@
-"""What every market store knows of instruments, and which symbols it holds: the part of it that is not about rows."""
+"""What every market store knows of instruments, and which symbols it holds."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol
@@ -14,7 +14,7 @@ class Catalogue(Protocol):
     """
 
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """What an instrument is, or was at an instant, by its symbol or an alias; nobody told: `default_instrument`."""
+        """What an instrument is, or was at an instant, by symbol or alias; untold: `default_instrument`."""
         ...
 
     def canonical(self, symbol: str) -> str:
@@ -26,7 +26,7 @@ class Catalogue(Protocol):
         ...
 
     def told_until(self, as_of_ns: int) -> int:
-        """When something was last told of any instrument, until an instant, in nanoseconds UTC; 0 if nothing was."""
+        """When any instrument was last told about, until an instant, in nanoseconds UTC; 0 if never."""
         ...
 
     def set_instrument(self, instrument: Instrument) -> None:
@@ -45,7 +45,7 @@ class Catalogue(Protocol):
         ...
 
     def catalogue_stamp(self) -> Hashable:
-        """What changes when a symbol gets its first commit, or an instrument is told about; cheap to ask for."""
+        """What changes with a symbol's first commit, and with every telling of an instrument; cheap."""
         ...
 
     def symbols(self, dataset: Dataset) -> list[str]:

@@ -77,7 +77,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @lru_cache(maxsize=_REMEMBERED)
 def default_instrument(symbol: str) -> Instrument:
-    """What an instrument is until somebody tells: an equity, or the option that its compact OCC symbol names."""
+    """What an instrument is until somebody tells: an equity, or the option that its OCC symbol names."""
     option = parse_option_symbol(symbol)
     if option is None:
         return Instrument(symbol)

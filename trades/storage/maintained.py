@@ -9,10 +9,10 @@ from trades.declarations import Dataset
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as written. offset: the first wrong byte of the file, or the nearest that can be told.
+    """Something that is not as written.
 
-    first_ns, last_ns: the event times of the rows that cannot be served. is_harmless: nothing is lost; bytes
-    that no commit names.
+    offset: the first wrong byte of the file, or the nearest that can be told. first_ns, last_ns: the event
+    times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no commit names.
     """
 
     file: str

@@ -32,7 +32,7 @@ ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 
 @dataclass(frozen=True, slots=True)
 class CommitId:
-    """A commit of one log: its number, counted from 1, and its hash, which tells a restored log from this one."""
+    """A commit of one log: its number, from 1 on, and its hash, which tells a restored log from this one."""
 
     number: int
     hash: str
@@ -179,7 +179,7 @@ class MarketStore(Catalogue, Protocol):
         from_end: bool = False,
         at: int | None = None,
     ) -> Window:
-        """A part of the window from its start, or its end, that `rows` gives at least so many rows of, or all of it.
+        """The part of the window from its start, or end, that has at least so many rows, or all of it.
 
         rows: 1 or more. It has no more than so many but for those that share the last one's event time. No
         row is read: the cost does not grow with the window.
@@ -228,7 +228,7 @@ class MarketStore(Catalogue, Protocol):
         credits: bool,
         at: int | None = None,
     ) -> Bars:
-        """One bar for each label of the spans that has a price, of all trades in its windows; `time_ns` is the label.
+        """One bar, at `time_ns`, for each label of the spans that has a price, of all trades in its windows.
 
         With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans
         from that bar's last one on touch: each ends where the next one starts. What is credited to nobody is
@@ -239,7 +239,7 @@ class MarketStore(Catalogue, Protocol):
     def influence(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
     ) -> Window:
-        """The window that the bars of a window depend on: the volume credited to its last bar may lie behind it.
+        """The window that a window's bars depend on: volume credited to its last bar may lie behind it.
 
         It ends with the first interval, at or after the window's end, that has a price; if there is none,
         with all time. It is the window itself where every print counts.
@@ -256,7 +256,7 @@ class MarketStore(Catalogue, Protocol):
         after: int,
         at: int | None = None,
     ) -> list[Revision]:
-        """What commits numbered in `(after, at]` changed of the window's bars that could be seen, by commit, then by time.
+        """What commits in `(after, at]` changed of the window's bars that could be seen, by commit and time.
 
         An absence could be seen if a row at or behind the bar's end was stored by an earlier commit.
         """

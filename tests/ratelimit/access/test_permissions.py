@@ -59,14 +59,14 @@ def test_what_is_not_there_is_charged_whosever_it_is(api, project_redis, account
     assert problem(until_limited(lambda: owner.get(path))) == (429, "rate_limited")
 
 
-def test_a_browser_page_of_a_refusal_is_charged_once(api, project_redis):
+def test_a_browser_page_of_a_refusal_is_charged_once(api, project_redis, standing_clock):
     owner = Api(make_key(accounts=("A1", "A9"), rate=1))
     pages = [owner.get(f"/accounts/{account}", accept="text/html") for account in ("A2", "A9")]
     assert [page.status_code for page in pages] == [404, 404]
     assert [page["X-RateLimit-Remaining"] for page in pages] == ["1", "0"]
 
 
-def test_what_a_caller_may_not_do_costs_no_more_to_be_told(api, project_redis):
+def test_what_a_caller_may_not_do_costs_no_more_to_be_told(api, project_redis, standing_clock):
     """OPTIONS asks for each method whether it is allowed, to describe it."""
     reader = Api(make_key(scopes=("market:read",), rate=1))
     told = [reader.call("OPTIONS", "/api/v1/instruments/AAPL") for _ in range(2)]

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 WITHIN = 0.10
 # Of few calls that take a quarter of a second each; a hash that is left out would be 100 %.
 OF_HASHES = 0.25
-READINGS = 10
+READINGS = 30
 
 
 def medians(first: Callable[[], object], second: Callable[[], object], *, calls: int) -> float:

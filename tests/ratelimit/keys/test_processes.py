@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from ratelimit.keys.selectors import MAX_AGE_SECONDS
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.xdist_group("key_processes")
 
 EFFECTIVE_SECONDS = 1.0
+ATTEMPTS = 10
 BOTH = ["market:read", "market:write"]
 
 
@@ -97,10 +99,14 @@ def test_a_change_is_effective_in_every_process_within_a_second(processes, chang
 
 def test_a_key_holds_until_the_end_of_its_overlap(processes):
     watching, _, changing = processes
-    made = changing.call("create")
-    watching.watch(made["key"])
-    changed = changing.call("rotate", key_id=made["id"], overlap=1.2)
-    told = watching.answer()
+    for _ in range(ATTEMPTS):
+        made = changing.call("create")
+        watching.watch(made["key"])
+        changed = changing.call("rotate", key_id=made["id"], overlap=1.2)
+        told = watching.answer()
+        # Otherwise it took so long to store the end that it came before everybody knew of it.
+        if changed["at"] + MAX_AGE_SECONDS < changed["end"]:
+            break
     # The cache knew of the end before it came, so that it is the end to the moment.
     assert told["last"][json.dumps(BOTH)] <= changed["end"] <= told["first"][json.dumps("expired_api_key")]
 

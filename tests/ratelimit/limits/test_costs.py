@@ -97,7 +97,7 @@ def test_methods_are_reads_or_writes_where_nothing_is_declared(method, kind):
     assert kind_of(method) == kind
 
 
-def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_redis):
+def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_redis, standing_clock):
     caller = Caller("key:1", "desk", "default", 10, frozenset(), trading_rate=1)
     trading = Access("trading:write", group="orders", kind=TRADING)
     assert [admit(caller, trading, cost=1).code for _ in range(3)] == ["", "", "rate_limited"]

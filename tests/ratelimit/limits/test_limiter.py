@@ -189,7 +189,7 @@ def test_a_local_standing_is_told_in_epoch_time(no_redis):
     assert (standing.reset, standing.remaining, standing.limit) == (1_800_000_001, 19, 20)
 
 
-def test_losing_redis_gives_no_second_burst(redis_server):
+def test_losing_redis_gives_no_second_burst(redis_server, standing_clock):
     limiter, clock = made_limiter(workers=1)
     assert admitted_of(limiter, 25) == 20
     redis_server.kill()

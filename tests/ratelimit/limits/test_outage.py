@@ -210,8 +210,8 @@ def test_a_bucket_that_redis_has_lost_is_not_full_again(made_world, workers):
     assert RATE - (workers - 1) <= given <= RATE
 
 
-def test_a_redis_that_was_restarted_between_two_requests_gives_no_second_burst(redis_server):
-    limiter = Limiter(workers=1)
+def test_a_redis_that_was_restarted_between_two_requests_gives_no_second_burst(redis_server, standing_clock):
+    limiter = Limiter(workers=1, clock=lambda: START_US * 1000)
     assert all(limiter.admit(Charge("key:9", "read", Bucket(1, 2))).admitted for _ in range(2))
     redis_server.kill()
     redis_server.start()

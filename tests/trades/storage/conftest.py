@@ -29,7 +29,7 @@ class FoldedStore(CsvStore):
 
 
 class PartlyFoldedStore(CsvStore):
-    """Folds every other batch of rows: reads are from derived files, and from rows and corrections after them."""
+    """Folds every other batch of rows: reads are from derived files, and from what came after them."""
 
     def append(self, batch: Append | PreparedBatch) -> Receipt:
         receipt = super().append(batch)

@@ -110,7 +110,7 @@ class SlowBar:
 def slow_bars(
     rows: list[Row], policy: BarPolicy, interval: int, at: int = STANDS - 1
 ) -> list[tuple[float, ...]]:
-    """Bars of ordered rows; an interval in which nothing sets open and close gives its volume to the bar before."""
+    """Bars of ordered rows; an interval without open and close gives its volume to the bar before."""
     by_interval: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
         by_interval[row["timestamp"] // interval * interval].append(row)

@@ -35,7 +35,7 @@ CONDITION_BITS = {
 
 
 def words(mask: str, *, suspicious: bool) -> str | None:
-    """The words of a hexadecimal mask, joined as in the column `conditions`; bits without a name keep their number."""
+    """The words of a hexadecimal mask, joined as in `conditions`; bits without a name keep their number."""
     bits = [1 << place for place in range(32) if int(mask, 16) >> place & 1]
     named = [CONDITION_BITS.get(bit, f"bit_{bit:x}") for bit in bits] + ["suspicious"] * suspicious
     return ";".join(named) or None
@@ -46,7 +46,7 @@ def midnight_ns(year: int, month: int, day: int, zone: ZoneInfo = NEW_YORK) -> i
 
 
 def real_frame(path: str, columns: list[str], **options: object) -> pd.DataFrame:
-    """A file of the folder, under our names for its columns; a first column `ms` becomes `time_ns` since midnight."""
+    """A file of the folder, under our names for columns; a first column `ms` becomes `time_ns`."""
     file = Path(settings.REAL_DATA) / path
     if not file.exists():
         pytest.skip("the real trades are not on this machine (setting REAL_DATA)")

@@ -46,7 +46,7 @@ SYMBOLS = (SYMBOL, "MSFT")
 
 @dataclass(frozen=True)
 class Step:
-    """A batch of rows or corrections, through which of the two objects on the folder it goes, and what happens around it."""
+    """A batch of rows or corrections, through which of the two objects it goes, and what happens then."""
 
     batch: Append | Amendment
     through: int

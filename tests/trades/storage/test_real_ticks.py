@@ -1,4 +1,4 @@
-"""A day of real trades, out of order and with duplicates, against pandas over the files that the store wrote."""
+"""A day of real trades, out of order and with duplicates, against pandas over the store's files."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -50,7 +50,7 @@ def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True
 
 
 def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> Aggregates:
-    """The aggregates of ordered prints, one for all that are given one `time`, which ascends; see `aggregate_prints`."""
+    """One aggregate for all ordered prints that are given one `time`, ascending; see `aggregate_prints`."""
     if not len(prints):
         return concatenated([])
     starts = np.concatenate([[0], np.flatnonzero(time[1:] != time[:-1]) + 1])
@@ -136,7 +136,7 @@ def _price_where(prints: Prints) -> Floats:
 
 
 def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
-    """As `bars_of_prints`, for sums that no three doubles hold: each is taken over all rows that it is credited with."""
+    """As `bars_of_prints`, for sums that no three doubles hold: each of all rows that it is credited with."""
     aggregates = aggregate_prints(prints, interval_ns, mergeable=False)
     nothing = np.zeros(len(aggregates))
     bars = bars_of(replace(aggregates, volume=nothing, notional=nothing))

@@ -47,7 +47,7 @@ def joined_bars(parts: Sequence[Bars]) -> Bars:
 
 
 def bars_of(aggregates: Aggregates) -> Bars:
-    """The bars of all intervals with a price; without a gap these are the aggregates' own columns, not copies.
+    """The bars of all intervals with a price; without a gap the aggregates' own columns, not copies.
 
     Volume, notional and count of an interval without a price are credited to the bar before it; before the
     first bar they are dropped. Merge first and credit once: crediting bars that are merged afterwards credits
@@ -61,9 +61,9 @@ def bars_of(aggregates: Aggregates) -> Bars:
 
 
 def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
-    """The bars of intervals that have a price; volume, notional and count are of the rows from its start to the next one's.
+    """The bars of intervals that have a price.
 
-    Raises `Unmergeable`.
+    Volume, notional and count are of the rows from a bar's start to the next one's. Raises `Unmergeable`.
     """
     return _bars(
         priced,

@@ -64,7 +64,7 @@ def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
 
 
 def _first_and_last(rows: Aggregates, time: Integers, starts: Integers) -> tuple[Integers, Integers]:
-    """The row of each run that holds its first print with a price, and the last; any row where there is none."""
+    """The rows that hold each run's first and last print with a price; any row where there is none."""
     priced = np.flatnonzero(rows.price_count)
     ends = np.append(starts[1:], len(time))
     # Most often the prints of each row come before those of the next, and nothing needs sorting.

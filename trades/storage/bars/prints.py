@@ -41,7 +41,7 @@ class Prints:
 
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Prints:
-    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, as they stood at commit `at`.
+    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, at commit `at`.
 
     Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do
     nothing.

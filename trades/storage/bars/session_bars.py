@@ -65,7 +65,7 @@ def _session_prints(prints: Prints, *, auction: Mask, outside: Mask) -> Prints:
 
 
 def _bars_of_days(prints: Prints) -> Bars:
-    """Bars of dates; what is printed on a date without a price is nobody's, a session credits nothing to the one before."""
+    """Bars of dates. A session credits nothing to the one before: without a price its volume is nobody's."""
     days = _aggregated(prints)
     return bars_of(days[days.price_count > 0])
 

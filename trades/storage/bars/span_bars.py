@@ -37,7 +37,7 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
 
 
 def span_bars_of_prints(prints: Prints, spans: Spans, *, credits: bool) -> Bars:
-    """The same of ordered prints, exact whatever the range of their sizes: each sum is taken at once, and rounded once."""
+    """The same of ordered prints, exact whatever the range of their sizes: each sum is rounded once."""
     place = spans.places(prints.time)
     prints, place = prints[place >= 0], place[place >= 0]
     labelled = aggregate_by(prints, spans.label_ns[place], mergeable=False)

@@ -1,4 +1,4 @@
-"""Windows of time that bars are made of where bars are not all equally long: sessions, trading dates, weeks, months."""
+"""Windows of time for bars that are not all equally long: sessions, trading dates, weeks, months."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,10 @@ class Spans:
 
     @property
     def interval_ns(self) -> int | None:
-        """The length of the intervals, if the spans are such: equally long, begun at multiples of it, labelled by their start."""
+        """The length of the intervals, if the spans are such.
+
+        That is: equally long, begun at multiples of it, labelled by their start.
+        """
         length = int(self.end_ns[0] - self.start_ns[0]) if len(self) else 0
         is_of_intervals = (
             length
@@ -49,8 +52,7 @@ class Spans:
     def places(self, time: Integers) -> Integers:
         """The place of the span that each instant lies in; -1 where it lies in none."""
         place = self.start_ns.searchsorted(time, side="right") - 1
-        # An instant before the first span has place -1 already, which is the last span's end here, and stays
-        # it.
+        # An instant before the first span has place -1, here the last span's end, and keeps it.
         return np.where(time < self.end_ns[place], place, -1) if len(self) else place
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:

@@ -14,7 +14,7 @@ from trades.storage.csv.symbol_folders import SymbolFolders
 from trades.storage.instruments import Instrument
 
 
-class Catalogue:
+class CsvCatalogue:
     """The part of a `MarketStore` in a folder that is about instruments and symbols, not about rows."""
 
     def __init__(self, path: Path, disk: Disk, clock: Callable[[], int]) -> None:

@@ -1,4 +1,4 @@
-"""Where in a block of 4 KiB the bytes are not those that were written, as closely as its checksum and its text tell."""
+"""Where in a block of 4 KiB a byte is not the written one, as closely as its checksum and text tell."""
 
 import csv
 import zlib
@@ -16,7 +16,7 @@ _POLYNOMIAL = np.uint32(0xEDB88320)
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The first wrong byte, or the nearest that can be told: its place in the block, and a sentence about it."""
+    """The first wrong byte, or the nearest that can be told: its place in the block, and a sentence."""
 
     at: int
     message: str
@@ -42,7 +42,7 @@ def changed_byte(block: bytes, checksum: int) -> Damage | None:
 
 
 def changed_line(dataset: Dataset, symbol: str, text: bytes, bounds: tuple[int, int]) -> Damage | None:
-    """The first line that was not written like this: it cannot be read, or the store would write it otherwise.
+    """The first line that cannot be read, or that the store would have written otherwise.
 
     bounds: the smallest and the largest event time that its part names. A changed digit may go unnoticed:
     None.

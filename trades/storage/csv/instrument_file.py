@@ -20,13 +20,16 @@ INSTRUMENTS_FILE = "instruments.jsonl"
 
 
 class _Line(Instrument, frozen=True, omit_defaults=True):
-    """What an instrument is from an instant on, in nanoseconds UTC; it counts if the `more` lines told with it follow."""
+    """What an instrument is from an instant on, in nanoseconds UTC.
+
+    It counts if the `more` lines told with it follow.
+    """
 
     changed_at: int = 0
     more: int = 0
 
     def __post_init__(self) -> None:
-        """Nothing is filled in: a line of an earlier version has a bar policy only, and the rest by its symbol."""
+        """Nothing is filled in: a line of an earlier version has a policy only, the rest by its symbol."""
 
     @property
     def instrument(self) -> Instrument:
@@ -91,7 +94,7 @@ class InstrumentFile:
             self._append(descriptor, length, _lines(instruments, self._clock()))
 
     def _append(self, descriptor: int, length: int, lines: bytes) -> None:
-        """Write lines behind the `length` bytes that are there, durably; what is refused is not there afterwards."""
+        """Write lines behind the first `length` bytes, durably; what is refused is not there afterwards."""
         try:
             self._disk.append(descriptor, lines)
             self._disk.sync(descriptor)
@@ -154,7 +157,7 @@ def _told_length(data: bytes) -> int:
 
 
 def _is_followed(text: bytes) -> bool:
-    """Whether a line is one of a batch, and not the last; one that cannot be read is said to be damaged, not passed over."""
+    """Whether a line is one of a batch, and not the last; one that cannot be read is not: it is damage."""
     try:
         return _decoder.decode(text).more > 0
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trades.datasets import DATASETS, TRADES
 from trades.declarations import Dataset
-from trades.storage.csv.catalogue import Catalogue
+from trades.storage.csv.catalogue import CsvCatalogue
 from trades.storage.csv.derived.fold import Fold
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
@@ -24,8 +25,6 @@ from trades.storage.csv.reading.bar_reader import BarReader
 from trades.storage.csv.reading.log_reader import LogReader
 from trades.storage.csv.reading.row_finder import RowFinder
 from trades.storage.csv.reads import Reads
-from trades.storage.csv.statistics import log_statistics
-from trades.storage.csv.verify import LogCheck
 from trades.storage.csv.writing.amendment import PreparedAmendment
 from trades.storage.csv.writing.batch import PreparedBatch
 from trades.storage.csv.writing.known_rows import KnownRows
@@ -34,8 +33,11 @@ from trades.storage.exceptions import StorageError, StoreUnavailable, UnknownSym
 from trades.storage.maintained import Derived, LogStatistics
 from trades.storage.protocol import Amendment, Append, Receipt
 
+if TYPE_CHECKING:
+    from trades.storage.csv.verify import LogCheck
 
-class CsvStore(Catalogue, Reads):
+
+class CsvStore(CsvCatalogue, Reads):
     """A `MarketStore` in `path`; any number of processes may use the same path at once.
 
     Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at
@@ -52,7 +54,7 @@ class CsvStore(Catalogue, Reads):
     ) -> None:
         """`segment_rows`: how many rows a segment of derived columns has at most."""
         self._disk = disk or Disk()
-        Catalogue.__init__(self, Path(path), self._disk, clock)
+        CsvCatalogue.__init__(self, Path(path), self._disk, clock)
         Reads.__init__(self, Path(path), self._opened)
         self._clock = clock
         self._known_rows: dict[str, KnownRows] = {}
@@ -104,14 +106,19 @@ class CsvStore(Catalogue, Reads):
         """The path of the file that every commit of a log changes, and nothing else does."""
         return str(self._folder(dataset, symbol) / COMMITS_FILE)
 
-    def check(self, dataset: Dataset, symbol: str) -> LogCheck:
+    def check(self, dataset: Dataset, symbol: str) -> "LogCheck":
         """See `MaintainedStore.check`."""
+        # Only who looks after a store pays for this module; a program that reads it does not.
+        from trades.storage.csv.verify import LogCheck  # noqa: PLC0415
+
         if not self._folder(dataset, symbol).is_dir():
             raise UnknownSymbol(symbol)
         return LogCheck(dataset, symbol, self._folder(dataset, symbol))
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
         """See `MaintainedStore.statistics`."""
+        from trades.storage.csv.statistics import log_statistics  # noqa: PLC0415 as for a check
+
         if not has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         try:

@@ -43,7 +43,8 @@ class SymbolFolders:
         signature = file_signature(self._folder)
         if signature != self._signature or not self._is_settled:
             self._is_settled = time.time_ns() - signature[2] > _SETTLED_NS
-            self._list(set(os.listdir(self._folder)) if signature != NO_FILE else set())  # noqa: PTH208 names only
+            names = os.listdir(self._folder) if signature != NO_FILE else []  # noqa: PTH208 names only
+            self._list(set(names))
             self._signature = signature
         elif self._empty:
             self._list(self._names)

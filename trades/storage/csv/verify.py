@@ -1,4 +1,4 @@
-"""Every byte of a log held against its commit records: the chain of hashes, and the checksum of every 4 KiB."""
+"""Every byte of a log held against its commit records: the chain of hashes, a checksum for every 4 KiB."""
 
 import base64
 import re
@@ -79,8 +79,8 @@ class LogCheck:
         if manifest is not None and manifest.commit > self._newest:
             end = sum(path.stat().st_size for path in self.folder.glob(COMMITS_FILE))
             message = (
-                f"ends the log at commit {self._newest}, and derived files hold commit {manifest.commit}: records are"
-                " missing, or an older log was put in its place"
+                f"ends the log at commit {self._newest}, and derived files hold commit {manifest.commit}:"
+                " records are missing, or an older log was put in its place"
             )
             yield Finding(COMMITS_FILE, end, message, self._newest + 1)
 

@@ -15,7 +15,7 @@ class MemoryCatalogue:
     def __init__(self, known: Callable[[], set[tuple[str, str]]], clock: Callable[[], int]) -> None:
         """`known` gives (dataset's name, symbol) of the logs with commits."""
         self._known_logs = known
-        self._told_by = clock
+        self._clock = clock
         self._history = InstrumentHistory()
         self._telling = threading.Lock()
         self._tellings = 0
@@ -45,7 +45,7 @@ class MemoryCatalogue:
         """See `MarketStore.set_instruments`."""
         with self._telling:
             self.check_instruments(instruments)
-            now = self._told_by()
+            now = self._clock()
             for instrument in instruments:
                 self._history.add(now, instrument)
             self._tellings += 1

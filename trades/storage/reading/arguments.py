@@ -88,7 +88,7 @@ def instant_ns(value: object) -> int:
 
 
 def interval_ns(value: object) -> int:
-    """The length of an interval: whole nanoseconds, a timedelta, or a text such as `1min`, `15min`, `1h`, `1d`.
+    """The length of an interval: whole nanoseconds, a timedelta, or a text such as `1min`, `1h`, `1d`.
 
     Raises `InvalidInterval`.
     """
@@ -119,7 +119,8 @@ def _interval_of_text(text: str) -> int:
     found = _INTERVAL.fullmatch(text)
     if not found or (length := int(found[1]) * _UNITS_NS[found[2]]) > _LONGEST_NS:
         raise InvalidInterval(
-            f"{text!r} is not an interval: {', '.join(INTERVALS_NS)}, or any other whole number of {', '.join(_UNITS_NS)}"
+            f"{text!r} is not an interval: {', '.join(INTERVALS_NS)},"
+            f" or any other whole number of {', '.join(_UNITS_NS)}"
         )
     return length
 

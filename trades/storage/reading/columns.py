@@ -19,7 +19,7 @@ _CONCRETE = {Kind.TIME: NULL, Kind.INTEGER: NULL, Kind.NUMBER: float("nan")}
 
 
 class Columns:
-    """Equally long columns of a dataset in order of (event time, sequence, arrival), as read-only numpy arrays.
+    """Equally long columns of a dataset by (event time, sequence, arrival), as read-only numpy arrays.
 
     `columns.price` and `columns["price"]` are the same array; iterating gives the names. Instants and
     integers are int64, numbers float64, texts objects. A null is `NULL` (the smallest int64), NaN or None;

@@ -15,7 +15,7 @@ _REMEMBERED = 1 << 16
 
 
 class Trade(NamedTuple):
-    """One trade; instants in nanoseconds UTC, `conditions` joined by `;`, None for what its feed did not say."""
+    """One trade; instants in nanoseconds UTC, `conditions` joined by `;`, None for what was not said."""
 
     time_ns: int
     price: float

@@ -86,7 +86,7 @@ class Reader(RowReader):
         as_of: Instant | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
-        """Daily bars of the regular session, made by the policy's own table; their time is midnight UTC of the date."""
+        """Daily bars of the regular session, by the policy's own table; their time is midnight UTC."""
         name = self._named(symbol)
         self._begin(TRADES, name)
         window = whole_window(start, end, DAY_NS)
@@ -105,10 +105,10 @@ class Reader(RowReader):
         as_of: Instant | None = None,
         frame: bool = False,
     ) -> QuoteBars | Any:
-        """Bid and ask bars of one venue's quotes; without `exchange` of all quotes as one stream, as of a best bid and offer.
+        """Bid and ask bars of one venue's quotes.
 
-        Each side opens at the quote carried in from before, also from before the window. A side never quoted
-        is NaN.
+        Without `exchange` of all quotes as one stream, as of a best bid and offer. Each side opens at the
+        quote carried in from before, also from before the window. A side never quoted is NaN.
         """
         name, length = self._named(symbol), interval_ns(interval)
         window = whole_window(start, end, length)
@@ -135,7 +135,7 @@ class Reader(RowReader):
         as_of: Instant | None = None,
         fill: bool = False,
     ) -> Iterator[tuple[int, Slice]]:
-        """(start of the interval in nanoseconds UTC, `Slice`) for every interval in which a symbol has a bar, ascending.
+        """(start in nanoseconds UTC, `Slice`) of every interval in which a symbol has a bar, ascending.
 
         symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that
         was its newest when the scan was asked for, or at `as_of`. With `fill` a symbol that has had a bar in

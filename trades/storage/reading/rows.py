@@ -22,7 +22,7 @@ Rows: TypeAlias = Columns | Any
 
 
 class RowOptions(TypedDict, total=False):
-    """as_of: the rows as they were known then. columns: those wanted besides the event time. frame: a DataFrame."""
+    """as_of: the rows as known then. columns: those wanted besides the event time. frame: a DataFrame."""
 
     as_of: Instant | None
     columns: Sequence[str] | None
@@ -39,7 +39,7 @@ class RowReader:
         self._begun: set[tuple[str, str]] = set()
 
     def _begin(self, dataset: Dataset, symbol: str) -> None:
-        """At the first use of a log: derived files that are far behind are made here, once for all readers to come.
+        """At the first use of a log: derived files that are far behind are made, once for all readers.
 
         Where they cannot be, reads are from the rows: as right, and slower.
         """
@@ -143,7 +143,7 @@ class RowReader:
         dataset: str = "trades",
         as_of: Instant | None = None,
     ) -> str:
-        """The newest commit that touches an event date of the window, as `17-9f3a2c`; unchanged while its rows are."""
+        """The newest commit that touches the window's event dates, as `17-9f3a2c`; changes with its rows."""
         declared, name = dataset_named(dataset), self._named(symbol)
         at = self._at(declared, name, as_of)
         return self._store.version(declared, name, exact_window(start, end), at=at).token

@@ -50,7 +50,7 @@ class Merged:
 
 
 class Slice:
-    """What the universe did in one interval: equally long read-only columns, one row per symbol that has a bar.
+    """What the universe did in one interval: equally long read-only columns, a row per symbol with a bar.
 
     `place` is the symbol's place in `universe`, ascending. A bar whose `trade_count` is 0 is filled.
     """
@@ -100,7 +100,7 @@ class Slice:
         return [self.universe[place] for place in self.place.tolist()]
 
     def rows(self) -> Iterator[tuple[int, float, float, float, float, float]]:
-        """(place, open, high, low, close, volume) of each bar in Python's own numbers: the fastest where bars are few."""
+        """(place, open, high, low, close, volume) of each bar as Python's numbers: fastest for few bars."""
         begin, end = self._begin, self._end
         place, open_, high, low, close, volume = self._merged.lists()
         return zip(  # the lists are equally long
@@ -137,7 +137,7 @@ def merged_slices(
 
 
 def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:
-    """The window in parts of whole intervals, such that a bar of every symbol in every interval can be held."""
+    """The window in parts of whole intervals: a bar of every symbol in each of them can be held."""
     intervals = max(1, min(BARS_AT_ONCE // max(1, symbols), _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
     length = intervals * interval_ns
     for start in range(window.start_ns, window.end_ns, length):
@@ -151,7 +151,7 @@ def _columns(bars: Bars) -> _SymbolColumns:
 def _merge(
     found: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
 ) -> tuple[list[int], list[int], Merged]:
-    """The times of the intervals that have bars, where each begins among the bars and the last ends, and the bars."""
+    """The times of intervals with bars, where each begins among the bars and the last ends, and the bars."""
     places = sorted(found)
     time, *columns = (np.concatenate(column) for column in zip(*map(found.__getitem__, places), strict=True))
     interval = (time - start_ns) // interval_ns

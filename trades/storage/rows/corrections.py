@@ -72,7 +72,7 @@ def changes(corrections: Sequence[Correction], lives: Iterable[Life]) -> list[Ch
 
 
 class _Lives:
-    """Lives by what a correction can name: event time and id, or event time, price and volume of any state."""
+    """Lives by what a correction can name: event time and id, or time, price and volume of any state."""
 
     def __init__(self, lives: Iterable[Life]) -> None:
         self._by_id: dict[Hashable, list[Life]] = defaultdict(list)

@@ -20,7 +20,7 @@ def stored_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable
     """The places of the rows that are stored already, in order.
 
     `stored` gives the stored values of an identity. An id is stored once: a second row with it, in the store
-    or earlier in the batch, is a duplicate if it says the same and a `IdConflict` otherwise. An id whose row
+    or earlier in the batch, is a duplicate if it says the same and an `IdConflict` otherwise. An id whose row
     was corrected has several values, and each of them is the same. Rows without an id are counted: of k equal
     rows in the batch and m in the store, the first min(k, m) are duplicates. Cancelled rows stay stored.
     """

@@ -27,7 +27,7 @@ def in_order(rows: pa.Table, window: Window) -> pa.Table:
 
 
 def stored_in_order(rows: pa.Table) -> pa.Table:
-    """Stored rows sorted by (event time, sequence, arrival), each replaced row before the one that took its place.
+    """Stored rows by (event time, sequence, arrival), each replaced row before the one in its place.
 
     Rows that are in order already are not copied.
     """

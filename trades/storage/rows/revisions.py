@@ -27,7 +27,7 @@ _VALUES = BarValues.__slots__
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """What is asked for: bars of a window, revised by commits numbered in `(after, at]`; `at` None: up to the newest."""
+    """Which revisions: of a window's bars, by commits numbered in `(after, at]`; `at` None is the newest."""
 
     window: Window
     interval_ns: int
@@ -129,7 +129,7 @@ def _with(held: Aggregates, anew: Aggregates) -> Aggregates:
 
 
 class _KnownTimes:
-    """Up to when rows of a log were known before each commit: where a later one was, a bar's absence could be seen."""
+    """Up to when rows of a log were known before each commit: from there back an absence could be seen."""
 
     def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
         commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))
@@ -139,7 +139,7 @@ class _KnownTimes:
         self._commits, self._newest = commit[order], np.maximum.accumulate(time[order])
 
     def newest_before(self, commit: int) -> int:
-        """The time of the newest row that an earlier commit brought, that of the window's end for any behind it."""
+        """The time of the newest row of an earlier commit; the window's end for any behind it."""
         count = int(np.searchsorted(self._commits, commit))
         return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
 

@@ -101,7 +101,7 @@ def visible(rows: pa.Table, at: int | None = None, window: Window = ALL_TIME) ->
 
 
 def ordered(rows: pa.Table, window: Window = ALL_TIME) -> pa.Table:
-    """The stored rows in the window, whether they stand or not, by (event time, sequence with nulls last, arrival)."""
+    """The stored rows in the window, standing or not, by (event time, sequence with nulls last, arrival)."""
     arrival = _integers(rows, "arrival")
     if (arrival[1:] < arrival[:-1]).any():
         rows = rows.take(pa.array(np.argsort(arrival, kind="stable")))

@@ -1,1 +1,1 @@
-"""What is told of a log through the protocol of stores alone: walks over it, coverage, quote bars of windows."""
+"""What is told of a log through the protocol of stores alone: walks, coverage, quote bars of windows."""

@@ -8,9 +8,10 @@ from trades.storage.walks.log_view import LogView, first_row, last_row
 
 
 class Coverage(NamedTuple):
-    """The first and the last event time of the rows that stand, nanoseconds UTC, None without any; how many; the commits.
+    """What is stored of a log, in short.
 
-    rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are in
+    first_ns, last_ns: the first and the last event time of the rows that stand, nanoseconds UTC; None without
+    any. rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are in
     derived files already. commits: the number of `head`, the newest commit that it is told of.
     """
 

@@ -1,4 +1,4 @@
-"""One log at one commit: its first and last rows, and walks over all of them, through the protocol of stores alone."""
+"""One log at one commit: its first and last rows, and walks over all of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
 
 
 def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
-    """The rows before an instant: a few, then ever more at a time, the last ones first; none of them is empty.
+    """The rows before an instant: a few, then ever more at a time, the last ones first; none is empty.
 
     Rows that share an event time are never parted.
     """

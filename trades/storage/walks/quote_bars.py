@@ -1,4 +1,4 @@
-"""Bars of quotes: the open, high, low, close of the bid and of the ask per interval, opened at the quote carried in."""
+"""Bars of quotes: open, high, low, close of bid and ask per interval, opened at the quote carried in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One side's price and size in each row: NaN where a row says nothing of it; and the ones known before the rows."""
+    """One side's price and size in each row, NaN where it says nothing, and those known before the rows."""
 
     price: Floats
     size: Floats
@@ -85,7 +85,7 @@ class _Side:
 
 
 def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
-    """Bars of ordered quotes of one venue, in intervals that begin at multiples of `interval_ns` since 1970, UTC.
+    """Bars of one venue's ordered quotes, in intervals from multiples of `interval_ns` since 1970, UTC.
 
     A row without a side says nothing of that side: the side stays as last known. `carried` is what was known
     before the rows.

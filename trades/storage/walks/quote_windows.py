@@ -1,4 +1,4 @@
-"""Quote bars of a window, opened at the quote that was standing before it, through the protocol of stores alone.
+"""Quote bars of a window, opened at the quote that was standing before it.
 
 A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all of a log as
 one.
@@ -53,12 +53,12 @@ def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange
 def carried_quotes(
     log: LogView, start_ns: int, exchanges: Collection[Exchange]
 ) -> dict[Exchange, KnownQuote]:
-    """What was known of each exchange's bid and ask just before an instant; of quotes that name none by None."""
+    """What was known of each exchange's bid and ask just before an instant; None: quotes that name none."""
     return _carried_in(log, start_ns, exchanges, _by_exchange)
 
 
 def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
-    """The rows in a window of whole intervals, none of which is parted, not many more at a time than need be."""
+    """The rows in a window of whole intervals, none of them parted, few more at a time than need be."""
     while window.start_ns < window.end_ns:
         end_ns = log.narrowed(window, ROWS_AT_ONCE).end_ns
         end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)

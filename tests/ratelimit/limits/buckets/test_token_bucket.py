@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ratelimit.limits.buckets.local_buckets import Debt
 from ratelimit.limits.buckets.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
 from ratelimit.limits.shared_buckets import bucket_script, take_shared
+from tests.patience import PATIENCE_SECONDS
 
 EPOCH = 1_800_000_000 * SECOND_US
 
@@ -143,11 +144,11 @@ def test_a_refused_charge_pays_what_is_owed_and_costs_nothing_else(redis_server)
 
 def test_the_servers_clock_is_used_and_the_key_lives_until_the_bucket_is_full(redis_server):
     client = get_redis_connection("default")
-    told = take_shared(Charge("key:1", "read", Bucket(rate=10, burst=20), cost=20)).standing
+    told = take_shared(Charge("key:1", "read", Bucket(rate=1, burst=200), cost=200)).standing
     seconds, microseconds = client.time()
-    assert 0 <= seconds * SECOND_US + microseconds - told.now_us < SECOND_US
-    assert told.until_full_us == 2 * SECOND_US
-    assert 0 < client.pttl("ratelimit:read:key:1") <= 2001
+    assert 0 <= seconds * SECOND_US + microseconds - told.now_us < PATIENCE_SECONDS * SECOND_US
+    assert told.until_full_us == 200 * SECOND_US
+    assert 0 < client.pttl("ratelimit:read:key:1") <= 200_001
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def columns(spans: list[Span]) -> Spans:
 
 
 def cut_spans(cuts: list[int], kinds: list[str]) -> list[Span]:
-    """The stretches between ascending cuts: `gap` is no span, `new` begins a label, `same` goes on with the one before."""
+    """The stretches between ascending cuts: `gap` is no span, `new` begins a label, `same` goes on."""
     spans: list[Span] = []
     for start, end, kind in zip(cuts, cuts[1:], kinds, strict=False):
         if kind != "gap":

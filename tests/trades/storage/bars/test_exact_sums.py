@@ -1,4 +1,4 @@
-"""Sums against fractions: rounded once, and the same three numbers in any order, any split and any merge tree."""
+"""Sums against fractions: rounded once, the same three numbers in any order, split and merge tree."""
 
 import math
 from fractions import Fraction

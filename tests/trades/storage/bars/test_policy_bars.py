@@ -1,4 +1,4 @@
-"""Aggregates and bars under bar policies against bars made row by row; merges against aggregates made at once."""
+"""Aggregates and bars under bar policies against bars made row by row, merges against all at once."""
 
 import numpy as np
 import pytest

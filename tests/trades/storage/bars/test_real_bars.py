@@ -1,4 +1,4 @@
-"""Bars of real days against the vendor's own: by condition, by quote carried in, and with prints of size zero."""
+"""Bars of real days against the vendor's own: by condition, by quote carried in, with sizes of zero."""
 
 import numpy as np
 import pandas as pd

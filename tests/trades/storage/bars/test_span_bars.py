@@ -1,4 +1,4 @@
-"""Bars of spans against bars made row by row: from prints, and from aggregates of any intervals merged in any order."""
+"""Bars of spans against bars made row by row: from prints, and from aggregates in any order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every call to the disk fails once, or from there on: the store is as before the batch, and a retry stores it once."""
+"""Each call to the disk fails, once or from there on: the store is as before, a retry stores once."""
 
 import errno
 from dataclasses import replace

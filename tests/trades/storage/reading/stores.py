@@ -1,4 +1,4 @@
-"""Stores on disk for the reader's tests: some generated days of some symbols, and a writer in another process."""
+"""Stores on disk for the reader's tests: generated days of some symbols, a writer in another process."""
 
 import datetime as dt
 import sys

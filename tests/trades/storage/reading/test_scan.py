@@ -1,4 +1,4 @@
-"""A scan gives every bar of every symbol once, in order of time, in bounded memory and with few open files."""
+"""A scan gives every bar of every symbol once, in order of time, in bounded memory, with few open files."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""Quote bars of a window open at the quote that was standing before it, on whichever date that was; in every store."""
+"""Quote bars of a window open at the quote that stood before it, on whichever date; in every store."""
 
 from typing import Any
 

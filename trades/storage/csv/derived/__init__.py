@@ -1,1 +1,1 @@
-"""Files that can be thrown away at any moment: sorted columns and rollups, each current to a commit of its log."""
+"""Files that can be thrown away at any moment: sorted columns and rollups, current to a commit."""

@@ -38,7 +38,7 @@ _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """How the derived files of one log are kept: of which rows, under which policies, in segments of which size."""
+    """How the derived files of one log are kept: of which rows, policies, and size of segments."""
 
     dataset: Dataset
     folder: Path
@@ -98,7 +98,7 @@ class Fold:
     def _with_parts(
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
-        """The segments after a group of parts: those that its times touch are written anew, the others stay."""
+        """The segments after a group of parts: those that its times touch are new, the others stay."""
         rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
             self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
@@ -119,7 +119,7 @@ class Fold:
         return written
 
     def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
-        """The segments with small neighbours joined: like sizes, so that a row is written again only a few times."""
+        """The segments with small neighbours of like sizes joined: a row is written again a few times."""
         joined: list[Segment] = []
         for segment in segments:
             run = [segment]
@@ -153,7 +153,7 @@ def _counted(derived: Path, manifest: Manifest) -> Derived:
 
 
 def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
-    """The place of the segment that takes each row; one behind the last for rows later than all that is held."""
+    """The place of the segment that takes each row; one behind the last for rows later than all."""
     time = rows.column("timestamp").to_numpy()
     if not segments:
         return np.zeros(len(time), np.int64)

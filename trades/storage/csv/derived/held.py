@@ -1,4 +1,4 @@
-"""Bounds what the segments of all logs of a store hold: mapped files, their pages in memory, and bars that were made of their rows."""
+"""Bounds what the segments of a store hold: mapped files, their pages in memory, bars made of their rows."""
 
 import threading
 import weakref

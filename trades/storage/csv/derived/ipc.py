@@ -28,7 +28,7 @@ _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
 
 
 class NotUsable(Exception):
-    """A derived file is missing or not what was written: do without all of them, they must be derived again."""
+    """A derived file is missing or not what was written: do without all of them, and derive them again."""
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:

@@ -77,7 +77,7 @@ class Keeper:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`logs` lists all logs of the store; `fold` folds that of a dataset and a symbol, None if another is at it."""
+        """`logs`: all logs of the store. `fold` folds one by dataset and symbol; None if another is at it."""
         self._logs = logs
         self._fold = fold
         self._clock = clock

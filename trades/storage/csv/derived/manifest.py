@@ -115,7 +115,7 @@ def manifest_signature(folder: str) -> FileSignature:
 
 
 def discard_manifest(folder: str, signature: FileSignature) -> bool:
-    """Delete a manifest whose files turned out not to be usable, unless it has been replaced since; whether it was."""
+    """Delete a manifest of files that are not usable, unless it was replaced since; whether it did."""
     if signature == NO_FILE or signature != manifest_signature(folder):
         return False
     with suppress(OSError):

@@ -25,7 +25,7 @@ class Mapping:
         return self._content.size  # type: ignore[no-any-return]
 
     def give_back(self, start: int = 0, end: int | None = None) -> None:
-        """Let go of the whole pages in a stretch of the bytes, as far as it lies in them; without an end all behind its start.
+        """Let go of the whole pages in a stretch of the bytes; without an end, of all behind its start.
 
         Whoever reads them still or again gets the same: they come from the system's cache, or from the file.
         It is advice: that it is not taken is no error.

@@ -1,4 +1,4 @@
-"""A segment's rollups under one bar policy: aggregates of a second, a minute, half an hour, an hour and a day, one record batch each.
+"""A segment's rollups under one bar policy: aggregates of each level, one record batch a level.
 
 A level whose buckets hold hardly more than a row each would be larger than the rows, and is left out: its
 aggregates are made from the columns. A column that has one value throughout is kept as that value.
@@ -79,7 +79,7 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
 
 
 def _constant(rollups: Rollups, name: str) -> int | float | None:
-    """The one value that a column has in every level, if it has one, to the last bit; text holds no other than finite ones."""
+    """The one value that a column has in every level, to the last bit, if it has one and that is finite."""
     column = np.concatenate([getattr(level, name) for level in rollups.values()])
     bits = column.view(np.int64)
     if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):

@@ -59,7 +59,7 @@ class MappedSegment:
         self.held_bytes = 0
 
     def give_back(self) -> None:
-        """Let go of the pages of its rows that are in memory; they stay mapped, and come again when they are read."""
+        """Let go of its rows' pages in memory; they stay mapped, and come again when they are read."""
         mapping = self._mapping
         if mapping is not None:
             mapping.give_back()

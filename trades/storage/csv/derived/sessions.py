@@ -1,4 +1,4 @@
-"""A segment's daily bars of the regular session under one bar policy, of every event date that it has rows of."""
+"""A segment's daily bars of the regular session under one bar policy, for each of its event dates."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +19,10 @@ _COLUMNS = tuple(field.name for field in fields(Bars))
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """One row per event date. bars: NaN prices on a date without a session; newest: the newest commit that touched it."""
+    """One row per event date.
+
+    bars: NaN prices on a date without a session. newest: the newest commit that touched it.
+    """
 
     bars: Bars
     newest: Integers

@@ -27,7 +27,7 @@ Make = Callable[[pa.Table], Aggregates]
 
 @dataclass(eq=False, slots=True)
 class Block:
-    """Stored rows of one event date in order, from consecutive commits, and the aggregates made of them so far."""
+    """Stored rows of one event date in order, of consecutive commits, and aggregates made of them so far."""
 
     rows: pa.Table
     newest: int
@@ -63,7 +63,7 @@ class Block:
 
 @dataclass(slots=True)
 class _Date:
-    """One event date: its blocks in order of commit, how many of its parts are in them, and the last one's commit."""
+    """One event date: its blocks by commit, how many of its parts are in them, the last one's commit."""
 
     blocks: tuple[Block, ...] = ()
     covered: int = 0
@@ -91,7 +91,7 @@ class TailRows:
     def blocks(
         self, log: LogKey, history: History, parts: Sequence[StoredPart], read: Read
     ) -> Sequence[Block]:
-        """The rows of the parts, which are all that the tail of a history has of one date, and of later ones perhaps.
+        """The rows of the parts: all that a history's tail has of one date, and perhaps of later ones.
 
         `read` gives the stored rows of parts.
         """
@@ -106,7 +106,7 @@ class TailRows:
         return date.blocks
 
     def _extended(self, date: _Date, parts: Sequence[StoredPart], read: Read, newest: CommitId) -> _Date:
-        """The date with one more block for the new parts; blocks of like size become one, as in a merge sort."""
+        """The date with a block for the new parts; blocks of like size become one, as in a merge sort."""
         new = list(parts[date.covered :])
         block = Block(stored_in_order(read(new)), max(stored.commit for stored in new))
         blocks = list(date.blocks)

@@ -1,4 +1,4 @@
-"""Bars of a level of which a segment keeps no rollups: made of its rows where they are asked for, and then held."""
+"""Bars of a level of which a segment keeps no rollups: made of its rows when asked for, then held."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class UnkeptBars:
         return self._made.bars.nbytes if self._made else 0
 
     def over(self, start_ns: int, end_ns: int) -> Bars | None:
-        """Bars of a stretch of whole intervals, and of others beside it; None where volume is still to be credited.
+        """Bars of a stretch of whole intervals, and beside it; None where volume is still to be credited.
 
         The interval behind it is made, too: volume that it has and no price belongs to the last bar.
         """

@@ -1,4 +1,4 @@
-"""A file of numpy columns that is mapped into memory, not read, and whose bytes are verified where they are used.
+"""A file of numpy columns, mapped into memory, whose bytes are verified where they are used.
 
     magic · columns, each from a multiple of 64 bytes on · tables · header (JSON) · trailer
 

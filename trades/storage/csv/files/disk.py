@@ -24,7 +24,7 @@ class Disk:
         os.fdatasync(descriptor)
 
     def rewrite(self, path: Path, start: int) -> None:
-        """Write the file's bytes from `start` over themselves, so that the next sync has to write them out."""
+        """Write the file's bytes from `start` over themselves: the next sync has to write them out."""
         with path.open("r+b", buffering=0) as file:
             while data := os.pread(file.fileno(), _REWRITTEN_AT_ONCE, start):
                 start += os.pwrite(file.fileno(), data, start)

@@ -148,7 +148,7 @@ class CommitIndex:
         return newest
 
     def parts_in(self, window: Window, after: int, at: int) -> list[StoredPart]:
-        """The parts of commits in `(after, at]` with event times in the window; by event date, then commit."""
+        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
         first, last = dates_of(window)
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
         places = start + np.flatnonzero(self.newest[start:stop] > after)

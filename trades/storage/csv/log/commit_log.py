@@ -1,4 +1,4 @@
-"""A log's file of commit records: read incrementally, verified, appended to under a lock between processes."""
+"""A log's file of commit records: read piece by piece, verified, appended to under a lock."""
 
 import fcntl
 import logging
@@ -50,7 +50,7 @@ class _View:
 
 @dataclass(slots=True)
 class _Wait:
-    """A wait for the lock: when it was last tried, in seconds of the monotonic clock, and how long it was waited for so far."""
+    """A wait for the lock: when it was last tried, by the monotonic clock, and its length, in seconds."""
 
     at: float
     seconds: float = 0.0
@@ -132,8 +132,7 @@ class CommitLog:
     def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
         """Write the records that follow the history's newest, durably; returns the history with them.
 
-        Needs the lock.
-        An `OSError` before anything could be durable leaves the log as it was. `SyncFailed` after the records
+        Needs the lock. An `OSError` before anything could be durable leaves the log as it was. `SyncFailed` after the records
         were written leaves them in doubt, and the memory of this log is dropped.
         """
         view = self._view

@@ -86,7 +86,7 @@ class CommitTail:
         return parts[count - 1].commit if count else 0
 
     def parts_in(self, window: Window, after: int, at: int) -> list[StoredPart]:
-        """The parts of commits in `(after, at]` with event times in the window; by event date, then commit."""
+        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
         return [
             stored
             for date in self._dates_in(window)

@@ -1,4 +1,4 @@
-"""What a log's commit records say: versions, parts by event date, known requests and batches, the records themselves."""
+"""What a log's commit records say: versions, parts by event date, known requests and batches."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -148,7 +148,7 @@ class History:
         return self._ask(lambda known: _newest_by_date(known, window, number))
 
     def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """The parts of commits in `(after, at]` with event times in the window; by event date, then by commit."""
+        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
         number = self._number(at)
         return self._ask(lambda known: _parts_in(known, window, after, number))
 
@@ -157,7 +157,7 @@ class History:
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), at, after=after)
 
     def first_from(self, instant_ns: int, at: int | None = None) -> int | None:
-        """The first commit, up to `at`, that touches a row at an event time or behind it; None if none does."""
+        """The first commit, up to `at`, that touches a row at an instant or behind it; None if none does."""
         low, number = 1, self._number(at)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
         of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]

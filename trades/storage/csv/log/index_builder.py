@@ -1,4 +1,4 @@
-"""Makes a commit index of an older one and the commits that follow it, in memory that the older one's size bounds."""
+"""Makes a commit index of an older one and the commits after it, in bounded memory."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence

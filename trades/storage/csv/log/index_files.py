@@ -107,9 +107,9 @@ class IndexFiles:
         return index
 
     def renewed(self, history: Indexed) -> CommitIndex | None:
-        """An index of the commits so far: on disk, in memory if it cannot be; None if somebody else is at it, or damages it.
+        """An index of the commits so far: on disk, in memory if it cannot be.
 
-        An index of this log that is newer stays.
+        None if somebody else is at it, or damages it. An index of this log that is newer stays.
         """
         try:
             with derived_lock(self._log.parent) as is_ours:

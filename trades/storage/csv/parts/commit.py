@@ -25,7 +25,7 @@ class PartKind(StrEnum):
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Where a commit's rows, or corrections, of one event date are: a file's bytes `[offset, offset + length)`.
+    """Where a commit's lines of one event date are: a file's bytes `[offset, offset + length)`.
 
     rows: how many lines. first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4
     KiB block, base64.

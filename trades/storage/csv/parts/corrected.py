@@ -1,4 +1,4 @@
-"""What the files of corrections hold beside a dataset's own columns, and what rows are known by because of them."""
+"""What files of corrections hold beside a dataset's own columns, and the values known because of them."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from trades.storage.rows.visible import ACTION, ARRIVAL
 
 
 def corrections_of(dataset: Dataset) -> Dataset:
-    """The columns of a dataset's file of corrections: its own, the corrected row's arrival number, and the action."""
+    """The columns of a dataset's corrections: its own, the corrected row's arrival number, the action."""
     own = (Column(ARRIVAL.name, Kind.INTEGER, required=True), Column(ACTION.name, Kind.TEXT, required=True))
     return replace(dataset, columns=(*dataset.columns, *own))
 

@@ -78,8 +78,8 @@ def _verified_text(descriptor: int, path: Path, stored: StoredPart) -> bytes:
     damaged = first_damaged_block(text, part)
     if damaged is not None:
         raise DataDamaged(
-            f"{path.parent.name}/{path.name}, commit {stored.commit}: the {BLOCK_BYTES} bytes from {damaged} are not"
-            f" what was written; rows from {format_timestamp(part.first_ns)} to {format_timestamp(part.last_ns)}"
-            " cannot be served"
+            f"{path.parent.name}/{path.name}, commit {stored.commit}: the {BLOCK_BYTES} bytes from {damaged}"
+            f" are not what was written; rows from {format_timestamp(part.first_ns)}"
+            f" to {format_timestamp(part.last_ns)} cannot be served"
         )
     return text

@@ -25,7 +25,7 @@ class AggregateReader:
         self._reader = reader
 
     def parts(self, layers: Layers, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Aggregates]:
-        """Aggregates that together hold every print in the layers' pieces once, none of them cut by a piece's edge.
+        """Aggregates that together hold every print in the layers' pieces once, none cut by a piece's edge.
 
         layers: pieces that begin and end on whole multiples of the length of which they are to be made. The
         lengths divide one another. Raises `Unmergeable`.
@@ -49,7 +49,7 @@ class AggregateReader:
             yield made[of_date.places(made.time)]
 
     def _corrected(self, layers: Layers, pieces: Pieces, snapshot: Snapshot) -> Pieces:
-        """The intervals, each of its layer's length, in which rows were corrected that no segment has seen corrected."""
+        """The intervals, each of its layer's length, with corrections that no segment has seen."""
         corrections = self._reader.corrections(pieces, snapshot) if snapshot.has_tail else None
         if corrections is None:
             return _NONE

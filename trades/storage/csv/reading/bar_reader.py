@@ -93,15 +93,15 @@ class BarReader:
         order = np.argsort(bars.time_ns)
         return bars[order[~np.isnan(bars.open[order])]]
 
-    def _of_date(self, date: int, snapshot: Snapshot) -> pa.Table:
-        return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
-
     def revisions(self, revised: Revised, snapshot: Snapshot) -> list[Revision]:
         """What commits changed of bars that could be seen already."""
         revised = replace(revised, at=snapshot.at)
         rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
         history, end_ns = snapshot.history, revised.window.end_ns
         return revisions_of(rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.at))
+
+    def _of_date(self, date: int, snapshot: Snapshot) -> pa.Table:
+        return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
 
     def _needed_since(self, revised: Revised, snapshot: Snapshot) -> Window:
         """What the bars depend on at every one of the commits: up to a price that stood all the while."""
@@ -131,7 +131,7 @@ class BarReader:
         return int(starts[0]) if len(starts) else None
 
     def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
-        """The bars of a query from the rows themselves: for sizes so far apart that no aggregate holds their sum."""
+        """The bars of a query from its rows: for sizes so far apart that no aggregate holds their sum."""
         window = Window(query.window.start_ns, ALL_TIME.end_ns)
         rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
         bars = bars_of_prints(prints_of(rows, query.policy, at=snapshot.at), query.interval_ns)
@@ -143,7 +143,7 @@ class BarReader:
 
 
 def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Bars]:
-    """The sessions of dates that lie in one segment and that no other commit has touched; whole dates of a window."""
+    """The sessions of a window's dates that lie in one segment and that no other commit has touched."""
     within = snapshot.segments.within(window)
     edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
     shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]

@@ -17,11 +17,14 @@ class Direction(Protocol):
         ...
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
-        """The part of a window up to the next place where one of some extents, which meet it, begins or ends."""
+        """The part of a window up to the next place where one of the extents that meet it begins or ends."""
         ...
 
     def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
-        """The part of a window with so many of the ascending times, and all that equal the last; the window if it has fewer."""
+        """The part of a window with so many of the ascending times, and all that equal the last.
+
+        It is the window itself if that has fewer.
+        """
         ...
 
     def behind(self, window: Window, part: Window) -> Window:

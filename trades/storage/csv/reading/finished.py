@@ -14,7 +14,7 @@ from trades.storage.protocol import Window
 
 
 def finished_bars(query: BarQuery, snapshot: Snapshot) -> Bars | None:
-    """The bars, where they lie finished in one segment, or in several of which none begins inside of an interval."""
+    """The bars, if they lie finished in one segment, or in several none of which begins in an interval."""
     found = _of_segments(query, snapshot)
     if not found:
         return None
@@ -86,7 +86,7 @@ def _joined(parts: list[Bars]) -> Bars | None:
 
 
 def _is_other_since(window: Window, snapshot: Snapshot) -> bool:
-    """Whether a commit after the snapshot's touches the window: segments may hold more than the snapshot saw of it."""
+    """Whether a commit after the snapshot's touches the window: segments may hold more of it."""
     is_earlier = snapshot.at < snapshot.segments.head.number
     return is_earlier and snapshot.history.version(window).number > snapshot.at
 

@@ -15,10 +15,7 @@ from trades.declarations import Dataset
 from trades.storage.csv.derived.columns import plain_rows
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
-from trades.storage.csv.derived.manifest import (
-    discard_manifest,
-    manifest_signature,
-)
+from trades.storage.csv.derived.manifest import discard_manifest, manifest_signature
 from trades.storage.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature
@@ -57,7 +54,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """The segments of a manifest, by its signature, that were held against the history up to the commit `head`."""
+    """The segments of a manifest, by its signature, held against the history up to the commit `head`."""
 
     head: CommitId
     signature: FileSignature
@@ -133,14 +130,14 @@ class LogReader:
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
     def blocks(self, pieces: Pieces, snapshot: Snapshot) -> Iterator[Block]:
-        """The rows that no segment holds, of each event date in the pieces, and of the rest of the date perhaps."""
+        """The rows of the event dates in the pieces that no segment holds, perhaps of whole dates."""
         for day, of_date in groupby(self._tail_parts(pieces, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and pieces.meets(day * DAY_NS, (day + 1) * DAY_NS - 1):
                 yield from self._blocks_of_date(parts, pieces, snapshot)
 
     def corrections(self, pieces: Pieces, snapshot: Snapshot) -> pa.Table | None:
-        """The corrections of rows in the pieces that no segment holds, in order of commit; None without any."""
+        """The corrections of rows in the pieces that no segment holds, by commit; None without any."""
         parts = [
             stored
             for stored in of_kind(self._tail_parts(pieces, snapshot), PartKind.CORRECTIONS)
@@ -155,7 +152,7 @@ class LogReader:
     def _blocks_of_date(
         self, parts: Sequence[StoredPart], pieces: Pieces, snapshot: Snapshot
     ) -> Sequence[Block]:
-        """The date's rows as they are kept, all of them; only those that are needed where others are damaged."""
+        """The date's rows as they are kept, all of them; only the needed ones where others are damaged."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
         read = partial(read_rows, self._dataset, self._folder)
         try:

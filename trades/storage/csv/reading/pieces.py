@@ -84,7 +84,7 @@ Layers: TypeAlias = Mapping[int, Pieces]
 
 
 def layers_of(pieces: Pieces) -> dict[int, Pieces]:
-    """The pieces in layers: of the longest whole intervals that fit, at their edges of shorter ones, at last of 1 ns.
+    """The pieces in layers: the longest whole intervals that fit, shorter ones at the edges, down to 1 ns.
 
     No interval is cut by the edge of a piece.
     """

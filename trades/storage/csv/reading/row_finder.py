@@ -1,4 +1,4 @@
-"""Where so many rows of one log are in time, and how many rows a window has: found by their times, without reading them."""
+"""Where so many rows of one log are in time, and how many a window has, told without reading them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -79,7 +79,7 @@ class RowFinder:
     def _nearest(
         self, rest: Window, dates: Integers, snapshot: Snapshot, direction: Direction
     ) -> tuple[Window, list[SortedRows]] | None:
-        """The near part of a window, as long as its rows are from the same places, and they; None where no more can be."""
+        """The near part of a window whose rows are from the same places, and these; None at the end."""
         if rest.start_ns >= rest.end_ns:
             return None
         segments = snapshot.segments.within(rest)

@@ -17,7 +17,7 @@ Work: TypeAlias = PreparedBatch | PreparedAmendment
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A batch of rows or corrections that waits to be written, and what became of it: a receipt or an error."""
+    """A batch that waits to be written, and what became of it: a receipt or an error."""
 
     work: Work
     receipt: Receipt | None = None

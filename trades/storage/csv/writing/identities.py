@@ -65,7 +65,7 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
 
 
 def _bits(values: pa.Array | pa.ChunkedArray, kind: Kind) -> Hashes:
-    """One word per row, or a single one for all where the column is empty: the same as for a missing value."""
+    """One word per row, or one for all where the column is empty: the same as for a missing value."""
     if values.null_count == len(values):
         return _MISSING_WORDS[kind]
     if kind is Kind.TEXT:

@@ -67,7 +67,7 @@ class KnownRows:
         return np.isin(chunk.places, stored_before(_identified(chunk, known), _by_identity(known)))
 
     def stored(self, chunks: Sequence[Chunk], history: History, *, before: Day | None) -> None:
-        """Take in chunks of one event date that have just become its newest parts. before: the date as it was."""
+        """Take in chunks that have just become an event date's newest parts. before: the date as it was."""
         date = self._dates.get((chunks[0].symbol, chunks[0].day))
         day = history.day(chunks[0].day)
         if date is None or date.history is not history or day is None:

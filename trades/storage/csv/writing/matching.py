@@ -1,4 +1,4 @@
-"""Which rows of a large batch are stored, by whole columns: the rule of `trades.storage.rows.duplicates`, vectorised."""
+"""Which rows of a large batch are stored: the rule of `trades.storage.rows.duplicates`, vectorised."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from trades.storage.exceptions import IdConflict
 
 
 def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask:
-    """A mask of the rows that are among `stored`, which holds every stored row that shares an identity with one.
+    """A mask of the rows that are among `stored`: every stored row that shares an identity with one.
 
     Rows are grouped by identity, the stored ones of a group first. Without ids the first k of a group with k
     stored rows are known. With an id all but the group's first row are, and must say what that one says.

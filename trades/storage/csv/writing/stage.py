@@ -16,7 +16,7 @@ from trades.storage.protocol import DUPLICATE_ROWS_KEPT
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date with their places, and an index of those that a batch had to be compared with."""
+    """The chunks of one event date with their places, and an index of those that were compared with."""
 
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[StoredPart] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Turns groups of batches into commits of one log: lock, decide, append, sync, commit records, sync, answer."""
+"""Groups of batches become commits of one log: lock, decide, append, sync, commit records, sync, answer."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

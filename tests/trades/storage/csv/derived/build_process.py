@@ -1,4 +1,4 @@
-"""What the processes of test_processes do: build derived files until they are killed, and read under few handles."""
+"""What the processes of test_processes do: build derived files until killed, read under few handles."""
 
 import json
 import random
@@ -22,7 +22,7 @@ def build_until_killed(folder: Path, symbol: str, seed: int) -> None:
 
 
 def read_under_few_handles(folder: Path) -> None:
-    """Prints, as JSON, how many rows and bars of each log are read, twice, with `HANDLES` descriptors at most."""
+    """Prints as JSON how many rows and bars of each log are read, twice, with `HANDLES` descriptors."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (HANDLES, HANDLES))
     store = CsvStore(folder)
     symbols = [f"S{number}" for number in range(LOGS)]

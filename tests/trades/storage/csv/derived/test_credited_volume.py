@@ -1,4 +1,4 @@
-"""Volume without a price is credited to the bar before it, whatever is derived already and whatever is not."""
+"""Volume without a price is credited to the bar before it, whatever is derived already."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bars that lie finished in segments, read window by window from one store; also where a segment keeps no rollups."""
+"""Bars that lie finished in segments, window by window; also where a segment keeps no rollups."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""How commits are folded into segments: disjoint ones, each row rewritten a few times only, the newest build winning."""
+"""Commits are folded into disjoint segments, each row written a few times, the newest build winning."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Pages of mapped files: what was read of long logs stays in memory only a little, and nothing else is touched."""
+"""Pages of mapped files: what was read of long logs leaves memory soon, and nothing else is touched."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Pages of ticks out of very many: found without reading rows, each row once, whatever is written meanwhile."""
+"""Pages of ticks out of very many: found without reading, each row once, whatever is written meanwhile."""
 
 import os
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
-    """All rows of the hour at a commit, as many at a time as a page has, and those that share a time with the last."""
+    """All rows of the hour at a commit, a page at a time, and those that share a time with its last."""
     rest = HOUR
     while rest.start_ns < rest.end_ns:
         window = store.narrowed(TRADES, SYMBOL, rest, PAGE, from_end=from_end, at=at)

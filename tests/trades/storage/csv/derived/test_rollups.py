@@ -1,4 +1,4 @@
-"""Rollups come back as they were written, to the last bit, and are kept only where they are smaller than the rows."""
+"""Rollups come back as written, to the last bit, and are kept only where smaller than the rows."""
 
 from dataclasses import fields
 from pathlib import Path

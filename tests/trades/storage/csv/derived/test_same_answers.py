@@ -1,4 +1,4 @@
-"""Whatever happens to a log and to its derived files: rows and bars are those of a store that has none, as of any commit."""
+"""Whatever becomes of a log and its derived files, rows and bars are those of a store that has none."""
 
 import os
 import random
@@ -41,7 +41,7 @@ Store = CsvStore | MemoryStore
 
 
 class House:
-    """The store under test with small segments, one in memory that does the same, and before it, and what may happen."""
+    """The store under test with small segments, one in memory beside it, and what may happen to both."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder

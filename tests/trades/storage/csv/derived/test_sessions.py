@@ -1,4 +1,4 @@
-"""Daily bars of the regular session are kept beside the rollups, and a read of them costs nothing that is derived."""
+"""Daily bars of the regular session are kept beside the rollups: a read of them makes nothing anew."""
 
 from pathlib import Path
 

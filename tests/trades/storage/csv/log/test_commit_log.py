@@ -38,7 +38,7 @@ def times(store: CsvStore) -> list[int]:
 
 
 class StandingStill:
-    """The clock of a process that stands still for a while each time that it sleeps, and what ends another's write meanwhile."""
+    """The clock of a process that stands still in each sleep, and what ends another's write meanwhile."""
 
     def __init__(self, seconds: float, *, sleeps: int, end: Callable[[], None]) -> None:
         self._seconds, self._sleeps, self._end = seconds, sleeps, end

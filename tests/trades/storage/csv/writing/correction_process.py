@@ -16,7 +16,7 @@ def pool_row(number: int) -> Row:
 
 
 def write(folder: Path, writer: int, begin: Any, outbox: Connection) -> None:
-    """Cancel every third of the pool and correct another third, in an order of its own, sending rows again meanwhile.
+    """Cancel a third of the pool, correct another, in an order of its own, sending rows again meanwhile.
 
     Sends how many corrections were applied and how many rows were stored.
     """
