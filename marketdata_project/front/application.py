@@ -246,10 +246,7 @@ _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
-    """Return the pieces of a response.
-
-    A file's are larger than Django's 4 KiB, since each changes threads.
-    """
+    """Return a response's pieces; a file's are larger than Django's 4 KiB, since each changes threads."""
     file: IO[bytes] | None = getattr(response, "file_to_stream", None)
     return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
 
