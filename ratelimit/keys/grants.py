@@ -23,6 +23,12 @@ def check_within(caller: Caller | None, key: ApiKey) -> None:
     _refuse(() if caller is None else exceeded_grants(caller, _granted_by(key)))
 
 
+def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
+    """Raise GrantExceeded where a caller that ends makes a key that does not, because it gets successors by itself."""
+    if caller is not None and caller.expires_at is not None and before_expiry == "rotate":
+        _refuse(("before_expiry",))
+
+
 def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
     """Raise GrantExceeded where a key may do more than the caller, however long and however shown; None is an operator."""
     exceeded = () if caller is None else exceeded_grants(caller, _granted_by(key))

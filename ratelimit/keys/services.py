@@ -16,7 +16,7 @@ from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
 from ratelimit.keys import api_keys
 from ratelimit.keys.documents import key_document
-from ratelimit.keys.grants import check_may_revoke, check_within, end_within
+from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, end_within
 from ratelimit.keys.selectors import known_keys
 from ratelimit.keys.signing_secrets import signing_secret
 from ratelimit.keys.terms import KeyTerms, columns_of
@@ -67,6 +67,7 @@ def key_create(
         terms.setdefault("signed_only", within.signed_only)
         terms["expires_at"] = terms.get("expires_at") or within.expires_at
     columns = columns_of(terms, now=now)
+    check_may_renew(within, columns["before_expiry"])
     with transaction.atomic():
         created = _stored(ApiKey(**columns), now=now, within=within)
         key_event(
