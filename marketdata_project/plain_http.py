@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 
-from audit.middleware import is_api_call
+from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from marketdata_project.strangers import charged
 from ratelimit.attributes import ADMISSION

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
-from audit.masking import masked_path
+from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors

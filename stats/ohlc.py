@@ -18,7 +18,7 @@ from stats.position import Position
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
 from trades.services.instruments import known_instrument
-from trades.storage.aggregate import Bars
+from trades.storage.bars.aggregate import Bars
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import FRACTIONAL
 from trades.storage.protocol import NO_COMMIT, CommitId, Window

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.db import close_old_connections
 from django.utils import timezone
 
-from audit.prune import retention_keep
+from audit.chain.prune import retention_keep
 from audit.services import spool_collect
 from ratelimit.credentials.signatures.nonces import nonces_forget
 from ratelimit.keys.answers import answers_forget

@@ -111,7 +111,7 @@ MIDDLEWARE = [
     "marketdata_project.page_policy.PagePolicyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "audit.middleware.AuditMiddleware",
+    "audit.calls.middleware.AuditMiddleware",
     "ratelimit.limits.headers.RateLimitHeadersMiddleware",
     "marketdata_project.strangers.StrangerMiddleware",
     "marketdata_project.problems.ProblemMiddleware",

@@ -19,9 +19,9 @@ django.setup(set_prefix=False)
 from django.db import DatabaseError, connection, connections, transaction  # noqa: E402
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: E402
 
+from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
-from audit.verify import chain_verify  # noqa: E402
 from ratelimit.credentials.people.sessions import session_begin, session_continue, session_end  # noqa: E402
 from ratelimit.credentials.signatures.nonces import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
