@@ -23,7 +23,7 @@ Row = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Verification:
-    """What was found, the first first; how many records are in order, and the last; what else is to be said."""
+    """What was found, the first first; how many are in order, and the last; what else is to be said."""
 
     records: int = 0
     last: Head = BEGINNING
@@ -45,10 +45,11 @@ class _Ends(NamedTuple):
 def chain_verify(
     *, first: int | None = None, report: Callable[[int], object] = lambda _: None
 ) -> Verification:
-    """Verify all records in the database, or those from `first` on, whose predecessor is then believed as it is.
+    """Verify all records in the database, or those from `first` on.
 
-    Records that are added meanwhile do no harm. Memory is bounded: records are read in chunks; `report` is
-    told how many were verified after each. Raises NoSuchBeginning.
+    The one before `first` is believed as it is. Records that are added meanwhile do no harm. Memory is
+    bounded: records are read in chunks; `report` is told how many were verified after each. Raises
+    NoSuchBeginning.
     """
     key = chain_key()
     # What is known outside and of the ends comes first: what is added later is only more than that.

@@ -99,10 +99,11 @@ class Witness:
     def check(
         self, head: Head, *, now: datetime, hash_of: Callable[[int], str | None] = lambda _: None
     ) -> None:
-        """Leave a note if the database, whose head is locked, is behind what was kept, so that it was put back.
+        """Leave a note if the database, whose head is locked, is behind what was kept.
 
-        And if the head is gone though there are anchors, and if the database is ahead, but of another chain:
-        `hash_of` gives what it says of a record, None of one that it has not. Never raises OSError.
+        Then it was put back. And if the head is gone though there are anchors, and if the database is
+        ahead, but of another chain: `hash_of` gives what it says of a record, None of one that it has
+        not. Never raises OSError.
         """
         with self._patiently():
             kept = self._kept_or_none()

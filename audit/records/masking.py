@@ -53,7 +53,7 @@ _SUSPICIOUS = (
 # of an invisible sign.
 _SUSPICIOUS_ESCAPE = re.compile("%(?:2[5d]|3[0-9d]|[4-7]|c[2d]|d8|e[12]|ef)")
 _SEPARATOR = re.compile(r"([&;])")
-# Each word is begun once and never given back: however long a text is, it is read in a time that grows as it does.
+# Each word is begun once and never given back: the time that a text takes grows as it does, and no faster.
 _NAME = r"(?<![\w-])(?=[\w-]*?(?:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|credential|cookie))[\w-]++"
 _ASSIGNED = re.compile(
     rf"""(?P<name>["']?{_NAME}["']?\s*+[=:]\s*+)"""
@@ -117,9 +117,10 @@ def masked_query(query: str) -> str:
 
 
 def masked_document(document: Any, *, depth: int = DEPTH) -> Any:
-    """A document of JSON with secrets replaced: what lies under a secret's name, and what has a secret's shape.
+    """A document of JSON with secrets replaced: what lies under a secret's name, and what has its shape.
 
-    So is what a text assigns to a secret's name: `token=…` of an address, `"password": …` of JSON. What is nested deeper than `depth` is replaced, too. Booleans and null are no secrets.
+    So is what a text assigns to a secret's name: `token=…` of an address, `"password": …` of JSON. What is
+    nested deeper than `depth` is replaced, too. Booleans and null are no secrets.
     """
     if isinstance(document, str):
         return _masked_within(masked_path(document))

@@ -85,7 +85,7 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """A spool file. Raises OSError, also for what is none: a link, a folder, a pipe that would be waited for."""
+    """A spool file. Raises OSError, also for what is none: a link, a folder, a pipe to wait for."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -122,7 +122,7 @@ class Spool:
         self._seal = None if self._key is None else FileSeal(self._key, name)
 
     def _look(self) -> None:
-        """Go on in a new file where the open one was removed or moved: nobody takes in what is written there."""
+        """Go on in a new file where the open one was removed or moved: nobody looks into that."""
         self._looked_at = time.monotonic()
         try:
             is_there = self._path.stat().st_ino == os.fstat(self._fd).st_ino
@@ -139,7 +139,7 @@ class Spool:
             os.close(fd)
 
     def _forget_parent(self) -> None:
-        """In a forked child: the file stays the parent's, and a lock that was held at the fork is never released."""
+        """In a forked child: the file stays the parent's; a lock held at the fork is never released."""
         self._lock = threading.Lock()
         self._close()
 
