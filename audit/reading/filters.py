@@ -11,8 +11,9 @@ from django_filters.rest_framework import FilterSet
 
 from audit.models import AuditRecord
 from audit.records import columns
+from http_requests.exceptions import InvalidParameter
+from http_requests.filters import first_wrong, word_filter
 from instants.text import parse_instant_or_epoch
-from listing.exceptions import InvalidParameter
 
 CLASSES = ("trading", "risk", "config", "keys")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
@@ -37,15 +38,6 @@ class InstantFilter(django_filters.CharFilter):  # type: ignore[misc]  # not typ
     field_class = InstantFormField
 
 
-def _words(choices: tuple[str, ...], text: str, **options: Any) -> django_filters.ChoiceFilter:
-    return django_filters.ChoiceFilter(
-        choices=[(word, word) for word in choices],
-        help_text=text,
-        error_messages={"invalid_choice": f"must be one of {', '.join(choices)}"},
-        **options,
-    )
-
-
 def _text(limit: int, text: str, **options: Any) -> django_filters.CharFilter:
     return django_filters.CharFilter(max_length=limit, help_text=text, **options)
 
@@ -59,10 +51,10 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
         method="of_caller",
         widget=forms.TextInput(attrs={"list": "audit-callers"}),
     )
-    method = _words(METHODS, "Of the call.")
+    method = word_filter(METHODS, "Of the call.")
     path = _text(columns.PATH_CHARS, "What its path begins with.", lookup_expr="startswith")
-    status_class = _words(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
-    audit_class = _words(
+    status_class = word_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
+    audit_class = word_filter(
         CLASSES, "Of calls and events that are recorded before they are answered.", label="Class"
     )
     event = _text(
@@ -104,5 +96,5 @@ def records_selected(parameters: Mapping[str, str]) -> Records:
             raise InvalidParameter("invalid_range", "since must be before until")
         selected: Records = filters.qs
         return selected
-    name, errors = next(iter(filters.errors.as_data().items()))
-    raise InvalidParameter("invalid_parameter", f"{name}: {errors[0].messages[0]}")
+    _, message = first_wrong(filters)
+    raise InvalidParameter("invalid_parameter", message)

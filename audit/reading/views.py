@@ -20,8 +20,8 @@ from audit.reading.pages import RecordPagination
 from audit.reading.query_form import RecordsQuerySerializer
 from audit.reading.renderers import NdjsonRenderer
 from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
+from http_requests.parameters import single_parameters
 from listing.pages import PAGE_PARAMETERS
-from listing.parameters import single_parameters
 
 _DEFAULT_RENDERERS: tuple[Any, ...] = tuple(api_settings.DEFAULT_RENDERER_CLASSES)
 # Who did what is nobody's to keep on the way.

@@ -198,7 +198,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "stats.rendering.renderers.QueryFormRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["trades.http.parsers.JSONDocumentParser"],
+    "DEFAULT_PARSER_CLASSES": ["http_requests.parsers.JSONDocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "marketdata_project.problems.exception_handler",
