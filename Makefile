@@ -36,7 +36,7 @@ run: setup  ## set up, then run every process in the foreground until Ctrl-C
 test: .venv/.installed-dev  ## run the tests; what fails beside the others once more, alone
 	@echo "Testing"
 	@$(PYTEST) -n 2 --dist loadgroup || \
-		{ test $$? -eq 1 && echo "Testing once more, alone, what failed" && $(PYTEST) --last-failed --maxfail 10; }
+		{ test $$? -eq 1 && echo "Testing once more, alone, what failed" && $(PYTEST) -n 1 --dist loadgroup --last-failed --maxfail 10; }
 
 soak: .venv/.installed-dev  ## run the tests with full counts
 	@echo "Testing with full counts"

@@ -20,10 +20,10 @@ from django.urls import URLPattern, path
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
-from audit.export import ndjson_pieces
-from audit.filters import AuditFilter
 from audit.models import AuditRecord
-from audit.shown_detail import NOTHING, shown_body, shown_change, shown_detail
+from audit.reading.export import ndjson_pieces
+from audit.reading.filters import AuditFilter
+from audit.reading.shown_detail import NOTHING, shown_body, shown_change, shown_detail
 
 LISTED_CALLERS = 100
 COUNTED_RECORDS = 10_000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django.db import models
 from django.db.models import Q
 
-from audit import record
 from audit.exceptions import AppendOnly
+from audit.records import columns
 
 # Generic for the type checker only: at run time Django's class takes no parameter here.
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _refused(*_: Any, **__: Any) -> NoReturn:
 
 
 class AuditRecords(_QuerySet):
-    """Records to be read: whatever writes raises AppendOnly. `audit.append` writes."""
+    """Records to be read: whatever writes raises AppendOnly. `audit.chain.append` writes."""
 
     create = get_or_create = update_or_create = _refused
     update = bulk_update = bulk_create = delete = _raw_delete = _update = _insert = _refused
@@ -38,18 +38,18 @@ class AuditRecord(models.Model):
     sequence = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(help_text="When the call began, UTC.")
     caller = models.CharField(
-        max_length=record.CALLER_CHARS, blank=True, help_text="Empty: nobody was authenticated."
+        max_length=columns.CALLER_CHARS, blank=True, help_text="Empty: nobody was authenticated."
     )
-    method = models.CharField(max_length=record.METHOD_CHARS, blank=True, help_text="Empty: an event.")
-    path = models.CharField(max_length=record.PATH_CHARS, blank=True)
-    query = models.CharField(max_length=record.QUERY_CHARS, blank=True, help_text="Secrets are masked.")
+    method = models.CharField(max_length=columns.METHOD_CHARS, blank=True, help_text="Empty: an event.")
+    path = models.CharField(max_length=columns.PATH_CHARS, blank=True)
+    query = models.CharField(max_length=columns.QUERY_CHARS, blank=True, help_text="Secrets are masked.")
     status = models.PositiveSmallIntegerField(help_text="0: an event, or an answer that never was.")
     latency_us = models.PositiveBigIntegerField("latency (µs)")
-    address = models.CharField(max_length=record.ADDRESS_CHARS, blank=True)
-    correlation_id = models.CharField(max_length=record.CORRELATION_ID_CHARS, blank=True)
-    audit_class = models.CharField("class", max_length=record.CLASS_CHARS, blank=True)
-    event = models.CharField(max_length=record.EVENT_CHARS, blank=True)
-    subject = models.CharField(max_length=record.SUBJECT_CHARS, blank=True)
+    address = models.CharField(max_length=columns.ADDRESS_CHARS, blank=True)
+    correlation_id = models.CharField(max_length=columns.CORRELATION_ID_CHARS, blank=True)
+    audit_class = models.CharField("class", max_length=columns.CLASS_CHARS, blank=True)
+    event = models.CharField(max_length=columns.EVENT_CHARS, blank=True)
+    subject = models.CharField(max_length=columns.SUBJECT_CHARS, blank=True)
     detail = models.TextField(blank=True, help_text="JSON: masked parameters, changes.")
     hash = models.CharField(max_length=64, help_text="Over this record and the hash before it, keyed.")
 

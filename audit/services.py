@@ -7,11 +7,12 @@ from typing import Any
 
 from django.conf import settings
 
-from audit.append import chain_key, head_reserved, records_append, spool_key
-from audit.collector import exclusive, file_collect
-from audit.record import columns_of_event, encode_line, record_of_call
-from audit.spool import ANY_SUFFIX, Spool, process_spool
-from audit.witness import witness
+from audit.chain.append import chain_key, head_reserved, records_append, spool_key
+from audit.chain.witness import witness
+from audit.records.call import columns_of_event, record_of_call
+from audit.spooling.collector import exclusive, file_collect
+from audit.spooling.lines import encode_line
+from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
 
 logger = logging.getLogger(__name__)
 

@@ -23,12 +23,12 @@ from marketdata_project.serve.warm import drop_request_signals, load_everything,
 from ratelimit.access.table import Access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_of
-from ratelimit.credentials.person_sessions import session_begin
+from ratelimit.credentials.people.sessions import session_begin
 from ratelimit.credentials.presented import presented_in
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.services import key_create
 from ratelimit.keys.signing_secrets import signing_secret
-from ratelimit.limits.leases import LEASE_ABOVE
+from ratelimit.limits.buckets.leases import LEASE_ABOVE
 from ratelimit.models import AccessProfile
 from stats.views import OhlcViewSet
 

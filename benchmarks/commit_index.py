@@ -9,10 +9,10 @@ from statistics import median
 
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
-from trades.storage.commit import Commit, Part, block_checksums, encode_commit
-from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog
-from trades.storage.csv.disk import Disk
-from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.files.disk import Disk
+from trades.storage.csv.log.commit_log import COMMITS_FILE, CommitLog
+from trades.storage.csv.log.index_files import DERIVED_FOLDER
+from trades.storage.csv.parts.commit import Commit, Part, block_checksums, encode_commit
 from trades.storage.protocol import NO_COMMIT, Window
 from trades.timestamps import DAY_NS, SECOND_NS
 

@@ -22,7 +22,7 @@ from benchmarks.stream import SYMBOL, Stream, stored
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.csv.derived.manifest import read_manifest
-from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.log.index_files import DERIVED_FOLDER
 from trades.storage.protocol import Append
 
 _DENSE = Stream(a_minute=20)

@@ -19,11 +19,11 @@ from django.conf import settings
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
 from benchmarks.stream import Stream
+from http_requests.compression import Encoding, compressed
 from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role, Table
 from trades.datasets import TRADES
-from trades.http.compression import Encoding, compressed
 from trades.storage.memory import MemoryStore
 from trades.storage.protocol import ALL_TIME, Append, Dedupe
 from trades.timestamps import SECOND_NS, parse_timestamp

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from benchmarks.ungrouped import UngroupedStore
 from trades.datasets import TRADES
-from trades.storage.csv import CsvStore, group_commit
+from trades.storage.csv import CsvStore
+from trades.storage.csv.writing import group_commit
 from trades.storage.protocol import Append
 from trades.timestamps import SECOND_NS
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
-from trades.storage.csv.disk import Disk
+from trades.storage.csv.files.disk import Disk
 from trades.storage.protocol import Append, Dedupe, Window
 from trades.timestamps import SECOND_NS
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from trades.storage.csv import CsvStore, group_commit
+from trades.storage.csv import CsvStore
+from trades.storage.csv.writing import group_commit
 
 
 class UngroupedStore(CsvStore):

@@ -1,32 +1,10 @@
-"""What can be wrong with the query of a call: of a list, and of whatever else reads its parameters strictly.
+"""What can be wrong with the query of a list, beside what can be with any: `http_requests.exceptions`."""
 
-ListingError            the caller must correct a query parameter
-├── InvalidParameter    it, or a header, is unknown, repeated, empty or of the wrong form
-└── InvalidCursor       the cursor was not given here, or for another query; begin again without one
-"""
-
-from collections.abc import Sequence
+from http_requests.exceptions import RequestError
 
 
-class ListingError(Exception):
-    """`code` is stable, the message is for people."""
-
-    code = "invalid_parameter"
-
-
-class InvalidParameter(ListingError):
-    """A query parameter or header is unknown, repeated, empty or of the wrong form; correct it.
-
-    errors: all that is wrong, each as the caller tells it.
-    """
-
-    def __init__(self, code: str, message: str, errors: Sequence[object] = ()) -> None:
-        super().__init__(message)
-        self.code = code
-        self.errors = tuple(errors)
-
-
-class InvalidCursor(ListingError):
+class InvalidCursor(RequestError):
     """The cursor is forged, cut, or of another query; begin again without one."""
 
-    code = "invalid_cursor"
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid_cursor", message)

@@ -9,10 +9,10 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from http_requests.exceptions import InvalidParameter
+from http_requests.parameters import choice
 from listing.cursors import Cursor
-from listing.exceptions import InvalidParameter
 from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
-from listing.parameters import choice
 
 PAGE_PARAMETERS = ("limit", "cursor", "sort")
 SORTS = ("asc", "desc")
@@ -88,7 +88,7 @@ class PlacePagination(BasePagination):
     counted: ClassVar[int | None] = None
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        """The rows of the page. Raises ListingError."""
+        """The rows of the page. Raises RequestError."""
         values = {name: str(request.query_params[name]) for name in request.query_params}
         sort = choice(values, "sort", SORTS, self.default_sort)
         asked = {name: value for name, value in values.items() if name not in _NOT_OF_THE_QUERY}

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from audit.masking import MASK, masked_line, masked_query
+from audit.records.masking import MASK, masked_line, masked_query
 
 # What is shorter is no secret, and would be found in every second word.
 _SHORTEST = 6

@@ -12,7 +12,7 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.utils.mediatypes import _MediaType
 
-from listing.exceptions import InvalidParameter
+from http_requests.exceptions import InvalidParameter
 from stats.rendering.query_form import without_empty
 
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")

@@ -9,10 +9,11 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 
-from audit.middleware import is_api_call
+from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from marketdata_project.strangers import charged
-from ratelimit.limits.headers import ADMISSION, admission_headers
+from ratelimit.attributes import ADMISSION
+from ratelimit.limits.headers import admission_headers
 
 # What Django's SecurityMiddleware answers: it redirects, or it refuses the host. All else came from further
 # inside.

@@ -24,16 +24,17 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
-from audit.masking import masked_path
-from listing import exceptions as listing
+from audit.records.masking import masked_path
+from http_requests import exceptions as requests
+from http_requests.exceptions import FieldError
+from http_requests.field_errors import field_errors
+from listing.exceptions import InvalidCursor
 from marketdata_project.correlation import correlation_id
 from marketdata_project.front.body import BODY_TOO_LARGE
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from trades import exceptions as trades
-from trades.exceptions import FieldError
-from trades.http.field_errors import field_errors
 from trades.storage import exceptions as storage
 
 logger = logging.getLogger(__name__)
@@ -50,10 +51,12 @@ _RETRIED = {409, 503, 507}
 
 # The most special class of an error's own order decides.
 STATUS_OF: dict[type[Exception], int] = {
-    trades.MalformedDocument: 400,
+    requests.InvalidParameter: 400,
+    requests.MalformedDocument: 400,
+    InvalidCursor: 400,
+    requests.BodyTooLarge: 413,
     trades.InvalidValue: 422,
     trades.BatchRefused: 422,
-    trades.BodyTooLarge: 413,
     storage.UnknownSymbol: 404,
     storage.NotStored: 422,
     storage.RequestInProgress: 409,
@@ -69,8 +72,6 @@ STATUS_OF: dict[type[Exception], int] = {
     stats.UnknownExchange: 422,
     audit.AuditUnavailable: 503,
     audit.OutcomeUnknown: 503,
-    listing.ListingError: 400,
-    keys.MalformedCall: 400,
     keys.GrantExceeded: 403,
     keys.UnknownKey: 404,
     keys.NotRotatable: 409,
@@ -264,7 +265,7 @@ _FOREIGN: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
             400, "too_many_parameters", "a query or a form has too many fields, or a form has a file"
         ),
     ),
-    (RequestDataTooBig, lambda _: _own(trades.BodyTooLarge(settings.MAX_BODY_BYTES), 413)),
+    (RequestDataTooBig, lambda _: _own(requests.BodyTooLarge(settings.MAX_BODY_BYTES), 413)),
     (DisallowedHost, lambda _: Problem(400, "invalid_host", "the Host header names no host of this service")),
     (SuspiciousOperation, lambda _: Problem(400, "malformed_request", "the request is malformed")),
     (DatabaseError, _of_database),

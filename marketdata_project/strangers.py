@@ -10,13 +10,13 @@ from django.utils import timezone
 from marketdata_project.access_table import PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.access.table import ANY_CALLER, Access
+from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_of
-from ratelimit.credentials.people import caller_of_person
+from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.credentials.presented import presented_in
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
-from ratelimit.limits.headers import ADMISSION
 from ratelimit.limits.services import admit, admit_address
 from ratelimit.limits.throttles import LimitReached
 

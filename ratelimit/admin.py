@@ -11,9 +11,9 @@ from django.utils import timezone
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.callers import Caller
 from ratelimit.credentials import admin as _credentials  # noqa: F401 registers its own pages
-from ratelimit.credentials import people_admin as _people  # noqa: F401 the same
-from ratelimit.credentials.page_access import person_may
-from ratelimit.credentials.people import caller_of_person
+from ratelimit.credentials.people import admin as _people  # noqa: F401 the same
+from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people.page_access import person_may
 from ratelimit.entitlements import GRANTS, STATES, state_of
 from ratelimit.exceptions import KeyAdministrationError
 from ratelimit.keys.filters import in_state

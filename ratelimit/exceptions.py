@@ -16,31 +16,24 @@ RateLimitError
 │   ├── ExpiredApiKey
 │   └── RevokedApiKey
 ├── NetworkNotAllowed          the caller must call from elsewhere, or have its networks widened
-├── KeyAdministrationError     the operator must correct the request
-│   ├── InvalidKeyRequest
-│   ├── UnknownTier
-│   ├── UnknownScope
-│   ├── UnknownKey
-│   ├── UnknownClient
-│   ├── AmbiguousKey
-│   ├── NotRotatable
-│   ├── GrantExceeded
-│   ├── IdempotencyKeyReused
-│   └── AlreadyMade
-└── MalformedCall              a query parameter or header of a call about keys is wrong; correct it
+└── KeyAdministrationError     the operator must correct the request
+    ├── InvalidKeyRequest
+    ├── UnknownTier
+    ├── UnknownScope
+    ├── UnknownKey
+    ├── UnknownClient
+    ├── AmbiguousKey
+    ├── NotRotatable
+    ├── GrantExceeded
+    ├── IdempotencyKeyReused
+    └── AlreadyMade
+
+What is wrong with the form of a call about keys is in `http_requests.exceptions`.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True)
-class WrongField:
-    """One wrong field of a body: its path, a stable code, and a sentence."""
-
-    path: str
-    code: str
-    message: str
+from http_requests.exceptions import FieldError
 
 
 class RateLimitError(Exception):
@@ -154,7 +147,7 @@ class InvalidKeyRequest(KeyAdministrationError):
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
-        self.errors = () if field is None else (WrongField(field, self.code, message),)
+        self.errors = () if field is None else (FieldError(field, self.code, message),)
 
 
 class UnknownTier(KeyAdministrationError):
@@ -209,11 +202,3 @@ class AlreadyMade(KeyAdministrationError):
     """The key was made by the first request with this Idempotency-Key, and its answer can no longer be opened."""
 
     code = "already_made"
-
-
-class MalformedCall(RateLimitError):
-    """A query parameter or header is unknown, repeated, empty or of the wrong form; correct it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]  # of many, not one for the class

@@ -2,12 +2,12 @@
 
 from http import HTTPStatus
 
+from http_requests.compression import Encoding
+from http_requests.conditional import REVALIDATED, is_current
 from stats.caching.decorator import CachedAnswer
 from stats.caching.tiers import Cached
 from stats.encoded import EncodedQuery, P, PinnedQuery, encoded_answer
 from stats.finished import Finished
-from trades.http.compression import Encoding
-from trades.http.conditional import REVALIDATED, is_current
 from trades.timestamps import SECOND_NS, format_timestamp
 
 # A commit under way may still carry an instant that has just passed.

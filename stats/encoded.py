@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
+from http_requests.compression import Encoding, compressed
+from http_requests.conditional import etag_of
 from stats.caching.decorator import CachedAnswer, CacheQuery, cached
 from stats.caching.entry import Entry
-from trades.http.compression import Encoding, compressed
-from trades.http.conditional import etag_of
 
 
 class PinnedQuery(CacheQuery, Protocol):

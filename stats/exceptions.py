@@ -10,7 +10,7 @@ StatsError
 ├── Resync         the log that the cursor belongs to was restored; begin anew
 └── UnknownExchange  an exchange or calendar is named of which no hours are known
 
-On both sides a wrong query parameter is `listing.exceptions.InvalidParameter` or
+On both sides a wrong query parameter is `http_requests.exceptions.InvalidParameter` or
 `trades.exceptions.InvalidValue`, and a cursor that was not made here, or for another query,
 `listing.exceptions.InvalidCursor`.
 """

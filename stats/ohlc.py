@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import orjson
 
+from http_requests.conditional import etag_of
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.keys import CacheKey
@@ -16,9 +17,8 @@ from stats.ohlc_query import OhlcQuery
 from stats.position import Position
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
-from trades.http.conditional import etag_of
-from trades.services import known_instrument
-from trades.storage.aggregate import Bars
+from trades.services.instruments import known_instrument
+from trades.storage.bars.aggregate import Bars
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import FRACTIONAL
 from trades.storage.protocol import NO_COMMIT, CommitId, Window

@@ -7,7 +7,7 @@ from stats.cursors import Cursor
 from stats.intervals import Interval
 from stats.query_values import query_values
 from stats.serializers import OhlcQuerySerializer
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.protocol import Window
 
 

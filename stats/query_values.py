@@ -6,10 +6,10 @@ from typing import Any
 from django.http import QueryDict
 from rest_framework import serializers
 
-from listing.exceptions import InvalidParameter
-from listing.parameters import single_parameters
+from http_requests.exceptions import InvalidParameter
+from http_requests.field_errors import field_errors
+from http_requests.parameters import single_parameters
 from trades.exceptions import InvalidValue
-from trades.http.field_errors import field_errors
 
 # How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.
 _CODES = {"required": "missing_parameter"}

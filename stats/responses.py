@@ -9,9 +9,9 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from http_requests.compression import accepted_encoding
 from stats.finished import Finished
 from stats.services import bars_read
-from trades.http.compression import accepted_encoding
 
 _ROWS_OF_A_PAGE = 100
 

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from listing.known_fields import KnownFieldsSerializer
+from http_requests.known_fields import KnownFieldsSerializer
 from stats.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
 from stats.intervals import Interval
 from trades.batches.fields import SymbolField

@@ -2,11 +2,11 @@
 
 import time
 
+from http_requests.compression import Encoding
 from stats.delivery import delivered, delivered_if_held
 from stats.finished import Finished
 from stats.ohlc import ohlc_answer, pin_ohlc
 from stats.ohlc_query import parse_ohlc_query
-from trades.http.compression import Encoding
 
 
 def bars_read(

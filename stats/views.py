@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
-from listing.parameters import single_parameters
+from http_requests.parameters import single_parameters
+from http_requests.parsers import JSONDocumentParser, sent_document
 from stats.caching.invalidation import drop
 from stats.caching.tiers import process_tiers
 from stats.rendering.renderers import QueryFormRenderer
@@ -21,8 +22,7 @@ from stats.serializers import (
     OhlcAnswerSerializer,
     OhlcQuerySerializer,
 )
-from trades.http.parsers import JSONDocumentParser, sent_document
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 
 _BARS = OpenApiExample(
     "Two bars",

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from hypothesis import settings as hypothesis_settings
 
-from audit.tables import triggers_drop
+from audit.chain.tables import triggers_drop
 from ratelimit.keys.selectors import known_keys
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.shared_buckets import take_shared

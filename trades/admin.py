@@ -14,7 +14,7 @@ from trades.instruments.serializers import INSTRUMENT_FIELDS
 from trades.instruments.texts import read_texts
 from trades.instruments.told_changes import recorded
 from trades.models import InstrumentEntry
-from trades.services import instrument_set, symbol_canonical
+from trades.services.instruments import instrument_set, symbol_canonical
 from trades.storage.exceptions import AliasTaken
 from trades.storage.instruments import (
     EXERCISES,

@@ -64,7 +64,10 @@ class DailyTable:
 
 @dataclass(frozen=True)
 class BarPolicy:
-    """A named rule: the effects of condition words, and how the regular session's daily bar is made (None: not at all)."""
+    """A named rule: the effects of condition words, and how the regular session's daily bar is made.
+
+    None: that bar is not made at all.
+    """
 
     name: str
     effects: Mapping[str, ConditionEffect] = field(default_factory=dict)
@@ -86,12 +89,12 @@ class BarPolicy:
 
     @cached_property
     def key(self) -> str:
-        """What tells the policy as it is declared now from every other, and from what it was: `all-6230060e3bce`."""
+        """What tells the policy as declared now from others, and from what it was: `all-6230060e3bce`."""
         return f"{self.name}-{self.fingerprint}"
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change with the policy's data, not with the order it is declared in."""
+        """Twelve hexadecimal digits that change with the policy's data, not with the order of declaration."""
         effects = {word: asdict(effect) for word, effect in self.effects.items()}
         daily = asdict(self.daily) if self.daily else None
         said = json.dumps([effects, daily], sort_keys=True)

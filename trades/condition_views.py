@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from listing.parameters import single_parameters
+from http_requests.parameters import single_parameters
+from http_requests.tagged_answer import tagged_answer
 from trades.bar_policies import BAR_POLICIES, BarPolicy, Effect
-from trades.http.tagged_answer import tagged_answer
 
 EFFECTS = [effect.name.lower() for effect in Effect]
 

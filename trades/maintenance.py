@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from trades.datasets import DATASETS
 from trades.declarations import Dataset
 from trades.storage.exceptions import UnknownSymbol
-from trades.storage.maintained import MaintainedStore
+from trades.storage.maintained import MaintainedStore, Upkeep
 from trades.stores import market_store
 
 LogName = tuple[Dataset, str]
@@ -21,6 +21,12 @@ def maintained_store() -> MaintainedStore:
     if not isinstance(store, MaintainedStore):
         raise NotMaintained(f"the configured store, {type(store).__name__}, cannot do that")
     return store
+
+
+def derived_keeper() -> Upkeep | None:
+    """What keeps the market store's derived files current; None for a store that has none."""
+    store = market_store()
+    return store.keeper() if isinstance(store, MaintainedStore) else None
 
 
 def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool = False) -> list[LogName]:

@@ -1,4 +1,4 @@
-"""The market store's instruments in Django's database, for search: the store is the record, this table may be lost."""
+"""The market store's instruments in Django's database, for search: the record is the store."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class InstrumentEntry(models.Model):
 
 
 class CatalogueState(models.Model):
-    """What the store's stamp was when the table of instruments was as the store, with so many rows; a single row."""
+    """A single row: the store's stamp when the table of instruments was as the store, with so many rows."""
 
     stamp = models.CharField(max_length=64)
     rows = models.PositiveBigIntegerField()

@@ -53,7 +53,7 @@ class OptionSymbol:
 
 
 def parse_option_symbol(text: str) -> OptionSymbol | None:
-    """What an upper-case symbol, compact or padded, says; None for any other text, such as one with a date that is none."""
+    """What an upper-case symbol, compact or padded, says; None for others, as with a date that is none."""
     found = _SYMBOL.fullmatch(text)
     if found is None:
         return None

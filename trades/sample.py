@@ -115,7 +115,7 @@ class _Prints:
 
 
 def trading_sessions(*, now: dt.datetime, days: int) -> tuple[Session, ...]:
-    """Return the last `days` trading days of XNYS that began (pre-market) by the aware moment `now`, ascending.
+    """The last `days` trading days of XNYS that began (pre-market) by the aware moment `now`, ascending.
 
     Holidays and early closes are those of pandas-market-calendars; after-hours trading ends four hours after
     the close, whenever that is. Raises ValueError where `days` is not positive.
@@ -197,7 +197,7 @@ def _auction(rng: np.random.Generator, time: int, level: float, flag: int, venue
 
 
 def _in_order_of_arrival(rng: np.random.Generator, prints: _Prints) -> tuple[_Prints, Integers]:
-    """Order prints as they were reported, and tell when; a few of the regular hours are reported minutes late."""
+    """Order prints as they were reported, and tell when; a few of regular hours are minutes late."""
     candidates = np.flatnonzero((prints.flags & (OPENING | CLOSING | EXTENDED)) == 0)
     count = min(len(candidates), 4 + int(rng.poisson(10)))
     late = rng.choice(candidates, count, replace=False)

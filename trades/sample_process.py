@@ -116,7 +116,7 @@ def bridge(rng: np.random.Generator, phase: Phase, seconds: Floats) -> Floats:
 
 
 def sizes(rng: np.random.Generator, count: int) -> Integers:
-    """Shares per print: most are 100, many are odd lots, few are larger round or mixed lots, a handful blocks."""
+    """Shares per print: mostly 100, many odd lots, few larger round or mixed lots, a handful of blocks."""
     kind = rng.choice(5, count, p=(0.36, 0.43, 0.1, 0.109, 0.001))
     odd = np.ceil(99 * rng.random(count) ** 2.5)
     round_lot = 100 * rng.integers(3, 11, count)

@@ -14,7 +14,7 @@ class InvalidSymbol(ValueError):
 
 
 def parse_symbol(text: str) -> str:
-    """Upper case, with `/` taken as `-`: `brk.b` is `BRK.B`, `BTC/USD` is `BTC-USD`; a padded OCC symbol becomes compact.
+    """Upper case, `/` taken as `-`: `brk.b` is `BRK.B`, `BTC/USD` is `BTC-USD`; a padded OCC symbol compact.
 
     Raises `InvalidSymbol` unless the result is 1-32 of `A-Z 0-9 . _ - = ^ : +` with single inner spaces,
     beginning with a letter, a digit or `^`. Only ASCII letters are raised, so that look-alikes are refused.

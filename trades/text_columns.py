@@ -46,7 +46,7 @@ def joined_lines(pieces: Sequence[Piece], count: int) -> bytes:
 
 @lru_cache(maxsize=16)
 def _places(layout: tuple[bool, ...], lines: int) -> pa.Array:
-    """Where each line's pieces lie, line by line: the columns one behind the other, then the constants, once each."""
+    """Where each line's pieces lie, line by line: the columns one by one, then each constant once."""
     is_constant = np.array(layout, dtype=bool)
     first = np.where(is_constant, np.cumsum(is_constant) - 1, (np.cumsum(~is_constant) - 1) * lines)
     first[is_constant] += lines * np.count_nonzero(~is_constant)
@@ -61,7 +61,7 @@ def _constants_joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
-    """Each number's shortest exact text with `end`, an ASCII character, behind it; `null` for what is not finite.
+    """Each number's shortest exact text before `end`, an ASCII character; `null` for what is not finite.
 
     The texts of a JSON list lie one behind the other with a comma between: they become the cells in place.
     """
@@ -93,7 +93,7 @@ def text_ends(values: pa.Array) -> _Ends:
 
 
 def escaped(values: pa.Array) -> pa.Array:
-    """Texts that a spreadsheet would take for a formula, and those that begin with an apostrophe, behind an apostrophe.
+    """Texts that a spreadsheet takes for a formula, or that begin with an apostrophe, behind an apostrophe.
 
     Every text can so be read back as it was.
     """

@@ -1,4 +1,4 @@
-"""Instants as the program holds them: int64 nanoseconds since the Unix epoch, UTC. Text exists at the edges only."""
+"""Instants as the program holds them: int64 nanoseconds since the Unix epoch, UTC. Text is for the edges."""
 
 import re
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ def format_timestamp(instant_ns: int) -> str:
 
 
 def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
-    """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each text followed by the ASCII `end`."""
+    """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each before the ASCII `end`."""
     cells = np.empty(len(instants), dtype=_cell_type(len(end)))
     seconds = instants // SECOND_NS  # numpy's divmod takes four times as long as its quotient
     fraction = (instants - seconds * SECOND_NS).astype(np.int32)
@@ -112,7 +112,7 @@ def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
 
 
 def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Array:
-    """A string array of `2025-01-02T14:30:00`, the seconds that the instants lie in, between the ASCII texts."""
+    """A string array of `2025-01-02T14:30:00`, the seconds that hold instants, between the ASCII texts."""
     count, date = len(instants), len(before)
     behind = date + _SECONDS_WIDTH
     places = {"date": ("S11", date), "clock": ("u8", date + 11)}
@@ -173,7 +173,7 @@ def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:
 
 @cache
 def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """`14:30:00` of each second of a day, `.123` and `123Z` of each number of three digits, as machine words."""
+    """`14:30:00` of each second of a day, `.123` and `123Z` of each three-digit number, as machine words."""
     numbers = [f"{number:03d}" for number in range(1000)]
     two = np.array([number[1:] for number in numbers[:60]], dtype="S2")
     clock = np.empty(86_400, dtype=[("h", "S2"), (":", "S1"), ("m", "S2"), ("::", "S1"), ("s", "S2")])

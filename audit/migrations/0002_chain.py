@@ -11,8 +11,9 @@ CALL = ("at", "caller", "method", "path", "query", "status", "latency_us", "addr
 
 def chain_records(apps, schema_editor):
     """Records without a chain are believed as they are: from here on they are held."""
-    from audit.append import base_seal, chain_key
-    from audit.chain import BEGINNING, Columns, Head
+    from audit.chain.append import base_seal, chain_key
+    from audit.chain.links import BEGINNING, Head
+    from audit.records.columns import Columns
 
     old = apps.get_model("audit", "UnchainedRecord").objects.using(schema_editor.connection.alias)
     new = apps.get_model("audit", "AuditRecord").objects.using(schema_editor.connection.alias)

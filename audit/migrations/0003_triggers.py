@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.tables import triggers_drop, triggers_make
+from audit.chain.tables import triggers_drop, triggers_make
 
 
 class Migration(migrations.Migration):

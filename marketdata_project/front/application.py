@@ -25,6 +25,7 @@ from django.db import close_old_connections
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from http_requests.methods import SAFE_METHODS
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.front.asgi import Message, Receive, Scope, Send
 from marketdata_project.front.body import (
@@ -44,7 +45,6 @@ from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW,
 from marketdata_project.proxies import trusted_environ
 from stats.finished import Finished
 
-READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 READ_THREADS = 3
 WRITE_THREADS = 16
 STREAM_THREADS = 8
@@ -144,7 +144,7 @@ class Front:
         environ["wsgi.input"] = BytesIO()
         # Whoever looks for the client's id from here on finds the one that was chosen.
         environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
-        lane = self._reads if scope["method"] in READ_METHODS else self._writes
+        lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
         started, held = perf_counter_ns(), 0
         with correlated(environ[_CORRELATION_ID]):
             try:

@@ -22,6 +22,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from audit.services import call_record, call_spool
+from http_requests.compression import accepted_encoding
 from marketdata_project.correlation import chosen_id, correlation_headers
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_of
@@ -34,7 +35,6 @@ from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit
 from stats.finished import Finished
 from stats.services import bars_read_if_held
-from trades.http.compression import accepted_encoding
 
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")

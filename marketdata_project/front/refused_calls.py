@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.core.handlers.wsgi import get_path_info
 
-from audit.middleware import is_api_call
+from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from marketdata_project.front.application import RefusedCall
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from django.db import close_old_connections
 from django.utils import timezone
 
-from audit.prune import retention_keep
+from audit.chain.prune import retention_keep
 from audit.services import spool_collect
-from ratelimit.credentials.nonces import nonces_forget
+from ratelimit.credentials.signatures.nonces import nonces_forget
 from ratelimit.keys.answers import answers_forget
 from ratelimit.keys.expiry import keys_watch
-from ratelimit.limits.quota_book import quotas_forget_old
+from ratelimit.limits.quotas.book import quotas_forget_old
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
 # can be.
 OAUTH2_PROVIDER = {
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
-    "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.oauth2_server.ClientValidator",
-    "SCOPES_BACKEND_CLASS": "ratelimit.credentials.oauth2_server.ClientScopes",
+    "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.programs.server.ClientValidator",
+    "SCOPES_BACKEND_CLASS": "ratelimit.credentials.programs.server.ClientScopes",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "CLIENT_SECRET_HASHER": "pbkdf2_sha256_of_random",
-    "ACCESS_TOKEN_GENERATOR": "ratelimit.credentials.oauth2_server.new_token",
+    "ACCESS_TOKEN_GENERATOR": "ratelimit.credentials.programs.server.new_token",
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
     "PKCE_REQUIRED": True,
@@ -29,7 +29,10 @@ OAUTH2_PROVIDER = {
     "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
 }
 # The first is for passwords, the last for what was drawn at random.
-PASSWORD_HASHERS = [*global_settings.PASSWORD_HASHERS, "ratelimit.credentials.secret_hasher.SecretHasher"]
+PASSWORD_HASHERS = [
+    *global_settings.PASSWORD_HASHERS,
+    "ratelimit.credentials.programs.secret_hasher.SecretHasher",
+]
 # Where people's tokens come from: two installations with one secret, which they should not have, tell theirs
 # apart by it.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
@@ -52,7 +55,7 @@ AUDIT_CLASS_OF = "marketdata_project.audit_hooks.audit_class_of"
 AUDIT_PROBLEM = "marketdata_project.audit_hooks.problem_answer"
 # What pages of the admin ask beside Django's permission: (request, url name, method) of the endpoint that
 # answers the same.
-PAGE_ACCESS = "ratelimit.credentials.page_access.person_may"
+PAGE_ACCESS = "ratelimit.credentials.people.page_access.person_may"
 # What the chain of audit records is keyed with; SECRET_KEY where there is none.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")

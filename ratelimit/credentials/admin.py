@@ -13,9 +13,9 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import known_tokens
-from ratelimit.credentials.oauth2_clients import client_revoke
-from ratelimit.credentials.people import profile_document
-from ratelimit.credentials.superusers import ChangedBySuperusers
+from ratelimit.credentials.people.grants import profile_document
+from ratelimit.credentials.people.superusers import ChangedBySuperusers
+from ratelimit.credentials.programs.clients import client_revoke
 from ratelimit.entitlements import GRANTS
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_of, check_network
-from ratelimit.credentials.people import caller_of_person
+from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.credentials.presented import presented_in
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 

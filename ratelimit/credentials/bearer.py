@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ratelimit.callers import Caller
-from ratelimit.credentials import jwt
-from ratelimit.credentials.oauth2 import caller_of_program
-from ratelimit.credentials.person_sessions import caller_in_session
+from ratelimit.credentials.people import jwt
+from ratelimit.credentials.people.sessions import caller_in_session
+from ratelimit.credentials.program_tokens import caller_of_program
 from ratelimit.exceptions import InvalidToken
 
 # A withdrawal is promised to be effective within 1 s.

@@ -8,7 +8,7 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer
 from ratelimit.credentials.certificates import caller_certified
 from ratelimit.credentials.presented import Presented
-from ratelimit.credentials.signatures import caller_signed
+from ratelimit.credentials.signatures.verification import caller_signed
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     InvalidApiKey,

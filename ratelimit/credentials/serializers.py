@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from listing.known_fields import KnownFieldsSerializer
-from ratelimit.credentials.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
+from http_requests.known_fields import KnownFieldsSerializer
+from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
 
 _MAX_PASSWORD_LENGTH = 1024
 

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from ratelimit.credentials.oauth2_views import OAuthRevokeView, OAuthTokenView
+from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 
 urlpatterns = [

@@ -11,11 +11,12 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from listing.parameters import single_parameters
+from http_requests.parameters import single_parameters
+from http_requests.parsers import sent_document
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
 from ratelimit.credentials.bearer import known_tokens
-from ratelimit.credentials.person_sessions import (
+from ratelimit.credentials.people.sessions import (
     CREDENTIAL,
     TokenPair,
     session_begin,
@@ -23,7 +24,6 @@ from ratelimit.credentials.person_sessions import (
     session_end,
 )
 from ratelimit.credentials.serializers import LoginSerializer, RefreshSerializer, TokenPairSerializer
-from ratelimit.documents import document_sent
 from ratelimit.exceptions import CredentialError
 
 NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -125,7 +125,7 @@ class LogoutView(_SessionView):
 def _valid(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """What the body says. Nothing is said in the query, where logs would keep it."""
     single_parameters(request.GET, ("format",))
-    serializer = kind(data=document_sent(request))
+    serializer = kind(data=sent_document(request))
     serializer.is_valid(raise_exception=True)
     valid: dict[str, Any] = serializer.validated_data
     return valid

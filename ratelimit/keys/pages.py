@@ -16,5 +16,5 @@ class KeyPagination(PlacePagination):
     sort_description = "By id, oldest first."
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        """The keys of the page, with their successors. Raises ListingError."""
+        """The keys of the page, with their successors. Raises RequestError."""
         return super().paginate_queryset(queryset.prefetch_related("successors"), request, view)

@@ -7,8 +7,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
+from http_requests.known_fields import KnownFieldsSerializer
 from instants.text import parse_instant
-from listing.known_fields import KnownFieldsSerializer
 from listing.page_limit import PAGE_LIMIT
 from listing.pages import SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
@@ -16,7 +16,7 @@ from ratelimit.entitlements import STATES
 from ratelimit.keys.pages import KeyPagination
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
-from ratelimit.limits.quotas import MAX_QUOTA
+from ratelimit.limits.quotas.spends import MAX_QUOTA
 from ratelimit.limits.tiers import TIERS
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())

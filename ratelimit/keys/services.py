@@ -100,10 +100,8 @@ def key_rotate(
         old = ApiKey.objects.select_for_update().get(pk=key.pk)
         _check_rotatable(old, now=now)
         check_within(within, old)
-        successor = _successor(old, now=now, within=within)
         before = key_document(old, now=now)
-        _end(old, overlap=overlap, now=now)
-        created = _stored(successor, now=now, within=within)
+        created = _replaced(old, overlap=overlap, now=now, within=within)
         change = (before, key_document(old, now=now))
         key_event(
             at=now,
@@ -190,6 +188,13 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
     successor = key.successors.first()
     if successor is not None:
         raise NotRotatable(f"the key {key.pk} was rotated before; its successor is the key {successor.pk}")
+
+
+def _replaced(key: ApiKey, *, overlap: timedelta, now: datetime, within: Caller | None) -> CreatedKey:
+    """The stored successor of a key that ends: made before its end is set, stored after its certificate is free."""
+    successor = _successor(key, now=now, within=within)
+    _end(key, overlap=overlap, now=now)
+    return _stored(successor, now=now, within=within)
 
 
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:

@@ -10,7 +10,7 @@ from instants.text import YEARS
 from ratelimit.access.scopes import SENSITIVITIES, expand_scopes
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.exceptions import InvalidKeyRequest
-from ratelimit.limits.quotas import MAX_QUOTA
+from ratelimit.limits.quotas.spends import MAX_QUOTA
 from ratelimit.limits.tiers import tier_named
 
 MAX_NAME_LENGTH = 100

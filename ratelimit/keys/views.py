@@ -12,15 +12,16 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
+from http_requests.filters import StrictFilterBackend
+from http_requests.idempotency_key import idempotency_key
+from http_requests.parameters import is_true, single_parameters
+from http_requests.parsers import sent_document
 from listing.pages import PAGE_PARAMETERS
-from listing.parameters import is_true, single_parameters
 from ratelimit.callers import Caller
-from ratelimit.documents import document_sent
 from ratelimit.keys.answers import Call, Document, answer_once
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.examples import KEY, NEW_KEY, NEW_KEY_ANSWER, ROTATED_KEY_ANSWER, ROTATION
-from ratelimit.keys.filters import KeyFilter, StrictFilterBackend
-from ratelimit.keys.idempotency import idempotency_key
+from ratelimit.keys.filters import KeyFilter
 from ratelimit.keys.pages import KeyPagination
 from ratelimit.keys.selectors import key_visible, keys_visible
 from ratelimit.keys.serializers import (
@@ -99,7 +100,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         It has at most what the caller itself has.
         """
         single_parameters(request.GET, ("format",))
-        serializer = NewKeySerializer(data=document_sent(request))
+        serializer = NewKeySerializer(data=sent_document(request))
         serializer.is_valid(raise_exception=True)
         terms, by = serializer.validated_data, _by(request)
 
@@ -156,7 +157,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         The old key holds for the overlap, a day if nothing is said.
         """
         single_parameters(request.GET, ("format",))
-        serializer = RotationSerializer(data=document_sent(request) if request.stream is not None else {})
+        serializer = RotationSerializer(data=sent_document(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)
         found = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ratelimit.limits.periods import period_at
-from ratelimit.limits.quotas import Counter, QuotaStanding, Spend, is_short_of, is_used_up
-from ratelimit.limits.token_bucket import SECOND_US, Standing
+from ratelimit.limits.buckets.token_bucket import SECOND_US, Standing
+from ratelimit.limits.quotas.periods import period_at
+from ratelimit.limits.quotas.spends import Counter, QuotaStanding, Spend, is_short_of, is_used_up
 
 RATE_LIMITED = "rate_limited"
 QUOTA_EXCEEDED = "quota_exceeded"

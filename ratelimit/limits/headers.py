@@ -13,9 +13,10 @@ from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponseBase
 
+from ratelimit.attributes import ADMISSION
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.quotas import QuotaStanding
-from ratelimit.limits.token_bucket import SECOND_US, Standing
+from ratelimit.limits.buckets.token_bucket import SECOND_US, Standing
+from ratelimit.limits.quotas.spends import QuotaStanding
 
 
 def admission_headers(admission: Admission) -> dict[str, str]:
@@ -51,10 +52,6 @@ def _limit(name: str, remaining: int, until_us: int) -> str:
 @lru_cache(maxsize=1024)
 def _policy(name: str, limit: int, window_us: int) -> str:
     return f'"{name}";q={limit};w={-(-window_us // SECOND_US)}'
-
-
-# The attribute of Django's request under which its admission is left.
-ADMISSION = "admission"
 
 
 class RateLimitHeadersMiddleware:

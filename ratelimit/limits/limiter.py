@@ -11,14 +11,14 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from ratelimit.limits.admission import Admission, admission_of
-from ratelimit.limits.leases import Leases, lot
-from ratelimit.limits.local_buckets import LocalBuckets
-from ratelimit.limits.periods import period_at
-from ratelimit.limits.quota_book import lot_for
-from ratelimit.limits.quota_hand import QuotaHand
-from ratelimit.limits.quotas import Lot, Spend, is_short_of, is_used_up
+from ratelimit.limits.buckets.leases import Leases, lot
+from ratelimit.limits.buckets.local_buckets import LocalBuckets
+from ratelimit.limits.buckets.token_bucket import SECOND_US, Charge, Standing
+from ratelimit.limits.quotas.book import lot_for
+from ratelimit.limits.quotas.hand import QuotaHand
+from ratelimit.limits.quotas.periods import period_at
+from ratelimit.limits.quotas.spends import Lot, Spend, is_short_of, is_used_up
 from ratelimit.limits.shared_buckets import Told, failures, take_shared
-from ratelimit.limits.token_bucket import SECOND_US, Charge, Standing
 from redis_calls.connection import PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)

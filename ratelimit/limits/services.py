@@ -4,16 +4,17 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from http_requests.methods import SAFE_METHODS
 from ratelimit import addresses
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
+from ratelimit.limits.buckets.token_bucket import Bucket, Charge
 from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.limiter import process_limiter
-from ratelimit.limits.periods import DAY, MONTH
-from ratelimit.limits.quotas import MAX_QUOTA, Spend
+from ratelimit.limits.quotas.periods import DAY, MONTH
+from ratelimit.limits.quotas.spends import MAX_QUOTA, Spend
 from ratelimit.limits.tiers import burst_of
-from ratelimit.limits.token_bucket import Bucket, Charge
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"
@@ -68,10 +69,7 @@ def rate_of(caller: Caller, kind: str) -> int:
 
 def kind_of(method: str | None) -> str:
     """The kind of bucket that a method is charged to where nothing else is declared."""
-    return READ if method in READ_METHODS else WRITE
-
-
-READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+    return READ if method in SAFE_METHODS else WRITE
 
 
 # A caller makes the same requests again and again.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from django_redis import get_redis_connection
 
-from ratelimit.limits.local_buckets import NO_DEBT, Debt
-from ratelimit.limits.quotas import Counter, Lot, Spend
-from ratelimit.limits.token_bucket import Charge, Standing, Taken, standing
+from ratelimit.limits.buckets.local_buckets import NO_DEBT, Debt
+from ratelimit.limits.buckets.token_bucket import Charge, Standing, Taken, standing
+from ratelimit.limits.quotas.spends import Counter, Lot, Spend
 from redis_calls.script import Script
 
 _KEYS_PER_SCAN = 1_000

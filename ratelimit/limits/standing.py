@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from ratelimit.access.table import READ, TRADING, WRITE, access_table
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.quota_book import quota_booked
-from ratelimit.limits.quotas import QuotaStanding
+from ratelimit.limits.buckets.token_bucket import Standing
+from ratelimit.limits.quotas.book import quota_booked
+from ratelimit.limits.quotas.spends import QuotaStanding
 from ratelimit.limits.services import DATA_GROUP, bucket_name, look, rate_of
-from ratelimit.limits.token_bucket import Standing
 
 # What every caller has, whatever endpoints there are.
 _OF_ALL = {(DATA_GROUP, READ): None, (DATA_GROUP, WRITE): None, (DATA_GROUP, TRADING): None}

@@ -9,10 +9,10 @@ from rest_framework.throttling import BaseThrottle
 
 from ratelimit.access.permissions import asked_access
 from ratelimit.access.table import ANY_CALLER, Access
+from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import cost_of
-from ratelimit.limits.headers import ADMISSION
 from ratelimit.limits.services import admit, admit_address, kind_of
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings

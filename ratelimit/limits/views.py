@@ -7,9 +7,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from listing.parameters import single_parameters
+from http_requests.parameters import single_parameters
+from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
-from ratelimit.limits.headers import ADMISSION
 from ratelimit.limits.serializers import LimitsSerializer, limits_document
 from ratelimit.limits.standing import limits_report
 

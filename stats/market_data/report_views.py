@@ -10,6 +10,7 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from http_requests.compression import accepted_encoding
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, page_name
 from stats.market_data.openapi.schema import coverage_schema, report_schema
@@ -21,7 +22,6 @@ from stats.market_data.services import report_read
 from stats.rendering.query_form import Leading
 from stats.rendering.renderers import DOCUMENT_RENDERERS
 from stats.responses import finished_response
-from trades.http.compression import accepted_encoding
 
 
 class ReportViewSet(ViewSet):

@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.utils.encoding import escape_uri_path
 
-from listing.exceptions import InvalidParameter
+from http_requests.compression import Encoding
+from http_requests.exceptions import InvalidParameter
 from stats.delivery import delivered
 from stats.finished import Finished
 from stats.market_data.answers.answer import NEXT, PREVIOUS, market_data_answer
@@ -17,7 +18,6 @@ from stats.market_data.queries.query import Target, parse_query
 from stats.market_data.reports.coverage import COVERAGE, coverage_answer, pin_coverage
 from stats.market_data.reports.newest import parse_report_query, pin_report, report_answer
 from stats.rendering.formats import FORMATS
-from trades.http.compression import Encoding
 
 
 @dataclass(frozen=True, slots=True)

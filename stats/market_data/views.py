@@ -11,6 +11,7 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from http_requests.compression import accepted_encoding
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, page_name, stream_links
 from stats.market_data.openapi.schema import page_schema, stream_schema
@@ -21,7 +22,6 @@ from stats.market_data.services import Request, market_data_read, market_data_st
 from stats.rendering.query_form import Leading, format_links
 from stats.rendering.renderers import RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from stats.responses import finished_response, page_query
-from trades.http.compression import accepted_encoding
 
 
 class MarketDataViewSet(ViewSet):

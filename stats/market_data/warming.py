@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from http_requests.compression import ENCODINGS
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.pinning.pinned import Representation
 from stats.market_data.queries.classes import MarketClass, class_of
 from stats.market_data.queries.query import Target
 from stats.market_data.services import Request, market_data_read
 from trades.exceptions import InvalidValue
-from trades.http.compression import ENCODINGS
 from trades.stores import market_store
 
 

@@ -9,8 +9,8 @@ from stats.sessions.calendars import TradingCalendar
 from stats.sessions.grids import DateGrid, Grid, IntervalGrid
 from stats.sessions.schedule import Hours, Schedule, SessionMode
 from trades.arrays import Integers, Mask
+from trades.storage.bars.spans import Spans
 from trades.storage.protocol import Window
-from trades.storage.spans import Spans
 from trades.timestamps import DAY_NS
 
 __all__ = [

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from http_requests.tagged_answer import tagged_answer
 from stats.query_values import query_values
 from stats.sessions.serializers import (
     CalendarAnswerSerializer,
@@ -15,7 +16,6 @@ from stats.sessions.serializers import (
     ClockQuerySerializer,
 )
 from stats.sessions.services import calendar_dates, market_clock
-from trades.http.tagged_answer import tagged_answer
 from trades.timestamps import DAY_NS
 
 _DEFAULT_DAYS = 30

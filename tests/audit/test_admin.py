@@ -11,9 +11,9 @@ from django.urls import path, reverse
 
 from audit import admin as audit_admin
 from audit.models import AuditRecord
-from audit.record import detail_text
+from audit.records.detail import detail_text
 from audit.services import event_record
-from tests.audit.records import AT, record
+from tests.audit.builders import AT, record
 
 urlpatterns = [path("admin/", admin.site.urls)]
 pytestmark = pytest.mark.django_db

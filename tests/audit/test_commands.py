@@ -11,15 +11,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
-from audit import prune
-from audit.append import records_append
+from audit.chain import prune
+from audit.chain.append import records_append
+from audit.chain.prune import retention_keep
+from audit.chain.tables import triggers_drop, triggers_make
+from audit.chain.verify import chain_verify
 from audit.exceptions import AppendOnly
 from audit.models import AuditRecord, ChainEnds
-from audit.prune import retention_keep
 from audit.services import event_record
-from audit.tables import triggers_drop, triggers_make
-from audit.verify import chain_verify
-from tests.audit.records import AT, chain_of, columns, record
+from tests.audit.builders import AT, chain_of, columns, record
 
 pytestmark = pytest.mark.django_db
 COUNT = 20
@@ -79,7 +79,7 @@ def test_verification_may_begin_later(chain):
 
 def test_records_are_read_in_pieces(chain, monkeypatch):
     reported: list[int] = []
-    monkeypatch.setattr("audit.verify.CHUNK", 6)
+    monkeypatch.setattr("audit.chain.verify.CHUNK", 6)
     assert chain_verify(report=reported.append).is_whole
     assert reported == [6, 12, 18, 20]
 

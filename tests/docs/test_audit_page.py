@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
-from audit.chain import Columns
-from audit.filters import AuditFilter
+from audit.reading.filters import AuditFilter
+from audit.records.columns import Columns
 from audit.services import event_record
 
 PAGE = (settings.BASE_DIR / "docs" / "audit.md").read_text()

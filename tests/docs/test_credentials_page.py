@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from marketdata_project.error_codes import ERROR_CODES
-from ratelimit.credentials.oauth2_clients import client_create
+from ratelimit.credentials.programs.clients import client_create
 from tests.api_client import answer
 from tests.ratelimit.credentials.logins import person
 

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from ratelimit.credentials.presented import Presented, presented_in
-from ratelimit.credentials.signatures import (
+from ratelimit.credentials.signatures.verification import (
     AHEAD_SECONDS,
     LONGEST_HEADER,
     NONCE_LENGTHS,
@@ -19,7 +19,7 @@ from ratelimit.credentials.signatures import (
 from ratelimit.exceptions import DigestMismatch
 from tests.api_client import make_key
 from tests.marketdata_project.front_server import running
-from tests.ratelimit.credentials.signing import prefix_of, secret_of
+from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of
 
 PAGE = (settings.BASE_DIR / "docs" / "signatures.md").read_text()
 PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]

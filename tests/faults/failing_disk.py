@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from tests.faults.power import is_log
-from trades.storage.csv.disk import Disk
+from trades.storage.csv.files.disk import Disk
 
 
 class RecordSyncFails(Disk):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from trades.storage.csv.disk import Disk
+from trades.storage.csv.files.disk import Disk
 
 SECTOR_BYTES = 512
 RECORDS = "commits.jsonl"

@@ -10,7 +10,8 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils.module_loading import import_string
 
-from listing import exceptions as listing
+from http_requests import exceptions as requests
+from listing.exceptions import InvalidCursor
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.front.body import BODY_TOO_LARGE
 from marketdata_project.problem_body import TITLES
@@ -18,7 +19,6 @@ from marketdata_project.problems import STATUS_OF, problem_of
 from ratelimit.exceptions import CredentialError
 from stats import exceptions as stats
 from tests.api_client import INGEST, OHLC, answer, problem, trade
-from trades import exceptions as trades
 from trades.storage import exceptions as storage
 from trades.storage.memory import MemoryStore
 
@@ -29,7 +29,7 @@ ARGUMENTS = {
     storage.RequestKeyReused: (),
     storage.AliasTaken: (0, "FB", "it is an alias of META"),
     storage.RequestInProgress: (),
-    trades.BodyTooLarge: (1,),
+    requests.BodyTooLarge: (1,),
 }
 
 
@@ -62,15 +62,14 @@ def fail_with(settings, error: type[Exception]) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *subclasses(listing.ListingError),
-        *subclasses(trades.TradesError),
+        *subclasses(requests.RequestError),
         *subclasses(storage.StorageError),
         *subclasses(stats.StatsError),
     ],
     ids=lambda kind: kind.__name__,
 )
 def test_every_exception_of_the_apps_has_a_status_and_a_declared_code(kind):
-    takes_code = issubclass(kind, trades.TradesError | listing.InvalidParameter)
+    takes_code = issubclass(kind, requests.RequestError) and kind is not InvalidCursor
     default = ("malformed_json", "a message") if takes_code else ("a message",)
     found = problem_of(kind(*ARGUMENTS.get(kind, default)))
     assert any(base in STATUS_OF for base in kind.__mro__)

@@ -22,9 +22,9 @@ def main(rate: int, quota: int) -> None:
     cache["OPTIONS"] |= patience_of(PATIENCE_SECONDS)
     from django_redis import get_redis_connection  # noqa: PLC0415 after the settings
 
+    from ratelimit.limits.buckets.token_bucket import Bucket, Charge  # noqa: PLC0415
     from ratelimit.limits.limiter import process_limiter  # noqa: PLC0415
-    from ratelimit.limits.quotas import Spend  # noqa: PLC0415
-    from ratelimit.limits.token_bucket import Bucket, Charge  # noqa: PLC0415
+    from ratelimit.limits.quotas.spends import Spend  # noqa: PLC0415
 
     charge = Charge("key:1", "read", Bucket(rate, 2 * rate))
     spends = (Spend("day", quota, 1),) if quota else ()

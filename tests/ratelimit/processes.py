@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ratelimit.limits.token_bucket import SECOND_US
+from ratelimit.limits.buckets.token_bucket import SECOND_US
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from tests.api_client import Api, answer, trade
 from tests.trades.storage.builders import SYMBOL
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES
 from trades.datasets import TRADES
-from trades.services import instrument_set
+from trades.services.instruments import instrument_set
 from trades.storage.instruments import Instrument
 from trades.stores import market_store
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from tests.api_client import Api, problem, trade
-from trades.services import instrument_set
+from trades.services.instruments import instrument_set
 from trades.storage.instruments import Instrument
 
 

@@ -21,8 +21,6 @@ CUT = (OSError, HTTPException)
 """What a client sees whose connection ended before an answer."""
 
 _IDLE_SECONDS = KEEP_ALIVE_SECONDS / 2
-# So many are enough to reach each process.
-_CONNECTIONS = 1000
 
 
 class Client:
@@ -63,12 +61,15 @@ class Client:
         if self.process is None or not is_alive(self.process):
             self.process = None
             return
-        for _ in range(_CONNECTIONS):
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < ends_at and is_alive(self.process):
             self._http.request("GET", "/healthz")
             self._http.getresponse().read()
             if _process_at_the_other_end(self, self._http.port, [self.process]) is not None:
                 return
             self.close()
+            # One that stands still for a while has no part in the connections.
+            time.sleep(0.005)
         raise ConnectionResetError(f"process {self.process} is not reached")
 
     @property
@@ -98,7 +99,7 @@ def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Itera
     port = served.port
     try:
         ends_at = time.monotonic() + PATIENCE_SECONDS
-        # One that is still starting has no part in the connections.
+        # One that is still starting, or stands still, has no part in the connections.
         while time.monotonic() < ends_at:
             client = Client(port, key)
             client.get("/healthz")
@@ -130,7 +131,7 @@ def _process_at_the_other_end(client: Client, port: int, webs: list[int]) -> int
     here, there = f"0100007F:{port:04X}", f"0100007F:{client.local_port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inode = next((row[9] for row in rows if row[1] == here and row[2] == there), None)
-    return next((pid for pid in webs if inode in sockets_of(pid)), None)
+    return next((pid for pid in webs if is_alive(pid) and inode in sockets_of(pid)), None)
 
 
 class Crowd:

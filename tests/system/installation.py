@@ -5,8 +5,9 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ratelimit.keys.api_keys import generate
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
 from tests.patience import PATIENCE_SECONDS
+from tests.system.clients import clients_of_every_web
 from trades.storage.csv.store import CsvStore
 
 WORKERS = 2
@@ -41,6 +43,7 @@ class Installation:
     served: Served
     key: str
     """Of the tier `internal`, with every scope."""
+    _answering: set[int] = field(default_factory=set)
 
     @property
     def port(self) -> int:
@@ -56,11 +59,29 @@ class Installation:
         return redis.Redis(unix_socket_path=str(self.served.data_dir / "run" / "redis.sock"))
 
     def is_ready(self) -> bool:
-        return eventually(lambda: self.served.get("/readyz") == READY)
+        return eventually(lambda: self._answer("/readyz") == READY)
+
+    def is_healthy(self) -> bool:
+        """Whether a web process answers, in the end."""
+        return eventually(lambda: self._answer("/healthz")[0] == 200)
+
+    def _answer(self, path: str) -> tuple[int, dict[str, object]]:
+        """An answer; 0 and nothing from a process that is killed before it."""
+        try:
+            return self.served.get(path)
+        except (OSError, HTTPException):
+            return 0, {}
 
     def is_complete(self) -> bool:
-        """Whether everything runs, in the end: each web process, too, and not only the one that says so."""
-        return eventually(lambda: len(self.webs()) == WORKERS) and self.is_ready()
+        """Whether everything runs, in the end: each web process answers, too, and not only the one that says so."""
+        return eventually(lambda: len(self.webs()) == WORKERS) and self._all_answer() and self.is_ready()
+
+    def _all_answer(self) -> bool:
+        webs = set(self.webs())
+        if not webs <= self._answering:
+            with clients_of_every_web(self.served, None, each=1) as clients:
+                self._answering = {client.process for client in clients if client.process is not None}
+        return webs <= self._answering
 
     def webs(self) -> list[int]:
         return [pid for pid, command in self.served.members().items() if "serve.web" in command]

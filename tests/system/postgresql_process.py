@@ -19,16 +19,16 @@ django.setup(set_prefix=False)
 from django.db import DatabaseError, connection, connections, transaction  # noqa: E402
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: E402
 
+from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
-from audit.verify import chain_verify  # noqa: E402
-from ratelimit.credentials.nonces import nonce_use  # noqa: E402
-from ratelimit.credentials.person_sessions import session_begin, session_continue, session_end  # noqa: E402
+from ratelimit.credentials.people.sessions import session_begin, session_continue, session_end  # noqa: E402
+from ratelimit.credentials.signatures.nonces import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_rotate  # noqa: E402
-from ratelimit.limits.periods import DAY, period_at  # noqa: E402
-from ratelimit.limits.quota_book import quota_book, quota_booked  # noqa: E402
+from ratelimit.limits.quotas.book import quota_book, quota_booked  # noqa: E402
+from ratelimit.limits.quotas.periods import DAY, period_at  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
 from tests.patience import PATIENCE_SECONDS  # noqa: E402
 from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402

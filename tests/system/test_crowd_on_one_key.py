@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -10,11 +9,12 @@ import pytest
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.scale import SOAK
+from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import connected
 from tests.system.installation import WORKERS, Installation
 from tests.system.swarm import Seen, admitted_of, least_share_of, swarm
 from tests.system.test_limits import PATH, until_refused
-from tests.system.undisturbed import settle
+from tests.system.undisturbed import while_limits_are_shared
 
 pytestmark = pytest.mark.xdist_group("installation")
 
@@ -22,17 +22,12 @@ CLIENTS = 200
 RATE, BURST = 100, 200
 SECONDS = 10.0 if SOAK else 4.0
 LEAST = 0.98
-# A machine that does something else meanwhile may stand still until a bucket is full and tokens are lost.
-ATTEMPTS = 5
+WORKED_SECONDS = 0.1
 
 
-def crowds(installation: Installation) -> Iterator[list[Seen]]:
-    """What the clients see, again and again, each time with a key of its own."""
-    ask = partial(swarm, installation.port, path=PATH, clients=CLIENTS)
-    ask(installation.new_key(rate=RATE), seconds=0.5)
-    for _ in range(ATTEMPTS):
-        yield ask(installation.new_key(rate=RATE), seconds=SECONDS)
-        settle()
+def crowd(installation: Installation) -> list[Seen]:
+    """What the clients see with a key of their own."""
+    return swarm(installation.port, installation.new_key(rate=RATE), PATH, clients=CLIENTS, seconds=SECONDS)
 
 
 def in_words(seen: list[Seen]) -> str:
@@ -45,29 +40,39 @@ def in_words(seen: list[Seen]) -> str:
     )
 
 
+def least_of(seen: list[Seen]) -> float:
+    """The least that was admitted, as a share of burst + rate x time; nothing where nobody asked for more."""
+    if all(each.admitted for each in seen):
+        return 0.0
+    return least_share_of(seen, burst=BURST, rate=RATE)
+
+
 def test_two_hundred_clients_on_one_key_share_its_rate_exactly(installation: Installation, told: Told):
     webs = [Gauge([pid]) for pid in installation.webs()]
     before = [web.processor_seconds() for web in webs]
-    least = 0.0
-    for seen in crowds(installation):
+    least, least_worked, ends_at = 0.0, 0.0, time.monotonic() + PATIENCE_SECONDS
+    # A machine that does something else meanwhile may stand still until a bucket is full and tokens are lost, may
+    # not ask for all that there is, and may have one process take all connections.
+    while min(least / LEAST, least_worked / WORKED_SECONDS) < 1 and time.monotonic() < ends_at:
+        seen = while_limits_are_shared(installation, partial(crowd, installation))
         told("17 admitted, 200 clients on one key", in_words(seen))
-        assert {each.status for each in seen} == {404, 429}
-        if any(each.is_disturbed for each in seen):
-            continue
-        assert {each.retry_after for each in seen if not each.admitted} == {1}
+        assert {each.status for each in seen} <= {404, 429}
+        assert {each.retry_after for each in seen if not each.admitted} <= {1}
         assert admitted_of(seen).share_of(burst=BURST, rate=RATE) <= 1
-        least = least_share_of(seen, burst=BURST, rate=RATE)
-        if least >= LEAST:
-            break
+        least = max(least, least_of(seen))
+        worked = [web.processor_seconds() - was for web, was in zip(webs, before, strict=True)]
+        assert len(worked) == WORKERS
+        least_worked = min(worked)
     assert least >= LEAST
-    worked = [web.processor_seconds() - was for web, was in zip(webs, before, strict=True)]
-    assert len(worked) == WORKERS
-    assert min(worked) > 0.1, "one of the processes was asked nothing"
+    assert least_worked >= WORKED_SECONDS, "one of the processes was asked nothing"
 
 
 @pytest.mark.parametrize("rate", [1, 3, 10])
 def test_a_refused_client_that_waits_as_told_is_admitted(installation: Installation, rate: int):
-    with connected(installation.port, installation.new_key(rate=rate)) as client:
-        refused, _ = until_refused(client)
-        time.sleep(int(refused.headers["retry-after"]))
-        assert client.get(PATH).status == 404
+    def status_after_the_wait() -> int:
+        with connected(installation.port, installation.new_key(rate=rate)) as client:
+            refused, _ = until_refused(client)
+            time.sleep(int(refused.headers["retry-after"]))
+            return client.get(PATH).status
+
+    assert while_limits_are_shared(installation, status_after_the_wait) == 404

@@ -51,5 +51,6 @@ def test_a_crowd_is_admitted_no_more_when_redis_is_killed_emptied_or_frozen_each
         f"17 admitted, 200 clients on one key, {fault.__name__} {faults} times",
         f"{admitted.count} of {len(seen)} in {admitted.seconds:.3f} s: {share:.4f} of burst + rate x time",
     )
-    assert {each.status for each in seen} == {404, 429}
+    # A machine that is slow enough asks for less than there is.
+    assert {each.status for each in seen} <= {404, 429}
     assert share <= 1

@@ -11,7 +11,7 @@ import pytest
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import Reply
-from tests.ratelimit.credentials.signing import prefix_of, secret_of, signed
+from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.clients import OHLC, Client, clients_of_every_web
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.keys_in_database import key_id

@@ -13,14 +13,13 @@ from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import Installation
 from tests.system.swarm import admitted_of, least_share_of
-from tests.system.undisturbed import is_disturbed, settle
+from tests.system.undisturbed import while_limits_are_shared
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 RATE, BURST = 10, 20
 REQUESTS = 60
 LEAST = 0.98
-ATTEMPTS = 5
 PATH = "/v1/stats/ohlc?symbol=NOTSTORED"
 
 
@@ -61,12 +60,6 @@ def as_fast_as_they_go(
     return answers
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _settled() -> None:
-    """For a while after Redis is back, as other tests have it, each process gives its share at most."""
-    settle()
-
-
 def shares_of(answers: list[Answered]) -> tuple[float, float]:
     """The most and the least that was admitted, of burst + rate x time."""
     most = admitted_of(answers).share_of(burst=BURST, rate=RATE)
@@ -75,15 +68,13 @@ def shares_of(answers: list[Answered]) -> tuple[float, float]:
 
 @pytest.fixture(scope="module")
 def sixty(shared) -> list[Answered]:
-    """Such as nothing came between: a process that stands still finds Redis away, and a bucket that is full for a while loses tokens."""
-    assert shared.is_ready()
-    for _ in range(ATTEMPTS):
-        answers = as_fast_as_they_go(shared, shared.new_key())
+    """Such as nothing came between: where nobody asks while a bucket is full, tokens are lost."""
+    assert shared.is_complete()
+    ends_at, least = time.monotonic() + PATIENCE_SECONDS, 0.0
+    while least < LEAST and time.monotonic() < ends_at:
+        answers = while_limits_are_shared(shared, lambda: as_fast_as_they_go(shared, shared.new_key()))
         most, least = shares_of(answers)
         assert most <= 1
-        if least >= LEAST and not is_disturbed([answer.reply for answer in answers]):
-            break
-        settle()
     return answers
 
 
@@ -130,21 +121,23 @@ def until_refused(client: Client) -> tuple[Reply, int]:
 
 def test_after_exactly_retry_after_one_request_is_admitted(installation):
     """At one request a second a whole second is the smallest wait that can be true, and not a second token."""
-    for _ in range(ATTEMPTS):
+
+    def waited() -> tuple[Reply, int, int, int, float]:
+        """The refusal, how many were admitted before it, the status and how many were admitted behind it, in so many seconds."""
         key, began = installation.new_key(rate=1), time.monotonic()
         with connected(installation.port, key) as client:
             refused, before = until_refused(client)
-        # Who has just found Redis again keeps to its share for a while.
-        if before >= 2:
-            break
-        settle()
+        time.sleep(1)
+        with connected(installation.port, key) as client:
+            status = client.get(PATH).status
+            _, after = until_refused(client)
+        return refused, before, status, after, time.monotonic() - began
+
+    refused, before, status, after, seconds = while_limits_are_shared(installation, waited)
     assert before >= 2
     assert refused.headers["retry-after"] == "1"
-    time.sleep(1)
-    with connected(installation.port, key) as client:
-        assert client.get(PATH).status == 404
-        _, after = until_refused(client)
-        assert before + 1 + after <= 2 + time.monotonic() - began
+    assert status == 404
+    assert before + 1 + after <= 2 + seconds
 
 
 def test_writes_have_a_bucket_of_their_own(installation):

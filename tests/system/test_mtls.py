@@ -16,7 +16,7 @@ from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.problem_body import problem_body
 from tests.marketdata_project.front_server import Reply, eventually, read_reply
 from tests.patience import PATIENCE_SECONDS
-from tests.ratelimit.credentials.signing import prefix_of, secret_of, signed
+from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.certificates import Authority, Issued
 from tests.system.clients import INGEST, OHLC

@@ -1,6 +1,7 @@
 """What is secret is written nowhere: no log, record, spool, counter, refusal, database or command line holds it."""
 
 import base64
+import contextlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,23 @@ def word() -> str:
     return secrets.token_urlsafe(24).replace("-", "x").replace("_", "y")
 
 
+def files_in(folder: Path) -> list[Path]:
+    """All that lies there, folders too, but for links; what is being moved away may be gone a moment later."""
+    return [path for path in folder.rglob("*") if not path.is_symlink()]
+
+
+def content_of(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def mode_of(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mode
+    return 0
+
+
 @dataclass
 class Site:
     """A running installation, what nobody may find, and all that it has refused so far."""
@@ -38,15 +56,13 @@ class Site:
     def found(self) -> list[str]:
         """Which secrets lie open, and where."""
         folder = self.installation.served.data_dir
-        places = {
-            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-        }
+        places = {str(path.relative_to(folder)): content_of(path) for path in files_in(folder)}
         places["the output"] = self.installation.served.output.read_bytes()
         places["the refusals"] = b"\n".join(
             reply.body + repr(reply.headers).encode() for reply in self.refusals
         )
         for pid in [self.installation.served.process.pid, *self.installation.served.members()]:
-            places[f"the command line of {pid}"] = Path(f"/proc/{pid}/cmdline").read_bytes()
+            places[f"the command line of {pid}"] = content_of(Path(f"/proc/{pid}/cmdline"))
         return [
             f"{name} in {place}" for name, secret in self.hidden.items() for place, content in places.items()
             if secret.encode() in content or quote(secret, safe="").encode() in content
@@ -199,7 +215,5 @@ def test_a_secret_would_be_found(site: Site):
 def test_all_that_lies_in_the_data_folder_is_its_owners_alone(site: Site):
     folder = site.installation.served.data_dir
     assert folder.stat().st_mode & 0o777 == 0o700
-    open_to_others = [
-        path for path in folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077
-    ]
+    open_to_others = [path for path in files_in(folder) if mode_of(path) & 0o077]
     assert open_to_others == []

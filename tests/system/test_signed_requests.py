@@ -16,7 +16,7 @@ from django.conf import settings as project
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.marketdata_project.serve_process import Served, start
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
-from tests.ratelimit.credentials.signing import prefix_of, secret_of, signed
+from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, clients_of_every_web
 from tests.system.installation import ENVIRONMENT, UNLIMITED, Installation, installed

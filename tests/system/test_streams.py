@@ -236,7 +236,7 @@ def test_clients_that_do_not_read_cost_a_piece_each_and_hold_up_nobody(
         for connection in waiting:
             read_until(connection, b"}\n")
         assert eventually(webs.stand_still)
-        assert webs.connections() == MANY
+        assert eventually(lambda: webs.connections() == MANY)
         made = (webs.written() - before) / MIB
         grown = webs.gauge.anonymous_mib() - memory
         logger.info("%d streams that nobody reads: %.1f MiB sent, memory %+.1f MiB", MANY, made, grown)
@@ -268,9 +268,10 @@ def test_more_streams_than_threads_go_on_together(installation: Installation, ke
             selector.register(connection, selectors.EVENT_READ)
         assert eventually(webs.stand_still)
         waiting = (webs.written() - before) / MANY
-        # When one has got five times what waited for it in buffers, all have got more than that.
-        while max(got.values()) < 5 * waiting:
+        # All get more than waited for them in buffers before the first of them ends.
+        while min(got.values()) <= 1.5 * waiting:
             for ready, _ in selector.select(PATIENCE_SECONDS):
                 assert isinstance(ready.fileobj, socket.socket)
-                got[ready.fileobj] += len(ready.fileobj.recv(65536))
-        assert min(got.values()) > 1.5 * waiting
+                piece = ready.fileobj.recv(65536)
+                assert piece, sorted(got.values())
+                got[ready.fileobj] += len(piece)

@@ -14,7 +14,7 @@ from tests.trades.imports.files import written
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.datasets import DATASETS, TRADES
 from trades.declarations import Dataset
-from trades.services import instrument_set, instruments_set
+from trades.services.instruments import instrument_set, instruments_set
 from trades.storage import open_store
 from trades.storage.instruments import Instrument
 from trades.stores import market_store

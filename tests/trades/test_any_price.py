@@ -17,7 +17,7 @@ from trades.datasets import BARS, DATASETS, OPTION_QUOTES, QUOTES, TRADES
 from trades.declarations import Dataset
 from trades.exceptions import BatchRefused
 from trades.formats.registry import READERS
-from trades.services import instrument_set
+from trades.services.instruments import instrument_set
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store

@@ -18,7 +18,7 @@ from trades.bar_policies import (
     Effect,
     PrintRole,
 )
-from trades.storage.prints import masks_of, says
+from trades.storage.bars.prints import masks_of, says
 
 EVERYWHERE = (True, True, True)
 VOLUME_ONLY = (False, False, True)

@@ -1,4 +1,4 @@
-"""Serializer fields that take exactly what the typed decoder takes: no coercion of one JSON type into another."""
+"""Serializer fields that take exactly what the typed decoder takes: no JSON type is coerced into another."""
 
 import math
 from typing import Any

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from http_requests.field_errors import field_errors
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import batch_serializer, row_serializer
-from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError, MalformedDocument
-from trades.http.field_errors import field_errors
+from trades.exceptions import BatchRefused
 
 # If every error of a batch is of one of these kinds, the whole answer carries that code.
 _TELLING = {
@@ -19,7 +20,7 @@ _BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resoluti
 def batch_refusal(
     expected: Expected, document: Any, *, unreadable: str, is_document: bool = False
 ) -> BatchRefused | MalformedDocument:
-    """The error that says what is wrong with rows, or with a document that holds them under their dataset's name.
+    """The error that says what is wrong with rows, or with a document of them under their dataset's name.
 
     unreadable: the code of a body that is wrong in no way that a serializer knows.
     """

@@ -1,4 +1,4 @@
-"""A batch of rows as the store takes it, and what must hold of the rows together, whatever format they came in."""
+"""A batch of rows as the store takes it, and what must hold of them together, whatever their format."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,7 +63,7 @@ class Expected:
         return tuple(name for name in self.names if name in columns and name not in self.given)
 
     def bounded_for(self, spellings: Iterable[Any]) -> "Expected":
-        """The same, with the bounds of prices as they hold for the instrument that all spellings mean, if it is one."""
+        """The same, with the bounds of prices that hold for the instrument, if all spellings mean one."""
         said = {text for text in chain(spellings, [self.given.get("symbol")]) if isinstance(text, str)}
         symbols = {self.canonical(parse_symbol(text)) for text in said if is_symbol(text)}
         if len(symbols) == 1 and self.takes_any_price(symbols.pop()):

@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from rest_framework import serializers
 
-from listing.known_fields import KnownFieldsSerializer
+from http_requests.exceptions import ERRORS_LIMIT
+from http_requests.known_fields import KnownFieldsSerializer
 from trades.batches.fields import SymbolField, TimestampField, field_of
 from trades.batches.row_batch import (
     LARGEST_NUMBER,
@@ -29,7 +30,7 @@ from trades.batches.row_batch import (
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.typed_rows import row_type
 from trades.declarations import Dataset, Form, Kind
-from trades.exceptions import ERRORS_LIMIT, BatchRefused
+from trades.exceptions import BatchRefused
 from trades.row_rules import Rule
 from trades.timestamps import invalid_timestamps
 

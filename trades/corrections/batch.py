@@ -8,7 +8,10 @@ from typing import Any, cast
 import numpy as np
 from rest_framework import serializers
 
-from listing.known_fields import KnownFieldsSerializer
+from http_requests.exceptions import ERRORS_LIMIT
+from http_requests.field_errors import field_errors
+from http_requests.json_document import read_json
+from http_requests.known_fields import KnownFieldsSerializer
 from trades.batches.fields import (
     CountField,
     IdField,
@@ -23,9 +26,7 @@ from trades.batches.row_batch import check_dates, is_symbol
 from trades.batches.serializers import IngestAnswerSerializer
 from trades.datasets import TRADES
 from trades.declarations import WORD_SEPARATOR
-from trades.exceptions import ERRORS_LIMIT, BatchRefused
-from trades.http.field_errors import field_errors
-from trades.http.json_document import read_json
+from trades.exceptions import BatchRefused
 from trades.storage.protocol import Action, Correction
 from trades.symbols import parse_symbol
 

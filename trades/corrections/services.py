@@ -1,9 +1,10 @@
 """Corrections and cancels of stored trades: the service."""
 
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from trades.corrections.batch import CorrectionBatch
 from trades.datasets import TRADES
-from trades.exceptions import ERRORS_LIMIT, BatchRefused, FieldError
-from trades.services import Ingested
+from trades.exceptions import BatchRefused
+from trades.services.rows import Ingested
 from trades.storage.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
 from trades.storage.protocol import Amendment
 from trades.stores import market_store

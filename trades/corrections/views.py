@@ -7,7 +7,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from listing.parameters import single_parameters
+from http_requests.idempotency_key import idempotency_key
+from http_requests.parameters import single_parameters
+from http_requests.parsers import JSONBytesParser
 from trades.corrections.batch import (
     SEED_CORRECTIONS,
     CorrectionAnswerSerializer,
@@ -15,9 +17,7 @@ from trades.corrections.batch import (
     read_corrections,
 )
 from trades.corrections.services import trades_correct
-from trades.http.idempotency import parse_idempotency_key
-from trades.http.parsers import JSONBytesParser
-from trades.services import symbol_canonical, takes_any_price
+from trades.services.instruments import symbol_canonical, takes_any_price
 
 _PARAMETERS = [
     OpenApiParameter(
@@ -64,7 +64,7 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model 
         `Idempotency-Key`.**
         """
         single_parameters(request.GET, ("format",))
-        request_key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
+        request_key = idempotency_key(request.headers.get("Idempotency-Key"))
         batch = read_corrections(
             request.data if isinstance(request.data, bytes) else b"",
             canonical=symbol_canonical,

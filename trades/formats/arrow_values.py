@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from http_requests.exceptions import FieldError
 from trades.arrays import Integers
 from trades.batches.refusals import refused
 from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
 from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
-from trades.exceptions import FieldError
 from trades.formats.columns import Typed
 from trades.formats.text_cells import typed_cells
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, format_timestamp

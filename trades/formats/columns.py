@@ -1,4 +1,4 @@
-"""Batches that come by columns, checked whole; only when something is wrong are the wrong rows looked at one by one."""
+"""Batches that come by columns, checked whole; only wrong rows are looked at one by one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from listing.nearest_name import LONGEST_SHOWN, nearest_name
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.arrays import Mask
 from trades.batches.refusals import refused, rows_refusal
 from trades.batches.row_batch import (
@@ -25,7 +26,6 @@ from trades.batches.row_batch import (
     is_symbol,
 )
 from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
-from trades.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
 SYMBOL = Column("symbol", Kind.TEXT, required=True)
@@ -34,7 +34,7 @@ _PLAIN = f"^[!-~]{{1,{ID_LENGTH}}}$"
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A column in the type of its kind, and a mask of the rows whose value could not be had: anything stands there."""
+    """A column in the type of its kind, and which rows have no value of it: anything stands there."""
 
     values: pa.Array
     wrong: Mask
@@ -195,7 +195,7 @@ def _is_in(values: pa.Array, texts: list[str]) -> Mask:
 
 
 def _rows(source: Source, expected: Expected, wrong: Mask) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The wrong rows with their places, as JSON would have them; optional fields without a value are left out."""
+    """The wrong rows with their places, as JSON has them; optional fields without a value are left out."""
     known = [c for c in (*expected.dataset.columns, SYMBOL) if c.name in source.names]
     for place in np.flatnonzero(wrong).tolist():
         said = {column.name: source.said(column, place) for column in known}

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
+from http_requests.exceptions import MalformedDocument
+from http_requests.json_document import read_json
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
 from trades.batches.typed_rows import (
@@ -20,8 +22,7 @@ from trades.batches.typed_rows import (
     row_values,
 )
 from trades.declarations import Dataset, Kind
-from trades.exceptions import BatchRefused, MalformedDocument
-from trades.http.json_document import read_json
+from trades.exceptions import BatchRefused
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
 _QUOTATION_MARK = ord('"')

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from http_requests.exceptions import MalformedDocument
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import Expected, NotTyped, RowBatch, check_size
 from trades.batches.typed_rows import (
@@ -22,7 +23,7 @@ from trades.batches.typed_rows import (
     value_type,
 )
 from trades.declarations import Column, Dataset, Kind
-from trades.exceptions import BatchRefused, MalformedDocument
+from trades.exceptions import BatchRefused
 from trades.formats.columns import check_names
 from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
 from trades.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp

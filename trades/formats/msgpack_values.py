@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from http_requests.exceptions import MalformedDocument
 from trades.batches.row_batch import WORDS_LIMIT
-from trades.exceptions import MalformedDocument
 
 KEYS_LIMIT = 1_000
 _LAST_SMALL_MAP = 0x8F

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from http_requests.exceptions import ERRORS_LIMIT
 from trades.batches.row_batch import LARGEST_NUMBER
 from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
-from trades.exceptions import ERRORS_LIMIT
 from trades.formats.columns import Typed
 from trades.text_columns import ESCAPED_FIRST, unescaped_text
 from trades.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamps

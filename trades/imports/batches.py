@@ -57,7 +57,7 @@ def batches_of(
 
 
 def groups_of(partitions: Sequence[Partition]) -> Iterator[tuple[int, list[Partition]]]:
-    """Neighbours of one symbol that are stored at once, and how many partitions there are up to their last."""
+    """Neighbours of one symbol that are stored at once, and how many partitions there are to their last."""
     group: list[Partition] = []
     for number, partition in enumerate(partitions):
         rows = sum(each.rows for each in group) + partition.rows
@@ -71,7 +71,7 @@ def groups_of(partitions: Sequence[Partition]) -> Iterator[tuple[int, list[Parti
 
 
 def tables_of(spool: Spool, group: Sequence[Partition]) -> Iterator[pa.Table]:
-    """The rows of a group in order of time: one table, or several of a partition that is too large for one."""
+    """The rows of a group in order of time: one table, or several of a partition too large for one."""
     if len(group) == 1:
         yield from spool.rows_in_order(group[0])
     else:

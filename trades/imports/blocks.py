@@ -22,7 +22,7 @@ LINE_BYTES = 64 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place between two lines: bytes of text before it, the number of the line after it, the newest time before it."""
+    """A place between two lines: bytes before it, number of the line after it, newest time before it."""
 
     offset: int
     line: int

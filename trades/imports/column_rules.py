@@ -1,4 +1,4 @@
-"""What rows may be, checked for whole columns at once by the rules of every format, with a sentence for each rule."""
+"""What rows may be, checked for whole columns at once by the rules of all formats; a sentence for each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Broken:
 def checked_rows(
     dataset: Dataset, rows: pa.RecordBatch, any_price: Callable[[], Mask]
 ) -> tuple[pa.RecordBatch, list[Broken]]:
-    """The rows as they are stored, and every rule that one breaks; columns are in their types and may hold nulls.
+    """The rows as they are stored, and every rule that one breaks; columns are typed and may hold nulls.
 
     any_price: tells of which rows the prices may be zero or less; it is asked only if there are such.
     """

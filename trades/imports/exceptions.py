@@ -3,7 +3,7 @@
 ImportsError
 ├── ImportRefused        the arguments, or the file as a whole; correct them
 ├── BadRow               a row of the file; correct it, or import with bad rows skipped
-├── NotInOrder           the file is not in order of time: it has to be sorted first (never leaves this package)
+├── NotInOrder           the file is not in order of time and is sorted first (never leaves this package)
 └── ImportRunning        another process imports the same file; wait for it
 """
 

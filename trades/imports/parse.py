@@ -17,7 +17,7 @@ from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading
 from trades.imports.times import Style, careful_instants, converted_or_refused, instants, style_of
-from trades.services import symbol_canonical, takes_any_price
+from trades.services.instruments import symbol_canonical, takes_any_price
 from trades.symbols import InvalidSymbol, parse_symbol
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
@@ -31,7 +31,7 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Rows in the file's order, the symbol of each, the line that each stands in, lines that are wrong, and all lines."""
+    """Rows in the file's order, symbol and line of each, lines that are wrong, how many there are."""
 
     rows: pa.RecordBatch
     symbols: pa.DictionaryArray
@@ -46,6 +46,8 @@ class Parser:
     def __init__(
         self, path: Path, layout: Layout, reading: Reading, *, symbol: str | None, skip_bad: bool
     ) -> None:
+        self.dataset = reading.dataset
+        self.skips_bad = skip_bad
         self._path = path
         self._layout = layout
         self._reading = reading
@@ -115,7 +117,7 @@ class Parser:
         return f"{_MESSAGES[Kind.TIME]}; or clocks in {reading.zone} never, or twice (--ambiguous), showed it"
 
     def _read(self, text: bytes) -> tuple[Table, dict[str, pa.Array] | None]:
-        """The columns, and their values; None for the values if only a closer look at each cell can give them."""
+        """The columns, and their values; None for these if only a closer look at each cell can give them."""
         types: dict[str, pa.DataType] = {}
         for column in self._columns:
             is_time = column.kind is Kind.TIME

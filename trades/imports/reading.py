@@ -18,7 +18,7 @@ AMBIGUOUS = ("raise", "earliest", "latest")
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A factor, exact: a price in ten-thousandths is divided by 10,000, which rounds once, not times 0.0001."""
+    """A factor, exact: ten-thousandths are divided by 10,000, which rounds once, not times 0.0001."""
 
     numerator: int
     denominator: int

@@ -14,9 +14,8 @@ from trades.imports.exceptions import BadRow, ImportRefused, NotInOrder
 from trades.imports.parse import Parser
 from trades.imports.progress_note import Note, Progress
 from trades.imports.read_ahead import read_ahead
-from trades.imports.reading import Reading
 from trades.imports.spool import Spool
-from trades.services import class_refusal
+from trades.services.rows import class_refusal
 from trades.storage.exceptions import IdConflict
 from trades.storage.protocol import Append
 from trades.stores import market_store
@@ -48,24 +47,21 @@ class Run:
 
     def __init__(
         self,
-        *,
         source: Source,
-        reading: Reading,
         parser: Parser,
         note: Note,
+        *,
         start: Position,
         done: Progress,
         progress: Callable[[Step], None],
-        skip_bad: bool,
     ) -> None:
         self._source = source
-        self._dataset = reading.dataset
+        self._dataset = parser.dataset
         self._parser = parser
         self._note = note
         self._start = start
         self._done = done
         self._progress = progress
-        self._skip_bad = skip_bad
         self._examples: list[BadRow] = []
         self._store = market_store()
         self._prepare: Callable[[Append], Any] = getattr(self._store, "prepared", lambda append: append)
@@ -157,7 +153,7 @@ class Run:
         except IdConflict as error:
             field = self._dataset.id_columns[-1]
             bad = [BadRow(self._source.path, int(batch.lines[row]), field, str(error)) for row in error.rows]
-            if not self._skip_bad:
+            if not self._parser.skips_bad:
                 raise bad[0] from error
             self._count(0, tuple(bad))
             self._append_without(batch, error.rows)

@@ -10,7 +10,7 @@ from trades.imports.parse import Parser
 from trades.imports.progress_note import Note, Progress
 from trades.imports.reading import Layout, Reading
 from trades.imports.run import Run, Step
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.exceptions import StorageError
 from trades.stores import market_store
 from trades.symbols import InvalidSymbol, parse_symbol
@@ -42,11 +42,11 @@ def csv_import(
     restart: bool = False,
     progress: Callable[[Step], None] = lambda _: None,
 ) -> Imported:
-    """Store the rows of a `.csv` or `.csv.gz` file that are not stored; equal rows are counted over the whole file.
+    """Store the rows of a `.csv` or `.csv.gz` file that are not stored.
 
+    Equal rows are counted over the whole file. Memory is bounded whatever the file's size.
     notes: the folder of the notes by which an import that was ended goes on. `restart` passes over them.
-    Memory is bounded whatever the file's size. Raises `ImportsError`s, the store's `StorageError`s,
-    `OSError`.
+    Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
     if reading.symbol is not None:
         reading = replace(reading, symbol=symbol_canonical(reading.symbol))
@@ -58,16 +58,8 @@ def csv_import(
         if known is not None and known.is_finished:
             return Imported(path, known.rows, 0, known.bad, (), layout.passed_over, was_known=True)
         symbol = _symbol_of(path, layout, reading)
-        run = Run(
-            source=source,
-            reading=reading,
-            parser=Parser(path, layout, reading, symbol=symbol, skip_bad=skip_bad),
-            note=note,
-            start=start,
-            done=known or Progress(),
-            progress=progress,
-            skip_bad=skip_bad,
-        )
+        parser = Parser(path, layout, reading, symbol=symbol, skip_bad=skip_bad)
+        run = Run(source, parser, note, start=start, done=known or Progress(), progress=progress)
         done, examples = run.all()
         return Imported(path, done.rows, done.stored, done.bad, examples, layout.passed_over)
 

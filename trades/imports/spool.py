@@ -22,7 +22,7 @@ _MANIFEST = "manifest.json"
 
 @dataclass(slots=True)
 class Partition:
-    """The rows of one symbol and one stretch of time, at most an event date, in the order in which they came."""
+    """The rows of one symbol and one stretch of time, at most an event date, in the order of arrival."""
 
     symbol: str
     first_slice: int
@@ -94,7 +94,7 @@ class Spool:
         return [self._partitions[key] for key in sorted(self._partitions)]
 
     def rows_in_order(self, partition: Partition) -> Iterator[pa.Table]:
-        """A partition's rows in order of time, those of one time in the order in which they came, never apart.
+        """A partition's rows in order of time, those of one time in the order of arrival, never apart.
 
         Raises `ImportRefused` if there are too many of one time to be held in memory.
         """

@@ -1,4 +1,4 @@
-"""Times in a file as nanoseconds UTC: texts with or without an offset, epoch integers, time since midnight."""
+"""Times in a file as nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -61,39 +61,44 @@ def instants(values: pa.Array, style: Style, reading: Reading, *, is_event: bool
 def careful_instants(
     cells: pa.Array, reading: Reading, *, is_event: bool, limit: int | None
 ) -> tuple[pa.Array, Places]:
-    """Texts of any styles as instants, null where a cell is wrong, and the places of the first `limit` wrong ones."""
-    upper = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
+    """Texts of any styles as instants, null where a cell is wrong, and the first `limit` wrong places."""
+    texts = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
     if is_event and reading.date is not None:
-        kinds = [(np.ones(len(cells), dtype=bool), Style.EPOCH)]
+        by_style = {Style.EPOCH: np.ones(len(cells), dtype=bool)}
     else:
-        is_epoch = _mask(pc.match_substring_regex(upper, _IS_EPOCH))
-        upper = pc.replace_substring_regex(upper, _COMPACT_DATE, r"\1-\2-\3\4")
-        has_offset = ~is_epoch & _mask(pc.match_substring_regex(upper, _HAS_OFFSET))
-        kinds = [
-            (is_epoch, Style.EPOCH),
-            (has_offset, Style.OFFSET),
-            (~is_epoch & ~has_offset, Style.LOCAL),
-        ]
+        texts, by_style = _styled(texts)
     times = np.zeros(len(cells), dtype=np.int64)
     valid = np.zeros(len(cells), dtype=bool)
     wrong: Places = []
-    for mask, style in kinds:
+    for style, mask in by_style.items():
         places = np.flatnonzero(mask & _mask(cells.is_valid()))
 
-        def convert(texts: pa.Array, style: Style = style) -> pa.Array:
-            return instants(texts.cast(style.value), style, reading, is_event=is_event)
+        def convert(some: pa.Array, style: Style = style) -> pa.Array:
+            return instants(some.cast(style.value), style, reading, is_event=is_event)
 
-        converted, refused = converted_or_refused(upper.take(pa.array(places)), convert, limit=limit)
+        converted, refused = converted_or_refused(texts.take(pa.array(places)), convert, limit=limit)
         times[places] = converted.fill_null(0).to_numpy()
         valid[places] = _mask(converted.is_valid())
         wrong += places[refused].tolist()
     return pa.array(times, mask=~valid), sorted(wrong)[:limit]
 
 
+def _styled(texts: pa.Array) -> tuple[pa.Array, dict[Style, Mask]]:
+    """Texts in capitals with hyphens in their dates, and which of them are of which style."""
+    is_epoch = _mask(pc.match_substring_regex(texts, _IS_EPOCH))
+    texts = pc.replace_substring_regex(texts, _COMPACT_DATE, r"\1-\2-\3\4")
+    has_offset = ~is_epoch & _mask(pc.match_substring_regex(texts, _HAS_OFFSET))
+    return texts, {
+        Style.EPOCH: is_epoch,
+        Style.OFFSET: has_offset,
+        Style.LOCAL: ~is_epoch & ~has_offset,
+    }
+
+
 def converted_or_refused(
     cells: pa.Array, convert: Callable[[pa.Array], pa.Array], *, limit: int | None
 ) -> tuple[pa.Array, Places]:
-    """Cells converted, null where `convert` raises `pa.ArrowInvalid`, and the first `limit` places where it does."""
+    """Cells converted, null where `convert` raises `pa.ArrowInvalid`, and the first `limit` such places."""
     pieces: list[pa.Array] = []
     wrong: Places = []
     pending = [(0, len(cells))]

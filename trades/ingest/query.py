@@ -6,10 +6,10 @@ from typing import Self
 
 from django.http import QueryDict
 
-from listing.exceptions import InvalidParameter
-from listing.parameters import choice, single_parameters
+from http_requests.exceptions import InvalidParameter
+from http_requests.parameters import choice, single_parameters
 from trades.declarations import Dataset
-from trades.http.symbols import named_symbol
+from trades.named_symbol import named_symbol
 from trades.storage.protocol import Dedupe
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
@@ -18,7 +18,7 @@ UNKNOWN_CHOICES = ["refuse", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class IngestQuery:
-    """How duplicates are recognised, whether unknown fields are passed over, and what is given for every row."""
+    """How duplicates are recognised, whether unknown fields are passed over, what is given for every row."""
 
     dedupe: Dedupe
     ignore_unknown: bool

@@ -7,16 +7,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from http_requests.idempotency_key import idempotency_key
+from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
 from trades.datasets import TRADES
 from trades.declarations import Dataset
 from trades.formats.registry import JSON, READERS, WITHOUT_SYMBOLS
-from trades.http.idempotency import parse_idempotency_key
-from trades.http.parsers import JSONBytesParser, bytes_parser, media_type_of
 from trades.ingest.query import IngestQuery
 from trades.ingest.schema import ingest_schema
-from trades.services import rows_ingest, symbol_canonical, takes_any_price
+from trades.services.instruments import symbol_canonical, takes_any_price
+from trades.services.rows import rows_ingest
 
 # One for all requests: making a serializer takes six times as long as using it.
 _ANSWERS = IngestAnswerSerializer()
@@ -32,7 +33,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
         """Read the body in its format, store its rows, say what became of them."""
         media_type = media_type_of(request.content_type)
         query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=media_type in WITHOUT_SYMBOLS)
-        request_key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
+        request_key = idempotency_key(request.headers.get("Idempotency-Key"))
         body = _body_of(request)
         expected = Expected(
             self.dataset, query.ignore_unknown, query.given, symbol_canonical, takes_any_price

@@ -1,4 +1,4 @@
-"""The table of instruments, kept as the store is: looked at before every search, written to where they differ."""
+"""The table of instruments, kept as the store is: compared before every search, written where they differ."""
 
 import fcntl
 import hashlib
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
-from trades.services import instruments_known
+from trades.services.instruments import instruments_known
 from trades.storage.instruments import ALIAS_SEPARATOR, Instrument
 from trades.stores import market_store
 
@@ -75,7 +75,7 @@ def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Keep other threads and processes waiting, lest all do the same work: it would come out right without it as well.
+    """Keep other threads and processes waiting, lest all do the same work; it would come out right without.
 
     Whoever is in a transaction may hold what the one at work waits for, and does not wait for that one.
     """

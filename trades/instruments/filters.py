@@ -5,24 +5,21 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
-from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from django_filters.rest_framework import FilterSet
 from drf_spectacular.drainage import set_override
-from rest_framework.request import Request
-from rest_framework.views import APIView
 
-from listing.exceptions import InvalidParameter
+from http_requests.filters import StrictFilterBackend, word_filter
 from trades.bar_policies import BAR_POLICIES
 from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
 from trades.models import InstrumentEntry
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.instruments import INSTRUMENT_CLASSES, RIGHTS
 from trades.symbols import InvalidSymbol, parse_symbol
 
 # Each word is a condition of its own: SQLite takes a thousand.
 SEARCH_LENGTH = 200
 _SEARCHED = ("symbol", "name", "aliases", "underlying")
-_UNPROCESSABLE = {InvalidSymbol.code}
 Entries = QuerySet[InstrumentEntry]
 
 
@@ -45,15 +42,6 @@ class CodeFilter(django_filters.CharFilter):  # type: ignore[misc]
     """A code of a form, which `regex` gives."""
 
     field_class = forms.RegexField
-
-
-def _words(choices: Any, text: str, **options: Any) -> django_filters.ChoiceFilter:
-    return django_filters.ChoiceFilter(
-        choices=[(word, word) for word in choices],
-        help_text=text,
-        error_messages={"invalid_choice": f"must be one of {', '.join(choices)}"},
-        **options,
-    )
 
 
 def _date(text: str, lookup: str) -> django_filters.DateFilter:
@@ -82,7 +70,7 @@ def _declared(found: Any, schema: dict[str, Any]) -> Any:
 class InstrumentFilter(FilterSet):  # type: ignore[misc]
     """What an instrument must be to be listed: all that is given holds."""
 
-    instrument_class = _words(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
+    instrument_class = word_filter(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
     exchange = _code("[A-Z0-9]{4}", "a MIC, four of A-Z and 0-9, such as XNAS", "MIC of its exchange.")
     currency = _code("[A-Z]{3}", "three of A-Z, such as USD", "Of its prices.")
     underlying = _declared(
@@ -92,9 +80,9 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
     expiry = _date("The date on which it expires.", "exact")
     expiry_from = _date("It expires on this date or later.", "gte")
     expiry_to = _date("It expires on this date or earlier.", "lte")
-    right = _words(RIGHTS, "Of options.")
+    right = word_filter(RIGHTS, "Of options.")
     strike = django_filters.NumberFilter(help_text="Of options: the strike price.")
-    bar_policy = _words(tuple(BAR_POLICIES), "Which prints make its bars.")
+    bar_policy = word_filter(tuple(BAR_POLICIES), "Which prints make its bars.")
     search = _declared(
         django_filters.CharFilter(
             method="search_words",
@@ -123,16 +111,10 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
         return entries
 
 
-class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]
-    """Refuses a filter's wrong value with the codes of other query parameters."""
+class InstrumentFilterBackend(StrictFilterBackend):
+    """Refuses what is no symbol as it is refused elsewhere."""
 
-    def filter_queryset(self, request: Request, queryset: Entries, view: APIView) -> Any:
-        """The rows that are left. Raises `InvalidParameter` and `InvalidValue`."""
-        filters = self.get_filterset(request, queryset, view)
-        if filters.is_valid():
-            return filters.qs
-        name, errors = next(iter(filters.errors.as_data().items()))
-        message = f"{name}: {errors[0].messages[0]}"
-        if errors[0].code in _UNPROCESSABLE:
-            raise InvalidValue(str(errors[0].code), message)
-        raise InvalidParameter("invalid_parameter", message)
+    def refusal(self, code: str, message: str) -> Exception:
+        if code == InvalidSymbol.code:
+            return InvalidValue(code, message)
+        return super().refusal(code, message)

@@ -1,4 +1,4 @@
-"""Whether the trading hours of an instrument are known, by whom the setting HOURS_REFUSAL names: no calendar is known here."""
+"""Whether an instrument's trading hours are known, by whom HOURS_REFUSAL names: no calendar is known here."""
 
 from django.conf import settings
 from django.utils.module_loading import import_string

@@ -1,4 +1,4 @@
-"""The query parameters of instruments as a form shows them; what they may be is checked by the filters and the pages."""
+"""The query parameters of instruments as a form shows them; filters and pages check what they may be."""
 
 from collections.abc import Mapping
 from typing import Any

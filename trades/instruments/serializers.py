@@ -1,4 +1,4 @@
-"""What may be told about an instrument, checked by the same rules wherever it comes from, and how it is shown."""
+"""What may be told about an instrument, by the same rules wherever it comes from, and how it is shown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from listing.known_fields import KnownFieldsSerializer
+from http_requests.exceptions import FieldError
+from http_requests.field_errors import field_errors
+from http_requests.known_fields import KnownFieldsSerializer
 from trades.bar_policies import BAR_POLICIES
 from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
 from trades.declarations import Column, Kind
-from trades.exceptions import FieldError
-from trades.http.field_errors import field_errors
 from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
 from trades.instruments.known_hours import hours_refusal
 from trades.number_bounds import POSITIVE

@@ -1,4 +1,4 @@
-"""Instruments as texts: options of a command, and CSV with a column per field, which can be read again as it was written."""
+"""Instruments as texts: options of a command, and CSV with a column per field, read as it was written."""
 
 import csv
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import TextIOBase
 from typing import Any, TextIO
 
-from listing.nearest_name import LONGEST_SHOWN, nearest_name
-from trades.exceptions import ERRORS_LIMIT, FieldError
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
 from trades.storage.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
 from trades.symbols import InvalidSymbol, parse_symbol

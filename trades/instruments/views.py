@@ -8,20 +8,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from listing.exceptions import InvalidParameter
+from http_requests.exceptions import InvalidParameter
+from http_requests.parameters import single_parameters
+from http_requests.parsers import JSONDocumentParser, sent_document
+from http_requests.tagged_answer import tagged_answer
 from listing.pages import PAGE_PARAMETERS
-from listing.parameters import single_parameters
 from trades.exceptions import InvalidValue
-from trades.http.parsers import JSONDocumentParser, sent_document
-from trades.http.symbols import named_symbol
-from trades.http.tagged_answer import tagged_answer
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
-from trades.instruments.filters import InstrumentFilter, StrictFilterBackend
+from trades.instruments.filters import InstrumentFilter, InstrumentFilterBackend
 from trades.instruments.pages import InstrumentPagination
 from trades.instruments.query import InstrumentQuerySerializer, InstrumentsQuerySerializer
 from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
 from trades.models import InstrumentEntry
-from trades.services import instrument_set, known_instrument, symbol_canonical
+from trades.named_symbol import named_symbol
+from trades.services.instruments import instrument_set, known_instrument, symbol_canonical
 from trades.storage.instruments import default_instrument
 from trades.stores import market_store
 from trades.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
@@ -45,7 +45,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
 
     queryset = InstrumentEntry.objects.all()
     serializer_class = InstrumentSerializer
-    filter_backends = [StrictFilterBackend]
+    filter_backends = [InstrumentFilterBackend]
     filterset_class = InstrumentFilter
     pagination_class = InstrumentPagination
     parser_classes = [JSONDocumentParser]

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.declarations import Dataset
-from trades.storage.aggregate import Bars
+from trades.storage.bars.bars import Bars
+from trades.storage.bars.revision import Revision
+from trades.storage.bars.spans import Spans
 from trades.storage.catalogue import Catalogue
-from trades.storage.spans import Spans
 from trades.timestamps import EARLIEST_NS, LATEST_NS
 
 
@@ -143,35 +144,6 @@ class Receipt:
     def duplicates(self) -> int:
         """Rows of the batch that were stored before."""
         return self.received - self.stored
-
-
-@dataclass(frozen=True, slots=True)
-class BarValues:
-    """What one bar says; see `Bars`."""
-
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    trade_count: int
-    notional: float
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A change, by a commit, of a bar that an earlier commit had made visible; late trades change bars, too.
-
-    time_ns: start of the bar's interval. commit, committed_at: which commit, and when, in nanoseconds UTC.
-    before, after: what the bar said before that commit and from it on; None where there was, or is, none (all
-    of its trades cancelled).
-    """
-
-    time_ns: int
-    commit: int
-    committed_at: int
-    before: BarValues | None
-    after: BarValues | None
 
 
 class MarketStore(Catalogue, Protocol):

@@ -10,15 +10,15 @@ from typing import Any, BinaryIO
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from audit.chain.findings import Finding
+from audit.chain.prune import records_prune
+from audit.chain.verify import Verification, chain_verify
 from audit.exceptions import NoSuchBeginning
-from audit.export import lines_verify, ndjson_pieces
-from audit.filters import AuditFilter, records_selected
-from audit.findings import Finding
-from audit.prune import records_prune
-from audit.verify import Verification, chain_verify
+from audit.reading.export import lines_verify, ndjson_pieces
+from audit.reading.filters import AuditFilter, records_selected
 from command_line.actor import command_actor
+from http_requests.exceptions import InvalidParameter
 from instants.text import parse_instant_or_epoch
-from listing.exceptions import InvalidParameter
 
 _TERMINAL = "-"
 

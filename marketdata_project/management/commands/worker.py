@@ -15,7 +15,7 @@ from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.duties import Rota
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.parent import parent_is
-from trades.services import derived_keeper
+from trades.maintenance import derived_keeper
 from trades.storage.maintained import Upkeep
 
 PERIOD_SECONDS = 1.0

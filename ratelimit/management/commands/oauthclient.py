@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from command_line.actor import command_actor
-from ratelimit.credentials.oauth2_clients import (
+from ratelimit.credentials.programs.clients import (
     client_create,
     client_document,
     client_list,

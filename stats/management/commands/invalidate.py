@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stats.caching.invalidation import drop
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.exceptions import StorageError
 from trades.symbols import InvalidSymbol, parse_symbol
 

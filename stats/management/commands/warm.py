@@ -3,13 +3,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from listing.exceptions import ListingError
+from http_requests.exceptions import RequestError
 from stats.caching.tiers import process_tiers
 from stats.exceptions import StatsError
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.warming import warm
 from stats.rendering.formats import FORMATS
-from trades.exceptions import TradesError
 from trades.storage.exceptions import StorageError
 from trades.symbols import InvalidSymbol, parse_symbol
 
@@ -46,7 +45,7 @@ class Command(BaseCommand):
                 now_ns=time.time_ns(),
             ):
                 self.stdout.write(f"{done.symbol} {dataset}?{done.query_string}: {done.outcome}")
-        except (InvalidSymbol, ListingError, StatsError, StorageError, TradesError) as error:
+        except (InvalidSymbol, RequestError, StatsError, StorageError) as error:
             raise CommandError(str(error)) from error
         if process_tiers().shared.is_away:
             raise CommandError("Redis is away: what was computed is kept by nobody")

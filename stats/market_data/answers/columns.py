@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from listing.exceptions import InvalidParameter
-from listing.nearest_name import nearest_or_all
+from http_requests.exceptions import InvalidParameter
+from http_requests.nearest_name import nearest_or_all
 from stats.rendering.table import OutColumn, Table
 
 

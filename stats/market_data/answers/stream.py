@@ -6,7 +6,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from listing.exceptions import InvalidParameter
+from http_requests.exceptions import InvalidParameter
 from stats.market_data.answers.columns import selected, selected_columns
 from stats.market_data.pinning.pinned import PinnedMarketData
 from stats.market_data.sources.rows import Rows

@@ -16,8 +16,8 @@ from stats.sessions.spans import (
     whole_window,
 )
 from trades.arrays import Integers
+from trades.storage.bars.spans import Spans
 from trades.storage.protocol import Window
-from trades.storage.spans import Spans
 from trades.timestamps import DAY_NS
 
 # No interval begins here: all begin on whole seconds.

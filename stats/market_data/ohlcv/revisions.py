@@ -16,7 +16,8 @@ from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
-from trades.storage.protocol import ALL_TIME, BarValues, Revision, Window
+from trades.storage.bars.revision import BarValues, Revision
+from trades.storage.protocol import ALL_TIME, Window
 from trades.stores import market_store
 
 _PRICES = ("open", "high", "low", "close")

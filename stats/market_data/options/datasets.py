@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from django.conf import settings
 
-from listing.exceptions import InvalidParameter
+from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.grids import grid_of

@@ -12,8 +12,8 @@ from stats.market_data.pinning.plan import Asked
 from trades.arrays import Floats, Integers, Mask
 from trades.arrow_later import compute as pc
 from trades.datasets import BARS, QUOTES, TRADES
+from trades.storage.bars.prints import masks_of
 from trades.storage.instruments import Instrument
-from trades.storage.prints import masks_of
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from listing.exceptions import InvalidCursor, InvalidParameter
+from http_requests.compression import Encoding
+from http_requests.conditional import etag_of
+from http_requests.exceptions import InvalidParameter
+from listing.exceptions import InvalidCursor
 from stats.caching.keys import CacheKey
 from stats.cursors import Cursor, SeenCommit, fingerprint, seen_commits
 from stats.market_data.pinning.logs import Pinned, Snapshot
@@ -12,9 +15,7 @@ from stats.market_data.pinning.plan import Asked, MarketDataset, Plan, listed
 from stats.market_data.queries.query import MarketDataQuery
 from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
-from trades.http.compression import Encoding
-from trades.http.conditional import etag_of
-from trades.services import symbol_canonical
+from trades.services.instruments import symbol_canonical
 from trades.storage.protocol import NO_COMMIT
 
 

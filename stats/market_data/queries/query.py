@@ -16,7 +16,7 @@ from stats.rendering.document import TimeForm
 from stats.rendering.table import OutColumn
 from stats.resolutions import Resolution
 from stats.sessions.spans import Hours, SessionMode
-from trades.http.symbols import named_symbol
+from trades.named_symbol import named_symbol
 from trades.timestamps import DAY_NS
 
 # What the pages of a walk may differ in, and what else binds it: its range and its grid.

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import orjson
 
+from http_requests.conditional import etag_of
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.keys import CacheKey
@@ -14,10 +15,9 @@ from stats.market_data.pinning.plan import check_known, instrument_in
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
 from trades.datasets import DATASETS
-from trades.http.conditional import etag_of
-from trades.services import symbol_canonical
-from trades.storage.coverage import log_coverage
+from trades.services.instruments import symbol_canonical
 from trades.storage.protocol import NO_COMMIT
+from trades.storage.walks.coverage import log_coverage
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS, format_timestamp
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from http_requests.conditional import etag_of
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.keys import CacheKey
@@ -19,9 +20,8 @@ from stats.market_data.queries.query import Target, parse_query
 from stats.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.json_rows import row_objects
-from trades.http.conditional import etag_of
-from trades.http.symbols import named_symbol
-from trades.services import symbol_canonical
+from trades.named_symbol import named_symbol
+from trades.services.instruments import symbol_canonical
 from trades.timestamps import SECOND_NS, format_timestamp
 
 

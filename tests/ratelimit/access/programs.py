@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django.test import Client
 from django.utils import timezone
 
-from ratelimit.credentials.oauth2_clients import client_create
+from ratelimit.credentials.programs.clients import client_create
 from tests.api_client import answer
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from ratelimit.models import ApiKey
 from tests.api_client import make_key
-from tests.audit.records import record
+from tests.audit.builders import record
 from tests.ratelimit.credentials.logins import PASSWORD, person
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from audit.models import AuditRecord
-from ratelimit.credentials.oauth2_clients import client_create
+from ratelimit.credentials.programs.clients import client_create
 from ratelimit.models import AccessProfile, OAuthClient
 from tests.ratelimit.credentials.logins import PASSWORD, called, logged_in, person
 

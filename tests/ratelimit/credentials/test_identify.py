@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import API_KEY, BEARER, authorization_of, caller_of
-from ratelimit.credentials.people import caller_of_person
+from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.credentials.presented import EnvironHeaders, Presented, presented_in
 from ratelimit.exceptions import (
     AmbiguousCredentials,

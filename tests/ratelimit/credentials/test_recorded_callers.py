@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from audit.services import call_spool
-from tests.ratelimit.credentials import test_oauth2 as oauth2
 from tests.ratelimit.credentials.logins import logged_in, login, person, post
+from tests.ratelimit.credentials.programs import test_oauth2 as oauth2
 
 pytestmark = pytest.mark.django_db
 

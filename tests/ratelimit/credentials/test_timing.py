@@ -21,8 +21,8 @@ from ratelimit.keys.api_keys import generate
 from ratelimit.models import OAuthClient
 from tests.api_client import make_key
 from tests.ratelimit.credentials.logins import login, next_address, person
+from tests.ratelimit.credentials.programs.test_oauth2 import GRANT, basic, client_of, post
 from tests.ratelimit.credentials.test_identify import presenting
-from tests.ratelimit.credentials.test_oauth2 import GRANT, basic, client_of, post
 
 pytestmark = pytest.mark.django_db
 WITHIN = 0.10

@@ -40,7 +40,7 @@ def test_a_refusal_is_recorded_and_changes_nothing(api):
     assert AuditRecord.objects.filter(method="POST", status=422).exists()
 
 
-@pytest.mark.parametrize("record", ["audit.services.records_append", "audit.strict.records_append"])
+@pytest.mark.parametrize("record", ["audit.services.records_append", "audit.calls.strict.records_append"])
 @pytest.mark.parametrize("idempotency_key", [None, "k1"])
 def test_what_cannot_be_recorded_is_refused_and_not_done(api, monkeypatch, idempotency_key, record):
     def away(*_: object, **__: object) -> None:

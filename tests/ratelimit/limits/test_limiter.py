@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from redis.exceptions import RedisError
 
 from ratelimit.limits import shared_buckets
-from ratelimit.limits.leases import LIFETIME_NS, Leases, lot
+from ratelimit.limits.buckets.leases import LIFETIME_NS, Leases, lot
+from ratelimit.limits.buckets.token_bucket import SECOND_US, Bucket, Charge, Standing
 from ratelimit.limits.limiter import Limiter, process_limiter
 from ratelimit.limits.shared_buckets import Told
-from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing
 from redis_calls.connection import breaker
 from tests.marketdata_project.front_server import eventually
 from tests.ratelimit.processes import asked_at_once

@@ -2,89 +2,15 @@
 
 import threading
 from fractions import Fraction
-from typing import Any
 
 import pytest
 from django_redis import get_redis_connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from redis.exceptions import RedisError
 
-from ratelimit.limits import shared_buckets
+from ratelimit.limits.buckets.token_bucket import SECOND_US, Bucket, Charge, standing, take
 from ratelimit.limits.limiter import LATE_US, Limiter
-from ratelimit.limits.local_buckets import LocalBuckets
-from ratelimit.limits.shared_buckets import Told
-from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, Standing, standing, take
-
-RATE, BURST = 10, 20
-CHARGE = Charge("key:1", "read", Bucket(RATE, BURST))
-START_US = 5_000 * SECOND_US
-
-with_redis = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-steps = st.one_of(st.just(0), st.integers(0, SECOND_US // 5), st.integers(0, 3 * SECOND_US))
-
-
-class World:
-    """Processes of one installation, their clock, and a Redis that goes by that clock and can be away."""
-
-    def __init__(self, *, workers: int = 1) -> None:
-        self.now_us = START_US
-        self.is_away = False
-        # Of those who have not found out yet that Redis is back.
-        self.unaware: set[int] = set()
-        self.asking = 0
-        self.failures = 0
-        self.limiters = [
-            Limiter(workers=workers, clock=self.clock_ns, wall_clock=self.clock_ns) for _ in range(workers)
-        ]
-        get_redis_connection("default").flushall()
-
-    def clock_ns(self) -> int:
-        return self.now_us * 1000
-
-    def take_shared(self, charge: Charge, **details: Any) -> Told:
-        if self.is_away or self.asking in self.unaware:
-            self.failures += 1
-            raise RedisError("away")
-        return shared_buckets.take_shared(charge, now_us=self.now_us, **details)
-
-    def ask(self, *, worker: int = 0, rate: int = RATE) -> Standing:
-        self.asking = worker
-        return self.limiters[worker].admit(Charge("key:1", "read", Bucket(rate, 2 * rate))).bucket
-
-    def greedy(self, steps: list[int]) -> list[int]:
-        """The instants at which tokens were given, when every process takes what there is after each step of time."""
-        given_at = []
-        for step in steps:
-            self.now_us += step
-            workers = BURST * list(range(len(self.limiters)))
-            given_at += [self.now_us for worker in workers if self.ask(worker=worker).admitted]
-        return given_at
-
-
-@pytest.fixture
-def made_world(redis_server, monkeypatch):
-    def made(*, workers: int = 1) -> World:
-        world = World(workers=workers)
-        monkeypatch.setattr("ratelimit.limits.limiter.take_shared", world.take_shared)
-        monkeypatch.setattr("ratelimit.limits.limiter.failures", lambda: world.failures)
-        return world
-
-    return made
-
-
-def local_with(tokens: int, *, workers: int = 1) -> LocalBuckets:
-    """A process that gave that many tokens by itself, all at the start."""
-    local = LocalBuckets(workers=workers)
-    for _ in range(tokens):
-        assert local.take_alone(CHARGE, now_us=START_US, epoch_now_us=START_US).admitted
-    return local
-
-
-def shared_standing(*, until_full_us: int) -> Standing:
-    return Standing(True, "read", BURST, 1, 2 * SECOND_US, START_US, until_full_us, 0)
+from tests.ratelimit.limits.outages import BURST, RATE, START_US, steps, with_redis
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 8])
@@ -266,116 +192,6 @@ def test_what_was_given_meanwhile_counts_once_though_another_thread_tells_it_fir
     monkeypatch.setattr("ratelimit.limits.limiter.take_shared", overtaken)
     assert world.ask().remaining == BURST - 7
     assert world.ask().remaining == BURST - 8
-
-
-def missing(local: LocalBuckets, *, after_us: int = 0, failures: int = 1, charge: Charge = CHARGE) -> int:
-    """Tokens that the shared bucket must be missing in any case."""
-    return local.claim(charge, now_us=START_US + after_us, failures=failures).missing // SECOND_US
-
-
-def owed(local: LocalBuckets, *, after_us: int = 0, charge: Charge = CHARGE) -> int:
-    """Tokens that are owed by now and that nobody has claimed; they stay so."""
-    debt = local.claim(charge, now_us=START_US + after_us, failures=1)
-    local.put_back(charge, debt)
-    return debt.owed // SECOND_US
-
-
-def test_threads_that_claim_at_once_share_what_is_owed():
-    for _ in range(50):
-        local, barrier = local_with(7), threading.Barrier(4)
-        claims: list[int] = []
-
-        def claim(local=local, claims=claims, barrier=barrier) -> None:
-            barrier.wait()
-            claims.append(local.claim(CHARGE, now_us=START_US, failures=1).owed)
-
-        threads = [threading.Thread(target=claim) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(claims) == [0, 0, 0, 7 * SECOND_US]
-
-
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_what_is_owed_falls_with_the_shares_rate(workers):
-    local = local_with(5, workers=workers)
-    told = [owed(local, after_us=tenth * SECOND_US // 10) for tenth in range(25)]
-    assert told == [max(0, 5 - -(-tenth // workers)) for tenth in range(25)]
-
-
-def test_what_the_shared_bucket_has_yet_to_refill_is_not_refilled_by_the_share_first():
-    """The share's refill and the shared bucket's are the same tokens: what was given of them is owed."""
-    local = LocalBuckets(workers=1)
-    local.remember(CHARGE, shared_standing(until_full_us=2 * SECOND_US), now_us=START_US)
-    now_us = START_US + SECOND_US
-    assert sum(local.take_alone(CHARGE, now_us=now_us, epoch_now_us=now_us).admitted for _ in range(20)) == 10
-    assert owed(local, after_us=SECOND_US) == 10
-
-
-def test_what_was_put_back_is_claimed_again_and_what_was_paid_is_not():
-    local = local_with(5)
-    for _ in range(2):
-        assert owed(local) == 5
-    debt = local.claim(CHARGE, now_us=START_US, failures=1)
-    local.remember(CHARGE, shared_standing(until_full_us=SECOND_US // 2), now_us=START_US, paid=debt)
-    assert owed(local) == 0
-
-
-def test_what_another_thread_gave_while_the_debt_was_being_paid_stays_owed():
-    local = local_with(5)
-    debt = local.claim(CHARGE, now_us=START_US, failures=1)
-    local.take_alone(CHARGE, now_us=START_US, epoch_now_us=START_US)
-    local.remember(CHARGE, shared_standing(until_full_us=SECOND_US // 2), now_us=START_US, paid=debt)
-    assert owed(local) == 1
-
-
-def test_a_claim_in_flight_outlives_the_news_of_another_thread():
-    local = local_with(5)
-    debt = local.claim(CHARGE, now_us=START_US, failures=1)
-    local.remember(CHARGE, shared_standing(until_full_us=0), now_us=START_US)
-    assert owed(local) == 0
-    local.put_back(CHARGE, debt)
-    assert owed(local) == 5
-
-
-def test_what_redis_told_last_is_missing_until_it_has_answered_without_a_failure():
-    local = LocalBuckets(workers=1)
-    told = shared_standing(until_full_us=SECOND_US // 2)
-    local.remember(CHARGE, told, now_us=START_US, failures=1)
-    assert [missing(local, failures=1), missing(local, failures=2)] == [0, 5]
-    local.remember(CHARGE, told, now_us=START_US, failures=2, is_doubtful=True)
-    assert missing(local, failures=2) == 5
-    local.remember(CHARGE, told, now_us=START_US, failures=2)
-    assert missing(local, failures=2) == 0
-
-
-def test_while_the_others_may_not_know_the_shared_bucket_lacks_what_this_share_does():
-    local = LocalBuckets(workers=2)
-    local.settle(until_us=START_US + SECOND_US)
-    given = [local.take_alongside(CHARGE, now_us=START_US, epoch_now_us=START_US).admitted for _ in range(12)]
-    assert given == [True] * 10 + [False] * 2
-    # But for the charge itself, which the shared bucket is asked for.
-    assert missing(local, failures=0) == 9
-    local.give_back_alongside(CHARGE)
-    assert missing(local, failures=0) == 8
-    assert missing(local, after_us=SECOND_US, failures=0) == 0
-
-
-def test_a_charge_that_is_given_back_was_never_given():
-    local = local_with(5)
-    local.give_back_alone(CHARGE)
-    assert owed(local) == 4
-
-
-def test_local_buckets_are_bounded_and_the_longest_unused_goes_first_with_what_it_owed():
-    local = LocalBuckets(workers=1, capacity=2)
-    charges = {identity: Charge(identity, "read", Bucket(1, 2)) for identity in "abc"}
-    for identity in "abac":
-        local.take_alone(charges[identity], now_us=START_US, epoch_now_us=START_US)
-    assert len(local) == 2
-    assert not local.take_alone(charges["a"], now_us=START_US, epoch_now_us=START_US).admitted
-    assert [owed(local, charge=charges[identity]) for identity in "abc"] == [2, 0, 1]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from http_requests.compression import compressed
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import Table
 from tests.stats.rendering.tables import BARS, document
 from tests.trades.storage.builders import SECOND
 from tests.trades.storage.real_data import equity_trades, midnight_ns
 from trades.bar_policies import US_EQUITIES
-from trades.http.compression import compressed
-from trades.storage.aggregate import aggregate_prints, bars_of, prints_of
+from trades.storage.bars.aggregate import aggregate_prints, bars_of, prints_of
 
 COUNT = 1_000
 

@@ -19,8 +19,8 @@ from stats.sessions.spans import (
     whole_window,
 )
 from tests.stats.sessions.published import day, ns
+from trades.storage.bars.spans import Spans
 from trades.storage.protocol import Window
-from trades.storage.spans import Spans
 from trades.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS

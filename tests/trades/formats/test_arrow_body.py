@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from http_requests.exceptions import MalformedDocument, RequestError
 from tests.trades.formats.bodies import stream_of
 from trades.batches.row_batch import Expected
 from trades.datasets import DATASETS
-from trades.exceptions import BatchRefused, MalformedDocument, TradesError
+from trades.exceptions import BatchRefused
 from trades.formats.arrow_body import read_arrow_body
 from trades.timestamps import parse_timestamp
 
@@ -231,7 +232,7 @@ def test_mutants_of_a_good_stream_are_read_or_refused(name):
             body[generator.randrange(len(body))] = generator.randrange(256)
         try:
             read += read_arrow_body(bytes(body), Expected()).rows.num_rows > 0
-        except TradesError as error:
+        except RequestError as error:
             assert len(str(error)) < 1_000  # noqa: PT017
     assert read
 

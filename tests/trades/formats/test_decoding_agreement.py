@@ -10,13 +10,14 @@ from django.conf import settings as project
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from http_requests.exceptions import MalformedDocument
+from http_requests.json_document import read_json
 from tests.api_client import body_of, trade
 from trades.batches.row_batch import Expected, NotTyped
 from trades.batches.serializers import batch_serializer
 from trades.datasets import TRADES
-from trades.exceptions import BatchRefused, MalformedDocument
+from trades.exceptions import BatchRefused
 from trades.formats.json_rows import decode_json, json_refusal
-from trades.http.json_document import read_json
 
 SOAK = bool(os.environ.get("SOAK"))
 REFERENCE = project.REAL_DATA / "reference"

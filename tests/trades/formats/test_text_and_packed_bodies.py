@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from http_requests.exceptions import RequestError
 from tests.machine import slowness
 from tests.trades.formats.bodies import CSV, MSGPACK, NDJSON
 from trades.batches.row_batch import Expected
-from trades.exceptions import TradesError
 from trades.formats.registry import READERS
 
 HEADER = b"timestamp,symbol,price,volume\n"
@@ -25,7 +25,7 @@ def read(media_type: str, body: bytes, **options: Any) -> dict[str, list[Any]]:
 
 
 def refusal(media_type: str, body: bytes) -> tuple[str, set[tuple[str, str]]]:
-    with pytest.raises(TradesError) as refused:
+    with pytest.raises(RequestError) as refused:
         read(media_type, body)
     return refused.value.code, {(error.path, error.code) for error in refused.value.errors}
 
@@ -136,7 +136,7 @@ def test_a_missing_and_an_unknown_column_are_named():
     ids=ascii,
 )  # fmt: skip
 def test_a_malformed_line_is_named(body, code, line):
-    with pytest.raises(TradesError, match=line) as refused:
+    with pytest.raises(RequestError, match=line) as refused:
         read(NDJSON, body)
     assert refused.value.code == code
 
@@ -201,7 +201,7 @@ def test_unknown_keys_of_any_depth_are_passed_over_when_asked():
 )  # fmt: skip
 def test_a_bomb_costs_little_and_its_answer_is_short(media_type, body):
     began = time.process_time()
-    with pytest.raises(TradesError) as refused:
+    with pytest.raises(RequestError) as refused:
         read(media_type, body)
     assert time.process_time() - began < PROCESSOR_SECONDS * slowness()
     assert len(str(refused.value)) < 500

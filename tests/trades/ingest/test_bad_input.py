@@ -12,8 +12,6 @@ from tests.api_client import body_of, problem, trade
 from tests.machine import slowness
 from tests.trades.formats.test_decoding_agreement import SOAK, naughty_strings
 from trades.datasets import TRADES
-from trades.exceptions import MalformedDocument
-from trades.http.json_document import read_json
 from trades.stores import market_store
 
 MALFORMED = (400, "malformed_json")
@@ -245,10 +243,3 @@ def test_naughty_strings_in_a_header_never_fail_the_server(api, header):
         value = text.encode("utf-8").decode("latin-1").replace("\n", " ").replace("\r", " ")
         assert api.ingest(trade(), **{header: value}).status_code < 500, (header, text)
         assert api.get("/v1/stats/ohlc?symbol=AAPL", **{header: value}).status_code < 500, (header, text)
-
-
-def test_only_brackets_outside_of_texts_nest():
-    text = rb'"[[{{\"[[' + b"[" * 2_000 + b'"'
-    assert read_json(b"[" * 500 + text + b"]" * 500)
-    with pytest.raises(MalformedDocument, match="500 levels"):
-        read_json(b"[" * 501 + text + b"]" * 501)

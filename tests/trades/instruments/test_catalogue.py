@@ -12,7 +12,7 @@ from django.db import connection
 
 from trades.instruments import catalogue
 from trades.models import InstrumentEntry
-from trades.services import instruments_known
+from trades.services.instruments import instruments_known
 from trades.storage.instruments import Instrument
 from trades.stores import market_store
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from audit.models import AuditRecord
 from tests.trades.storage.builders import batch, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT
-from trades.services import instrument_set
+from trades.services.instruments import instrument_set
 from trades.storage.instruments import Instrument, default_instrument
 from trades.stores import market_store
 

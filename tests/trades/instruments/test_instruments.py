@@ -12,7 +12,7 @@ from django.test import Client
 from tests.api_client import Api, answer, make_key, problem, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT, instrument_document
 from trades.models import CatalogueState, InstrumentEntry
-from trades.services import instruments_set
+from trades.services.instruments import instruments_set
 from trades.storage.instruments import Instrument, default_instrument
 from trades.stores import market_store
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import Bars, bars_of_prints, prints_of
+from trades.storage.bars.aggregate import Bars, bars_of_prints, prints_of
 from trades.storage.protocol import (
     ALL_TIME,
     Action,
@@ -18,7 +18,7 @@ from trades.storage.protocol import (
     MarketStore,
     Window,
 )
-from trades.storage.visible import Run, stored_rows
+from trades.storage.rows.visible import Run, stored_rows
 from trades.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trades.storage.builders import Clock
 from trades.storage.csv import CsvStore
-from trades.storage.csv.batch import PreparedBatch
+from trades.storage.csv.writing.batch import PreparedBatch
 from trades.storage.memory import MemoryStore
 from trades.storage.protocol import Amendment, Append, MarketStore, Receipt
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.trades.storage.builders import DAY, NOON
 from trades.bar_policies import BarPolicy, PrintRole
 from trades.datasets import TRADES
-from trades.storage.prints import NO_SEQUENCE, STANDS
+from trades.storage.bars.prints import NO_SEQUENCE, STANDS
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 
 from trades.datasets import TRADES
-from trades.storage.prints import STANDS
+from trades.storage.bars.prints import STANDS
 
 NEW_YORK = ZoneInfo("America/New_York")
 PRICE_UNIT = 10_000

@@ -24,7 +24,8 @@ from tests.trades.storage.builders import (
 )
 from trades.bar_policies import BAR_POLICIES, US_EQUITIES
 from trades.datasets import TRADES
-from trades.storage.aggregate import Bars
+from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.revision import Revision
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import StorageError
 from trades.storage.memory import MemoryStore
@@ -35,7 +36,6 @@ from trades.storage.protocol import (
     Correction,
     Dedupe,
     MarketStore,
-    Revision,
     Window,
 )
 

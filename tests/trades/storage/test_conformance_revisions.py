@@ -17,9 +17,10 @@ from tests.trades.storage.builders import (
     trade,
 )
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from trades.storage.aggregate import Bars
+from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.revision import BarValues, Revision
 from trades.storage.exceptions import UnknownSymbol
-from trades.storage.protocol import ALL_TIME, BarValues, MarketStore, Revision, Window
+from trades.storage.protocol import ALL_TIME, MarketStore, Window
 
 HOUR = Window(NOON, NOON + 60 * MINUTE)
 ODD: dict[str, Any] = {"conditions": "odd_lot"}

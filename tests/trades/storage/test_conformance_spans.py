@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from tests.trades.storage.bars.slow_spans import Span, columns, random_spans, slow_span_bars
 from tests.trades.storage.builders import (
     DAY,
     MINUTE,
@@ -17,14 +18,13 @@ from tests.trades.storage.builders import (
     correct,
     trade,
 )
-from tests.trades.storage.slow_spans import Span, columns, random_spans, slow_span_bars
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES
 from trades.datasets import TRADES
-from trades.storage.aggregate import Bars
+from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.spans import Spans
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import ALL_TIME, MarketStore
-from trades.storage.spans import Spans
-from trades.storage.visible import Run, stored_rows
+from trades.storage.rows.visible import Run, stored_rows
 
 HOUR = 60 * MINUTE
 ODD_LOT = "odd_lot"

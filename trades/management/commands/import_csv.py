@@ -37,27 +37,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dataset", default=TRADES.name, choices=list(DATASETS))
         parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
-        parser.add_argument("--timezone", default="UTC", help="of times without an offset (default UTC)")
-        parser.add_argument(
-            "--ambiguous",
-            default="raise",
-            choices=AMBIGUOUS,
-            help="what a time means that the clock showed twice, when summer time ended (default: refuse it)",
-        )
-        parser.add_argument(
-            "--date", help="of times in milliseconds since local midnight, such as 2013-10-07"
-        )
-        parser.add_argument(
-            "--columns",
-            action="append",
-            help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
-        )
-        parser.add_argument("--scale", action="append", help="factors: price=0.0001")
-        parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
         parser.add_argument("--skip-bad", action="store_true", help="pass over rows that cannot be stored")
         parser.add_argument(
             "--restart", action="store_true", help="read from the beginning what was imported, or begun"
         )
+        _add_times(parser)
+        _add_columns(parser)
 
     def handle(self, *_: Any, patterns: Sequence[str], **options: Any) -> None:
         """Print a line per file. Raises CommandError at the first file that cannot be imported."""
@@ -91,6 +76,27 @@ class Command(BaseCommand):
         self.stdout.write(f"{done.path}: {'; '.join(parts)}")
         for row in done.examples:
             self.stderr.write(f"  {row}")
+
+
+def _add_times(parser: ArgumentParser) -> None:
+    parser.add_argument("--timezone", default="UTC", help="of times without an offset (default UTC)")
+    parser.add_argument(
+        "--ambiguous",
+        default="raise",
+        choices=AMBIGUOUS,
+        help="what a time means that the clock showed twice, when summer time ended (default: refuse it)",
+    )
+    parser.add_argument("--date", help="of times in milliseconds since local midnight, such as 2013-10-07")
+
+
+def _add_columns(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--columns",
+        action="append",
+        help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
+    )
+    parser.add_argument("--scale", action="append", help="factors: price=0.0001")
+    parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
 
 
 def files_of(patterns: Sequence[str]) -> list[Path]:

@@ -19,7 +19,7 @@ from trades.instruments.texts import (
     write_csv,
 )
 from trades.instruments.told_changes import recorded
-from trades.services import instrument_set, instruments_known, instruments_set
+from trades.services.instruments import instrument_set, instruments_known, instruments_set
 from trades.storage.exceptions import AliasTaken, StorageError
 from trades.storage.instruments import (
     ALIAS_SEPARATOR,

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from trades.batches.row_batch import Expected
 from trades.datasets import TRADES
-from trades.exceptions import TradesError
+from trades.exceptions import BatchRefused
 from trades.formats.json_rows import read_json_body
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
-from trades.services import rows_ingest
+from trades.services.rows import rows_ingest
 from trades.storage.exceptions import StorageError
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import SECOND_NS, fixed_width_text
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         for symbol in _parsed(symbols):
             try:
                 stored, known = _ingest(symbol=symbol, seed=seed, sessions=sessions, now=now)
-            except (TradesError, StorageError) as error:
+            except (BatchRefused, StorageError) as error:
                 raise CommandError(f"{symbol}: {error}{_hint(error)}") from error
             self.stdout.write(f"{symbol}: {stored} stored, {known} already there")
 

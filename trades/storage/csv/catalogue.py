@@ -6,10 +6,10 @@ from pathlib import Path
 
 from trades.datasets import DATASETS
 from trades.declarations import Dataset
-from trades.storage.csv.commit_log import has_commits
-from trades.storage.csv.disk import Disk, unavailable
+from trades.storage.csv.files.disk import Disk, unavailable
 from trades.storage.csv.instrument_file import InstrumentFile
-from trades.storage.csv.partitions import folder_name, symbol_of
+from trades.storage.csv.log.commit_log import has_commits
+from trades.storage.csv.parts.partitions import folder_name, symbol_of
 from trades.storage.csv.symbol_folders import SymbolFolders
 from trades.storage.instruments import Instrument
 

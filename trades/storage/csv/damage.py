@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.declarations import Dataset
-from trades.storage.csv.codec import decode_rows, encode_rows
+from trades.storage.csv.files.codec import decode_rows, encode_rows
 
 _POLYNOMIAL = np.uint32(0xEDB88320)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from trades.storage.csv.disk import Disk
-from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
+from trades.storage.csv.files.disk import Disk
+from trades.storage.csv.files.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.exceptions import DataDamaged, OutcomeUnknown
 from trades.storage.instrument_history import InstrumentHistory
 from trades.storage.instruments import Instrument, default_instrument

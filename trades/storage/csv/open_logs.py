@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trades.declarations import Dataset
-from trades.storage.csv.bar_reader import BarReader
-from trades.storage.csv.commit_log import CommitLog
-from trades.storage.csv.log_reader import LogReader
-from trades.storage.csv.row_finder import RowFinder
-from trades.storage.csv.writer import Writer
+from trades.storage.csv.log.commit_log import CommitLog
+from trades.storage.csv.reading.bar_reader import BarReader
+from trades.storage.csv.reading.log_reader import LogReader
+from trades.storage.csv.reading.row_finder import RowFinder
+from trades.storage.csv.writing.writer import Writer
 
 LOGS_IN_MEMORY = 4096
 

@@ -10,18 +10,19 @@ import pyarrow as pa
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES
 from trades.declarations import Dataset
-from trades.storage.aggregate import Bars
-from trades.storage.csv.bar_query import BarQuery, SpanQuery
-from trades.storage.csv.commit_log import has_log
-from trades.storage.csv.disk import unavailable
-from trades.storage.csv.history import History
-from trades.storage.csv.log_reader import Snapshot
+from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.revision import Revision
+from trades.storage.bars.spans import Spans
+from trades.storage.csv.files.disk import unavailable
+from trades.storage.csv.log.commit_log import has_log
+from trades.storage.csv.log.history import History
 from trades.storage.csv.open_logs import OpenLog, OpenLogs
-from trades.storage.csv.partitions import folder_name
+from trades.storage.csv.parts.partitions import folder_name
+from trades.storage.csv.reading.bar_query import BarQuery, SpanQuery
+from trades.storage.csv.reading.log_reader import Snapshot
 from trades.storage.exceptions import UnknownSymbol
-from trades.storage.protocol import CommitId, Revision, Window
-from trades.storage.revisions import Revised
-from trades.storage.spans import Spans
+from trades.storage.protocol import CommitId, Window
+from trades.storage.rows.revisions import Revised
 
 T = TypeVar("T")
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from trades.storage.commit import PartKind, decode_commit
-from trades.storage.csv.commit_log import COMMITS_FILE
-from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.log.commit_log import COMMITS_FILE
+from trades.storage.csv.log.index_files import DERIVED_FOLDER
+from trades.storage.csv.parts.commit import PartKind, decode_commit
 from trades.storage.maintained import LogStatistics
 from trades.storage.protocol import NO_COMMIT
 

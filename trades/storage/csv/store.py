@@ -8,11 +8,7 @@ from pathlib import Path
 
 from trades.datasets import DATASETS, TRADES
 from trades.declarations import Dataset
-from trades.storage.csv.amendment import PreparedAmendment
-from trades.storage.csv.bar_reader import BarReader
-from trades.storage.csv.batch import PreparedBatch
 from trades.storage.csv.catalogue import Catalogue
-from trades.storage.csv.commit_log import COMMITS_FILE, CommitLog, has_commits
 from trades.storage.csv.derived.fold import Fold
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import NotUsable
@@ -20,16 +16,20 @@ from trades.storage.csv.derived.keeper import Keeper
 from trades.storage.csv.derived.keeper import Log as KeptLog
 from trades.storage.csv.derived.tail import TailRows
 from trades.storage.csv.derived.writing import SEGMENT_ROWS
-from trades.storage.csv.disk import Disk, unavailable
-from trades.storage.csv.known_rows import KnownRows
-from trades.storage.csv.log_reader import LogReader
+from trades.storage.csv.files.disk import Disk, unavailable
+from trades.storage.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
 from trades.storage.csv.open_logs import OpenLog
-from trades.storage.csv.partitions import symbol_of
+from trades.storage.csv.parts.partitions import symbol_of
+from trades.storage.csv.reading.bar_reader import BarReader
+from trades.storage.csv.reading.log_reader import LogReader
+from trades.storage.csv.reading.row_finder import RowFinder
 from trades.storage.csv.reads import Reads
-from trades.storage.csv.row_finder import RowFinder
 from trades.storage.csv.statistics import log_statistics
 from trades.storage.csv.verify import LogCheck
-from trades.storage.csv.writer import Writer
+from trades.storage.csv.writing.amendment import PreparedAmendment
+from trades.storage.csv.writing.batch import PreparedBatch
+from trades.storage.csv.writing.known_rows import KnownRows
+from trades.storage.csv.writing.writer import Writer
 from trades.storage.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from trades.storage.maintained import Derived, LogStatistics
 from trades.storage.protocol import Amendment, Append, Receipt

@@ -6,9 +6,9 @@ import time
 from collections.abc import Hashable
 from pathlib import Path
 
-from trades.storage.csv.commit_log import has_commits
-from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, file_signature
-from trades.storage.csv.partitions import symbol_of
+from trades.storage.csv.files.file_signature import NEVER_SEEN, NO_FILE, file_signature
+from trades.storage.csv.log.commit_log import has_commits
+from trades.storage.csv.parts.partitions import symbol_of
 
 # File systems tell the time in steps: a change that follows another at once may leave a folder's time as it
 # is.

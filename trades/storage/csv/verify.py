@@ -12,12 +12,19 @@ import msgspec
 import numpy as np
 
 from trades.declarations import Dataset
-from trades.storage.commit import BLOCK_BYTES, Commit, Part, PartKind, block_checksums, decode_commit
-from trades.storage.csv.codec import header
-from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.damage import Damage, changed_byte, changed_line
 from trades.storage.csv.derived.manifest import read_manifest
-from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.files.codec import header
+from trades.storage.csv.log.commit_log import COMMITS_FILE
+from trades.storage.csv.log.index_files import DERIVED_FOLDER
+from trades.storage.csv.parts.commit import (
+    BLOCK_BYTES,
+    Commit,
+    Part,
+    PartKind,
+    block_checksums,
+    decode_commit,
+)
 from trades.storage.exceptions import DataDamaged
 from trades.storage.maintained import Checked, Finding
 from trades.storage.protocol import NO_COMMIT, CommitId

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from trades.storage.csv.disk import Disk
+from trades.storage.csv.files.disk import Disk
 
 
 class WatchedDisk(Disk):

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.trades.storage.bars.slow_spans import columns
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, batch, stored, trade
-from tests.trades.storage.slow_spans import columns
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import DataDamaged

@@ -10,7 +10,7 @@ import pytest
 from tests.trades.storage.builders import MINUTE, SYMBOL, batch, trade
 from trades.datasets import TRADES
 from trades.storage.csv import CsvStore, verify
-from trades.storage.csv.codec import header
+from trades.storage.csv.files.codec import header
 from trades.storage.csv.verify import LogCheck
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.maintained import Finding

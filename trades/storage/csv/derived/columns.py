@@ -8,7 +8,7 @@ import pyarrow as pa
 from trades.declarations import Dataset
 from trades.storage.csv.derived.ipc import NotUsable, map_batches, write_batches
 from trades.storage.csv.derived.mapping import Mapping
-from trades.storage.visible import stored_schema
+from trades.storage.rows.visible import stored_schema
 
 # A text column is kept as a dictionary if its texts repeat this often.
 _REPEATS = 4

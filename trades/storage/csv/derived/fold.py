@@ -14,7 +14,6 @@ import pyarrow as pa
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.declarations import Dataset
-from trades.storage.commit import PartKind
 from trades.storage.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from trades.storage.csv.derived.manifest import (
     Manifest,
@@ -24,14 +23,15 @@ from trades.storage.csv.derived.manifest import (
 )
 from trades.storage.csv.derived.segments import is_of
 from trades.storage.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
-from trades.storage.csv.history import History
-from trades.storage.csv.index_files import DERIVED_FOLDER, derived_lock
-from trades.storage.csv.reader import read_corrections, read_rows
-from trades.storage.csv.stored_part import StoredPart, of_kind
+from trades.storage.csv.log.history import History
+from trades.storage.csv.log.index_files import DERIVED_FOLDER, derived_lock
+from trades.storage.csv.parts.commit import PartKind
+from trades.storage.csv.parts.reader import read_corrections, read_rows
+from trades.storage.csv.parts.stored_part import StoredPart, of_kind
 from trades.storage.maintained import Derived
-from trades.storage.ordering import stored_in_order
 from trades.storage.protocol import ALL_TIME, NO_COMMIT
-from trades.storage.visible import apply_corrections
+from trades.storage.rows.ordering import stored_in_order
+from trades.storage.rows.visible import apply_corrections
 
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 

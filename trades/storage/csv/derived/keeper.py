@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from trades.storage.csv.commit_log import COMMITS_FILE
 from trades.storage.csv.derived.manifest import MANIFEST_FILE
-from trades.storage.csv.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
-from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
+from trades.storage.csv.log.commit_log import COMMITS_FILE
+from trades.storage.csv.log.index_files import DERIVED_FOLDER
 from trades.storage.exceptions import UnknownSymbol
 
 # A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from trades.storage.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX
-from trades.storage.csv.file_signature import NO_FILE, FileSignature, file_signature
+from trades.storage.csv.files.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, merge
+from trades.storage.bars.aggregate import Aggregates, Prints, aggregate_prints, merge
 from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from trades.timestamps import DAY_NS, SECOND_NS
 

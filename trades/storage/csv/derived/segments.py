@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
-from trades.storage.aggregate import Aggregates, Bars, bars_of
+from trades.storage.bars.aggregate import Aggregates, Bars, bars_of
 from trades.storage.csv.derived.columns import map_columns
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import as_numpy
@@ -27,8 +27,8 @@ from trades.storage.csv.derived.mapping import Mapping
 from trades.storage.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
 from trades.storage.csv.derived.sessions import Sessions, map_sessions
 from trades.storage.csv.derived.unkept_bars import UnkeptBars
-from trades.storage.csv.history import History
-from trades.storage.csv.index_files import DERIVED_FOLDER
+from trades.storage.csv.log.history import History
+from trades.storage.csv.log.index_files import DERIVED_FOLDER
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
 _uses = itertools.count(1)

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
-from trades.storage.bars import Bars
+from trades.storage.bars.bars import Bars
+from trades.storage.bars.prints import STANDS
+from trades.storage.bars.session_bars import session_bars_of
 from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
-from trades.storage.prints import STANDS
-from trades.storage.session_bars import session_bars_of
 from trades.timestamps import DAY_NS
 
 _COLUMNS = tuple(field.name for field in fields(Bars))

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.arrays import Integers
-from trades.storage.aggregates import Aggregates, frozen
-from trades.storage.csv.history import History
-from trades.storage.csv.stored_part import StoredPart
-from trades.storage.ordering import stored_in_order
+from trades.storage.bars.aggregates import Aggregates, frozen
+from trades.storage.csv.log.history import History
+from trades.storage.csv.parts.stored_part import StoredPart
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
+from trades.storage.rows.ordering import stored_in_order
 
 ROWS_LIMIT = 2_000_000
 _LEVELS_LIMIT = 6

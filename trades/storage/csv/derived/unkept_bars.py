@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import Bars, Unmergeable, aggregate_prints, bars_of, prints_of
-from trades.storage.bars import joined_bars
+from trades.storage.bars.aggregate import Bars, Unmergeable, aggregate_prints, bars_of, prints_of
+from trades.storage.bars.bars import joined_bars
 from trades.storage.csv.derived.columns import PRINT_COLUMNS, plain_rows
 
 Times = npt.NDArray[np.int64]

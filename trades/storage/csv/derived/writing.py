@@ -11,6 +11,8 @@ from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
 from trades.declarations import Dataset
+from trades.storage.bars.exact_sums import Unmergeable
+from trades.storage.bars.prints import STANDS, prints_of
 from trades.storage.csv.derived.columns import map_columns, plain_rows, write_columns
 from trades.storage.csv.derived.manifest import (
     NO_ROLLUPS,
@@ -21,8 +23,6 @@ from trades.storage.csv.derived.manifest import (
 )
 from trades.storage.csv.derived.rollups import rollups_of, write_rollups
 from trades.storage.csv.derived.sessions import sessions_of, write_sessions
-from trades.storage.exact_sums import Unmergeable
-from trades.storage.prints import STANDS, prints_of
 from trades.timestamps import DAY_NS
 
 SEGMENT_ROWS = 1_000_000

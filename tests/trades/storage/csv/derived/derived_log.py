@@ -8,7 +8,7 @@ from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.csv.derived.columns import map_columns
 from trades.storage.csv.derived.manifest import Segment, columns_file, read_manifest
-from trades.storage.csv.index_files import INDEX_FILE
+from trades.storage.csv.log.index_files import INDEX_FILE
 from trades.storage.maintained import Derived
 from trades.storage.memory import MemoryStore
 from trades.storage.protocol import ALL_TIME

@@ -5,15 +5,16 @@ import random
 import numpy as np
 import pytest
 
+from tests.trades.storage.bars.slow_spans import columns
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
-from tests.trades.storage.slow_spans import columns
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.aggregate import Bars
-from trades.storage.csv import CsvStore, bar_reader
+from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.prints import prints_of
+from trades.storage.csv import CsvStore
 from trades.storage.csv.derived import unkept_bars
+from trades.storage.csv.reading import bar_reader
 from trades.storage.memory import MemoryStore
-from trades.storage.prints import prints_of
 from trades.storage.protocol import Window
 
 MINUTES = 2_000

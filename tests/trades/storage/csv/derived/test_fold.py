@@ -20,7 +20,7 @@ from trades.storage.csv import CsvStore
 from trades.storage.csv.derived.fold import Fold
 from trades.storage.csv.derived.manifest import Segment, read_manifest
 from trades.storage.csv.derived.writing import SegmentWriter
-from trades.storage.csv.index_files import derived_lock
+from trades.storage.csv.log.index_files import derived_lock
 from trades.storage.exceptions import StoreUnavailable
 from trades.storage.instruments import Instrument
 from trades.storage.protocol import ALL_TIME

@@ -11,7 +11,7 @@ from trades.datasets import TRADES
 from trades.storage.csv import CsvStore
 from trades.storage.csv.derived.keeper import Keeper, Log
 from trades.storage.csv.derived.manifest import read_manifest
-from trades.storage.csv.index_files import derived_lock
+from trades.storage.csv.log.index_files import derived_lock
 from trades.storage.exceptions import StorageError
 from trades.storage.instruments import Instrument
 

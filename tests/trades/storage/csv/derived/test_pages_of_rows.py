@@ -10,7 +10,8 @@ import pytest
 
 from tests.trades.storage.builders import MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
 from trades.datasets import TRADES
-from trades.storage.csv import CsvStore, log_reader
+from trades.storage.csv import CsvStore
+from trades.storage.csv.reading import log_reader
 from trades.storage.protocol import Append, Dedupe, Window
 
 ROWS = 1_000_000

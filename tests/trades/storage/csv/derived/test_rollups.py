@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from tests.trades.storage.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from trades.storage.aggregate import Aggregates, Prints, aggregate_prints, prints_of
-from trades.storage.aggregates import COLUMNS
+from trades.storage.bars.aggregate import Aggregates, Prints, aggregate_prints, prints_of
+from trades.storage.bars.aggregates import COLUMNS
 from trades.storage.csv.derived.rollups import (
     LEVELS_NS,
     Rollups,
@@ -22,7 +22,7 @@ from trades.storage.csv.derived.rollups import (
     rollups_of,
     write_rollups,
 )
-from trades.storage.visible import Run, stored_rows
+from trades.storage.rows.visible import Run, stored_rows
 
 EXTREMES = [0, -1, 1, 2**63 - 1, -(2**63)]
 HALF_HOUR = 30 * MINUTE

@@ -13,11 +13,11 @@ from tests.trades.storage.builders import DAY, NOON, SYMBOL, amendment, batch, c
 from tests.trades.storage.csv.derived.derived_log import DerivedLog
 from trades.bar_policies import EVERY_PRINT
 from trades.datasets import TRADES
-from trades.storage.aggregate import Aggregates, aggregate_prints, prints_of
+from trades.storage.bars.aggregate import Aggregates, aggregate_prints, prints_of
 from trades.storage.csv.derived.tail import Block, TailRows
-from trades.storage.csv.history import History
-from trades.storage.csv.reader import read_rows
-from trades.storage.csv.stored_part import StoredPart
+from trades.storage.csv.log.history import History
+from trades.storage.csv.parts.reader import read_rows
+from trades.storage.csv.parts.stored_part import StoredPart
 from trades.storage.protocol import ALL_TIME, Window
 
 

@@ -1,0 +1,124 @@
+"""The one writer of audit records: puts them at the chain's head, which is locked until the transaction ends."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+
+from audit.chain.links import BEGINNING, ChainKey, Head, Link, in_utc
+from audit.chain.witness import witness
+from audit.models import AuditRecord, ChainEnds
+from audit.records.columns import Columns
+
+_ENDS = 1
+_SPOOL = "spool"
+_NAMES = ("sequence", *Columns._fields, "hash")
+_INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
+    table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
+    names=", ".join(_NAMES),
+    places=", ".join(["%s"] * len(_NAMES)),
+)
+
+
+def chain_key() -> ChainKey:
+    """The key of this installation's chain, of AUDIT_KEY or else of SECRET_KEY."""
+    return _key_of(settings.AUDIT_KEY or settings.SECRET_KEY)
+
+
+def spool_key() -> bytes:
+    """What lines of the spool are sealed with."""
+    return chain_key().derived(_SPOOL)
+
+
+def spool_keys() -> tuple[bytes, ...]:
+    """What lines that are still in the spool may be sealed with: the key, and those before that are known."""
+    secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
+
+
+@cache
+def _key_of(secret: str) -> ChainKey:
+    return ChainKey(secret)
+
+
+def head_locked() -> Head:
+    """The chain's head, which nobody else moves before this transaction ends. Raises django.db.Error.
+
+    On PostgreSQL the row is locked; on SQLite the transaction itself is the only one that writes.
+    """
+    ends = ChainEnds.objects.select_for_update().filter(pk=_ENDS).first()
+    return Head(ends.head_sequence, ends.head_hash) if ends is not None else _head_made()
+
+
+def head_reserved() -> Head:
+    """The same, by a write: a database that takes none says so before anything has been done."""
+    ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=F("head_sequence"))
+    return head_locked()
+
+
+def base_of_chain() -> Head:
+    """The last record that was pruned, sealed or not; `BEGINNING` without."""
+    ends = ChainEnds.objects.filter(pk=_ENDS).first()
+    return Head(ends.base_sequence, ends.base_hash) if ends is not None else BEGINNING
+
+
+def records_append(rows: Iterable[Columns], *, now: datetime) -> Head:
+    """Add records to the chain in the current transaction; it returns the new head. Raises django.db.Error.
+
+    Once they are committed, the head is kept outside of the database, too.
+    """
+    with transaction.atomic():
+        before = head_locked()
+        outside = witness(chain_key())
+        outside.check(before, now=now)
+        links = list(chain_key().chained(before, (_fitted(row) for row in rows)))
+        if not links:
+            return before
+        _insert(links)
+        head = Head(links[-1].sequence, links[-1].hash)
+        ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=head.sequence, head_hash=head.hash)
+        transaction.on_commit(lambda: outside.advance(head, now=now))
+        return head
+
+
+def base_set(base: Head) -> None:
+    """Have the chain begin after `base`, in the current transaction; then what is before can be deleted."""
+    ChainEnds.objects.filter(pk=_ENDS).update(
+        base_sequence=base.sequence, base_hash=base.hash, base_seal=base_seal(base)
+    )
+
+
+def base_seal(base: Head) -> str:
+    """What shows that the base was set here."""
+    return chain_key().seal("base", f"{base.sequence} {base.hash}")
+
+
+def _head_made() -> Head:
+    """The head of a chain that has no ends yet: that of its last record, if it has any."""
+    last = AuditRecord.objects.order_by("-sequence").values_list("sequence", "hash").first()
+    head = BEGINNING if last is None else Head(*last)
+    ChainEnds.objects.create(
+        pk=_ENDS,
+        head_sequence=head.sequence,
+        head_hash=head.hash,
+        base_sequence=BEGINNING.sequence,
+        base_hash=BEGINNING.hash,
+        base_seal=base_seal(BEGINNING),
+    )
+    return head
+
+
+def _fitted(row: Columns) -> Columns:
+    return row if row.at.tzinfo is UTC else row._replace(at=in_utc(row.at))
+
+
+def _insert(links: list[Link]) -> None:
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _INSERT,
+            [(sequence, adapt(row[0]), *row[1:], hash_) for sequence, row, hash_ in links],
+        )

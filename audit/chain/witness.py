@@ -1,0 +1,215 @@
+"""The chain's head, kept outside of the database: without it nobody could tell that the end of the table was cut off.
+
+`head` holds the last head (replaced atomically, under a file lock); `anchors.jsonl` gets a line with a head
+every 10,000 records or hour, and one whenever the database turns out to have been put back behind the head.
+Everything is sealed with the chain's key; anchors also go to the log, and to a second file where one is
+named, on another disk.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from django.conf import settings
+
+from audit.chain.links import ChainKey, Head
+
+logger = logging.getLogger(__name__)
+
+ANCHOR_RECORDS = 10_000
+ANCHOR_PERIOD = timedelta(hours=1)
+ANCHOR, PUT_BACK, HEAD_LOST = "anchor", "put back", "head lost"
+
+
+class UnreadableWitness(ValueError):
+    """What is kept outside of the database is damaged, or was not written here."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A head at a time.
+
+    `anchored` and `anchored_at` are of the last anchor; of one that was put back: where it had been.
+    """
+
+    kind: str
+    at: datetime
+    sequence: int
+    hash: str
+    anchored: int
+    anchored_at: datetime
+    seal: str = ""
+
+    @property
+    def head(self) -> Head:
+        """The head that it holds."""
+        return Head(self.sequence, self.hash)
+
+
+_DECODER = msgspec.json.Decoder(Note)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The files in `folder`, and `copy`, a second file of anchors."""
+
+    folder: Path
+    key: ChainKey
+    copy: Path | None
+
+    def kept(self) -> Note | None:
+        """What `head` holds; None if there is none. Raises UnreadableWitness and OSError."""
+        try:
+            return self._read((self.folder / "head").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def has_head(self) -> bool:
+        """Whether there is a head, readable or not."""
+        return (self.folder / "head").exists()
+
+    def anchors(self) -> Iterator[Note]:
+        """The anchors, in the order in which they were written. Raises UnreadableWitness and OSError."""
+        for path in self._anchor_files():
+            if path.exists():
+                with path.open("rb") as file:
+                    yield from map(self._read, file)
+
+    def check(self, head: Head, *, now: datetime) -> None:
+        """Leave a note if the database, whose head is locked, is behind what was kept, so that it was put back.
+
+        And if the head is gone though there are anchors. Never raises OSError.
+        """
+        with self._patiently():
+            kept = self._kept_or_none()
+            if kept is None:
+                self._lose(head, now)
+            elif (kept.sequence, kept.hash) != head and kept.sequence >= head.sequence:
+                with self._alone():
+                    self._put_back(kept, head, now)
+
+    def advance(self, head: Head, *, now: datetime) -> None:
+        """Keep a head that is committed, unless a later one is kept already. Never raises OSError."""
+        with self._patiently(), self._alone():
+            kept = self._kept_or_none()
+            if kept is None or kept.sequence < head.sequence:
+                self._keep(head, kept, now)
+
+    def anchor_if_due(self, *, now: datetime) -> None:
+        """Anchor the kept head where the last anchor is old and not the head. Never raises OSError."""
+        with self._patiently():
+            kept = self.kept()
+            if kept is not None and kept.anchored < kept.sequence and _is_old(kept, now):
+                with self._alone():
+                    self._keep(kept.head, kept, now)
+
+    def _keep(self, head: Head, kept: Note | None, now: datetime) -> None:
+        note = Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
+        if kept is None or head.sequence - kept.anchored >= ANCHOR_RECORDS or _is_old(kept, now):
+            self._anchor(note)
+            logger.info("audit anchor: record %d has the hash %s", *head)
+        else:
+            note = msgspec.structs.replace(note, anchored=kept.anchored, anchored_at=kept.anchored_at)
+        self._replace(note)
+
+    def _put_back(self, kept: Note, head: Head, now: datetime) -> None:
+        self._anchor(Note(PUT_BACK, now, *head, anchored=kept.sequence, anchored_at=kept.at))
+        logger.error(
+            "the audit log was put back: the database ends at record %d, and %d had been reached",
+            head.sequence,
+            kept.sequence,
+        )
+        self._replace(Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
+
+    def _lose(self, head: Head, now: datetime) -> None:
+        if not head.sequence or not any(path.exists() for path in self._anchor_files()):
+            return
+        with self._alone():
+            # Another process may be keeping the first one right now.
+            if self._kept_or_none() is not None:
+                return
+            note = Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
+            self._anchor(msgspec.structs.replace(note, kind=HEAD_LOST))
+            logger.error("the audit head in %s is gone; the database ends at %d", self.folder, head.sequence)
+            self._replace(note)
+
+    def _kept_or_none(self) -> Note | None:
+        try:
+            return self.kept()
+        except UnreadableWitness:
+            logger.exception("the audit head in %s is damaged and made anew", self.folder)
+            return None
+
+    def _anchor(self, note: Note) -> None:
+        for path in self._anchor_files():
+            _write(path, self._sealed(note), os.O_APPEND)
+
+    def _replace(self, note: Note) -> None:
+        new = self.folder / "head.new"
+        _write(new, self._sealed(note), os.O_TRUNC)
+        new.replace(self.folder / "head")
+
+    def _anchor_files(self) -> list[Path]:
+        files = [self.folder / "anchors.jsonl"]
+        return files if self.copy is None else [*files, self.copy]
+
+    def _sealed(self, note: Note) -> bytes:
+        bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
+        return msgspec.json.encode(msgspec.structs.replace(note, seal=self.key.seal("witness", bare))) + b"\n"
+
+    def _read(self, line: bytes) -> Note:
+        try:
+            note = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UnreadableWitness(f"what is kept in {self.folder} is damaged") from error
+        bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
+        if not self.key.is_sealed("witness", bare, note.seal):
+            raise UnreadableWitness(f"what is kept in {self.folder} was not written with this key")
+        return note
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.folder / "head.lock").open("a") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """What is kept here is a second proof: where it cannot be, the records themselves still are."""
+        try:
+            yield
+        except (OSError, UnreadableWitness):
+            logger.exception("the audit log's head cannot be kept in %s", self.folder)
+
+
+def witness(key: ChainKey) -> Witness:
+    """The witness of this installation, in AUDIT_DIR."""
+    return Witness(Path(settings.AUDIT_DIR), key, _copy(settings.AUDIT_ANCHOR_FILE))
+
+
+@cache
+def _copy(name: str) -> Path | None:
+    return Path(name) if name else None
+
+
+def _is_old(kept: Note, now: datetime) -> bool:
+    # A clock that went back is no reason to wait.
+    return abs(now - kept.anchored_at) >= ANCHOR_PERIOD
+
+
+def _write(path: Path, data: bytes, flag: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flag, 0o600)
+    try:
+        written = os.write(fd, data)
+        if written != len(data):
+            raise OSError(f"only {written} of {len(data)} bytes were written to {path}")
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,142 @@
+"""Records as lines of JSON, of which each can be verified alone: it says the hash before its own."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, get_type_hints
+
+import msgspec
+from django.db.models import QuerySet
+
+from audit.chain.append import base_of_chain, chain_key
+from audit.chain.findings import Finding, Kind
+from audit.chain.links import BEGINNING, ChainKey, Head
+from audit.models import AuditRecord
+from audit.records.columns import Columns
+
+PIECE_RECORDS = 500
+_NO_DETAIL = b"null"
+
+
+class Line(NamedTuple):
+    """A record as it is exported: with the hash before its own."""
+
+    sequence: int
+    columns: Columns
+    previous: str
+    hash: str
+
+    def document(self) -> dict[str, Any]:
+        """Its members, in the order in which they are written.
+
+        `detail` is the very text that its hash covers; null is none.
+        """
+        detail = msgspec.Raw(self.columns.detail.encode() or _NO_DETAIL)
+        columns = {**self.columns._asdict(), "detail": detail}
+        return {"sequence": self.sequence, **columns, "previous": self.previous, "hash": self.hash}
+
+
+_Members = msgspec.defstruct(
+    "_Members",
+    [
+        ("sequence", int),
+        *{**get_type_hints(Columns), "detail": msgspec.Raw}.items(),
+        ("previous", str),
+        ("hash", str),
+    ],
+    frozen=True,
+)
+
+
+class LinesVerified(NamedTuple):
+    """How many lines are right, and the last of them; how many gaps are between them, and where the first begins, or 0."""
+
+    records: int = 0
+    last: Head = BEGINNING
+    gaps: int = 0
+    gap: int = 0
+    finding: Finding | None = None
+
+    @property
+    def remark(self) -> str:
+        """What their numbers say, and what nothing says."""
+        gaps = f"gaps: {self.gaps:,}, the first at record {self.gap:,}" if self.gaps else "no gaps"
+        return f"{gaps}; whether records follow the last is not told by a file"
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Members)
+
+
+def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
+    """The records in the order of the chain, some hundred lines at a time.
+
+    Between pieces no query is open.
+    """
+    last = -1
+    while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
+        last = rows[-1].sequence
+        yield b"".join(_ENCODER.encode(line.document()) + b"\n" for line in lines_of(rows))
+
+
+def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
+    """The records, each with the hash before its own."""
+    rows = list(rows)
+    before = _hashes_before(rows)
+    return [
+        Line(row.sequence, _columns_of(row, row.detail), before.get(row.sequence - 1, ""), row.hash)
+        for row in rows
+    ]
+
+
+def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> LinesVerified:
+    """How many lines of an export are right, and what is wrong with the first that is not.
+
+    Each line is verified alone, and against the one before where it follows it in the chain. An export that
+    was filtered has gaps; of one that was not, `is_unfiltered`, the first gap is what is wrong. Where it ends
+    says nothing.
+    """
+    key, found = chain_key(), LinesVerified()
+    for number, text in enumerate(lines, 1):
+        try:
+            line = _line(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            unread = Finding(Kind.UNKNOWN, found.last.sequence + 1, f"line {number:,} is no record")
+            return found._replace(finding=unread)
+        if (wrong := _wrong(key, found.last, line)) is not None:
+            return found._replace(finding=wrong)
+        if found.records and line.sequence != found.last.sequence + 1:
+            if is_unfiltered:
+                return found._replace(finding=Finding.of(Kind.MISSING, found.last.sequence + 1))
+            found = found._replace(gaps=found.gaps + 1, gap=found.gap or found.last.sequence + 1)
+        found = found._replace(records=found.records + 1, last=Head(line.sequence, line.hash))
+    return found
+
+
+def _line(text: bytes) -> Line:
+    """Raises msgspec.MsgspecError and UnicodeDecodeError."""
+    told = _DECODER.decode(text)
+    detail = bytes(told.detail)
+    columns = _columns_of(told, "" if detail == _NO_DETAIL else detail.decode())
+    return Line(told.sequence, columns, told.previous, told.hash)
+
+
+def _columns_of(told: Any, detail: str) -> Columns:
+    return Columns(**{name: getattr(told, name) for name in Columns._fields[:-1]}, detail=detail)
+
+
+def _wrong(key: ChainKey, before: Head, line: Line) -> Finding | None:
+    if line.sequence <= before.sequence:
+        return Finding.of(Kind.REORDERED, line.sequence)
+    if key.hash(line.previous, line.sequence, line.columns) != line.hash:
+        return Finding.of(Kind.ALTERED, line.sequence)
+    if line.sequence == before.sequence + 1 and line.previous != before.hash:
+        return Finding.of(Kind.FORKED, line.sequence, "it follows another than the line before")
+    return None
+
+
+def _hashes_before(rows: list[AuditRecord]) -> dict[int, Any]:
+    hashes: dict[int, Any] = {row.sequence: row.hash for row in rows}
+    wanted = [row.sequence - 1 for row in rows if row.sequence - 1 not in hashes]
+    base = base_of_chain()
+    hashes[base.sequence] = base.hash
+    hashes.update(AuditRecord.objects.filter(sequence__in=wanted).values_list("sequence", "hash"))
+    return hashes

@@ -1,0 +1,100 @@
+"""The filters of audit records: of the list, the export and the admin."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+from django_filters.rest_framework import FilterSet
+
+from audit.models import AuditRecord
+from audit.records import columns
+from http_requests.exceptions import InvalidParameter
+from http_requests.filters import first_wrong, word_filter
+from instants.text import parse_instant_or_epoch
+
+CLASSES = ("trading", "risk", "config", "keys")
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+NOBODY = "-"
+_STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+Records = QuerySet[AuditRecord]
+
+
+class InstantFormField(forms.CharField):
+    """An instant as an aware datetime."""
+
+    def clean(self, value: Any) -> datetime | None:
+        text = super().clean(value)
+        try:
+            return parse_instant_or_epoch(text) if text else None
+        except ValueError as error:
+            raise forms.ValidationError("must be an instant such as 2025-01-02T14:30:00Z") from error
+
+
+class InstantFilter(django_filters.CharFilter):  # type: ignore[misc]  # not typed
+    field_class = InstantFormField
+
+
+def _text(limit: int, text: str, **options: Any) -> django_filters.CharFilter:
+    return django_filters.CharFilter(max_length=limit, help_text=text, **options)
+
+
+class AuditFilter(FilterSet):  # type: ignore[misc]
+    """What a record must be to be listed: all that is given holds."""
+
+    caller = _text(
+        columns.CALLER_CHARS,
+        "Who called, such as key:12; - for nobody.",
+        method="of_caller",
+        widget=forms.TextInput(attrs={"list": "audit-callers"}),
+    )
+    method = word_filter(METHODS, "Of the call.")
+    path = _text(columns.PATH_CHARS, "What its path begins with.", lookup_expr="startswith")
+    status_class = word_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
+    audit_class = word_filter(
+        CLASSES, "Of calls and events that are recorded before they are answered.", label="Class"
+    )
+    event = _text(
+        columns.EVENT_CHARS, "What the event's name begins with, such as key.", lookup_expr="startswith"
+    )
+    since = InstantFilter(
+        field_name="at", lookup_expr="gte", label="Since", help_text="It began then or later."
+    )
+    until = InstantFilter(field_name="at", lookup_expr="lt", label="Until", help_text="It began before.")
+    correlation_id = _text(columns.CORRELATION_ID_CHARS, "Of the call.", label="Correlation id")
+
+    class Meta:
+        model = AuditRecord
+        fields: tuple[str, ...] = ()
+
+    @classmethod
+    def get_filters(cls) -> dict[str, Any]:
+        """The filters, by parameter; `class` is no name in Python."""
+        return {
+            "class" if name == "audit_class" else name: each for name, each in super().get_filters().items()
+        }
+
+    def of_caller(self, records: Records, _: str, caller: str) -> Records:
+        """The records of a caller, or of nobody."""
+        return records.filter(caller="" if caller == NOBODY else caller)
+
+    def of_status_class(self, records: Records, _: str, status_class: str) -> Records:
+        """The records whose status begins with the digit."""
+        first = int(status_class[0]) * 100
+        return records.filter(status__gte=first, status__lt=first + 100)
+
+
+def records_selected(parameters: Mapping[str, str]) -> Records:
+    """The records that hold all that is given. Raises InvalidParameter."""
+    filters = AuditFilter(parameters, AuditRecord.objects.all())
+    if filters.is_valid():
+        since, until = (filters.form.cleaned_data.get(name) for name in ("since", "until"))
+        if since is not None and until is not None and since >= until:
+            raise InvalidParameter("invalid_range", "since must be before until")
+        selected: Records = filters.qs
+        return selected
+    _, message = first_wrong(filters)
+    raise InvalidParameter("invalid_parameter", message)

@@ -1,0 +1,62 @@
+"""What a record looks like to a client."""
+
+import json
+from typing import Any
+
+from rest_framework import serializers
+
+from audit.models import AuditRecord
+from audit.reading.export import Line
+from audit.reading.filters import CLASSES
+
+EXAMPLE = {
+    "sequence": 4812,
+    "at": "2025-01-02T14:30:00.123456Z",
+    "caller": "key:12",
+    "method": "PUT",
+    "path": "/api/v1/instruments/AAPL",
+    "query": "",
+    "status": 200,
+    "latency_us": 5210,
+    "address": "192.0.2.7",
+    "correlation_id": "0b5c1f7e",
+    "audit_class": "config",
+    "event": "",
+    "subject": "",
+    "detail": {"change": [{"path": "tick_size", "before": 0.01, "after": 0.05}]},
+    "previous": "9f2c6c1d0e7b4a5f8d3e2b1a0c9f8e7d6c5b4a39281706f5e4d3c2b1a0918273",
+    "hash": "1b0e8a6f5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e8f",
+}
+
+
+class RecordSerializer(serializers.Serializer[AuditRecord]):
+    """One record: a call of the API, or an event that is none."""
+
+    sequence = serializers.IntegerField(min_value=1, help_text="Its place in the chain, without a gap.")
+    at = serializers.DateTimeField(help_text="When it began.")
+    caller = serializers.CharField(help_text="Empty: nobody was authenticated.")
+    method = serializers.CharField(help_text="Empty: an event.")
+    path = serializers.CharField()
+    query = serializers.CharField(help_text="As it was sent, with secrets masked.")
+    status = serializers.IntegerField(help_text="0 of an event.")
+    latency_us = serializers.IntegerField(help_text="In microseconds, until the answer was ready.")
+    address = serializers.CharField()
+    correlation_id = serializers.CharField()
+    audit_class = serializers.ChoiceField(
+        choices=[(name, name) for name in (*CLASSES, "")],
+        help_text="Of what is recorded before it is answered.",
+    )
+    event = serializers.CharField()
+    subject = serializers.CharField(help_text="What the event happened to.")
+    detail = serializers.DictField(
+        allow_null=True,
+        help_text="`body`: what was sent, masked; `change`: what a change changed; more of events.",
+    )
+    previous = serializers.CharField(help_text="The hash of the record before.")
+    hash = serializers.CharField(help_text="Over `previous` and this record, keyed.")
+
+
+def record_document(line: Line) -> dict[str, Any]:
+    """A record as a client sees it."""
+    detail = line.columns.detail
+    return {**line.document(), "detail": json.loads(detail) if detail else None}

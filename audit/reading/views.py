@@ -1,0 +1,84 @@
+"""The endpoint of audit records."""
+
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from audit.models import AuditRecord
+from audit.reading.export import lines_of, ndjson_pieces
+from audit.reading.filters import AuditFilter, Records, records_selected
+from audit.reading.pages import RecordPagination
+from audit.reading.query_form import RecordsQuerySerializer
+from audit.reading.renderers import NdjsonRenderer
+from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
+from http_requests.parameters import single_parameters
+from listing.pages import PAGE_PARAMETERS
+
+_DEFAULT_RENDERERS: tuple[Any, ...] = tuple(api_settings.DEFAULT_RENDERER_CLASSES)
+# Who did what is nobody's to keep on the way.
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+class AuditFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
+    """Refuses a filter's wrong value with the code of other query parameters."""
+
+    def filter_queryset(self, request: Request, queryset: Records, view: APIView) -> Records:
+        """The records that are left. Raises InvalidParameter."""
+        return records_selected(request.query_params)
+
+
+class AuditViewSet(GenericViewSet[AuditRecord]):
+    """Records of calls and events: to be read."""
+
+    queryset = AuditRecord.objects.all()
+    serializer_class = RecordSerializer
+    filter_backends = [AuditFilterBackend]
+    filterset_class = AuditFilter
+    pagination_class = RecordPagination
+    renderer_classes = (*_DEFAULT_RENDERERS, NdjsonRenderer)
+    query_serializer_class = RecordsQuerySerializer
+
+    @extend_schema(
+        operation_id="audit",
+        summary="Read the audit log",
+        responses={
+            (200, JSONRenderer.media_type): RecordSerializer(many=True),
+            (200, NdjsonRenderer.media_type): OpenApiResponse(
+                {"type": "string"},
+                description="A record per line, all that there are, in the order of the chain.",
+            ),
+        },
+        examples=[OpenApiExample("A change", value=EXAMPLE, response_only=True, status_codes=["200"])],
+    )
+    def list(self, request: Request) -> HttpResponseBase:
+        """Records of calls and events, the newest first; as NDJSON all that there are, in the order of the chain.
+
+        Each says the hash before its own, so that it can be verified alone (`manage.py audit verify --file`).
+        """
+        renderer: Any = request.accepted_renderer
+        is_export = renderer.format == NdjsonRenderer.format
+        pages = () if is_export else PAGE_PARAMETERS
+        single_parameters(request.GET, (*AuditFilter.base_filters, *pages, "format"))
+        records = self.filter_queryset(self.get_queryset())
+        return _exported(records) if is_export else _page(records, request)
+
+
+def _page(records: Records, request: Request) -> Response:
+    pages = RecordPagination()
+    rows = pages.paginate_queryset(records, request)
+    return Response(pages.envelope([record_document(line) for line in lines_of(rows)]), headers=_PRIVATE)
+
+
+def _exported(records: Records) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        ndjson_pieces(records), content_type=NdjsonRenderer.media_type, headers=_PRIVATE
+    )

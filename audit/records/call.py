@@ -1,0 +1,136 @@
+"""One API call, and one event, as it is recorded. Pure: no Django, no files, no clock."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from audit.records.columns import (
+    ADDRESS_CHARS,
+    CALLER_CHARS,
+    CLASS_CHARS,
+    CORRELATION_ID_CHARS,
+    EVENT_CHARS,
+    METHOD_CHARS,
+    PATH_CHARS,
+    QUERY_CHARS,
+    SUBJECT_CHARS,
+    Columns,
+    fitted,
+)
+from audit.records.detail import detail_text
+from audit.records.masking import masked_path, masked_query, masked_text
+
+LINE_BYTES = 4096
+"""A line is at most this long with its seal and its line feed: PIPE_BUF, so that one write is whole on any kind of file."""
+
+
+class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is kept of a call.
+
+    `at` is when it began (aware, UTC); texts are masked and at most as long as said.
+    """
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    caller: Annotated[str, msgspec.Meta(max_length=CALLER_CHARS)]
+    method: Annotated[str, msgspec.Meta(max_length=METHOD_CHARS)]
+    path: Annotated[str, msgspec.Meta(max_length=PATH_CHARS)]
+    query: Annotated[str, msgspec.Meta(max_length=QUERY_CHARS)]
+    status: Annotated[int, msgspec.Meta(ge=0, le=999)]
+    latency_us: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    address: Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS)]
+    correlation_id: Annotated[str, msgspec.Meta(max_length=CORRELATION_ID_CHARS)]
+    # Of what is no call: records that were lost on their way.
+    event: Annotated[str, msgspec.Meta(max_length=EVENT_CHARS)] = ""
+    detail: Annotated[str, msgspec.Meta(max_length=LINE_BYTES)] = ""
+
+
+_LIMITS = {
+    "caller": CALLER_CHARS,
+    "method": METHOD_CHARS,
+    "path": PATH_CHARS,
+    "query": QUERY_CHARS,
+    "address": ADDRESS_CHARS,
+    "correlation_id": CORRELATION_ID_CHARS,
+    "event": EVENT_CHARS,
+    "detail": LINE_BYTES,
+}
+
+
+def record_of_call(
+    *,
+    at: datetime,
+    caller: str,
+    method: str,
+    path: str,
+    query: str,
+    status: int,
+    latency_us: int,
+    address: str,
+    correlation_id: str,
+) -> CallRecord:
+    """Make the record of a call given as it was received: secrets are masked first, then long values are cut."""
+    return CallRecord(
+        at,
+        fitted(caller, CALLER_CHARS),
+        fitted(method, METHOD_CHARS),
+        fitted(masked_path(path), PATH_CHARS),
+        fitted(masked_query(query), QUERY_CHARS) if query else "",
+        status,
+        max(latency_us, 0),
+        fitted(address, ADDRESS_CHARS),
+        fitted(masked_text(correlation_id), CORRELATION_ID_CHARS),
+    )
+
+
+def columns_of_call(record: CallRecord) -> Columns:
+    """What the chain holds of a call that was spooled."""
+    return Columns(
+        record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
+        record.address, record.correlation_id, event=record.event, detail=record.detail,
+    )  # fmt: skip
+
+
+def columns_of_strict_call(record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]) -> Columns:
+    """What the chain holds of a call that is recorded before its answer goes out."""
+    return columns_of_call(_speakable(record))._replace(
+        audit_class=fitted(audit_class, CLASS_CHARS), detail=detail_text(detail)
+    )
+
+
+def columns_of_event(
+    *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
+    correlation_id: str = "",
+) -> Columns:  # fmt: skip
+    """What the chain holds of something that is no call. Secrets in `subject` and `detail` are masked."""
+    return Columns(
+        at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(correlation_id, CORRELATION_ID_CHARS),
+        audit_class=_spoken(audit_class, CLASS_CHARS),
+        event=_spoken(event, EVENT_CHARS),
+        subject=_spoken(masked_text(subject), SUBJECT_CHARS),
+        detail=detail_text(detail),
+    )  # fmt: skip
+
+
+def call_texts(record: CallRecord) -> dict[str, str]:
+    """What the record says in texts, by name."""
+    return {name: getattr(record, name) for name in _LIMITS}
+
+
+def without_surrogates(record: CallRecord) -> CallRecord:
+    """The record with halves of surrogate pairs, which UTF-8 cannot carry, as their escapes."""
+    texts = {name: _spoken(text, _LIMITS[name]) for name, text in call_texts(record).items()}
+    return msgspec.structs.replace(record, **texts)
+
+
+def _spoken(text: str, limit: int) -> str:
+    return fitted(text.encode("utf-8", "backslashreplace").decode(), limit)
+
+
+def _speakable(record: CallRecord) -> CallRecord:
+    try:
+        msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        return without_surrogates(record)
+    return record

@@ -1,0 +1,183 @@
+"""Moves spool files into the database, each record exactly once.
+
+The records of a batch and the new offset of their file are committed in one transaction, so a crash before
+the commit leaves both as they were. A file is deleted after its last byte is accounted for and its writer,
+which would hold an flock on it, is gone.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.db import transaction
+
+from audit.chain.append import records_append, spool_keys
+from audit.models import SpoolFile
+from audit.records.call import CallRecord, columns_of_call, columns_of_event
+from audit.records.columns import Columns
+from audit.records.detail import size_of
+from audit.spooling.lines import UnreadableRecordError, decode_line, unsealed
+from audit.spooling.seals import FileSeal
+from audit.spooling.spool import SEALED_SUFFIX
+
+logger = logging.getLogger(__name__)
+
+BATCH_RECORDS = 1000
+READ_BYTES = 2**20
+_SAMPLE_BYTES = 200
+
+
+Fits = Callable[[bytes, int], bool]
+"""Whether a line was sealed for the place in its file at which it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The complete lines of bytes [start, end) of a spool file.
+
+    `unreadable` holds those that are no records, or not as they were written; `unsealed` those of versions
+    before that are taken in without a seal.
+    """
+
+    start: int
+    end: int
+    records: tuple[CallRecord, ...] = ()
+    unreadable: tuple[bytes, ...] = ()
+    unsealed: tuple[bytes, ...] = ()
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Hold the lock file at `path`, made if missing; yields False, at once, when another process holds it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("a") as file:
+        yield _locked(file.fileno())
+
+
+def file_collect(path: Path, *, now: datetime, limit: int) -> int:
+    """Move about `limit` records (whole batches) of one spool file; delete it when it is done with.
+
+    Returns how many were moved. Only what the file held at the call is looked at, so a busy writer cannot
+    keep it going. Raises OSError if the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        fd = file.fileno()
+        # In this order: once the lock is ours, the size is final.
+        writer_is_gone = _locked(fd)
+        size = os.fstat(fd).st_size
+        offset, moved, fits = _offset(path.name), 0, _seals_of(path.name)
+        while moved < limit and (batch := read_batch(fd, start=offset, size=size, fits=fits)).end > offset:
+            if not _batch_store(path.name, batch, now=now):
+                return moved
+            offset, moved = batch.end, moved + len(batch.records)
+        if writer_is_gone and moved < limit:
+            _finish(path, fd, offset=offset, size=size, now=now)
+        return moved
+
+
+def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> Batch:
+    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none.
+
+    Without `fits` the file is one without seals.
+    """
+    chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
+    lines = chunk.split(b"\n", BATCH_RECORDS)
+    rest = lines.pop()
+    if not lines and len(rest) == READ_BYTES:
+        # No record is as long as that: step over it piece by piece.
+        return Batch(start, start + len(rest), unreadable=(rest,))
+    records, readable, unreadable = [], [], []
+    position = start
+    for line in lines:
+        try:
+            records.append(_decoded(line, position, fits))
+            readable.append(line)
+        except UnreadableRecordError:
+            unreadable.append(line)
+        position += len(line) + 1
+    return Batch(start, position, tuple(records), tuple(unreadable), unsealed=() if fits else tuple(readable))
+
+
+def _decoded(line: bytes, position: int, fits: Fits | None) -> CallRecord:
+    if fits is None:
+        return unsealed(decode_line(line))
+    if not fits(line, position):
+        raise UnreadableRecordError("not as it was written")
+    return decode_line(line)
+
+
+def _seals_of(name: str) -> Fits | None:
+    """What knows the lines of a file by their seals; None of a file that has none."""
+    if not name.endswith(SEALED_SUFFIX):
+        return None
+    seals = [FileSeal(key, name) for key in spool_keys()]
+    return lambda line, position: any(seal.fits(line, position) for seal in seals)
+
+
+def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
+    """Commit a batch with its progress. False if somebody else has moved these bytes since they were read."""
+    with transaction.atomic(durable=True):
+        progress, _ = SpoolFile.objects.select_for_update().get_or_create(
+            name=name, defaults={"updated_at": now}
+        )
+        if progress.offset != batch.start:
+            return False
+        records_append(_rows(name, batch, now), now=now)
+        progress.offset = batch.end
+        progress.unreadable += len(batch.unreadable)
+        progress.updated_at = now
+        progress.save(update_fields=["offset", "unreadable", "updated_at"])
+    _warn(name, batch, batch.unreadable, "unreadable audit lines in %s, bytes %d to %d, left out")
+    _warn(name, batch, batch.unsealed, "audit lines without a seal in %s, bytes %d to %d, taken in")
+    return True
+
+
+def _rows(name: str, batch: Batch, now: datetime) -> list[Columns]:
+    """What the chain gets of a batch; of lines that are no records, that they were left out."""
+    rows = [columns_of_call(record) for record in batch.records]
+    told = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
+    for event, lines in told.items():
+        if lines:
+            place = {"lines": len(lines), "from": batch.start, "to": batch.end}
+            detail = {**place, **size_of(b"\n".join(lines))}
+            rows.append(
+                columns_of_event(at=now, actor="", audit_class="", event=event, subject=name, detail=detail)
+            )
+    return rows
+
+
+def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:
+    """Account for a torn last line, then delete the file, and its row after it.
+
+    A crash in between leaves at worst a row without a file; the other order could collect a file twice.
+    """
+    if offset < size:
+        torn = os.pread(fd, _SAMPLE_BYTES, offset)
+        if not _batch_store(path.name, Batch(offset, size, unreadable=(torn,)), now=now):
+            return
+    path.unlink(missing_ok=True)
+    SpoolFile.objects.filter(name=path.name, unreadable=0).delete()
+
+
+def _offset(name: str) -> int:
+    return SpoolFile.objects.filter(name=name).values_list("offset", flat=True).first() or 0
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _warn(name: str, batch: Batch, lines: tuple[bytes, ...], told: str) -> None:
+    if lines:
+        first = lines[0][:_SAMPLE_BYTES]
+        message = f"%d {told}; the first begins %r"
+        logger.warning(message, len(lines), name, batch.start, batch.end, first)

@@ -1,0 +1,75 @@
+"""A line of the spool: a call, or how many were lost. Pure."""
+
+import re
+from datetime import datetime
+
+import msgspec
+
+from audit.records.call import LINE_BYTES, CallRecord, call_texts, without_surrogates
+from audit.records.columns import PATH_CHARS, QUERY_CHARS, fitted
+from audit.records.detail import json_text
+from audit.spooling.seals import SEAL_BYTES
+
+
+class UnreadableRecordError(ValueError):
+    """A line is not a record; it can only be counted and left out."""
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(CallRecord)
+_LOST = "audit.records_lost"
+_LOST_DETAIL = re.compile(r'\{"records":[0-9]{1,18}\}')
+
+
+def encode_line(record: CallRecord) -> bytes:
+    """Write the record as JSON with a line feed at its end and nowhere else, so short that it has room for a seal.
+
+    Characters that take several bytes can make a line too long; then path and query are cut further, never
+    the identity of the caller. Half a surrogate pair, which UTF-8 cannot carry, is written as its escape.
+    """
+    try:
+        line = _ENCODER.encode(record)
+    except UnicodeEncodeError:
+        return encode_line(without_surrogates(record))
+    divisor = 1
+    while len(line) >= LINE_BYTES - SEAL_BYTES:
+        divisor *= 2
+        line = _ENCODER.encode(_shortened(record, divisor))
+    return line + b"\n"
+
+
+def decode_line(line: bytes) -> CallRecord:
+    """Read the record in `line`, without its line feed, sealed or not: of a call, or of how many were lost.
+
+    Nothing else is spooled. Raises UnreadableRecordError.
+    """
+    try:
+        record = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableRecordError(str(error)) from error
+    if any("\0" in text for text in call_texts(record).values()):
+        raise UnreadableRecordError("a NUL character, which no database column takes")
+    is_call = record.event == record.detail == ""
+    if not is_call and not (record.event == _LOST and _LOST_DETAIL.fullmatch(record.detail)):
+        raise UnreadableRecordError("an event that is never spooled")
+    return record
+
+
+def unsealed(record: CallRecord) -> CallRecord:
+    """A record that says of itself that its line had no seal."""
+    detail = msgspec.json.decode(record.detail) if record.detail else {}
+    return msgspec.structs.replace(record, detail=json_text({**detail, "unsealed": True}))
+
+
+def lost_line(count: int, at: datetime) -> bytes:
+    """The line that says how many records could not be written before it."""
+    detail = json_text({"records": count})
+    return encode_line(CallRecord(at, "", "", "", "", 0, 0, "", "", event=_LOST, detail=detail))
+
+
+def _shortened(record: CallRecord, divisor: int) -> CallRecord:
+    return msgspec.structs.replace(
+        record,
+        path=fitted(record.path, PATH_CHARS // divisor),
+        query=fitted(record.query, QUERY_CHARS // divisor),
+    )

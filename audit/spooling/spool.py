@@ -1,0 +1,170 @@
+"""Append-only files between a call and the database: one write per record, whole even after kill -9.
+
+Every process writes files of its own, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the one that may
+still grow; the collector can take that lock as soon as the file is finished or its writer is gone. Files
+without seals (`<start ns>-<pid>.jsonl`) are of versions before.
+"""
+
+import errno
+import fcntl
+import functools
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from audit.spooling.lines import lost_line
+from audit.spooling.seals import FileSeal
+
+logger = logging.getLogger(__name__)
+
+ROTATE_BYTES = 4 * 2**20
+ANY_SUFFIX = ".jsonl"
+SEALED_SUFFIX = ".sealed.jsonl"
+_OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_CLOSED = -1
+
+
+class Spool:
+    """This process's spool file in `folder`, opened at the first record and again after a fork.
+
+    Lines, objects of JSON, are sealed with `key`; without one they are written as they are.
+    `lost` counts the records that could not be written since the process began. Thread safe.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        key: bytes | None = None,
+        *,
+        rotate_bytes: int = ROTATE_BYTES,
+        lost_line: Callable[[int, datetime], bytes] = lost_line,
+    ) -> None:
+        self.folder = folder
+        self.lost = 0
+        self._told = 0
+        self._key = key
+        self._seal: FileSeal | None = None
+        self._lost_line = lost_line
+        self._rotate_bytes = rotate_bytes
+        self._lock = threading.Lock()
+        self._fd = _CLOSED
+        self._size = 0
+        self._failing = False
+        forget = weakref.WeakMethod(self._forget_parent)
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+
+    def append(self, line: bytes) -> bool:
+        """Write one record, which ends in a line feed.
+
+        False if it could not be written; never raises OSError.
+        """
+        with self._lock:
+            try:
+                if self._fd == _CLOSED or self._size + len(line) > self._rotate_bytes:
+                    self._open_next()
+                self._write(line)
+            except OSError as error:
+                self._note_failure(error)
+                return False
+            if self._told < self.lost:
+                self._note_recovery()
+            return True
+
+    def close(self) -> None:
+        """Finish the current file; the next record opens another."""
+        with self._lock:
+            self._close()
+
+    def _write(self, line: bytes) -> None:
+        # Where the line will begin, also if something else has written into the file.
+        self._size = os.lseek(self._fd, 0, os.SEEK_END)
+        if self._seal is not None:
+            line = self._seal.sealed(line, self._size)
+        written = os.write(self._fd, line)
+        if written == len(line):
+            self._size += written
+            return
+        # The disk took a part: take it back, so that the next record does not continue a torn line.
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            self._close()
+        raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written")
+
+    def _open_next(self) -> None:
+        """Go on in a new file. When none can be made, an open file is kept, larger than it should be."""
+        try:
+            fd, name = _open_locked(self.folder, ANY_SUFFIX if self._key is None else SEALED_SUFFIX)
+        except OSError:
+            if self._fd == _CLOSED:
+                raise
+            return
+        self._close()
+        self._fd, self._size = fd, 0
+        self._seal = None if self._key is None else FileSeal(self._key, name)
+
+    def _close(self) -> None:
+        # Forgotten first: a child forked in between must not close a number that means another file by then.
+        fd, self._fd = self._fd, _CLOSED
+        if fd != _CLOSED:
+            os.close(fd)
+
+    def _forget_parent(self) -> None:
+        """In a forked child: the file stays the parent's, and a lock that was held at the fork is never released."""
+        self._lock = threading.Lock()
+        self._close()
+
+    def _note_failure(self, error: OSError) -> None:
+        self.lost += 1
+        if not self._failing:
+            logger.error("audit records cannot be written to %s: %s", self.folder, error)
+        self._failing = True
+
+    def _note_recovery(self) -> None:
+        """Leave a record of how many were lost, too; where that fails, the next record tries again."""
+        try:
+            self._write(self._lost_line(self.lost - self._told, datetime.now(UTC)))
+        except OSError:
+            return
+        self._told, self._failing = self.lost, False
+        logger.warning("audit records are written again; %d were lost since the start", self.lost)
+
+
+@functools.lru_cache(maxsize=8)
+def process_spool(folder: Path, key: bytes | None = None) -> Spool:
+    """Return the one Spool of this process for `folder` and `key`, whoever in it records calls."""
+    return Spool(folder, key)
+
+
+def _open_locked(folder: Path, suffix: str) -> tuple[int, str]:
+    """A new file, locked, and its name."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while True:
+        path = folder / f"{time.time_ns()}-{os.getpid()}{suffix}"
+        try:
+            fd = os.open(path, _OPEN_FLAGS, 0o600)
+        except FileExistsError:
+            continue
+        if _is_ours(fd):
+            return fd, path.name
+        os.close(fd)
+
+
+def _is_ours(fd: int) -> bool:
+    """Lock a new file.
+
+    False when a collector found it before it was locked and is removing it as abandoned.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        os.close(fd)
+        raise
+    return os.fstat(fd).st_nlink > 0

@@ -1,0 +1,110 @@
+"""One JSON document, read strictly."""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+import numpy as np
+
+from http_requests.exceptions import MalformedDocument
+
+DEPTH_LIMIT = 500
+_PIECE_BYTES = 2**20
+_DIGITS_KEPT = 300
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+# By byte: one level down for an opening bracket, one up for a closing one.
+_STEPS = np.zeros(256, dtype=np.int8)
+_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+_IS_BRACKET = _STEPS != 0
+# Every digit as a zero, so that a long run of digits is found by a search for zeros.
+_AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
+_LONG_RUN = b"0" * _DIGITS_KEPT
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read_json(body: bytes) -> object:
+    """The document in `body`. Numbers that no float can hold come out as infinite.
+
+    Raises `MalformedDocument` for what is not JSON (RFC 8259) in UTF-8: also for a byte order mark, NaN and
+    Infinity, half of a surrogate pair, a key that is repeated in one object, and nesting that is deeper than
+    any batch needs.
+    """
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise MalformedDocument(
+            "malformed_json", "the body begins with a byte order mark; send UTF-8 without one"
+        )
+    _check_depth(body)
+    try:
+        document: object = json.loads(
+            body.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            # A function of ours for each integer would take a third of the whole time.
+            parse_int=_integer if _LONG_RUN in body.translate(_AS_ZEROS) else int,
+        )
+        if _SURROGATE.search(body):
+            json.dumps(document, ensure_ascii=False).encode()
+    except (UnicodeDecodeError, UnicodeEncodeError, json.JSONDecodeError) as error:
+        raise MalformedDocument("malformed_json", f"the body is not {_missed(error)}") from error
+    return document
+
+
+def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
+    """What a body is not, and where or why."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"UTF-8: byte {error.start} is wrong"
+    if isinstance(error, UnicodeEncodeError):
+        return "JSON of Unicode texts: an escape is half of a surrogate pair"
+    return f"JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+
+
+def _check_depth(body: bytes) -> None:
+    """Refuse a body that is nested too deeply, whatever the interpreter's own limit is.
+
+    Brackets are counted in pieces, without regard to texts, which may hold brackets, too; only a body that
+    seems deep that way is looked at token by token.
+    """
+    depth = 0
+    for start in range(0, len(body), _PIECE_BYTES):
+        piece = np.frombuffer(body[start : start + _PIECE_BYTES], dtype=np.uint8)
+        brackets = _STEPS[piece[_IS_BRACKET[piece]]]
+        depths = depth + np.cumsum(brackets, dtype=np.int64)
+        if len(depths) and depths.max() > DEPTH_LIMIT:
+            _check_tokens(body)
+            return
+        depth = int(depths[-1]) if len(depths) else depth
+
+
+def _check_tokens(body: bytes) -> None:
+    depth = 0
+    for token in _TOKEN.finditer(body):
+        depth += int(_STEPS[token[0][0]])
+        if depth > DEPTH_LIMIT:
+            raise MalformedDocument(
+                "nesting_too_deep", f"the body is nested deeper than {DEPTH_LIMIT} levels"
+            )
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _refuse_repeated(key for key, _ in pairs)
+    return found
+
+
+def _refuse_repeated(keys: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise MalformedDocument("duplicate_key", f"the key {key[:64]!r} is repeated in one object")
+        seen.add(key)
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise MalformedDocument("malformed_json", f"the body is not JSON: {text} is not a number")
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < _DIGITS_KEPT else math.inf

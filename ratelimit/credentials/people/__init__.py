@@ -1,0 +1,1 @@
+"""People: what they may, their sessions and tokens, their logins."""

@@ -1,0 +1,130 @@
+"""Sessions of people who hold tokens: begun by a password, continued by refresh tokens that are good once, ended.
+
+A session is a family of refresh tokens, whose ids begin with the session's. Of a family at most one is not
+blacklisted; without one the session is over, and so it is some time after its login, however often it was
+continued. The tokens themselves are not stored.
+"""
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+
+from ratelimit.callers import Caller
+from ratelimit.credentials.people import jwt
+from ratelimit.credentials.people.grants import caller_of_person, person_of
+from ratelimit.exceptions import InvalidLogin, InvalidToken
+
+CREDENTIAL = "jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a person calls with, what it is renewed with, and who it is."""
+
+    caller: Caller
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+
+
+def session_begin(*, username: str, password: str, request: HttpRequest | None, now: datetime) -> TokenPair:
+    """The tokens of a new session.
+
+    Raises InvalidLogin, after the same time whether or not the name is known.
+    """
+    user = authenticate(request, username=username, password=password)
+    caller = caller_of_person(user, credential=CREDENTIAL, now=now) if isinstance(user, User) else None
+    if not isinstance(user, User) or caller is None:
+        raise InvalidLogin
+    OutstandingToken.objects.filter(user=user, expires_at__lt=now).delete()
+    return _issued(user, caller, session_id=jwt.new_session_id(), logged_in_at=now)
+
+
+def session_continue(*, refresh: str, now: datetime) -> TokenPair:
+    """The session's next tokens for its newest refresh token; for any older one, or after its longest time, the session is over.
+
+    Raises InvalidToken.
+    """
+    claims = jwt.read_refresh_token(refresh)
+    with transaction.atomic():
+        outstanding = OutstandingToken.objects.filter(jti=claims.token_id).first()
+        user = _holder(claims)
+        if outstanding is not None and user is not None:
+            _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
+            caller = caller_of_person(user, credential=CREDENTIAL, now=now)
+            is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
+            if is_first and caller is not None and not is_over:
+                return _issued(user, caller, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
+            # It was used before, so that one of two who had it stole it, and nobody knows which; or nothing
+            # is granted any more.
+            _end(claims)
+    raise InvalidToken
+
+
+def session_end(*, refresh: str) -> str:
+    """The identity of whose session is over now, if it was not before. Raises InvalidToken."""
+    claims = jwt.read_refresh_token(refresh)
+    with transaction.atomic():
+        _end(claims)
+    return f"user:{claims.user_id}"
+
+
+def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
+    """The caller that an access token makes while its session lasts. Raises InvalidToken."""
+    user = _holder(claims)
+    if user is None or not _living(claims).exists():
+        raise InvalidToken
+    caller = caller_of_person(user, credential=CREDENTIAL, now=now)
+    if caller is None:
+        raise InvalidToken
+    return caller
+
+
+def _holder(claims: jwt.Claims) -> User | None:
+    """Whose token it is; None where the password was changed since, or nobody is there any more."""
+    user = person_of(claims.user_id)
+    if user is None:
+        return None
+    digests = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    is_same = any(hmac.compare_digest(digest, claims.password) for digest in digests)
+    return user if is_same else None
+
+
+def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
+    """The tokens of a session that are not blacklisted; those of its holder are few, which an index finds."""
+    prefix = f"{claims.session_id}."
+    return OutstandingToken.objects.filter(
+        user_id=claims.user_id, jti__startswith=prefix, blacklistedtoken=None
+    )
+
+
+def _end(claims: jwt.Claims) -> None:
+    # Of two at once the later one waits for the blacklisting of the same token; by then another may have been
+    # issued for it.
+    while living := list(_living(claims)):
+        for token in living:
+            BlacklistedToken.objects.get_or_create(token=token)
+
+
+def _issued(user: User, caller: Caller, *, session_id: str, logged_in_at: datetime) -> TokenPair:
+    token = jwt.new_refresh_token(
+        user_id=str(user.pk),
+        session_id=session_id,
+        password=user.get_session_auth_hash(),
+        logged_in_at=logged_in_at,
+    )
+    OutstandingToken.objects.create(
+        user=user,
+        jti=token["jti"],
+        # The library would keep the token itself here, where whoever reads the database could take it.
+        token="",
+        created_at=token.current_time,
+        expires_at=datetime.fromtimestamp(token["exp"], tz=UTC),
+    )
+    return TokenPair(caller=caller, access=str(token.access_token), refresh=str(token))

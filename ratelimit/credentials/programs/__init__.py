@@ -1,0 +1,1 @@
+"""Programs (OAuth2): their clients, and where they get their tokens."""

@@ -1,0 +1,114 @@
+"""Programs that get their tokens by OAuth2: made, found and withdrawn."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Unpack
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from oauth2_provider.models import AccessToken
+
+from instants.text import format_instant
+from ratelimit.credentials.bearer import known_tokens
+from ratelimit.credentials.program_tokens import CREDENTIAL, identity_of
+from ratelimit.entitlements import caller_from, granted_document, state_of
+from ratelimit.events import key_event
+from ratelimit.exceptions import UnknownClient
+from ratelimit.keys.terms import KeyTerms, columns_of
+from ratelimit.models import OAuthClient
+
+# In the shape of a key, by which secrets are found and masked wherever they turn up.
+SECRET_PREFIX = "md_oauth2cl_"  # noqa: S105 what all secrets begin with
+_ONLY_OF_KEYS = ("signed_only", "certificate", "before_expiry")
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedClient:
+    """A new client. The secret is shown to its owner now and cannot be had again."""
+
+    stored: OAuthClient
+    secret: str = field(repr=False)
+
+    def document(self, *, now: datetime) -> dict[str, Any]:
+        """What is shown once."""
+        return {**client_document(self.stored, now=now), "client_secret": self.secret}
+
+
+def client_create(
+    *, now: datetime, actor: str, correlation_id: str = "", **terms: Unpack[KeyTerms]
+) -> CreatedClient:
+    """A new client, which is stored. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
+    columns = columns_of(terms, now=now)
+    secret = SECRET_PREFIX + secrets.token_hex(32)
+    with transaction.atomic():
+        # The library hashes the secret as it stores it, and leaves the hash on the instance.
+        client = OAuthClient.objects.create(
+            client_type=OAuthClient.CLIENT_CONFIDENTIAL,
+            authorization_grant_type=OAuthClient.GRANT_CLIENT_CREDENTIALS,
+            client_secret=secret,
+            **{name: value for name, value in columns.items() if name not in _ONLY_OF_KEYS},
+        )
+        key_event(
+            at=now,
+            actor=actor,
+            event="client.created",
+            subject=identity_of(client),
+            detail={"change": ({}, client_document(client, now=now))},
+            correlation_id=correlation_id,
+        )
+    return CreatedClient(stored=client, secret=secret)
+
+
+def client_revoke(*, client: OAuthClient, now: datetime, actor: str, correlation_id: str = "") -> OAuthClient:
+    """The client, withdrawn with all of its tokens, everywhere within a second.
+
+    A second call changes nothing.
+    """
+    with transaction.atomic():
+        stored: OAuthClient = OAuthClient.objects.select_for_update().get(pk=client.pk)
+        if stored.revoked_at is None:
+            before = client_document(stored, now=now)
+            stored.revoked_at = now
+            stored.save(update_fields=["revoked_at"])
+            AccessToken.objects.filter(application=stored).delete()
+            key_event(
+                at=now,
+                actor=actor,
+                event="client.revoked",
+                subject=identity_of(stored),
+                detail={"change": (before, client_document(stored, now=now))},
+                correlation_id=correlation_id,
+            )
+    known_tokens.forget(identity_of(stored))
+    return stored
+
+
+def client_list() -> QuerySet[OAuthClient]:
+    """All clients, oldest first."""
+    return OAuthClient.objects.order_by("id")
+
+
+def client_named(reference: str) -> OAuthClient:
+    """The client with that number or client id. Raises UnknownClient."""
+    is_number = reference.isascii() and reference.isdecimal() and len(reference) < 19
+    wanted = Q(client_id=reference) | Q(pk=int(reference)) if is_number else Q(client_id=reference)
+    client = client_list().filter(wanted).first()
+    if client is None:
+        raise UnknownClient(f"there is no client with the number or client id {reference[:64]!r}")
+    return client
+
+
+def client_document(client: OAuthClient, *, now: datetime) -> dict[str, Any]:
+    """What a client is at `now`, without its secret and without the secret's hash."""
+    caller = caller_from(client, identity=identity_of(client), name=str(client), credential=CREDENTIAL)
+    return {
+        "id": client.pk,
+        "client_id": client.client_id,
+        "name": client.name,
+        "state": state_of(client, now=now),
+        **granted_document(client, caller),
+        "created_at": format_instant(client.created),
+        "expires_at": format_instant(client.expires_at),
+        "revoked_at": format_instant(client.revoked_at),
+    }

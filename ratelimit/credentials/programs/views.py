@@ -1,0 +1,143 @@
+"""The endpoints at which programs get and give back their tokens: bodies and errors are OAuth2's own (RFC 6749, RFC 7009)."""
+
+from base64 import b64decode
+from contextlib import suppress
+from typing import Any, cast
+from urllib.parse import unquote_plus
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from oauth2_provider.views.mixins import OAuthLibMixin
+from rest_framework.parsers import FormParser
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from ratelimit.credentials import serializers
+from ratelimit.credentials.authentication import REALM
+from ratelimit.credentials.program_tokens import caller_of_program
+from ratelimit.credentials.views import NOT_STORED, NoCredential
+from ratelimit.exceptions import InvalidToken
+
+_FORM = "application/x-www-form-urlencoded"
+_ERRORS = {
+    400: OpenApiResponse(serializers.OAuthErrorSerializer, description="OAuth2's error."),
+    401: OpenApiResponse(serializers.OAuthErrorSerializer, description="The client is not known."),
+}
+_REQUEST = OpenApiExample(
+    "All scopes of the client",
+    value={"grant_type": "client_credentials"},
+    request_only=True,
+    media_type=_FORM,
+)
+_TOKEN = OpenApiExample(
+    "A token",
+    value={"access_token": "9f…", "expires_in": 3600, "token_type": "Bearer", "scope": "market:read"},
+    response_only=True,
+    status_codes=["200"],
+)
+_REVOCATION = OpenApiExample("The token", value={"token": "9f…"}, request_only=True, media_type=_FORM)
+
+
+class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
+    """Clients say who they are by HTTP Basic or in the form, never by what other endpoints take."""
+
+    authentication_classes = [NoCredential]
+    parser_classes = [FormParser]
+
+    def _answered(self, request: Request, answer: Any) -> HttpResponse:
+        """The library's answer, after what it does not look at."""
+        django_request = request._request  # noqa: SLF001 what the library reads
+        error = _wrong_with(django_request)
+        if error is not None:
+            return JsonResponse(
+                {"error": "invalid_request", "error_description": error}, status=400, headers=NOT_STORED
+            )
+        _url, headers, body, status = answer(django_request)
+        response = HttpResponse(body, status=status, headers={**headers, **NOT_STORED})
+        response["Content-Type"] = "application/json"
+        if status == 401:
+            response["WWW-Authenticate"] = f'Basic realm="{REALM}"'
+        return response
+
+
+class OAuthTokenView(_Endpoint):
+    @extend_schema(
+        operation_id="oauth_token",
+        summary="Get an access token for a program",
+        tags=["auth"],
+        auth=[],
+        request={_FORM: serializers.OAuthTokenRequestSerializer},
+        responses={200: serializers.OAuthTokenSerializer, **_ERRORS},
+        examples=[_REQUEST, _TOKEN],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """The client-credentials grant of OAuth2: a token for an hour.
+
+        Errors are OAuth2's, not problem documents.
+        """
+        answer = self._answered(request, self.create_token_response)
+        if answer.status_code == 200:
+            token = msgspec.json.decode(answer.content)["access_token"]
+            # Whose call it was, for the audit log.
+            with suppress(InvalidToken):
+                request.user = cast("Any", caller_of_program(token, now=timezone.now())[0])
+        return answer
+
+
+class OAuthRevokeView(_Endpoint):
+    @extend_schema(
+        operation_id="oauth_revoke",
+        summary="Give an access token back",
+        tags=["auth"],
+        auth=[],
+        request={_FORM: serializers.OAuthRevocationRequestSerializer},
+        responses={
+            200: OpenApiResponse(description="It is not accepted any more, if it ever was."),
+            **_ERRORS,
+        },
+        examples=[_REVOCATION],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Revocation (RFC 7009) of one of the client's own tokens, effective everywhere within a second."""
+        return self._answered(request, self.create_revocation_response)
+
+
+def _wrong_with(request: HttpRequest) -> str | None:
+    """What is wrong with a request beyond what the library looks for, or would stumble over; None if nothing is."""
+    charset = (request.content_params or {}).get("charset", "utf-8").lower()
+    if request.content_type != _FORM or charset not in ("utf-8", "utf8"):
+        return f"the body is {_FORM} in UTF-8"
+    if request.META.get("QUERY_STRING"):
+        return "parameters are in the body, not in the query"
+    repeated = [name for name, values in request.POST.lists() if len(values) > 1]
+    if repeated:
+        return "a parameter is given more than once"
+    return _wrong_with_client(request)
+
+
+def _wrong_with_client(request: HttpRequest) -> str | None:
+    """The same of what names the client, and of what the library would hand to the database."""
+    if not request.META.get("HTTP_AUTHORIZATION", "").isascii():
+        return "Authorization is ASCII"
+    if _names_two_clients(request):
+        return "a client says who it is in Authorization or in the form, not in both"
+    if any("\0" in value for value in request.POST.values()):
+        return "a parameter has a NUL in it"
+    return None
+
+
+def _names_two_clients(request: HttpRequest) -> bool:
+    """Whether the form has a secret beside HTTP Basic, or another client (RFC 6749, 2.3: one way for each request)."""
+    scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    if "client_secret" in request.POST:
+        return True
+    try:
+        client_id = unquote_plus(b64decode(encoded).decode().partition(":")[0])
+    except ValueError:
+        # What the library refuses.
+        return False
+    return request.POST.get("client_id", client_id) != client_id

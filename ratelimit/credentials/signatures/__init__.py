@@ -1,0 +1,1 @@
+"""Signed requests, and the nonces that were used."""

@@ -1,0 +1,183 @@
+"""The caller of a signed request: HTTP Message Signatures (RFC 9421), hmac-sha256, with a digest of the body (RFC 9530).
+
+The library makes the signature base and compares; here is what this API asks for beyond a signature that is
+right: what it covers, how old it is, and that it was not used before.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature as CryptographyInvalidSignature
+from django.conf import settings
+from http_message_signatures import (
+    ContentDigest,
+    HTTPMessageSignaturesException,
+    HTTPMessageVerifier,
+    HTTPSignatureKeyResolver,
+    VerifyResult,
+)
+from http_message_signatures.algorithms import HMAC_SHA256
+
+from ratelimit.callers import Caller
+from ratelimit.credentials.presented import Presented
+from ratelimit.credentials.signatures.nonces import nonce_use
+from ratelimit.exceptions import DigestMismatch, InvalidSignature, SignatureExpired
+from ratelimit.keys.selectors import KnownKey, caller_of_key, key_used, known_keys
+from ratelimit.keys.signing_secrets import signing_secrets
+
+# How far a client's clock may be ahead.
+AHEAD_SECONDS = 5
+NONCE_LENGTHS = range(16, 129)
+# The parser is written in Python; nobody's list of components is that long.
+LONGEST_HEADER = 2_048
+# Their signatures cover a digest also of an empty body.
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_TARGET = ("@target-uri",)
+_TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
+# Of keys that are unknown: to find out that one is takes as long and says as much as a wrong signature.
+_NOBODYS_SECRET = secrets.token_bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """A request as the library takes it; `url` as it was sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+class AnyOfSecrets(HMAC_SHA256):
+    """hmac-sha256 by whichever of several secrets: `public_key` holds them all."""
+
+    def __init__(self, public_key: Sequence[bytes]) -> None:
+        self._each = [_hmac_of(secret) for secret in public_key]
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """Raises the library's InvalidSignature, the last secret's, where none is right."""
+        for hmac in self._each[:-1]:
+            with suppress(CryptographyInvalidSignature):
+                hmac.verify(signature, message)
+                return
+        self._each[-1].verify(signature, message)
+
+
+class SigningKeys(HTTPSignatureKeyResolver):
+    """The keys of this installation by their prefixes; `known` is the one that was asked for last."""
+
+    known: KnownKey | None = None
+
+    def resolve_public_key(self, key_id: str) -> Sequence[bytes]:
+        self.known = known_keys.find(key_id, by="prefix")
+        if self.known is None:
+            return (_NOBODYS_SECRET,)
+        return [secret.encode() for secret in signing_secrets(self.known.digest)]
+
+
+class RequestVerifier(HTTPMessageVerifier):
+    """The library's verifier, at the time `now`."""
+
+    def __init__(self, *, key_resolver: HTTPSignatureKeyResolver, now: datetime) -> None:
+        super().__init__(signature_algorithm=AnyOfSecrets, key_resolver=key_resolver)
+        self._now = now.timestamp()
+
+    def validate_created_and_expires(self, sig_input: Any, max_age: timedelta | None = None) -> None:
+        """Raises SignatureExpired outside of the window, InvalidSignature without `created`."""
+        params = sig_input.params
+        if "created" not in params:
+            raise InvalidSignature("the signature has no created")
+        age = self._now - params["created"]
+        if not -AHEAD_SECONDS <= age <= settings.SIGNATURE_WINDOW_SECONDS:
+            raise SignatureExpired(
+                f"created is not within the last {settings.SIGNATURE_WINDOW_SECONDS} seconds of the server's clock"
+            )
+        if "expires" in params and self._now >= params["expires"]:
+            raise SignatureExpired("the signature has expired")
+
+
+def caller_signed(presented: Presented, *, now: datetime) -> Caller:
+    """The caller whose key signed the request, whose nonce is used up by that.
+
+    Raises InvalidSignature, SignatureExpired, DigestMismatch, NonceUsed, RevokedApiKey, ExpiredApiKey.
+    """
+    keys = SigningKeys()
+    message = message_of(presented)
+    signature = verified(message, key_resolver=keys, now=now)
+    check_coverage(message, signature, presented.body())
+    nonce = _nonce_in(signature)
+    if keys.known is None:
+        raise InvalidSignature("the signature is not right")
+    caller = replace(caller_of_key(keys.known, now=now), credential="signature")
+    nonce_use(identity=caller.identity, nonce=nonce, useless_at=_useless_at(signature))
+    key_used(keys.known, now=now)
+    return caller
+
+
+def _hmac_of(secret: bytes) -> HMAC_SHA256:
+    return HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
+
+
+def message_of(presented: Presented) -> SignedMessage:
+    """What a signature of the request covers."""
+    query = f"?{presented.query}" if presented.query else ""
+    url = f"{presented.scheme}://{presented.host}{presented.path}{query}"
+    return SignedMessage(method=presented.method, url=url, headers=presented.headers)
+
+
+def verified(
+    message: SignedMessage, *, key_resolver: HTTPSignatureKeyResolver, now: datetime
+) -> VerifyResult:
+    """The one signature of a message, which is right and of these days; what it covers is still to be looked at.
+
+    Raises InvalidSignature, SignatureExpired.
+    """
+    if any(len(message.headers.get(name, "")) > LONGEST_HEADER for name in ("signature", "signature-input")):
+        raise InvalidSignature(f"the signature's headers are longer than {LONGEST_HEADER} characters")
+    try:
+        return RequestVerifier(key_resolver=key_resolver, now=now).verify(message)[0]
+    except HTTPMessageSignaturesException as error:
+        raise InvalidSignature(f"the signature is not right: {error}") from None
+
+
+def check_coverage(message: SignedMessage, signature: VerifyResult, body: bytes) -> None:
+    """Whether a signature covers all of a request that decides what it does, the body by a digest that is right.
+
+    Raises InvalidSignature, DigestMismatch.
+    """
+    _check_components(signature)
+    try:
+        is_covered = ContentDigest.verify_components(signature.covered_components, body)
+    except HTTPMessageSignaturesException as error:
+        raise DigestMismatch(f"content-digest is not that of the body: {error}") from None
+    needed = bool(body) or message.method in WITH_BODY or "content-digest" in message.headers
+    if needed and not is_covered:
+        raise InvalidSignature("the signature does not cover content-digest")
+
+
+def _check_components(signature: VerifyResult) -> None:
+    def covers(names: Sequence[str]) -> bool:
+        # Without parameters: those of the library's serialization would follow the quotes.
+        return all(f'"{name}"' in signature.covered_components for name in names)
+
+    if not covers(("@method",)) or not (covers(_TARGET) or covers(_TARGET_IN_PARTS)):
+        raise InvalidSignature(
+            "the signature does not cover @method and @target-uri (or @scheme, @authority, @path and @query)"
+        )
+
+
+def _nonce_in(signature: VerifyResult) -> str:
+    nonce = signature.nonce or ""
+    if len(nonce) not in NONCE_LENGTHS:
+        raise InvalidSignature(
+            f"the signature needs a nonce of {NONCE_LENGTHS.start} to {NONCE_LENGTHS.stop - 1} characters"
+        )
+    return nonce
+
+
+def _useless_at(signature: VerifyResult) -> datetime:
+    created = datetime.fromtimestamp(int(signature.parameters["created"]), UTC)
+    return created + timedelta(seconds=settings.SIGNATURE_WINDOW_SECONDS)

@@ -1,0 +1,68 @@
+"""Audit records for tests, put into the chain by the audit log's own writer."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from audit.chain.append import records_append, spool_key
+from audit.models import AuditRecord
+from audit.records.call import record_of_call
+from audit.records.columns import Columns
+from audit.spooling.lines import encode_line
+from audit.spooling.seals import FileSeal
+
+AT = datetime(2025, 1, 2, 3, tzinfo=UTC)
+
+
+def columns(number: int = 0, **changes: Any) -> Columns:
+    """What a call leaves, unlike that of any other number."""
+    call = Columns(
+        at=AT + timedelta(minutes=number),
+        caller="key:1",
+        method="GET",
+        path="/api/v1/stats/ohlc",
+        query="",
+        status=200,
+        latency_us=100,
+        address="127.0.0.1",
+        correlation_id=f"call-{number}",
+    )
+    return call._replace(**changes)
+
+
+def spooled(number: int) -> bytes:
+    """The line that a call leaves in the spool; its latency and its correlation id are its number."""
+    return encode_line(
+        record_of_call(
+            at=AT,
+            caller="key:12",
+            method="GET",
+            path="/api/v1/stats/ohlc",
+            query="symbol=AAPL",
+            status=200,
+            latency_us=number,
+            address="127.0.0.1",
+            correlation_id=f"call-{number}",
+        )
+    )
+
+
+def sealed(name: str, *lines: bytes) -> bytes:
+    """What the spool file of that name holds after lines of which those that are objects were written by the service."""
+    seal, content = FileSeal(spool_key(), name), b""
+    for line in lines:
+        content += (
+            seal.sealed(line, len(content)) if line.startswith(b"{") and line.endswith(b"}\n") else line
+        )
+    return content
+
+
+def record(number: int = 0, **changes: Any) -> AuditRecord:
+    """A record at the chain's head."""
+    head = records_append([columns(number, **changes)], now=AT)
+    return AuditRecord.objects.get(pk=head.sequence)
+
+
+def chain_of(count: int, *, batch: int = 7) -> None:
+    """`count` records more, in several batches."""
+    for start in range(0, count, batch):
+        records_append([columns(number) for number in range(start, min(start + batch, count))], now=AT)

@@ -1,0 +1,125 @@
+"""A process of its own that makes a key through the API over a database file, while something is wrong with it.
+
+Arguments: the fault, and the folder of the data. Prints one line of JSON: status and code of the answer.
+"""
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import sys
+from contextlib import closing, suppress
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402 after the setup, as everything below
+from django.db import OperationalError, connection, connections, transaction  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from audit.calls import strict  # noqa: E402
+from audit.services import event_record  # noqa: E402
+from ratelimit.keys.services import key_create  # noqa: E402
+
+# Its commit is what no interface names.
+_CONNECTION: Any = connections["default"]
+NEW_KEY = {"name": "new", "tier": "default", "scopes": ["market:read"]}
+
+
+def main(fault: str, data_dir: str) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    connection.settings_dict["OPTIONS"]["timeout"] = 0.2
+    headers = {"X-API-Key": made_key()}
+    with closing(sqlite3.connect(f"{data_dir}/marketdata.sqlite3", isolation_level=None)) as other:
+        connection.ensure_connection()
+        FAULTS[fault](other)
+        client = Client()
+        answer = client.post(
+            "/api/v1/keys", json.dumps(NEW_KEY), content_type="application/json", headers=headers
+        )
+    sys.stdout.write(json.dumps({"status": answer.status_code, "code": answer.json().get("code")}))
+
+
+def made_key() -> str:
+    return key_create(
+        name="first",
+        tier="internal",
+        scopes=("all",),
+        sensitivity="confidential",
+        accounts=("*",),
+        now=timezone.now(),
+        actor="test",
+    ).key
+
+
+def sound(other):
+    """Nothing is wrong."""
+
+
+def locked(other):
+    """Another connection writes and does not end."""
+    other.execute("BEGIN IMMEDIATE")
+
+
+def read_only(other):
+    """The database takes no writes."""
+    connection.connection.execute("PRAGMA query_only = ON")
+
+
+def full(other):
+    """The database may not grow, and what it has is full."""
+    raw = connection.connection
+    raw.execute(f"PRAGMA max_page_count = {raw.execute('PRAGMA page_count').fetchone()[0]}")
+    with suppress(OperationalError):
+        while True:
+            with transaction.atomic():
+                event_record(
+                    at=timezone.now(), actor="", audit_class="", event="filler", subject="", detail={}
+                )
+
+
+def full_file(other):
+    """No file may grow: the disk's own refusal."""
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+
+def killed_before_the_record(other):
+    """kill -9 when the key is made and its record is not."""
+    vars(strict)["records_append"] = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_before_the_commit(other):
+    """kill -9 when both are made and neither is committed."""
+    _CONNECTION._commit = lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_after_the_commit(other):
+    """kill -9 when both are committed and the answer has not gone out."""
+    commit = _CONNECTION._commit
+
+    def commit_and_end():
+        commit()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _CONNECTION._commit = commit_and_end
+
+
+FAULTS = {
+    "sound": sound,
+    "locked": locked,
+    "read-only": read_only,
+    "full": full,
+    "full-file": full_file,
+    "killed-before-the-record": killed_before_the_record,
+    "killed-before-the-commit": killed_before_the_commit,
+    "killed-after-the-commit": killed_after_the_commit,
+}
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

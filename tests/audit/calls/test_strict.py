@@ -1,0 +1,366 @@
+"""Calls of a strict class: their record and their change are one, or there is neither."""
+
+import json
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+from django.db import OperationalError, connection
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import Client
+from django.urls import path
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+
+from audit.chain.verify import chain_verify
+from audit.models import AuditRecord, SpoolFile
+from audit.reading.export import ndjson_pieces
+from audit.services import call_spool
+from tests.audit.builders import AT
+
+pytestmark = pytest.mark.django_db
+# Its commit is what no interface names.
+DATABASE: Any = connection
+SECRET = "md_a1B2c3D4_" + "x" * 32
+
+
+def write(name):
+    """A change, as a view makes one in the database."""
+    SpoolFile.objects.create(name=name, updated_at=AT)
+
+
+def written():
+    return set(SpoolFile.objects.values_list("name", flat=True))
+
+
+class Caller:
+    identity = "key:12"
+    is_authenticated = True
+
+
+class Authentication(BaseAuthentication):
+    """Uses up a nonce, as signatures do."""
+
+    def authenticate(self, request):
+        if request.META.get("HTTP_X_NONCE"):
+            write("nonce")
+        return (Caller(), None) if "HTTP_X_API_KEY" in request.META else None
+
+    def authenticate_header(self, request):
+        return "Api-Key"
+
+
+class Outcomes(APIView):
+    authentication_classes = [Authentication]
+    permission_classes = []
+    throttle_classes = []
+    outcomes = {
+        "401": exceptions.NotAuthenticated,
+        "403": exceptions.PermissionDenied,
+        "404": exceptions.NotFound,
+        "422": exceptions.ValidationError,
+        "429": exceptions.Throttled,
+        "500": RuntimeError,
+        "0": KeyboardInterrupt,
+    }
+
+    def post(self, request, outcome):
+        write("change")
+        vars(request._request)["change"] = ({"tick": 1, "secret": "a"}, {"tick": 2, "secret": "b"})
+        if outcome in self.outcomes:
+            raise self.outcomes[outcome]
+        return Response({"data": request.data}, status=int(outcome))
+
+
+class Refusing(Outcomes):
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        raise exceptions.Throttled
+
+
+class Unspeakable(APIView):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+    def post(self, request):
+        write("change")
+        return Response({"data": object()})
+
+
+class Things(ViewSet):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+    def create(self, request):
+        write("change")
+        return Response({"made": True}, status=201)
+
+
+class Open(APIView):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+    def post(self, request):
+        write("change")
+        return HttpResponse(status=int(request.GET.get("status", "200")))
+
+
+class Stream(Open):
+    def post(self, request):
+        return StreamingHttpResponse([b"a", b"b"])
+
+
+def plain(request):
+    write("change")
+    return HttpResponse()
+
+
+urlpatterns = [
+    path("api/v1/outcome/<outcome>", Outcomes.as_view(), name="strict-config"),
+    path("api/v1/keys/<outcome>", Outcomes.as_view(), name="strict-keys"),
+    path("api/v1/refused/<outcome>", Refusing.as_view(), name="strict-keys"),
+    path("api/v1/unspeakable", Unspeakable.as_view(), name="strict-keys"),
+    path("api/v1/things", Things.as_view({"post": "create"}), name="strict-keys"),
+    path("api/v1/open", Open.as_view(), name="strict-config"),
+    path("api/v1/plain", plain, name="strict-config"),
+    path("api/v1/stream", Stream.as_view(), name="strict-keys"),
+    path("api/v1/easy/<outcome>", Outcomes.as_view(), name="easy"),
+    path("page", plain, name="strict-keys"),
+]
+
+
+def class_of(url_name, method):
+    return url_name.removeprefix("strict-") if url_name.startswith("strict-") and method != "GET" else ""
+
+
+def problem(error):
+    return HttpResponse(error.code, status=503)
+
+
+@pytest.fixture
+def client(tmp_path, settings):
+    settings.AUDIT_DIR = tmp_path
+    settings.ROOT_URLCONF = __name__
+    settings.MIDDLEWARE = ["audit.calls.middleware.AuditMiddleware"]
+    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+    settings.AUDIT_CLASS_OF = f"{__name__}.class_of"
+    settings.AUDIT_PROBLEM = f"{__name__}.problem"
+    yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
+    call_spool().close()
+
+
+@pytest.fixture
+def spooled(client, tmp_path):
+    return lambda: [
+        json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()
+    ]
+
+
+def post(client, url, body=b'{"a": 1}', **headers):
+    return client.post(url, body, content_type="application/json", headers=headers)
+
+
+def recorded():
+    return list(AuditRecord.objects.order_by("sequence"))
+
+
+@contextmanager
+def refusing(statement, error=OperationalError):
+    """The database refuses one kind of statement."""
+
+    def refuse(execute, sql, params, many, context):
+        if sql.startswith(statement):
+            raise error("disk I/O error")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse):
+        yield
+
+
+def test_change_and_record_are_there_when_the_answer_is(client, spooled):
+    answer = post(client, "/api/v1/keys/201?token=t", b'{"name": "a", "password": "p"}', **{"X-Nonce": "1"})
+    assert (answer.status_code, written()) == (201, {"nonce", "change"})
+    (record,) = recorded()
+    assert (record.sequence, record.caller, record.method, record.status) == (1, "key:12", "POST", 201)
+    assert (record.path, record.query, record.audit_class) == ("/api/v1/keys/201", "token=***", "keys")
+    assert json.loads(record.detail) == {
+        "body": {"name": "a", "password": "***"},
+        "change": [
+            {"path": "secret", "before": "***", "after": "***"},
+            {"path": "tick", "before": 1, "after": 2},
+        ],
+    }
+    assert spooled() == []
+
+
+@pytest.mark.parametrize("outcome", ["401", "403", "404", "422", "429", "500", "409"])
+def test_a_refusal_is_recorded_and_its_change_taken_back(client, spooled, outcome):
+    answer = post(client, f"/api/v1/keys/{outcome}", **{"X-Nonce": "1"})
+    expected = {"422": 400}.get(outcome, int(outcome))
+    assert answer.status_code == expected
+    assert [record.status for record in recorded()] == [expected]
+    assert written() == {"nonce"}
+    assert spooled() == []
+
+
+def test_whoever_is_not_let_in_is_recorded_and_has_used_a_nonce(client):
+    assert post(client, "/api/v1/refused/201", **{"X-Nonce": "1"}).status_code == 429
+    assert [record.status for record in recorded()] == [429]
+    assert written() == {"nonce"}
+
+
+def test_what_cannot_be_rendered_is_an_error_and_changes_nothing(client):
+    assert post(client, "/api/v1/unspeakable").status_code == 500
+    assert [record.status for record in recorded()] == [500]
+    assert written() == set()
+
+
+def test_a_viewset_is_strict_as_well(client):
+    assert post(client, "/api/v1/things").json() == {"made": True}
+    assert [record.status for record in recorded()] == [201]
+
+
+@pytest.mark.parametrize(("status", "left"), [(200, {"change"}), (404, set())])
+def test_a_view_that_lets_everybody_in_is_strict_as_well(client, status, left):
+    assert post(client, f"/api/v1/open?status={status}", b"").status_code == status
+    assert [(record.status, record.detail) for record in recorded()] == [(status, "")]
+    assert written() == left
+
+
+def test_a_view_that_is_none_of_drfs_is_not_run(client, spooled):
+    assert post(client, "/api/v1/plain").status_code == 500
+    assert (written(), recorded()) == (set(), [])
+    assert [record["status"] for record in spooled()] == [500]
+
+
+def test_a_stream_is_recorded_before_it_begins(client):
+    answer = post(client, "/api/v1/stream")
+    assert [record.status for record in recorded()] == [200]
+    assert answer.getvalue() == b"ab"
+
+
+def test_a_process_that_is_told_to_end_leaves_nothing(client):
+    with pytest.raises(KeyboardInterrupt):
+        post(client, "/api/v1/keys/0")
+    assert (written(), recorded()) == (set(), [])
+    assert not connection.needs_rollback
+
+
+def test_an_interruption_before_anybody_is_let_in_opens_nothing(client, monkeypatch):
+    monkeypatch.setattr(Authentication, "authenticate", refused_authentication)
+    with pytest.raises(KeyboardInterrupt):
+        post(client, "/api/v1/keys/201")
+    assert recorded() == []
+
+
+def refused_authentication(self, request):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "url", ["/api/v1/keys/201", "/api/v1/open", "/api/v1/refused/201", "/api/v1/outcome/201"]
+)
+def test_a_call_that_cannot_be_recorded_is_refused_before_anything_happens(client, spooled, url):
+    with refusing('UPDATE "audit_chainends"'):
+        answer = post(client, url)
+    assert (answer.status_code, answer.content) == (503, b"audit_unavailable")
+    assert (written(), recorded()) == (set(), [])
+    assert [(record["path"], record["status"]) for record in spooled()] == [(url, 503)]
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("/api/v1/keys/201", b"audit_unavailable"),
+        ("/api/v1/outcome/201", b"outcome_unknown"),
+        ("/api/v1/outcome/404", b"audit_unavailable"),
+    ],
+    ids=["keys", "config", "config-refused"],
+)
+def test_a_record_that_fails_takes_the_change_with_it(client, spooled, url, code):
+    with refusing("INSERT INTO audit_auditrecord"):
+        answer = post(client, url)
+    assert (answer.status_code, answer.content) == (503, code)
+    assert (written(), recorded()) == (set(), [])
+    assert [record["status"] for record in spooled()] == [503]
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("/api/v1/keys/201", b"outcome_unknown"),
+        ("/api/v1/outcome/201", b"outcome_unknown"),
+        ("/api/v1/keys/404", b"audit_unavailable"),
+    ],
+    ids=["keys", "config", "keys-refused"],
+)
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_whose_confirmation_is_lost_leaves_the_outcome_unknown(client, monkeypatch, url, code):
+    commit = cast("Any", connection)._commit
+
+    def commit_and_lose():
+        commit()
+        raise OperationalError("the connection was lost")
+
+    monkeypatch.setattr(DATABASE, "_commit", commit_and_lose)
+    answer = post(client, url)
+    assert (answer.status_code, answer.content) == (503, code)
+    assert written() == (set() if "404" in url else {"change"})
+    assert len(recorded()) == 1
+
+
+def test_an_error_of_the_program_is_no_answer_of_the_view(client, settings, spooled, monkeypatch):
+    monkeypatch.setattr("audit.calls.middleware.columns_of_strict_call", broken)
+    assert post(client, "/api/v1/keys/201").status_code == 500
+    assert (written(), recorded()) == (set(), [])
+    assert [record["status"] for record in spooled()] == [500]
+
+
+def broken(*args, **kwargs):
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", None),
+        (b'{"a": [{"token": "t"}]}', {"a": [{"token": "***"}]}),
+        (b'"' + SECRET.encode() + b'"', "***"),
+        (b"{", {"bytes": 1, "sha256": "021fb596db81e6d02bf3d2586ee3981fe519f275c0ac9ca76bbcf2ebb4097d96"}),
+        (b"[" * 4000, {"bytes": 4000}),
+        (b'"' + b"a" * 4095 + b'"', {"bytes": 4097}),
+    ],
+    ids=["none", "nested", "text", "malformed", "deep", "long"],
+)
+def test_a_body_is_told_masked_or_by_its_size(client, body, told):
+    post(client, "/api/v1/open", body)
+    detail = recorded()[0].detail
+    if told is None:
+        assert detail == ""
+    elif isinstance(told, dict) and "bytes" in told:
+        assert told.items() <= json.loads(detail)["body"].items()
+    else:
+        assert json.loads(detail)["body"] == told
+
+
+@pytest.mark.parametrize("url", ["/api/v1/easy/201", "/page"])
+def test_other_calls_are_not_recorded_strictly(client, spooled, url):
+    post(client, url)
+    assert recorded() == []
+    assert len(spooled()) == (url != "/page")
+
+
+def test_line_feeds_and_surrogates_add_no_record_and_break_none(client):
+    body = b'{"a": "\\r\\n{}\\u0000\\ud800", "b\\r\\n": 1}'
+    query = "a=%0d%0a&b=\udcff\r\n{}&c=\0"
+    for _ in range(2):
+        client.post("/api/v1/open", body, content_type="application/json", QUERY_STRING=query)
+    assert [record.sequence for record in recorded()] == [1, 2]
+    assert chain_verify(first=2).last.sequence == 2
+    assert len(b"".join(ndjson_pieces(AuditRecord.objects.all())).splitlines()) == 2

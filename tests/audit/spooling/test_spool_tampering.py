@@ -1,0 +1,144 @@
+"""What somebody writes into the spool who has not the key becomes no record, or one that says so of itself."""
+
+from typing import Any
+
+import pytest
+
+from audit.models import AuditRecord, SpoolFile
+from audit.records.call import LINE_BYTES, record_of_call
+from audit.services import spool_collect
+from audit.spooling.lines import decode_line, encode_line, lost_line
+from audit.spooling.seals import FileSeal
+from audit.spooling.spool import Spool, process_spool
+from tests.audit.builders import AT, sealed, spooled
+
+NAME = "1-1.sealed.jsonl"
+LINES = sealed(NAME, *map(spooled, range(3))).splitlines(keepends=True)
+OTHERS = sealed("2-1.sealed.jsonl", *map(spooled, range(4))).splitlines(keepends=True)
+EVENT = spooled(9)[:-2] + b',"event":"key.revoked","detail":"{}"}\n'
+
+
+@pytest.fixture
+def folder(tmp_path, settings):
+    settings.AUDIT_DIR = tmp_path
+    (tmp_path / "spool").mkdir()
+    return tmp_path / "spool"
+
+
+def calls() -> list[int]:
+    return list(AuditRecord.objects.filter(event="").order_by("pk").values_list("latency_us", flat=True))
+
+
+def events() -> list[str]:
+    return list(AuditRecord.objects.exclude(event="").order_by("pk").values_list("event", flat=True))
+
+
+def collected(folder: Any, content: bytes, name: str = NAME) -> tuple[list[int], list[str]]:
+    (folder / name).write_bytes(content)
+    spool_collect(now=AT)
+    return calls(), events()
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        pytest.param([LINES[0], LINES[1].replace(b"key:12", b"key:13"), LINES[2]], [0, 2], id="altered"),
+        pytest.param([*LINES, spooled(9)], [0, 1, 2], id="added-without-a-seal"),
+        pytest.param([*LINES, EVENT], [0, 1, 2], id="an-event-added"),
+        pytest.param([*LINES, LINES[1]], [0, 1, 2], id="copied"),
+        pytest.param([LINES[0], spooled(9), *LINES[1:]], [0], id="inserted"),
+        pytest.param([LINES[0], LINES[2]], [0], id="removed"),
+        pytest.param([LINES[1], LINES[0], LINES[2]], [2], id="reordered"),
+        pytest.param([*LINES[:2], LINES[2][:-4] + b'"}\n'], [0, 1], id="seal-cut-short"),
+        pytest.param([*LINES, OTHERS[3]], [0, 1, 2], id="of-another-file"),
+    ],
+)  # fmt: skip
+@pytest.mark.django_db
+def test_what_the_service_has_not_written_there_is_left_out_and_told(folder, caplog, content, left):
+    assert collected(folder, b"".join(content)) == (left, ["audit.lines_unreadable"])
+    assert f"unreadable audit lines in {NAME}" in caplog.text
+    assert SpoolFile.objects.get().unreadable >= 1
+
+
+@pytest.mark.django_db
+def test_lines_of_another_key_are_left_out_and_told(folder, settings):
+    content = b"".join(LINES)
+    settings.AUDIT_KEY = "another key than that of these lines"
+    settings.SECRET_KEY = "and another secret"
+    assert collected(folder, content) == ([], ["audit.lines_unreadable"])
+
+
+@pytest.mark.parametrize("name", ["AUDIT_KEY", "SECRET_KEY"])
+@pytest.mark.django_db
+def test_lines_that_were_spooled_before_a_key_was_replaced_are_taken_in(folder, settings, name):
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    setattr(settings, name, "a key that came after these lines")
+    assert collected(folder, b"".join(LINES)) == ([0, 1, 2], [])
+
+
+@pytest.mark.django_db
+def test_lines_of_the_version_before_are_taken_in_and_say_of_themselves_that_they_have_no_seal(
+    folder, caplog
+):
+    content = b"".join(spooled(number) for number in range(3)) + lost_line(4, AT)
+    assert collected(folder, content, "1-1.jsonl") == (
+        [0, 1, 2],
+        ["audit.records_lost", "audit.lines_unsealed"],
+    )
+    details = list(AuditRecord.objects.order_by("pk").values_list("detail", flat=True))
+    assert details[:4] == [*['{"unsealed":true}'] * 3, '{"records":4,"unsealed":true}']
+    assert '"lines":4,"from":0' in details[4]
+    assert "4 audit lines without a seal in 1-1.jsonl" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        EVENT,
+        spooled(9)[:-2] + b',"detail":"{}"}\n',
+        lost_line(1, AT).replace(b"lost", b"kept"),
+        lost_line(1, AT).replace(b"1}", b"-1}"),
+    ],
+    ids=["an-event", "a-detail", "another-event", "another-detail"],
+)
+@pytest.mark.parametrize("name", [NAME, "1-1.jsonl"])
+@pytest.mark.django_db
+def test_an_event_that_is_never_spooled_is_none(folder, name, line):
+    content = sealed(name, line) if name == NAME else line
+    assert collected(folder, content, name) == ([], ["audit.lines_unreadable"])
+
+
+@pytest.mark.django_db
+def test_what_is_written_into_a_file_in_use_does_no_harm_to_what_follows(folder):
+    spool = Spool(folder, b"k" * 32)
+    spool.append(spooled(0))
+    (path,) = folder.iterdir()
+    with path.open("ab") as stranger:
+        stranger.write(EVENT)
+    spool.append(spooled(1))
+    spool.close()
+    seal = FileSeal(b"k" * 32, path.name)
+    lines, position, fitting = path.read_bytes().splitlines(keepends=True), 0, []
+    for line in lines:
+        fitting.append(seal.fits(line[:-1], position))
+        position += len(line)
+    assert fitting == [True, False, True]
+
+
+@pytest.mark.django_db
+def test_how_many_were_lost_is_told_although_nobody_but_the_service_may_say_so(folder):
+    spool = process_spool(folder, b"k" * 32)
+    assert process_spool(folder, b"k" * 32) is spool
+    assert process_spool(folder, b"l" * 32) is not spool
+    assert collected(folder, sealed(NAME, lost_line(4, AT))) == ([], ["audit.records_lost"])
+
+
+@pytest.mark.parametrize("path", ["/é" * 5000, "/\x01" * 5000])
+def test_a_line_with_its_seal_is_one_write(path):
+    call = record_of_call(
+        at=AT, caller="c" * 100, method="GET", path=path, query="\x01" * 5000, status=200, latency_us=1,
+        address="127.0.0.1", correlation_id="c" * 128,
+    )  # fmt: skip
+    line = FileSeal(b"k" * 32, NAME).sealed(encode_line(call), 4 * 2**20)
+    assert len(line) <= LINE_BYTES
+    assert decode_line(line).caller == "c" * 100

@@ -1,0 +1,124 @@
+"""Requests signed as a client would, by the library's own signer."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from http_message_signatures import ContentDigest, HTTPMessageSigner, MappingKeyResolver
+from http_message_signatures.algorithms import HMAC_SHA256
+
+from ratelimit.credentials.presented import Presented
+from ratelimit.credentials.signatures.verification import caller_signed
+from ratelimit.exceptions import CredentialError
+from ratelimit.keys.api_keys import digest
+from ratelimit.keys.signing_secrets import signing_secret
+
+COVERED = ("@method", "@target-uri")
+HOST = "desk.example"
+PATH = "/api/v1/trades/ingest"
+QUERY = "unknown=ignore&x=%20"
+BODY = b'{"trades": []}'
+IN_PARTS = ("@method", "@scheme", "@authority", "@path", "@query")
+
+
+class GivenDigest(ContentDigest):
+    """Leaves a header that is there as it is, right or wrong, unless a body is given."""
+
+    @classmethod
+    def prepare(cls, headers: Any, body: bytes | None, *, use_existing_digest: bool) -> None:
+        if body is not None:
+            super().prepare(headers, body, use_existing_digest=use_existing_digest)
+
+
+class Signer(HTTPMessageSigner):
+    content_digest_class = GivenDigest
+
+
+@dataclass
+class Outgoing:
+    """A request to sign: headers are added to it."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def prefix_of(key: str) -> str:
+    return key.split("_")[1]
+
+
+def secret_of(key: str) -> str:
+    """The signing secret of a key of this process's installation."""
+    return signing_secret(digest(key))
+
+
+def signed(
+    method: str,
+    url: str,
+    *,
+    key_id: str,
+    secret: str,
+    body: bytes | None = None,
+    age: float = 0,
+    nonce: str | None = "",
+    covered: Sequence[str] = COVERED,
+    headers: dict[str, str] | None = None,
+    **options: Any,
+) -> dict[str, str]:
+    """The headers of a signed request, those given included; `age` in seconds, a nonce of "" is a random one."""
+    message = Outgoing(method, url, dict(headers or {}))
+    keys: dict[str, Any] = {key_id: secret.encode()}
+    Signer(
+        signature_algorithm=HMAC_SHA256,
+        key_resolver=MappingKeyResolver(public_keys={}, private_keys=keys),
+    ).sign(
+        message,
+        key_id=key_id,
+        created=datetime.fromtimestamp(time.time() - age, UTC),
+        nonce=secrets.token_urlsafe(24) if nonce == "" else nonce,
+        covered_component_ids=covered,
+        body=body,
+        **options,
+    )
+    return message.headers
+
+
+def request(key: str, *, method: str = "POST", body: bytes = BODY, **options: Any) -> Presented:
+    """A signed request as it arrives."""
+    return arrived(headers_for(key, method=method, body=body, **options), method=method, body=body)
+
+
+def headers_for(
+    key: str, *, method: str = "POST", body: bytes | None = BODY, **options: Any
+) -> dict[str, str]:
+    options = {"key_id": prefix_of(key), "secret": secret_of(key), "body": body, **options}
+    return signed(method, f"https://{HOST}{PATH}?{QUERY}", **options)
+
+
+def arrived(headers: dict[str, str], **changes: Any) -> Presented:
+    """What a request presents, unchanged but for `changes`."""
+    body = changes.pop("body", BODY)
+    found: dict[str, Any] = {
+        "method": "POST",
+        "scheme": "https",
+        "host": HOST,
+        "path": PATH,
+        "query": QUERY,
+        "address": "192.0.2.1",
+        **changes,
+    }
+    lower = {name.lower(): value for name, value in headers.items()}
+    return Presented(headers=lower, body=lambda: body, **found)
+
+
+def refusal(presented: Presented, *, now: datetime | None = None) -> str:
+    """The code of the error with which a request is refused."""
+    with pytest.raises(CredentialError) as caught:
+        caller_signed(presented, now=now or timezone.now())
+    assert caught.value.code != "invalid_credentials"
+    return caught.value.code

@@ -1,0 +1,102 @@
+"""The RFC's own vector of hmac-sha256, and what no client would send, through the calls that requests go through."""
+
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from http_message_signatures import ContentDigest, MappingKeyResolver
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratelimit.credentials.signatures.verification import (
+    SignedMessage,
+    check_coverage,
+    verified,
+)
+from ratelimit.exceptions import DigestMismatch, InvalidSignature, SignatureExpired
+
+# RFC 9421, B.1.5, B.2 and B.2.5.
+SHARED_SECRET = "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ=="
+VECTOR = SignedMessage(
+    method="POST",
+    url="https://example.com/foo?param=Value&Pet=dog",
+    headers={
+        "host": "example.com",
+        "date": "Tue, 20 Apr 2021 02:07:55 GMT",
+        "content-type": "application/json",
+        "content-digest": "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:",
+        "content-length": "18",
+        "signature-input": 'sig-b25=("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret"',
+        "signature": "sig-b25=:pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:",
+    },
+)
+VECTOR_BODY = b'{"hello": "world"}'
+VECTOR_TIME = datetime.fromtimestamp(1618884473, UTC)
+
+
+def vector_keys(*secrets: bytes) -> MappingKeyResolver:
+    keys: dict[str, Any] = {"test-shared-secret": secrets or (b64decode(SHARED_SECRET),)}
+    return MappingKeyResolver(public_keys=keys, private_keys={})
+
+
+def test_the_vector_of_the_rfc_verifies():
+    result = verified(VECTOR, key_resolver=vector_keys(), now=VECTOR_TIME)
+    assert result.parameters == {"created": 1618884473, "keyid": "test-shared-secret"}
+    assert list(result.covered_components)[:-1] == ['"date"', '"@authority"', '"content-type"']
+    ContentDigest.verify(VECTOR.headers["content-digest"], VECTOR_BODY)
+
+
+def test_the_vector_is_not_enough_here():
+    result = verified(VECTOR, key_resolver=vector_keys(), now=VECTOR_TIME)
+    with pytest.raises(InvalidSignature, match="@method"):
+        check_coverage(VECTOR, result, VECTOR_BODY)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("host", "example.org"),
+        ("date", "Tue, 20 Apr 2021 02:07:56 GMT"),
+        ("content-type", "application/jsom"),
+        ("signature", "sig-b25=:qxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:"),
+    ],
+)
+def test_the_vector_changed_does_not_verify(name, value):
+    headers = {**VECTOR.headers, name: value}
+    url = VECTOR.url.replace("example.com", headers["host"])
+    with pytest.raises(InvalidSignature):
+        verified(SignedMessage("POST", url, headers), key_resolver=vector_keys(), now=VECTOR_TIME)
+
+
+def test_any_of_several_secrets_will_do():
+    wrong, right = b"wrong", b64decode(SHARED_SECRET)
+    for secrets in [(right, wrong), (wrong, right), (wrong, wrong, right)]:
+        assert verified(VECTOR, key_resolver=vector_keys(*secrets), now=VECTOR_TIME)
+    with pytest.raises(InvalidSignature):
+        verified(VECTOR, key_resolver=vector_keys(wrong, wrong), now=VECTOR_TIME)
+
+
+@given(
+    st.text(st.characters(max_codepoint=255), max_size=60),
+    st.text(st.characters(max_codepoint=255), max_size=60),
+)
+def test_whatever_the_headers_say_it_is_refused(given_input, given_signature):
+    message = SignedMessage(
+        "GET", "https://h/", {"signature-input": given_input, "signature": given_signature}
+    )
+    with pytest.raises((InvalidSignature, SignatureExpired)):
+        verified(message, key_resolver=vector_keys(), now=VECTOR_TIME)
+
+
+@given(st.binary(max_size=30), st.binary(max_size=30))
+def test_a_digest_is_that_of_one_body(signed_body, sent_body):
+    result = verified(VECTOR, key_resolver=vector_keys(), now=VECTOR_TIME)
+    components = {**result.covered_components, '"@method"': "POST", '"@target-uri"': VECTOR.url}
+    components['"content-digest"'] = ContentDigest.create(signed_body)
+    result = result._replace(covered_components=components)
+    if signed_body == sent_body:
+        check_coverage(VECTOR, result, sent_body)
+    else:
+        with pytest.raises(DigestMismatch):
+            check_coverage(VECTOR, result, sent_body)

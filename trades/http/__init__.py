@@ -1,1 +1,0 @@
-"""How requests are read, strictly, and answers are tagged."""

@@ -1,0 +1,1 @@
+"""What other apps and the edge may ask of the write side."""

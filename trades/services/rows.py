@@ -1,0 +1,63 @@
+"""Batches of rows, into the store."""
+
+from dataclasses import dataclass
+
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from trades.batches.row_batch import RowBatch
+from trades.declarations import Dataset
+from trades.exceptions import BatchRefused
+from trades.storage.exceptions import IdConflict
+from trades.storage.protocol import Append, Dedupe, Receipt
+from trades.stores import market_store
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a batch of a symbol."""
+
+    symbol: str
+    receipt: Receipt
+
+
+def rows_ingest(
+    *,
+    dataset: Dataset,
+    batch: RowBatch,
+    caller: str,
+    dedupe: Dedupe = Dedupe.ROWS,
+    request_key: str | None = None,
+) -> Ingested:
+    """Store a checked batch durably, all of it or nothing.
+
+    caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that
+    are taken, naming their rows, and for rows that an instrument of this class has not; and the store's
+    `StorageError`s.
+    """
+    refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
+    if refusal is not None:
+        raise BatchRefused("not_an_option", refusal)
+    append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
+    try:
+        return Ingested(batch.symbol, market_store().append(append))
+    except IdConflict as error:
+        code, message, column = dataset.conflict
+        places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
+        fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
+        raise BatchRefused(code, message, fields) from error
+
+
+def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
+    """Why an instrument's class has no rows of a dataset: no path would show them; None if it has.
+
+    Raises `StorageError`s.
+    """
+    only = dataset.instrument_class
+    if only is None:
+        return None
+    found = market_store().instrument(symbol).instrument_class
+    if found == only:
+        return None
+    return (
+        f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does,"
+        f" such as AAPL250117C00190000, or tell its terms first by PUT /api/v1/instruments/{symbol}"
+    )

@@ -1,0 +1,1 @@
+"""Commit records and the parts of data files that they name."""

@@ -1,0 +1,23 @@
+"""What the files of corrections hold beside a dataset's own columns, and what rows are known by because of them."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from trades.arrow_later import compute as pc
+from trades.declarations import Column, Dataset, Kind
+from trades.storage.protocol import Action
+from trades.storage.rows.visible import ACTION, ARRIVAL
+
+
+def corrections_of(dataset: Dataset) -> Dataset:
+    """The columns of a dataset's file of corrections: its own, the corrected row's arrival number, and the action."""
+    own = (Column(ARRIVAL.name, Kind.INTEGER, required=True), Column(ACTION.name, Kind.TEXT, required=True))
+    return replace(dataset, columns=(*dataset.columns, *own))
+
+
+def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
+    """The rows whose values are taken from now on: an id stays known by its corrected values, too."""
+    corrects = pc.equal(corrections.column(ACTION.name), Action.CORRECT.value)
+    has_id = corrections.column(dataset.id_columns[-1]).is_valid() if dataset.id_columns else False
+    return corrections.filter(pc.and_(corrects, has_id)).select(dataset.schema.names)

@@ -1,0 +1,1 @@
+"""From batches and corrections to commits of one log."""
