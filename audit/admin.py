@@ -72,7 +72,10 @@ class FilteredList(ChangeList):
         return {name: value for name, value in others.items() if name not in AuditFilter.base_filters}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """The records that hold all that is given; what is given wrongly is told in the form, and lists nothing."""
+        """The records that hold all that is given.
+
+        What is given wrongly is told in the form, and lists nothing.
+        """
         self.filters = AuditFilter(request.GET, super().get_queryset(request, exclude_parameters))
         return cast(
             "QuerySet[Any]", self.filters.qs if self.filters.is_valid() else AuditRecord.objects.none()
@@ -105,8 +108,8 @@ class AuditRecordAdmin(_ModelAdmin):
         "correlation_id",
     )
     fields = (
-        "sequence", "when", "caller", "address", "correlation_id", "method", "path", "query", "status_shown", "took", "audit_class",
-        "event", "subject", "change", "body", "more", "hash",
+        "sequence", "when", "caller", "address", "correlation_id", "method", "path", "query",
+        "status_shown", "took", "audit_class", "event", "subject", "change", "body", "more", "hash",
     )  # fmt: skip
     readonly_fields = fields
     list_display_links = ("sequence", "when")

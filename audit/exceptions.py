@@ -3,7 +3,8 @@
 AuditError
 ├── AppendOnly         records are never changed; the program is wrong
 ├── AuditUnavailable   a call cannot be recorded, so it is refused and nothing was done; retry
-├── OutcomeUnknown     a change was begun and neither it nor its record is confirmed; look what is there, then retry
+├── OutcomeUnknown     a change was begun, not confirmed, nor is its record; look what is there, then retry
+├── NotAsWritten       records that are to be removed are not as they were written; look into it first
 └── NoSuchBeginning    verification is to begin where there is no record; begin elsewhere
 """
 
@@ -37,6 +38,13 @@ class OutcomeUnknown(AuditError):
 
     def __init__(self) -> None:
         super().__init__("the change was begun and its record is not confirmed; look what is there")
+
+
+class NotAsWritten(AuditError):
+    """Records that are to be removed were altered, or some are missing. Look into it, then ask for it."""
+
+    def __init__(self, finding: str) -> None:
+        super().__init__(f"nothing was removed: {finding}")
 
 
 class NoSuchBeginning(AuditError):

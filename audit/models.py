@@ -76,10 +76,10 @@ class AuditRecord(models.Model):
 
 
 class ChainEnds(models.Model):
-    """The chain's two ends: the head, which every writer locks, and the base, up to which records were pruned.
+    """The chain's two ends: the head, which every writer locks, and the base.
 
-    One row, made with the first record. The base is sealed: without the key nobody can pretend that records
-    were pruned.
+    Up to the base records were pruned. One row, made with the first record. The base is sealed: without
+    the key nobody can pretend that records were pruned.
     """
 
     head_sequence = models.PositiveBigIntegerField()

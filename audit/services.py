@@ -37,10 +37,10 @@ def call_record(
     address: str,
     correlation_id: str,
 ) -> bool:
-    """Leave one record of an API call; `at` is when it began (aware, UTC), `path` decoded, `query` as it was sent.
+    """Leave one record of an API call.
 
-    False if it could not be written, which is logged and counted in `spool.lost` and is no reason to fail the
-    call.
+    `at` is when it began (aware, UTC), `path` decoded, `query` as it was sent. False if it could not be
+    written, which is logged and counted in `spool.lost` and is no reason to fail the call.
     """
     record = record_of_call(
         at=at,
@@ -66,13 +66,14 @@ def event_record(
     detail: dict[str, Any],
     correlation_id: str = "",
 ) -> None:
-    """Leave a record of something that is no call of the API (a command, the admin, the worker), in the current transaction.
+    """Leave a record of what is no call of the API (a command, the admin, the worker).
 
-    It is committed with the change that it tells of, or neither is. `actor` is who did it (`key:12`,
-    `user:7`, `command:root`), `event` what happened (`key.rotated`), `subject` to what (`key:12`), all
-    shorter than they may be; `detail` is a document of JSON, whose secrets are masked; `detail["change"]`, a
-    pair of documents before and after, becomes the list of what changed. Locks the chain's head until the
-    transaction ends. Raises django.db.Error, and ValueError for an `at` without an offset.
+    In the current transaction: it is committed with the change that it tells of, or neither is. `actor`
+    is who did it (`key:12`, `user:7`, `command:root`), `event` what happened (`key.rotated`), `subject`
+    to what (`key:12`), all shorter than they may be; `detail` is a document of JSON, whose secrets are
+    masked; `detail["change"]`, a pair of documents before and after, becomes the list of what changed.
+    Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at`
+    without an offset.
     """
     columns = columns_of_event(
         at=at,
@@ -87,15 +88,15 @@ def event_record(
 
 
 def events_lock() -> None:
-    """Lock the chain's head until the current transaction ends: what is read from here on is so when its event is recorded.
+    """Lock the chain's head until the current transaction ends.
 
-    Raises django.db.Error.
+    What is read from here on is so when its event is recorded. Raises django.db.Error.
     """
     head_reserved()
 
 
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
-    """Move what the spool files hold into the database, oldest file first; returns how many records were moved.
+    """Move what the spool files hold into the database, oldest file first; returns how many were moved.
 
     Ends after about `limit` records, two or three seconds, so that a backlog does not keep its caller.
     Returns 0 while another collector is at work. A file that cannot be read is logged and the others go on;

@@ -1,4 +1,7 @@
-"""IP addresses as they are compared and counted: an IPv4 one within IPv6 is the IPv4 one, and of IPv6 a client has a whole /64."""
+"""IP addresses as they are compared and counted.
+
+An IPv4 one within IPv6 is the IPv4 one, and of IPv6 a client has a whole /64.
+"""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -30,7 +33,10 @@ def client_of(address: Address) -> str:
 
 @lru_cache(maxsize=4096)
 def identity_of(text: str) -> str:
-    """What buckets of an address are called, whatever stands there: without one, as over a unix socket, the text's beginning."""
+    """What buckets of an address are called, whatever stands there.
+
+    Without an address, as over a unix socket, it is the text's beginning.
+    """
     try:
         return client_of(parse(text))
     except ValueError:

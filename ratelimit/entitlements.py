@@ -61,7 +61,10 @@ def quota(own: int | None, *, of_tier: int | None) -> int | None:
 
 
 def granted_document(entitlement: Entitlement, caller: Caller) -> dict[str, Any]:
-    """What is granted, with the rates and quotas that hold for the caller, its own or its tier's; a quota of None is none."""
+    """What is granted, with the rates and quotas that hold for the caller, its own or its tier's.
+
+    A quota of None is none.
+    """
     of_caller = ("rate", "trading_rate", "daily_quota", "monthly_quota")
     return {name: getattr(caller if name in of_caller else entitlement, name) for name in GRANTS}
 

@@ -101,7 +101,10 @@ class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # wi
 
 
 class AccessProfile(Entitlement):
-    """What a person may do who is logged in to the admin or to the dashboard; superusers may do everything."""
+    """What a person may do who is logged in to the admin or to the dashboard.
+
+    Superusers may do everything.
+    """
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_profile"
@@ -144,9 +147,9 @@ class QuotaUse(models.Model):
 
 
 class SealedAnswer(models.Model):
-    """The answer to a POST with an Idempotency-Key, for a day: it shows a key, so it is sealed with the secret key.
+    """The answer to a POST with an Idempotency-Key, for a day.
 
-    `identity` is that of the caller's family.
+    It shows a key, so it is sealed with the secret key. `identity` is that of the caller's family.
     """
 
     identity = models.CharField(max_length=100)

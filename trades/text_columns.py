@@ -39,7 +39,8 @@ def joined_lines(pieces: Sequence[Piece], count: int) -> bytes:
     for start in range(0, count, _LINES_AT_ONCE):
         lines = min(_LINES_AT_ONCE, count - start)
         texts = pa.concat_arrays([*(column.slice(start, lines) for column in columns), constants])
-        parts.append(texts.take(_places(layout, lines)).buffers()[2] or b"")
+        taken = pc.take(texts, _places(layout, lines), boundscheck=False)
+        parts.append(taken.buffers()[2] or b"")
     return b"".join(parts)
 
 

@@ -16,7 +16,8 @@ from trades.arrow_later import compute as pc
 Instants = npt.NDArray[np.int64]
 
 SECOND_NS = 1_000_000_000
-DAY_NS = 86_400 * SECOND_NS
+_DAY_SECONDS = 86_400
+DAY_NS = _DAY_SECONDS * SECOND_NS
 EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
 LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 
@@ -92,9 +93,10 @@ def format_timestamp(instant_ns: int) -> str:
 def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
     """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each before the ASCII `end`."""
     cells = np.empty(len(instants), dtype=_cell_type(len(end)))
-    days, within = np.divmod(instants, DAY_NS)
-    seconds = within // SECOND_NS
-    fraction = (within - seconds * SECOND_NS).astype(np.int32)
+    seconds = instants // SECOND_NS  # numpy's divmod takes four times as long as its quotient
+    fraction = (instants - seconds * SECOND_NS).astype(np.int32)
+    days = seconds // _DAY_SECONDS
+    seconds -= days * _DAY_SECONDS
     milliseconds = fraction // 1_000_000
     fraction -= milliseconds * 1_000_000
     microseconds = fraction // 1_000

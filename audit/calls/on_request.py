@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 
 CHANGE = "change"
-"""Where the view of a strict call leaves a pair of documents: what was before its change, and what is after."""
+"""Where the view of a strict call leaves a pair of documents: before its change, and after."""
 CORRELATION_ID = "correlation_id"
 """Where an earlier middleware leaves what the log and the answer name the call by."""
 _UNDERWAY = "audit_call"
@@ -19,8 +19,8 @@ _UNDERWAY = "audit_call"
 class CallUnderway:
     """A call that is being answered.
 
-    When it began: `at` on the wall clock, `started` in ns of the monotonic one. `let_in`, of a strict call, is
-    called once its caller is let in; `is_recorded` says that nothing is left to spool.
+    When it began: `at` on the wall clock, `started` in ns of the monotonic one. `let_in`, of a strict
+    call, is called once its caller is let in; `is_recorded` says that nothing is left to spool.
     """
 
     at: datetime

@@ -1,4 +1,6 @@
-"""Calls that are recorded before they are answered: change and record are one transaction, or the call is refused.
+"""Calls that are recorded before they are answered: change and record are one transaction.
+
+What cannot be recorded is refused.
 
 A caller is let in first, outside of the transaction: nonces and quotas are used whatever becomes of the call.
 Then the chain's head is locked, so that a call which cannot be recorded is refused before its handler has
@@ -31,7 +33,7 @@ View = Callable[..., HttpResponseBase]
 
 
 class StrictCall:
-    """A call on its way through its view: what came of it, and the transaction that it shares with its record."""
+    """A call on its way through its view: what came of it, and the transaction of it and its record."""
 
     def __init__(self, audit_class: str) -> None:
         self.response: HttpResponseBase | None = None
@@ -117,10 +119,10 @@ def strict_call(
     *,
     columns_of: Callable[[int], Columns],
 ) -> None:
-    """Run the call through its view, one of DRF's, and record it. `columns_of` gives the record of an answer's status.
+    """Run the call through its view, one of DRF's, and record it.
 
-    The view runs ahead of what other middlewares do with Django's views (CSRF tokens, errors): DRF's do that
-    themselves.
+    `columns_of` gives the record of an answer's status. The view runs ahead of what other middlewares do
+    with Django's views (CSRF tokens, errors): DRF's do that themselves.
 
     Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, and is perhaps not
     recorded.

@@ -1,4 +1,4 @@
-"""The one writer of audit records: puts them at the chain's head, which is locked until the transaction ends."""
+"""The one writer of audit records: puts them at the chain's head, locked until the transaction ends."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ def records_append(rows: Iterable[Columns], *, now: datetime) -> Head:
     with transaction.atomic():
         before = head_locked()
         outside = witness(chain_key())
-        outside.check(before, now=now)
+        outside.check(before, now=now, hash_of=_hash_of)
         links = list(chain_key().chained(before, (_fitted(row) for row in rows)))
         if not links:
             return before
@@ -109,6 +109,14 @@ def _head_made() -> Head:
         base_seal=base_seal(BEGINNING),
     )
     return head
+
+
+def _hash_of(sequence: int) -> str | None:
+    """What the database says of a record, None where it has none of that number."""
+    base = base_of_chain()
+    if sequence == base.sequence:
+        return base.hash
+    return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
 
 
 def _fitted(row: Columns) -> Columns:

@@ -1,4 +1,4 @@
-"""What is known of the chain outside of the database: hashes of some of its records, and when it was put back."""
+"""What is known of the chain outside of the database: hashes of its records, and when it was put back."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from audit.chain.append import chain_key
 from audit.chain.findings import Finding, Kind
 from audit.chain.links import ChainKey
-from audit.chain.witness import HEAD_LOST, PUT_BACK, Note, UnreadableWitness, Witness, witness
+from audit.chain.witness import ANCHORS_LOST, HEAD_LOST, PUT_BACK, Note, UnreadableWitness, Witness, witness
+
+_LOST = {HEAD_LOST: "the head outside was", ANCHORS_LOST: "anchors were"}
 
 
 @dataclass(slots=True)
@@ -38,8 +40,8 @@ class Evidence:
                 )
                 self.findings.append(Finding.of(Kind.FORKED, note.sequence + 1, remark))
             else:
-                if note.kind == HEAD_LOST:
-                    remark = f"the head outside was gone before {note.at}"
+                if note.kind in _LOST:
+                    remark = f"{_LOST[note.kind]} gone before {note.at}"
                     self.findings.append(Finding.of(Kind.UNKNOWN, note.sequence, remark))
                 self.hashes.setdefault(note.sequence, note.hash)
 
@@ -47,14 +49,18 @@ class Evidence:
 def evidence(key: ChainKey) -> Evidence:
     """All that is known outside of this installation's chain."""
     found, kept_by = Evidence(), witness(key)
-    _add_head(found, kept_by)
-    kept = dict(found.hashes)
+    unreadable: list[Exception] = []
+    kept: dict[int, str] = {}
     try:
-        found.add(kept_by.anchors())
-    except (OSError, UnreadableWitness) as error:
-        found.findings.append(Finding.of(Kind.UNKNOWN, 0, f"anchors cannot be read: {error}"))
+        _add_head(found, kept_by)
+        kept.update(found.hashes)
+        found.add(kept_by.anchors(on_error=unreadable.append))
+    except OSError as error:
+        unreadable.append(error)
     # The head is the newest of all that is known.
     found.hashes.update(kept)
+    for first in unreadable[:1]:
+        found.findings.append(Finding.of(Kind.UNKNOWN, 0, f"anchors cannot be read: {first}"))
     return found
 
 
@@ -79,5 +85,8 @@ def _add_head(found: Evidence, kept_by: Witness) -> None:
         return
     if kept is None:
         found.has_head = False
-    else:
-        found.hashes[kept.sequence] = kept.hash
+        return
+    found.hashes[kept.sequence] = kept.hash
+    if not kept_by.has_anchor(kept):
+        remark = "its anchor, the last, is missing from anchors.jsonl"
+        found.findings.append(Finding.of(Kind.UNKNOWN, kept.anchored, remark))

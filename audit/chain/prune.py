@@ -1,6 +1,11 @@
-"""Old records go, from the chain's beginning only; where it begins from then on is sealed, so that the rest can be verified."""
+"""Old records go, from the chain's beginning only, and where it begins then is sealed.
+
+So the rest can be verified. What goes is verified before: otherwise whoever dates young records back, or
+alters old ones, would have the trace removed and the rest sealed.
+"""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -8,6 +13,8 @@ from django.db import transaction
 from audit.chain.append import base_of_chain, base_set, head_locked, records_append
 from audit.chain.links import Head
 from audit.chain.tables import rows_delete
+from audit.chain.verify import beginning_verify
+from audit.exceptions import NotAsWritten
 from audit.models import AuditRecord
 from audit.records.call import columns_of_event
 
@@ -15,12 +22,17 @@ from audit.records.call import columns_of_event
 AT_ONCE = 10_000
 
 
-def records_prune(*, before: datetime, now: datetime, actor: str) -> int:
+def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bool = False) -> int:
     """Remove the records up to the first that is not older than `before`; returns how many went.
 
-    That it was done is an event in the chain, committed with the first that go. Raises django.db.Error.
+    That it was done is an event in the chain, committed with the first that go; where they go `unverified` it
+    says what was wrong first. Raises django.db.Error, and NotAsWritten: nothing was removed.
     """
     end, removed = _end(before), 0
+    wrong = beginning_verify(end)
+    if wrong is not None and not unverified:
+        raise NotAsWritten(wrong.message)
+    told = {"before": before, **({} if wrong is None else {"wrong": wrong.message})}
     while True:
         with transaction.atomic():
             head_locked()
@@ -29,7 +41,7 @@ def records_prune(*, before: datetime, now: datetime, actor: str) -> int:
             if base >= end:
                 return removed
             if not removed:
-                _tell(before=before, now=now, actor=actor, base=base, end=end)
+                _tell(told, now=now, actor=actor, base=base, end=end)
             last = min(base + AT_ONCE, end)
             _remove(last)
         removed += last - base
@@ -55,9 +67,9 @@ def _end(before: datetime) -> int:
     return last
 
 
-def _tell(*, before: datetime, now: datetime, actor: str, base: int, end: int) -> None:
+def _tell(told: dict[str, Any], *, now: datetime, actor: str, base: int, end: int) -> None:
     last = AuditRecord.objects.get(sequence=end)
-    detail = {"before": before, "first": base + 1, "last": end, "last_hash": last.hash}
+    detail = {**told, "first": base + 1, "last": end, "last_hash": last.hash}
     columns = columns_of_event(
         at=now, actor=actor, audit_class="config", event="audit.pruned", subject="audit", detail=detail
     )

@@ -1,4 +1,6 @@
-"""What only the audit log itself does to its table: triggers that refuse everybody else, and the removal of a beginning.
+"""What only the audit log itself does to its table.
+
+That is triggers that refuse everybody else, and the removal of a beginning.
 
 Whoever may alter the schema can drop the triggers; they are against mistakes and other programs, the chain is
 against people.
@@ -14,7 +16,10 @@ _BASE = f"(SELECT base_sequence FROM {_ENDS})"  # noqa: S608 names of our own
 _WORDS = "audit records are never changed"
 
 SQLITE = (
-    f"CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON {_TABLE} BEGIN SELECT RAISE(ABORT, '{_WORDS}'); END",
+    (
+        f"CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON {_TABLE}"
+        f" BEGIN SELECT RAISE(ABORT, '{_WORDS}'); END"
+    ),
     (
         f"CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON {_TABLE} WHEN OLD.sequence > {_BASE}"
         f" BEGIN SELECT RAISE(ABORT, '{_WORDS}'); END"

@@ -1,4 +1,4 @@
-"""Whether the chain of records is whole: every record in its place, unaltered, up to the end that is known outside."""
+"""Whether the chain is whole: every record in its place, unaltered, up to the end that is known outside."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ Row = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Verification:
-    """What was found, the first first; how many records are in order, and the last of them; what else is to be said."""
+    """What was found, the first first; how many are in order, and the last; what else is to be said."""
 
     records: int = 0
     last: Head = BEGINNING
@@ -45,10 +45,11 @@ class _Ends(NamedTuple):
 def chain_verify(
     *, first: int | None = None, report: Callable[[int], object] = lambda _: None
 ) -> Verification:
-    """Verify all records in the database, or those from `first` on, whose predecessor is then believed as it is.
+    """Verify all records in the database, or those from `first` on.
 
-    Records that are added meanwhile do no harm. Memory is bounded: records are read in chunks; `report` is
-    told how many were verified after each. Raises NoSuchBeginning.
+    The one before `first` is believed as it is. Records that are added meanwhile do no harm. Memory is
+    bounded: records are read in chunks; `report` is told how many were verified after each. Raises
+    NoSuchBeginning.
     """
     key = chain_key()
     # What is known outside and of the ends comes first: what is added later is only more than that.
@@ -68,6 +69,24 @@ def chain_verify(
     if (headless := head_finding(outside, found.last.sequence)) is not None:
         found.findings.append(headless)
     return found
+
+
+def beginning_verify(end: int) -> Finding | None:
+    """What is wrong first with the chain's records up to `end`, by their key alone."""
+    ends = _ends()
+    if ends.finding is not None:
+        return ends.finding
+    key, (last, previous) = chain_key(), ends.base
+    while last < end and (rows := rows_after(last)):
+        for row in rows:
+            if last == end:
+                break
+            if row[0] != last + 1:
+                return Finding.of(Kind.MISSING, last + 1)
+            if key.hash(previous, last + 1, row[1:-1]) != row[-1]:
+                return _classified(key, Head(last, previous), row)
+            last, previous = row[0], row[-1]
+    return Finding.of(Kind.MISSING, last + 1) if last < end else None
 
 
 def link_of(row: Row) -> Link:

@@ -1,4 +1,4 @@
-"""The chain's head, kept outside of the database: without it nobody could tell that the end of the table was cut off.
+"""The chain's head, kept outside of the database, without which nobody could tell that its end was cut off.
 
 `head` holds the last head (replaced atomically, under a file lock); `anchors.jsonl` gets a line with a head
 every 10,000 records or hour, and one whenever the database turns out to have been put back behind the head.
@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 ANCHOR_RECORDS = 10_000
 ANCHOR_PERIOD = timedelta(hours=1)
-ANCHOR, PUT_BACK, HEAD_LOST = "anchor", "put back", "head lost"
+ANCHOR, PUT_BACK, HEAD_LOST, ANCHORS_LOST = "anchor", "put back", "head lost", "anchors lost"
+# Of the anchors' end: a dozen of them.
+_TAIL_BYTES = 4096
 
 
 class UnreadableWitness(ValueError):
@@ -74,23 +76,43 @@ class Witness:
         """Whether there is a head, readable or not."""
         return (self.folder / "head").exists()
 
-    def anchors(self) -> Iterator[Note]:
-        """The anchors, in the order in which they were written. Raises UnreadableWitness and OSError."""
+    def anchors(self, on_error: Callable[[UnreadableWitness], object] | None = None) -> Iterator[Note]:
+        """The anchors, in the order in which they were written.
+
+        Lines that are none go to `on_error`; without it the first raises UnreadableWitness. Raises OSError.
+        """
         for path in self._anchor_files():
             if path.exists():
                 with path.open("rb") as file:
-                    yield from map(self._read, file)
+                    yield from self._notes(file, on_error)
 
-    def check(self, head: Head, *, now: datetime) -> None:
-        """Leave a note if the database, whose head is locked, is behind what was kept, so that it was put back.
+    def has_anchor(self, kept: Note) -> bool:
+        """Whether the last anchor that a head speaks of is at the end of `anchors.jsonl`. Raises OSError."""
+        try:
+            with (self.folder / "anchors.jsonl").open("rb") as file:
+                file.seek(max(os.fstat(file.fileno()).st_size - _TAIL_BYTES, 0))
+                last = list(self._notes(file, lambda _: None))
+        except FileNotFoundError:
+            return False
+        return (kept.anchored_at, kept.anchored) in {(note.at, note.sequence) for note in last}
 
-        And if the head is gone though there are anchors. Never raises OSError.
+    def check(
+        self, head: Head, *, now: datetime, hash_of: Callable[[int], str | None] = lambda _: None
+    ) -> None:
+        """Leave a note if the database, whose head is locked, is behind what was kept.
+
+        Then it was put back. And if the head is gone though there are anchors, and if the database is
+        ahead, but of another chain: `hash_of` gives what it says of a record, None of one that it has
+        not. Never raises OSError.
         """
         with self._patiently():
             kept = self._kept_or_none()
             if kept is None:
                 self._lose(head, now)
-            elif (kept.sequence, kept.hash) != head and kept.sequence >= head.sequence:
+            elif kept.sequence < head.sequence:
+                if hash_of(kept.sequence) not in {None, kept.hash}:
+                    self._fork(kept)
+            elif kept.head != head:
                 with self._alone():
                     self._put_back(kept, head, now)
 
@@ -112,7 +134,8 @@ class Witness:
     def _keep(self, head: Head, kept: Note | None, now: datetime) -> None:
         note = Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
         if kept is None or head.sequence - kept.anchored >= ANCHOR_RECORDS or _is_old(kept, now):
-            self._anchor(note)
+            is_first = kept is None or self.has_anchor(kept)
+            self._anchor(note if is_first else msgspec.structs.replace(note, kind=ANCHORS_LOST))
             logger.info("audit anchor: record %d has the hash %s", *head)
         else:
             note = msgspec.structs.replace(note, anchored=kept.anchored, anchored_at=kept.anchored_at)
@@ -126,6 +149,14 @@ class Witness:
             kept.sequence,
         )
         self._replace(Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
+
+    def _fork(self, kept: Note) -> None:
+        """What was reached here stays known, though the database goes on from elsewhere."""
+        with self._alone():
+            self._anchor(kept)
+        logger.error(
+            "the audit log is another: record %d is not the one that was written here", kept.sequence
+        )
 
     def _lose(self, head: Head, now: datetime) -> None:
         if not head.sequence or not any(path.exists() for path in self._anchor_files()):
@@ -147,12 +178,18 @@ class Witness:
             return None
 
     def _anchor(self, note: Note) -> None:
-        for path in self._anchor_files():
-            _write(path, self._sealed(note), os.O_APPEND)
+        first, *copies = self._anchor_files()
+        _append(first, self._sealed(note))
+        for path in copies:
+            try:
+                _append(path, self._sealed(note))
+            except OSError:
+                # A disk that is away keeps nothing back of what is kept here.
+                logger.exception("an audit anchor cannot be written to %s", path)
 
     def _replace(self, note: Note) -> None:
         new = self.folder / "head.new"
-        _write(new, self._sealed(note), os.O_TRUNC)
+        _write(new, self._sealed(note))
         new.replace(self.folder / "head")
 
     def _anchor_files(self) -> list[Path]:
@@ -162,6 +199,17 @@ class Witness:
     def _sealed(self, note: Note) -> bytes:
         bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
         return msgspec.json.encode(msgspec.structs.replace(note, seal=self.key.seal("witness", bare))) + b"\n"
+
+    def _notes(
+        self, lines: Iterable[bytes], on_error: Callable[[UnreadableWitness], object] | None
+    ) -> Iterator[Note]:
+        for line in lines:
+            try:
+                yield self._read(line)
+            except UnreadableWitness as error:
+                if on_error is None:
+                    raise
+                on_error(error)
 
     def _read(self, line: bytes) -> Note:
         try:
@@ -204,12 +252,34 @@ def _is_old(kept: Note, now: datetime) -> bool:
     return abs(now - kept.anchored_at) >= ANCHOR_PERIOD
 
 
-def _write(path: Path, data: bytes, flag: int) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flag, 0o600)
+def _write(path: Path, data: bytes) -> None:
+    with _opened(path, os.O_TRUNC) as fd:
+        _write_whole(fd, data, path)
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line, whole or not at all; it continues none that a crash has torn."""
+    with _opened(path, os.O_APPEND) as fd:
+        size = os.fstat(fd).st_size
+        is_torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        try:
+            _write_whole(fd, b"\n" + line if is_torn else line, path)
+        except OSError:
+            os.ftruncate(fd, size)
+            raise
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flag: int) -> Iterator[int]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flag, 0o600)
     try:
-        written = os.write(fd, data)
-        if written != len(data):
-            raise OSError(f"only {written} of {len(data)} bytes were written to {path}")
-        os.fsync(fd)
+        yield fd
     finally:
         os.close(fd)
+
+
+def _write_whole(fd: int, data: bytes, path: Path) -> None:
+    written = os.write(fd, data)
+    if written != len(data):
+        raise OSError(f"only {written} of {len(data)} bytes were written to {path}")
+    os.fsync(fd)

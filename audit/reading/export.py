@@ -1,5 +1,6 @@
 """Records as lines of JSON, of which each can be verified alone: it says the hash before its own."""
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, get_type_hints
 
@@ -43,11 +44,15 @@ _Members = msgspec.defstruct(
         ("hash", str),
     ],
     frozen=True,
+    forbid_unknown_fields=True,
 )
 
 
 class LinesVerified(NamedTuple):
-    """How many lines are right, and the last of them; how many gaps are between them, and where the first begins, or 0."""
+    """How many lines are right, and the last of them; how many gaps they have, and where the first begins.
+
+    That is 0 without a gap.
+    """
 
     records: int = 0
     last: Head = BEGINNING
@@ -98,7 +103,7 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
     for number, text in enumerate(lines, 1):
         try:
             line = _line(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             unread = Finding(Kind.UNKNOWN, found.last.sequence + 1, f"line {number:,} is no record")
             return found._replace(finding=unread)
         if (wrong := _wrong(key, found.last, line)) is not None:
@@ -112,8 +117,11 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
 
 
 def _line(text: bytes) -> Line:
-    """Raises msgspec.MsgspecError and UnicodeDecodeError."""
+    """Raises ValueError and RecursionError of what is no line of an export."""
     told = _DECODER.decode(text)
+    # Of a member that is there twice, readers of JSON see one or the other.
+    if len(json.loads(text, object_pairs_hook=list)) != len(_Members.__struct_fields__):
+        raise ValueError("a member is there twice")
     detail = bytes(told.detail)
     columns = _columns_of(told, "" if detail == _NO_DETAIL else detail.decode())
     return Line(told.sequence, columns, told.previous, told.hash)

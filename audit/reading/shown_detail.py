@@ -21,7 +21,8 @@ def shown_change(detail: str) -> SafeString:
         "<tr><th scope='row'>{}</th><td class='audit-before'>{}</td><td class='audit-after'>{}</td></tr>",
         ((each["path"], _value(each, "before"), _value(each, "after")) for each in changes),
     )
-    head = "<thead><tr><th scope='col'>Place</th><th scope='col'>Before</th><th scope='col'>After</th></tr></thead>"
+    titles = "".join(f"<th scope='col'>{title}</th>" for title in ("Place", "Before", "After"))
+    head = f"<thead><tr>{titles}</tr></thead>"
     return format_html("<table class='audit-change'>{}<tbody>{}</tbody></table>", SafeString(head), rows)
 
 

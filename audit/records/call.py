@@ -23,7 +23,10 @@ from audit.records.detail import detail_text
 from audit.records.masking import masked_path, masked_query, masked_text
 
 LINE_BYTES = 4096
-"""A line is at most this long with its seal and its line feed: PIPE_BUF, so that one write is whole on any kind of file."""
+"""A line is at most this long with its seal and its line feed.
+
+It is PIPE_BUF, so that one write is whole on any kind of file.
+"""
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -70,7 +73,7 @@ def record_of_call(
     address: str,
     correlation_id: str,
 ) -> CallRecord:
-    """Make the record of a call given as it was received: secrets are masked first, then long values are cut."""
+    """Make the record of a call as it was received: secrets are masked first, then long values are cut."""
     return CallRecord(
         at,
         fitted(caller, CALLER_CHARS),

@@ -26,7 +26,7 @@ _SHAPES = re.compile(
     r"|(?P<api_key>md_[\w-]{8}_[\w-]+|\bmds_[\w-]{20,})"
     r"|(?P<signing_secret>mds_[\w-]{20,})"
     r"|(?P<scheme>\b(?:basic|bearer|api-key)(?:\s|%20|\+)+)[\w.~+/=-]+"
-    r"|(?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/?#@\"']+@"
+    r"|(?P<url>(?<![a-z0-9+.-])[a-z0-9+.-]++://)[^\s/?#@\"']+@"
     r"|(?P<bytes>=:)[A-Za-z0-9+/]{20,}={0,2}:"
     r"|(?P<webhook>\bv1a?,)[A-Za-z0-9+/]{40,}={0,2}"
     r"|(?P<hex>\bsha(?:1|256|512)=)[0-9a-f]{40,}",
@@ -46,17 +46,26 @@ _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u20
 _DECODINGS = 3
 # A query without any of these needs no closer look. A colon alone is in every time.
 _SUSPICIOUS = (
-    "key", "token", "secret", "pass", "pwd", "sig", "auth", "credential", "cookie", "assertion", "jwt", "otp", "pin", "md_", "mds_",
-    "eyj", "begin", "basic", "bearer", "@", "=:", "v1", "sha",
+    "key", "token", "secret", "pass", "pwd", "sig", "auth", "credential", "cookie", "assertion", "jwt", "otp",
+    "pin", "md_", "mds_", "eyj", "begin", "basic", "bearer", "@", "=:", "v1", "sha",
 )  # fmt: skip
 # Of the escapes these: letters, digits, `-` and `_` of a key, `%25` an escape again, the last the beginning
 # of an invisible sign.
 _SUSPICIOUS_ESCAPE = re.compile("%(?:2[5d]|3[0-9d]|[4-7]|c[2d]|d8|e[12]|ef)")
 _SEPARATOR = re.compile(r"([&;])")
+# Each word is begun once and never given back: the time that a text takes grows as it does, and no faster.
+_NAME = r"(?<![\w-])(?=[\w-]*?(?:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|credential|cookie))[\w-]++"
 _ASSIGNED = re.compile(
-    r"""(?P<name>["']?\b[\w-]*(?:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|credential|cookie)[\w-]*["']?\s*[=:]\s*)"""
-    r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&'"()\[\]{}]+)""",
+    rf"""(?P<name>["']?{_NAME}["']?\s*+[=:]\s*+)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|[^\s,;&'"()\[\]{}]+)""",
     re.IGNORECASE,
+)
+# Within a value: `token=…` of an address, `"password": …` of JSON in a text, however often it was quoted. Not
+# `key:12`, which is somebody's name.
+_ASSIGNED_WITHIN = re.compile(
+    rf"""(?P<name>{_NAME}\s*+=\s*+|(?<!\\)\\*+["']{_NAME}\\*+["']\s*+:\s*+)"""
+    r"""(?:(?P<quote>\\++["']).*?(?:(?P=quote)|\Z)|"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s,;&'"()\[\]{}]+)""",
+    re.IGNORECASE | re.DOTALL,
 )
 _ASSIGNED_SIGNS = ("key", "token", "secret", "pass", "pwd", "signature", "credential", "cookie")
 
@@ -72,15 +81,23 @@ def masked_text(text: str) -> str:
 
 
 def masked_path(path: str) -> str:
-    """A decoded path: what has the shape of a secret, and segments that have it once they are decoded again or without invisible signs."""
+    """A decoded path: what has the shape of a secret, and what is assigned to its name (`token=…`).
+
+    Segments that are so once they are decoded again or without invisible signs go whole.
+    """
     masked = masked_text(path)
+    if "=" in masked:
+        masked = _masked_within(masked)
     if "%" in masked or not masked.isascii():
-        return "/".join(MASK if _is_shaped(_plain(segment)) else segment for segment in masked.split("/"))
+        return "/".join(MASK if _is_secret(_plain(segment)) else segment for segment in masked.split("/"))
     return masked
 
 
 def masked_line(text: str) -> str:
-    """A line of a log: what has the shape of a secret, and what is assigned to its name (`token=…`, `"password": …`)."""
+    """A line of a log: what has the shape of a secret, and what is assigned to its name.
+
+    That is `token=…` and `"password": …`.
+    """
     masked = masked_text(text)
     lowered = masked.lower()
     if any(sign in lowered for sign in _ASSIGNED_SIGNS):
@@ -92,7 +109,7 @@ def masked_query(query: str) -> str:
     """Replace the values of secret parameters in a raw query by `***`; the rest stays as it was sent.
 
     A parameter is secret by its name (`api_key`, `token`, …: any case, percent-encoded or not) or because its
-    value looks like a secret.
+    value looks like a secret, or holds one (`callback=https://host/?token=…`).
     """
     if not _is_suspicious(query):
         return query
@@ -100,12 +117,13 @@ def masked_query(query: str) -> str:
 
 
 def masked_document(document: Any, *, depth: int = DEPTH) -> Any:
-    """A document of JSON with secrets replaced, whatever lies under a secret's name and whatever has a secret's shape.
+    """A document of JSON with secrets replaced: what lies under a secret's name, and what has its shape.
 
-    What is nested deeper than `depth` is replaced, too. Booleans and null are no secrets.
+    So is what a text assigns to a secret's name: `token=…` of an address, `"password": …` of JSON. What is
+    nested deeper than `depth` is replaced, too. Booleans and null are no secrets.
     """
     if isinstance(document, str):
-        return masked_path(document)
+        return _masked_within(masked_path(document))
     if not isinstance(document, Mapping | list | tuple):
         return document
     if depth == 0:
@@ -132,6 +150,7 @@ def _is_suspicious(query: str) -> bool:
 
 
 def _is_secret_field(name: str) -> bool:
+    name = _plain(name)
     return _SECRET_NAME.search(name) is not None and _ABOUT_SECRET.search(name) is None
 
 
@@ -149,13 +168,16 @@ def _masked_part(part: str) -> str:
     plain_name = _plain(name)
     if _is_shaped(plain_name):
         return MASK
-    if value and (_SECRET_NAME.search(plain_name) or _is_shaped(_plain(value))):
+    if value and (_SECRET_NAME.search(plain_name) or _is_secret(_plain(value))):
         return f"{name}{separator}{MASK}"
     return part
 
 
 def _plain(text: str) -> str:
-    """What a text says once it is decoded as often as it was encoded, _DECODINGS times at most, without invisible signs."""
+    """What a text says once it is decoded as often as it was encoded, without invisible signs.
+
+    It is decoded _DECODINGS times at most.
+    """
     for _ in range(_DECODINGS):
         if text == (text := unquote_plus(text)):
             break
@@ -164,6 +186,18 @@ def _plain(text: str) -> str:
 
 def _is_shaped(text: str) -> bool:
     return masked_text(text) != text
+
+
+def _is_secret(text: str) -> bool:
+    return _is_shaped(text) or _masked_within(text) != text
+
+
+def _masked_within(text: str) -> str:
+    lowered = text.lower()
+    for sign in _ASSIGNED_SIGNS:
+        if sign in lowered:
+            return _ASSIGNED_WITHIN.sub(rf"\g<name>{MASK}", text)
+    return text
 
 
 def _masked_shape(found: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""The way of a call's record from its process into the database: files of sealed lines, and what takes them in."""
+"""From a process into the database: files of sealed lines, and what takes them in."""

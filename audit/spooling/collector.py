@@ -6,9 +6,11 @@ which would hold an flock on it, is gone.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,12 +67,13 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
     Returns how many were moved. Only what the file held at the call is looked at, so a busy writer cannot
     keep it going. Raises OSError if the file cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
-        fd = file.fileno()
+    with _opened(path) as fd:
         # In this order: once the lock is ours, the size is final.
         writer_is_gone = _locked(fd)
         size = os.fstat(fd).st_size
         offset, moved, fits = _offset(path.name), 0, _seals_of(path.name)
+        if size < offset:
+            offset = _cut_off_store(path.name, size, offset, now=now)
         while moved < limit and (batch := read_batch(fd, start=offset, size=size, fits=fits)).end > offset:
             if not _batch_store(path.name, batch, now=now):
                 return moved
@@ -78,6 +81,18 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
         if writer_is_gone and moved < limit:
             _finish(path, fd, offset=offset, size=size, now=now)
         return moved
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A spool file. Raises OSError, also for what is none: a link, a folder, a pipe to wait for."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "no file", str(path))
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> Batch:
@@ -135,6 +150,19 @@ def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
     _warn(name, batch, batch.unreadable, "unreadable audit lines in %s, bytes %d to %d, left out")
     _warn(name, batch, batch.unsealed, "audit lines without a seal in %s, bytes %d to %d, taken in")
     return True
+
+
+def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
+    """Have it on record that a file ends before what was taken in of it; returns where it ends."""
+    with transaction.atomic(durable=True):
+        detail = {"from": size, "to": offset}
+        told = columns_of_event(
+            at=now, actor="", audit_class="", event="audit.lines_cut_off", subject=name, detail=detail
+        )
+        records_append([told], now=now)
+        SpoolFile.objects.filter(name=name).update(offset=size, updated_at=now)
+    logger.warning("the audit spool file %s was cut off: bytes %d to %d are gone", name, size, offset)
+    return size
 
 
 def _rows(name: str, batch: Batch, now: datetime) -> list[Columns]:

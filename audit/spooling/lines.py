@@ -22,7 +22,7 @@ _LOST_DETAIL = re.compile(r'\{"records":[0-9]{1,18}\}')
 
 
 def encode_line(record: CallRecord) -> bytes:
-    """Write the record as JSON with a line feed at its end and nowhere else, so short that it has room for a seal.
+    """Write the record as JSON with a line feed at its end and nowhere else; it has room for a seal.
 
     Characters that take several bytes can make a line too long; then path and query are cut further, never
     the identity of the caller. Half a surrogate pair, which UTF-8 cannot carry, is written as its escape.

@@ -1,4 +1,4 @@
-"""Seals of spooled lines, so that whoever can write the spool but has not the key can add none and alter none.
+"""Seals of spooled lines: who can write the spool but has not the key can add none and alter none.
 
 Pure.
 """
@@ -14,7 +14,7 @@ _FORM = b',"seal":"%s"}'
 
 
 class FileSeal:
-    """Seals the lines of one spool file: each for the file's name, and for the byte of the file at which it begins.
+    """Seals the lines of one spool file: each for its name, and for the byte at which it begins.
 
     A seal is the last member of the line's object: BLAKE2b with a key, of 128 bits, in hex. It costs a third
     of an HMAC.

@@ -23,6 +23,8 @@ from audit.spooling.seals import FileSeal
 logger = logging.getLogger(__name__)
 
 ROTATE_BYTES = 4 * 2**20
+# How often a writer looks whether its file is still there: it takes as long as a tenth of a record.
+_LOOK_SECONDS = 1.0
 ANY_SUFFIX = ".jsonl"
 SEALED_SUFFIX = ".sealed.jsonl"
 _OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -54,6 +56,8 @@ class Spool:
         self._lock = threading.Lock()
         self._fd = _CLOSED
         self._size = 0
+        self._path = folder
+        self._looked_at = 0.0
         self._failing = False
         forget = weakref.WeakMethod(self._forget_parent)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -67,6 +71,8 @@ class Spool:
             try:
                 if self._fd == _CLOSED or self._size + len(line) > self._rotate_bytes:
                     self._open_next()
+                elif time.monotonic() - self._looked_at > _LOOK_SECONDS:
+                    self._look()
                 self._write(line)
             except OSError as error:
                 self._note_failure(error)
@@ -82,7 +88,13 @@ class Spool:
 
     def _write(self, line: bytes) -> None:
         # Where the line will begin, also if something else has written into the file.
-        self._size = os.lseek(self._fd, 0, os.SEEK_END)
+        size = os.lseek(self._fd, 0, os.SEEK_END)
+        if size < self._size:
+            # The collector looks for nothing before the place that it has reached.
+            logger.error("the audit spool file %s was cut off: records in it may be lost", self._path)
+            self._open_next()
+            size = os.lseek(self._fd, 0, os.SEEK_END)
+        self._size = size
         if self._seal is not None:
             line = self._seal.sealed(line, self._size)
         written = os.write(self._fd, line)
@@ -106,7 +118,19 @@ class Spool:
             return
         self._close()
         self._fd, self._size = fd, 0
+        self._path, self._looked_at = self.folder / name, time.monotonic()
         self._seal = None if self._key is None else FileSeal(self._key, name)
+
+    def _look(self) -> None:
+        """Go on in a new file where the open one was removed or moved: nobody looks into that."""
+        self._looked_at = time.monotonic()
+        try:
+            is_there = self._path.stat().st_ino == os.fstat(self._fd).st_ino
+        except OSError:
+            is_there = False
+        if not is_there:
+            logger.error("the audit spool file %s is gone: records in it may be lost", self._path)
+            self._open_next()
 
     def _close(self) -> None:
         # Forgotten first: a child forked in between must not close a number that means another file by then.
@@ -115,7 +139,7 @@ class Spool:
             os.close(fd)
 
     def _forget_parent(self) -> None:
-        """In a forked child: the file stays the parent's, and a lock that was held at the fork is never released."""
+        """In a forked child: the file stays the parent's; a lock held at the fork is never released."""
         self._lock = threading.Lock()
         self._close()
 

@@ -62,7 +62,10 @@ def _asked_access(request: Request, view: "APIView") -> Access | None:
 
 
 def _is_charged(request: Request) -> bool:
-    """Whether there was an admission already: DRF asks again for the forms of a page and for what OPTIONS tells."""
+    """Whether there was an admission already.
+
+    DRF asks again for the forms of a page and for what OPTIONS tells.
+    """
     return hasattr(request._request, ADMISSION)  # noqa: SLF001 where the throttle leaves it
 
 

@@ -60,9 +60,9 @@ def access_of(url_name: str | None, method: str) -> Access | None:
 
 
 def access_around(url_name: str | None) -> Access | None:
-    """What is asked for OPTIONS, and for a method that an endpoint does not have: a caller, where its methods ask for one.
+    """What is asked for OPTIONS, and for a method that an endpoint does not have.
 
-    None where the endpoint has no row at all.
+    That is a caller, where its methods ask for one. None where the endpoint has no row at all.
     """
     return _around().get(url_name or "")
 

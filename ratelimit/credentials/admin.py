@@ -1,4 +1,7 @@
-"""The admin's pages of people's access and of OAuth2 clients; the libraries' own pages of tokens are taken away."""
+"""The admin's pages of people's access and of OAuth2 clients.
+
+The libraries' own pages of tokens are taken away.
+"""
 
 from typing import Any
 
@@ -96,7 +99,10 @@ class AccessProfileAdmin(ChangedBySuperusers):
 
 @admin.register(OAuthClient)
 class OAuthClientAdmin(ChangedBySuperusers):
-    """Clients to look at and to revoke; `manage.py oauthclient create` makes them, because a secret is shown once."""
+    """Clients to look at and to revoke.
+
+    `manage.py oauthclient create` makes them, because a secret is shown once.
+    """
 
     list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
     list_filter = ("tier", "sensitivity")

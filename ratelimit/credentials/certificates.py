@@ -1,7 +1,7 @@
-"""The caller of a request over mTLS: the client certificate that the proxy in front has verified stands for a key.
+"""The caller of a request over mTLS: a client certificate stands for a key.
 
-The headers are there only if a trusted proxy wrote them. It vouches for the chain, the dates and the list of
-revoked certificates; here the certificate is found by its SHA-256.
+The proxy in front has verified it. The headers are there only if a trusted proxy wrote them. It vouches for
+the chain, the dates and the list of revoked certificates; here the certificate is found by its SHA-256.
 """
 
 from dataclasses import replace

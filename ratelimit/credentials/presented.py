@@ -47,7 +47,10 @@ def presented_in(environ: Mapping[str, Any], *, body: Callable[[], bytes] = byte
 
 
 class EnvironHeaders(Mapping[str, str]):
-    """The headers in a WSGI environ by their lower-case names; looked up when asked for, since most never are."""
+    """The headers in a WSGI environ by their lower-case names.
+
+    Looked up when asked for, since most never are.
+    """
 
     __slots__ = ("_environ",)
 

@@ -15,9 +15,9 @@ CREDENTIAL = "oauth2"
 
 
 def caller_of_program(token: str, *, now: datetime) -> tuple[Caller, datetime]:
-    """The caller that an access token makes, with those of the client's scopes that it was issued for, and until when.
+    """The caller that an access token makes, and until when.
 
-    Raises InvalidToken.
+    It has those of the client's scopes that the token was issued for. Raises InvalidToken.
     """
     checksum = hashlib.sha256(token.encode()).hexdigest()
     found = AccessToken.objects.select_related("application").filter(token_checksum=checksum).first()

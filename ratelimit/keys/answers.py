@@ -37,10 +37,10 @@ class Call:
 
 
 def answer_once(call: Call, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
-    """The answer to a call, and whether it is that of an earlier one; `make` is called at most once, within the same transaction.
+    """The answer to a call, and whether it is that of an earlier one.
 
-    A refusal, which `make` raises, is not kept. Of two calls at a time the second waits for the first. Raises
-    IdempotencyKeyReused, AlreadyMade.
+    `make` is called at most once, within the same transaction. A refusal, which `make` raises, is not kept.
+    Of two calls at a time the second waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
     """
     with transaction.atomic():
         answers_forget(now=now)

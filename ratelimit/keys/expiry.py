@@ -34,9 +34,10 @@ class Watched:
 
 
 def keys_watch(*, now: datetime) -> Watched:
-    """Warn of keys that expire in 14, 7 and 1 days, once each, and rotate those whose policy is to be rotated, a week before.
+    """Warn of keys that expire in 14, 7 and 1 days, once each, and rotate those whose policy says so.
 
-    Several at a time do each thing once. What fails is logged, and tried again at the next call.
+    They are rotated a week before. Several at a time do each thing once. What fails is logged, and tried
+    again at the next call.
     """
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):
@@ -50,7 +51,7 @@ def keys_watch(*, now: datetime) -> Watched:
 
 
 def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
-    """Whether it is time for a successor: a week before the end, and not in the first half of the key's life."""
+    """Whether it is time for a successor: a week before the end, not in the first half of the key's life."""
     life = _end_of(key) - key.created_at
     return _end_of(key) - now <= min(ROTATED_BEFORE, life / 2)
 

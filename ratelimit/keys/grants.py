@@ -1,4 +1,7 @@
-"""Who gives away no more than it has: a key's grants beside those of whoever makes, changes or withdraws it."""
+"""Who gives away no more than it has.
+
+A key's grants are looked at beside those of whoever makes, changes or withdraws it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,12 +22,27 @@ _OF_THE_KEY_ITSELF = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded where a key has more than the caller; None is an operator, who may give anything."""
+    """Raise GrantExceeded where a key has more than the caller.
+
+    None is an operator, who may give anything.
+    """
     _refuse(() if caller is None else exceeded_grants(caller, _granted_by(key)))
 
 
+def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
+    """Raise GrantExceeded where a caller that ends makes a key that gets successors by itself.
+
+    They would go on without it.
+    """
+    if caller is not None and caller.expires_at is not None and before_expiry == "rotate":
+        _refuse(("before_expiry",))
+
+
 def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded where a key may do more than the caller, however long and however shown; None is an operator."""
+    """Raise GrantExceeded where a key may do more than the caller, however long and however shown.
+
+    None is an operator.
+    """
     exceeded = () if caller is None else exceeded_grants(caller, _granted_by(key))
     _refuse([name for name in exceeded if name not in _OF_THE_KEY_ITSELF])
 

@@ -1,4 +1,7 @@
-"""When each key was last used: noted in the process's memory, and brought to the database now and then by a thread."""
+"""When each key was last used.
+
+That is noted in the process's memory, and brought to the database now and then by a thread.
+"""
 
 import atexit
 import logging
@@ -47,7 +50,10 @@ class LastUsed:
 
 
 class LastUsedWriter:
-    """The thread of a serving process that writes the uses down, at most every `seconds` and once more at the end."""
+    """The thread of a serving process that writes the uses down.
+
+    It does so at most every `seconds`, and once more at the end.
+    """
 
     def __init__(self, uses: LastUsed, *, seconds: float = FLUSH_SECONDS) -> None:
         self._uses = uses

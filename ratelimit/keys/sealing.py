@@ -1,4 +1,7 @@
-"""What is kept for this service alone: sealed with keys of SECRET_KEY, so that the database alone tells nothing of it."""
+"""What is kept for this service alone.
+
+It is sealed with keys of SECRET_KEY, so that the database alone tells nothing of it.
+"""
 
 from base64 import urlsafe_b64encode
 from functools import lru_cache

@@ -64,7 +64,10 @@ class KeyCache:
         self._clock = clock
 
     def find(self, value: str, *, by: KeyName = "digest") -> KnownKey | None:
-        """The key with that digest, prefix or certificate, at most `max_age` old; None where there is none."""
+        """The key with that digest, prefix or certificate, at most `max_age` old.
+
+        None where there is none.
+        """
         name = (by, value)
         known = self._known.get(name)
         now = self._clock()

@@ -16,7 +16,7 @@ from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
 from ratelimit.keys import api_keys
 from ratelimit.keys.documents import key_document
-from ratelimit.keys.grants import check_may_revoke, check_within, end_within
+from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, end_within
 from ratelimit.keys.selectors import known_keys
 from ratelimit.keys.signing_secrets import signing_secret
 from ratelimit.keys.terms import KeyTerms, columns_of
@@ -59,14 +59,16 @@ def key_create(
     correlation_id: str = "",
     **terms: Unpack[KeyTerms],
 ) -> CreatedKey:
-    """A new key, which is stored; where nothing is said it ends with whoever makes it, and is for signing only if that is.
+    """A new key, which is stored.
 
-    Raises InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded.
+    Where nothing is said it ends with whoever makes it, and is for signing only if that is. Raises
+    InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded.
     """
     if within is not None:
         terms.setdefault("signed_only", within.signed_only)
         terms["expires_at"] = terms.get("expires_at") or within.expires_at
     columns = columns_of(terms, now=now)
+    check_may_renew(within, columns["before_expiry"])
     with transaction.atomic():
         created = _stored(ApiKey(**columns), now=now, within=within)
         key_event(
@@ -89,11 +91,12 @@ def key_rotate(
     within: Caller | None = None,
     correlation_id: str = "",
 ) -> CreatedKey:
-    """A successor with the same grants and the same length of life; the old key holds for `overlap` more, at most until its own expiry.
+    """A successor with the same grants and the same length of life.
 
-    The successor ends with `within` at the latest. Without overlap the old key is revoked. A client
-    certificate goes over to the successor at once. Of two calls at a time one makes the successor. Raises
-    NotRotatable, InvalidKeyRequest, GrantExceeded.
+    The old key holds for `overlap` more, at most until its own expiry. The successor ends with `within` at
+    the latest. Without overlap the old key is revoked. A client certificate goes over to the successor at
+    once. Of two calls at a time one makes the successor. Raises NotRotatable, InvalidKeyRequest,
+    GrantExceeded.
     """
     _check_overlap(overlap)
     with transaction.atomic():
@@ -191,7 +194,10 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
 
 
 def _replaced(key: ApiKey, *, overlap: timedelta, now: datetime, within: Caller | None) -> CreatedKey:
-    """The stored successor of a key that ends: made before its end is set, stored after its certificate is free."""
+    """The stored successor of a key that ends.
+
+    It is made before the end is set, and stored after the certificate is free.
+    """
     successor = _successor(key, now=now, within=within)
     _end(key, overlap=overlap, now=now)
     return _stored(successor, now=now, within=within)

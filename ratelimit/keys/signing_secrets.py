@@ -1,9 +1,9 @@
-"""The secret with which the bearer of a key signs requests (hmac-sha256): derived when it is needed, stored nowhere.
+"""The secret with which the bearer of a key signs requests (hmac-sha256).
 
-It is HKDF-SHA256 (RFC 5869) of the master secret with the key's digest in `info`. Whoever reads the database
-alone, or the master secret alone, signs nothing; each key has another one, and a rotated key a new one. The
-master secret is the setting SIGNING_SECRET or, where it is not set, derived from SECRET_KEY under a label of
-its own.
+It is derived when it is needed, and stored nowhere. It is HKDF-SHA256 (RFC 5869) of the master secret with
+the key's digest in `info`. Whoever reads the database alone, or the master secret alone, signs nothing; each
+key has another one, and a rotated key a new one. The master secret is the setting SIGNING_SECRET or, where it
+is not set, derived from SECRET_KEY under a label of its own.
 """
 
 from base64 import urlsafe_b64encode
@@ -21,7 +21,10 @@ _BYTES = 32
 
 
 def signing_secret(digest: str) -> str:
-    """The signing secret of the key with that digest: 47 ASCII characters, which are the HMAC's key as they are."""
+    """The signing secret of the key with that digest.
+
+    It is 47 ASCII characters, which are the HMAC's key as they are.
+    """
     return signing_secrets(digest)[0]
 
 

@@ -74,7 +74,10 @@ def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
 
 
 def least_sensitivity(scopes: Iterable[str]) -> str:
-    """The least sensitivity with which these scopes are of use: market data is internal, all else confidential."""
+    """The least sensitivity with which these scopes are of use.
+
+    Market data is internal, all else confidential.
+    """
     return "internal" if all(scope.startswith(_MARKET_DATA) for scope in scopes) else "confidential"
 
 

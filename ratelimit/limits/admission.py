@@ -12,7 +12,10 @@ QUOTA_EXCEEDED = "quota_exceeded"
 
 
 class Admission(NamedTuple):
-    """How a bucket and quotas stand after a request: charged in all of them, or in none if one of them refused."""
+    """How a bucket and quotas stand after a request.
+
+    It was charged in all of them, or in none if one of them refused.
+    """
 
     bucket: Standing
     quotas: tuple[QuotaStanding, ...] = ()
@@ -53,7 +56,10 @@ class Admission(NamedTuple):
 def admission_of(
     bucket: Standing, spends: Sequence[Spend], counters: Sequence[Counter | None], *, is_short: bool
 ) -> Admission:
-    """The admission of a request; is_short: the bucket had enough, the quotas had not, and so nothing was charged."""
+    """The admission of a request.
+
+    is_short: the bucket had enough, the quotas had not, and so nothing was charged.
+    """
     refused: Sequence[bool] = ()
     if is_short or not bucket.admitted:
         # Of a bucket that refused: who waits for it only to find a quota used up waits in vain.

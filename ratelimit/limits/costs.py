@@ -1,4 +1,7 @@
-"""What a request costs in tokens: rules by name, as data, which the table of access names for each endpoint."""
+"""What a request costs in tokens: rules by name, as data.
+
+The table of access names one for each endpoint.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +20,9 @@ _MOST_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class CostRule:
-    """`tokens` of a query string, as it was sent, and of the format of the answer, "" where that does not matter.
+    """`tokens` of a query string, as it was sent, and of the format of the answer.
 
-    is_metered: whether they count towards quotas, too.
+    The format is "" where that does not matter. is_metered: whether they count towards quotas, too.
     """
 
     name: str
@@ -33,9 +36,10 @@ def _one(_query: str, _format: str) -> int:
 
 
 def _page(query: str, _format: str) -> int:
-    """One per started 1,000 of `limit` or `last`; what is more than a page may have is refused later, and costs the most.
+    """One per started 1,000 of `limit` or `last`.
 
-    What is no such number is refused later, too, and costs one.
+    What is more than a page may have is refused later, and costs the most. What is no such number is refused
+    later, too, and costs one.
     """
     # Names may be percent-encoded, too.
     if "limit" not in query and "last" not in query and "%" not in query:

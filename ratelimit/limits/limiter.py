@@ -1,4 +1,7 @@
-"""Whether a request may pass: shared buckets and quotas, or this process's share of them while Redis is away."""
+"""Whether a request may pass.
+
+Shared buckets and quotas say so, or this process's share of them while Redis is away.
+"""
 
 import logging
 import threading

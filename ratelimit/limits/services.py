@@ -37,7 +37,7 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
 
 
 def admit_address(address: str) -> Admission:
-    """The admission of one request of somebody who is not known, by the address it came from (IPv6: by its /64)."""
+    """The admission of one request of somebody who is not known, by its address (IPv6: by its /64)."""
     return process_limiter().admit(
         Charge(f"address:{addresses.identity_of(address)}", ADDRESS_BUCKET, _bucket(settings.ADDRESS_RATE))
     )
@@ -56,7 +56,7 @@ def look(caller: Caller, *, group: str, kind: str) -> Admission:
 
 @lru_cache(maxsize=256)
 def bucket_name(group: str, kind: str) -> str:
-    """What a bucket is called in headers: `read` and `write` of the data, `trading`, else by group and kind."""
+    """What a bucket is called in headers: `read`, `write`, `trading`, else by group and kind."""
     if kind == TRADING or group == DATA_GROUP:
         return kind
     return f"{group}-{kind}"

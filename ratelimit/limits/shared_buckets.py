@@ -1,4 +1,7 @@
-"""Buckets and quotas in Redis, shared by all processes and timed by Redis's own clock: one script call for a request."""
+"""Buckets and quotas in Redis, shared by all processes: one script call for a request.
+
+They go by Redis's own clock.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -19,7 +22,10 @@ _ADMITTED, _SHORT = 1, 2
 
 
 class _Failures:
-    """Counts attempts to run the script that failed; that Redis does not know it, as after a restart, is one too."""
+    """Counts attempts to run the script that failed.
+
+    That Redis does not know it, as after a restart, is one too.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,9 +40,9 @@ _failures = _Failures()
 
 
 def failures() -> int:
-    """How many attempts to run the admission script have failed in this process: after each, Redis may have lost its buckets.
+    """How many attempts to run the admission script have failed in this process.
 
-    Calls for anything else, as for cached answers, do not count.
+    After each, Redis may have lost its buckets. Calls for anything else, as for cached answers, do not count.
     """
     return _failures.count
 
@@ -50,7 +56,10 @@ def bucket_script() -> Script:
 
 
 class Told(NamedTuple):
-    """What Redis says of a request: the bucket, what is known of each quota, and whether the quotas have too little."""
+    """What Redis says of a request.
+
+    That is the bucket, what is known of each quota, and whether the quotas have too little.
+    """
 
     standing: Standing
     counters: tuple[Counter | None, ...] = ()

@@ -27,7 +27,7 @@ def time_pieces(instants: Instants, before: str, end: str, *, always_point: bool
     With `always_point` at least one digit: readers that guess a column's format from its first cell want all
     of them to have a fraction or none.
     """
-    in_seconds = instants % SECOND_NS == 0
+    in_seconds = instants // SECOND_NS * SECOND_NS == instants
     if in_seconds.all():
         return [seconds_text(instants, before, f".0{end}" if always_point else end)]
     trimmed = pc.ascii_rtrim(

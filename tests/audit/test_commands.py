@@ -131,8 +131,20 @@ def test_an_export_is_of_what_is_asked_for_and_verified_all_the_same(chain):
         (lambda lines: [lines[0], lines[0], *lines[1:]], "reordered"),
         (lambda lines: [lines[0], b"{}\n", *lines[1:]], "unknown"),
         (lambda lines: [lines[0], b"\xff\n", *lines[1:]], "unknown"),
+        (lambda lines: [lines[0].replace(b"null", b"[" * 99_999 + b"]" * 99_999), *lines[1:]], "unknown"),
+        (lambda lines: [lines[0].replace(b"{", b'{"note":"paid",', 1), *lines[1:]], "unknown"),
+        (lambda lines: [lines[0].replace(b"{", b'{"status":500,', 1), *lines[1:]], "unknown"),
     ],
-    ids=["altered", "reordered", "doubled", "no-record", "no-text"],
+    ids=[
+        "altered",
+        "reordered",
+        "doubled",
+        "no-record",
+        "no-text",
+        "nested",
+        "a-member-more",
+        "a-member-twice",
+    ],
 )
 def test_an_export_that_was_changed_is_found(chain, change, kind):
     file = chain / "export.ndjson"
@@ -190,6 +202,32 @@ def test_old_records_go_from_the_beginning_and_the_rest_is_verified(chain, monke
     assert chain_verify().records == COUNT + 1 - 8
     assert chain_verify().is_whole
     assert run("prune", "--before", "2025-01-02T03:08:00Z")[0] == "0 records removed\n"
+
+
+@pytest.mark.parametrize(
+    ("tampering", "message"),
+    [
+        ("UPDATE audit_auditrecord SET at = '2000-01-01' WHERE sequence > 8", "record 9 was altered"),
+        ("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 3", "record 3 was altered"),
+        ("DELETE FROM audit_auditrecord WHERE sequence = 8", "record 8 is missing"),
+        ("DELETE FROM audit_auditrecord WHERE sequence = 1", "record 1 is missing"),
+        ("UPDATE audit_chainends SET base_sequence = 1", "record 1 was altered: the chain's beginning"),
+    ],
+)
+def test_what_is_not_as_it_was_written_is_not_pruned_away(chain, tampering, message):
+    tamper(tampering)
+    count = AuditRecord.objects.count()
+    with pytest.raises(CommandError, match=f"nothing was removed: {message}"):
+        run("prune", "--before", "2025-01-02T03:09:00Z")
+    assert AuditRecord.objects.count() == count
+
+
+def test_what_is_not_as_it_was_written_goes_where_that_is_asked_for_and_is_on_record(chain):
+    tamper("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 3")
+    said, _ = run("prune", "--before", "2025-01-02T03:08:00Z", "--unverified")
+    assert said == "8 records removed\n"
+    assert json.loads(AuditRecord.objects.latest("sequence").detail)["wrong"] == "record 3 was altered"
+    assert chain_verify().is_whole
 
 
 def test_a_record_that_is_younger_stops_pruning_whatever_follows(chain):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.chain.findings import Finding
 from audit.chain.prune import records_prune
 from audit.chain.verify import Verification, chain_verify
-from audit.exceptions import NoSuchBeginning
+from audit.exceptions import NoSuchBeginning, NotAsWritten
 from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
 from command_line.actor import command_actor
@@ -28,30 +28,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verify = verbs.add_parser(
-            "verify", help="name the first record that is not as it was written; exit code 1"
+        _add_verify(
+            verbs.add_parser(
+                "verify", help="name the first record that is not as it was written; exit code 1"
+            )
         )
-        verify.add_argument(
-            "--from", dest="first", type=int, metavar="N", help="believe what is before record N"
-        )
-        verify.add_argument(
-            "--file", metavar="FILE", help="an export instead of the database; - is standard input"
-        )
-        verify.add_argument(
-            "--unfiltered", action="store_true", help="the export is of all records: no number may be missing"
-        )
-        verify.add_argument("--json", action="store_true", help="print a line of JSON")
-        export = verbs.add_parser("export", help="write records as NDJSON, in the order of the chain")
-        for name, each in AuditFilter.base_filters.items():
-            help_text = each.extra["help_text"]
-            export.add_argument(f"--{name.replace('_', '-')}", dest=f"of_{name}", metavar="…", help=help_text)
-        export.add_argument(
-            "file", nargs="?", default=_TERMINAL, metavar="FILE", help="standard output without it"
-        )
-        prune = verbs.add_parser("prune", help="remove the records up to the first that is not older")
-        prune.add_argument(
-            "--before", required=True, type=_instant, metavar="DATE", help="such as 2025-01-02"
-        )
+        _add_export(verbs.add_parser("export", help="write records as NDJSON, in the order of the chain"))
+        _add_prune(verbs.add_parser("prune", help="remove the records up to the first that is not older"))
 
     def handle(self, *_: Any, verb: str, **options: Any) -> None:
         """Run what is asked for. Raises CommandError, and SystemExit(1) where something was found."""
@@ -82,8 +65,43 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _prune(self, options: dict[str, Any]) -> None:
-        count = records_prune(before=options["before"], now=timezone.now(), actor=command_actor())
+        try:
+            count = records_prune(
+                before=options["before"],
+                now=timezone.now(),
+                actor=command_actor(),
+                unverified=options["unverified"],
+            )
+        except NotAsWritten as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(f"{count:,} records removed")
+
+
+def _add_verify(verify: ArgumentParser) -> None:
+    verify.add_argument("--from", dest="first", type=int, metavar="N", help="believe what is before record N")
+    verify.add_argument(
+        "--file", metavar="FILE", help="an export instead of the database; - is standard input"
+    )
+    verify.add_argument(
+        "--unfiltered", action="store_true", help="the export is of all records: no number may be missing"
+    )
+    verify.add_argument("--json", action="store_true", help="print a line of JSON")
+
+
+def _add_export(export: ArgumentParser) -> None:
+    for name, each in AuditFilter.base_filters.items():
+        option = f"--{name.replace('_', '-')}"
+        export.add_argument(option, dest=f"of_{name}", metavar="…", help=each.extra["help_text"])
+    export.add_argument(
+        "file", nargs="?", default=_TERMINAL, metavar="FILE", help="standard output without it"
+    )
+
+
+def _add_prune(prune: ArgumentParser) -> None:
+    prune.add_argument("--before", required=True, type=_instant, metavar="DATE", help="such as 2025-01-02")
+    prune.add_argument(
+        "--unverified", action="store_true", help="also what is not as it was written; the event says so"
+    )
 
 
 def _file_verified(name: str, *, is_unfiltered: bool) -> Verification:

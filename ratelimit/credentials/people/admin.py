@@ -1,4 +1,7 @@
-"""The admin's pages of people and groups: superusers change them, and each change is recorded, who may what, never a password."""
+"""The admin's pages of people and groups: superusers change them.
+
+Each change is recorded, who may what, never a password.
+"""
 
 from typing import Any
 

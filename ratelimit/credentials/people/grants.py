@@ -23,10 +23,11 @@ STAFF_SCOPES = frozenset({"market:read"})
 def caller_of_person(
     user: AbstractBaseUser | AnonymousUser, *, credential: str, now: datetime
 ) -> Caller | None:
-    """The caller that a person makes; None for whoever is inactive, or was granted nothing that is still good.
+    """The caller that a person makes.
 
-    A superuser may do everything. Anybody else may do what the access profile says until it expires or is
-    revoked; without a profile, staff may read market data that is public.
+    None for whoever is inactive, or was granted nothing that is still good. A superuser may do everything.
+    Anybody else may do what the access profile says until it expires or is revoked; without a profile, staff
+    may read market data that is public.
     """
     if not user.is_active or user.pk is None:
         return None

@@ -66,7 +66,10 @@ class Claims:
 
 
 def signing_keys() -> tuple[bytes, ...]:
-    """The keys of which the first signs, and any verifies: a SECRET_KEY that is replaced is good for as long as it is a fallback."""
+    """The keys of which the first signs, and any verifies.
+
+    A SECRET_KEY that is replaced is good for as long as it is a fallback.
+    """
     return _derived((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 

@@ -1,4 +1,7 @@
-"""How often one may try to log in: a password costs a third of a second of processor time to look at, whoever sends it."""
+"""How often one may try to log in.
+
+A password costs a third of a second of processor time to look at, whoever sends it.
+"""
 
 import hashlib
 from typing import Any
@@ -15,9 +18,10 @@ _NAME_TIMES_ADDRESS = 5
 
 
 class LoginLimit:
-    """The first of AUTHENTICATION_BACKENDS: knows nobody, and charges each attempt to its address and to its name.
+    """The first of AUTHENTICATION_BACKENDS: knows nobody, and limits attempts.
 
-    So it holds for every form and endpoint with a password. Raises LimitReached.
+    It charges each attempt to its address and to its name. So it holds for every form and endpoint with a
+    password. Raises LimitReached.
     """
 
     def authenticate(self, request: HttpRequest | None, username: str | None = None, **_: Any) -> None:

@@ -1,4 +1,7 @@
-"""Logins on the pages for people, good and bad, are events; those of the API are calls, which are recorded as such."""
+"""Logins on the pages for people, good and bad, are events.
+
+Those of the API are calls, which are recorded as such.
+"""
 
 from typing import Any
 

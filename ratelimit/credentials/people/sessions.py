@@ -1,8 +1,9 @@
-"""Sessions of people who hold tokens: begun by a password, continued by refresh tokens that are good once, ended.
+"""Sessions of people who hold tokens.
 
-A session is a family of refresh tokens, whose ids begin with the session's. Of a family at most one is not
-blacklisted; without one the session is over, and so it is some time after its login, however often it was
-continued. The tokens themselves are not stored.
+They are begun by a password, continued by refresh tokens that are good once, and ended. A session is a family
+of refresh tokens, whose ids begin with the session's. Of a family at most one is not blacklisted; without one
+the session is over, and so it is some time after its login, however often it was continued. The tokens
+themselves are not stored.
 """
 
 import hmac
@@ -47,9 +48,9 @@ def session_begin(*, username: str, password: str, request: HttpRequest | None, 
 
 
 def session_continue(*, refresh: str, now: datetime) -> TokenPair:
-    """The session's next tokens for its newest refresh token; for any older one, or after its longest time, the session is over.
+    """The session's next tokens for its newest refresh token.
 
-    Raises InvalidToken.
+    For any older one, or after its longest time, the session is over. Raises InvalidToken.
     """
     claims = jwt.read_refresh_token(refresh)
     with transaction.atomic():

@@ -1,4 +1,7 @@
-"""Who changes what people and programs may: superusers, who may everything, so that nobody gives or takes beyond their own."""
+"""Who changes what people and programs may: superusers.
+
+They may everything, so that nobody gives or takes beyond their own.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""How secrets are hashed that were drawn at random: with 256 bits nobody guesses one, however fast guesses are looked at."""
+"""How secrets are hashed that were drawn at random.
+
+With 256 bits nobody guesses one, however fast guesses are looked at.
+"""
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 

@@ -1,4 +1,7 @@
-"""Nonces of signed requests: which were used is known to the database alone, so that no restart and no Redis forgets it."""
+"""Nonces of signed requests.
+
+Which were used is known to the database alone, so that no restart and no Redis forgets it.
+"""
 
 from datetime import datetime, timedelta
 
@@ -27,7 +30,10 @@ def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
 
 
 def nonces_forget(*, now: datetime) -> int:
-    """How many nonces were removed that nobody needs any more, at most MOST_AT_ONCE: called again, further ones."""
+    """How many nonces were removed that nobody needs any more, at most MOST_AT_ONCE.
+
+    Called again, it removes further ones.
+    """
     expired = UsedNonce.objects.filter(expires_at__lt=now)
     if not expired.exists():
         return 0

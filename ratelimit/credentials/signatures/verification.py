@@ -1,7 +1,8 @@
-"""The caller of a signed request: HTTP Message Signatures (RFC 9421), hmac-sha256, with a digest of the body (RFC 9530).
+"""The caller of a signed request: HTTP Message Signatures (RFC 9421), hmac-sha256.
 
-The library makes the signature base and compares; here is what this API asks for beyond a signature that is
-right: what it covers, how old it is, and that it was not used before.
+The body is covered by a digest (RFC 9530). The library makes the signature base and compares; here is what
+this API asks for beyond a signature that is right: what it covers, how old it is, and that it was not used
+before.
 """
 
 import secrets
@@ -131,9 +132,9 @@ def message_of(presented: Presented) -> SignedMessage:
 def verified(
     message: SignedMessage, *, key_resolver: HTTPSignatureKeyResolver, now: datetime
 ) -> VerifyResult:
-    """The one signature of a message, which is right and of these days; what it covers is still to be looked at.
+    """The one signature of a message, which is right and of these days.
 
-    Raises InvalidSignature, SignatureExpired.
+    What it covers is still to be looked at. Raises InvalidSignature, SignatureExpired.
     """
     if any(len(message.headers.get(name, "")) > LONGEST_HEADER for name in ("signature", "signature-input")):
         raise InvalidSignature(f"the signature's headers are longer than {LONGEST_HEADER} characters")
@@ -144,9 +145,9 @@ def verified(
 
 
 def check_coverage(message: SignedMessage, signature: VerifyResult, body: bytes) -> None:
-    """Whether a signature covers all of a request that decides what it does, the body by a digest that is right.
+    """Whether a signature covers all of a request that decides what it does.
 
-    Raises InvalidSignature, DigestMismatch.
+    The body is covered by a digest that is right. Raises InvalidSignature, DigestMismatch.
     """
     _check_components(signature)
     try:

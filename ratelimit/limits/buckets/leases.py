@@ -37,7 +37,10 @@ class Leases:
         self._lock = threading.Lock()
 
     def spend(self, key: tuple[str, str, int], *, cost: int, now_ns: int) -> Standing | None:
-        """Pay from what is left of the last lot: the standing when it was taken, or None if that is too little."""
+        """Pay from what is left of the last lot.
+
+        The standing is that when it was taken; None if what is left is too little.
+        """
         with self._lock:
             lease = self._leases.get(key)
             if lease is None or now_ns >= lease.ends_at_ns or lease.tokens < cost:
@@ -46,7 +49,10 @@ class Leases:
             return lease.standing
 
     def deposit(self, key: tuple[str, str, int], *, tokens: int, standing: Standing, now_ns: int) -> None:
-        """Keep the rest of a lot that was asked for at `now_ns`; with one that is still alive it shares its end."""
+        """Keep the rest of a lot that was asked for at `now_ns`.
+
+        With one that is still alive it shares its end.
+        """
         with self._lock:
             lease = self._leases.get(key)
             if lease is not None and now_ns < lease.ends_at_ns:

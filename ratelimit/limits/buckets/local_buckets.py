@@ -51,15 +51,16 @@ NO_DEBT = Debt()
 
 
 class LocalBuckets:
-    """Shares of buckets, by caller, name and rate: `1/workers` of the rate and of the burst, for worker `number` of them.
+    """Shares of buckets, by caller, name and rate.
 
-    Redis away: `take_alone` charges the share. Redis back: `claim` says what the share gave meanwhile, which
-    is charged to the shared bucket, and `remember` or `put_back` what came of that. After `settle`, while
-    other workers may still give their shares, `take_alongside` charges the share beside the shared bucket. So
-    neither losing Redis nor regaining it gives anybody a second burst. Where a share's burst is less than a
-    token, the workers take turns: in each span in which the whole rate gives one token, one worker may give
-    it, and a token that it does not give lapses. This needs one clock for all workers of a machine. At most
-    `capacity` buckets are kept, those used last. `now_us` is of a monotonic clock. Thread-safe.
+    A share is `1/workers` of the rate and of the burst, for worker `number` of them. Redis away: `take_alone`
+    charges the share. Redis back: `claim` says what the share gave meanwhile, which is charged to the shared
+    bucket, and `remember` or `put_back` what came of that. After `settle`, while other workers may still give
+    their shares, `take_alongside` charges the share beside the shared bucket. So neither losing Redis nor
+    regaining it gives anybody a second burst. Where a share's burst is less than a token, the workers take
+    turns: in each span in which the whole rate gives one token, one worker may give it, and a token that it
+    does not give lapses. This needs one clock for all workers of a machine. At most `capacity` buckets are
+    kept, those used last. `now_us` is of a monotonic clock. Thread-safe.
     """
 
     def __init__(self, *, workers: int, number: int = 0, capacity: int = MAX_BUCKETS) -> None:
@@ -84,10 +85,10 @@ class LocalBuckets:
         return self._standing(charge, share, taken, now_us=now_us, epoch_now_us=epoch_now_us)
 
     def settle(self, *, until_us: int) -> None:
-        """Note that Redis is back, but that others may not know before an instant and go on giving their shares.
+        """Note that Redis is back.
 
-        Until then whoever asks the shared bucket takes from the share, too. A process without others has
-        nobody to wait for.
+        Others may not know before an instant, and go on giving their shares. Until then whoever asks the
+        shared bucket takes from the share, too. A process without others has nobody to wait for.
         """
         self._settling_until_us = until_us if self._workers > 1 else 0
 
@@ -163,11 +164,11 @@ class LocalBuckets:
         return 0 if position < SECOND_US else -(-(cycle - position) // bucket.rate)
 
     def claim(self, charge: Charge, *, now_us: int, failures: int) -> Debt:
-        """What to tell Redis of the shared bucket with this charge; what is owed is claimed, so that no other thread pays it.
+        """What to tell Redis of the shared bucket with this charge.
 
-        failures: the number of failures by now. If it has not grown since Redis's last answer, Redis knows
-        what is missing, and only a bucket that it does not have is presumed. Every claim ends by `remember`
-        or by `put_back`.
+        What is owed is claimed, so that no other thread pays it. failures: the number of failures by now. If
+        it has not grown since Redis's last answer, Redis knows what is missing, and only a bucket that it
+        does not have is presumed. Every claim ends by `remember` or by `put_back`.
         """
         bucket, start = charge.bucket, now_us * charge.bucket.rate
         with self._lock:
@@ -203,11 +204,11 @@ class LocalBuckets:
         failures: int = 0,
         is_doubtful: bool = False,
     ) -> None:
-        """Note how full the shared bucket is, as was asked at `now_us` and answered at `told_us`, and that a debt is `paid`.
+        """Note how full the shared bucket is, and that a debt is `paid`.
 
-        A share is taken to need the same time to fill up. failures: their number before the call.
-        is_doubtful: an attempt failed during it; then the later of this answer's instant and the last one's
-        holds, and the answer does not clear the failure.
+        It was asked at `now_us` and answered at `told_us`. A share is taken to need the same time to fill up.
+        failures: their number before the call. is_doubtful: an attempt failed during it; then the later of
+        this answer's instant and the last one's holds, and the answer does not clear the failure.
         """
         rate = charge.bucket.rate
         told_at = (now_us if told_us is None else told_us) * rate

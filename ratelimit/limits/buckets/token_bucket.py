@@ -72,13 +72,14 @@ def take(
     presumed: int = 0,
     owed: int = 0,
 ) -> Taken:
-    """The outcome of taking `cost` tokens at `now_us`; `full_at` is the state in parts, None where there is none.
+    """The outcome of taking `cost` tokens at `now_us`.
 
-    Without a state, or with one that cannot be true at `now_us`, `presumed` parts are missing: 0 of a bucket
-    that is known to be full. At least `missing` parts are missing in any case, for when the state may have
-    been lost. `owed` parts go first and in any case, down to a bucket that lacks a second burst: what was
-    given cannot be had back. The state is then within [now, now + 2 x capacity]; one beyond, as after the
-    clock was set back, is none. A cost above the burst is never admitted.
+    `full_at` is the state in parts, None where there is none. Without a state, or with one that cannot be
+    true at `now_us`, `presumed` parts are missing: 0 of a bucket that is known to be full. At least `missing`
+    parts are missing in any case, for when the state may have been lost. `owed` parts go first and in any
+    case, down to a bucket that lacks a second burst: what was given cannot be had back. The state is then
+    within [now, now + 2 x capacity]; one beyond, as after the clock was set back, is none. A cost above the
+    burst is never admitted.
     """
     start = now_us * bucket.rate
     latest = start + bucket.capacity

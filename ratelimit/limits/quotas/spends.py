@@ -1,7 +1,8 @@
-"""Quotas: so many tokens in a UTC day or month, of which lots are booked in the database before they are handed out.
+"""Quotas: so many tokens in a UTC day or month.
 
-Of a lot, what is not handed out yet is *at hand*, in Redis or in a process while Redis is away. What is lost
-with either was booked before, so that never more is given than the quota.
+Lots of them are booked in the database before they are handed out. Of a lot, what is not handed out yet is
+*at hand*, in Redis or in a process while Redis is away. What is lost with either was booked before, so that
+never more is given than the quota.
 """
 
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,22 @@ def test_a_copy_that_was_continued_elsewhere_is_found(
     assert (found.kind.value, found.sequence) == (("cut off", 16) if more == 5 else ("forked", COUNT))
 
 
+def test_a_copy_that_was_continued_elsewhere_is_found_though_it_went_on_here(
+    chain, tmp_path: Path, django_capture_on_commit_callbacks
+):
+    here = chain.AUDIT_DIR
+    chain.AUDIT_DIR = tmp_path / "elsewhere"
+    sql("DELETE FROM audit_auditrecord WHERE sequence > 10")
+    put_head(10)
+    records_append([columns(number, path="/other") for number in range(2 * COUNT)], now=AT)
+    chain.AUDIT_DIR = here
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            records_append([columns(1)], now=AT)
+    (found,) = chain_verify().findings
+    assert (found.kind.value, found.sequence) == ("forked", COUNT)
+
+
 def test_a_row_of_ends_that_was_altered_is_found(chain):
     ChainEnds.objects.update(base_sequence=5, base_hash=AuditRecord.objects.get(pk=5).hash)
     assert (first_found().kind.value, first_found().sequence) == ("inserted", 1)
@@ -226,6 +243,45 @@ def test_what_is_kept_outside_and_damaged_is_told(chain, file, content):
     else:
         path.write_bytes(content)
     assert {finding.kind.value for finding in chain_verify().findings} == {"unknown"}
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["removed", "emptied"])
+def test_anchors_that_are_gone_are_told_also_when_there_are_others(
+    chain, left, django_capture_on_commit_callbacks
+):
+    path = chain.AUDIT_DIR / "anchors.jsonl"
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    (found,) = chain_verify().findings
+    assert (found.kind.value, found.message) == (
+        "unknown",
+        "what follows record 7 cannot be told: its anchor, the last, is missing from anchors.jsonl",
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        records_append([columns(1)], now=AT + timedelta(hours=2))
+    (found,) = chain_verify().findings
+    assert (found.kind.value, found.sequence) == ("unknown", COUNT + 1)
+    assert "anchors were gone before" in found.message
+
+
+def test_a_note_that_the_database_was_put_back_is_missed(chain, django_capture_on_commit_callbacks):
+    sql("DELETE FROM audit_auditrecord WHERE sequence > 50")
+    put_head(50)
+    with django_capture_on_commit_callbacks(execute=True):
+        records_append([columns(1)], now=AT)
+    path = chain.AUDIT_DIR / "anchors.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert "is missing from anchors.jsonl" in first_found().message
+
+
+def test_an_anchor_that_cannot_be_read_hides_no_other(chain):
+    path = chain.AUDIT_DIR / "anchors.jsonl"
+    path.write_bytes(b"{}\n" + path.read_bytes())
+    (chain.AUDIT_DIR / "head").unlink()
+    sql("DELETE FROM audit_auditrecord WHERE sequence > 2")
+    put_head(2)
+    assert ("cut off", 3) in {(found.kind.value, found.sequence) for found in chain_verify().findings}
 
 
 @pytest.mark.parametrize("place", [0, 1, COUNT - 1, COUNT])

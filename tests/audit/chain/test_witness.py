@@ -118,6 +118,25 @@ def test_a_torn_write_is_no_head(kept, monkeypatch, caplog):
     assert "only 1 of" in caplog.text
 
 
+def test_an_anchor_that_was_torn_spoils_no_other(kept, monkeypatch):
+    kept.advance(head(1), now=AT)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:9]))
+    kept.advance(head(2), now=AT + HOUR)
+    monkeypatch.undo()
+    kept.advance(head(3), now=AT + HOUR)
+    assert anchored(kept) == [1, 3]
+
+
+def test_a_copy_that_cannot_be_written_keeps_nothing_else_back(kept, caplog):
+    kept.copy.mkdir()
+    for sequence in (1, 2, 3):
+        kept.advance(head(sequence), now=AT)
+    assert kept.kept().head == head(3)
+    assert len((kept.folder / "anchors.jsonl").read_bytes().splitlines()) == 1
+    assert f"cannot be written to {kept.copy}" in caplog.text
+
+
 def test_a_damaged_head_is_made_anew(kept, caplog):
     kept.advance(head(1), now=AT)
     (kept.folder / "head").write_bytes(b"{")

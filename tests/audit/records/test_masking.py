@@ -208,3 +208,65 @@ def test_what_has_another_length_or_one_case_is_no_secret_part(text):
     assert masked_text(text) == text
     assert masked_path(text) == text
     assert masked_query(text) == text
+
+
+@pytest.mark.parametrize(
+    ("query", "masked"),
+    [
+        ("callback=https://x/y?token=abc", "callback=***"),
+        ("callback=https%3A%2F%2Fx%2Fy%3Ftoken%3Dabc&a=1", "callback=***&a=1"),
+        ('filter={"password":"hunter2"}', "filter=***"),
+        ("filter=%7B%22password%22%3A%22hunter2%22%7D", "filter=***"),
+        ("q=%2574oken%253Dabc", "q=***"),
+        ("caller=key:12&subject=key%3A12", "caller=key:12&subject=key%3A12"),
+    ],
+)
+def test_what_a_value_assigns_to_a_secrets_name_is_masked(query, masked):
+    assert masked_query(query) == masked
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ('{"password": "hunter2", "a": 1}', '{"password": ***, "a": 1}'),
+        (r'{"a": "{\"password\": \"hunter2\"}"}', r'{"a": "{\"password\": ***}"}'),
+        (r'"{\\\"password\\\": \\\"hunter2\\\"}"', r'"{\\\"password\\\": ***}"'),
+        ('{"password": "hunt', '{"password": ***'),
+        ("{'api_secret': 'a', 'b': 2}", "{'api_secret': ***, 'b': 2}"),
+        ("https://host/x?a=1&token=abc&b=2", "https://host/x?a=1&token=***&b=2"),
+        ("https%3A%2F%2Fhost%3Ftoken%3Dabc", "***"),
+        ("key:12", "key:12"),
+        ("the key: of key:12 and user:7", "the key: of key:12 and user:7"),
+    ],
+)
+def test_what_a_text_within_a_document_assigns_to_a_secrets_name_is_masked(value, masked):
+    assert masked_document({"note": [value]}) == {"note": [masked]}
+
+
+@pytest.mark.parametrize("name", ["pass\u00adword", "p%61ssword", "api\u200b_\u200bkey"])
+def test_a_secrets_name_is_known_in_whatever_dress(name):
+    assert masked_document({name: "hunter2"}) == {name: "***"}
+
+
+@pytest.mark.parametrize(
+    ("path", "masked"),
+    [
+        ("/api/v1/x/token=abc", "/api/v1/x/token=***"),
+        ("/api/v1/x;api_key=abc", "/api/v1/x;api_key=***"),
+        ("/api/v1/x%3Ftoken%3Dabc/y", "/api/v1/***/y"),
+        ("/api/v1/market-data/futures/ES=F/ohlcv", "/api/v1/market-data/futures/ES=F/ohlcv"),
+    ],
+)
+def test_what_a_path_assigns_to_a_secrets_name_is_masked(path, masked):
+    assert masked_path(path) == masked
+
+
+@pytest.mark.parametrize(
+    "text", ["key-" * 4000, "a-" * 8000 + "key", "a+" * 8000 + "@", "\\" * 16_000 + "key", '\\"key' * 3000]
+)
+@pytest.mark.parametrize(
+    "masked", [masked_line, masked_query, masked_path, lambda text: masked_document([text])]
+)
+def test_long_texts_that_assign_nothing_end_soon(text, masked):
+    """Each of them would take minutes where a word is looked at from each of its places."""
+    masked(f"{text} =")

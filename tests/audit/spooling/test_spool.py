@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from audit.spooling.lines import decode_line
 from audit.spooling.spool import Spool, process_spool
@@ -102,6 +105,33 @@ def test_full_file_is_finished_and_another_begun(tmp_path):
     assert [path.stat().st_size for path in files] == [90, 90, 90, 30]
     assert [is_locked(path) for path in files] == [False, False, False, True]
     spool.close()
+
+
+def test_a_file_that_somebody_cut_off_is_left_and_another_begun(tmp_path, caplog):
+    spool = Spool(tmp_path)
+    spool.append(b"a\n")
+    (cut,) = tmp_path.glob("*.jsonl")
+    os.truncate(cut, 0)
+    spool.append(b"b\n")
+    spool.close()
+    assert (cut.read_bytes(), lines_in(tmp_path)) == (b"", [b"b\n"])
+    assert f"{cut} was cut off" in caplog.text
+
+
+@pytest.mark.parametrize("removed", [Path.unlink, lambda path: path.rename(path.with_suffix(".moved"))])
+def test_a_file_that_somebody_took_away_is_noticed_within_a_second(tmp_path, caplog, monkeypatch, removed):
+    spool, clock = Spool(tmp_path), [5.0]
+    monkeypatch.setattr(
+        "audit.spooling.spool.time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: clock[0])
+    )
+    spool.append(b"a\n")
+    (gone,) = tmp_path.glob("*.jsonl")
+    removed(gone)
+    clock[0] += 1.5
+    spool.append(b"b\n")
+    spool.close()
+    assert lines_in(tmp_path) == [b"b\n"]
+    assert f"{gone} is gone" in caplog.text
 
 
 def test_one_spool_per_folder_and_process(tmp_path):
@@ -243,7 +273,9 @@ def test_file_that_a_collector_holds_before_it_is_locked_is_left_to_it(tmp_path,
 
 def test_clock_that_stands_still_overwrites_no_file(tmp_path, monkeypatch):
     times = iter([7, 7, 7, 8])
-    monkeypatch.setattr("audit.spooling.spool.time", SimpleNamespace(time_ns=lambda: next(times)))
+    monkeypatch.setattr(
+        "audit.spooling.spool.time", SimpleNamespace(time_ns=lambda: next(times), monotonic=time.monotonic)
+    )
     spool = Spool(tmp_path, rotate_bytes=1)
     assert spool.append(b"a\n")
     assert spool.append(b"b\n")

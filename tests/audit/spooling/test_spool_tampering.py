@@ -1,9 +1,12 @@
 """What somebody writes into the spool who has not the key becomes no record, or one that says so of itself."""
 
+import json
+import os
 from typing import Any
 
 import pytest
 
+from audit.chain.append import spool_key
 from audit.models import AuditRecord, SpoolFile
 from audit.records.call import LINE_BYTES, record_of_call
 from audit.services import spool_collect
@@ -142,3 +145,30 @@ def test_a_line_with_its_seal_is_one_write(path):
     line = FileSeal(b"k" * 32, NAME).sealed(encode_line(call), 4 * 2**20)
     assert len(line) <= LINE_BYTES
     assert decode_line(line).caller == "c" * 100
+
+
+@pytest.mark.django_db
+def test_a_file_that_was_cut_off_after_it_was_taken_in_is_told_once(folder):
+    spool = Spool(folder, spool_key())
+    for number in range(3):
+        spool.append(spooled(number))
+    spool_collect(now=AT)
+    (path,) = folder.iterdir()
+    size = path.stat().st_size
+    os.truncate(path, 100)
+    spool.append(spooled(3))
+    for _ in range(2):
+        spool_collect(now=AT)
+    spool.close()
+    spool_collect(now=AT)
+    assert (calls(), events()) == ([0, 1, 2, 3], ["audit.lines_cut_off"])
+    told = AuditRecord.objects.get(event="audit.lines_cut_off")
+    assert (told.subject, json.loads(told.detail)) == (path.name, {"from": 100, "to": size})
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("made", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir])
+@pytest.mark.django_db
+def test_what_is_no_file_keeps_no_other_back(folder, made):
+    made(folder / "0-1.sealed.jsonl")
+    assert collected(folder, b"".join(LINES)) == ([0, 1, 2], [])

@@ -67,6 +67,21 @@ def test_a_key_that_rotates_itself_lives_no_longer():
     assert second.expires_at == END
 
 
+def test_who_ends_makes_no_key_that_is_renewed_without_it():
+    """A certificate goes over to the successor that the worker makes, and would be good for ever."""
+    maker = caller(made(expires_at=END))
+    with pytest.raises(GrantExceeded, match="before_expiry"):
+        made(within=maker, before_expiry="rotate", certificate="0" * 64)
+    assert ApiKey.objects.count() == 1
+    assert made(within=replace(maker, expires_at=None), before_expiry="rotate", expires_at=END)
+
+
+def test_a_key_that_is_renewed_by_itself_may_still_rotate_itself():
+    first = made(expires_at=END, before_expiry="rotate")
+    second = key_rotate(key=first.stored, overlap=DAY, within=caller(first), **BY).stored
+    assert (second.before_expiry, second.expires_at) == ("rotate", END)
+
+
 @pytest.mark.parametrize(
     ("terms", "named"), [({}, "expires_at"), ({"expires_at": END, "signed_only": False}, "signed_only")]
 )
