@@ -44,6 +44,8 @@ _OF_WRITES = {
     "already_made",
 }
 _UNPROCESSABLE_OF_READS = {"invalid_symbol", "unknown_resolution", "unknown_interval", "unknown_exchange"}
+# Whose body may be left out: what it would say has defaults.
+_BODY_IS_OPTIONAL = {"key_rotate"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 _PROBLEM = {
@@ -96,6 +98,8 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
         for method in _METHODS & set(item):
             operation, access = item[method], rows.get((path, method))
             add_access(operation, access)
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = operation["operationId"] not in _BODY_IS_OPTIONAL
             of_operation = _OF_OPERATION.get(operation["operationId"], set())
             of_tree = _OF_TREE if set(operation.get("tags", ())) & set(MARKET_CLASSES) else set()
             for status in sorted(_OF_ALL | _OF_METHOD.get(method, set()) | of_operation | of_tree):

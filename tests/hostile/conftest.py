@@ -30,7 +30,7 @@ def seed() -> int:
 def rng(seed: int, request: pytest.FixtureRequest) -> random.Random:
     """The chance of one test, whichever others run."""
     logger.warning("SEED=%d", seed)
-    return random.Random(f"{seed} {request.node.nodeid}")
+    return random.Random(f"{seed} {request.node.path.name} {request.node.name}")
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ class Operation:
     """A valid JSON document; None for an operation without a body."""
     fields: tuple[Place, ...] = field(default=(), repr=False)
     """Where the document has, or may have, values that are no objects; of each list the first place."""
+    needs_body: bool = field(default=True, repr=False)
 
     def of_place(self, place: str) -> list[Parameter]:
         return [parameter for parameter in self.parameters if parameter.place == place]
@@ -165,7 +166,8 @@ def _of_a_whole_expiry(call: Call) -> Call:
 def _operation(
     path: str, method: str, definition: Mapping[str, Any], schemas: Mapping[str, Any]
 ) -> Operation:
-    content = definition.get("requestBody", {}).get("content", {})
+    body = definition.get("requestBody", {})
+    content = body.get("content", {})
     name, own = definition["operationId"], content.get(JSON, content.get(FORM, {}))
     examples = own.get("examples", {})
     return Operation(
@@ -179,6 +181,7 @@ def _operation(
         media_types=tuple(content),
         example=next((example["value"] for example in examples.values()), stock.EXAMPLES.get(name)),
         fields=tuple(_fields(own["schema"], schemas)) if own else (),
+        needs_body=body.get("required", False),
     )
 
 

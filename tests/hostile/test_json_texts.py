@@ -59,6 +59,8 @@ def test_wrong_texts_are_400_wherever_they_stand(
         for place in places(call.document):
             for name, text in some({**WRONG, **OPEN}, rng):
                 body = body_with(place, text)
+                if not body and not operation.needs_body:
+                    continue
                 assert sent(wire, call, body, name) in MALFORMED, (operation, name, body[:300])
                 tried += 1
     told("8 JSON texts that are wrong", f"{tried} requests, all 400")

@@ -263,6 +263,16 @@ def test_an_operation_tells_what_it_asks_of_callers():
     assert bars["description"].endswith("Needs the scope `market:read`.")
 
 
+def test_every_body_is_needed_but_one_of_which_all_has_defaults():
+    bodies = {
+        each["operationId"]: each["requestBody"]["required"]
+        for each in operations().values()
+        if "requestBody" in each
+    }
+    assert {name for name, is_needed in bodies.items() if not is_needed} == {"key_rotate"}
+    assert {"trades_ingest", "key_create"} <= bodies.keys()
+
+
 def test_an_operation_is_refused_only_with_what_can_be_wrong_there():
     assert refusals("get /api/v1/stats/ohlc", "403") == {"missing_scope", "network_not_allowed"}
     of_cache = refusals("get /api/v1/cache/stats", "403")
