@@ -160,7 +160,7 @@ def key_row(
 def installed(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Installation]:
     """A new installation in an empty folder, with two web processes; ready.
 
-    Ended at the end, restarted or not.
+    It is ended at the end, restarted or not.
     """
     with serving(folder, data_dir=data_dir, **{**ENVIRONMENT, **environment}) as served:
         assert served.port
