@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -34,13 +35,13 @@ def page_codes() -> list[str]:
     ]
 
 
-def kinds(base: type) -> Iterator[type]:
+def kinds(base: type) -> Iterator[type[Any]]:
     for kind in base.__subclasses__():
         yield kind
         yield from kinds(kind)
 
 
-def codes_of(field: serializers.Field) -> Iterator[str]:
+def codes_of(field: serializers.Field[Any, Any, Any, Any]) -> Iterator[str]:
     """Those by which a field, or one within it, refuses a value, as clients get them."""
     said = {*field.error_messages, *(getattr(check, "code", "invalid") for check in field.validators)}
     yield from (CODES_OF_DRF.get(code, code) for code in said)
