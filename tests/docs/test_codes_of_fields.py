@@ -84,7 +84,7 @@ def codes_of_rows() -> set[str]:
     """Of times and symbols, and of what the datasets declare: bounds of numbers, rules of rows."""
     declared = DATASETS.values()
     bounds = {column.above.code for dataset in declared for column in dataset.columns if column.above}
-    texts = {error.code for error in (InvalidSymbol, InvalidTimestamp, *kinds(InvalidTimestamp))}
+    texts = {InvalidSymbol.code, InvalidTimestamp.code, *(kind.code for kind in kinds(InvalidTimestamp))}
     return texts | bounds | {rule.code for dataset in declared for rule in dataset.rules}
 
 
