@@ -1,4 +1,4 @@
-"""Names for what callers commonly are granted, for the commands and the admin.
+"""Names for what callers commonly are granted, for the commands.
 
 What is stored are the scopes.
 """
