@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.exceptions import ErrorDetail
 
-from http_requests.exceptions import FieldError
+from refusals.field_error import FieldError
 
 
 def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:

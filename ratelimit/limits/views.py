@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
-from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.limits.serializers import LimitsSerializer, limits_document
 from ratelimit.limits.standing import limits_report
+from ratelimit.request_attributes import ADMISSION
 
 
 class LimitsViewSet(ViewSet):
