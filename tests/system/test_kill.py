@@ -39,7 +39,7 @@ class Ledger:
         """Send a batch and keep what became of it. Raises one of `CUT`."""
         self.waiting[client] = batch
         try:
-            reply = client.ingest(batch.body)
+            reply = client.ingest_patiently(batch.body)
         except CUT:
             self.cut.append(batch)
             raise
@@ -124,7 +124,7 @@ def retry_what_was_cut(ledger: Ledger, client: Client) -> int:
     """Send it again; returns how many of the batches had been stored before."""
     stored_before = 0
     for batch in ledger.cut:
-        reply = client.ingest(batch.body)
+        reply = client.ingest_patiently(batch.body)
         assert reply.status == 200, reply.body
         answer = reply.json()
         assert answer["stored"] + answer["duplicates"] == batch.size, answer
