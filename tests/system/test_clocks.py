@@ -16,8 +16,8 @@ from tests.marketdata_project.front_server import eventually
 from tests.system import own_clocks_settings as own_clocks
 from tests.system.clients import Client, clients_of_every_web
 from tests.system.installation import UNLIMITED, WORKERS, Installation, installed
+from tests.system.limits import PATH
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
-from tests.system.test_limits import PATH
 
 pytestmark = pytest.mark.xdist_group("clocks")
 

@@ -12,8 +12,8 @@ from tests.hostile.scale import SOAK
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import connected
 from tests.system.installation import WORKERS, Installation
+from tests.system.limits import PATH, until_refused
 from tests.system.swarm import Seen, admitted_of, least_share_of, swarm
-from tests.system.test_limits import PATH, until_refused
 from tests.system.undisturbed import while_limits_are_shared
 
 pytestmark = pytest.mark.xdist_group("installation")

@@ -12,14 +12,15 @@ from ratelimit.limits.tiers import burst_of
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
 from tests.system.installation import WORKERS, Installation
+from tests.system.limits import PATH
 from tests.system.redis_faults import frozen_redis, kill_redis
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
-from tests.system.test_crowd_on_one_key import CLIENTS, RATE
-from tests.system.test_limits import PATH
 from tests.system.undisturbed import settle, times_lost
 
 pytestmark = pytest.mark.xdist_group("installation")
 
+CLIENTS = 200
+RATE = 100
 SECONDS = 10.0 if SOAK else 4.0
 FROZEN_SECONDS = 0.5
 ATTEMPTS = 7

@@ -15,8 +15,8 @@ from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of,
 from tests.system.clients import OHLC, Client, clients_of_every_web
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.keys_in_database import key_id
+from tests.system.limits import PATH
 from tests.system.redis_faults import KINDS_OF_GARBAGE, fill_with_garbage
-from tests.system.test_limits import PATH
 from tests.system.undisturbed import times_lost
 
 pytestmark = pytest.mark.xdist_group("installation")

@@ -17,6 +17,7 @@ from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed, is_kept
 from tests.system.installation import WORKERS, Installation
+from tests.system.limits import PATH
 from tests.system.redis_faults import (
     HEALS_SECONDS,
     frozen_redis,
@@ -26,7 +27,6 @@ from tests.system.redis_faults import (
     seconds_to_heal,
 )
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
-from tests.system.test_limits import PATH
 from tests.system.undisturbed import times_lost
 
 pytestmark = pytest.mark.xdist_group("installation")
