@@ -6,6 +6,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 PYTEST ?= $(PY) -m pytest
 PEERS ?=
+LAST_FAILED := .pytest_cache/v/cache/lastfailed
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 # What production refuses to start without; only checks run with it.
 PRODUCTION := DJANGO_SETTINGS_MODULE=marketdata_project.settings.production SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')
@@ -32,11 +33,15 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
-# Many tests judge how processes do that share the machine with the other tests: what is wrong fails alone, too.
+# Many tests judge processes that share the machine with the other tests. A second chance hides no failure: it is told at the end.
 test: .venv/.installed-dev  ## run the tests; what fails beside the others once more, alone
 	@echo "Testing"
-	@$(PYTEST) -n 2 --dist loadgroup || \
-		{ test $$? -eq 1 && echo "Testing once more, alone, what failed" && $(PYTEST) -n 1 --dist loadgroup --last-failed --maxfail 10; }
+	@$(PYTEST) -n 2 --dist loadgroup || { \
+		test $$? -eq 1 || exit 2; \
+		cp $(LAST_FAILED) $(LAST_FAILED)-beside-others; \
+		echo "Testing once more, alone, what failed"; \
+		$(PYTEST) -n 1 --dist loadgroup --last-failed --maxfail 10; outcome=$$?; \
+		echo "Failed beside other tests: $$(tr -d '\n' < $(LAST_FAILED)-beside-others)"; exit $$outcome; }
 
 soak: .venv/.installed-dev  ## run the tests with full counts
 	@echo "Testing with full counts"
