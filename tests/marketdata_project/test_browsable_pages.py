@@ -77,6 +77,14 @@ def test_every_form_has_exactly_the_parameters_of_its_endpoint(browser):
     assert inputs == reads()
 
 
+def test_every_endpoint_that_reads_knows_format(browser):
+    for template in reads():
+        response = browser.get(f"{path_of(template)}?format=json")
+        # Streams have no JSON, and some queries need more than a format.
+        codes = {"missing_parameter", "not_acceptable"}
+        assert response.status_code == 200 or response.json()["code"] in codes, template
+
+
 def test_a_form_may_be_sent_as_it_is(browser):
     """With its inputs empty, as a browser without a script does it: what is refused is a parameter that is missing."""
     for template, names in reads().items():
