@@ -141,7 +141,7 @@ class FailFast(AbstractConnection):
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
         if breaker.check(self):
             # A socket of before the outage is most likely closed, which would be taken for Redis being away.
-            self.disconnect()
+            self.disconnect()  # type: ignore[no-untyped-call]
         try:
             super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
             answer = super().read_response()
