@@ -135,6 +135,18 @@ def test_a_refusal_is_told_above_the_form_and_explained_by_a_link(browser):
     assert ("div", "alert") in [(tag, each.get("role")) for tag, each in found.elements]
 
 
+@pytest.mark.parametrize("query", ["", "?format=api", "?start=&end=&format=api"])
+def test_a_page_without_a_query_is_there_for_its_form(browser, query):
+    """What a page's own links lead to; a program is refused there."""
+    status, found = page(browser, OHLCV + query)
+    assert status == 200
+    assert "resolution" in found.inputs()
+    assert [tag for tag, each in found.elements if each.get("role") == "alert"] == []
+    refused = browser.get(OHLCV)
+    assert (refused.status_code, refused.json()["code"]) == (400, "missing_parameter")
+    assert page(browser, f"{OHLCV}?resolution=1m")[0] == 400
+
+
 def test_a_page_that_is_there_for_its_form_is_no_refusal(browser):
     status, found = page(browser, "/api/v1/trades/ingest")
     assert status == 405
