@@ -68,10 +68,10 @@ def event_record(
 ) -> None:
     """Leave a record of what is no call of the API (a command, the admin, the worker).
 
-    In the current transaction: it is committed with the change that it tells of, or neither is. `actor`
-    is who did it (`key:12`, `user:7`, `command:root`), `event` what happened (`key.rotated`), `subject`
-    to what (`key:12`), all shorter than they may be; `detail` is a document of JSON, whose secrets are
-    masked; `detail["change"]`, a pair of documents before and after, becomes the list of what changed.
+    It belongs to the current transaction: it is committed with the change that it tells of, or neither is.
+    `actor` is who did it (`key:12`, `user:7`, `command:root`), `event` what happened (`key.rotated`),
+    `subject` to what (`key:12`), all shorter than they may be; `detail` is a document of JSON, whose secrets
+    are masked; `detail["change"]`, a pair of documents before and after, becomes the list of what changed.
     Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at`
     without an offset.
     """

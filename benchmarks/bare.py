@@ -1,7 +1,7 @@
 """The bare work of an ingest in a plain script: decode, columns, CSV, a checksum, two writes, two syncs.
 
-No server. Run as `python -m benchmarks.bare FOLDER`: for each number on a line of standard input it stores
-that many batches, and prints the seconds of each as a list of JSON.
+There is no server. Run as `python -m benchmarks.bare FOLDER`: for each number on a line of standard input it
+stores that many batches, and prints the seconds of each as a list of JSON.
 """
 
 import hashlib

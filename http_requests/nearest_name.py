@@ -4,8 +4,7 @@ from collections.abc import Collection
 from itertools import pairwise
 
 LONGEST_SHOWN = 64
-# One slip in each so many characters, and never more than so many: with more, any short name is near to some
-# other.
+# One slip in each so many characters, at most so many: with more, any short name is near to some other.
 _CHARACTERS_PER_SLIP = 3
 _MOST_SLIPS = 3
 

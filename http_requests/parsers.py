@@ -26,7 +26,7 @@ class BytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The body.
+        """The body's bytes, at most MAX_BODY_BYTES.
 
         Raises `BodyTooLarge`, and `UnsupportedMediaType` for one that is compressed or not UTF-8.
         """

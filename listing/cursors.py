@@ -13,9 +13,9 @@ _FINGERPRINT_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Forward: rows from `place` on.
+    """A place in the list that `query` names, in its order.
 
-    Backward: the rows just before it. In the order of `query`, which names its list.
+    Forward: the rows from `place` on. Backward: the rows just before it.
     """
 
     backward: bool

@@ -118,7 +118,7 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
-    """A refusal.
+    """A refusal by one of these codes.
 
     Its examples are those of the components: there are few codes, and many operations that have them.
     """

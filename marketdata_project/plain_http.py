@@ -15,8 +15,7 @@ from marketdata_project.strangers import charged
 from ratelimit.attributes import ADMISSION
 from ratelimit.limits.headers import admission_headers
 
-# What Django's SecurityMiddleware answers: it redirects, or it refuses the host. All else came from further
-# inside.
+# What Django's SecurityMiddleware answers: a redirect, or a refusal of the host. All else is from within.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 

@@ -1,7 +1,7 @@
 """What can go wrong with credentials.
 
 RateLimitError
-├── CredentialError            the caller must present another credential; a retry with the same one fails again
+├── CredentialError            the caller must present another credential; a retry with the same fails again
 │   ├── InvalidAuthorization
 │   ├── AmbiguousCredentials
 │   ├── SignatureRequired

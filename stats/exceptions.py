@@ -6,7 +6,7 @@ StatsError
 ├── WrongClass     the symbol is of another class; ask at the path that the message names
 ├── ResolutionUnavailable  nothing as fine as that is stored; ask for a coarser resolution
 ├── NoContract     the terms of an option are not known; tell them
-├── NoExchange     the instrument names no exchange, so that it has no sessions; tell its exchange, or ask in UTC
+├── NoExchange     the instrument names no exchange, so it has no sessions; tell its exchange, or ask in UTC
 ├── Resync         the log that the cursor belongs to was restored; begin anew
 └── UnknownExchange  an exchange or calendar is named of which no hours are known
 

@@ -3,8 +3,7 @@
 import os
 import time
 
-# `make test` tries the same each time, so that whoever changes something knows what came of it; SOAK tries
-# others.
+# `make test` tries the same each time, so that whoever changes something knows its effect; SOAK tries others.
 _USUAL = 77
 
 

@@ -1,4 +1,4 @@
-"""Tests of one xdist group run in one process, so that what they share is started once and nobody else disturbs it."""
+"""Tests of one xdist group run in one process: what they share is started once, and nobody is disturbed."""
 
 import subprocess
 import sys

@@ -1,11 +1,9 @@
 """Calls that are recorded before they are answered: change and record are one transaction.
 
-What cannot be recorded is refused.
-
-A caller is let in first, outside of the transaction: nonces and quotas are used whatever becomes of the call.
-Then the chain's head is locked, so that a call which cannot be recorded is refused before its handler has
-done anything. What the handler wrote is rolled back if its answer is a refusal. The answer goes out after the
-commit.
+What cannot be recorded is refused. A caller is let in first, outside of the transaction: nonces and quotas
+are used whatever becomes of the call. Then the chain's head is locked, so that a call which cannot be
+recorded is refused before its handler has done anything. What the handler wrote is rolled back if its answer
+is a refusal. The answer goes out after the commit.
 """
 
 import logging
@@ -121,11 +119,10 @@ def strict_call(
 ) -> None:
     """Run the call through its view, one of DRF's, and record it.
 
-    `columns_of` gives the record of an answer's status. The view runs ahead of what other middlewares do
-    with Django's views (CSRF tokens, errors): DRF's do that themselves.
+    `columns_of` gives the record of an answer's status. The view runs ahead of what other middlewares do with
+    Django's views (CSRF tokens, errors): DRF's do that themselves.
 
-    Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, and is perhaps not
-    recorded.
+    Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, perhaps not recorded.
     """
     gated = _gated(view)
     call.run(lambda: gated(request, *args, **kwargs))

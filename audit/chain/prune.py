@@ -1,7 +1,7 @@
 """Old records go, from the chain's beginning only, and where it begins then is sealed.
 
-So the rest can be verified. What goes is verified before: otherwise whoever dates young records back, or
-alters old ones, would have the trace removed and the rest sealed.
+With the seal the rest can be verified. What goes is verified before: otherwise whoever dates young records
+back, or alters old ones, would have the trace removed and the rest sealed.
 """
 
 from datetime import datetime, timedelta

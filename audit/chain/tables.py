@@ -1,9 +1,7 @@
-"""What only the audit log itself does to its table.
+"""What only the audit log does to its table: triggers that refuse everybody else, removal of a beginning.
 
-That is triggers that refuse everybody else, and the removal of a beginning.
-
-Whoever may alter the schema can drop the triggers; they are against mistakes and other programs, the chain is
-against people.
+The triggers are against mistakes and other programs; whoever may alter the schema can drop them. Against
+people there is the chain.
 """
 
 from typing import Any

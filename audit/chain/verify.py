@@ -47,9 +47,8 @@ def chain_verify(
 ) -> Verification:
     """Verify all records in the database, or those from `first` on.
 
-    The one before `first` is believed as it is. Records that are added meanwhile do no harm. Memory is
-    bounded: records are read in chunks; `report` is told how many were verified after each. Raises
-    NoSuchBeginning.
+    The one before `first` is believed. Records that are added meanwhile do no harm. Memory is bounded:
+    records are read in chunks; `report` is told how many were verified after each. Raises NoSuchBeginning.
     """
     key = chain_key()
     # What is known outside and of the ends comes first: what is added later is only more than that.

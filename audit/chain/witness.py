@@ -99,11 +99,11 @@ class Witness:
     def check(
         self, head: Head, *, now: datetime, hash_of: Callable[[int], str | None] = lambda _: None
     ) -> None:
-        """Leave a note if the database, whose head is locked, is behind what was kept.
+        """Leave a note where the database, whose head is locked, does not go on from what was kept.
 
-        Then it was put back. And if the head is gone though there are anchors, and if the database is
-        ahead, but of another chain: `hash_of` gives what it says of a record, None of one that it has
-        not. Never raises OSError.
+        Three cases: it is behind, so it was put back; it is ahead, but of another chain; nothing is kept any
+        more though there are anchors. `hash_of` gives the database's hash of a record, None of one that it
+        has not. Never raises OSError.
         """
         with self._patiently():
             kept = self._kept_or_none()

@@ -49,10 +49,7 @@ _Members = msgspec.defstruct(
 
 
 class LinesVerified(NamedTuple):
-    """How many lines are right, and the last of them; how many gaps they have, and where the first begins.
-
-    That is 0 without a gap.
-    """
+    """How many lines are right, and the last of them; their gaps, and where the first begins, or 0."""
 
     records: int = 0
     last: Head = BEGINNING

@@ -34,11 +34,9 @@ _SHAPES = re.compile(
 )
 # Kept of a match is what introduces the secret.
 _KEPT = ("scheme", "url", "bytes", "webhook", "hex")
-# A text without any of these has no such shape. Plain containment is several times cheaper than the
-# expression.
+# A text without any of these has no such shape; containment is several times cheaper than the expression.
 _SIGNS = ("md_", "mds_", "eyj", "-----begin ", "basic", "bearer", "api-key", "@", "=:", "v1,", "v1a,", "sha")
-# What is secret of a key, alone or with its prefix: 256 random bits in base64url, which have letters of both
-# cases.
+# What is secret of a key, alone or with its prefix: 256 random bits in base64url, with letters of both cases.
 _BARE_CHARS = 43
 _BARE = re.compile(r"(?<![\w-])(?:[\w-]{8}_)?[\w-]{43}(?![\w-])", re.ASCII)
 # Signs that take no room: between the letters of a key they hide its shape.
@@ -94,10 +92,7 @@ def masked_path(path: str) -> str:
 
 
 def masked_line(text: str) -> str:
-    """A line of a log: what has the shape of a secret, and what is assigned to its name.
-
-    That is `token=…` and `"password": …`.
-    """
+    """A line of a log, masked where it looks secret or is assigned to a secret's name (`token=…`)."""
     masked = masked_text(text)
     lowered = masked.lower()
     if any(sign in lowered for sign in _ASSIGNED_SIGNS):
@@ -174,10 +169,7 @@ def _masked_part(part: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a text says once it is decoded as often as it was encoded, without invisible signs.
-
-    It is decoded _DECODINGS times at most.
-    """
+    """A text, decoded as often as it was encoded, _DECODINGS times at most, without invisible signs."""
     for _ in range(_DECODINGS):
         if text == (text := unquote_plus(text)):
             break

@@ -1,7 +1,4 @@
-"""Seals of spooled lines: who can write the spool but has not the key can add none and alter none.
-
-Pure.
-"""
+"""Seals of spooled lines, pure: who can write the spool but has not the key can add none and alter none."""
 
 import hashlib
 import hmac

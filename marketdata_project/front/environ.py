@@ -7,8 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from marketdata_project.front.asgi import Scope
 
-# CPython before 3.11.10 and 3.12.6 reads a quoted cookie with escapes in a time that grows with the square of
-# its length.
+# CPython before 3.11.10 and 3.12.6 reads a quoted cookie with escapes in quadratic time.
 _LONGEST_ESCAPED_COOKIES = 4096
 # Header names come from clients: the memory of them is bounded.
 _MOST_NAMES = 512

@@ -14,7 +14,7 @@ _STEADY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run.
+    """A program that the supervisor runs.
 
     `before` is called ahead of each start, `apart` puts it into a process group of its own.
     """
@@ -60,8 +60,7 @@ class Child:
 
     def _begin(self) -> None:
         """Runs in the new process."""
-        # Ctrl-C reaches it, too, and it is the supervisor that ends it: none that is starting prints a
-        # traceback.
+        # Ctrl-C reaches it, too, but the supervisor ends it: none that is starting prints a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.tie()
 

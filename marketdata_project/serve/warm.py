@@ -1,6 +1,6 @@
 """What a web process does once before it serves: load everything, tune memory.
 
-Then what is large and seldom needed is loaded, too.
+Once it serves, what is large and seldom needed is loaded in a thread.
 """
 
 import gc
@@ -49,7 +49,7 @@ def load_everything(handler: DjangoHandler) -> None:
 
 
 def load_libraries() -> Thread:
-    """Load in a thread what takes long and only some requests need: trading calendars and QuantLib, a second together.
+    """Load in a thread what takes a second and only some requests need: trading calendars and QuantLib.
 
     Who needs them before they are there waits for them, as without it. The interpreter is never held for much
     longer than a tenth of a second.

@@ -5,8 +5,7 @@ from django.conf import global_settings
 from marketdata_project.settings.environment import env, integer, networks, secret
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
-# Programs get tokens by the client-credentials grant and in no other way; what is not used is as strict as it
-# can be.
+# Programs get tokens by the client-credentials grant alone; what is not used is as strict as it can be.
 OAUTH2_PROVIDER = {
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
     "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.programs.server.ClientValidator",

@@ -155,8 +155,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
-# The address of Redis: scripts go there by django-redis's connections, and nothing uses Django's cache
-# itself.
+# The address of Redis: scripts go there by django-redis's connections; nothing uses Django's cache itself.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",

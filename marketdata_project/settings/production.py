@@ -31,7 +31,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
-# With this prefix a browser takes them from this very host only, over TLS only, and no subdomain can set
-# them.
+# With this prefix a browser takes them from this very host alone, over TLS, and no subdomain can set them.
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken"

@@ -62,7 +62,7 @@ def access_of(url_name: str | None, method: str) -> Access | None:
 def access_around(url_name: str | None) -> Access | None:
     """What is asked for OPTIONS, and for a method that an endpoint does not have.
 
-    That is a caller, where its methods ask for one. None where the endpoint has no row at all.
+    It is a caller, where the endpoint's methods ask for one. None where the endpoint has no row at all.
     """
     return _around().get(url_name or "")
 

@@ -34,10 +34,9 @@ class Watched:
 
 
 def keys_watch(*, now: datetime) -> Watched:
-    """Warn of keys that expire in 14, 7 and 1 days, once each, and rotate those whose policy says so.
+    """Warn of keys 14, 7 and 1 days before they expire, and rotate those whose policy says so a week before.
 
-    They are rotated a week before. Several at a time do each thing once. What fails is logged, and tried
-    again at the next call.
+    Several at a time do each thing once. What fails is logged, and tried again at the next call.
     """
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):

@@ -1,7 +1,4 @@
-"""Who gives away no more than it has.
-
-A key's grants are looked at beside those of whoever makes, changes or withdraws it.
-"""
+"""Grants that go no further than those of whoever makes, changes or withdraws a key."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,7 +1,4 @@
-"""What is kept for this service alone.
-
-It is sealed with keys of SECRET_KEY, so that the database alone tells nothing of it.
-"""
+"""What is sealed for this service alone, with keys of SECRET_KEY: the database tells nothing of it."""
 
 from base64 import urlsafe_b64encode
 from functools import lru_cache

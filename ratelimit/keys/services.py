@@ -93,10 +93,9 @@ def key_rotate(
 ) -> CreatedKey:
     """A successor with the same grants and the same length of life.
 
-    The old key holds for `overlap` more, at most until its own expiry. The successor ends with `within` at
-    the latest. Without overlap the old key is revoked. A client certificate goes over to the successor at
-    once. Of two calls at a time one makes the successor. Raises NotRotatable, InvalidKeyRequest,
-    GrantExceeded.
+    The old key holds for `overlap` more, at most until its own expiry; without overlap it is revoked. The
+    successor ends with `within` at the latest. A client certificate goes over to the successor at once. Of
+    two calls at a time one makes the successor. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
     _check_overlap(overlap)
     with transaction.atomic():

@@ -50,16 +50,12 @@ def failures() -> int:
 @cache
 def bucket_script() -> Script:
     text = Path(__file__).with_name("admission.lua").read_text()
-    # What Redis held when it was started anew may be of a while ago: tokens that were given since would be
-    # given twice.
+    # What Redis held when it was started anew may be old: tokens that were given since would be given twice.
     return Script(text, note_failure=_failures.note, note_restart=_forget_quotas)
 
 
 class Told(NamedTuple):
-    """What Redis says of a request.
-
-    That is the bucket, what is known of each quota, and whether the quotas have too little.
-    """
+    """What Redis says of a request: the bucket, what is known of quotas, whether they have too little."""
 
     standing: Standing
     counters: tuple[Counter | None, ...] = ()

@@ -44,10 +44,7 @@ class LimitReached(Throttled):
 
 
 def _admission(request: Request, view: "APIView", meta: Mapping[str, Any]) -> Admission:
-    """The admission of a request.
-
-    It is as its row in the table of access says, or by its method where it has none.
-    """
+    """The admission of a request by its row in the table of access, or by its method where it has none."""
     caller = request.user
     if not isinstance(caller, Caller):
         return admit_address(meta.get("REMOTE_ADDR", ""))

@@ -28,7 +28,7 @@ def delivered(
 ) -> Finished:
     """The answer to a pinned query, ready to send.
 
-    With an `encoding` compressed where that makes it smaller, and kept so.
+    With an `encoding` it is compressed where that makes it smaller, and kept so.
     """
     if encoding is not None:
         query = EncodedQuery(answer, pinned, encoding)

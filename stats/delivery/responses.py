@@ -23,7 +23,7 @@ def finished_response(request: Request, finished: Finished) -> HttpResponseBase:
 def page_query(request: Request) -> str:
     """The query string that is answered.
 
-    On the browsable API, if it does not say how many rows, with as many as a person can look through.
+    On the browsable API one that does not say how many rows asks for as many as a person can look through.
     """
     asked: str = request.META["QUERY_STRING"]
     browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)

@@ -17,11 +17,11 @@ def bars_read(
     encoding: Encoding | None = None,
     now_ns: int | None = None,
 ) -> Finished:
-    """The bars that a URL's query string asks for: 304 if the client has them, else from the cache or computed.
+    """The bars that a URL's query asks for: 304 if the client has them, else from the cache or computed.
 
-    In the content `encoding` where that makes it smaller. `now_ns` is the time of the call in nanoseconds
-    since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`, the store's
-    `StorageError`s and every `StatsError`.
+    They come in the content `encoding` where that makes them smaller. `now_ns` is the time of the call in
+    nanoseconds since the epoch, by default the clock's. Raises `InvalidParameter`, `InvalidValue`, the
+    store's `StorageError`s and every `StatsError`.
     """
     return delivered(
         ohlc_answer,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class Position:
     """A row's place.
 
-    place: of its symbol among those asked for. time_ns: nanoseconds UTC. ordinal: its number among rows that
-    share both.
+    place: of its symbol among those asked for. time_ns: nanoseconds UTC. ordinal: among rows that share both.
     """
 
     place: int

@@ -79,7 +79,7 @@ class Table:
     def of(cls, columns: Sequence[OutColumn], values: Mapping[str, Any]) -> Self:
         """A table of arrays (Arrow's, numpy's or lists) by column name, equally long.
 
-        Names beyond `columns` are left.
+        Names beyond `columns` are left out.
         """
         arrays = [_typed(values[column.name], column.role.arrow_type) for column in columns]
         return cls(tuple(columns), pa.Table.from_arrays(arrays, names=[column.name for column in columns]))

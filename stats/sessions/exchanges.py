@@ -3,12 +3,10 @@
 from http_requests.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
 
-# One exchange has many products; an instrument whose own hours differ names its calendar
-# (`Instrument.calendar`).
+# One exchange has many products; one whose own hours differ names its calendar (`Instrument.calendar`).
 EXCHANGES: dict[str, str] = {
-    # Stocks of the United States trade by one set of hours wherever they trade, before and after the session
-    # included. Options on them close with them: the library's own calendar for Cboe has no early close on
-    # Christmas Eve.
+    # Stocks of the United States trade by one set of hours everywhere, before and after the session, too.
+    # Options on them close with them: the library's calendar for Cboe has no early close on Christmas Eve.
     **dict.fromkeys(
         (
             *("XNYS", "XNAS", "XASE", "ARCX", "XNGS", "XNMS", "XNCM", "XCIS", "XCHI", "XBOS", "XPHL", "XPSX"),

@@ -42,7 +42,7 @@ class IntervalGrid:
 class DateGrid:
     """Days, weeks from Monday, or months, of dates in days since 1970.
 
-    In UTC where instants are spoken of.
+    Instants are in UTC.
     """
 
     resolution: Resolution

@@ -20,8 +20,7 @@ pytestmark = pytest.mark.xdist_group("hostile")
 
 INGEST = "/api/v1/trades/ingest"
 WINDOW = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z&limit=10000"
-# By what has to become of them: names of nothing, and names that are symbols although a file system has a use
-# for them.
+# By what has to become of them: names of nothing, and symbols although a file system has a use for them.
 NO_SYMBOLS = [
     "../x", "..", "../../x", "..\\x", "/x", "//x", "\\x", "\\\\host\\x", "C:\\x", ".x", ".derived", "~", "~root", "$HOME", "`x`", "x\x00",
     "\x00", "x\x00.csv", "%00", "..%2fx", "%2e%2e%2fx", "%252e", "x\n", "\nx", "x\r\n", "x\ty", " x", "x ", "x  y", " ", "A" * 33, "A" * 300, "A" * 5_000,

@@ -1,6 +1,6 @@
 """A Redis server as the project's own.
 
-Apart from the server itself, which programs without Django's apps use, too.
+The server itself is a module apart, because programs without Django's apps use it, too.
 """
 
 from collections.abc import Callable, Iterator

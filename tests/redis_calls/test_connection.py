@@ -77,7 +77,7 @@ def answers(client: redis.Redis) -> bool:
 
 
 def connect(client: redis.Redis) -> None:
-    """Have it connected to a Redis that is there; on a machine that stands still it may seem away at first."""
+    """Have it connected to a Redis that is there; where a machine stands still, it may seem away at first."""
 
     def is_there() -> bool:
         breaker.close()

@@ -73,7 +73,7 @@ class Installation:
             return 0, {}
 
     def is_complete(self) -> bool:
-        """Whether everything runs, in the end: each web process answers, too, and not only the one that says so."""
+        """Whether everything runs, in the end: each web process answers, and not only one that says so."""
         return eventually(lambda: len(self.webs()) == WORKERS) and self._all_answer() and self.is_ready()
 
     def _all_answer(self) -> bool:
@@ -160,7 +160,7 @@ def key_row(
 def installed(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Installation]:
     """A new installation in an empty folder, with two web processes; ready.
 
-    Ended at the end, restarted or not.
+    It is ended at the end, restarted or not.
     """
     with serving(folder, data_dir=data_dir, **{**ENVIRONMENT, **environment}) as served:
         assert served.port

@@ -47,7 +47,7 @@ class Admitted:
     seconds: float
 
     def share_of(self, *, burst: int, rate: int) -> float:
-        """Of burst + rate x time.
+        """How much that is of burst + rate x time.
 
         Every token was taken within these seconds, so that more than 1 is one too many.
         """

@@ -1,4 +1,4 @@
-"""All trades of many dates in one answer: every row of them in order, while the web processes stay as large as they were.
+"""All trades of many dates in one answer, in order, while the web processes stay as large as they were.
 
 SOAK=1: ten million.
 """

@@ -63,7 +63,7 @@ def undisturbed(ask: Callable[[], list[Reply]]) -> list[Reply]:
 
 
 def while_limits_are_shared(installation: Installation, ask: Callable[[], Answers]) -> Answers:
-    """What `ask` brings where every web process shares its limits with the others from its beginning to its end."""
+    """What `ask` brings where every web process shares its limits with the others all the while."""
     ends_at = time.monotonic() + 2 * PATIENCE_SECONDS
     while time.monotonic() < ends_at:
         settle(installation)

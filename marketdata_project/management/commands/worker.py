@@ -40,8 +40,7 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # Under a supervisor Ctrl-C is its own: a second signal amid the first would wait for the event's lock
-        # for ever.
+        # Under a supervisor Ctrl-C is its own: a second signal amid the first would never get its lock.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         else:

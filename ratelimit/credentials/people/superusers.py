@@ -1,6 +1,6 @@
 """Who changes what people and programs may: superusers.
 
-They may everything, so that nobody gives or takes beyond their own.
+They may do everything, so that nobody gives or takes beyond their own.
 """
 
 from typing import Any

@@ -1,8 +1,7 @@
 """The caller of a signed request: HTTP Message Signatures (RFC 9421), hmac-sha256.
 
 The body is covered by a digest (RFC 9530). The library makes the signature base and compares; here is what
-this API asks for beyond a signature that is right: what it covers, how old it is, and that it was not used
-before.
+this API asks for beyond that: what a signature covers, how old it is, and that it was not used before.
 """
 
 import secrets

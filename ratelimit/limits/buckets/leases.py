@@ -51,7 +51,7 @@ class Leases:
     def deposit(self, key: tuple[str, str, int], *, tokens: int, standing: Standing, now_ns: int) -> None:
         """Keep the rest of a lot that was asked for at `now_ns`.
 
-        With one that is still alive it shares its end.
+        It joins one that is still alive, and ends with it.
         """
         with self._lock:
             lease = self._leases.get(key)

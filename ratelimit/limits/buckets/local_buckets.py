@@ -178,8 +178,7 @@ class LocalBuckets:
             known = max(0, state.known_at - start)
             missing = 0 if state.failures_when_told == failures else known
             if self.is_settling(now_us):
-                # The share has given already what the shared bucket is asked for, and others may fill that up
-                # meanwhile.
+                # The share gave already what is asked for, and others may fill the bucket up meanwhile.
                 given = (state.given_at - start) // self._workers - charge.cost * bucket.period_us
                 missing = max(missing, given)
             owed, claimed = state.owed(start), state.taken - state.claimed

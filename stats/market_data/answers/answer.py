@@ -13,8 +13,7 @@ from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from trades.timestamps import SECOND_NS
 
-# Names under which an entry keeps its neighbours' cursors, for the header `Link`, which needs the request's
-# URL.
+# Names under which an entry keeps its neighbours' cursors for `Link`, which needs the request's URL.
 NEXT, PREVIOUS = "next", "prev"
 
 
@@ -103,8 +102,5 @@ def _cursor(pinned: PinnedMarketData, edge: Edge | None) -> str | None:
 
 
 def _time_of(edge: Edge | None) -> int | None:
-    """Of the first row of a page, or of the first one behind it.
-
-    None where it goes to the end of the range.
-    """
+    """The time of a page's first row, or of the first one behind it; None for the range's own edge."""
     return None if edge is None else edge.position.time_ns

@@ -15,8 +15,7 @@ from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from trades.timestamps import format_timestamp
 
-# The first piece is small, so that it is there at once; each is four times the one before, up to the last
-# size.
+# The first piece is small, to be there at once; each is four times the one before, up to the last size.
 _FIRST_ROWS = 256
 _MOST_ROWS = 8_192
 _GROWTH = 4

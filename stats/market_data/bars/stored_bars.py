@@ -117,7 +117,7 @@ class _WithStoredBars:
     def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
         """The grid's label for bars that begin at these times.
 
-        `OUTSIDE` of the window or of the hours asked for, that.
+        It is `OUTSIDE` for those out of the window or of the hours asked for.
         """
         if not resolution.is_period:
             return self.grid.labels_of(time_ns, window)

@@ -124,7 +124,7 @@ def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:
 def merged_bars(bars: Bars, labels: Integers) -> Bars:
     """One bar for each run of bars with the same label.
 
-    Sums are those of rounded sums; what is not known of one is not of all.
+    Sums are those of rounded sums; what is not known of one is not known of all.
     """
     if not len(bars):
         return bars

@@ -26,10 +26,10 @@ OUTSIDE = -1
 
 @dataclass(frozen=True, slots=True)
 class BarGrid:
-    """The intervals of a resolution. calendar: the exchange's; None where the instrument names none.
+    """The intervals of a resolution.
 
-    session: whether days, weeks and months are cut by its trading dates or by UTC. hours: which of its hours
-    count.
+    calendar: the exchange's; None where the instrument names none. session: whether days, weeks and months
+    are cut by its trading dates or by UTC. hours: which of its hours count.
     """
 
     resolution: Resolution
@@ -72,7 +72,7 @@ class BarGrid:
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
         """The label of the bar that each instant belongs to.
 
-        `OUTSIDE` of the window, or of the hours that count, that.
+        It is `OUTSIDE` for those out of the window, or of the hours that count.
         """
         if self.is_plain:
             labels = time_ns // self.resolution.length_ns * self.resolution.length_ns

@@ -67,8 +67,7 @@ class Revisions:
         grid = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
         asked_for = bar_range(asked, grid)
         window = bar_window(asked_for, grid, (log,))
-        # A later print may credit volume to the last bar: which one was the next priced one changes with the
-        # commits, too.
+        # A later print may credit volume to the last bar: which was the next priced one varies by commit.
         log = asked.snapshot.narrowed(log, Window(window.start_ns, ALL_TIME.end_ns))
         after = _commit_before(log, asked.query.after_ns)
         reader = _RevisionReader(log, window, grid, asked.instrument.policy, after, asked.is_whole)

@@ -45,7 +45,7 @@ _TERMS: dict[str, type] = {
 class SurfaceSource:
     """A row per option, by expiry, strike and right, as they stood just before an instant.
 
-    All have its time.
+    All have the time of that instant.
     """
 
     contracts: tuple[OptionContract, ...]

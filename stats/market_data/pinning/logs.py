@@ -95,9 +95,9 @@ class Snapshot:
     seen: Sequence[SeenCommit] | None
 
     def log(self, dataset: Dataset, symbol: str, place: int) -> PinnedLog:
-        """The log as of its newest commit in the snapshot. place: its number among the query's logs.
+        """The log as of its newest commit in the snapshot.
 
-        Raises `Resync`.
+        place: its number among the query's logs. Raises `Resync`.
         """
         if self.seen is not None:
             return _as_seen(dataset, symbol, self.seen[place])

@@ -13,8 +13,7 @@ from trades.services.instruments import known_instrument
 from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
-# From the first instant of a page to the one behind its last, None for the range's own edges: `start`, `end`,
-# `reason`.
+# From a page's first instant to the one behind its last, None for the range's: `start`, `end`, `reason`.
 AbsenceOfPage = Callable[[int | None, int | None], list[dict[str, str]]]
 _RANGE_PARTS = frozenset({"start", "end", "instant"})
 KeyParts = tuple[tuple[str, str | int | None], ...]

@@ -28,7 +28,7 @@ COVERAGE = "coverage"
 class PinnedCoverage:
     """The logs of a symbol as of their newest commits, those of `as_of_ns` if it is given.
 
-    Only logs that have one.
+    Logs without a commit are left out.
     """
 
     market_class: str

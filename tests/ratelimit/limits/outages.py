@@ -57,7 +57,7 @@ class World:
         return self.limiters[worker].admit(Charge("key:1", "read", Bucket(rate, 2 * rate))).bucket
 
     def greedy(self, steps: list[int]) -> list[int]:
-        """The instants at which tokens were given, when every process takes what there is after each step of time."""
+        """When tokens were given, if every process takes all there is after each step of time."""
         given_at = []
         for step in steps:
             self.now_us += step

@@ -1,4 +1,4 @@
-"""What is given over a bucket's measure when a process is cut off from a Redis that the others go on using."""
+"""What is given over a bucket's measure when a process is cut off from a Redis that others still use."""
 
 from fractions import Fraction
 
@@ -31,7 +31,10 @@ cuts = st.tuples(times, times, st.sets(st.integers(0, 3), min_size=1, max_size=3
 def test_over_the_buckets_measure_are_at_most_the_shares_of_those_who_are_cut_off(
     made_world, workers, is_used_up, faults
 ):
-    """All are greedy; the last call of some is carried out though they do not hear of it. At least one is never cut off."""
+    """All are greedy, and at least one is never cut off.
+
+    The last call of some is carried out though they do not hear of it.
+    """
     world, alone_us = made_world(workers=workers), 0
     given_at = world.greedy([0] if is_used_up else [])
     for during, back, cut, is_unheard in faults:
@@ -52,7 +55,7 @@ def test_over_the_buckets_measure_are_at_most_the_shares_of_those_who_are_cut_of
 def test_of_a_bucket_in_full_use_what_was_given_beside_it_is_had_back(
     made_world, workers, is_unheard, away_us
 ):
-    """The bucket was empty before: a share's inflow comes beside the bucket's, and afterwards nothing is over."""
+    """The bucket was empty before: a share's inflow comes beside the bucket's, and then nothing is over."""
     world = made_world(workers=workers)
     given_at = world.greedy([0])
     world.unaware = {0}

@@ -1,6 +1,6 @@
 """JSON documents that are large go out compressed to who takes that: bars, reports, lists.
 
-Pages and secrets never.
+Pages and secrets never do.
 """
 
 import gzip

@@ -103,9 +103,9 @@ class Chain:
     rate: float
 
     def spot(self, time_ns: int) -> tuple[float, int]:
-        """The newer one of the underlying's mid price, each side as last named, and its last trade.
+        """The newer one, and when it was, of the underlying's mid price and its last trade.
 
-        With it when that was.
+        Of the mid price each side is as last named.
         """
         sides = [
             known_at([row for row in self.underlying_quotes if row.get(side) is not None], time_ns)

@@ -17,8 +17,7 @@ from tests.stats.market_data.subjects import DATASETS, RESOLUTIONS, Subject
 pytestmark = pytest.mark.django_db
 FORMATS = tuple(MEDIA_TYPES)
 SESSIONS, HOURS, DIRECTIONS = ("utc", "exchange"), ("all", "regular", "extended"), ("asc", "desc")
-# How far a quotient, an implied volatility and what follows from it may lie from the oracle's, as a part of
-# it.
+# How far a quotient, an implied volatility and what follows may lie from the oracle's, as a part of it.
 PRECISION = {"vwap": 4e-16, "forward": 1e-12, "dividend_yield": 1e-9, "spot": 1e-15} | dict.fromkeys(
     GREEKS, 1e-8
 )

@@ -92,8 +92,7 @@ def test_the_volatility_found_gives_the_price_again(american, option):
 @given(OPTIONS)
 def test_greeks_have_their_signs_and_bounds(american, option):
     found, (is_call, _, v, *_) = priced(option, american=american), option
-    # Nearer to what exercise yields, the engine's error is all that is left of an American option's time
-    # value.
+    # Nearer to what exercise yields, an American option's time value is nothing but the engine's error.
     assume(
         value(option, american=american) > value((*option[:2], 1e-3, *option[3:]), american=american) + 1e-4
     )

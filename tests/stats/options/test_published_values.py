@@ -133,6 +133,5 @@ def test_prices_are_near_those_of_a_cruder_approximation(is_call, spot, t, volat
 
 
 def test_a_lower_bound_from_the_literature_is_one():
-    # Haug, p. 27: Bjerksund and Stensland's value is that of one exercise strategy, so no more than the
-    # option's.
+    # Haug, p. 27: Bjerksund and Stensland's value is of one exercise strategy, so no more than the option's.
     assert 5.2704 < american_price(True, 42, 40, 0.75, 0.04, 0.08, 0.35) < 5.2704 + 0.05

@@ -138,6 +138,5 @@ def test_by_parity_calls_and_puts_of_a_strike_agree(day: Day):
             pd.DataFrame({"strike": surface.chain.strike, "iv": surface.valuation.iv}).groupby("strike").iv
         )
         apart.append(float((by_strike.max() - by_strike.min()).max()))
-    # With a yield of 10 % set, calls and puts of a strike are percentage points apart; by parity they are
-    # not.
+    # With a yield of 10 %, calls and puts of a strike are percentage points apart; by parity they are not.
     assert apart[0] < 0.01 < apart[1]

@@ -18,8 +18,7 @@ MALFORMED = (400, "malformed_json")
 DUPLICATE = (400, "duplicate_key")
 TOO_DEEP = (400, "nesting_too_deep")
 INVALID = (422, "validation_failed")
-# A bomb may take 200 ms on an idle machine; this bound holds on a busy one, and a quadratic step is far above
-# it.
+# A bomb may take 200 ms on an idle machine; this bound holds on a busy one and is far below a quadratic step.
 PROCESSOR_SECONDS = 1.0
 
 

@@ -265,7 +265,7 @@ def test_what_changes_a_reason_is_never_hidden_by_the_cache(stocks):
 def test_runs_of_days_follow_one_another(api: Api, exchange, start, days):
     """Over a change of the clocks, and over Christmas.
 
-    Nor is there anything between the runs of ranges that follow one another.
+    There is nothing between the runs of ranges that follow one another, either.
     """
     market_store().set_instrument(INSTRUMENTS[exchange])
     symbol = INSTRUMENTS[exchange].symbol

@@ -1,6 +1,6 @@
 """Streams through Django: the same rows as all pages together, whatever the options.
 
-What is refused, how they end and break.
+Also what is refused, and how they end and break.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """`/revisions`: which bars changed, when, from what to what, by which commit.
 
-Held against a ledger of the trades.
+They are held against a ledger of the trades.
 """
 
 import csv
