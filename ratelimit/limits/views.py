@@ -25,7 +25,7 @@ class LimitsViewSet(ViewSet):
     )
     def retrieve(self, request: Request) -> Response:
         """Every bucket and quota of the caller. Asking costs a token of `access-read` and none of a quota."""
-        single_parameters(request.query_params, known=())
+        single_parameters(request.query_params, ("format",))
         caller = cast("Caller", request.user)
         charged = getattr(request._request, ADMISSION)  # noqa: SLF001 where the throttle left it
         document = limits_document(caller, limits_report(caller, charged=charged))
