@@ -13,6 +13,8 @@ from refusals.nearest_name import LONGEST_SHOWN, nearest_name
 class KnownFieldsSerializer(serializers.Serializer[Any]):
     """Refuses fields that it does not declare, naming the nearest that it does."""
 
+    default_error_messages = {"invalid": "must be an object"}
+
     def to_internal_value(self, data: Any) -> Any:
         """The value of a body. Where the context says `ignore_unknown`, unknown fields are passed over."""
         unknown = {} if self.context.get("ignore_unknown") else self._unknown(data)

@@ -147,17 +147,17 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
     @admin.action(description="Rotate the selected keys, with a day's overlap", permissions=["add"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for key in queryset:
+        for key in self._selected(request, queryset):
             try:
                 created = key_rotate(key=key, overlap=DEFAULT_OVERLAP, now=timezone.now(), **_by(request))
             except KeyAdministrationError as error:
-                self.message_user(request, f"{key}: {error}", messages.ERROR)
+                self.message_user(request, f"Key {key}: {error}", messages.ERROR)
             else:
                 self._show(request, created)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self._revoke(request, queryset, lambda **call: [key_revoke(**call)])
+        self._revoke(request, queryset, key_revoke)
 
     @admin.action(
         description="Revoke the selected keys and what came of them by rotation", permissions=["change"]
@@ -169,17 +169,32 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         self, request: HttpRequest, queryset: QuerySet[ApiKey], revoke: Callable[..., list[ApiKey]]
     ) -> None:
         revoked: set[int] = set()
-        for key in queryset:
+        for key in self._selected(request, queryset):
             try:
                 revoked.update(each.pk for each in revoke(key=key, now=timezone.now(), **_by(request)))
             except KeyAdministrationError as error:
-                self.message_user(request, f"{key}: {error}", messages.ERROR)
-        self.message_user(request, f"Revoked: {len(revoked)}. This is effective everywhere within a second.")
+                self.message_user(request, f"Key {key}: {error}", messages.ERROR)
+            else:
+                if key.pk not in revoked:
+                    self.message_user(request, f"Key {key} was revoked before.", messages.WARNING)
+        if revoked:
+            told = f"Revoked: {len(revoked)}. This is effective everywhere within a second."
+            self.message_user(request, told)
+
+    def _selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> list[ApiKey]:
+        """The selected keys among those that the person may know of, with a message where there are none."""
+        keys = list(queryset)
+        if not keys:
+            told = "Nothing was done: no selected key is among those that you may know of."
+            self.message_user(request, told, messages.ERROR)
+        return keys
 
     def _show(self, request: HttpRequest, created: CreatedKey) -> None:
         """The secrets, once: the message goes to this browser and is forgotten."""
         secrets = f"{created.key}, signing secret {created.signing_secret}"
-        self.message_user(request, f"{created.stored}: {secrets}. They are shown only now.", messages.WARNING)
+        self.message_user(
+            request, f"Key {created.stored}: {secrets}. They are shown only now.", messages.WARNING
+        )
 
 
 def _within(request: HttpRequest) -> Caller | None:

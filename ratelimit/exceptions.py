@@ -143,7 +143,7 @@ class KeyAdministrationError(RateLimitError):
 
 
 class InvalidKeyRequest(KeyAdministrationError):
-    """A field of a new key, or the overlap of a rotation, is out of bounds; correct it."""
+    """A term of a new key, or the overlap of a rotation, is none that there can be; correct it."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)

@@ -9,7 +9,9 @@ CONTENTS = (
     ErrorCode(
         422,
         "invalid_key_request",
-        "A field of a key that is to be made or rotated is out of bounds; errors names it.",
+        "A value in the body is none that a key can have: a name that looks like a secret, what is no network, an expiry that"
+        " is past, a certificate of another key; `errors` names its field. What is wrong by type or bounds is"
+        " `validation_failed`.",
     ),
     ErrorCode(422, "invalid_symbol", "A symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces."),
     ErrorCode(422, "unknown_resolution", "The resolution is not one of those that the message lists."),

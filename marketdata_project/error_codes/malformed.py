@@ -25,7 +25,7 @@ MALFORMED = (
     ErrorCode(
         400, "duplicate_key", "A key stands twice in one object of the body, or a column twice. Send it once."
     ),
-    ErrorCode(400, "nesting_too_deep", "The body is nested deeper than any batch needs."),
+    ErrorCode(400, "nesting_too_deep", "The body is nested deeper than 500 levels."),
     ErrorCode(
         400,
         "unknown_parameter",

@@ -64,7 +64,11 @@ class Instant(Text):
 class EachOnce(serializers.ListField):
     """A list in which nothing stands twice."""
 
+    default_error_messages = {"too_many": f"has at most {MAX_LISTED} values"}
+
     def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > MAX_LISTED:
+            self.fail("too_many")
         values: list[Any] = super().to_internal_value(data)
         again = [place for place, value in enumerate(values) if value in values[:place]]
         if again:

@@ -119,12 +119,13 @@ def key_rotate(
 
 def key_revoke(
     *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
-) -> ApiKey:
-    """The key, withdrawn. A second call changes nothing. Raises GrantExceeded."""
+) -> list[ApiKey]:
+    """What this call withdrew: the key, or nothing where it was revoked before. Raises GrantExceeded."""
     with transaction.atomic():
         stored = ApiKey.objects.select_for_update().get(pk=key.pk)
         check_may_revoke(within, stored)
-        if stored.revoked_at is None:
+        is_first = stored.revoked_at is None
+        if is_first:
             before = key_document(stored, now=now)
             stored.revoked_at = now
             stored.save(update_fields=["revoked_at"])
@@ -137,13 +138,13 @@ def key_revoke(
                 correlation_id=correlation_id,
             )
     known_keys.forget(stored.pk)
-    return stored
+    return [stored] if is_first else []
 
 
 def key_revoke_with_successors(
     *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
 ) -> list[ApiKey]:
-    """The key, and every living one that came of it by rotation, withdrawn: all, or none.
+    """What this call withdrew of the key and of all living ones that came of it by rotation: all, or none.
 
     Raises GrantExceeded.
     """
@@ -152,10 +153,8 @@ def key_revoke_with_successors(
         following: ApiKey | None = key
         while following is not None:
             if following.pk == key.pk or state_of(following, now=now) == "active":
-                revoked.append(
-                    key_revoke(
-                        key=following, now=now, actor=actor, within=within, correlation_id=correlation_id
-                    )
+                revoked += key_revoke(
+                    key=following, now=now, actor=actor, within=within, correlation_id=correlation_id
                 )
             # Read after the key is locked and withdrawn: nobody makes a further successor.
             following = ApiKey.objects.filter(replaces_id=following.pk).first()

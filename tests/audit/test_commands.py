@@ -55,6 +55,13 @@ def test_a_whole_chain_is_said_to_be_whole(chain):
     assert (code, said.startswith("20 records are as they were written, up to record 20, ")) == (0, True)
 
 
+def test_of_one_record_it_is_said_in_the_singular(tmp_path, settings, django_capture_on_commit_callbacks):
+    settings.AUDIT_DIR = tmp_path / "audit"
+    with django_capture_on_commit_callbacks(execute=True):
+        chain_of(1)
+    assert run("verify")[0].startswith("1 record is as it was written, up to record 1, ")
+
+
 def test_the_first_bad_record_is_named(chain):
     tamper("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 7")
     said, code = run("verify", "--json")

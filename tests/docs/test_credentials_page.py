@@ -69,7 +69,7 @@ def test_the_calls_of_the_page_answer_as_printed():
                 printed.append(response.content.decode())
     assert statuses == [200, 200, 200, 204, 200, 200, 200]
     for text, body in zip(answers(), [printed[0], printed[2]], strict=True):
-        assert re.fullmatch(re.escape(text).replace("…", '[^"]+'), body.replace(": ", ":").replace(", ", ","))
+        assert re.fullmatch(re.escape(text).replace("…", '[^"]+'), body)
 
 
 def test_the_codes_of_the_page_are_declared():

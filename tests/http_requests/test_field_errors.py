@@ -26,9 +26,9 @@ def errors_of(data, **context) -> list[FieldError]:
     ("data", "path", "code"),
     [
         ({}, "rows", "required"),
-        ([], "", "invalid"),
+        ([], "", "invalid_type"),
         ({"rows": [{"price": 1}], "row": 1}, "row", "unknown_field"),
-        ({"rows": [{"price": 1}, {"price": "x"}]}, "rows[1].price", "invalid"),
+        ({"rows": [{"price": 1}, {"price": "x"}]}, "rows[1].price", "invalid_type"),
         ({"rows": [{"price": 1, "prise": 1}]}, "rows[0].prise", "unknown_field"),
     ],
 )

@@ -148,6 +148,22 @@ def test_an_action_revokes_a_key_with_all_that_came_of_it(staff, key):
     assert not ApiKey.objects.filter(revoked_at=None).exists()
 
 
+def test_what_was_revoked_before_is_not_counted_again(staff, key, events):
+    act(staff, "rotate", key)
+    act(staff, "revoke", key)
+    events.clear()
+    again = act(staff, "revoke", key)
+    assert (f"Key {key} was revoked before." in again, "Revoked:" in again) == (True, False)
+    assert "Revoked: 1." in act(staff, "revoke_with_successors", key)
+    assert [told["event"] for told in events] == ["key.revoked"]
+
+
+def test_a_key_is_called_by_its_name_letter_by_letter(staff, key):
+    shown = act(staff, "rotate", key)
+    assert f"Key feed ({ApiKey.objects.get(replaces=key).prefix}): md_" in shown
+    assert f"Key feed ({key.prefix}): the key {key.pk} was rotated before" in act(staff, "rotate", key)
+
+
 @pytest.fixture
 def clerk(staff):
     """A person who may use all of the admin's pages of keys, and who was granted little."""
@@ -191,6 +207,16 @@ def test_keys_of_other_accounts_are_not_listed(clerk, key):
     assert key.prefix not in page(clerk.get(CHANGES))
     ApiKey.objects.update(accounts=["A"])
     assert key.prefix in page(clerk.get(CHANGES))
+
+
+@pytest.mark.parametrize("action", ["rotate", "revoke", "revoke_with_successors"])
+def test_of_keys_that_are_not_there_for_a_person_it_is_said_that_nothing_was_done(clerk, key, action):
+    granted(accounts=["A"])
+    ApiKey.objects.update(accounts=["B"])
+    shown = act(clerk, action, key)
+    assert "Nothing was done: no selected key is among those that you may know of." in shown
+    assert "Revoked:" not in shown
+    assert not ApiKey.objects.exclude(revoked_at=None).exists()
 
 
 def test_a_person_who_was_granted_nothing_that_holds_sees_no_keys(clerk):

@@ -122,9 +122,11 @@ def _opened(name: str, mode: str) -> BinaryIO:
 def _sentence(found: Verification) -> str:
     said = [finding.message for finding in found.findings]
     if found.records or not said:
-        told = f"{found.records:,} records are as they were written"
+        told = (
+            "1 record is as it was" if found.records == 1 else f"{found.records:,} records are as they were"
+        )
         last = f", up to record {found.last.sequence:,}, {found.last.hash}" if found.last.sequence else ""
-        said.append(told + last)
+        said.append(f"{told} written{last}")
     if found.remark:
         said.append(found.remark)
     return "\n".join(said)

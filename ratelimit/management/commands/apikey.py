@@ -23,6 +23,8 @@ from ratelimit.management.spans import parse_span
 from ratelimit.models import ApiKey
 
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
+_REVOKED = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."
+_REVOKED_BEFORE = "Key {id} ({prefix}, {name}) was revoked before."
 
 
 class Command(CredentialCommand):
@@ -74,14 +76,15 @@ class Command(CredentialCommand):
 
     def revoke(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
-        if options["successors"]:
-            keys = key_revoke_with_successors(key=key, now=now, actor=command_actor())
-        else:
-            keys = [key_revoke(key=key, now=now, actor=command_actor())]
-        documents = [key_document(each, now=now) for each in keys]
-        told = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."
+        revoke = key_revoke_with_successors if options["successors"] else key_revoke
+        revoked = revoke(key=key, now=now, actor=command_actor())
+        key.refresh_from_db()
+        is_first = any(each.pk == key.pk for each in revoked)
+        documents = [key_document(each, now=now) for each in (revoked if is_first else [key, *revoked])]
+        told = [_REVOKED if is_first else _REVOKED_BEFORE, *[_REVOKED] * (len(documents) - 1)]
         document = documents if options["successors"] else documents[0]
-        self.tell(document, map(told.format_map, documents), options)
+        lines = (line.format_map(each) for line, each in zip(told, documents, strict=True))
+        self.tell(document, lines, options)
 
     def _tell_created(self, created: CreatedKey, now: datetime, options: dict[str, Any]) -> None:
         document = created.document(now=now)

@@ -230,5 +230,18 @@ def test_a_key_is_revoked_with_what_came_of_it_by_rotation():
     new = json.loads(run("rotate", old["prefix"], "--json"))
     told = json.loads(run("revoke", old["prefix"], "--successors", "--json"))
     assert [(key["id"], key["state"]) for key in told] == [(old["id"], "revoked"), (new["id"], "revoked")]
-    said = run("revoke", old["prefix"], "--successors")
-    assert f"Key {old['id']} ({old['prefix']}, feed) is revoked" in said
+    assert [key["id"] for key in json.loads(run("revoke", old["prefix"], "--successors", "--json"))] == [
+        old["id"]
+    ]
+
+
+def test_of_a_key_that_was_revoked_before_that_is_said():
+    old = json.loads(run("create", "feed", "--json"))
+    new = json.loads(run("rotate", old["prefix"], "--json"))
+    assert f"Key {old['id']} ({old['prefix']}, feed) is revoked, " in run("revoke", old["prefix"])
+    assert run("revoke", old["prefix"]) == f"Key {old['id']} ({old['prefix']}, feed) was revoked before.\n"
+    said = run("revoke", old["prefix"], "--successors").splitlines()
+    assert said == [
+        f"Key {old['id']} ({old['prefix']}, feed) was revoked before.",
+        f"Key {new['id']} ({new['prefix']}, feed) is revoked, everywhere within a second.",
+    ]

@@ -96,7 +96,8 @@ def test_nobody_rotates_a_key_that_outlives_it_or_is_shown_bare_where_it_is_not(
 
 def test_a_key_that_ends_may_revoke_one_that_does_not():
     maker = caller(made(expires_at=END, signed_only=True))
-    assert key_revoke(key=made().stored, within=maker, **BY).revoked_at == NOW
+    [revoked] = key_revoke(key=made().stored, within=maker, **BY)
+    assert revoked.revoked_at == NOW
 
 
 @pytest.mark.usefixtures("project_redis")
@@ -137,7 +138,7 @@ def test_what_was_revoked_before_does_not_hide_what_came_of_it():
     for created in (first, second):
         key_revoke(key=created.stored, **BY)
     revoked_now = key_revoke_with_successors(key=first.stored, **BY)
-    assert [key.pk for key in revoked_now] == [first.id, third.id]
+    assert [key.pk for key in revoked_now] == [third.id]
     assert revoked() == [True, True, True]
 
 

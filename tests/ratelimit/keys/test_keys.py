@@ -83,10 +83,11 @@ def test_a_key_is_valid_until_its_expiry():
 def test_a_revocation_is_seen_here_at_once_and_is_kept_as_first_made():
     created = made_key()
     assert caller_by(created.key, now=NOW).identity == f"key:{created.id}"
-    revoked = key_revoke(key=key_named(created.prefix), now=NOW, actor="test")
+    [revoked] = key_revoke(key=key_named(created.prefix), now=NOW, actor="test")
     with pytest.raises(RevokedApiKey):
         caller_by(created.key, now=NOW)
-    assert key_revoke(key=revoked, now=NOW + timedelta(days=1), actor="test").revoked_at == NOW
+    assert key_revoke(key=revoked, now=NOW + timedelta(days=1), actor="test") == []
+    assert key_named(created.prefix).revoked_at == NOW
 
 
 def test_a_revocation_elsewhere_is_seen_within_a_second():

@@ -120,6 +120,11 @@ def test_limits_needs_a_caller_and_takes_no_parameters(api):
     assert problem(api.get(LIMITS, {"a": "1"})) == (400, "unknown_parameter")
 
 
+def test_ones_limits_are_json_where_that_is_asked_for(api):
+    assert answer(api.get(LIMITS, {"format": "json"}))["tier"] == answer(api.get(LIMITS))["tier"]
+    assert problem(api.get(LIMITS, {"format": "csv"})) == (406, "not_acceptable")
+
+
 def test_a_page_costs_by_its_rows_and_a_stream_ten(api):
     api.ingest(trade())
     path, query = (

@@ -138,7 +138,7 @@ WITHOUT_TARGET = {"action": "cancel", "timestamp": TIME}
         ({**CORRECT, "new_conditions": "x"}, "corrections[0].new_conditions", "invalid_type"),
         ({**CORRECT, "new_timestamp": TIME}, "corrections[0].new_timestamp", "unknown_field"),
         ({**CORRECT, "new_trade_id": "b"}, "corrections[0].new_trade_id", "unknown_field"),
-        ("cancel", "corrections[0]", "invalid"),
+        ("cancel", "corrections[0]", "invalid_type"),
         (None, "corrections[0]", "null"),
     ],
     ids=str,

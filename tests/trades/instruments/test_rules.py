@@ -64,7 +64,7 @@ def test_what_is_told(data: dict[str, object], base: Instrument, expected: Instr
 @pytest.mark.parametrize(
     ("data", "path", "code"),
     [
-        ([], "", "invalid"), (5, "", "invalid"), (None, "", "null"),
+        ([], "", "invalid_type"), (5, "", "invalid_type"), (None, "", "null"),
         ({"exchnage": "XNAS"}, "exchnage", "unknown_field"), ({"instrument_class": "future"}, "instrument_class", "unknown_field"),
         ({"symbol": "IBM"}, "symbol", "other_symbol"), ({"symbol": "../x"}, "symbol", "invalid_symbol"),
         *(({"exchange": bad}, "exchange", "invalid_format") for bad in ("xnas", "XNA", "XNASD", "", "XNÀS", "XN S", "XNAS\n")),
