@@ -13,7 +13,7 @@ from benchmarks.report import Report
 from benchmarks.sizes import Sizes
 from benchmarks.stream import MINUTE_NS, SYMBOL, Stream, stored
 from trades.storage import open_store
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.protocol import Window
 from trades.storage.reading import Reader
 

@@ -9,18 +9,8 @@ What is wrong with its content is for the apps to say, by errors of the same sha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-ERRORS_LIMIT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """One wrong field: where (`trades[3].price`), a stable code, and a sentence."""
-
-    path: str
-    code: str
-    message: str
+from refusals.field_error import FieldError
 
 
 class RequestError(Exception):

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.exceptions import ErrorDetail
 
-from http_requests.exceptions import FieldError
+from refusals.field_error import FieldError
 
 # How the codes of DRF's own fields are called here, one word for what is the same to a client.
 CODES_OF_DRF = {

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from rest_framework import serializers
 
-from http_requests.exceptions import ERRORS_LIMIT
-from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
+from refusals.field_error import ERRORS_LIMIT
+from refusals.nearest_name import LONGEST_SHOWN, nearest_name
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from django.http import QueryDict
 
 from http_requests.exceptions import InvalidParameter
-from http_requests.nearest_name import LONGEST_SHOWN, nearest_or_all
+from refusals.nearest_name import LONGEST_SHOWN, nearest_or_all
 
 
 def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from marketdata_project.strangers import charged
-from ratelimit.attributes import ADMISSION
 from ratelimit.limits.headers import admission_headers
+from ratelimit.request_attributes import ADMISSION
 
 # What Django's SecurityMiddleware answers: a redirect, or a refusal of the host. All else is from within.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY

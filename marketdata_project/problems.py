@@ -26,13 +26,12 @@ from rest_framework.views import set_rollback
 from audit import exceptions as audit
 from audit.records.masking import masked_path
 from http_requests import exceptions as requests
-from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
 from listing.exceptions import InvalidCursor
 from marketdata_project.correlation import correlation_id
-from marketdata_project.front.body import BODY_TOO_LARGE
-from marketdata_project.problem_body import CONTENT_TYPE, problem_body
+from marketdata_project.problem_body import BODY_TOO_LARGE, CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
+from refusals.field_error import FieldError
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path
 from trades import exceptions as trades

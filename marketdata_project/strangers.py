@@ -10,7 +10,6 @@ from django.utils import timezone
 from marketdata_project.access_table import PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.access.table import ANY_CALLER, Access
-from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_of
 from ratelimit.credentials.people.grants import caller_of_person
@@ -19,6 +18,7 @@ from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit, admit_address
 from ratelimit.limits.throttles import LimitReached
+from ratelimit.request_attributes import ADMISSION
 
 # Signs of life, asked by whatever keeps the service running.
 _FREE_VIEWS = frozenset({"healthz", "readyz"})

@@ -33,7 +33,7 @@ What is wrong with the form of a call about keys is in `http_requests.exceptions
 
 from typing import ClassVar
 
-from http_requests.exceptions import FieldError
+from refusals.field_error import FieldError
 
 
 class RateLimitError(Exception):

@@ -47,18 +47,21 @@ class Breaker:
     def is_open(self) -> bool:
         return self._is_open
 
-    def check(self, who: object) -> None:
-        """Return if `who` may talk to Redis now; otherwise raise redis.exceptions.ConnectionError."""
+    def check(self, who: object) -> bool:
+        """Whether `who`, which may talk to Redis now, is the one that begins to try whether it is back.
+
+        Raises redis.exceptions.ConnectionError if it may not.
+        """
         if not self._is_open:
-            return
+            return False
         with self._lock:
             if not self._is_open or self._probe == id(who):
-                return
+                return False
             now = self._clock()
             if now >= self._next_probe_at:
                 self._probe = id(who)
                 self._next_probe_at = now + self._pause
-                return
+                return True
         raise RedisConnectionError("Redis is away; it is tried again shortly.")
 
     def failed(self, who: object) -> None:
@@ -131,9 +134,14 @@ class FailFast(AbstractConnection):
         return response
 
     def ask(self, *command: str | bytes | int) -> Any:
-        """The answer to one command: what sending it and reading its response come to, at less cost."""
+        """The answer to one command: what sending it and reading its response come to, at less cost.
+
+        Unlike a pool, it does not look beforehand whether the server has closed the socket.
+        """
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
-        breaker.check(self)
+        if breaker.check(self):
+            # A socket of before the outage is most likely closed, which would be taken for Redis being away.
+            self.disconnect()  # type: ignore[no-untyped-call]
         try:
             super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
             answer = super().read_response()

@@ -19,8 +19,7 @@ class Rule:
     is_broken: Callable[..., Any]
 
 
-# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans
-# alike.
+# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans.
 def lacks_both_sides(bid: Any, ask: Any) -> Any:
     return (bid != bid) & (ask != ask)  # noqa: PLR0124
 

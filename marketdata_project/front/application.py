@@ -29,7 +29,6 @@ from http_requests.methods import SAFE_METHODS
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.front.asgi import Message, Receive, Scope, Send
 from marketdata_project.front.body import (
-    BODY_TOO_LARGE,
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
@@ -42,8 +41,9 @@ from marketdata_project.front.environ import environ_for
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.places import Room
 from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, TOO_MANY_BODIES, Refusal
+from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
-from stats.services import Finished
+from stats.delivery.finished import Finished
 
 READ_THREADS = 3
 WRITE_THREADS = 16

@@ -15,8 +15,6 @@ from io import BytesIO
 from marketdata_project.front.asgi import Receive
 from marketdata_project.front.places import Room
 
-# The WSGI variable by which Django learns that a body was over the limit, and is not there.
-BODY_TOO_LARGE = "marketdata.body_too_large"
 # A body that needs longer than this and has not brought SLOWEST bytes for each further second is given up.
 GRACE_SECONDS = 20.0
 SLOWEST_BYTES_PER_SECOND = 16 * 1024

@@ -33,7 +33,8 @@ from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import cost_of
 from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit
-from stats.services import Finished, bars_read_if_held
+from stats.delivery.finished import Finished
+from stats.ohlc.services import bars_read_if_held
 
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")

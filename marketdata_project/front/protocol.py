@@ -7,6 +7,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from marketdata_project.correlation import HEADER
+from marketdata_project.front.framing import knows_chunks, without_chunks
 from marketdata_project.front.places import Places
 from marketdata_project.front.refusals import (
     HEADER_TOO_LONG,
@@ -123,6 +124,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        if not knows_chunks(cycle.scope["http_version"]):
+            app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def _check_headers(self) -> None:

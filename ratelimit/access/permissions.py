@@ -8,8 +8,8 @@ from rest_framework.request import Request
 
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_around, access_of
-from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
+from ratelimit.request_attributes import ADMISSION
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView

@@ -1,7 +1,4 @@
-"""Names for what callers commonly are granted, for the commands and the admin.
-
-What is stored are the scopes.
-"""
+"""Names for what callers commonly are granted, for the commands; what is stored are the scopes."""
 
 from dataclasses import dataclass
 

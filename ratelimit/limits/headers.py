@@ -13,10 +13,10 @@ from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponseBase
 
-from ratelimit.attributes import ADMISSION
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.buckets.token_bucket import SECOND_US, Standing
 from ratelimit.limits.quotas.spends import QuotaStanding
+from ratelimit.request_attributes import ADMISSION
 
 
 def admission_headers(admission: Admission) -> dict[str, str]:

@@ -9,11 +9,11 @@ from rest_framework.throttling import BaseThrottle
 
 from ratelimit.access.permissions import asked_access
 from ratelimit.access.table import ANY_CALLER, Access
-from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import cost_of
 from ratelimit.limits.services import admit, admit_address, kind_of
+from ratelimit.request_attributes import ADMISSION
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView

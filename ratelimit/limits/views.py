@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
-from ratelimit.attributes import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.limits.serializers import LimitsSerializer, limits_document
 from ratelimit.limits.standing import limits_report
+from ratelimit.request_attributes import ADMISSION
 
 
 class LimitsViewSet(ViewSet):
@@ -25,7 +25,7 @@ class LimitsViewSet(ViewSet):
     )
     def retrieve(self, request: Request) -> Response:
         """Every bucket and quota of the caller. Asking costs a token of `access-read` and none of a quota."""
-        single_parameters(request.GET, ("format",))
+        single_parameters(request.query_params, ("format",))
         caller = cast("Caller", request.user)
         charged = getattr(request._request, ADMISSION)  # noqa: SLF001 where the throttle left it
         document = limits_document(caller, limits_report(caller, charged=charged))

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from http_requests.nearest_name import nearest_or_all
+from refusals.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.reports.coverage import COVERAGE

@@ -10,7 +10,7 @@ from stats.ohlc.pinned import PinnedOhlc, no_data
 from stats.paging.cursors import Cursor, seen_commits
 from stats.paging.position import Position
 from stats.parameters.fields import DEFAULT_PAGE
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
 
 from stats.rendering.format import Format
 from stats.rendering.formats import FORMATS
@@ -66,6 +67,18 @@ class QueryFormRenderer(BrowsableAPIRenderer):
 
     template = "stats/query_form.html"
 
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The page; one that was asked for without a query, where there must be one, is there for its form: 200."""
+        page = super().render(data, accepted_media_type, renderer_context)
+        if renderer_context and _is_unasked(data, renderer_context["request"]):
+            renderer_context["response"].status_code = HTTPStatus.OK
+        return page
+
     def get_context(
         self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -81,7 +94,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
             "page_links": page_links(request, data),
             "format_links": format_links(request, context["available_formats"]),
             "see_also": view.see_also() if hasattr(view, "see_also") else [],
-            "problem": _problem(data, renderer_context["response"]),
+            "problem": None if _is_unasked(data, request) else _problem(data, renderer_context["response"]),
         }
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:
@@ -101,6 +114,12 @@ def _query_serializer(view: Any) -> Any:
 def _is_refusal(data: Any, response: Any) -> bool:
     """Whether an answer is a problem (RFC 9457), which programs get as one."""
     return response.status_code >= HTTPStatus.BAD_REQUEST and isinstance(data, Mapping) and "code" in data
+
+
+def _is_unasked(data: Any, request: Request) -> bool:
+    """Whether an answer only says that a query must have parameters, to one that has none."""
+    is_refused = isinstance(data, Mapping) and data.get("code") == "missing_parameter"
+    return is_refused and request.method == "GET" and request.query_params.keys() <= {"format"}
 
 
 def _problem(data: Any, response: Any) -> dict[str, Any] | None:

@@ -35,13 +35,13 @@ def page_codes() -> list[str]:
     ]
 
 
-def kinds(base: type) -> Iterator[type[Any]]:
+def kinds(base: type) -> Iterator[Any]:
     for kind in base.__subclasses__():
         yield kind
         yield from kinds(kind)
 
 
-def codes_of(field: serializers.Field[Any, Any, Any, Any]) -> Iterator[str]:
+def codes_of(field: "serializers.Field[Any, Any, Any, Any]") -> Iterator[str]:
     """Those by which a field, or one within it, refuses a value, as clients get them."""
     said = {*field.error_messages, *(getattr(check, "code", "invalid") for check in field.validators)}
     yield from (CODES_OF_DRF.get(code, code) for code in said)
@@ -84,7 +84,7 @@ def codes_of_rows() -> set[str]:
     """Of times and symbols, and of what the datasets declare: bounds of numbers, rules of rows."""
     declared = DATASETS.values()
     bounds = {column.above.code for dataset in declared for column in dataset.columns if column.above}
-    texts = {InvalidSymbol.code, InvalidTimestamp.code, *(kind.code for kind in kinds(InvalidTimestamp))}
+    texts = {error.code for error in (InvalidSymbol, InvalidTimestamp, *kinds(InvalidTimestamp))}
     return texts | bounds | {rule.code for dataset in declared for rule in dataset.rules}
 
 

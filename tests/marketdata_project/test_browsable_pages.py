@@ -77,6 +77,14 @@ def test_every_form_has_exactly_the_parameters_of_its_endpoint(browser):
     assert inputs == reads()
 
 
+def test_every_endpoint_that_reads_knows_format(browser):
+    for template in reads():
+        response = browser.get(f"{path_of(template)}?format=json")
+        # Streams have no JSON, and some queries need more than a format.
+        codes = {"missing_parameter", "not_acceptable"}
+        assert response.status_code == 200 or response.json()["code"] in codes, template
+
+
 def test_a_form_may_be_sent_as_it_is(browser):
     """With its inputs empty, as a browser without a script does it: what is refused is a parameter that is missing."""
     for template, names in reads().items():
@@ -125,6 +133,18 @@ def test_a_refusal_is_told_above_the_form_and_explained_by_a_link(browser):
     assert "/api/v1/docs/errors#unknown_parameter" in found.targets()
     assert found.inputs()["start"]["value"] == "2025-01-02"
     assert ("div", "alert") in [(tag, each.get("role")) for tag, each in found.elements]
+
+
+@pytest.mark.parametrize("query", ["", "?format=api", "?start=&end=&format=api"])
+def test_a_page_without_a_query_is_there_for_its_form(browser, query):
+    """What a page's own links lead to; a program is refused there."""
+    status, found = page(browser, OHLCV + query)
+    assert status == 200
+    assert "resolution" in found.inputs()
+    assert [tag for tag, each in found.elements if each.get("role") == "alert"] == []
+    refused = browser.get(OHLCV)
+    assert (refused.status_code, refused.json()["code"]) == (400, "missing_parameter")
+    assert page(browser, f"{OHLCV}?resolution=1m")[0] == 400
 
 
 def test_a_page_that_is_there_for_its_form_is_no_refusal(browser):

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata_project.front import application, body, protocol
-from marketdata_project.front.body import BODY_TOO_LARGE
 from marketdata_project.front.places import Room
+from marketdata_project.problem_body import BODY_TOO_LARGE
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 

@@ -4,7 +4,7 @@ import socket
 import threading
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
 from tests.marketdata_project.front_server import ask, connected, echo, running
 from tests.patience import PATIENCE_SECONDS
@@ -109,3 +109,50 @@ def test_white_space_around_a_headers_value_is_none_of_it(around):
     with running(echo) as port:
         request = b"GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key:" + around % b"a b" + b"\r\n\r\n"
         assert ask(port, request).json()["HTTP_X_API_KEY"] == "a b"
+
+
+PIECES = [b"a" * 100_000, b"", b"b\n", b"c" * 7]
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"1.0"])
+@pytest.mark.parametrize("connection_header", [b"", b"Connection: keep-alive\r\n"], ids=["", "keep-alive"])
+def test_a_stream_to_a_client_that_knows_no_chunks_ends_with_the_connection(version, connection_header):
+    with running(lambda _environ: StreamingHttpResponse(PIECES)) as port:
+        request = b"GET / HTTP/" + version + b"\r\nHost: h\r\n" + connection_header + b"\r\n"
+        head, body = answer_until_close(port, request)
+    assert b"transfer-encoding" not in head
+    assert b"\r\nconnection: close" in head
+    assert body == b"".join(PIECES)
+
+
+def test_a_stream_s_head_and_finished_answers_have_no_chunks_before_http_1_1():
+    with running(lambda _environ: StreamingHttpResponse(PIECES)) as port:
+        head, body = answer_until_close(port, b"HEAD / HTTP/1.0\r\n\r\n")
+        assert (b"transfer-encoding" in head, body) == (False, b"")
+    with running(lambda _environ: HttpResponse(b"whole")) as port:
+        head, body = answer_until_close(port, b"GET / HTTP/1.0\r\n\r\n")
+        assert (b"content-length: 5" in head, body) == (True, b"whole")
+
+
+def test_a_stream_to_http_1_1_is_chunked():
+    with running(lambda _environ: StreamingHttpResponse(PIECES)) as port:
+        reply = ask(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (reply.headers["transfer-encoding"], reply.body) == ("chunked", b"".join(PIECES))
+
+
+def test_a_stream_that_fails_closes_the_connection_of_http_1_0_behind_what_came():
+    def pieces():
+        yield b"first"
+        raise OSError("a damaged block")
+
+    with running(lambda _environ: StreamingHttpResponse(pieces())) as port:
+        assert answer_until_close(port, b"GET / HTTP/1.0\r\n\r\n")[1] == b"first"
+
+
+def answer_until_close(port: int, request: bytes) -> tuple[bytes, bytes]:
+    """Head and body as they are on the wire, until the other end closes."""
+    with connected(port) as connection:
+        connection.sendall(request)
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return head.lower(), body

@@ -13,8 +13,7 @@ from django.utils.module_loading import import_string
 from http_requests import exceptions as requests
 from listing.exceptions import InvalidCursor
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.front.body import BODY_TOO_LARGE
-from marketdata_project.problem_body import TITLES
+from marketdata_project.problem_body import BODY_TOO_LARGE, TITLES
 from marketdata_project.problems import STATUS_OF, problem_of
 from ratelimit.exceptions import CredentialError
 from stats import exceptions as stats

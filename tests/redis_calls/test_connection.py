@@ -207,6 +207,18 @@ def test_a_socket_found_closed_by_one_command_is_not_redis_being_away(client, se
     client.connection_pool.release(connection)
 
 
+def test_a_socket_of_before_an_outage_does_not_make_the_outage_longer(client, server, clock):
+    connection = client.connection_pool.get_connection()
+    assert connection.ask("PING") == b"PONG"
+    server.kill()
+    breaker.failed(None)
+    server.start()
+    clock.now += PAUSE_SECONDS
+    assert connection.ask("PING") == b"PONG"
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
 def test_a_wait_for_a_message_may_end_without_one(client):
     with client.pubsub() as subscription:
         subscription.subscribe("nothing")

@@ -6,6 +6,7 @@ import threading
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from redis_calls.connection import breaker, is_available
 from redis_calls.script import Script
 from redis_calls.thread_connection import thread_connection
 
@@ -39,6 +40,18 @@ def test_a_socket_that_a_restart_closed_is_replaced_once(project_redis, script, 
     assert script(["a"], [2]) == [b"a", b"2"]
     # The socket was closed, and then the script was not known.
     assert told == ["failed", "failed", "new"]
+
+
+def test_a_script_finds_a_redis_that_is_back_at_the_first_attempt(project_redis, script, told):
+    script(["a"], [1])
+    project_redis.kill()
+    breaker.failed(None)
+    project_redis.start()
+    breaker._next_probe_at = 0
+    told.clear()
+    assert script(["a"], [2], is_once=True) == [b"a", b"2"]
+    assert told == ["failed", "new"]
+    assert is_available()
 
 
 def test_each_attempt_that_fails_is_noted(project_redis, script, told):

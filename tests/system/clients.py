@@ -21,6 +21,7 @@ CUT = (OSError, HTTPException)
 """What a client sees whose connection ended before an answer."""
 
 _IDLE_SECONDS = KEEP_ALIVE_SECONDS / 2
+_BUSY_SECONDS = 0.1
 
 
 class Client:
@@ -49,17 +50,24 @@ class Client:
         return self.call("GET", path, None, headers)
 
     def ingest(self, body: bytes, *, query: str = "", headers: dict[str, str] | None = None) -> Reply:
-        """The answer to a batch, which is sent again while another process holds its symbol's lock.
+        """The answer to a batch."""
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self.call("POST", f"{INGEST}?{query}" if query else INGEST, body, headers)
+
+    def ingest_patiently(
+        self, body: bytes, *, query: str = "", headers: dict[str, str] | None = None
+    ) -> Reply:
+        """The answer to a batch for a symbol that other processes write, too; sent again while one holds its lock.
 
         That one may stand still for longer than anybody waits for it, and nothing is stored then.
         """
-        headers = {"Content-Type": "application/json", **(headers or {})}
         ends_at = time.monotonic() + PATIENCE_SECONDS
         while True:
-            reply = self.call("POST", f"{INGEST}?{query}" if query else INGEST, body, headers)
+            reply = self.ingest(body, query=query, headers=headers)
             is_busy = reply.status == 503 and reply.json()["code"] == "store_busy"
             if not is_busy or time.monotonic() > ends_at:
                 return reply
+            time.sleep(_BUSY_SECONDS)
 
     def bars(self, symbol: str, interval: str = "1min") -> Reply:
         return self.get(f"{OHLC}?symbol={symbol}&interval={interval}")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,18 @@ def least_share_of(seen: Sequence[Answered], *, burst: int, rate: int) -> float:
     seconds = max(0.0, refused_at - min(each.received for each in admitted))
     # Of a token that is not whole yet nobody was given a part.
     return (len(admitted) + 1) / (burst + rate * seconds)
+
+
+def is_refused(seen: Iterable[Answered]) -> bool:
+    """Whether somebody was: else nobody asked for more than there is, and limits were not put to the test."""
+    return not all(each.admitted for each in seen)
+
+
+def rates_from(rate: int) -> Iterator[int]:
+    """Rates down to 1, each half of the one before, for a machine so slow that it asks for less than there is."""
+    while rate:
+        yield rate
+        rate //= 2
 
 
 def swarm(

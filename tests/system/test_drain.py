@@ -13,7 +13,7 @@ from tests.patience import is_kept
 from tests.system.batches import stored_counts
 from tests.system.clients import Crowd, clients_of_every_web
 from tests.system.installation import UNLIMITED, WORKERS, installed
-from tests.system.test_kill import SYMBOLS, Ledger, Sender
+from tests.system.ledger import SYMBOLS, Ledger, Sender
 
 logger = logging.getLogger(__name__)
 

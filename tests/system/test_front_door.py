@@ -7,38 +7,21 @@ from typing import Any
 
 import pytest
 
-from tests.api_client import body_of, trade
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
+from tests.system.front_door import ENCODINGS, FORCES_DJANGO, LEFT, SYMBOL, TAKEN, hour_of
 from tests.system.installation import UNLIMITED, Installation
 from tests.system.undisturbed import undisturbed, while_limits_are_shared
 
 pytestmark = pytest.mark.xdist_group("installation")
 
-SYMBOL = "FRONTDOOR"
 ATTEMPTS = 10
 _numbers = count()
 JSON = {"Content-Type": "application/json"}
 # What differs from one answer to the next anyway.
 VARYING = {"date", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit"}
 OF_EACH_CALL = {"sequence", "at", "latency_us", "correlation_id", "hash"}
-FORCES_DJANGO = {
-    "cookie": {"Cookie": "theme=dark"},
-    "accept": {"Accept": "application/json, */*;q=0.5"},
-}
-TAKEN = {
-    "all": "",
-    "5min": "&interval=5min",
-    "range": "&start=2025-01-02&end=2025-01-03",
-    "page": "&limit=2",
-    "as of": "&as_of=2100-01-01",
-}
-ENCODINGS: dict[str, str | None] = {
-    "identity": None,
-    "gzip, deflate": "gzip",
-    "gzip, deflate, br, zstd": "zstd",
-}
 
 
 @pytest.fixture
@@ -47,12 +30,6 @@ def key(installation: Installation) -> str:
     with connected(installation.port, key) as client:
         assert client.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status == 200
     return key
-
-
-def hour_of(symbol: str) -> bytes:
-    """A batch whose bars are enough to be worth compressing."""
-    minutes = [f"2025-01-03T15:{minute:02}:00Z" for minute in range(60)]
-    return body_of(*(trade(symbol=symbol, timestamp=minute) for minute in minutes))
 
 
 def visible(reply: Reply) -> tuple[int, dict[str, str], bytes]:
@@ -131,29 +108,6 @@ def test_a_call_leaves_the_same_record(installation, key, path):
             assert front.status == status
             assert visible(front) == visible(django)
             assert recorded(installation, front) == recorded(installation, django)
-
-
-LEFT: dict[str, tuple[str, str, dict[str, str]]] = {
-    "unknown parameter": ("GET", "&intervall=1min", {}),
-    "repeated parameter": ("GET", "&symbol=OTHER", {}),
-    "empty parameter": ("GET", "&start=", {}),
-    "unknown interval": ("GET", "&interval=2min", {}),
-    "no data": ("GET", "&start=2001-01-01&end=2001-01-02", {}),
-    "forged cursor": ("GET", "&cursor=Zm9yZ2Vk", {}),
-    "page for people": ("GET", "&format=api", {}),
-    "json by format": ("GET", "&format=json", {}),
-    "unknown format": ("GET", "&format=xml", {}),
-    "HEAD": ("HEAD", "", {}),
-    "POST": ("POST", "", {}),
-    "OPTIONS": ("OPTIONS", "", {}),
-    "html": ("GET", "", {"Accept": "text/html"}),
-    "unknown type": ("GET", "", {"Accept": "image/png"}),
-    "another key too": ("GET", "", {"Authorization": "Api-Key md_nonsense"}),
-    "malformed key": ("GET", "", {"X-API-Key": "md_nonsense"}),
-    "unknown key": ("GET", "", {"X-API-Key": f"md_aaaaaaaa_{'b' * 43}"}),
-    "cookie": ("GET", "", {"Cookie": "theme=dark"}),
-    "format in disguise": ("GET", "&%66ormat=api", {}),
-}
 
 
 @pytest.mark.parametrize(("method", "query", "headers"), LEFT.values(), ids=LEFT)

@@ -22,8 +22,7 @@ from tests.api_client import Api, answer, make_key
 from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.system.batches import Batch
-from tests.system.test_front_door import SYMBOL
-from tests.system.test_front_door_choice import environ_of, visible
+from tests.system.front_door import SYMBOL, environ_of, visible
 
 Headers = dict[str, str]
 

@@ -1,42 +1,26 @@
 """Which requests the front door answers itself: only those whose answers this process holds, whole and for JSON."""
 
 from collections.abc import Iterator
-from io import BytesIO
-from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
-from marketdata_project.front.environ import environ_for
 from ratelimit.keys.selectors import known_keys
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
-from tests.system.clients import OHLC
-from tests.system.test_front_door import ENCODINGS, FORCES_DJANGO, LEFT, SYMBOL, TAKEN, hour_of
-
-
-def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, Any]:
-    """The WSGI environ of a request as a web process makes it."""
-    lower = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    environ = environ_for(
-        {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": OHLC,
-            "raw_path": OHLC.encode(),
-            "query_string": f"symbol={SYMBOL}{query}".encode(),
-            "root_path": "",
-            "headers": [*([] if "Host" in headers else [(b"host", b"localhost")]), *lower],
-            "client": ("127.0.0.1", 50000),
-            "server": ("127.0.0.1", 8000),
-        }
-    )
-    return {**environ, "wsgi.input": BytesIO()}
+from tests.system.front_door import (
+    ENCODINGS,
+    FORCES_DJANGO,
+    LEFT,
+    SYMBOL,
+    TAKEN,
+    environ_of,
+    hour_of,
+    visible,
+)
 
 
 @pytest.fixture
@@ -135,7 +119,6 @@ SCHEMES: dict[str, tuple[str, dict[str, str], bool]] = {
     "TLS at the proxy": ("http", {"X-Forwarded-Proto": "https, http"}, True),
     "plain at the proxy": ("https", {"X-Forwarded-Proto": "http"}, False),
 }
-VARYING = {"Age", "Content-Length", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit"}
 
 
 @pytest.fixture
@@ -168,7 +151,3 @@ def test_production_answers_the_same_either_way(production, key, redirects, case
     assert visible(door.headers) == visible(dict(django.items()))
     assert ("Strict-Transport-Security" in door.headers) is secure
     assert door.headers["X-Content-Type-Options"] == "nosniff"
-
-
-def visible(headers: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name not in VARYING}

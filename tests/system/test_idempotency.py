@@ -25,7 +25,7 @@ def test_one_key_on_fifty_threads_has_one_effect(installation, query):
 
     def send(client: Client, _stopping: threading.Event) -> None:
         together.wait(PATIENCE_SECONDS)
-        answers.append(client.ingest(batch.body, query=query, headers={"Idempotency-Key": "one"}))
+        answers.append(client.ingest_patiently(batch.body, query=query, headers={"Idempotency-Key": "one"}))
 
     key = installation.new_key(rate=UNLIMITED)
     with clients_of_every_web(installation.served, key, each=THREADS_EACH) as clients:

@@ -3,10 +3,8 @@
 import logging
 import os
 import random
-import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import count
 
 import orjson
@@ -15,62 +13,16 @@ import pandas as pd
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, start
 from tests.patience import PROGRAM_SECONDS, is_kept
-from tests.system.batches import Batch, random_batch, stored_counts
+from tests.system.batches import Batch, stored_counts
 from tests.system.clients import CUT, Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import ENVIRONMENT, UNLIMITED, WORKERS, Installation, installed
+from tests.system.ledger import SYMBOLS, Ledger, Sender
 
 logger = logging.getLogger(__name__)
 
-SYMBOLS = ["AAA", "BBB", "CCC"]
 CLIENTS_EACH = 3
 FIRST_ANSWER_SECONDS = 5.0
 CYCLES = 100 if os.environ.get("SOAK") else 10
-
-
-@dataclass
-class Ledger:
-    """Which batches were acknowledged, which were cut off, and which wait for their answer in which process."""
-
-    acknowledged: list[Batch] = field(default_factory=list)
-    cut: list[Batch] = field(default_factory=list)
-    waiting: dict[Client, Batch] = field(default_factory=dict)
-
-    def deliver(self, client: Client, batch: Batch) -> None:
-        """Send a batch and keep what became of it. Raises one of `CUT`."""
-        self.waiting[client] = batch
-        try:
-            reply = client.ingest(batch.body)
-        except CUT:
-            self.cut.append(batch)
-            raise
-        finally:
-            del self.waiting[client]
-        assert reply.status == 200, reply.body
-        assert reply.json()["stored"] == batch.size, reply.body
-        self.acknowledged.append(batch)
-
-    def processes_with_work(self) -> set[int | None]:
-        return {client.process for client in list(self.waiting)}
-
-
-class Sender:
-    """Has every client send batches without a pause."""
-
-    def __init__(self, ledger: Ledger, rng: random.Random, numbers: "count[int]", *, day: int) -> None:
-        self._ledger = ledger
-        self._rng = rng
-        self._numbers = numbers
-        self._day = day
-        self._mutex = threading.Lock()
-
-    def __call__(self, client: Client, stopping: threading.Event) -> None:
-        while not stopping.is_set():
-            with self._mutex:
-                batch = random_batch(self._rng, next(self._numbers), SYMBOLS, day=self._day)
-            try:
-                self._ledger.deliver(client, batch)
-            except CUT:
-                return
 
 
 def killed_while_sending(
@@ -124,7 +76,7 @@ def retry_what_was_cut(ledger: Ledger, client: Client) -> int:
     """Send it again; returns how many of the batches had been stored before."""
     stored_before = 0
     for batch in ledger.cut:
-        reply = client.ingest(batch.body)
+        reply = client.ingest_patiently(batch.body)
         assert reply.status == 200, reply.body
         answer = reply.json()
         assert answer["stored"] + answer["duplicates"] == batch.size, answer

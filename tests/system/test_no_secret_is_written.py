@@ -34,13 +34,15 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def content_of(path: Path) -> bytes:
-    with contextlib.suppress(OSError):
-        return path.read_bytes()
+    """All of a file that is still there; nothing of a folder or a socket. Raises OSError where it cannot be read."""
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError, ProcessLookupError):
+        return b"" if path.is_socket() else path.read_bytes()
     return b""
 
 
 def mode_of(path: Path) -> int:
-    with contextlib.suppress(OSError):
+    """The mode of a file that is still there, else 0. Raises OSError where it cannot be read."""
+    with contextlib.suppress(FileNotFoundError):
         return path.stat().st_mode
     return 0
 

@@ -11,11 +11,13 @@ from functools import partial
 import pytest
 
 from marketdata_project.front.application import READ_THREADS
+from ratelimit.limits.tiers import burst_of
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed, is_kept
 from tests.system.installation import WORKERS, Installation
+from tests.system.limits import PATH
 from tests.system.redis_faults import (
     HEALS_SECONDS,
     frozen_redis,
@@ -24,13 +26,13 @@ from tests.system.redis_faults import (
     kill_redis,
     seconds_to_heal,
 )
-from tests.system.swarm import Seen, admitted_of, swarm
-from tests.system.test_limits import PATH
+from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
+from tests.system.undisturbed import times_lost
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 CLIENTS = 20
-RATE, BURST = 50, 100
+RATE = 50
 AWAY_SECONDS = 5.0 if SOAK else 1.0
 OUTAGES = 3 if SOAK else 1
 SLOWEST_SECONDS = 1.0
@@ -38,7 +40,7 @@ HERD_CLIENTS = 200
 HERD_SECONDS = 1.0
 # So many that those under way when the count begins or ends are few of them.
 MANY_COMMANDS = 20 * HERD_CLIENTS
-ATTEMPTS = 5
+ATTEMPTS = 7
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +50,10 @@ def _whole(installation: Installation) -> None:
 
 @contextlib.contextmanager
 def meanwhile(
-    installation: Installation, *, clients: int, seconds: float = PATIENCE_SECONDS
+    installation: Installation, *, clients: int, rate: int = RATE, seconds: float = PATIENCE_SECONDS
 ) -> Iterator[Future[list[Seen]]]:
     """What so many clients with one key see while something else goes on, for so long or until that ends."""
-    key, stopping = installation.new_key(rate=RATE), threading.Event()
+    key, stopping = installation.new_key(rate=rate), threading.Event()
     asking = partial(swarm, clients=clients, seconds=seconds, stopping=stopping)
     with ThreadPoolExecutor(1) as pool:
         try:
@@ -64,10 +66,11 @@ def p99(seen: list[Seen]) -> float:
     return sorted(each.received - each.sent for each in seen)[int(0.99 * len(seen))]
 
 
-def test_limits_hold_over_all_of_a_frozen_and_a_killed_redis(installation: Installation, told: Told):
+def seen_over_outages(installation: Installation, *, rate: int) -> tuple[list[Seen], list[float]]:
+    """What clients with one key see over all of them, and how many seconds each took to heal."""
     healed: list[float] = []
     seconds = OUTAGES * 2 * (AWAY_SECONDS + 1.5) + 1
-    with meanwhile(installation, clients=CLIENTS, seconds=seconds) as asking:
+    with meanwhile(installation, clients=CLIENTS, rate=rate, seconds=seconds) as asking:
         for _ in range(OUTAGES):
             time.sleep(0.5)
             with frozen_redis(installation):
@@ -77,19 +80,26 @@ def test_limits_hold_over_all_of_a_frozen_and_a_killed_redis(installation: Insta
             time.sleep(0.5)
             kill_redis(installation)
             healed.append(seconds_to_heal(installation))
-        seen = asking.result()
-    admitted = admitted_of(seen)
-    share = admitted.share_of(burst=BURST, rate=RATE)
-    told(
-        "04 Redis frozen and killed, limits",
-        f"{admitted.count} of {len(seen)} admitted in {admitted.seconds:.1f} s: {share:.3f} of burst + rate x time, "
-        f"p99 {p99(seen):.3f} s, healed in {max(healed):.1f} s",
-    )
-    # A machine that is slow enough asks for less than there is.
-    assert {each.status for each in seen} <= {404, 429}
-    assert share <= 1
-    assert p99(seen) < allowed(SLOWEST_SECONDS)
-    assert is_kept(HEALS_SECONDS, healed)
+        return asking.result(), healed
+
+
+def test_limits_hold_over_all_of_a_frozen_and_a_killed_redis(installation: Installation, told: Told):
+    for rate in rates_from(RATE):
+        seen, healed = seen_over_outages(installation, rate=rate)
+        admitted = admitted_of(seen)
+        share = admitted.share_of(burst=burst_of(rate), rate=rate)
+        told(
+            "04 Redis frozen and killed, limits",
+            f"{admitted.count} of {len(seen)} admitted in {admitted.seconds:.1f} s: {share:.3f} of burst + rate x time, "
+            f"p99 {p99(seen):.3f} s, healed in {max(healed):.1f} s",
+        )
+        assert {each.status for each in seen} <= {404, 429}
+        assert share <= 1
+        if is_refused(seen):
+            assert p99(seen) < allowed(SLOWEST_SECONDS)
+            assert is_kept(HEALS_SECONDS, healed)
+            return
+    raise AssertionError("nobody is refused")
 
 
 def counted(installation: Installation) -> dict[str, int]:
@@ -117,6 +127,8 @@ class Return:
     answers: int
     usually: float
     """Commands for each answer before."""
+    is_more_than_the_fault: bool
+    """Whether a process lost Redis more often than by the fault, and came back more often."""
 
     @property
     def is_without_a_herd(self) -> bool:
@@ -128,6 +140,7 @@ class Return:
 
 
 def returned(installation: Installation, fault: str) -> Return:
+    lost = times_lost(installation)
     with meanwhile(installation, clients=HERD_CLIENTS) as asking:
         time.sleep(0.3)
         first, began = counted(installation), time.monotonic()
@@ -148,15 +161,18 @@ def returned(installation: Installation, fault: str) -> Return:
     connects, commands = (after[name] - before[name] for name in after)
     usually = (usual["commands_processed"] - first["commands_processed"]) / answered(seen, began, ended)
     # Who was cut off in the middle of a request sends it once more.
-    return Return(connects, commands, answered(seen, back_at, until) + HERD_CLIENTS, usually)
+    answers = answered(seen, back_at, until) + HERD_CLIENTS
+    return Return(connects, commands, answers, usually, times_lost(installation) - lost > WORKERS)
 
 
 @pytest.mark.parametrize("fault", ["frozen", "killed"])
 def test_a_redis_that_comes_back_is_met_by_no_herd(installation: Installation, told: Told, fault: str):
     """No thread connects twice, and a request asks hardly more of it than before.
 
-    Where it stands still once more meanwhile, they do: of some returns one counts.
+    Where it stands still once more meanwhile, they do, and such a return counts for nothing. Others may have been
+    disturbed unseen: a herd is forgiven where more than twice as many returns are without one.
     """
+    lone = herds = 0
     for _ in range(ATTEMPTS):
         found = returned(installation, fault)
         told(
@@ -164,7 +180,9 @@ def test_a_redis_that_comes_back_is_met_by_no_herd(installation: Installation, t
             f"{found.connects} connects and {found.commands} commands within {HERD_SECONDS:.0f} s, "
             f"{found.commands / found.answers:.1f} for each answer to {HERD_CLIENTS} clients, {found.usually:.1f} before",
         )
-        if found.is_without_a_herd:
+        lone += found.is_without_a_herd
+        herds += not found.is_without_a_herd and not found.is_more_than_the_fault
+        if lone > 2 * herds:
             return
         assert is_whole_everywhere(installation)
     raise AssertionError(found)

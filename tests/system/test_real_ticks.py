@@ -64,7 +64,7 @@ def stored(ticks, shared, seed):
                 body = waiting.get_nowait()
             except queue.Empty:
                 return
-            reply = client.ingest(body)
+            reply = client.ingest_patiently(body)
             assert reply.status == 200, reply.body
             answers.append(reply.json())
 

@@ -16,6 +16,7 @@ from tests.patience import allowed, is_kept
 from tests.system.batches import Batch
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
+from tests.system.limits import BURST, RATE, Answered, as_fast_as_they_go
 from tests.system.redis_faults import (
     HEALS_SECONDS,
     KINDS_OF_GARBAGE,
@@ -25,7 +26,6 @@ from tests.system.redis_faults import (
     is_whole_everywhere,
     kill_redis,
 )
-from tests.system.test_limits import BURST, RATE, Answered, as_fast_as_they_go
 
 pytestmark = pytest.mark.xdist_group("installation")
 

@@ -23,6 +23,7 @@ Answers = TypeVar("Answers")
 _ATTEMPTS = 10
 _SHARES_SECONDS = limiter.LATE_US / SECOND_US
 _LOSSES = re.compile(rf"^(\S+ \S+) \w+ {re.escape(limiter.logger.name)} ", re.MULTILINE)
+_LOST = re.compile(rf"^\S+ \S+ WARNING {re.escape(limiter.logger.name)} Redis is away", re.MULTILINE)
 # What a limit is asked about, of a rate that no tokens are taken in advance of.
 _PATH, _RATE = f"{OHLC}?symbol=NOTSTORED", 1000
 
@@ -34,6 +35,11 @@ def is_disturbed(replies: Sequence[Reply]) -> bool:
 def losses(installation: Installation) -> list[str]:
     """When a process has lost Redis or found it again, in the order in which they said so."""
     return _LOSSES.findall(installation.served.output.read_text())
+
+
+def times_lost(installation: Installation) -> int:
+    """How many times a process has lost Redis."""
+    return len(_LOST.findall(installation.served.output.read_text()))
 
 
 def settle(installation: Installation) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from http_requests.exceptions import MalformedDocument
 from http_requests.field_errors import field_errors
+from refusals.field_error import ERRORS_LIMIT, FieldError
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import batch_serializer, row_serializer
 from trades.exceptions import BatchRefused

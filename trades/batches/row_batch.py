@@ -72,10 +72,10 @@ class Expected:
 
 
 def assembled(expected: Expected, columns: Mapping[str, pa.Array], symbols: Iterable[str]) -> RowBatch:
-    """The batch of columns whose values are right one by one. `symbols`: each that a row names.
+    """The batch of columns whose values are right one by one.
 
-    Raises `InvalidSymbol`; `NotTyped` if a row contradicts itself, or a price is none of the instrument's;
-    `BatchRefused` if rows do not go together.
+    symbols: each that a row names. Raises `InvalidSymbol`; `NotTyped` if a row contradicts itself, or a price
+    is none of the instrument's; `BatchRefused` if rows do not go together.
     """
     dataset = expected.dataset
     symbol = one_symbol(expected, symbols)

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from rest_framework import serializers
 
-from http_requests.exceptions import ERRORS_LIMIT
 from http_requests.known_fields import KnownFieldsSerializer
+from refusals.field_error import ERRORS_LIMIT
 from trades.batches.fields import SymbolField, TimestampField, field_of
 from trades.batches.row_batch import (
     LARGEST_NUMBER,

@@ -1,6 +1,6 @@
 """Corrections and cancels of stored trades: the service."""
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from refusals.field_error import ERRORS_LIMIT, FieldError
 from trades.corrections.batch import CorrectionBatch
 from trades.datasets import TRADES
 from trades.exceptions import BatchRefused

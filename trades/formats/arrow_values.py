@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from http_requests.exceptions import FieldError
+from refusals.field_error import FieldError
 from trades.arrays import Integers
 from trades.batches.refusals import refused
 from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
-from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
+from http_requests.exceptions import MalformedDocument
+from refusals.field_error import ERRORS_LIMIT, FieldError
+from refusals.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.arrays import Mask
 from trades.batches.refusals import refused, rows_refusal
 from trades.batches.row_batch import (

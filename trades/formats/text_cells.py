@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from http_requests.exceptions import ERRORS_LIMIT
+from refusals.field_error import ERRORS_LIMIT
 from trades.batches.row_batch import LARGEST_NUMBER
 from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.formats.columns import Typed

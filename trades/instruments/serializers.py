@@ -7,9 +7,9 @@ import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
 from http_requests.known_fields import KnownFieldsSerializer
+from refusals.field_error import FieldError
 from trades.bar_policies import BAR_POLICIES
 from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
 from trades.declarations import Column, Kind

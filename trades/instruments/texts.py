@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import TextIOBase
 from typing import Any, TextIO
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError
-from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
+from refusals.field_error import ERRORS_LIMIT, FieldError
+from refusals.nearest_name import LONGEST_SHOWN, nearest_name
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
 from trades.storage.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
 from trades.symbols import InvalidSymbol, parse_symbol

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from refusals.field_error import ERRORS_LIMIT, FieldError
 from trades.batches.row_batch import RowBatch
 from trades.declarations import Dataset
 from trades.exceptions import BatchRefused

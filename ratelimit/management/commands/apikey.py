@@ -19,8 +19,8 @@ from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revo
 from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.management.credential_command import CredentialCommand
 from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of, read
+from ratelimit.management.spans import parse_span
 from ratelimit.models import ApiKey
-from ratelimit.spans import parse_span
 
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 _REVOKED = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."

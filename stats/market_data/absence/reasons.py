@@ -18,7 +18,7 @@ from stats.market_data.absence.untold import Untold
 from stats.market_data.bars.trade_bars import BarMaker
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.parameters.resolutions import Resolution
-from stats.sessions.absence import expected_intervals
+from stats.sessions.expected_intervals import expected_intervals
 from stats.sessions.spans import trading_date_of
 from trades.arrays import Integers, Mask
 from trades.storage.protocol import Window

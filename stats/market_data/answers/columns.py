@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from http_requests.exceptions import InvalidParameter
-from http_requests.nearest_name import nearest_or_all
+from refusals.nearest_name import nearest_or_all
 from stats.rendering.table import OutColumn, Table
 
 

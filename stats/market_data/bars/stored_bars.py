@@ -14,8 +14,7 @@ from stats.sessions.spans import trading_date_of
 from trades.arrays import Integers
 from trades.arrow_later import compute as pc
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import Bars
-from trades.storage.bars.bars import joined_bars
+from trades.storage.bars.bars import Bars, joined_bars
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 

@@ -10,8 +10,7 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.sessions.spans import Hours
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import Bars
-from trades.storage.bars.bars import joined_bars
+from trades.storage.bars.bars import Bars, joined_bars
 from trades.storage.protocol import ALL_TIME, Window
 from trades.stores import market_store
 from trades.timestamps import DAY_NS

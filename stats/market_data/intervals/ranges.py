@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.pinning.extent import extent_of
+from stats.market_data.intervals.extent import extent_of
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked
 from trades.storage.protocol import ALL_TIME, Window

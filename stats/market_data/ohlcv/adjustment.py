@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.arrays import Floats, Integers
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 
 # The last close before an instant; None if it is not known.
 CloseBefore = Callable[[int], float | None]

@@ -14,7 +14,7 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Floats
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.protocol import Window
 
 

@@ -13,8 +13,7 @@ from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustmen
 from stats.market_data.pinning.logs import PinnedLog
 from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import SessionMode
-from trades.storage.bars.aggregate import Bars
-from trades.storage.bars.bars import joined_bars
+from trades.storage.bars.bars import Bars, joined_bars
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 

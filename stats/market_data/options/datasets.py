@@ -16,6 +16,7 @@ from stats.market_data.intervals.grids import grid_of
 from stats.market_data.intervals.ranges import Range, bar_range, bar_window, tick_range, tick_window
 from stats.market_data.options.chain import contracts_of, options_of, pinned_chain, seen_by
 from stats.market_data.options.contract import OptionContract, contract_of
+from stats.market_data.options.echo import GREEKS
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rows import OptionRows, option_columns
 from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
@@ -24,7 +25,6 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import WindowedSource
-from stats.options.echo import GREEKS
 from stats.options.rates import rates_of
 from stats.parameters.resolutions import Resolution
 from trades.datasets import OPTION_QUOTES

@@ -9,11 +9,11 @@ import pyarrow as pa
 from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
 from stats.market_data.intervals.whole_parts import part_in_memory
 from stats.market_data.options.contract import OptionContract
+from stats.market_data.options.echo import INPUTS, greek_columns, input_columns
 from stats.market_data.options.market import OptionMarket
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.market_data.ticks.datasets import WithinHours
-from stats.options.echo import INPUTS, greek_columns, input_columns
 from stats.options.inputs import mid_prices
 from stats.options.pricing import valuation
 from stats.rendering.table import OutColumn, Role, Table

@@ -13,10 +13,10 @@ from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Floats, Integers
 from trades.arrow_later import compute as pc
+from trades.storage.bars.quote_bars import QuoteBars, quote_bars_of
+from trades.storage.log_views.log_view import LogView
+from trades.storage.log_views.quote_windows import carried_quotes
 from trades.storage.protocol import Window
-from trades.storage.walks.log_view import LogView
-from trades.storage.walks.quote_bars import QuoteBars, quote_bars_of
-from trades.storage.walks.quote_windows import carried_quotes
 from trades.stores import market_store
 
 _PRICES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))

@@ -16,8 +16,8 @@ from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
 from trades.datasets import DATASETS
 from trades.services.instruments import symbol_canonical
+from trades.storage.log_views.coverage import log_coverage
 from trades.storage.protocol import NO_COMMIT
-from trades.storage.walks.coverage import log_coverage
 from trades.stores import market_store
 from trades.timestamps import SECOND_NS, format_timestamp
 

@@ -7,8 +7,7 @@ from marketdata_project.front.door import FrontDoor
 from ratelimit.keys.services import key_create
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, trade
-from tests.system.test_front_door import SYMBOL
-from tests.system.test_front_door_choice import environ_of
+from tests.system.front_door import SYMBOL, environ_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
 

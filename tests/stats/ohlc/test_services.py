@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.services import bars_read, bars_read_if_held
+from stats.ohlc.services import bars_read, bars_read_if_held
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
 from trades.stores import market_store

@@ -1,13 +1,11 @@
-"""Chains, what is echoed of their inputs, and the forwards that they share."""
+"""Chains, and the forwards that they share."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from stats.options.echo import GREEKS, INPUTS, greek_columns, input_columns
 from stats.options.expiry import YEAR_NS
+from stats.options.reasons import words
 from stats.options.surface import Chain, Market, volatility_surface
-from tests.stats.options.builders import inputs_of, valued
 from tests.stats.options.oracle import Option
 
 NOW = 1_402_000_000 * 10**9
@@ -88,7 +86,7 @@ def test_expired_options_and_missing_quotes_are_rows_with_a_reason():
     late = market_of(instant_ns=NOW + round(0.02 * YEAR_NS))
     chain.bid[chain.strike == 110.0] = NAN
     surface = volatility_surface(chain, late)
-    reason = input_columns(surface.inputs, surface.valuation)["reason"].to_pylist()
+    reason = words(surface.valuation.reason).to_pylist()
     assert reason[:6] == ["expired"] * 6
     assert reason[6:] == [None] * 4 + ["one_sided"] * 2
 
@@ -96,35 +94,3 @@ def test_expired_options_and_missing_quotes_are_rows_with_a_reason():
 def test_an_empty_chain_is_an_empty_surface():
     chain = chain_of({16_200: 0.25}).at(np.zeros(6, bool))
     assert len(volatility_surface(chain, market_of()).chain) == 0
-
-
-def test_everything_that_an_answer_was_made_of_is_in_it():
-    inputs = inputs_of(
-        price=[4.76, np.nan, 4.0, 4.0],
-        spot=[42.0, 42.0, np.nan, np.nan],
-        rate=0.1,
-        dividend_yield=0.01,
-        parity_forward=[np.nan, 43.0, np.nan, 43.0],
-    )
-    found = valued(inputs)
-    columns = input_columns(inputs, found)
-    assert tuple(columns) == (*INPUTS, "reason")
-    assert columns["forward_source"].to_pylist() == ["spot", "parity", None, "parity"]
-    assert columns["reason"].to_pylist() == [None, "no_quote", "no_underlying", None]
-    assert columns["spot"].to_pylist() == [42.0, 42.0, None, pytest.approx(43.0 * np.exp(-0.09 * 0.5))]
-    assert columns["forward"].to_pylist()[1:] == [43.0, None, 43.0]
-    assert columns["price"].to_pylist() == [4.76, None, 4.0, 4.0]
-    assert columns["dividend_yield"].to_pylist() == [
-        0.01,
-        pytest.approx(0.1 - np.log(43 / 42) / 0.5),
-        0.01,
-        0.01,
-    ]
-
-
-def test_numbers_are_null_where_there_is_a_reason_and_nowhere_nan():
-    found = valued(inputs_of(price=[4.76, 100.0]))
-    for name, column in greek_columns(found).items():
-        assert name in GREEKS
-        assert [value is None for value in column.to_pylist()] == [False, True]
-        assert not pa.compute.any(pa.compute.is_nan(column)).as_py()

@@ -10,7 +10,9 @@ from tests.stats.rendering.tables import BARS, document
 from tests.trades.storage.builders import SECOND
 from tests.trades.storage.real_data import equity_trades, midnight_ns
 from trades.bar_policies import US_EQUITIES
-from trades.storage.bars.aggregate import aggregate_prints, bars_of, prints_of
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.bars import bars_of
+from trades.storage.bars.prints import prints_of
 
 COUNT = 1_000
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.parameters.resolutions import Resolution
-from stats.sessions.absence import expected_intervals
 from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
+from stats.sessions.expected_intervals import expected_intervals
 from stats.sessions.spans import (
     Hours,
     SessionMode,

@@ -7,7 +7,9 @@ import pyarrow as pa
 
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars, bars_of_prints, prints_of
+from trades.storage.bars.aggregate import bars_of_prints
+from trades.storage.bars.bars import Bars
+from trades.storage.bars.prints import prints_of
 from trades.storage.protocol import (
     ALL_TIME,
     Action,

@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from tests.trades.storage.builders import NOON, SYMBOL
 from trades.datasets import QUOTES
+from trades.storage.log_views.log_view import LogView
 from trades.storage.protocol import Append, MarketStore
-from trades.storage.walks.log_view import LogView
 
 
 def quote(

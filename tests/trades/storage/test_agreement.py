@@ -24,7 +24,7 @@ from tests.trades.storage.builders import (
 )
 from trades.bar_policies import BAR_POLICIES, US_EQUITIES
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.revision import Revision
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import StorageError

@@ -17,7 +17,7 @@ from tests.trades.storage.builders import (
     trade,
 )
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.revision import BarValues, Revision
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import ALL_TIME, MarketStore, Window

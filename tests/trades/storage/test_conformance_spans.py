@@ -20,7 +20,7 @@ from tests.trades.storage.builders import (
 )
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.spans import Spans
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.protocol import ALL_TIME, MarketStore

@@ -1,1 +1,1 @@
-"""From ordered rows to bars: prints, mergeable aggregates of them, bars of intervals, spans and sessions."""
+"""From ordered rows to bars: mergeable aggregates, bars of intervals, spans and sessions; bars of quotes."""

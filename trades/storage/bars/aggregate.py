@@ -1,9 +1,8 @@
-"""From ordered rows to bars.
+"""Mergeable aggregates of ordered prints, and bars of prints at once.
 
-`prints_of` reads rows under a bar policy, `aggregate_prints` makes mergeable aggregates of them, `merge`
-brings aggregates together, `bars_of` makes the answer. Volume of an interval without a price belongs to the
-bar before it: aggregates keep it where it was printed, so that it is credited once, at the resolution asked
-for.
+`prints.prints_of` reads rows under a bar policy, `aggregate_prints` makes aggregates of them, `merge.merge`
+brings these together, `bars.bars_of` makes the answer. Volume of an interval without a price belongs to the
+bar before it: aggregates keep it where it was printed, so that it is credited once, at the asked resolution.
 """
 
 from dataclasses import dataclass, replace
@@ -11,25 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trades.arrays import Floats, Integers, Mask
-from trades.storage.bars.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
+from trades.storage.bars.aggregate_columns import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
 from trades.storage.bars.bars import Bars, bars_of
 from trades.storage.bars.exact_sums import ExactSums, Unmergeable, exact_sums, rounded_sums
-from trades.storage.bars.merge import merge
-from trades.storage.bars.prints import Prints, prints_of
-
-__all__ = [
-    "Aggregates",
-    "Bars",
-    "Prints",
-    "Unmergeable",
-    "aggregate_by",
-    "aggregate_prints",
-    "bars_of",
-    "bars_of_prints",
-    "counted",
-    "merge",
-    "prints_of",
-]
+from trades.storage.bars.prints import Prints
 
 
 def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trades.arrays import Floats, Integers, Mask
-from trades.storage.bars.aggregates import Aggregates, concatenated
+from trades.storage.bars.aggregate_columns import Aggregates, concatenated
 from trades.storage.bars.exact_sums import merged_sums
 
 

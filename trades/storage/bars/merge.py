@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from trades.arrays import Integers
-from trades.storage.bars.aggregates import Aggregates, concatenated
+from trades.storage.bars.aggregate_columns import Aggregates, concatenated
 from trades.storage.bars.exact_sums import merged_sums
 
 

@@ -11,14 +11,10 @@ import pyarrow as pa
 
 from trades.arrays import Floats, Integers, Mask
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import (
-    Aggregates,
-    Bars,
-    Unmergeable,
-    aggregate_prints,
-    bars_of,
-    bars_of_prints,
-)
+from trades.storage.bars.aggregate import aggregate_prints, bars_of_prints
+from trades.storage.bars.aggregate_columns import Aggregates
+from trades.storage.bars.bars import Bars, bars_of
+from trades.storage.bars.exact_sums import Unmergeable
 from trades.storage.bars.prints import Prints, present_rows, prints_of, says, standing
 from trades.timestamps import DAY_NS
 

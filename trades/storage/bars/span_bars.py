@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from trades.arrays import Integers, Mask
-from trades.storage.bars.aggregate import Aggregates, Bars, Prints, aggregate_by, bars_of, counted
-from trades.storage.bars.aggregates import concatenated
-from trades.storage.bars.bars import credited_bars
+from trades.storage.bars.aggregate import aggregate_by, counted
+from trades.storage.bars.aggregate_columns import Aggregates, concatenated
+from trades.storage.bars.bars import Bars, bars_of, credited_bars
 from trades.storage.bars.exact_sums import rounded_sums
 from trades.storage.bars.merge import merged_by
+from trades.storage.bars.prints import Prints
 from trades.storage.bars.spans import Spans
 
 

@@ -36,10 +36,7 @@ class Spans:
 
     @property
     def interval_ns(self) -> int | None:
-        """The length of the intervals, if the spans are such.
-
-        That is: equally long, begun at multiples of it, labelled by their start.
-        """
+        """The length of equally long spans that start at its multiples and are labelled by their start, or None."""
         length = int(self.end_ns[0] - self.start_ns[0]) if len(self) else 0
         is_of_intervals = (
             length

@@ -24,7 +24,7 @@ from trades.storage.csv.parts.partitions import symbol_of
 from trades.storage.csv.reading.bar_reader import BarReader
 from trades.storage.csv.reading.log_reader import LogReader
 from trades.storage.csv.reading.row_finder import RowFinder
-from trades.storage.csv.reads import Reads
+from trades.storage.csv.store_reads import StoreReads
 from trades.storage.csv.writing.amendment import PreparedAmendment
 from trades.storage.csv.writing.batch import PreparedBatch
 from trades.storage.csv.writing.known_rows import KnownRows
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trades.storage.csv.verify import LogCheck
 
 
-class CsvStore(CsvCatalogue, Reads):
+class CsvStore(CsvCatalogue, StoreReads):
     """A `MarketStore` in `path`; any number of processes may use the same path at once.
 
     Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at
@@ -55,7 +55,7 @@ class CsvStore(CsvCatalogue, Reads):
         """`segment_rows`: how many rows a segment of derived columns has at most."""
         self._disk = disk or Disk()
         CsvCatalogue.__init__(self, Path(path), self._disk, clock)
-        Reads.__init__(self, Path(path), self._opened)
+        StoreReads.__init__(self, Path(path), self._opened)
         self._clock = clock
         self._known_rows: dict[str, KnownRows] = {}
         self._segment_rows = segment_rows

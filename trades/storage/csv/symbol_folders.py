@@ -10,8 +10,7 @@ from trades.storage.csv.files.file_signature import NEVER_SEEN, NO_FILE, file_si
 from trades.storage.csv.log.commit_log import has_commits
 from trades.storage.csv.parts.partitions import symbol_of
 
-# File systems tell the time in steps: a change that follows another at once may leave a folder's time as it
-# is.
+# File systems tell the time in steps: a change that follows another at once may leave a folder's time alone.
 _SETTLED_NS = 1_000_000_000
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 
 from trades.declarations import Column, Dataset, Kind
-from trades.storage.bars.aggregate import Bars
-from trades.storage.walks.quote_bars import QuoteBars
+from trades.storage.bars.bars import Bars
+from trades.storage.bars.quote_bars import QuoteBars
 from trades.timestamps import Instants
 
 _INDEX = "timestamp"

@@ -8,8 +8,8 @@ import pyarrow as pa
 from trades.datasets import TRADES
 from trades.storage.csv.files.file_signature import NO_FILE, FileSignature, file_signature
 from trades.storage.csv.store import CsvStore
+from trades.storage.log_views.log_view import LogView, last_row
 from trades.storage.protocol import ALL_TIME, Window
-from trades.storage.walks.log_view import LogView, last_row
 
 _REMEMBERED = 1 << 16
 

@@ -6,7 +6,10 @@ from typing import Any, TypeAlias
 
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
+from trades.storage.bars.quote_bars import QuoteBars
+from trades.storage.log_views.log_view import LogView, newest_date, oldest_date
+from trades.storage.log_views.quote_windows import windowed_quote_bars
 from trades.storage.protocol import Window
 from trades.storage.reading.arguments import (
     Instant,
@@ -20,9 +23,6 @@ from trades.storage.reading.latest import LatestTrades, Trade
 from trades.storage.reading.pandas_later import postpone_pandas
 from trades.storage.reading.rows import RowReader, dataset_named
 from trades.storage.reading.scan import Slice, merged_slices
-from trades.storage.walks.log_view import LogView, newest_date, oldest_date
-from trades.storage.walks.quote_bars import QuoteBars
-from trades.storage.walks.quote_windows import windowed_quote_bars
 from trades.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).

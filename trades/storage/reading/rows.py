@@ -9,10 +9,10 @@ from trades.datasets import DATASETS
 from trades.declarations import Dataset
 from trades.storage.csv.store import CsvStore
 from trades.storage.exceptions import StorageError
+from trades.storage.log_views.coverage import Coverage, log_coverage
 from trades.storage.reading.arguments import Instant, exact_window, instant_ns, spelled
 from trades.storage.reading.columns import Columns, select
 from trades.storage.reading.exceptions import NoSuchStore, UnknownDataset
-from trades.storage.walks.coverage import Coverage, log_coverage
 
 # A worker keeps up with less than this; a store that none looks after is brought up to date by who reads it.
 ROWS_BEHIND = 200_000

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trades.arrays import Floats, Integers
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
 

@@ -8,17 +8,11 @@ import pyarrow as pa
 
 from trades.arrays import Mask
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import (
-    Aggregates,
-    Bars,
-    Unmergeable,
-    aggregate_prints,
-    bars_of,
-    bars_of_prints,
-    prints_of,
-)
-from trades.storage.bars.aggregates import concatenated
-from trades.storage.bars.prints import STANDS
+from trades.storage.bars.aggregate import aggregate_prints, bars_of_prints
+from trades.storage.bars.aggregate_columns import Aggregates, concatenated
+from trades.storage.bars.bars import Bars, bars_of
+from trades.storage.bars.exact_sums import Unmergeable
+from trades.storage.bars.prints import STANDS, prints_of
 from trades.storage.bars.revision import BarValues, Revision
 from trades.storage.protocol import ALL_TIME, Window
 

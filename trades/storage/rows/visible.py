@@ -41,10 +41,7 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
 
 
 def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
-    """Rows as they came in, with their system columns: the runs one behind the other are the rows.
-
-    All stand.
-    """
+    """Rows as they came in, all standing, with their system columns. The runs in order are the rows."""
     counts = [run.rows for run in runs]
     firsts = np.array([run.first_arrival for run in runs], dtype=np.int64)
     begins = np.cumsum([0, *counts[:-1]], dtype=np.int64)[: len(runs)]

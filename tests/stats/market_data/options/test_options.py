@@ -4,7 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
-from stats.options.echo import GREEKS, INPUTS
+from stats.market_data.options.echo import GREEKS, INPUTS
 from tests.api_client import Api, answer, problem
 from tests.stats.market_data.options.market import (
     CALL,

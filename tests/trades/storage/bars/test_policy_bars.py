@@ -8,17 +8,12 @@ from hypothesis import strategies as st
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND
 from tests.trades.storage.printed_days import Row, in_order, printed, slow_bars, table
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEffect, Effect
-from trades.storage.bars.aggregate import (
-    Aggregates,
-    Bars,
-    Unmergeable,
-    aggregate_prints,
-    bars_of,
-    bars_of_prints,
-    merge,
-    prints_of,
-)
-from trades.storage.bars.prints import STANDS
+from trades.storage.bars.aggregate import aggregate_prints, bars_of_prints
+from trades.storage.bars.aggregate_columns import Aggregates
+from trades.storage.bars.bars import Bars, bars_of
+from trades.storage.bars.exact_sums import Unmergeable
+from trades.storage.bars.merge import merge
+from trades.storage.bars.prints import STANDS, prints_of
 
 LOPSIDED = BarPolicy(
     "lopsided",

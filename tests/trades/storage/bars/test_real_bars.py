@@ -15,9 +15,12 @@ from tests.trades.storage.real_data import (
     trades_table,
 )
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from trades.storage.bars.aggregate import Bars, aggregate_prints, bars_of, merge, prints_of
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.bars import Bars, bars_of
+from trades.storage.bars.merge import merge
+from trades.storage.bars.prints import prints_of
+from trades.storage.bars.quote_bars import quote_bars_of
 from trades.storage.bars.session_bars import session_bars_of
-from trades.storage.walks.quote_bars import quote_bars_of
 
 MIDNIGHT = midnight_ns(2013, 10, 7)
 FIVE = ["open", "high", "low", "close", "volume"]

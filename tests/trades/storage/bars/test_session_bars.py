@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.trades.storage.builders import DAY, NOON
 from tests.trades.storage.printed_days import Row, in_order, role_of, several_days, slow_bars, table
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.prints import STANDS
 from trades.storage.bars.session_bars import session_bars_of
 

@@ -10,8 +10,9 @@ from tests.trades.storage.bars.test_policy_bars import LOPSIDED, tuples
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND
 from tests.trades.storage.printed_days import in_order, printed, several_days, table
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES
-from trades.storage.bars.aggregate import Unmergeable, aggregate_prints, prints_of
-from trades.storage.bars.prints import STANDS
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.exact_sums import Unmergeable
+from trades.storage.bars.prints import STANDS, prints_of
 from trades.storage.bars.span_bars import span_bars_of, span_bars_of_prints
 from trades.storage.bars.spans import Spans
 from trades.storage.csv.reading.pieces import Pieces, layers_of

@@ -11,8 +11,7 @@ from trades.storage.csv.log.commit_log import COMMITS_FILE
 from trades.storage.csv.log.index_files import DERIVED_FOLDER
 from trades.storage.exceptions import UnknownSymbol
 
-# A log rests this long after a fold, and as long as the fold took: a feed in full flood leaves half of a
-# processor.
+# A log rests this long after a fold, and as long as the fold took: a full flood leaves half a processor.
 _REST_SECONDS = 2.0
 # It doubles with each failure in a row, so many times: to about a minute.
 _DOUBLINGS = 5

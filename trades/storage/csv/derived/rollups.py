@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.storage.bars.aggregate import Aggregates, Prints, aggregate_prints, merge
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.aggregate_columns import Aggregates
+from trades.storage.bars.merge import merge
+from trades.storage.bars.prints import Prints
 from trades.storage.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from trades.timestamps import DAY_NS, SECOND_NS
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import Aggregates, Bars, bars_of
+from trades.storage.bars.aggregate_columns import Aggregates
+from trades.storage.bars.bars import Bars, bars_of
 from trades.storage.csv.derived.columns import map_columns
 from trades.storage.csv.derived.held import Held
 from trades.storage.csv.derived.ipc import as_numpy

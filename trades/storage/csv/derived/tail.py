@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trades.arrays import Integers
-from trades.storage.bars.aggregates import Aggregates, frozen
+from trades.storage.bars.aggregate_columns import Aggregates, frozen
 from trades.storage.csv.log.history import History
 from trades.storage.csv.parts.stored_part import StoredPart
 from trades.storage.protocol import NO_COMMIT, CommitId, Window

@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars, Unmergeable, aggregate_prints, bars_of, prints_of
-from trades.storage.bars.bars import joined_bars
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.bars import Bars, bars_of, joined_bars
+from trades.storage.bars.exact_sums import Unmergeable
+from trades.storage.bars.prints import prints_of
 from trades.storage.csv.derived.columns import PRINT_COLUMNS, plain_rows
 
 Times = npt.NDArray[np.int64]

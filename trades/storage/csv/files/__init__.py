@@ -1,1 +1,1 @@
-"""Files and their bytes, whatever they are for: durable appends, rows as CSV, mapped columns."""
+"""Files and their bytes, whatever they are for: what durability rests on, rows as CSV, mapped columns."""

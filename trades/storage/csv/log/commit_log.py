@@ -132,8 +132,8 @@ class CommitLog:
     def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
         """Write the records that follow the history's newest, durably; returns the history with them.
 
-        Needs the lock. An `OSError` before anything could be durable leaves the log as it was. `SyncFailed` after the records
-        were written leaves them in doubt, and the memory of this log is dropped.
+        Needs the lock. An `OSError` before anything could be durable leaves the log as it was. `SyncFailed`
+        after the records were written leaves them in doubt, and the memory of this log is dropped.
         """
         view = self._view
         previous, lines, ids = view.history.head(), [], []
@@ -187,8 +187,7 @@ class CommitLog:
             if is_new:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
-            # The system now takes for clean what it could not write: the next sync would confirm it
-            # unwritten.
+            # The system now takes for clean what it could not write: the next sync would confirm it.
             with suppress(OSError):
                 self._disk.rewrite(self.path, self._view.confirmed)
             self.forget()

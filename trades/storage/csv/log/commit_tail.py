@@ -4,8 +4,8 @@ from bisect import bisect_right
 
 from trades.storage.csv.log.commit_index import CommitIndex
 from trades.storage.csv.log.date_table import DateTable, dates_of
+from trades.storage.csv.log.log_lines import Line
 from trades.storage.csv.parts.commit import Commit, PartKind
-from trades.storage.csv.parts.log_lines import Line
 from trades.storage.csv.parts.stored_part import Accepted, StoredPart
 from trades.storage.protocol import CommitId, Window
 

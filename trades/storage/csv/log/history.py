@@ -15,8 +15,8 @@ from trades.storage.csv.log.commit_index import CommitIndex
 from trades.storage.csv.log.commit_tail import CommitTail
 from trades.storage.csv.log.index_builder import EMPTY, IndexBuilder
 from trades.storage.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
+from trades.storage.csv.log.log_lines import Line
 from trades.storage.csv.parts.commit import Commit
-from trades.storage.csv.parts.log_lines import Line
 from trades.storage.csv.parts.stored_part import Accepted, Day, StoredPart
 from trades.storage.exceptions import DataDamaged
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, CommitId, Window

@@ -9,8 +9,8 @@ import numpy as np
 from trades.arrays import Integers
 from trades.storage.csv.files.column_file import Column, ColumnWriter, Records, records_in_piece
 from trades.storage.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
+from trades.storage.csv.log.log_lines import Line
 from trades.storage.csv.parts.commit import Commit, PartKind
-from trades.storage.csv.parts.log_lines import Line
 from trades.storage.protocol import NO_COMMIT
 from trades.timestamps import DAY_NS
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from trades.storage.csv.files.column_file import ColumnsDamaged
 from trades.storage.csv.log.commit_index import CommitIndex
 from trades.storage.csv.log.index_builder import EMPTY, IndexBuilder
-from trades.storage.csv.parts.log_lines import Line, read_lines
+from trades.storage.csv.log.log_lines import Line, read_lines
 from trades.storage.exceptions import DataDamaged
 from trades.storage.protocol import CommitId
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Aggregates, aggregate_prints
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.aggregate_columns import Aggregates
 from trades.storage.bars.prints import prints_of
 from trades.storage.csv.derived.columns import PRINT_COLUMNS, plain_rows
 from trades.storage.csv.derived.segments import MappedSegment

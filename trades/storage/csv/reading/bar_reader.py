@@ -8,8 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import Aggregates, Bars, Unmergeable, bars_of, bars_of_prints, merge
-from trades.storage.bars.bars import joined_bars
+from trades.storage.bars.aggregate import bars_of_prints
+from trades.storage.bars.aggregate_columns import Aggregates
+from trades.storage.bars.bars import Bars, bars_of, joined_bars
+from trades.storage.bars.exact_sums import Unmergeable
+from trades.storage.bars.merge import merge
 from trades.storage.bars.prints import prints_of, standing
 from trades.storage.bars.revision import Revision
 from trades.storage.bars.session_bars import session_bars_of

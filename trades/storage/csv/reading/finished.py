@@ -3,8 +3,7 @@
 from itertools import pairwise
 
 from trades.bar_policies import BarPolicy
-from trades.storage.bars.aggregate import Bars
-from trades.storage.bars.bars import joined_bars
+from trades.storage.bars.bars import Bars, joined_bars
 from trades.storage.bars.spans import Spans
 from trades.storage.csv.derived.rollups import LEVELS_NS
 from trades.storage.csv.reading.bar_query import BarQuery

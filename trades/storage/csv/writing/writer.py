@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from trades.arrays import Mask
-from trades.storage.csv.files.data_files import append_rows
 from trades.storage.csv.files.disk import Disk, unavailable
 from trades.storage.csv.log.commit_log import CommitLog, SyncFailed
 from trades.storage.csv.log.history import History
@@ -14,6 +13,7 @@ from trades.storage.csv.parts.reader import read_known
 from trades.storage.csv.parts.stored_part import StoredPart
 from trades.storage.csv.writing.amendment import PreparedAmendment
 from trades.storage.csv.writing.batch import Chunk, PreparedBatch
+from trades.storage.csv.writing.data_files import append_rows
 from trades.storage.csv.writing.group_commit import GroupCommit, Ticket, Work
 from trades.storage.csv.writing.known_rows import KnownRows
 from trades.storage.csv.writing.lives import new_changes

@@ -9,7 +9,7 @@ from tests.trades.storage.bars.slow_spans import columns
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.prints import prints_of
 from trades.storage.csv import CsvStore
 from trades.storage.csv.derived import unkept_bars

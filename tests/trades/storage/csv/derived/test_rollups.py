@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as hnp
 
 from tests.trades.storage.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from trades.storage.bars.aggregate import Aggregates, Prints, aggregate_prints, prints_of
-from trades.storage.bars.aggregates import COLUMNS
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.aggregate_columns import COLUMNS, Aggregates
+from trades.storage.bars.prints import Prints, prints_of
 from trades.storage.csv.derived.rollups import (
     LEVELS_NS,
     Rollups,

@@ -18,7 +18,7 @@ from tests.trades.storage.bars.slow_spans import columns, random_spans
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
 from trades.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.csv import CsvStore
 from trades.storage.exceptions import NotStored
 from trades.storage.memory import MemoryStore

@@ -13,7 +13,9 @@ from tests.trades.storage.builders import DAY, NOON, SYMBOL, amendment, batch, c
 from tests.trades.storage.csv.derived.derived_log import DerivedLog
 from trades.bar_policies import EVERY_PRINT
 from trades.datasets import TRADES
-from trades.storage.bars.aggregate import Aggregates, aggregate_prints, prints_of
+from trades.storage.bars.aggregate import aggregate_prints
+from trades.storage.bars.aggregate_columns import Aggregates
+from trades.storage.bars.prints import prints_of
 from trades.storage.csv.derived.tail import Block, TailRows
 from trades.storage.csv.log.history import History
 from trades.storage.csv.parts.reader import read_rows

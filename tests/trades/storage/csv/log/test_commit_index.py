@@ -25,7 +25,7 @@ from trades.storage.csv.log.commit_index import CommitIndex
 from trades.storage.csv.log.commit_log import CommitLog
 from trades.storage.csv.log.history import History
 from trades.storage.csv.log.index_files import IndexFiles, derived_lock
-from trades.storage.csv.parts.log_lines import Line, read_lines
+from trades.storage.csv.log.log_lines import Line, read_lines
 from trades.storage.exceptions import DataDamaged, StoreUnavailable
 from trades.storage.protocol import ALL_TIME, CommitId
 

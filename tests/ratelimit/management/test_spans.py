@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ratelimit.spans import parse_span
+from ratelimit.management.spans import parse_span
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from tests.trades.storage.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
 from trades.datasets import TRADES
 from trades.storage.exceptions import UnknownSymbol
+from trades.storage.log_views import log_view
+from trades.storage.log_views.coverage import log_coverage
+from trades.storage.log_views.log_view import LogView, first_row, last_row, rows_backwards
 from trades.storage.protocol import ALL_TIME, MarketStore, Window
-from trades.storage.walks import log_view
-from trades.storage.walks.coverage import log_coverage
-from trades.storage.walks.log_view import LogView, first_row, last_row, rows_backwards
 
 
 @pytest.fixture

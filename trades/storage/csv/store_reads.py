@@ -10,7 +10,7 @@ import pyarrow as pa
 from trades.bar_policies import EVERY_PRINT, BarPolicy
 from trades.datasets import TRADES
 from trades.declarations import Dataset
-from trades.storage.bars.aggregate import Bars
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.revision import Revision
 from trades.storage.bars.spans import Spans
 from trades.storage.csv.files.disk import unavailable
@@ -27,7 +27,7 @@ from trades.storage.rows.revisions import Revised
 T = TypeVar("T")
 
 
-class Reads:
+class StoreReads:
     """The reads of a `MarketStore` in the folder `path`."""
 
     def __init__(self, path: Path, opened: Callable[[Dataset, str], OpenLog]) -> None:

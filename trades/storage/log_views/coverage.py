@@ -3,16 +3,16 @@
 from typing import NamedTuple
 
 from trades.declarations import Dataset
+from trades.storage.log_views.log_view import LogView, first_row, last_row
 from trades.storage.protocol import ALL_TIME, CommitId, MarketStore
-from trades.storage.walks.log_view import LogView, first_row, last_row
 
 
 class Coverage(NamedTuple):
     """What is stored of a log, in short.
 
     first_ns, last_ns: the first and the last event time of the rows that stand, nanoseconds UTC; None without
-    any. rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are in
-    derived files already. commits: the number of `head`, the newest commit that it is told of.
+    any. rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are
+    in derived files already. commits: the number of `head`, the newest commit that it is told of.
     """
 
     first_ns: int | None

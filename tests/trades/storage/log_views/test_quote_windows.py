@@ -7,15 +7,15 @@ import pytest
 
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND
 from tests.trades.storage.quotes import quote, quote_log
-from trades.storage.protocol import ALL_TIME, MarketStore, Window
-from trades.storage.walks import log_view, quote_windows
-from trades.storage.walks.log_view import LogView
-from trades.storage.walks.quote_bars import QuoteBars, quote_bars_of
-from trades.storage.walks.quote_windows import (
+from trades.storage.bars.quote_bars import QuoteBars, quote_bars_of
+from trades.storage.log_views import log_view, quote_windows
+from trades.storage.log_views.log_view import LogView
+from trades.storage.log_views.quote_windows import (
     DATES_LOOKED_BACK,
     carried_quotes,
     windowed_quote_bars,
 )
+from trades.storage.protocol import ALL_TIME, MarketStore, Window
 
 FIRST_MINUTE = Window(NOON, NOON + MINUTE)
 EXCHANGES = (None, "N", "Q")

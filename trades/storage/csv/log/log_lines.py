@@ -11,8 +11,7 @@ from trades.storage.protocol import CommitId
 
 _READ_BYTES = 2**20
 
-# A write that was cut short leaves the beginning of a record; it never leaves NULs, nor bytes behind a
-# record.
+# A write that was cut short leaves the beginning of a record, but no NULs, and no bytes behind a record.
 _NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 
 Line = tuple[Commit, CommitId, int]

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from stats.market_data.pinning.logs import PinnedLog
+from trades.storage.log_views.log_view import LogView, newest_date, oldest_date
 from trades.storage.protocol import Window
-from trades.storage.walks.log_view import LogView, newest_date, oldest_date
 from trades.stores import market_store
 from trades.timestamps import DAY_NS
 

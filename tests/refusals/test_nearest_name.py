@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_requests.nearest_name import nearest_name, nearest_or_all
+from refusals.nearest_name import nearest_name, nearest_or_all
 
 PARAMETERS = ("adjustment", "as_of", "coverage", "cursor", "end", "fields", "format", "hours", "last", "limit", "partial", "resolution", "session", "sort", "start", "symbols", "time")  # fmt: skip
 COLUMNS = ("timestamp", "date", "open", "high", "low", "close", "volume", "vwap", "trade_count", "status")

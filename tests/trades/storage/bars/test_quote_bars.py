@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trades.storage.builders import MINUTE, NOON, SECOND
-from trades.storage.walks.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, known_after, quote_bars_of
+from trades.storage.bars.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, known_after, quote_bars_of
 
 SIDES = ("bid", "ask")
 SCHEMA = pa.schema(

@@ -11,9 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.arrow_later import compute as pc
-from trades.storage.protocol import Window
-from trades.storage.walks.log_view import ROWS_AT_ONCE, LogView, rows_backwards
-from trades.storage.walks.quote_bars import (
+from trades.storage.bars.quote_bars import (
     NO_QUOTE,
     KnownQuote,
     QuoteBars,
@@ -21,6 +19,8 @@ from trades.storage.walks.quote_bars import (
     known_after,
     quote_bars_of,
 )
+from trades.storage.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
+from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
 
 # A side that a stream has not quoted on so many dates with quotes is taken as not quoted at all.

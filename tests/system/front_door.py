@@ -1,0 +1,80 @@
+"""Requests that the front door answers or leaves to Django, as clients send them and as a web process takes them."""
+
+from io import BytesIO
+from typing import Any
+
+from marketdata_project.front.environ import environ_for
+from tests.api_client import body_of, trade
+from tests.system.clients import OHLC
+
+SYMBOL = "FRONTDOOR"
+_VARYING = {"Age", "Content-Length", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit"}
+FORCES_DJANGO = {
+    "cookie": {"Cookie": "theme=dark"},
+    "accept": {"Accept": "application/json, */*;q=0.5"},
+}
+TAKEN = {
+    "all": "",
+    "5min": "&interval=5min",
+    "range": "&start=2025-01-02&end=2025-01-03",
+    "page": "&limit=2",
+    "as of": "&as_of=2100-01-01",
+}
+ENCODINGS: dict[str, str | None] = {
+    "identity": None,
+    "gzip, deflate": "gzip",
+    "gzip, deflate, br, zstd": "zstd",
+}
+LEFT: dict[str, tuple[str, str, dict[str, str]]] = {
+    "unknown parameter": ("GET", "&intervall=1min", {}),
+    "repeated parameter": ("GET", "&symbol=OTHER", {}),
+    "empty parameter": ("GET", "&start=", {}),
+    "unknown interval": ("GET", "&interval=2min", {}),
+    "no data": ("GET", "&start=2001-01-01&end=2001-01-02", {}),
+    "forged cursor": ("GET", "&cursor=Zm9yZ2Vk", {}),
+    "page for people": ("GET", "&format=api", {}),
+    "json by format": ("GET", "&format=json", {}),
+    "unknown format": ("GET", "&format=xml", {}),
+    "HEAD": ("HEAD", "", {}),
+    "POST": ("POST", "", {}),
+    "OPTIONS": ("OPTIONS", "", {}),
+    "html": ("GET", "", {"Accept": "text/html"}),
+    "unknown type": ("GET", "", {"Accept": "image/png"}),
+    "another key too": ("GET", "", {"Authorization": "Api-Key md_nonsense"}),
+    "malformed key": ("GET", "", {"X-API-Key": "md_nonsense"}),
+    "unknown key": ("GET", "", {"X-API-Key": f"md_aaaaaaaa_{'b' * 43}"}),
+    "cookie": ("GET", "", {"Cookie": "theme=dark"}),
+    "format in disguise": ("GET", "&%66ormat=api", {}),
+}
+
+
+def hour_of(symbol: str) -> bytes:
+    """A batch whose bars are enough to be worth compressing."""
+    minutes = [f"2025-01-03T15:{minute:02}:00Z" for minute in range(60)]
+    return body_of(*(trade(symbol=symbol, timestamp=minute) for minute in minutes))
+
+
+def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, Any]:
+    """The WSGI environ of a request as a web process makes it."""
+    lower = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    environ = environ_for(
+        {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": OHLC,
+            "raw_path": OHLC.encode(),
+            "query_string": f"symbol={SYMBOL}{query}".encode(),
+            "root_path": "",
+            "headers": [*([] if "Host" in headers else [(b"host", b"localhost")]), *lower],
+            "client": ("127.0.0.1", 50000),
+            "server": ("127.0.0.1", 8000),
+        }
+    )
+    return {**environ, "wsgi.input": BytesIO()}
+
+
+def visible(headers: dict[str, str]) -> dict[str, str]:
+    """The headers of an answer without those that differ from one to the next anyway."""
+    return {name: value for name, value in headers.items() if name not in _VARYING}

@@ -1,1 +1,0 @@
-"""What is told of a log through the protocol of stores alone: walks, coverage, quote bars of windows."""
