@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import IO, Any
 
-from django.conf import settings
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from http_requests.exceptions import BodyTooLarge, MalformedDocument
+from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
 
 _PLAIN = {"", "identity"}
@@ -26,15 +25,9 @@ class BytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The body's bytes, at most MAX_BODY_BYTES.
-
-        Raises `BodyTooLarge`, and `UnsupportedMediaType` for one that is compressed or not UTF-8.
-        """
+        """The body's bytes. Raises `UnsupportedMediaType` for one that is compressed or not UTF-8."""
         _check_encoding(media_type or "", parser_context or {})
-        body = stream.read(settings.MAX_BODY_BYTES + 1)
-        if len(body) > settings.MAX_BODY_BYTES:
-            raise BodyTooLarge(settings.MAX_BODY_BYTES)
-        return body
+        return stream.read()
 
 
 class JSONBytesParser(BytesParser):
@@ -53,7 +46,7 @@ class JSONDocumentParser(JSONBytesParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The document. Raises `BodyTooLarge` and `MalformedDocument`."""
+        """The document. Raises `MalformedDocument`."""
         return read_json(super().parse(stream, media_type, parser_context))
 
 

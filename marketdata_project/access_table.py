@@ -7,6 +7,8 @@ rows.
 
 from collections.abc import Iterator
 
+from django.conf import settings
+
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.coverage import COVERAGE
@@ -16,7 +18,7 @@ from trades.datasets import DATASETS
 
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")
-_INGEST = Access("market:write", kind=WRITE)
+_INGEST = Access("market:write", kind=WRITE, body_bytes=settings.MAX_BODY_BYTES)
 
 _MARKET_DATA: Table = {
     ("ohlc", "GET"): _PAGE,

@@ -35,6 +35,7 @@ _OF_WRITES = {
     "malformed_arrow",
     "duplicate_key",
     "nesting_too_deep",
+    "document_too_large",
     "invalid_idempotency_key",
     "in_progress",
     "store_busy",

@@ -5,7 +5,7 @@ from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "/api/v1/docs/errors#"
-# The WSGI variable by which Django learns that a body was over the limit, and is not there.
+# The WSGI variable that holds the limit of a body which was over it, and is not there.
 BODY_TOO_LARGE = "marketdata.body_too_large"
 
 TITLES = {

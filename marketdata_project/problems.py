@@ -28,6 +28,7 @@ from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.field_errors import field_errors
 from listing.exceptions import InvalidCursor
+from marketdata_project.body_limits import body_limit
 from marketdata_project.correlation import correlation_id
 from marketdata_project.problem_body import BODY_TOO_LARGE, CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
@@ -196,7 +197,7 @@ class ProblemMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
             _check_reception(request)
-        except SuspiciousOperation as error:
+        except (SuspiciousOperation, requests.BodyTooLarge) as error:
             return problem_of(error).response()
         response = self._get_response(request)
         if response.status_code == 405 and not isinstance(response, Response):
@@ -213,11 +214,14 @@ class ProblemMiddleware:
 
 
 def _check_reception(request: HttpRequest) -> None:
-    """Raise DisallowedHost or RequestDataTooBig."""
+    """Raise DisallowedHost or BodyTooLarge; the front has found out before how long a chunked body is."""
     if request.path_info not in _OF_ANY_HOST:
         request.get_host()
-    if request.META.get(BODY_TOO_LARGE):
-        raise RequestDataTooBig
+    if BODY_TOO_LARGE in request.META:
+        raise requests.BodyTooLarge(request.META[BODY_TOO_LARGE])
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if length and length > (limit := body_limit(request.path_info, request.method or "")):
+        raise requests.BodyTooLarge(limit)
 
 
 def _own(error: Exception, status: int) -> Problem:

@@ -26,9 +26,9 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class StrangerMiddleware:
-    """Charges for what nothing else was charged for: public pages beforehand, a 401, 404 or 406 afterwards.
+    """Charges for what nothing else was charged for: public pages beforehand, a 401, 404, 406 or 413 afterwards.
 
-    A public page, an unknown path or a 406 is charged to the caller, if there is one, otherwise to the
+    A public page, an unknown path, a 406 or a 413 is charged to the caller, if there is one, otherwise to the
     address. Over the limit the answer is 429 instead. Whoever is charged after the answer is left as the
     request's user, as after every authentication.
     """
@@ -43,7 +43,9 @@ class StrangerMiddleware:
         if response.status_code == 401:
             return charged(request, None) or response
         # A view of Django's own sites that finds nothing is none of these.
-        if response.status_code == 406 or (response.status_code == 404 and request.resolver_match is None):
+        if response.status_code in {406, 413} or (
+            response.status_code == 404 and request.resolver_match is None
+        ):
             caller = _known_caller(request)
             if caller is not None:
                 request.user = caller  # type: ignore[assignment]  # the audit record is of whom the call was charged to

@@ -28,6 +28,11 @@ MALFORMED = (
     ErrorCode(400, "nesting_too_deep", "The body is nested deeper than 500 levels."),
     ErrorCode(
         400,
+        "document_too_large",
+        "The body has more than 250,000 lists and objects, or 2,000,000 values. Split the batch.",
+    ),
+    ErrorCode(
+        400,
         "unknown_parameter",
         "A query parameter is not known here; the message names the nearest that is.",
     ),

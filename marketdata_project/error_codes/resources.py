@@ -44,7 +44,11 @@ RESOURCES = (
         "already_made",
         "The key was made by the first request with this Idempotency-Key, and its answer cannot be opened any more.",
     ),
-    ErrorCode(413, "body_too_large", "A body has at most 32 MiB. Split the batch."),
+    ErrorCode(
+        413,
+        "body_too_large",
+        "The body is larger than its endpoint reads; the message says how much that is. Split a batch.",
+    ),
     ErrorCode(414, "target_too_long", "Path and query have at most 16 KiB together."),
     ErrorCode(
         415,

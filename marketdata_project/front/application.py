@@ -19,7 +19,8 @@ from operator import attrgetter
 from time import perf_counter_ns
 from typing import IO, Any, NamedTuple
 
-from django.core.handlers.wsgi import WSGIHandler
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler, get_path_info
 from django.core.signals import request_started
 from django.db import close_old_connections
 from django.http import HttpResponse
@@ -39,10 +40,12 @@ from marketdata_project.front.body import (
 )
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.lanes import Lane
-from marketdata_project.front.places import Room
+from marketdata_project.front.places import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, HeldBytes
 from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, TOO_MANY_BODIES, Refusal
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
+from ratelimit.access.table import SMALL_BODY_BYTES
+from ratelimit.addresses import identity_of
 from stats.delivery.finished import Finished
 
 READ_THREADS = 3
@@ -54,6 +57,8 @@ PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
 _WITHOUT_BODY = frozenset({204, 304})
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
+# The WSGI variable of a request whose body was not read to its end.
+_UNREAD = "marketdata.body_unread"
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +69,14 @@ class RefusedCall(NamedTuple):
     environ: dict[str, Any]
     status: int
     latency_us: int
+
+
+class Allowance(NamedTuple):
+    """How many bytes of a body are read, by what they are counted, and whether the sender is unknown."""
+
+    limit: int
+    held: HeldBytes
+    is_anonymous: bool = False
 
 
 class Answer(NamedTuple):
@@ -105,21 +118,26 @@ class Front:
         self,
         respond: Callable[[dict[str, Any]], HttpResponseBase],
         *,
-        max_body_bytes: int,
+        body_limit: Callable[[str, str], int],
+        body_owner: Callable[[dict[str, Any]], str | None],
         ready: Callable[[dict[str, Any]], Finished | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
-        room: Room | None = None,
+        budget: BodyBudget | None = None,
     ) -> None:
-        """`ready` may give a whole answer without the application; None leaves the request to it.
+        """`body_limit` gives the largest body in bytes by path and method, called in the event loop.
 
-        `on_refusal` is told, in a thread, of a request that got its answer here instead of from the
-        application. All bodies that are being received and worked on share `room`.
+        `body_owner` gives the identity of a known caller or None, called in a thread. `ready` may give a
+        whole answer without the application; None leaves the request to it. `on_refusal` is told, in a
+        thread, of a request that got its answer here instead of from the application. The bodies of known
+        callers share `budget`.
         """
         self._respond = respond
         self._ready = ready
         self._on_refusal = on_refusal
-        self._max_body_bytes = max_body_bytes
-        self._room = room or Room()
+        self._body_limit = body_limit
+        self._body_owner = body_owner
+        self._budget = budget or BodyBudget(MOST_BODY_BYTES)
+        self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
         # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
@@ -145,11 +163,13 @@ class Front:
         # Whoever looks for the client's id from here on finds the one that was chosen.
         environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
-        started, held = perf_counter_ns(), 0
+        started, held = perf_counter_ns(), None
         with correlated(environ[_CORRELATION_ID]):
             try:
                 if has_body(scope["headers"]):
-                    held = await self._add_body(environ, receive)
+                    allowance = await self._allowance(environ, lane)
+                    held = allowance.held
+                    await _add_body(environ, receive, allowance)
                 answer = await lane.run(self._call, environ)
             except ClientGone:
                 return
@@ -160,21 +180,26 @@ class Front:
                 await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))
                 return
             finally:
-                self._room.give_back(held)
+                if held is not None:
+                    held.release()
             await self._answer(answer, environ, receive, send)
 
-    async def _add_body(self, environ: dict[str, Any], receive: Receive) -> int:
-        """How much room the body has taken."""
+    async def _allowance(self, environ: dict[str, Any], lane: Lane) -> "Allowance":
+        """How much of a request's body is read.
+
+        A small one is read before it is known who sends it, and counts as the address's. A larger one is read
+        only of a caller whom the headers prove, which takes a thread to find out.
+        """
+        limit = self._body_limit(get_path_info(environ), environ["REQUEST_METHOD"])
         declared = environ.get("CONTENT_LENGTH", "")
-        try:
-            body = await read_body(receive, declared=declared, limit=self._max_body_bytes, room=self._room)
-        except BodyTooLarge:
-            environ[BODY_TOO_LARGE] = True
-            body = BytesIO()
-        environ["wsgi.input"] = body
-        held = body.getbuffer().nbytes
-        environ["CONTENT_LENGTH"] = str(held)
-        return held
+        address = identity_of(environ["REMOTE_ADDR"])
+        small = HeldBytes(self._small_bodies, (address,))
+        if limit <= SMALL_BODY_BYTES or (declared and int(declared) <= SMALL_BODY_BYTES):
+            return Allowance(limit, small)
+        owner = await lane.run(self._body_owner, environ)
+        if owner is None:
+            return Allowance(SMALL_BODY_BYTES, small, is_anonymous=True)
+        return Allowance(limit, HeldBytes(self._budget, (owner, address)))
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Have a request answered; in a thread."""
@@ -201,11 +226,11 @@ class Front:
         if answer.stream is not None:
             bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in _WITHOUT_BODY
             await self._send_stream(answer.stream, start, receive, send, bare=bare)
-        elif BODY_TOO_LARGE in environ:
+        elif _UNREAD in environ:
             answer.headers.append((b"connection", b"close"))
             await send(start)
             await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-            await discard_rest(receive, limit=self._max_body_bytes)
+            await discard_rest(receive)
             await send(_LAST)
         else:
             await send(start)
@@ -240,6 +265,24 @@ class Front:
                 part = piece[start : start + PART_BYTES]
                 async with asyncio.timeout(STALLED_SECONDS):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+async def _add_body(environ: dict[str, Any], receive: Receive, allowance: Allowance) -> None:
+    """Read the body, or none of it if it is too large.
+
+    The application asks an unknown sender for a credential, and may know one with a session: that is told of
+    the limit.
+    """
+    declared = environ.get("CONTENT_LENGTH", "")
+    try:
+        body = await read_body(receive, declared=declared, limit=allowance.limit, held=allowance.held)
+    except BodyTooLarge:
+        environ[_UNREAD] = True
+        if not allowance.is_anonymous or settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
+            environ[BODY_TOO_LARGE] = allowance.limit
+        body = BytesIO()
+    environ["wsgi.input"] = body
+    environ["CONTENT_LENGTH"] = str(body.getbuffer().nbytes)
 
 
 _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}

@@ -1,10 +1,10 @@
-"""Reading a request's body in the event loop, bounded in size and in time.
+"""Reading a request's body in the event loop, bounded in size, in time and in what its sender may hold.
 
 BodyError
 ├── BodyTooLarge    the client must send less
 ├── BodyTooSlow     the client must send faster; a retry is welcome
 ├── NoRoom          too much is being received at once; a retry is welcome
-└── ClientGone      nobody is there to answer
+└── ClientGone      the client closed the connection
 """
 
 import asyncio
@@ -13,13 +13,15 @@ from contextlib import suppress
 from io import BytesIO
 
 from marketdata_project.front.asgi import Receive
-from marketdata_project.front.places import Room
+from marketdata_project.front.places import HeldBytes
 
-# A body that needs longer than this and has not brought SLOWEST bytes for each further second is given up.
+# A body ends if nothing of it comes for this long,
+PROGRESS_SECONDS = 5.0
+# or if it takes longer than this and a second more for each so many bytes.
 GRACE_SECONDS = 20.0
-SLOWEST_BYTES_PER_SECOND = 16 * 1024
+SLOWEST_BYTES_PER_SECOND = 128 * 1024
 LINGER_SECONDS = 2.0
-_LINGER_TIMES_LIMIT = 8
+LINGER_BYTES = 256 * 2**20
 
 
 class BodyError(Exception):
@@ -47,53 +49,53 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
-async def read_body(receive: Receive, *, declared: str, limit: int, room: Room) -> BytesIO:
-    """Return the whole body, positioned at its beginning; at most `limit` bytes of it are ever held.
+async def read_body(receive: Receive, *, declared: str, limit: int, held: HeldBytes) -> BytesIO:
+    """Return the whole body, positioned at its beginning.
 
-    `declared` is the Content-Length or ''. What comes back has taken its length of `room`. Raises
-    BodyTooLarge (at once when declared so, else with the first byte over the limit), BodyTooSlow, NoRoom,
-    ClientGone.
+    `declared` is the Content-Length or ''. At most `limit` bytes are ever kept; `held` counts them, and
+    whoever made it releases it. Raises BodyTooLarge (at once when declared so, else with the first byte over
+    the limit), BodyTooSlow, NoRoom, ClientGone.
     """
     if declared and int(declared) > limit:
         raise BodyTooLarge
     buffer = BytesIO()
     try:
-        await _fill(buffer, receive, limit=limit, room=room)
-    except BaseException:
-        room.give_back(buffer.tell())
-        raise
+        await _fill(buffer, receive, limit=limit, held=held)
+    except TimeoutError:
+        raise BodyTooSlow from None
     buffer.getvalue()  # trims the buffer, so that a later read() of all of it copies nothing
     buffer.seek(0)
     return buffer
 
 
-async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, room: Room) -> None:
-    start = asyncio.get_running_loop().time() + GRACE_SECONDS
-    try:
-        async with asyncio.timeout_at(start) as deadline:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                piece = message.get("body", b"")
-                if buffer.tell() + len(piece) > limit:
-                    raise BodyTooLarge
-                if not room.take(len(piece)):
-                    raise NoRoom
-                buffer.write(piece)
-                if not message.get("more_body"):
-                    return
-                deadline.reschedule(start + buffer.tell() / SLOWEST_BYTES_PER_SECOND)
-    except TimeoutError:
-        raise BodyTooSlow from None
+async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: HeldBytes) -> None:
+    """Read to the body's end. Raises TimeoutError beside what `read_body` does."""
+    now = asyncio.get_running_loop().time
+    start = now() + GRACE_SECONDS
+    async with asyncio.timeout(PROGRESS_SECONDS) as deadline:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            if buffer.tell() + len(piece) > limit:
+                raise BodyTooLarge
+            if not held.take(len(piece)):
+                raise NoRoom
+            buffer.write(piece)
+            if not message.get("more_body"):
+                return
+            if piece:
+                latest = start + buffer.tell() / SLOWEST_BYTES_PER_SECOND
+                deadline.reschedule(min(latest, now() + PROGRESS_SECONDS))
 
 
-async def discard_rest(receive: Receive, *, limit: int) -> None:
+async def discard_rest(receive: Receive) -> None:
     """Read on and throw away for a while, so that a client which still sends gets to read its answer.
 
     Closing at once would reset the connection under the answer.
     """
-    left = _LINGER_TIMES_LIMIT * limit
+    left = LINGER_BYTES
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             while left > 0:

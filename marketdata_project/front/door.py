@@ -24,6 +24,7 @@ from django.middleware.security import SecurityMiddleware
 from audit.services import call_record, call_spool
 from http_requests.compression import accepted_encoding
 from marketdata_project.correlation import chosen_id, correlation_headers
+from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_of
 from ratelimit.callers import Caller
@@ -109,6 +110,7 @@ def _is_plain(environ: dict[str, Any]) -> bool:
         and not settings.USE_X_FORWARDED_HOST
         and _is_our_host(environ.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
         and (not settings.SECURE_SSL_REDIRECT or _is_secure(environ))
+        and BODY_TOO_LARGE not in environ
     )
 
 

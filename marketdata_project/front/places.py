@@ -7,7 +7,9 @@ from ipaddress import IPv4Network, IPv6Network
 from ratelimit import addresses
 
 MOST_PER_ADDRESS = 1000
+# Of bodies whose senders are known, and of those that are small enough to be read before.
 MOST_BODY_BYTES = 512 * 2**20
+MOST_SMALL_BODY_BYTES = 32 * 2**20
 
 Network = IPv4Network | IPv6Network
 
@@ -48,26 +50,55 @@ class Places:
         return dict(self._taken)
 
 
-class Room:
-    """Room for the bodies that are being received and worked on, in bytes.
+class BodyBudget:
+    """Bytes of the bodies that are being received and worked on: `most` in all, for one holder a quarter of it.
 
     For an event loop's thread alone.
     """
 
-    def __init__(self, most: int = MOST_BODY_BYTES) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
+        self._share = most // 4
+        self._of_holder: dict[str, int] = {}
         self.taken = 0
 
-    def take(self, count: int) -> bool:
-        """Whether there is room for so many bytes more; they are given back in the end."""
-        if self.taken + count > self._most:
+    def take(self, count: int, holders: Sequence[str]) -> bool:
+        """Count so many bytes more, of each of the holders; False if that is too much for one of them or in all."""
+        held = [self._of_holder.get(holder, 0) + count for holder in holders]
+        if self.taken + count > self._most or any(each > self._share for each in held):
             return False
         self.taken += count
+        self._of_holder.update(zip(holders, held, strict=True))
         return True
 
-    def give_back(self, count: int) -> None:
-        """Have so many bytes less taken."""
+    def give_back(self, count: int, holders: Sequence[str]) -> None:
+        """Count so many bytes less."""
         self.taken -= count
+        for holder in holders:
+            self._of_holder[holder] -= count
+            if not self._of_holder[holder]:
+                del self._of_holder[holder]
+
+
+class HeldBytes:
+    """What one body takes of a budget, in the name of its holders."""
+
+    def __init__(self, budget: BodyBudget, holders: Sequence[str]) -> None:
+        self._budget = budget
+        self._holders = holders
+        self._count = 0
+
+    def take(self, count: int) -> bool:
+        """Whether the budget has so many bytes more."""
+        is_taken = self._budget.take(count, self._holders)
+        self._count += count if is_taken else 0
+        return is_taken
+
+    def release(self) -> None:
+        """Give all of it back."""
+        if self._count:
+            self._budget.give_back(self._count, self._holders)
+            self._count = 0
 
 
 @lru_cache(maxsize=1024)

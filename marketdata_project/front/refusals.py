@@ -77,7 +77,7 @@ TOO_MANY_CONNECTIONS = Refusal(
 TOO_MANY_BODIES = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "server_busy",
-    "Too much is being received at once; nothing of this request was looked at.",
+    "Too much is being received at once, in all or from this caller or address; nothing was stored.",
     retry_after=1,
 )
 HEADERS_TOO_SLOW = Refusal(

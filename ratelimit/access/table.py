@@ -19,6 +19,8 @@ ANY_CALLER = "any caller"
 
 READ, WRITE, TRADING = "read", "write", "trading"
 KINDS = (READ, WRITE, TRADING)
+# A body of at most this size is read before it is known who sends it.
+SMALL_BODY_BYTES = 16 * 2**10
 # Calls of these are never answered without their record.
 AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 
@@ -30,7 +32,7 @@ class Access:
     scope: of `SCOPES`, or ANYBODY or ANY_CALLER. sensitivity: of `SENSITIVITIES`. account: the URL keyword
     that names the account whose object it is. group and kind name the bucket that is charged, cost the rule
     of `limits.costs` by which. audit_class: `trading`, `risk`, `config` or `keys` where no answer may go out
-    without its record.
+    without its record. body_bytes: the largest body that is read, in bytes.
     """
 
     scope: str
@@ -40,6 +42,7 @@ class Access:
     kind: str = READ
     cost: str = "one"
     audit_class: str = ""
+    body_bytes: int = SMALL_BODY_BYTES
 
 
 Table = Mapping[tuple[str, str], Access]

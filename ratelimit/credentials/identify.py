@@ -1,14 +1,14 @@
 """Whose request it is: one credential, of whichever kind, and the caller that it makes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer
 from ratelimit.credentials.certificates import caller_certified
 from ratelimit.credentials.presented import Presented
-from ratelimit.credentials.signatures.verification import caller_signed
+from ratelimit.credentials.signatures.verification import caller_signed, signer_of
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     InvalidApiKey,
@@ -33,6 +33,21 @@ def caller_of(presented: Presented, *, now: datetime) -> Caller | None:
 
     Raises a CredentialError, of which each code says what is wrong, and NetworkNotAllowed.
     """
+    return _caller_of(presented, caller_by_signature=caller_signed, now=now)
+
+
+def sender_of(presented: Presented, *, now: datetime) -> Caller | None:
+    """The caller that a request's headers prove, before its body is read; None if there is no credential.
+
+    Raises as `caller_of` does. Of a signed request the body is not held against its digest, and the nonce is
+    not used up.
+    """
+    return _caller_of(presented, caller_by_signature=signer_of, now=now)
+
+
+def _caller_of(
+    presented: Presented, *, caller_by_signature: Callable[..., Caller], now: datetime
+) -> Caller | None:
     headers = presented.headers
     authorization = headers.get("authorization")
     authorized = None if authorization is None else authorization_of(authorization)
@@ -42,7 +57,7 @@ def caller_of(presented: Presented, *, now: datetime) -> Caller | None:
     if kind == API_KEY:
         caller = _caller_of_key(headers, now=now)
     elif kind == SIGNATURE:
-        caller = caller_signed(presented, now=now)
+        caller = caller_by_signature(presented, now=now)
     elif kind == CERTIFICATE:
         caller = caller_certified(presented, now=now)
     else:

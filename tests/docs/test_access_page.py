@@ -61,6 +61,9 @@ def rows() -> list[str]:
                 f"{access.group}, {access.kind}",
                 access.cost,
                 access.audit_class,
+                "32 MiB"
+                if access.body_bytes == settings.MAX_BODY_BYTES
+                else f"{access.body_bytes // 1024} KiB",
             )
             found[f"| {' | '.join(cells)} |".replace("|  |", "| |")] = None
     return list(found)

@@ -8,8 +8,10 @@ import pytest
 from django.conf import settings
 from django.core.checks import registry
 
+from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.front import application, body, places, protocol
+from ratelimit.access.table import SMALL_BODY_BYTES
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))
@@ -46,8 +48,11 @@ def test_the_limits_are_the_programs_own():
         f"{protocol.MOST_HEADERS}, {protocol.LINE_BYTES // 1024} KiB, {protocol.HEADER_BYTES // 1024} KiB",
         f"{protocol.HEADER_SECONDS - protocol.CHECK_SECONDS:.0f} to {protocol.HEADER_SECONDS:.0f} s; {body.GRACE_SECONDS:.0f} s and then {body.SLOWEST_BYTES_PER_SECOND // 1024} KiB a second",
         f"{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,}; none",
-        f"{settings.MAX_BODY_BYTES // 2**20} MiB; none is inflated",
+        f"{body.PROGRESS_SECONDS:.0f} s",
+        f"{settings.MAX_BODY_BYTES // 2**20} MiB; {SMALL_BODY_BYTES // 1024} KiB",
+        f"{DEPTH_LIMIT}; {CONTAINERS_LIMIT:,}; {VALUES_LIMIT:,}",
         f"{places.MOST_BODY_BYTES // 2**20} MiB together",
+        f"{places.MOST_SMALL_BODY_BYTES // 2**20} MiB together, a quarter for one address",
         f"{application.STALLED_SECONDS:.0f} s",
     ]
     assert [words for words in said if f"| {words} |" not in table] == []

@@ -29,8 +29,12 @@ def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SEC
 
 @contextlib.contextmanager
 def running(respond, *, max_body_bytes: int = 100_000, **options) -> Iterator[int]:
-    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's."""
-    front = Front(respond, max_body_bytes=max_body_bytes, **options)
+    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
+
+    Every path takes bodies of `max_body_bytes`, and every sender is known.
+    """
+    options.setdefault("body_owner", lambda _environ: "key:1")
+    front = Front(respond, body_limit=lambda _path, _method: max_body_bytes, **options)
     config = uvicorn.Config(
         front,
         loop="uvloop",

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata_project.front.places import Places, Room, client_of
+from marketdata_project.front.places import BodyBudget, Places, client_of
 from marketdata_project.front.protocol import GuardedProtocol
 from tests.marketdata_project.front_server import Reply, ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
@@ -195,17 +195,17 @@ def post(length: int) -> bytes:
 
 
 def test_bodies_that_find_no_room_are_503_and_those_under_way_end_well():
-    room = Room(100_000)
-    with running(echo, room=room) as port, from_address("127.0.0.1", port) as slow:
+    budget = BodyBudget(4 * 100_000)
+    with running(echo, budget=budget) as port, from_address("127.0.0.1", port) as slow:
         slow.sendall(post(80_000) + b"a" * 60_000)
-        assert eventually(lambda: room.taken == 60_000)
+        assert eventually(lambda: budget.taken == 60_000)
         reply = ask(port, post(50_000) + b"a" * 50_000)
         assert (reply.status, reply.json()["code"]) == (503, "server_busy")
         assert reply.headers["retry-after"] == "1"
         assert ask(port, post(10) + b"a" * 10).status == 200
         slow.sendall(b"a" * 20_000)
         assert read_reply(slow).json()["body_length"] == 80_000
-        assert eventually(lambda: room.taken == 0)
+        assert eventually(lambda: budget.taken == 0)
 
 
 @pytest.mark.parametrize(
@@ -219,20 +219,20 @@ def test_bodies_that_find_no_room_are_503_and_those_under_way_end_well():
     ids=["cut off", "too large", "whole", "broken"],
 )
 def test_room_comes_back_however_a_body_ends(request_bytes: bytes):
-    room = Room(100_000)
-    with running(echo, room=room) as port:
+    budget = BodyBudget(4 * 100_000)
+    with running(echo, budget=budget) as port:
         with from_address("127.0.0.1", port) as connection:
             connection.sendall(request_bytes)
-        assert eventually(lambda: room.taken == 0)
+        assert eventually(lambda: budget.taken == 0)
         assert ask(port, post(9) + b"a" * 9).status == 200
-        assert eventually(lambda: room.taken == 0)
+        assert eventually(lambda: budget.taken == 0)
 
 
 def test_a_failing_application_gives_the_room_back():
     def fail(_environ):
         raise ZeroDivisionError
 
-    room = Room(100_000)
-    with running(fail, room=room) as port:
+    budget = BodyBudget(4 * 100_000)
+    with running(fail, budget=budget) as port:
         assert ask(port, post(9) + b"a" * 9).status == 500
-        assert eventually(lambda: room.taken == 0)
+        assert eventually(lambda: budget.taken == 0)

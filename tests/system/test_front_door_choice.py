@@ -7,6 +7,7 @@ from django.db import OperationalError
 
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
+from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.keys.selectors import known_keys
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
@@ -50,6 +51,12 @@ def test_the_rest_is_left_to_django(key, method, query, headers):
 @pytest.mark.parametrize("headers", FORCES_DJANGO.values(), ids=FORCES_DJANGO)
 def test_what_the_tests_use_to_reach_django_does_so(key, headers):
     assert not answered(key, "GET", "", headers)
+
+
+def test_a_request_with_a_body_that_was_too_large_is_left_to_django(key):
+    assert answered(key, "GET", "", {})
+    environ = environ_of("GET", "", {"X-API-Key": key})
+    assert FrontDoor()({**environ, BODY_TOO_LARGE: 16_384}) is None
 
 
 def test_an_answer_that_is_not_held_is_left_to_django(key):

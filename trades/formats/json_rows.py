@@ -178,9 +178,14 @@ def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:
 
 
 def _joined(lines: Sequence[bytes]) -> list[Any] | None:
-    """The lines' documents, read at once; None if any line is malformed."""
+    """The lines' documents, read at once; None if any line is malformed.
+
+    Raises `MalformedDocument` if they are too large together, which no single line is to blame for.
+    """
     try:
         documents: Any = read_json(b"[%b]" % b",".join(lines))
-    except MalformedDocument:
+    except MalformedDocument as error:
+        if error.code == "document_too_large":
+            raise
         return None
     return documents if len(documents) == len(lines) else None

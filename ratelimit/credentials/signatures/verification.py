@@ -117,6 +117,18 @@ def caller_signed(presented: Presented, *, now: datetime) -> Caller:
     return caller
 
 
+def signer_of(presented: Presented, *, now: datetime) -> Caller:
+    """The caller whose key signed the request's headers; neither body nor nonce are looked at.
+
+    Raises InvalidSignature, SignatureExpired, RevokedApiKey, ExpiredApiKey.
+    """
+    keys = SigningKeys()
+    verified(message_of(presented), key_resolver=keys, now=now)
+    if keys.known is None:
+        raise InvalidSignature("the signature is not right")
+    return caller_of_key(keys.known, now=now)
+
+
 def _hmac_of(secret: bytes) -> HMAC_SHA256:
     return HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
 
