@@ -182,6 +182,8 @@ class Front:
             finally:
                 if held is not None:
                     held.release()
+                    # Django's and DRF's requests refer to themselves, and hold it until they are collected.
+                    environ["wsgi.input"].close()
             await self._answer(answer, environ, receive, send)
 
     async def _allowance(self, environ: dict[str, Any], lane: Lane) -> "Allowance":

@@ -3,6 +3,7 @@
 Once it serves, what is large and seldom needed is loaded in a thread.
 """
 
+import ctypes
 import gc
 import logging
 import time
@@ -26,6 +27,10 @@ from trades.batches.row_batch import Expected
 from trades.batches.sample_rows import SEED_TRADES
 from trades.formats.json_rows import decode_json
 from trades.stores import market_store
+
+# glibc's malloc.h.
+_M_MMAP_THRESHOLD = -3
+OWN_BLOCK_BYTES = 4 * 2**20
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +75,16 @@ def _load_libraries() -> None:
 
 
 def share_allocator() -> None:
-    """Have Arrow take its memory from the C library, as all else does.
+    """Have Arrow take its memory from the C library, as all else does, and large blocks go back when freed.
 
-    Its own allocator keeps 20 MiB for each thread that has ever made rows; what the C library keeps, the end
-    of a stream gives back.
+    Arrow's own allocator keeps 20 MiB for each thread that has ever made rows; what the C library keeps, the
+    end of a stream gives back. glibc raises its threshold for blocks of their own up to 32 MiB: eight bodies
+    of that size, received at once, left holes of 1.3 GiB in its heap.
     """
     pa.set_memory_pool(pa.system_memory_pool())
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, OWN_BLOCK_BYTES)
 
 
 def tune_garbage_collector() -> None:

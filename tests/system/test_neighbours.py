@@ -12,6 +12,7 @@ from django.conf import settings
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.scale import SOAK
+from tests.marketdata_project.front_server import eventually
 from tests.patience import PROGRAM_SECONDS, allowed
 from tests.system.abuses import ABUSES
 from tests.system.batches import Batch
@@ -38,7 +39,9 @@ def good(installation: Installation) -> Iterator[Client]:
 @pytest.mark.parametrize("abuse", ABUSES)
 def test_a_good_caller_beside_an_abuse(abuse: str, installation: Installation, good: Client, told: Told):
     pids = list(installation.served.members())
-    gauge, key = Gauge(pids), installation.new_key(tier="default")
+    gauge, key = Gauge(installation.webs()), installation.new_key(tier="default")
+    assert eventually(gauge.have_loaded_libraries)
+    gauge = Gauge(pids)
     before = gauge.resident_mib()
     taken: list[float] = []
     peak = before

@@ -9,7 +9,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.idempotency_key import idempotency_key
 from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONBytesParser
+from http_requests.parsers import JSONBytesParser, take_body
 from trades.corrections.batch import (
     SEED_CORRECTIONS,
     CorrectionAnswerSerializer,
@@ -66,7 +66,7 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model 
         single_parameters(request.GET, ("format",))
         request_key = idempotency_key(request.headers.get("Idempotency-Key"))
         batch = read_corrections(
-            request.data if isinstance(request.data, bytes) else b"",
+            take_body(request),
             canonical=symbol_canonical,
             takes_any_price=takes_any_price,
         )

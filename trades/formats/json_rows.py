@@ -1,6 +1,6 @@
 """Bodies of JSON: one document with a list of rows, or one row a line (NDJSON)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -109,7 +109,7 @@ def _keys_and_texts(values: Sequence[Any]) -> int:
 
 
 @cache
-def _decoders(dataset: Dataset, given: frozenset[str], lenient: bool) -> tuple[Any, Any]:
+def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tuple[Any, Any]:
     """Of a document, and of a row."""
     row: Any = row_type(dataset.with_any_price, given=given, lenient=lenient)
     body = msgspec.defstruct(
@@ -123,29 +123,31 @@ def _decoders(dataset: Dataset, given: frozenset[str], lenient: bool) -> tuple[A
 
 def _decode(body: bytes, expected: Expected) -> tuple[Sequence[Any], bool]:
     """The rows, and whether every key in the body is one that is known."""
-    name, given = expected.dataset.name, frozenset(expected.given)
-    for lenient in (False, True) if expected.ignore_unknown else (False,):
-        try:
-            document = _decoders(expected.dataset, given, lenient)[0].decode(body)
-        except _UNREADABLE as error:
-            refused = NotTyped(str(error))
-            continue
-        return getattr(document, name), not lenient
-    raise refused
+    document, is_strict = _first_decoded(expected, lambda decoders: decoders[0].decode(body))
+    return getattr(document, expected.dataset.name), is_strict
+
+
+def _first_decoded(expected: Expected, decode: Callable[[tuple[Any, Any]], Any]) -> tuple[Any, bool]:
+    """What the strict decoders read, else the lenient ones where unknown fields are ignored; and if it was the strict ones.
+
+    Raises `NotTyped`, which no frame keeps: its traceback would keep the body until the next collection.
+    """
+    given = frozenset(expected.given)
+    try:
+        return decode(_decoders(expected.dataset, given, lenient=False)), True
+    except _UNREADABLE as error:
+        if not expected.ignore_unknown:
+            raise NotTyped(str(error)) from error
+    try:
+        return decode(_decoders(expected.dataset, given, lenient=True)), False
+    except _UNREADABLE as error:
+        raise NotTyped(str(error)) from error
 
 
 def _decode_lines(body: bytes, lines: Sequence[bytes], expected: Expected) -> RowBatch:
-    given = frozenset(expected.given)
-    for lenient in (False, True) if expected.ignore_unknown else (False,):
-        try:
-            rows = list(map(_decoders(expected.dataset, given, lenient)[1].decode, lines))
-            break
-        except _UNREADABLE as error:
-            refused = NotTyped(str(error))
-    else:
-        raise refused
+    rows, is_strict = _first_decoded(expected, lambda decoders: list(map(decoders[1].decode, lines)))
     values, has_surplus = _values(body, rows, expected, keys_beside=0)
-    if has_surplus or lenient:
+    if has_surplus or not is_strict:
         _documents(body, lines)
     batch = batch_of(expected, values, len(rows))
     if has_largest(expected.dataset, batch.rows):

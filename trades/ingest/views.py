@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.idempotency_key import idempotency_key
-from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of
+from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
 from trades.datasets import TRADES
@@ -34,7 +34,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
         media_type = media_type_of(request.content_type)
         query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=media_type in WITHOUT_SYMBOLS)
         request_key = idempotency_key(request.headers.get("Idempotency-Key"))
-        body = _body_of(request)
+        body = take_body(request)
         expected = Expected(
             self.dataset, query.ignore_unknown, query.given, symbol_canonical, takes_any_price
         )
@@ -67,8 +67,3 @@ def ingest_view(dataset: Dataset) -> type[IngestViewSet]:
         "ingest": extend_schema(**ingest_schema(dataset))(ingest),
     }
     return type(f"{title}IngestViewSet", (IngestViewSet,), attributes)
-
-
-def _body_of(request: Request) -> bytes:
-    """The body as it was sent; DRF asks no parser about an empty one."""
-    return request.data if isinstance(request.data, bytes) else b""
