@@ -50,7 +50,7 @@ def _database_problems() -> list[str]:
 
 
 def _store_problems() -> list[str]:
-    options: dict[str, Any] = settings.MARKET_STORES["default"]["OPTIONS"]  # type: ignore[assignment]
+    options: dict[str, Any] = settings.MARKET_STORES["default"].get("OPTIONS", {})  # type: ignore[assignment]
     if "path" not in options:  # the store is not a folder
         return []
     path = Path(options["path"])

@@ -1,5 +1,6 @@
 """Trading that is known of, but not as finely as it is asked for: of it only coarser bars are stored."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,16 +21,17 @@ from trades.storage.protocol import Window
 class Untold:
     """Stored bars that are coarser than a grid of intraday intervals, up to days.
 
-    maker: makes the bars of the grid in all hours. day_grid: the days that its intervals belong to.
+    maker_of: what makes the bars of a resolution in all hours. day_grid: the days that the grid's intervals
+    belong to.
     """
 
     stored: PinnedLog
     grid: BarGrid
-    maker: BarMaker
+    maker_of: Callable[[Resolution], BarMaker]
     day_grid: BarGrid
 
     def of(self, window: Window, starts: Integers, dates: Integers) -> Mask:
-        """Which intervals of a window lie in a coarser bar that has more volume than its finer bars together.
+        """Which intervals of a window touch a coarser bar that has more volume than its finer bars together.
 
         starts, dates: when each interval begins, and its date in days since 1970.
         """
@@ -42,18 +44,26 @@ class Untold:
         if not coarser:
             return untold
         whole = replace(self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL)
-        bars = self.maker.bars(whole.whole(days.start_ns, days.end_ns))
-        bar_dates = trading_date_of(bars.time_ns, self.day_grid.cut_by)
         for resolution in coarser:
             of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
-            is_day = resolution is Resolution.DAY
-            untold |= _is_untold(
-                *self._told(of_one, resolution),
-                dates if is_day else starts // resolution.length_ns,
-                bar_dates if is_day else bars.time_ns // resolution.length_ns,
-                bars.volume,
-            )
+            finer = self.maker_of(self._within_both(resolution)).bars(whole.whole(days.start_ns, days.end_ns))
+            if resolution is Resolution.DAY:
+                finer_dates = trading_date_of(finer.time_ns, self.day_grid.cut_by)
+                keys = _untold_keys(*self._told(of_one, resolution), finer_dates, finer.volume)
+                untold |= np.isin(dates, keys)
+            else:
+                finer_keys = finer.time_ns // resolution.length_ns
+                keys = _untold_keys(*self._told(of_one, resolution), finer_keys, finer.volume)
+                last = starts + self.grid.resolution.length_ns - 1
+                untold |= np.isin(starts // resolution.length_ns, keys)
+                untold |= np.isin(last // resolution.length_ns, keys)
         return untold
+
+    def _within_both(self, coarser: Resolution) -> Resolution:
+        """The coarsest resolution whose bars lie whole in the grid's intervals and in the coarser ones: of 2m and 3m it is 1m."""
+        lengths = (self.grid.resolution.length_ns, coarser.length_ns)
+        fitting = [each for each in Resolution if not any(length % each.length_ns for length in lengths)]
+        return max(fitting, key=lambda each: each.length_ns)
 
     def _is_coarser(self, resolution: Resolution) -> bool:
         return self.grid.resolution.rank < resolution.rank <= Resolution.DAY.rank
@@ -66,10 +76,8 @@ class Untold:
         return date_of_stored(time_ns, self.day_grid), volume
 
 
-def _is_untold(
-    keys: Integers, volume: Floats, asked: Integers, finer: Integers, finer_volume: Floats
-) -> Mask:
-    """Which of the asked keys have more volume than the finer bars of the same key."""
+def _untold_keys(keys: Integers, volume: Floats, finer: Integers, finer_volume: Floats) -> Integers:
+    """The keys that have more volume than the finer bars of the same key."""
     distinct, place = np.unique(keys, return_inverse=True)
     told = np.bincount(place, volume, len(distinct))
     at = np.searchsorted(distinct, finer)
@@ -77,4 +85,4 @@ def _is_untold(
     is_told = distinct[at] == finer if len(distinct) else np.zeros(len(finer), dtype=bool)
     told -= np.bincount(at[is_told], finer_volume[is_told], len(distinct))
     # Sums of decimal fractions differ in their last digits.
-    return np.isin(asked, distinct[told > 1e-9 * np.bincount(place, volume, len(distinct))])
+    return distinct[told > 1e-9 * np.bincount(place, volume, len(distinct))]

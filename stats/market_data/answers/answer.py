@@ -50,7 +50,7 @@ def document_of(pinned: PinnedMarketData) -> Document:
     if query.is_descending:
         following, preceding = preceding, following
     next_cursor, prev_cursor = _cursor(pinned, following), _cursor(pinned, preceding)
-    total_estimate = len(table) if following is preceding is None else source.total_estimate()
+    total_estimate = len(table) if following is preceding is None else _total_estimate(pinned)
     cursors = {"next_cursor": next_cursor, "prev_cursor": prev_cursor}
     return Document(
         head=_head(pinned),
@@ -61,6 +61,12 @@ def document_of(pinned: PinnedMarketData) -> Document:
         prev_cursor=prev_cursor,
         bars_times=not (query.resolution.is_tick or query.form.of_instants),
     )
+
+
+def _total_estimate(pinned: PinnedMarketData) -> int:
+    """About how many rows were asked for: never fewer than there are of those."""
+    total, query = pinned.source.total_estimate(), pinned.query
+    return total if query.last is None or query.several else min(total, query.last)
 
 
 def _told_of_absence(pinned: PinnedMarketData, page: Page) -> dict[str, Any]:

@@ -37,6 +37,7 @@ OHLCV = DatasetForm(
     rows_name="bars",
     own=("resolution", "session", "hours", "adjustment", "partial", "coverage"),
     resolution=Resolution.DAY,
+    streamed_resolution=Resolution.MINUTE,
     columns=bar_columns(whole=True, with_date=True),
 )
 
@@ -173,7 +174,11 @@ def _maker(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) ->
 
 def _untold(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> Untold:
     of_all_hours = replace(grid, hours=Hours.ALL)
-    return Untold(stored, grid, _maker(asked, of_all_hours, trades, stored), day_grid(of_all_hours))
+
+    def maker_of(resolution: Resolution) -> BarMaker:
+        return _maker(asked, replace(of_all_hours, resolution=resolution), trades, stored)
+
+    return Untold(stored, grid, maker_of, day_grid(of_all_hours))
 
 
 def _absences(

@@ -1,12 +1,14 @@
 """Which bars changed, when, from what to what, by which commit: `/revisions`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.ranges import bar_range, bar_window
+from stats.market_data.ohlcv.bar_rows import vwaps
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
@@ -14,6 +16,7 @@ from stats.market_data.sources.rows import Rows, WindowedSource
 from stats.parameters.resolutions import Resolution
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours, SessionMode
+from trades.arrays import Floats
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
 from trades.storage.bars.revision import BarValues, Revision
@@ -146,19 +149,24 @@ class _RevisionReader:
             at=self.log.at.number,
         )
 
-    def _values(self, side: str, bars: list[BarValues | None]) -> dict[str, list[float | int | None]]:
+    def _values(self, side: str, bars: list[BarValues | None]) -> dict[str, Any]:
         names = (*_PRICES, "volume", "trade_count")
         return {
-            f"{side}_vwap": [None if bar is None else _vwap(bar) for bar in bars],
+            f"{side}_vwap": self._vwaps(bars),
             **{
                 f"{side}_{name}": [None if bar is None else getattr(bar, name) for bar in bars]
                 for name in names
             },
         }
 
-
-def _vwap(bar: BarValues) -> float | None:
-    return bar.notional / bar.volume if bar.volume > 0 else None
+    def _vwaps(self, bars: list[BarValues | None]) -> Floats:
+        """The bars' VWAPs, NaN where there is no bar."""
+        notional, volume, low, high = (
+            np.array([np.nan if bar is None else getattr(bar, name) for bar in bars], np.float64)
+            for name in ("notional", "volume", "low", "high")
+        )
+        every_print = self.policy.counts_every_print
+        return vwaps(notional, volume, low=low, high=high, every_print=every_print)
 
 
 def _commit_before(log: PinnedLog, instant_ns: int | None) -> int:

@@ -41,7 +41,8 @@ class DatasetForm:
     """How a dataset of the tree is asked for and answered.
 
     name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset.
-    resolution: the one it has without `resolution`. columns: all that its rows may have. takes_underlyings:
+    resolution, streamed_resolution: the one it has without `resolution`, as a page and as a stream (None: the
+    same). columns: all that its rows may have. takes_underlyings:
     whether a path may also name what the class's instruments are derived from. of_instants: whether its rows
     are of instants, not of intervals, at any resolution.
     """
@@ -51,6 +52,7 @@ class DatasetForm:
     own: tuple[str, ...]
     resolution: Resolution
     columns: tuple[OutColumn, ...]
+    streamed_resolution: Resolution | None = None
     takes_underlyings: bool = False
     of_instants: bool = False
 
@@ -63,7 +65,12 @@ class DatasetForm:
     def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
         """The serializer of its parameters."""
         options = {"streamed": streamed, "several": several}
-        return query_serializer(self.title(**options), self.parameters(**options), self.resolution.value)
+        usual = self.usual_resolution(streamed=streamed)
+        return query_serializer(self.title(**options), self.parameters(**options), usual.value)
+
+    def usual_resolution(self, *, streamed: bool) -> Resolution:
+        """The resolution of a query that names none."""
+        return (self.streamed_resolution if streamed else None) or self.resolution
 
     def title(self, *, streamed: bool, several: bool) -> str:
         """A name for the schema."""
@@ -151,7 +158,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         several=several,
         streamed=target.streamed,
         **_range(found),
-        **_shape(found, form),
+        **_shape(found, form.usual_resolution(streamed=target.streamed)),
     )
 
 
@@ -174,10 +181,10 @@ def _usual_limit(found: dict[str, Any]) -> int:
     return max(last, DEFAULT_PAGE) if "symbols" in found else last
 
 
-def _shape(found: dict[str, Any], form: DatasetForm) -> dict[str, Any]:
+def _shape(found: dict[str, Any], usual_resolution: Resolution) -> dict[str, Any]:
     session, time_form = found.get("session"), found.get("time")
     return {
-        "resolution": found.get("resolution", form.resolution),
+        "resolution": found.get("resolution", usual_resolution),
         "is_descending": found.get("sort") == "desc",
         "fields": found.get("fields"),
         "session": session and SessionMode(session),

@@ -13,7 +13,8 @@ STATISTICS = "/api/v1/cache/stats"
     [
         (b"{bad", 400, "malformed_json"),
         (b'{"symbol":"A","symbol":"B"}', 400, "duplicate_key"),
-        (b"[" * 100_000, 400, "nesting_too_deep"),
+        (b"[" * 10_000, 400, "nesting_too_deep"),
+        (b"[" * 100_000, 413, "body_too_large"),
         (b'{"symbol":' * 1_000, 400, "nesting_too_deep"),
         (b'{"symbol":"\\ud800"}', 400, "malformed_json"),
         (b"\xef\xbb\xbf{}", 400, "malformed_json"),

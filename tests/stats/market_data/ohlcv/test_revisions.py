@@ -107,7 +107,9 @@ class Ledger:
                 "notional": bar["notional"] + Fraction(price * volume),
             }
         for bar in found.values():
-            bar["vwap"] = float(bar.pop("notional")) / bar["volume"]
+            # The mean of prices lies between them, whatever the rounding.
+            mean = float(bar.pop("notional")) / bar["volume"]
+            bar["vwap"] = min(max(mean, bar["low"]), bar["high"])
         return found
 
     def expected(self, resolution: str, *, after: int = 0, by: int | None = None) -> list[Row]:
