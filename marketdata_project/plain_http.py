@@ -1,5 +1,9 @@
-"""Plain HTTP where TLS is asked for: each call leaves a record and is charged to its address, for a key may have leaked with it."""
+"""Plain HTTP where TLS is asked for: pages are redirected to it, calls of the API are refused.
 
+Each call leaves a record and is charged to its address. A good key or token that it carried is named in the log.
+"""
+
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -7,24 +11,33 @@ from time import perf_counter_ns
 
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
+from marketdata_project.problems import Problem
 from marketdata_project.strangers import charged
+from ratelimit.credentials.exposure import exposed_credential
+from ratelimit.credentials.presented import presented_in
 from ratelimit.limits.headers import admission_headers
 from ratelimit.request_attributes import ADMISSION
 
 # What Django's SecurityMiddleware answers: a redirect, or a refusal of the host. All else is from within.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
+_HTTPS_REQUIRED = Problem(
+    403, "https_required", "the API is called over https; what this request carried could be read on its way"
+)
+
+logger = logging.getLogger(__name__)
 
 
 class PlainHttpMiddleware:
-    """Stands around Django's SecurityMiddleware, whose redirects keep method and body here (308), and are bounded.
+    """Stands around Django's SecurityMiddleware, whose redirects of pages keep method and body here (308).
 
-    Nobody is looked at: whose key came over a wire that everybody reads is not said. Over the limit the
-    answer is 429.
+    A call of the API is 403 instead: a client that follows redirects would send its key in the open with
+    every call, unseen. Over the address's limit the answer is 429.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -38,8 +51,11 @@ class PlainHttpMiddleware:
         response = self._get_response(request)
         if response.status_code not in _ANSWERED or request.is_secure():
             return response
-        response = _bounded(request, response)
-        if is_api_call(request.path_info):
+        is_call = is_api_call(request.path_info)
+        response = _bounded(request, _refused(response) if is_call else response)
+        if is_call:
+            if response.status_code == _HTTPS_REQUIRED.status:
+                _name_exposed(request, at)
             call_record(
                 spool=self._spool,
                 at=at,
@@ -53,6 +69,26 @@ class PlainHttpMiddleware:
                 correlation_id=getattr(request, "correlation_id", ""),
             )
         return response
+
+
+def _refused(response: HttpResponse) -> HttpResponse:
+    """The 403 in a redirect's place, with the redirect's other headers."""
+    if response.status_code != _REDIRECTED:
+        return response
+    refusal = _HTTPS_REQUIRED.response()
+    for name in set(response.headers) - {"Location"}:
+        refusal.headers.setdefault(name, response.headers[name])
+    return refusal
+
+
+def _name_exposed(request: HttpRequest, now: datetime) -> None:
+    try:
+        exposed = exposed_credential(presented_in(request.META), now=now)
+    except DatabaseError:
+        return
+    if exposed is not None:
+        address = request.META.get("REMOTE_ADDR", "")
+        logger.warning("%s came over plain HTTP from %s and is exposed: replace it", exposed, address)
 
 
 def _bounded(request: HttpRequest, response: HttpResponse) -> HttpResponse:

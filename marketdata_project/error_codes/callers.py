@@ -34,6 +34,11 @@ CALLERS = (
     ErrorCode(
         401, "invalid_login", "The name or the password is wrong, or nothing is granted to this person."
     ),
+    ErrorCode(
+        403,
+        "https_required",
+        "The API is called over https. Whoever could read the way has the credential: replace it.",
+    ),
     ErrorCode(403, "missing_scope", "The caller lacks the scope that the message names."),
     ErrorCode(
         403,

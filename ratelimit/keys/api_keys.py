@@ -42,6 +42,11 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def prefix_of(key: str) -> str:
+    """The prefix of a well-formed key."""
+    return key.split("_")[1]
+
+
 def is_well_formed(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 

@@ -1,4 +1,4 @@
-"""Plain HTTP in production: sent on to TLS, recorded, and charged to the address."""
+"""Plain HTTP in production: pages are redirected, calls refused and recorded, keys named, all charged to the address."""
 
 import json
 
@@ -30,12 +30,19 @@ def records(tmp_path, settings):
     call_spool().close()
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", f"{OHLC}?symbol=AAPL"), ("POST", INGEST)])
-def test_a_redirect_keeps_method_and_body_and_leaves_a_record_that_says_nothing_of_the_key(
-    records, method, path
-):
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"{OHLC}?symbol=AAPL"),
+        ("POST", INGEST),
+        ("POST", "/v1/trades/ingest"),
+        ("GET", "/api/nowhere"),
+    ],
+)
+def test_a_call_is_refused_and_leaves_a_record_that_says_nothing_of_the_key(records, method, path):
     answer = Api(make_key()).call(method, path, b"{}", x_correlation_id="find-me-again")
-    assert (answer.status_code, answer["Location"]) == (308, f"https://testserver{path}")
+    assert problem(answer) == (403, "https_required")
+    assert "Location" not in answer
     assert answer["X-Correlation-ID"] == "find-me-again"
     (record,) = records()
     assert record["path"] == path.partition("?")[0]
@@ -43,10 +50,58 @@ def test_a_redirect_keeps_method_and_body_and_leaves_a_record_that_says_nothing_
     assert told == {
         "caller": "",
         "method": method,
-        "status": 308,
+        "status": 403,
         "address": "127.0.0.1",
         "correlation_id": "find-me-again",
     }
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/api/v1/docs", "/api/v1/schema?x=1", "/admin/login/"])
+def test_a_page_is_redirected_by_a_method_that_keeps_its_body(records, path):
+    answer = Client().post(path, b"{}", content_type="application/json")
+    assert (answer.status_code, answer["Location"]) == (308, f"https://testserver{path}")
+    assert records() == []
+
+
+def exposed_in(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "exposed" in record.getMessage()]
+
+
+@pytest.mark.parametrize("header", ["X-API-Key", "Authorization"])
+def test_a_key_that_came_is_named_without_its_secret(caplog, header):
+    key = make_key(networks=["198.51.100.0/24"])
+    value = key if header == "X-API-Key" else f"Api-Key {key}"
+    assert problem(Client().get(OHLC, headers={header: value})) == (403, "https_required")
+    (told,) = exposed_in(caplog)
+    assert told.startswith(f"the API key md_{key[3:11]} came over plain HTTP from 127.0.0.1")
+    assert key[12:] not in caplog.text
+
+
+def test_a_token_that_came_is_named_by_whose_it_is(caplog, django_user_model):
+    django_user_model.objects.create_superuser("ada", password="correct horse battery")
+    login = {"username": "ada", "password": "correct horse battery"}
+    pair = Client().post("/api/v1/auth/token", login, content_type="application/json", secure=True).json()
+    assert Client().get(OHLC, headers={"Authorization": f"Bearer {pair['access']}"}).status_code == 403
+    (told,) = exposed_in(caplog)
+    assert told.startswith("a token of user:")
+    assert pair["access"] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": f"md_aaaaaaaa_{'b' * 43}"},
+        {"X-API-Key": "md_nonsense"},
+        {"Authorization": "Bearer a.b.c"},
+        {"Authorization": "Basic YTpi"},
+        {"Signature": "sig1=:AAAA:"},
+    ],
+    ids=str,
+)
+def test_what_is_no_good_key_or_token_fills_no_log(caplog, headers):
+    assert Client().get(OHLC, headers=headers).status_code == 403
+    assert exposed_in(caplog) == []
 
 
 def test_a_wrong_host_leaves_a_record_too(records):
@@ -56,7 +111,7 @@ def test_a_wrong_host_leaves_a_record_too(records):
 
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
-    [(OHLC, {}, 308), ("/", {}, 308), ("/static/x.css", {}, 308), (OHLC, WRONG_HOST, 400)],
+    [(OHLC, {}, 403), ("/", {}, 308), ("/static/x.css", {}, 308), (OHLC, WRONG_HOST, 400)],
 )
 def test_it_is_charged_to_the_address(records, path, headers, status):
     answers = [Client().get(path, headers=headers) for _ in range(5)]
@@ -71,7 +126,7 @@ def test_it_is_charged_to_the_address(records, path, headers, status):
     )
 
 
-def test_a_refused_redirect_has_the_headers_of_every_answer():
+def test_a_refusal_has_the_headers_of_every_answer():
     answers = [Client().get(OHLC) for _ in range(5)]
     assert answers[-1].status_code == 429
     assert {answer["X-Content-Type-Options"] for answer in answers} == {"nosniff"}

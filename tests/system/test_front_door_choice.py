@@ -152,7 +152,7 @@ def test_production_answers_the_same_either_way(production, key, redirects, case
     door, django = FrontDoor()(environ), DjangoHandler().respond(environ)
     if redirects and not secure:
         assert door is None
-        assert django.status_code == 308
+        assert django.status_code == 403
         return
     assert door is not None
     assert visible(door.headers) == visible(dict(django.items()))

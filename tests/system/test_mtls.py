@@ -169,8 +169,8 @@ def test_a_certificate_that_only_a_header_speaks_of_counts_nothing(nginx, instal
     assert code_of(through) == "not_authenticated"
     with_underscores = {name.replace("-", "_"): value for name, value in headers.items()}
     assert code_of(nginx.ask("GET", BARS, None, with_underscores)) == "not_authenticated"
-    # Around the proxy: not even the scheme is believed, and plain HTTP is redirected.
-    assert directly(installation, headers).status == 308
+    # Around the proxy: not even the scheme is believed, and plain HTTP is refused.
+    assert code_of(directly(installation, headers)) == "https_required"
     # What the proxy says counts: from its address the very same headers do.
     assert directly(installation, headers, source=PROXY).status == 200
 
@@ -216,11 +216,18 @@ def test_a_signature_over_what_was_sent_to_the_proxy_holds(nginx, installation, 
     assert code_of(nginx.ask("GET", path, None, plain)) == "invalid_signature"
 
 
-def test_plain_http_is_redirected_and_nobody_tells_a_version(nginx):
+def test_over_plain_http_pages_are_redirected_and_calls_refused_and_nobody_tells_a_version(
+    nginx, installation
+):
     connection = HTTPConnection("127.0.0.1", nginx.http_port, timeout=PATIENCE_SECONDS)
-    reply = answer_of(connection, "GET", BARS)
-    assert (reply.status, reply.headers["location"]) == (308, f"https://127.0.0.1{BARS}")
-    assert reply.headers["server"] == "nginx"
+    page = answer_of(connection, "GET", "/docs")
+    assert (page.status, page.headers["location"]) == (308, "https://127.0.0.1/docs")
+    key = installation.new_key()
+    call = answer_of(connection, "GET", BARS, None, {"X-API-Key": key})
+    assert code_of(call) == "https_required"
+    exposed = f"the API key md_{prefix_of(key)} came over plain HTTP from 127.0.0.1 and is exposed"
+    assert eventually(lambda: exposed in installation.served.output.read_text())
+    assert {page.headers["server"], call.headers["server"]} == {"nginx"}
     assert nginx.ask("GET", BARS).headers["server"] == "nginx"
 
 
