@@ -99,7 +99,9 @@ def test_the_calls_about_the_sample_have_answers(api, time_machine):
     assert None not in [answer(snapshot)[name] for name in ("trade", "minute_bar", "daily_bar")]
     rows = b"".join(trades.streaming_content).splitlines()
     assert rows[0].startswith(b"timestamp,price,")
-    assert len(rows) == answer(bars)["bars"][0]["trade_count"] + 1 > 1_000
+    # Under the policy us_equities a print or two does not count.
+    assert len(rows) - 3 <= answer(bars)["bars"][0]["trade_count"] < len(rows)
+    assert len(rows) > 1_000
 
 
 def test_it_lists_every_parameter():

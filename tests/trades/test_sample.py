@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from trades.datasets import TRADES
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
+from trades.storage.instruments import Instrument
 from trades.storage.protocol import ALL_TIME, CommitId
 from trades.stores import market_store
 
@@ -268,7 +269,7 @@ def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
 
 
 @pytest.fixture
-def _store(settings, tmp_path):
+def _store(settings, tmp_path, db):
     """An empty store of the test's own."""
     settings.MARKET_STORES = {
         "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path}}
@@ -310,6 +311,36 @@ def test_the_command_stores_whole_days_of_each_symbol_as_they_were_made():
     assert lines == [f"{symbol}: {len(day)} stored, 0 already there" for symbol, day in days.items()]
     for symbol, day in days.items():
         assert_holds(stored(symbol), day)
+
+
+@pytest.mark.usefixtures("_store")
+def test_its_symbols_are_equities_of_nasdaq_whose_days_are_trading_dates(api):
+    run_sample("2025-11-22T12:00", "--days", "3")
+    shown = api.get("/api/v1/instruments/DEMOA").json()
+    assert (shown["class"], shown["exchange"], shown["bar_policy"]) == ("equity", "XNAS", "us_equities")
+    path = "/api/v1/market-data/equities/DEMOA/ohlcv"
+    bars = api.get(path, {"last": "5", "end": "2025-11-23"}).json()["bars"]
+    # The prints after the close of a Friday are of Saturday in UTC.
+    assert [bar["date"] for bar in bars] == ["2025-11-19", "2025-11-20", "2025-11-21"]
+
+
+@pytest.mark.usefixtures("_store")
+def test_what_somebody_has_declared_stays():
+    declared = Instrument("DEMOA", exchange="XNYS", bar_policy="all")
+    market_store().set_instruments([declared])
+    run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA")
+    assert market_store().instrument("DEMOA") == declared
+
+
+@pytest.mark.usefixtures("_store")
+def test_a_sample_that_was_stored_without_a_declaration_gets_one(monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("trades.management.commands.sample._declare", lambda symbol: None)
+        run_sample("2025-11-18T23:00", "--days", "1", "--symbols", "DEMOA")
+    assert market_store().instrument("DEMOA").exchange is None
+    run_sample("2025-11-19T23:00", "--days", "2", "--symbols", "DEMOA")
+    assert market_store().instrument("DEMOA").exchange == "XNAS"
+    assert len(stored()) == len(day_of("2025-11-18")) + len(day_of("2025-11-19"))
 
 
 @pytest.mark.usefixtures("_store")

@@ -7,14 +7,20 @@ from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
+from command_line.actor import command_actor
 from trades.batches.row_batch import Expected
 from trades.datasets import TRADES
 from trades.exceptions import BatchRefused
 from trades.formats.json_rows import read_json_body
+from trades.instruments.told_changes import recorded
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
+from trades.services.instruments import instrument_set
 from trades.services.rows import rows_ingest
 from trades.storage.exceptions import StorageError
+from trades.storage.instruments import Instrument
+from trades.stores import market_store
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import SECOND_NS, fixed_width_text
 
@@ -48,9 +54,12 @@ class Command(BaseCommand):
         sessions = trading_sessions(now=now, days=days)
         for symbol in _parsed(symbols):
             try:
+                _declare(symbol)
                 stored, known = _ingest(symbol=symbol, seed=seed, sessions=sessions, now=now)
             except (BatchRefused, StorageError) as error:
                 raise CommandError(f"{symbol}: {error}{_hint(error)}") from error
+            except DatabaseError as error:
+                raise CommandError(f"{symbol}: its declaration cannot be recorded: {error}") from error
             self.stdout.write(f"{symbol}: {stored} stored, {known} already there")
 
 
@@ -65,6 +74,15 @@ def _hint(error: Exception) -> str:
     if getattr(error, "code", "") == "trade_id_conflict":
         return "; a sample of another --seed is stored under this symbol: choose another symbol"
     return ""
+
+
+def _declare(symbol: str) -> None:
+    """Make a symbol that nobody has declared an equity of Nasdaq: its days are trading dates, its bars of the prints that count."""
+    if market_store().told_instruments(symbol=symbol):
+        return
+    instrument = Instrument(symbol, exchange="XNAS", currency="USD", bar_policy="us_equities")
+    with recorded([instrument], actor=command_actor()):
+        instrument_set(instrument=instrument)
 
 
 def _ingest(*, symbol: str, seed: int, sessions: Sequence[Session], now: dt.datetime) -> tuple[int, int]:
