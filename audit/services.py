@@ -10,6 +10,7 @@ from django.conf import settings
 from audit.chain.append import chain_key, head_reserved, records_append, spool_key
 from audit.chain.witness import witness
 from audit.records.call import columns_of_event, record_of_call
+from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import exclusive, file_collect
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
@@ -17,11 +18,18 @@ from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
 logger = logging.getLogger(__name__)
 
 COLLECT_LIMIT = 50_000
+_NO_SUCCESS = 300
+_NOT_MODIFIED = 304
 
 
 def call_spool() -> Spool:
     """Return the spool that this process records its calls in, `AUDIT_DIR/spool`."""
     return process_spool(_spool_folder(), spool_key())
+
+
+def anonymous_refusals() -> AnonymousRefusals:
+    """Return the counter of this process's refusals without a caller: settle it now and then, close it at the end."""
+    return refusals_of(call_spool())
 
 
 def call_record(
@@ -37,11 +45,13 @@ def call_record(
     address: str,
     correlation_id: str,
 ) -> bool:
-    """Leave one record of an API call.
+    """Leave one record of an API call; of a refusal without a caller, count all but an address's first in a minute.
 
     `at` is when it began (aware, UTC), `path` decoded, `query` as it was sent. False if it could not be
     written, which is logged and counted in `spool.lost` and is no reason to fail the call.
     """
+    if is_anonymous_refusal(caller, status) and refusals_of(spool).is_counted(address, status):
+        return True
     record = record_of_call(
         at=at,
         caller=caller,
@@ -54,6 +64,11 @@ def call_record(
         correlation_id=correlation_id,
     )
     return spool.append(encode_line(record))
+
+
+def is_anonymous_refusal(caller: str, status: int) -> bool:
+    """Whether nobody was authenticated and the answer is no success."""
+    return not caller and status >= _NO_SUCCESS and status != _NOT_MODIFIED
 
 
 def event_record(

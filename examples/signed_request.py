@@ -22,11 +22,22 @@ from urllib.request import Request, urlopen
 
 
 def signature_headers(
-    method: str, url: str, *, key_id: str, secret: str, body: bytes = b""
+    method: str,
+    url: str,
+    *,
+    key_id: str,
+    secret: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The headers that sign a request: `url` is absolute and percent-encoded, as it is going to be sent."""
+    """The headers that sign a request, and those given, which are covered.
+
+    `url` is absolute and percent-encoded, as it is going to be sent.
+    """
+    sent = headers or {}
     digest = f"sha-256=:{_base64(hashlib.sha256(body).digest())}:"
     covered = {"@method": method, "@target-uri": url, "content-digest": digest}
+    covered |= {name.lower(): value for name, value in sent.items()}
     names = " ".join(f'"{name}"' for name in covered)
     params = (
         f'({names});created={int(time.time())};nonce="{secrets.token_urlsafe(24)}"'
@@ -36,18 +47,16 @@ def signature_headers(
     lines = [f'"{name}": {value}' for name, value in {**covered, "@signature-params": params}.items()]
     signature = hmac.new(secret.encode(), "\n".join(lines).encode("ascii"), hashlib.sha256).digest()
     return {
+        **sent,
         "Content-Digest": digest,
         "Signature-Input": f"sig={params}",
         "Signature": f"sig=:{_base64(signature)}:",
     }
 
 
-def send(method: str, url: str, *, key_id: str, secret: str, body: bytes = b"") -> tuple[int, bytes]:
-    """Status and body of the answer to a signed request."""
-    headers: Mapping[str, str] = signature_headers(method, url, key_id=key_id, secret=secret, body=body)
+def send(method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, bytes]:
+    """Status and body of the answer to a request with these headers."""
     request = Request(url, data=body or None, method=method, headers=dict(headers))  # noqa: S310 the caller's URL
-    if body:
-        request.add_header("Content-Type", "application/json")
     try:
         with urlopen(request, timeout=30) as response:  # noqa: S310 as above
             return response.status, response.read()
@@ -66,14 +75,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--key-id", required=True, help="the key's prefix")
     parser.add_argument("--method", default="GET")
     parser.add_argument("--body", type=Path, help="a file that holds the body")
+    parser.add_argument("--idempotency-key", help="sent as Idempotency-Key, and signed")
     options = parser.parse_args(arguments)
-    status, answer = send(
+    body = options.body.read_bytes() if options.body else b""
+    sent = {"Content-Type": "application/json"} if body else {}
+    if options.idempotency_key:
+        sent["Idempotency-Key"] = options.idempotency_key
+    signed = signature_headers(
         options.method,
         options.url,
         key_id=options.key_id,
         secret=os.environ["MARKETDATA_SIGNING_SECRET"],
-        body=options.body.read_bytes() if options.body else b"",
+        body=body,
+        headers=sent,
     )
+    status, answer = send(options.method, options.url, signed, body)
     sys.stdout.write(f"{status}\n{answer.decode(errors='replace')}\n")
     return 0 if status < 400 else 1
 

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
+from audit.records.masking import masked_path
 from redis_calls.connection import is_available
 
 HEADER = "X-Correlation-ID"
@@ -32,8 +33,10 @@ def correlated(chosen: str) -> Iterator[None]:
 
 
 def chosen_id(offered: str | None) -> str:
-    """The client's id if it is a sane one, else a new one."""
-    return offered if offered is not None and _SANE.fullmatch(offered) else secrets.token_hex(16)
+    """The client's id if it is a sane one and does not look like a secret, else a new one."""
+    if offered is None or not _SANE.fullmatch(offered) or masked_path(offered) != offered:
+        return secrets.token_hex(16)
+    return offered
 
 
 def correlation_headers(chosen: str) -> dict[str, str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from ratelimit import addresses
-from ratelimit.addresses import Address
+from http_requests import addresses
+from http_requests.addresses import Address
 
 Network = IPv4Network | IPv6Network
 

@@ -1,5 +1,6 @@
 """The WSGI application, for any other WSGI server than `serve`, whose web processes have the front before Django."""
 
+import atexit
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 _django = get_wsgi_application()
 
-from marketdata_project.proxies import trusted_environ  # noqa: E402 Django's settings are there now
+from audit.services import anonymous_refusals  # noqa: E402 Django's apps are there now
+from marketdata_project.proxies import trusted_environ  # noqa: E402 and its settings
 from ratelimit.keys.last_used import keep_last_uses  # noqa: E402 and its apps
 
 keep_last_uses()
+atexit.register(anonymous_refusals().close)
 
 
 def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:

@@ -154,7 +154,7 @@ class SealedAnswer(models.Model):
 
     identity = models.CharField(max_length=100)
     path = models.CharField(max_length=200)
-    idempotency_key = models.CharField(max_length=255)
+    idempotency_key = models.CharField(max_length=64, help_text="SHA-256 of it, in hex.")
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the body.")
     sealed = models.TextField(default="")
     created_at = models.DateTimeField(db_index=True)

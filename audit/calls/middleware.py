@@ -19,7 +19,7 @@ from audit.exceptions import AuditError
 from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import Columns
 from audit.records.detail import body_detail
-from audit.services import call_record, call_spool
+from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal
 
 # The documentation and the schema are pages under the API's prefix, not calls.
 _API_CALL = re.compile(r"/(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
@@ -43,6 +43,7 @@ class AuditMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self.spool = call_spool()
+        self.refusals = anonymous_refusals()
         self.class_of: Callable[[str | None, str], str] = import_string(settings.AUDIT_CLASS_OF)
         self.problem: Callable[[Exception], HttpResponseBase] = import_string(settings.AUDIT_PROBLEM)
 
@@ -73,12 +74,20 @@ class AuditMiddleware:
         columns_of = partial(_columns, request, underway, request.body, audit_class)
         call = StrictCall(audit_class)
         underway.let_in = call.let_in
+        is_counted = partial(self._is_counted, request)
         try:
-            strict_call(call, view, request, args, kwargs, columns_of=columns_of)
+            underway.is_recorded = strict_call(
+                call, view, request, args, kwargs, columns_of=columns_of, is_counted=is_counted
+            )
         except AuditError as error:
             return self.problem(error)
-        underway.is_recorded = True
         return call.answer()
+
+    def _is_counted(self, request: HttpRequest, status: int) -> bool:
+        """Whether a strict call needs no record of its own: `call_record` counts it when it is answered."""
+        if not is_anonymous_refusal(_caller(request), status):
+            return False
+        return not self.refusals.is_first(request.META.get("REMOTE_ADDR", ""))
 
 
 def _columns(

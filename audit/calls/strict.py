@@ -87,6 +87,10 @@ class StrictCall:
             raise self._failure() from error
 
     @property
+    def is_let_in(self) -> bool:
+        return self._transaction is not None
+
+    @property
     def status(self) -> int:
         """Of the answer; 500 of an error that the view did not answer itself."""
         return 500 if self.response is None else self.response.status_code
@@ -116,17 +120,22 @@ def strict_call(
     kwargs: Any,
     *,
     columns_of: Callable[[int], Columns],
-) -> None:
-    """Run the call through its view, one of DRF's, and record it.
+    is_counted: Callable[[int], bool],
+) -> bool:
+    """Run the call through its view, one of DRF's, and record it; False if it is left to be counted.
 
-    `columns_of` gives the record of an answer's status. The view runs ahead of what other middlewares do with
+    `columns_of` gives the record of an answer's status. `is_counted` says of the status of a call that was not
+    let in whether it needs no record of its own. The view runs ahead of what other middlewares do with
     Django's views (CSRF tokens, errors): DRF's do that themselves.
 
     Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, perhaps not recorded.
     """
     gated = _gated(view)
     call.run(lambda: gated(request, *args, **kwargs))
+    if not call.is_let_in and is_counted(call.status):
+        return False
     call.record(columns_of)
+    return True
 
 
 def _rendered(response: HttpResponseBase) -> HttpResponseBase:

@@ -106,9 +106,9 @@ def columns_of_event(
     *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
     correlation_id: str = "",
 ) -> Columns:  # fmt: skip
-    """What the chain holds of something that is no call. Secrets in `subject` and `detail` are masked."""
+    """What the chain holds of something that is no call. Secrets in `subject`, `detail` and `correlation_id` are masked."""
     return Columns(
-        at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(correlation_id, CORRELATION_ID_CHARS),
+        at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(masked_text(correlation_id), CORRELATION_ID_CHARS),
         audit_class=_spoken(audit_class, CLASS_CHARS),
         event=_spoken(event, EVENT_CHARS),
         subject=_spoken(masked_text(subject), SUBJECT_CHARS),

@@ -1,6 +1,7 @@
-"""A line of the spool: a call, or how many were lost. Pure."""
+"""A line of the spool: a call, how many were lost, or how many refusals were counted. Pure."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,7 +19,14 @@ class UnreadableRecordError(ValueError):
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
 _LOST = "audit.records_lost"
-_LOST_DETAIL = re.compile(r'\{"records":[0-9]{1,18}\}')
+_COUNTED = "audit.refusals_counted"
+# The events that are ever spooled, and what their details look like.
+_DETAILS = {
+    _LOST: re.compile(r'\{"records":[0-9]{1,18}\}'),
+    _COUNTED: re.compile(
+        r'\{"refusals":[0-9]{1,18},"statuses":\{"[0-9]{3}":[0-9]{1,18}(?:,"[0-9]{3}":[0-9]{1,18})*\}\}'
+    ),
+}
 
 
 def encode_line(record: CallRecord) -> bytes:
@@ -39,7 +47,7 @@ def encode_line(record: CallRecord) -> bytes:
 
 
 def decode_line(line: bytes) -> CallRecord:
-    """Read the record in `line`, without its line feed, sealed or not: of a call, or of how many were lost.
+    """Read the record in `line`, without its line feed, sealed or not: of a call or an event of `_DETAILS`.
 
     Nothing else is spooled. Raises UnreadableRecordError.
     """
@@ -50,7 +58,7 @@ def decode_line(line: bytes) -> CallRecord:
     if any("\0" in text for text in call_texts(record).values()):
         raise UnreadableRecordError("a NUL character, which no database column takes")
     is_call = record.event == record.detail == ""
-    if not is_call and not (record.event == _LOST and _LOST_DETAIL.fullmatch(record.detail)):
+    if not is_call and not (record.event in _DETAILS and _DETAILS[record.event].fullmatch(record.detail)):
         raise UnreadableRecordError("an event that is never spooled")
     return record
 
@@ -65,6 +73,13 @@ def lost_line(count: int, at: datetime) -> bytes:
     """The line that says how many records could not be written before it."""
     detail = json_text({"records": count})
     return encode_line(CallRecord(at, "", "", "", "", 0, 0, "", "", event=_LOST, detail=detail))
+
+
+def counted_line(address: str, statuses: Mapping[int, int], at: datetime) -> bytes:
+    """The line that says how often an address was refused in the minute from `at` on, by status."""
+    told = {str(status): count for status, count in sorted(statuses.items())}
+    detail = json_text({"refusals": sum(statuses.values()), "statuses": told})
+    return encode_line(CallRecord(at, "", "", "", "", 0, 0, address, "", event=_COUNTED, detail=detail))
 
 
 def _shortened(record: CallRecord, divisor: int) -> CallRecord:

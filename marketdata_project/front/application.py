@@ -26,6 +26,7 @@ from django.db import close_old_connections
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from http_requests.addresses import identity_of
 from http_requests.methods import SAFE_METHODS
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.front.asgi import Message, Receive, Scope, Send
@@ -45,7 +46,6 @@ from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW,
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
 from ratelimit.access.table import SMALL_BODY_BYTES
-from ratelimit.addresses import identity_of
 from stats.delivery.finished import Finished
 
 READ_THREADS = 3

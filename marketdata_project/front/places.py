@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
-from ratelimit import addresses
+from http_requests import addresses
 
 MOST_PER_ADDRESS = 1000
 # Of bodies whose senders are known, and of those that are small enough to be read before.

@@ -4,11 +4,13 @@ Run as `python -m marketdata_project.serve.web --fd 5 --parent 4711`.
 """
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ from marketdata_project.serve.warm import (
 )
 
 if TYPE_CHECKING:
+    from audit.spooling.anonymous_refusals import AnonymousRefusals
     from ratelimit.keys.last_used import LastUsedWriter
 
 DRAIN_SECONDS = 8
@@ -43,18 +46,22 @@ class WebServer(uvicorn.Server):
     """uvicorn's server, which also drains and ends when its parent is gone."""
 
     parent: int | None = None
+    each_second: Callable[[], None] | None = None
 
     _libraries: Thread | None = None
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end.
 
-        After a second, when requests are being served, libraries are loaded.
+        After a second, when requests are being served, libraries are loaded. `each_second` is
+        called in a thread.
         """
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
         if counter % 10 == 0 and not parent_is(self.parent):
             self.should_exit = True
+        if counter % 10 == 0 and self.each_second is not None:
+            await asyncio.to_thread(self.each_second)
         return await super().on_tick(counter)
 
 
@@ -118,6 +125,13 @@ def _last_uses() -> "LastUsedWriter":
     return writer
 
 
+def _anonymous_refusals() -> "AnonymousRefusals":
+    """What counts refusals for the audit log: it is to be settled and closed."""
+    from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
+
+    return anonymous_refusals()
+
+
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; then finish what was begun, for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
@@ -134,8 +148,10 @@ def main(arguments: list[str]) -> None:
     # Until uvicorn has its own; it raises the signal that ended it once more when it has drained.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    uses = _last_uses()
+    uses, refusals = _last_uses(), _anonymous_refusals()
+    server.each_second = refusals.settle
     server.run(sockets=[socket.socket(fileno=options.fd)])
+    refusals.close()
     uses.stop()
     _end_now()
 

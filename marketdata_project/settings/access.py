@@ -58,7 +58,7 @@ PAGE_ACCESS = "ratelimit.credentials.people.page_access.person_may"
 # What the chain of audit records is keyed with; SECRET_KEY where there is none.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
-AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 0)
+AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)
 
 # How long ago a request may have been signed.
 SIGNATURE_WINDOW_SECONDS = integer("SIGNATURE_WINDOW_SECONDS", 30)

@@ -84,4 +84,6 @@ def _of(call: Call) -> QuerySet[SealedAnswer]:
 
 
 def _names(call: Call) -> dict[str, str]:
-    return {"identity": call.family, "path": call.path, "idempotency_key": call.idempotency_key}
+    # A client may have sent a secret as its key, so only the hash is kept.
+    key_hash = hashlib.sha256(call.idempotency_key.encode()).hexdigest()
+    return {"identity": call.family, "path": call.path, "idempotency_key": key_hash}

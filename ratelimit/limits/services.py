@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from http_requests import addresses
 from http_requests.methods import SAFE_METHODS
-from ratelimit import addresses
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission

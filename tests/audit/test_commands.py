@@ -273,6 +273,15 @@ def test_retention_is_kept_by_the_setting(chain, settings, days, left):
     assert AuditRecord.objects.count() == left
 
 
+def test_records_are_kept_for_a_year_where_nothing_is_set(chain):
+    newest = AuditRecord.objects.latest("at").at
+    retention_keep(now=newest + timedelta(days=364))
+    assert AuditRecord.objects.exists()
+    retention_keep(now=newest + timedelta(days=366))
+    # What is left says that the others were removed.
+    assert set(AuditRecord.objects.values_list("event", flat=True)) == {"audit.pruned"}
+
+
 def test_records_are_in_order_whatever_the_clock_says(chain):
     for minutes in (5, -600, 3):
         record(0, at=AT + timedelta(minutes=minutes))

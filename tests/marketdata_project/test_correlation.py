@@ -20,7 +20,15 @@ from tests.marketdata_project.front_server import ask, running
 
 @pytest.mark.parametrize("path", ["/healthz", "/nope", "/api/v1/stats/ohlc"])
 @pytest.mark.parametrize(
-    "offered", ["a" * 8, "A-b_c.1234", "9" * 128, "3f0e4a5c-7d1b-4e0e-9d5e-0a4f6a1f9c11"]
+    "offered",
+    [
+        "a" * 8,
+        "A-b_c.1234",
+        "9" * 128,
+        "3f0e4a5c-7d1b-4e0e-9d5e-0a4f6a1f9c11",
+        "monkey:12",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ],
 )
 def test_a_sane_id_is_kept(db, path, offered):
     response = Client().get(path, headers={"X-Correlation-ID": offered})
@@ -41,6 +49,22 @@ def test_any_other_is_replaced(db, offered):
     assert chosen.isalnum()
     assert len(chosen) >= 16
     assert answer(response)["correlation_id"] == chosen
+
+
+KEY = "md_AbCd1234_" + "Zx9-Yw8-Vu7Ts6" * 3 + "q"
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [KEY, KEY.removeprefix("md_"), KEY.rpartition("_")[2], f"trace-{KEY}", "mds_" + "a1B2" * 10, "eyJhbGci.eyJzdWIi.c2ln",
+     "bearer+abcdef", "token=abcdef", "https://user:password@host/"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/healthz", "/nope", "/api/v1/stats/ohlc"])
+def test_one_that_looks_like_a_secret_is_replaced(db, path, offered):
+    response = Client().get(path, headers={"X-Correlation-ID": offered})
+    assert response["X-Correlation-ID"].isalnum()
+    assert offered not in response["X-Correlation-ID"]
+    assert offered.encode() not in response.content
 
 
 def test_requests_without_one_get_one_each(db):

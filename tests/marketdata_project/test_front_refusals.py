@@ -5,7 +5,7 @@ import json
 import orjson
 import pytest
 
-from audit.services import call_spool
+from audit.services import anonymous_refusals, call_spool
 from marketdata_project.front import body
 from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
 from marketdata_project.front.refused_calls import refusal_recorder
@@ -69,6 +69,19 @@ def test_a_refused_call_is_recorded_with_the_clients_id(monkeypatch, records, re
         "address": "127.0.0.1",
         "correlation_id": "find-me-again",
     }
+
+
+def test_of_a_flood_of_refused_calls_the_first_is_recorded_and_the_rest_are_counted(records):
+    with running(fail, on_refusal=refusal_recorder()) as port:
+        assert {ask(port, whole(PATH)).status for _ in range(10)} == {500}
+    # The last may still be on its way to the recorder.
+    assert eventually(lambda: counted_and_recorded(records) == 10)
+    assert len([record for record in records() if "event" not in record]) <= 2
+
+
+def counted_and_recorded(records) -> int:
+    anonymous_refusals().close()
+    return sum(json.loads(record["detail"])["refusals"] if "event" in record else 1 for record in records())
 
 
 def test_a_page_that_fails_is_no_call(records):

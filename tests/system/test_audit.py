@@ -1,4 +1,4 @@
-"""Every call leaves exactly one record in the database, whoever is killed on the way."""
+"""Every call of a caller leaves one record in the database, whoever is killed on the way; refusals of nobody are counted."""
 
 import contextlib
 import os
@@ -15,11 +15,12 @@ import pytest
 from tests.marketdata_project.front_server import eventually
 from tests.system.batches import Batch
 from tests.system.clients import CUT, INGEST, OHLC, Client, Crowd, clients_of_every_web, connected
-from tests.system.installation import UNLIMITED, Installation
+from tests.system.installation import UNLIMITED, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("installation")
 
 ROUNDS = 15
+FLOOD = 300
 
 
 def calls(symbol: str) -> list[tuple[str, str, bytes | None, dict[str, str], int]]:
@@ -42,7 +43,6 @@ def calls(symbol: str) -> list[tuple[str, str, bytes | None, dict[str, str], int
         ("OPTIONS", OHLC, None, {}, 200),
         ("GET", f"{bars}&interval=2min", None, {}, 422),
         ("GET", f"{OHLC}?symbol=NEVERSTORED", None, {}, 404),
-        ("GET", bars, None, {"X-API-Key": "md_nonsense"}, 401),
         ("GET", "/v1/nothing", None, {}, 404),
         ("GET", "/api/v1/cache/stats", None, {}, 200),
     ]
@@ -65,6 +65,34 @@ def test_calls_of_all_sorts_leave_one_record_each(installation):
     records = installation.audited("sorts-")
     assert Counter((row["method"], row["path"], row["status"]) for row in records) == expected
     assert len({row["correlation_id"] for row in records}) == total
+
+
+def test_a_flood_of_refusals_leaves_few_records_and_none_is_forgotten(tmp_path):
+    with installed(tmp_path, data_dir=None, WORKERS="1") as installation:
+        with connected(installation.port, None) as client:
+            for number in range(FLOOD):
+                path = ("/api/v1/keys", OHLC, "/v1/nothing")[number % 3]
+                assert client.get(path).status in {401, 404}
+        assert refused_in(installation) < FLOOD // 2
+        (web,) = installation.webs()
+        os.kill(web, signal.SIGTERM)
+        assert eventually(lambda: refused_in(installation) == FLOOD)
+        with installation._database() as database:
+            ((rows,),) = database.execute("SELECT count(*) FROM audit_auditrecord").fetchall()
+        # One whole record and one count for each minute that the flood has touched, and little else.
+        assert rows < FLOOD // 10
+        assert "are as they were written" in installation.served.manage("audit", "verify")
+
+
+def refused_in(installation: Installation) -> int:
+    """How many refusals without a caller the records in the database tell of."""
+    with installation._database() as database:
+        counts = database.execute(
+            "SELECT detail FROM audit_auditrecord WHERE event = 'audit.refusals_counted'"
+        )
+        counted = sum(int(orjson.loads(detail)["refusals"]) for (detail,) in counts)
+        whole = "SELECT count(*) FROM audit_auditrecord WHERE caller = '' AND status IN (401, 404)"
+        return counted + int(database.execute(whole).fetchone()[0])
 
 
 class Caller:

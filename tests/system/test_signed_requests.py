@@ -167,7 +167,7 @@ def test_the_example_signs(installation, key, tmp_path):
     body.write_bytes(Batch(1, "EXAMPLE", 3, has_ids=True).body)
     command = [sys.executable, str(project.BASE_DIR / "examples" / "signed_request.py")]
     for path, options in (
-        (INGEST, ["--method", "POST", "--body", str(body)]),
+        (INGEST, ["--method", "POST", "--body", str(body), "--idempotency-key", "example-1"]),
         (f"{OHLC}?symbol=EXAMPLE&interval=1min", []),
     ):
         done = subprocess.run(

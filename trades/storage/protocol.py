@@ -3,6 +3,7 @@
 Backends are chosen by settings; nothing here knows of HTTP, Django or Redis.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,12 +59,18 @@ class Dedupe(StrEnum):
     NONE = "none"
 
 
+def hash_of_key(request_key: str) -> str:
+    """SHA-256 of an idempotency key, in hex. A client may have sent a secret as its key."""
+    return hashlib.sha256(request_key.encode(errors="surrogatepass")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
     """One batch for one log.
 
     rows: a record batch in the dataset's schema, in order of arrival, at least one row.
-    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None.
+    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None;
+    a store keeps its hash only.
     """
 
     dataset: Dataset
@@ -72,6 +79,11 @@ class Append:
     caller: str
     dedupe: Dedupe = Dedupe.ROWS
     request_key: str | None = None
+
+    @property
+    def key_hash(self) -> str | None:
+        """What a store keeps of the idempotency key."""
+        return None if self.request_key is None else hash_of_key(self.request_key)
 
 
 class Action(StrEnum):
@@ -102,7 +114,8 @@ class Correction:
 class Amendment:
     """A batch of corrections for one log, at least one, in the order in which they apply.
 
-    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None.
+    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None;
+    a store keeps its hash only.
     """
 
     dataset: Dataset
@@ -110,6 +123,11 @@ class Amendment:
     corrections: tuple[Correction, ...]
     caller: str
     request_key: str | None = None
+
+    @property
+    def key_hash(self) -> str | None:
+        """What a store keeps of the idempotency key."""
+        return None if self.request_key is None else hash_of_key(self.request_key)
 
     def __post_init__(self) -> None:
         fixed = {self.dataset.columns[0].name, *self.dataset.id_columns}

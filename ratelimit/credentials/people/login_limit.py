@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from ratelimit import addresses
+from http_requests import addresses
 from ratelimit.limits.services import admit_login
 from ratelimit.limits.throttles import LimitReached
 

@@ -36,6 +36,8 @@ NONCE_LENGTHS = range(16, 129)
 LONGEST_HEADER = 2_048
 # Their signatures cover a digest also of an empty body.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+# Headers that change what a request does: a signature covers those that are sent.
+COVERED_IF_SENT = ("content-type", "idempotency-key")
 _TARGET = ("@target-uri",)
 _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
 # Of keys that are unknown: to find out that one is takes as long and says as much as a wrong signature.
@@ -160,7 +162,7 @@ def check_coverage(message: SignedMessage, signature: VerifyResult, body: bytes)
 
     The body is covered by a digest that is right. Raises InvalidSignature, DigestMismatch.
     """
-    _check_components(signature)
+    _check_components(message, signature)
     try:
         is_covered = ContentDigest.verify_components(signature.covered_components, body)
     except HTTPMessageSignaturesException as error:
@@ -170,7 +172,7 @@ def check_coverage(message: SignedMessage, signature: VerifyResult, body: bytes)
         raise InvalidSignature("the signature does not cover content-digest")
 
 
-def _check_components(signature: VerifyResult) -> None:
+def _check_components(message: SignedMessage, signature: VerifyResult) -> None:
     def covers(names: Sequence[str]) -> bool:
         # Without parameters: those of the library's serialization would follow the quotes.
         return all(f'"{name}"' in signature.covered_components for name in names)
@@ -179,6 +181,11 @@ def _check_components(signature: VerifyResult) -> None:
         raise InvalidSignature(
             "the signature does not cover @method and @target-uri (or @scheme, @authority, @path and @query)"
         )
+    for name in COVERED_IF_SENT:
+        if message.headers.get(name) and not covers((name,)):
+            raise InvalidSignature(
+                f"the request has the header {name}, and the signature does not cover {name}"
+            )
 
 
 def _nonce_in(signature: VerifyResult) -> str:

@@ -359,8 +359,10 @@ def test_other_calls_are_not_recorded_strictly(client, spooled, url):
 def test_line_feeds_and_surrogates_add_no_record_and_break_none(client):
     body = b'{"a": "\\r\\n{}\\u0000\\ud800", "b\\r\\n": 1}'
     query = "a=%0d%0a&b=\udcff\r\n{}&c=\0"
-    for _ in range(2):
-        client.post("/api/v1/open", body, content_type="application/json", QUERY_STRING=query)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        client.post(
+            "/api/v1/open", body, content_type="application/json", QUERY_STRING=query, REMOTE_ADDR=address
+        )
     assert [record.sequence for record in recorded()] == [1, 2]
     assert chain_verify(first=2).last.sequence == 2
     assert len(b"".join(ndjson_pieces(AuditRecord.objects.all())).splitlines()) == 2

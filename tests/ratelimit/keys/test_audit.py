@@ -2,10 +2,12 @@
 
 import pytest
 from django.db import DatabaseError
+from django.utils import timezone
 
 from audit.models import AuditRecord
+from ratelimit.keys.services import key_create
 from ratelimit.models import ApiKey, SealedAnswer
-from tests.api_client import answer, problem
+from tests.api_client import answer, make_key, problem
 from tests.ratelimit.keys.key_calls import KEYS, post
 
 pytestmark = pytest.mark.usefixtures("project_redis")
@@ -33,6 +35,22 @@ def test_a_call_and_what_it_changed_are_recorded_before_it_is_answered(api):
     for shown in (made, rotated):
         for secret in (shown["key"].split("_")[2], shown["signing_secret"]):
             assert secret not in told()
+
+
+def test_a_secret_that_comes_as_a_correlation_id_is_on_no_record(api):
+    secret = make_key()
+    response = post(api, x_correlation_id=secret)
+    assert response.status_code == 201
+    assert response["X-Correlation-ID"] != secret
+    assert AuditRecord.objects.filter(correlation_id=response["X-Correlation-ID"]).count() == 2
+    assert secret not in told()
+
+
+def test_the_correlation_id_of_an_event_is_masked_whoever_gives_it(db):
+    made = key_create(
+        name="x", scopes=["market:read"], now=timezone.now(), actor="test", correlation_id=make_key()
+    )
+    assert AuditRecord.objects.get(subject=f"key:{made.stored.pk}").correlation_id == "***"
 
 
 def test_a_refusal_is_recorded_and_changes_nothing(api):

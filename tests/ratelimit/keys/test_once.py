@@ -1,8 +1,12 @@
 """Idempotency-Key at calls that show a key: the same answer again."""
 
 from datetime import timedelta
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.utils import timezone
 
 from ratelimit.models import ApiKey, SealedAnswer
@@ -105,6 +109,22 @@ def test_a_kept_answer_tells_nothing_without_the_secret_key(api, settings):
     assert answer(post(api, idempotency_key="k1")) == made
     settings.SECRET_KEY_FALLBACKS = []
     assert problem(post(api, idempotency_key="k1")) == (409, "already_made")
+
+
+def test_of_an_idempotency_key_only_the_hash_is_kept(api):
+    secret = make_key()
+    first = answer(post(api, idempotency_key=secret))
+    assert secret not in str(list(SealedAnswer.objects.values()))
+    assert answer(post(api, idempotency_key=secret)) == first
+
+
+def test_an_answer_that_the_version_before_kept_under_the_plain_key_is_given_again(api):
+    first = answer(post(api, idempotency_key="k1"))
+    SealedAnswer.objects.update(idempotency_key="k1")
+    migration = import_module("ratelimit.migrations.0005_hashed_idempotency_keys")
+    migration.hash_keys(apps, SimpleNamespace(connection=connection))
+    again = post(api, idempotency_key="k1")
+    assert (again["Idempotency-Replayed"], answer(again)) == ("true", first)
 
 
 def test_an_answer_is_kept_for_a_day(api):

@@ -69,7 +69,7 @@ def replayed_receipt(
     log: MemoryLog, request: Append | Amendment, content: Sequence[object]
 ) -> Receipt | None:
     for commit in log.commits:
-        if request.request_key is not None and commit.answer_to == (request.caller, request.request_key):
+        if request.key_hash is not None and commit.answer_to == (request.caller, request.key_hash):
             if commit.request != content:
                 raise RequestKeyReused
             return replace(commit.receipt, replayed=True)

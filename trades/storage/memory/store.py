@@ -230,6 +230,6 @@ class MemoryStore(MemoryCatalogue):
         kept = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
         receipt = Receipt(received, received - len(duplicates), kept, CommitId(number, chained))
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
-        key = None if request.request_key is None else (request.caller, request.request_key)
+        key = None if request.key_hash is None else (request.caller, request.key_hash)
         log.commits.append(MemoryCommit(receipt.commit, committed_at, content, dates, key, receipt))
         return receipt

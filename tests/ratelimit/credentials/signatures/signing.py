@@ -13,7 +13,7 @@ from http_message_signatures import ContentDigest, HTTPMessageSigner, MappingKey
 from http_message_signatures.algorithms import HMAC_SHA256
 
 from ratelimit.credentials.presented import Presented
-from ratelimit.credentials.signatures.verification import caller_signed
+from ratelimit.credentials.signatures.verification import COVERED_IF_SENT, caller_signed
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.signing_secrets import signing_secret
@@ -66,11 +66,16 @@ def signed(
     body: bytes | None = None,
     age: float = 0,
     nonce: str | None = "",
-    covered: Sequence[str] = COVERED,
+    covered: Sequence[str] | None = None,
     headers: dict[str, str] | None = None,
     **options: Any,
 ) -> dict[str, str]:
-    """The headers of a signed request, those given included; `age` in seconds, a nonce of "" is a random one."""
+    """The headers of a signed request, those given included; `age` in seconds, a nonce of "" is a random one.
+
+    `covered` defaults to the method, the target and those of the given headers that have to be covered.
+    """
+    sent = {name.lower() for name in headers or {}}
+    needed = (*COVERED, *(name for name in COVERED_IF_SENT if name in sent))
     message = Outgoing(method, url, dict(headers or {}))
     keys: dict[str, Any] = {key_id: secret.encode()}
     Signer(
@@ -81,7 +86,7 @@ def signed(
         key_id=key_id,
         created=datetime.fromtimestamp(time.time() - age, UTC),
         nonce=secrets.token_urlsafe(24) if nonce == "" else nonce,
-        covered_component_ids=covered,
+        covered_component_ids=needed if covered is None else covered,
         body=body,
         **options,
     )

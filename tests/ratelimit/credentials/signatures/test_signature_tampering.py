@@ -9,6 +9,7 @@ from http_message_signatures import ContentDigest
 from ratelimit.credentials.signatures.verification import (
     caller_signed,
 )
+from ratelimit.exceptions import InvalidSignature
 from ratelimit.models import UsedNonce
 from tests.api_client import make_key
 from tests.ratelimit.credentials.signatures.signing import (
@@ -132,6 +133,37 @@ def test_another_body_is_refused(key):
 )
 def test_a_signature_that_covers_too_little_is_refused(key, covered):
     assert refusal(request(key, covered=covered)) == "invalid_signature"
+
+
+ADDED = {"Idempotency-Key": "order-2", "Content-Type": "text/csv"}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_header_that_decides_cannot_be_added(key, name):
+    headers = headers_for(key)
+    with pytest.raises(InvalidSignature, match=f"does not cover {name.lower()}"):
+        caller_signed(arrived({**headers, name: ADDED[name]}), now=timezone.now())
+    assert not UsedNonce.objects.exists()
+    assert caller_signed(arrived(headers), now=timezone.now())
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_header_that_decides_is_to_be_covered(key, name):
+    sent = {name: ADDED[name]}
+    assert refusal(request(key, covered=COVERED, headers=sent)) == "invalid_signature"
+    assert (
+        refusal(request(key, covered=(*COVERED, f'"{name.lower()}";bs'), headers=sent)) == "invalid_signature"
+    )
+    assert caller_signed(request(key, covered=(*COVERED, name.lower()), headers=sent), now=timezone.now())
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_header_that_is_covered_cannot_be_changed_or_left_out(key, name):
+    headers = headers_for(key, headers={name: ADDED[name]})
+    assert refusal(arrived({**headers, name: "another"})) == "invalid_signature"
+    assert refusal(arrived({**headers, name: ""})) == "invalid_signature"
+    del headers[name]
+    assert refusal(arrived(headers)) == "invalid_signature"
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,13 @@ def key(db) -> str:
     return make_key()
 
 
-@pytest.mark.parametrize("covered", [COVERED, IN_PARTS, (*COVERED, "content-type", "@path")], ids=len)
+@pytest.mark.parametrize("covered", [COVERED, IN_PARTS, (*COVERED, "x-added", "@path")], ids=len)
 @pytest.mark.parametrize("algorithm", [True, False], ids=["alg", "no alg"])
 def test_a_signed_request_is_its_keys(key, covered, algorithm):
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "X-Added": "1"}
     caller = caller_signed(
-        request(key, covered=covered, include_alg=algorithm, headers=headers), now=timezone.now()
+        request(key, covered=(*covered, "content-type"), include_alg=algorithm, headers=headers),
+        now=timezone.now(),
     )
     stored = ApiKey.objects.get(digest=digest(key))
     assert (caller.identity, caller.credential) == (f"key:{stored.pk}", "signature")

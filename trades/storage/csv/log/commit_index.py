@@ -18,7 +18,7 @@ from trades.storage.csv.parts.commit import Part, PartKind
 from trades.storage.csv.parts.stored_part import StoredPart
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 
-KIND = "commit index 2"
+KIND = "commit index 3"
 
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
@@ -113,9 +113,9 @@ class CommitIndex:
         """The number of the newest commit made at or before an instant."""
         return self.columns["commits"].search(instant_ns, "right")
 
-    def request_commits(self, caller: str, request_key: str) -> list[int]:
+    def request_commits(self, caller: str, key_hash: str) -> list[int]:
         """The commits that may have been made under a caller's key, newest first."""
-        return self._commits_of("keys", hashed(caller, request_key))
+        return self._commits_of("keys", hashed(caller, key_hash))
 
     def batch_commits(self, digest: str) -> list[int]:
         """The commits that may hold a batch, newest first."""

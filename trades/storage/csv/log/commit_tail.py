@@ -46,9 +46,9 @@ class CommitTail:
             self.file_ends[part.file] = part.end
             self.rows += part.rows if is_rows else 0
         self.digests.add(commit.digest)
-        if commit.request_key is not None:
+        if commit.key_hash is not None:
             receipt = commit.receipt(commit_id.hash, replayed=True)
-            self._accepted[commit.caller, commit.request_key] = Accepted(commit.digest, receipt)
+            self._accepted[commit.caller, commit.key_hash] = Accepted(commit.digest, receipt)
         self.committed_at, self.end = commit.committed_at, line_end
         self.added.append((commit, commit_id, line_end))
         self._committed_at.append(commit.committed_at)
@@ -75,9 +75,9 @@ class CommitTail:
         """When a commit was made, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
 
-    def accepted(self, caller: str, request_key: str) -> Accepted | None:
-        """What a caller's idempotency key stored."""
-        return self._accepted.get((caller, request_key))
+    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+        """What a caller's idempotency key with that hash stored."""
+        return self._accepted.get((caller, key_hash))
 
     def newest_at(self, date: int, at: int) -> int:
         """The newest of these commits, up to `at`, with rows of a date; 0 if there is none."""

@@ -99,15 +99,15 @@ class History:
 
         return self._ask(answer)
 
-    def accepted(self, caller: str, request_key: str) -> Accepted | None:
-        """What a caller's idempotency key stored."""
+    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+        """What a caller's idempotency key with that hash stored."""
         known = self._known
-        accepted = known.tail.accepted(caller, request_key)
+        accepted = known.tail.accepted(caller, key_hash)
         if accepted is not None or not known.base.number:
             return accepted
-        for number in self._ask(lambda known: known.base.request_commits(caller, request_key)):
+        for number in self._ask(lambda known: known.base.request_commits(caller, key_hash)):
             commit = self._read(number)
-            if (commit.caller, commit.request_key) == (caller, request_key):
+            if (commit.caller, commit.key_hash) == (caller, key_hash):
                 return Accepted(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
         return None
 

@@ -42,8 +42,8 @@ class IndexBuilder:
         )
         self._add_parts(commits)
         self._keep("digests", [(hashed(commit.digest), commit.commit) for commit in commits])
-        keyed = [commit for commit in commits if commit.request_key is not None]
-        self._keep("keys", [(hashed(c.caller, c.request_key or ""), c.commit) for c in keyed])
+        keyed = [commit for commit in commits if commit.key_hash is not None]
+        self._keep("keys", [(hashed(c.caller, c.key_hash or ""), c.commit) for c in keyed])
         self._committed_at = commits[-1].committed_at
         _, self.head, self._end = added[-1]
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from trades.storage.exceptions import DataDamaged
-from trades.storage.protocol import CommitId, Receipt
+from trades.storage.protocol import CommitId, Receipt, hash_of_key
 from trades.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
@@ -56,7 +56,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV
     text. duplicate_rows: the first hundred rows that were stored before. For corrections the same, of
-    corrections.
+    corrections. key_hash: SHA-256 of the idempotency key. request_key: the key itself, only in lines of
+    earlier versions; a decoded commit has its hash instead.
     """
 
     commit: int
@@ -67,6 +68,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     parts: tuple[Part, ...]
     duplicate_rows: tuple[int, ...] = ()
     request_key: str | None = None
+    key_hash: str | None = None
 
     def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
         """The answer that this commit gave to its caller."""
@@ -102,6 +104,9 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
     commit = _decoder.decode(payload + b"}")
     if commit.commit != previous.number + 1:
         raise DataDamaged(f"commit record {previous.number + 1} is missing")
+    if commit.request_key is not None:
+        key_hash = hash_of_key(commit.request_key)
+        commit = msgspec.structs.replace(commit, request_key=None, key_hash=key_hash)
     return commit, CommitId(commit.commit, commit_hash)
 
 

@@ -64,8 +64,8 @@ class PreparedAmendment:
         return self.amendment.caller
 
     @property
-    def request_key(self) -> str | None:
-        return self.amendment.request_key
+    def key_hash(self) -> str | None:
+        return self.amendment.key_hash
 
     @property
     def received(self) -> int:

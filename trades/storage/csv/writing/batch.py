@@ -84,8 +84,8 @@ class PreparedBatch:
         return self.append.caller
 
     @property
-    def request_key(self) -> str | None:
-        return self.append.request_key
+    def key_hash(self) -> str | None:
+        return self.append.key_hash
 
     @property
     def received(self) -> int:

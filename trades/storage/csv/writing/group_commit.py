@@ -48,7 +48,7 @@ class GroupCommit:
     def commit(self, work: Work) -> Receipt:
         """What became of a batch. Raises `RequestInProgress`, and whatever error `write` settled it with."""
         ticket = Ticket(work)
-        key = (work.caller, work.request_key) if work.request_key is not None else None
+        key = (work.caller, work.key_hash) if work.key_hash is not None else None
         with self._mutex:
             if key is not None:
                 if key in self._running_keys:

@@ -50,7 +50,7 @@ class Stage:
             received=work.received,
             parts=tuple(self._place(chunk) for chunk in chunks),
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
-            request_key=work.request_key,
+            key_hash=work.key_hash,
         )
         self.commits.append(commit)
         self.digests.add(work.digest)

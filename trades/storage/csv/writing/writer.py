@@ -72,7 +72,7 @@ class Writer:
             chunks, duplicates = self._new_chunks(work, stage)
         except StorageError as error:
             return error
-        if not chunks and work.request_key is None:
+        if not chunks and work.key_hash is None:
             kept = duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(work.received, 0, kept, history.head())
         commit = stage.add(work, chunks, duplicates, self._clock())
@@ -128,9 +128,9 @@ def _replay(work: Work, history: History) -> Receipt | None:
 
     Raises `RequestKeyReused` for another batch's key.
     """
-    if work.request_key is None:
+    if work.key_hash is None:
         return None
-    accepted = history.accepted(work.caller, work.request_key)
+    accepted = history.accepted(work.caller, work.key_hash)
     if accepted is not None and accepted.digest != work.digest:
         raise RequestKeyReused
     return accepted.receipt if accepted is not None else None

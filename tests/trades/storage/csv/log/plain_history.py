@@ -34,9 +34,9 @@ class PlainHistory:
     def committed_at_of(self, number: int) -> int:
         return self.commits[number - 1].committed_at
 
-    def accepted(self, caller: str, request_key: str) -> Accepted | None:
+    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
         for commit in reversed(self.commits):
-            if (commit.caller, commit.request_key) == (caller, request_key):
+            if (commit.caller, commit.key_hash) == (caller, key_hash):
                 return Accepted(commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True))
         return None
 
@@ -119,7 +119,7 @@ class LogWriter:
             received=sum(part.rows for part in parts),
             parts=tuple(parts),
             duplicate_rows=tuple(range(choice.randint(0, 2))),
-            request_key=choice.choice([None, None, str(choice.randrange(50))]),
+            key_hash=choice.choice([None, None, str(choice.randrange(50))]),
         )
 
     def part(self, day: int, kind: PartKind) -> Part:

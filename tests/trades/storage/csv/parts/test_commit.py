@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from trades.storage.csv.parts.commit import (
     first_damaged_block,
 )
 from trades.storage.exceptions import DataDamaged
-from trades.storage.protocol import NO_COMMIT, CommitId
+from trades.storage.protocol import NO_COMMIT, CommitId, hash_of_key
 from trades.timestamps import DAY_NS
 
 parts = st.builds(
@@ -40,7 +41,7 @@ commits = st.builds(
     received=st.integers(1, 10**5),
     parts=st.lists(parts, max_size=3).map(tuple),
     duplicate_rows=st.lists(st.integers(0, 10**5), max_size=5).map(tuple),
-    request_key=st.none() | st.text(max_size=20),
+    key_hash=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
 )
 
 
@@ -54,6 +55,13 @@ def test_a_record_is_one_line_of_json_and_is_read_back_as_it_was(commit):
     ]  # records of rows are as they ever were
     assert written == [None if part.kind == PartKind.ROWS else part.kind for part in commit.parts]
     assert decode_commit(line[:-1], NO_COMMIT) == (commit, CommitId(1, commit_hash))
+
+
+@given(commits, st.text(max_size=20))
+def test_a_record_of_an_earlier_version_with_a_plain_key_is_read_with_its_hash(commit, request_key):
+    plain = msgspec.structs.replace(commit, request_key=request_key, key_hash=None)
+    read, _ = decode_commit(encode_commit(plain, NO_COMMIT.hash)[0][:-1], NO_COMMIT)
+    assert read == msgspec.structs.replace(commit, key_hash=hash_of_key(request_key))
 
 
 @given(commits, st.data())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ratelimit.addresses import client_of, identity_of, parse
+from http_requests.addresses import client_of, identity_of, parse
 
 
 @pytest.mark.parametrize(
