@@ -55,6 +55,7 @@ check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, mi
 	@echo "Deployment"; $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 	@echo "Migrations"; $(PY) manage.py makemigrations --check --dry-run
 	@echo "OpenAPI schema"; $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@echo "OpenAPI snapshot"; $(PY) -m tests.openapi_snapshot --check
 
 fmt: .venv/.installed-dev  ## format the code and mend what lint can mend
 	@$(PY) -m ruff check --fix --quiet . || true
