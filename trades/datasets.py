@@ -6,6 +6,7 @@ from trades.row_rules import (
     Rule,
     is_no_dividend,
     is_no_split,
+    is_off_its_edge,
     is_outside_of_its_range,
     is_split_in_a_currency,
     lacks_both_sides,
@@ -112,6 +113,13 @@ BARS = Dataset(
             "open and close must lie between low and high",
             ("open", "high", "low", "close"),
             is_outside_of_its_range,
+        ),
+        Rule(
+            "misplaced_bar",
+            "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of a day, week (Monday) or month"
+            " (the first) its midnight in UTC, or the start of its session",
+            ("timestamp", "resolution"),
+            is_off_its_edge,
         ),
     ),
     conflict=(

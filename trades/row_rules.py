@@ -4,6 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+_SECOND_NS = 10**9
+_MINUTE_NS, _HOUR_NS, _DAY_NS = 60 * _SECOND_NS, 3_600 * _SECOND_NS, 86_400 * _SECOND_NS
+_UNITS_NS = {"s": _SECOND_NS, "m": _MINUTE_NS, "h": _HOUR_NS}
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -38,3 +44,32 @@ def is_split_in_a_currency(kind: Any, currency: Any) -> Any:
 
 def is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
     return (kind == "dividend") & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
+
+
+def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
+    """Whether a bar does not begin where an interval of its resolution does.
+
+    Up to 12h intervals are multiples of their length in UTC. A day, week or month begins at midnight UTC (a
+    week on a Monday, a month on the first), or with an exchange's session, which is known by the whole minute
+    only. What is missing breaks nothing.
+    """
+    times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
+    off = np.zeros(len(times), dtype=bool)
+    for name in set(names.tolist()) - {None}:
+        of_name = names == name
+        off[of_name] = _is_off(times[of_name], name)
+    return off if np.ndim(timestamp) else bool(off[0])
+
+
+def _is_off(times: Any, resolution: str) -> Any:
+    if resolution[-1] in _UNITS_NS:
+        return times % (int(resolution[:-1]) * _UNITS_NS[resolution[-1]]) != 0
+    days, is_midnight = times // _DAY_NS, times % _DAY_NS == 0
+    off = times % _MINUTE_NS != 0
+    if resolution == "1w":
+        # 1970-01-01 was a Thursday.
+        return off | (is_midnight & ((days + 3) % 7 != 0))
+    if resolution == "1M":
+        dates = days.astype("datetime64[D]")
+        return off | (is_midnight & (dates != dates.astype("datetime64[M]")))
+    return off

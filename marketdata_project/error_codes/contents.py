@@ -47,6 +47,7 @@ CONTENTS = (
     ErrorCode(422, "negative_volume", "A volume is less than zero."),
     ErrorCode(422, "negative_size", "A size, or an open interest, is less than zero."),
     ErrorCode(422, "missing_side", "A quote has neither a bid nor an ask."),
+    ErrorCode(422, "misplaced_bar", "A bar's timestamp is not the start of an interval of its resolution."),
     ErrorCode(422, "inconsistent_bar", "A bar's open or close does not lie between its low and its high."),
     ErrorCode(
         422,

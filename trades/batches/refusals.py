@@ -13,7 +13,7 @@ from trades.exceptions import BatchRefused
 # If every error of a batch is of one of these kinds, the whole answer carries that code.
 _TELLING = {
     "nonpositive_price", "negative_price", "negative_volume", "negative_size", "invalid_symbol", "unknown_field",
-    "missing_side", "inconsistent_bar", "inconsistent_action",
+    "missing_side", "inconsistent_bar", "misplaced_bar", "inconsistent_action",
 }  # fmt: skip
 _BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resolutions", "too_many_dates"}
 

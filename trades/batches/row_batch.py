@@ -13,6 +13,7 @@ from trades.datasets import TRADES
 from trades.declarations import Column, Dataset, Kind
 from trades.exceptions import BatchRefused
 from trades.number_bounds import Above
+from trades.row_rules import Rule
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import DAY_NS
 
@@ -116,8 +117,14 @@ def broken_rows(dataset: Dataset, columns: Mapping[str, pa.Array]) -> Mask:
     """A mask of the rows that break a rule of their dataset."""
     broken = np.zeros(len(columns[dataset.columns[0].name]), dtype=bool)
     for rule in dataset.rules:
-        broken |= rule.is_broken(*(_values(dataset.column(name), columns[name]) for name in rule.columns))
+        broken |= rows_breaking(rule, dataset, columns)
     return broken
+
+
+def rows_breaking(rule: Rule, dataset: Dataset, columns: Mapping[str, pa.Array]) -> Mask:
+    """A mask of the rows that break one rule."""
+    mask: Mask = rule.is_broken(*(_values(dataset.column(name), columns[name]) for name in rule.columns))
+    return mask
 
 
 def check_size(rows: int, name: str = "trades") -> None:
@@ -182,4 +189,6 @@ def is_plain(text: str) -> bool:
 def _values(column: Column, values: pa.Array) -> Any:
     if column.kind is Kind.TEXT:
         return np.asarray(values.to_pylist(), dtype=object)
+    if column.kind is Kind.TIME:
+        return values.to_numpy(zero_copy_only=False)
     return values.cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -32,7 +32,7 @@ from trades.batches.typed_rows import row_type
 from trades.declarations import Dataset, Form, Kind
 from trades.exceptions import BatchRefused
 from trades.row_rules import Rule
-from trades.timestamps import invalid_timestamps
+from trades.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamp
 
 
 class RowListSerializer(serializers.ListSerializer[Any]):
@@ -79,8 +79,9 @@ class RowSerializer(KnownFieldsSerializer):
         return fields
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        row = {**self.context.get("given", {}), **attrs}
         for rule in self.dataset.rules:
-            if _breaks(rule, self.dataset, attrs):
+            if _breaks(rule, self.dataset, row):
                 raise serializers.ValidationError(rule.message, code=rule.code)
         return attrs
 
@@ -164,8 +165,9 @@ def _wrong_times(rows: list[Any]) -> list[int]:
 
 
 def _quick_look(dataset: Dataset, context: Mapping[str, Any]) -> Callable[[Any], bool]:
-    """Whether a row is surely right, its timestamp apart. The fields have the last word."""
-    type_of_row: Any = row_type(dataset, given=frozenset(context.get("given", ())))
+    """Whether a row is surely right, if its timestamp is one. The fields have the last word."""
+    given: Mapping[str, Any] = context.get("given", {})
+    type_of_row: Any = row_type(dataset, given=frozenset(given))
     names = set(type_of_row.__struct_fields__)
     looked_at = [c for c in dataset.columns[1:] if c.kind is Kind.TIME or c.form is Form.WORDS]
     words = [c.name for c in dataset.columns if c.kind is Kind.TEXT and c not in looked_at]
@@ -184,21 +186,33 @@ def _quick_look(dataset: Dataset, context: Mapping[str, Any]) -> Callable[[Any],
             and not any(isinstance(value, int) and abs(value) > LARGEST_NUMBER for value in row.values())
             and not any(getattr(typed, column.name) not in (None, msgspec.UNSET, []) for column in looked_at)
             and all(is_plain(value) for value in values if isinstance(value, str))
-            and not any(_breaks(rule, dataset, row) for rule in dataset.rules)
+            and not any(_breaks(rule, dataset, {**given, **row}) for rule in dataset.rules)
         )
 
     return is_typed
 
 
 def _breaks(rule: Rule, dataset: Dataset, row: Mapping[str, Any]) -> bool:
-    """Whether a row of right values breaks a rule."""
+    """Whether a row of right values, parsed or as they were sent, breaks a rule."""
 
     def value(name: str) -> Any:
-        missing = math.nan if dataset.column(name).kind is Kind.NUMBER else None
-        found = row.get(name)
-        return missing if found is None else found
+        column, found = dataset.column(name), row.get(name)
+        if found is None:
+            return math.nan if column.kind is Kind.NUMBER else None
+        if column.kind is Kind.TIME and isinstance(found, str):
+            return _instant(found)
+        return dict(column.aliases).get(found, found)
 
-    return bool(rule.is_broken(*map(value, rule.columns)))
+    values = [value(name) for name in rule.columns]
+    return bool(rule.is_broken(*values))
+
+
+def _instant(text: str) -> int:
+    """The instant in a text, or 0 if it is none, which is found elsewhere."""
+    try:
+        return parse_timestamp(text)
+    except InvalidTimestamp:
+        return 0
 
 
 def _said(dataset: Dataset, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

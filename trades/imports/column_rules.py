@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.arrays import Mask
-from trades.batches.row_batch import ID_LENGTH, WORDS_LIMIT, broken_rows
+from trades.batches.row_batch import ID_LENGTH, WORDS_LIMIT, rows_breaking
 from trades.declarations import Column, Dataset, Form, Kind
 from trades.formats.columns import Typed, checked
 
@@ -44,9 +44,8 @@ def checked_rows(
         ]
     values = {column.name: typed.values for column, typed in columns}
     if not broken:
-        wrong = broken_rows(dataset, values)
-        message = "; ".join(dict.fromkeys(rule.message for rule in dataset.rules))
-        broken = [Broken(None, message, wrong)] if wrong.any() else []
+        masks = ((rule, rows_breaking(rule, dataset, values)) for rule in dataset.rules)
+        broken = [Broken(None, rule.message, mask) for rule, mask in masks if mask.any()]
     return pa.record_batch(list(values.values()), names=list(values)), broken
 
 

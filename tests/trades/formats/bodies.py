@@ -158,7 +158,12 @@ def fitted(dataset: Dataset, row: Row) -> Row:
             return row | {"bid": 1.5}
         case "bars":
             low, first, last, high = sorted(row[name] for name in ("open", "high", "low", "close"))
-            return row | {"low": low, "open": first, "close": last, "high": high}
+            prices = {"low": low, "open": first, "close": last, "high": high}
+            # A Monday, the first of a month, and the start of every shorter interval.
+            start = parse_timestamp("2025-09-01") if row["resolution"] in {"1w", "1M", "1mo"} else YEAR_START
+            days = (parse_timestamp(row["timestamp"]) - YEAR_START) // DAY_NS
+            place = 0 if start != YEAR_START else days * DAY_NS
+            return row | prices | {"timestamp": format_timestamp(start + place)}
         case "corporate_actions":
             dropped = {"ratio", "amount"} | ({"currency"} if row["kind"] == "split" else set())
             kept = {name: value for name, value in row.items() if name not in dropped}

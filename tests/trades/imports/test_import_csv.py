@@ -168,6 +168,23 @@ def test_rows_of_several_symbols_are_grouped(tmp_path: Path):
     assert not list((tmp_path / "data" / "imports").glob("*.spool"))
 
 
+def test_a_file_of_another_kind_is_no_symbol(tmp_path: Path):
+    path = written(tmp_path / "x.txt", ["2025-01-02T12:00:00Z,1,1"])
+    with pytest.raises(CommandError, match=r"x\.txt names no \.csv or \.csv\.gz file"):
+        run(path)
+    assert market_store().symbols(TRADES) == []
+
+
+def test_a_bar_that_is_out_of_place_is_a_bad_row(tmp_path: Path):
+    lines = ["2025-01-02T14:30:00Z,1,1,1,1,1", "2025-01-02T14:30:30Z,1,1,1,1,1"]
+    path = written(tmp_path / "A.csv", lines, header="timestamp,open,high,low,close,volume")
+    with pytest.raises(CommandError, match=r"A\.csv, line 3: timestamp must be the start of an interval"):
+        run(path, dataset="bars", resolution="1m")
+    assert "2 rows; 1 stored; 0 already there; 1 bad" in run(
+        path, dataset="bars", resolution="1m", skip_bad=True
+    )
+
+
 def test_rows_of_another_symbol_than_the_given_one_are_bad(tmp_path: Path):
     path = written(tmp_path / "x.csv", ["2025-01-02,MSFT,1,1"], header="timestamp,symbol,price,volume")
     with pytest.raises(CommandError, match="line 2, symbol: MSFT is not the symbol AAPL"):

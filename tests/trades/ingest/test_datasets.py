@@ -160,11 +160,46 @@ def test_a_bar_must_lie_within_its_range(api, changes):
 
 def test_a_bar_with_other_values_is_a_conflict_that_names_it(api):
     send(api, BARS, bar())
-    response = send(api, BARS, bar(resolution="1h"), bar(close=190))
+    response = send(api, BARS, bar(resolution="30m"), bar(close=190))
     assert problem(response) == (422, "row_conflict")
     assert errors(response) == {("bars[1]", "row_conflict")}
     assert "resolution" in answer(response)["message"]
-    assert answer(send(api, BARS, bar(resolution="1h")))["stored"] == 1
+    assert answer(send(api, BARS, bar(resolution="30m")))["stored"] == 1
+
+
+PLACES = [
+    ("1s", "2025-01-02T14:30:01Z", "2025-01-02T14:30:00.5Z"),
+    ("1m", "2025-01-02T14:31:00Z", "2025-01-02T14:31:30Z"),
+    ("1min", "2025-01-02T14:31:00Z", "2025-01-02T14:31:00.000000001Z"),
+    ("3m", "2025-01-02T14:33:00Z", "2025-01-02T14:32:00Z"),
+    ("5m", "2025-01-02T14:35:00Z", "2025-01-02T14:31:00Z"),
+    ("1h", "2025-01-02T09:00:00-05:00", "2025-01-02T14:30:00Z"),
+    ("4h", "2025-01-02T12:00:00Z", "2025-01-02T14:00:00Z"),
+    ("12h", "2025-01-02T12:00:00Z", "2025-01-02T06:00:00Z"),
+    ("1d", "2025-01-02", "2025-01-02T14:30:30Z"),
+    ("1d", "2025-01-02T14:30:00Z", "2025-01-02T00:00:00.000001Z"),
+    ("1w", "2025-01-06", "2025-01-07"),
+    ("1w", "2025-01-05T23:00:00Z", "2025-01-05T00:00:00Z"),
+    ("1M", "2025-02-01", "2025-02-02"),
+    ("1mo", "2025-01-02T14:30:00Z", "2025-01-31"),
+]
+
+
+@pytest.mark.parametrize(("resolution", "on", "off"), PLACES, ids=str)
+def test_a_bar_must_begin_where_an_interval_does(api, resolution, on, off):
+    good, wrong = (bar(resolution=resolution, timestamp=instant) for instant in (on, off))
+    response = send(api, BARS, good, wrong)
+    assert problem(response) == (422, "misplaced_bar")
+    assert errors(response) == {("bars[1]", "misplaced_bar")}
+    assert market_store().symbols(BARS) == []
+    assert answer(send(api, BARS, good))["stored"] == 1
+
+
+def test_every_bar_that_is_out_of_place_is_named_also_by_a_resolution_in_the_query(api):
+    rows = [{**bar(timestamp=f"2025-01-02T14:30:{second:02}Z"), "resolution": ...} for second in (0, 10, 20)]
+    rows = [{name: value for name, value in row.items() if value is not ...} for row in rows]
+    response = api.call("POST", "/api/v1/bars/ingest?resolution=1m", orjson.dumps({"bars": rows}))
+    assert errors(response) == {(f"bars[{place}]", "misplaced_bar") for place in (1, 2)}
 
 
 def test_preliminary_and_final_open_interest_stand_side_by_side(api):

@@ -119,7 +119,7 @@ def _within(path: Path) -> list[Path]:
             for each in path.iterdir()
             if each.name.endswith(_SUFFIXES) and not each.name.startswith(".") and each.is_file()
         )
-    return [path]
+    return [path] if path.name.endswith(_SUFFIXES) else []
 
 
 def _reading(options: dict[str, Any]) -> Reading:
