@@ -57,8 +57,9 @@ def last_trade_ns(
 
 
 def years_until(last_trade: Integers, instants: Integers) -> Floats:
-    """Years of 365 days of 86,400 seconds from each instant; 0 or less where the last trade is over."""
-    return (last_trade - instants) / np.float64(YEAR_NS)
+    """Years of 365 days of 86,400 seconds from each instant to the last trade; 0 from the last trade on."""
+    years: Floats = np.maximum(last_trade - instants, 0) / np.float64(YEAR_NS)
+    return years
 
 
 def _weekday_close(day: date) -> int | None:
