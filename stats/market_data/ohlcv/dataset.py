@@ -38,6 +38,7 @@ OHLCV = DatasetForm(
     own=("resolution", "session", "hours", "adjustment", "partial", "coverage"),
     resolution=Resolution.DAY,
     columns=bar_columns(whole=True, with_date=True),
+    stream_resolution=Resolution.MINUTE,
 )
 
 
