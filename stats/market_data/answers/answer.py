@@ -50,7 +50,7 @@ def document_of(pinned: PinnedMarketData) -> Document:
     if query.is_descending:
         following, preceding = preceding, following
     next_cursor, prev_cursor = _cursor(pinned, following), _cursor(pinned, preceding)
-    total_estimate = len(table) if following is preceding is None else source.total_estimate()
+    total_estimate = len(table) if following is preceding is None else _total_estimate(pinned)
     cursors = {"next_cursor": next_cursor, "prev_cursor": prev_cursor}
     return Document(
         head=_head(pinned),
@@ -61,6 +61,12 @@ def document_of(pinned: PinnedMarketData) -> Document:
         prev_cursor=prev_cursor,
         bars_times=not (query.resolution.is_tick or query.form.of_instants),
     )
+
+
+def _total_estimate(pinned: PinnedMarketData) -> int:
+    """About how many rows are asked for, never fewer. Rows before the `last` ones do not count."""
+    last, total = pinned.query.last, pinned.source.total_estimate()
+    return total if last is None or pinned.query.several else min(total, last)
 
 
 def _told_of_absence(pinned: PinnedMarketData, page: Page) -> dict[str, Any]:
