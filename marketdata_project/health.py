@@ -50,7 +50,8 @@ def _database_problems() -> list[str]:
 
 
 def _store_problems() -> list[str]:
-    options: dict[str, Any] = settings.MARKET_STORES["default"].get("OPTIONS", {})  # type: ignore[assignment]
+    declared: dict[str, Any] = settings.MARKET_STORES["default"]
+    options: dict[str, Any] = declared.get("OPTIONS", {})
     if "path" not in options:  # the store is not a folder
         return []
     path = Path(options["path"])

@@ -83,8 +83,13 @@ def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: Qu
     """The stream of the same rows, on a page of a dataset that has one."""
     if dataset not in market_class.streamed:
         return []
-    taken = MARKET_DATASETS[dataset].form.parameters(streamed=True, several=False)
-    kept = urlencode({name: value for name, value in query.items() if name in taken and value})
+    form = MARKET_DATASETS[dataset].form
+    taken = form.parameters(streamed=True, several=False)
+    given = {name: value for name, value in query.items() if name in taken and value}
+    if form.stream_resolution is not None:
+        # The stream's default is another than the page's.
+        given.setdefault("resolution", form.resolution.value)
+    kept = urlencode(given)
     path = _path(market_class, f"{dataset}-stream", symbol)
     return [Leading(f"{path}?{kept}" if kept else path, f"all {dataset}, as a stream")]
 

@@ -57,7 +57,7 @@ def last_trade_ns(
 
 
 def years_until(last_trade: Integers, instants: Integers) -> Floats:
-    """Years of 365 days of 86,400 seconds from each instant to the last trade; 0 once that is over."""
+    """Years of 365 days of 86,400 seconds from each instant to the last trade; 0 from the last trade on."""
     years: Floats = np.maximum(last_trade - instants, 0) / np.float64(YEAR_NS)
     return years
 

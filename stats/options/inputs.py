@@ -21,7 +21,7 @@ class Inputs:
     """Columns of one length, a row per option and instant. NaN: not known.
 
     price: per unit of the underlying. spot, forward: of the underlying, now and for delivery at expiry. t:
-    years to the last-trade instant. rate, dividend_yield: per year, continuously compounded; forward = spot ·
+    years to the last-trade instant, not below zero. rate, dividend_yield: per year, continuously compounded; forward = spot ·
     e^((rate - dividend_yield) t). by_parity: whether put-call parity gave the forward; otherwise it is grown
     from spot.
     """
@@ -64,7 +64,7 @@ def make_inputs(
         spots = np.where(by_parity & ~(spot > 0), given * np.exp((yields - rates) * t), spot)
         implied = rates - np.log(given / spots) / t
         yields = np.where(by_parity & (spot > 0), implied, yields)
-        forward = np.where(by_parity, given, spots * np.exp((rates - yields) * np.maximum(t, 0.0)))
+        forward = np.where(by_parity, given, spots * np.exp((rates - yields) * t))
     return Inputs(price, spots, forward, strike, t, rates, yields, is_call, by_parity)
 
 

@@ -161,6 +161,22 @@ def test_the_openapi_document_takes_what_the_page_tells():
     assert found == set(told) - {"every"}
 
 
+def test_the_default_resolutions_are_those_of_the_openapi_document():
+    (row,) = re.findall(r"^\| `resolution` \| ([^|]+) \|", TEXT, re.MULTILINE)
+    assert row == "`1d`; `1m` of `ohlcv/stream`; `tick` of quotes and options"
+    paths = orjson.loads(schema_document("json").body)["paths"]
+    found = {}
+    for path, methods in paths.items():
+        for parameter in methods.get("get", {}).get("parameters", []):
+            if "/market-data/" in path and parameter["name"] == "resolution":
+                found[path.partition("/market-data/")[2].partition("/")[2]] = parameter["schema"]["default"]
+    assert found["{symbol}/ohlcv/stream"] == "1m"
+    assert {found[path] for path in ("{symbol}/ohlcv", "ohlcv", "{symbol}/revisions")} == {"1d"}
+    assert {found[path] for path in ("{symbol}/quotes", "{symbol}/quotes/stream", "{symbol}/greeks")} == {
+        "tick"
+    }
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_absences_are_told_in_the_formats_that_the_page_names(api, name: str):
     named = TEXT.partition("those that hold more than rows have a place for it, ")[2].partition(";")[0]

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 from unittest import mock
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
@@ -105,6 +106,13 @@ def test_what_lies_beside_a_page_is_a_click_away(browser):
             assert page(browser, target)[0] == 200, target
     _, found = page(browser, f"{OHLCV}?{HOUR}&resolution=1m&limit=1&sort=desc")
     assert any(target.startswith(f"{OHLCV}/stream?") for target in found.targets())
+
+
+@pytest.mark.parametrize(("given", "taken"), [("", "1d"), ("&resolution=1h", "1h")])
+def test_the_stream_beside_a_page_has_the_page_s_resolution(browser, given, taken):
+    _, found = page(browser, f"{OHLCV}?{HOUR}{given}")
+    (stream,) = {target for target in found.targets() if target.startswith(f"{OHLCV}/stream?")}
+    assert parse_qs(urlsplit(stream).query)["resolution"] == [taken]
 
 
 def test_a_page_without_a_symbol_has_nothing_beside_it(browser):

@@ -64,9 +64,9 @@ def document_of(pinned: PinnedMarketData) -> Document:
 
 
 def _total_estimate(pinned: PinnedMarketData) -> int:
-    """About how many rows were asked for: never fewer than there are of those."""
-    total, query = pinned.source.total_estimate(), pinned.query
-    return total if query.last is None or query.several else min(total, query.last)
+    """About how many rows are asked for, never fewer. Rows before the `last` ones do not count."""
+    last, total = pinned.query.last, pinned.source.total_estimate()
+    return total if last is None or pinned.query.several else min(total, last)
 
 
 def _told_of_absence(pinned: PinnedMarketData, page: Page) -> dict[str, Any]:

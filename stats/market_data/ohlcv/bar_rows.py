@@ -14,6 +14,7 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Floats
+from trades.storage.bars.bars import Bars
 from trades.storage.protocol import Window
 
 
@@ -54,9 +55,7 @@ class BarReader:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
-            "vwap": vwaps(
-                bars.notional, bars.volume, low=bars.low, high=bars.high, every_print=self.every_print
-            ),
+            "vwap": vwap_of(bars, every_print=self.every_print),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
             "final": ends_ns <= self.settled_ns,
             "date": dates,
@@ -82,12 +81,12 @@ def bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
     )
 
 
-def vwaps(notional: Floats, volume: Floats, *, low: Floats, high: Floats, every_print: bool) -> Floats:
-    """Notional over volume of each bar; NaN at zero volume and where the notional is unknown.
+def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
+    """Notional over volume, each an exact sum rounded once; NaN at zero volume, and where the notional is not known.
 
-    Both are exact sums rounded once. If every print sets high and low as well, the quotient is clipped to
-    them: of one print it is the price, though price * size / size may be the float beside it.
+    Where the prints that set high and low are the ones that count, it lies between them: of one print it is
+    the price, though price * size / size may be its neighbour.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        quotient = np.where(volume > 0, notional / volume, np.nan)
-    return np.clip(quotient, low, high) if every_print else quotient
+        vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)
+    return np.clip(vwap, bars.low, bars.high) if every_print else vwap

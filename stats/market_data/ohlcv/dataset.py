@@ -37,8 +37,8 @@ OHLCV = DatasetForm(
     rows_name="bars",
     own=("resolution", "session", "hours", "adjustment", "partial", "coverage"),
     resolution=Resolution.DAY,
-    streamed_resolution=Resolution.MINUTE,
     columns=bar_columns(whole=True, with_date=True),
+    stream_resolution=Resolution.MINUTE,
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.ranges import bar_range, bar_window
-from stats.market_data.ohlcv.bar_rows import vwaps
+from stats.market_data.ohlcv.bar_rows import vwap_of
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
@@ -16,14 +16,16 @@ from stats.market_data.sources.rows import Rows, WindowedSource
 from stats.parameters.resolutions import Resolution
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours, SessionMode
-from trades.arrays import Floats
+from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
+from trades.storage.bars.bars import Bars
 from trades.storage.bars.revision import BarValues, Revision
 from trades.storage.protocol import ALL_TIME, Window
 from trades.stores import market_store
 
 _PRICES = ("open", "high", "low", "close")
+_NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0, notional=np.nan)
 
 
 def revision_columns(*, whole: bool) -> tuple[OutColumn, ...]:
@@ -129,8 +131,8 @@ class _RevisionReader:
             "timestamp": time_ns,
             "commit": [each.commit for each in found],
             "committed_at": [each.committed_at for each in found],
-            **self._values("before", [each.before for each in found]),
-            **self._values("after", [each.after for each in found]),
+            **self._values("before", time_ns, [each.before for each in found]),
+            **self._values("after", time_ns, [each.after for each in found]),
         }
         return Rows.of(Table.of(self.columns, values), time_ns)
 
@@ -149,24 +151,18 @@ class _RevisionReader:
             at=self.log.at.number,
         )
 
-    def _values(self, side: str, bars: list[BarValues | None]) -> dict[str, Any]:
-        names = (*_PRICES, "volume", "trade_count")
-        return {
-            f"{side}_vwap": self._vwaps(bars),
-            **{
-                f"{side}_{name}": [None if bar is None else getattr(bar, name) for bar in bars]
-                for name in names
-            },
+    def _values(self, side: str, time_ns: Integers, bars: list[BarValues | None]) -> dict[str, Any]:
+        told = [_NO_BAR if bar is None else bar for bar in bars]
+        columns = {
+            name: np.array([getattr(bar, name) for bar in told])
+            for name in (*_PRICES, "volume", "trade_count", "notional")
         }
-
-    def _vwaps(self, bars: list[BarValues | None]) -> Floats:
-        """The bars' VWAPs, NaN where there is no bar."""
-        notional, volume, low, high = (
-            np.array([np.nan if bar is None else getattr(bar, name) for bar in bars], np.float64)
-            for name in ("notional", "volume", "low", "high")
-        )
-        every_print = self.policy.counts_every_print
-        return vwaps(notional, volume, low=low, high=high, every_print=every_print)
+        made = Bars(time_ns, **columns)
+        return {
+            **{f"{side}_{name}": columns[name] for name in (*_PRICES, "volume")},
+            f"{side}_vwap": vwap_of(made, every_print=self.policy.counts_every_print),
+            f"{side}_trade_count": [None if bar is None else bar.trade_count for bar in bars],
+        }
 
 
 def _commit_before(log: PinnedLog, instant_ns: int | None) -> int:

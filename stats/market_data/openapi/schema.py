@@ -160,10 +160,7 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
             "absences": {"type": "array", "items": _ABSENCE},
             "next_cursor": _CURSOR,
             "prev_cursor": _CURSOR,
-            "total_estimate": {
-                "type": "integer",
-                "description": "At least so many rows as there are; with `last`, at most that many.",
-            },
+            "total_estimate": {"type": "integer", "description": "At least so many rows as there are."},
             "reason": {"type": "string", "description": "Why there are no rows."},
         },
     }

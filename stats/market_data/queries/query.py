@@ -41,10 +41,10 @@ class DatasetForm:
     """How a dataset of the tree is asked for and answered.
 
     name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset.
-    resolution, streamed_resolution: the one it has without `resolution`, as a page and as a stream (None: the
-    same). columns: all that its rows may have. takes_underlyings:
+    resolution: the one it has without `resolution`. columns: all that its rows may have. takes_underlyings:
     whether a path may also name what the class's instruments are derived from. of_instants: whether its rows
-    are of instants, not of intervals, at any resolution.
+    are of instants, not of intervals, at any resolution. stream_resolution: the default of its stream, if
+    that is another.
     """
 
     name: str
@@ -52,9 +52,13 @@ class DatasetForm:
     own: tuple[str, ...]
     resolution: Resolution
     columns: tuple[OutColumn, ...]
-    streamed_resolution: Resolution | None = None
     takes_underlyings: bool = False
     of_instants: bool = False
+    stream_resolution: Resolution | None = None
+
+    def default_resolution(self, *, streamed: bool) -> Resolution:
+        """The resolution of a query that names none."""
+        return self.stream_resolution or self.resolution if streamed else self.resolution
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
         """The names of all its parameters. several: for several symbols at once."""
@@ -65,12 +69,8 @@ class DatasetForm:
     def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
         """The serializer of its parameters."""
         options = {"streamed": streamed, "several": several}
-        usual = self.usual_resolution(streamed=streamed)
-        return query_serializer(self.title(**options), self.parameters(**options), usual.value)
-
-    def usual_resolution(self, *, streamed: bool) -> Resolution:
-        """The resolution of a query that names none."""
-        return (self.streamed_resolution if streamed else None) or self.resolution
+        resolution = self.default_resolution(streamed=streamed).value
+        return query_serializer(self.title(**options), self.parameters(**options), resolution)
 
     def title(self, *, streamed: bool, several: bool) -> str:
         """A name for the schema."""
@@ -158,7 +158,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         several=several,
         streamed=target.streamed,
         **_range(found),
-        **_shape(found, form.usual_resolution(streamed=target.streamed)),
+        **_shape(found, form.default_resolution(streamed=target.streamed)),
     )
 
 
@@ -181,10 +181,10 @@ def _usual_limit(found: dict[str, Any]) -> int:
     return max(last, DEFAULT_PAGE) if "symbols" in found else last
 
 
-def _shape(found: dict[str, Any], usual_resolution: Resolution) -> dict[str, Any]:
+def _shape(found: dict[str, Any], resolution: Resolution) -> dict[str, Any]:
     session, time_form = found.get("session"), found.get("time")
     return {
-        "resolution": found.get("resolution", usual_resolution),
+        "resolution": found.get("resolution", resolution),
         "is_descending": found.get("sort") == "desc",
         "fields": found.get("fields"),
         "session": session and SessionMode(session),

@@ -253,6 +253,14 @@ def test_a_stream_without_a_range_is_all_there_is(filled: Api):
     assert len(b"".join(pieces(filled, "trades", {})).splitlines()) == ROWS
 
 
+def test_a_stream_of_bars_without_a_resolution_is_of_minutes(filled: Api):
+    minutes = pieces(filled, "ohlcv", {**DAYS, "resolution": "1m"})
+    assert len(b"".join(minutes).splitlines()) > 1_000
+    assert pieces(filled, "ohlcv", DAYS) == minutes
+    quotes = pieces(filled, "quotes", {**RANGE, "resolution": "tick"})
+    assert pieces(filled, "quotes", RANGE) == quotes
+
+
 def test_an_unknown_symbol_is_a_problem(filled: Api):
     response = filled.get("/api/v1/market-data/equities/NOBODY/trades/stream", RANGE)
     assert problem(response) == (404, "unknown_symbol")

@@ -7,7 +7,6 @@ import csv
 import io
 import random
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data.builders import ingest
+from tests.stats.market_data.oracle import bar
 from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
@@ -90,27 +90,15 @@ class Ledger:
 
     def bars(self, commit: int, resolution: str) -> dict[str, Row]:
         """The bars after a commit, by their time."""
-        length, found = LENGTHS[resolution], dict[str, Row]()
+        length, prints = LENGTHS[resolution], dict[str, list[Row]]()
         offset = int((OPENING - np.datetime64("2025-01-02")).astype(int)) % length
         for seconds, price, volume in sorted(self.stands[commit], key=lambda one: one[0]):
             start = text((seconds + offset) // length * length - offset)
-            bar = found.setdefault(
-                start,
-                {"open": price, "high": price, "low": price, "volume": 0, "trade_count": 0, "notional": 0},
-            )
-            bar |= {
-                "high": max(bar["high"], price),
-                "low": min(bar["low"], price),
-                "close": price,
-                "volume": bar["volume"] + volume,
-                "trade_count": bar["trade_count"] + 1,
-                "notional": bar["notional"] + Fraction(price * volume),
-            }
-        for bar in found.values():
-            # The mean of prices lies between them, whatever the rounding.
-            mean = float(bar.pop("notional")) / bar["volume"]
-            bar["vwap"] = min(max(mean, bar["low"]), bar["high"])
-        return found
+            prints.setdefault(start, []).append({"price": price, "volume": volume})
+        return {
+            start: {**bar(rows), "volume": sum(row["volume"] for row in rows)}
+            for start, rows in prints.items()
+        }
 
     def expected(self, resolution: str, *, after: int = 0, by: int | None = None) -> list[Row]:
         """The revisions by commits in `(after, by]`, by time of the bar, then by commit."""
@@ -230,6 +218,15 @@ def test_a_change_that_only_the_average_shows_is_told_with_it(ledger):
     assert [row[f"before_{name}"] for name in SIDES if name != "vwap"] == [
         row[f"after_{name}"] for name in SIDES if name != "vwap"
     ]
+
+
+def test_the_average_of_one_print_is_its_price(ledger):
+    assert 0.1 * 3 / 3 != 0.1
+    ledger.ingest((0, 0.1, 3))
+    ledger.correct((0, 0.1, 3), price=0.7)
+    (row,) = revisions(ledger.api, resolution="1m")
+    assert (row["before_vwap"], row["after_vwap"]) == (0.1, 0.7)
+    assert [row] == ledger.expected("1m")
 
 
 def test_the_bar_before_and_the_bar_after_are_those_of_as_of(told):

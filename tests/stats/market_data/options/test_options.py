@@ -172,10 +172,11 @@ def test_without_both_there_is_no_underlying(api: Api):
     )
 
 
-def test_after_the_last_trade_it_is_expired(market: Api):
-    late = "2025-01-17T21:00:00Z"
+@pytest.mark.parametrize("dataset", ["greeks", "implied-volatility"])
+@pytest.mark.parametrize("late", ["2025-01-17T21:00:00Z", "2025-01-17T21:29:00Z", "2025-03-01T12:00:00Z"])
+def test_after_the_last_trade_it_is_expired(market: Api, late: str, dataset: str):
     store_quotes(market, [{"timestamp": late, "symbol": CALL.symbol, "bid": 1.0, "ask": 1.1}])
-    (row,) = rows_of(market, CALL.symbol, start=late, end="2025-01-17T21:30:00Z")
+    (row,) = rows_of(market, CALL.symbol, dataset, start=late, end=seconds_after(late, 60))
     assert (row["reason"], row["t"], row["iv"]) == ("expired", 0.0, None)
 
 

@@ -81,7 +81,7 @@ def test_what_has_expired_comes_only_if_it_is_asked_for(market: Api):
     at = seconds_after(late, 1)
     assert {row["expiry"] for row in surface_of(market, end=at)} == {"2025-03-21"}
     rows = surface_of(market, end=at, expiry="2025-01-17")
-    assert {row["reason"] for row in rows} == {"expired"}
+    assert {(row["reason"], row["t"]) for row in rows} == {("expired", 0.0)}
 
 
 def test_quotes_from_its_instant_on_do_not_count(market: Api):

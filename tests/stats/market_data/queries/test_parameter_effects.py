@@ -147,6 +147,7 @@ def test_the_last_rows_before_the_end(market: Market, count: int, sort: str):
     wanted = equity_bars(market, 0, EQUITY_HOUR + HOUR_NS)[-count:]
     found = get(market, start=..., last=str(count), sort=sort)
     assert nested(found["bars"]) == (wanted if sort == "asc" else wanted[::-1])
+    assert found["total_estimate"] == len(wanted)
 
 
 def test_the_last_rows_are_a_page_with_those_before_it(market: Market):
@@ -155,6 +156,7 @@ def test_the_last_rows_are_a_page_with_those_before_it(market: Market):
     before = get(market, OHLCV, query, cursor=found["prev_cursor"])
     assert nested(before["bars"]) == equity_bars(market, 0, EQUITY_HOUR + HOUR_NS)[-6:-3]
     assert found["next_cursor"] is None
+    assert found["total_estimate"] == before["total_estimate"] == 3
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,7 @@ def test_of_several_symbols_a_page_of_the_last_rows_has_as_many_as_any(empty_mar
     ):
         page = get(empty_market, path, {**query, **asked})
         pages = [page["trades"]]
+        assert page["total_estimate"] == 2 * int(asked["last"])
         while page["next_cursor"] is not None:
             page = get(empty_market, path, {**query, **asked, "cursor": page["next_cursor"]})
             pages.append(page["trades"])
