@@ -133,3 +133,10 @@ class BarGrid:
 
     def _hours_of(self, interval_ns: int, window: Window) -> Spans:
         return intraday_spans(interval_ns, window, calendar=self.calendar, hours=self.hours)
+
+
+def regular_day_grid(calendar: TradingCalendar | None) -> BarGrid:
+    """The days of an exchange's regular sessions; UTC days of all hours without a calendar."""
+    if calendar is None:
+        return BarGrid(Resolution.DAY, None, SessionMode.UTC, Hours.ALL)
+    return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.REGULAR)

@@ -10,7 +10,7 @@ from stats.market_data.absence.reasons import Absences
 from stats.market_data.absence.untold import Untold
 from stats.market_data.bars.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
 from stats.market_data.bars.trade_bars import BarMaker, TradeBars, trade_bars
-from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.market_data.intervals.grids import bar_key, grid_of
 from stats.market_data.intervals.ranges import Range, bar_range, bar_window
 from stats.market_data.ohlcv.adjustment import Terms
@@ -19,6 +19,7 @@ from stats.market_data.ohlcv.corporate_actions import (
     CLOSE_LOOKBACK_NS,
     AdjustedBars,
     BarsOfDays,
+    OfficialCloses,
     adjustment_by,
     day_grid,
     minute_grid,
@@ -63,7 +64,8 @@ class Ohlcv:
         needed = _needed(trade_bars(trades, grid, asked.instrument.policy), actions, window)
         if asked.query.with_coverage:
             needed = _needed_for_absences(needed, grid, asked_for)
-        stored_needed = around(needed, grid) if needed.start_ns < needed.end_ns else needed
+        stored_grid = grid if actions.is_empty else day_grid(grid)
+        stored_needed = around(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
         narrowed = asked.snapshot.narrowed
         logs = (narrowed(trades, needed), narrowed(stored, stored_needed), actions)
         return Plan(
@@ -93,9 +95,12 @@ def _check_available(asked: Asked, trades: PinnedLog, stored: PinnedLog) -> None
 
 
 def _needed(made: TradeBars, actions: PinnedLog, window: Window) -> Window:
-    """All that the bars of a window depend on: the close before a later dividend, too."""
+    """All that the bars of a window depend on: the official close before a later dividend, too.
+
+    An ex-date on which the exchange is closed may take effect days later in UTC than by trading date.
+    """
     needed = made.needed(window)
-    return needed if actions.is_empty else Window(needed.start_ns - CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
+    return needed if actions.is_empty else Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
 
 
 def _needed_for_absences(needed: Window, grid: BarGrid, asked_for: Range) -> Window:
@@ -160,11 +165,17 @@ def _adjusted(asked: Asked, grid: BarGrid, logs: tuple[PinnedLog, ...]) -> BarMa
         return maker
     terms = Terms(asked.query.adjustment == "all", asked.instrument.currency, _today(asked, grid).end_ns)
     days = _maker(asked, day_grid(grid), trades, stored)
-    adjustment = adjustment_by(actions, days, grid, terms)
+    adjustment = adjustment_by(actions, _official_closes(asked, grid, trades, stored), grid, terms)
     minutes = _maker(asked, minute_grid(grid), trades, stored)
     if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
         return AdjustedBars(maker, minutes, grid, adjustment)
     return BarsOfDays(AdjustedBars(days, minutes, day_grid(grid), adjustment), maker, grid)
+
+
+def _official_closes(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> OfficialCloses:
+    """The same closes whatever hours, resolution and session are asked for."""
+    regular = regular_day_grid(grid.calendar)
+    return OfficialCloses(_maker(asked, regular, trades, stored), regular)
 
 
 def _maker(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> BarMaker:
