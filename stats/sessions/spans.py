@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.grids import DateGrid, Grid, IntervalGrid
 from stats.sessions.schedule import Hours, Schedule, SessionMode
 from trades.arrays import Integers, Mask
+from trades.resolutions import Resolution
 from trades.storage.bars.spans import Spans
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS

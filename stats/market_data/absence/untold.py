@@ -9,10 +9,10 @@ from stats.market_data.bars.stored_bars import around, date_of_stored, resolutio
 from stats.market_data.bars.trade_bars import BarMaker
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import Hours, trading_date_of
 from trades.arrays import Floats, Integers, Mask
 from trades.arrow_later import compute as pc
+from trades.resolutions import Resolution
 from trades.storage.protocol import Window
 
 

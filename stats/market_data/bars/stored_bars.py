@@ -9,11 +9,11 @@ import pyarrow as pa
 from stats.market_data.bars.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
 from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import trading_date_of
 from trades.arrays import Integers
 from trades.arrow_later import compute as pc
 from trades.bar_policies import BarPolicy
+from trades.resolutions import Resolution
 from trades.storage.bars.bars import Bars, joined_bars
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS

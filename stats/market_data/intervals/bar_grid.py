@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.spans import (
     Hours,
@@ -16,6 +15,7 @@ from stats.sessions.spans import (
     whole_window,
 )
 from trades.arrays import Integers
+from trades.resolutions import Resolution
 from trades.storage.bars.spans import Spans
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS

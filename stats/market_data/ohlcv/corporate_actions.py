@@ -11,8 +11,8 @@ from stats.market_data.bars.trade_bars import BarMaker, merged_bars, merged_days
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
 from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import SessionMode
+from trades.resolutions import Resolution
 from trades.storage.bars.bars import Bars, joined_bars
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS

@@ -28,9 +28,9 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import DeferredSource, Source, WindowedSource
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import Hours
 from trades.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from trades.resolutions import Resolution
 from trades.storage.protocol import ALL_TIME, Window
 
 OHLCV = DatasetForm(
