@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.bars.stored_bars import filled
-from stats.market_data.bars.trade_bars import BarMaker, merged_bars, merged_days
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
 from stats.market_data.pinning.logs import PinnedLog
 from stats.sessions.spans import SessionMode
 from trades.resolutions import Resolution
 from trades.storage.bars.bars import Bars, joined_bars
+from trades.storage.log_views.stored_bars import filled
+from trades.storage.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 

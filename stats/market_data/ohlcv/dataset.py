@@ -8,8 +8,6 @@ from stats.market_data.absence.listing import listed
 from stats.market_data.absence.pages import PagesOfAbsences, asked_days
 from stats.market_data.absence.reasons import Absences
 from stats.market_data.absence.untold import Untold
-from stats.market_data.bars.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
-from stats.market_data.bars.trade_bars import BarMaker, TradeBars, trade_bars
 from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.market_data.intervals.grids import bar_key, grid_of
 from stats.market_data.intervals.ranges import Range, bar_range, bar_window
@@ -31,6 +29,8 @@ from stats.market_data.sources.rows import DeferredSource, Source, WindowedSourc
 from stats.sessions.spans import Hours
 from trades.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from trades.resolutions import Resolution
+from trades.storage.log_views.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
+from trades.storage.log_views.trade_bars import BarMaker, TradeBars, trade_bars
 from trades.storage.protocol import ALL_TIME, Window
 
 OHLCV = DatasetForm(
@@ -61,7 +61,7 @@ class Ohlcv:
             actions = actions.left_out()
         asked_for = bar_range(asked, grid)
         window = bar_window(asked_for, grid, (trades, stored))
-        needed = _needed(trade_bars(trades, grid, asked.instrument.policy), actions, window)
+        needed = _needed(trade_bars(trades.view, grid, asked.instrument.policy), actions, window)
         if asked.query.with_coverage:
             needed = _needed_for_absences(needed, grid, asked_for)
         stored_grid = grid if actions.is_empty else day_grid(grid)
@@ -83,10 +83,11 @@ def _check_available(asked: Asked, trades: PinnedLog, stored: PinnedLog) -> None
     """Raises `UnknownSymbol`, and `ResolutionUnavailable` where only coarser bars are stored."""
     if not trades.is_empty:
         return
-    if stored.is_empty:
+    view = stored.view
+    if view is None:
         check_known(asked.symbol)
         return
-    resolution, available = asked.query.resolution, stored_resolutions(stored)
+    resolution, available = asked.query.resolution, stored_resolutions(view)
     if not any(is_made_of(resolution, each) for each in available):
         named = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(
@@ -179,7 +180,7 @@ def _official_closes(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: Pin
 
 
 def _maker(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> BarMaker:
-    return with_stored_bars(trades, stored, grid, asked.instrument.policy)
+    return with_stored_bars(trades.view, stored.view, grid, asked.instrument.policy)
 
 
 def _untold(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> Untold:
