@@ -66,3 +66,15 @@ class Grid(Protocol):
     def periods(self, window: Window) -> PeriodSpans:
         """The periods of a window of whole ones, a day or longer."""
         ...
+
+
+class DayGrid(Grid, Protocol):
+    """Days, by trading date where there is an exchange."""
+
+    def date_start(self, day_ns: int) -> int:
+        """Where the trading date begins that a date, given as its midnight UTC, is, or is followed by."""
+        ...
+
+    def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
+        """Of each bar the end of its interval, and the day since 1970 that it is called by."""
+        ...
