@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from stats.parameters.intervals import Interval
-from stats.parameters.resolutions import Resolution
+from trades.resolutions import Resolution
 from trades.symbols import InvalidSymbol, parse_symbol
 from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 

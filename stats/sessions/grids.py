@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from stats.parameters.resolutions import Resolution
 from trades.arrays import Integers
+from trades.resolutions import Resolution
 from trades.timestamps import DAY_NS
 
 # 1970-01-01 was a Thursday.

@@ -1,15 +1,13 @@
 """The windows that bars are made of: whole bars of a range, days, weeks and months, and intervals cut to sessions."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.grids import DateGrid, Grid, IntervalGrid
 from stats.sessions.schedule import Hours, Schedule, SessionMode
 from trades.arrays import Integers, Mask
-from trades.storage.bars.spans import Spans
+from trades.resolutions import Resolution
+from trades.storage.bars.spans import PeriodSpans, Spans
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
 
@@ -23,21 +21,6 @@ __all__ = [
     "trading_date_of",
     "whole_window",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class PeriodSpans:
-    """Days, weeks or months, ascending, and the windows that belong to them.
-
-    labels: what their bars are called, ascending, nanoseconds UTC. dates: of each label in days since 1970:
-    the trading date, the Monday, or the first of the month. ends_ns: of each label, the instant from which on
-    nothing of it is still to come.
-    """
-
-    spans: Spans
-    labels: Integers
-    dates: Integers
-    ends_ns: Integers
 
 
 def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:

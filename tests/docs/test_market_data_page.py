@@ -15,10 +15,11 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
-from stats.parameters.resolutions import Resolution
+from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.rendering.formats import FORMATS
 from tests.api_client import answer, problem, trade
 from tests.docs.test_pages import README, blocks_from, body_in
+from trades.resolutions import Resolution
 from trades.timestamps import SECOND_NS
 
 PAGE = settings.BASE_DIR / "docs" / "market_data.md"
@@ -60,7 +61,7 @@ def test_it_tells_how_far_a_query_reaches():
     reach = {name: limit for cell, limit in zip(limits, told, strict=True) for name in cell}
     for resolution in Resolution:
         longest = next(limit for name, limit in reach.items() if Resolution(name).rank >= resolution.rank)
-        assert resolution.maximum_range_ns == longest, resolution
+        assert maximum_range_ns(resolution) == longest, resolution
 
 
 def test_it_tells_how_long_answers_are_kept():

@@ -70,6 +70,11 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
             ) from error
 
     @property
+    def has_sessions(self) -> bool:
+        """Whether it names sessions: a calendar, or an exchange; crypto trades at all hours of its exchange."""
+        return self.calendar is not None or (self.exchange is not None and self.instrument_class != CRYPTO)
+
+    @property
     def has_whole_volume(self) -> bool:
         """Whether its volumes are counts, and written as integers."""
         return self.volume_kind == WHOLE

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from stats.market_data.bars.stored_bars import date_of_stored
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
 from trades.datasets import BARS
+from trades.resolutions import Resolution
 from trades.storage.instruments import Instrument
+from trades.storage.log_views.stored_bars import date_of_stored
 from trades.storage.protocol import ALL_TIME, Window
 from trades.stores import market_store
 from trades.timestamps import DAY_NS, parse_timestamp

@@ -8,6 +8,7 @@ from stats.exceptions import RangeTooLarge
 from stats.market_data.absence.reasons import Absences
 from stats.market_data.intervals.ranges import Range
 from stats.market_data.pinning.plan import Asked
+from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.sessions.spans import trading_date_of
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
@@ -42,7 +43,7 @@ class PagesOfAbsences:
     def _check_length(self, window: Window) -> None:
         """A range that begins with its first row may be of any length, and hold as many intervals."""
         resolution = self.absences.grid.resolution
-        is_too_long = window.end_ns - window.start_ns > resolution.maximum_range_ns
+        is_too_long = window.end_ns - window.start_ns > maximum_range_ns(resolution)
         if self.asked_for.start_ns is None and is_too_long:
             raise RangeTooLarge(
                 f"at {resolution.value} these rows lie too far apart to say why there are none between them:"

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from stats.market_data.absence.closed_dates import closed_dates
 from stats.market_data.absence.untold import Untold
-from stats.market_data.bars.trade_bars import BarMaker
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.parameters.resolutions import Resolution
 from stats.sessions.expected_intervals import expected_intervals
 from stats.sessions.spans import trading_date_of
 from trades.arrays import Integers, Mask
+from trades.resolutions import Resolution
+from trades.storage.log_views.trade_bars import BarMaker
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS, format_timestamp
 

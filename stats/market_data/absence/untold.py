@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.bars.stored_bars import around, date_of_stored, resolutions_in
-from stats.market_data.bars.trade_bars import BarMaker
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import Hours, trading_date_of
 from trades.arrays import Floats, Integers, Mask
 from trades.arrow_later import compute as pc
+from trades.resolutions import Resolution
+from trades.storage.log_views.stored_bars import around, date_of_stored, resolutions_in
+from trades.storage.log_views.trade_bars import BarMaker
 from trades.storage.protocol import Window
 
 

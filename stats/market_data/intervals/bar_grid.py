@@ -1,27 +1,25 @@
 """Which intervals bars are cut by: fixed lengths in UTC, or the periods of an exchange's trading dates, in all hours or some."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.spans import (
     Hours,
-    PeriodSpans,
     SessionMode,
     intraday_spans,
     period_spans,
     start_of_date,
+    trading_date_of,
     whole_window,
 )
 from trades.arrays import Integers
-from trades.storage.bars.spans import Spans
+from trades.resolutions import Resolution
+from trades.storage.bars.spans import PeriodSpans, Spans
+from trades.storage.log_views.grids import OUTSIDE
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS
-
-# No interval begins here: all begin on whole seconds.
-OUTSIDE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +48,20 @@ class BarGrid:
         return is_fixed and self.cut_by is None and self.hours is Hours.ALL
 
     @property
+    def is_of_regular_sessions(self) -> bool:
+        """See `Grid.is_of_regular_sessions`."""
+        return self.cut_by is not None and self.hours is Hours.REGULAR
+
+    @property
     def key(self) -> str:
         """What tells the grid from others of the resolution, in cache keys."""
         if self.is_plain or self.calendar is None:
             return "utc"
         return f"{self.calendar.key}-{self.session.value}-{self.hours.value}"
+
+    def with_resolution(self, resolution: Resolution) -> "BarGrid":
+        """See `Grid.with_resolution`."""
+        return replace(self, resolution=resolution)
 
     def whole(self, start_ns: int, end_ns: int) -> Window:
         """The window of whole intervals that a range touches."""
@@ -82,6 +89,10 @@ class BarGrid:
             return np.full_like(time_ns, OUTSIDE)
         place = np.searchsorted(spans.start_ns, time_ns, side="right") - 1
         return np.where((place >= 0) & (time_ns < spans.end_ns[place]), spans.label_ns[place], OUTSIDE)
+
+    def trading_dates(self, time_ns: Integers) -> Integers:
+        """See `Grid.trading_dates`."""
+        return trading_date_of(time_ns, self.calendar)
 
     def steady(self, now_ns: int) -> Window:
         """The instants around now at which the same bars are final, and the same one is open."""
@@ -133,3 +144,10 @@ class BarGrid:
 
     def _hours_of(self, interval_ns: int, window: Window) -> Spans:
         return intraday_spans(interval_ns, window, calendar=self.calendar, hours=self.hours)
+
+
+def regular_day_grid(calendar: TradingCalendar | None) -> BarGrid:
+    """The days of an exchange's regular sessions; UTC days of all hours without a calendar."""
+    if calendar is None:
+        return BarGrid(Resolution.DAY, None, SessionMode.UTC, Hours.ALL)
+    return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.REGULAR)

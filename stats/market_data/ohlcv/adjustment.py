@@ -1,7 +1,7 @@
 """Prices and volumes of the past in today's shares: adjusted by splits, and by dividends too.
 
 A split divides the prices before its ex-date by its ratio and multiplies the volumes. A dividend multiplies
-the prices before its ex-date by 1 - amount / close, of the last close before it (the factor of the CRSP
+the prices before its ex-date by 1 - amount / close, of the official close before it (the factor of the CRSP
 database, "Data Definitions: Factor to Adjust Price").
 """
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from trades.arrays import Floats, Integers
 from trades.storage.bars.bars import Bars
 
-# The last close before an instant; None if it is not known.
+# The official close before an action, given by its stored time; None if it is not known.
 CloseBefore = Callable[[int], float | None]
 
 
@@ -80,7 +80,7 @@ def adjustment_of(
             continue
         if action["kind"] == "split":
             split, dividend = action["ratio"], 1.0
-        elif terms.counts(action) and (close := close_before(time_ns) or 0.0) > action["amount"]:
+        elif terms.counts(action) and (close := close_before(action["timestamp"]) or 0.0) > action["amount"]:
             split, dividend = 1.0, 1 - action["amount"] / close
         else:
             continue

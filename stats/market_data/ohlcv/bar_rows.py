@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.bars.trade_bars import BarMaker
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.whole_parts import part_over_gaps
 from stats.market_data.pinning.logs import PinnedLog
@@ -15,6 +14,7 @@ from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Floats
 from trades.storage.bars.bars import Bars
+from trades.storage.log_views.trade_bars import BarMaker
 from trades.storage.protocol import Window
 
 

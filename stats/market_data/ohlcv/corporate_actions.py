@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.bars.stored_bars import filled
-from stats.market_data.bars.trade_bars import BarMaker, merged_bars, merged_days
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
 from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import SessionMode
+from trades.resolutions import Resolution
 from trades.storage.bars.bars import Bars, joined_bars
+from trades.storage.log_views.stored_bars import filled
+from trades.storage.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 
@@ -85,22 +85,37 @@ def minute_grid(grid: BarGrid) -> BarGrid:
     return replace(grid, resolution=Resolution.MINUTE)
 
 
-def adjustment_by(actions: PinnedLog, days: BarMaker, grid: BarGrid, terms: Terms) -> Adjustment:
-    """The adjustment by the stored actions; `days` makes the bars that have the closes before them."""
+@dataclass(frozen=True, slots=True)
+class OfficialCloses:
+    """The closes that dividends are measured by.
+
+    days: makes the bars of `grid`, the instrument's `regular_day_grid`: the same for every query.
+    """
+
+    days: BarMaker
+    grid: BarGrid
+
+    def before(self, time_ns: int) -> float | None:
+        """The last close before an action's stored time; None if the fourteen days before have none."""
+        effect_ns = _takes_effect(self.grid, time_ns)
+        first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
+        window = self.grid.whole(first_ns, effect_ns)
+        bars = self.days.bars(window)
+        ends_ns, _ = self.grid.ends_and_dates(bars.time_ns, window)
+        closes = bars.close[(bars.time_ns >= first_ns) & (ends_ns <= effect_ns)]
+        return float(closes[-1]) if len(closes) else None
+
+
+def adjustment_by(actions: PinnedLog, closes: OfficialCloses, grid: BarGrid, terms: Terms) -> Adjustment:
+    """The adjustment of a grid's bars by the stored actions."""
     rows = _rows(actions)
     if not rows.num_rows:
         return RAW
-
-    def close_before(time_ns: int) -> float | None:
-        before = day_grid(grid).whole(max(time_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns), time_ns)
-        closes = (bars := days.bars(before)).close[bars.time_ns < time_ns]
-        return float(closes[-1]) if len(closes) else None
-
     return adjustment_of(
         rows,
         takes_effect=lambda time_ns: _takes_effect(grid, time_ns),
         terms=terms,
-        close_before=close_before,
+        close_before=closes.before,
     )
 
 

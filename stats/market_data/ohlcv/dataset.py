@@ -8,9 +8,7 @@ from stats.market_data.absence.listing import listed
 from stats.market_data.absence.pages import PagesOfAbsences, asked_days
 from stats.market_data.absence.reasons import Absences
 from stats.market_data.absence.untold import Untold
-from stats.market_data.bars.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
-from stats.market_data.bars.trade_bars import BarMaker, TradeBars, trade_bars
-from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.market_data.intervals.grids import bar_key, grid_of
 from stats.market_data.intervals.ranges import Range, bar_range, bar_window
 from stats.market_data.ohlcv.adjustment import Terms
@@ -19,6 +17,7 @@ from stats.market_data.ohlcv.corporate_actions import (
     CLOSE_LOOKBACK_NS,
     AdjustedBars,
     BarsOfDays,
+    OfficialCloses,
     adjustment_by,
     day_grid,
     minute_grid,
@@ -27,9 +26,11 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import DeferredSource, Source, WindowedSource
-from stats.parameters.resolutions import Resolution
 from stats.sessions.spans import Hours
 from trades.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from trades.resolutions import Resolution
+from trades.storage.log_views.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
+from trades.storage.log_views.trade_bars import BarMaker, TradeBars, trade_bars
 from trades.storage.protocol import ALL_TIME, Window
 
 OHLCV = DatasetForm(
@@ -61,10 +62,11 @@ class Ohlcv:
             actions = actions.left_out()
         asked_for = bar_range(asked, grid)
         window = bar_window(asked_for, grid, (trades, stored))
-        needed = _needed(trade_bars(trades, grid, asked.instrument.policy), actions, window)
+        needed = _needed(trade_bars(trades.view, grid, asked.instrument.policy), actions, window)
         if asked.query.with_coverage:
             needed = _needed_for_absences(needed, grid, asked_for)
-        stored_needed = around(needed, grid) if needed.start_ns < needed.end_ns else needed
+        stored_grid = grid if actions.is_empty else day_grid(grid)
+        stored_needed = around(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
         narrowed = asked.snapshot.narrowed
         logs = (narrowed(trades, needed), narrowed(stored, stored_needed), actions)
         return Plan(
@@ -82,10 +84,11 @@ def _check_available(asked: Asked, trades: PinnedLog, stored: PinnedLog) -> None
     """Raises `UnknownSymbol`, and `ResolutionUnavailable` where only coarser bars are stored."""
     if not trades.is_empty:
         return
-    if stored.is_empty:
+    view = stored.view
+    if view is None:
         check_known(asked.symbol)
         return
-    resolution, available = asked.query.resolution, stored_resolutions(stored)
+    resolution, available = asked.query.resolution, stored_resolutions(view)
     if not any(is_made_of(resolution, each) for each in available):
         named = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(
@@ -94,9 +97,12 @@ def _check_available(asked: Asked, trades: PinnedLog, stored: PinnedLog) -> None
 
 
 def _needed(made: TradeBars, actions: PinnedLog, window: Window) -> Window:
-    """All that the bars of a window depend on: the close before a later dividend, too."""
+    """All that the bars of a window depend on: the official close before a later dividend, too.
+
+    An ex-date on which the exchange is closed may take effect days later in UTC than by trading date.
+    """
     needed = made.needed(window)
-    return needed if actions.is_empty else Window(needed.start_ns - CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
+    return needed if actions.is_empty else Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
 
 
 def _needed_for_absences(needed: Window, grid: BarGrid, asked_for: Range) -> Window:
@@ -161,15 +167,21 @@ def _adjusted(asked: Asked, grid: BarGrid, logs: tuple[PinnedLog, ...]) -> BarMa
         return maker
     terms = Terms(asked.query.adjustment == "all", asked.instrument.currency, _today(asked, grid).end_ns)
     days = _maker(asked, day_grid(grid), trades, stored)
-    adjustment = adjustment_by(actions, days, grid, terms)
+    adjustment = adjustment_by(actions, _official_closes(asked, grid, trades, stored), grid, terms)
     minutes = _maker(asked, minute_grid(grid), trades, stored)
     if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
         return AdjustedBars(maker, minutes, grid, adjustment)
     return BarsOfDays(AdjustedBars(days, minutes, day_grid(grid), adjustment), maker, grid)
 
 
+def _official_closes(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> OfficialCloses:
+    """The same closes whatever hours, resolution and session are asked for."""
+    regular = regular_day_grid(grid.calendar)
+    return OfficialCloses(_maker(asked, regular, trades, stored), regular)
+
+
 def _maker(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> BarMaker:
-    return with_stored_bars(trades, stored, grid, asked.instrument.policy)
+    return with_stored_bars(trades.view, stored.view, grid, asked.instrument.policy)
 
 
 def _untold(asked: Asked, grid: BarGrid, trades: PinnedLog, stored: PinnedLog) -> Untold:

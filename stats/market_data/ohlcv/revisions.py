@@ -13,12 +13,12 @@ from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import Rows, WindowedSource
-from stats.parameters.resolutions import Resolution
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours, SessionMode
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.datasets import TRADES
+from trades.resolutions import Resolution
 from trades.storage.bars.bars import Bars
 from trades.storage.bars.revision import BarValues, Revision
 from trades.storage.protocol import ALL_TIME, Window

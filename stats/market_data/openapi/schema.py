@@ -11,10 +11,10 @@ from stats.market_data.openapi.examples import EXAMPLE_COVERAGE, EXAMPLE_SYMBOLS
 from stats.market_data.queries.classes import MarketClass
 from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.queries.query import DatasetForm
-from stats.parameters.resolutions import Resolution
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role
 from trades.datasets import DATASETS
+from trades.resolutions import Resolution
 
 Schema = dict[str, Any]
 

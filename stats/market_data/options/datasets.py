@@ -26,8 +26,8 @@ from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, r
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import WindowedSource
 from stats.options.rates import rates_of
-from stats.parameters.resolutions import Resolution
 from trades.datasets import OPTION_QUOTES
+from trades.resolutions import Resolution
 from trades.storage.instruments import FUTURE, OPTION, Instrument
 from trades.storage.protocol import ALL_TIME, NO_COMMIT, Window
 from trades.stores import market_store

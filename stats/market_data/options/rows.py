@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.whole_parts import part_in_memory
 from stats.market_data.options.contract import OptionContract
 from stats.market_data.options.echo import INPUTS, greek_columns, input_columns
@@ -19,6 +19,7 @@ from stats.options.pricing import valuation
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours
 from trades.arrays import Floats, Integers
+from trades.storage.log_views.grids import OUTSIDE
 from trades.storage.protocol import Window
 from trades.stores import market_store
 

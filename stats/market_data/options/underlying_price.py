@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.bars.stored_bars import stored_resolutions
 from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked
@@ -14,6 +13,7 @@ from trades.arrow_later import compute as pc
 from trades.datasets import BARS, QUOTES, TRADES
 from trades.storage.bars.prints import masks_of
 from trades.storage.instruments import Instrument
+from trades.storage.log_views.stored_bars import stored_resolutions
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 
@@ -84,9 +84,10 @@ class UnderlyingPrice:
 
         A bar is finished when its interval is over.
         """
-        if self.bars.is_empty:
+        bars = self.bars.view
+        if bars is None:
             return SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
-        finest = stored_resolutions(self.bars)[0]
+        finest = stored_resolutions(bars)[0]
         length = finest.length_ns
 
         def is_finest(rows: pa.Table) -> Mask:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from stats.paging.cursors import SeenCommit
 from trades.declarations import Dataset
 from trades.storage.exceptions import UnknownSymbol
+from trades.storage.log_views.log_view import LogView
 from trades.storage.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store
 
@@ -65,6 +66,11 @@ class PinnedLog:
     def version(self) -> str:
         """How it stands in cache keys: `trades=17-9f3a2c`, with as much of the hash as tells restored logs apart."""
         return f"{self.dataset.name}={self.at.number}-{self.at.hash[:12]}"
+
+    @property
+    def view(self) -> LogView | None:
+        """The log at its commit; None where nothing is read."""
+        return None if self.is_empty else LogView(market_store(), self.dataset, self.symbol, self.at.number)
 
     def left_out(self) -> "PinnedLog":
         """The same log, of which nothing is read."""

@@ -11,12 +11,13 @@ from stats.exceptions import RangeTooLarge
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.queries.parameters import PAGE, STREAM, query_serializer
 from stats.parameters.fields import DEFAULT_PAGE
+from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.parameters.query_values import query_values
-from stats.parameters.resolutions import Resolution
 from stats.rendering.document import TimeForm
 from stats.rendering.table import OutColumn
 from stats.sessions.spans import Hours, SessionMode
 from trades.named_symbol import named_symbol
+from trades.resolutions import Resolution
 from trades.timestamps import DAY_NS
 
 # What the pages of a walk may differ in, and what else binds it: its range and its grid.
@@ -122,7 +123,7 @@ class MarketDataQuery:
         """Raises `RangeTooLarge` where a page's query reaches too far; a stream may reach anywhere."""
         if self.start_ns is None or self.streamed:
             return
-        limit = self.resolution.maximum_range_ns
+        limit = maximum_range_ns(self.resolution)
         if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
             raise RangeTooLarge(
                 f"at {self.resolution.value} a range has at most {_spoken(limit)}: ask for a shorter one"

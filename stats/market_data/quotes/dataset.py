@@ -11,8 +11,8 @@ from stats.market_data.quotes.quote_bars import QuoteBarReader, quote_bar_column
 from stats.market_data.sources.rows import WindowedSource
 from stats.market_data.ticks.datasets import QUOTE_STATE, tick_plan
 from stats.market_data.ticks.rows import out_columns
-from stats.parameters.resolutions import Resolution
 from trades.datasets import QUOTES
+from trades.resolutions import Resolution
 from trades.storage.protocol import ALL_TIME, Window
 
 QUOTES_FORM = DatasetForm(

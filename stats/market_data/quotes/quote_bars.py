@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.whole_parts import part_in_memory
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
@@ -14,6 +14,7 @@ from stats.rendering.table import OutColumn, Role, Table
 from trades.arrays import Floats, Integers
 from trades.arrow_later import compute as pc
 from trades.storage.bars.quote_bars import QuoteBars, quote_bars_of
+from trades.storage.log_views.grids import OUTSIDE
 from trades.storage.log_views.log_view import LogView
 from trades.storage.log_views.quote_windows import carried_quotes
 from trades.storage.protocol import Window

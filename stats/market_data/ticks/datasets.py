@@ -12,12 +12,12 @@ from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, r
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import WindowedSource
 from stats.market_data.ticks.rows import AddedColumn, TickReader, out_columns
-from stats.parameters.resolutions import Resolution
 from stats.rendering.table import OutColumn, Role
 from stats.sessions.spans import Hours
 from trades.arrays import Integers, Mask
 from trades.datasets import OPEN_INTEREST, TRADES
 from trades.declarations import Dataset
+from trades.resolutions import Resolution
 from trades.storage.protocol import Window
 from trades.timestamps import SECOND_NS
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import exchange_calendar
 from stats.sessions.spans import Hours, PeriodSpans, period_spans, trading_date_of, whole_window
 from tests.stats.sessions.published import WEEKS, Week, day, ns
+from trades.resolutions import Resolution
 from trades.storage.protocol import Window
 
 

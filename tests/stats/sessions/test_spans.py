@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats.parameters.resolutions import Resolution
 from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
 from stats.sessions.expected_intervals import expected_intervals
 from stats.sessions.spans import (
@@ -19,6 +18,7 @@ from stats.sessions.spans import (
     whole_window,
 )
 from tests.stats.sessions.published import day, ns
+from trades.resolutions import Resolution
 from trades.storage.bars.spans import Spans
 from trades.storage.protocol import Window
 from trades.timestamps import DAY_NS, SECOND_NS

@@ -66,3 +66,18 @@ class Spans:
         nearest = np.maximum.accumulate(owner)
         gaps = np.append(0, np.cumsum(self.end_ns[:-1] != self.start_ns[1:]))
         return np.where((nearest >= 0) & (gaps == gaps[nearest]), nearest, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodSpans:
+    """Days, weeks or months, ascending, and the windows that belong to them.
+
+    labels: what their bars are called, ascending, nanoseconds UTC. dates: of each label in days since 1970:
+    the trading date, the Monday, or the first of the month. ends_ns: of each label, the instant from which on
+    nothing of it is still to come.
+    """
+
+    spans: Spans
+    labels: Integers
+    dates: Integers
+    ends_ns: Integers

@@ -9,7 +9,8 @@ InvalidArgument (a ValueError)
 │   ├── UnknownPolicy    no bar policy has it
 │   ├── UnknownDataset   no dataset has it
 │   └── UnknownColumn    no column of the dataset has it
-└── InvalidUniverse      a scan's symbols are not a list of different ones
+├── InvalidUniverse      a scan's symbols are not a list of different ones
+└── NoSessions           sessions are needed, and the store was opened without them
 
 A text that cannot be a symbol raises `trades.symbols.InvalidSymbol`, also a ValueError; what the store
 refuses is in `trades.storage.exceptions`.
@@ -63,3 +64,13 @@ class UnknownColumn(UnknownName):
 
 class InvalidUniverse(InvalidArgument):
     """A scan's symbols are one text, or one of them is given twice. Give a list of different symbols."""
+
+
+class NoSessions(InvalidArgument):
+    """Bars depend on an exchange's sessions. Open the store with `sessions=regular_days`."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} depend on the exchange's sessions: open_store(path, sessions=regular_days), with"
+            " regular_days of stats.market_data.intervals.regular_days"
+        )

@@ -4,12 +4,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from trades.arrays import Integers
 from trades.bar_policies import BAR_POLICIES, BarPolicy
 from trades.datasets import TRADES
+from trades.declarations import Dataset
 from trades.storage.bars.bars import Bars
 from trades.storage.bars.quote_bars import QuoteBars
-from trades.storage.log_views.log_view import LogView, newest_date, oldest_date
+from trades.storage.instruments import Instrument
+from trades.storage.log_views.log_view import LogView
+from trades.storage.log_views.plain_grid import plain_grid
 from trades.storage.log_views.quote_windows import windowed_quote_bars
+from trades.storage.log_views.stored_bars import with_stored_bars
+from trades.storage.log_views.trade_bars import BarMaker
 from trades.storage.protocol import Window
 from trades.storage.reading.arguments import (
     Instant,
@@ -18,7 +24,8 @@ from trades.storage.reading.arguments import (
     interval_ns,
     whole_window,
 )
-from trades.storage.reading.exceptions import InvalidUniverse, UnknownPolicy
+from trades.storage.reading.bar_logs import BarLogs, Sessions, StoredBars, bar_logs, session_bars, with_bars
+from trades.storage.reading.exceptions import InvalidUniverse, NoSessions, UnknownPolicy
 from trades.storage.reading.latest import LatestTrades, Trade
 from trades.storage.reading.pandas_later import postpone_pandas
 from trades.storage.reading.rows import RowReader, dataset_named
@@ -43,10 +50,13 @@ class Reader(RowReader):
     ValueErrors: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, sessions: Sessions | None = None) -> None:
+        """See `open_store`."""
         postpone_pandas()
         super().__init__(path)
         self._latest = LatestTrades(self._store)
+        self._stored_bars = StoredBars(self._store)
+        self._sessions = sessions
 
     def bars(
         self,
@@ -59,21 +69,21 @@ class Reader(RowReader):
         as_of: Instant | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
-        """Bars made from trades, as equally long numpy columns, one row per interval that has a price.
+        """Bars as equally long numpy columns, one row per interval that has a price.
 
+        They are made of trades, and of stored bars where there are no trades, as over HTTP. A bar with a
+        stored one in it has the trade_count -1 and the notional NaN.
         `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h
         or d, whole nanoseconds, or a timedelta. Days are UTC days.
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._begin(TRADES, name)
-        at = None if as_of is None else self._at(TRADES, name, as_of)
-        bars = self._store.bars(
-            name,
-            whole_window(start, end, length),
-            length,
-            policy=self._policy(name, policy, as_of),
-            at=at,
-        )
+        window, rule = whole_window(start, end, length), self._policy(name, policy, as_of)
+        if self._stored_bars.has(name):
+            bars = self._maker(name, self._bar_logs(name, as_of), length, rule, as_of).bars(window)
+        else:
+            at = None if as_of is None else self._at(TRADES, name, as_of)
+            bars = self._store.bars(name, window, length, policy=rule, at=at)
         return bars_frame(bars) if frame else bars
 
     def session_bars(
@@ -86,12 +96,18 @@ class Reader(RowReader):
         as_of: Instant | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
-        """Daily bars of the regular session, by the policy's own table; their time is midnight UTC."""
+        """Daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
+
+        start, end: trading dates. The bars' time is midnight UTC of their date; a date without a session has
+        none. Raises `NoSessions` where the store was opened without `sessions`, and what these raise for an
+        instrument that names no exchange.
+        """
         name = self._named(symbol)
-        self._begin(TRADES, name)
-        window = whole_window(start, end, DAY_NS)
-        rule, at = self._policy(name, policy, as_of), self._at(TRADES, name, as_of)
-        bars = self._store.session_bars(name, window, policy=rule, at=at)
+        if self._sessions is None:
+            raise NoSessions("session bars")
+        dates, rule = whole_window(start, end, DAY_NS), self._policy(name, policy, as_of)
+        grid = self._sessions(self._instrument(name, as_of))
+        bars = session_bars(self._bar_logs(name, as_of), dates, grid, rule)
         return bars_frame(bars) if frame else bars
 
     def quote_bars(
@@ -144,51 +160,68 @@ class Reader(RowReader):
         """
         universe = self._universe(symbols)
         length = interval_ns(interval)
-        ats = [self._pinned(symbol, as_of) for symbol in universe]
+        logs = [self._bar_logs(symbol, as_of) for symbol in universe]
         window = whole_window(start, end, length)
         if start is None or end is None:
-            window = self._with_data(universe, ats, window, length)
-        rules = [self._policy(symbol, policy, as_of) for symbol in universe]
+            known = with_bars(logs, window)
+            window = Window(known.start_ns - known.start_ns % length, known.end_ns + -known.end_ns % length)
+        makers = [
+            self._maker(symbol, each, length, self._policy(symbol, policy, as_of), as_of)
+            for symbol, each in zip(universe, logs, strict=True)
+        ]
 
         def bars_of(place: int, part: Window) -> Bars:
-            return self._store.bars(universe[place], part, length, policy=rules[place], at=ats[place])
+            return makers[place].bars(part)
 
         return merged_slices(universe, window, length, bars_of, fill=fill)
 
     def _policy(self, symbol: str, policy: str | BarPolicy | None, as_of: Instant | None = None) -> BarPolicy:
         """The policy that was asked for, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
-            as_of_ns = None if as_of is None else instant_ns(as_of)
-            return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
+            return self._instrument(symbol, as_of).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)
+
+    def _instrument(self, symbol: str, as_of: Instant | None) -> Instrument:
+        as_of_ns = None if as_of is None else instant_ns(as_of)
+        return self._store.instrument(symbol, as_of_ns=as_of_ns)
+
+    def _bar_logs(self, symbol: str, as_of: Instant | None) -> BarLogs:
+        """Trades and stored bars at their newest commits, or at `as_of`. Raises `UnknownSymbol`."""
+        return bar_logs(self._store, symbol, lambda dataset, name: self._pinned(dataset, name, as_of))
+
+    def _maker(
+        self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: Instant | None
+    ) -> BarMaker:
+        """Makes the bars of one length."""
+
+        def dates_of(time_ns: Integers) -> Integers:
+            instrument = self._instrument(symbol, as_of)
+            if not len(time_ns) or not instrument.has_sessions:
+                return time_ns // DAY_NS
+            if self._sessions is None:
+                raise NoSessions(
+                    f"the dates of stored days of {symbol}, which begin at other times than midnight UTC,"
+                )
+            return self._sessions(instrument).trading_dates(time_ns)
+
+        return with_stored_bars(*logs, plain_grid(length, dates_of), policy)
 
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):
             raise InvalidUniverse(f"a scan takes a list of symbols: [{symbols!r}]")
-        universe = tuple(self.symbols() if symbols is None else map(self._named, symbols))
+        universe = tuple(self._symbols_with_bars() if symbols is None else map(self._named, symbols))
         if len(set(universe)) < len(universe):
             raise InvalidUniverse("a symbol is given twice")
         return universe
 
-    def _pinned(self, symbol: str, as_of: Instant | None) -> int:
-        self._begin(TRADES, symbol)
-        if as_of is None:
-            return self._store.head(TRADES, symbol).number
-        return self._store.commit_as_of(TRADES, symbol, instant_ns(as_of))
+    def _symbols_with_bars(self) -> list[str]:
+        return sorted({*self.symbols("trades"), *self.symbols("bars")})
 
-    def _with_data(
-        self, universe: Sequence[str], ats: Sequence[int], window: Window, interval_ns: int
-    ) -> Window:
-        """The part of a window, in whole intervals, in which a symbol has event dates."""
-        logs = [LogView(self._store, TRADES, symbol, at) for symbol, at in zip(universe, ats, strict=True)]
-        first = [day for log in logs if (day := oldest_date(log, window.start_ns)) is not None]
-        last = [day for log in logs if (day := newest_date(log, window.end_ns)) is not None]
-        if not first or not last:
-            return Window(window.start_ns, window.start_ns)
-        start, end = min(first) * DAY_NS, (max(last) + 1) * DAY_NS
-        return Window(
-            max(window.start_ns, start - start % interval_ns), min(window.end_ns, end + -end % interval_ns)
-        )
+    def _pinned(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int:
+        self._begin(dataset, symbol)
+        if as_of is None:
+            return self._store.head(dataset, symbol).number
+        return self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
 
 
 def policy_named(name: str) -> BarPolicy:

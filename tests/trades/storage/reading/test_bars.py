@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stats.market_data.intervals.regular_days import regular_days
 from tests.trades.storage.builders import DAY, MINUTE, NOON, SECOND, trade
 from tests.trades.storage.reading.stores import add
 from trades.bar_policies import US_EQUITIES
@@ -96,7 +97,8 @@ def test_session_bars_are_those_of_the_policys_table(tmp_path: Path):
         trade(4 * SECOND, 20.0, 1.0, conditions="extended_hours"),
         trade(DAY, 13.0, 2.0),
     )
-    reader = open_store(tmp_path)
+    CsvStore(tmp_path).set_instrument(Instrument("AAPL", exchange="XNYS"))
+    reader = open_store(tmp_path, sessions=regular_days)
     bars = reader.session_bars("AAPL", policy="us_equities")
     assert bars.time_ns.tolist() == [NOON - NOON % DAY, NOON - NOON % DAY + DAY]
     assert [getattr(bars, name).tolist() for name in PRICES] == [

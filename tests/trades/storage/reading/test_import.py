@@ -52,3 +52,12 @@ def test_reading_loads_neither_django_nor_pandas_nor_redis(sample_folder: Path):
 )
 def test_a_frame_loads_pandas_and_still_not_django(sample_folder: Path, asked: str):
     assert loaded(sample_folder, asked) == ["pandas"]
+
+
+def test_session_bars_load_the_calendars_and_still_not_django(sample_folder: Path):
+    asked = """
+from stats.market_data.intervals.regular_days import regular_days
+from trades.storage.instruments import Instrument
+regular_days(Instrument(symbol, exchange="XNYS")).date_start(0)
+"""
+    assert loaded(sample_folder, asked) == ["pandas", "pandas_market_calendars"]

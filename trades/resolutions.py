@@ -1,4 +1,4 @@
-"""The resolutions that market data is asked for, and how far one page's query may reach at each."""
+"""The resolutions that bars are stored in and asked for."""
 
 from enum import Enum
 
@@ -46,11 +46,6 @@ class Resolution(Enum):
         return _LENGTHS_NS[self]
 
     @property
-    def maximum_range_ns(self) -> int:
-        """How long the range of a page's query may be, in nanoseconds."""
-        return next(limit for resolution, limit in _MAXIMUM_RANGES_NS if self.rank <= resolution.rank)
-
-    @property
     def rank(self) -> int:
         """The place among all resolutions, the finest first."""
         return _RANKS[self]
@@ -74,13 +69,3 @@ _LENGTHS_NS = {Resolution.TICK: 1} | {
     for resolution in Resolution
     if resolution is not Resolution.TICK
 }
-_MAXIMUM_RANGES_NS = (
-    (Resolution.TICK, _HOUR_NS),
-    (Resolution.SECOND, DAY_NS),
-    (Resolution.THREE_MINUTES, 30 * DAY_NS),
-    (Resolution.TEN_MINUTES, 90 * DAY_NS),
-    (Resolution.HALF_HOUR, 180 * DAY_NS),
-    (Resolution.TWELVE_HOURS, 365 * DAY_NS),
-    (Resolution.DAY, 3_650 * DAY_NS),
-    (Resolution.MONTH, 36_500 * DAY_NS),
-)

@@ -5,14 +5,12 @@ from typing import Protocol
 
 import numpy as np
 
-from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.pinning.logs import PinnedLog
-from stats.sessions.spans import Hours
 from trades.arrays import Integers
 from trades.bar_policies import BarPolicy
 from trades.storage.bars.bars import Bars, joined_bars
+from trades.storage.log_views.grids import Grid
+from trades.storage.log_views.log_view import LogView
 from trades.storage.protocol import ALL_TIME, Window
-from trades.stores import market_store
 from trades.timestamps import DAY_NS
 
 # Of bars that came from others: nobody told how many trades they are of.
@@ -33,11 +31,11 @@ class TradeBars(BarMaker, Protocol):
         ...
 
 
-def trade_bars(log: PinnedLog, grid: BarGrid, policy: BarPolicy) -> TradeBars:
-    """What makes the bars of a grid."""
+def trade_bars(log: LogView | None, grid: Grid, policy: BarPolicy) -> TradeBars:
+    """What makes the bars of a grid; none without a log."""
     if grid.is_plain:
         return _PlainBars(log, grid, policy)
-    if grid.cut_by is not None and grid.hours is Hours.REGULAR and policy.daily is not None:
+    if grid.is_of_regular_sessions and policy.daily is not None:
         return _AuctionBars(log, grid, policy)
     return _SpanBars(log, grid, policy)
 
@@ -46,23 +44,23 @@ def trade_bars(log: PinnedLog, grid: BarGrid, policy: BarPolicy) -> TradeBars:
 class _PlainBars:
     """Bars of all prints, in intervals of one length."""
 
-    log: PinnedLog
-    grid: BarGrid
+    log: LogView | None
+    grid: Grid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        if self.log.is_empty:
+        if self.log is None:
             return window
         length = self.grid.resolution.length_ns
-        at = self.log.at.number
-        return market_store().influence(self.log.symbol, window, length, policy=self.policy, at=at)
+        log = self.log
+        return log.store.influence(log.symbol, window, length, policy=self.policy, at=log.at)
 
     def bars(self, window: Window) -> Bars:
-        if self.log.is_empty:
+        if self.log is None:
             return joined_bars([])
         length = self.grid.resolution.length_ns
-        at = self.log.at.number
-        return market_store().bars(self.log.symbol, window, length, policy=self.policy, at=at)
+        log = self.log
+        return log.store.bars(log.symbol, window, length, policy=self.policy, at=log.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +70,8 @@ class _SpanBars:
     Volume without a price goes to the bar before it within a session, never from one day to another.
     """
 
-    log: PinnedLog
-    grid: BarGrid
+    log: LogView | None
+    grid: Grid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
@@ -83,13 +81,11 @@ class _SpanBars:
         return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
 
     def bars(self, window: Window) -> Bars:
-        if self.log.is_empty:
+        if self.log is None:
             return joined_bars([])
         spans = self.grid.spans(self.needed(window))
-        is_period, at = self.grid.resolution.is_period, self.log.at.number
-        bars = market_store().span_bars(
-            self.log.symbol, spans, policy=self.policy, credits=not is_period, at=at
-        )
+        is_period, log = self.grid.resolution.is_period, self.log
+        bars = log.store.span_bars(log.symbol, spans, policy=self.policy, credits=not is_period, at=log.at)
         return bars if is_period else _within(bars, window)
 
 
@@ -97,22 +93,22 @@ class _SpanBars:
 class _AuctionBars:
     """Days of the regular session by the policy's own table: which prints belong to it is told by conditions."""
 
-    log: PinnedLog
-    grid: BarGrid
+    log: LogView | None
+    grid: Grid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
         return Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
 
     def bars(self, window: Window) -> Bars:
-        if self.log.is_empty:
+        if self.log is None:
             return joined_bars([])
-        whole, at = self.needed(window), self.log.at.number
-        days = market_store().session_bars(self.log.symbol, whole, policy=self.policy, at=at)
+        whole, log = self.needed(window), self.log
+        days = log.store.session_bars(log.symbol, whole, policy=self.policy, at=log.at)
         return merged_days(days, self.grid, window)
 
 
-def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:
+def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
     """The bars of a grid's periods from those of days, whose time is midnight UTC of their date."""
     periods = grid.periods(window)
     place = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1

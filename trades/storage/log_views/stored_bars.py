@@ -6,15 +6,14 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.bars.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
-from stats.market_data.intervals.bar_grid import OUTSIDE, BarGrid
-from stats.market_data.pinning.logs import PinnedLog
-from stats.parameters.resolutions import Resolution
-from stats.sessions.spans import trading_date_of
 from trades.arrays import Integers
 from trades.arrow_later import compute as pc
 from trades.bar_policies import BarPolicy
+from trades.resolutions import Resolution
 from trades.storage.bars.bars import Bars, joined_bars
+from trades.storage.log_views.grids import OUTSIDE, Grid, Interval
+from trades.storage.log_views.log_view import LogView
+from trades.storage.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
 from trades.storage.protocol import ALL_TIME, Window
 from trades.timestamps import DAY_NS
 
@@ -25,10 +24,12 @@ _ROWS_BEFORE_NS = 14 * DAY_NS
 _DATES_BEFORE_NS = 28 * DAY_NS
 
 
-def with_stored_bars(trades: PinnedLog, stored: PinnedLog, grid: BarGrid, policy: BarPolicy) -> BarMaker:
+def with_stored_bars(
+    trades: LogView | None, stored: LogView | None, grid: Grid, policy: BarPolicy
+) -> BarMaker:
     """What makes the bars of a grid from trades, and from stored bars where there are none."""
     return (
-        trade_bars(trades, grid, policy) if stored.is_empty else _WithStoredBars(trades, stored, grid, policy)
+        trade_bars(trades, grid, policy) if stored is None else _WithStoredBars(trades, stored, grid, policy)
     )
 
 
@@ -42,16 +43,17 @@ class _WithStoredBars:
     trade_count, is NaN and `UNKNOWN_COUNT`.
     """
 
-    trades: PinnedLog
-    stored: PinnedLog
-    grid: BarGrid
+    trades: LogView | None
+    stored: LogView
+    grid: Grid
     policy: BarPolicy
 
     def bars(self, window: Window) -> Bars:
         """See `BarMaker.bars`."""
         made = trade_bars(self.trades, self.grid, self.policy).bars(window)
         stored = self._by_resolution(window)
-        own = stored.pop(self.grid.resolution, made[:0])
+        asked = self.grid.resolution
+        own = stored.pop(asked, made[:0]) if isinstance(asked, Resolution) else made[:0]
         found = own[~np.isin(own.time_ns, made.time_ns)]
         done: dict[Resolution, Integers] = {}
         for resolution, shorter in reversed(stored.items()):
@@ -83,7 +85,7 @@ class _WithStoredBars:
             max(self.grid.whole(first, first + 1).start_ns, window.start_ns),
             min(self.grid.whole(last, last + 1).end_ns, window.end_ns),
         )
-        parts = replace(self, grid=replace(self.grid, resolution=resolution)).bars(parts_window)
+        parts = replace(self, grid=self.grid.with_resolution(resolution)).bars(parts_window)
         of_parts = self._labels_of_parts(parts.time_ns, resolution, window)
         merged = merged_bars(parts[of_parts != OUTSIDE], of_parts[of_parts != OUTSIDE])
         return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
@@ -128,7 +130,7 @@ class _WithStoredBars:
     def _of_dates(self, days: Integers, window: Window) -> Integers:
         """The label of the period that a date lies in; a closed one belongs to the next trading date."""
         before = Window(max(window.start_ns - _DATES_BEFORE_NS, ALL_TIME.start_ns), window.end_ns)
-        dates = replace(self.grid, resolution=Resolution.DAY).periods(before)
+        dates = self.grid.with_resolution(Resolution.DAY).periods(before)
         place = np.searchsorted(dates.dates, days)
         begins = dates.spans.start_ns[np.searchsorted(dates.spans.label_ns, dates.labels)]
         known = place < len(begins)
@@ -137,7 +139,7 @@ class _WithStoredBars:
         return labels
 
 
-def around(window: Window, grid: BarGrid) -> Window:
+def around(window: Window, grid: Grid) -> Window:
     """Where the rows of stored bars are that a window's bars depend on: days are dated, and need not begin in their window."""
     before_ns = _ROWS_BEFORE_NS if grid.resolution.is_period else DAY_NS
     return Window(
@@ -145,7 +147,7 @@ def around(window: Window, grid: BarGrid) -> Window:
     )
 
 
-def date_of_stored(time_ns: Integers, grid: BarGrid) -> Integers:
+def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
     """The dates, in days since 1970, of stored days, weeks and months that begin at these times.
 
     Midnight UTC is a date alone; any other time, as the beginning of a session, is an instant of a trading
@@ -153,7 +155,7 @@ def date_of_stored(time_ns: Integers, grid: BarGrid) -> Integers:
     """
     is_instant = time_ns % DAY_NS != 0
     days = time_ns // DAY_NS
-    days[is_instant] = trading_date_of(time_ns[is_instant], grid.calendar)
+    days[is_instant] = grid.trading_dates(time_ns[is_instant])
     return days
 
 
@@ -177,7 +179,7 @@ def filled(bars: Bars, candidates: Bars) -> Bars:
     return joined[np.argsort(joined.time_ns, kind="stable")]
 
 
-def is_made_of(asked: Resolution, stored: Resolution) -> bool:
+def is_made_of(asked: Interval, stored: Resolution) -> bool:
     """Whether bars of a resolution can be made of stored ones of another, or are these: whether their edges meet."""
     if stored is asked:
         return True
@@ -193,6 +195,6 @@ def resolutions_in(rows: pa.Table) -> list[Resolution]:
 
 
 @lru_cache(maxsize=1024)
-def stored_resolutions(log: PinnedLog) -> list[Resolution]:
+def stored_resolutions(log: LogView) -> list[Resolution]:
     """The resolutions of all stored bars of a log, the finest first."""
     return resolutions_in(log.rows(ALL_TIME))

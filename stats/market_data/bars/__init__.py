@@ -1,1 +1,0 @@
-"""Bars of trades, and bars that others made."""

@@ -1,0 +1,20 @@
+"""The regular sessions of an instrument, for the in-process reader: `open_store(…, sessions=regular_days)`."""
+
+from stats.exceptions import NoExchange
+from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
+from stats.sessions.calendars import calendar_for, never_closes
+from trades.storage.instruments import Instrument
+
+
+def regular_days(instrument: Instrument) -> BarGrid:
+    """The days of an instrument's regular sessions, as over HTTP with `hours=regular`; of crypto UTC days.
+
+    Raises `NoExchange` where it names none, and `UnknownExchange` where no hours of it are known.
+    """
+    calendar = calendar_for(instrument)
+    if calendar is None and not never_closes(instrument):
+        raise NoExchange(
+            f"{instrument.symbol} names no exchange, so that its sessions are not known: tell it by"
+            f" PUT /api/v1/instruments/{instrument.symbol} or manage.py instrument"
+        )
+    return regular_day_grid(calendar)

@@ -1,0 +1,234 @@
+"""The in-process reader and HTTP give the same bars: of trades, of stored bars, of regular sessions."""
+
+import datetime as dt
+import random
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from stats.exceptions import NoExchange
+from stats.market_data.intervals.regular_days import regular_days
+from tests.api_client import Api, answer
+from tests.stats.market_data.builders import ingest, midnight_ns, tell
+from tests.stats.market_data.oracle import SECOND_NS, Row
+from trades.storage import open_store
+from trades.storage.exceptions import UnknownSymbol
+from trades.storage.reading import Reader
+from trades.storage.reading.exceptions import NoSessions
+from trades.timestamps import parse_timestamp
+
+pytestmark = pytest.mark.django_db
+MINUTE, HOUR, DAY = 60 * SECOND_NS, 3_600 * SECOND_NS, 86_400 * SECOND_NS
+# Monday to Sunday: Thanksgiving on Thursday, a close at 13:00 Eastern on Friday.
+FIRST, BEHIND = "2024-11-25", "2024-12-02"
+VALUES = ("open", "high", "low", "close", "volume", "trade_count")
+CONDITIONS: tuple[list[str], ...] = (
+    [],
+    ["odd_lot"],
+    ["extended_hours"],
+    ["opening_print"],
+    ["closing_print", "extended_hours"],
+)
+INTERVALS = ["1s", "1m", "2m", "5m", "15m", "1h", "12h", "1d"]
+
+
+def opened(**options: Any) -> Reader:
+    declared: Any = settings.MARKET_STORES["default"]
+    return open_store(declared["OPTIONS"]["path"], **{"sessions": regular_days, **options})
+
+
+def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: str) -> list[tuple[Any, ...]]:
+    query = {"start": FIRST, "end": BEHIND, "limit": "10000", **asked}
+    response = api.get(f"/api/v1/market-data/{kind}/{symbol}/ohlcv", query)
+    assert response.status_code == 200, response.content
+    page = answer(response)
+    assert page["next_cursor"] is None
+    return [(_time_ns(bar, asked), *(bar[name] for name in VALUES)) for bar in page["bars"]]
+
+
+def _time_ns(bar: Row, asked: dict[str, str]) -> int:
+    """A session's bar is called by its date."""
+    return midnight_ns(bar["date"]) if "hours" in asked else parse_timestamp(bar["timestamp"])
+
+
+def rows(bars: Any) -> list[tuple[Any, ...]]:
+    columns = (getattr(bars, name).tolist() for name in ("time_ns", *VALUES))
+    return [(*row[:-1], None if row[-1] == -1 else row[-1]) for row in zip(*columns, strict=True)]
+
+
+def prints(first: str = FIRST, *, days: int = 7, count: int = 600) -> list[Row]:
+    """At all hours of all days, weekends and holidays too."""
+    chance, begin = random.Random(7), midnight_ns(first)
+    return [
+        {
+            "time_ns": begin + chance.randrange(days * DAY // SECOND_NS) * SECOND_NS,
+            "price": chance.randrange(9_000, 11_000) / 100,
+            "volume": float(chance.randrange(1, 500)),
+            "conditions": chance.choice(CONDITIONS),
+        }
+        for _ in range(count)
+    ]
+
+
+def stored(resolution: str, *times_ns: int, volume: float = 50.0) -> list[Row]:
+    prices = {"open": 95.0, "high": 120.0, "low": 90.0, "close": 96.0, "volume": volume}
+    return [{"time_ns": at, "resolution": resolution, **prices} for at in times_ns]
+
+
+def equity(api: Api, policy: str = "all", exchange: str = "XNYS") -> None:
+    tell(api, "ACME", **{"class": "equity", "exchange": exchange, "bar_policy": policy})
+
+
+@pytest.mark.parametrize("policy", ["all", "us_equities"])
+def test_session_bars_are_those_of_regular_hours(api: Api, policy: str):
+    equity(api, policy)
+    ingest(api, "trades", "ACME", prints())
+    reader = opened()
+    found = rows(reader.session_bars("ACME", FIRST, BEHIND))
+    assert found == over_http(api, hours="regular", resolution="1d")
+    dates = [dt.date.fromtimestamp(row[0] // SECOND_NS).day for row in found]
+    assert dates == [25, 26, 27, 29]  # neither Thanksgiving, nor the weekend
+    assert rows(reader.session_bars("ACME")) == found
+    for closed in (("2024-11-28", "2024-11-29"), ("2024-11-30", "2024-12-02")):
+        assert len(reader.session_bars("ACME", *closed)) == 0
+
+
+@pytest.mark.parametrize(("kind", "exchange", "path"), [("future", "XCME", "futures"), ("equity", "XJPX", "equities"), ("crypto", "BINA", "crypto")])  # fmt: skip
+def test_session_bars_of_evenings_other_zones_and_around_the_clock(
+    api: Api, kind: str, exchange: str, path: str
+):
+    tell(api, "ACME", **{"class": kind, "exchange": exchange})
+    ingest(api, "trades", "ACME", prints())
+    found = rows(opened().session_bars("ACME", FIRST, BEHIND))
+    assert found == over_http(api, kind=path, hours="regular", session="exchange", resolution="1d")
+    assert len(found) == {"future": 5, "equity": 5, "crypto": 7}[kind]
+
+
+def test_an_evening_alone_belongs_to_the_next_date(api: Api):
+    tell(api, "ACME", **{"class": "future", "exchange": "XCME"})
+    evening = midnight_ns("2024-11-25") - 30 * MINUTE
+    ingest(api, "trades", "ACME", [{"time_ns": evening, "price": 9.0, "volume": 1.0}])
+    assert opened().session_bars("ACME").time_ns.tolist() == [midnight_ns("2024-11-25")]
+
+
+def test_stored_days_and_minutes_fill_sessions_without_trades(api: Api):
+    equity(api)
+    monday, tuesday, saturday = (midnight_ns(date) for date in (FIRST, "2024-11-26", "2024-11-30"))
+    ingest(api, "trades", "ACME", prints(days=1))
+    ingest(api, "bars", "ACME", stored("1d", monday, tuesday, saturday))
+    minutes = (midnight_ns("2024-11-27") + 17 * HOUR + place * MINUTE for place in range(3))
+    ingest(api, "bars", "ACME", stored("1m", *minutes))
+    found = rows(opened().session_bars("ACME", FIRST, "2024-12-03"))
+    assert found == over_http(api, end="2024-12-03", hours="regular", resolution="1d")
+    assert [row[-1] for row in found][1:] == [None] * 3
+
+
+def test_session_bars_as_of_an_instant_go_by_what_was_stored_then(api: Api, clock: Any):
+    before = clock()
+    equity(api)
+    ingest(api, "trades", "ACME", prints())
+    moment = clock()
+    ingest(
+        api, "trades", "ACME", [{"time_ns": midnight_ns(FIRST) + 17 * HOUR, "price": 500.0, "volume": 1.0}]
+    )
+    reader = opened()
+    assert reader.session_bars("ACME").high.max() == 500
+    found = rows(reader.session_bars("ACME", as_of=moment))
+    assert found == over_http(api, hours="regular", resolution="1d", as_of=moment)
+    tell(api, "ACME", **{"class": "equity", "exchange": "XJPX"})
+    assert rows(reader.session_bars("ACME", as_of=moment)) == found
+    with pytest.raises(NoExchange):
+        reader.session_bars("ACME", as_of=before)
+
+
+def test_without_an_exchange_there_are_no_session_bars(api: Api):
+    ingest(api, "trades", "ACME", prints())
+    with pytest.raises(NoExchange, match="ACME names no exchange"):
+        opened().session_bars("ACME")
+
+
+def test_a_reader_without_sessions_says_how_to_get_them(api: Api):
+    equity(api)
+    ingest(api, "trades", "ACME", prints())
+    with pytest.raises(NoSessions, match="sessions=regular_days"):
+        opened(sessions=None).session_bars("ACME")
+
+
+@pytest.fixture
+def mixed(api: Api) -> Api:
+    """Trades of some days; stored minutes, hours and days that they overlap."""
+    equity(api, "us_equities")
+    begin = midnight_ns(FIRST)
+    ingest(api, "trades", "ACME", prints(days=2, count=300))
+    ingest(api, "bars", "ACME", stored("1m", *(begin + DAY + place * 3 * MINUTE for place in range(400))))
+    ingest(api, "bars", "ACME", stored("1h", *(begin + (36 + 5 * place) * HOUR for place in range(12))))
+    ingest(api, "bars", "ACME", stored("1d", *(begin + place * DAY for place in range(6)), volume=900.0))
+    return api
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_bars_are_those_of_trades_filled_with_stored_ones(mixed: Api, interval: str):
+    asked = {"end": "2024-11-26"} if interval == "1s" else {"start": "2024-11-26T20:00Z"}
+    window = {"start": FIRST, "end": BEHIND} | asked
+    expected = over_http(mixed, **window, resolution=interval, session="utc")
+    bars = opened().bars("ACME", window["start"], window["end"], interval)
+    assert rows(bars) == expected
+    assert expected
+
+
+def test_bars_of_stored_ones_alone(api: Api):
+    begin = midnight_ns(FIRST)
+    ingest(api, "bars", "ACME", stored("1m", *(begin + place * MINUTE for place in range(1_344))))
+    reader = opened()
+    assert rows(reader.bars("ACME")) == over_http(api, resolution="1m")
+    assert len(reader.bars("ACME")) == 1_344
+    assert reader.bars("ACME", interval="7min").volume.tolist() == [50.0, *[350.0] * 191, 300.0]
+    assert rows(reader.bars("ACME", interval="1d")) == over_http(api, resolution="1d")
+    assert len(reader.bars("ACME", "2024-11-27", "2024-11-28")) == 0
+    assert reader.bars("ACME", interval="2d").volume.tolist() == [67_200.0]
+
+
+def test_bars_stored_later_are_seen_and_as_of_before_are_not(api: Api, clock: Any):
+    at = midnight_ns(FIRST)
+    ingest(api, "trades", "ACME", [{"time_ns": at, "price": 9.0, "volume": 1.0}])
+    reader, moment = opened(), clock()
+    assert len(reader.bars("ACME")) == 1
+    ingest(api, "bars", "ACME", stored("1m", at, at + MINUTE))
+    assert reader.bars("ACME").volume.tolist() == [1.0, 50.0]
+    assert reader.bars("ACME", as_of=moment).volume.tolist() == [1.0]
+    assert len(reader.bars("ACME", as_of="2020-01-01")) == 0
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_a_scan_has_symbols_of_which_only_bars_are_stored(mixed: Api, fill: bool):
+    ingest(mixed, "bars", "STORED", stored("1h", midnight_ns(FIRST)))
+    ingest(mixed, "trades", "TRADED", prints(days=1, count=5))
+    reader = opened()
+    found: dict[str, list[int]] = {}
+    for time_ns, view in reader.scan(interval="1h", fill=fill):
+        for symbol in view.symbols:
+            found.setdefault(symbol, []).append(time_ns)
+    assert sorted(found) == ["ACME", "STORED", "TRADED"]
+    if not fill:
+        assert found == {symbol: reader.bars(symbol, interval="1h").time_ns.tolist() for symbol in found}
+
+
+def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
+    equity(api, exchange="XJPX")
+    midnight_in_tokyo = midnight_ns("2024-11-26") - 9 * HOUR
+    ingest(api, "bars", "ACME", stored("1d", midnight_in_tokyo))
+    found = rows(opened().bars("ACME", interval="1d"))
+    assert found == over_http(api, resolution="1d", session="utc")
+    assert found[0][0] == midnight_ns("2024-11-26")
+    # Its UTC date is the 25th: a reader that knows no sessions does not guess.
+    with pytest.raises(NoSessions, match="stored days of ACME"):
+        opened(sessions=None).bars("ACME", interval="1d")
+    assert len(opened(sessions=None).bars("ACME", interval="1h")) == 0
+
+
+def test_a_symbol_that_nothing_is_stored_of_is_unknown(api: Api):
+    ingest(api, "bars", "ACME", stored("1h", midnight_ns(FIRST)))
+    for read in (Reader.bars, Reader.session_bars):
+        with pytest.raises((UnknownSymbol, NoExchange)):
+            read(opened(), "NOBODY")
