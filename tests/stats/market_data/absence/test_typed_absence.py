@@ -311,6 +311,32 @@ def test_what_a_coarser_bar_has_more_of_is_a_gap(stocks, bars, reasons):
     assert found == reasons
 
 
+# Minutes of Thanksgiving's eve from 15:30 on: trades at 15:30 and 15:33; one bar of 3 minutes from others; reasons
+# of the bars of 2 minutes that are missing, which 3 minutes do not nest in.
+OVERLAPPING = {
+    "more than the trade in it": ("15:33", 150, {"15:34": "gap", "15:36": "no_trades"}),
+    "as much as the trade in it": ("15:33", 100, {"15:34": "no_trades", "15:36": "no_trades"}),
+    "of an interval without a trade": ("15:36", 50, {"15:34": "no_trades", "15:36": "gap", "15:38": "gap"}),
+}
+
+
+@pytest.mark.parametrize(("start", "volume", "expected"), OVERLAPPING.values(), ids=OVERLAPPING)
+def test_a_bar_that_overlaps_two_intervals_is_held_against_its_own_time(api: Api, start, volume, expected):
+    market_store().set_instrument(INSTRUMENTS["XNYS"])
+    symbol = INSTRUMENTS["XNYS"].symbol
+    ingest(api, "2024-11-25T15:00:00Z", "2024-11-27T15:30:30Z", "2024-11-27T15:33:30Z", symbol=symbol)
+    bar = {"symbol": symbol, "timestamp": f"2024-11-27T{start}Z", "resolution": "3m", "volume": volume}
+    put(api, bar)
+    path = f"/api/v1/market-data/{PATHS['XNYS']}/ohlcv"
+    found = absences(api, path, start="2024-11-27T15:30Z", end="2024-11-27T15:40Z", resolution="2m")
+    by_minute = {
+        str(minute)[11:16]: one["reason"]
+        for one in found
+        for minute in np.arange(one["start"][:16], one["end"][:16], 2, dtype="datetime64[m]")
+    }
+    assert {minute: by_minute[minute] for minute in expected} == expected
+
+
 def test_imported_bars_are_no_absence(stocks):
     body = {"bars": [{**DAY_BAR, "timestamp": f"2024-12-{date:02}"} for date in (4, 5)]}
     response = stocks.call("POST", "/api/v1/bars/ingest", orjson.dumps(body))
