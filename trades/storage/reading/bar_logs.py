@@ -1,5 +1,6 @@
 """Bars of a symbol's trades, and of its stored bars where there are no trades."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeAlias
@@ -8,7 +9,7 @@ from trades.bar_policies import BarPolicy
 from trades.datasets import BARS, TRADES
 from trades.declarations import Dataset
 from trades.storage.bars.bars import Bars, joined_bars
-from trades.storage.csv.files.file_signature import NO_FILE, file_signature
+from trades.storage.csv.files.file_signature import file_signature
 from trades.storage.csv.store import CsvStore
 from trades.storage.exceptions import UnknownSymbol
 from trades.storage.instruments import Instrument
@@ -28,24 +29,21 @@ _DATES_APART_NS = 14 * DAY_NS
 
 
 class StoredBars:
-    """Which symbols have stored bars; those that do are remembered."""
+    """Which symbols have stored bars."""
 
     def __init__(self, store: CsvStore) -> None:
         self._store = store
         self._files: dict[str, str] = {}
-        self._known: set[str] = set()
 
     def has(self, symbol: str) -> bool:
-        """Whether bars of a symbol were ever stored. It costs a look at one file while there are none."""
-        if symbol in self._known:
-            return True
+        """Whether bars of a symbol were ever stored. Raises `OSError` at its first use if that cannot be told."""
         file = self._files.get(symbol)
         if file is None:
-            file = self._files[symbol] = self._store.commits_file(BARS, symbol)
-        if file_signature(file) == NO_FILE:
-            return False
-        self._known.add(symbol)
-        return True
+            file = self._store.commits_file(BARS, symbol)
+            file_signature(file)
+            self._files[symbol] = file
+        # Half the time of a stat that fails, which a read of bars in memory notices.
+        return os.access(file, os.F_OK)
 
 
 def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int]) -> BarLogs:

@@ -178,7 +178,8 @@ class Reader(RowReader):
     def _policy(self, symbol: str, policy: str | BarPolicy | None, as_of: Instant | None = None) -> BarPolicy:
         """The policy that was asked for, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
-            return self._instrument(symbol, as_of).policy
+            as_of_ns = None if as_of is None else instant_ns(as_of)
+            return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
     def _instrument(self, symbol: str, as_of: Instant | None) -> Instrument:

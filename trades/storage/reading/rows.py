@@ -107,7 +107,7 @@ class RowReader:
         end: Instant | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Bars that were stored as such, by import or backfill; `Reader.bars` makes bars from trades."""
+        """Bars that were stored as such, by import or backfill; `Reader.bars` fills with them."""
         return self.rows("bars", symbol, start, end, **options)
 
     def rows(
