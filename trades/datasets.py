@@ -116,8 +116,8 @@ BARS = Dataset(
         ),
         Rule(
             "misplaced_bar",
-            "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of a day, week (Monday) or month"
-            " (the first) its midnight in UTC, or the start of its session",
+            "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of 1d, 1w and 1M a whole minute, of 1M in"
+            " the first two weeks",
             ("timestamp", "resolution"),
             is_off_its_edge,
         ),

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 _SECOND_NS = 10**9
-_MINUTE_NS, _HOUR_NS, _DAY_NS = 60 * _SECOND_NS, 3_600 * _SECOND_NS, 86_400 * _SECOND_NS
+_MINUTE_NS, _HOUR_NS = 60 * _SECOND_NS, 3_600 * _SECOND_NS
 _UNITS_NS = {"s": _SECOND_NS, "m": _MINUTE_NS, "h": _HOUR_NS}
+# A trading date begins at most so long before its midnight in UTC; a month's first session was never after a 12th.
+_EARLIEST_EVENING_NS = 14 * _HOUR_NS
+_LATEST_FIRST_DAY = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,10 @@ def is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
 
 
 def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
-    """Whether a bar does not begin where an interval of its resolution does.
+    """Whether a bar does not begin where an interval of its resolution may. What is missing breaks nothing.
 
-    Up to 12h intervals are multiples of their length in UTC. A day, week or month begins at midnight UTC (a
-    week on a Monday, a month on the first), or with an exchange's session, which is known by the whole minute
-    only. What is missing breaks nothing.
+    Up to 12h intervals are multiples of their length in UTC. A day, week or month begins with a date or with a
+    session of an exchange, which may be declared later: on a whole minute, a month in its first two weeks.
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
     off = np.zeros(len(times), dtype=bool)
@@ -64,12 +66,10 @@ def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
 def _is_off(times: Any, resolution: str) -> Any:
     if resolution[-1] in _UNITS_NS:
         return times % (int(resolution[:-1]) * _UNITS_NS[resolution[-1]]) != 0
-    days, is_midnight = times // _DAY_NS, times % _DAY_NS == 0
     off = times % _MINUTE_NS != 0
-    if resolution == "1w":
-        # 1970-01-01 was a Thursday.
-        return off | (is_midnight & ((days + 3) % 7 != 0))
-    if resolution == "1M":
-        dates = days.astype("datetime64[D]")
-        return off | (is_midnight & (dates != dates.astype("datetime64[M]")))
-    return off
+    return off | _is_late_in_its_month(times) if resolution == "1M" else off
+
+
+def _is_late_in_its_month(times: Any) -> Any:
+    dates = (times + _EARLIEST_EVENING_NS).astype("datetime64[ns]").astype("datetime64[D]")
+    return (dates - dates.astype("datetime64[M]")).astype(np.int64) >= _LATEST_FIRST_DAY

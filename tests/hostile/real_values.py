@@ -52,7 +52,8 @@ def real_body(operation: Operation, drawn: Any, media_type: str, call: Call, rng
     rows = next((value for value in document.values() if isinstance(value, list)), [])
     if operation.takes("dedupe"):
         fields = set(_DRAWN) & {str(place[-1]) for place in operation.fields}
-        rows[:] = [rows[0] | _kept(_first_row(drawn), fields) | {"timestamp": _instant(rng)}]
+        instant = _minute(rng) if "resolution" in rows[0] else _instant(rng)
+        rows[:] = [rows[0] | _kept(_first_row(drawn), fields) | {"timestamp": instant}]
     return document if media_type == JSON else encoded(document, rows, media_type)
 
 
@@ -77,6 +78,11 @@ def _names_in_body(operation: Operation) -> set[str]:
 
 def _instant(rng: random.Random) -> str:
     return f"2025-01-02T14:{rng.randrange(60):02}:{rng.randrange(60):02}.{rng.randrange(10**9):09}Z"
+
+
+def _minute(rng: random.Random) -> str:
+    """Where a bar of a minute begins."""
+    return f"2025-01-{1 + rng.randrange(28):02}T{rng.randrange(24):02}:{rng.randrange(60):02}:00Z"
 
 
 def _kept(drawn: Any, names: set[str]) -> dict[str, Any]:

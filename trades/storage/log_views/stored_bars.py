@@ -24,6 +24,18 @@ _ROWS_BEFORE_NS = 14 * DAY_NS
 _DATES_BEFORE_NS = 28 * DAY_NS
 
 
+# Of each intraday resolution those that divide it, the longest first.
+_SHORTER = {
+    longer: [
+        shorter
+        for shorter in reversed(Resolution)
+        if shorter.rank < longer.rank and not shorter.is_tick and longer.length_ns % shorter.length_ns == 0
+    ]
+    for longer in Resolution
+    if not longer.is_period
+}
+
+
 def with_stored_bars(
     trades: LogView | None, stored: LogView | None, grid: Grid, policy: BarPolicy
 ) -> BarMaker:
@@ -63,7 +75,8 @@ class _WithStoredBars:
                 labels = np.setdiff1d(labels, of_longer) if is_made_of(longer, resolution) else labels
             if len(labels):
                 found = most_of(found, self._of_parts(resolution, labels, window))
-                done[resolution] = labels
+                if self._nests(resolution, window):
+                    done[resolution] = labels
         return filled(found, made)
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
@@ -85,23 +98,46 @@ class _WithStoredBars:
             max(self.grid.whole(first, first + 1).start_ns, window.start_ns),
             min(self.grid.whole(last, last + 1).end_ns, window.end_ns),
         )
-        parts = replace(self, grid=self.grid.with_resolution(resolution)).bars(parts_window)
-        of_parts = self._labels_of_parts(parts.time_ns, resolution, window)
+        parts, of_parts = self._parts(resolution, parts_window)
         merged = merged_bars(parts[of_parts != OUTSIDE], of_parts[of_parts != OUTSIDE])
         return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
 
-    def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """The grid's label for shorter bars of its own hours.
+    def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers]:
+        """Bars of a resolution that together are the grid's in a window, and the grid's label of each.
 
-        One that the session cuts may begin before it.
+        Instead of a bar that has prints of two of the grid's intervals there are shorter ones, which have not.
         """
+        maker = replace(self, grid=self.grid.with_resolution(resolution))
+        bars = maker.bars(maker.grid.whole(window.start_ns, window.end_ns))
+        labels = self._labels_of_parts(bars.time_ns, resolution, window)
+        if self._nests(resolution, window):
+            return bars, labels
+        length, is_shared = resolution.length_ns, labels == OUTSIDE
+        shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
+        pieces, of_pieces = self._parts(shorter, window)
+        of_shared = np.isin(pieces.time_ns // length * length, bars.time_ns[is_shared])
+        joined = joined_bars([bars[~is_shared], pieces[of_shared]])
+        order = np.argsort(joined.time_ns)
+        return joined[order], np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order]
+
+    def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
+        """The grid's label for shorter bars of its own hours; `OUTSIDE` where a bar has prints of two intervals."""
         if not self.grid.resolution.is_period:
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
-        labels = self.grid.labels_of(time_ns, window)
-        if resolution.is_period:
-            return labels
-        by_end = self.grid.labels_of(time_ns + resolution.length_ns - 1, window)
-        return np.where(labels == OUTSIDE, by_end, labels)
+        if resolution.is_period or not len(time_ns):
+            return self.grid.labels_of(time_ns, window)
+        spans = self.grid.spans(around(window, self.grid))
+        first = spans.end_ns.searchsorted(time_ns, side="right")
+        last = spans.start_ns.searchsorted(time_ns + resolution.length_ns) - 1
+        return np.where(spans.label_ns[first] == spans.label_ns[last], spans.label_ns[first], OUTSIDE)
+
+    def _nests(self, resolution: Resolution, window: Window) -> bool:
+        """Whether no interval of a shorter resolution has prints of two of the grid's intervals."""
+        if resolution.is_period or not self.grid.resolution.is_period:
+            return True
+        spans, length = self.grid.spans(around(window, self.grid)), resolution.length_ns
+        meet = (spans.end_ns[:-1] - 1) // length == spans.start_ns[1:] // length
+        return not (meet & (spans.label_ns[:-1] != spans.label_ns[1:])).any()
 
     def _on_grid(self, rows: pa.Table, resolution: Resolution, window: Window) -> Bars:
         time_ns = rows.column("timestamp").to_numpy()
@@ -118,10 +154,12 @@ class _WithStoredBars:
     def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
         """The grid's label for bars that begin at these times.
 
-        It is `OUTSIDE` for those out of the window or of the hours asked for.
+        It is `OUTSIDE` for those that do not lie in one interval of the window and of the hours asked for.
         """
         if not resolution.is_period:
-            return self.grid.labels_of(time_ns, window)
+            labels = self.grid.labels_of(time_ns, window)
+            last = self.grid.labels_of(time_ns + (resolution.length_ns - 1), window)
+            return np.where(labels == last, labels, OUTSIDE)
         days = date_of_stored(time_ns, self.grid)
         return (
             self.grid.labels_of(days * DAY_NS, window) if self.grid.is_plain else self._of_dates(days, window)
