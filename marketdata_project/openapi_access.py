@@ -12,8 +12,8 @@ from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
 
 _GUARD = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _OAUTH2 = "OAuth2"
-# What is wrong with what a login shows in its body.
-_OF_LOGINS = {"invalid_login", "invalid_token"}
+# What is wrong with what a login shows in its body, and with how it was sent.
+_OF_LOGINS = {"invalid_login", "invalid_token", "https_required"}
 _OF_KEYS = {"grant_exceeded", "not_rotatable", "already_made"}
 
 Operations = dict[tuple[str, str], Access | None]

@@ -8,7 +8,7 @@ from http_requests import addresses
 
 MOST_PER_ADDRESS = 1000
 # Of bodies whose senders are known, and of those that are small enough to be read before.
-MOST_BODY_BYTES = 512 * 2**20
+MOST_BODY_BYTES = 384 * 2**20
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 
 Network = IPv4Network | IPv6Network

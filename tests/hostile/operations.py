@@ -3,11 +3,13 @@
 import copy
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from marketdata_project.body_limits import body_limit
 from tests.hostile import stock
 from tests.hostile.wire import Wire
 from tests.marketdata_project.front_server import Reply
@@ -54,6 +56,11 @@ class Operation:
 
     def takes(self, name: str) -> bool:
         return any(parameter.name == name for parameter in self.parameters)
+
+
+def body_bytes(operation: Operation) -> int:
+    """The largest body that the operation reads."""
+    return body_limit(re.sub(r"\{\w+\}", "1", operation.path), operation.method)
 
 
 @dataclass

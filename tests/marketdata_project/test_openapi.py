@@ -274,13 +274,13 @@ def test_every_body_is_needed_but_one_of_which_all_has_defaults():
 
 
 def test_an_operation_is_refused_only_with_what_can_be_wrong_there():
-    assert refusals("get /api/v1/stats/ohlc", "403") == {"missing_scope", "network_not_allowed"}
-    of_cache = refusals("get /api/v1/cache/stats", "403")
-    assert of_cache == {"missing_scope", "insufficient_sensitivity", "network_not_allowed"}
+    of_all = {"missing_scope", "network_not_allowed", "https_required"}
+    assert refusals("get /api/v1/stats/ohlc", "403") == of_all
+    assert refusals("get /api/v1/cache/stats", "403") == {*of_all, "insufficient_sensitivity"}
     assert "forbidden" in refusals("post /api/v1/trades/ingest", "403")
     assert "not_authenticated" in refusals("get /api/v1/stats/ohlc", "401")
     # Whoever logs in is not known before.
-    assert refusals("post /api/v1/auth/token", "403") == set()
+    assert refusals("post /api/v1/auth/token", "403") == {"https_required"}
     assert refusals("post /api/v1/auth/token", "401") == {"invalid_login", "invalid_token"}
     assert "invalid_login" not in refusals("post /api/v1/trades/ingest", "401")
     assert refusals("post /api/v1/keys", "409") == {"in_progress", "not_rotatable", "already_made"}

@@ -149,9 +149,10 @@ def test_cookies_in_production_are_of_this_very_host_over_tls(db, in_production,
     assert client.get("/admin/", secure=True).status_code == 200
 
 
-def test_plain_http_is_redirected_and_never_answered(db, in_production, client):
-    response = client.get(f"{OHLC}?symbol=AAPL")
-    assert (response.status_code, response["Location"]) == (308, f"https://testserver{OHLC}?symbol=AAPL")
+def test_plain_http_is_refused_or_redirected_and_never_answered(db, in_production, client):
+    assert problem(client.get(f"{OHLC}?symbol=AAPL")) == (403, "https_required")
+    response = client.get("/admin/?next=/")
+    assert (response.status_code, response["Location"]) == (308, "https://testserver/admin/?next=/")
     assert "Strict-Transport-Security" not in response.headers
 
 
@@ -160,9 +161,11 @@ def test_whoever_asks_for_health_needs_no_tls(db, in_production, client, path):
     assert client.get(path).status_code in {200, 503}
 
 
-@pytest.mark.parametrize("path", ["/healthzz", "/healthz/x", "/api/v1/healthz"])
-def test_nothing_else_is_exempt(db, in_production, client, path):
-    assert client.get(path).status_code == 308
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthzz", 308), ("/healthz/x", 308), ("/api/v1/healthz", 403)]
+)
+def test_nothing_else_is_exempt(db, in_production, client, path, status):
+    assert client.get(path).status_code == status
 
 
 def test_answers_over_tls_have_browsers_stay_with_it(db, in_production, client):
