@@ -30,8 +30,8 @@ from benchmarks.report import Report
 from benchmarks.servers import PEER_VENV
 from benchmarks.sizes import Sizes
 from benchmarks.stream import SYMBOL, Stream, stored
-from trades.datasets import TRADES
-from trades.timestamps import DAY_NS, SECOND_NS
+from store.datasets import TRADES
+from store.timestamps import DAY_NS, SECOND_NS
 
 Environment = Mapping[str, str]
 
@@ -41,7 +41,7 @@ _ROW_GROUP = 122_880
 _PANDAS_ROUNDS = 1  # it takes as long as all others together
 _OF_PARQUET = ("duckdb", "duckdb_numpy", "polars")
 _MODULES = {
-    "store": "trades.storage.reading",
+    "store": "store.reading",
     "pandas": "pandas",
     "duckdb": "duckdb",
     "duckdb_numpy": "duckdb, numpy",

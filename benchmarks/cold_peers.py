@@ -24,7 +24,7 @@ _SQL = """
 
 def store(path: str, start: int, end: int) -> Answer:
     """By this project's reader in process."""
-    from trades.storage.reading import Reader
+    from store.reading import Reader
 
     began = time.perf_counter()
     bars = Reader(path).bars("BENCH", start * _NS, end * _NS)

@@ -9,12 +9,12 @@ from statistics import median
 
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
-from trades.storage.csv.files.disk import Disk
-from trades.storage.csv.log.commit_log import COMMITS_FILE, CommitLog
-from trades.storage.csv.log.index_files import DERIVED_FOLDER
-from trades.storage.csv.parts.commit import Commit, Part, block_checksums, encode_commit
-from trades.storage.protocol import NO_COMMIT, Window
-from trades.timestamps import DAY_NS, SECOND_NS
+from store.csv.files.disk import Disk
+from store.csv.log.commit_log import COMMITS_FILE, CommitLog
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.parts.commit import Commit, Part, block_checksums, encode_commit
+from store.protocol import NO_COMMIT, Window
+from store.timestamps import DAY_NS, SECOND_NS
 
 _DATES = 3_650
 _FIRST_DATE = 16_000

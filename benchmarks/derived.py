@@ -19,11 +19,11 @@ from benchmarks.report import Report
 from benchmarks.servers import Server, our_server
 from benchmarks.sizes import Sizes
 from benchmarks.stream import SYMBOL, Stream, stored
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.csv.derived.manifest import read_manifest
-from trades.storage.csv.log.index_files import DERIVED_FOLDER
-from trades.storage.protocol import Append
+from store.csv import CsvStore
+from store.csv.derived.manifest import read_manifest
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.datasets import TRADES
+from store.protocol import Append
 
 _DENSE = Stream(a_minute=20)
 _KINDS = {

@@ -23,10 +23,10 @@ from http_requests.compression import Encoding, compressed
 from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role, Table
-from trades.datasets import TRADES
-from trades.storage.memory import MemoryStore
-from trades.storage.protocol import ALL_TIME, Append, Dedupe
-from trades.timestamps import SECOND_NS, parse_timestamp
+from store.datasets import TRADES
+from store.memory import MemoryStore
+from store.protocol import ALL_TIME, Append, Dedupe
+from store.timestamps import SECOND_NS, parse_timestamp
 
 _BARS = 1_000
 _CHUNK_ROWS = 10_000

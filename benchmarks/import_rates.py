@@ -29,7 +29,7 @@ def by_import(file: Path) -> int:
     """Rows that were stored. Raises `SystemExit` unless all were."""
     from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
 
-    from trades.datasets import TRADES  # noqa: PLC0415
+    from store.datasets import TRADES  # noqa: PLC0415
     from trades.imports.reading import Reading  # noqa: PLC0415
     from trades.imports.services import csv_import  # noqa: PLC0415
 

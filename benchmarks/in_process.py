@@ -16,12 +16,12 @@ import pyarrow as pa
 
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
-from trades.datasets import TRADES
-from trades.storage import open_store
-from trades.storage.csv import CsvStore
-from trades.storage.protocol import Append, Dedupe
-from trades.storage.reading import Reader
-from trades.timestamps import DAY_NS, SECOND_NS
+from store import open_store
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.protocol import Append, Dedupe
+from store.reading import Reader
+from store.timestamps import DAY_NS, SECOND_NS
 
 _FIRST_DAY_NS = 1_736_121_600 * SECOND_NS  # a Monday
 _MINUTE_NS = 60 * SECOND_NS

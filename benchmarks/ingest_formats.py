@@ -14,7 +14,7 @@ from benchmarks.report import Report
 from benchmarks.servers import INGEST_PATH, Server, our_server
 from benchmarks.sizes import Sizes
 from benchmarks.stream import Stream
-from trades.timestamps import fixed_width_text
+from store.timestamps import fixed_width_text
 
 _ROWS = 10_000
 _WARM_UP_BATCHES = 3

@@ -11,8 +11,8 @@ import time
 
 from benchmarks.processes import memory_of_process
 from benchmarks.stream import SYMBOL
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
+from store.csv import CsvStore
+from store.datasets import TRADES
 
 _PERIOD_SECONDS = 1.0
 

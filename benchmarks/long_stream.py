@@ -25,9 +25,9 @@ from benchmarks.report import Report
 from benchmarks.servers import Server, our_server
 from benchmarks.sizes import Sizes
 from benchmarks.stream import SYMBOL, Stream, stored
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.timestamps import format_timestamp
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.timestamps import format_timestamp
 
 _TRADES = f"/api/v1/market-data/equities/{SYMBOL}/trades"
 _STREAM = Stream(a_minute=1_000, with_ids=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.processes import memory_of_process
-from trades.storage import open_store
-from trades.storage.reading import Reader as _  # noqa: F401 imported before anything is timed
+from store import open_store
+from store.reading import Reader as _  # noqa: F401 imported before anything is timed
 
 _MEASURES = ("VmRSS", "RssAnon")
 

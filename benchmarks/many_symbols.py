@@ -18,10 +18,10 @@ from benchmarks.processes import BASE_DIR
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
 from benchmarks.stream import FIRST_DAY_NS, MINUTE_NS, Unsynced
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.protocol import Append, Dedupe
-from trades.timestamps import DAY_NS
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.protocol import Append, Dedupe
+from store.timestamps import DAY_NS
 
 _ROWS_A_DATE = 20
 _MIB = 2**20

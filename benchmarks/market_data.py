@@ -17,7 +17,7 @@ from benchmarks.report import Report
 from benchmarks.servers import Server, our_server
 from benchmarks.sizes import Sizes
 from benchmarks.stream import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, stored
-from trades.timestamps import DAY_NS, SECOND_NS, format_timestamp
+from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
 _ROOT = f"/api/v1/market-data/equities/{SYMBOL}"
 _SPARSE_MINUTES, _SPARSE = 30 * 1440, Stream(a_minute=20, with_ids=True)

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.ungrouped import UngroupedStore
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.csv.writing import group_commit
-from trades.storage.protocol import Append
-from trades.timestamps import SECOND_NS
+from store.csv import CsvStore
+from store.csv.writing import group_commit
+from store.datasets import TRADES
+from store.protocol import Append
+from store.timestamps import SECOND_NS
 
 _START_NS = 1_736_121_600 * SECOND_NS
 _STEP_NS = 60_000_000

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.csv.files.disk import Disk
-from trades.storage.protocol import Append, Dedupe, Window
-from trades.timestamps import SECOND_NS
+from store.csv import CsvStore
+from store.csv.files.disk import Disk
+from store.datasets import TRADES
+from store.protocol import Append, Dedupe, Window
+from store.timestamps import SECOND_NS
 
 FIRST_DAY_NS = 1_577_836_800 * SECOND_NS  # 2020-01-01
 MINUTE_NS = 60 * SECOND_NS

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from trades.storage.csv import CsvStore
-from trades.storage.csv.writing import group_commit
+from store.csv import CsvStore
+from store.csv.writing import group_commit
 
 
 class UngroupedStore(CsvStore):

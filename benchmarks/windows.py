@@ -12,10 +12,10 @@ from benchmarks.posting import UnexpectedAnswer
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
 from benchmarks.stream import MINUTE_NS, SYMBOL, Stream, stored
-from trades.storage import open_store
-from trades.storage.bars.bars import Bars
-from trades.storage.protocol import Window
-from trades.storage.reading import Reader
+from store import open_store
+from store.bars.bars import Bars
+from store.protocol import Window
+from store.reading import Reader
 
 _DAYS = 30
 _MINUTES = _DAYS * 24 * 60

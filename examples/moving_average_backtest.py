@@ -20,10 +20,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
 
-from trades.storage import open_store  # noqa: E402
-from trades.storage.exceptions import StorageError  # noqa: E402
-from trades.storage.reading import Reader  # noqa: E402
-from trades.storage.reading.scan import Slice  # noqa: E402
+from store import open_store  # noqa: E402
+from store.exceptions import StorageError  # noqa: E402
+from store.reading import Reader  # noqa: E402
+from store.reading.scan import Slice  # noqa: E402
 
 CAPITAL = 10_000.0
 NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a generated sample, or import your own with

@@ -1,6 +1,6 @@
 """The text of one instant: ISO 8601 / RFC 3339, or an epoch integer.
 
-Whole columns of them: `trades.timestamps`.
+Whole columns of them: `store.timestamps`.
 """
 
 import re

@@ -14,7 +14,7 @@ from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
 from stats.market_data.views import branches
-from trades.datasets import DATASETS
+from store.datasets import DATASETS
 
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")

@@ -11,10 +11,10 @@ from marketdata_project.error_codes import ERROR_CODES
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import Leading
-from trades.datasets import DATASETS
+from store.datasets import DATASETS
+from store.exceptions import StorageError
+from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
-from trades.storage.exceptions import StorageError
-from trades.storage.instruments import Instrument
 
 # So many symbols a link asks for at once.
 _AT_ONCE = 3

@@ -35,8 +35,8 @@ from ratelimit import exceptions as keys
 from refusals.field_error import FieldError
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path
+from store import exceptions as storage
 from trades import exceptions as trades
-from trades.storage import exceptions as storage
 
 logger = logging.getLogger(__name__)
 

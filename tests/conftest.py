@@ -43,9 +43,7 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
 def store_path(settings, tmp_path: Path) -> Path:
     """The folder of an empty CSV store, the default one during the test."""
     path = tmp_path / "store"
-    settings.MARKET_STORES = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": path}}
-    }
+    settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": path}}}
     return path
 
 

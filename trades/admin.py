@@ -8,15 +8,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from trades.bar_policies import BAR_POLICIES
-from trades.instruments.catalogue import catalogue_refresh
-from trades.instruments.serializers import INSTRUMENT_FIELDS
-from trades.instruments.texts import read_texts
-from trades.instruments.told_changes import recorded
-from trades.models import InstrumentEntry
-from trades.services.instruments import instrument_set, symbol_canonical
-from trades.storage.exceptions import AliasTaken
-from trades.storage.instruments import (
+from store.bar_policies import BAR_POLICIES
+from store.exceptions import AliasTaken
+from store.instruments import (
     EXERCISES,
     INSTRUMENT_CLASSES,
     RIGHTS,
@@ -24,8 +18,14 @@ from trades.storage.instruments import (
     VOLUME_KINDS,
     Instrument,
 )
+from store.symbols import InvalidSymbol, parse_symbol
+from trades.instruments.catalogue import catalogue_refresh
+from trades.instruments.serializers import INSTRUMENT_FIELDS
+from trades.instruments.texts import read_texts
+from trades.instruments.told_changes import recorded
+from trades.models import InstrumentEntry
+from trades.services.instruments import instrument_set, symbol_canonical
 from trades.stores import market_store
-from trades.symbols import InvalidSymbol, parse_symbol
 
 # Generic for the type checker only: at run time Django's classes take no parameter.
 if TYPE_CHECKING:

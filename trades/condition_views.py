@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
 from http_requests.tagged_answer import tagged_answer
-from trades.bar_policies import BAR_POLICIES, BarPolicy, Effect
+from store.bar_policies import BAR_POLICIES, BarPolicy, Effect
 
 EFFECTS = [effect.name.lower() for effect in Effect]
 

@@ -5,7 +5,7 @@ RequestError
 └── BatchRefused          the document is well-formed and its content is wrong; the caller must correct it
 
 What may be wrong with the form of any request is in `http_requests.exceptions`. The store's own refusals are
-in `trades.storage.exceptions`.
+in `store.exceptions`.
 """
 
 from http_requests.exceptions import RequestError

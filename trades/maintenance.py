@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from trades.datasets import DATASETS
-from trades.declarations import Dataset
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.maintained import MaintainedStore, Upkeep
+from store.datasets import DATASETS
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.maintained import MaintainedStore, Upkeep
 from trades.stores import market_store
 
 LogName = tuple[Dataset, str]

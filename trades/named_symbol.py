@@ -1,7 +1,7 @@
 """The symbol that a request names."""
 
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.exceptions import InvalidValue
-from trades.symbols import InvalidSymbol, parse_symbol
 
 
 def named_symbol(text: str) -> str:

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas_market_calendars
 
+from store.arrays import Floats, Integers
+from store.timestamps import SECOND_NS
 from trades import sample_process as process
-from trades.arrays import Floats, Integers
 from trades.sample_process import Phase
-from trades.timestamps import SECOND_NS
 
 EXCHANGE_ZONE: Final = ZoneInfo("America/New_York")
 PRE_MARKET_OPENS: Final = dt.time(4)

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from trades.arrays import Floats, Integers, Mask
-from trades.timestamps import SECOND_NS
+from store.arrays import Floats, Integers, Mask
+from store.timestamps import SECOND_NS
 
 BLOCK_DAYS: Final = 2048
 STEPS_PER_DAY: Final = 8

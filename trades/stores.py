@@ -9,7 +9,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from trades.storage.protocol import MarketStore
+from store.protocol import MarketStore
 
 _opened: dict[str, MarketStore] = {}
 _mutex = threading.Lock()

@@ -1,9 +1,9 @@
 from django.urls import URLPattern, re_path
 
+from store.datasets import DATASETS, TRADES
+from store.declarations import Dataset
 from trades.condition_views import ConditionsViewSet
 from trades.corrections.views import CorrectionsViewSet
-from trades.datasets import DATASETS, TRADES
-from trades.declarations import Dataset
 from trades.ingest.views import ingest_view
 from trades.instruments.views import InstrumentsViewSet
 

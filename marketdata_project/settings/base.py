@@ -169,7 +169,7 @@ CACHES = {
 }
 
 MARKET_STORES = {
-    "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": DATA_DIR}},
+    "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR}},
 }
 
 # Who says of an instrument which of its fields, if any, leaves its trading hours unknown, and why.

@@ -1,6 +1,6 @@
 """How long a finished answer is worth keeping."""
 
-from trades.timestamps import SECOND_NS
+from store.timestamps import SECOND_NS
 
 _HOUR = 3_600
 _DAY = 86_400

@@ -11,7 +11,7 @@ from stats.caching.decorator import CachedAnswer
 from stats.caching.tiers import Cached
 from stats.delivery.encoded import EncodedQuery, P, PinnedQuery, encoded_answer
 from stats.delivery.finished import Finished
-from trades.timestamps import SECOND_NS, format_timestamp
+from store.timestamps import SECOND_NS, format_timestamp
 
 # A commit under way may still carry an instant that has just passed.
 _SETTLED_NS = 60 * SECOND_NS

@@ -6,7 +6,7 @@ from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
 from stats.market_data.pinning.plan import MarketDataset
 from stats.market_data.quotes.dataset import Quotes
 from stats.market_data.ticks.datasets import OPEN_INTEREST_REPORTS, TRADE_TICKS, StoredRows
-from trades.datasets import OPEN_INTEREST, TRADES
+from store.datasets import OPEN_INTEREST, TRADES
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
     dataset.form.name: dataset

@@ -10,9 +10,9 @@ from stats.ohlc.pinned import PinnedOhlc, no_data
 from stats.paging.cursors import Cursor, seen_commits
 from stats.paging.position import Position
 from stats.parameters.fields import DEFAULT_PAGE
-from trades.storage.bars.bars import Bars
+from store.bars.bars import Bars
+from store.timestamps import SECOND_NS
 from trades.stores import market_store
-from trades.timestamps import SECOND_NS
 
 BARS_LIMIT = 50_000
 # Of those that the encoder writes by itself.

@@ -8,12 +8,12 @@ from stats.caching.keys import CacheKey
 from stats.exceptions import NoData
 from stats.ohlc.query import OhlcQuery
 from stats.paging.cursors import Cursor
-from trades.bar_policies import BAR_POLICIES, BarPolicy
-from trades.datasets import TRADES
+from store.bar_policies import BAR_POLICIES, BarPolicy
+from store.datasets import TRADES
+from store.exceptions import UnknownSymbol
+from store.instruments import FRACTIONAL
+from store.protocol import NO_COMMIT, CommitId, Window
 from trades.services.instruments import known_instrument
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.instruments import FRACTIONAL
-from trades.storage.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store
 
 

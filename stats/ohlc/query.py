@@ -7,8 +7,8 @@ from stats.ohlc.serializers import OhlcQuerySerializer
 from stats.paging.cursors import Cursor
 from stats.parameters.intervals import Interval
 from stats.parameters.query_values import query_values
+from store.protocol import Window
 from trades.services.instruments import symbol_canonical
-from trades.storage.protocol import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stats.options.inputs import Inputs
-from trades.arrays import Floats, Mask
+from store.arrays import Floats, Mask
 
 
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:

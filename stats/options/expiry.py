@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from trades.arrays import Floats, Integers
-from trades.timestamps import SECOND_NS
+from store.arrays import Floats, Integers
+from store.timestamps import SECOND_NS
 
 YEAR_NS = 365 * 86_400 * SECOND_NS
 

@@ -6,7 +6,7 @@ from math import exp, log, nan
 import numpy as np
 
 from stats.options.american import AndersenLake
-from trades.arrays import Floats, Integers, Mask
+from store.arrays import Floats, Integers, Mask
 
 # Pairs nearest the money that are heard; the middle one decides.
 NEAREST_PAIRS = 5

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from stats.options.reasons import SOLVED, Codes, Reason, mark
-from trades.arrays import Floats, Mask
+from store.arrays import Floats, Mask
 
 
 class ForwardSource(StrEnum):

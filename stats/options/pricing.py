@@ -9,7 +9,7 @@ from stats.options.bounds import highest_prices, lowest_prices
 from stats.options.european import BlackScholes
 from stats.options.inputs import Inputs
 from stats.options.reasons import SOLVED, Codes, Reason, mark
-from trades.arrays import Floats, Mask
+from store.arrays import Floats, Mask
 
 DAYS_A_YEAR = 365
 PERCENT = 0.01

@@ -8,7 +8,7 @@ from stats.options.expiry import years_until
 from stats.options.forward import Carry, Pairs, parity_forwards
 from stats.options.inputs import Inputs, make_inputs, mid_prices
 from stats.options.pricing import Valuation, valuation
-from trades.arrays import Floats, Integers, Mask
+from store.arrays import Floats, Integers, Mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from listing.exceptions import InvalidCursor
 from listing.sealed_text import opened_text, sealed_text
 from stats.exceptions import Resync
 from stats.paging.position import Position
-from trades.storage.protocol import CommitId
+from store.protocol import CommitId
 
 # Earlier, place, time, ordinal, when the walk began, query, range, rules, number of commits.
 _LAYOUT = struct.Struct(">?HqIq8s8s8sH")

@@ -11,9 +11,9 @@ from rest_framework import serializers
 
 from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from stats.parameters.intervals import Interval
-from trades.resolutions import Resolution
-from trades.symbols import InvalidSymbol, parse_symbol
-from trades.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
+from store.resolutions import Resolution
+from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 
 DEFAULT_PAGE = 1_000
 SYMBOLS_LIMIT = 50

@@ -2,8 +2,8 @@
 
 from enum import Enum
 
-from trades.storage.protocol import ALL_TIME, Window
-from trades.timestamps import DAY_NS, SECOND_NS
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS, SECOND_NS
 
 
 class Interval(Enum):

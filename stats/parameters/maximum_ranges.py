@@ -1,7 +1,7 @@
 """How far one page's query may reach at each resolution."""
 
-from trades.resolutions import Resolution
-from trades.timestamps import DAY_NS, SECOND_NS
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS
 
 _HOUR_NS = 3_600 * SECOND_NS
 _MAXIMUM_RANGES_NS = (

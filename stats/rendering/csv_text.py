@@ -12,9 +12,9 @@ from stats.rendering.format import Rendered
 from stats.rendering.number_text import ended_integers, ended_volumes, floats
 from stats.rendering.table import OutColumn, Role, Table
 from stats.rendering.time_text import dates, time_pieces, unit_ns
-from trades.arrays import Floats
-from trades.arrow_later import compute as pc
-from trades.text_columns import Piece, ended_numbers, escaped, joined_lines, quoted
+from store.arrays import Floats
+from store.arrow_later import compute as pc
+from store.text_columns import Piece, ended_numbers, escaped, joined_lines, quoted
 
 _BLOCK_ROWS = 16_384
 _LINE_END = "\r\n"

@@ -10,9 +10,9 @@ from stats.rendering.document import TimeForm
 from stats.rendering.number_text import ended_integers, ended_volumes, floats
 from stats.rendering.table import OutColumn, Role
 from stats.rendering.time_text import dates, time_pieces, time_text, unit_ns
-from trades.arrow_later import compute as pc
-from trades.declarations import WORD_SEPARATOR
-from trades.text_columns import Piece, ended_numbers, text_bytes
+from store.arrow_later import compute as pc
+from store.declarations import WORD_SEPARATOR
+from store.text_columns import Piece, ended_numbers, text_bytes
 
 
 def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[Piece]:

@@ -10,7 +10,7 @@ from stats.rendering.document import Document, TimeForm
 from stats.rendering.format import Rendered
 from stats.rendering.json_cells import json_cells
 from stats.rendering.table import OutColumn, Table
-from trades.text_columns import Piece, joined_lines
+from store.text_columns import Piece, joined_lines
 
 # So many rows at a time: their text stays in the processor's cache, and far below what one array can hold.
 _BLOCK_ROWS = 16_384

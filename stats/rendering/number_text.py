@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Floats, Mask
-from trades.arrow_later import compute as pc
-from trades.text_columns import are_plainly_whole, ended_numbers
+from store.arrays import Floats, Mask
+from store.arrow_later import compute as pc
+from store.text_columns import are_plainly_whole, ended_numbers
 
 _INTEGERS_END = 2.0**63
 

@@ -3,10 +3,10 @@
 import pyarrow as pa
 
 from stats.rendering.document import TimeForm
-from trades.arrays import Mask
-from trades.arrow_later import compute as pc
-from trades.text_columns import Piece
-from trades.timestamps import SECOND_NS, Instants, fixed_width_text, seconds_text
+from store.arrays import Mask
+from store.arrow_later import compute as pc
+from store.text_columns import Piece
+from store.timestamps import SECOND_NS, Instants, fixed_width_text, seconds_text
 
 _NS_OF = {TimeForm.MS: 1_000_000, TimeForm.NS: 1}
 

@@ -11,9 +11,9 @@ import numpy as np
 from stats.sessions import library
 from stats.sessions.exchanges import EXCHANGES, calendar_name
 from stats.sessions.schedule import Schedule, joined
-from trades.arrays import Integers
-from trades.storage.instruments import CRYPTO
-from trades.timestamps import DAY_NS
+from store.arrays import Integers
+from store.instruments import CRYPTO
+from store.timestamps import DAY_NS
 
 # Zones and evening sessions bring an instant at most two days away from its trading date's midnight; then
 # come closed days.

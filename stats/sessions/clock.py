@@ -7,8 +7,8 @@ import numpy as np
 
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours, Schedule
-from trades.arrays import Integers
-from trades.timestamps import DAY_NS
+from store.arrays import Integers
+from store.timestamps import DAY_NS
 
 # No exchange is closed for longer, but for the NYSE in 1914.
 _REACH_DAYS = 200

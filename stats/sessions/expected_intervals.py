@@ -5,8 +5,8 @@ import numpy as np
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours
 from stats.sessions.spans import intraday_spans
-from trades.arrays import Integers
-from trades.storage.protocol import Window
+from store.arrays import Integers
+from store.protocol import Window
 
 
 def expected_intervals(

@@ -5,9 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from trades.arrays import Integers
-from trades.resolutions import Resolution
-from trades.timestamps import DAY_NS
+from store.arrays import Integers
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 
 # 1970-01-01 was a Thursday.
 _MONDAY_OFFSET = 3

@@ -20,8 +20,8 @@ import numpy as np
 from refusals.nearest_name import nearest_name
 from stats.exceptions import UnknownExchange
 from stats.sessions.schedule import Schedule
-from trades.arrays import Integers
-from trades.timestamps import SECOND_NS
+from store.arrays import Integers
+from store.timestamps import SECOND_NS
 
 _MINUTE_NS = 60 * SECOND_NS
 # Decades that pandas counts in nanoseconds, with a year to spare on both sides; instants lie in 1900-2200.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from trades.arrays import Integers, Mask
+from store.arrays import Integers, Mask
 
 
 class Hours(StrEnum):

@@ -10,8 +10,8 @@ from stats.sessions import library
 from stats.sessions.calendars import Listed, TradingCalendar, calendar_for, exchange_calendar
 from stats.sessions.clock import clock_at
 from stats.sessions.schedule import Schedule
-from trades.arrays import Integers
-from trades.timestamps import format_timestamp
+from store.arrays import Integers
+from store.timestamps import format_timestamp
 
 LONGEST_DAYS = 3_650
 

@@ -5,11 +5,11 @@ import numpy as np
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.grids import DateGrid, Grid, IntervalGrid
 from stats.sessions.schedule import Hours, Schedule, SessionMode
-from trades.arrays import Integers, Mask
-from trades.resolutions import Resolution
-from trades.storage.bars.spans import PeriodSpans, Spans
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS
+from store.arrays import Integers, Mask
+from store.bars.spans import PeriodSpans, Spans
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 
 __all__ = [
     "Hours",

@@ -16,7 +16,7 @@ from stats.sessions.serializers import (
     ClockQuerySerializer,
 )
 from stats.sessions.services import calendar_dates, market_clock
-from trades.timestamps import DAY_NS
+from store.timestamps import DAY_NS
 
 _DEFAULT_DAYS = 30
 

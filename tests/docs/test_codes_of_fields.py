@@ -14,11 +14,11 @@ from rest_framework import serializers
 from http_requests.field_errors import CODES_OF_DRF
 from http_requests.known_fields import KnownFieldsSerializer
 from marketdata_project.error_codes import ERROR_CODES
+from store.datasets import DATASETS
+from store.symbols import InvalidSymbol
+from store.timestamps import InvalidTimestamp
 from tests.program import PACKAGES
 from trades.batches.serializers import batch_serializer
-from trades.datasets import DATASETS
-from trades.symbols import InvalidSymbol
-from trades.timestamps import InvalidTimestamp
 
 PAGE = Path(settings.BASE_DIR, "docs", "errors.md")
 # Where a call that says what is wrong has its code.

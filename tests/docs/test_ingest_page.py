@@ -5,8 +5,8 @@ import re
 import orjson
 from django.conf import settings
 
+from store.datasets import DATASETS, RESOLUTION_ALIASES, RESOLUTIONS
 from tests.api_client import answer
-from trades.datasets import DATASETS, RESOLUTION_ALIASES, RESOLUTIONS
 from trades.formats.registry import READERS
 
 PAGE = (settings.BASE_DIR / "docs" / "ingest.md").read_text()

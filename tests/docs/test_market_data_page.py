@@ -17,10 +17,10 @@ from stats.market_data.reports.coverage import COVERAGE
 from stats.market_data.reports.newest import REPORTS
 from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.rendering.formats import FORMATS
+from store.resolutions import Resolution
+from store.timestamps import SECOND_NS
 from tests.api_client import answer, problem, trade
 from tests.docs.test_pages import README, blocks_from, body_in
-from trades.resolutions import Resolution
-from trades.timestamps import SECOND_NS
 
 PAGE = settings.BASE_DIR / "docs" / "market_data.md"
 TEXT = PAGE.read_text()

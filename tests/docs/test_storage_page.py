@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from django.conf import settings
 
-from tests.trades.storage.builders import SECOND, SYMBOL, amendment, batch, cancel, correct, trade
-from trades.datasets import DATASETS, TRADES
-from trades.declarations import Partition
-from trades.storage.csv import CsvStore
-from trades.storage.instruments import Instrument
-from trades.storage.protocol import ALL_TIME
+from store.csv import CsvStore
+from store.datasets import DATASETS, TRADES
+from store.declarations import Partition
+from store.instruments import Instrument
+from store.protocol import ALL_TIME
+from tests.store.builders import SECOND, SYMBOL, amendment, batch, cancel, correct, trade
 
 PAGE = (settings.BASE_DIR / "docs" / "storage.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from tests.trades.storage.builders import DAY, SECOND, SYMBOL, Row, batch, stored, trade
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.protocol import Append, MarketStore
+from store.exceptions import UnknownSymbol
+from store.protocol import Append, MarketStore
+from tests.store.builders import DAY, SECOND, SYMBOL, Row, batch, stored, trade
 
 SIZES = (1, 1, 2, 3, 7, 40, 300)
 

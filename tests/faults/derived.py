@@ -5,10 +5,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from tests.trades.storage.builders import SYMBOL
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import StorageError
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import StorageError
+from tests.store.builders import SYMBOL
 
 GARBAGE = (b"", b"\0" * 5000, b"ARROW1\0\0" + b"\xff" * 300, b'{"commit":1}\n' * 9)
 

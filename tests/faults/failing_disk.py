@@ -4,8 +4,8 @@ import errno
 import os
 from pathlib import Path
 
+from store.csv.files.disk import Disk
 from tests.faults.power import is_log
-from trades.storage.csv.files.disk import Disk
 
 
 class RecordSyncFails(Disk):

@@ -7,7 +7,7 @@ from tests.faults.failing_disk import RecordSyncFails
 SWITCH = "syncs-fail"
 MARKET_STORES = {
     "default": {
-        "BACKEND": "trades.storage.csv.CsvStore",
+        "BACKEND": "store.csv.CsvStore",
         "OPTIONS": {"path": DATA_DIR, "disk": RecordSyncFails(DATA_DIR / SWITCH)},
     }
 }

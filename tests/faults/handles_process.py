@@ -13,12 +13,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.protocol import Window
+from store.timestamps import format_timestamp
 from tests.faults.power import UnsyncedDisk
-from tests.trades.storage.builders import DAY, NOON, SYMBOL, Row, batch, stored, trade
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.protocol import Window
-from trades.timestamps import format_timestamp
+from tests.store.builders import DAY, NOON, SYMBOL, Row, batch, stored, trade
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from store.csv import CsvStore
+from store.exceptions import StorageError
 from tests.faults.batches import all_rows, batch_of, rows_sent
 from tests.faults.table import SOAK
-from tests.trades.storage.builders import DAY, SYMBOL, batch, stored, trade
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import StorageError
+from tests.store.builders import DAY, SYMBOL, batch, stored, trade
 
 PRIOR = batch(*(trade(number, trade_id=f"old{number}") for number in range(20)))
 NEW = batch(

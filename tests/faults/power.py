@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from trades.storage.csv.files.disk import Disk
+from store.csv.files.disk import Disk
 
 SECTOR_BYTES = 512
 RECORDS = "commits.jsonl"

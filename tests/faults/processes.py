@@ -15,14 +15,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import StoreBusy, UnknownSymbol
+from store.protocol import Append, Receipt
 from tests.faults.batches import batch_of, findings
-from tests.trades.storage.builders import DAY, SYMBOL, stored, trade
-from tests.trades.storage.builders import batch as batch_with
-from tests.trades.storage.csv.disks import WatchedDisk
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import StoreBusy, UnknownSymbol
-from trades.storage.protocol import Append, Receipt
+from tests.store.builders import DAY, SYMBOL, stored, trade
+from tests.store.builders import batch as batch_with
+from tests.store.csv.disks import WatchedDisk
 
 PATIENCE = 300.0
 THREADS = 2

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import orjson
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.timestamps import parse_timestamp
 from tests.faults.batches import all_rows, batch_of, findings, rows_sent
 from tests.faults.table import SOAK, Tallies
-from tests.trades.storage.builders import DAY, NOON, SECOND, SYMBOL, Clock, stored
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.timestamps import parse_timestamp
+from tests.store.builders import DAY, NOON, SECOND, SYMBOL, Clock, stored
 
 BATCHES = range(1, 21)
 TRIES = 10 if SOAK else 2

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import UnknownSymbol
+from store.memory import MemoryStore
+from store.protocol import ALL_TIME, MarketStore, Window
 from tests.faults import derived
 from tests.faults.batches import batch_of, rows_sent
 from tests.faults.power import UnsyncedDisk
 from tests.faults.processes import children
 from tests.faults.table import SOAK, Tallies
-from tests.trades.storage.builders import DAY, MINUTE, NOON, SYMBOL, Clock, stored
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.memory import MemoryStore
-from trades.storage.protocol import ALL_TIME, MarketStore, Window
+from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, Clock, stored
 
 BATCHES = 100 if SOAK else 12
 TRIES = 100 if SOAK else 20

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from store.csv import CsvStore
+from store.exceptions import DataDamaged
 from tests.faults.batches import all_rows, batch_of, findings, rows_of
 from tests.faults.derived import derive
 from tests.faults.power import Luck, PowerCutDisk, is_log, restored
 from tests.faults.table import Tally, table
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import DataDamaged
 
 BATCHES = range(1, 5)
 

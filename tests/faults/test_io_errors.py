@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from store.csv import CsvStore
+from store.exceptions import OutcomeUnknown, StoreFull, StoreUnavailable
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.failing_disk import RecordSyncFails
 from tests.faults.power import UnsyncedDisk
 from tests.faults.table import SOAK, Tallies
-from tests.trades.storage.csv.disks import FailingDisk
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import OutcomeUnknown, StoreFull, StoreUnavailable
+from tests.store.csv.disks import FailingDisk
 
 BATCHES = range(1, 6)
 CODES = {errno.EIO: StoreUnavailable, errno.ENOSPC: StoreFull, errno.EROFS: StoreUnavailable}

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from store.csv import CsvStore
+from store.exceptions import StoreFull, StoreUnavailable
 from tests.faults import handles_process, limited_process
 from tests.faults.batches import all_rows, batch_of, findings, rows_of, rows_sent
 from tests.faults.handles_process import Subject
 from tests.faults.processes import children
 from tests.faults.table import SOAK, Tallies, Tally
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import StoreFull, StoreUnavailable
 
 PRIOR_ROWS, ALL_ROWS = 20, 100
 TRIES = 100 if SOAK else 12

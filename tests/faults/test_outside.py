@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import StoreUnavailable
+from store.protocol import Dedupe
 from tests.api_client import Api
 from tests.api_client import trade as posted_trade
 from tests.faults.table import SOAK, Tallies
-from tests.trades.storage.builders import SYMBOL, batch, stored, trade
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import StoreUnavailable
-from trades.storage.protocol import Dedupe
+from tests.store.builders import SYMBOL, batch, stored, trade
 
 NAMES = [
     "../x", "..", ".", "/", "//", "/etc/passwd", "a/../../b", "..%2f..%2fx", "%2e%2e", "%00", "\0", "A\0B", "a\\..\\b", "C:\\x",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from store.csv import CsvStore
+from store.exceptions import DataDamaged, OutcomeUnknown
 from tests.faults.batches import Findings, all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.power import RECORDS, Luck, Moment, PowerCutDisk, UnsyncedDisk, restored
 from tests.faults.table import SOAK, Tallies, Tally
-from tests.trades.storage.builders import SYMBOL
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import DataDamaged, OutcomeUnknown
+from tests.store.builders import SYMBOL
 
 BATCHES = range(1, 8)
 BY_CHANCE = 10 if SOAK else 1

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import StoreBusy
 from tests.faults import processes
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.processes import Child, children, is_stopped
 from tests.faults.table import SOAK, Tallies, Tally
 from tests.marketdata_project.front_server import eventually
-from tests.trades.storage.builders import SYMBOL, stored
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import StoreBusy
+from tests.store.builders import SYMBOL, stored
 
 WRITERS, READERS = 2, 10
 BATCHES = 60 if SOAK else 8

@@ -11,14 +11,14 @@ import numpy as np
 import orjson
 import pytest
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import DataDamaged
+from store.memory import MemoryStore
+from store.protocol import MarketStore, Window
+from store.timestamps import SECOND_NS
 from tests.faults.table import SOAK, Tallies
-from tests.trades.storage.builders import DAY, NOON, SYMBOL, batch, stored, trade
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import DataDamaged
-from trades.storage.memory import MemoryStore
-from trades.storage.protocol import MarketStore, Window
-from trades.timestamps import SECOND_NS
+from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
 TRIES = 100 if SOAK else 25
 COMMITS, ROWS = 12, 40

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from store.csv import CsvStore
+from store.exceptions import DataDamaged
+from store.protocol import Window
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_of, rows_sent
 from tests.faults.power import UnsyncedDisk
 from tests.faults.table import SOAK, Tallies
-from tests.trades.storage.builders import SYMBOL, stored
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import DataDamaged
-from trades.storage.protocol import Window
+from tests.store.builders import SYMBOL, stored
 
 LOG = f"trades/{SYMBOL}/commits.jsonl"
 PRIOR = [1, 2, 6, 9]

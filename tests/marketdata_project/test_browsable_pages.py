@@ -11,11 +11,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from ratelimit.models import ApiKey
+from store.datasets import DATASETS
+from store.exceptions import StoreUnavailable
+from store.instruments import CRYPTO, FUTURE, Instrument
 from tests.api_client import Api, trade
 from tests.html_page import Page
-from trades.datasets import DATASETS
-from trades.storage.exceptions import StoreUnavailable
-from trades.storage.instruments import CRYPTO, FUTURE, Instrument
 from trades.stores import market_store
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

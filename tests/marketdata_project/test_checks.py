@@ -7,7 +7,7 @@ from django.core.checks import registry, run_checks
 
 from marketdata_project import checks
 from ratelimit.access.table import Access
-from trades.storage.memory import MemoryStore
+from store.memory import MemoryStore
 
 
 class Locked(MemoryStore):
@@ -17,10 +17,10 @@ class Locked(MemoryStore):
         raise PermissionError("the folder is locked")
 
 
-MEMORY = "trades.storage.memory.MemoryStore"
+MEMORY = "store.memory.MemoryStore"
 STORES = {
     "no such module": {"BACKEND": "nowhere.Store"},
-    "no such class": {"BACKEND": "trades.storage.memory.Store"},
+    "no such class": {"BACKEND": "store.memory.Store"},
     "no backend": {"OPTIONS": {}},
     "unknown option": {"BACKEND": MEMORY, "OPTIONS": {"colour": "red"}},
     "refuses": {"BACKEND": f"{__name__}.Locked"},

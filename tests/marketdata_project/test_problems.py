@@ -17,9 +17,9 @@ from marketdata_project.problem_body import BODY_TOO_LARGE, TITLES
 from marketdata_project.problems import STATUS_OF, problem_of
 from ratelimit.exceptions import CredentialError
 from stats import exceptions as stats
+from store import exceptions as storage
+from store.memory import MemoryStore
 from tests.api_client import INGEST, OHLC, answer, problem, trade
-from trades.storage import exceptions as storage
-from trades.storage.memory import MemoryStore
 
 DECLARED = {(error.status, error.code) for error in ERROR_CODES}
 ARGUMENTS = {

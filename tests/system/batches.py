@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
+from store.csv.store import CsvStore
+from store.datasets import TRADES
+from store.exceptions import UnknownSymbol
+from store.protocol import ALL_TIME
 from tests.system.clients import trades_body
-from trades.datasets import TRADES
-from trades.storage.csv.store import CsvStore
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.protocol import ALL_TIME
 
 _FIRST_DAY = date(2025, 1, 2)
 

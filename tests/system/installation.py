@@ -17,11 +17,11 @@ from django.conf import settings
 
 from ratelimit.access.scopes import SCOPES
 from ratelimit.keys.api_keys import generate
+from store.csv.store import CsvStore
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import clients_of_every_web
-from trades.storage.csv.store import CsvStore
 
 WORKERS = 2
 UNLIMITED = 1_000_000

@@ -10,12 +10,12 @@ from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
+from store.csv.store import CsvStore
+from store.declarations import Dataset
 from tests.hostile.gauge import Gauge
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import WORKERS, Installation
-from trades.declarations import Dataset
-from trades.storage.csv.store import CsvStore
 
 _LISTENING = "0A"
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from store import open_store
+from store.csv.derived.manifest import read_manifest
+from store.timestamps import format_timestamp
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.clients import OHLC, Client, clients_of_every_web, connected, trades_body
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.undisturbed import is_disturbed, undisturbed
-from trades.storage import open_store
-from trades.storage.csv.derived.manifest import read_manifest
-from trades.timestamps import format_timestamp
 
 pytestmark = pytest.mark.xdist_group("installation")
 

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
+from store.datasets import TRADES
 from tests.marketdata_project.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import Client, Crowd, clients_of_every_web
 from tests.system.installation import UNLIMITED
-from trades.datasets import TRADES
 
 pytestmark = pytest.mark.xdist_group("installation")
 

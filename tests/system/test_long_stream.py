@@ -14,6 +14,9 @@ import pyarrow.csv as pacsv
 import pyarrow.json as pajson
 import pytest
 
+from store.datasets import TRADES
+from store.protocol import Window
+from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from tests.hostile.figures import Told
 from tests.hostile.gauge import MIB
 from tests.hostile.scale import SOAK
@@ -21,9 +24,6 @@ from tests.marketdata_project.front_server import eventually
 from tests.stats.market_data import tapes
 from tests.system.installation import WORKERS, Installation
 from tests.system.streaming import Webs, await_folded, body, streamed
-from trades.datasets import TRADES
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
 
 pytestmark = pytest.mark.xdist_group("installation")
 

@@ -16,6 +16,10 @@ import pyarrow as pa
 import pytest
 
 from marketdata_project.front.application import STREAM_THREADS
+from store.csv.store import CsvStore
+from store.datasets import QUOTES, TRADES
+from store.protocol import Window
+from store.timestamps import DAY_NS, parse_timestamp
 from tests.hostile.gauge import MIB
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
@@ -32,10 +36,6 @@ from tests.system.streaming import (
     read_until,
     streamed,
 )
-from trades.datasets import QUOTES, TRADES
-from trades.storage.csv.store import CsvStore
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS, parse_timestamp
 
 pytestmark = pytest.mark.xdist_group("installation")
 

@@ -8,15 +8,15 @@ import pytest
 from django.core.management import call_command
 from msgspec.structs import replace
 
+from store import open_store
+from store.datasets import DATASETS, TRADES
+from store.declarations import Dataset
+from store.instruments import Instrument
 from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS
 from tests.trades.imports.files import written
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import DATASETS, TRADES
-from trades.declarations import Dataset
 from trades.services.instruments import instrument_set, instruments_set
-from trades.storage import open_store
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 META = Instrument("META", aliases=("FB", "FACEBOOK INC"))

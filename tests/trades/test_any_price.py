@@ -9,17 +9,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from msgspec.structs import replace
 
+from store.datasets import BARS, DATASETS, OPTION_QUOTES, QUOTES, TRADES
+from store.declarations import Dataset
+from store.instruments import Instrument
+from store.protocol import ALL_TIME
 from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS, stream_of
 from tests.trades.imports.files import written
 from trades.batches.row_batch import LARGEST_NUMBER, Expected
-from trades.datasets import BARS, DATASETS, OPTION_QUOTES, QUOTES, TRADES
-from trades.declarations import Dataset
 from trades.exceptions import BatchRefused
 from trades.formats.registry import READERS
 from trades.services.instruments import instrument_set
-from trades.storage.instruments import Instrument
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
 
 AT = "2020-04-20T18:00:00Z"

@@ -15,10 +15,10 @@ from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trades.datasets import TRADES
+from store.datasets import TRADES
+from store.instruments import Instrument
+from store.protocol import ALL_TIME, CommitId
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
-from trades.storage.instruments import Instrument
-from trades.storage.protocol import ALL_TIME, CommitId
 from trades.stores import market_store
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -271,9 +271,7 @@ def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
 @pytest.fixture
 def _store(settings, tmp_path, db):
     """An empty store of the test's own."""
-    settings.MARKET_STORES = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path}}
-    }
+    settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path}}}
 
 
 def run_sample(now: str, *arguments: str) -> list[str]:

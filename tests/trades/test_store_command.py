@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.trades.storage.builders import batch, trade
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.maintained import Derived
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.maintained import Derived
+from tests.store.builders import batch, trade
 from trades.stores import market_store
 
 
@@ -138,7 +138,7 @@ def test_derived_files_are_built_by_the_store(
 
 @pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived"])
 def test_a_store_without_files_says_so(settings, verb: str):
-    settings.MARKET_STORES = {"default": {"BACKEND": "trades.storage.memory.MemoryStore", "OPTIONS": {}}}
+    settings.MARKET_STORES = {"default": {"BACKEND": "store.memory.MemoryStore", "OPTIONS": {}}}
     market_store().append(batch(trade()))
     with pytest.raises(CommandError, match="MemoryStore, cannot do that"):
         run(verb)

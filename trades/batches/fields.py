@@ -7,11 +7,11 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from store.declarations import WORD_SEPARATOR, Column, Form, Kind
+from store.number_bounds import Above
+from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp
 from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT, is_plain
-from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
-from trades.number_bounds import Above
-from trades.symbols import InvalidSymbol, parse_symbol
-from trades.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp
 
 
 @extend_schema_field(

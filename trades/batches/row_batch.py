@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Floats, Integers, Mask
-from trades.datasets import TRADES
-from trades.declarations import Column, Dataset, Kind
+from store.arrays import Floats, Integers, Mask
+from store.datasets import TRADES
+from store.declarations import Column, Dataset, Kind
+from store.number_bounds import Above
+from store.row_rules import Rule
+from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import DAY_NS
 from trades.exceptions import BatchRefused
-from trades.number_bounds import Above
-from trades.row_rules import Rule
-from trades.symbols import InvalidSymbol, parse_symbol
-from trades.timestamps import DAY_NS
 
 ROWS_LIMIT = 100_000
 DATES_LIMIT = 366

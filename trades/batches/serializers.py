@@ -15,6 +15,9 @@ from rest_framework import serializers
 
 from http_requests.known_fields import KnownFieldsSerializer
 from refusals.field_error import ERRORS_LIMIT
+from store.declarations import Dataset, Form, Kind
+from store.row_rules import Rule
+from store.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamp
 from trades.batches.fields import SymbolField, TimestampField, field_of
 from trades.batches.row_batch import (
     LARGEST_NUMBER,
@@ -29,10 +32,7 @@ from trades.batches.row_batch import (
 )
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.typed_rows import row_type
-from trades.declarations import Dataset, Form, Kind
 from trades.exceptions import BatchRefused
-from trades.row_rules import Rule
-from trades.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamp
 
 
 class RowListSerializer(serializers.ListSerializer[Any]):

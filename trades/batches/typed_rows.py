@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
+from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
+from store.symbols import InvalidSymbol
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, Instants, InvalidTimestamp, parse_timestamps
 from trades.batches.row_batch import (
     ID_LENGTH,
     LARGEST_NUMBER,
@@ -20,9 +23,6 @@ from trades.batches.row_batch import (
     assembled,
     check_size,
 )
-from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
-from trades.symbols import InvalidSymbol
-from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, Instants, InvalidTimestamp, parse_timestamps
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
 Word = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]

@@ -12,6 +12,10 @@ from http_requests.field_errors import field_errors
 from http_requests.json_document import read_json
 from http_requests.known_fields import KnownFieldsSerializer
 from refusals.field_error import ERRORS_LIMIT
+from store.datasets import TRADES
+from store.declarations import WORD_SEPARATOR
+from store.protocol import Action, Correction
+from store.symbols import parse_symbol
 from trades.batches.fields import (
     CountField,
     IdField,
@@ -24,11 +28,7 @@ from trades.batches.fields import (
 from trades.batches.refusals import refused
 from trades.batches.row_batch import check_dates, is_symbol
 from trades.batches.serializers import IngestAnswerSerializer
-from trades.datasets import TRADES
-from trades.declarations import WORD_SEPARATOR
 from trades.exceptions import BatchRefused
-from trades.storage.protocol import Action, Correction
-from trades.symbols import parse_symbol
 
 CORRECTIONS_LIMIT = 10_000
 SEED_CORRECTIONS = [

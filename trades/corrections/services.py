@@ -1,12 +1,12 @@
 """Corrections and cancels of stored trades: the service."""
 
 from refusals.field_error import ERRORS_LIMIT, FieldError
+from store.datasets import TRADES
+from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
+from store.protocol import Amendment
 from trades.corrections.batch import CorrectionBatch
-from trades.datasets import TRADES
 from trades.exceptions import BatchRefused
 from trades.services.rows import Ingested
-from trades.storage.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
-from trades.storage.protocol import Amendment
 from trades.stores import market_store
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from http_requests.exceptions import MalformedDocument
+from store.declarations import Column
 from trades.batches.row_batch import ROWS_LIMIT, Expected, RowBatch
-from trades.declarations import Column
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_messages import is_compressed
 from trades.formats.arrow_values import said_by, typed_values

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from refusals.field_error import FieldError
-from trades.arrays import Integers
+from store.arrays import Integers
+from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, format_timestamp
 from trades.batches.refusals import refused
 from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
-from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.formats.columns import Typed
 from trades.formats.text_cells import typed_cells
-from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, format_timestamp
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 # No text that is right is longer; a longer one in a dictionary could stand in every row.

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 from http_requests.exceptions import MalformedDocument
 from refusals.field_error import ERRORS_LIMIT, FieldError
 from refusals.nearest_name import LONGEST_SHOWN, nearest_name
-from trades.arrays import Mask
+from store.arrays import Mask
+from store.declarations import WORD_SEPARATOR, Column, Form, Kind
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 from trades.batches.refusals import refused, rows_refusal
 from trades.batches.row_batch import (
     ID_LENGTH,
@@ -26,8 +28,6 @@ from trades.batches.row_batch import (
     is_plain,
     is_symbol,
 )
-from trades.declarations import WORD_SEPARATOR, Column, Form, Kind
-from trades.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 
 SYMBOL = Column("symbol", Kind.TEXT, required=True)
 _PLAIN = f"^[!-~]{{1,{ID_LENGTH}}}$"

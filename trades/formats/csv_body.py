@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from http_requests.exceptions import MalformedDocument
+from store.declarations import Column
 from trades.batches.row_batch import Expected, RowBatch
-from trades.declarations import Column
 from trades.formats.columns import Typed, check_not_repeated, read_columns
 from trades.formats.text_cells import said_by, typed_cells
 

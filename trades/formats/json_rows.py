@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
+from store.declarations import Dataset, Kind
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
 from trades.batches.typed_rows import (
@@ -21,7 +22,6 @@ from trades.batches.typed_rows import (
     row_type,
     row_values,
 )
-from trades.declarations import Dataset, Kind
 from trades.exceptions import BatchRefused
 
 _LINES_LIMIT = 10 * ROWS_LIMIT

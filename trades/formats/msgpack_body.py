@@ -11,6 +11,8 @@ import msgspec
 from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
+from store.declarations import Column, Dataset, Kind
+from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import Expected, NotTyped, RowBatch, check_size
 from trades.batches.typed_rows import (
@@ -22,11 +24,9 @@ from trades.batches.typed_rows import (
     row_values,
     value_type,
 )
-from trades.declarations import Column, Dataset, Kind
 from trades.exceptions import BatchRefused
 from trades.formats.columns import check_names
 from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
-from trades.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 
 _UNREADABLE = "malformed_msgpack"
 _FAR = "9999-12-31"  # stands for any time that is out of range

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refusals.field_error import ERRORS_LIMIT
+from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
+from store.text_columns import ESCAPED_FIRST, unescaped_text
+from store.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamps
 from trades.batches.row_batch import LARGEST_NUMBER
-from trades.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from trades.formats.columns import Typed
-from trades.text_columns import ESCAPED_FIRST, unescaped_text
-from trades.timestamps import InvalidTimestamp, invalid_timestamps, parse_timestamps
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from store.protocol import Append
+from store.timestamps import DAY_NS
 from trades.imports.blocks import Position
 from trades.imports.exceptions import BadRow
 from trades.imports.lines import Lines
 from trades.imports.spool import ROWS_AT_ONCE, Partition, Spool
-from trades.storage.protocol import Append
-from trades.timestamps import DAY_NS
 
 DATES_AT_ONCE = 64
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Mask
+from store.arrays import Mask
+from store.declarations import Column, Dataset, Form, Kind
 from trades.batches.row_batch import ID_LENGTH, WORDS_LIMIT, rows_breaking
-from trades.declarations import Column, Dataset, Form, Kind
 from trades.formats.columns import Typed, checked
 
 _OUT_OF_RANGE = "must be a finite number of at most 2^53"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from trades.arrays import Integers
+from store.arrays import Integers
 
 _LINE_END = ord("\n")
 

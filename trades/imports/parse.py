@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.arrays import Mask
-from trades.declarations import ARROW_TYPES, Column, Form, Kind
+from store.arrays import Mask
+from store.declarations import ARROW_TYPES, Column, Form, Kind
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.formats.text_cells import unescaped
 from trades.imports.column_rules import checked_rows
 from trades.imports.exceptions import BadRow, ImportRefused
@@ -18,7 +19,6 @@ from trades.imports.lines import Lines, Table, line_count, line_numbers, read_li
 from trades.imports.reading import SYMBOL, Layout, Reading
 from trades.imports.times import Style, careful_instants, converted_or_refused, instants, style_of
 from trades.services.instruments import symbol_canonical, takes_any_price
-from trades.symbols import InvalidSymbol, parse_symbol
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
 _MESSAGES = {

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from trades.arrays import Floats
-from trades.declarations import Dataset, Kind
+from store.arrays import Floats
+from store.declarations import Dataset, Kind
 from trades.imports.exceptions import ImportRefused
 
 SYMBOL = "symbol"

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from store.exceptions import IdConflict
+from store.protocol import Append
 from trades.imports.batches import Batch, Work, batches_of, groups_of, tables_of
 from trades.imports.blocks import Block, Position, Source, blocks_as_they_are, blocks_in_order
 from trades.imports.exceptions import BadRow, ImportRefused, NotInOrder
@@ -16,8 +18,6 @@ from trades.imports.progress_note import Note, Progress
 from trades.imports.read_ahead import read_ahead
 from trades.imports.spool import Spool
 from trades.services.rows import class_refusal
-from trades.storage.exceptions import IdConflict
-from trades.storage.protocol import Append
 from trades.stores import market_store
 
 EXAMPLES_LIMIT = 20

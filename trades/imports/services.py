@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from store.exceptions import StorageError
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.imports.blocks import Source
 from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.parse import Parser
@@ -11,9 +13,7 @@ from trades.imports.progress_note import Note, Progress
 from trades.imports.reading import Layout, Reading
 from trades.imports.run import Run, Step
 from trades.services.instruments import symbol_canonical
-from trades.storage.exceptions import StorageError
 from trades.stores import market_store
-from trades.symbols import InvalidSymbol, parse_symbol
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Integers
+from store.arrays import Integers
+from store.timestamps import DAY_NS, format_timestamp
 from trades.imports.exceptions import ImportRefused
-from trades.timestamps import DAY_NS, format_timestamp
 
 ROWS_AT_ONCE = 400_000
 EQUAL_TIMES_LIMIT = 2_000_000

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.arrays import Mask
+from store.arrays import Mask
+from store.timestamps import SECOND_NS
 from trades.imports.reading import Reading
-from trades.timestamps import SECOND_NS
 
 Places = list[int]
 

@@ -8,9 +8,9 @@ from django.http import QueryDict
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import choice, single_parameters
-from trades.declarations import Dataset
+from store.declarations import Dataset
+from store.protocol import Dedupe
 from trades.named_symbol import named_symbol
-from trades.storage.protocol import Dedupe
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
 UNKNOWN_CHOICES = ["refuse", "ignore"]

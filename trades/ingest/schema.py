@@ -4,9 +4,9 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
+from store.declarations import Dataset
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
-from trades.declarations import Dataset
 from trades.formats.registry import JSON, READERS
 from trades.ingest.query import DEDUPE_CHOICES, UNKNOWN_CHOICES
 

@@ -9,10 +9,10 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.idempotency_key import idempotency_key
 from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from store.datasets import TRADES
+from store.declarations import Dataset
 from trades.batches.row_batch import Expected
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
-from trades.datasets import TRADES
-from trades.declarations import Dataset
 from trades.formats.registry import JSON, READERS, WITHOUT_SYMBOLS
 from trades.ingest.query import IngestQuery
 from trades.ingest.schema import ingest_schema

@@ -12,9 +12,9 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 
+from store.instruments import ALIAS_SEPARATOR, Instrument
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
 from trades.services.instruments import instruments_known
-from trades.storage.instruments import ALIAS_SEPARATOR, Instrument
 from trades.stores import market_store
 
 # Other writers of the database wait no longer than for so many rows.

@@ -7,8 +7,8 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from store.timestamps import InvalidTimestamp, parse_timestamp
 from trades.batches.fields import SymbolField
-from trades.timestamps import InvalidTimestamp, parse_timestamp
 
 ALIASES_LIMIT = 32
 NAME_LENGTH = 200

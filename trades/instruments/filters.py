@@ -9,13 +9,13 @@ from django_filters.rest_framework import FilterSet
 from drf_spectacular.drainage import set_override
 
 from http_requests.filters import StrictFilterBackend, word_filter
-from trades.bar_policies import BAR_POLICIES
+from store.bar_policies import BAR_POLICIES
+from store.instruments import INSTRUMENT_CLASSES, RIGHTS
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
 from trades.models import InstrumentEntry
 from trades.services.instruments import symbol_canonical
-from trades.storage.instruments import INSTRUMENT_CLASSES, RIGHTS
-from trades.symbols import InvalidSymbol, parse_symbol
 
 # Each word is a condition of its own: SQLite takes a thousand.
 SEARCH_LENGTH = 200

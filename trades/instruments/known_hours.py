@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from trades.storage.instruments import Instrument
+from store.instruments import Instrument
 
 
 def hours_refusal(instrument: Instrument) -> tuple[str, str] | None:

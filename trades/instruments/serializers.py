@@ -10,13 +10,9 @@ from rest_framework import serializers
 from http_requests.field_errors import field_errors
 from http_requests.known_fields import KnownFieldsSerializer
 from refusals.field_error import FieldError
-from trades.bar_policies import BAR_POLICIES
-from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
-from trades.declarations import Column, Kind
-from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
-from trades.instruments.known_hours import hours_refusal
-from trades.number_bounds import POSITIVE
-from trades.storage.instruments import (
+from store.bar_policies import BAR_POLICIES
+from store.declarations import Column, Kind
+from store.instruments import (
     EXERCISES,
     FUTURE,
     INSTRUMENT_CLASSES,
@@ -27,6 +23,10 @@ from trades.storage.instruments import (
     Instrument,
     default_instrument,
 )
+from store.number_bounds import POSITIVE
+from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
+from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
+from trades.instruments.known_hours import hours_refusal
 
 CLASS = "class"
 # Which classes of instruments have a field that not all have.

@@ -9,10 +9,10 @@ from typing import Any, TextIO
 
 from refusals.field_error import ERRORS_LIMIT, FieldError
 from refusals.nearest_name import LONGEST_SHOWN, nearest_name
+from store.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
+from store.symbols import InvalidSymbol, parse_symbol
+from store.text_columns import escaped_text, unescaped_text
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
-from trades.storage.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
-from trades.symbols import InvalidSymbol, parse_symbol
-from trades.text_columns import escaped_text, unescaped_text
 
 _NUMBERS = frozenset({"tick_size", "strike", "multiplier"})
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

@@ -9,9 +9,9 @@ from django.db import Error, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from store.exceptions import OutcomeUnknown
+from store.instruments import Instrument
 from trades.instruments.serializers import instrument_document
-from trades.storage.exceptions import OutcomeUnknown
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 AUDIT_CLASS, EVENT = "config", "instrument.told"

@@ -13,6 +13,8 @@ from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONDocumentParser, sent_document
 from http_requests.tagged_answer import tagged_answer
 from listing.pages import PAGE_PARAMETERS
+from store.instruments import default_instrument
+from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
 from trades.exceptions import InvalidValue
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import InstrumentFilter, InstrumentFilterBackend
@@ -22,9 +24,7 @@ from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer
 from trades.models import InstrumentEntry
 from trades.named_symbol import named_symbol
 from trades.services.instruments import instrument_set, known_instrument, symbol_canonical
-from trades.storage.instruments import default_instrument
 from trades.stores import market_store
-from trades.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
 
 _SYMBOL = OpenApiParameter(
     "symbol",

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 from msgspec import structs
 
-from trades.datasets import DATASETS
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.instruments import Instrument, default_instrument
+from store.datasets import DATASETS
+from store.exceptions import UnknownSymbol
+from store.instruments import Instrument, default_instrument
 from trades.stores import market_store
 
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from refusals.field_error import ERRORS_LIMIT, FieldError
+from store.declarations import Dataset
+from store.exceptions import IdConflict
+from store.protocol import Append, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
-from trades.declarations import Dataset
 from trades.exceptions import BatchRefused
-from trades.storage.exceptions import IdConflict
-from trades.storage.protocol import Append, Dedupe, Receipt
 from trades.stores import market_store
 
 

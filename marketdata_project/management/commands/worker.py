@@ -15,8 +15,8 @@ from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.duties import Rota
 from marketdata_project.serve.heartbeat import Heartbeat
 from marketdata_project.serve.parent import parent_is
+from store.maintained import Upkeep
 from trades.maintenance import derived_keeper
-from trades.storage.maintained import Upkeep
 
 PERIOD_SECONDS = 1.0
 # How long a fold that is under way may hold up the end; one that takes longer leaves nothing but litter.

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stats.caching.invalidation import drop
+from store.exceptions import StorageError
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.services.instruments import symbol_canonical
-from trades.storage.exceptions import StorageError
-from trades.symbols import InvalidSymbol, parse_symbol
 
 
 class Command(BaseCommand):

@@ -9,8 +9,8 @@ from stats.exceptions import StatsError
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.warming import warm
 from stats.rendering.formats import FORMATS
-from trades.storage.exceptions import StorageError
-from trades.symbols import InvalidSymbol, parse_symbol
+from store.exceptions import StorageError
+from store.symbols import InvalidSymbol, parse_symbol
 
 
 class Command(BaseCommand):

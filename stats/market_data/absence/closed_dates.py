@@ -7,8 +7,8 @@ import numpy as np
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Schedule
 from stats.sessions.spans import Hours
-from trades.arrays import Integers
-from trades.timestamps import DAY_NS, SECOND_NS
+from store.arrays import Integers
+from store.timestamps import DAY_NS, SECOND_NS
 
 # No exchange was closed for as many days in a row since 1970; before, midnights UTC are good enough.
 _REACH = 400

@@ -6,13 +6,13 @@ import numpy as np
 
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from trades.datasets import BARS
-from trades.resolutions import Resolution
-from trades.storage.instruments import Instrument
-from trades.storage.log_views.stored_bars import date_of_stored
-from trades.storage.protocol import ALL_TIME, Window
+from store.datasets import BARS
+from store.instruments import Instrument
+from store.log_views.stored_bars import date_of_stored
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, parse_timestamp
 from trades.stores import market_store
-from trades.timestamps import DAY_NS, parse_timestamp
 
 
 def listed(instrument: Instrument, days: BarGrid, logs: Iterable[PinnedLog]) -> Window:

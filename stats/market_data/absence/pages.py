@@ -10,8 +10,8 @@ from stats.market_data.intervals.ranges import Range
 from stats.market_data.pinning.plan import Asked
 from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.sessions.spans import trading_date_of
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS
+from store.protocol import Window
+from store.timestamps import DAY_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from stats.market_data.absence.untold import Untold
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.sessions.expected_intervals import expected_intervals
 from stats.sessions.spans import trading_date_of
-from trades.arrays import Integers, Mask
-from trades.resolutions import Resolution
-from trades.storage.log_views.trade_bars import BarMaker
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS, format_timestamp
+from store.arrays import Integers, Mask
+from store.log_views.trade_bars import BarMaker
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, format_timestamp
 
 REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted")
 

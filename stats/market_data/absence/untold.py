@@ -9,12 +9,12 @@ import pyarrow as pa
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.pinning.logs import PinnedLog
 from stats.sessions.spans import Hours, trading_date_of
-from trades.arrays import Floats, Integers, Mask
-from trades.arrow_later import compute as pc
-from trades.resolutions import Resolution
-from trades.storage.log_views.stored_bars import around, date_of_stored, resolutions_in
-from trades.storage.log_views.trade_bars import BarMaker
-from trades.storage.protocol import Window
+from store.arrays import Floats, Integers, Mask
+from store.arrow_later import compute as pc
+from store.log_views.stored_bars import around, date_of_stored, resolutions_in
+from store.log_views.trade_bars import BarMaker
+from store.protocol import Window
+from store.resolutions import Resolution
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from stats.market_data.sources.paging import Edge, Page, first_page, page_at
 from stats.paging.cursors import Cursor
 from stats.rendering.document import Document
 from stats.rendering.formats import FORMATS
-from trades.timestamps import SECOND_NS
+from store.timestamps import SECOND_NS
 
 # Names under which an entry keeps its neighbours' cursors for `Link`, which needs the request's URL.
 NEXT, PREVIOUS = "next", "prev"

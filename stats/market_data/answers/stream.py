@@ -13,7 +13,7 @@ from stats.market_data.sources.rows import Rows
 from stats.paging.position import Position
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
-from trades.timestamps import format_timestamp
+from store.timestamps import format_timestamp
 
 # The first piece is small, to be there at once; each is four times the one before, up to the last size.
 _FIRST_ROWS = 256

@@ -14,12 +14,12 @@ from stats.sessions.spans import (
     trading_date_of,
     whole_window,
 )
-from trades.arrays import Integers
-from trades.resolutions import Resolution
-from trades.storage.bars.spans import PeriodSpans, Spans
-from trades.storage.log_views.grids import OUTSIDE
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS
+from store.arrays import Integers
+from store.bars.spans import PeriodSpans, Spans
+from store.log_views.grids import OUTSIDE
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from stats.market_data.pinning.logs import PinnedLog
-from trades.storage.log_views.log_view import LogView, newest_date, oldest_date
-from trades.storage.protocol import Window
+from store.log_views.log_view import LogView, newest_date, oldest_date
+from store.protocol import Window
+from store.timestamps import DAY_NS
 from trades.stores import market_store
-from trades.timestamps import DAY_NS
 
 
 def extent_of(logs: Iterable[PinnedLog]) -> Window | None:

@@ -7,8 +7,8 @@ from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.extent import extent_of
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked
-from trades.storage.protocol import ALL_TIME, Window
-from trades.timestamps import DAY_NS, SECOND_NS
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS, SECOND_NS
 
 NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
 # Labels of periods may lie so far from the rows that they hold.

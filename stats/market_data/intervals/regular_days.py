@@ -3,7 +3,7 @@
 from stats.exceptions import NoExchange
 from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.sessions.calendars import calendar_for, never_closes
-from trades.storage.instruments import Instrument
+from store.instruments import Instrument
 
 
 def regular_days(instrument: Instrument) -> BarGrid:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.pinning.logs import PinnedLog
-from trades.storage.log_views.log_view import ROWS_AT_ONCE
-from trades.storage.protocol import Window
+from store.log_views.log_view import ROWS_AT_ONCE
+from store.protocol import Window
 from trades.stores import market_store
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trades.arrays import Floats, Integers
-from trades.storage.bars.bars import Bars
+from store.arrays import Floats, Integers
+from store.bars.bars import Bars
 
 # The official close before an action, given by its stored time; None if it is not known.
 CloseBefore = Callable[[int], float | None]

@@ -12,10 +12,10 @@ from stats.market_data.intervals.whole_parts import part_over_gaps
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
-from trades.arrays import Floats
-from trades.storage.bars.bars import Bars
-from trades.storage.log_views.trade_bars import BarMaker
-from trades.storage.protocol import Window
+from store.arrays import Floats
+from store.bars.bars import Bars
+from store.log_views.trade_bars import BarMaker
+from store.protocol import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
 from stats.market_data.pinning.logs import PinnedLog
 from stats.sessions.spans import SessionMode
-from trades.resolutions import Resolution
-from trades.storage.bars.bars import Bars, joined_bars
-from trades.storage.log_views.stored_bars import filled
-from trades.storage.log_views.trade_bars import BarMaker, merged_bars, merged_days
-from trades.storage.protocol import ALL_TIME, Window
-from trades.timestamps import DAY_NS
+from store.bars.bars import Bars, joined_bars
+from store.log_views.stored_bars import filled
+from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 
 # How far back the close before a dividend is looked for.
 CLOSE_LOOKBACK_NS = 14 * DAY_NS

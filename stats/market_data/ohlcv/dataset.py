@@ -27,11 +27,11 @@ from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, r
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import DeferredSource, Source, WindowedSource
 from stats.sessions.spans import Hours
-from trades.datasets import BARS, CORPORATE_ACTIONS, TRADES
-from trades.resolutions import Resolution
-from trades.storage.log_views.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
-from trades.storage.log_views.trade_bars import BarMaker, TradeBars, trade_bars
-from trades.storage.protocol import ALL_TIME, Window
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.log_views.stored_bars import around, is_made_of, stored_resolutions, with_stored_bars
+from store.log_views.trade_bars import BarMaker, TradeBars, trade_bars
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 
 OHLCV = DatasetForm(
     name="ohlcv",

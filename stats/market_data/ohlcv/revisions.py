@@ -15,13 +15,13 @@ from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import Rows, WindowedSource
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours, SessionMode
-from trades.arrays import Integers
-from trades.bar_policies import BarPolicy
-from trades.datasets import TRADES
-from trades.resolutions import Resolution
-from trades.storage.bars.bars import Bars
-from trades.storage.bars.revision import BarValues, Revision
-from trades.storage.protocol import ALL_TIME, Window
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.bars import Bars
+from store.bars.revision import BarValues, Revision
+from store.datasets import TRADES
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 from trades.stores import market_store
 
 _PRICES = ("open", "high", "low", "close")

@@ -13,8 +13,8 @@ from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.queries.query import DatasetForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role
-from trades.datasets import DATASETS
-from trades.resolutions import Resolution
+from store.datasets import DATASETS
+from store.resolutions import Resolution
 
 Schema = dict[str, Any]
 

@@ -11,10 +11,10 @@ from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.pinning.logs import PinnedLog, Snapshot
 from stats.market_data.pinning.plan import Asked
 from stats.paging.cursors import SeenCommit
-from trades.datasets import OPTION_QUOTES
-from trades.declarations import Dataset
-from trades.storage.instruments import OPTION, Instrument, default_instrument
-from trades.storage.protocol import NO_COMMIT, CommitId, MarketStore, Window
+from store.datasets import OPTION_QUOTES
+from store.declarations import Dataset
+from store.instruments import OPTION, Instrument, default_instrument
+from store.protocol import NO_COMMIT, CommitId, MarketStore, Window
 from trades.stores import market_store
 
 # As which dataset all quotes of a chain stand among an answer's logs.

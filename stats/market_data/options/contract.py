@@ -11,8 +11,8 @@ from stats.exceptions import UnknownExchange
 from stats.options.expiry import Settlement, TradingDates, last_trade_ns
 from stats.sessions.calendars import TradingCalendar, calendar_for
 from stats.sessions.schedule import Hours
-from trades.storage.instruments import Instrument
-from trades.timestamps import format_timestamp
+from store.instruments import Instrument
+from store.timestamps import format_timestamp
 
 _EPOCH = date(1970, 1, 1)
 # No exchange is closed for longer.

@@ -26,12 +26,12 @@ from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, r
 from stats.market_data.queries.query import DatasetForm
 from stats.market_data.sources.rows import WindowedSource
 from stats.options.rates import rates_of
-from trades.datasets import OPTION_QUOTES
-from trades.resolutions import Resolution
-from trades.storage.instruments import FUTURE, OPTION, Instrument
-from trades.storage.protocol import ALL_TIME, NO_COMMIT, Window
+from store.datasets import OPTION_QUOTES
+from store.instruments import FUTURE, OPTION, Instrument
+from store.protocol import ALL_TIME, NO_COMMIT, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
-from trades.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
 _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _PARAMETERS = ("resolution", "session", "hours", "partial", "rate", "dividend_yield")

@@ -6,7 +6,7 @@ import pyarrow as pa
 from stats.options.inputs import ForwardSource, Inputs
 from stats.options.pricing import Valuation
 from stats.options.reasons import words
-from trades.arrays import Floats
+from store.arrays import Floats
 
 GREEKS = ("delta", "gamma", "theta", "vega", "rho", "iv")
 INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield", "t")

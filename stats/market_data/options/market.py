@@ -14,8 +14,8 @@ from stats.options.expiry import years_until
 from stats.options.forward import Carry, parity_forwards
 from stats.options.inputs import Inputs, make_inputs
 from stats.options.surface import paired
-from trades.arrays import Floats, Integers
-from trades.timestamps import DAY_NS
+from store.arrays import Floats, Integers
+from store.timestamps import DAY_NS
 
 Members = Sequence[tuple[OptionContract, PinnedLog]]
 

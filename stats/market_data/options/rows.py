@@ -18,9 +18,9 @@ from stats.options.inputs import mid_prices
 from stats.options.pricing import valuation
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours
-from trades.arrays import Floats, Integers
-from trades.storage.log_views.grids import OUTSIDE
-from trades.storage.protocol import Window
+from store.arrays import Floats, Integers
+from store.log_views.grids import OUTSIDE
+from store.protocol import Window
 from trades.stores import market_store
 
 _TIMES = {"forward_source": Role.TEXT, "spot_timestamp": Role.TIME}

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from stats.market_data.pinning.logs import PinnedLog
-from trades.arrays import Integers, Mask
-from trades.storage.protocol import ALL_TIME, Window
+from store.arrays import Integers, Mask
+from store.protocol import ALL_TIME, Window
 from trades.stores import market_store
 
 # The time of what never was.

@@ -16,7 +16,7 @@ from stats.market_data.sources.rows import Rows
 from stats.options.surface import Chain, Market, volatility_surface
 from stats.paging.position import Position
 from stats.rendering.table import OutColumn, Role, Table
-from trades.arrays import Floats, Integers
+from store.arrays import Floats, Integers
 
 SURFACE_COLUMNS = (
     OutColumn("timestamp", Role.TIME),

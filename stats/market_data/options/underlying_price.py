@@ -8,14 +8,14 @@ import pyarrow as pa
 from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked
-from trades.arrays import Floats, Integers, Mask
-from trades.arrow_later import compute as pc
-from trades.datasets import BARS, QUOTES, TRADES
-from trades.storage.bars.prints import masks_of
-from trades.storage.instruments import Instrument
-from trades.storage.log_views.stored_bars import stored_resolutions
-from trades.storage.protocol import ALL_TIME, Window
-from trades.timestamps import DAY_NS
+from store.arrays import Floats, Integers, Mask
+from store.arrow_later import compute as pc
+from store.bars.prints import masks_of
+from store.datasets import BARS, QUOTES, TRADES
+from store.instruments import Instrument
+from store.log_views.stored_bars import stored_resolutions
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS
 
 LOG_COUNT = 3
 

@@ -7,10 +7,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from stats.paging.cursors import SeenCommit
-from trades.declarations import Dataset
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.log_views.log_view import LogView
-from trades.storage.protocol import NO_COMMIT, CommitId, Window
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.log_views.log_view import LogView
+from store.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store
 
 

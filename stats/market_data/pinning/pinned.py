@@ -15,8 +15,8 @@ from stats.market_data.queries.query import MarketDataQuery
 from stats.market_data.sources.newest import NewestSource
 from stats.market_data.sources.rows import ChainedSource, Source
 from stats.paging.cursors import Cursor, SeenCommit, fingerprint, seen_commits
+from store.protocol import NO_COMMIT
 from trades.services.instruments import symbol_canonical
-from trades.storage.protocol import NO_COMMIT
 
 
 @dataclass(frozen=True, slots=True)

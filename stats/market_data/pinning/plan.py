@@ -9,8 +9,8 @@ from stats.market_data.pinning.logs import Pinned, Snapshot
 from stats.market_data.queries.classes import MarketClass, class_of
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import Source
+from store.instruments import Instrument
 from trades.services.instruments import known_instrument
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 # From a page's first instant to the one behind its last, None for the range's: `start`, `end`, `reason`.

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from trades.datasets import OPTION_QUOTES, QUOTES
-from trades.declarations import Dataset
+from store.datasets import OPTION_QUOTES, QUOTES
+from store.declarations import Dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from stats.parameters.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.table import OutColumn
 from stats.sessions.spans import Hours, SessionMode
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 from trades.named_symbol import named_symbol
-from trades.resolutions import Resolution
-from trades.timestamps import DAY_NS
 
 # What the pages of a walk may differ in, and what else binds it: its range and its grid.
 _OF_PAGES = frozenset(

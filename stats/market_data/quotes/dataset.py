@@ -11,9 +11,9 @@ from stats.market_data.quotes.quote_bars import QuoteBarReader, quote_bar_column
 from stats.market_data.sources.rows import WindowedSource
 from stats.market_data.ticks.datasets import QUOTE_STATE, tick_plan
 from stats.market_data.ticks.rows import out_columns
-from trades.datasets import QUOTES
-from trades.resolutions import Resolution
-from trades.storage.protocol import ALL_TIME, Window
+from store.datasets import QUOTES
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 
 QUOTES_FORM = DatasetForm(
     name="quotes",

@@ -11,13 +11,13 @@ from stats.market_data.intervals.whole_parts import part_in_memory
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
-from trades.arrays import Floats, Integers
-from trades.arrow_later import compute as pc
-from trades.storage.bars.quote_bars import QuoteBars, quote_bars_of
-from trades.storage.log_views.grids import OUTSIDE
-from trades.storage.log_views.log_view import LogView
-from trades.storage.log_views.quote_windows import carried_quotes
-from trades.storage.protocol import Window
+from store.arrays import Floats, Integers
+from store.arrow_later import compute as pc
+from store.bars.quote_bars import QuoteBars, quote_bars_of
+from store.log_views.grids import OUTSIDE
+from store.log_views.log_view import LogView
+from store.log_views.quote_windows import carried_quotes
+from store.protocol import Window
 from trades.stores import market_store
 
 _PRICES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))

@@ -14,12 +14,12 @@ from stats.market_data.pinning.pinned import commits_of
 from stats.market_data.pinning.plan import check_known, instrument_in
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
-from trades.datasets import DATASETS
+from store.datasets import DATASETS
+from store.log_views.coverage import log_coverage
+from store.protocol import NO_COMMIT
+from store.timestamps import SECOND_NS, format_timestamp
 from trades.services.instruments import symbol_canonical
-from trades.storage.log_views.coverage import log_coverage
-from trades.storage.protocol import NO_COMMIT
 from trades.stores import market_store
-from trades.timestamps import SECOND_NS, format_timestamp
 
 COVERAGE = "coverage"
 

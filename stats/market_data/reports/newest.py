@@ -20,9 +20,9 @@ from stats.market_data.queries.query import Target, parse_query
 from stats.parameters.query_values import query_values
 from stats.rendering.document import TimeForm
 from stats.rendering.json_rows import row_objects
+from store.timestamps import SECOND_NS, format_timestamp
 from trades.named_symbol import named_symbol
 from trades.services.instruments import symbol_canonical
-from trades.timestamps import SECOND_NS, format_timestamp
 
 
 @dataclass(frozen=True, slots=True)

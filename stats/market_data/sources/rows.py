@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from stats.paging.position import Position
 from stats.rendering.table import OutColumn, Role, Table
-from trades.arrays import Integers
-from trades.storage.protocol import Window
+from store.arrays import Integers
+from store.protocol import Window
 
 # Across a gap a window holds at most so many intervals: the rows behind the gap may be as dense as any.
 _MOST_AHEAD = 1 << 16

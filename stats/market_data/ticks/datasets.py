@@ -14,12 +14,12 @@ from stats.market_data.sources.rows import WindowedSource
 from stats.market_data.ticks.rows import AddedColumn, TickReader, out_columns
 from stats.rendering.table import OutColumn, Role
 from stats.sessions.spans import Hours
-from trades.arrays import Integers, Mask
-from trades.datasets import OPEN_INTEREST, TRADES
-from trades.declarations import Dataset
-from trades.resolutions import Resolution
-from trades.storage.protocol import Window
-from trades.timestamps import SECOND_NS
+from store.arrays import Integers, Mask
+from store.datasets import OPEN_INTEREST, TRADES
+from store.declarations import Dataset
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import SECOND_NS
 
 TRADE_TICKS = DatasetForm(
     name="trades",

@@ -9,11 +9,11 @@ import pyarrow as pa
 from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
-from trades.arrays import Integers, Mask
-from trades.declarations import Column, Dataset, Form, Kind
-from trades.storage.protocol import Window
+from store.arrays import Integers, Mask
+from store.declarations import Column, Dataset, Form, Kind
+from store.protocol import Window
+from store.timestamps import DAY_NS
 from trades.stores import market_store
-from trades.timestamps import DAY_NS
 
 _ROLES = {Kind.TIME: Role.TIME, Kind.NUMBER: Role.NUMBER, Kind.INTEGER: Role.INTEGER, Kind.TEXT: Role.TEXT}
 _FORM_ROLES = {Form.DATE: Role.DATE, Form.WORDS: Role.WORDS}

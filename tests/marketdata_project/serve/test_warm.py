@@ -41,7 +41,7 @@ import sys
 from pathlib import Path
 import django
 django.setup()
-from trades.storage.instruments import Instrument
+from store.instruments import Instrument
 from trades.stores import market_store
 market_store().set_instrument(Instrument("AAPL", exchange="XNYS"))
 market_store().set_instrument(Instrument("ELSEWHERE", exchange="XXXX"))

@@ -13,9 +13,9 @@ from stats.caching.decorator import cached
 from stats.caching.entry import Entry
 from stats.caching.single_flight import Landing, ThreadFlights
 from stats.caching.tiers import Cached, Outcome, Tiers
+from store.timestamps import DAY_NS, SECOND_NS
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of
-from trades.timestamps import DAY_NS, SECOND_NS
 
 
 @dataclass(frozen=True)

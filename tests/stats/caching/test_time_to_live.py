@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stats.caching.time_to_live import seconds_to_live
-from trades.timestamps import DAY_NS as DAY
-from trades.timestamps import SECOND_NS
+from store.timestamps import DAY_NS as DAY
+from store.timestamps import SECOND_NS
 
 NOW = 1_750_000_000_000_000_000
 HOUR = 3_600 * SECOND_NS

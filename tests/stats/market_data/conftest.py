@@ -29,7 +29,7 @@ def market(
 ) -> Iterator[Market]:
     """The fortnight of `builders.fill`, stored once for the module; the key is gone with it."""
     path: Path = tmp_path_factory.mktemp("market") / "store"
-    stores = {"default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": path}}}
+    stores = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": path}}}
     with django_db_blocker.unblock(), override_settings(MARKET_STORES=stores), transaction.atomic():
         forget()
         filled = Market(Api(make_key()))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trades.datasets import QUOTES, TRADES
-from trades.declarations import Dataset
-from trades.storage.protocol import Append, Dedupe, MarketStore, Window
-from trades.timestamps import SECOND_NS
+from store.datasets import QUOTES, TRADES
+from store.declarations import Dataset
+from store.protocol import Append, Dedupe, MarketStore, Window
+from store.timestamps import SECOND_NS
 
 CHUNK_ROWS = 50_000
 _MILLISECOND_NS = SECOND_NS // 1_000

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.protocol import Action, Amendment, Append, Correction, Dedupe, MarketStore, Window
+from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data import tapes
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.protocol import Action, Amendment, Append, Correction, Dedupe, MarketStore, Window
 from trades.stores import market_store
-from trades.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 
 ROWS = 2_000_000 if os.environ.get("SOAK") else 60_000
 FOLDED_ROWS = ROWS * 19 // 20

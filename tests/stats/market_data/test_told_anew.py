@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
+from store.instruments import Instrument
 from tests.api_client import answer, problem, trade
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data/equities"

@@ -7,8 +7,8 @@ from django.core.management import CommandError, call_command
 
 from stats.caching.tiers import process_tiers
 from stats.rendering.formats import FORMATS
+from store.instruments import CRYPTO, Instrument
 from tests.api_client import Api, trade
-from trades.storage.instruments import CRYPTO, Instrument
 from trades.stores import market_store
 
 RANGE = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z"

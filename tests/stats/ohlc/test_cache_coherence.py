@@ -16,11 +16,11 @@ from stats.ohlc.answer import ohlc_answer
 from stats.ohlc.pinned import pin_ohlc
 from stats.ohlc.query import parse_ohlc_query
 from stats.parameters.intervals import Interval
+from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed
 from trades.stores import market_store
-from trades.timestamps import SECOND_NS, format_timestamp
 
 BASE_NS = 1_735_776_000 * SECOND_NS
 DAY = 86_400

@@ -6,12 +6,12 @@ import pytest
 import time_machine
 
 from stats.caching.tiers import process_tiers
+from store.bar_policies import EVERY_PRINT, US_EQUITIES
+from store.datasets import TRADES
+from store.instruments import Instrument
 from tests.api_client import Api, answer, trade
-from tests.trades.storage.builders import SYMBOL
-from trades.bar_policies import EVERY_PRINT, US_EQUITIES
-from trades.datasets import TRADES
+from tests.store.builders import SYMBOL
 from trades.services.instruments import instrument_set
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 FIRST_DAY = {"symbol": SYMBOL, "start": "2025-01-02T00:00:00Z", "end": "2025-01-03T00:00:00Z"}

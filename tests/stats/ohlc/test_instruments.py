@@ -5,9 +5,9 @@ import re
 import pytest
 import time_machine
 
+from store.instruments import Instrument
 from tests.api_client import Api, problem, trade
 from trades.services.instruments import instrument_set
-from trades.storage.instruments import Instrument
 
 
 @pytest.fixture

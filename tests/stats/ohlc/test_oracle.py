@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from store.timestamps import format_timestamp
 from tests.api_client import trade
-from trades.timestamps import format_timestamp
 
 RULES = {"1min": "1min", "5min": "5min", "1h": "1h", "1d": "1D"}
 BASE_NS = 1_735_776_000 * 10**9  # midnight of 2 January 2025

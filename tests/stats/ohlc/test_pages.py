@@ -8,8 +8,8 @@ import time
 import pytest
 import time_machine
 
+from store.timestamps import format_timestamp
 from tests.api_client import answer, problem, trade
-from trades.timestamps import format_timestamp
 
 BASE_NS = 1_735_828_200 * 10**9
 MINUTE_NS = 60 * 10**9

@@ -6,10 +6,10 @@ import pytest
 
 from stats.caching.tiers import process_tiers
 from stats.ohlc.services import bars_read, bars_read_if_held
+from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
 from trades.stores import market_store
-from trades.timestamps import SECOND_NS, parse_timestamp
 
 QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
 NOW_NS = parse_timestamp("2031-01-01")

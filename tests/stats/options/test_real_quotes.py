@@ -14,7 +14,7 @@ from stats.options.reasons import Reason
 from stats.options.surface import Chain, Market, volatility_surface
 from tests.stats.options.builders import reasons
 from tests.stats.options.oracle import Option
-from tests.trades.storage.real_data import PRICE_UNIT, midnight_ns, real_frame
+from tests.store.real_data import PRICE_UNIT, midnight_ns, real_frame
 
 MIDNIGHT = midnight_ns(2014, 6, 5)
 MINUTE_NS = 60 * 10**9

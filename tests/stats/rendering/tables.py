@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stats.rendering.document import Document
 from stats.rendering.table import OutColumn, Role, Table
-from trades.timestamps import EARLIEST_NS, LATEST_NS
+from store.timestamps import EARLIEST_NS, LATEST_NS
 
 Row = dict[str, Any]
 

@@ -6,13 +6,13 @@ import pytest
 from http_requests.compression import compressed
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import Table
+from store.bar_policies import US_EQUITIES
+from store.bars.aggregate import aggregate_prints
+from store.bars.bars import bars_of
+from store.bars.prints import prints_of
 from tests.stats.rendering.tables import BARS, document
-from tests.trades.storage.builders import SECOND
-from tests.trades.storage.real_data import equity_trades, midnight_ns
-from trades.bar_policies import US_EQUITIES
-from trades.storage.bars.aggregate import aggregate_prints
-from trades.storage.bars.bars import bars_of
-from trades.storage.bars.prints import prints_of
+from tests.store.builders import SECOND
+from tests.store.real_data import equity_trades, midnight_ns
 
 COUNT = 1_000
 

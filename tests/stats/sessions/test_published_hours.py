@@ -5,9 +5,9 @@ import pytest
 
 from stats.sessions.calendars import exchange_calendar
 from stats.sessions.spans import Hours, PeriodSpans, period_spans, trading_date_of, whole_window
+from store.protocol import Window
+from store.resolutions import Resolution
 from tests.stats.sessions.published import WEEKS, Week, day, ns
-from trades.resolutions import Resolution
-from trades.storage.protocol import Window
 
 
 def daily(week: Week, hours: Hours) -> PeriodSpans:

@@ -17,11 +17,11 @@ from stats.sessions.spans import (
     trading_date_of,
     whole_window,
 )
+from store.bars.spans import Spans
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS
 from tests.stats.sessions.published import day, ns
-from trades.resolutions import Resolution
-from trades.storage.bars.spans import Spans
-from trades.storage.protocol import Window
-from trades.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
 PERIODS = (Resolution.DAY, Resolution.WEEK, Resolution.MONTH)

@@ -7,12 +7,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from store.datasets import TRADES
+from store.exceptions import CorrectionAmbiguous
+from store.protocol import ALL_TIME
 from tests.api_client import CORRECTIONS, Api, answer, make_key, problem, trade
 from trades.batches.sample_rows import SEED_TRADES
 from trades.corrections.batch import CORRECTIONS_LIMIT, SEED_CORRECTIONS
-from trades.datasets import TRADES
-from trades.storage.exceptions import CorrectionAmbiguous
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
 
 TIME = trade()["timestamp"]

@@ -10,10 +10,10 @@ import orjson
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from store.declarations import Dataset, Form, Kind
+from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.batches.row_batch import Expected, RowBatch
-from trades.declarations import Dataset, Form, Kind
 from trades.formats.registry import READERS
-from trades.timestamps import DAY_NS, format_timestamp, parse_timestamp
 
 Row = dict[str, Any]
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from http_requests.exceptions import MalformedDocument, RequestError
+from store.datasets import DATASETS
+from store.timestamps import parse_timestamp
 from tests.trades.formats.bodies import stream_of
 from trades.batches.row_batch import Expected
-from trades.datasets import DATASETS
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_body import read_arrow_body
-from trades.timestamps import parse_timestamp
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
 INSTANT = dt.datetime(2025, 1, 2, 12, tzinfo=dt.UTC)

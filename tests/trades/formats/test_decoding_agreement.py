@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
+from store.datasets import TRADES
 from tests.api_client import body_of, trade
 from trades.batches.row_batch import Expected, NotTyped
 from trades.batches.serializers import batch_serializer
-from trades.datasets import TRADES
 from trades.exceptions import BatchRefused
 from trades.formats.json_rows import decode_json, json_refusal
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from store.datasets import DATASETS, TRADES
+from store.declarations import Dataset, Kind
 from tests.trades.formats.bodies import ENCODERS, read, valid_rows
 from trades.batches.row_batch import Expected
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import DATASETS, TRADES
-from trades.declarations import Dataset, Kind
 from trades.exceptions import BatchRefused
 
 SOAK = bool(os.environ.get("SOAK"))

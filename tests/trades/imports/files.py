@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from trades.datasets import TRADES
+from store.datasets import TRADES
+from store.protocol import ALL_TIME
+from store.timestamps import fixed_width_text
 from trades.imports.reading import Reading
 from trades.imports.services import Imported, csv_import
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
-from trades.timestamps import fixed_width_text
 
 HEADER = "timestamp,price,volume"
 

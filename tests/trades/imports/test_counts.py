@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.datasets import TRADES
+from store.timestamps import parse_timestamp
 from tests.trades.imports.files import imported, line_of, stored_rows, written
-from trades.datasets import TRADES
 from trades.imports import batches, blocks, spool
 from trades.imports.exceptions import BadRow, ImportRefused, ImportRunning
 from trades.imports.progress_note import Note
 from trades.imports.reading import Reading
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
 SECOND = 10**9
@@ -43,9 +43,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_is_stored_is_the_larger_count(tmp_path_factory, before: Rows, now: Rows, is_sorted: bool):
     folder = tmp_path_factory.mktemp("counts")
-    with_store = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": folder / "store"}}
-    }
+    with_store = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": folder / "store"}}}
     from django.test import override_settings  # noqa: PLC0415
 
     with override_settings(MARKET_STORES=with_store):
@@ -126,7 +124,7 @@ def test_a_note_of_another_store_is_not_believed(store_path: Path, tmp_path: Pat
     assert imported(path, tmp_path / "notes").stored == 50
     assert imported(path, tmp_path / "notes").was_known
     settings.MARKET_STORES = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
+        "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
     }
     again = imported(path, tmp_path / "notes")
     assert (again.was_known, again.stored) == (False, 50)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
 
+from store.datasets import DATASETS, TRADES
+from store.protocol import ALL_TIME
+from store.timestamps import parse_timestamp
 from tests.trades.imports.files import HEADER, real_ticks, stored_rows, written
-from trades.datasets import DATASETS, TRADES
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 VENDOR = {
     "symbol": "IBM",

@@ -64,9 +64,7 @@ def test_an_import_killed_again_and_again_stores_every_row_once(settings, tmp_pa
     assert any(0 < position < ROWS for position in positions)
     assert positions == sorted(positions)
     assert f"{ROWS:,} rows" in output
-    settings.MARKET_STORES = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path}}
-    }
+    settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path}}}
     assert stored_rows("A") == Counter(rows)
     assert noted(tmp_path)["is_finished"]
     assert not list((tmp_path / "imports").glob("*.spool"))

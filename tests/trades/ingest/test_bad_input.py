@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from store.datasets import TRADES
 from tests.api_client import body_of, problem, trade
 from tests.machine import slowness
 from tests.trades.formats.test_decoding_agreement import SOAK, naughty_strings
-from trades.datasets import TRADES
 from trades.stores import market_store
 
 MALFORMED = (400, "malformed_json")

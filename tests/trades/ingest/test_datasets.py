@@ -7,12 +7,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, OPTION_QUOTES, QUOTES
+from store.declarations import Dataset
+from store.protocol import ALL_TIME
 from tests.api_client import Api, answer, make_key, problem
 from tests.trades.formats.bodies import ENCODERS
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, OPTION_QUOTES, QUOTES
-from trades.declarations import Dataset
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
 
 datasets = pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from ratelimit.limits.limiter import process_limiter
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.protocol import ALL_TIME
 from tests.api_client import Api, answer, body_of, make_key, problem, trade, until_limited
-from trades.datasets import TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
 
 
@@ -100,9 +100,7 @@ def test_both_prefixes_share_their_keys(api):
 
 def test_an_answer_survives_a_restart(api, store_path, settings):
     first = api.ingest(trade(), idempotency_key="k-1")
-    settings.MARKET_STORES = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": store_path}}
-    }
+    settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": store_path}}}
     again = api.ingest(trade(), idempotency_key="k-1")
     assert (again.content, again["Idempotency-Replayed"]) == (first.content, "true")
     assert CsvStore(store_path).rows(TRADES, "AAPL", ALL_TIME).num_rows == 1

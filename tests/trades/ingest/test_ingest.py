@@ -5,12 +5,12 @@ from typing import Any
 import orjson
 import pytest
 
+from store.datasets import TRADES
+from store.protocol import ALL_TIME
+from store.timestamps import format_timestamp
 from tests.api_client import INGEST, Api, answer, body_of, make_key, problem, trade, until_limited
 from trades.batches.sample_rows import SEED_TRADES
-from trades.datasets import TRADES
-from trades.storage.protocol import ALL_TIME
 from trades.stores import market_store
-from trades.timestamps import format_timestamp
 
 
 def stored(symbol: str = "AAPL") -> list[dict[str, Any]]:

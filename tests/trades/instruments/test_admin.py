@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from store.instruments import Instrument, default_instrument
 from tests.api_client import Api, trade
 from trades.models import InstrumentEntry
-from trades.storage.instruments import Instrument, default_instrument
 from trades.stores import market_store
 
 LIST = "/admin/trades/instrumententry/"

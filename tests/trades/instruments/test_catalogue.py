@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from store.instruments import Instrument
 from trades.instruments import catalogue
 from trades.models import InstrumentEntry
 from trades.services.instruments import instruments_known
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store_path")]

@@ -12,10 +12,10 @@ from django.db import OperationalError, connection
 from msgspec.structs import replace
 
 from audit.models import AuditRecord
-from tests.trades.storage.builders import batch, trade
+from store.instruments import Instrument, default_instrument
+from tests.store.builders import batch, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT
 from trades.services.instruments import instrument_set
-from trades.storage.instruments import Instrument, default_instrument
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +154,7 @@ def test_what_is_exported_is_taken_again(file: Path, settings, tmp_path: Path):
     store.set_instruments([ES, Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)])
     file.write_text(run("--export"))
     settings.MARKET_STORES = {
-        "default": {"BACKEND": "trades.storage.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
+        "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
     }
     assert run("--csv", str(file)) == "4 instruments told\n"
     assert market_store().told_instruments() == [

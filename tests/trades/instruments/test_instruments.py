@@ -9,11 +9,11 @@ import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 
+from store.instruments import Instrument, default_instrument
 from tests.api_client import Api, answer, make_key, problem, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT, instrument_document
 from trades.models import CatalogueState, InstrumentEntry
 from trades.services.instruments import instruments_set
-from trades.storage.instruments import Instrument, default_instrument
 from trades.stores import market_store
 
 PATH = "/api/v1/instruments"
@@ -217,7 +217,7 @@ def test_a_table_that_was_lost_is_filled_again(stocked: Api, lost: list[Any]):
 
 def test_an_emptied_store_empties_the_table(stocked: Api, settings, tmp_path):
     assert found(stocked) == ALL
-    settings.MARKET_STORES = {"default": {"BACKEND": "trades.storage.memory.MemoryStore"}}
+    settings.MARKET_STORES = {"default": {"BACKEND": "store.memory.MemoryStore"}}
     assert found(stocked) == []
 
 

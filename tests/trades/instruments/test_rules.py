@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from store.instruments import INSTRUMENT_CLASSES, Instrument, default_instrument
 from trades.instruments.catalogue import entry_of, instrument_in
 from trades.instruments.serializers import (
     FUTURE_DOCUMENT,
@@ -19,7 +20,6 @@ from trades.instruments.serializers import (
 )
 from trades.instruments.texts import read_csv, write_csv
 from trades.models import TEXT_LENGTHS
-from trades.storage.instruments import INSTRUMENT_CLASSES, Instrument, default_instrument
 
 EQUITY = Instrument("AAPL")
 OCC = default_instrument("AAPL250117C00150000")

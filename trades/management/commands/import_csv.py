@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from trades.datasets import DATASETS, TRADES
+from store.datasets import DATASETS, TRADES
+from store.exceptions import StorageError
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.imports.exceptions import ImportRefused, ImportsError
 from trades.imports.reading import AMBIGUOUS, Reading, Scale
 from trades.imports.run import Step
 from trades.imports.services import Imported, csv_import
-from trades.storage.exceptions import StorageError
-from trades.symbols import InvalidSymbol, parse_symbol
 
 NOTES = "imports"
 _SUFFIXES = (".csv", ".csv.gz")

@@ -9,7 +9,18 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from command_line.actor import command_actor
-from trades.bar_policies import BAR_POLICIES
+from store.bar_policies import BAR_POLICIES
+from store.exceptions import AliasTaken, StorageError
+from store.instruments import (
+    ALIAS_SEPARATOR,
+    EXERCISES,
+    INSTRUMENT_CLASSES,
+    RIGHTS,
+    SETTLEMENTS,
+    VOLUME_KINDS,
+    Instrument,
+)
+from store.symbols import InvalidSymbol, parse_symbol
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document
 from trades.instruments.texts import (
     InstrumentsRefused,
@@ -20,18 +31,7 @@ from trades.instruments.texts import (
 )
 from trades.instruments.told_changes import recorded
 from trades.services.instruments import instrument_set, instruments_known, instruments_set
-from trades.storage.exceptions import AliasTaken, StorageError
-from trades.storage.instruments import (
-    ALIAS_SEPARATOR,
-    EXERCISES,
-    INSTRUMENT_CLASSES,
-    RIGHTS,
-    SETTLEMENTS,
-    VOLUME_KINDS,
-    Instrument,
-)
 from trades.stores import market_store
-from trades.symbols import InvalidSymbol, parse_symbol
 
 _HELP = {
     "name": "what people call it",

@@ -10,19 +10,19 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from command_line.actor import command_actor
+from store.datasets import TRADES
+from store.exceptions import StorageError
+from store.instruments import Instrument
+from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import SECOND_NS, fixed_width_text
 from trades.batches.row_batch import Expected
-from trades.datasets import TRADES
 from trades.exceptions import BatchRefused
 from trades.formats.json_rows import read_json_body
 from trades.instruments.told_changes import recorded
 from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
 from trades.services.instruments import instrument_set
 from trades.services.rows import rows_ingest
-from trades.storage.exceptions import StorageError
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
-from trades.symbols import InvalidSymbol, parse_symbol
-from trades.timestamps import SECOND_NS, fixed_width_text
 
 CALLER = "command:sample"
 DAYS_LIMIT = 2_600

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from trades.datasets import DATASETS
+from store.datasets import DATASETS
+from store.exceptions import StorageError
+from store.maintained import Check, Finding, LogStatistics
+from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import format_timestamp
 from trades.maintenance import LogName, NotMaintained, logs_of, maintained_store
-from trades.storage.exceptions import StorageError
-from trades.storage.maintained import Check, Finding, LogStatistics
-from trades.symbols import InvalidSymbol, parse_symbol
-from trades.timestamps import format_timestamp
 
 _VERIFY = (
     "Hold every byte against the commit records: the chain of hashes, and the checksum of every 4 KiB. Names the first"

@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 from itertools import groupby
 
+from store.timestamps import format_timestamp
 from tests.stats.sessions.published import Published, Week, day, ns
-from trades.timestamps import format_timestamp
 
 Run = dict[str, str]
 

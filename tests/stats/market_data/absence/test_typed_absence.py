@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 import pytest
 
+from store.instruments import CRYPTO, FUTURE, Instrument
+from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data.absence.absent_week import Run, Traded, runs
 from tests.stats.sessions.published import WEEKS, Week, day
-from trades.storage.instruments import CRYPTO, FUTURE, Instrument
 from trades.stores import market_store
-from trades.timestamps import format_timestamp
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE

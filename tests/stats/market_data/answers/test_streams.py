@@ -18,15 +18,15 @@ import pyarrow as pa
 import pytest
 
 from stats.market_data.answers.stream import RowStream
+from store.csv import CsvStore
+from store.datasets import CORPORATE_ACTIONS, QUOTES, TRADES
+from store.exceptions import DataDamaged
+from store.instruments import Instrument
+from store.protocol import Window
+from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, problem
 from tests.stats.market_data import tapes
-from trades.datasets import CORPORATE_ACTIONS, QUOTES, TRADES
-from trades.storage.csv import CsvStore
-from trades.storage.exceptions import DataDamaged
-from trades.storage.instruments import Instrument
-from trades.storage.protocol import Window
 from trades.stores import market_store
-from trades.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
 
 SYMBOL = "ACME"
 ROOT = f"/api/v1/market-data/equities/{SYMBOL}"

@@ -10,7 +10,7 @@ import pytest
 from tests.api_client import answer
 from tests.stats.market_data.builders import Market, ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS
-from tests.trades.storage.real_data import PRICE_UNIT, real_frame
+from tests.store.real_data import PRICE_UNIT, real_frame
 
 pytestmark = pytest.mark.django_db
 BAR = ["open", "high", "low", "close"]

@@ -9,14 +9,14 @@ from django.conf import settings
 
 from stats.exceptions import NoExchange
 from stats.market_data.intervals.regular_days import regular_days
+from store import open_store
+from store.exceptions import UnknownSymbol
+from store.reading import Reader
+from store.reading.exceptions import NoSessions
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS, Row
-from trades.storage import open_store
-from trades.storage.exceptions import UnknownSymbol
-from trades.storage.reading import Reader
-from trades.storage.reading.exceptions import NoSessions
-from trades.timestamps import parse_timestamp
 
 pytestmark = pytest.mark.django_db
 MINUTE, HOUR, DAY = 60 * SECOND_NS, 3_600 * SECOND_NS, 86_400 * SECOND_NS

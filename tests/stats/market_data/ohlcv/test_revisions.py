@@ -13,10 +13,10 @@ import numpy as np
 import orjson
 import pytest
 
+from store.instruments import Instrument
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data.builders import ingest
 from tests.stats.market_data.oracle import bar
-from trades.storage.instruments import Instrument
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data/equities/AAPL"

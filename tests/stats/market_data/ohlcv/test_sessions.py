@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store.instruments import FUTURE, Instrument
+from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, trade
 from tests.stats.sessions.published import WEEKS, Published, Week, day, ns
-from trades.storage.instruments import FUTURE, Instrument
 from trades.stores import market_store
-from trades.timestamps import format_timestamp
 
 PRINTS = 400
 HOURS = ("all", "regular", "extended")

@@ -6,8 +6,8 @@ import numpy as np
 import orjson
 import pytest
 
+from store.instruments import FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
-from trades.storage.instruments import FUTURE, Instrument
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data"

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
+from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, trade
 from tests.stats.options.oracle import Option
-from trades.timestamps import format_timestamp, parse_timestamp
 
 UNDERLYING = "ABC"
 EXPIRY = "2025-01-17"

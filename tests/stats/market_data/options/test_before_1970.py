@@ -2,9 +2,9 @@
 
 import pytest
 
+from store.instruments import OPTION, Instrument
 from tests.api_client import Api
 from tests.stats.market_data.options.market import UNDERLYING, rows_of, store_quotes, store_spot, surface_of
-from trades.storage.instruments import OPTION, Instrument
 from trades.stores import market_store
 
 SPOT_AT, QUOTED_AT, ASKED_AT = "1969-11-03T15:00:00Z", "1969-11-03T15:00:01Z", "1969-11-03T15:10:00Z"

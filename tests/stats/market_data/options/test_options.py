@@ -5,6 +5,8 @@ import orjson
 import pytest
 
 from stats.market_data.options.echo import GREEKS, INPUTS
+from store.instruments import FUTURE, OPTION, Instrument
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, problem
 from tests.stats.market_data.options.market import (
     CALL,
@@ -29,9 +31,7 @@ from tests.stats.market_data.options.market import (
     surface_of,
 )  # fmt: skip
 from tests.stats.options.oracle import Option
-from trades.storage.instruments import FUTURE, OPTION, Instrument
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 T = (LAST_TRADE - parse_timestamp(OPENING)) / YEAR_NS
 FORWARD = SPOT * np.exp((RATE - YIELD) * T)

@@ -10,14 +10,14 @@ from stats.caching.tiers import process_tiers
 from stats.market_data.intervals import whole_parts
 from stats.market_data.options import standing
 from stats.market_data.pinning.logs import PinnedLog
+from store.datasets import OPTION_QUOTES, QUOTES
+from store.instruments import Instrument, default_instrument
+from store.protocol import Window
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data import tapes
 from tests.stats.market_data.options.market import CALL, ROOT, store_chain
-from trades.datasets import OPTION_QUOTES, QUOTES
-from trades.storage.instruments import Instrument, default_instrument
-from trades.storage.protocol import Window
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 SYMBOL = "ACME"
 WEEK = {"start": "2025-01-06", "end": "2025-01-11"}

@@ -7,12 +7,12 @@ import orjson
 import pandas as pd
 import pytest
 
+from store.timestamps import format_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.options.market import ROOT
 from tests.stats.options.oracle import Option
 from tests.stats.options.test_real_quotes import MIDNIGHT, MINUTE_NS, QUOTE_COLUMNS, QUOTES, TRADES
-from tests.trades.storage.real_data import PRICE_UNIT, real_frame
-from trades.timestamps import format_timestamp
+from tests.store.real_data import PRICE_UNIT, real_frame
 
 HOUR = {"start": "2014-06-05T15:00:00Z", "end": "2014-06-05T16:00:00Z"}
 LAST_TRADE = datetime(2014, 6, 20, 20, tzinfo=UTC).timestamp()

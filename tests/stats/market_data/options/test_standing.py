@@ -10,6 +10,10 @@ from stats.market_data.options import standing
 from stats.market_data.options.market import quotes_at
 from stats.market_data.options.standing import standing_rows
 from stats.market_data.pinning.logs import PinnedLog, Snapshot
+from store.datasets import OPTION_QUOTES
+from store.instruments import Instrument
+from store.protocol import NO_COMMIT
+from store.timestamps import parse_timestamp
 from tests.api_client import Api
 from tests.stats.market_data.options.market import (
     CALL,
@@ -20,11 +24,7 @@ from tests.stats.market_data.options.market import (
     store_quotes,
     store_spot,
 )  # fmt: skip
-from trades.datasets import OPTION_QUOTES
-from trades.storage.instruments import Instrument
-from trades.storage.protocol import NO_COMMIT
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 REACH_NS = 40 * 10**9
 START = parse_timestamp(OPENING)

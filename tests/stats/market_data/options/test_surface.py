@@ -5,6 +5,8 @@ import io
 
 import pytest
 
+from store.instruments import OPTION, Instrument
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, problem
 from tests.stats.market_data.options.market import (
     CALL,
@@ -25,9 +27,7 @@ from tests.stats.market_data.options.market import (
     surface_of,
     surface_page,
 )  # fmt: skip
-from trades.storage.instruments import OPTION, Instrument
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 NOON = "2025-01-02T17:00:00Z"
 SURFACE = "implied-volatility"

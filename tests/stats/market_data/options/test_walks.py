@@ -7,6 +7,9 @@ import pytest
 
 from stats.caching.tiers import process_tiers
 from stats.market_data.pinning.logs import Snapshot
+from store.datasets import OPTION_QUOTES
+from store.instruments import OPTION, Instrument
+from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem
 from tests.stats.market_data.options.market import (
     CALL,
@@ -24,10 +27,7 @@ from tests.stats.market_data.options.market import (
     store_spot,
     surface_of,
 )  # fmt: skip
-from trades.datasets import OPTION_QUOTES
-from trades.storage.instruments import OPTION, Instrument
 from trades.stores import market_store
-from trades.timestamps import format_timestamp
 
 QUOTES = 40
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from store.datasets import QUOTES
+from store.instruments import Instrument
+from store.protocol import Window
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data import tapes
-from trades.datasets import QUOTES
-from trades.storage.instruments import Instrument
-from trades.storage.protocol import Window
 from trades.stores import market_store
-from trades.timestamps import parse_timestamp
 
 SYMBOL = "ACME"
 PATH = f"/api/v1/market-data/equities/{SYMBOL}/quotes"

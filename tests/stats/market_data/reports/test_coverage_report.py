@@ -5,10 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
+from store.datasets import DATASETS
+from store.instruments import FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.datasets import DATASETS
-from trades.storage.instruments import FUTURE, Instrument
 from trades.stores import market_store
 
 PATH = "/api/v1/market-data/equities/AAPL/coverage"

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
+from store.instruments import CRYPTO, FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
-from trades.storage.instruments import CRYPTO, FUTURE, Instrument
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data"

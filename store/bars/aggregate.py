@@ -1,0 +1,133 @@
+"""Mergeable aggregates of ordered prints, and bars of prints at once.
+
+`prints.prints_of` reads rows under a bar policy, `aggregate_prints` makes aggregates of them, `merge.merge`
+brings these together, `bars.bars_of` makes the answer. Volume of an interval without a price belongs to the
+bar before it: aggregates keep it where it was printed, so that it is credited once, at the asked resolution.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from store.arrays import Floats, Integers, Mask
+from store.bars.aggregate_columns import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
+from store.bars.bars import Bars, bars_of
+from store.bars.exact_sums import ExactSums, Unmergeable, exact_sums, rounded_sums
+from store.bars.prints import Prints
+
+
+def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
+    """The bars of prints, exact whatever the range of their sizes."""
+    try:
+        return bars_of(aggregate_prints(prints, interval_ns))
+    except Unmergeable:
+        return _bars_of_any_range(prints, interval_ns)
+
+
+def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True) -> Aggregates:
+    """The aggregates of ordered prints in intervals that begin at multiples of `interval_ns` since 1970, UTC.
+
+    Raises `Unmergeable` if a sum cannot be kept exactly; with `mergeable=False` sums are rounded instead,
+    each once, and the result must not be merged.
+    """
+    return aggregate_by(prints, prints.time // interval_ns * interval_ns, mergeable=mergeable)
+
+
+def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> Aggregates:
+    """One aggregate for all ordered prints that are given one `time`, ascending; see `aggregate_prints`."""
+    if not len(prints):
+        return concatenated([])
+    starts = np.concatenate([[0], np.flatnonzero(time[1:] != time[:-1]) + 1])
+    sums = exact_sums if mergeable else rounded_sums
+    size, notional = counted(prints)
+    return _aggregates(prints, time[starts], starts, sums(size, starts), sums(notional, starts))
+
+
+def counted(prints: Prints) -> tuple[Floats, Floats]:
+    """Size and price * size of each print, 0 where it does not count."""
+    size = prints.volume
+    if not prints.counts_volume.all():
+        size = np.where(prints.counts_volume, size, 0.0)
+    return size, prints.price * size
+
+
+def _aggregates(
+    prints: Prints, time: Integers, starts: Integers, volume: ExactSums, notional: ExactSums
+) -> Aggregates:
+    edges = _edges(prints.sets_open_close, starts)
+    first, last = edges.first, edges.last
+    prices = _price_where(prints)
+    return Aggregates(
+        time=time,
+        first_time=edges.integers(prints.time[first], AFTER_ALL),
+        first_sequence=edges.integers(prints.sequence[first], AFTER_ALL),
+        first_arrival=edges.integers(prints.arrival[first], AFTER_ALL),
+        open=edges.prices(prints.price[first]),
+        last_time=edges.integers(prints.time[last], BEFORE_ALL),
+        last_sequence=edges.integers(prints.sequence[last], BEFORE_ALL),
+        last_arrival=edges.integers(prints.arrival[last], BEFORE_ALL),
+        close=edges.prices(prints.price[last]),
+        high=np.fmax.reduceat(prices, starts),
+        low=np.fmin.reduceat(prices, starts),
+        volume=volume.total,
+        volume_mid=volume.middle,
+        volume_low=volume.low,
+        notional=notional.total,
+        notional_mid=notional.middle,
+        notional_low=notional.low,
+        price_count=edges.count,
+        trade_count=_counts(prints.counts_volume, starts),
+        newest=np.maximum.reduceat(prints.newest, starts),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Of each slice: how many rows are set, and the first and last of them (row 0 where none is)."""
+
+    count: Integers
+    first: Integers
+    last: Integers
+
+    def integers(self, column: Integers, otherwise: int) -> Integers:
+        return column if self.count.all() else np.where(self.count > 0, column, otherwise)
+
+    def prices(self, column: Floats) -> Floats:
+        return column if self.count.all() else np.where(self.count > 0, column, np.nan)
+
+
+def _edges(mask: Mask, starts: Integers) -> _Edges:
+    count = _counts(mask, starts)
+    if mask.all():
+        return _Edges(count, starts, starts + count - 1)
+    rows = np.append(np.flatnonzero(mask), 0)
+    behind = np.cumsum(count)
+    return _Edges(count, rows[behind - count], rows[behind - 1])
+
+
+def _counts(mask: Mask, starts: Integers) -> Integers:
+    """How many rows of each slice are set."""
+    if mask.all():
+        return np.diff(starts, append=len(mask))
+    return np.add.reduceat(mask, starts, dtype=np.int64)
+
+
+def _price_where(prints: Prints) -> Floats:
+    """The prices that may set high and low, NaN elsewhere."""
+    return (
+        prints.price if prints.sets_high_low.all() else np.where(prints.sets_high_low, prints.price, np.nan)
+    )
+
+
+def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
+    """As `bars_of_prints`, for sums that no three doubles hold: each of all rows that it is credited with."""
+    aggregates = aggregate_prints(prints, interval_ns, mergeable=False)
+    nothing = np.zeros(len(aggregates))
+    bars = bars_of(replace(aggregates, volume=nothing, notional=nothing))
+    starts = np.searchsorted(prints.time, bars.time_ns)
+    if not len(starts):
+        return bars
+    volume, notional = (
+        rounded_sums(column[starts[0] :], starts - starts[0]).total for column in counted(prints)
+    )
+    return replace(bars, volume=volume, notional=notional)

@@ -1,0 +1,81 @@
+"""Bars as they are answered, and how they are made of aggregates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from store.arrays import Floats, Integers, Mask
+from store.bars.aggregate_columns import Aggregates, concatenated
+from store.bars.exact_sums import merged_sums
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Equally long columns in order of time, one row per interval that has a price.
+
+    time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of the products price *
+    size (each a float64), rounded once. trade_count: the prints that count in the volume.
+    """
+
+    time_ns: Integers
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    trade_count: Integers
+    notional: Floats
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    @property
+    def nbytes(self) -> int:
+        """What the columns take in memory."""
+        return sum(getattr(self, name).nbytes for name in self.__slots__)
+
+    def __getitem__(self, part: slice | Integers | Mask) -> "Bars":
+        return Bars(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+def joined_bars(parts: Sequence[Bars]) -> Bars:
+    """The bars of the parts behind each other, as they are."""
+    if not parts:
+        return bars_of(concatenated([]))
+    return Bars(*(np.concatenate([getattr(part, name) for part in parts]) for name in Bars.__slots__))
+
+
+def bars_of(aggregates: Aggregates) -> Bars:
+    """The bars of all intervals with a price; without a gap the aggregates' own columns, not copies.
+
+    Volume, notional and count of an interval without a price are credited to the bar before it; before the
+    first bar they are dropped. Merge first and credit once: crediting bars that are merged afterwards credits
+    wrongly. Raises `Unmergeable`.
+    """
+    if aggregates.price_count.all():
+        return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
+    priced = np.flatnonzero(aggregates.price_count)
+    first = priced[0] if len(priced) else 0
+    return credited_bars(aggregates[priced], aggregates[first:], priced - first)
+
+
+def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
+    """The bars of intervals that have a price.
+
+    Volume, notional and count are of the rows from a bar's start to the next one's. Raises `Unmergeable`.
+    """
+    return _bars(
+        priced,
+        merged_sums(rows.volume_sums, starts).total,
+        np.add.reduceat(rows.trade_count, starts),
+        merged_sums(rows.notional_sums, starts).total,
+    )
+
+
+def _bars(priced: Aggregates, volume: Floats, trade_count: Integers, notional: Floats) -> Bars:
+    high, low = priced.high, priced.low
+    if np.isnan(high).any():
+        high = np.where(np.isnan(high), np.maximum(priced.open, priced.close), high)
+        low = np.where(np.isnan(low), np.minimum(priced.open, priced.close), low)
+    return Bars(priced.time, priced.open, high, low, priced.close, volume, trade_count, notional)

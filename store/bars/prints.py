@@ -1,0 +1,122 @@
+"""Rows of a trades log as prints: what bars are made of, with what a bar policy lets each of them do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.arrays import Floats, Integers, Mask
+from store.arrow_later import compute as pc
+from store.bar_policies import BarPolicy
+from store.declarations import WORD_SEPARATOR
+
+STANDS = 2**31 - 1
+NO_SEQUENCE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prints:
+    """Equally long columns in order of (time, sequence, arrival).
+
+    time: nanoseconds UTC. sequence: `NO_SEQUENCE` where there is none. newest: the newest commit that touched
+    the row. The masks are False in rows that do not stand.
+    """
+
+    time: Integers
+    sequence: Integers
+    arrival: Integers
+    price: Floats
+    volume: Floats
+    newest: Integers
+    sets_open_close: Mask
+    sets_high_low: Mask
+    counts_volume: Mask
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __getitem__(self, part: Mask) -> "Prints":
+        return Prints(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Prints:
+    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, at commit `at`.
+
+    Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do
+    nothing.
+    """
+    rows = present_rows(rows, at)
+    commit, until = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
+    stands = standing(rows, at)
+    open_close, high_low, volume = masks_of(rows, policy)
+    return Prints(
+        time=rows.column("timestamp").to_numpy(),
+        sequence=sequence_of(rows),
+        arrival=rows.column("arrival").to_numpy(),
+        price=rows.column("price").to_numpy(),
+        volume=rows.column("volume").to_numpy(),
+        newest=np.where(stands, commit, until),
+        sets_open_close=open_close & stands,
+        sets_high_low=high_low & stands,
+        counts_volume=volume & stands,
+    )
+
+
+def present_rows(rows: pa.Table, at: int | None) -> pa.Table:
+    """The rows that commit `at` or one before it made; all of them for None."""
+    if at is None:
+        return rows
+    present = rows.column("commit").to_numpy() <= at
+    return rows if present.all() else rows.filter(pa.array(present))
+
+
+def standing(rows: pa.Table, at: int | None) -> Mask:
+    """Whether each row was neither cancelled nor replaced by commit `at`; None is the newest."""
+    until: npt.NDArray[np.int32] = rows.column("until").to_numpy()
+    return until > (STANDS - 1 if at is None else at)
+
+
+def sequence_of(rows: pa.Table) -> Integers:
+    """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
+    found = sequences(rows)
+    return np.full(len(rows), NO_SEQUENCE) if found is None else found
+
+
+def sequences(rows: pa.Table) -> Integers | None:
+    """The same as `sequence_of`; None if no row has any."""
+    if "sequence" not in rows.column_names:
+        return None
+    column = rows.column("sequence")
+    return column.fill_null(NO_SEQUENCE).to_numpy() if column.null_count < len(column) else None
+
+
+def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
+    """Whether each row may set open and close, may set high and low, counts in volume, by its conditions."""
+    conditions = rows.column("conditions") if "conditions" in rows.column_names else None
+    if policy.counts_every_print or conditions is None or conditions.null_count == len(conditions):
+        everything = np.ones(len(rows), np.bool_)
+        return everything, everything, everything
+    texts, codes = _encoded(conditions)
+    roles = [policy.role(text.split(WORD_SEPARATOR)) for text in texts]
+    return (
+        np.array([role.sets_open_close for role in roles])[codes],
+        np.array([role.sets_high_low for role in roles])[codes],
+        np.array([role.counts_volume for role in roles])[codes],
+    )
+
+
+def says(rows: pa.Table, *words: str) -> Mask:
+    """Whether each row has one of the condition words."""
+    if "conditions" not in rows.column_names or not len(rows):
+        return np.zeros(len(rows), np.bool_)
+    texts, codes = _encoded(rows.column("conditions"))
+    return np.array([not {*words}.isdisjoint(text.split(WORD_SEPARATOR)) for text in texts])[codes]
+
+
+def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
+    """The distinct texts, and the place among them of each row's; a null is the empty text."""
+    encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()

@@ -1,0 +1,144 @@
+"""Bars of quotes: open, high, low, close of bid and ask per interval, opened at the quote carried in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Floats, Integers, Mask
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownQuote:
+    """The last known bid and ask with their sizes; NaN for what is not known."""
+
+    bid: float = NAN
+    bid_size: float = NAN
+    ask: float = NAN
+    ask_size: float = NAN
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both sides are known."""
+        return not (isnan(self.bid) or isnan(self.ask))
+
+    def or_else(self, older: "KnownQuote") -> "KnownQuote":
+        """Its own sides, those of an older one where it does not know them."""
+        bid, ask = (older if isnan(self.bid) else self), (older if isnan(self.ask) else self)
+        return KnownQuote(bid.bid, bid.bid_size, ask.ask, ask.ask_size)
+
+
+NO_QUOTE = KnownQuote()
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteBars:
+    """Equally long columns in order of time, one row per interval that has a quote.
+
+    time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes at
+    the close.
+    """
+
+    time_ns: Integers
+    bid_open: Floats
+    bid_high: Floats
+    bid_low: Floats
+    bid_close: Floats
+    bid_size: Floats
+    ask_open: Floats
+    ask_high: Floats
+    ask_low: Floats
+    ask_close: Floats
+    ask_size: Floats
+    quote_count: Integers
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def __getitem__(self, part: slice | Mask) -> "QuoteBars":
+        return QuoteBars(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
+    """The bars of the parts behind each other, as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return QuoteBars(np.empty(0, np.int64), *(np.empty(0),) * 10, np.empty(0, np.int64))
+    return QuoteBars(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in QuoteBars.__slots__)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side's price and size in each row, NaN where it says nothing, and those known before the rows."""
+
+    price: Floats
+    size: Floats
+    carried_price: float
+    carried_size: float
+
+
+def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
+    """Bars of one venue's ordered quotes, in intervals from multiples of `interval_ns` since 1970, UTC.
+
+    A row without a side says nothing of that side: the side stays as last known. `carried` is what was known
+    before the rows.
+    """
+    time = rows.column("timestamp").to_numpy()
+    bucket = time // interval_ns
+    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[:1] - 1))
+    bid, ask = _sides(rows, carried)
+    return QuoteBars(
+        bucket[starts] * interval_ns,
+        *_side_bars(bid, starts),
+        *_side_bars(ask, starts),
+        np.diff(starts, append=len(time)),
+    )
+
+
+def known_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
+    """What is known after ordered quotes, given what was known before them."""
+    known: list[float] = []
+    for side in _sides(rows, before):
+        said = np.flatnonzero(~np.isnan(side.price))
+        last = said[-1] if len(said) else None
+        known += (
+            (side.carried_price, side.carried_size)
+            if last is None
+            else (float(side.price[last]), float(side.size[last]))
+        )
+    return KnownQuote(*known)
+
+
+def _sides(rows: pa.Table, carried: KnownQuote) -> tuple[_Side, _Side]:
+    bid, bid_size, ask, ask_size = (
+        rows.column(name).to_numpy().astype(np.float64, copy=False)
+        for name in ("bid", "bid_size", "ask", "ask_size")
+    )
+    return _Side(bid, bid_size, carried.bid, carried.bid_size), _Side(
+        ask, ask_size, carried.ask, carried.ask_size
+    )
+
+
+def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Open, high, low, close and the size at the close of each slice."""
+    if not len(starts):
+        return (np.empty(0),) * 5
+    said = ~np.isnan(side.price)
+    # Place 0 is what was carried in, place n + 1 row n: the newest place that said something, up to each row.
+    known = np.maximum.accumulate(np.where(said, np.arange(1, len(said) + 1), 0))
+    price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
+    last = known[np.append(starts[1:], len(said)) - 1]
+    open_ = price[np.append(0, known)[starts]]
+    first_ever = int(np.argmax(said))
+    if np.isnan(side.carried_price) and said[first_ever]:
+        open_[np.searchsorted(starts, first_ever, side="right") - 1] = side.price[first_ever]
+    high = np.fmax(np.fmax.reduceat(side.price, starts), open_)
+    low = np.fmin(np.fmin.reduceat(side.price, starts), open_)
+    return open_, high, low, price[last], size[last]

@@ -1,0 +1,86 @@
+"""Daily bars of the regular session, by a policy's table for the day.
+
+What belongs to the session is told by conditions, never by a clock. The prints of the session are those of an
+auction, and those outside of no regular hours that the policy lets count.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Floats, Integers, Mask
+from store.bar_policies import BarPolicy
+from store.bars.aggregate import aggregate_prints, bars_of_prints
+from store.bars.aggregate_columns import Aggregates
+from store.bars.bars import Bars, bars_of
+from store.bars.exact_sums import Unmergeable
+from store.bars.prints import Prints, present_rows, prints_of, says, standing
+from store.timestamps import DAY_NS
+
+
+def session_bars_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Bars:
+    """One bar per UTC event date on which the regular session has a price; `rows` as `prints_of` takes them.
+
+    Open: the largest opening print, else the first price of the session. Close: the largest closing print,
+    else the largest official close, else the last price. Of equally large prints the first. High and low:
+    over the session's prices, open and close. Volume, notional, count: of the prints in regular hours that
+    count, and of the auctions' prints, each once. A policy without a table for the day gives the bars of
+    whole UTC dates.
+    """
+    rows = present_rows(rows, at)
+    prints = prints_of(rows, policy, at=at)
+    if policy.daily is None:
+        return bars_of_prints(prints, DAY_NS)
+    trusted = standing(rows, at) & ~says(rows, policy.daily.distrusted)
+    opening, closing, official_close, outside = (
+        says(rows, word) & trusted
+        for word in (
+            policy.daily.opening,
+            policy.daily.closing,
+            policy.daily.official_close,
+            policy.daily.outside,
+        )
+    )
+    bars = _bars_of_days(_session_prints(prints, auction=opening | closing, outside=outside))
+    open_ = _replaced(bars.time_ns, bars.open, prints, opening)
+    close = _replaced(
+        bars.time_ns, _replaced(bars.time_ns, bars.close, prints, official_close), prints, closing
+    )
+    high, low = np.maximum.reduce([bars.high, open_, close]), np.minimum.reduce([bars.low, open_, close])
+    return replace(bars, open=open_, high=high, low=low, close=close)
+
+
+def _session_prints(prints: Prints, *, auction: Mask, outside: Mask) -> Prints:
+    return replace(
+        prints,
+        sets_open_close=auction | (prints.sets_open_close & ~outside),
+        sets_high_low=auction | (prints.sets_high_low & ~outside),
+        counts_volume=auction | (prints.counts_volume & ~outside),
+    )
+
+
+def _bars_of_days(prints: Prints) -> Bars:
+    """Bars of dates. A session credits nothing to the one before: without a price its volume is nobody's."""
+    days = _aggregated(prints)
+    return bars_of(days[days.price_count > 0])
+
+
+def _aggregated(prints: Prints) -> Aggregates:
+    try:
+        return aggregate_prints(prints, DAY_NS)
+    except Unmergeable:
+        return aggregate_prints(prints, DAY_NS, mergeable=False)
+
+
+def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> Floats:
+    """The prices of the days, that of the largest chosen print where a day has one."""
+    rows = np.flatnonzero(chosen)
+    date = prints.time[rows] // DAY_NS * DAY_NS
+    order = np.lexsort((rows, -prints.volume[rows], date))
+    dates, first = np.unique(date[order], return_index=True)
+    place = np.searchsorted(dates, days)
+    found = np.isin(days, dates)
+    prices = prices.copy()
+    prices[found] = prints.price[rows[order[first[place[found]]]]]
+    return prices

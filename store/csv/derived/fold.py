@@ -1,0 +1,172 @@
+"""Folds the commits that no segment holds yet into the segments of a log."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
+from store.csv.derived.manifest import (
+    Manifest,
+    Segment,
+    read_manifest,
+    replace_manifest,
+)
+from store.csv.derived.segments import is_of
+from store.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
+from store.csv.log.history import History
+from store.csv.log.index_files import DERIVED_FOLDER, derived_lock
+from store.csv.parts.commit import PartKind
+from store.csv.parts.reader import read_corrections, read_rows
+from store.csv.parts.stored_part import StoredPart, of_kind
+from store.declarations import Dataset
+from store.maintained import Derived
+from store.protocol import ALL_TIME, NO_COMMIT
+from store.rows.ordering import stored_in_order
+from store.rows.visible import apply_corrections
+
+_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How the derived files of one log are kept: of which rows, policies, and size of segments."""
+
+    dataset: Dataset
+    folder: Path
+    policies: Sequence[BarPolicy]
+    rows_limit: int = SEGMENT_ROWS
+
+    def run(
+        self, commits: Callable[[], History], *, rebuild: bool = False, compact: bool = False
+    ) -> Derived | None:
+        """Fold all commits in; what there is then, None if another process is at it.
+
+        commits: gives the log's history at the moment of the call. rebuild: begin anew. compact: join all
+        neighbours that fit into one segment. Raises `OSError`, `NotUsable` if files are lost while they are
+        made, and `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
+        """
+        derived = self.folder / DERIVED_FOLDER
+        with derived_lock(self.folder) as is_ours:
+            if not is_ours:
+                return None
+            history = commits()  # not before: it must be no older than what another process has folded in
+            begun = _NOTHING if rebuild else _begun(derived, history)
+            try:
+                manifest = self._folded(derived, history, begun, compact=compact)
+            except NotUsable:
+                manifest = self._folded(derived, history, _NOTHING, compact=compact)
+            finally:
+                _remove_others(derived)
+            return _counted(derived, manifest)
+
+    def _folded(self, derived: Path, history: History, begun: Manifest, *, compact: bool) -> Manifest:
+        writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
+        head = history.head()
+        segments = list(begun.segments)
+        for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=begun.commit)):
+            segments = self._with_parts(writer, segments, parts)
+        segments = self._joined(writer, segments, eagerly=compact)
+        manifest = Manifest(head.number, head.hash, tuple(writer.with_rollups(each) for each in segments))
+        if manifest != begun:
+            replace_manifest(derived, manifest)
+        return manifest
+
+    def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
+        """Parts of whole event dates, as many as fill a segment."""
+        group: list[StoredPart] = []
+        rows = 0
+        for _, parts_of_date in groupby(parts, key=lambda stored: stored.part.day):
+            of_date = list(parts_of_date)
+            rows_of_date = sum(stored.part.rows for stored in of_date)
+            if group and rows + rows_of_date > self.rows_limit:
+                yield group
+                group, rows = [], 0
+            group += of_date
+            rows += rows_of_date
+        if group:
+            yield group
+
+    def _with_parts(
+        self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
+    ) -> list[Segment]:
+        """The segments after a group of parts: those that its times touch are new, the others stay."""
+        rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
+        corrections = read_corrections(
+            self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
+        )
+        takers = _takers(segments, rows)
+        corrected = _takers(segments, corrections)
+        touched = {*takers.tolist(), *corrected.tolist()}
+        written: list[Segment] = []
+        for place in range(len(segments) + 1):
+            here = segments[place : place + 1]
+            if place not in touched:
+                written += here
+                continue
+            new = rows.filter(pa.array(takers == place))
+            amended = corrections.filter(pa.array(corrected == place))
+            stored = apply_corrections(pa.concat_tables([*writer.rows_of(here), new]), amended)
+            written += writer.write(stored_in_order(stored))
+        return written
+
+    def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
+        """The segments with small neighbours of like sizes joined: a row is written again a few times."""
+        joined: list[Segment] = []
+        for segment in segments:
+            run = [segment]
+            while joined and self._fit(joined[-1], run, eagerly=eagerly):
+                run.insert(0, joined.pop())
+            if len(run) > 1:
+                joined += writer.write(pa.concat_tables(writer.rows_of(run)))
+            else:
+                joined.append(segment)
+        return joined
+
+    def _fit(self, before: Segment, run: Sequence[Segment], *, eagerly: bool) -> bool:
+        rows = sum(segment.rows for segment in run)
+        return before.rows + rows <= self.rows_limit and (eagerly or before.rows <= 2 * rows)
+
+
+_NOTHING = Manifest(0, NO_COMMIT.hash)
+
+
+def _begun(derived: Path, history: History) -> Manifest:
+    """The manifest to go on from."""
+    manifest = read_manifest(derived)
+    return manifest if manifest is not None and is_of(manifest.head, history) else _NOTHING
+
+
+def _counted(derived: Path, manifest: Manifest) -> Derived:
+    rows = sum(segment.rows for segment in manifest.segments)
+    with os.scandir(derived) as entries:
+        size = sum(entry.stat().st_size for entry in entries)
+    return Derived(manifest.commit, len(manifest.segments), rows, size)
+
+
+def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
+    """The place of the segment that takes each row; one behind the last for rows later than all."""
+    time = rows.column("timestamp").to_numpy()
+    if not segments:
+        return np.zeros(len(time), np.int64)
+    firsts = np.array([segment.first_ns for segment in segments])
+    places = np.maximum(firsts.searchsorted(time, side="right") - 1, 0)
+    return np.where(time > segments[-1].last_ns, len(segments), places)
+
+
+def _remove_others(derived: Path) -> None:
+    """Delete what the manifest does not name, and what a killed process left. Who has mapped it keeps it."""
+    manifest = read_manifest(derived) or _NOTHING
+    named = {file for segment in manifest.segments for file in segment.files}
+    with suppress(OSError):
+        for path in list(derived.iterdir()):
+            if path.suffix in _OWN_SUFFIXES and path.name not in named:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""Arrow IPC files that are written whole under another name, renamed into place, and mapped once verified."""
+
+import errno
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.csv.derived.mapping import Mapping
+
+FILE_SUFFIX = ".arrow"
+PARTIAL_SUFFIX = ".partial"
+_PIECE_BYTES = 2**20
+# Written at once. Who reads a byte of a mapped file holds as much as was written with it: to the system's
+# cache that is one.
+_WRITTEN_BYTES = 2**16
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_DTYPES: dict[pa.DataType, np.dtype[Any]] = {
+    pa.int64(): np.dtype(np.int64),
+    pa.float64(): np.dtype(np.float64),
+    pa.int32(): np.dtype(np.int32),
+}
+
+
+class NotUsable(Exception):
+    """A derived file is missing or not what was written: do without all of them, and derive them again."""
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:
+    """Write the batches and return the file's CRC-32. Raises `OSError`.
+
+    Nothing is synced: what a power cut leaves of the file fails the checksum.
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    data = memoryview(sink.getvalue())
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        with partial.open("wb", buffering=0) as file:
+            left = data
+            while left:
+                left = left[file.write(left[:_WRITTEN_BYTES]) :]
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    return zlib.crc32(data)
+
+
+def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapping]:
+    """The batches of a file, mapped into memory without a copy, and the mapping.
+
+    Raises `NotUsable`, and `OSError` without handles.
+    No handle stays open: the batches keep the mapping alive, and so does the file's inode when it is deleted.
+    """
+    try:
+        with pa.memory_map(os.fspath(path)) as source:
+            content = source.read_buffer()
+            mapping = Mapping(content)
+            if _checksum(memoryview(content), mapping) != checksum:
+                raise NotUsable(f"{path.name} is not what was written")
+            reader = pa.ipc.open_file(content)
+            return [reader.get_batch(place) for place in range(reader.num_record_batches)], mapping
+    except pa.ArrowException as error:
+        raise NotUsable(f"{path.name} is not what was written") from error
+    except OSError as error:
+        if error.errno in _OUT_OF_RESOURCES:
+            raise
+        raise NotUsable(f"{path.name} cannot be opened") from error
+
+
+def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
+    """A column of numbers without nulls as a view.
+
+    Arrow's own way would import pandas, which takes half a second.
+    """
+    dtype = _DTYPES[column.type]
+    return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
+
+
+def _checksum(content: memoryview, mapping: Mapping) -> int:
+    """The CRC-32 of all bytes, of which hardly any are held meanwhile."""
+    checksum = 0
+    for start in range(0, mapping.size, _PIECE_BYTES):
+        checksum = zlib.crc32(content[start : start + _PIECE_BYTES], checksum)
+        mapping.give_back(start, start + _PIECE_BYTES)
+    return checksum

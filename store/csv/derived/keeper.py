@@ -1,0 +1,127 @@
+"""Keeps the derived files of all logs current, in the background."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from store.csv.derived.manifest import MANIFEST_FILE
+from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
+from store.csv.log.commit_log import COMMITS_FILE
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.exceptions import UnknownSymbol
+
+# A log rests this long after a fold, and as long as the fold took: a full flood leaves half a processor.
+_REST_SECONDS = 2.0
+# It doubles with each failure in a row, so many times: to about a minute.
+_DOUBLINGS = 5
+
+logger = logging.getLogger(__name__)
+
+_NOT_FOLDED = NEVER_SEEN
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a keeper must know of a log: its folder, and the policy of its bars."""
+
+    dataset: str
+    symbol: str
+    folder: str
+    policy_key: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which log it is."""
+        return self.dataset, self.symbol
+
+    def commits(self) -> FileSignature:
+        """What changes with every commit."""
+        return _state(f"{self.folder}/{COMMITS_FILE}")
+
+    def manifest(self) -> FileSignature:
+        """What changes when the derived files are replaced or deleted."""
+        return _state(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """The states that a fold began with and ended in, and when the log may be folded again.
+
+    commits: `_NOT_FOLDED` if the fold failed.
+    """
+
+    commits: FileSignature
+    manifest: FileSignature
+    policy_key: str
+    rests_until: float
+    failures: int = 0
+
+    def is_of(self, log: Log) -> bool:
+        """Whether nothing has happened to the log and its files since."""
+        return (self.commits, self.manifest, self.policy_key) == (
+            log.commits(),
+            log.manifest(),
+            log.policy_key,
+        )
+
+
+class Keeper:
+    """Finds the logs that have grown since they were folded, and folds them, the longest rested first."""
+
+    def __init__(
+        self,
+        logs: Callable[[], Iterable[Log]],
+        fold: Callable[[str, str], object],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`logs`: all logs of the store. `fold` folds one by dataset and symbol; None if another is at it."""
+        self._logs = logs
+        self._fold = fold
+        self._clock = clock
+        self._folded: dict[tuple[str, str], _Folded] = {}
+
+    def round(self, *, seconds: float) -> int:
+        """Fold for about so many seconds, at least one log if any has grown; how many were folded."""
+        ends = self._clock() + seconds
+        count = 0
+        for log in self._due():
+            self._fold_one(log)
+            count += 1
+            if self._clock() >= ends:
+                break
+        return count
+
+    def _due(self) -> list[Log]:
+        now = self._clock()
+        due = []
+        for log in self._logs():
+            folded = self._folded.get(log.key)
+            if folded is None and log.commits() == NO_FILE:
+                continue
+            if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
+                due.append((folded.rests_until if folded else 0.0, log))
+        return [log for _, log in sorted(due, key=lambda each: each[0])]
+
+    def _fold_one(self, log: Log) -> None:
+        before = self._folded.get(log.key)
+        commits, began, failures = log.commits(), self._clock(), 0
+        try:
+            if self._fold(*log.key) is None:
+                commits = _NOT_FOLDED
+        except UnknownSymbol:
+            pass  # its first commit is under way, or was cut off
+        except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
+            logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
+            commits, failures = _NOT_FOLDED, min(before.failures + 1 if before else 1, _DOUBLINGS)
+        ended = self._clock()
+        rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)
+        self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until, failures)
+
+
+def _state(path: str) -> FileSignature:
+    try:
+        return file_signature(path)
+    except OSError:
+        return NO_FILE

@@ -1,0 +1,123 @@
+"""Which derived files are current, to which commit of the log: a small JSON file that is replaced whole."""
+
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from store.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX
+from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.protocol import CommitId
+
+MANIFEST_FILE = "manifest.json"
+FORMAT = 2
+NO_ROLLUPS = 0
+
+
+def columns_file(name: str) -> str:
+    """The name of a segment's file of columns."""
+    return f"{name}.columns{FILE_SUFFIX}"
+
+
+def rollups_file(name: str, policy_key: str) -> str:
+    """The name of a segment's file of rollups under one policy."""
+    return f"{name}.{policy_key}.rollups{FILE_SUFFIX}"
+
+
+def sessions_file(name: str, policy_key: str) -> str:
+    """The name of a segment's file of daily bars under one policy."""
+    return f"{name}.{policy_key}.sessions{FILE_SUFFIX}"
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """Rows of one stretch of event times, at most a million, which no other segment of the manifest overlaps.
+
+    name: what its files' names begin with. standing: how many of its rows stand. first_ns and last_ns:
+    smallest and largest event time, inclusive. newest: the newest commit that made or ended one of its rows.
+    columns: CRC-32 of the file of columns. rollups: CRC-32 of the file of each policy, by its key;
+    `NO_ROLLUPS` where there can be none. sessions: the same for the daily bars of policies that have a table
+    for them.
+    """
+
+    name: str
+    rows: int
+    standing: int
+    first_ns: int
+    last_ns: int
+    newest: int
+    columns: int
+    rollups: dict[str, int]
+    sessions: dict[str, int]
+
+    @property
+    def files(self) -> list[str]:
+        """The names of its files."""
+        return [
+            columns_file(self.name),
+            *(rollups_file(self.name, key) for key in self.rollups),
+            *(sessions_file(self.name, key) for key in self.sessions),
+        ]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The segments in order of time, and the commit whose rows, and all before it, they hold."""
+
+    commit: int
+    hash: str
+    segments: tuple[Segment, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def head(self) -> CommitId:
+        """The commit that it is current to."""
+        return CommitId(self.commit, self.hash)
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """The file's content: a manifest with the CRC-32 of its text."""
+
+    checksum: int
+    manifest: msgspec.Raw
+
+
+_sealed = msgspec.json.Decoder(_Sealed)
+_decoder = msgspec.json.Decoder(Manifest)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a derived folder; None without one that is as it was written."""
+    try:
+        sealed = _sealed.decode((folder / MANIFEST_FILE).read_bytes())
+        if zlib.crc32(sealed.manifest) != sealed.checksum:
+            return None
+        manifest = _decoder.decode(sealed.manifest)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return manifest if manifest.format == FORMAT else None
+
+
+def replace_manifest(folder: Path, manifest: Manifest) -> None:
+    """Make a manifest the current one. Needs the folder's lock. Raises `OSError`."""
+    text = msgspec.json.encode(manifest)
+    partial = folder / f"{MANIFEST_FILE}.{os.getpid()}{PARTIAL_SUFFIX}"
+    partial.write_bytes(msgspec.json.encode(_Sealed(zlib.crc32(text), msgspec.Raw(text))))
+    partial.replace(folder / MANIFEST_FILE)
+
+
+def manifest_signature(folder: str) -> FileSignature:
+    """What changes whenever a manifest is replaced; `NO_FILE` where there is none that can be seen."""
+    try:
+        return file_signature(f"{folder}/{MANIFEST_FILE}")
+    except OSError:
+        return NO_FILE
+
+
+def discard_manifest(folder: str, signature: FileSignature) -> bool:
+    """Delete a manifest of files that are not usable, unless it was replaced since; whether it did."""
+    if signature == NO_FILE or signature != manifest_signature(folder):
+        return False
+    with suppress(OSError):
+        Path(folder, MANIFEST_FILE).unlink()
+    return True

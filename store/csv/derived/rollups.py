@@ -1,0 +1,99 @@
+"""A segment's rollups under one bar policy: aggregates of each level, one record batch a level.
+
+A level whose buckets hold hardly more than a row each would be larger than the rows, and is left out: its
+aggregates are made from the columns. A column that has one value throughout is kept as that value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.bars.aggregate import aggregate_prints
+from store.bars.aggregate_columns import Aggregates
+from store.bars.merge import merge
+from store.bars.prints import Prints
+from store.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
+from store.timestamps import DAY_NS, SECOND_NS
+
+MINUTE_NS = 60 * SECOND_NS
+# Sessions begin and end on half hours, nearly always: days, weeks and months of them are made of few rows.
+HALF_HOUR_NS = 30 * MINUTE_NS
+HOUR_NS = 60 * MINUTE_NS
+LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
+# How many rows a bucket of a level must hold on average to be worth keeping.
+_WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
+_COLUMNS = tuple(field.name for field in fields(Aggregates))
+_METADATA = b"rollups"
+
+Rollups = Mapping[int, Aggregates]
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    """Which levels the batches are of, in order, and the columns that are constant in all of them."""
+
+    levels: tuple[int, ...]
+    constants: dict[str, int | float]
+
+
+def level_for(interval_ns: int) -> int | None:
+    """The coarsest level of which an interval is made; None if it is finer than all, or cuts across them."""
+    return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
+
+
+def rollups_of(prints: Prints) -> dict[int, Aggregates]:
+    """The levels that are worth keeping, by their length in nanoseconds. Raises `Unmergeable`."""
+    rollups: dict[int, Aggregates] = {}
+    finest = aggregate_prints(prints, SECOND_NS)
+    for level in LEVELS_NS:
+        finest = merge([finest], level) if level > SECOND_NS else finest
+        if len(finest) * _WORTH[level] <= len(prints):
+            rollups[level] = finest
+    return rollups
+
+
+def write_rollups(path: Path, rollups: Rollups) -> int:
+    """Write the levels; returns the file's checksum."""
+    constants = {name: value for name in _COLUMNS[1:] if (value := _constant(rollups, name)) is not None}
+    layout = _Layout(tuple(rollups), constants)
+    kept = [name for name in _COLUMNS if name not in constants]
+    batches = [
+        pa.record_batch([pa.array(getattr(level, name)) for name in kept], names=kept)
+        for level in rollups.values()
+    ]
+    schema = batches[0].schema.with_metadata({_METADATA: msgspec.json.encode(layout)})
+    return write_batches(path, schema, [batch.replace_schema_metadata(schema.metadata) for batch in batches])
+
+
+def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
+    """The levels of a file, by their length. Raises `NotUsable`."""
+    batches, _ = map_batches(path, checksum)
+    if not batches or _METADATA not in (batches[0].schema.metadata or {}):
+        raise NotUsable(f"{path.name} does not hold rollups")
+    layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)
+    return {
+        level: _aggregates(batch, layout.constants)
+        for level, batch in zip(layout.levels, batches, strict=True)
+    }
+
+
+def _constant(rollups: Rollups, name: str) -> int | float | None:
+    """The one value that a column has in every level, to the last bit, if it has one and that is finite."""
+    column = np.concatenate([getattr(level, name) for level in rollups.values()])
+    bits = column.view(np.int64)
+    if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
+        return None
+    return column[0].item()  # type: ignore[no-any-return]
+
+
+def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> Aggregates:
+    def column(name: str) -> npt.NDArray[np.generic]:
+        if name not in constants:
+            return as_numpy(batch.column(name))
+        return np.broadcast_to(np.asarray(constants[name]), batch.num_rows)
+
+    return Aggregates(*(column(name) for name in _COLUMNS))  # type: ignore[arg-type]

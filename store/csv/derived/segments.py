@@ -1,0 +1,217 @@
+"""The current segments of a log, mapped when they are first needed."""
+
+import itertools
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.aggregate_columns import Aggregates
+from store.bars.bars import Bars, bars_of
+from store.csv.derived.columns import map_columns
+from store.csv.derived.held import Held
+from store.csv.derived.ipc import as_numpy
+from store.csv.derived.manifest import (
+    NO_ROLLUPS,
+    Segment,
+    columns_file,
+    read_manifest,
+    rollups_file,
+    sessions_file,
+)
+from store.csv.derived.mapping import Mapping
+from store.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
+from store.csv.derived.sessions import Sessions, map_sessions
+from store.csv.derived.unkept_bars import UnkeptBars
+from store.csv.log.history import History
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.protocol import NO_COMMIT, CommitId, Window
+
+_uses = itertools.count(1)
+
+
+class MappedSegment:
+    """One segment's files, mapped at their first use, and again after `release`.
+
+    Every method raises `NotUsable` if the file that it needs is gone or damaged.
+    """
+
+    def __init__(self, folder: Path, segment: Segment, held: Held) -> None:
+        self.segment = segment
+        self.used = 0
+        self.held_bytes = 0
+        self._folder = folder
+        self._held = held
+        self.release()
+
+    def release(self) -> None:
+        """Let go of what is mapped and made; who reads it at this moment keeps it."""
+        self._rows: pa.RecordBatch | None = None
+        self._mapping: Mapping | None = None
+        self._rollups: dict[str, Rollups] = {}
+        self._sessions: dict[str, Sessions] = {}
+        self._bars: dict[tuple[str, int], Bars | None] = {}
+        self._made: dict[tuple[str, int], UnkeptBars] = {}
+        self.held_bytes = 0
+
+    def give_back(self) -> None:
+        """Let go of its rows' pages in memory; they stay mapped, and come again when they are read."""
+        mapping = self._mapping
+        if mapping is not None:
+            mapping.give_back()
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        """All of its stored rows, in order."""
+        self.used = next(_uses)
+        rows = self._rows
+        if rows is None:
+            path = self._folder / columns_file(self.segment.name)
+            rows, self._mapping = map_columns(path, self.segment.columns)
+            self._rows = rows
+            self._held.add(self)
+        return rows
+
+    def rows_in(self, window: Window) -> pa.RecordBatch:
+        """Its stored rows in the window."""
+        return self._slice(*self._places(window))
+
+    def standing_rows(self, window: Window, at: int) -> pa.RecordBatch:
+        """Its stored rows in the window that stand at a commit, as far as it knows."""
+        start, end = self._places(window)
+        rows = self._slice(start, end)
+        stands = (self.column("commit", start, end) <= at) & (self.column("until", start, end) > at)
+        return rows if stands.all() else rows.filter(pa.array(stands))
+
+    @property
+    def times(self) -> Integers:
+        """The event times of its stored rows, ascending."""
+        return as_numpy(self.rows.column(0))
+
+    def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
+        """A column of numbers without nulls, of the rows from one place up to another."""
+        return as_numpy(self.rows.column(name))[start:end]
+
+    def rows_at(self, places: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
+        """Its stored rows at some places, of them the named columns that are not empty."""
+        rows = self.rows
+        rows = rows.select([name for name in rows.schema.names if name in names])
+        if isinstance(places, slice):
+            self._note_read(places.stop - places.start)
+            return rows.slice(places.start, places.stop - places.start)
+        self._note_read(len(places))
+        return rows.take(pa.array(places))
+
+    def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
+        """Its aggregates of a level; None where they are not kept."""
+        self.used = next(_uses)
+        rollups = self._rollups.get(policy_key)
+        if rollups is None:
+            checksum = self.segment.rollups.get(policy_key, NO_ROLLUPS)
+            path = self._folder / rollups_file(self.segment.name, policy_key)
+            rollups = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
+            self._rollups[policy_key] = rollups
+            self._held.add(self)
+        return rollups.get(level_ns)
+
+    def sessions(self, policy_key: str) -> Sessions | None:
+        """Its daily bars of the regular session; None where they are not kept."""
+        checksum = self.segment.sessions.get(policy_key)
+        if checksum is None:
+            return None
+        sessions = self._sessions.get(policy_key)
+        if sessions is None:
+            sessions = map_sessions(self._folder / sessions_file(self.segment.name, policy_key), checksum)
+            self._sessions[policy_key] = sessions
+            self._held.add(self)
+        return sessions
+
+    def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        """Bars of a level in the window, and others beside them.
+
+        None where volume is still to be credited, or a level is not kept that is finer than a minute. A
+        coarser level that is not kept is made of the rows where it is first asked for, and then held in
+        memory for a while.
+        """
+        self.used = next(_uses)
+        known, key = self._bars, (policy.key, level_ns)
+        if key not in known:
+            aggregates = self.aggregates(policy.key, level_ns)
+            if aggregates is None and level_ns >= MINUTE_NS:
+                return self._made_bars(policy, level_ns, window)
+            is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
+            known[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
+        return known[key]
+
+    def _places(self, window: Window) -> tuple[int, int]:
+        """The place of the first row in a window, and the one behind the last."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return start, end
+
+    def _slice(self, start: int, end: int) -> pa.RecordBatch:
+        self._note_read(end - start)
+        return self.rows.slice(start, end - start)
+
+    def _note_read(self, count: int) -> None:
+        mapping = self._mapping
+        if mapping is not None and count:
+            self._held.note_read(self, mapping.size * count // self.segment.rows)
+
+    def _made_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        made, key = self._made, (policy.key, level_ns)
+        of_level = made.get(key)
+        if of_level is None:
+            of_level = made[key] = UnkeptBars(self.rows, self.times, policy, level_ns)
+        bars = of_level.over(window.start_ns, window.end_ns)
+        held_bytes = sum(each.nbytes for each in list(made.values()))
+        if held_bytes > self.held_bytes:
+            self.held_bytes = held_bytes
+            self._held.add(self)
+        return bars
+
+
+class Segments:
+    """The segments of one manifest, in order of time: what a log's rows were up to the commit `head`."""
+
+    def __init__(self, head: CommitId, mapped: Sequence[MappedSegment]) -> None:
+        self.head = head
+        self.mapped = mapped
+        self._firsts = [each.segment.first_ns for each in mapped]
+        self._lasts = [each.segment.last_ns for each in mapped]
+
+    def within(self, window: Window) -> Sequence[MappedSegment]:
+        """Those with event times in the window."""
+        return self.mapped[
+            bisect_left(self._lasts, window.start_ns) : bisect_left(self._firsts, window.end_ns)
+        ]
+
+
+NO_SEGMENTS = Segments(NO_COMMIT, ())
+
+
+def open_segments(folder: Path, history: History, before: Segments, held: Held) -> Segments:
+    """The segments of a log's current manifest; none if it is missing or not of this history.
+
+    before: those of the manifest before; what is in both stays mapped. held: who bounds what they hold.
+    """
+    derived = folder / DERIVED_FOLDER
+    manifest = read_manifest(derived)
+    if manifest is None or not is_of(manifest.head, history):
+        return NO_SEGMENTS
+    known = {each.segment.name: each for each in before.mapped}
+    mapped = []
+    for segment in manifest.segments:
+        each = known.get(segment.name)
+        is_known = each is not None and each.segment == segment
+        mapped.append(each if each and is_known else MappedSegment(derived, segment, held))
+    return Segments(manifest.head, mapped)
+
+
+def is_of(head: CommitId, history: History) -> bool:
+    """Whether a commit is one of this history, and not of a log that was restored since."""
+    return head.number <= history.head().number and history.head(head.number) == head

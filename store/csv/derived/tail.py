@@ -1,0 +1,127 @@
+"""Rows of the commits that no segment holds yet: decoded once, kept by event date, bounded in memory."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.bars.aggregate_columns import Aggregates, frozen
+from store.csv.log.history import History
+from store.csv.parts.stored_part import StoredPart
+from store.protocol import NO_COMMIT, CommitId, Window
+from store.rows.ordering import stored_in_order
+
+ROWS_LIMIT = 2_000_000
+_LEVELS_LIMIT = 6
+
+# Which log (dataset, symbol), and the commit that its segments are current to.
+LogKey = tuple[str, str, int]
+Read = Callable[[Sequence[StoredPart]], pa.Table]
+Make = Callable[[pa.Table], Aggregates]
+
+
+@dataclass(eq=False, slots=True)
+class Block:
+    """Stored rows of one event date in order, of consecutive commits, and aggregates made of them so far."""
+
+    rows: pa.Table
+    newest: int
+    _aggregates: dict[tuple[str, int], Aggregates] = field(default_factory=dict)
+    _times: Integers | None = None
+
+    @property
+    def times(self) -> Integers:
+        """The event times of its rows, ascending."""
+        times = self._times
+        if times is None:
+            times = self._times = self.rows.column(0).to_numpy()
+        return times
+
+    def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
+        """A column of numbers without nulls, of the rows from one place up to another."""
+        return self.rows.column(name).slice(start, end - start).to_numpy()  # type: ignore[no-any-return]
+
+    def rows_in(self, window: Window) -> pa.Table:
+        """Its rows in the window."""
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return self.rows.slice(start, end - start)
+
+    def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
+        """The aggregates of a level under a policy, made once or, of many levels, a few times."""
+        found = self._aggregates.get((policy_key, level_ns))
+        if found is None:
+            if len(self._aggregates) >= _LEVELS_LIMIT:
+                self._aggregates = {}
+            found = self._aggregates[policy_key, level_ns] = frozen(make(self.rows))
+        return found
+
+
+@dataclass(slots=True)
+class _Date:
+    """One event date: its blocks by commit, how many of its parts are in them, the last one's commit."""
+
+    blocks: tuple[Block, ...] = ()
+    covered: int = 0
+    newest: CommitId = NO_COMMIT
+
+    def is_of(self, history: History) -> bool:
+        """Whether it was read of this history, and not of a log that was restored since."""
+        number = self.newest.number
+        return not number or (number <= history.head().number and history.head(number) == self.newest)
+
+    @property
+    def rows(self) -> int:
+        return sum(block.rows.num_rows for block in self.blocks)
+
+
+class TailRows:
+    """The dates that were asked for last, of all logs of a store."""
+
+    def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
+        self._rows_limit = rows_limit
+        self._dates: OrderedDict[tuple[LogKey, int], _Date] = OrderedDict()
+        self._held = 0
+        self._mutex = threading.Lock()
+
+    def blocks(
+        self, log: LogKey, history: History, parts: Sequence[StoredPart], read: Read
+    ) -> Sequence[Block]:
+        """The rows of the parts: all that a history's tail has of one date, and perhaps of later ones.
+
+        `read` gives the stored rows of parts.
+        """
+        key = (log, parts[0].part.day)
+        with self._mutex:
+            date = self._dates.get(key, _Date())
+        if not date.is_of(history):
+            date = _Date()
+        if date.covered < len(parts):
+            date = self._extended(date, parts, read, history.head(parts[-1].commit))
+        self._keep(key, date)
+        return date.blocks
+
+    def _extended(self, date: _Date, parts: Sequence[StoredPart], read: Read, newest: CommitId) -> _Date:
+        """The date with a block for the new parts; blocks of like size become one, as in a merge sort."""
+        new = list(parts[date.covered :])
+        block = Block(stored_in_order(read(new)), max(stored.commit for stored in new))
+        blocks = list(date.blocks)
+        while blocks and blocks[-1].rows.num_rows <= 2 * block.rows.num_rows:
+            last = blocks.pop()
+            rows = pa.concat_tables([last.rows, block.rows])
+            block = Block(stored_in_order(rows), max(last.newest, block.newest))
+        return _Date((*blocks, block), len(parts), newest)
+
+    def _keep(self, key: tuple[LogKey, int], date: _Date) -> None:
+        with self._mutex:
+            held = self._dates.get(key)
+            if held is None or held.newest != date.newest:
+                self._held += date.rows - (held.rows if held else 0)
+                self._dates[key] = date
+            self._dates.move_to_end(key)
+            while self._held > self._rows_limit and len(self._dates) > 1:
+                self._held -= self._dates.popitem(last=False)[1].rows

@@ -1,0 +1,101 @@
+"""Bars of a level of which a segment keeps no rollups: made of its rows when asked for, then held."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.bar_policies import BarPolicy
+from store.bars.aggregate import aggregate_prints
+from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.exact_sums import Unmergeable
+from store.bars.prints import prints_of
+from store.csv.derived.columns import PRINT_COLUMNS, plain_rows
+from store.datasets import TRADES
+
+Times = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The bars of the rows from `start` up to `end`, which are whole intervals."""
+
+    start: int
+    end: int
+    bars: Bars
+
+
+class UnkeptBars:
+    """The bars of one segment under one policy at one level. A first read costs by its window.
+
+    What is made grows at both ends, there by at least as much as it holds: all reads together make no row
+    twice, and copy each bar a few times.
+    """
+
+    def __init__(self, rows: pa.RecordBatch, times: Times, policy: BarPolicy, level_ns: int) -> None:
+        self._rows = rows
+        self._times = times
+        self._policy = policy
+        self._level_ns = level_ns
+        self._made: _Made | None = None
+        self._has_unfinished = False
+
+    @property
+    def nbytes(self) -> int:
+        """What the bars take in memory."""
+        return self._made.bars.nbytes if self._made else 0
+
+    def over(self, start_ns: int, end_ns: int) -> Bars | None:
+        """Bars of a stretch of whole intervals, and beside it; None where volume is still to be credited.
+
+        The interval behind it is made, too: volume that it has and no price belongs to the last bar.
+        """
+        if self._has_unfinished:
+            return None
+        first, behind = self._times.searchsorted((start_ns, end_ns)).tolist()
+        made, end = self._made, self._interval_end(behind)
+        if made is None or first < made.start or end > made.end:
+            made = self._grown(made, first, end)
+            self._made, self._has_unfinished = made, made is None
+        return made.bars if made else None
+
+    def _grown(self, made: _Made | None, first: int, end: int) -> _Made | None:
+        if made is None:
+            bars = self._bars(first, end)
+            return _Made(first, end, _frozen(bars)) if bars is not None else None
+        start, held = made.start, made.end - made.start
+        if first < start:
+            start = self._interval_start(max(min(first, start - held), 0))
+        end = self._interval_end(max(end, made.end + held)) if end > made.end else made.end
+        parts = [self._bars(start, made.start), made.bars, self._bars(made.end, end)]
+        finished = [part for part in parts if part is not None]
+        return _Made(start, end, _frozen(joined_bars(finished))) if len(finished) == len(parts) else None
+
+    def _bars(self, start: int, end: int) -> Bars | None:
+        """The bars of some rows; None if one of their intervals has no price, or sizes are too far apart."""
+        rows = plain_rows(TRADES, self._rows.slice(start, end - start), PRINT_COLUMNS)
+        try:
+            aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
+        except Unmergeable:
+            return None
+        return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
+
+    def _interval_start(self, row: int) -> int:
+        """The first row of the interval that a row is in."""
+        start_ns = self._times[row] // self._level_ns * self._level_ns
+        return int(self._times.searchsorted(start_ns))
+
+    def _interval_end(self, row: int) -> int:
+        """The row behind the interval that a row is in; behind the last row there is none."""
+        if row >= len(self._times):
+            return len(self._times)
+        end_ns = (self._times[row] // self._level_ns + 1) * self._level_ns
+        return int(self._times.searchsorted(end_ns))
+
+
+def _frozen(bars: Bars) -> Bars:
+    """The same, whose columns nobody can change: they are shared."""
+    for name in Bars.__slots__:
+        getattr(bars, name).flags.writeable = False
+    return bars

@@ -1,0 +1,124 @@
+"""Writes segments: rows in order, cut at changes of time, each with its columns and its rollups."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.exact_sums import Unmergeable
+from store.bars.prints import STANDS, prints_of
+from store.csv.derived.columns import map_columns, plain_rows, write_columns
+from store.csv.derived.manifest import (
+    NO_ROLLUPS,
+    Segment,
+    columns_file,
+    rollups_file,
+    sessions_file,
+)
+from store.csv.derived.rollups import rollups_of, write_rollups
+from store.csv.derived.sessions import sessions_of, write_sessions
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.timestamps import DAY_NS
+
+SEGMENT_ROWS = 1_000_000
+
+
+class SegmentWriter:
+    """Writes into one derived folder, whose lock its caller holds. Raises `OSError`."""
+
+    def __init__(
+        self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int
+    ) -> None:
+        self._folder = folder
+        self._dataset = dataset
+        self._policies = policies if dataset is TRADES else ()
+        self._rows_limit = rows_limit
+
+    def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
+        """The stored rows of each segment. Raises `NotUsable`."""
+        return [
+            plain_rows(
+                self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns)[0]
+            )
+            for segment in segments
+        ]
+
+    def write(self, rows: pa.Table) -> Iterator[Segment]:
+        """The segments that ordered stored rows become."""
+        time = rows.column("timestamp").to_numpy()
+        start = 0
+        while start < len(time):
+            end = _cut(time, start, self._rows_limit)
+            yield self._segment(rows.slice(start, end - start))
+            start = end
+
+    def with_rollups(self, segment: Segment) -> Segment:
+        """The segment with rollups and sessions under exactly the policies in use. Raises `NotUsable`."""
+        wanted = {policy.key: policy for policy in self._policies}
+        if wanted.keys() == segment.rollups.keys():
+            return segment
+        (rows,) = self.rows_of([segment])
+        new = [policy for key, policy in wanted.items() if key not in segment.rollups]
+        rollups = segment.rollups | self._rollups(segment.name, rows, new)
+        sessions = segment.sessions | self._sessions(segment.name, rows, new)
+        return msgspec.structs.replace(
+            segment,
+            rollups={key: rollups[key] for key in wanted},
+            sessions={key: sessions[key] for key in wanted if key in sessions},
+        )
+
+    def _segment(self, rows: pa.Table) -> Segment:
+        name = uuid.uuid4().hex[:16]
+        time, commit, until = (rows.column(column).to_numpy() for column in ("timestamp", "commit", "until"))
+        ended = until[until != STANDS]
+        return Segment(
+            name=name,
+            rows=rows.num_rows,
+            standing=rows.num_rows - len(ended),
+            first_ns=int(time[0]),
+            last_ns=int(time[-1]),
+            newest=int(max(commit.max(), ended.max(initial=0))),
+            columns=write_columns(self._folder / columns_file(name), rows),
+            rollups=self._rollups(name, rows, self._policies),
+            sessions=self._sessions(name, rows, self._policies),
+        )
+
+    def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
+        return {policy.key: self._roll_up(name, rows, policy) for policy in policies}
+
+    def _sessions(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
+        return {
+            policy.key: write_sessions(
+                self._folder / sessions_file(name, policy.key), sessions_of(rows, policy)
+            )
+            for policy in policies
+            if policy.daily is not None
+        }
+
+    def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
+        """The checksum of the policy's rollups, or `NO_ROLLUPS` where sizes are too far apart for any."""
+        try:
+            rollups = rollups_of(prints_of(rows, policy))
+        except Unmergeable:
+            return NO_ROLLUPS
+        return write_rollups(self._folder / rollups_file(name, policy.key), rollups)
+
+
+def _cut(time: Integers, start: int, limit: int) -> int:
+    """Where a segment that begins at `start` ends: at the end of a date if half of it is full by then.
+
+    Rows of one event time are never parted.
+    """
+    end = start + limit
+    if end >= len(time):
+        return len(time)
+    midnight = int(time.searchsorted(time[end] // DAY_NS * DAY_NS))
+    if midnight - start >= max(limit // 2, 1):
+        return midnight
+    first_of_time = int(time.searchsorted(time[end]))
+    return first_of_time if first_of_time > start else int(time.searchsorted(time[end], side="right"))

@@ -1,0 +1,216 @@
+"""What a log's records say up to one commit, as columns in a file: nothing is read but what a question needs.
+
+Commits in order of their numbers; parts by event date, then commit; a row per date and per file; the hashes
+of request keys and of batches, sorted, whose hits are looked at in the log itself.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.csv.files.column_file import ColumnFile, Records
+from store.csv.log.date_table import dates_of
+from store.csv.parts.commit import Part, PartKind
+from store.csv.parts.stored_part import StoredPart
+from store.protocol import NO_COMMIT, CommitId, Window
+
+KIND = "commit index 3"
+
+_HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
+
+# `checksums` and names of files lie in `texts`; `line_end` is an offset in the log.
+DTYPES: dict[str, np.dtype[Any]] = {
+    "commits": np.dtype([("hash", "V32"), ("committed_at", "<i8"), ("line_end", "<i8")]),
+    "parts": np.dtype(
+        [
+            ("first_ns", "<i8"),
+            ("last_ns", "<i8"),
+            ("first_arrival", "<i8"),
+            ("offset", "<i8"),
+            ("text_at", "<i8"),
+            ("text_length", "<u4"),
+            ("length", "<u4"),
+            ("rows", "<u4"),
+            ("commit", "<u4"),
+            ("file", "<u4"),
+            ("kind", "<u4"),
+        ]
+    ),
+    "part_commits": np.dtype("<i4"),
+    "dates": np.dtype("<i8"),
+    "newest": np.dtype("<i8"),
+    "first_ns": np.dtype("<i8"),
+    "last_ns": np.dtype("<i8"),
+    "first_part": np.dtype("<i8"),
+    "files": np.dtype([("hash", "<i8"), ("end", "<i8"), ("text_at", "<i8"), ("text_length", "<i8")]),
+    "texts": np.dtype("u1"),
+    "keys": _HASHED,
+    "digests": _HASHED,
+}
+SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
+
+_FEW_DATES = 16
+
+
+def hashed(*texts: str) -> int:
+    """63 bits that stand for texts."""
+    digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class CommitIndex:
+    """An index's columns, mapped or in memory. Every method, and opening, raises `ColumnsDamaged`.
+
+    number, head, committed_at: the newest commit's. end: the offset in the log behind its line. rows: how
+    many arrival numbers were given until then.
+    """
+
+    def __init__(self, columns: ColumnFile) -> None:
+        self.columns = columns
+        facts: Any = columns.facts
+        self.number: int = facts["number"]
+        self.head = CommitId(self.number, facts["hash"])
+        self.committed_at: int = facts["committed_at"]
+        self.end: int = facts["end"]
+        self.rows: int = facts["rows"]
+        self.kinds = [PartKind(kind) for kind in facts["kinds"]]
+        self.dates: Integers = columns["dates"].all()
+        self.newest: Integers = columns["newest"].all()
+        self.first_ns: Integers = columns["first_ns"].all()
+        self.last_ns: Integers = columns["last_ns"].all()
+        self._first_part = np.append(columns["first_part"].all(), len(columns["parts"]))
+        self._names: dict[int, str] = {}
+
+    @classmethod
+    def mapped(cls, path: Path) -> "CommitIndex":
+        """The index in a file. Raises `OSError`, too."""
+        return cls(ColumnFile.mapped(path, KIND, DTYPES))
+
+    @classmethod
+    def of(cls, content: pa.Buffer | bytes) -> "CommitIndex":
+        """The index that a file with this content would hold."""
+        return cls(ColumnFile(content, KIND, DTYPES))
+
+    def commit_id(self, number: int) -> CommitId:
+        """The commit with a number."""
+        if number == 0:
+            return NO_COMMIT
+        return CommitId(number, self.columns["commits"].part(number - 1, number)["hash"].tobytes().hex())
+
+    def line_end(self, number: int) -> int:
+        """The offset in the log behind a commit's line."""
+        return int(self.columns["commits"].part(number - 1, number)["line_end"][0]) if number else 0
+
+    def committed_at_of(self, number: int) -> int:
+        """When a commit was made, in nanoseconds UTC."""
+        return int(self.columns["commits"].part(number - 1, number)["committed_at"][0])
+
+    def commit_as_of(self, instant_ns: int) -> int:
+        """The number of the newest commit made at or before an instant."""
+        return self.columns["commits"].search(instant_ns, "right")
+
+    def request_commits(self, caller: str, key_hash: str) -> list[int]:
+        """The commits that may have been made under a caller's key, newest first."""
+        return self._commits_of("keys", hashed(caller, key_hash))
+
+    def batch_commits(self, digest: str) -> list[int]:
+        """The commits that may hold a batch, newest first."""
+        return self._commits_of("digests", hashed(digest))
+
+    def file_end(self, file: str) -> int:
+        """The offset behind a file's last byte that a commit names, 0 if none does."""
+        files = self.columns["files"].all()
+        found = (int(place) for place in np.flatnonzero(files["hash"] == hashed(file)))
+        return next((int(files["end"][place]) for place in found if self.file_name(place) == file), 0)
+
+    def file_name(self, place: int) -> str:
+        """The name of a file, by its place among the files."""
+        name = self._names.get(place)
+        if name is None:
+            _, _, start, length = self.columns["files"].all()[place].item()
+            name = self._names[place] = self._text(start, start + length).decode()
+        return name
+
+    def newest_at(self, dates: Integers, at: int) -> Integers:
+        """The newest commit, up to `at`, of each date, 0 where there is none."""
+        newest = np.zeros(len(dates), np.int64)
+        if not len(self.dates):
+            return newest
+        places = np.minimum(self.dates.searchsorted(dates), len(self.dates) - 1)
+        is_there = self.dates[places] == dates
+        places = places[is_there]
+        starts, stops = self._first_part[places], self._parts_until(places, at)
+        newest[np.flatnonzero(is_there)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
+        return newest
+
+    def parts_in(self, window: Window, after: int, at: int) -> list[StoredPart]:
+        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
+        first, last = dates_of(window)
+        start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
+        places = start + np.flatnonzero(self.newest[start:stop] > after)
+        starts, stops = self._parts_until(places, after), self._parts_until(places, at)
+        gaps = np.flatnonzero(starts[1:] != stops[:-1]) + 1
+        parts: list[StoredPart] = []
+        if len(places):
+            for begin, end in zip(starts[np.append(0, gaps)], stops[np.append(gaps - 1, -1)], strict=True):
+                parts += self._stored(self.columns["parts"].part(int(begin), int(end)), window)
+        return parts
+
+    def _parts_until(self, places: Integers, at: int) -> Integers:
+        """For each date: where its parts of commits later than `at` begin."""
+        if at <= 0:
+            return self._first_part[places]
+        if at >= self.number:
+            return self._first_part[places + 1]
+        commits = self.columns["part_commits"]
+        low, high = self._first_part[places], self._first_part[places + 1]
+        if len(places) <= _FEW_DATES:
+            spans = zip(low.tolist(), high.tolist(), strict=True)
+            return np.array([a + commits.part(a, b).searchsorted(at, "right") for a, b in spans], np.int64)
+        return _bisected(commits.all(), low, high, at)
+
+    def _commits_of_parts(self, parts: Integers) -> Integers:
+        commits = self.columns["part_commits"]
+        if len(parts) > _FEW_DATES:
+            return commits.all()[parts].astype(np.int64)
+        return np.array([int(commits.part(part, part + 1)[0]) for part in parts.tolist()], np.int64)
+
+    def _stored(self, records: Records, window: Window) -> list[StoredPart]:
+        in_window = (records["first_ns"] < window.end_ns) & (records["last_ns"] >= window.start_ns)
+        records = records[in_window]
+        if not len(records):
+            return []
+        text_start = int(records["text_at"].min())
+        text = self._text(text_start, int((records["text_at"] + records["text_length"]).max()))
+        names = {place: self.file_name(place) for place in np.unique(records["file"]).tolist()}
+        parts = []
+        for first_ns, last_ns, arrival, offset, text_at, size, *numbers in records.tolist():
+            length, rows, commit, file, kind = numbers
+            checksums = text[text_at - text_start : text_at - text_start + size].decode()
+            part = Part(names[file], offset, length, rows, first_ns, last_ns, checksums, self.kinds[kind])
+            parts.append(StoredPart(commit, arrival, part))
+        return parts
+
+    def _text(self, start: int, stop: int) -> bytes:
+        return self.columns["texts"].part(start, stop).tobytes()
+
+    def _commits_of(self, column: str, hash_: int) -> list[int]:
+        hashes = self.columns[column]
+        found = hashes.part(hashes.search(hash_, "left"), hashes.search(hash_, "right"))
+        return [int(commit) for commit in found["commit"][::-1]]
+
+
+def _bisected(commits: Records, low: Integers, high: Integers, at: int) -> Integers:
+    """For each range `[low, high)` of ascending numbers: where those larger than `at` begin."""
+    while (is_open := low < high).any():
+        middle = (low + high) // 2
+        is_later = commits[np.minimum(middle, len(commits) - 1)] > at
+        low, high = (
+            np.where(is_open & ~is_later, middle + 1, low),
+            np.where(is_open & is_later, middle, high),
+        )
+    return low

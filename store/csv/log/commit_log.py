@@ -1,0 +1,290 @@
+"""A log's file of commit records: read piece by piece, verified, appended to under a lock."""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.csv.files.disk import Disk
+from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.csv.log.commit_index import CommitIndex
+from store.csv.log.history import History
+from store.csv.log.index_builder import EMPTY
+from store.csv.log.index_files import IndexFiles
+from store.csv.parts.commit import Commit, encode_commit
+from store.exceptions import DataDamaged, StoreBusy
+from store.protocol import CommitId
+
+COMMITS_FILE = "commits.jsonl"
+LOCK_PATIENCE_SECONDS = 3.0
+_POLL_SECONDS = 0.0005
+# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock:
+# no more of it counts.
+_LONGEST_LOOK_SECONDS = 0.05
+_FOLD_AGAIN_SECONDS = 0.2
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _View:
+    """What was read of the file: its history, and the file's signature then.
+
+    confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
+    """
+
+    history: History
+    confirmed: int = 0
+    signature: FileSignature = NO_FILE
+
+    @property
+    def end(self) -> int:
+        """Up to which byte the file was read."""
+        return self.history.end
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A wait for the lock: when it was last tried, by the monotonic clock, and its length, in seconds."""
+
+    at: float
+    seconds: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        self.seconds += min(now - self.at, _LONGEST_LOOK_SECONDS)
+        self.at = now
+        return self.seconds > LOCK_PATIENCE_SECONDS
+
+
+class CommitLog:
+    """`commits.jsonl` of one symbol, and its history: of a commit index and the records after it.
+
+    A record is complete once its line end is written. What follows the last complete record was never
+    acknowledged: readers pass over it, and the next writer, who holds the lock, cuts it off.
+    """
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self.path = folder / COMMITS_FILE
+        self._disk = disk
+        self._mutex = threading.Lock()
+        self._indexes = IndexFiles(self.path)
+        self._view = self._unread()
+        self._folding = threading.Lock()
+
+    def history(self) -> History:
+        """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
+        view = self._view
+        if file_signature(self.path) == view.signature:
+            return view.history
+        with self._mutex:
+            history = self._catch_up(file_signature(self.path))
+        self._fold_if_long(history)
+        return history
+
+    def write_index(self) -> None:
+        """Put the commits so far into the commit index, if nobody else is at it. Raises like `history`.
+
+        Where the folder cannot be written to, the index is kept in memory.
+        """
+        with self._mutex:
+            history = self._catch_up(file_signature(self.path))
+        self._rebase(history, self._indexes.renewed(history))
+
+    def forget(self) -> None:
+        """Drop what is held in memory: the next use reads the file from its beginning."""
+        with self._mutex:
+            self._view = self._unread()
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the log's lock; yields the descriptor to append to.
+
+        Raises `StoreBusy` when it cannot be had.
+        """
+        if not self.path.exists():
+            self._disk.make_folder(self.path.parent)
+        wait = _Wait(time.monotonic())
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            try:
+                self._lock(descriptor, wait)
+                if self._is_current(descriptor):
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
+
+    def recover(self, descriptor: int) -> History:
+        """The history, with whatever follows the last complete record cut off. Needs the lock."""
+        history = self.history()
+        if os.fstat(descriptor).st_size > self._view.end:
+            self.forget()  # what is cut must not be a record that took the place of a torn one unnoticed
+            history = self.history()
+            if os.fstat(descriptor).st_size > self._view.end:
+                self._disk.truncate(descriptor, self._view.end)
+        return history
+
+    def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
+        """Write the records that follow the history's newest, durably; returns the history with them.
+
+        Needs the lock. An `OSError` before anything could be durable leaves the log as it was. `SyncFailed`
+        after the records were written leaves them in doubt, and the memory of this log is dropped.
+        """
+        view = self._view
+        previous, lines, ids = view.history.head(), [], []
+        for commit in commits:
+            line, commit_hash = encode_commit(commit, previous.hash)
+            previous = CommitId(commit.commit, commit_hash)
+            lines.append(line)
+            ids.append(previous)
+        start = end = view.end
+        self._write(descriptor, b"".join(lines), start)
+        with self._mutex:
+            if self._view is not view or view.end != start:  # a reader of this process was quicker
+                self._read_back()
+            else:
+                for commit, commit_id, line in zip(commits, ids, lines, strict=True):
+                    end += len(line)
+                    view.history.add(commit, commit_id, end)
+                view.signature = file_signature(self.path)
+            self._view.confirmed = self._view.end
+            history = self._view.history
+        self._fold_if_long(history)
+        return history
+
+    def confirm(self, descriptor: int) -> None:
+        """Return when every record is durable, also one whose writer was not told so. Needs the lock.
+
+        Raises `SyncFailed`.
+        """
+        view = self._view
+        if view.confirmed < view.end:
+            self._sync(descriptor, is_new=view.confirmed == 0)
+            view.confirmed = view.end
+
+    def _read_back(self) -> None:
+        try:
+            self._catch_up(file_signature(self.path))
+        except OSError as error:  # the records are durable, and cannot be looked at
+            raise SyncFailed(*error.args) from error
+
+    def _write(self, descriptor: int, data: bytes, end: int) -> None:
+        try:
+            self._disk.append(descriptor, data)
+        except OSError:
+            self._cut(descriptor, end)
+            raise
+        self._sync(descriptor, is_new=end == 0)
+
+    def _sync(self, descriptor: int, *, is_new: bool) -> None:
+        try:
+            self._disk.sync(descriptor)
+            if is_new:
+                self._disk.sync_folder(self.path.parent)
+        except OSError as error:
+            # The system now takes for clean what it could not write: the next sync would confirm it.
+            with suppress(OSError):
+                self._disk.rewrite(self.path, self._view.confirmed)
+            self.forget()
+            raise SyncFailed(*error.args) from error
+
+    def _cut(self, descriptor: int, end: int) -> None:
+        try:
+            self._disk.truncate(descriptor, end)
+        except OSError as error:  # whole records of a group may be among what was written
+            self.forget()
+            raise SyncFailed(*error.args) from error
+
+    def _catch_up(self, signature: FileSignature) -> History:
+        view = self._view
+        if signature == view.signature:
+            return view.history
+        inode, size, _ = signature
+        if inode != view.signature[0] or size <= view.end:  # another file, or another end of it
+            view = self._unread()
+        if size:
+            try:
+                self._read_into(view, size)
+            except DataDamaged:
+                if view.end == 0:
+                    raise
+                view = self._unread()  # records that were cut off and written anew since they were read
+                self._read_into(view, size)
+        view.signature = signature
+        self._view = view
+        return view.history
+
+    def _unread(self) -> _View:
+        return _View(History(EMPTY, self._indexes))
+
+    def _read_into(self, view: _View, size: int) -> None:
+        if view.end == 0:
+            view.history.rebase(self._indexes.opened(size))
+        for line in self._indexes.lines(view.end, size, view.history.head()):
+            view.history.add(*line)
+
+    def _fold_if_long(self, history: History) -> None:
+        """Have a long tail put into an index by another thread: neither reads nor writes wait for it."""
+        if history.has_long_tail and self._folding.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
+            except RuntimeError as error:  # no thread is to be had
+                self._folding.release()
+                _logger.debug("the commit index of %s was not written: %r", self.path, error)
+
+    def _fold_tail(self, history: History) -> None:
+        try:
+            self._rebase(history, self._indexes.newest(history.end))  # another process may have been quicker
+            if history.has_long_tail:
+                self._rebase(history, self._indexes.renewed(history))
+            if history.has_long_tail:
+                time.sleep(_FOLD_AGAIN_SECONDS)
+        except (DataDamaged, OSError) as error:
+            _logger.debug("the commit index of %s was not written: %r", self.path, error)
+        finally:
+            self._folding.release()
+
+    def _rebase(self, history: History, index: CommitIndex | None) -> None:
+        if index is not None:
+            with self._mutex:
+                history.rebase(index)
+
+    def _lock(self, descriptor: int, wait: _Wait) -> None:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            if wait.is_over(time.monotonic()):
+                raise StoreBusy("another process has held this symbol's lock for too long")
+            time.sleep(_POLL_SECONDS)
+
+    def _is_current(self, descriptor: int) -> bool:
+        with suppress(FileNotFoundError):
+            return os.fstat(descriptor).st_ino == os.stat(self.path).st_ino  # noqa: PTH116
+        return False
+
+
+class SyncFailed(OSError):
+    """The records were written, but not confirmed by the disk: they may or may not be there after a crash."""
+
+
+def has_log(folder: Path) -> bool:
+    """Whether anything was ever written to a log, be it torn or damaged: that is for who reads it to find."""
+    try:
+        return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def has_commits(folder: Path) -> bool:
+    """Whether a log has a complete record, as far as its beginning tells."""
+    try:
+        with (folder / COMMITS_FILE).open("rb") as file:
+            return b"\n" in file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return False

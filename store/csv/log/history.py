@@ -1,0 +1,279 @@
+"""What a log's commit records say: versions, parts by event date, known requests and batches."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from store.arrays import Integers
+from store.csv.files.column_file import ColumnsDamaged
+from store.csv.files.disk import unavailable
+from store.csv.log.commit_index import CommitIndex
+from store.csv.log.commit_tail import CommitTail
+from store.csv.log.index_builder import EMPTY, IndexBuilder
+from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
+from store.csv.log.log_lines import Line
+from store.csv.parts.commit import Commit
+from store.csv.parts.stored_part import Accepted, Day, StoredPart
+from store.exceptions import DataDamaged
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
+from store.timestamps import DAY_NS
+
+_Answer = TypeVar("_Answer")
+_NOTICED_COMMITS = 64
+
+
+class LogSource(Protocol):
+    """Where a history reads what it does not hold."""
+
+    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+        """The commits in a range of the log's bytes."""
+        ...
+
+    def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
+        """An index like one that turned out to be damaged."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """An index and the commits after it. The index is only ever replaced by one that says the same."""
+
+    base: CommitIndex
+    tail: CommitTail
+
+
+class History:
+    """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
+
+    One thread adds while others read: what they see is whole commits. A method that needs more of the log
+    than is in memory raises `DataDamaged` if it is not what was written, `StoreUnavailable` if it cannot be
+    read.
+    """
+
+    def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
+        self._known = _Known(base, CommitTail(base))
+        self._source = source
+        self._repair = threading.Lock()
+
+    def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
+        """Take in the commit that follows the newest; its line ends at an offset in the log."""
+        self._known.tail.add(commit, commit_id, line_end)
+
+    def head(self, at: int | None = None) -> CommitId:
+        """The newest commit, or the one numbered `at`."""
+        if at is None:
+            return self._known.tail.head
+        return self._ask(lambda known: _commit_id(known, at))
+
+    @property
+    def committed_at(self) -> int:
+        """When the newest commit was made, in nanoseconds UTC; 0 without any."""
+        return self._known.tail.committed_at
+
+    @property
+    def rows(self) -> int:
+        """How many rows were ever appended: the arrival number that the next one gets."""
+        return self._known.tail.rows
+
+    @property
+    def end(self) -> int:
+        """The offset in the log behind the newest commit's line."""
+        return self._known.tail.end
+
+    def committed_at_of(self, number: int) -> int:
+        """When a commit was made, in nanoseconds UTC."""
+        return self._ask(
+            lambda known: (known.base if number <= known.base.number else known.tail).committed_at_of(number)
+        )
+
+    def commit_as_of(self, instant_ns: int) -> int:
+        """The number of the newest commit made at or before an instant."""
+
+        def answer(known: _Known) -> int:
+            number = known.tail.commit_as_of(instant_ns)
+            return known.base.commit_as_of(instant_ns) if number is None else number
+
+        return self._ask(answer)
+
+    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+        """What a caller's idempotency key with that hash stored."""
+        known = self._known
+        accepted = known.tail.accepted(caller, key_hash)
+        if accepted is not None or not known.base.number:
+            return accepted
+        for number in self._ask(lambda known: known.base.request_commits(caller, key_hash)):
+            commit = self._read(number)
+            if (commit.caller, commit.key_hash) == (caller, key_hash):
+                return Accepted(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
+        return None
+
+    def knows_batch(self, digest: str) -> bool:
+        """Whether a batch with the same rows was accepted before."""
+        known = self._known
+        if digest in known.tail.digests or not known.base.number:
+            return digest in known.tail.digests
+        numbers = self._ask(lambda known: known.base.batch_commits(digest))
+        return any(self._read(number).digest == digest for number in numbers)
+
+    def file_end(self, file: str) -> int:
+        """The offset behind a data file's last byte that a commit names; 0 if none does."""
+        end = self._known.tail.file_ends.get(file)
+        return self._ask(lambda known: known.base.file_end(file)) if end is None else end
+
+    def day(self, date: int) -> Day | None:
+        """An event date (days since the epoch) with rows, in short."""
+        return self._known.tail.dates.day(date)
+
+    def version(self, window: Window, at: int | None = None) -> CommitId:
+        """The newest commit, up to `at`, that touches an event date of the window."""
+        tail = self._known.tail
+        head = tail.head  # once: a writer may be adding
+        number = head.number if at is None else at
+        version = int(tail.dates.newest_in(window)[1].max(initial=0))
+        if version > number:
+            version = int(self.newest_by_date(window, number)[1].max(initial=0))
+        return head if version == head.number else self.head(version)
+
+    def dates(self, window: Window = ALL_TIME, at: int | None = None) -> Integers:
+        """The event dates of the window that have parts at a commit, in days since the epoch, ascending."""
+        return self.newest_by_date(window, at)[0]
+
+    def newest_by_date(self, window: Window = ALL_TIME, at: int | None = None) -> tuple[Integers, Integers]:
+        """The dates as `dates` gives them, and the newest commit, up to `at`, of each."""
+        number = self._number(at)
+        return self._ask(lambda known: _newest_by_date(known, window, number))
+
+    def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
+        number = self._number(at)
+        return self._ask(lambda known: _parts_in(known, window, after, number))
+
+    def parts_of(self, date: int, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        """The parts of one event date, like `parts_in`."""
+        return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), at, after=after)
+
+    def first_from(self, instant_ns: int, at: int | None = None) -> int | None:
+        """The first commit, up to `at`, that touches a row at an instant or behind it; None if none does."""
+        low, number = 1, self._number(at)
+        midnight = -(-instant_ns // DAY_NS) * DAY_NS
+        of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
+        high = min(of_date, default=number + 1)
+        later = Window(midnight, ALL_TIME.end_ns)
+        while low < high:
+            middle = (low + high) // 2
+            if self.version(later, middle) == NO_COMMIT:
+                low = middle + 1
+            else:
+                high = middle
+        return high if high <= number else None
+
+    @property
+    def is_worth_indexing(self) -> bool:
+        """Whether so many commits are not in the index that a process which begins would notice."""
+        known = self._known
+        return len(known.tail) >= max(_NOTICED_COMMITS, known.base.number // TAIL_SHARE)
+
+    @property
+    def has_long_tail(self) -> bool:
+        """Whether a newer index would save memory, and time when the log is read again."""
+        known = self._known
+        if len(known.tail) >= max(TAIL_COMMITS, known.base.number // TAIL_SHARE):
+            return True
+        return known.tail.log_bytes >= max(TAIL_BYTES, known.base.end // TAIL_SHARE)
+
+    def builder(self) -> IndexBuilder:
+        """What makes an index of the commits so far, of a base that was verified."""
+
+        def answer(known: _Known) -> IndexBuilder:
+            known.base.columns.verify()
+            builder = IndexBuilder(known.base)
+            builder.add(known.tail.added[: known.tail.head.number - known.base.number])
+            return builder
+
+        return self._ask(answer)
+
+    def rebase(self, base: CommitIndex) -> None:
+        """Hold an index instead of the commits that it covers, or begin with it.
+
+        Not while another thread adds.
+        """
+        known = self._known
+        head, old = known.tail.head.number, known.base.number
+        is_of_these = old < base.number <= head and known.tail.commit_id(base.number) == base.head
+        if is_of_these or not head:
+            tail = CommitTail(base)
+            for line in known.tail.added[base.number - old :]:
+                tail.add(*line)
+            self._known = _Known(base, tail)
+
+    def _number(self, at: int | None) -> int:
+        return self._known.tail.head.number if at is None else at
+
+    def _ask(self, answer: Callable[[_Known], _Answer]) -> _Answer:
+        known = self._known
+        while True:
+            base = known.base
+            try:
+                return answer(known)
+            except ColumnsDamaged as error:
+                if self._source is None:
+                    raise DataDamaged("a commit index is not what was written") from error
+                with self._repair, _unavailable_if_unreadable():
+                    if known.base is base:
+                        known.base = self._source.rebuilt(base)
+
+    def _read(self, number: int) -> Commit:
+        """The record of a commit that the index covers."""
+        if self._source is None:
+            raise DataDamaged("there is no log to read")
+        before, wanted, start, end = self._ask(lambda known: _span(known.base, number))
+        with _unavailable_if_unreadable():
+            for commit, commit_id, _ in self._source.lines(start, end, before):
+                if commit_id == wanted:
+                    return commit
+        raise DataDamaged(f"commit record {number} is not what was written")
+
+
+@contextmanager
+def _unavailable_if_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unavailable(error) from error
+
+
+def _commit_id(known: _Known, number: int) -> CommitId:
+    if number <= 0:
+        return NO_COMMIT
+    return (known.base if number <= known.base.number else known.tail).commit_id(number)
+
+
+def _span(base: CommitIndex, number: int) -> tuple[CommitId, CommitId, int, int]:
+    """The commit before, the commit, and where its line begins and ends."""
+    before = number - 1
+    return base.commit_id(before), base.commit_id(number), base.line_end(before), base.line_end(number)
+
+
+def _newest_by_date(known: _Known, window: Window, number: int) -> tuple[Integers, Integers]:
+    dates, newest = (column.copy() for column in known.tail.dates.newest_in(window))
+    late = np.flatnonzero(newest > number)
+    if len(late):
+        of_base = known.base.newest_at(dates[late], number)
+        if number > known.base.number:
+            of_tail = [known.tail.newest_at(date, number) for date in dates[late].tolist()]
+            of_base = np.maximum(of_base, of_tail)
+        newest[late] = of_base
+        dates, newest = dates[newest > 0], newest[newest > 0]
+    return dates, newest
+
+
+def _parts_in(known: _Known, window: Window, after: int, number: int) -> list[StoredPart]:
+    parts = known.base.parts_in(window, after, number) if after < known.base.number else []
+    newer = known.tail.parts_in(window, after, number) if number > known.base.number else []
+    if not parts or not newer:
+        return parts or newer
+    return sorted([*parts, *newer], key=lambda stored: stored.part.day)

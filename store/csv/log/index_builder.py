@@ -1,0 +1,210 @@
+"""Makes a commit index of an older one and the commits after it, in bounded memory."""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from store.arrays import Integers
+from store.csv.files.column_file import Column, ColumnWriter, Records, records_in_piece
+from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
+from store.csv.log.log_lines import Line
+from store.csv.parts.commit import Commit, PartKind
+from store.protocol import NO_COMMIT
+from store.timestamps import DAY_NS
+
+_PIECES_IN_RUN = 64
+
+
+class IndexBuilder:
+    """Takes commits in, packed; `write` puts them and the base into a file. head: the newest of them."""
+
+    def __init__(self, base: CommitIndex) -> None:
+        self._base = base
+        self.head, self._end = base.head, base.end
+        self._committed_at, self._rows = base.committed_at, base.rows
+        self._kinds = {kind: place for place, kind in enumerate(base.kinds)}
+        self._new: dict[str, list[Records]] = {name: [] for name in DTYPES}
+        self._text_end = len(base.columns["texts"])
+        names = [base.file_name(place) for place in range(len(base.columns["files"]))]
+        self._files = {name: place for place, name in enumerate(names)}
+        self._file_ends: dict[int, int] = {}
+
+    def add(self, added: Sequence[Line]) -> None:
+        """Take in the commits that follow."""
+        if not added:
+            return
+        commits = [commit for commit, _, _ in added]
+        self._keep(
+            "commits",
+            [(bytes.fromhex(commit_id.hash), commit.committed_at, end) for commit, commit_id, end in added],
+        )
+        self._add_parts(commits)
+        self._keep("digests", [(hashed(commit.digest), commit.commit) for commit in commits])
+        keyed = [commit for commit in commits if commit.key_hash is not None]
+        self._keep("keys", [(hashed(c.caller, c.key_hash or ""), c.commit) for c in keyed])
+        self._committed_at = commits[-1].committed_at
+        _, self.head, self._end = added[-1]
+
+    @property
+    def number(self) -> int:
+        """The number of the newest commit."""
+        return self.head.number
+
+    def in_memory(self) -> CommitIndex:
+        """The index without a file."""
+        file = io.BytesIO()
+        self.write(file)
+        return CommitIndex.of(file.getvalue())
+
+    def write(self, file: BinaryIO) -> None:
+        """The index's bytes. Raises `ColumnsDamaged` if the base is, `OSError` from the system."""
+        texts, files = self._texts_and_files()
+        writer = ColumnWriter(file)
+        for name, new in (("commits", self._joined("commits")), ("texts", texts)):
+            _write(writer, name, _runs(self._base.columns[name], new))
+        _write(writer, "files", [files])
+        self._write_parts(writer)
+        for name in ("keys", "digests"):
+            old, new = self._base.columns[name], self._joined(name)
+            order = np.argsort(np.concatenate([old.all()["hash"], new["hash"]]), kind="stable")
+            _write(writer, name, _runs(old, new, order))
+        writer.finish(KIND, self._facts())
+
+    def _facts(self) -> Mapping[str, int | str | list[str]]:
+        return {
+            "number": self.head.number,
+            "hash": self.head.hash,
+            "committed_at": self._committed_at,
+            "end": self._end,
+            "rows": self._rows,
+            "kinds": list(self._kinds),
+        }
+
+    def _add_parts(self, commits: Sequence[Commit]) -> None:
+        records, texts, arrival = [], [], self._rows
+        for commit in commits:
+            for part in commit.parts:
+                is_rows = part.kind == PartKind.ROWS
+                file = self._files.setdefault(part.file, len(self._files))
+                kind = self._kinds.setdefault(part.kind, len(self._kinds))
+                self._file_ends[file] = part.end
+                text = part.checksums.encode()
+                bounds, arrivals = (part.first_ns, part.last_ns), arrival if is_rows else 0
+                numbers = (part.length, part.rows, commit.commit, file, kind)
+                records.append((*bounds, arrivals, part.offset, self._text_end, len(text), *numbers))
+                self._text_end += len(text)
+                texts.append(text)
+                arrival += part.rows if is_rows else 0
+        self._rows = arrival
+        self._keep("parts", records)
+        self._new["texts"].append(np.frombuffer(b"".join(texts) or bytearray(), np.uint8))
+
+    def _keep(self, name: str, records: Sequence[Any]) -> None:
+        self._new[name].append(np.array(records, DTYPES[name]))
+
+    def _joined(self, name: str) -> Records:
+        return np.concatenate([np.empty(0, DTYPES[name]), *self._new[name]])
+
+    def _texts_and_files(self) -> tuple[Records, Records]:
+        """What is new of the texts, and all files."""
+        files = np.zeros(len(self._files), DTYPES["files"])
+        old = self._base.columns["files"].all()
+        files[: len(old)] = old
+        at, names = self._text_end, []
+        for file, place in list(self._files.items())[len(old) :]:
+            name = file.encode()
+            files[place] = (hashed(file), 0, at, len(name))
+            names.append(name)
+            at += len(name)
+        for place, end in self._file_ends.items():
+            files["end"][place] = end
+        return np.concatenate([self._joined("texts"), np.frombuffer(b"".join(names), np.uint8)]), files
+
+    def _write_parts(self, writer: ColumnWriter) -> None:
+        old, new = self._base.columns["parts"], self._joined("parts")
+        dates = _dates(old, new)
+        order = np.argsort(dates, kind="stable")
+        _write(writer, "parts", _runs(old, new, order))
+        commits = np.concatenate([self._base.columns["part_commits"].all(), new["commit"]], dtype=np.int32)
+        commits = commits[order]
+        _write(writer, "part_commits", _split(commits, "part_commits"))
+        distinct, firsts = np.unique(dates[order], return_index=True)
+        lasts = np.append(firsts[1:], len(dates))[: len(firsts)] - 1
+        bounds = self._bounds(distinct, new)
+        for name, values in (
+            ("dates", distinct),
+            ("first_part", firsts),
+            ("newest", commits[lasts]),
+            ("first_ns", bounds[0]),
+            ("last_ns", bounds[1]),
+        ):
+            _write(writer, name, _split(values, name))
+
+    def _bounds(self, dates: Integers, new: Records) -> tuple[Integers, Integers]:
+        """The smallest and the largest event time of each date."""
+        first, last = np.full(len(dates), np.iinfo(np.int64).max), np.full(len(dates), np.iinfo(np.int64).min)
+        old = dates.searchsorted(self._base.dates)
+        first[old], last[old] = self._base.first_ns, self._base.last_ns
+        places = dates.searchsorted(new["first_ns"] // DAY_NS)
+        np.minimum.at(first, places, new["first_ns"])
+        np.maximum.at(last, places, new["last_ns"])
+        return first, last
+
+
+def _dates(old: Column, new: Records) -> Integers:
+    firsts = [run["first_ns"] // DAY_NS for run in _runs(old, new)]
+    return np.concatenate([np.empty(0, np.int64), *firsts])
+
+
+def _runs(old: Column, new: Records, order: Integers | None = None) -> Iterator[Records]:
+    """The records of one column behind those of the other, or both in an order, many pieces at a time."""
+    count, size = len(old) + len(new), _run_size(new.dtype)
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        if order is None:
+            first = old.part(min(start, len(old)), min(stop, len(old)))
+            yield np.concatenate([first, new[max(0, start - len(old)) : max(0, stop - len(old))]])
+        else:
+            places = order[start:stop]
+            is_old = places < len(old)
+            run = np.empty(len(places), new.dtype)
+            run[is_old] = old.all()[places[is_old]]
+            run[~is_old] = new[places[~is_old] - len(old)]
+            yield run
+
+
+def _split(values: Records, name: str) -> Iterator[Records]:
+    size = _run_size(DTYPES[name])
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _run_size(dtype: np.dtype[Any]) -> int:
+    return _PIECES_IN_RUN * records_in_piece(dtype)
+
+
+def _write(writer: ColumnWriter, name: str, runs: Iterable[Records]) -> None:
+    writer.write(name, DTYPES[name], runs, searched=SEARCHED.get(name))
+
+
+def _empty() -> CommitIndex:
+    file = io.BytesIO()
+    writer = ColumnWriter(file)
+    for name in DTYPES:
+        _write(writer, name, [])
+    writer.finish(
+        KIND,
+        {
+            "number": 0,
+            "hash": NO_COMMIT.hash,
+            "committed_at": 0,
+            "end": 0,
+            "rows": 0,
+            "kinds": [PartKind.ROWS],
+        },
+    )
+    return CommitIndex.of(file.getvalue())
+
+
+EMPTY = _empty()

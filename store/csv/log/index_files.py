@@ -1,0 +1,161 @@
+"""A log's commit index on disk: found, held against the log, replaced by rename.
+
+It may be deleted at any moment.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from store.csv.files.column_file import ColumnsDamaged
+from store.csv.log.commit_index import CommitIndex
+from store.csv.log.index_builder import EMPTY, IndexBuilder
+from store.csv.log.log_lines import Line, read_lines
+from store.exceptions import DataDamaged
+from store.protocol import CommitId
+
+DERIVED_FOLDER = ".derived"
+INDEX_FILE = "commits.index"
+
+# An index takes in what follows it when that has grown to this, or to a part of what the index covers: so
+# that neither memory nor the writing of indexes grows with the log, but by a small factor.
+TAIL_COMMITS = 4096
+TAIL_BYTES = 4 * 2**20
+TAIL_SHARE = 64
+
+_COMMITS_AT_ONCE = 4096
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def derived_lock(folder: Path) -> Iterator[bool]:
+    """Whether what is derived in a symbol's folder is this caller's to replace, until the end of the block.
+
+    Does not wait. Raises `OSError`.
+    """
+    derived = folder / DERIVED_FOLDER
+    derived.mkdir(exist_ok=True)
+    descriptor = os.open(derived / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+class Indexed(Protocol):
+    """Whoever knows a log's commits."""
+
+    def builder(self) -> IndexBuilder:
+        """What makes an index of the commits so far; what it is based on was verified."""
+        ...
+
+
+class IndexFiles:
+    """The index of one log. Nothing here is needed: what cannot be had is made of the log, in memory."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
+
+    def newest(self, log_size: int) -> CommitIndex | None:
+        """The index, if there is one and it is of the log's first `log_size` bytes or fewer."""
+        try:
+            index = CommitIndex.mapped(self.path)
+            return index if index.end <= log_size and self._agrees(index) else None
+        except (ColumnsDamaged, DataDamaged, OSError) as error:
+            if not isinstance(error, FileNotFoundError):
+                _logger.debug("the commit index %s cannot be used: %r", self.path, error)
+            return None
+
+    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+        """See `read_lines`."""
+        return read_lines(self._log, start, end, previous)
+
+    def opened(self, log_size: int) -> CommitIndex:
+        """An index to begin with: what the log has behind it is short.
+
+        Raises `DataDamaged`; `OSError` from the log.
+        """
+        base = self.newest(log_size) or EMPTY
+        if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
+            return base
+        try:
+            return self._extended(base, log_size)
+        except ColumnsDamaged:
+            return self._extended(EMPTY, log_size)
+
+    def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
+        """An index like one that turned out to be damaged. Raises like `opened`."""
+        _logger.warning("the commit index %s is damaged and is made again", self.path)
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            _logger.debug("the commit index %s cannot be removed: %r", self.path, error)
+        index = self._extended(EMPTY, damaged.end)
+        if index.head != damaged.head:
+            raise DataDamaged(f"commit record {damaged.number} is not what was written")
+        return index
+
+    def renewed(self, history: Indexed) -> CommitIndex | None:
+        """An index of the commits so far: on disk, in memory if it cannot be.
+
+        None if somebody else is at it, or damages it. An index of this log that is newer stays.
+        """
+        try:
+            with derived_lock(self._log.parent) as is_ours:
+                return self._written(history.builder()) if is_ours else None
+        except OSError as error:
+            _logger.debug("the commit index %s cannot be written: %r", self.path, error)
+            return history.builder().in_memory()
+        except ColumnsDamaged:
+            _logger.warning("the commit index %s was damaged while it was written", self.path)
+            return None
+
+    def _extended(self, base: CommitIndex, log_size: int) -> CommitIndex:
+        """An index of all whole lines in the log's first bytes."""
+        builder = IndexBuilder(base)
+        lines = self.lines(base.end, log_size, base.head)
+        while some := list(islice(lines, _COMMITS_AT_ONCE)):
+            builder.add(some)
+        try:
+            with derived_lock(self._log.parent) as is_ours:
+                index = self._written(builder) if is_ours else None
+        except OSError as error:
+            _logger.debug("the commit index %s cannot be written: %r", self.path, error)
+            index = None
+        return index or builder.in_memory()
+
+    def _written(self, builder: IndexBuilder) -> CommitIndex | None:
+        """The builder's index, mapped, once it is the one on disk; None if a newer one is."""
+        existing = self.newest(self._log.stat().st_size)
+        if existing is not None and existing.number >= builder.number:
+            return existing if existing.head == builder.head else None
+        new = self.path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        try:
+            with new.open("xb") as file:
+                builder.write(file)
+            index = CommitIndex.mapped(new)
+            new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)
+        return index
+
+    def _agrees(self, index: CommitIndex) -> bool:
+        """Whether the log has the index's newest commit where the index says."""
+        if not index.number:
+            return True
+        previous = index.commit_id(index.number - 1)
+        start = index.line_end(index.number - 1)
+        found = [(commit_id, end) for _, commit_id, end in self.lines(start, index.end, previous)]
+        return found == [(index.head, index.end)]

@@ -1,0 +1,85 @@
+"""Rows and corrections of the parts that commits name, verified block by block."""
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from store.csv.files.codec import decode_rows
+from store.csv.parts.commit import BLOCK_BYTES, PartKind, first_damaged_block
+from store.csv.parts.corrected import corrections_of, known_values
+from store.csv.parts.stored_part import StoredPart, of_kind
+from store.declarations import Dataset
+from store.exceptions import DataDamaged
+from store.rows.visible import COMMIT, Run, stored_rows
+from store.timestamps import format_timestamp
+
+
+def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The stored rows of parts of rows, as they came in. Raises `DataDamaged`."""
+    return rows_table(read_parts(dataset, folder, parts), parts)
+
+
+def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The corrections in parts of corrections, with their commits. Raises `DataDamaged`."""
+    return corrections_table(read_parts(corrections_of(dataset), folder, parts), parts)
+
+
+def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The rows that later ones are compared with: those that came in, and corrected ones with ids."""
+    came_in = read_parts(dataset, folder, of_kind(parts, PartKind.ROWS))
+    corrections = of_kind(parts, PartKind.CORRECTIONS)
+    if not corrections:
+        return came_in
+    corrected = known_values(dataset, read_parts(corrections_of(dataset), folder, corrections))
+    return pa.concat_tables([came_in, corrected.cast(dataset.schema)])
+
+
+def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
+    """The rows of parts with their system columns."""
+    return stored_rows(rows, [Run(each.first_arrival, each.commit, each.part.rows) for each in parts])
+
+
+def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
+    """The corrections of parts with their commits."""
+    commits = np.array([each.commit for each in parts], dtype=np.int32)
+    commit = np.repeat(commits, [each.part.rows for each in parts])
+    return corrections.append_column(COMMIT, pa.array(commit))
+
+
+def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
+    """The rows of the parts, one part after the other, each in order of arrival.
+
+    Raises `DataDamaged`, naming the file and the first wrong block, if any byte of them is not as written.
+    """
+    texts = []
+    for file, of_file in groupby(parts, key=lambda stored: stored.part.file):
+        texts.extend(_verified_texts(folder / file, list(of_file)))
+    return decode_rows(dataset, b"".join(texts)) if texts else dataset.schema.empty_table()
+
+
+def _verified_texts(path: Path, parts: Sequence[StoredPart]) -> list[bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise DataDamaged(f"{path.parent.name}/{path.name} is missing") from error
+    try:
+        return [_verified_text(descriptor, path, stored) for stored in parts]
+    finally:
+        os.close(descriptor)
+
+
+def _verified_text(descriptor: int, path: Path, stored: StoredPart) -> bytes:
+    part = stored.part
+    text = os.pread(descriptor, part.length, part.offset)
+    damaged = first_damaged_block(text, part)
+    if damaged is not None:
+        raise DataDamaged(
+            f"{path.parent.name}/{path.name}, commit {stored.commit}: the {BLOCK_BYTES} bytes from {damaged}"
+            f" are not what was written; rows from {format_timestamp(part.first_ns)}"
+            f" to {format_timestamp(part.last_ns)} cannot be served"
+        )
+    return text

@@ -1,0 +1,108 @@
+"""Aggregates of one log's prints: from rollups wherever they are old enough, from rows where they are not."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.aggregate import aggregate_prints
+from store.bars.aggregate_columns import Aggregates
+from store.bars.prints import prints_of
+from store.csv.derived.columns import PRINT_COLUMNS, plain_rows
+from store.csv.derived.segments import MappedSegment
+from store.csv.derived.tail import Block
+from store.csv.reading.log_reader import LogReader, Snapshot
+from store.csv.reading.pieces import Layers, Pieces
+from store.datasets import TRADES
+from store.timestamps import DAY_NS
+
+
+class AggregateReader:
+    """Makes aggregates of what a `LogReader` reads."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+
+    def parts(self, layers: Layers, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Aggregates]:
+        """Aggregates that together hold every print in the layers' pieces once, none cut by a piece's edge.
+
+        layers: pieces that begin and end on whole multiples of the length of which they are to be made. The
+        lengths divide one another. Raises `Unmergeable`.
+        """
+        if not layers:
+            return
+        pieces = Pieces.together(list(layers.values()))
+        corrected = self._corrected(layers, pieces, snapshot)
+        for level_ns, of_level in layers.items():
+            for mapped in snapshot.segments.within(of_level.hull):
+                for part in _of_segment(mapped, of_level, level_ns, policy, snapshot.at):
+                    yield _outside(part, corrected)
+        if not snapshot.has_tail:
+            return
+        finest = min(layers)
+        for block in self._reader.blocks(pieces, snapshot):
+            yield _outside(_of_block(block, pieces, finest, policy, snapshot.at), corrected)
+        for of_date in corrected.by(DAY_NS):
+            rows = self._reader.stored(of_date.hull, snapshot, PRINT_COLUMNS)
+            made = _aggregated(rows, finest, policy, snapshot.at)
+            yield made[of_date.places(made.time)]
+
+    def _corrected(self, layers: Layers, pieces: Pieces, snapshot: Snapshot) -> Pieces:
+        """The intervals, each of its layer's length, with corrections that no segment has seen."""
+        corrections = self._reader.corrections(pieces, snapshot) if snapshot.has_tail else None
+        if corrections is None:
+            return _NONE
+        times = corrections.column("timestamp").to_numpy()
+        found = []
+        for level_ns, of_level in layers.items():
+            starts = np.unique(times[of_level.hold(times)] // level_ns * level_ns)
+            found.append(Pieces(starts, starts + level_ns))
+        return Pieces.together(found)
+
+
+_NOTHING: Integers = np.empty(0, np.int64)
+_NONE = Pieces(_NOTHING, _NOTHING)
+
+
+def _of_segment(
+    mapped: MappedSegment, pieces: Pieces, level_ns: int, policy: BarPolicy, at: int
+) -> Iterator[Aggregates]:
+    pieces = pieces.meeting(mapped.segment.first_ns, mapped.segment.last_ns)
+    if not len(pieces):
+        return
+    kept = mapped.aggregates(policy.key, level_ns)
+    if kept is None:
+        yield _of_rows(mapped, pieces, level_ns, policy, at)
+        return
+    part = kept[pieces.places(kept.time)]
+    if mapped.segment.newest > at and len(part):
+        is_later = part.newest > at
+        starts = part.time[is_later]
+        if len(starts):
+            yield _of_rows(mapped, Pieces(starts, starts + level_ns), level_ns, policy, at)
+            part = part[~is_later]
+    yield part
+
+
+def _of_rows(mapped: MappedSegment, pieces: Pieces, level_ns: int, policy: BarPolicy, at: int) -> Aggregates:
+    rows = mapped.rows_at(pieces.places(mapped.times), PRINT_COLUMNS)
+    return _aggregated(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, at)
+
+
+def _of_block(block: Block, pieces: Pieces, level_ns: int, policy: BarPolicy, at: int) -> Aggregates:
+    """A block's aggregates: made once of all of it where all of it counts."""
+    if block.newest <= at:
+        made = block.aggregates(policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, at))
+    else:
+        made = _aggregated(block.rows, level_ns, policy, at)
+    return made[pieces.places(made.time)]
+
+
+def _aggregated(rows: pa.Table, level_ns: int, policy: BarPolicy, at: int) -> Aggregates:
+    return aggregate_prints(prints_of(rows, policy, at=at), level_ns)
+
+
+def _outside(aggregates: Aggregates, pieces: Pieces) -> Aggregates:
+    return aggregates[~pieces.hold(aggregates.time)] if len(pieces) else aggregates

@@ -1,0 +1,160 @@
+"""Bars of one log: from rollups wherever they are old enough, from rows where they are not."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from store.bar_policies import BarPolicy
+from store.bars.aggregate import bars_of_prints
+from store.bars.aggregate_columns import Aggregates
+from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.exact_sums import Unmergeable
+from store.bars.merge import merge
+from store.bars.prints import prints_of, standing
+from store.bars.revision import Revision
+from store.bars.session_bars import session_bars_of
+from store.bars.span_bars import span_bars_of, span_bars_of_prints
+from store.csv.derived.columns import PRINT_COLUMNS
+from store.csv.reading.aggregate_reader import AggregateReader
+from store.csv.reading.bar_query import BarQuery, SpanQuery
+from store.csv.reading.finished import finished_bars, finished_span_bars
+from store.csv.reading.log_reader import LogReader, Snapshot
+from store.csv.reading.pieces import Pieces, layers_of
+from store.protocol import ALL_TIME, Window
+from store.rows.revisions import Revised, revisions_of
+from store.timestamps import DAY_NS
+
+
+class BarReader:
+    """Makes bars of what a `LogReader` reads."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+        self._aggregates = AggregateReader(reader)
+
+    def bars(self, query: BarQuery, snapshot: Snapshot) -> Bars:
+        """The bars of a query."""
+        ready = finished_bars(query, snapshot)
+        if ready is not None:
+            return ready
+        try:
+            needed = self.influence(query, snapshot)
+            bars = bars_of(self._merged(needed, query, snapshot))
+        except Unmergeable:
+            return self._from_rows(query, snapshot)
+        return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
+
+    def span_bars(self, query: SpanQuery, snapshot: Snapshot) -> Bars:
+        """The bars of spans."""
+        spans, policy = query.spans, query.policy
+        if not len(spans):
+            return joined_bars([])
+        ready = finished_span_bars(spans, policy, snapshot)
+        if ready is not None:
+            return ready
+        pieces = Pieces(spans.start_ns, spans.end_ns)
+        try:
+            parts = list(self._aggregates.parts(layers_of(pieces), policy, snapshot))
+            return span_bars_of(parts, spans, credits=query.credits)
+        except Unmergeable:
+            rows = self._reader.stored(pieces.hull, snapshot, PRINT_COLUMNS)
+            prints = prints_of(rows, policy, at=snapshot.at)
+            return span_bars_of_prints(prints, spans, credits=query.credits)
+
+    def influence(self, query: BarQuery, snapshot: Snapshot) -> Window:
+        """The window that the bars depend on: up to the end of the next interval that has a price.
+
+        Volume printed before that is credited to the last bar; it may still come where no such interval is
+        known.
+        """
+        window, interval = query.window, query.interval_ns
+        if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
+            return window
+        for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
+            start = max(window.end_ns, date * DAY_NS // interval * interval)
+            end = max(-(-(date + 1) * DAY_NS // interval) * interval, start + interval)
+            priced = self._first_priced(Window(start, end), query, snapshot)
+            if priced is not None:
+                return Window(window.start_ns, priced + interval)
+        return Window(window.start_ns, ALL_TIME.end_ns)
+
+    def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
+        """Daily bars of the regular session, by the policy's daily table."""
+        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        if policy.counts_every_print:
+            return self.bars(BarQuery(whole, DAY_NS, policy), snapshot)
+        dates = snapshot.history.dates(whole, snapshot.at)
+        kept = joined_bars(list(_kept_sessions(whole, policy, snapshot)))
+        made = [
+            session_bars_of(self._of_date(date, snapshot), policy, at=snapshot.at)
+            for date in np.setdiff1d(dates, kept.time_ns // DAY_NS).tolist()
+        ]
+        bars = joined_bars([kept, *made])
+        order = np.argsort(bars.time_ns)
+        return bars[order[~np.isnan(bars.open[order])]]
+
+    def revisions(self, revised: Revised, snapshot: Snapshot) -> list[Revision]:
+        """What commits changed of bars that could be seen already."""
+        revised = replace(revised, at=snapshot.at)
+        rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
+        history, end_ns = snapshot.history, revised.window.end_ns
+        return revisions_of(rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.at))
+
+    def _of_date(self, date: int, snapshot: Snapshot) -> pa.Table:
+        return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
+
+    def _needed_since(self, revised: Revised, snapshot: Snapshot) -> Window:
+        """What the bars depend on at every one of the commits: up to a price that stood all the while."""
+        window, interval = revised.window, revised.interval_ns
+        if revised.policy.counts_every_print:
+            return window
+        for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
+            span = Window(max(window.end_ns, date * DAY_NS), (date + 1) * DAY_NS)
+            rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
+            stood = rows.filter(pa.array(standing(rows, snapshot.at)))
+            prints = prints_of(stood, revised.policy, at=revised.after)
+            times = prints.time[prints.sets_open_close]
+            if len(times):
+                return Window(window.start_ns, int(times[0]) // interval * interval + interval)
+        return Window(window.start_ns, max(window.end_ns, ALL_TIME.end_ns))
+
+    def _first_priced(self, window: Window, query: BarQuery, snapshot: Snapshot) -> int | None:
+        """The start of the first interval in the window that has a price."""
+        try:
+            merged = self._merged(window, query, snapshot)
+        except Unmergeable:
+            rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
+            prints = prints_of(rows, query.policy, at=snapshot.at)
+            starts = prints.time[prints.sets_open_close] // query.interval_ns * query.interval_ns
+        else:
+            starts = merged.time[merged.price_count > 0]
+        return int(starts[0]) if len(starts) else None
+
+    def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
+        """The bars of a query from its rows: for sizes so far apart that no aggregate holds their sum."""
+        window = Window(query.window.start_ns, ALL_TIME.end_ns)
+        rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
+        bars = bars_of_prints(prints_of(rows, query.policy, at=snapshot.at), query.interval_ns)
+        return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
+
+    def _merged(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Aggregates:
+        parts = self._aggregates.parts(query.layers(window), query.policy, snapshot)
+        return merge(list(parts), query.interval_ns)
+
+
+def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Bars]:
+    """The sessions of a window's dates that lie in one segment and that no other commit has touched."""
+    within = snapshot.segments.within(window)
+    edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
+    shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]
+    dates, newest = snapshot.history.newest_by_date(window, snapshot.at)
+    others = np.union1d(np.array(shared, np.int64), dates[newest > snapshot.segments.head.number])
+    for mapped in within:
+        sessions = mapped.sessions(policy.key)
+        if sessions is not None:
+            time = sessions.bars.time_ns
+            usable = (time >= window.start_ns) & (time < window.end_ns) & (sessions.newest <= snapshot.at)
+            yield sessions.bars[usable & ~np.isin(time // DAY_NS, others)]

@@ -1,0 +1,96 @@
+"""Bars that lie finished in segments: slices of them, and nothing to be merged or credited."""
+
+from itertools import pairwise
+
+from store.bar_policies import BarPolicy
+from store.bars.bars import Bars, joined_bars
+from store.bars.spans import Spans
+from store.csv.derived.rollups import LEVELS_NS
+from store.csv.reading.bar_query import BarQuery
+from store.csv.reading.log_reader import Snapshot
+from store.csv.reading.pieces import Pieces
+from store.protocol import Window
+
+
+def finished_bars(query: BarQuery, snapshot: Snapshot) -> Bars | None:
+    """The bars, if they lie finished in one segment, or in several none of which begins in an interval."""
+    found = _of_segments(query, snapshot)
+    if not found:
+        return None
+    needed = _credited_window(found[-1], query)
+    if needed is None or _has_tail_in(needed, snapshot):
+        return None
+    if needed != query.window and _is_other_since(needed, snapshot):
+        return None
+    return _joined([_cut(bars, query.window) for bars in found])
+
+
+def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: Snapshot) -> Bars | None:
+    """The same of spans each of which is one interval of a level, labelled by its start."""
+    pieces = Pieces(spans.start_ns, spans.end_ns)
+    length = spans.interval_ns
+    if length is None or length not in LEVELS_NS:
+        return None
+    query = BarQuery(pieces.hull, length, policy)
+    found = _of_segments(query, snapshot)
+    if not found or _has_tail_in(query.window, snapshot):
+        return None
+    bars = _joined([_cut(each, query.window) for each in found])
+    return None if bars is None else bars[pieces.joined().places(bars.time_ns)]
+
+
+def _of_segments(query: BarQuery, snapshot: Snapshot) -> list[Bars] | None:
+    """The bars of each segment, those in the window among them; every interval has a price.
+
+    None where they are not there.
+    """
+    window, interval = query.window, query.interval_ns
+    if interval not in LEVELS_NS or _is_other_since(window, snapshot):
+        return None
+    found: list[Bars] = []
+    for mapped in snapshot.segments.within(window):
+        bars = mapped.finished_bars(query.policy, interval, window)
+        if bars is None:
+            return None
+        found.append(bars)
+    return found
+
+
+def _credited_window(last: Bars, query: BarQuery) -> Window | None:
+    """The window and what is behind it up to the next bar: volume until then is credited.
+
+    None if no bar is known.
+    """
+    window = query.window
+    if query.policy.counts_every_print:
+        return window
+    behind = int(last.time_ns.searchsorted(window.end_ns))
+    if behind == len(last):
+        return None
+    return Window(window.start_ns, int(last.time_ns[behind]) + query.interval_ns)
+
+
+def _cut(bars: Bars, window: Window) -> Bars:
+    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
+    return bars[start:end]
+
+
+def _joined(parts: list[Bars]) -> Bars | None:
+    """Bars of segments behind each other; None if an interval is cut by a segment's edge."""
+    if len(parts) == 1:
+        return parts[0]
+    parts = [part for part in parts if len(part)]
+    is_cut = any(before.time_ns[-1] == after.time_ns[0] for before, after in pairwise(parts))
+    return None if is_cut else joined_bars(parts)
+
+
+def _is_other_since(window: Window, snapshot: Snapshot) -> bool:
+    """Whether a commit after the snapshot's touches the window: segments may hold more of it."""
+    is_earlier = snapshot.at < snapshot.segments.head.number
+    return is_earlier and snapshot.history.version(window).number > snapshot.at
+
+
+def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:
+    if not snapshot.has_tail:
+        return False
+    return snapshot.history.version(window, snapshot.at).number > snapshot.segments.head.number

@@ -1,0 +1,185 @@
+"""Rows of one log: from its segments, and from the commits that came after them."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+
+from store.csv.derived.columns import plain_rows
+from store.csv.derived.held import Held
+from store.csv.derived.ipc import NotUsable
+from store.csv.derived.manifest import discard_manifest, manifest_signature
+from store.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
+from store.csv.derived.tail import Block, TailRows
+from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature
+from store.csv.log.history import History
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.parts.commit import PartKind
+from store.csv.parts.reader import read_corrections, read_rows
+from store.csv.parts.stored_part import StoredPart, of_kind
+from store.csv.reading.pieces import Pieces
+from store.declarations import Dataset
+from store.exceptions import DataDamaged
+from store.protocol import CommitId, Window
+from store.rows.ordering import stored_in_order
+from store.rows.visible import apply_corrections, stored_schema
+from store.timestamps import DAY_NS
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+# A manifest may be replaced while it is read, and its files deleted, but not again and again.
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an answer is made of: a history up to the commit `at`, and the segments that hold a part of it."""
+
+    history: History
+    at: int
+    segments: Segments
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether there are commits that the segments do not hold."""
+        return self.at > self.segments.head.number
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The segments of a manifest, by its signature, held against the history up to the commit `head`."""
+
+    head: CommitId
+    signature: FileSignature
+    segments: Segments
+
+
+_NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
+
+
+class LogReader:
+    """Reads one log. Safe for many threads; what it holds of derived files outlives their deletion."""
+
+    def __init__(self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, held: Held) -> None:
+        """`tail` and `held` are those of all logs of a store."""
+        self._dataset = dataset
+        self._symbol = symbol
+        self._folder = folder
+        self._derived = str(folder / DERIVED_FOLDER)
+        self._tail = tail
+        self._held = held
+        self._opened = _NOTHING
+
+    def answer(self, history: History, at: int | None, make: Callable[[Snapshot], T]) -> T:
+        """What `make` makes of a snapshot. Derived files that are gone or damaged are done without."""
+        known = history.head().number if at is None else at
+        for _ in range(_TRIES):
+            opened = self._current(history)
+            try:
+                return make(Snapshot(history, known, opened.segments))
+            except NotUsable as error:
+                if discard_manifest(self._derived, opened.signature):  # not if it was replaced meanwhile
+                    logger.warning("the derived files in %s are made again: %s", self._derived, error)
+                self._opened = replace(opened, segments=NO_SEGMENTS)
+        return make(Snapshot(history, known, NO_SEGMENTS))
+
+    def rows_behind(self, snapshot: Snapshot) -> int:
+        """About how many rows no segment holds: of a corrected row a segment holds what it was, too."""
+        held = sum(each.segment.rows for each in snapshot.segments.mapped)
+        return max(snapshot.history.rows - held, 0)
+
+    def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
+        """The rows in the window that stand, in order, in the dataset's schema."""
+        stored = self.stored(window, snapshot, is_standing=True)
+        commit, until = (stored.column(name).to_numpy() for name in ("commit", "until"))
+        stands = (commit <= snapshot.at) & (until > snapshot.at)
+        stored = stored if stands.all() else stored.filter(pa.array(stands))
+        return stored.select(self._dataset.schema.names)
+
+    def stored(
+        self,
+        window: Window,
+        snapshot: Snapshot,
+        columns: frozenset[str] = frozenset(),
+        *,
+        is_standing: bool = False,
+    ) -> pa.Table:
+        """The stored rows in the window, in order, with all corrections up to the snapshot's commit.
+
+        Rows of later commits may be among them. columns: only these; all without. is_standing: rows that do
+        not stand at the snapshot's commit are not wanted, though some may be there.
+        """
+        names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
+        tables = [stored_schema(self._dataset).empty_table().select(names)]
+        for mapped in snapshot.segments.within(window):
+            rows = mapped.standing_rows(window, snapshot.at) if is_standing else mapped.rows_in(window)
+            tables.append(plain_rows(self._dataset, rows, names))
+        if not snapshot.has_tail:
+            return pa.concat_tables(tables)
+        pieces = Pieces.of(window)
+        tables += [block.rows_in(window).select(names) for block in self.blocks(pieces, snapshot)]
+        stored = pa.concat_tables(tables)
+        corrections = self.corrections(pieces, snapshot)
+        return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
+
+    def blocks(self, pieces: Pieces, snapshot: Snapshot) -> Iterator[Block]:
+        """The rows of the event dates in the pieces that no segment holds, perhaps of whole dates."""
+        for day, of_date in groupby(self._tail_parts(pieces, snapshot), key=lambda each: each.part.day):
+            parts = of_kind(of_date, PartKind.ROWS)
+            if parts and pieces.meets(day * DAY_NS, (day + 1) * DAY_NS - 1):
+                yield from self._blocks_of_date(parts, pieces, snapshot)
+
+    def corrections(self, pieces: Pieces, snapshot: Snapshot) -> pa.Table | None:
+        """The corrections of rows in the pieces that no segment holds, by commit; None without any."""
+        parts = [
+            stored
+            for stored in of_kind(self._tail_parts(pieces, snapshot), PartKind.CORRECTIONS)
+            if _matters(stored, pieces, snapshot)
+        ]
+        if not parts:
+            return None
+        parts.sort(key=attrgetter("commit"))
+        found = read_corrections(self._dataset, self._folder, parts)
+        return found.filter(pa.array(pieces.hold(found.column("timestamp").to_numpy())))
+
+    def _blocks_of_date(
+        self, parts: Sequence[StoredPart], pieces: Pieces, snapshot: Snapshot
+    ) -> Sequence[Block]:
+        """The date's rows as they are kept, all of them; only the needed ones where others are damaged."""
+        log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
+        read = partial(read_rows, self._dataset, self._folder)
+        try:
+            return self._tail.blocks(log, snapshot.history, parts, read)
+        except DataDamaged:
+            needed = [stored for stored in parts if _matters(stored, pieces, snapshot)]
+            return [Block(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
+
+    def _tail_parts(self, pieces: Pieces, snapshot: Snapshot) -> Sequence[StoredPart]:
+        """All parts of the event dates in the pieces, and between them, that no segment holds."""
+        window = pieces.hull
+        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
+
+    def _current(self, history: History) -> _Opened:
+        """The segments of the manifest that is current now, held against the history."""
+        opened, head = self._opened, history.head()
+        if opened.head == head and opened.segments.head.number == head.number:
+            return opened
+        signature, segments = manifest_signature(self._derived), opened.segments
+        if signature != opened.signature or not is_of(segments.head, history):
+            segments = open_segments(self._folder, history, segments, self._held)
+            if segments is NO_SEGMENTS and signature != NO_FILE:
+                signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
+        opened = self._opened = _Opened(head, signature, segments)
+        return opened
+
+
+def _matters(stored: StoredPart, pieces: Pieces, snapshot: Snapshot) -> bool:
+    return stored.commit <= snapshot.at and pieces.meets(stored.part.first_ns, stored.part.last_ns)

@@ -1,0 +1,173 @@
+"""Where so many rows of one log are in time, and how many a window has, told without reading them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from store.arrays import Integers, Mask
+from store.csv.derived.manifest import Segment
+from store.csv.derived.segments import MappedSegment
+from store.csv.parts.commit import PartKind
+from store.csv.parts.stored_part import StoredPart, of_kind
+from store.csv.reading.directions import BACKWARDS, FORWARDS, Direction
+from store.csv.reading.log_reader import LogReader, Snapshot
+from store.csv.reading.pieces import Pieces
+from store.exceptions import DataDamaged
+from store.protocol import Action, Window
+from store.timestamps import DAY_NS
+
+# Of so many rows it is counted which ones stand; of more all are taken for standing.
+_COUNTED_ROWS = 1 << 17
+
+
+class SortedRows(Protocol):
+    """Stored rows in order of time."""
+
+    @property
+    def times(self) -> Integers:
+        """Their event times."""
+        ...
+
+    def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
+        """A column of numbers, of the rows from one place up to another."""
+        ...
+
+
+class RowFinder:
+    """Finds rows of what a `LogReader` reads."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+
+    def narrowed(self, window: Window, rows: int, snapshot: Snapshot, *, from_end: bool) -> Window:
+        """See `MarketStore.narrowed`.
+
+        The cost grows with `rows`, and with rows beside them that do not stand.
+        """
+        direction = BACKWARDS if from_end else FORWARDS
+        dates, chunk, rest = _tail_dates(window, snapshot), rows, window
+        found: Integers = np.empty(0, np.int64)
+        while (near := self._nearest(rest, dates, snapshot, direction)) is not None:
+            stretch, sources = near
+            part = stretch
+            for source in sources:
+                part = direction.nearest_rows(part, source.times, chunk)
+            found = np.concatenate([found, *self._standing_times(part, sources, snapshot)])
+            if len(found) >= rows:
+                return direction.nearest_rows(window, np.sort(found), rows)
+            chunk = chunk if part == stretch else 2 * chunk
+            rest = direction.behind(rest, part)
+        return window
+
+    def bound(self, window: Window, snapshot: Snapshot) -> int:
+        """See `MarketStore.row_bound`."""
+        count = sum(_count_of_segment(each, window, snapshot.at) for each in snapshot.segments.within(window))
+        if not snapshot.has_tail:
+            return count
+        parts = snapshot.history.parts_in(window, snapshot.at, after=snapshot.segments.head.number)
+        for day, of_date in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
+            count += self._count_of_date(day, list(of_date), window, snapshot)
+        # It is a bound with the cancelled rows as well: what needs no damaged file is answered without it.
+        try:
+            return count - len(np.unique(self._cancelled(window, snapshot)))
+        except DataDamaged:
+            return count
+
+    def _nearest(
+        self, rest: Window, dates: Integers, snapshot: Snapshot, direction: Direction
+    ) -> tuple[Window, list[SortedRows]] | None:
+        """The near part of a window whose rows are from the same places, and these; None at the end."""
+        if rest.start_ns >= rest.end_ns:
+            return None
+        segments = snapshot.segments.within(rest)
+        dates = dates[slice(*dates.searchsorted((rest.start_ns // DAY_NS, -(-rest.end_ns // DAY_NS))))]
+        extents = [_extent(direction.nearest(segments).segment)] if len(segments) else []
+        if len(dates):
+            date = direction.nearest(dates.tolist())
+            extents.append(Window(date * DAY_NS, (date + 1) * DAY_NS))
+        if not extents:
+            return None
+        stretch = direction.stretch(rest, extents)
+        sources: list[SortedRows] = [*snapshot.segments.within(stretch)]
+        if len(dates) and _meet(extents[-1], stretch):
+            sources += self._reader.blocks(Pieces.of(stretch), snapshot)
+        return stretch, sources
+
+    def _standing_times(
+        self, window: Window, sources: Sequence[SortedRows], snapshot: Snapshot
+    ) -> Iterator[Integers]:
+        """The times of each source's rows in the window that stand."""
+        cancelled = self._cancelled(window, snapshot)
+        for source in sources:
+            start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+            stands = _stand(source, start, end, snapshot.at)
+            if len(cancelled):
+                stands &= ~np.isin(source.column("arrival", start, end), cancelled)
+            yield source.times[start:end][stands]
+
+    def _cancelled(self, window: Window, snapshot: Snapshot) -> Integers:
+        """The arrival numbers of rows in the window that were cancelled, though no segment has seen that."""
+        corrections = self._reader.corrections(Pieces.of(window), snapshot) if snapshot.has_tail else None
+        if corrections is None:
+            return np.empty(0, np.int64)
+        is_cancel = corrections.column("action").to_numpy() == Action.CANCEL
+        arrivals: Integers = corrections.column("arrival").to_numpy()[is_cancel]
+        return arrivals
+
+    def _count_of_date(
+        self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: Snapshot
+    ) -> int:
+        """The rows in a window of one date's parts, all of which have some in it, or the parts' bounds do."""
+        of_parts = sum(stored.part.rows for stored in parts)
+        if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
+            return of_parts
+        of_date = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
+        # The commits' count is a bound too: who reads the rows themselves is told of the damage.
+        try:
+            blocks = list(self._reader.blocks(Pieces.of(of_date), snapshot))
+        except DataDamaged:
+            return of_parts
+        return sum(_count(block, of_date, snapshot.at) for block in blocks)
+
+
+def _tail_dates(window: Window, snapshot: Snapshot) -> Integers:
+    """The event dates in a window of which there are rows that no segment holds, ascending."""
+    if not snapshot.has_tail:
+        return np.empty(0, np.int64)
+    dates, newest = snapshot.history.newest_by_date(window, snapshot.at)
+    return dates[newest > snapshot.segments.head.number]
+
+
+def _extent(segment: Segment) -> Window:
+    return Window(segment.first_ns, segment.last_ns + 1)
+
+
+def _meet(one: Window, other: Window) -> bool:
+    return one.start_ns < other.end_ns and other.start_ns < one.end_ns
+
+
+def _is_inside(first_ns: int, last_ns: int, window: Window) -> bool:
+    return window.start_ns <= first_ns and last_ns < window.end_ns
+
+
+def _count_of_segment(mapped: MappedSegment, window: Window, at: int) -> int:
+    segment = mapped.segment
+    if not _is_inside(segment.first_ns, segment.last_ns, window):
+        return _count(mapped, window, at)
+    return segment.standing if segment.newest <= at else segment.rows
+
+
+def _count(source: SortedRows, window: Window, at: int) -> int:
+    start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+    if end - start > _COUNTED_ROWS:
+        return int(end - start)
+    return int(np.count_nonzero(_stand(source, start, end, at)))
+
+
+def _stand(source: SortedRows, start: int, end: int, at: int) -> Mask:
+    """Whether the rows from one place up to another stand at a commit, by what the source knows."""
+    stands: Mask = (source.column("commit", start, end) <= at) & (source.column("until", start, end) > at)
+    return stands

@@ -1,0 +1,153 @@
+"""The embedded store, and the system of record: a folder of CSV files and commit logs."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.csv.catalogue import CsvCatalogue
+from store.csv.derived.fold import Fold
+from store.csv.derived.held import Held
+from store.csv.derived.ipc import NotUsable
+from store.csv.derived.keeper import Keeper
+from store.csv.derived.keeper import Log as KeptLog
+from store.csv.derived.tail import TailRows
+from store.csv.derived.writing import SEGMENT_ROWS
+from store.csv.files.disk import Disk, unavailable
+from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
+from store.csv.open_logs import OpenLog
+from store.csv.parts.partitions import symbol_of
+from store.csv.reading.bar_reader import BarReader
+from store.csv.reading.log_reader import LogReader
+from store.csv.reading.row_finder import RowFinder
+from store.csv.store_reads import StoreReads
+from store.csv.writing.amendment import PreparedAmendment
+from store.csv.writing.batch import PreparedBatch
+from store.csv.writing.known_rows import KnownRows
+from store.csv.writing.writer import Writer
+from store.datasets import DATASETS, TRADES
+from store.declarations import Dataset
+from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
+from store.maintained import Derived, LogStatistics
+from store.protocol import Amendment, Append, Receipt
+
+if TYPE_CHECKING:
+    from store.csv.verify import LogCheck
+
+
+class CsvStore(CsvCatalogue, StoreReads):
+    """A `MarketStore` in `path`; any number of processes may use the same path at once.
+
+    Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at
+    start.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        disk: Disk | None = None,
+        segment_rows: int = SEGMENT_ROWS,
+    ) -> None:
+        """`segment_rows`: how many rows a segment of derived columns has at most."""
+        self._disk = disk or Disk()
+        CsvCatalogue.__init__(self, Path(path), self._disk, clock)
+        StoreReads.__init__(self, Path(path), self._opened)
+        self._clock = clock
+        self._known_rows: dict[str, KnownRows] = {}
+        self._segment_rows = segment_rows
+        self._tail = TailRows()
+        self._held = Held()
+
+    def append(self, batch: Append | PreparedBatch) -> Receipt:
+        """See `MarketStore.append`. Takes also what `prepared` made of a batch."""
+        prepared = batch if isinstance(batch, PreparedBatch) else PreparedBatch.of(batch)
+        return self._log(prepared.append.dataset, prepared.append.symbol).writer.commit(prepared)
+
+    def prepared(self, batch: Append) -> PreparedBatch:
+        """The batch with all the work done that needs no lock: another thread may do it ahead."""
+        return PreparedBatch.of(batch)
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        """See `MarketStore.correct`."""
+        self._history(amendment.dataset, amendment.symbol)
+        log = self._log(amendment.dataset, amendment.symbol)
+        return log.writer.commit(PreparedAmendment.of(amendment))
+
+    def rows_behind(self, dataset: Dataset, symbol: str) -> int:
+        """About how many rows of a log its derived files do not hold yet. Raises like `derive`."""
+        log = self._known_log(dataset, symbol)
+        return self._answer(log, symbol, None, log.reader.rows_behind)
+
+    def derive(
+        self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
+    ) -> Derived | None:
+        """See `MaintainedStore.derive`. compact: join all segments that fit into one."""
+        policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
+        fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
+        history = self._history(dataset, symbol)
+        try:
+            if rebuild or compact or history.is_worth_indexing:
+                self._log(dataset, symbol).commits.write_index()
+            return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
+        except NotUsable as error:
+            raise StoreUnavailable(f"derived files were lost while they were made: {error}") from error
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def keeper(self) -> Keeper:
+        """See `MaintainedStore.keeper`."""
+        return Keeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
+
+    def commits_file(self, dataset: Dataset, symbol: str) -> str:
+        """The path of the file that every commit of a log changes, and nothing else does."""
+        return str(self._folder(dataset, symbol) / COMMITS_FILE)
+
+    def check(self, dataset: Dataset, symbol: str) -> "LogCheck":
+        """See `MaintainedStore.check`."""
+        # Only who looks after a store pays for this module; a program that reads it does not.
+        from store.csv.verify import LogCheck  # noqa: PLC0415
+
+        if not self._folder(dataset, symbol).is_dir():
+            raise UnknownSymbol(symbol)
+        return LogCheck(dataset, symbol, self._folder(dataset, symbol))
+
+    def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
+        """See `MaintainedStore.statistics`."""
+        from store.csv.statistics import log_statistics  # noqa: PLC0415 as for a check
+
+        if not has_commits(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        try:
+            return log_statistics(self._folder(dataset, symbol))
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def _all_logs(self) -> Iterator[KeptLog]:
+        for dataset in DATASETS.values():
+            try:
+                names = os.listdir(self._path / dataset.name)  # noqa: PTH208 names are all that is needed
+            except OSError:
+                continue
+            for name in names:
+                symbol = symbol_of(name)
+                key = self._policy_key(symbol) if dataset is TRADES else ""
+                yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
+
+    def _policy_key(self, symbol: str) -> str:
+        """Of the policy of an instrument's bars; empty where that cannot be told: `derive` will say why."""
+        try:
+            return self.instrument(symbol).policy.key
+        except StorageError:
+            return ""
+
+    def _opened(self, dataset: Dataset, symbol: str) -> OpenLog:
+        folder = self._folder(dataset, symbol)
+        commits = CommitLog(folder, self._disk)
+        known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
+        writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
+        reader = LogReader(dataset, symbol, folder, self._tail, self._held)
+        return OpenLog(commits, writer, reader, BarReader(reader), RowFinder(reader))

@@ -1,0 +1,166 @@
+"""What a store of files answers of its logs, each opened when it is asked for."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.bars.bars import Bars
+from store.bars.revision import Revision
+from store.bars.spans import Spans
+from store.csv.files.disk import unavailable
+from store.csv.log.commit_log import has_log
+from store.csv.log.history import History
+from store.csv.open_logs import OpenLog, OpenLogs
+from store.csv.parts.partitions import folder_name
+from store.csv.reading.bar_query import BarQuery, SpanQuery
+from store.csv.reading.log_reader import Snapshot
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.protocol import CommitId, Window
+from store.rows.revisions import Revised
+
+T = TypeVar("T")
+
+
+class StoreReads:
+    """The reads of a `MarketStore` in the folder `path`."""
+
+    def __init__(self, path: Path, opened: Callable[[Dataset, str], OpenLog]) -> None:
+        """`opened` opens the log of a dataset and a symbol; those used last are kept open."""
+        self._path = path
+        self._logs = OpenLogs(opened)
+
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+        """See `MarketStore.rows`."""
+        log = self._known_log(dataset, symbol)
+        return self._answer(log, symbol, at, partial(log.reader.rows, window))
+
+    def narrowed(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        rows: int,
+        *,
+        from_end: bool = False,
+        at: int | None = None,
+    ) -> Window:
+        """See `MarketStore.narrowed`."""
+        log = self._known_log(dataset, symbol)
+        return self._answer(log, symbol, at, partial(log.finder.narrowed, window, rows, from_end=from_end))
+
+    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
+        """See `MarketStore.row_bound`."""
+        log = self._known_log(dataset, symbol)
+        return self._answer(log, symbol, at, partial(log.finder.bound, window))
+
+    def bars(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        at: int | None = None,
+    ) -> Bars:
+        """See `MarketStore.bars`."""
+        log = self._known_log(TRADES, symbol)
+        return self._answer(log, symbol, at, partial(log.bars.bars, BarQuery(window, interval_ns, policy)))
+
+    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+        """See `MarketStore.session_bars`."""
+        log = self._known_log(TRADES, symbol)
+        return self._answer(log, symbol, at, partial(log.bars.session_bars, window, policy))
+
+    def span_bars(
+        self,
+        symbol: str,
+        spans: Spans,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        credits: bool,
+        at: int | None = None,
+    ) -> Bars:
+        """See `MarketStore.span_bars`."""
+        log = self._known_log(TRADES, symbol)
+        return self._answer(log, symbol, at, partial(log.bars.span_bars, SpanQuery(spans, policy, credits)))
+
+    def influence(
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+    ) -> Window:
+        """See `MarketStore.influence`."""
+        if policy.counts_every_print:
+            return window
+        log = self._known_log(TRADES, symbol)
+        query = BarQuery(window, interval_ns, policy)
+        return self._answer(log, symbol, at, partial(log.bars.influence, query))
+
+    def revisions(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        after: int,
+        at: int | None = None,
+    ) -> list[Revision]:
+        """See `MarketStore.revisions`."""
+        log = self._known_log(TRADES, symbol)
+        revised = Revised(window, interval_ns, policy, after, at)
+        return self._answer(log, symbol, at, partial(log.bars.revisions, revised))
+
+    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+        """See `MarketStore.version`."""
+        return self._history(dataset, symbol).version(window, at)
+
+    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
+        """See `MarketStore.head`."""
+        return self._history(dataset, symbol).head(at)
+
+    def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
+        """See `MarketStore.committed_at`."""
+        return self._history(dataset, symbol).committed_at_of(number)
+
+    def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
+        """See `MarketStore.commit_as_of`."""
+        return self._history(dataset, symbol).commit_as_of(instant_ns)
+
+    def _answer(self, log: OpenLog, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
+        try:
+            history = log.commits.history()
+            if not history.head().number:
+                raise UnknownSymbol(symbol)
+            return log.reader.answer(history, at, make)
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def _history(self, dataset: Dataset, symbol: str) -> History:
+        """The commits of a log that has at least one.
+
+        Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.
+        """
+        try:
+            history = self._known_log(dataset, symbol).commits.history()
+        except OSError as error:
+            raise unavailable(error) from error
+        if not history.head().number:
+            raise UnknownSymbol(symbol)
+        return history
+
+    def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
+        """A log that exists: asking for symbols that do not must not push out those that do."""
+        if not self._logs.has(dataset, symbol) and not has_log(self._folder(dataset, symbol)):
+            raise UnknownSymbol(symbol)
+        return self._log(dataset, symbol)
+
+    def _log(self, dataset: Dataset, symbol: str) -> OpenLog:
+        return self._logs.get(dataset, symbol)
+
+    def _folder(self, dataset: Dataset, symbol: str) -> Path:
+        return self._path / dataset.name / folder_name(symbol)

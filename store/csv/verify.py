@@ -1,0 +1,231 @@
+"""Every byte of a log held against its commit records: the chain of hashes, a checksum for every 4 KiB."""
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+
+from store.csv.damage import Damage, changed_byte, changed_line
+from store.csv.derived.manifest import read_manifest
+from store.csv.files.codec import header
+from store.csv.log.commit_log import COMMITS_FILE
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.parts.commit import (
+    BLOCK_BYTES,
+    Commit,
+    Part,
+    PartKind,
+    block_checksums,
+    decode_commit,
+)
+from store.declarations import Dataset
+from store.exceptions import DataDamaged
+from store.maintained import Checked, Finding
+from store.protocol import NO_COMMIT, CommitId
+
+READ_BYTES = 1024 * BLOCK_BYTES
+_LINE_BYTES_LOOKED_BACK = 16 * 2**10
+# As for the readers of the log: a write that was cut short leaves the beginning of a record, never this.
+_NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
+_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
+_loose = msgspec.json.Decoder(Commit)
+
+
+@dataclass
+class LogCheck:
+    """The check of one log. `findings` goes through it once; `checked` grows meanwhile. Memory is bounded."""
+
+    dataset: Dataset
+    symbol: str
+    folder: Path
+    checked: Checked = field(default_factory=Checked)
+    progress: Callable[[int], None] = lambda _: None
+    _newest: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the log's files."""
+        files = [*self.folder.glob(COMMITS_FILE), *self.folder.glob("*.csv")]
+        return sum(path.stat().st_size for path in files)
+
+    def findings(self) -> Iterator[Finding]:
+        """Damage and harmless leftovers, in the order of the log.
+
+        Raises `OSError` for what cannot be read at all.
+        """
+        ends: dict[str, int] = {}
+        with closing(_Files(self.folder)) as files:
+            for found in self._commits():
+                if isinstance(found, Finding):
+                    yield found
+                    continue
+                for part in found.parts:
+                    if part.file not in ends:
+                        yield from self._header(files, part)
+                    ends[part.file] = max(ends.get(part.file, 0), part.end)
+                    yield from self._part(files, found, part)
+        yield from self._missing_records()
+        yield from self._leftovers(ends)
+
+    def _missing_records(self) -> Iterator[Finding]:
+        """A log that ends in the middle looks whole; what was derived of it may know better."""
+        manifest = read_manifest(self.folder / DERIVED_FOLDER)
+        if manifest is not None and manifest.commit > self._newest:
+            end = sum(path.stat().st_size for path in self.folder.glob(COMMITS_FILE))
+            message = (
+                f"ends the log at commit {self._newest}, and derived files hold commit {manifest.commit}:"
+                " records are missing, or an older log was put in its place"
+            )
+            yield Finding(COMMITS_FILE, end, message, self._newest + 1)
+
+    def _commits(self) -> Iterator[Commit | Finding]:
+        head, offset = NO_COMMIT, 0
+        if not (self.folder / COMMITS_FILE).exists():
+            return
+        with (self.folder / COMMITS_FILE).open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    yield _tail(line, offset, head)
+                    return
+                try:
+                    commit, head = decode_commit(line[:-1], head)
+                    yield commit
+                except (DataDamaged, msgspec.MsgspecError) as error:
+                    claimed = _CLAIMED_HASH.search(line[:-1])
+                    yield Finding(COMMITS_FILE, offset, f"begins a damaged record: {error}", head.number + 1)
+                    if claimed is None:
+                        yield Finding(COMMITS_FILE, offset, "nothing behind this record can be checked")
+                        return
+                    head = CommitId(head.number + 1, claimed[1].decode())
+                    yield from _unproved(line[:-1])
+                offset += len(line)
+                self._newest = head.number
+                self._count(len(line), commits=1)
+
+    def _header(self, files: "_Files", part: Part) -> Iterator[Finding]:
+        """A file's first line is in no commit: what it must be is known."""
+        is_of_rows = part.kind is PartKind.ROWS
+        wanted = header(self.dataset)
+        found = files.read(part.file, 0, len(wanted) if is_of_rows else part.offset)
+        if found is None or (found == wanted if is_of_rows else found.endswith(b"\n")):
+            return
+        same = next(
+            (at for at, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), len(found)
+        )
+        yield Finding(part.file, same, "is in the file's first line, which is not its header")
+
+    def _part(self, files: "_Files", commit: Commit, part: Part) -> Iterator[Finding]:
+        written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
+        self._count(0, rows=part.rows if part.kind is PartKind.ROWS else 0)
+        for start in range(0, part.length, READ_BYTES):
+            size = min(READ_BYTES, part.length - start)
+            text = files.read(part.file, part.offset + start, size)
+            if text is None:
+                yield _finding(commit, part, 0, "is missing with the whole file")
+                return
+            self._count(len(text))
+            if len(text) < size:
+                end = part.offset + start + len(text)
+                yield _finding(
+                    commit, part, end, f"and what is behind it is missing; the commit ends at {part.end}"
+                )
+                return
+            found = np.frombuffer(base64.b64decode(block_checksums(text)), dtype="<u4")
+            first = start // BLOCK_BYTES
+            wrong = np.flatnonzero(found != written[first : first + len(found)])
+            if len(wrong):
+                number = first + int(wrong[0])
+                damage = self._located(files, part, number, int(written[number]))
+                at = part.offset + number * BLOCK_BYTES + damage.at
+                yield _finding(commit, part, at, damage.message)
+                return
+
+    def _located(self, files: "_Files", part: Part, number: int, checksum: int) -> Damage:
+        """The damage in the block of a part with this number, counted from 0."""
+        start = part.offset + number * BLOCK_BYTES
+        block = files.read(part.file, start, min(BLOCK_BYTES, part.end - start)) or b""
+        damage = changed_byte(block, checksum)
+        if damage is None and part.kind is PartKind.ROWS:
+            back = max(part.offset, start - _LINE_BYTES_LOOKED_BACK)
+            before = files.read(part.file, back, start - back) or b""
+            behind = files.read(part.file, start + len(block), _LINE_BYTES_LOOKED_BACK) or b""
+            begun = before[before.rfind(b"\n") + 1 :]
+            text = begun + block + behind[: behind.find(b"\n") + 1]
+            damage = changed_line(self.dataset, self.symbol, text, (part.first_ns, part.last_ns))
+            if damage is not None and damage.at < len(begun):
+                damage = Damage(0, "is in the first line that the store would not have written")
+            elif damage is not None:
+                damage = Damage(damage.at - len(begun), damage.message)
+        return damage or Damage(0, f"begins {len(block)} bytes of which some are not those that were written")
+
+    def _leftovers(self, ends: dict[str, int]) -> Iterator[Finding]:
+        for path in sorted(self.folder.glob("*.csv")):
+            end, size = ends.get(path.name, 0), path.stat().st_size
+            if size > end:
+                what = (
+                    "never acknowledged, harmless"
+                    if self._newest
+                    else "never acknowledged, or their log was lost"
+                )
+                message = f"begins {size - end} bytes that no commit names: {what}"
+                yield Finding(path.name, end, message, is_harmless=True)
+
+    def _count(self, size: int, *, commits: int = 0, rows: int = 0) -> None:
+        self.checked.commits += commits
+        self.checked.rows += rows
+        self.checked.bytes += size
+        self.progress(size)
+
+
+class _Files:
+    """Data files of a folder, the one read last kept open."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = ""
+        self._file: IO[bytes] | None = None
+
+    def read(self, name: str, offset: int, size: int) -> bytes | None:
+        """Bytes of a file, fewer at its end; None if there is no such file."""
+        if name != self._name:
+            self.close()
+            try:
+                self._file = (self._folder / name).open("rb")
+            except FileNotFoundError:
+                self._file = None
+            self._name = name
+        if self._file is None:
+            return None
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _tail(line: bytes, offset: int, head: CommitId) -> Finding:
+    if _NOT_TORN.search(line):
+        return Finding(
+            COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
+        )
+    message = f"begins {len(line)} bytes of a record that was cut short: never acknowledged, harmless"
+    return Finding(COMMITS_FILE, offset, message, is_harmless=True)
+
+
+def _unproved(line: bytes) -> Iterator[Commit]:
+    """What a damaged record says, if it still says something: its parts are looked at all the same."""
+    try:
+        yield _loose.decode(_CLAIMED_HASH.sub(b"}", line))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+
+
+def _finding(commit: Commit, part: Part, offset: int, message: str) -> Finding:
+    return Finding(part.file, offset, message, commit.commit, part.first_ns, part.last_ns)

@@ -1,0 +1,117 @@
+"""A batch made ready for the log before any lock is taken: split by event date, encoded, hashed."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers, Mask
+from store.csv.files.codec import encode_rows
+from store.csv.parts.commit import PartKind, block_checksums
+from store.csv.writing.identities import RowHashes, hash_rows
+from store.declarations import Dataset
+from store.protocol import Append
+from store.timestamps import DAY_NS
+
+# Rows encoded at once: what they need then stays in the processor's cache, and small.
+_ENCODED_ROWS = 32_768
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A batch's rows of one event date, in order of arrival. `places` are their row numbers in the batch."""
+
+    kind: ClassVar[PartKind] = PartKind.ROWS
+
+    dataset: Dataset
+    symbol: str
+    day: int
+    rows: pa.RecordBatch
+    places: Integers
+
+    @cached_property
+    def text(self) -> bytes:
+        """The rows as lines of CSV."""
+        pieces = (self.rows.slice(at, _ENCODED_ROWS) for at in range(0, self.rows.num_rows, _ENCODED_ROWS))
+        return b"".join(encode_rows(self.dataset, self.symbol, piece) for piece in pieces)
+
+    @cached_property
+    def checksums(self) -> str:
+        """Of the lines, block by block."""
+        return block_checksums(self.text)
+
+    @cached_property
+    def hashes(self) -> RowHashes:
+        """What the rows are recognised by."""
+        return hash_rows(self.dataset, self.rows)
+
+    @cached_property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest event time."""
+        times = self.rows.column(0).to_numpy()
+        return int(times.min()), int(times.max())
+
+    @cached_property
+    def has_ids(self) -> bool:
+        """Whether any row has an id."""
+        ids = self.dataset.id_columns
+        return bool(ids) and self.rows.column(ids[-1]).null_count < self.rows.num_rows
+
+    def overlaps(self, first_ns: int, last_ns: int) -> bool:
+        """Whether the span from the smallest to the largest event time meets another one."""
+        first, last = self.bounds
+        return first <= last_ns and last >= first_ns
+
+    def without(self, dropped: Mask) -> "Chunk":
+        """The chunk less the rows of a mask."""
+        kept = ~dropped
+        return Chunk(self.dataset, self.symbol, self.day, self.rows.filter(pa.array(kept)), self.places[kept])
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """A batch and its chunks by event date."""
+
+    append: Append
+    chunks: tuple[Chunk, ...]
+    digest: str
+
+    @property
+    def caller(self) -> str:
+        return self.append.caller
+
+    @property
+    def key_hash(self) -> str | None:
+        return self.append.key_hash
+
+    @property
+    def received(self) -> int:
+        """How many rows there are."""
+        return len(self.append.rows)
+
+    @classmethod
+    def of(cls, batch: Append) -> "PreparedBatch":
+        """Do all of the work that needs no lock."""
+        chunks = tuple(_chunks(batch))
+        digest = hashlib.sha256()
+        for chunk in chunks:
+            digest.update(chunk.text)
+            _ = chunk.checksums
+            if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
+                digest.update(chunk.places.tobytes())
+        return cls(batch, chunks, digest.hexdigest())
+
+
+def _chunks(batch: Append) -> list[Chunk]:
+    days = batch.rows.column(0).to_numpy() // DAY_NS
+    places = np.arange(len(days))
+    if days.min() == days.max():
+        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, places)]
+    by_day = [(int(day), np.flatnonzero(days == day)) for day in np.unique(days)]
+    return [
+        Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(of_day)), of_day)
+        for day, of_day in by_day
+    ]

@@ -1,0 +1,91 @@
+"""Threads that write to one log form groups: whoever comes first writes for all who wait."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from store.csv.writing.amendment import PreparedAmendment
+from store.csv.writing.batch import PreparedBatch
+from store.exceptions import OutcomeUnknown, RequestInProgress
+from store.protocol import Receipt
+
+GROUP_LIMIT = 64
+
+Work: TypeAlias = PreparedBatch | PreparedAmendment
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A batch that waits to be written, and what became of it: a receipt or an error."""
+
+    work: Work
+    receipt: Receipt | None = None
+    error: BaseException | None = None
+    woken: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has become of it yet."""
+        return self.receipt is None and self.error is None
+
+
+class GroupCommit:
+    """Hands the waiting tickets, at most 64 at a time, to `write`, which settles each of them.
+
+    The thread that writes has its own ticket in the group; when it is done the next one that waits takes
+    over, so that nobody writes for others for ever.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Ticket]], None]) -> None:
+        self._write = write
+        self._mutex = threading.Lock()
+        self._waiting: list[Ticket] = []
+        self._is_led = False
+        self._running_keys: set[tuple[str, str]] = set()
+
+    def commit(self, work: Work) -> Receipt:
+        """What became of a batch. Raises `RequestInProgress`, and whatever error `write` settled it with."""
+        ticket = Ticket(work)
+        key = (work.caller, work.key_hash) if work.key_hash is not None else None
+        with self._mutex:
+            if key is not None:
+                if key in self._running_keys:
+                    raise RequestInProgress
+                self._running_keys.add(key)
+            self._waiting.append(ticket)
+            ticket.leads, self._is_led = not self._is_led, True
+        try:
+            return self._outcome(ticket)
+        finally:
+            if key is not None:
+                with self._mutex:
+                    self._running_keys.discard(key)
+
+    def _outcome(self, ticket: Ticket) -> Receipt:
+        if not ticket.leads:
+            ticket.woken.wait()
+        if ticket.leads:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        if ticket.receipt is None:
+            raise OutcomeUnknown("the batch was not confirmed")
+        return ticket.receipt
+
+    def _lead(self) -> None:
+        with self._mutex:
+            group, self._waiting = self._waiting[:GROUP_LIMIT], self._waiting[GROUP_LIMIT:]
+        try:
+            self._write(group)
+        except BaseException as error:  # noqa: BLE001 those who wait must be told, whatever it is
+            for ticket in group:
+                ticket.error = error if ticket.is_open else ticket.error
+        with self._mutex:
+            self._is_led = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].woken.set()
+        for ticket in group:
+            ticket.woken.set()

@@ -1,0 +1,99 @@
+"""The rows that a batch of corrections may mean: stored ones, and those staged before it in its group."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from store.arrow_later import compute as pc
+from store.csv.parts.commit import PartKind
+from store.csv.parts.reader import corrections_table, read_corrections, read_rows, rows_table
+from store.csv.parts.stored_part import StoredPart
+from store.csv.writing.amendment import CorrectionChunk, PreparedAmendment
+from store.csv.writing.stage import Stage
+from store.declarations import Dataset
+from store.protocol import Window
+from store.rows.corrections import Life, changes
+from store.rows.visible import ACTION, ARRIVAL
+from store.timestamps import DAY_NS
+
+_LOAD_BYTES = 16 * 2**20
+
+
+def new_changes(
+    work: PreparedAmendment, stage: Stage, folder: Path
+) -> tuple[tuple[CorrectionChunk, ...], tuple[int, ...]]:
+    """The corrections that apply, by date, and the places of those that were applied before.
+
+    Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`, `DataDamaged`.
+    """
+    amendment = work.amendment
+    instants: dict[int, set[int]] = defaultdict(set)
+    for correction in amendment.corrections:
+        instants[correction.timestamp_ns // DAY_NS].add(correction.timestamp_ns)
+    lives = [
+        life
+        for day in sorted(instants)
+        for life in _lives(_Date(amendment.dataset, folder, stage, day, sorted(instants[day])))
+    ]
+    made = changes(amendment.corrections, lives)
+    applied = {change.place for change in made}
+    return work.chunks(made), tuple(place for place in range(work.received) if place not in applied)
+
+
+class _Date:
+    """What is known of one event date, before a batch, at the event times of the batch."""
+
+    def __init__(self, dataset: Dataset, folder: Path, stage: Stage, day: int, instants: list[int]) -> None:
+        self.dataset = dataset
+        self._folder = folder
+        self._stage = stage
+        self._day = day
+        self._instants = pa.array(instants, pa.int64())
+        self._window = Window(instants[0], instants[-1] + 1)
+
+    def rows(self) -> Iterator[pa.Table]:
+        """Stored rows as they came in, in order of arrival."""
+        for parts in self._loads(PartKind.ROWS):
+            yield self._at_instants(read_rows(self.dataset, self._folder, parts))
+        for part, chunk in self._stage.staged(self._day):
+            if chunk.kind == PartKind.ROWS:
+                yield self._at_instants(rows_table(pa.Table.from_batches([chunk.rows]), [part]))
+
+    def corrections(self) -> Iterator[pa.Table]:
+        """Corrections in the order in which they were made."""
+        for parts in self._loads(PartKind.CORRECTIONS):
+            yield self._at_instants(read_corrections(self.dataset, self._folder, parts))
+        for part, chunk in self._stage.staged(self._day):
+            if chunk.kind == PartKind.CORRECTIONS:
+                yield self._at_instants(corrections_table(pa.Table.from_batches([chunk.rows]), [part]))
+
+    def _loads(self, kind: PartKind) -> Iterator[Sequence[StoredPart]]:
+        """The parts of a kind, so many at a time that memory stays bounded."""
+        load: list[StoredPart] = []
+        size = 0
+        for stored in self._stage.history.parts_in(self._window):
+            if stored.part.kind == kind:
+                load.append(stored)
+                size += stored.part.length
+            if size >= _LOAD_BYTES:
+                yield load
+                load, size = [], 0
+        if load:
+            yield load
+
+    def _at_instants(self, table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_in(table.column(0), self._instants))
+
+
+def _lives(date: _Date) -> list[Life]:
+    names = date.dataset.schema.names
+    lives: dict[int, Life] = {}
+    for table in date.rows():
+        for row in table.to_pylist():
+            lives[row[ARRIVAL.name]] = Life(row[ARRIVAL.name], [{name: row[name] for name in names}])
+    for table in date.corrections():
+        for row in table.to_pylist():
+            lives[row[ARRIVAL.name]].apply(row[ACTION.name], {name: row[name] for name in names})
+    return list(lives.values())

@@ -1,0 +1,104 @@
+"""What a group of batches will add to a log: numbered, placed in files, not yet written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from store.csv.files.codec import header
+from store.csv.log.history import History
+from store.csv.parts.commit import Commit, Part, PartKind
+from store.csv.parts.partitions import file_for
+from store.csv.parts.stored_part import StoredPart
+from store.csv.writing.batch import Chunk
+from store.csv.writing.group_commit import Work
+from store.csv.writing.identities import IdentityIndex
+from store.protocol import DUPLICATE_ROWS_KEPT
+
+
+@dataclass(slots=True)
+class _StagedDay:
+    """The chunks of one event date with their places, and an index of those that were compared with."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    parts: list[StoredPart] = field(default_factory=list)
+    index: IdentityIndex = field(default_factory=IdentityIndex)
+    indexed: int = 0
+
+
+class Stage:
+    """Grows batch by batch; `commits` and `writes` are what the disk is to get, in this order per file."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.commits: list[Commit] = []
+        self.writes: dict[str, list[bytes]] = {}
+        self.digests: set[str] = set()
+        self._committed_at = history.committed_at
+        self._number = history.head().number
+        self._days: dict[int, _StagedDay] = {}
+        self._ends: dict[str, int] = {}
+        self._rows = history.rows
+
+    def add(self, work: Work, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int) -> Commit:
+        """Give what is new of a batch a number, an instant and places in files; returns the commit to be."""
+        self._number += 1
+        self._committed_at = max(now_ns, self._committed_at + 1)
+        commit = Commit(
+            commit=self._number,
+            committed_at=self._committed_at,
+            caller=work.caller,
+            digest=work.digest,
+            received=work.received,
+            parts=tuple(self._place(chunk) for chunk in chunks),
+            duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
+            key_hash=work.key_hash,
+        )
+        self.commits.append(commit)
+        self.digests.add(work.digest)
+        return commit
+
+    def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
+        """What was placed of an event date, in order."""
+        of_day = self._days.get(day, _StagedDay())
+        return list(zip(of_day.parts, of_day.chunks, strict=True))
+
+    def stored_ends(self) -> dict[str, int]:
+        """Where the files that get rows end as yet."""
+        return {file: self.history.file_end(file) for file in self.writes}
+
+    def chunks_by_day(self) -> list[list[Chunk]]:
+        """All that was placed, each event date's chunks in order."""
+        return [day.chunks for day in self._days.values()]
+
+    def index_for(self, chunk: Chunk) -> IdentityIndex | None:
+        """The staged rows of the chunk's date, if any of them could equal one of its rows."""
+        day = self._days.get(chunk.day)
+        if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
+            return None
+        for staged in day.chunks[day.indexed :]:
+            day.index.add(staged.hashes)
+        day.indexed = len(day.chunks)
+        return day.index
+
+    def _place(self, chunk: Chunk) -> Part:
+        file = file_for(chunk.day, chunk.dataset.partition, self._end, chunk.kind)
+        start, text = self._end(file), chunk.text
+        if start == 0:
+            self.writes[file] = [header(chunk.dataset)]
+            start = len(self.writes[file][0])
+        self.writes.setdefault(file, []).append(text)
+        self._ends[file] = start + len(text)
+        rows, (first_ns, last_ns) = chunk.rows.num_rows, chunk.bounds
+        part = Part(file, start, len(text), rows, first_ns, last_ns, chunk.checksums, chunk.kind)
+        self._hold(chunk, part)
+        return part
+
+    def _hold(self, chunk: Chunk, part: Part) -> None:
+        is_rows = part.kind == PartKind.ROWS
+        day = self._days.setdefault(chunk.day, _StagedDay())
+        day.chunks.append(chunk)
+        day.parts.append(StoredPart(self._number, self._rows if is_rows else 0, part))
+        self._rows += part.rows if is_rows else 0
+
+    def _end(self, file: str) -> int:
+        end = self._ends.get(file)
+        return self.history.file_end(file) if end is None else end

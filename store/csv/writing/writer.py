@@ -1,0 +1,136 @@
+"""Groups of batches become commits of one log: lock, decide, append, sync, commit records, sync, answer."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from store.arrays import Mask
+from store.csv.files.disk import Disk, unavailable
+from store.csv.log.commit_log import CommitLog, SyncFailed
+from store.csv.log.history import History
+from store.csv.parts.reader import read_known
+from store.csv.parts.stored_part import StoredPart
+from store.csv.writing.amendment import PreparedAmendment
+from store.csv.writing.batch import Chunk, PreparedBatch
+from store.csv.writing.data_files import append_rows
+from store.csv.writing.group_commit import GroupCommit, Ticket, Work
+from store.csv.writing.known_rows import KnownRows
+from store.csv.writing.lives import new_changes
+from store.csv.writing.stage import Stage
+from store.exceptions import IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
+from store.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
+
+Outcome = Callable[[History], Receipt]
+
+
+class Writer:
+    """Commits batches to one log. Threads of this process form groups, processes wait at the log's lock."""
+
+    def __init__(
+        self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
+    ) -> None:
+        self._folder = folder
+        self._log = log
+        self._disk = disk
+        self._known_rows = known_rows
+        self._clock = clock
+        self._groups = GroupCommit(self._write_group)
+
+    def commit(self, work: Work) -> Receipt:
+        """Store a batch of rows or corrections; see `MarketStore.append` and `MarketStore.correct`."""
+        return self._groups.commit(work)
+
+    def _write_group(self, group: Sequence[Ticket]) -> None:
+        try:
+            with self._log.locked() as descriptor:
+                history = self._log.recover(descriptor)
+                stage = Stage(history)
+                outcomes = [self._decide(ticket, stage) for ticket in group]
+                if stage.commits:
+                    history = self._write(descriptor, stage)
+                else:  # what counts as stored may be another's record that the disk has not confirmed yet
+                    self._log.confirm(descriptor)
+        except SyncFailed as error:
+            raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
+        except OSError as error:
+            raise unavailable(error) from error
+        # Only now: a row that counts as stored may be one that this group has just written.
+        for ticket, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, StorageError):
+                ticket.error = outcome
+            else:
+                ticket.receipt = outcome(history)
+
+    def _decide(self, ticket: Ticket, stage: Stage) -> Outcome | StorageError:
+        """Stage what is new of a batch; how its receipt is made once all is written, or why it is refused."""
+        work = ticket.work
+        try:
+            replay = _replay(work, stage.history)
+            if replay is not None:
+                return lambda _: replay
+            chunks, duplicates = self._new_chunks(work, stage)
+        except StorageError as error:
+            return error
+        if not chunks and work.key_hash is None:
+            kept = duplicates[:DUPLICATE_ROWS_KEPT]
+            return lambda history: Receipt(work.received, 0, kept, history.head())
+        commit = stage.add(work, chunks, duplicates, self._clock())
+        return lambda history: commit.receipt(history.head(commit.commit).hash)
+
+    def _new_chunks(self, work: Work, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+        """What is new of a batch, by date, and the places of what is stored."""
+        if isinstance(work, PreparedAmendment):
+            return new_changes(work, stage, self._folder)
+        return self._new_rows(work, stage)
+
+    def _new_rows(self, batch: PreparedBatch, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+        """The batch's new rows by date, and the places of those that are stored."""
+        dedupe = batch.append.dedupe
+        if dedupe is Dedupe.BATCH and (
+            stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
+        ):
+            return (), tuple(range(batch.append.rows.num_rows))
+        if dedupe is not Dedupe.ROWS:
+            return batch.chunks, ()
+        new: list[Chunk] = []
+        duplicates: list[int] = []
+        conflicts: list[int] = []
+        for chunk in batch.chunks:
+            try:
+                stored = self._stored_rows(chunk, stage)
+            except IdConflict as error:
+                conflicts.extend(error.rows)
+                continue
+            duplicates.extend(chunk.places[stored].tolist())
+            new.append(chunk.without(stored) if stored.any() else chunk)
+        if conflicts:
+            raise IdConflict(sorted(conflicts))
+        return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
+
+    def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
+        def read(parts: Sequence[StoredPart]) -> pa.Table:
+            return read_known(chunk.dataset, self._folder, parts)
+
+        return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
+
+    def _write(self, descriptor: int, stage: Stage) -> History:
+        append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
+        staged = [(chunks, stage.history.day(chunks[0].day)) for chunks in stage.chunks_by_day()]
+        history = self._log.append(descriptor, stage.commits)
+        for chunks, before in staged:
+            self._known_rows.stored(chunks, history, before=before)
+        return history
+
+
+def _replay(work: Work, history: History) -> Receipt | None:
+    """The answer that the batch's idempotency key has had.
+
+    Raises `RequestKeyReused` for another batch's key.
+    """
+    if work.key_hash is None:
+        return None
+    accepted = history.accepted(work.caller, work.key_hash)
+    if accepted is not None and accepted.digest != work.digest:
+        raise RequestKeyReused
+    return accepted.receipt if accepted is not None else None

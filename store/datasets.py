@@ -1,0 +1,206 @@
+"""The datasets, declared once as data. The store keeps every one of them with the same code."""
+
+from store.declarations import Column, Dataset, Form, Kind, Partition
+from store.number_bounds import POSITIVE, PRICE, QUOTED, SIZE, VOLUME
+from store.row_rules import (
+    Rule,
+    is_no_dividend,
+    is_no_split,
+    is_off_its_edge,
+    is_outside_of_its_range,
+    is_split_in_a_currency,
+    lacks_both_sides,
+)
+
+_TIMESTAMP = Column(
+    "timestamp",
+    Kind.TIME,
+    required=True,
+    help="When it happened: ISO 8601 / RFC 3339, to the nanosecond; UTC without offset.",
+)
+_SEQUENCE = Column("sequence", Kind.INTEGER, help="The feed's order within one instant.")
+_CONDITIONS = Column("conditions", Kind.TEXT, help="Sale conditions, as words.", form=Form.WORDS)
+_RECEIVED_AT = Column("received_at", Kind.TIME, help="When the feed's reader had it.")
+
+TRADES = Dataset(
+    name="trades",
+    row_name="trade",
+    columns=(
+        _TIMESTAMP,
+        Column(
+            "price",
+            Kind.NUMBER,
+            required=True,
+            help="Price per unit, above zero unless the instrument allows others.",
+            above=PRICE,
+        ),
+        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
+        Column(
+            "trade_id", Kind.TEXT, help="The feed's id, unique per event date and exchange.", form=Form.ID
+        ),
+        _SEQUENCE,
+        Column("exchange", Kind.TEXT, help="Where it was traded."),
+        _CONDITIONS,
+        _RECEIVED_AT,
+    ),
+    id_columns=("exchange", "trade_id"),
+    arrival_columns=("received_at",),
+    conflict=(
+        "trade_id_conflict",
+        "a row's id is taken by a stored row, or an earlier row of this batch, with other values",
+        "trade_id",
+    ),
+)
+
+
+_QUOTE_COLUMNS = (
+    _TIMESTAMP,
+    Column("bid", Kind.NUMBER, help="Best bid, zero or more; null where there is none.", above=QUOTED),
+    Column("bid_size", Kind.NUMBER, help="Units bid for.", above=SIZE),
+    Column("ask", Kind.NUMBER, help="Best offer, zero or more; null where there is none.", above=QUOTED),
+    Column("ask_size", Kind.NUMBER, help="Units offered.", above=SIZE),
+    _SEQUENCE,
+    Column("exchange", Kind.TEXT, help="Where it was quoted."),
+    Column("conditions", Kind.TEXT, help="Quote conditions, as words.", form=Form.WORDS),
+    _RECEIVED_AT,
+)
+_ONE_SIDE = Rule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
+
+# Locked (bid = ask) and crossed (bid > ask) quotes are stored: what they are can be seen in them.
+QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
+OPTION_QUOTES = Dataset(
+    name="option_quotes",
+    row_name="option_quote",
+    columns=_QUOTE_COLUMNS,
+    rules=(_ONE_SIDE,),
+    instrument_class="option",
+)
+
+RESOLUTIONS = (
+    "1s", "1m", "2m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M",
+)  # fmt: skip
+RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
+
+BARS = Dataset(
+    name="bars",
+    row_name="bar",
+    columns=(
+        Column("timestamp", Kind.TIME, required=True, help="The start of the interval; UTC without offset."),
+        Column(
+            "resolution",
+            Kind.TEXT,
+            required=True,
+            help="The interval's length; may also stand in the query, for all rows.",
+            choices=RESOLUTIONS,
+            aliases=RESOLUTION_ALIASES,
+        ),
+        *(
+            Column(name, Kind.NUMBER, required=True, help=help_text, above=PRICE)
+            for name, help_text in (
+                ("open", "The first price."),
+                ("high", "The highest price."),
+                ("low", "The lowest price."),
+                ("close", "The last price."),
+            )
+        ),
+        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
+    ),
+    id_columns=("resolution", "timestamp"),
+    partition=Partition.YEAR,
+    rules=(
+        Rule(
+            "inconsistent_bar",
+            "open and close must lie between low and high",
+            ("open", "high", "low", "close"),
+            is_outside_of_its_range,
+        ),
+        Rule(
+            "misplaced_bar",
+            "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of 1d, 1w and 1M a whole minute, of 1M in"
+            " the first two weeks",
+            ("timestamp", "resolution"),
+            is_off_its_edge,
+        ),
+    ),
+    conflict=(
+        "row_conflict",
+        "a bar of this resolution and start is stored, or stands earlier in this batch, with other values",
+        "",
+    ),
+    query_column="resolution",
+)
+
+OPEN_INTEREST = Dataset(
+    name="open_interest",
+    row_name="open_interest_report",
+    columns=(
+        Column("timestamp", Kind.TIME, required=True, help="When it was reported; UTC without offset."),
+        Column(
+            "date",
+            Kind.TIME,
+            required=True,
+            help="The session that it refers to: a date, or its midnight in UTC.",
+            form=Form.DATE,
+        ),
+        Column("open_interest", Kind.NUMBER, required=True, help="Contracts open, zero or more.", above=SIZE),
+        Column(
+            "status",
+            Kind.TEXT,
+            required=True,
+            help="Whether a final figure is to follow.",
+            choices=("preliminary", "final"),
+        ),
+    ),
+    id_columns=("date", "status", "timestamp"),
+    partition=Partition.YEAR,
+    conflict=(
+        "row_conflict",
+        "a figure of this instant, date and status is stored, or stands earlier in this batch, and is another",
+        "",
+    ),
+)
+
+CORPORATE_ACTIONS = Dataset(
+    name="corporate_actions",
+    row_name="corporate_action",
+    columns=(
+        Column(
+            "timestamp",
+            Kind.TIME,
+            required=True,
+            help="When it takes effect: the ex-date, or an instant; UTC without offset.",
+        ),
+        Column("kind", Kind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
+        Column("ratio", Kind.NUMBER, help="Of a split: new shares per old one, above zero.", above=POSITIVE),
+        Column("amount", Kind.NUMBER, help="Of a dividend: cash per share, above zero.", above=POSITIVE),
+        Column("currency", Kind.TEXT, help="Of the amount."),
+    ),
+    # An action is stored once, however often it is sent: two splits of a day would adjust twice.
+    id_columns=("kind", "amount", "currency", "timestamp"),
+    partition=Partition.YEAR,
+    rules=(
+        Rule(
+            "inconsistent_action",
+            "a split has a ratio and no amount",
+            ("kind", "ratio", "amount"),
+            is_no_split,
+        ),
+        Rule("inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_in_a_currency),
+        Rule(
+            "inconsistent_action",
+            "a dividend has an amount and no ratio",
+            ("kind", "ratio", "amount"),
+            is_no_dividend,
+        ),
+    ),
+    conflict=(
+        "row_conflict",
+        "an action of this kind and instant is stored, or stands earlier in this batch, with other values",
+        "",
+    ),
+)
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (TRADES, QUOTES, BARS, OPEN_INTEREST, OPTION_QUOTES, CORPORATE_ACTIONS)
+}

@@ -1,0 +1,117 @@
+"""What is declared of a dataset: its columns, what they may hold, and by what its rows are known.
+
+Decoders, the serializers that explain a refusal, and the OpenAPI schema are made from it.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+from functools import cached_property
+
+import pyarrow as pa
+
+from store.number_bounds import Above
+from store.row_rules import Rule
+
+WORD_SEPARATOR = ";"
+
+
+class Kind(Enum):
+    """What a column holds: an instant in nanoseconds, a float, an integer, a text."""
+
+    TIME = "time"
+    NUMBER = "number"
+    INTEGER = "integer"
+    TEXT = "text"
+
+
+class Form(Enum):
+    """What a value of a kind looks like, beyond the kind itself.
+
+    DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text. WORDS: a list
+    of words, kept as one text with `WORD_SEPARATOR` between them. A text without a form is one word.
+    """
+
+    PLAIN = "plain"
+    DATE = "date"
+    ID = "id"
+    WORDS = "words"
+
+
+class Partition(StrEnum):
+    """Which rows share a file of a store: those of an event date, or of a year. It only names the file."""
+
+    DAY = "day"
+    YEAR = "year"
+
+
+ARROW_TYPES = {
+    Kind.TIME: pa.int64(),
+    Kind.NUMBER: pa.float64(),
+    Kind.INTEGER: pa.int64(),
+    Kind.TEXT: pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. A column that is not required may hold nulls.
+
+    above: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text
+    may be; aliases: other spellings, which become the second of their pair.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = False
+    help: str = ""
+    form: Form = Form.PLAIN
+    above: Above | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A kind of rows: its columns, the event time first, and what makes a row known by an id.
+
+    `id_columns` is empty or ends in the id itself; a row whose id is null is recognised by all its columns.
+    `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
+    `row_name`: what one row is called. `conflict`: code and message of an id that other values have taken,
+    and the column that is to blame, or "". `query_column`: a column that may also stand in the query, for all
+    rows. `instrument_class`: the only class of instruments that has such rows, if not all have.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    id_columns: tuple[str, ...] = ()
+    arrival_columns: tuple[str, ...] = ()
+    partition: Partition = Partition.DAY
+    row_name: str = "row"
+    rules: tuple[Rule, ...] = ()
+    conflict: tuple[str, str, str] = ("row_conflict", "a row says otherwise of what is stored already", "")
+    query_column: str | None = None
+    instrument_class: str | None = None
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Arrow's schema of the rows in the program, in the columns' order."""
+        return pa.schema(
+            [pa.field(c.name, ARROW_TYPES[c.kind], nullable=not c.required) for c in self.columns]
+        )
+
+    @cached_property
+    def with_any_price(self) -> "Dataset":
+        """The same rows of instruments whose prices may be zero or less; itself where it has no prices."""
+        if not any(_is_waivable(column) for column in self.columns):
+            return self
+        return replace(
+            self, columns=tuple(replace(c, above=None) if _is_waivable(c) else c for c in self.columns)
+        )
+
+    def column(self, name: str) -> Column:
+        """The column of a name that exists."""
+        return next(column for column in self.columns if column.name == name)
+
+
+def _is_waivable(column: Column) -> bool:
+    return column.above is not None and column.above.waivable

@@ -1,0 +1,80 @@
+"""What bars are cut by: the grid of intervals that a maker of bars takes."""
+
+from typing import Protocol
+
+from store.arrays import Integers
+from store.bars.spans import PeriodSpans, Spans
+from store.protocol import Window
+from store.resolutions import Resolution
+
+# The label of what no interval holds: all intervals begin on whole seconds.
+OUTSIDE = -1
+
+
+class Interval(Protocol):
+    """A length of bars; a `Resolution` is one.
+
+    length_ns: of a week or a month the longest there is. is_period: whether it is made of whole days.
+    """
+
+    @property
+    def length_ns(self) -> int: ...
+
+    @property
+    def is_period(self) -> bool: ...
+
+
+class Grid(Protocol):
+    """Intervals of one length or of trading dates, each with a label, ascending; nanoseconds UTC."""
+
+    @property
+    def resolution(self) -> Interval: ...
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all intervals are multiples of one length since 1970, UTC, and all their prints count."""
+        ...
+
+    @property
+    def is_of_regular_sessions(self) -> bool:
+        """Whether its periods are made of the regular sessions of an exchange's trading dates."""
+        ...
+
+    def with_resolution(self, resolution: Resolution) -> "Grid":
+        """The grid of the same hours and dates with another resolution."""
+        ...
+
+    def whole(self, start_ns: int, end_ns: int) -> Window:
+        """The window of whole intervals that a range touches."""
+        ...
+
+    def labels_of(self, time_ns: Integers, window: Window) -> Integers:
+        """The label of the bar that each instant belongs to.
+
+        It is `OUTSIDE` for those out of the window, or of the hours that count.
+        """
+        ...
+
+    def trading_dates(self, time_ns: Integers) -> Integers:
+        """The trading date of each instant, in days since 1970; of UTC where there is no exchange."""
+        ...
+
+    def spans(self, window: Window) -> Spans:
+        """What the bars of a window are made of, for a grid that is not plain."""
+        ...
+
+    def periods(self, window: Window) -> PeriodSpans:
+        """The periods of a window of whole ones, a day or longer."""
+        ...
+
+
+class DayGrid(Grid, Protocol):
+    """Days, by trading date where there is an exchange."""
+
+    def date_start(self, day_ns: int) -> int:
+        """Where the trading date begins that a date, given as its midnight UTC, is, or is followed by."""
+        ...
+
+    def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
+        """Of each bar the end of its interval, and the day since 1970 that it is called by."""
+        ...

@@ -1,0 +1,115 @@
+"""Quote bars of a window, opened at the quote that was standing before it.
+
+A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all of a log as
+one.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrow_later import compute as pc
+from store.bars.quote_bars import (
+    NO_QUOTE,
+    KnownQuote,
+    QuoteBars,
+    joined_quote_bars,
+    known_after,
+    quote_bars_of,
+)
+from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
+from store.protocol import Window
+from store.timestamps import DAY_NS
+
+# A side that a stream has not quoted on so many dates with quotes is taken as not quoted at all.
+DATES_LOOKED_BACK = 10
+
+# The exchange of a stream; None for quotes that name none, or for all of a log as one stream.
+Exchange: TypeAlias = str | None
+# The streams that some rows are of; none of them is empty.
+Split: TypeAlias = Callable[[pa.Table], dict[Exchange, pa.Table]]
+
+_COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
+
+
+def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
+    """Bars of one exchange's quotes, or for None of all as one stream, in a window of whole intervals."""
+    split = _as_one if exchange is None else _of_exchange(exchange)
+    known: KnownQuote | None = None
+    made: list[QuoteBars] = []
+    for rows in _by_whole_intervals(log, window, interval_ns):
+        quotes = split(rows).get(exchange)
+        if quotes is None:
+            continue
+        if known is None:
+            known = _carried_in(log, window.start_ns, [exchange], split)[exchange]
+        made.append(quote_bars_of(quotes, interval_ns, known))
+        known = known_after(quotes, known)
+    return joined_quote_bars(made)
+
+
+def carried_quotes(
+    log: LogView, start_ns: int, exchanges: Collection[Exchange]
+) -> dict[Exchange, KnownQuote]:
+    """What was known of each exchange's bid and ask just before an instant; None: quotes that name none."""
+    return _carried_in(log, start_ns, exchanges, _by_exchange)
+
+
+def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
+    """The rows in a window of whole intervals, none of them parted, few more at a time than need be."""
+    while window.start_ns < window.end_ns:
+        end_ns = log.narrowed(window, ROWS_AT_ONCE).end_ns
+        end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)
+        yield log.rows(Window(window.start_ns, end_ns)).select(_COLUMNS)
+        window = Window(end_ns, window.end_ns)
+
+
+def _carried_in(
+    log: LogView, start_ns: int, exchanges: Collection[Exchange], split: Split
+) -> dict[Exchange, KnownQuote]:
+    """What was known of some streams just before an instant."""
+    known = dict.fromkeys(exchanges, NO_QUOTE)
+    open_ = set(exchanges)
+    for rows in _looked_back(log, start_ns) if open_ else ():
+        streams = split(rows)
+        for exchange in open_ & streams.keys():
+            known[exchange] = known[exchange].or_else(known_after(streams[exchange]))
+        open_ = {exchange for exchange in open_ if not known[exchange].is_whole}
+        if not open_:
+            break
+    return known
+
+
+def _looked_back(log: LogView, start_ns: int) -> Iterator[pa.Table]:
+    """The rows before an instant, of as many dates as are looked at, the last ones first."""
+    seen: set[int] = set()
+    for rows in rows_backwards(log, start_ns):
+        dates = rows.column("timestamp").to_numpy() // DAY_NS
+        seen.update(np.unique(dates).tolist())
+        if len(seen) > DATES_LOOKED_BACK:
+            oldest = sorted(seen)[-DATES_LOOKED_BACK]
+            yield rows.select(_COLUMNS).slice(int(dates.searchsorted(oldest)))
+            return
+        yield rows.select(_COLUMNS)
+
+
+def _as_one(rows: pa.Table) -> dict[Exchange, pa.Table]:
+    return {None: rows} if rows.num_rows else {}
+
+
+def _of_exchange(exchange: str) -> Split:
+    def split(rows: pa.Table) -> dict[Exchange, pa.Table]:
+        found = rows.filter(pc.equal(rows.column("exchange"), exchange))
+        return {exchange: found} if found.num_rows else {}
+
+    return split
+
+
+def _by_exchange(rows: pa.Table) -> dict[Exchange, pa.Table]:
+    column = rows.column("exchange")
+    names: list[Exchange] = column.unique().to_pylist()
+    return {
+        name: rows.filter(pc.is_null(column) if name is None else pc.equal(column, name)) for name in names
+    }

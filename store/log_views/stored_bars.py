@@ -1,0 +1,238 @@
+"""Bars that came from others, as bars: they fill what trades leave open."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.arrow_later import compute as pc
+from store.bar_policies import BarPolicy
+from store.bars.bars import Bars, joined_bars
+from store.log_views.grids import OUTSIDE, Grid, Interval
+from store.log_views.log_view import LogView
+from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
+
+_PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
+# A date's stored bar may begin so long before its window: closed dates belong to the next trading date.
+_ROWS_BEFORE_NS = 14 * DAY_NS
+# Trading dates before a window, so far back that the date of every row around it is told from the next one.
+_DATES_BEFORE_NS = 28 * DAY_NS
+
+
+# Of each intraday resolution those that divide it, the longest first.
+_SHORTER = {
+    longer: [
+        shorter
+        for shorter in reversed(Resolution)
+        if shorter.rank < longer.rank and not shorter.is_tick and longer.length_ns % shorter.length_ns == 0
+    ]
+    for longer in Resolution
+    if not longer.is_period
+}
+
+
+def with_stored_bars(
+    trades: LogView | None, stored: LogView | None, grid: Grid, policy: BarPolicy
+) -> BarMaker:
+    """What makes the bars of a grid from trades, and from stored bars where there are none."""
+    return (
+        trade_bars(trades, grid, policy) if stored is None else _WithStoredBars(trades, stored, grid, policy)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _WithStoredBars:
+    """Bars made from trades; in an interval without one the stored bar of its length, or what shorter ones make of it.
+
+    An interval that has stored bars that are shorter is put together of them, and of the trades of those
+    parts that have any: a backfilled morning is not missing from the day. Its own stored bar is answered
+    where it has no trades, and its parts do not have more volume. What only stored bars know, notional and
+    trade_count, is NaN and `UNKNOWN_COUNT`.
+    """
+
+    trades: LogView | None
+    stored: LogView
+    grid: Grid
+    policy: BarPolicy
+
+    def bars(self, window: Window) -> Bars:
+        """See `BarMaker.bars`."""
+        made = trade_bars(self.trades, self.grid, self.policy).bars(window)
+        stored = self._by_resolution(window)
+        asked = self.grid.resolution
+        own = stored.pop(asked, made[:0]) if isinstance(asked, Resolution) else made[:0]
+        found = own[~np.isin(own.time_ns, made.time_ns)]
+        done: dict[Resolution, Integers] = {}
+        for resolution, shorter in reversed(stored.items()):
+            labels = shorter.time_ns
+            for longer, of_longer in done.items():
+                # Of these intervals the longer ones are put together of these, too.
+                labels = np.setdiff1d(labels, of_longer) if is_made_of(longer, resolution) else labels
+            if len(labels):
+                found = most_of(found, self._of_parts(resolution, labels, window))
+                if self._nests(resolution, window):
+                    done[resolution] = labels
+        return filled(found, made)
+
+    def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
+        """The stored bars of the window, put together by the grid's labels, of each resolution that the grid's can be made of, ascending."""
+        rows = self.stored.rows(around(window, self.grid))
+        found = {}
+        for resolution in resolutions_in(rows):
+            if is_made_of(self.grid.resolution, resolution):
+                of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
+                bars = self._on_grid(of_one, resolution, window)
+                if len(bars):
+                    found[resolution] = bars
+        return found
+
+    def _of_parts(self, resolution: Resolution, labels: Integers, window: Window) -> Bars:
+        """The bars with these labels that have something from stored ones, each put together of shorter bars."""
+        first, last = int(labels[0]), int(labels[-1])
+        parts_window = Window(
+            max(self.grid.whole(first, first + 1).start_ns, window.start_ns),
+            min(self.grid.whole(last, last + 1).end_ns, window.end_ns),
+        )
+        parts, of_parts = self._parts(resolution, parts_window)
+        merged = merged_bars(parts[of_parts != OUTSIDE], of_parts[of_parts != OUTSIDE])
+        return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
+
+    def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers]:
+        """Bars of a resolution that together are the grid's in a window, and the grid's label of each.
+
+        Instead of a bar that has prints of two of the grid's intervals there are shorter ones, which have not.
+        """
+        maker = replace(self, grid=self.grid.with_resolution(resolution))
+        bars = maker.bars(maker.grid.whole(window.start_ns, window.end_ns))
+        labels = self._labels_of_parts(bars.time_ns, resolution, window)
+        if self._nests(resolution, window):
+            return bars, labels
+        length, is_shared = resolution.length_ns, labels == OUTSIDE
+        shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
+        pieces, of_pieces = self._parts(shorter, window)
+        of_shared = np.isin(pieces.time_ns // length * length, bars.time_ns[is_shared])
+        joined = joined_bars([bars[~is_shared], pieces[of_shared]])
+        order = np.argsort(joined.time_ns)
+        return joined[order], np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order]
+
+    def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
+        """The grid's label for shorter bars of its own hours; `OUTSIDE` where a bar has prints of two intervals."""
+        if not self.grid.resolution.is_period:
+            return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
+        if resolution.is_period or not len(time_ns):
+            return self.grid.labels_of(time_ns, window)
+        spans = self.grid.spans(around(window, self.grid))
+        first = spans.end_ns.searchsorted(time_ns, side="right")
+        last = spans.start_ns.searchsorted(time_ns + resolution.length_ns) - 1
+        return np.where(spans.label_ns[first] == spans.label_ns[last], spans.label_ns[first], OUTSIDE)
+
+    def _nests(self, resolution: Resolution, window: Window) -> bool:
+        """Whether no interval of a shorter resolution has prints of two of the grid's intervals."""
+        if resolution.is_period or not self.grid.resolution.is_period:
+            return True
+        spans, length = self.grid.spans(around(window, self.grid)), resolution.length_ns
+        meet = (spans.end_ns[:-1] - 1) // length == spans.start_ns[1:] // length
+        return not (meet & (spans.label_ns[:-1] != spans.label_ns[1:])).any()
+
+    def _on_grid(self, rows: pa.Table, resolution: Resolution, window: Window) -> Bars:
+        time_ns = rows.column("timestamp").to_numpy()
+        labels = self._labels(time_ns, resolution, window)
+        inside = labels != OUTSIDE
+        bars = Bars(
+            time_ns=time_ns,
+            **{name: rows.column(name).to_numpy() for name in _PRICES_AND_VOLUME},
+            trade_count=np.full(len(time_ns), UNKNOWN_COUNT),
+            notional=np.full(len(time_ns), np.nan),
+        )
+        return merged_bars(bars[inside], labels[inside])
+
+    def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
+        """The grid's label for bars that begin at these times.
+
+        It is `OUTSIDE` for those that do not lie in one interval of the window and of the hours asked for.
+        """
+        if not resolution.is_period:
+            labels = self.grid.labels_of(time_ns, window)
+            last = self.grid.labels_of(time_ns + (resolution.length_ns - 1), window)
+            return np.where(labels == last, labels, OUTSIDE)
+        days = date_of_stored(time_ns, self.grid)
+        return (
+            self.grid.labels_of(days * DAY_NS, window) if self.grid.is_plain else self._of_dates(days, window)
+        )
+
+    def _of_dates(self, days: Integers, window: Window) -> Integers:
+        """The label of the period that a date lies in; a closed one belongs to the next trading date."""
+        before = Window(max(window.start_ns - _DATES_BEFORE_NS, ALL_TIME.start_ns), window.end_ns)
+        dates = self.grid.with_resolution(Resolution.DAY).periods(before)
+        place = np.searchsorted(dates.dates, days)
+        begins = dates.spans.start_ns[np.searchsorted(dates.spans.label_ns, dates.labels)]
+        known = place < len(begins)
+        labels = np.full_like(days, OUTSIDE)
+        labels[known] = self.grid.labels_of(begins[place[known]], window)
+        return labels
+
+
+def around(window: Window, grid: Grid) -> Window:
+    """Where the rows of stored bars are that a window's bars depend on: days are dated, and need not begin in their window."""
+    before_ns = _ROWS_BEFORE_NS if grid.resolution.is_period else DAY_NS
+    return Window(
+        max(window.start_ns - before_ns, ALL_TIME.start_ns), min(window.end_ns + DAY_NS, ALL_TIME.end_ns)
+    )
+
+
+def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
+    """The dates, in days since 1970, of stored days, weeks and months that begin at these times.
+
+    Midnight UTC is a date alone; any other time, as the beginning of a session, is an instant of a trading
+    date.
+    """
+    is_instant = time_ns % DAY_NS != 0
+    days = time_ns // DAY_NS
+    days[is_instant] = grid.trading_dates(time_ns[is_instant])
+    return days
+
+
+def most_of(bars: Bars, candidates: Bars) -> Bars:
+    """Of each time the bar that has more volume: less of it has fewer parts.
+
+    Of equal ones it is that of `bars`.
+    """
+    joined = joined_bars([bars, candidates])
+    order = np.lexsort((-joined.volume, joined.time_ns))
+    time_ns = joined.time_ns[order]
+    return joined[order[np.append(True, time_ns[1:] != time_ns[:-1])[: len(order)]]]
+
+
+def filled(bars: Bars, candidates: Bars) -> Bars:
+    """The bars, and those of the candidates whose time none of them has."""
+    missing = candidates[~np.isin(candidates.time_ns, bars.time_ns)]
+    if not len(missing):
+        return bars
+    joined = joined_bars([bars, missing])
+    return joined[np.argsort(joined.time_ns, kind="stable")]
+
+
+def is_made_of(asked: Interval, stored: Resolution) -> bool:
+    """Whether bars of a resolution can be made of stored ones of another, or are these: whether their edges meet."""
+    if stored is asked:
+        return True
+    if stored.is_period:
+        return stored is Resolution.DAY and asked.is_period
+    return asked.is_period or asked.length_ns % stored.length_ns == 0
+
+
+def resolutions_in(rows: pa.Table) -> list[Resolution]:
+    """The resolutions of stored bars, the finest first."""
+    names = pc.unique(rows.column("resolution")).to_pylist()
+    return sorted(map(Resolution, names), key=lambda resolution: resolution.rank)
+
+
+@lru_cache(maxsize=1024)
+def stored_resolutions(log: LogView) -> list[Resolution]:
+    """The resolutions of all stored bars of a log, the finest first."""
+    return resolutions_in(log.rows(ALL_TIME))

@@ -1,0 +1,142 @@
+"""Bars made from trades, by the store, on any grid."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.bars import Bars, joined_bars
+from store.log_views.grids import Grid
+from store.log_views.log_view import LogView
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS
+
+# Of bars that came from others: nobody told how many trades they are of.
+UNKNOWN_COUNT = -1
+
+
+class BarMaker(Protocol):
+    """Makes the bars of any window of whole intervals of a grid; their `time_ns` is the grid's label."""
+
+    def bars(self, window: Window) -> Bars: ...
+
+
+class TradeBars(BarMaker, Protocol):
+    """Bars made from a log of trades."""
+
+    def needed(self, window: Window) -> Window:
+        """What of the log the bars of a window depend on."""
+        ...
+
+
+def trade_bars(log: LogView | None, grid: Grid, policy: BarPolicy) -> TradeBars:
+    """What makes the bars of a grid; none without a log."""
+    if grid.is_plain:
+        return _PlainBars(log, grid, policy)
+    if grid.is_of_regular_sessions and policy.daily is not None:
+        return _AuctionBars(log, grid, policy)
+    return _SpanBars(log, grid, policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainBars:
+    """Bars of all prints, in intervals of one length."""
+
+    log: LogView | None
+    grid: Grid
+    policy: BarPolicy
+
+    def needed(self, window: Window) -> Window:
+        if self.log is None:
+            return window
+        length = self.grid.resolution.length_ns
+        log = self.log
+        return log.store.influence(log.symbol, window, length, policy=self.policy, at=log.at)
+
+    def bars(self, window: Window) -> Bars:
+        if self.log is None:
+            return joined_bars([])
+        length = self.grid.resolution.length_ns
+        log = self.log
+        return log.store.bars(log.symbol, window, length, policy=self.policy, at=log.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _SpanBars:
+    """Bars of the prints in the spans of a grid that is not plain.
+
+    Volume without a price goes to the bar before it within a session, never from one day to another.
+    """
+
+    log: LogView | None
+    grid: Grid
+    policy: BarPolicy
+
+    def needed(self, window: Window) -> Window:
+        """The window, and what of the session behind it may still be credited to its last bar."""
+        if self.grid.resolution.is_period or self.policy.counts_every_print:
+            return window
+        return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
+
+    def bars(self, window: Window) -> Bars:
+        if self.log is None:
+            return joined_bars([])
+        spans = self.grid.spans(self.needed(window))
+        is_period, log = self.grid.resolution.is_period, self.log
+        bars = log.store.span_bars(log.symbol, spans, policy=self.policy, credits=not is_period, at=log.at)
+        return bars if is_period else _within(bars, window)
+
+
+@dataclass(frozen=True, slots=True)
+class _AuctionBars:
+    """Days of the regular session by the policy's own table: which prints belong to it is told by conditions."""
+
+    log: LogView | None
+    grid: Grid
+    policy: BarPolicy
+
+    def needed(self, window: Window) -> Window:
+        return Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+
+    def bars(self, window: Window) -> Bars:
+        if self.log is None:
+            return joined_bars([])
+        whole, log = self.needed(window), self.log
+        days = log.store.session_bars(log.symbol, whole, policy=self.policy, at=log.at)
+        return merged_days(days, self.grid, window)
+
+
+def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
+    """The bars of a grid's periods from those of days, whose time is midnight UTC of their date."""
+    periods = grid.periods(window)
+    place = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1
+    inside = (place >= 0) & (days.time_ns < periods.ends_ns[place])
+    return merged_bars(days[inside], periods.labels[place[inside]])
+
+
+def merged_bars(bars: Bars, labels: Integers) -> Bars:
+    """One bar for each run of bars with the same label.
+
+    Sums are those of rounded sums; what is not known of one is not known of all.
+    """
+    if not len(bars):
+        return bars
+    starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
+    is_known = np.minimum.reduceat(bars.trade_count, starts) != UNKNOWN_COUNT
+    return Bars(
+        time_ns=labels[starts],
+        open=bars.open[starts],
+        high=np.maximum.reduceat(bars.high, starts),
+        low=np.minimum.reduceat(bars.low, starts),
+        close=bars.close[np.append(starts[1:], len(bars)) - 1],
+        volume=np.add.reduceat(bars.volume, starts),
+        trade_count=np.where(is_known, np.add.reduceat(bars.trade_count, starts), UNKNOWN_COUNT),
+        notional=np.add.reduceat(bars.notional, starts),
+    )
+
+
+def _within(bars: Bars, window: Window) -> Bars:
+    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
+    return bars[start:end]

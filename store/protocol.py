@@ -1,0 +1,297 @@
+"""What every market store does.
+
+Backends are chosen by settings; nothing here knows of HTTP, Django or Redis.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import pyarrow as pa
+
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.bars.bars import Bars
+from store.bars.revision import Revision
+from store.bars.spans import Spans
+from store.catalogue import Catalogue
+from store.declarations import Dataset
+from store.timestamps import EARLIEST_NS, LATEST_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Event times `[start_ns, end_ns)`, nanoseconds UTC."""
+
+    start_ns: int
+    end_ns: int
+
+
+ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitId:
+    """A commit of one log: its number, from 1 on, and its hash, which tells a restored log from this one."""
+
+    number: int
+    hash: str
+
+    @property
+    def token(self) -> str:
+        """As clients see it: `17-9f3a2c`."""
+        return f"{self.number}-{self.hash[:6]}"
+
+
+NO_COMMIT = CommitId(0, "0" * 64)
+
+
+class Dedupe(StrEnum):
+    """How a row that is already stored is recognised.
+
+    rows: by its id, or without one by all its columns, counted as a multiset.
+    batch: only a whole batch that was accepted before. none: never.
+    """
+
+    ROWS = "rows"
+    BATCH = "batch"
+    NONE = "none"
+
+
+def hash_of_key(request_key: str) -> str:
+    """SHA-256 of an idempotency key, in hex. A client may have sent a secret as its key."""
+    return hashlib.sha256(request_key.encode(errors="surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One batch for one log.
+
+    rows: a record batch in the dataset's schema, in order of arrival, at least one row.
+    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None;
+    a store keeps its hash only.
+    """
+
+    dataset: Dataset
+    symbol: str
+    rows: pa.RecordBatch
+    caller: str
+    dedupe: Dedupe = Dedupe.ROWS
+    request_key: str | None = None
+
+    @property
+    def key_hash(self) -> str | None:
+        """What a store keeps of the idempotency key."""
+        return None if self.request_key is None else hash_of_key(self.request_key)
+
+
+class Action(StrEnum):
+    """What a correction does to the row that it names: takes it away, or gives it other values."""
+
+    CANCEL = "cancel"
+    CORRECT = "correct"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A cancel or a correction of the standing row of an event time that all given values fit.
+
+    trade_id, or price and volume, identify the row; what else is given must fit, too. new: by column, the
+    values that a corrected row gets; never those that identify it (event time, trade_id, exchange).
+    """
+
+    action: Action
+    timestamp_ns: int
+    trade_id: str | None = None
+    exchange: str | None = None
+    price: float | None = None
+    volume: float | None = None
+    new: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A batch of corrections for one log, at least one, in the order in which they apply.
+
+    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None;
+    a store keeps its hash only.
+    """
+
+    dataset: Dataset
+    symbol: str
+    corrections: tuple[Correction, ...]
+    caller: str
+    request_key: str | None = None
+
+    @property
+    def key_hash(self) -> str | None:
+        """What a store keeps of the idempotency key."""
+        return None if self.request_key is None else hash_of_key(self.request_key)
+
+    def __post_init__(self) -> None:
+        fixed = {self.dataset.columns[0].name, *self.dataset.id_columns}
+        changeable = {column.name for column in self.dataset.columns} - fixed
+        for correction in self.corrections:
+            if bool(correction.new) is (correction.action is Action.CANCEL):
+                raise ValueError("a correct has new values, and a cancel has none")
+            if not changeable.issuperset(correction.new):
+                raise ValueError(
+                    f"a correction may change {sorted(changeable)}, not {sorted(correction.new)}"
+                )
+
+
+DUPLICATE_ROWS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored.
+
+    duplicate_rows: the places in the batch of rows that were stored (of corrections that were applied)
+    before, the first hundred of them.
+    """
+
+    received: int
+    stored: int
+    duplicate_rows: tuple[int, ...]
+    commit: CommitId
+    replayed: bool = False
+
+    @property
+    def duplicates(self) -> int:
+        """Rows of the batch that were stored before."""
+        return self.received - self.stored
+
+
+class MarketStore(Catalogue, Protocol):
+    """Rows of (dataset, symbol) logs, in numbered commits. Safe for many threads and processes at once.
+
+    `at` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
+    `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
+    """
+
+    def append(self, batch: Append) -> Receipt:
+        """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
+        ...
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        """Apply a batch of corrections, all of it or nothing, durably before returning.
+
+        A correction sees those before it. One whose row is cancelled already, or has the new values, was
+        applied before. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other `StorageError`s.
+        """
+        ...
+
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+        """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
+        ...
+
+    def narrowed(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        rows: int,
+        *,
+        from_end: bool = False,
+        at: int | None = None,
+    ) -> Window:
+        """The part of the window from its start, or end, that has at least so many rows, or all of it.
+
+        rows: 1 or more. It has no more than so many but for those that share the last one's event time. No
+        row is read: the cost does not grow with the window.
+        """
+        ...
+
+    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
+        """At most so many rows are in the window; cheap, whatever its length.
+
+        Not one row is read that is counted already, in derived files or in commits: only those of dates that
+        the window cuts, where no derived file has them, and corrections. It is the number of rows unless some
+        of the stored ones do not stand at `at`, and it would take long to count them, or a file that would
+        have to be read is damaged.
+        """
+        ...
+
+    def bars(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        at: int | None = None,
+    ) -> Bars:
+        """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`.
+
+        Volume of an interval without a price is credited to the bar before it, across the window's edges,
+        too.
+        """
+        ...
+
+    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+        """Daily bars of the regular session, by the policy's table for the day, of whole event dates.
+
+        time_ns: UTC midnight of the event date.
+        """
+        ...
+
+    def span_bars(
+        self,
+        symbol: str,
+        spans: Spans,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        credits: bool,
+        at: int | None = None,
+    ) -> Bars:
+        """One bar, at `time_ns`, for each label of the spans that has a price, of all trades in its windows.
+
+        With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans
+        from that bar's last one on touch: each ends where the next one starts. What is credited to nobody is
+        in no bar. Nothing outside of the spans is looked at.
+        """
+        ...
+
+    def influence(
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+    ) -> Window:
+        """The window that a window's bars depend on: volume credited to its last bar may lie behind it.
+
+        It ends with the first interval, at or after the window's end, that has a price; if there is none,
+        with all time. It is the window itself where every print counts.
+        """
+        ...
+
+    def revisions(
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        after: int,
+        at: int | None = None,
+    ) -> list[Revision]:
+        """What commits in `(after, at]` changed of the window's bars that could be seen, by commit and time.
+
+        An absence could be seen if a row at or behind the bar's end was stored by an earlier commit.
+        """
+        ...
+
+    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+        """The newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
+        ...
+
+    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
+        """The log's newest commit, or the commit numbered `at` (which must exist)."""
+        ...
+
+    def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
+        """When the commit of a number, which must exist, was made, in nanoseconds UTC."""
+        ...
+
+    def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
+        """The number of the newest commit made at or before an instant; 0 if there is none."""
+        ...

@@ -1,0 +1,5 @@
+"""The in-process reader: a store's rows and bars as numpy columns, without Django, HTTP or Redis."""
+
+from store.reading.reader import Reader
+
+__all__ = ["Reader"]

@@ -1,0 +1,168 @@
+"""What callers of the reader give, as the store takes it.
+
+Every read comes through here: integers first, texts remembered.
+"""
+
+import operator
+import re
+import sys
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from store.protocol import ALL_TIME, Window
+from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidWindow
+from store.symbols import parse_symbol
+from store.timestamps import EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
+
+# Also pandas.Timestamp, which is a datetime.
+Instant: TypeAlias = int | str | date | datetime | np.datetime64
+Interval: TypeAlias = int | str | timedelta | np.timedelta64
+
+INTERVALS_NS = {
+    "1s": SECOND_NS,
+    "1min": 60 * SECOND_NS,
+    "5min": 300 * SECOND_NS,
+    "15min": 900 * SECOND_NS,
+    "1h": 3_600 * SECOND_NS,
+    "1d": 86_400 * SECOND_NS,
+}
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND_NS,
+    "m": 60 * SECOND_NS,
+    "min": 60 * SECOND_NS,
+    "h": 3_600 * SECOND_NS,
+    "d": 86_400 * SECOND_NS,
+}
+_INTERVAL = re.compile(r"([1-9][0-9]{0,17})(ns|us|ms|s|min|m|h|d)")
+_LONGEST_NS = 36_525 * 86_400 * SECOND_NS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REMEMBERED = 4096
+
+spelled = lru_cache(maxsize=1 << 16)(parse_symbol)
+
+
+def whole_window(start: Instant | None, end: Instant | None, interval_ns: int) -> Window:
+    """The window of whole bars that covers `[start, end)`: start floored, end ceiled. None is open.
+
+    Raises `InvalidInstant` and `InvalidWindow`.
+    """
+    first = ALL_TIME.start_ns if start is None else start if type(start) is int else instant_ns(start)
+    last = ALL_TIME.end_ns if end is None else end if type(end) is int else instant_ns(end)
+    if not EARLIEST_NS <= first < last <= LATEST_NS + 1:
+        raise _refused(first, last)
+    return Window(first - first % interval_ns, last + -last % interval_ns)
+
+
+def exact_window(start: Instant | None, end: Instant | None) -> Window:
+    """The window `[start, end)` as it is, to the nanosecond. Raises `InvalidInstant` and `InvalidWindow`."""
+    return whole_window(start, end, 1)
+
+
+def instant_ns(value: object) -> int:
+    """Nanoseconds UTC of an instant; one without a zone is in UTC, a date is its midnight.
+
+    Raises `InvalidInstant`.
+    """
+    if isinstance(value, str):
+        return _instant_of_text(value)
+    if isinstance(value, datetime):
+        return _of_datetime(value)
+    if isinstance(value, np.datetime64):
+        return _of_datetime64(value)
+    if isinstance(value, date):
+        return _within((value.toordinal() - _EPOCH.toordinal()) * INTERVALS_NS["1d"], value)
+    if isinstance(value, bool | float):
+        raise InvalidInstant(
+            f"{value!r} is not an instant: whole nanoseconds since 1970, a text or a datetime"
+        )
+    try:
+        return _within(operator.index(value), value)  # type: ignore[arg-type] # which is what is asked here
+    except TypeError:
+        raise InvalidInstant(f"{value!r} is not an instant") from None
+
+
+def interval_ns(value: object) -> int:
+    """The length of an interval: whole nanoseconds, a timedelta, or a text such as `1min`, `1h`, `1d`.
+
+    Raises `InvalidInterval`.
+    """
+    if isinstance(value, str):
+        return _interval_of_text(value)
+    if isinstance(value, np.timedelta64):
+        is_fixed = np.datetime_data(value.dtype)[0] not in {"Y", "M"}
+        length = int(value.astype("m8[ns]").astype(np.int64)) if is_fixed else 0
+    elif isinstance(value, timedelta):  # pandas.Timedelta too, which counts nanoseconds
+        length = value // timedelta(microseconds=1) * 1_000 + int(getattr(value, "nanoseconds", 0))
+    else:
+        length = _whole(value)
+    if not 0 < length <= _LONGEST_NS:
+        raise InvalidInterval(f"an interval is a fixed positive length, at most a century: {value!r}")
+    return length
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _instant_of_text(text: str) -> int:
+    try:
+        return parse_timestamp(text)
+    except InvalidTimestamp as error:
+        raise InvalidInstant(f"{text!r}: {error}") from error
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _interval_of_text(text: str) -> int:
+    found = _INTERVAL.fullmatch(text)
+    if not found or (length := int(found[1]) * _UNITS_NS[found[2]]) > _LONGEST_NS:
+        raise InvalidInterval(
+            f"{text!r} is not an interval: {', '.join(INTERVALS_NS)},"
+            f" or any other whole number of {', '.join(_UNITS_NS)}"
+        )
+    return length
+
+
+def _whole(value: Any) -> int:
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise InvalidInterval(f"{value!r} is not an interval: whole nanoseconds, a timedelta, or a text as 1min")
+
+
+def _of_datetime(value: datetime) -> int:
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.Timestamp):
+        return _within(int(value.as_unit("ns").value), value)
+    if value != value:  # noqa: PLR0124 not a time
+        raise InvalidInstant("not a time (NaT) is not an instant")
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return _within((aware - _EPOCH) // timedelta(microseconds=1) * 1_000, value)
+
+
+def _of_datetime64(value: np.datetime64) -> int:
+    if np.isnat(value):
+        raise InvalidInstant("not a time (NaT) is not an instant")
+    _within(int(value.astype("M8[s]").astype(np.int64)) * SECOND_NS, value)
+    return _within(int(value.astype("M8[ns]").astype(np.int64)), value)
+
+
+def _within(nanoseconds: int, given: object) -> int:
+    if not EARLIEST_NS <= nanoseconds <= LATEST_NS + 1:
+        raise InvalidInstant(
+            f"{given!r} is outside the years 1900 to 2200; integers are nanoseconds since 1970"
+        )
+    return nanoseconds
+
+
+def _refused(first: int, last: int) -> ValueError:
+    for instant in (first, last):
+        try:
+            _within(instant, instant)
+        except InvalidInstant as error:
+            return error
+    return InvalidWindow("the start of a window is before its end")

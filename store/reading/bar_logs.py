@@ -1,0 +1,96 @@
+"""Bars of a symbol's trades, and of its stored bars where there are no trades."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeAlias
+
+from store.bar_policies import BarPolicy
+from store.bars.bars import Bars, joined_bars
+from store.csv.files.file_signature import file_signature
+from store.csv.store import CsvStore
+from store.datasets import BARS, TRADES
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
+from store.log_views.grids import DayGrid
+from store.log_views.log_view import LogView, newest_date, oldest_date
+from store.log_views.stored_bars import with_stored_bars
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS
+
+# The days of an instrument's regular sessions.
+Sessions: TypeAlias = Callable[[Instrument], DayGrid]
+# The views of a symbol's trades and stored bars at one commit each; None where nothing was stored by then.
+BarLogs: TypeAlias = tuple[LogView | None, LogView | None]
+
+# A stored day may be dated so many days away from the trading date that it belongs to.
+_DATES_APART_NS = 14 * DAY_NS
+
+
+class StoredBars:
+    """Which symbols have stored bars."""
+
+    def __init__(self, store: CsvStore) -> None:
+        self._store = store
+        self._files: dict[str, str] = {}
+
+    def has(self, symbol: str) -> bool:
+        """Whether bars of a symbol were ever stored. Raises `OSError` at its first use if that cannot be told."""
+        file = self._files.get(symbol)
+        if file is None:
+            file = self._store.commits_file(BARS, symbol)
+            file_signature(file)
+            self._files[symbol] = file
+        # Half the time of a stat that fails, which a read of bars in memory notices.
+        return os.access(file, os.F_OK)
+
+
+def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int]) -> BarLogs:
+    """The two logs at the commits that `commit_of` gives; 0 is before the first. Raises `UnknownSymbol`."""
+    views: list[LogView | None] = []
+    unknown = 0
+    for dataset in (TRADES, BARS):
+        try:
+            at = commit_of(dataset, symbol)
+        except UnknownSymbol:
+            at, unknown = 0, unknown + 1
+        views.append(LogView(store, dataset, symbol, at) if at else None)
+    if unknown == len(views):
+        raise UnknownSymbol(symbol)
+    trades, stored = views
+    return trades, stored
+
+
+def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy) -> Bars:
+    """The bars of the trading dates in a window of whole days; their time is midnight UTC of the date."""
+    known = dates_with_rows([(log, _DATES_APART_NS) for log in logs], dates)
+    window = Window(grid.date_start(known.start_ns), grid.date_start(known.end_ns))
+    if window.start_ns >= window.end_ns:
+        return joined_bars([])
+    bars = with_stored_bars(*logs, grid, policy).bars(window)
+    _, days = grid.ends_and_dates(bars.time_ns, window)
+    return replace(bars, time_ns=days * DAY_NS)
+
+
+def with_bars(logs: Iterable[BarLogs], window: Window) -> Window:
+    """The part of a window, from midnight to midnight UTC, in which some logs may have bars in UTC."""
+    margins = [(log, margin) for each in logs for log, margin in zip(each, (0, _DATES_APART_NS), strict=True)]
+    return dates_with_rows(margins, window)
+
+
+def dates_with_rows(logs: Iterable[tuple[LogView | None, int]], window: Window) -> Window:
+    """The part of a window around the event dates of logs, each widened by a margin; empty where there are none."""
+    found: list[Window] = []
+    for log, margin in logs:
+        first_ns, end_ns = (
+            max(window.start_ns - margin, ALL_TIME.start_ns),
+            min(window.end_ns + margin, ALL_TIME.end_ns),
+        )
+        oldest = None if log is None else oldest_date(log, first_ns)
+        newest = None if log is None else newest_date(log, end_ns)
+        if oldest is not None and newest is not None:
+            found.append(Window(oldest * DAY_NS - margin, (newest + 1) * DAY_NS + margin))
+    start_ns = max(window.start_ns, min((each.start_ns for each in found), default=window.end_ns))
+    end_ns = min(window.end_ns, max((each.end_ns for each in found), default=start_ns))
+    return Window(start_ns, max(start_ns, end_ns))

@@ -1,0 +1,102 @@
+"""Rows as numpy columns: views of the store's own memory where it has no nulls."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from store.arrow_later import compute as pc
+from store.declarations import Dataset, Kind
+from store.reading.exceptions import UnknownColumn
+from store.timestamps import Instants
+
+# What a null is in a column of integers or instants; as a datetime64 it is NaT.
+NULL = int(np.iinfo(np.int64).min)
+
+_CONCRETE = {Kind.TIME: NULL, Kind.INTEGER: NULL, Kind.NUMBER: float("nan")}
+
+
+class Columns:
+    """Equally long columns of a dataset by (event time, sequence, arrival), as read-only numpy arrays.
+
+    `columns.price` and `columns["price"]` are the same array; iterating gives the names. Instants and
+    integers are int64, numbers float64, texts objects. A null is `NULL` (the smallest int64), NaN or None;
+    the Arrow table in `table` tells nulls from values.
+    """
+
+    __slots__ = ("_arrays", "_dataset", "table")
+
+    def __init__(self, dataset: Dataset, table: pa.Table) -> None:
+        self.table = table
+        self._dataset = dataset
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        array = self._arrays.get(name)
+        if array is None:
+            if name not in self.names:
+                raise UnknownColumn(f"column of {self._dataset.name} that was read", name, self.names)
+            array = self._arrays[name] = _array(self.table.column(name), _kind(self._dataset, name))
+        return array
+
+    def __getattr__(self, name: str) -> npt.NDArray[Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except UnknownColumn as error:
+            raise AttributeError(str(error), name=name, obj=self) from error
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.names]
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} rows of {self._dataset.name}: {', '.join(self.names)}>"
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+        return list(self.table.column_names)
+
+    @property
+    def time_ns(self) -> Instants:
+        """The event times: int64 nanoseconds UTC, ascending."""
+        return self[self._dataset.columns[0].name]
+
+    def frame(self) -> Any:
+        """A pandas DataFrame, indexed by event time in UTC; see `frames.rows_frame`."""
+        from store.reading.frames import rows_frame  # noqa: PLC0415 pandas takes half a second
+
+        return rows_frame(self._dataset, self.table)
+
+
+def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """The columns to read: the event time, then the ones named, in their order. Raises `UnknownColumn`."""
+    event_time, known = dataset.columns[0].name, [column.name for column in dataset.columns]
+    wanted = [names] if isinstance(names, str) else names
+    for name in wanted:
+        if name not in known:
+            raise UnknownColumn(f"column of {dataset.name}", name, known)
+    return list(dict.fromkeys([event_time, *wanted]))
+
+
+def _array(column: pa.ChunkedArray, kind: Kind) -> npt.NDArray[Any]:
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], column.type)])
+    if kind is not Kind.TEXT and values.null_count:
+        values = pc.fill_null(values, _CONCRETE[kind])
+    array = values.to_numpy(zero_copy_only=kind is not Kind.TEXT)
+    array.flags.writeable = False
+    return array  # type: ignore[no-any-return]
+
+
+def _kind(dataset: Dataset, name: str) -> Kind:
+    return next(column.kind for column in dataset.columns if column.name == name)

@@ -1,0 +1,76 @@
+"""What the reader refuses before the store is asked. The caller must correct the argument.
+
+InvalidArgument (a ValueError)
+├── NoSuchStore          the path is no folder
+├── InvalidInstant       not a point in time, or one outside the years 1900-2200
+├── InvalidWindow        the start is not before the end
+├── InvalidInterval      not a positive number of nanoseconds, nor the name of an interval
+├── UnknownName          a name that does not exist
+│   ├── UnknownPolicy    no bar policy has it
+│   ├── UnknownDataset   no dataset has it
+│   └── UnknownColumn    no column of the dataset has it
+├── InvalidUniverse      a scan's symbols are not a list of different ones
+└── NoSessions           sessions are needed, and the store was opened without them
+
+A text that cannot be a symbol raises `store.symbols.InvalidSymbol`, also a ValueError; what the store
+refuses is in `store.exceptions`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InvalidArgument(ValueError):
+    """An argument of the reader is wrong. Correct it."""
+
+
+class NoSuchStore(InvalidArgument):
+    """The path is no folder. Name the DATA_DIR of a server that has run."""
+
+
+class InvalidInstant(InvalidArgument):
+    """The value is not a point in time from 1900 to 2200. Correct it."""
+
+
+class InvalidWindow(InvalidArgument):
+    """The start is not before the end. Correct them."""
+
+
+class InvalidInterval(InvalidArgument):
+    """The value is neither a positive whole number of nanoseconds nor an interval's name. Correct it."""
+
+
+class UnknownName(InvalidArgument):
+    """A text is not one of the names that there are, or not one that fits here."""
+
+    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+        names = list(known)
+        near = get_close_matches(str(name), names, n=1)
+        hint = f"did you mean {near[0]}" if near else f"there are {', '.join(names)}"
+        super().__init__(f"no {what} is named {name!r}: {hint}")
+
+
+class UnknownPolicy(UnknownName):
+    """No bar policy has this name. Choose one of those that the message names."""
+
+
+class UnknownDataset(UnknownName):
+    """No dataset has this name. Choose one of those that the message names."""
+
+
+class UnknownColumn(UnknownName):
+    """The dataset has no column of this name. Choose one of those that the message names."""
+
+
+class InvalidUniverse(InvalidArgument):
+    """A scan's symbols are one text, or one of them is given twice. Give a list of different symbols."""
+
+
+class NoSessions(InvalidArgument):
+    """Bars depend on an exchange's sessions. Open the store with `sessions=regular_days`."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} depend on the exchange's sessions: open_store(path, sessions=regular_days), with"
+            " regular_days of stats.market_data.intervals.regular_days"
+        )

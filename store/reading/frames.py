@@ -1,0 +1,48 @@
+"""pandas DataFrames of what was read.
+
+Imported only where one is asked for: pandas takes half a second to load.
+"""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from store.bars.bars import Bars
+from store.bars.quote_bars import QuoteBars
+from store.declarations import Column, Dataset, Kind
+from store.timestamps import Instants
+
+_INDEX = "timestamp"
+
+
+def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
+    """Rows indexed by event time in UTC, repeated where rows share a nanosecond.
+
+    Instants are datetime64[ns, UTC], integers that may be absent Int64, texts pandas' own str.
+    """
+    first, *others = dataset.columns
+    kinds = {column.name: column for column in others}
+    values = {name: _values(kinds[name], table.column(name)) for name in table.column_names if name in kinds}
+    return pd.DataFrame(values, index=_instants(table.column(first.name).to_numpy()))
+
+
+def bars_frame(bars: Bars | QuoteBars) -> pd.DataFrame:
+    """Bars indexed by the start of their interval in UTC: every column but `time_ns`."""
+    columns = {name: getattr(bars, name) for name in bars.__slots__ if name != "time_ns"}
+    return pd.DataFrame(columns, index=_instants(bars.time_ns))
+
+
+def _instants(nanoseconds: Instants) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(nanoseconds.view("M8[ns]"), tz="UTC", name=_INDEX)
+
+
+def _values(column: Column, values: pa.ChunkedArray) -> object:
+    if column.kind is Kind.TIME:
+        filled = values.fill_null(np.iinfo(np.int64).min)  # which pandas takes for NaT
+        return _instants(filled.to_numpy())
+    if column.kind is Kind.INTEGER and not column.required:
+        mask = values.is_null().to_numpy()
+        return pd.arrays.IntegerArray(values.fill_null(0).to_numpy().copy(), mask.copy())
+    if column.kind is Kind.TEXT:
+        return pd.array(values, dtype="str")
+    return values.to_numpy()

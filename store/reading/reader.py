@@ -1,0 +1,240 @@
+"""One store, read by a program on the same machine."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from store.arrays import Integers
+from store.bar_policies import BAR_POLICIES, BarPolicy
+from store.bars.bars import Bars
+from store.bars.quote_bars import QuoteBars
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.instruments import Instrument
+from store.log_views.log_view import LogView
+from store.log_views.plain_grid import plain_grid
+from store.log_views.quote_windows import windowed_quote_bars
+from store.log_views.stored_bars import with_stored_bars
+from store.log_views.trade_bars import BarMaker
+from store.protocol import Window
+from store.reading.arguments import (
+    Instant,
+    Interval,
+    instant_ns,
+    interval_ns,
+    whole_window,
+)
+from store.reading.bar_logs import BarLogs, Sessions, StoredBars, bar_logs, session_bars, with_bars
+from store.reading.exceptions import InvalidUniverse, NoSessions, UnknownPolicy
+from store.reading.latest import LatestTrades, Trade
+from store.reading.pandas_later import postpone_pandas
+from store.reading.rows import RowReader, dataset_named
+from store.reading.scan import Slice, merged_slices
+from store.timestamps import DAY_NS
+
+# `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
+BarsOrFrame: TypeAlias = Bars | Any
+
+
+class Reader(RowReader):
+    """Rows and bars of a store in a folder; every call sees the newest commits. Safe for threads.
+
+    Nothing is written but derived files. Symbols are spelled as over HTTP, and an alias stands for its
+    symbol. Windows are `[start, end)`, None is open; instants are integers (nanoseconds since 1970), ISO 8601
+    texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone. Bars are
+    whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
+    default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas
+    DataFrame indexed by UTC times.
+
+    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments
+    ValueErrors: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
+    """
+
+    def __init__(self, path: Path | str, *, sessions: Sessions | None = None) -> None:
+        """See `open_store`."""
+        postpone_pandas()
+        super().__init__(path)
+        self._latest = LatestTrades(self._store)
+        self._stored_bars = StoredBars(self._store)
+        self._sessions = sessions
+
+    def bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> BarsOrFrame:
+        """Bars as equally long numpy columns, one row per interval that has a price.
+
+        They are made of trades, and of stored bars where there are no trades, as over HTTP. A bar with a
+        stored one in it has the trade_count -1 and the notional NaN.
+        `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h
+        or d, whole nanoseconds, or a timedelta. Days are UTC days.
+        """
+        name, length = self._named(symbol), interval_ns(interval)
+        self._begin(TRADES, name)
+        window, rule = whole_window(start, end, length), self._policy(name, policy, as_of)
+        if self._stored_bars.has(name):
+            bars = self._maker(name, self._bar_logs(name, as_of), length, rule, as_of).bars(window)
+        else:
+            at = None if as_of is None else self._at(TRADES, name, as_of)
+            bars = self._store.bars(name, window, length, policy=rule, at=at)
+        return bars_frame(bars) if frame else bars
+
+    def session_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> BarsOrFrame:
+        """Daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
+
+        start, end: trading dates. The bars' time is midnight UTC of their date; a date without a session has
+        none. Raises `NoSessions` where the store was opened without `sessions`, and what these raise for an
+        instrument that names no exchange.
+        """
+        name = self._named(symbol)
+        if self._sessions is None:
+            raise NoSessions("session bars")
+        dates, rule = whole_window(start, end, DAY_NS), self._policy(name, policy, as_of)
+        grid = self._sessions(self._instrument(name, as_of))
+        bars = session_bars(self._bar_logs(name, as_of), dates, grid, rule)
+        return bars_frame(bars) if frame else bars
+
+    def quote_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        exchange: str | None = None,
+        *,
+        as_of: Instant | None = None,
+        frame: bool = False,
+    ) -> QuoteBars | Any:
+        """Bid and ask bars of one venue's quotes.
+
+        Without `exchange` of all quotes as one stream, as of a best bid and offer. Each side opens at the
+        quote carried in from before, also from before the window. A side never quoted is NaN.
+        """
+        name, length = self._named(symbol), interval_ns(interval)
+        window = whole_window(start, end, length)
+        quotes = dataset_named("quotes")
+        log = LogView(self._store, quotes, name, self._at(quotes, name, as_of))
+        bars = windowed_quote_bars(log, window, length, exchange)
+        return bars_frame(bars) if frame else bars
+
+    def latest(self, symbol: str) -> Trade:
+        """The last trade by (event time, sequence, arrival).
+
+        Raises `NoTrade` when all have been cancelled.
+        """
+        return self._latest.of(self._named(symbol))
+
+    def scan(
+        self,
+        symbols: Sequence[str] | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        interval: Interval = "1min",
+        *,
+        policy: str | BarPolicy | None = None,
+        as_of: Instant | None = None,
+        fill: bool = False,
+    ) -> Iterator[tuple[int, Slice]]:
+        """(start in nanoseconds UTC, `Slice`) of every interval in which a symbol has a bar, ascending.
+
+        symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that
+        was its newest when the scan was asked for, or at `as_of`. With `fill` a symbol that has had a bar in
+        the scan has one in every later slice: its last close, volume 0. Memory is bounded by 2^18 bars,
+        whatever the window.
+        """
+        universe = self._universe(symbols)
+        length = interval_ns(interval)
+        logs = [self._bar_logs(symbol, as_of) for symbol in universe]
+        window = whole_window(start, end, length)
+        if start is None or end is None:
+            known = with_bars(logs, window)
+            window = Window(known.start_ns - known.start_ns % length, known.end_ns + -known.end_ns % length)
+        makers = [
+            self._maker(symbol, each, length, self._policy(symbol, policy, as_of), as_of)
+            for symbol, each in zip(universe, logs, strict=True)
+        ]
+
+        def bars_of(place: int, part: Window) -> Bars:
+            return makers[place].bars(part)
+
+        return merged_slices(universe, window, length, bars_of, fill=fill)
+
+    def _policy(self, symbol: str, policy: str | BarPolicy | None, as_of: Instant | None = None) -> BarPolicy:
+        """The policy that was asked for, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
+        if policy is None:
+            as_of_ns = None if as_of is None else instant_ns(as_of)
+            return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
+        return policy if isinstance(policy, BarPolicy) else policy_named(policy)
+
+    def _instrument(self, symbol: str, as_of: Instant | None) -> Instrument:
+        as_of_ns = None if as_of is None else instant_ns(as_of)
+        return self._store.instrument(symbol, as_of_ns=as_of_ns)
+
+    def _bar_logs(self, symbol: str, as_of: Instant | None) -> BarLogs:
+        """Trades and stored bars at their newest commits, or at `as_of`. Raises `UnknownSymbol`."""
+        return bar_logs(self._store, symbol, lambda dataset, name: self._pinned(dataset, name, as_of))
+
+    def _maker(
+        self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: Instant | None
+    ) -> BarMaker:
+        """Makes the bars of one length."""
+
+        def dates_of(time_ns: Integers) -> Integers:
+            instrument = self._instrument(symbol, as_of)
+            if not len(time_ns) or not instrument.has_sessions:
+                return time_ns // DAY_NS
+            if self._sessions is None:
+                raise NoSessions(
+                    f"the dates of stored days of {symbol}, which begin at other times than midnight UTC,"
+                )
+            return self._sessions(instrument).trading_dates(time_ns)
+
+        return with_stored_bars(*logs, plain_grid(length, dates_of), policy)
+
+    def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
+        if isinstance(symbols, str):
+            raise InvalidUniverse(f"a scan takes a list of symbols: [{symbols!r}]")
+        universe = tuple(self._symbols_with_bars() if symbols is None else map(self._named, symbols))
+        if len(set(universe)) < len(universe):
+            raise InvalidUniverse("a symbol is given twice")
+        return universe
+
+    def _symbols_with_bars(self) -> list[str]:
+        return sorted({*self.symbols("trades"), *self.symbols("bars")})
+
+    def _pinned(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int:
+        self._begin(dataset, symbol)
+        if as_of is None:
+            return self._store.head(dataset, symbol).number
+        return self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
+
+
+def policy_named(name: str) -> BarPolicy:
+    """The bar policy of this name. Raises `UnknownPolicy`."""
+    try:
+        return BAR_POLICIES[name]
+    except KeyError:
+        raise UnknownPolicy("bar policy", name, BAR_POLICIES) from None
+
+
+def bars_frame(bars: Bars | QuoteBars) -> Any:
+    """Bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
+    from store.reading import frames  # noqa: PLC0415 pandas takes half a second to load
+
+    return frames.bars_frame(bars)

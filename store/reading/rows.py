@@ -1,0 +1,169 @@
+"""The rows of every dataset as columns, and what is stored of them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias, TypedDict, Unpack
+
+from store.csv.store import CsvStore
+from store.datasets import DATASETS
+from store.declarations import Dataset
+from store.exceptions import StorageError
+from store.log_views.coverage import Coverage, log_coverage
+from store.reading.arguments import Instant, exact_window, instant_ns, spelled
+from store.reading.columns import Columns, select
+from store.reading.exceptions import NoSuchStore, UnknownDataset
+
+# A worker keeps up with less than this; a store that none looks after is brought up to date by who reads it.
+ROWS_BEHIND = 200_000
+
+# `Columns`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
+Rows: TypeAlias = Columns | Any
+
+
+class RowOptions(TypedDict, total=False):
+    """as_of: the rows as known then. columns: those wanted besides the event time. frame: a DataFrame."""
+
+    as_of: Instant | None
+    columns: Sequence[str] | None
+    frame: bool
+
+
+class RowReader:
+    """Rows by dataset. Every read takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
+
+    def __init__(self, path: Path | str) -> None:
+        if not Path(path).is_dir():
+            raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
+        self._store = CsvStore(path)
+        self._begun: set[tuple[str, str]] = set()
+
+    def _begin(self, dataset: Dataset, symbol: str) -> None:
+        """At the first use of a log: derived files that are far behind are made, once for all readers.
+
+        Where they cannot be, reads are from the rows: as right, and slower.
+        """
+        key = (dataset.name, symbol)
+        if key not in self._begun:
+            self._begun.add(key)
+            with suppress(StorageError):
+                if self._store.rows_behind(dataset, symbol) >= ROWS_BEHIND:
+                    self._store.derive(dataset, symbol)
+
+    def trades(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Trades: price, volume, trade_id, sequence, exchange, conditions, received_at."""
+        return self.rows("trades", symbol, start, end, **options)
+
+    def quotes(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Quotes; the side that a quote does not have is NaN."""
+        return self.rows("quotes", symbol, start, end, **options)
+
+    def open_interest(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Reports of open interest, by the time of the report."""
+        return self.rows("open_interest", symbol, start, end, **options)
+
+    def option_quotes(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Quotes of an option contract, which is a symbol of its own."""
+        return self.rows("option_quotes", symbol, start, end, **options)
+
+    def corporate_actions(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Splits and dividends."""
+        return self.rows("corporate_actions", symbol, start, end, **options)
+
+    def vendor_bars(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Bars that were stored as such, by import or backfill; `Reader.bars` fills with them."""
+        return self.rows("bars", symbol, start, end, **options)
+
+    def rows(
+        self,
+        dataset: str,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        as_of: Instant | None = None,
+        columns: Sequence[str] | None = None,
+        frame: bool = False,
+    ) -> Rows:
+        """The rows of a dataset by (event time, sequence if there is one, arrival)."""
+        declared, name = dataset_named(dataset), self._named(symbol)
+        wanted = None if columns is None else select(declared, columns)
+        self._begin(declared, name)
+        at = self._at(declared, name, as_of)
+        table = self._store.rows(declared, name, exact_window(start, end), at=at)
+        found = Columns(declared, table if wanted is None else table.select(wanted))
+        return found.frame() if frame else found
+
+    def symbols(self, dataset: str = "trades") -> list[str]:
+        """The symbols that have been written to, sorted."""
+        return self._store.symbols(dataset_named(dataset))
+
+    def version(
+        self,
+        symbol: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        dataset: str = "trades",
+        as_of: Instant | None = None,
+    ) -> str:
+        """The newest commit that touches the window's event dates, as `17-9f3a2c`; changes with its rows."""
+        declared, name = dataset_named(dataset), self._named(symbol)
+        at = self._at(declared, name, as_of)
+        return self._store.version(declared, name, exact_window(start, end), at=at).token
+
+    def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
+        """What is stored of a symbol."""
+        return log_coverage(self._store, dataset_named(dataset), self._named(symbol))
+
+    def _named(self, symbol: str) -> str:
+        """The symbol that a spelling or an alias means. Raises `InvalidSymbol`, `StoreUnavailable`."""
+        return self._store.canonical(spelled(symbol))
+
+    def _at(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int | None:
+        """The commit to read at: None for the newest."""
+        return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
+
+
+def dataset_named(name: str) -> Dataset:
+    """The dataset's declaration. Raises `UnknownDataset`."""
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise UnknownDataset("dataset", name, DATASETS) from None

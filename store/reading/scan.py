@@ -1,0 +1,197 @@
+"""A whole universe, bar by bar in order of time, in bounded memory: what a backtest iterates over."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from store.arrays import Floats, Integers
+from store.bars.bars import Bars
+from store.protocol import Window
+from store.timestamps import DAY_NS
+
+Places = npt.NDArray[np.int32]
+
+# The most bars that are held at once: each takes 60 bytes, as much again while they are put in order, and 200
+# more as Python's own numbers where `Slice.rows` is used.
+BARS_AT_ONCE = 1 << 18
+# Intervals counted in 16 bits are put in order by a radix sort.
+_INTERVALS_AT_ONCE = 1 << 16
+_LONGEST_NS = 366 * DAY_NS
+
+# The bars of the symbol with this place in the universe.
+BarsOf: TypeAlias = Callable[[int, Window], Bars]
+
+
+_COLUMNS = ("open", "high", "low", "close", "volume", "trade_count")
+# The columns of one symbol's bars: the start of the interval, then `_COLUMNS`.
+_SymbolColumns: TypeAlias = list[npt.NDArray[Any]]
+
+
+class Merged:
+    """Bars of many symbols by (interval, place in the universe): equally long columns."""
+
+    __slots__ = ("_lists", "columns", "place")
+
+    def __init__(self, place: Places, columns: list[npt.NDArray[Any]]) -> None:
+        self.place = place
+        self.columns = columns
+        self._lists: list[list[Any]] = []
+        for column in (place, *columns):
+            column.flags.writeable = False
+
+    def lists(self) -> list[list[Any]]:
+        """Place, open, high, low, close, volume as lists; made at the first call, for all slices."""
+        if not self._lists:
+            self._lists = [column.tolist() for column in (self.place, *self.columns[:-1])]
+        return self._lists
+
+
+class Slice:
+    """What the universe did in one interval: equally long read-only columns, a row per symbol with a bar.
+
+    `place` is the symbol's place in `universe`, ascending. A bar whose `trade_count` is 0 is filled.
+    """
+
+    __slots__ = ("_begin", "_end", "_merged", "universe")
+
+    def __init__(self, universe: tuple[str, ...], merged: Merged, begin: int, end: int) -> None:
+        self.universe = universe
+        self._merged = merged
+        self._begin = begin
+        self._end = end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    @property
+    def place(self) -> Places:
+        return self._merged.place[self._begin : self._end]
+
+    @property
+    def open(self) -> Floats:
+        return self._merged.columns[0][self._begin : self._end]
+
+    @property
+    def high(self) -> Floats:
+        return self._merged.columns[1][self._begin : self._end]
+
+    @property
+    def low(self) -> Floats:
+        return self._merged.columns[2][self._begin : self._end]
+
+    @property
+    def close(self) -> Floats:
+        return self._merged.columns[3][self._begin : self._end]
+
+    @property
+    def volume(self) -> Floats:
+        return self._merged.columns[4][self._begin : self._end]
+
+    @property
+    def trade_count(self) -> Integers:
+        return self._merged.columns[5][self._begin : self._end]
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that have a bar."""
+        return [self.universe[place] for place in self.place.tolist()]
+
+    def rows(self) -> Iterator[tuple[int, float, float, float, float, float]]:
+        """(place, open, high, low, close, volume) of each bar as Python's numbers: fastest for few bars."""
+        begin, end = self._begin, self._end
+        place, open_, high, low, close, volume = self._merged.lists()
+        return zip(  # the lists are equally long
+            place[begin:end],
+            open_[begin:end],
+            high[begin:end],
+            low[begin:end],
+            close[begin:end],
+            volume[begin:end],
+            strict=False,
+        )
+
+
+def merged_slices(
+    universe: tuple[str, ...], window: Window, interval_ns: int, bars_of: BarsOf, *, fill: bool
+) -> Iterator[tuple[int, Slice]]:
+    """(start of the interval, its slice) for each interval in which a symbol has a bar, ascending.
+
+    With `fill` a symbol that has had a bar in the scan has one in every later slice: its last close, volume
+    0.
+    """
+    filling = _Filling(len(universe))
+    places: Sequence[int] = range(len(universe))
+    for part in _parts(window, interval_ns, len(universe)):
+        found = {place: _columns(bars) for place in places if len(bars := bars_of(place, part))}
+        places = places[::-1]  # so that the logs read last, which are still open, are the next to be read
+        if not found:
+            continue
+        if fill:
+            found = filling.filled(found)
+        times, edges, merged = _merge(found, part.start_ns, interval_ns)
+        for time_ns, begin, end in zip(times, edges, edges[1:], strict=False):
+            yield time_ns, Slice(universe, merged, begin, end)
+
+
+def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:
+    """The window in parts of whole intervals: a bar of every symbol in each of them can be held."""
+    intervals = max(1, min(BARS_AT_ONCE // max(1, symbols), _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
+    length = intervals * interval_ns
+    for start in range(window.start_ns, window.end_ns, length):
+        yield Window(start, min(start + length, window.end_ns))
+
+
+def _columns(bars: Bars) -> _SymbolColumns:
+    return [bars.time_ns, *(getattr(bars, name) for name in _COLUMNS)]
+
+
+def _merge(
+    found: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
+) -> tuple[list[int], list[int], Merged]:
+    """The times of intervals with bars, where each begins among the bars and the last ends, and the bars."""
+    places = sorted(found)
+    time, *columns = (np.concatenate(column) for column in zip(*map(found.__getitem__, places), strict=True))
+    interval = (time - start_ns) // interval_ns
+    order = np.argsort(interval.astype(np.uint16), kind="stable")
+    counts = np.bincount(interval)
+    present = np.flatnonzero(counts)
+    place = np.repeat(np.array(places, np.int32), [len(found[place][0]) for place in places])
+    edges = np.concatenate(([0], np.cumsum(counts[present])))
+    merged = Merged(place[order], [column[order] for column in columns])
+    return (start_ns + present * interval_ns).tolist(), edges.tolist(), merged
+
+
+class _Filling:
+    """Each symbol's last close, carried from one part of the scan to the next. NaN before its first bar."""
+
+    def __init__(self, symbols: int) -> None:
+        self._close = [math.nan] * symbols
+
+    def filled(self, found: dict[int, _SymbolColumns]) -> dict[int, _SymbolColumns]:
+        """Bars of every symbol that has had one, in every interval in which any symbol has one."""
+        times = np.unique(np.concatenate([columns[0] for columns in found.values()]))
+        filled = {}
+        for place, before in enumerate(self._close):
+            if place in found or not math.isnan(before):
+                filled[place] = _carried(found.get(place, _NO_BARS), times, before)
+                self._close[place] = float(filled[place][_CLOSE][-1])
+        return filled
+
+
+_CLOSE = 1 + _COLUMNS.index("close")
+_NO_BARS: _SymbolColumns = [np.empty(0, np.int64), *(np.empty(0) for _ in _COLUMNS)]
+
+
+def _carried(columns: _SymbolColumns, times: Integers, before: float) -> _SymbolColumns:
+    own_times, *own = columns
+    close = np.append(before, columns[_CLOSE])[np.searchsorted(own_times, times, side="right")]
+    begin = int(np.isnan(close).sum())
+    zeros = np.zeros(len(times))
+    carried = [close.copy(), close.copy(), close.copy(), close, zeros, zeros.astype(np.int64)]
+    places = np.searchsorted(times, own_times)
+    for column, values in zip(carried, own, strict=True):
+        column[places] = values
+    return [times[begin:], *(column[begin:] for column in carried)]

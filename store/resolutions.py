@@ -1,0 +1,71 @@
+"""The resolutions that bars are stored in and asked for."""
+
+from enum import Enum
+
+from store.datasets import RESOLUTION_ALIASES
+from store.timestamps import DAY_NS, SECOND_NS
+
+_MINUTE_NS = 60 * SECOND_NS
+_HOUR_NS = 60 * _MINUTE_NS
+
+
+class Resolution(Enum):
+    """A resolution by its name in requests. `TICK` is every row as it is; a week begins on Monday."""
+
+    TICK = "tick"
+    SECOND = "1s"
+    MINUTE = "1m"
+    TWO_MINUTES = "2m"
+    THREE_MINUTES = "3m"
+    FIVE_MINUTES = "5m"
+    TEN_MINUTES = "10m"
+    QUARTER_HOUR = "15m"
+    HALF_HOUR = "30m"
+    HOUR = "1h"
+    TWO_HOURS = "2h"
+    FOUR_HOURS = "4h"
+    SIX_HOURS = "6h"
+    TWELVE_HOURS = "12h"
+    DAY = "1d"
+    WEEK = "1w"
+    MONTH = "1M"
+
+    @property
+    def is_tick(self) -> bool:
+        """Rows, not bars."""
+        return self is Resolution.TICK
+
+    @property
+    def is_period(self) -> bool:
+        """Days, weeks, months: cut by trading date where there is a calendar."""
+        return self in _PERIODS
+
+    @property
+    def length_ns(self) -> int:
+        """Nanoseconds of an intraday interval and of a UTC day; of a week or a month the longest there is."""
+        return _LENGTHS_NS[self]
+
+    @property
+    def rank(self) -> int:
+        """The place among all resolutions, the finest first."""
+        return _RANKS[self]
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """All names, the finest first."""
+        return [resolution.value for resolution in cls]
+
+    @classmethod
+    def spelled(cls, name: str) -> "Resolution":
+        """The resolution of a name or an alias. Raises `ValueError`."""
+        return cls(dict(RESOLUTION_ALIASES).get(name, name))
+
+
+_PERIODS = frozenset({Resolution.DAY, Resolution.WEEK, Resolution.MONTH})
+_RANKS = {resolution: place for place, resolution in enumerate(Resolution)}
+_UNITS_NS = {"s": SECOND_NS, "m": _MINUTE_NS, "h": _HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS, "M": 31 * DAY_NS}
+_LENGTHS_NS = {Resolution.TICK: 1} | {
+    resolution: int(resolution.value[:-1]) * _UNITS_NS[resolution.value[-1]]
+    for resolution in Resolution
+    if resolution is not Resolution.TICK
+}

@@ -1,0 +1,130 @@
+"""Which stored row a correction means, and what becomes of it: the rule, apart from how rows are found."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
+from store.protocol import Action, Correction
+
+Row = dict[str, object]
+
+
+@dataclass(slots=True)
+class Life:
+    """A stored row from its arrival on: its values, then those of each correction.
+
+    The last ones stand if it does.
+    """
+
+    arrival: int
+    states: list[Row]
+    stands: bool = True
+
+    def apply(self, action: str, row: Row) -> None:
+        """Take in a correction that comes after all that is known; `row` is as in `Change`."""
+        if action == Action.CANCEL:
+            self.stands = False
+        else:
+            self.states.append(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A correction that applies: its place in the batch, and the row that it changes.
+
+    row: the values from now on; for a cancel, those that stood.
+    """
+
+    place: int
+    arrival: int
+    action: Action
+    row: Row
+
+
+def changes(corrections: Sequence[Correction], lives: Iterable[Life]) -> list[Change]:
+    """What a batch changes, in order; corrections that are left out were applied before.
+
+    lives: every row, in order of arrival, that has the event time of a correction; they are changed, too. Of
+    equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing`, or `CorrectionAmbiguous`,
+    for all of the batch's corrections that are so.
+    """
+    known = _Lives(lives)
+    made: list[Change] = []
+    missing: list[int] = []
+    ambiguous: list[int] = []
+    for place, correction in enumerate(corrections):
+        candidates = known.candidates(correction)
+        standing = [life for life in candidates if life.stands and _fits(life.states[-1], correction)]
+        if not standing:
+            if not any(_was_applied(life, correction) for life in candidates):
+                missing.append(place)
+        elif any(life.states[-1] != standing[-1].states[-1] for life in standing):
+            ambiguous.append(place)
+        elif (row := _corrected(standing[-1], correction)) is not None:
+            made.append(Change(place, standing[-1].arrival, correction.action, row))
+            known.apply(standing[-1], correction.action, row)
+    if missing:
+        raise CorrectionTargetMissing(missing)
+    if ambiguous:
+        raise CorrectionAmbiguous(ambiguous)
+    return made
+
+
+class _Lives:
+    """Lives by what a correction can name: event time and id, or time, price and volume of any state."""
+
+    def __init__(self, lives: Iterable[Life]) -> None:
+        self._by_id: dict[Hashable, list[Life]] = defaultdict(list)
+        self._by_values: dict[Hashable, dict[int, Life]] = defaultdict(dict)
+        for life in lives:
+            first = life.states[0]
+            self._by_id[first["timestamp"], first.get("trade_id")].append(life)
+            for state in life.states:
+                self._index(life, state)
+
+    def candidates(self, correction: Correction) -> list[Life]:
+        """The lives that may be meant, in order of arrival."""
+        if correction.trade_id is not None:
+            return self._by_id.get((correction.timestamp_ns, correction.trade_id), [])
+        key = (correction.timestamp_ns, correction.price, correction.volume)
+        return [life for _, life in sorted(self._by_values.get(key, {}).items())]
+
+    def apply(self, life: Life, action: Action, row: Row) -> None:
+        life.apply(action, row)
+        self._index(life, row)
+
+    def _index(self, life: Life, state: Row) -> None:
+        key = (state["timestamp"], state.get("price"), state.get("volume"))
+        self._by_values[key][life.arrival] = life
+
+
+def _fits(state: Row, correction: Correction) -> bool:
+    return all(state.get(name) == value for name, value in _given(correction))
+
+
+def _given(correction: Correction) -> Iterator[tuple[str, object]]:
+    for name in ("trade_id", "exchange", "price", "volume"):
+        value = getattr(correction, name)
+        if value is not None:
+            yield name, value
+
+
+def _corrected(life: Life, correction: Correction) -> Row | None:
+    """The change's row; None if the row has the new values already."""
+    present = life.states[-1]
+    if correction.action is Action.CANCEL:
+        return present
+    row = {**present, **correction.new}
+    return None if row == present else row
+
+
+def _was_applied(life: Life, correction: Correction) -> bool:
+    """Whether a state that the correction names was followed by what the correction makes of it."""
+    fitting = [place for place, state in enumerate(life.states) if _fits(state, correction)]
+    if correction.action is Action.CANCEL:
+        return bool(fitting) and not life.stands
+    made = [{**life.states[place], **correction.new} for place in fitting]
+    following = [life.states[place + 1 : place + 2] for place in fitting]
+    is_present = life.stands and life.states[-1] in made
+    return is_present or any([row] == after for row, after in zip(made, following, strict=True))

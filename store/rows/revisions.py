@@ -1,0 +1,164 @@
+"""Which bars changed after they could be seen, found by walking through the commits that touch a window."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Mask
+from store.bar_policies import BarPolicy
+from store.bars.aggregate import aggregate_prints, bars_of_prints
+from store.bars.aggregate_columns import Aggregates, concatenated
+from store.bars.bars import Bars, bars_of
+from store.bars.exact_sums import Unmergeable
+from store.bars.prints import STANDS, prints_of
+from store.bars.revision import BarValues, Revision
+from store.protocol import ALL_TIME, Window
+
+_VALUES = BarValues.__slots__
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """Which revisions: of a window's bars, by commits numbered in `(after, at]`; `at` None is the newest."""
+
+    window: Window
+    interval_ns: int
+    policy: BarPolicy
+    after: int
+    at: int | None = None
+
+    @property
+    def newest(self) -> int:
+        """The last commit to look at."""
+        return STANDS - 1 if self.at is None else self.at
+
+
+def revisions_of(
+    rows: pa.Table, revised: Revised, committed_at: Callable[[int], int], first_behind: int | None
+) -> list[Revision]:
+    """The revisions by commit, then by time.
+
+    rows: the stored rows, ordered by (time, sequence, arrival), of the window and of all that its bars depend
+    on at any of the commits. committed_at: when a commit was made. first_behind: the first commit that
+    brought a row at or behind the window's end; None if none did.
+    """
+    first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
+    found: list[Revision] = []
+    before = within(revised.window, _bars(rows, revised, revised.after))
+    for commit, bars in _bars_by_commit(rows, revised):
+        after = within(revised.window, bars)
+        known_ns = known.newest_before(commit)
+        seen = [
+            time_ns
+            for time_ns in _changed(before, after)
+            if first_seen[time_ns] < commit or time_ns + revised.interval_ns <= known_ns
+        ]
+        if seen:
+            made_ns, sides = committed_at(commit), (_values_of(bars, seen) for bars in (before, after))
+            found += [
+                Revision(time_ns, commit, made_ns, *values)
+                for time_ns, *values in zip(seen, *sides, strict=True)
+            ]
+        before = after
+    return found
+
+
+def within(window: Window, bars: Bars) -> Bars:
+    """The bars that begin in the window."""
+    first, last = np.searchsorted(bars.time_ns, [window.start_ns, window.end_ns])
+    return bars[int(first) : int(last)]
+
+
+def values_at(bars: Bars, time_ns: int) -> BarValues | None:
+    """The bar of the interval that begins at an instant; None if there is none."""
+    place = int(np.searchsorted(bars.time_ns, time_ns))
+    if place == len(bars) or bars.time_ns[place] != time_ns:
+        return None
+    return BarValues(*(getattr(bars, name)[place].item() for name in _VALUES))
+
+
+def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
+    """The bars of the intervals that begin at these instants, as `values_at`."""
+    places = np.searchsorted(bars.time_ns, times)
+    there = np.append(bars.time_ns, ALL_TIME.end_ns)[places] == times
+    columns = (getattr(bars, name)[places[there]].tolist() for name in _VALUES)
+    values = iter([BarValues(*row) for row in zip(*columns, strict=True)])
+    return [next(values) if is_there else None for is_there in there.tolist()]
+
+
+def _bars_by_commit(rows: pa.Table, revised: Revised) -> Iterator[tuple[int, Bars]]:
+    """The bars after each commit that touches the rows. Only the intervals that it touches are made again."""
+    commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
+    bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
+    touching = np.unique(np.concatenate([commit, until]))
+    held: Aggregates | None = None
+    for number in touching[(touching > revised.after) & (touching <= revised.newest)].tolist():
+        try:
+            if held is None:
+                held = _aggregates(rows, revised, number)
+            else:
+                touched = np.unique(bucket[(commit == number) | (until == number)])
+                anew = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
+                held = _with(held, anew)
+            yield number, bars_of(held)
+        except Unmergeable:
+            held = None
+            yield number, _bars(rows, revised, number)
+
+
+def _aggregates(rows: pa.Table, revised: Revised, at: int) -> Aggregates:
+    return aggregate_prints(prints_of(rows, revised.policy, at=at), revised.interval_ns)
+
+
+def _bars(rows: pa.Table, revised: Revised, at: int) -> Bars:
+    return bars_of_prints(prints_of(rows, revised.policy, at=at), revised.interval_ns)
+
+
+def _with(held: Aggregates, anew: Aggregates) -> Aggregates:
+    """The aggregates with some intervals replaced or added."""
+    both = concatenated([held[~np.isin(held.time, anew.time)], anew])
+    return both[np.argsort(both.time)]
+
+
+class _KnownTimes:
+    """Up to when rows of a log were known before each commit: from there back an absence could be seen."""
+
+    def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
+        commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))
+        if first_behind is not None:
+            commit, time = np.append(commit, first_behind), np.append(time, window.end_ns)
+        order = np.argsort(commit, kind="stable")
+        self._commits, self._newest = commit[order], np.maximum.accumulate(time[order])
+
+    def newest_before(self, commit: int) -> int:
+        """The time of the newest row of an earlier commit; the window's end for any behind it."""
+        count = int(np.searchsorted(self._commits, commit))
+        return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
+
+
+def _first_seen(rows: pa.Table, revised: Revised) -> dict[int, int]:
+    """By interval, the first commit at which it had a bar: one that brought a print which sets the price."""
+    index = rows.schema.get_field_index("until")
+    all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))
+    sets_price = prints_of(all_stand, revised.policy).sets_open_close
+    time = rows.column("timestamp").to_numpy()[sets_price] // revised.interval_ns * revised.interval_ns
+    seen: dict[int, int] = {}
+    commits = rows.column("commit").to_numpy()[sets_price]
+    for start, commit in zip(time.tolist(), commits.tolist(), strict=True):
+        seen[start] = min(commit, seen.get(start, commit))
+    return seen
+
+
+def _changed(before: Bars, after: Bars) -> list[int]:
+    """The times of bars that are in only one of both, or differ, ascending."""
+    common, of_before, of_after = np.intersect1d(
+        before.time_ns, after.time_ns, assume_unique=True, return_indices=True
+    )
+    differs: Mask = np.zeros(len(common), dtype=bool)
+    for name in _VALUES:
+        differs |= getattr(before, name)[of_before] != getattr(after, name)[of_after]
+    alone = np.setxor1d(before.time_ns, after.time_ns, assume_unique=True)
+    changed: list[int] = np.sort(np.concatenate([common[differs], alone])).tolist()
+    return changed

@@ -1,0 +1,223 @@
+"""Instants as the program holds them: int64 nanoseconds since the Unix epoch, UTC. Text is for the edges."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from instants.text import YEARS, epoch_ns
+from store.arrow_later import compute as pc
+
+Instants = npt.NDArray[np.int64]
+
+SECOND_NS = 1_000_000_000
+_DAY_SECONDS = 86_400
+DAY_NS = _DAY_SECONDS * SECOND_NS
+EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
+LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
+
+# What most clients send, and what the standard library reads in a thirtieth of the time.
+_WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+# Years so far away that nanoseconds since 1970 cannot count them are not even parsed.
+_FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
+_NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
+# No time is nearly as long; the reasons that are given for a text repeat it several times.
+_LONGEST_TEXT = 64
+_TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
+_SECONDS_WIDTH = len("2025-01-02T14:30:00")
+
+
+class InvalidTimestamp(ValueError):
+    """The text is not an ISO 8601 / RFC 3339 date or time. The caller must correct it."""
+
+    code = "invalid_timestamp"
+
+
+class TimestampOutOfRange(InvalidTimestamp):
+    """The year lies outside 1900-2200. The caller must correct it."""
+
+    code = "timestamp_out_of_range"
+
+
+def parse_timestamps(texts: Sequence[str]) -> Instants:
+    """Nanoseconds of each text, in order: ISO 8601 with 0-9 fractional digits; UTC where there is no offset.
+
+    Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any of them is wrong.
+    """
+    try:
+        parsed = _cast(texts, "UTC")
+    except (pa.ArrowInvalid, UnicodeEncodeError):
+        parsed = _parse_mixed(texts)
+    if parsed.size and (parsed.min() < EARLIEST_NS or parsed.max() > LATEST_NS):
+        raise TimestampOutOfRange(_RANGE)
+    return parsed
+
+
+def parse_timestamp(text: str) -> int:
+    """One instant; see `parse_timestamps`."""
+    if _WHOLE_SECONDS.fullmatch(text):
+        with suppress(ValueError):  # said below
+            return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS
+    try:
+        return int(parse_timestamps([text])[0])
+    except InvalidTimestamp:
+        if _FAR_YEAR.match(text):
+            raise TimestampOutOfRange(_RANGE) from None
+        raise
+
+
+def parse_timestamp_or_epoch(text: str) -> int:
+    """As `parse_timestamp`, and epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
+    instant = epoch_ns(text)
+    if instant is None:
+        return parse_timestamp(text)
+    if not EARLIEST_NS <= instant <= LATEST_NS:
+        raise TimestampOutOfRange(_RANGE)
+    return instant
+
+
+def format_timestamp(instant_ns: int) -> str:
+    """RFC 3339 in UTC, ending in `Z`, with as many fractional digits as are needed."""
+    seconds, fraction = divmod(instant_ns, SECOND_NS)
+    whole = np.datetime_as_string(np.datetime64(seconds, "s"))
+    return f"{whole}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{whole}Z"
+
+
+def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
+    """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each before the ASCII `end`."""
+    cells = np.empty(len(instants), dtype=_cell_type(len(end)))
+    seconds = instants // SECOND_NS  # numpy's divmod takes four times as long as its quotient
+    fraction = (instants - seconds * SECOND_NS).astype(np.int32)
+    days = seconds // _DAY_SECONDS
+    seconds -= days * _DAY_SECONDS
+    milliseconds = fraction // 1_000_000
+    fraction -= milliseconds * 1_000_000
+    microseconds = fraction // 1_000
+    clock, after_point, inner = _digits()
+    cells["date"] = _dates(days)
+    cells["clock"] = clock[seconds]
+    cells["milli"] = after_point[milliseconds]
+    cells["micro"] = inner[microseconds]
+    cells["nano"] = inner[fraction - microseconds * 1_000]  # last: it writes over what stands behind "micro"
+    if end:
+        cells["end"] = end.encode()
+    return _fixed_width(cells)
+
+
+def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Array:
+    """A string array of `2025-01-02T14:30:00`, the seconds that hold instants, between the ASCII texts."""
+    count, date = len(instants), len(before)
+    behind = date + _SECONDS_WIDTH
+    places = {"date": ("S11", date), "clock": ("u8", date + 11)}
+    around = {"before": (before.encode(), 0), "end": (end.encode(), behind)}
+    places |= {name: (f"S{len(text)}", at) for name, (text, at) in around.items() if text}
+    cells = np.empty(count, dtype=_cells(places, behind + len(end)))
+    days, within = np.divmod(instants, DAY_NS)
+    cells["date"] = _dates(days)
+    cells["clock"] = _digits()[0][within // SECOND_NS]
+    for name, (text, _) in around.items():
+        if text:
+            cells[name] = text
+    return _fixed_width(cells)
+
+
+def _cell_type(end: int) -> np.dtype[np.void]:
+    """Where the pieces of a text lie. Those of three digits are written as four bytes at once."""
+    places = {
+        "date": ("S11", 0),
+        "clock": ("u8", 11),
+        "milli": ("u4", 19),
+        "micro": ("u4", 23),
+        "nano": ("u4", 26),
+    }
+    if end:
+        places["end"] = (f"S{end}", _TEXT_WIDTH)
+    return _cells(places, _TEXT_WIDTH + end)
+
+
+def _cells(places: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
+    """Cells of so many bytes: the type and the place of each piece."""
+    return np.dtype(
+        {
+            "names": list(places),
+            "formats": [kind for kind, _ in places.values()],
+            "offsets": [at for _, at in places.values()],
+            "itemsize": width,
+        }
+    )
+
+
+def _fixed_width(cells: npt.NDArray[np.void]) -> pa.Array:
+    offsets = np.arange(0, cells.nbytes + 1, cells.itemsize, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(cells), pa.py_buffer(offsets), pa.py_buffer(cells))
+
+
+def _dates(days: Instants) -> npt.NDArray[np.bytes_]:
+    """`2025-01-02T` of each day since the epoch; a single one if all are the same."""
+    if not len(days) or days.min() == days.max():
+        return _date_texts(days[:1])
+    distinct, places = np.unique(days, return_inverse=True)
+    return _date_texts(distinct)[places]
+
+
+def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:
+    return np.char.add(np.datetime_as_string(days.astype("datetime64[D]")).astype("S10"), b"T")
+
+
+@cache
+def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """`14:30:00` of each second of a day, `.123` and `123Z` of each three-digit number, as machine words."""
+    numbers = [f"{number:03d}" for number in range(1000)]
+    two = np.array([number[1:] for number in numbers[:60]], dtype="S2")
+    clock = np.empty(86_400, dtype=[("h", "S2"), (":", "S1"), ("m", "S2"), ("::", "S1"), ("s", "S2")])
+    clock[":"] = clock["::"] = b":"
+    of_day = np.arange(86_400)
+    clock["h"], clock["m"], clock["s"] = two[of_day // 3600], two[of_day // 60 % 60], two[of_day % 60]
+    after_point = np.array([f".{number}" for number in numbers], dtype="S4").view(np.uint32)
+    inner = np.array([f"{number}Z" for number in numbers], dtype="S4").view(np.uint32)
+    return clock.view(np.uint64), after_point, inner
+
+
+def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
+    """The places of the first texts, at most `limit`, that `parse_timestamps` refuses, in order."""
+    wrong: list[int] = []
+    pending = [(0, len(texts))]
+    while pending and len(wrong) < limit:
+        start, end = pending.pop()
+        try:
+            parse_timestamps(texts[start:end])
+        except InvalidTimestamp:
+            middle = (start + end) // 2
+            if end - start == 1:
+                wrong.append(start)
+            else:
+                pending += [(middle, end), (start, middle)]
+    return wrong
+
+
+def _cast(texts: Sequence[str] | pa.Array, zone: str | None) -> Instants:
+    instants = pa.array(texts, pa.string()).cast(pa.timestamp("ns", zone))
+    return instants.cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _parse_mixed(texts: Sequence[str]) -> Instants:
+    """Texts with and without offsets. RFC 3339 also allows lower-case `t` and `z`."""
+    try:
+        plain = pa.array(texts, pa.string())
+        if pc.max(pc.binary_length(plain)).as_py() > _LONGEST_TEXT:
+            raise InvalidTimestamp(_NO_TIMESTAMP)
+        upper = pc.ascii_upper(plain)
+        has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)
+        parsed = np.empty(len(texts), dtype=np.int64)
+        parsed[has_zone] = _cast(upper.filter(pa.array(has_zone)), "UTC")
+        parsed[~has_zone] = _cast(upper.filter(pa.array(~has_zone)), None)
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+        raise InvalidTimestamp(_NO_TIMESTAMP) from error
+    return parsed

@@ -1,0 +1,167 @@
+"""Aggregates and bars under bar policies against bars made row by row, merges against all at once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEffect, Effect
+from store.bars.aggregate import aggregate_prints, bars_of_prints
+from store.bars.aggregate_columns import Aggregates
+from store.bars.bars import Bars, bars_of
+from store.bars.exact_sums import Unmergeable
+from store.bars.merge import merge
+from store.bars.prints import STANDS, prints_of
+from tests.store.builders import DAY, MINUTE, NOON, SECOND
+from tests.store.printed_days import Row, in_order, printed, slow_bars, table
+
+LOPSIDED = BarPolicy(
+    "lopsided",
+    {
+        "average_price": ConditionEffect(Effect.NO, Effect.YES, Effect.YES),
+        "cross": ConditionEffect(Effect.YES, Effect.NO, Effect.ALWAYS),
+        "official_close": ConditionEffect(Effect.YES, Effect.NEVER, Effect.NO),
+        "regular": ConditionEffect(Effect.NO, Effect.ALWAYS, Effect.NO),
+    },
+)
+POLICIES = [EVERY_PRINT, US_EQUITIES, LOPSIDED]
+INTERVALS = [SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, DAY]
+days = st.lists(printed, min_size=1, max_size=40)
+
+
+def tuples(bars: Bars) -> list[tuple[float, ...]]:
+    return list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
+
+
+def aggregated(rows: list[Row], policy: BarPolicy, interval: int, at: int | None = None) -> Aggregates:
+    return aggregate_prints(prints_of(table(rows), policy, at=at), interval)
+
+
+def assert_same(left: Aggregates, right: Aggregates) -> None:
+    for name in Aggregates.__slots__:
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@settings(max_examples=60, deadline=None)
+@given(drawn=days, interval=st.sampled_from(INTERVALS), at=st.sampled_from([None, 1, 2, 3, 4, 6]))
+def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
+    rows = in_order(drawn)
+    expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at)
+    prints = prints_of(table(rows), policy, at=at)
+    assert tuples(bars_of_prints(prints, interval)) == expected
+    try:
+        bars = bars_of(merge([aggregate_prints(prints, SECOND)], interval))
+    except Unmergeable:
+        return
+    assert tuples(bars) == expected
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@settings(max_examples=60, deadline=None)
+@given(drawn=days, data=st.data())
+def test_any_split_and_any_merge_tree_gives_the_same_aggregates(policy, drawn, data):
+    rows = in_order(drawn)
+    owner = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
+    groups = [[row for row, each in zip(rows, owner, strict=True) if each == group] for group in range(5)]
+    parts = [aggregated(group, policy, data.draw(st.sampled_from([SECOND, MINUTE]))) for group in groups]
+    while len(parts) > 1:
+        parts = data.draw(st.permutations(parts))
+        parts = [merge(parts[:2], MINUTE), *parts[2:]]
+    assert_same(merge(parts, 5 * MINUTE), aggregated(rows, policy, 5 * MINUTE))
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn=days)
+def test_an_interval_says_the_newest_commit_that_touched_it(drawn):
+    rows = in_order(drawn)
+    aggregates = aggregated(rows, US_EQUITIES, MINUTE)
+    for time, newest in zip(aggregates.time.tolist(), aggregates.newest.tolist(), strict=True):
+        inside = [row for row in rows if row["timestamp"] // MINUTE * MINUTE == time]
+        assert newest == max(row["commit"] if row["until"] == STANDS else row["until"] for row in inside)
+
+
+def a_print(at: int = 0, **others: object) -> Row:
+    row = {"timestamp": NOON + at, "price": 1.0, "volume": 1.0, "sequence": None, "conditions": None}
+    return row | {"commit": 1, "lasts": None} | others
+
+
+def test_an_interval_of_which_nothing_stands_stays_as_a_tombstone():
+    aggregates = aggregated(in_order([a_print(lasts=2), a_print(MINUTE)]), EVERY_PRINT, MINUTE)
+    assert aggregates.time.tolist() == [NOON, NOON + MINUTE]
+    assert aggregates.newest.tolist() == [3, 1]
+    assert aggregates.price_count.tolist() == aggregates.trade_count.tolist() == [0, 1]
+    assert aggregates.volume.tolist() == [0.0, 1.0]
+    assert bars_of(aggregates).time_ns.tolist() == [NOON + MINUTE]
+
+
+def test_volume_without_a_price_is_credited_once_after_merging():
+    rows = [
+        a_print(second * SECOND, conditions="average_price" if second else None)
+        for second in range(0, 90, 10)
+    ]
+    rows.append(a_print(89 * SECOND, price=2.0))
+    seconds = aggregated(in_order(rows), US_EQUITIES, SECOND)
+    bars = bars_of(merge([seconds], MINUTE))
+    assert bars.volume.tolist() == [6.0, 4.0]
+    assert bars_of(seconds).volume.tolist() == [9.0, 1.0]
+
+
+def test_volume_before_the_first_bar_is_dropped():
+    rows = in_order([a_print(conditions="average_price"), a_print(MINUTE, volume=5.0)])
+    assert bars_of(aggregated(rows, US_EQUITIES, MINUTE)).volume.tolist() == [5.0]
+    assert not len(bars_of(aggregated(rows[:1], US_EQUITIES, MINUTE)))
+
+
+def test_a_bar_without_prints_for_high_and_low_spans_open_and_close():
+    rows = in_order([a_print(price=3.0, conditions="cross"), a_print(SECOND, price=2.0, conditions="cross")])
+    bars = bars_of(aggregated(rows, LOPSIDED, MINUTE))
+    assert tuples(bars)[0][1:5] == (3.0, 3.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_merged_prints_of_one_instant_go_by_sequence_and_then_by_arrival(order: list[int]):
+    rows = in_order([a_print(price=float(place), sequence=[7, None, 3, 7][place]) for place in range(4)])
+    parts = [aggregated([rows[place]], EVERY_PRINT, SECOND) for place in order]
+    merged = merge(parts, MINUTE)
+    assert [row["price"] for row in rows] == [2.0, 0.0, 3.0, 1.0]
+    assert (merged.open.tolist(), merged.close.tolist()) == ([2.0], [1.0])
+    equal = [part for part in parts if part.first_sequence[0] == 7]
+    assert (merge(equal, MINUTE).open.tolist(), merge(equal, MINUTE).close.tolist()) == ([0.0], [3.0])
+
+
+def test_bars_without_a_gap_are_the_aggregates_own_columns():
+    aggregates = aggregated(in_order([a_print(each * MINUTE) for each in range(5)]), EVERY_PRINT, MINUTE)
+    bars = bars_of(aggregates)
+    assert bars.open is aggregates.open
+    assert bars.volume is aggregates.volume
+    assert merge([aggregates], MINUTE) is aggregates
+
+
+def test_sums_of_absurd_range_are_rounded_once_though_they_cannot_be_merged():
+    sizes = [1e15, 1e-5, 1e-100, 1e-300]
+    rows = in_order(
+        [
+            a_print(each * MINUTE, volume=size, conditions=(each and "odd_lot") or None)
+            for each, size in enumerate(sizes)
+        ]
+    )
+    prints = prints_of(table(rows), US_EQUITIES)
+    with pytest.raises(Unmergeable):
+        bars_of(aggregate_prints(prints, MINUTE))
+    with pytest.raises(Unmergeable):
+        aggregate_prints(prints, DAY)
+    assert tuples(bars_of_prints(prints, MINUTE)) == slow_bars(rows, US_EQUITIES, MINUTE)
+    assert aggregate_prints(prints, DAY, mergeable=False).volume.tolist() == [1e15]
+
+
+def test_nothing_merges_to_nothing():
+    empty = merge([], MINUTE)
+    assert len(empty) == len(bars_of(empty)) == len(merge([empty, empty], MINUTE)) == 0
+    assert (
+        len(aggregated([], US_EQUITIES, MINUTE))
+        == len(bars_of_prints(prints_of(table([]), US_EQUITIES), DAY))
+        == 0
+    )
+    assert empty.time.dtype == np.int64
+    assert empty.open.dtype == np.float64

@@ -1,0 +1,141 @@
+"""The regular session's daily bar against one made row by row."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.bar_policies import EVERY_PRINT, US_EQUITIES
+from store.bars.bars import Bars
+from store.bars.prints import STANDS
+from store.bars.session_bars import session_bars_of
+from tests.store.builders import DAY, NOON
+from tests.store.printed_days import Row, in_order, role_of, several_days, slow_bars, table
+
+AUCTIONS = {"opening_print", "closing_print"}
+
+
+def tuples(bars: Bars) -> list[tuple[float, ...]]:
+    return list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
+
+
+def words(row: Row) -> set[str]:
+    return set((row["conditions"] or "").split(";"))
+
+
+def largest(rows: list[Row], word: str) -> list[float]:
+    return [row["price"] for row in sorted(rows, key=lambda row: -row["volume"]) if word in words(row)][:1]
+
+
+def slow_session(rows: list[Row], at: int) -> tuple[float, ...] | None:
+    """The bar of one date's ordered rows."""
+    rows = [row for row in rows if row["commit"] <= at < row["until"] and "suspicious" not in words(row)]
+    roles = [(row, role_of(row, US_EQUITIES, at), words(row)) for row in rows]
+    inside = [
+        (row, role, said) for row, role, said in roles if said & AUCTIONS or "extended_hours" not in said
+    ]
+    prices = [row["price"] for row, role, said in inside if said & AUCTIONS or role.sets_open_close]
+    if not prices:
+        return None
+    open_ = (largest(rows, "opening_print") or prices)[0]
+    close = (largest(rows, "closing_print") or largest(rows, "official_close") or prices[-1:])[0]
+    counted = [row for row, role, said in inside if said & AUCTIONS or role.counts_volume]
+    extremes = [*prices, open_, close]
+    volume = math.fsum(row["volume"] for row in counted)
+    notional = math.fsum(row["price"] * row["volume"] for row in counted)
+    return open_, max(extremes), min(extremes), close, volume, len(counted), notional
+
+
+@settings(max_examples=150, deadline=None)
+@given(drawn=st.lists(several_days, max_size=30), at=st.sampled_from([None, 1, 3]))
+def test_session_bars_are_those_made_row_by_row(drawn, at):
+    rows = in_order(drawn)
+    expected = []
+    for date in sorted({row["timestamp"] // DAY * DAY for row in rows}):
+        bar = slow_session(
+            [r for r in rows if r["timestamp"] // DAY * DAY == date], STANDS - 1 if at is None else at
+        )
+        expected += [(date, *bar)] if bar else []
+    assert tuples(session_bars_of(table(rows), US_EQUITIES, at=at)) == expected
+
+
+@given(drawn=st.lists(several_days, max_size=20))
+@settings(max_examples=30, deadline=None)
+def test_a_policy_without_a_daily_table_gives_whole_dates(drawn):
+    rows = in_order(drawn)
+    assert tuples(session_bars_of(table(rows), EVERY_PRINT)) == slow_bars(rows, EVERY_PRINT, DAY)
+
+
+def day(*prints: tuple[float, float, str | None]) -> Bars:
+    """The bars of prints (price, size, conditions) one second apart."""
+    drawn = [
+        {
+            "timestamp": NOON + place * 10**9,
+            "price": price,
+            "volume": size,
+            "sequence": None,
+            "conditions": said,
+        }
+        | {"commit": 1, "lasts": None}
+        for place, (price, size, said) in enumerate(prints)
+    ]
+    return session_bars_of(table(in_order(drawn)), US_EQUITIES)
+
+
+def ohlcv(bars: Bars) -> list[float]:
+    return [getattr(bars, name)[0] for name in ("open", "high", "low", "close", "volume")]
+
+
+def test_auctions_belong_to_the_session_by_condition_whenever_they_are_printed():
+    bars = day(
+        (9.0, 7.0, "extended_hours"),
+        (10.5, 1.0, "regular"),
+        (10.0, 500.0, "opening_print"),
+        (10.2, 1.0, "regular"),
+        (14.0, 7.0, "extended_hours"),
+        (11.0, 900.0, "closing_print"),
+    )
+    assert ohlcv(bars) == [10.0, 11.0, 10.0, 11.0, 1402.0]
+    assert bars.time_ns.tolist() == [int(datetime(2025, 1, 2, tzinfo=UTC).timestamp()) * 10**9]
+
+
+def test_the_largest_auction_counts_and_the_first_of_equals():
+    small, first, second = (
+        (1.0, 10.0, "opening_print"),
+        (2.0, 90.0, "opening_print"),
+        (3.0, 90.0, "opening_print"),
+    )
+    assert ohlcv(day(small, first, second))[0] == 2.0
+
+
+def test_without_a_closing_auction_the_official_close_is_the_close_and_is_no_volume():
+    assert ohlcv(day((1.0, 5.0, None), (2.0, 5.0, None), (3.0, 8.0, "official_close"))) == [
+        1.0,
+        3.0,
+        1.0,
+        3.0,
+        10.0,
+    ]
+
+
+def test_without_auctions_the_session_opens_and_closes_with_its_first_and_last_price():
+    bars = day(
+        (5.0, 1.0, "extended_hours"), (1.0, 1.0, None), (2.0, 1.0, "regular"), (7.0, 1.0, "average_price")
+    )
+    assert ohlcv(bars) == [1.0, 2.0, 1.0, 2.0, 3.0]
+
+
+def test_an_auction_that_is_distrusted_is_none():
+    assert ohlcv(day((4.0, 9.0, "opening_print;suspicious"), (1.0, 1.0, None))) == [1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("said", ["extended_hours", "average_price", "official_close"])
+def test_a_date_without_a_price_of_the_session_has_no_bar(said: str):
+    assert not len(day((1.0, 1.0, said)))
+
+
+def test_sums_of_absurd_range_are_rounded_once():
+    sizes = [1e15, 1e-5, 1e-100, 1e-300]
+    assert ohlcv(day(*((1.0, size, None) for size in sizes)))[4] == math.fsum(sizes)

@@ -1,0 +1,108 @@
+"""Bars of spans against bars made row by row: from prints, and from aggregates in any order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.bar_policies import EVERY_PRINT, US_EQUITIES
+from store.bars.aggregate import aggregate_prints
+from store.bars.exact_sums import Unmergeable
+from store.bars.prints import STANDS, prints_of
+from store.bars.span_bars import span_bars_of, span_bars_of_prints
+from store.bars.spans import Spans
+from store.csv.reading.pieces import Pieces, layers_of
+from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
+from tests.store.bars.test_policy_bars import LOPSIDED, tuples
+from tests.store.builders import DAY, MINUTE, NOON, SECOND
+from tests.store.printed_days import in_order, printed, several_days, table
+
+POLICIES = [EVERY_PRINT, US_EQUITIES, LOPSIDED]
+QUARTERS = st.integers(-44, 44).map(lambda quarter: NOON + quarter * 15 * SECOND)
+ODD = st.integers(-11 * MINUTE, 11 * MINUTE).map(lambda at: NOON + at)
+prints = st.one_of(printed, several_days)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@settings(max_examples=80, deadline=None)
+@given(
+    drawn=st.lists(prints, max_size=40),
+    spans=st.one_of(drawn_spans(QUARTERS, most=40), drawn_spans(ODD)),
+    credits=st.booleans(),
+    at=st.sampled_from([None, 1, 2, 4]),
+)
+def test_bars_of_prints_are_those_made_row_by_row(policy, drawn, spans: list[Span], credits, at):
+    rows = in_order(drawn)
+    expected = slow_span_bars(rows, policy, spans, credits=credits, at=STANDS - 1 if at is None else at)
+    found = span_bars_of_prints(prints_of(table(rows), policy, at=at), columns(spans), credits=credits)
+    assert tuples(found) == expected
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@settings(max_examples=80, deadline=None)
+@given(
+    drawn=st.lists(printed, max_size=40),
+    spans=drawn_spans(QUARTERS, most=40),
+    credits=st.booleans(),
+    data=st.data(),
+)
+def test_any_split_of_the_rows_into_aggregates_gives_the_same_bars(policy, drawn, spans, credits, data):
+    rows = in_order(drawn)
+    owner = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
+    groups = [[row for row, each in zip(rows, owner, strict=True) if each == group] for group in range(4)]
+    intervals = [data.draw(st.sampled_from([1, SECOND, 5 * SECOND, 15 * SECOND])) for _ in groups]
+    try:
+        parts = [
+            aggregate_prints(prints_of(table(group), policy), interval)
+            for group, interval in zip(groups, intervals, strict=True)
+        ]
+        found = span_bars_of(parts, columns(spans), credits=credits)
+    except Unmergeable:
+        return
+    assert tuples(found) == slow_span_bars(rows, policy, spans, credits=credits)
+
+
+BAD = {
+    "one column is longer": ([0, 5], [5, 6], [0]),
+    "an empty window": ([0], [0], [0]),
+    "an end before its start": ([5], [4], [0]),
+    "windows that overlap": ([0, 4], [5, 9], [0, 4]),
+    "windows that descend": ([5, 0], [9, 5], [0, 5]),
+    "labels that descend": ([0, 5], [5, 9], [5, 0]),
+}
+
+
+@pytest.mark.parametrize("given_columns", BAD.values(), ids=list(BAD))
+def test_what_are_no_spans_is_refused(given_columns: tuple[list[int], ...]):
+    with pytest.raises(ValueError):
+        Spans(*(np.array(column, np.int64) for column in given_columns))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    spans=drawn_spans(
+        st.one_of(
+            st.integers(-3, 60).map(lambda half: NOON + half * 30 * MINUTE),
+            st.integers(-50, 50).map(lambda minute: NOON + minute * MINUTE),
+            st.integers(-3, 3).map(lambda day: NOON // DAY * DAY + day * DAY),
+            st.integers(-(10**12), 10**12).map(lambda at: NOON + at),
+        )
+    )
+)
+def test_layers_hold_each_instant_of_the_spans_once_in_whole_intervals_of_none_but_its_span(
+    spans: list[Span],
+):
+    of_spans = columns(spans)
+    layers = layers_of(Pieces(of_spans.start_ns, of_spans.end_ns))
+    for level, pieces in layers.items():
+        assert not (pieces.start_ns % level).any()
+        assert not (pieces.end_ns % level).any()
+    total = sum(int((pieces.end_ns - pieces.start_ns).sum()) for pieces in layers.values())
+    assert total == sum(end - start for start, end, _ in spans)
+    edges = np.array(sorted({edge for start, end, _ in spans for edge in (start, end)}), np.int64)
+    for level, pieces in layers.items():
+        inside = edges[pieces.hold(edges)]
+        assert not (inside % level).any(), "an interval is cut by a span's edge"
+    for instant in np.concatenate([edges, edges - 1]):
+        held = sum(bool(pieces.hold(np.array([instant]))[0]) for pieces in layers.values())
+        assert held == any(start <= instant < end for start, end, _ in spans)

@@ -1,0 +1,98 @@
+"""Trades and batches with valid defaults, and a clock that stands still."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.bars.aggregate import bars_of_prints
+from store.bars.bars import Bars
+from store.bars.prints import prints_of
+from store.datasets import TRADES
+from store.protocol import (
+    ALL_TIME,
+    Action,
+    Amendment,
+    Append,
+    Correction,
+    Dedupe,
+    MarketStore,
+    Window,
+)
+from store.rows.visible import Run, stored_rows
+from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
+
+Row = dict[str, Any]
+
+SYMBOL = "AAPL"
+NOON = parse_timestamp("2025-01-02T12:00:00Z")
+SECOND = SECOND_NS
+MINUTE = 60 * SECOND_NS
+DAY = DAY_NS
+
+
+@dataclass
+class Clock:
+    """Nanoseconds UTC; moves when told."""
+
+    now: int = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def trade(at: int | str = NOON, price: float = 100.0, volume: float = 1.0, **others: Any) -> Row:
+    """A trade at an instant, or so many nanoseconds after noon where that is a small number."""
+    row = dict.fromkeys(TRADES.schema.names) | {"timestamp": instant(at), "price": price, "volume": volume}
+    return row | others
+
+
+def instant(at: int | str) -> int:
+    if isinstance(at, str):
+        return parse_timestamp(at)
+    return NOON + at if abs(at) < 40 * DAY else at
+
+
+def record_batch(*rows: Row) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(list(rows), schema=TRADES.schema)
+
+
+def batch(
+    *rows: Row,
+    symbol: str = SYMBOL,
+    caller: str = "key:1",
+    dedupe: Dedupe = Dedupe.ROWS,
+    request_key: str | None = None,
+) -> Append:
+    return Append(TRADES, symbol, record_batch(*rows), caller, dedupe, request_key)
+
+
+def stored(
+    store: MarketStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, at: int | None = None
+) -> list[Row]:
+    """The rows in a window, as a list of dictionaries."""
+    rows: list[Row] = store.rows(TRADES, symbol, window, at=at).to_pylist()
+    return rows
+
+
+def bars_of_rows(rows: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
+    """Bars of ordered rows, all of which stand, by the rows alone."""
+    prints = prints_of(stored_rows(rows, [Run(0, 1, rows.num_rows)]), policy)
+    return bars_of_prints(prints, interval_ns)
+
+
+def cancel(at: int | str = NOON, **named: Any) -> Correction:
+    """A cancel of the row that is named by an event time and `trade_id`, `exchange`, `price`, `volume`."""
+    return Correction(Action.CANCEL, instant(at), **named)
+
+
+def correct(at: int | str = NOON, *, new: Row, **named: Any) -> Correction:
+    """A correction of the row that is named, as for `cancel`, to new values by column."""
+    return Correction(Action.CORRECT, instant(at), **named, new=new)
+
+
+def amendment(
+    *corrections: Correction, symbol: str = SYMBOL, caller: str = "key:1", request_key: str | None = None
+) -> Amendment:
+    return Amendment(TRADES, symbol, corrections, caller, request_key)

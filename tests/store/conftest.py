@@ -1,0 +1,57 @@
+"""The stores that the conformance suite runs over: another implementation is one more line here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.csv import CsvStore
+from store.csv.writing.batch import PreparedBatch
+from store.memory import MemoryStore
+from store.protocol import Amendment, Append, MarketStore, Receipt
+from tests.store.builders import Clock
+
+
+class FoldedStore(CsvStore):
+    """Folds every commit into derived files at once, in small segments: reads are from them alone."""
+
+    def append(self, batch: Append | PreparedBatch) -> Receipt:
+        receipt = super().append(batch)
+        appended = batch.append if isinstance(batch, PreparedBatch) else batch
+        self.derive(appended.dataset, appended.symbol)
+        return receipt
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        receipt = super().correct(amendment)
+        self.derive(amendment.dataset, amendment.symbol)
+        return receipt
+
+
+class PartlyFoldedStore(CsvStore):
+    """Folds every other batch of rows: reads are from derived files, and from what came after them."""
+
+    def append(self, batch: Append | PreparedBatch) -> Receipt:
+        receipt = super().append(batch)
+        appended = batch.append if isinstance(batch, PreparedBatch) else batch
+        if receipt.commit.number % 2:
+            self.derive(appended.dataset, appended.symbol)
+        return receipt
+
+
+STORES: dict[str, Callable[[Path, Clock], MarketStore]] = {
+    "memory": lambda _, clock: MemoryStore(clock=clock),
+    "csv": lambda folder, clock: CsvStore(folder, clock=clock),
+    "csv, folded": lambda folder, clock: FoldedStore(folder, clock=clock, segment_rows=3),
+    "csv, partly folded": lambda folder, clock: PartlyFoldedStore(folder, clock=clock, segment_rows=20),
+}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=list(STORES))
+def store(request: Any, tmp_path: Path, clock: Clock) -> MarketStore:
+    return STORES[request.param](tmp_path / "store", clock)

@@ -1,0 +1,72 @@
+"""One derived log as a subject of tests: its store, its files, what its manifest says."""
+
+import hashlib
+from pathlib import Path
+
+from store.csv import CsvStore
+from store.csv.derived.columns import map_columns
+from store.csv.derived.manifest import Segment, columns_file, read_manifest
+from store.csv.log.index_files import INDEX_FILE
+from store.datasets import TRADES
+from store.maintained import Derived
+from store.memory import MemoryStore
+from store.protocol import ALL_TIME
+from tests.store.builders import SYMBOL, Row, batch
+
+
+class DerivedLog:
+    """A store in a folder with small segments, and one in memory with the same rows."""
+
+    def __init__(self, folder: Path, *, segment_rows: int = 50) -> None:
+        self.folder = folder
+        self.segment_rows = segment_rows
+        self.store = self.opened()
+        self.memory = MemoryStore()
+
+    @property
+    def files(self) -> Path:
+        return self.folder / "trades" / SYMBOL / ".derived"
+
+    def opened(self) -> CsvStore:
+        """A new store over the same folder."""
+        return CsvStore(self.folder, segment_rows=self.segment_rows)
+
+    def append(self, *rows: Row) -> None:
+        for store in (self.store, self.memory):
+            store.append(batch(*rows))
+
+    def derive(self, *, rebuild: bool = False, compact: bool = False) -> Derived:
+        derived = self.store.derive(TRADES, SYMBOL, rebuild=rebuild, compact=compact)
+        assert derived is not None
+        return derived
+
+    def add_and_derive(self, *rows: Row) -> Derived:
+        self.append(*rows)
+        return self.derive()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        manifest = read_manifest(self.files)
+        assert manifest is not None
+        return manifest.segments
+
+    @property
+    def names(self) -> list[str]:
+        return [segment.name for segment in self.segments]
+
+    def times(self) -> list[list[int]]:
+        """The event times in each segment."""
+        return [
+            map_columns(self.files / columns_file(each.name), each.columns)[0].column(0).to_pylist()
+            for each in self.segments
+        ]
+
+    def is_like_memory(self, *, at: int | None = None) -> bool:
+        expected = self.memory.rows(TRADES, SYMBOL, ALL_TIME, at=at)
+        found = [store.rows(TRADES, SYMBOL, ALL_TIME, at=at) for store in (self.store, self.opened())]
+        return all(rows.equals(expected) for rows in found)
+
+    def contents(self) -> dict[str, str]:
+        """A digest of each file that a fold writes."""
+        paths = [path for path in self.files.iterdir() if path.name != INDEX_FILE]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -1,0 +1,65 @@
+"""Volume without a price is credited to the bar before it, whatever is derived already."""
+
+from pathlib import Path
+
+import pytest
+
+from store.bar_policies import US_EQUITIES
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.memory import MemoryStore
+from store.protocol import Window
+from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
+
+MORNING = NOON // DAY * DAY
+FIRST_DAY = Window(MORNING, MORNING + DAY)
+
+
+def volumes(store: CsvStore | MemoryStore, interval_ns: int = DAY) -> list[float]:
+    bars = store.bars(SYMBOL, FIRST_DAY, interval_ns, policy=US_EQUITIES)
+    return bars.volume.tolist()  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> tuple[CsvStore, MemoryStore]:
+    """Two stores with a price today and one in two days, derived where there is something to derive."""
+    stores = CsvStore(tmp_path), MemoryStore()
+    for store in stores:
+        store.append(batch(trade(volume=1.0), trade(2 * DAY, volume=1.0, trade_id="later"), trade(3 * DAY)))
+    assert stores[0].derive(TRADES, SYMBOL) is not None
+    return stores
+
+
+@pytest.mark.parametrize("interval_ns", [MINUTE, DAY])
+def test_volume_of_a_later_date_that_no_segment_holds_yet(
+    stores: tuple[CsvStore, MemoryStore], interval_ns: int
+) -> None:
+    assert [volumes(store, interval_ns) for store in stores] == [[1.0], [1.0]]
+    for store in stores:
+        store.append(batch(trade(DAY, volume=7.0, conditions="odd_lot")))
+    assert [volumes(store, interval_ns) for store in stores] == [[8.0], [8.0]]
+
+
+def test_volume_behind_the_next_price_once_that_is_cancelled(
+    stores: tuple[CsvStore, MemoryStore],
+) -> None:
+    for store in stores:
+        store.append(batch(trade(2 * DAY + MINUTE, volume=7.0, conditions="odd_lot")))
+    assert stores[0].derive(TRADES, SYMBOL) is not None
+    assert [volumes(store) for store in stores] == [[1.0], [1.0]]
+    for store in stores:
+        store.correct(amendment(cancel(2 * DAY, trade_id="later")))
+    assert [volumes(store) for store in stores] == [[8.0], [8.0]]
+
+
+@pytest.mark.parametrize("is_derived", [False, True])
+def test_what_bars_depend_on_is_found_where_sizes_are_too_far_apart_for_aggregates(
+    stores: tuple[CsvStore, MemoryStore], is_derived: bool
+) -> None:
+    sizes = [1e-300, 2.0**53, 3e-290, 1.0, 1e15, 5e-324]
+    for store in stores:
+        store.append(batch(*(trade(DAY + at, 1.0, size) for at, size in enumerate(sizes))))
+    if is_derived:
+        stores[0].derive(TRADES, SYMBOL)
+    found, expected = (store.influence(SYMBOL, FIRST_DAY, MINUTE, policy=US_EQUITIES) for store in stores)
+    assert found == expected == Window(FIRST_DAY.start_ns, NOON + DAY + MINUTE)

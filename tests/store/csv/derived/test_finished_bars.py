@@ -1,0 +1,182 @@
+"""Bars that lie finished in segments, window by window; also where a segment keeps no rollups."""
+
+import random
+
+import numpy as np
+import pytest
+
+from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
+from store.bars.bars import Bars
+from store.bars.prints import prints_of
+from store.csv import CsvStore
+from store.csv.derived import unkept_bars
+from store.csv.reading import bar_reader
+from store.datasets import TRADES
+from store.memory import MemoryStore
+from store.protocol import Window
+from tests.store.bars.slow_spans import columns
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
+
+MINUTES = 2_000
+SPARSE = [
+    trade(at=NOON + minute * MINUTE + place * SECOND, price=100.0 + minute % 7 + place, volume=1.0 + minute)
+    for minute in range(0, MINUTES, 3)
+    for place in range(1 + minute % 2)
+]
+
+
+@pytest.fixture
+def stores(tmp_path) -> tuple[CsvStore, MemoryStore]:
+    """The same trades in a store with derived files, which keep no minutes of them, and in memory."""
+    store, memory = CsvStore(tmp_path), MemoryStore()
+    for each in (store, memory):
+        each.append(batch(*SPARSE))
+    store.derive(TRADES, SYMBOL)
+    return CsvStore(tmp_path), memory
+
+
+def assert_same(got: Bars, expected: Bars) -> None:
+    for name in Bars.__slots__:
+        assert np.array_equal(getattr(got, name), getattr(expected, name), equal_nan=True), name
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_bars_of_windows_in_any_order_are_those_of_memory(stores, policy: BarPolicy, seed: int):
+    store, memory = stores
+    rng = random.Random(seed)
+    for _ in range(12):
+        start = NOON + rng.randint(-30, MINUTES) * MINUTE
+        window = Window(start, start + rng.choice((1, 10, 100, 3 * MINUTES)) * MINUTE)
+        read = [each.bars(SYMBOL, window, MINUTE, policy=policy) for each in (store, memory)]
+        assert_same(*read)
+
+
+def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_path):
+    store = CsvStore(tmp_path)
+    store.append(
+        batch(
+            trade(at=NOON, volume=1.0),
+            trade(at=NOON + 3 * MINUTE, volume=2.0),
+            trade(at=NOON + 6 * MINUTE, volume=4.0, conditions="odd_lot"),
+            trade(at=NOON + 9 * MINUTE, volume=8.0),
+        )
+    )
+    store.derive(TRADES, SYMBOL)
+    for minutes in (4, 6, 7):
+        window = Window(NOON, NOON + minutes * MINUTE)
+        bars = CsvStore(tmp_path).bars(SYMBOL, window, MINUTE, policy=US_EQUITIES)
+        assert bars.volume.tolist() == [1.0, 6.0]
+
+
+def test_a_window_makes_the_bars_of_its_own_rows_only_and_of_each_row_once(stores, monkeypatch):
+    store, _ = stores
+    made: list[int] = []
+
+    def counted(rows, policy, *, at=None):
+        made.append(len(rows))
+        return prints_of(rows, policy, at=at)
+
+    monkeypatch.setattr(unkept_bars, "prints_of", counted)
+    store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
+    assert 0 < sum(made) < 30
+    for _ in range(2):
+        for minute in range(0, MINUTES, 30):
+            store.bars(SYMBOL, Window(NOON + minute * MINUTE, NOON + (minute + 30) * MINUTE), MINUTE)
+    assert sum(made) == len(SPARSE)
+    assert len(made) < 40
+
+
+def test_what_is_shared_cannot_be_changed(stores):
+    store, _ = stores
+    for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
+        bars = store.bars(SYMBOL, window, MINUTE)
+        assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
+
+
+@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes kept", "minutes not kept"])
+def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: int):
+    """Also a minute in the middle of which a segment ends and another begins."""
+    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
+    rows = [trade(at=NOON + place * apart, price=100.0 + place, volume=1.0 + place) for place in range(60)]
+    for each in (store, memory):
+        each.append(batch(*rows))
+    derived = store.derive(TRADES, SYMBOL)
+    assert derived is not None
+    assert derived.segments == 15
+    for minutes in range(1, 50):
+        window = Window(NOON, NOON + minutes * MINUTE)
+        assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
+
+
+def test_a_window_over_segments_that_end_with_an_interval_takes_their_bars_as_they_are(tmp_path, monkeypatch):
+    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
+    for each in (store, memory):
+        each.append(batch(*(trade(at=NOON + place * 15 * SECOND, price=1.0 + place) for place in range(40))))
+    store.derive(TRADES, SYMBOL)
+    monkeypatch.delattr(bar_reader, "merge")
+    window = Window(NOON + 2 * MINUTE, NOON + 9 * MINUTE)
+    assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
+
+
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_bars_as_of_the_last_commit_on_their_dates_are_taken_as_they_are_from_a_segment_of_later_ones(
+    tmp_path, monkeypatch, policy: BarPolicy
+):
+    store, memory = CsvStore(tmp_path), MemoryStore()
+    for day in range(3):
+        for each in (store, memory):
+            each.append(batch(*(trade(at=NOON + day * DAY + n * 15 * SECOND, volume=1.0) for n in range(40))))
+    store.derive(TRADES, SYMBOL)
+    monkeypatch.delattr(bar_reader, "merge")
+    window = Window(NOON + DAY, NOON + DAY + 5 * MINUTE)
+    read = [each.bars(SYMBOL, window, MINUTE, policy=policy, at=2) for each in (store, memory)]
+    assert_same(*read)
+    assert len(read[0]) == 5
+
+
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_bars_as_of_a_commit_know_nothing_of_later_ones_in_their_segment(tmp_path, policy: BarPolicy):
+    store, memory = CsvStore(tmp_path), MemoryStore()
+    for number in range(4):
+        rows = [trade(at=NOON + n * 15 * SECOND + number, price=1.0 + number, volume=1.0) for n in range(40)]
+        for each in (store, memory):
+            each.append(batch(*rows))
+    store.derive(TRADES, SYMBOL)
+    window = Window(NOON + MINUTE, NOON + 5 * MINUTE)
+    for at in range(1, 5):
+        read = [each.bars(SYMBOL, window, MINUTE, policy=policy, at=at) for each in (store, memory)]
+        assert_same(*read)
+        assert read[0].high.tolist() == [float(at)] * 4
+
+
+def test_spans_of_whole_intervals_take_finished_bars_as_they_are_beside_later_commits_on_other_dates(
+    stores, monkeypatch
+):
+    for each in stores:
+        each.append(batch(trade(at=NOON + 9 * DAY)))
+    monkeypatch.delattr(bar_reader, "span_bars_of")
+    starts = [NOON + minute * MINUTE for minute in (*range(5, 90), *range(200, 700, 3), *range(900, 1000))]
+    spans = columns([(start, start + MINUTE, start) for start in starts])
+    for policy in (EVERY_PRINT, US_EQUITIES):
+        read = [each.span_bars(SYMBOL, spans, policy=policy, credits=True) for each in stores]
+        assert_same(*read)
+        assert len(read[0])
+
+
+def test_a_late_trade_is_in_spans_whose_bars_lay_finished(stores):
+    spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
+    for each in stores:
+        each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
+    read = [each.span_bars(SYMBOL, spans, credits=True) for each in stores]
+    assert_same(*read)
+    assert read[0].high.max() == 500.0
+
+
+def test_spans_that_are_no_intervals_are_merged_though_bars_lie_finished(stores):
+    spans = columns(
+        [(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n // 5 * 5 * MINUTE) for n in range(50)]
+    )
+    read = [each.span_bars(SYMBOL, spans, credits=False) for each in stores]
+    assert_same(*read)
+    assert len(read[0]) == 10

@@ -1,0 +1,193 @@
+"""The keeper folds what has changed, once per change, in turn, with rests; the clock is the test's."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from store.bar_policies import US_EQUITIES
+from store.csv import CsvStore
+from store.csv.derived.keeper import Keeper, Log
+from store.csv.derived.manifest import read_manifest
+from store.csv.log.index_files import derived_lock
+from store.datasets import TRADES
+from store.exceptions import StorageError
+from store.instruments import Instrument
+from tests.store.builders import NOON, SYMBOL, batch, trade
+
+REST, RETRY = 2.0, 64.0
+
+
+class Kept:
+    """A store with a keeper whose folds are listed, may take time, and may fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = CsvStore(folder)
+        self.now = 1000.0
+        self.takes = 0.0
+        self.folds: list[str] = []
+        self.error: Exception | None = None
+        self.keeper = Keeper(self.store._all_logs, self._fold, clock=lambda: self.now)
+
+    def append(self, at: int = 0, symbol: str = SYMBOL) -> None:
+        self.store.append(batch(trade(at), symbol=symbol))
+
+    def round(self, *, after: float = 0.0, seconds: float = 1.0) -> list[str]:
+        """The symbols that a round folds, so many seconds after the one before."""
+        self.now += after
+        self.folds = []
+        assert self.keeper.round(seconds=seconds) == len(self.folds)
+        return self.folds
+
+    def is_due_after(self, seconds: float) -> bool:
+        """Whether there is something to fold so many seconds after the last fold; it is then, if there is."""
+        is_due = self.keeper._folded["trades", SYMBOL].rests_until <= self.now + seconds
+        self.now += seconds if is_due else 0.0
+        return is_due
+
+    def derived(self, symbol: str = SYMBOL) -> Path:
+        return self.folder / "trades" / symbol / ".derived"
+
+    def _fold(self, _: str, symbol: str) -> object:
+        self.folds.append(symbol)
+        self.now += self.takes
+        if self.error is not None:
+            raise self.error
+        return self.store.derive(TRADES, symbol)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    kept = Kept(tmp_path)
+    kept.append()
+    return kept
+
+
+def test_a_change_is_folded_once(kept: Kept) -> None:
+    assert [kept.round(), kept.round(after=REST), kept.round(after=RETRY)] == [[SYMBOL], [], []]
+    kept.append(1)
+    assert [kept.round(), kept.round(after=RETRY)] == [[SYMBOL], []]
+
+
+def test_a_log_rests_after_a_fold_for_as_long_as_that_took(kept: Kept) -> None:
+    kept.takes = 5.0
+    assert kept.round() == [SYMBOL]
+    kept.append(1)
+    assert [kept.round(after=4.9), kept.round(after=0.2)] == [[], [SYMBOL]]
+    kept.takes = 0.0
+    kept.append(2)
+    assert kept.round(after=5.1) == [SYMBOL]
+    kept.append(3)
+    assert [kept.round(after=REST - 0.1), kept.round(after=0.2)] == [[], [SYMBOL]]
+
+
+def test_commits_during_a_fold_are_folded_next(kept: Kept) -> None:
+    fold = kept.store.derive
+
+    def beside_a_writer(*arguments: object) -> object:
+        derived = fold(*arguments)  # type: ignore[arg-type]
+        kept.append(5)
+        kept.store.derive = fold  # type: ignore[method-assign]
+        return derived
+
+    kept.store.derive = beside_a_writer  # type: ignore[assignment, method-assign]
+    assert [kept.round(), kept.round(after=REST), kept.round(after=REST)] == [[SYMBOL], [SYMBOL], []]
+
+
+@pytest.mark.parametrize("error", [StorageError("damaged"), OSError(28, "full"), ValueError("a defect")])
+def test_what_failed_is_tried_again_later_and_does_not_hold_up_others(kept: Kept, error: Exception) -> None:
+    kept.error = error
+    assert kept.round() == [SYMBOL]
+    kept.error = None
+    kept.append(symbol="IBM")
+    assert [kept.round(after=REST), kept.round(after=RETRY), kept.round(after=RETRY)] == [
+        ["IBM"],
+        [SYMBOL],
+        [],
+    ]
+
+
+def test_the_rest_after_failures_grows_up_to_a_minute_and_is_forgotten_after_a_success(kept: Kept) -> None:
+    kept.error = OSError(28, "full")
+    rests = []
+    for _ in range(1100):
+        assert kept.round() == [SYMBOL]
+        rests.append(next(rest for rest in (4, 8, 16, 32, 64) if kept.is_due_after(rest)))
+    assert rests == [4, 8, 16, 32, *[64] * 1096]
+    kept.error = None
+    kept.round()
+    kept.append(1)
+    assert kept.round(after=REST) == [SYMBOL]
+
+
+def test_what_another_process_was_at_is_looked_at_again(kept: Kept) -> None:
+    with derived_lock(kept.derived().parent):
+        assert kept.round() == [SYMBOL]
+    assert [kept.round(after=REST), kept.round(after=REST)] == [[SYMBOL], []]
+
+
+def test_the_longest_rested_is_folded_first_and_a_round_ends_in_time(kept: Kept) -> None:
+    kept.takes = 0.6
+    for symbol in ("B", "C", "D"):
+        kept.append(symbol=symbol)
+    first = kept.round() + kept.round()
+    assert sorted(first) == [SYMBOL, "B", "C", "D"]
+    for symbol in first:
+        kept.append(1, symbol=symbol)
+    assert kept.round(after=RETRY, seconds=10.0) == first
+
+
+def test_deleted_files_are_built_again(kept: Kept) -> None:
+    kept.round()
+    shutil.rmtree(kept.derived())
+    assert [kept.round(after=REST), kept.round(after=REST)] == [[SYMBOL], []]
+    assert read_manifest(kept.derived()) is not None
+
+
+def test_another_policy_gets_its_rollups(kept: Kept) -> None:
+    kept.append(symbol="IBM")
+    kept.round()
+    kept.store.set_instrument(Instrument(SYMBOL, US_EQUITIES.name))
+    assert [kept.round(after=REST), kept.round(after=REST)] == [[SYMBOL], []]
+    (segment,) = read_manifest(kept.derived()).segments  # type: ignore[union-attr]
+    assert [*segment.rollups] == [US_EQUITIES.key]
+
+
+def test_an_instrument_that_cannot_be_read_holds_up_nobody_else(kept: Kept) -> None:
+    kept.append(symbol="IBM")
+    (kept.folder / "instruments.jsonl").write_text('{"symbol": "IBM", "bar_policy": "of_tomorrow"}\n')
+    assert sorted(kept.round()) == [SYMBOL, "IBM"]
+    assert read_manifest(kept.derived()) is not None
+    assert read_manifest(kept.derived("IBM")) is None
+    (kept.folder / "instruments.jsonl").write_text("")
+    assert kept.round(after=RETRY) == ["IBM"]
+    assert read_manifest(kept.derived("IBM")) is not None
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_log_is_passed_over(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    (kept.folder / "trades" / ".DS_Store").write_text("x")
+    (kept.folder / "trades" / "lost+found").mkdir()
+    (kept.folder / "trades" / "TORN").mkdir()
+    (kept.folder / "trades" / "TORN" / "commits.jsonl").write_text('{"commit": 1')
+    assert sorted(kept.round()) == [SYMBOL, "TORN"]
+    assert kept.round(after=RETRY) == []
+    assert caplog.records == []
+
+
+def test_a_store_that_is_not_there_yet_has_nothing_to_keep(tmp_path: Path) -> None:
+    assert CsvStore(tmp_path / "later").keeper().round(seconds=1.0) == 0
+
+
+def test_the_states_of_a_log_change_with_its_files(tmp_path: Path) -> None:
+    store = CsvStore(tmp_path)
+    store.append(batch(trade(NOON)))
+
+    log = Log("trades", SYMBOL, str(tmp_path / "trades" / SYMBOL), "")
+    fresh = log.commits(), log.manifest()
+    store.derive(TRADES, SYMBOL)
+    derived = log.commits(), log.manifest()
+    store.append(batch(trade(1)))
+    assert (derived[0], derived[1] != fresh[1]) == (fresh[0], True)
+    assert (log.commits() != derived[0], log.manifest()) == (True, derived[1])

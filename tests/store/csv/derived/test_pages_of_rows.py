@@ -1,0 +1,97 @@
+"""Pages of ticks out of very many: found without reading, each row once, whatever is written meanwhile."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from store.csv import CsvStore
+from store.csv.reading import log_reader
+from store.datasets import TRADES
+from store.protocol import Append, Dedupe, Window
+from tests.store.builders import MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
+
+ROWS = 1_000_000
+HOUR = Window(NOON, NOON + 60 * MINUTE)
+PAGE = 1_000 if os.environ.get("SOAK") else 5_000
+
+
+def crowded(count: int, *, seed: int, price: float) -> Append:
+    """Trades in whole milliseconds of an hour, in any order: many share one."""
+    rng = np.random.default_rng(seed)
+    columns = {
+        "timestamp": pa.array(NOON + rng.integers(0, 3_600_000, count) * 10**6),
+        "price": pa.array(np.full(count, price)),
+        "volume": pa.array(np.arange(count, dtype=np.float64)),
+    }
+    filled = [columns.get(field.name, pa.nulls(count, field.type)) for field in TRADES.schema]
+    return Append(TRADES, SYMBOL, pa.record_batch(filled, schema=TRADES.schema), "key:1", Dedupe.NONE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A million rows in one hour, derived."""
+    folder = tmp_path_factory.mktemp("crowded")
+    store = CsvStore(folder, segment_rows=300_000)
+    for seed in range(10):
+        store.append(crowded(ROWS // 10, seed=seed, price=1.0))
+    store.derive(TRADES, SYMBOL)
+    return folder
+
+
+def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
+    """All rows of the hour at a commit, a page at a time, and those that share a time with its last."""
+    rest = HOUR
+    while rest.start_ns < rest.end_ns:
+        window = store.narrowed(TRADES, SYMBOL, rest, PAGE, from_end=from_end, at=at)
+        yield store.rows(TRADES, SYMBOL, window, at=at)
+        rest = Window(rest.start_ns, window.start_ns) if from_end else Window(window.end_ns, rest.end_ns)
+
+
+@pytest.mark.parametrize("from_end", [False, True], ids=["forwards", "backwards"])
+def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(folder: Path, from_end: bool):
+    store, writer = CsvStore(folder), CsvStore(folder, segment_rows=300_000)
+    at = store.head(TRADES, SYMBOL).number
+    snapshot = store.rows(TRADES, SYMBOL, HOUR, at=at)
+    walked = []
+    for number, page in enumerate(pages(store, at, from_end=from_end)):
+        walked.append(page)
+        # A millisecond has about a third of a row, so that few share the last one's.
+        assert page.num_rows < PAGE + 50
+        if number % 40 == 20:
+            writer.append(crowded(200, seed=number, price=2.0))
+        if number % 80 == 60:
+            writer.derive(TRADES, SYMBOL)
+    assert {page.num_rows >= PAGE for page in walked[:-1]} == {True}
+    assert pa.concat_tables(reversed(walked) if from_end else walked).equals(snapshot)
+
+
+def test_rows_are_found_without_decoding_any(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    store = CsvStore(folder)
+    store.derive(TRADES, SYMBOL)
+    monkeypatch.delattr(log_reader, "plain_rows")
+    monkeypatch.delattr(log_reader, "read_rows")
+    window = store.narrowed(TRADES, SYMBOL, HOUR, PAGE, at=10)
+    assert window.end_ns < NOON + MINUTE
+    assert store.row_bound(TRADES, SYMBOL, HOUR) >= ROWS
+
+
+def test_a_bound_holds_where_it_would_take_long_to_count(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    store.append(crowded(200_000, seed=1, price=1.0))
+    cancelled = store.rows(TRADES, SYMBOL, HOUR).slice(0, 20).to_pylist()
+    store.correct(
+        amendment(*(cancel(row["timestamp"], price=1.0, volume=row["volume"]) for row in cancelled))
+    )
+    store.append(batch(trade(0, 5.0)))
+    store.derive(TRADES, SYMBOL)
+    part = Window(NOON, NOON + 59 * MINUTE)
+    few = Window(NOON, NOON + MINUTE)
+    for window in (HOUR, part, few):
+        visible = store.rows(TRADES, SYMBOL, window).num_rows
+        assert visible <= store.row_bound(TRADES, SYMBOL, window) <= visible + 20
+    assert store.row_bound(TRADES, SYMBOL, HOUR) == 200_001 - 20
+    assert store.row_bound(TRADES, SYMBOL, few) == store.rows(TRADES, SYMBOL, few).num_rows

@@ -1,0 +1,109 @@
+"""Real processes: builders that are killed, several at once, and a hundred logs under a few handles."""
+
+import json
+import multiprocessing
+import random
+import subprocess
+import sys
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store.datasets import TRADES
+from store.protocol import ALL_TIME
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
+from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, stored, trade
+from tests.store.csv.derived.build_process import LOGS, build_until_killed, read_under_few_handles
+from tests.store.csv.derived.derived_log import DerivedLog
+
+CYCLES = 8
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> DerivedLog:
+    log = DerivedLog(tmp_path)
+    log.append(*(trade(day * DAY + n * SECOND, 1.0 + n) for day in range(4) for n in range(30)))
+    return log
+
+
+def builder(log: DerivedLog, seed: int) -> BaseProcess:
+    """A process that builds; one that imports nothing any more when it starts."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([build_until_killed.__module__])
+    process = context.Process(target=build_until_killed, args=(log.folder, SYMBOL, seed), daemon=True)
+    process.start()
+    return process
+
+
+def same_bars(log: DerivedLog) -> bool:
+    found, expected = (store.bars(SYMBOL, ALL_TIME, 5 * MINUTE) for store in (log.opened(), log.memory))
+    return all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__)
+
+
+def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: DerivedLog, seed: int) -> None:
+    chooser = random.Random(seed)
+    for cycle in range(CYCLES):
+        processes = [builder(log, chooser.getrandbits(30)) for _ in range(2)]
+        seen = time.monotonic() + PATIENCE_SECONDS
+        while not log.files.exists() and time.monotonic() < seen:
+            time.sleep(0.001)
+        time.sleep(chooser.uniform(0.0, 0.1))
+        log.append(*(trade(chooser.randint(-1, 5) * DAY + cycle * SECOND + n) for n in range(5)))
+        assert log.is_like_memory()
+        for process in processes:
+            process.kill()
+            process.join()
+        assert log.is_like_memory()
+        assert same_bars(log)
+    log.derive()
+    files = {path.name for path in log.files.iterdir()} - {
+        "lock",
+        "manifest.json",
+        "commits.index",
+        "commits.new",
+    }
+    assert files == {file for segment in log.segments for file in segment.files}
+    assert log.is_like_memory()
+    assert same_bars(log)
+
+
+def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: DerivedLog) -> None:
+    processes = [builder(log, seed) for seed in range(3)]
+    try:
+        for number in range(25):
+            log.append(trade(number % 7 * DAY + number * SECOND + 500))
+            assert log.is_like_memory(at=number + 2)
+            assert same_bars(log)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    assert log.derive().commit == 26
+    assert log.is_like_memory()
+
+
+def test_a_hundred_derived_logs_need_few_handles(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", read_under_few_handles.__module__, str(tmp_path)],
+        cwd=Path(__file__).parents[4],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=PROGRAM_SECONDS,
+    )
+    assert json.loads(process.stdout) == [[20, 2]] * (2 * LOGS)
+
+
+def test_a_store_that_has_seen_damage_reads_what_another_process_built_since(log: DerivedLog) -> None:
+    log.derive()
+    for path in log.files.glob("*.arrow"):
+        path.unlink()
+    log.store = log.opened()
+    assert len(stored(log.store)) == 120
+    other = DerivedLog(log.folder)
+    other.derive()
+    other.store.append(batch(trade(9 * DAY)))
+    assert len(stored(log.store)) == 121
+    assert log.store._known_log(TRADES, SYMBOL).reader._opened.segments.head.number == 1

@@ -1,0 +1,129 @@
+"""Rollups come back as written, to the last bit, and are kept only where smaller than the rows."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
+from store.bars.aggregate import aggregate_prints
+from store.bars.aggregate_columns import COLUMNS, Aggregates
+from store.bars.prints import Prints, prints_of
+from store.csv.derived.rollups import (
+    LEVELS_NS,
+    Rollups,
+    level_for,
+    map_rollups,
+    rollups_of,
+    write_rollups,
+)
+from store.rows.visible import Run, stored_rows
+from tests.store.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
+
+EXTREMES = [0, -1, 1, 2**63 - 1, -(2**63)]
+HALF_HOUR = 30 * MINUTE
+HOUR = 60 * MINUTE
+FLOATS = [0.0, -0.0, 1.5, -1e308, 5e-324, float("nan"), float("inf"), float("-inf")]
+
+
+@st.composite
+def aggregates(draw: st.DrawFn) -> Aggregates:
+    """Columns of any values; many of them of one value throughout."""
+    count = draw(st.integers(1, 4))
+    columns = []
+    for dtype in COLUMNS.values():
+        values = st.sampled_from(EXTREMES if dtype is np.int64 else FLOATS)
+        is_constant = draw(st.booleans())
+        columns.append(
+            np.full(count, draw(values), dtype)
+            if is_constant
+            else draw(hnp.arrays(dtype, count, elements=values))
+        )
+    return Aggregates(*columns)
+
+
+def bits(rollups: Rollups) -> dict[int, list[bytes]]:
+    return {
+        level: [np.ascontiguousarray(getattr(found, name)).tobytes() for name in COLUMNS]
+        for level, found in rollups.items()
+    }
+
+
+@settings(deadline=None, max_examples=60)
+@given(levels=st.lists(aggregates(), min_size=1, max_size=3))
+def test_what_is_written_is_read_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, levels: list[Aggregates]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "one.arrow"
+    rollups = dict(zip(LEVELS_NS, levels, strict=False))
+    found = map_rollups(path, write_rollups(path, rollups))
+    assert bits(found) == bits(rollups)
+    for level in found.values():
+        dtypes = {getattr(level, each.name).dtype for each in fields(level)}
+        assert dtypes <= {np.dtype(np.int64), np.dtype(np.float64)}
+
+
+def test_a_column_of_one_value_takes_no_place(tmp_path: Path) -> None:
+    many = aggregate_prints(prints(4096, SECOND), SECOND)
+    path = tmp_path / "rollups.arrow"
+    write_rollups(path, {SECOND: many})
+    assert path.stat().st_size < 10 * many.time.nbytes
+
+
+def prints(count: int, apart_ns: int) -> Prints:
+    rows = [trade(number * apart_ns, 2.0) for number in range(count)]
+    return prints_of(stored(rows), EVERY_PRINT)
+
+
+def stored(rows: list[Row]) -> pa.Table:
+    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), [Run(0, 1, len(rows))])
+
+
+@pytest.mark.parametrize(
+    ("apart_ns", "levels"),
+    [
+        (SECOND // 8, [SECOND, MINUTE, HALF_HOUR, HOUR, DAY]),
+        (SECOND // 7, [MINUTE, HALF_HOUR, HOUR, DAY]),
+        (MINUTE // 3, [MINUTE, HALF_HOUR, HOUR, DAY]),
+        (MINUTE // 2, [HALF_HOUR, HOUR, DAY]),
+        (HOUR // 3, [HOUR, DAY]),
+        (HOUR // 2, [DAY]),
+        (DAY, [DAY]),
+    ],
+)
+def test_levels_are_left_out_where_their_intervals_hold_hardly_more_than_a_row(
+    apart_ns: int, levels: list[int]
+) -> None:
+    assert [*rollups_of(prints(480, apart_ns))] == levels
+
+
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES])
+def test_each_level_is_what_the_prints_make(policy: BarPolicy) -> None:
+    words = [None, "odd_lot", "closing_print", "suspicious"]
+    rows = [trade(n * SECOND // 9, 1.0 + n % 7, 0.1 * n, conditions=words[n % 4]) for n in range(2000)]
+    of_policy = prints_of(stored(rows), policy)
+    rollups = rollups_of(of_policy)
+    assert [*rollups] == [*LEVELS_NS]
+    assert bits(rollups) == bits({level: aggregate_prints(of_policy, level) for level in LEVELS_NS})
+
+
+@pytest.mark.parametrize(
+    ("interval_ns", "level"),
+    [
+        (SECOND, SECOND),
+        (90 * SECOND, SECOND),
+        (50 * MINUTE, MINUTE),
+        (90 * MINUTE, HALF_HOUR),
+        (11 * HOUR, HOUR),
+        (7 * DAY, DAY),
+        (SECOND // 2, None),
+        (1, None),
+    ],
+)
+def test_the_coarsest_level_that_divides_an_interval_serves_it(interval_ns: int, level: int | None) -> None:
+    assert level_for(interval_ns) == level

@@ -1,0 +1,157 @@
+"""Rows that no segment holds are decoded once, kept in blocks of growing size, and bounded in memory."""
+
+import math
+import shutil
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from store.bar_policies import EVERY_PRINT
+from store.bars.aggregate import aggregate_prints
+from store.bars.aggregate_columns import Aggregates
+from store.bars.prints import prints_of
+from store.csv.derived.tail import Block, TailRows
+from store.csv.log.history import History
+from store.csv.parts.reader import read_rows
+from store.csv.parts.stored_part import StoredPart
+from store.datasets import TRADES
+from store.protocol import ALL_TIME, Window
+from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade
+from tests.store.csv.derived.derived_log import DerivedLog
+
+
+class Tail:
+    """The tail of one log, read through a cache that tells which commits it had to read."""
+
+    def __init__(self, folder: Path, *, rows_limit: int = 1000) -> None:
+        self.log = DerivedLog(folder)
+        self.rows = TailRows(rows_limit)
+        self.read: list[int] = []
+
+    @property
+    def history(self) -> History:
+        return self.log.store._known_log(TRADES, SYMBOL).commits.history()
+
+    def append(self, *times: int) -> None:
+        self.log.append(*(trade(at) for at in times))
+
+    def blocks(self, day: int = 0) -> Sequence[Block]:
+        start = (NOON // DAY + day) * DAY
+        parts = self.history.parts_in(Window(start, start + DAY))
+        return self.rows.blocks(("trades", SYMBOL, 0), self.history, parts, self._read)
+
+    def _read(self, parts: Sequence[StoredPart]) -> pa.Table:
+        self.read += [stored.commit for stored in parts]
+        return read_rows(TRADES, self.log.files.parent, parts)
+
+
+@pytest.fixture
+def tail(tmp_path: Path) -> Tail:
+    return Tail(tmp_path)
+
+
+def test_every_commit_is_read_once_and_blocks_are_few(tail: Tail) -> None:
+    for number in range(40):
+        tail.append(number)
+        blocks = tail.blocks()
+        sizes = [block.rows.num_rows for block in blocks]
+        assert sum(sizes) == number + 1
+        assert all(before > 2 * after for before, after in pairwise(sizes))
+        assert len(blocks) <= math.log2(number + 1) + 1
+        assert [block.newest for block in blocks][-1] == number + 1
+    assert tail.read == [*range(1, 41)]
+
+
+def test_blocks_are_in_order_of_time(tail: Tail) -> None:
+    for at in (5, 3, 4, 1, 2):
+        tail.append(at)
+        (block, *_) = tail.blocks()
+        times = block.rows.column("timestamp").to_pylist()
+        assert times == sorted(times)
+
+
+def test_a_view_that_is_older_sees_at_least_its_own_rows(tail: Tail) -> None:
+    tail.append(1)
+    parts, history = tail.history.parts_in(ALL_TIME), tail.history
+    tail.append(2)
+    tail.blocks()
+    older = tail.rows.blocks(("trades", SYMBOL, 0), history, parts, tail._read)
+    assert sum(block.rows.num_rows for block in older) == 2
+    assert tail.read == [1, 2]
+
+
+def test_dates_that_were_asked_for_longest_ago_are_let_go(tmp_path: Path) -> None:
+    tail = Tail(tmp_path, rows_limit=5)
+    tail.append(*(day * DAY + n for day in range(3) for n in range(2)))
+    for day in (0, 1, 0, 2):  # the third pushes out the second
+        tail.blocks(day)
+    tail.read.clear()
+    tail.blocks(0)
+    assert tail.read == []
+    tail.blocks(1)
+    assert tail.read == [1]
+
+
+def test_one_date_is_kept_however_large(tmp_path: Path) -> None:
+    tail = Tail(tmp_path, rows_limit=5)
+    tail.append(*range(50))
+    tail.blocks()
+    tail.blocks()
+    assert tail.read == [1]
+
+
+def test_aggregates_of_a_block_are_made_once_and_are_not_kept_of_ever_more_levels(tail: Tail) -> None:
+    tail.append(1)
+    (block,) = tail.blocks()
+    made: list[int] = []
+
+    def make(rows: pa.Table) -> Aggregates:
+        made.append(1)
+        return aggregate_prints(prints_of(rows, EVERY_PRINT), 10**9)
+
+    first = block.aggregates("all", 1, make)
+    assert block.aggregates("all", 1, make) is first
+    assert not first.volume.flags.writeable
+    for level in range(100):
+        block.aggregates("all", level, make)
+    assert len(block._aggregates) < 10
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3])
+def test_a_log_that_was_restored_is_read_anew(tail: Tail, commits: int) -> None:
+    tail.append(1)
+    tail.append(2)
+    tail.blocks()
+    shutil.rmtree(tail.log.files.parent)
+    tail.log.store = tail.log.opened()
+    tail.read.clear()
+    for number in range(commits):
+        tail.append(100 + number)
+    times = [at for block in tail.blocks() for at in block.rows.column("timestamp").to_pylist()]
+    assert sorted(times) == [NOON + 100 + number for number in range(commits)]
+    assert tail.read == [*range(1, commits + 1)]
+
+
+def test_a_log_that_was_restored_under_a_running_store_answers_as_it_is_now(tmp_path: Path) -> None:
+    log = DerivedLog(tmp_path)
+    log.add_and_derive(trade(1))
+    kept = tmp_path / "kept"
+    shutil.copytree(log.files.parent, kept)
+    log.append(trade(2))
+    assert log.is_like_memory()
+    shutil.rmtree(log.files.parent)
+    shutil.copytree(kept, log.files.parent)
+    assert len(stored(log.store)) == 1
+    log.store.append(batch(trade(9)))
+    assert [row["timestamp"] - NOON for row in stored(log.store)] == [1, 9]
+
+
+def test_corrections_of_rows_that_no_segment_holds(tail: Tail) -> None:
+    tail.append(1, 2)
+    for store in (tail.log.store, tail.log.memory):
+        store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
+    assert tail.log.is_like_memory()
+    assert tail.log.is_like_memory(at=1)

@@ -1,0 +1,142 @@
+"""Rows as CSV text: lossless, and read by others as well."""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from store.csv.files.codec import decode_rows, encode_rows, header
+from store.datasets import TRADES
+from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
+from tests.store.builders import NOON, record_batch, trade
+
+EXAMPLES = 2000 if os.environ.get("SOAK") else 80
+TEXTS = ("trade_id", "exchange", "conditions")
+
+visible = st.characters(min_codepoint=33, max_codepoint=126)
+risky = st.sampled_from(
+    [
+        ",",
+        '"',
+        "=",
+        "+",
+        "-",
+        "@",
+        "'",
+        "''",
+        "NA",
+        "nan",
+        "null",
+        "1",
+        "1e5",
+        "0x1",
+        "=1,2",
+        "'=",
+        '""',
+        "é",
+        "\u202e",
+    ]
+)
+texts = st.none() | st.lists(risky | st.text(visible, min_size=1, max_size=5), min_size=1, max_size=3).map(
+    "".join
+)
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) - 2, 2**53 + 2).map(float)
+instants = st.integers(EARLIEST_NS, LATEST_NS)
+rows = st.builds(
+    lambda at, **others: trade(**others) | {"timestamp": at},
+    instants,
+    price=numbers,
+    volume=numbers,
+    trade_id=texts,
+    sequence=st.none() | st.integers(0, 2**53),
+    exchange=texts,
+    conditions=texts,
+    received_at=st.none() | instants,
+)
+
+
+def escaped(text):
+    return "'" + text if text is not None and text.startswith(("=", "+", "-", "@", "'")) else text
+
+
+def exact(rows):
+    """Rows with their floats as bits, so that -0.0 is not 0.0."""
+    return [row | {name: row[name].hex() for name in ("price", "volume")} for row in rows]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=6))
+@example([trade(0, -0.0, 5e-324)])
+@example([trade(0, 1.7976931348623157e308, -1e22), trade(0, 1.0, 2.0**53 + 2)])
+def test_every_row_is_read_back_as_it_was(given_rows):
+    text = encode_rows(TRADES, "A:B", record_batch(*given_rows))
+    assert text.count(b"\n") == len(given_rows)
+    read = decode_rows(TRADES, text)
+    assert read.schema.equals(TRADES.schema)
+    assert exact(read.to_pylist()) == exact(given_rows)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=6))
+def test_the_same_rows_in_other_places_of_a_buffer_are_the_same_text(given_rows):
+    whole = record_batch(trade(0, trade_id="=0"), *given_rows, trade(0, trade_id="9"))
+    part = whole.slice(1, len(given_rows))
+    assert encode_rows(TRADES, "X", part) == encode_rows(TRADES, "X", record_batch(*given_rows))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=6))
+def test_pandas_reads_the_same_values(given_rows):
+    text = header(TRADES) + encode_rows(TRADES, "BRK.B", record_batch(*given_rows))
+    frame = pd.read_csv(
+        io.BytesIO(text),
+        dtype=dict.fromkeys(TEXTS, "object") | {"sequence": "Int64"},
+        keep_default_na=False,
+        na_values={name: [""] for name in ("sequence", "received_at", *TEXTS)},
+    )
+    assert frame["symbol"].tolist() == ["BRK.B"] * len(given_rows)
+    for row, (_, read) in zip(given_rows, frame.iterrows(), strict=True):
+        assert pd.Timestamp(read["timestamp"]).value == row["timestamp"]
+        assert (float(read["price"]), float(read["volume"])) == (row["price"], row["volume"])
+        assert (None if pd.isna(read["sequence"]) else read["sequence"]) == row["sequence"]
+        for name in TEXTS:
+            assert (None if pd.isna(read[name]) else read[name]) == escaped(row[name])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=6))
+def test_no_text_cell_is_a_formula_to_a_spreadsheet(given_rows):
+    text = (header(TRADES) + encode_rows(TRADES, "X", record_batch(*given_rows))).decode()
+    for read in csv.DictReader(io.StringIO(text)):
+        assert not any(read[name].startswith(("=", "+", "-", "@", "\t", "\r")) for name in TEXTS)
+
+
+def test_times_are_written_in_utc_at_full_precision_and_whole_numbers_as_integers():
+    text = encode_rows(TRADES, "AAPL", record_batch(trade(5, 100.0, 10, received_at=NOON)))
+    assert text == b"2025-01-02T12:00:00.000000005Z,AAPL,100,10,,,,,2025-01-02T12:00:00.000000000Z\n"
+
+
+@pytest.mark.skipif(
+    shutil.which("awk") is None and not os.environ.get("REQUIRE_ALL"),
+    reason="there is no awk on this machine",
+)
+def test_awk_adds_up_a_column(tmp_path):
+    rng = np.random.default_rng(3)
+    rows = [
+        trade(n, 1 + n / 4, float(rng.integers(1, 100)), trade_id=str(n), exchange="N") for n in range(50)
+    ]
+    (tmp_path / "day.csv").write_bytes(header(TRADES) + encode_rows(TRADES, "AAPL", record_batch(*rows)))
+    program = 'NR > 1 && $2 == "AAPL" {rows++; volume += $4; last = $1} END {print rows, volume, last}'
+    answer = subprocess.run(
+        ["awk", "-F,", program, str(tmp_path / "day.csv")], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert answer[:2] == ["50", f"{sum(row['volume'] for row in rows):.0f}"]
+    assert pd.Timestamp(answer[2]).value == rows[-1]["timestamp"]
+    assert answer[2][:19] == format_timestamp(rows[-1]["timestamp"])[:19]

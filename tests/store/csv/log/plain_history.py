@@ -1,0 +1,134 @@
+"""The oracle of a log's history: answers by going through all commits, and logs to ask about."""
+
+import random
+from pathlib import Path
+
+from store.csv.parts.commit import Commit, Part, PartKind, block_checksums, encode_commit
+from store.csv.parts.stored_part import Accepted, Day, StoredPart
+from store.protocol import NO_COMMIT, CommitId, Window
+from store.timestamps import DAY_NS
+
+FIRST_DAY = 20_000
+
+
+class PlainHistory:
+    """All commits in a list."""
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self.ids: list[CommitId] = [NO_COMMIT]
+
+    def add(self, commit: Commit, commit_id: CommitId) -> None:
+        self.commits.append(commit)
+        self.ids.append(commit_id)
+
+    def head(self, at: int | None = None) -> CommitId:
+        return self.ids[len(self.commits) if at is None else at]
+
+    def committed_at(self) -> int:
+        return self.commits[-1].committed_at if self.commits else 0
+
+    def commit_as_of(self, instant_ns: int) -> int:
+        return sum(commit.committed_at <= instant_ns for commit in self.commits)
+
+    def committed_at_of(self, number: int) -> int:
+        return self.commits[number - 1].committed_at
+
+    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+        for commit in reversed(self.commits):
+            if (commit.caller, commit.key_hash) == (caller, key_hash):
+                return Accepted(commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True))
+        return None
+
+    def knows_batch(self, digest: str) -> bool:
+        return any(commit.digest == digest for commit in self.commits)
+
+    def file_end(self, file: str) -> int:
+        return next((p.end for c in reversed(self.commits) for p in c.parts if p.file == file), 0)
+
+    def rows(self) -> int:
+        return sum(part.rows for c in self.commits for part in c.parts if part.kind == PartKind.ROWS)
+
+    def stored(self, after: int = 0, at: int | None = None) -> list[StoredPart]:
+        """The parts in order of arrival."""
+        parts, arrival = [], 0
+        for commit in self.commits[:at]:
+            for part in commit.parts:
+                is_rows = part.kind == PartKind.ROWS
+                if commit.commit > after:
+                    parts.append(StoredPart(commit.commit, arrival if is_rows else 0, part))
+                arrival += part.rows if is_rows else 0
+        return parts
+
+    def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        found = [
+            stored
+            for stored in self.stored(after, at)
+            if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
+        ]
+        return sorted(found, key=lambda stored: (stored.part.day, stored.commit))
+
+    def newest_by_date(self, window: Window, at: int | None = None) -> dict[int, int]:
+        first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
+        return {s.part.day: s.commit for s in self.stored(0, at) if first <= s.part.day <= last}
+
+    def version(self, window: Window, at: int | None = None) -> CommitId:
+        return self.head(max(self.newest_by_date(window, at).values(), default=0))
+
+    def day(self, date: int) -> Day | None:
+        parts = [stored.part for stored in self.stored() if stored.part.day == date]
+        newest = self.newest_by_date(Window(date * DAY_NS, (date + 1) * DAY_NS)).get(date)
+        if newest is None:
+            return None
+        return Day(newest, min(part.first_ns for part in parts), max(part.last_ns for part in parts))
+
+
+class LogWriter:
+    """Appends random commits to a log's file: few dates and keys, so that they come again."""
+
+    def __init__(self, path: Path, seed: int, *, dates: int = 12) -> None:
+        self.path = path
+        self.random = random.Random(seed)
+        self.dates = dates
+        self.history = PlainHistory()
+        self.ends: dict[str, int] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def write(self, count: int) -> None:
+        lines = []
+        for _ in range(count):
+            commit = self.commit()
+            line, commit_hash = encode_commit(commit, self.history.head().hash)
+            self.history.add(commit, CommitId(commit.commit, commit_hash))
+            lines.append(line)
+        with self.path.open("ab") as file:
+            file.write(b"".join(lines))
+
+    def commit(self) -> Commit:
+        choice = self.random
+        days = choice.sample(range(FIRST_DAY, FIRST_DAY + self.dates), choice.randint(0, 3))
+        parts = [self.part(day, PartKind.ROWS) for day in days]
+        if choice.random() < 0.2:
+            parts += [self.part(day, PartKind.CORRECTIONS) for day in days]
+        return Commit(
+            commit=len(self.history.commits) + 1,
+            committed_at=self.history.committed_at() + choice.randint(1, 5),
+            caller=choice.choice(["key:1", "key:2"]),
+            digest=f"{choice.randrange(50):064x}",
+            received=sum(part.rows for part in parts),
+            parts=tuple(parts),
+            duplicate_rows=tuple(range(choice.randint(0, 2))),
+            key_hash=choice.choice([None, None, str(choice.randrange(50))]),
+        )
+
+    def part(self, day: int, kind: PartKind) -> Part:
+        choice = self.random
+        file = f"{day}.csv" if kind == PartKind.ROWS else f"{day}.corrections.csv"
+        start, length = self.ends.get(file, 20), choice.randint(1, 9000)
+        self.ends[file] = start + length
+        first = day * DAY_NS + choice.randrange(DAY_NS)
+        last = choice.randint(first, (day + 1) * DAY_NS - 1)
+        return Part(
+            file, start, length, choice.randint(1, 9), first, last, block_checksums(bytes(length)), kind
+        )

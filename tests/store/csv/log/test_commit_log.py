@@ -1,0 +1,253 @@
+"""The log's file: what readers and writers make of it while others write, cut, damage or replace it."""
+
+import fcntl
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from store.csv import CsvStore
+from store.csv.log import commit_log
+from store.datasets import TRADES
+from store.exceptions import DataDamaged, StoreBusy, UnknownSymbol
+from store.protocol import ALL_TIME
+from tests.store.builders import DAY, SYMBOL, Clock, batch, stored, trade
+from tests.store.csv.disks import WatchedDisk
+
+LOG = f"trades/{SYMBOL}/commits.jsonl"
+FILE = f"trades/{SYMBOL}/2025-01-02.csv"
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A folder with three commits."""
+    store = CsvStore(tmp_path / "store", clock=Clock())
+    for number in (1, 2, 3):
+        store.append(batch(trade(number, trade_id=str(number)), trade(DAY + number), request_key=str(number)))
+    return tmp_path / "store"
+
+
+def times(store: CsvStore) -> list[int]:
+    return [row["timestamp"] for row in stored(store)]
+
+
+class StandingStill:
+    """The clock of a process that stands still in each sleep, and what ends another's write meanwhile."""
+
+    def __init__(self, seconds: float, *, sleeps: int, end: Callable[[], None]) -> None:
+        self._seconds, self._sleeps, self._end = seconds, sleeps, end
+        self._now = 100.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, _seconds: float) -> None:
+        self._now += self._seconds
+        self._sleeps -= 1
+        if self._sleeps == 0:
+            self._end()
+
+
+@pytest.mark.parametrize(("seconds", "sleeps"), [(0.001, 2_000), (10.0, 5)])
+def test_who_waits_for_the_lock_does_not_count_the_time_in_which_it_stood_still(
+    written: Path, monkeypatch, seconds: float, sleeps: int
+):
+    with (written / LOG).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        release = partial(fcntl.flock, other, fcntl.LOCK_UN)
+        monkeypatch.setattr(commit_log, "time", StandingStill(seconds, sleeps=sleeps, end=release))
+        assert CsvStore(written).append(batch(trade(4))).stored == 1
+
+
+@pytest.mark.parametrize("seconds", [0.001, 10.0])
+def test_a_lock_that_is_never_free_is_not_waited_for_for_ever(written: Path, monkeypatch, seconds: float):
+    with (written / LOG).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        unending = StandingStill(seconds, sleeps=-1, end=lambda: None)
+        monkeypatch.setattr(commit_log, "time", unending)
+        with pytest.raises(StoreBusy):
+            CsvStore(written).append(batch(trade(4)))
+
+
+def test_a_read_of_the_same_process_amid_a_write_does_not_count_the_commit_twice(tmp_path: Path):
+    disk = WatchedDisk()
+    store = CsvStore(tmp_path, disk=disk)
+    store.append(batch(trade(0)))
+    seen: list[int] = []
+    disk.after = lambda _name, _number: seen.append(len(stored(store)))
+    for number in range(1, 4):
+        assert store.append(batch(trade(number))).commit.number == number + 1
+    assert sorted(seen) == seen
+    assert len(seen) == 12
+    assert store.head(TRADES, SYMBOL).number == 4
+    assert len(stored(store)) == 4
+    assert stored(store) == stored(CsvStore(tmp_path))
+    assert CsvStore(tmp_path).append(batch(trade(9))).commit.number == 5
+
+
+def test_readers_and_writers_in_threads_of_one_process_see_whole_commits_once(tmp_path: Path):
+    store, count = CsvStore(tmp_path), 60
+    store.append(batch(trade(0), trade(DAY)))
+    ended = threading.Event()
+
+    def read() -> list[int]:
+        seen = []
+        while not ended.is_set():
+            seen.append(len(stored(store)))
+        return seen
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            readers = [pool.submit(read) for _ in range(2)]
+            try:
+                for number in range(1, count):
+                    receipt = store.append(batch(trade(number), trade(DAY + number)))
+                    assert receipt.commit.number == number + 1
+            finally:
+                ended.set()
+    finally:
+        sys.setswitchinterval(interval)
+    for reader in readers:
+        seen = reader.result()
+        assert seen == sorted(seen)
+        assert all(rows % 2 == 0 for rows in seen)
+    assert len(stored(store)) == len(stored(CsvStore(tmp_path))) == 2 * count
+
+
+def test_one_flipped_bit_anywhere_in_the_log_is_damage(written: Path):
+    log = bytearray((written / LOG).read_bytes())
+    for place in range(len(log)):
+        bit = 1 << (place * 5 % 8)
+        log[place] ^= bit
+        (written / LOG).write_bytes(log)
+        with pytest.raises(DataDamaged, match="commit record"):
+            stored(CsvStore(written))
+        log[place] ^= bit
+    (written / LOG).write_bytes(log)
+    assert len(stored(CsvStore(written))) == 6
+
+
+def test_a_record_that_was_taken_out_is_damage(written: Path):
+    first, _, *rest = (written / LOG).read_bytes().splitlines(keepends=True)
+    (written / LOG).write_bytes(b"".join([first, *rest]))
+    with pytest.raises(DataDamaged):
+        stored(CsvStore(written))
+
+
+def test_a_damaged_log_takes_no_writes_and_other_symbols_go_on(written: Path):
+    log = bytearray((written / LOG).read_bytes())
+    log[10] ^= 1
+    (written / LOG).write_bytes(log)
+    store = CsvStore(written)
+    with pytest.raises(DataDamaged):
+        store.append(batch(trade(9)))
+    assert (written / LOG).read_bytes() == log
+    store.append(batch(trade(1), symbol="MSFT"))
+    assert len(stored(store, symbol="MSFT")) == 1
+    assert store.symbols(TRADES) == [SYMBOL, "MSFT"]
+
+
+def test_nuls_behind_the_log_are_damage_and_are_not_cut_off(written: Path):
+    with (written / LOG).open("ab") as file:
+        file.write(bytes(100))
+    size = (written / LOG).stat().st_size
+    with pytest.raises(DataDamaged):
+        CsvStore(written).append(batch(trade(9)))
+    assert (written / LOG).stat().st_size == size
+
+
+@pytest.mark.parametrize("garbage", [b"x", b'{"commit":4', bytes(5000), b"1,2,3\n" * 1000], ids=len)
+def test_what_follows_the_last_commit_in_a_data_file_does_not_exist(written: Path, garbage: bytes):
+    whole = (written / FILE).read_bytes()
+    before = stored(CsvStore(written))
+    with (written / FILE).open("ab") as file:
+        file.write(garbage)
+    store = CsvStore(written)
+    assert stored(store) == before
+    assert store.append(batch(trade(4))).commit.number == 4
+    assert (written / FILE).read_bytes().startswith(whole)
+    assert (written / FILE).read_bytes()[len(whole) :].count(b"\n") == 1
+    assert len(stored(CsvStore(written))) == 7
+
+
+def restored_by_rename(backup: Path, folder: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+
+
+def restored_in_place(backup: Path, folder: Path) -> None:
+    for path in folder.iterdir():
+        source = backup / path.name
+        path.write_bytes(source.read_bytes() if source.exists() else b"")
+
+
+@pytest.fixture(params=[restored_by_rename, restored_in_place])
+def restored(request, tmp_path: Path) -> tuple[CsvStore, CsvStore]:
+    """A store object that read three commits of a log, which is then restored to two, and another one."""
+    clock = Clock()
+    open_before = CsvStore(tmp_path / "store", clock=clock)
+    for number in (1, 2):
+        open_before.append(batch(trade(number, trade_id=str(number))))
+    shutil.copytree(tmp_path / f"store/trades/{SYMBOL}", tmp_path / "backup")
+    open_before.append(batch(trade(3, trade_id="3")))
+    assert len(stored(open_before)) == 3
+    request.param(tmp_path / "backup", tmp_path / f"store/trades/{SYMBOL}")
+    return open_before, CsvStore(tmp_path / "store", clock=clock)
+
+
+def test_a_restored_log_is_noticed_and_its_numbers_come_again_with_another_hash(restored):
+    open_before, other = restored
+    lost = open_before._log(TRADES, SYMBOL).commits._view.history.head()
+    assert times(open_before) == [trade(1)["timestamp"], trade(2)["timestamp"]]
+    again = other.append(batch(trade(4, trade_id="4"))).commit
+    assert (again.number, lost.number) == (3, 3)
+    assert again.hash != lost.hash
+    assert open_before.head(TRADES, SYMBOL) == open_before.version(TRADES, SYMBOL, ALL_TIME) == again
+    assert times(open_before) == times(other)
+
+
+def test_a_restored_log_that_has_grown_to_its_old_length_is_noticed(restored):
+    open_before, other = restored
+    again = other.append(batch(trade(4, trade_id="4"))).commit
+    assert open_before.head(TRADES, SYMBOL) == again
+    assert times(open_before) == times(other)
+
+
+def test_rows_that_a_restored_log_has_lost_are_stored_again(restored):
+    open_before, other = restored
+    other.append(batch(trade(4, trade_id="4")))
+    assert open_before.append(batch(trade(3, trade_id="3"))).stored == 1
+    assert open_before.append(batch(trade(4, trade_id="4"))).stored == 0
+    assert len(stored(other)) == 4
+
+
+def test_a_log_that_is_deleted_is_unknown_and_begins_anew(written: Path):
+    store = CsvStore(written)
+    assert len(stored(store)) == 6
+    shutil.rmtree(written / f"trades/{SYMBOL}")
+    with pytest.raises(UnknownSymbol):
+        stored(store)
+    assert store.append(batch(trade(1))).commit.number == 1
+    assert len(stored(store)) == 1
+
+
+def test_a_record_in_the_place_of_a_torn_one_of_its_length_is_not_cut_off(written: Path):
+    log = (written / LOG).read_bytes()
+    last = log.rindex(b"\n", 0, -1) + 1
+    (written / LOG).write_bytes(log[:last] + b"x" * (len(log) - last))
+    store = CsvStore(written)
+    assert store.head(TRADES, SYMBOL).number == 2
+    read_at = (written / LOG).stat()
+    with (written / LOG).open("r+b") as file:
+        file.write(log)
+    os.utime(written / LOG, ns=(read_at.st_atime_ns, read_at.st_mtime_ns))
+    assert store.append(batch(trade(9))).commit.number == 4
+    assert len(stored(CsvStore(written))) == 7

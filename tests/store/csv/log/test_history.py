@@ -1,0 +1,86 @@
+"""A history of an index and the commits after it, against one that goes through all commits."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.csv.files import column_file
+from store.csv.files.disk import Disk
+from store.csv.log.commit_log import CommitLog
+from store.csv.log.history import History
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS
+from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter, PlainHistory
+
+DATES = 12
+
+
+@pytest.fixture(params=[256, column_file.PIECE_BYTES], autouse=True)
+def piece_bytes(request, monkeypatch) -> None:
+    """Small pieces, so that a short log has many."""
+    monkeypatch.setattr(column_file, "PIECE_BYTES", request.param)
+
+
+def windows(writer: LogWriter, count: int) -> list[Window]:
+    start, end = FIRST_DAY - 1, FIRST_DAY + DATES + 1
+    chosen = [ALL_TIME, Window(start * DAY_NS, end * DAY_NS)]
+    for _ in range(count):
+        first = writer.random.randrange(start * DAY_NS, end * DAY_NS)
+        length = writer.random.choice([1, DAY_NS // 3, DAY_NS, 5 * DAY_NS])
+        chosen.append(Window(first, first + length))
+    return chosen
+
+
+def assert_equal(history: History, plain: PlainHistory, writer: LogWriter, *, asked: int = 6) -> None:
+    head = len(plain.commits)
+    assert history.head() == plain.head()
+    assert (history.committed_at, history.rows) == (plain.committed_at(), plain.rows())
+    ats = {0, head, *(writer.random.randint(0, head) for _ in range(asked))}
+    for at in ats:
+        assert history.head(at) == plain.head(at)
+        assert not at or history.committed_at_of(at) == plain.committed_at_of(at)
+    for known in (None, *ats):
+        for window in windows(writer, asked):
+            assert_windows_equal(history, plain, window, known)
+            after = writer.random.choice([0, head, writer.random.randint(0, head)])
+            assert history.parts_in(window, known, after=after) == plain.parts_in(window, known, after=after)
+    assert_lookups_equal(history, plain, writer)
+
+
+def assert_windows_equal(history: History, plain: PlainHistory, window: Window, at: int | None) -> None:
+    assert history.version(window, at) == plain.version(window, at)
+    dates, newest = history.newest_by_date(window, at)
+    assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, at)
+    assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, at).tolist()
+
+
+def assert_lookups_equal(history: History, plain: PlainHistory, writer: LogWriter) -> None:
+    for instant in range(-1, plain.committed_at() + 2, 1 + plain.committed_at() // 20):
+        assert history.commit_as_of(instant) == plain.commit_as_of(instant)
+    for date in range(FIRST_DAY - 1, FIRST_DAY + DATES + 1):
+        assert history.day(date) == plain.day(date)
+        for file in (f"{date}.csv", f"{date}.corrections.csv"):
+            assert history.file_end(file) == plain.file_end(file)
+    for number in range(51):
+        assert history.knows_batch(f"{number:064x}") == plain.knows_batch(f"{number:064x}")
+        for caller in ("key:1", "key:2", "key:3"):
+            assert history.accepted(caller, str(number)) == plain.accepted(caller, str(number))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 40), min_size=1, max_size=4), st.booleans())
+def test_answers_are_those_of_all_commits_wherever_indexes_were_written(
+    tmp_path_factory, seed, counts, is_one_log
+):
+    path = tmp_path_factory.mktemp("log") / "commits.jsonl"
+    writer, log = LogWriter(path, seed, dates=DATES), CommitLog(path.parent, Disk())
+    for count in counts:
+        writer.write(count)
+        log = log if is_one_log else CommitLog(path.parent, Disk())
+        assert_equal(log.history(), writer.history, writer)
+        log.write_index()
+        assert_equal(log.history(), writer.history, writer)
+        assert log.history() is log.history()
+    writer.write(10)
+    assert_equal(log.history(), writer.history, writer)
+    assert_equal(CommitLog(path.parent, Disk()).history(), writer.history, writer)

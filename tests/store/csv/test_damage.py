@@ -1,0 +1,141 @@
+"""Stored bytes that are not what was written: found, named, kept from answers; all else is served."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import DataDamaged
+from store.protocol import ALL_TIME, Dedupe, Window
+from tests.store.bars.slow_spans import columns
+from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
+
+FILE = f"trades/{SYMBOL}/2025-01-02.csv"
+COMMITS, ROWS = 12, 10
+SPAN = 1000  # nanoseconds between the first rows of two commits
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One day of AAPL in twelve commits that do not overlap, another day, and another symbol."""
+    store = CsvStore(tmp_path)
+    for number in range(COMMITS):
+        store.append(
+            batch(*(trade(number * SPAN + n, 1.0 + number, trade_id=f"{number}-{n}") for n in range(ROWS)))
+        )
+    store.append(batch(trade(DAY)))
+    store.append(batch(trade(0), symbol="MSFT"))
+    return tmp_path
+
+
+def window_of(number: int) -> Window:
+    return Window(NOON + number * SPAN, NOON + (number + 1) * SPAN)
+
+
+def assert_only_this_commit_is_withheld(folder: Path, number: int) -> None:
+    store = CsvStore(folder)
+    for window in (ALL_TIME, window_of(number)):
+        with pytest.raises(
+            DataDamaged, match=rf"{SYMBOL}/2025-01-02.csv, commit {number + 1}: .* from [0-9]+ are"
+        ):
+            stored(store, window)
+    with pytest.raises(DataDamaged):
+        store.bars(SYMBOL, Window(NOON, NOON + DAY // 2), DAY // 24)
+    other = (number + 1) % COMMITS
+    assert len(stored(store, window_of(other))) == ROWS
+    assert stored(store, Window(NOON + DAY, NOON + 2 * DAY)) == [trade(DAY)]
+    assert stored(store, symbol="MSFT") == [trade(0)]
+    assert len(stored(store, at=number)) == number * ROWS
+
+
+def test_one_flipped_bit_in_any_of_a_hundred_rows_is_found_and_named(folder: Path):
+    rng = np.random.default_rng(11)
+    text = (folder / FILE).read_bytes()
+    starts = [place + 1 for place in range(len(text)) if text[place : place + 1] == b"\n"][:-1]
+    for row in rng.choice(COMMITS * ROWS, size=100, replace=False).tolist():
+        end = starts[row + 1] if row + 1 < len(starts) else len(text)
+        place = int(rng.integers(starts[row], end))
+        damaged = bytearray(text)
+        damaged[place] ^= 1 << int(rng.integers(0, 8))
+        (folder / FILE).write_bytes(damaged)
+        assert_only_this_commit_is_withheld(folder, row // ROWS)
+    (folder / FILE).write_bytes(text)
+    assert len(stored(CsvStore(folder))) == COMMITS * ROWS + 1
+
+
+def test_bars_of_spans_are_withheld_only_where_damaged_rows_lie_in_a_span(folder: Path):
+    text = bytearray((folder / FILE).read_bytes())
+    text[text.index(b"5-3")] ^= 1
+    (folder / FILE).write_bytes(text)
+    store = CsvStore(folder)
+    of_commits = [(NOON + n * SPAN, NOON + (n + 1) * SPAN, NOON + n * SPAN) for n in range(COMMITS)]
+    around = columns([*of_commits[:5], *of_commits[6:]])
+    assert store.span_bars(SYMBOL, around, credits=True).trade_count.tolist() == [ROWS] * (COMMITS - 1)
+    with pytest.raises(DataDamaged, match="commit 6"):
+        store.span_bars(SYMBOL, columns(of_commits), credits=True)
+
+
+def test_writes_elsewhere_go_on_beside_damage(folder: Path):
+    text = bytearray((folder / FILE).read_bytes())
+    text[-5] ^= 1
+    (folder / FILE).write_bytes(text)
+    store = CsvStore(folder)
+    with pytest.raises(DataDamaged):
+        store.append(batch(trade(1, trade_id="0-1")))
+    assert store.append(batch(trade(DAY + 1))).stored == 1
+    assert store.append(batch(trade(1), symbol="MSFT")).stored == 1
+    assert store.append(batch(trade(20 * SPAN), dedupe=Dedupe.NONE)).stored == 1
+    assert store.append(batch(trade(21 * SPAN))).stored == 1
+    assert len(stored(store, window_of(20))) == 1
+    with pytest.raises(DataDamaged):
+        stored(store, window_of(COMMITS - 1))
+
+
+def test_a_block_of_nuls_is_named_by_its_place(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    store.append(batch(*(trade(n, trade_id=str(n)) for n in range(600))))
+    text = bytearray((tmp_path / FILE).read_bytes())
+    header = text.index(b"\n") + 1
+    start = header + 3 * 4096
+    text[start : start + 4096] = bytes(4096)
+    (tmp_path / FILE).write_bytes(text)
+    with pytest.raises(DataDamaged, match=f"the 4096 bytes from {start} are not"):
+        stored(store)
+
+
+def test_a_data_file_cut_at_any_byte_of_its_last_part_withholds_that_part_only(folder: Path):
+    text = (folder / FILE).read_bytes()
+    last = len(text)
+    for _ in range(ROWS + 1):
+        last = text.rindex(b"\n", 0, last)
+    for length in range(last + 1, len(text), 7):
+        (folder / FILE).write_bytes(text[:length])
+        assert_only_this_commit_is_withheld(folder, COMMITS - 1)
+    store = CsvStore(folder)
+    with pytest.raises(DataDamaged, match="ends at byte"):
+        store.append(batch(trade(50 * SPAN)))
+    assert (folder / FILE).read_bytes() == text[:length]
+    assert store.append(batch(trade(DAY + 5))).stored == 1
+
+
+def test_a_data_file_that_is_missing_is_damage_and_other_dates_are_served(folder: Path):
+    (folder / FILE).unlink()
+    store = CsvStore(folder)
+    with pytest.raises(DataDamaged, match="missing"):
+        stored(store)
+    assert stored(store, Window(NOON + DAY, NOON + 2 * DAY)) == [trade(DAY)]
+    with pytest.raises(DataDamaged):
+        store.append(batch(trade(50 * SPAN)))
+    assert store.symbols(TRADES) == [SYMBOL, "MSFT"]
+
+
+def test_damage_that_is_mended_is_served_again(folder: Path):
+    store = CsvStore(folder)
+    text = (folder / FILE).read_bytes()
+    (folder / FILE).write_bytes(text.replace(b"0-3", b"0-4", 1))
+    with pytest.raises(DataDamaged):
+        stored(store)
+    (folder / FILE).write_bytes(text)
+    assert len(stored(store)) == COMMITS * ROWS + 1

@@ -1,0 +1,77 @@
+"""The list of a dataset's symbols follows its folder, whoever writes to it."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from store.csv import CsvStore, symbol_folders
+from store.csv.symbol_folders import SymbolFolders
+from store.datasets import TRADES
+from tests.store.builders import batch, trade
+
+LONG_AGO = 1_700_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / TRADES.name
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> CsvStore:
+    """What another process writes with."""
+    return CsvStore(tmp_path)
+
+
+def settle(folder: Path) -> None:
+    os.utime(folder, (LONG_AGO, LONG_AGO))
+
+
+def test_symbols_come_and_go(folder: Path, other: CsvStore):
+    folders = SymbolFolders(folder)
+    seen = [(folders.symbols(), folders.stamp())]
+    for name in ("MSFT", "BRK:B", "AAPL"):
+        other.append(batch(trade(), symbol=name))
+        seen.append((folders.symbols(), folders.stamp()))
+    shutil.rmtree(folder / "MSFT")
+    seen.append((folders.symbols(), folders.stamp()))
+    assert [symbols for symbols, _ in seen] == [
+        (), ("MSFT",), ("BRK:B", "MSFT"), ("AAPL", "BRK:B", "MSFT"), ("AAPL", "BRK:B"),
+    ]  # fmt: skip
+    assert len({stamp for _, stamp in seen}) == len(seen)
+
+
+def test_a_symbol_appears_with_its_first_commit_not_with_its_folder(folder: Path, other: CsvStore):
+    (folder / "AAPL").mkdir(parents=True)
+    settle(folder)
+    folders = SymbolFolders(folder)
+    assert folders.symbols() == ()
+    before = folders.stamp()
+    other.append(batch(trade()))
+    settle(folder)
+    assert folders.symbols() == ("AAPL",)
+    assert folders.stamp() != before
+
+
+def test_a_change_within_the_tick_of_the_one_before_is_seen(folder: Path, other: CsvStore):
+    other.append(batch(trade(), symbol="A"))
+    now = time.time_ns()
+    os.utime(folder, ns=(now, now))
+    folders = SymbolFolders(folder)
+    assert folders.symbols() == ("A",)
+    other.append(batch(trade(), symbol="B"))
+    os.utime(folder, ns=(now, now))
+    assert folders.symbols() == ("A", "B")
+
+
+def test_a_folder_that_has_settled_is_not_listed_again(folder: Path, other: CsvStore, monkeypatch):
+    other.append(batch(trade()))
+    settle(folder)
+    folders = SymbolFolders(folder)
+    assert folders.symbols() == ("AAPL",)
+    monkeypatch.setattr(os, "listdir", None)
+    monkeypatch.setattr(symbol_folders, "has_commits", None)
+    assert folders.symbols() == ("AAPL",)

@@ -1,0 +1,189 @@
+"""The check of every byte: what was changed in a log's files is found, and named."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from store.csv import CsvStore, verify
+from store.csv.files.codec import header
+from store.csv.verify import LogCheck
+from store.datasets import TRADES
+from store.exceptions import UnknownSymbol
+from store.maintained import Finding
+from tests.store.builders import MINUTE, SYMBOL, batch, trade
+
+DAY_FILE = "2025-01-02.csv"
+COMMITS = 4
+ROWS = 300
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A log of four commits, each of several blocks, of one date; the last one of two."""
+    store = CsvStore(tmp_path)
+    for number in range(COMMITS):
+        first = number * ROWS
+        rows = [
+            trade((first + row) * 10**9, price=100 + row / 7, trade_id=f"t{first + row}")
+            for row in range(ROWS)
+        ]
+        store.append(batch(*rows, *([trade(24 * 60 * MINUTE)] if number == COMMITS - 1 else [])))
+    return tmp_path / "trades" / SYMBOL
+
+
+def findings(folder: Path) -> list[Finding]:
+    return list(LogCheck(TRADES, SYMBOL, folder).findings())
+
+
+def parts(folder: Path) -> list[tuple[int, int, int]]:
+    """Commit, first byte and end of each part in the first date's file."""
+    lines = [json.loads(line) for line in (folder / "commits.jsonl").read_text().splitlines()]
+    found = [(line["commit"], part) for line in lines for part in line["parts"] if part["file"] == DAY_FILE]
+    return [(commit, part["offset"], part["offset"] + part["length"]) for commit, part in found]
+
+
+def changed(path: Path, change: Callable[[bytearray], None]) -> None:
+    data = bytearray(path.read_bytes())
+    change(data)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("read_bytes", [4096, verify.READ_BYTES])
+def test_a_whole_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, read_bytes: int):
+    monkeypatch.setattr(verify, "READ_BYTES", read_bytes)
+    told: list[int] = []
+    check = LogCheck(TRADES, SYMBOL, folder, progress=told.append)
+    assert list(check.findings()) == []
+    files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+    headers = (len(files) - 1) * len(header(TRADES))
+    assert (check.checked.commits, check.checked.rows) == (COMMITS, COMMITS * ROWS + 1)
+    assert check.checked.bytes == sum(told) == sum(files.values()) - headers
+    assert check.size == sum(files.values())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_one_changed_byte_is_named_exactly(folder: Path, seed: int):
+    chance = random.Random(seed)
+    commit, start, end = chance.choice(parts(folder))
+    at, flip = chance.randrange(start, end), chance.randrange(1, 256)
+    written = (folder / DAY_FILE).read_bytes()[at]
+
+    def change(data: bytearray) -> None:
+        data[at] ^= flip
+
+    changed(folder / DAY_FILE, change)
+    (found,) = findings(folder)
+    assert (found.file, found.offset, found.commit) == (DAY_FILE, at, commit)
+    assert found.message == f"is 0x{written ^ flip:02x} and was 0x{written:02x}"
+    assert not found.is_harmless
+    assert found.first_ns is not None
+    assert found.last_ns is not None
+
+
+@pytest.mark.parametrize("length", [2, 700, 5000])
+def test_a_damaged_stretch_is_named_by_its_first_line(folder: Path, length: int):
+    commit, start, _ = parts(folder)[1]
+    at = start + 6001
+    text = (folder / DAY_FILE).read_bytes()
+    line = text.rfind(b"\n", 0, at) + 1
+
+    def zero(data: bytearray) -> None:
+        data[at : at + length] = bytes(length)
+
+    changed(folder / DAY_FILE, zero)
+    found = findings(folder)[0]
+    assert (found.file, found.commit) == (DAY_FILE, commit)
+    assert max(line, start + 4096) == found.offset
+
+
+def test_every_damaged_part_is_named(folder: Path):
+    wanted = [(commit, end - 2) for commit, _, end in parts(folder)]
+
+    def change(data: bytearray) -> None:
+        for _, at in wanted:
+            data[at] ^= 1
+
+    changed(folder / DAY_FILE, change)
+    assert [(found.commit, found.offset) for found in findings(folder)] == wanted
+
+
+def test_digits_that_still_look_right_are_named_by_their_block(folder: Path):
+    commit, start, _ = parts(folder)[2]
+    at = (folder / DAY_FILE).read_bytes().index(b"t7", start + 4096)
+
+    def change(data: bytearray) -> None:
+        data[at + 1 : at + 4] = b"999"
+
+    changed(folder / DAY_FILE, change)
+    (found,) = findings(folder)
+    assert (found.commit, (found.offset - start) % 4096) == (commit, 0)
+    assert found.offset <= at < found.offset + 4096 + 3
+
+
+@pytest.mark.parametrize("place", [0, 1, COMMITS - 1])
+def test_a_damaged_record_is_named_and_the_others_go_on_being_checked(folder: Path, place: int):
+    lines = (folder / "commits.jsonl").read_bytes().splitlines(keepends=True)
+    start = sum(map(len, lines[:place]))
+    at = start + lines[place].index(b'"caller":"') + 11
+
+    def change(data: bytearray) -> None:
+        data[at] ^= 2
+
+    changed(folder / "commits.jsonl", change)
+    check = LogCheck(TRADES, SYMBOL, folder)
+    (found,) = check.findings()
+    assert (found.file, found.offset, found.commit) == ("commits.jsonl", start, place + 1)
+    assert check.checked.commits == COMMITS
+
+
+def test_a_missing_record_is_damage(folder: Path):
+    lines = (folder / "commits.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "commits.jsonl").write_bytes(b"".join(lines[:1] + lines[2:]))
+    found = findings(folder)
+    assert (found[0].file, found[0].offset, found[0].commit) == ("commits.jsonl", len(lines[0]), 2)
+
+
+def test_a_file_that_ends_too_early_or_is_gone_is_named(folder: Path):
+    commit, start, _ = parts(folder)[-1]
+    with (folder / DAY_FILE).open("r+b") as file:
+        file.truncate(start + 10)
+    (found,) = findings(folder)
+    assert (found.file, found.offset, found.commit) == (DAY_FILE, start + 10, commit)
+    (folder / DAY_FILE).unlink()
+    assert [(each.file, each.commit) for each in findings(folder)] == [
+        (DAY_FILE, c) for c, _, _ in parts(folder)
+    ]
+
+
+def test_a_changed_header_is_named(folder: Path):
+    changed(folder / DAY_FILE, lambda data: data.__setitem__(12, ord("X")))
+    (found,) = findings(folder)
+    assert (found.file, found.offset, found.commit) == (DAY_FILE, 12, None)
+
+
+def test_what_no_commit_names_is_harmless(folder: Path):
+    size, end = (folder / "commits.jsonl").stat().st_size, (folder / DAY_FILE).stat().st_size
+    for name in ("commits.jsonl", DAY_FILE):
+        with (folder / name).open("ab") as file:
+            file.write(b'{"commit":5')
+    (folder / "2025-02-01.csv").write_bytes(header(TRADES))
+    found = findings(folder)
+    assert all(each.is_harmless for each in found)
+    assert [(each.file, each.offset) for each in found] == [
+        ("commits.jsonl", size), (DAY_FILE, end), ("2025-02-01.csv", 0)
+    ]  # fmt: skip
+
+
+def test_a_last_record_whose_line_end_changed_is_damage(folder: Path):
+    changed(folder / "commits.jsonl", lambda data: data.__setitem__(-1, ord(" ")))
+    found = findings(folder)
+    assert found[0].file == "commits.jsonl"
+    assert not found[0].is_harmless
+
+
+def test_a_symbol_without_a_log_is_unknown(folder: Path):
+    with pytest.raises(UnknownSymbol):
+        CsvStore(folder.parent.parent).check(TRADES, "NONE")

@@ -1,0 +1,216 @@
+"""Threads that write to one log: who writes for whom, and what each of them is told."""
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from store.csv import CsvStore
+from store.csv.writing.batch import PreparedBatch
+from store.csv.writing.group_commit import GROUP_LIMIT, GroupCommit, Ticket
+from store.datasets import TRADES
+from store.exceptions import (
+    IdConflict,
+    OutcomeUnknown,
+    RequestInProgress,
+    StoreFull,
+)
+from store.protocol import Amendment, Append, CommitId, Receipt
+from tests.patience import PATIENCE_SECONDS
+from tests.store.builders import DAY, SYMBOL, batch, stored, trade
+from tests.store.csv.disks import FailingDisk, WatchedDisk
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.001)
+
+
+class HeldWrites:
+    """Writes of a `GroupCommit`; each waits until it is let go, then settles its tickets or fails."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.threads: list[int] = []
+        self.failure: BaseException | None = None
+        self.may_go = threading.Semaphore(0)
+        self.groups = GroupCommit(self._write)
+
+    def _write(self, group: Sequence[Ticket]) -> None:
+        self.sizes.append(len(group))
+        self.threads.append(threading.get_ident())
+        assert self.may_go.acquire(timeout=PATIENCE_SECONDS)
+        if self.failure is not None:
+            raise self.failure
+        for ticket in group:
+            ticket.receipt = Receipt(1, 1, (), CommitId(len(self.sizes), ""))
+
+    def waiting(self) -> int:
+        return len(self.groups._waiting)
+
+
+def prepared(number: int, request_key: str | None = None) -> PreparedBatch:
+    return PreparedBatch.of(batch(trade(number), request_key=request_key))
+
+
+def test_those_who_come_while_one_writes_are_written_together_by_the_first_of_them():
+    held = HeldWrites()
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(held.groups.commit, prepared(0))
+        wait_until(lambda: len(held.sizes) == 1)
+        others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 8)]
+        wait_until(lambda: held.waiting() == 7)
+        held.may_go.release(2)
+        assert first.result(PATIENCE_SECONDS).commit.number == 1
+        assert {other.result(PATIENCE_SECONDS).commit.number for other in others} == {2}
+    assert held.sizes == [1, 7]
+    assert len(set(held.threads)) == 2
+
+
+def test_a_group_has_a_limit_and_the_rest_is_led_by_one_of_its_own():
+    held, count = HeldWrites(), GROUP_LIMIT + 10
+    with ThreadPoolExecutor(count + 1) as pool:
+        pool.submit(held.groups.commit, prepared(0))
+        wait_until(lambda: len(held.sizes) == 1)
+        futures = [pool.submit(held.groups.commit, prepared(number)) for number in range(count)]
+        wait_until(lambda: held.waiting() == count)
+        held.may_go.release(3)
+        for future in futures:
+            future.result(PATIENCE_SECONDS)
+    assert held.sizes == [1, GROUP_LIMIT, 10]
+    assert len(set(held.threads)) == 3
+
+
+@pytest.mark.parametrize("failure", [OSError("disk"), MemoryError(), KeyboardInterrupt()], ids=repr)
+def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(failure):
+    held = HeldWrites()
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(held.groups.commit, prepared(0))
+        wait_until(lambda: len(held.sizes) == 1)
+        others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 5)]
+        wait_until(lambda: held.waiting() == 4)
+        held.may_go.release()
+        first.result(PATIENCE_SECONDS)
+        wait_until(lambda: len(held.sizes) == 2)
+        held.failure = failure
+        held.may_go.release()
+        assert [other.exception(PATIENCE_SECONDS) for other in others] == [failure] * 4
+        held.failure = None
+        held.may_go.release()
+        assert pool.submit(held.groups.commit, prepared(9)).result(PATIENCE_SECONDS).stored == 1
+
+
+def test_a_request_key_that_is_being_written_is_in_progress_and_free_afterwards():
+    held = HeldWrites()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(held.groups.commit, prepared(0, "k"))
+        wait_until(lambda: len(held.sizes) == 1)
+        with pytest.raises(RequestInProgress):
+            held.groups.commit(prepared(0, "k"))
+        held.may_go.release(2)
+        first.result(PATIENCE_SECONDS)
+        assert held.groups.commit(prepared(0, "k")).stored == 1
+
+
+def test_a_ticket_that_was_not_settled_is_in_doubt():
+    with pytest.raises(OutcomeUnknown):
+        GroupCommit(lambda _group: None).commit(prepared(0))
+
+
+def commit(store: CsvStore, work: Append | Amendment) -> Receipt:
+    return store.correct(work) if isinstance(work, Amendment) else store.append(work)
+
+
+def written_together(
+    store: CsvStore, disk: WatchedDisk, batches: Sequence[Append | Amendment]
+) -> list[Future[Receipt]]:
+    """The batches as one group, in this order: they wait behind a batch whose sync waits for them."""
+    groups = store._log(TRADES, SYMBOL).writer._groups
+    arrived, inner = threading.Event(), disk.before
+
+    def wait_for_all(name: str, number: int) -> None:
+        if name == "sync":
+            arrived.wait(PATIENCE_SECONDS)
+
+    disk.calls.clear()
+    disk.before = wait_for_all
+    with ThreadPoolExecutor(len(batches) + 1) as pool:
+        first = pool.submit(store.append, batch(trade(-1)))
+        wait_until(lambda: bool(disk.calls["sync"]))
+        futures = []
+        for number, waiting in enumerate(batches, start=1):
+            futures.append(pool.submit(commit, store, waiting))
+            wait_until(lambda number=number: len(groups._waiting) == number)  # type: ignore[misc]
+        disk.before = inner
+        disk.calls.clear()
+        arrived.set()
+        first.result(PATIENCE_SECONDS)
+    return futures
+
+
+def test_a_group_of_commits_costs_as_many_syncs_as_one(tmp_path: Path):
+    disk = WatchedDisk()
+    store = CsvStore(tmp_path, disk=disk)
+    futures = written_together(store, disk, [batch(trade(number)) for number in range(30)])
+    assert sorted(future.result().commit.number for future in futures) == list(range(2, 32))
+    assert disk.calls["sync"] <= 4
+    assert len(stored(store)) == 31
+
+
+def test_eight_threads_sync_less_often_than_they_commit(tmp_path: Path):
+    disk = WatchedDisk()
+    store = CsvStore(tmp_path, disk=disk)
+
+    def ingest(thread: int) -> list[int]:
+        rows = (trade(thread * 100 + number, price=float(1 + thread)) for number in range(15))
+        return [store.append(batch(row)).commit.number for row in rows]
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = [number for of_thread in pool.map(ingest, range(8)) for number in of_thread]
+    assert sorted(numbers) == list(range(1, 121))
+    assert disk.calls["sync"] < 2 * 120
+    assert len(stored(store)) == len(stored(CsvStore(tmp_path))) == 120
+
+
+def test_batches_of_a_group_are_compared_with_each_other(tmp_path: Path):
+    disk = WatchedDisk()
+    store = CsvStore(tmp_path, disk=disk)
+    row, other = trade(1, trade_id="a"), trade(1, 5.0, trade_id="a")
+    futures = written_together(
+        store, disk, [batch(row), batch(trade(2), trade(DAY)), batch(row), batch(other), batch(trade(2))]
+    )
+    assert [f.result().stored for f in (futures[0], futures[1], futures[2], futures[4])] == [1, 2, 0, 0]
+    assert isinstance(futures[3].exception(), IdConflict)
+    assert futures[2].result().commit == futures[4].result().commit == store.head(TRADES, SYMBOL)
+    assert len(stored(store)) == 4
+
+
+GROUP_CALLS = {"data append": 3, "data sync": 4, "record append": 5, "record sync": 6}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
+@pytest.mark.parametrize("failing", GROUP_CALLS.values(), ids=list(GROUP_CALLS))
+def test_nobody_in_a_group_is_answered_from_rows_that_could_not_be_written(
+    tmp_path: Path, failing: int, lasting: bool, share: float
+):
+    disk = FailingDisk(code=errno.ENOSPC, lasting=lasting, share=share)
+    store = CsvStore(tmp_path, disk=disk)
+    store.append(batch(trade(-2)))
+    disk.failing = failing
+    row, other = trade(1, trade_id="a"), trade(1, 5.0, trade_id="a")
+    futures = written_together(store, disk, [batch(row), batch(row), batch(other)])
+    in_doubt = failing == GROUP_CALLS["record sync"] or (lasting and failing == GROUP_CALLS["record append"])
+    assert disk.failed
+    assert [type(f.exception()) for f in futures] == [OutcomeUnknown if in_doubt else StoreFull] * 3
+    disk.heal()
+    if not in_doubt:
+        assert stored(store) == stored(CsvStore(tmp_path)) == [trade(-2), trade(-1)]
+    store.append(batch(row))
+    assert stored(store) == stored(CsvStore(tmp_path)) == [trade(-2), trade(-1), row]

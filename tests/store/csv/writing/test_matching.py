@@ -1,0 +1,74 @@
+"""The rule for duplicates by whole columns, against the rule row by row."""
+
+from collections.abc import Hashable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.csv.writing.identities import IdentityIndex, RowHashes
+from store.csv.writing.matching import stored_rows
+from store.exceptions import IdConflict
+from store.rows.duplicates import Identified, stored_before
+
+Row = tuple[int, int, int, bool]  # identity, check, value, has an id
+
+
+def _row(identity: int, check: int, value: int, has_id: bool) -> Row:
+    """Rows with ids have other identities than rows without, whose value is their identity."""
+    return (identity + 10, check, value, True) if has_id else (identity, check, identity * 2 + check, False)
+
+
+_rows = st.lists(
+    st.builds(_row, st.integers(0, 2), st.integers(0, 1), st.integers(0, 1), st.booleans()), max_size=30
+)
+
+
+def hashes(rows: list[Row]) -> RowHashes:
+    identity, check, value = (np.array([row[place] for row in rows], dtype=np.uint64) for place in range(3))
+    return RowHashes(identity, check, value, np.array([row[3] for row in rows], dtype=bool))
+
+
+def row_by_row(rows: list[Row], stored: list[Row]) -> tuple[list[int], bool]:
+    known: dict[Hashable, list[Hashable]] = {}
+    for identity, check, value, _ in stored:
+        known.setdefault((identity, check), []).append(value)
+    identified = [Identified(at, row[:2], row[2], row[3]) for at, row in enumerate(rows)]
+    try:
+        return stored_before(identified, known), False
+    except IdConflict as error:
+        return error.rows, True
+
+
+@given(stored=_rows, rows=_rows.filter(bool))
+def test_whole_columns_and_single_rows_agree(stored: list[Row], rows: list[Row]):
+    first_of_ids = {row[:2]: row for row in reversed(stored) if row[3]}  # an id is stored once
+    stored = [row for row in stored if not row[3]] + list(first_of_ids.values())
+    index = IdentityIndex()
+    if stored:
+        index.add(hashes(stored))
+    expected, is_conflict = row_by_row(rows, stored)
+    batch, places = hashes(rows), np.arange(len(rows)) + 100
+    if is_conflict:
+        with pytest.raises(IdConflict) as refused:
+            stored_rows(batch, index.stored(batch), places)
+        assert refused.value.rows == [place + 100 for place in expected]
+    else:
+        assert np.flatnonzero(stored_rows(batch, index.stored(batch), places)).tolist() == expected
+
+
+@given(parts=st.lists(_rows, max_size=5), repeat=st.sampled_from([1, 600]))
+def test_stored_rows_are_found_in_runs_and_among_the_recent(parts: list[list[Row]], repeat: int):
+    index, added = IdentityIndex(), []
+    for part in parts:
+        if part:
+            index.add(hashes(part * repeat))
+            added += part * repeat
+    wanted = hashes([_row(1, 0, 0, has_id=False), _row(0, 0, 0, has_id=True)])
+    found = index.stored(wanted)
+    expected = sorted(row[:3] for row in added if row[0] in {1, 10})
+    assert (
+        sorted(zip(found.identity.tolist(), found.check.tolist(), found.value.tolist(), strict=True))
+        == expected
+    )

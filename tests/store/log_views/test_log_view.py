@@ -1,0 +1,96 @@
+"""First and last rows, walks, coverage: told through the protocol alone, in every store."""
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from store.datasets import TRADES
+from store.exceptions import UnknownSymbol
+from store.log_views import log_view
+from store.log_views.coverage import log_coverage
+from store.log_views.log_view import LogView, first_row, last_row, rows_backwards
+from store.protocol import ALL_TIME, MarketStore, Window
+from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
+
+
+@pytest.fixture
+def log(store: MarketStore) -> LogView:
+    """Rows of three dates, several at one time, one of them cancelled."""
+    rng = random.Random(4)
+    for commit in range(3):
+        rows = [
+            trade(rng.choice([-1, 0, 9]) * DAY + rng.randint(0, 5), 1.0 + commit, trade_id=f"{commit}-{n}")
+            for n in range(15)
+        ]
+        store.append(batch(*rows))
+    store.append(batch(trade(20 * DAY, trade_id="last")))
+    store.correct(amendment(cancel(20 * DAY, trade_id="last")))
+    return LogView(store, TRADES, SYMBOL)
+
+
+@pytest.mark.parametrize("at", [None, 1, 4])
+@pytest.mark.parametrize("many", [1, 4, 1000])
+def test_a_walk_gives_every_row_once(log: LogView, at, many: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(log_view, "ROWS_AT_ONCE", many)
+    monkeypatch.setattr(log_view, "_FEW_ROWS", 1)
+    view = LogView(log.store, TRADES, SYMBOL, at)
+    whole = view.rows(ALL_TIME)
+    parts = list(rows_backwards(view))[::-1]
+    assert pa.concat_tables(parts).equals(whole)
+    assert all(part.num_rows for part in parts)
+    times = [part.column(0).to_pylist() for part in parts]
+    assert all(before[-1] < after[0] for before, after in pairwise(times))
+
+
+def test_a_walk_ends_before_its_instant(log: LogView):
+    end_ns = NOON + 9 * DAY + 3
+    assert pa.concat_tables(reversed(list(rows_backwards(log, end_ns)))).equals(
+        log.rows(Window(ALL_TIME.start_ns, end_ns))
+    )
+
+
+def test_the_rows_before_and_after_an_instant(log: LogView):
+    rows = log.rows(ALL_TIME).to_pylist()
+    for instant in sorted({row["timestamp"] + near for row in rows for near in (0, 1)}):
+        before = [row for row in rows if row["timestamp"] < instant]
+        after = rows[len(before) :]
+        assert only(last_row(log, instant)) == (before[-1] if before else None)
+        assert only(first_row(log, instant)) == (after[0] if after else None)
+    assert only(last_row(log)) == rows[-1]
+    assert only(first_row(log)) == rows[0]
+    assert last_row(log, ALL_TIME.start_ns) is first_row(log, ALL_TIME.end_ns) is None
+
+
+def only(rows: pa.Table | None) -> dict[str, Any] | None:
+    return None if rows is None else rows.to_pylist()[0]
+
+
+@pytest.mark.parametrize("at", [None, 1, 4, 5])
+def test_coverage_is_what_is_stored_at_a_commit(log: LogView, at):
+    found = log_coverage(log.store, TRADES, SYMBOL, at=at)
+    times = log.store.rows(TRADES, SYMBOL, ALL_TIME, at=at).column(0).to_pylist()
+    head = log.store.head(TRADES, SYMBOL, at=at)
+    assert (found.first_ns, found.last_ns, found.commits, found.head) == (
+        times[0],
+        times[-1],
+        head.number,
+        head,
+    )
+    assert found.rows >= len(times)
+    if at in (None, 5):
+        assert found.rows == len(times)
+
+
+def test_coverage_of_a_log_of_which_nothing_stands(store: MarketStore):
+    store.append(batch(trade(0, trade_id="a")))
+    store.correct(amendment(cancel(0, trade_id="a")))
+    assert log_coverage(store, TRADES, SYMBOL)[:4] == (None, None, 0, 2)
+    assert log_coverage(store, TRADES, SYMBOL, at=0)[:4] == (None, None, 0, 0)
+
+
+def test_an_unknown_symbol_has_no_coverage(store: MarketStore):
+    with pytest.raises(UnknownSymbol):
+        log_coverage(store, TRADES, SYMBOL)

@@ -1,0 +1,48 @@
+"""The grid of the in-process reader against the one that HTTP cuts bars by in UTC."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.sessions.spans import Hours, SessionMode
+from store.bars.spans import PeriodSpans, Spans
+from store.log_views.plain_grid import plain_grid
+from store.protocol import Window
+from store.resolutions import Resolution
+from tests.store.builders import DAY, MINUTE, NOON
+
+FIXED = [each for each in Resolution if not each.is_tick and each.length_ns <= DAY]
+TIMES = np.array([NOON - 1, NOON, NOON + 1, NOON + 7 * MINUTE, NOON + DAY, -1, 0])
+
+
+@pytest.mark.parametrize("resolution", FIXED, ids=lambda each: each.value)
+def test_both_grids_are_the_same(resolution: Resolution):
+    grid = plain_grid(resolution.length_ns, lambda time_ns: time_ns // DAY)
+    other = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
+    assert grid.resolution is resolution
+    assert (grid.is_plain, grid.is_of_regular_sessions) == (other.is_plain, other.is_of_regular_sessions)
+    window = grid.whole(NOON - 1, NOON + DAY)
+    assert window == other.whole(NOON - 1, NOON + DAY)
+    assert grid.labels_of(TIMES, window).tolist() == other.labels_of(TIMES, window).tolist()
+    assert grid.trading_dates(TIMES).tolist() == other.trading_dates(TIMES).tolist()
+
+
+def test_both_have_the_same_days():
+    window = Window(NOON // DAY * DAY, NOON // DAY * DAY + 3 * DAY)
+    days = plain_grid(DAY, lambda time_ns: time_ns // DAY).periods(window)
+    others = BarGrid(Resolution.DAY, None, SessionMode.UTC, Hours.ALL).periods(window)
+    assert columns(days) == columns(others)
+
+
+@pytest.mark.parametrize(("days", "is_period"), [(2, True), (7, True), (31, True), (1.5, False)])
+def test_lengths_that_no_resolution_has_are_of_days_or_not(days: float, is_period: bool):
+    length = plain_grid(int(days * DAY), lambda time_ns: time_ns // DAY).resolution
+    assert (length.length_ns, length.is_period) == (days * DAY, is_period)
+    assert not isinstance(length, Resolution)
+
+
+def columns(periods: PeriodSpans) -> list[list[int]]:
+    spans = [getattr(periods.spans, column.name).tolist() for column in fields(Spans)]
+    return [*spans, periods.labels.tolist(), periods.dates.tolist(), periods.ends_ns.tolist()]

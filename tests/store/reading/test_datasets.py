@@ -1,0 +1,60 @@
+"""Every declared dataset is read by the same code, under a method of its own name."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from store import open_store
+from store.csv import CsvStore
+from store.datasets import DATASETS
+from store.declarations import Dataset, Kind
+from store.exceptions import UnknownSymbol
+from store.protocol import ALL_TIME, Append
+from store.reading import Reader
+from tests.store.builders import NOON
+
+METHODS = {name: name for name in DATASETS} | {"bars": "vendor_bars"}
+VALUES: dict[Kind, Any] = {Kind.NUMBER: 1.5, Kind.INTEGER: 7, Kind.TEXT: "word"}
+
+
+def rows_of(dataset: Dataset) -> pa.RecordBatch:
+    """A row that has every value, and one that has those that are required."""
+    full = {column.name: VALUES.get(column.kind, NOON) for column in dataset.columns}
+    bare = {column.name: full[column.name] if column.required else None for column in dataset.columns}
+    event_time = dataset.columns[0].name
+    rows = [full | {event_time: NOON}, bare | {event_time: NOON + 1}]
+    return pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    store = CsvStore(tmp_path)
+    for dataset in DATASETS.values():
+        store.append(Append(dataset, "AAPL", rows_of(dataset), "key:1"))
+    return open_store(tmp_path)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
+    dataset = DATASETS[name]
+    table = CsvStore(tmp_path).rows(dataset, "AAPL", ALL_TIME)
+    columns = getattr(reader, METHODS[name])("AAPL")
+    assert columns.table.equals(table)
+    assert list(columns) == dataset.schema.names
+    assert columns.time_ns.tolist() == [NOON, NOON + 1]
+    for column in dataset.columns:
+        assert columns[column.name].dtype.kind == {Kind.NUMBER: "f", Kind.TEXT: "O"}.get(column.kind, "i")
+    frame = columns.frame()
+    assert frame.columns.tolist() == dataset.schema.names[1:]
+    assert frame.isna().to_numpy()[0].any() == False  # noqa: E712 a numpy boolean
+    assert reader.coverage("AAPL", name)[:4] == (NOON, NOON + 1, 2, 1)
+    assert reader.symbols(name) == ["AAPL"]
+    assert reader.version("AAPL", dataset=name).startswith("1-")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_symbol_without_rows_of_a_dataset_is_unknown_there(reader: Reader, name: str):
+    with pytest.raises(UnknownSymbol, match="MSFT"):
+        getattr(reader, METHODS[name])("MSFT")

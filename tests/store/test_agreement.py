@@ -1,0 +1,192 @@
+"""Two stores are asked to do the same: whatever the batches, they give the same answers."""
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.bar_policies import BAR_POLICIES, US_EQUITIES
+from store.bars.bars import Bars
+from store.bars.revision import Revision
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import StorageError
+from store.memory import MemoryStore
+from store.protocol import (
+    ALL_TIME,
+    Amendment,
+    Append,
+    Correction,
+    Dedupe,
+    MarketStore,
+    Window,
+)
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SYMBOL,
+    Clock,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    stored,
+    trade,
+)
+
+EXAMPLES = 1500 if os.environ.get("SOAK") else 25
+TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
+SYMBOLS = (SYMBOL, "MSFT")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch of rows or corrections, through which of the two objects it goes, and what happens then."""
+
+    batch: Append | Amendment
+    through: int
+    reopened: bool
+    clock: int
+
+
+rows = st.builds(
+    trade,
+    st.sampled_from(TIMES),
+    st.sampled_from([1.0, 2.5]),
+    st.sampled_from([1.0, 0.1]),
+    trade_id=st.sampled_from([None, None, "a", "b"]),
+    sequence=st.sampled_from([None, None, 1, 2]),
+    exchange=st.sampled_from([None, "N"]),
+    conditions=st.sampled_from([None, None, "x", "odd_lot", "odd_lot;extended_hours", "closing_print"]),
+    received_at=st.sampled_from([None, None, NOON]),
+)
+batches = st.builds(
+    lambda rows, **others: batch(*rows, **others),
+    st.lists(rows, min_size=1, max_size=6),
+    symbol=st.sampled_from([*SYMBOLS, SYMBOL]),
+    caller=st.sampled_from(["key:1", "key:2"]),
+    dedupe=st.sampled_from([Dedupe.ROWS, Dedupe.ROWS, Dedupe.BATCH, Dedupe.NONE]),
+    request_key=st.sampled_from([None, None, None, "k", "l"]),
+)
+new_values = st.fixed_dictionaries(
+    {"price": st.sampled_from([1.0, 2.5, 4.0])},
+    optional={"volume": st.sampled_from([0.1, 7.0]), "sequence": st.sampled_from([None, 1, 3])},
+)
+
+
+@st.composite
+def amendments(draw: Any, sent: list[Append | Amendment]) -> Amendment:
+    """Corrections of rows that were sent, by their ids or by their values, some of which may not fit."""
+    appended = [each for each in sent if isinstance(each, Append)]
+    of = draw(st.sampled_from(appended))
+    made: list[Correction] = []
+    for row in draw(st.lists(st.sampled_from(of.rows.to_pylist()), min_size=1, max_size=3)):
+        price = draw(st.sampled_from([row["price"], row["price"], row["price"], 4.0]))
+        named = {"price": price, "volume": row["volume"]}
+        if row["trade_id"] is not None and draw(st.booleans()):
+            named = {"trade_id": row["trade_id"]}
+        named |= {"exchange": row["exchange"]} if draw(st.booleans()) else {}
+        fix = correct(row["timestamp"], **named, new=draw(new_values))
+        made.append(cancel(row["timestamp"], **named) if draw(st.booleans()) else fix)
+    request_key = draw(st.sampled_from([None, None, None, "k", "l"]))
+    return amendment(*made, symbol=of.symbol, request_key=request_key)
+
+
+@st.composite
+def steps(draw: Any) -> list[Step]:
+    """Batches, some of them sent again, in parts in another mode or under another key."""
+    sent: list[Append | Amendment] = [draw(batches)]
+    for fresh in draw(st.lists(batches, max_size=12)):
+        what = draw(st.sampled_from(["fresh", "again", "amendment", "amendment"]))
+        if what == "fresh":
+            sent.append(fresh)
+        elif what == "amendment":
+            sent.append(draw(amendments(sent)))
+        else:
+            again = draw(st.sampled_from(sent))
+            change = draw(st.sampled_from([{}, {"dedupe": fresh.dedupe}, {"request_key": fresh.request_key}]))
+            known = {name: value for name, value in change.items() if hasattr(again, name)}
+            sent.append(replace(again, **known))
+    return [
+        Step(each, draw(st.integers(0, 1)), draw(st.booleans()), draw(st.integers(-5, 5))) for each in sent
+    ]
+
+
+def outcome(store: MarketStore, each: Append | Amendment) -> tuple[Any, ...]:
+    try:
+        receipt = store.correct(each) if isinstance(each, Amendment) else store.append(each)
+    except StorageError as error:
+        return type(error), getattr(error, "rows", None)
+    number = receipt.commit.number
+    return receipt.received, receipt.stored, receipt.duplicate_rows, number, receipt.replayed
+
+
+def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
+    """All that a store answers about a symbol, commit hashes apart."""
+    if symbol not in store.symbols(TRADES):
+        return {}
+    head = store.head(TRADES, symbol).number
+    midnight = NOON - DAY // 2
+    windows = [
+        ALL_TIME,
+        Window(NOON, NOON + DAY),
+        *(Window(midnight + n * DAY, midnight + (n + 1) * DAY) for n in range(5)),
+    ]
+    ats = [None, *range(head + 1)]
+    barred = [(windows[0], MINUTE), (windows[1], MINUTE), (windows[0], DAY), (windows[2], DAY)]
+    return {
+        "head": head,
+        "rows": [stored(store, window, symbol=symbol, at=at) for window in windows for at in ats],
+        "versions": [store.version(TRADES, symbol, window, at=at).number for window in windows for at in ats],
+        "as of": [store.commit_as_of(TRADES, symbol, NOON + late) for late in range(-30, 60, 3)],
+        "bars": [
+            columns(store.bars(symbol, window, interval_ns, policy=policy, at=at))
+            for window, interval_ns in barred
+            for policy in BAR_POLICIES.values()
+            for at in (None, head // 2)
+        ],
+        "session": [columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, at=at)) for at in ats],
+        "influence": [store.influence(symbol, windows[1], MINUTE, policy=US_EQUITIES, at=at) for at in ats],
+        "revisions": [
+            changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, at=at))
+            for window, interval_ns in barred
+            for policy in BAR_POLICIES.values()
+            for after, at in ((0, None), (1, head // 2))
+        ],
+    }
+
+
+def columns(bars: Bars) -> list[list[float]]:
+    return [getattr(bars, name).tolist() for name in Bars.__slots__]
+
+
+def changed(revisions: list[Revision]) -> list[Revision]:
+    """Revisions that a store may list: none is of nothing."""
+    assert all(revision.before != revision.after for revision in revisions)
+    return revisions
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(steps())
+def test_memory_and_folder_agree_however_the_folder_is_opened(plan: list[Step]):
+    clock = Clock()
+    memory = MemoryStore(clock=clock)
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        objects = [CsvStore(folder, clock=clock), CsvStore(folder, clock=clock)]
+        for step in plan:
+            clock.now += step.clock
+            if step.reopened:
+                objects[step.through] = CsvStore(folder, clock=clock)
+            assert outcome(objects[step.through], step.batch) == outcome(memory, step.batch)
+        for store in (*objects, CsvStore(folder)):
+            assert store.symbols(TRADES) == memory.symbols(TRADES)
+            for symbol in SYMBOLS:
+                assert picture(store, symbol) == picture(memory, symbol)
+        hashes = {tuple(store.head(TRADES, s) for s in store.symbols(TRADES)) for store in objects}
+        assert len(hashes) == 1

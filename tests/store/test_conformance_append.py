@@ -1,0 +1,165 @@
+"""What becomes of a batch, in every store: receipts, commits, idempotency keys."""
+
+import pytest
+
+from store.datasets import TRADES
+from store.exceptions import IdConflict, RequestKeyReused, UnknownSymbol
+from store.protocol import ALL_TIME, NO_COMMIT, Dedupe, Window
+from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
+
+
+def test_a_batch_becomes_commit_1_and_its_rows_are_read_back_as_they_were(store):
+    rows = [
+        trade(1, 100.25, 10, trade_id="a", sequence=7, exchange="N", conditions="x;y", received_at=NOON + 9),
+        trade(2, 1e-300, 0.1),
+        trade(3, 2.0**53, 2.0**53, trade_id="=1,\"2'", conditions="-z"),
+    ]
+    receipt = store.append(batch(*rows))
+    assert (receipt.received, receipt.stored, receipt.duplicates, receipt.duplicate_rows) == (3, 3, 0, ())
+    assert (receipt.commit.number, receipt.replayed) == (1, False)
+    assert stored(store) == rows
+    assert store.rows(TRADES, SYMBOL, ALL_TIME).schema.equals(TRADES.schema)
+
+
+def test_commits_are_counted_from_1_and_the_receipt_names_the_head(store):
+    receipts = [store.append(batch(trade(number))) for number in range(3)]
+    assert [receipt.commit.number for receipt in receipts] == [1, 2, 3]
+    assert len({receipt.commit.hash for receipt in receipts}) == 3
+    assert store.head(TRADES, SYMBOL) == receipts[-1].commit
+    assert [store.head(TRADES, SYMBOL, at=number) for number in (1, 2, 3)] == [r.commit for r in receipts]
+    assert store.head(TRADES, SYMBOL, at=0) == NO_COMMIT
+
+
+def test_logs_of_two_symbols_are_counted_apart(store):
+    store.append(batch(trade(1)))
+    store.append(batch(trade(2)))
+    assert store.append(batch(trade(1), symbol="BRK.B")).commit.number == 1
+    assert stored(store, symbol="BRK.B") == [trade(1)]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda s: s.rows(TRADES, "NONE", ALL_TIME), id="rows"),
+        pytest.param(lambda s: s.bars("NONE", ALL_TIME, DAY), id="bars"),
+        pytest.param(lambda s: s.version(TRADES, "NONE", ALL_TIME), id="version"),
+        pytest.param(lambda s: s.head(TRADES, "NONE"), id="head"),
+        pytest.param(lambda s: s.commit_as_of(TRADES, "NONE", NOON), id="commit_as_of"),
+        pytest.param(lambda s: s.committed_at(TRADES, "NONE", 1), id="committed_at"),
+    ],
+)
+def test_a_symbol_without_commits_is_unknown_to_every_read(store, read):
+    store.append(batch(trade(1)))
+    with pytest.raises(UnknownSymbol, match="NONE"):
+        read(store)
+
+
+def test_a_symbol_whose_only_batch_was_refused_is_unknown(store):
+    with pytest.raises(IdConflict):
+        store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="a")))
+    with pytest.raises(UnknownSymbol):
+        stored(store)
+    assert store.symbols(TRADES) == []
+
+
+def test_symbols_are_listed_sorted_and_as_they_were_given(store):
+    assert store.symbols(TRADES) == []
+    symbols = ["MSFT", "BRK.B", "^GSPC", "BTC-USD", "ES=F", "A:B", "X+Y", "CON", "CON.", "A B", "AAPL"]
+    for symbol in symbols:
+        store.append(batch(trade(1), symbol=symbol))
+    assert store.symbols(TRADES) == sorted(symbols)
+    assert [stored(store, symbol=symbol) for symbol in symbols] == [[trade(1)]] * len(symbols)
+
+
+def test_the_same_request_key_gives_the_first_answer_again(store):
+    store.append(batch(trade(1)))
+    first = store.append(batch(trade(1), trade(2), request_key="k"))
+    store.append(batch(trade(3)))
+    again = store.append(batch(trade(1), trade(2), request_key="k"))
+    assert again.replayed
+    assert (again.received, again.stored, again.duplicate_rows, again.commit) == (2, 1, (0,), first.commit)
+    assert store.head(TRADES, SYMBOL).number == 3
+
+
+def test_a_replay_needs_no_duplicate_detection(store):
+    store.append(batch(trade(1), dedupe=Dedupe.NONE, request_key="k"))
+    assert store.append(batch(trade(1), dedupe=Dedupe.NONE, request_key="k")).replayed
+    assert len(stored(store)) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param([trade(1), trade(3)], id="other value"),
+        pytest.param([trade(1)], id="fewer rows"),
+        pytest.param([trade(2), trade(1)], id="another order"),
+        pytest.param([trade(1), trade(2), trade(2)], id="more rows"),
+        pytest.param([trade(1), trade(2, trade_id="1")], id="an id"),
+    ],
+)
+def test_a_request_key_with_another_batch_is_refused(store, other):
+    store.append(batch(trade(1), trade(2), request_key="k"))
+    with pytest.raises(RequestKeyReused):
+        store.append(batch(*other, request_key="k"))
+    assert stored(store) == [trade(1), trade(2)]
+
+
+def test_a_batch_whose_dates_come_in_another_order_is_another_batch(store):
+    store.append(batch(trade(0), trade(DAY), request_key="k"))
+    with pytest.raises(RequestKeyReused):
+        store.append(batch(trade(DAY), trade(0), request_key="k"))
+    assert store.append(batch(trade(DAY), trade(0), dedupe=Dedupe.BATCH)).stored == 2
+
+
+def test_a_request_key_belongs_to_its_caller_and_its_symbol(store):
+    store.append(batch(trade(1), request_key="k"))
+    other_caller = store.append(batch(trade(2), request_key="k", caller="key:2"))
+    other_symbol = store.append(batch(trade(3), request_key="k", symbol="MSFT"))
+    assert (other_caller.stored, other_caller.replayed) == (1, False)
+    assert (other_symbol.stored, other_symbol.replayed) == (1, False)
+
+
+def test_a_refusal_does_not_use_up_the_request_key(store):
+    store.append(batch(trade(1, trade_id="a")))
+    with pytest.raises(IdConflict):
+        store.append(batch(trade(2, trade_id="a"), request_key="k"))
+    assert not store.append(batch(trade(2, trade_id="b"), request_key="k")).replayed
+
+
+def test_duplicates_with_a_request_key_are_a_commit_without_rows(store):
+    first = store.append(batch(trade(1)))
+    keyed = store.append(batch(trade(1), request_key="k"))
+    assert (keyed.stored, keyed.duplicate_rows, keyed.commit.number) == (0, (0,), 2)
+    assert store.append(batch(trade(1), request_key="k")).replayed
+    assert store.version(TRADES, SYMBOL, ALL_TIME) == first.commit
+
+
+def test_duplicates_without_a_request_key_are_no_commit_and_name_the_head(store):
+    store.append(batch(trade(1)))
+    head = store.append(batch(trade(2))).commit
+    assert store.append(batch(trade(1))).commit == head
+    assert store.head(TRADES, SYMBOL) == head
+
+
+def test_commit_as_of_is_the_newest_commit_made_by_an_instant(store, clock):
+    for number in (1, 2, 3):
+        clock.now = NOON + 10 * number
+        store.append(batch(trade(number)))
+    asked = {NOON: 0, NOON + 10: 1, NOON + 19: 1, NOON + 20: 2, NOON + 30: 3, NOON + DAY: 3}
+    assert {at: store.commit_as_of(TRADES, SYMBOL, at) for at in asked} == asked
+    assert [store.committed_at(TRADES, SYMBOL, number) - NOON for number in (1, 2, 3)] == [10, 20, 30]
+
+
+def test_a_clock_that_is_set_back_does_not_reorder_commits(store, clock):
+    for number, now in enumerate((NOON, NOON - DAY, NOON - DAY, NOON), start=1):
+        clock.now = now
+        store.append(batch(trade(number)))
+    assert [store.commit_as_of(TRADES, SYMBOL, NOON + late) for late in range(-1, 5)] == [0, 1, 2, 3, 4, 4]
+
+
+def test_a_batch_over_several_dates_is_one_commit(store):
+    rows = [trade(2 * DAY), trade(0), trade(DAY), trade(1)]
+    assert store.append(batch(*rows)).stored == 4
+    assert store.head(TRADES, SYMBOL).number == 1
+    assert stored(store) == [rows[1], rows[3], rows[2], rows[0]]
+    assert stored(store, Window(NOON + DAY, NOON + DAY + 1)) == [rows[2]]

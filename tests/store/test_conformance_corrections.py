@@ -1,0 +1,352 @@
+"""Cancels and corrections, in every store."""
+
+from typing import Any
+
+import pytest
+
+from store.datasets import TRADES
+from store.exceptions import (
+    CorrectionAmbiguous,
+    CorrectionTargetMissing,
+    IdConflict,
+    RequestKeyReused,
+    UnknownSymbol,
+)
+from store.protocol import ALL_TIME, Amendment, Correction, MarketStore, Window
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SYMBOL,
+    Clock,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    stored,
+    trade,
+)
+
+NAMED = {"price": 100.0, "volume": 1.0}
+
+
+def prices(store: MarketStore, at: int | None = None) -> list[float]:
+    return [row["price"] for row in stored(store, at=at)]
+
+
+def test_a_cancelled_row_is_gone_and_stays_readable_at_earlier_commits(store):
+    store.append(batch(trade(1, 1.0, trade_id="a"), trade(2, 2.0, trade_id="b")))
+    receipt = store.correct(amendment(cancel(1, trade_id="a")))
+    assert (receipt.received, receipt.stored, receipt.duplicate_rows, receipt.commit.number) == (1, 1, (), 2)
+    assert prices(store) == prices(store, at=2) == [2.0]
+    assert prices(store, at=1) == [1.0, 2.0]
+
+
+def test_a_corrected_row_has_its_new_values_in_its_old_place(store):
+    store.append(batch(trade(1, 1.0), trade(1, 2.0, conditions="x"), trade(1, 3.0)))
+    new = {"price": 20.0, "volume": 7.0, "conditions": None}
+    store.correct(amendment(correct(1, price=2.0, volume=1.0, new=new)))
+    assert stored(store) == [trade(1, 1.0), trade(1, 20.0, 7.0), trade(1, 3.0)]
+    assert prices(store, at=1) == [1.0, 2.0, 3.0]
+
+
+def test_a_new_sequence_number_moves_the_row_within_its_instant(store):
+    store.append(batch(trade(1, 1.0, sequence=1), trade(1, 2.0, sequence=2), trade(1, 3.0, sequence=3)))
+    store.correct(amendment(correct(1, price=1.0, volume=1.0, new={"sequence": 9})))
+    assert prices(store) == [2.0, 3.0, 1.0]
+
+
+def test_a_row_may_be_corrected_again_and_cancelled_and_each_commit_is_readable(store):
+    store.append(batch(trade(1, 1.0, trade_id="a")))
+    for price in (2.0, 3.0):
+        store.correct(amendment(correct(1, trade_id="a", new={"price": price})))
+    store.correct(amendment(cancel(1, trade_id="a")))
+    assert [prices(store, at=number) for number in range(5)] == [[], [1.0], [2.0], [3.0], []]
+    assert prices(store) == []
+
+
+def test_bars_follow_corrections_and_stay_as_they_were_at_earlier_commits(store):
+    store.append(batch(trade(0, 5.0), trade(1, 9.0, trade_id="spike"), trade(2, 6.0), trade(MINUTE, 7.0)))
+    store.correct(
+        amendment(cancel(1, trade_id="spike"), correct(2, price=6.0, volume=1.0, new={"volume": 4.0}))
+    )
+    now, before = (store.bars(SYMBOL, ALL_TIME, MINUTE, at=at) for at in (None, 1))
+    assert (now.high.tolist(), now.volume.tolist(), now.trade_count.tolist()) == (
+        [6.0, 7.0],
+        [5.0, 1.0],
+        [2, 1],
+    )
+    assert (before.high.tolist(), before.volume.tolist()) == ([9.0, 7.0], [3.0, 1.0])
+
+
+def test_a_correction_touches_the_version_of_its_date_and_no_other(store):
+    store.append(batch(trade(0, trade_id="a"), trade(DAY, trade_id="b")))
+    first, second = Window(NOON, NOON + 1), Window(NOON + DAY, NOON + DAY + 1)
+    commit = store.correct(amendment(cancel(0, trade_id="a"))).commit
+    assert store.version(TRADES, SYMBOL, first) == store.head(TRADES, SYMBOL) == commit
+    assert store.version(TRADES, SYMBOL, second) == store.head(TRADES, SYMBOL, at=1)
+    assert store.version(TRADES, SYMBOL, first, at=1).number == 1
+
+
+def test_corrections_are_commits_as_of_an_instant(store, clock: Clock):
+    store.append(batch(trade(1, trade_id="a")))
+    clock.now += MINUTE
+    store.correct(amendment(cancel(1, trade_id="a")))
+    assert store.commit_as_of(TRADES, SYMBOL, clock.now - 1) == 1
+    assert store.commit_as_of(TRADES, SYMBOL, clock.now) == 2
+
+
+def test_corrections_of_many_dates_are_one_commit(store):
+    rows = [trade(day * DAY, float(1 + day), trade_id=str(day)) for day in range(5)]
+    store.append(batch(*rows))
+    fixes = [correct(day * DAY, trade_id=str(day), new={"price": 10.0 + day}) for day in (4, 0, 2)]
+    assert store.correct(amendment(*fixes)).commit.number == 2
+    assert prices(store) == [10.0, 2.0, 12.0, 4.0, 14.0]
+
+
+@pytest.mark.parametrize(
+    ("named", "place"),
+    [
+        pytest.param({"trade_id": "a", "exchange": "N"}, 0, id="id and exchange"),
+        pytest.param({"trade_id": "b"}, 1, id="id alone"),
+        pytest.param({"trade_id": "a", "price": 3.0}, 2, id="id and price"),
+        pytest.param({"trade_id": "a", "volume": 8.0}, 2, id="id and volume"),
+        pytest.param({"price": 4.0, "volume": 1.0}, 3, id="price and volume"),
+        pytest.param({"price": 5.0, "volume": 1.0, "exchange": "P"}, 5, id="price, volume and exchange"),
+    ],
+)
+def test_what_names_a_row(store, named: dict[str, Any], place: int):
+    rows = [
+        trade(1, 1.0, trade_id="a", exchange="N"),
+        trade(1, 2.0, trade_id="b"),
+        trade(1, 3.0, 8.0, trade_id="a", exchange="P"),
+        trade(1, 4.0),
+        trade(1, 5.0, exchange="N"),
+        trade(1, 5.0, exchange="P"),
+        trade(2, 4.0),
+    ]
+    store.append(batch(*rows))
+    store.correct(amendment(cancel(1, **named)))
+    assert stored(store) == rows[:place] + rows[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "correction",
+    [
+        pytest.param(cancel(2, trade_id="a"), id="another time"),
+        pytest.param(cancel(1, trade_id="b"), id="another id"),
+        pytest.param(cancel(1, trade_id="a", exchange="P"), id="another exchange"),
+        pytest.param(cancel(1, trade_id="a", price=2.0), id="another price beside the id"),
+        pytest.param(cancel(1, trade_id="a", volume=2.0), id="another volume beside the id"),
+        pytest.param(cancel(1, price=100.0, volume=2.0), id="another volume"),
+        pytest.param(cancel(9 * DAY, price=100.0, volume=1.0), id="a date without rows"),
+        pytest.param(correct(2, trade_id="a", new={"price": 1.0}), id="a correct"),
+    ],
+)
+def test_a_correction_of_no_row_is_refused_and_nothing_is_changed(store, correction: Correction):
+    store.append(batch(trade(1, trade_id="a", exchange="N"), trade(1, trade_id="z")))
+    with pytest.raises(CorrectionTargetMissing) as missing:
+        store.correct(amendment(cancel(1, trade_id="z"), correction))
+    assert missing.value.rows == [1]
+    assert len(stored(store)) == 2
+    assert store.head(TRADES, SYMBOL).number == 1
+
+
+def test_rows_that_differ_and_fit_alike_are_ambiguous(store):
+    store.append(batch(trade(1, exchange="N"), trade(1, exchange="P"), trade(2)))
+    with pytest.raises(CorrectionAmbiguous) as ambiguous:
+        store.correct(amendment(cancel(2, **NAMED), cancel(1, **NAMED)))
+    assert ambiguous.value.rows == [1]
+    assert len(stored(store)) == 3
+
+
+def test_of_equal_rows_the_one_that_arrived_last_is_meant(store):
+    store.append(batch(trade(1), trade(1, 2.0), trade(1)))
+    store.correct(amendment(correct(1, **NAMED, new={"price": 3.0})))
+    assert prices(store) == [100.0, 2.0, 3.0]
+    store.correct(amendment(correct(1, **NAMED, new={"price": 4.0})))
+    assert prices(store) == [4.0, 2.0, 3.0]
+
+
+def test_a_correction_sees_those_before_it_in_its_batch(store):
+    store.append(batch(trade(1, trade_id="a"), trade(2), trade(2)))
+    receipt = store.correct(
+        amendment(
+            correct(1, trade_id="a", new={"price": 5.0}),
+            correct(1, price=5.0, volume=1.0, new={"volume": 3.0}),
+            cancel(2, **NAMED),
+            cancel(2, **NAMED),
+            cancel(2, **NAMED),
+        )
+    )
+    assert (receipt.stored, receipt.duplicate_rows) == (4, (4,))
+    assert stored(store) == [trade(1, 5.0, 3.0, trade_id="a")]
+
+
+def test_a_row_that_was_cancelled_cannot_be_corrected(store):
+    store.append(batch(trade(1, trade_id="a")))
+    store.correct(amendment(cancel(1, trade_id="a")))
+    with pytest.raises(CorrectionTargetMissing):
+        store.correct(amendment(correct(1, trade_id="a", new={"price": 5.0})))
+
+
+REPEATABLE = [
+    pytest.param([cancel(1, trade_id="a")], id="cancel by id"),
+    pytest.param([cancel(1, **NAMED)], id="cancel by values"),
+    pytest.param([correct(1, trade_id="a", new={"price": 5.0})], id="correct by id"),
+    pytest.param([correct(1, **NAMED, new={"price": 5.0})], id="correct by the original values"),
+    pytest.param([correct(1, **NAMED, new={"price": 5.0}), cancel(1, price=5.0, volume=1.0)], id="both"),
+    pytest.param(
+        [correct(1, **NAMED, new={"price": 5.0}), correct(1, price=5.0, volume=1.0, new={"price": 6.0})],
+        id="one after the other",
+    ),
+    pytest.param([correct(1, trade_id="a", new={"price": 5.0}), cancel(1, trade_id="a")], id="both by id"),
+]
+
+
+@pytest.mark.parametrize("corrections", REPEATABLE)
+def test_a_batch_sent_again_was_applied_before_and_makes_no_commit(store, corrections: list[Correction]):
+    store.append(batch(trade(1, trade_id="a"), trade(2)))
+    store.correct(amendment(*corrections))
+    rows = stored(store)
+    again = store.correct(amendment(*corrections))
+    assert (again.stored, again.duplicate_rows) == (0, tuple(range(len(corrections))))
+    assert again.commit == store.head(TRADES, SYMBOL)
+    assert again.commit.number == 2
+    assert stored(store) == rows
+
+
+def test_what_is_new_of_a_batch_is_applied_beside_what_was_applied_before(store):
+    store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="b")))
+    store.correct(amendment(cancel(1, trade_id="a")))
+    receipt = store.correct(amendment(cancel(1, trade_id="a"), cancel(2, trade_id="b")))
+    assert (receipt.stored, receipt.duplicates, receipt.duplicate_rows) == (1, 1, (0,))
+    assert stored(store) == []
+
+
+@pytest.mark.parametrize("row", [trade(1, trade_id="a"), trade(1)], ids=["with id", "without id"])
+def test_a_cancelled_row_sent_again_is_a_duplicate_and_does_not_come_back(store, row):
+    store.append(batch(row))
+    store.correct(amendment(cancel(1, **NAMED)))
+    again = store.append(batch(row))
+    assert (again.stored, again.duplicate_rows) == (0, (0,))
+    assert stored(store) == []
+    assert store.append(batch(trade(1, 50.0))).stored == 1
+
+
+def test_an_id_is_known_by_its_original_and_all_its_corrected_values(store):
+    row = trade(1, trade_id="a")
+    store.append(batch(row))
+    store.correct(amendment(correct(1, trade_id="a", new={"price": 2.0})))
+    store.correct(
+        amendment(
+            correct(1, trade_id="a", new={"price": 3.0, "volume": 9.0}),
+            correct(1, trade_id="a", new={"price": 4.0}),
+        )
+    )
+    said = [
+        row,
+        row | {"price": 2.0},
+        row | {"price": 3.0, "volume": 9.0},
+        row | {"price": 4.0, "volume": 9.0},
+    ]
+    assert store.append(batch(*said, *reversed(said))).stored == 0
+    with pytest.raises(IdConflict) as conflict:
+        store.append(batch(row, row | {"price": 5.0}))
+    assert conflict.value.rows == [1]
+    assert stored(store) == said[3:]
+
+
+def test_rows_without_ids_are_counted_by_what_came_in_corrected_or_not(store):
+    store.append(batch(trade(1), trade(1), trade(1)))
+    store.correct(amendment(cancel(1, **NAMED), correct(1, **NAMED, new={"price": 5.0})))
+    assert store.append(batch(*(trade(1) for _ in range(4)))).stored == 1
+    assert store.append(batch(trade(1, 5.0))).stored == 1
+    assert sorted(prices(store)) == [5.0, 5.0, 100.0, 100.0]
+
+
+def test_rows_that_come_after_a_correction_are_correctable_too(store):
+    store.append(batch(trade(1, trade_id="a"), trade(DAY, trade_id="x")))
+    store.correct(amendment(cancel(1, trade_id="a"), cancel(DAY, trade_id="x")))
+    store.append(
+        batch(trade(DAY, 3.0, trade_id="y"), trade(1, 2.0, trade_id="b"), trade(1, 2.5, trade_id="c"))
+    )
+    store.correct(amendment(correct(1, trade_id="b", new={"price": 7.0}), cancel(DAY, trade_id="y")))
+    assert stored(store) == [trade(1, 7.0, trade_id="b"), trade(1, 2.5, trade_id="c")]
+
+
+def keyed(*corrections: Correction, caller: str = "key:1") -> Amendment:
+    return amendment(*corrections, caller=caller, request_key="k")
+
+
+def test_the_same_idempotency_key_and_corrections_give_the_first_answer(store):
+    store.append(batch(trade(1), trade(1)))
+    first = store.correct(keyed(cancel(1, **NAMED)))
+    again = store.correct(keyed(cancel(1, **NAMED)))
+    assert (again.replayed, again.stored, again.commit) == (True, first.stored, first.commit)
+    assert len(stored(store)) == 1
+
+
+def test_an_idempotency_key_is_its_callers_own(store):
+    store.append(batch(trade(1), trade(1)))
+    store.correct(keyed(cancel(1, **NAMED)))
+    assert not store.correct(keyed(cancel(1, **NAMED), caller="key:2")).replayed
+    assert stored(store) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(keyed(cancel(2, **NAMED)), id="another time"),
+        pytest.param(keyed(cancel(1, **NAMED), cancel(1, **NAMED)), id="more corrections"),
+        pytest.param(keyed(correct(1, **NAMED, new={"price": 1.0})), id="another action"),
+        pytest.param(keyed(correct(1, **NAMED, new={"price": 2.0, "volume": 1.0})), id="other values"),
+    ],
+)
+def test_an_idempotency_key_of_other_content_is_refused(store, other: Amendment):
+    store.append(batch(trade(1), trade(2)))
+    store.correct(keyed(cancel(1, **NAMED)))
+    with pytest.raises(RequestKeyReused):
+        store.correct(other)
+    with pytest.raises(RequestKeyReused):
+        store.append(batch(trade(5), request_key="k"))
+
+
+def test_an_idempotency_key_of_a_batch_of_rows_is_not_one_of_corrections(store):
+    store.append(batch(trade(1), request_key="k"))
+    with pytest.raises(RequestKeyReused):
+        store.correct(keyed(cancel(1, **NAMED)))
+
+
+def test_a_key_keeps_the_answer_also_where_all_was_applied_before(store):
+    store.append(batch(trade(1)))
+    store.correct(amendment(cancel(1, **NAMED)))
+    first = store.correct(keyed(cancel(1, **NAMED)))
+    assert (first.stored, first.duplicate_rows, first.commit.number) == (0, (0,), 3)
+    assert store.correct(keyed(cancel(1, **NAMED))).replayed
+
+
+def test_a_symbol_that_was_never_stored_cannot_be_corrected(store):
+    with pytest.raises(UnknownSymbol):
+        store.correct(amendment(cancel(1, **NAMED), symbol="GHOST"))
+    assert store.symbols(TRADES) == []
+
+
+@pytest.mark.parametrize(
+    "new", [{"timestamp": 5}, {"trade_id": "b"}, {"exchange": "N"}, {"colour": "red"}, {}], ids=str
+)
+def test_what_identifies_a_row_is_never_corrected(new: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"may change|has new values"):
+        amendment(correct(1, trade_id="a", new=new))
+
+
+def test_a_thousand_corrections_of_a_large_day(store):
+    rows = [trade(number, float(1 + number), trade_id=str(number)) for number in range(3000)]
+    store.append(batch(*rows))
+    store.correct(
+        amendment(
+            *(cancel(number, trade_id=str(number)) for number in range(0, 3000, 3)),
+            *(correct(number, trade_id=str(number), new={"price": 0.5}) for number in range(1, 3000, 3)),
+        )
+    )
+    assert prices(store) == [0.5 if number % 3 == 1 else 1.0 + number for number in range(3000) if number % 3]

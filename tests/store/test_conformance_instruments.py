@@ -1,0 +1,168 @@
+"""Instruments, aliases and the stamp of the catalogue, in every store."""
+
+import pyarrow as pa
+import pytest
+
+from store.datasets import DATASETS, OPEN_INTEREST, TRADES
+from store.exceptions import AliasTaken
+from store.instruments import Instrument, default_instrument
+from store.protocol import Append
+from tests.store.builders import NOON, SYMBOL, Clock, batch, trade
+
+FUTURE = Instrument(
+    "ESH26", "us_equities", "future", "XCME", "USD", 0.25, "fractional", ("ES1", "ES MAR26"), "ES", "2026-03-20",
+    None, None, 50.0, None, None, "CME_Equity", allow_nonpositive_price=True, name="E-mini S&P 500 März",
+)  # fmt: skip
+OPTION = default_instrument("AAPL250117C00150000")
+
+
+def interest() -> Append:
+    row = {
+        "timestamp": NOON,
+        "date": NOON - NOON % 86_400_000_000_000,
+        "open_interest": 5.0,
+        "status": "final",
+    }
+    return Append(
+        OPEN_INTEREST, "ESH26", pa.RecordBatch.from_pylist([row], schema=OPEN_INTEREST.schema), "key:1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [
+        ("AAPL", Instrument("AAPL")),
+        ("AAPL251317C00150000", Instrument("AAPL251317C00150000")),
+        (
+            "AAPL250117P00150500",
+            Instrument(
+                "AAPL250117P00150500",
+                instrument_class="option",
+                underlying="AAPL",
+                expiry="2025-01-17",
+                strike=150.5,
+                right="put",
+                multiplier=100.0,
+                exercise="american",
+                settlement="pm",
+            ),
+        ),
+    ],
+    ids=["equity", "no option of a real date", "option"],
+)
+def test_nobody_told_about_it(store, symbol: str, expected: Instrument):
+    assert store.instrument(symbol) == expected
+    assert store.canonical(symbol) == symbol
+    assert store.told_instruments() == store.told_instruments(symbol=symbol) == []
+
+
+@pytest.mark.parametrize("instrument", [FUTURE, OPTION, Instrument("AAPL")], ids=lambda each: each.symbol)
+def test_all_that_was_told_is_kept(store, instrument: Instrument):
+    store.set_instrument(instrument)
+    assert store.instrument(instrument.symbol) == instrument
+    assert store.told_instruments() == store.told_instruments(symbol=instrument.symbol) == [instrument]
+
+
+@pytest.mark.parametrize(
+    ("instrument_class", "kind"),
+    [("equity", "whole"), ("future", "whole"), ("option", "whole"), ("crypto", "fractional")],
+)
+def test_a_volume_is_a_count_but_for_crypto(store, instrument_class: str, kind: str):
+    store.set_instrument(Instrument("X", instrument_class=instrument_class))
+    assert store.instrument("X").volume_kind == kind
+    assert store.instrument("X").has_whole_volume is (kind == "whole")
+
+
+def test_an_instant_is_answered_with_what_had_been_told_by_then(store, clock: Clock):
+    told = [Instrument(SYMBOL, exchange=exchange) for exchange in ("XNAS", "XNYS")]
+    for instrument in told:
+        clock.now += 10
+        store.set_instrument(instrument)
+    instants = [NOON, NOON + 9, NOON + 10, NOON + 19, NOON + 20, NOON + 99]
+    found = [store.instrument(SYMBOL, as_of_ns=at).exchange for at in instants]
+    assert found == [None, None, "XNAS", "XNAS", "XNYS", "XNYS"]
+    listed = [[each.exchange for each in store.told_instruments(as_of_ns=at)] for at in instants]
+    assert listed == [[], [], ["XNAS"], ["XNAS"], ["XNYS"], ["XNYS"]]
+    assert [store.told_until(at) for at in instants] == [0, 0, NOON + 10, NOON + 10, NOON + 20, NOON + 20]
+
+
+def test_an_alias_stands_for_its_symbol_until_it_is_given_up(store):
+    store.set_instruments([FUTURE, Instrument("META", aliases=("FB",))])
+    assert [store.canonical(each) for each in ("ES1", "ES MAR26", "FB", "ESH26", "META")] == [
+        "ESH26", "ESH26", "META", "ESH26", "META",
+    ]  # fmt: skip
+    assert store.instrument("FB").symbol == "META"
+    store.set_instrument(Instrument("META", aliases=("FACEBOOK",)))
+    assert [store.canonical(each) for each in ("FB", "FACEBOOK")] == ["FB", "META"]
+    store.set_instruments([Instrument("META"), Instrument("FB", aliases=("FACEBOOK",))])
+    assert store.canonical("FACEBOOK") == "FB"
+
+
+@pytest.mark.parametrize(
+    ("instruments", "place", "taken"),
+    [
+        ([Instrument("META", aliases=("FB", "IBM"))], 0, "IBM"),
+        ([Instrument("A"), Instrument("META", aliases=("ESH26",))], 1, "ESH26"),
+        ([Instrument("META", aliases=("GOOG",))], 0, "GOOG"),
+        ([Instrument("META", aliases=("META",))], 0, "META"),
+        ([Instrument("GOOG")], 0, "GOOG"),
+        ([Instrument("A", aliases=("X",)), Instrument("B", aliases=("X",))], 1, "X"),
+        ([Instrument("A", aliases=("B",)), Instrument("B")], 0, "B"),
+        ([Instrument("A", aliases=("ALPHABET",))], 0, "ALPHABET"),
+    ],
+    ids=[
+        "trades", "open interest", "another's alias", "its own symbol", "told under an alias", "twice at once",
+        "told at once", "has aliases itself",
+    ],
+)  # fmt: skip
+def test_an_alias_that_means_something_else_is_refused_with_all_that_was_told_at_once(
+    store, instruments: list[Instrument], place: int, taken: str
+):
+    store.append(batch(trade(), symbol="IBM"))
+    store.append(interest())
+    store.set_instruments([Instrument("ALPHABET", aliases=("GOOG",))])
+    for refuse in (store.check_instruments, store.set_instruments):
+        with pytest.raises(AliasTaken, match=taken) as refusal:
+            refuse(instruments)
+        assert (refusal.value.place, refusal.value.alias) == (place, taken)
+    assert [each.symbol for each in store.told_instruments()] == ["ALPHABET"]
+
+
+def test_a_symbol_that_was_told_about_in_vain_may_become_an_alias(store):
+    store.set_instrument(Instrument("FB", exchange="XNAS"))
+    store.set_instrument(Instrument("META", aliases=("FB",)))
+    assert store.canonical("FB") == "META"
+    assert [each.symbol for each in store.told_instruments()] == ["META"]
+
+
+def test_aliases_change_hands_at_once(store):
+    store.set_instruments([Instrument("A", aliases=("X",)), Instrument("B", aliases=("Y",))])
+    store.set_instruments([Instrument("A", aliases=("Y",)), Instrument("B", aliases=("X",))])
+    assert (store.canonical("X"), store.canonical("Y")) == ("B", "A")
+
+
+def test_the_stamp_changes_with_symbols_and_instruments_and_with_nothing_else(store):
+    stamps = [store.catalogue_stamp()]
+
+    def has_changed() -> bool:
+        stamps.append(store.catalogue_stamp())
+        assert stamps[-1] == store.catalogue_stamp()
+        return stamps[-1] not in stamps[:-1]
+
+    assert not has_changed()
+    store.append(batch(trade()))
+    assert has_changed()
+    store.append(batch(trade(5)))
+    assert not has_changed()
+    store.append(batch(trade(), symbol="IBM"))
+    assert has_changed()
+    store.append(interest())
+    assert has_changed()
+    store.set_instrument(Instrument("IBM"))
+    assert has_changed()
+    store.set_instrument(Instrument("IBM", exchange="XNYS"))
+    assert has_changed()
+    assert {name: store.symbols(dataset) for name, dataset in DATASETS.items() if store.symbols(dataset)} == {
+        TRADES.name: [SYMBOL, "IBM"],
+        OPEN_INTEREST.name: ["ESH26"],
+    }

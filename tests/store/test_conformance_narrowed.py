@@ -1,0 +1,126 @@
+"""Where so many rows are, and at most how many there are: in every store, for every dataset."""
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from store.datasets import BARS, DATASETS, OPEN_INTEREST, QUOTES, TRADES
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.protocol import ALL_TIME, Append, MarketStore, Window
+from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
+
+
+def expected(times: list[int], window: Window, rows: int, *, from_end: bool) -> Window:
+    """The narrowed window, from the event times of all visible rows in order."""
+    inside = [at for at in times if window.start_ns <= at < window.end_ns]
+    if len(inside) < rows:
+        return window
+    if from_end:
+        return Window(inside[-rows], window.end_ns)
+    return Window(window.start_ns, inside[rows - 1] + 1)
+
+
+def random_window(rng: random.Random, times: list[int]) -> Window:
+    start, end = sorted(rng.choice(times) + rng.randint(-1, 1) for _ in range(2))
+    return rng.choice([ALL_TIME, Window(start, end + 1), Window(start, ALL_TIME.end_ns)])
+
+
+def check(store: MarketStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
+    times = store.rows(dataset, SYMBOL, ALL_TIME, at=at).column(0).to_pylist()
+    for _ in range(20):
+        window, rows, from_end = (
+            random_window(rng, times or [NOON]),
+            rng.choice([1, 2, 3, 7, 30]),
+            rng.random() < 0.5,
+        )
+        found = store.narrowed(dataset, SYMBOL, window, rows, from_end=from_end, at=at)
+        assert found == expected(times, window, rows, from_end=from_end)
+        inside = sum(window.start_ns <= each < window.end_ns for each in times)
+        assert store.row_bound(dataset, SYMBOL, window, at=at) >= inside
+        if at is None:
+            assert store.row_bound(dataset, SYMBOL, window) == inside
+
+
+def random_trade(rng: random.Random) -> dict[str, Any]:
+    at = rng.choice([0, 0, 0, 1, -1, 30]) * DAY + rng.randint(0, 6)
+    return trade(
+        at, float(rng.randint(1, 9)), sequence=rng.choice([None, 1, 2]), trade_id=str(rng.getrandbits(60))
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_narrowed_window_holds_so_many_rows_that_stand_and_those_that_share_their_time(store, seed: int):
+    rng = random.Random(seed)
+    for _ in range(4):
+        store.append(batch(*(random_trade(rng) for _ in range(rng.randint(1, 30)))))
+        for row in rng.sample(stored(store), min(6, len(stored(store)))):
+            named = {"trade_id": row["trade_id"]}
+            new = {"price": row["price"] + 1.0}
+            fix = correct(row["timestamp"], **named, new=new)
+            store.correct(amendment(cancel(row["timestamp"], **named) if rng.random() < 0.7 else fix))
+        check(store, TRADES, None, rng)
+        check(store, TRADES, rng.randint(0, store.head(TRADES, SYMBOL).number), rng)
+
+
+ROWS: dict[str, tuple[Dataset, dict[str, Any]]] = {
+    "quotes": (QUOTES, {"bid": 1.0, "bid_size": 1.0}),
+    "open interest": (OPEN_INTEREST, {"date": NOON // DAY * DAY, "open_interest": 5.0, "status": "final"}),
+    "bars": (BARS, {"resolution": "1m", "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}),
+}
+
+
+@pytest.mark.parametrize(("dataset", "values"), ROWS.values(), ids=list(ROWS))
+def test_rows_of_every_dataset_are_found(store, dataset: Dataset, values: dict[str, Any]):
+    rng = random.Random(3)
+    row = dict.fromkeys(dataset.schema.names) | values
+    for number in range(5):
+        rows = []
+        for place in range(12):
+            varied = {
+                "bid": float(place),
+                "open_interest": float(place),
+                "resolution": ("1m", "5m", "1h")[place % 3],
+            }
+            at = NOON + rng.choice([0, 400]) * DAY + number * 4 + place // 4
+            own = {name: value for name, value in varied.items() if name in row}
+            dated = {"date": row["date"] + place * DAY} if "date" in row else {}
+            rows.append(row | own | dated | {"timestamp": at})
+        store.append(
+            Append(dataset, SYMBOL, pa.RecordBatch.from_pylist(rows, schema=dataset.schema), "key:1")
+        )
+        check(store, dataset, None, rng)
+        check(store, dataset, rng.randint(0, number + 1), rng)
+
+
+def test_equal_times_are_never_cut_apart(store):
+    store.append(batch(*(trade(5, float(price)) for price in range(1, 9)), trade(4), trade(6)))
+    for rows in (2, 5, 9):
+        assert store.narrowed(TRADES, SYMBOL, ALL_TIME, rows) == Window(ALL_TIME.start_ns, NOON + 6)
+        assert store.narrowed(TRADES, SYMBOL, ALL_TIME, rows, from_end=True) == Window(
+            NOON + 5, ALL_TIME.end_ns
+        )
+    assert store.narrowed(TRADES, SYMBOL, ALL_TIME, 11) == ALL_TIME
+
+
+def test_cancelled_rows_and_those_of_later_commits_are_not_counted(store):
+    store.append(batch(*(trade(at, trade_id=str(at)) for at in range(10))))
+    store.correct(amendment(*(cancel(at, trade_id=str(at)) for at in range(2, 8))))
+    store.append(batch(*(trade(at, 7.0) for at in range(10))))
+    window = Window(NOON, NOON + 10)
+    assert store.narrowed(TRADES, SYMBOL, window, 3, at=1) == Window(NOON, NOON + 3)
+    assert store.narrowed(TRADES, SYMBOL, window, 3, at=2) == Window(NOON, NOON + 9)
+    assert store.narrowed(TRADES, SYMBOL, window, 3, at=2, from_end=True) == Window(NOON + 1, NOON + 10)
+    assert store.narrowed(TRADES, SYMBOL, window, 5, at=3) == Window(NOON, NOON + 3)
+    assert store.narrowed(TRADES, SYMBOL, window, 1, at=0) == window
+    assert store.row_bound(TRADES, SYMBOL, window) == 14
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
+def test_of_an_unknown_symbol_nothing_is_found(store, dataset: Dataset):
+    with pytest.raises(UnknownSymbol):
+        store.narrowed(dataset, SYMBOL, ALL_TIME, 1)
+    with pytest.raises(UnknownSymbol):
+        store.row_bound(dataset, SYMBOL, ALL_TIME)

@@ -1,0 +1,233 @@
+"""Bars by policy, what they depend on, and what later commits changed of them, in every store."""
+
+from typing import Any
+
+import pytest
+
+from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
+from store.bars.bars import Bars
+from store.bars.revision import BarValues, Revision
+from store.exceptions import UnknownSymbol
+from store.protocol import ALL_TIME, MarketStore, Window
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SYMBOL,
+    Clock,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    trade,
+)
+
+HOUR = Window(NOON, NOON + 60 * MINUTE)
+ODD: dict[str, Any] = {"conditions": "odd_lot"}
+MIDNIGHT = NOON - DAY // 2
+
+
+def volumes(bars: Bars) -> dict[int, float]:
+    """By minute after noon, the bars' volumes."""
+    starts = ((bars.time_ns - NOON) // MINUTE).tolist()
+    return dict(zip(starts, bars.volume.tolist(), strict=True))
+
+
+def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
+    return BarValues(price, price, price, price, volume, trade_count, price * volume)
+
+
+def revised(store: MarketStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
+    return store.revisions(SYMBOL, window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked})
+
+
+@pytest.fixture
+def credited(store) -> MarketStore:
+    """A price in minutes 0, 3 and 70; odd lots, which set none, in minutes 1, 4, 65 and 71."""
+    store.append(
+        batch(
+            trade(0, 10.0, 1.0),
+            trade(MINUTE, 99.0, 2.0, **ODD),
+            trade(3 * MINUTE, 11.0, 4.0),
+            trade(4 * MINUTE, 99.0, 8.0, **ODD),
+            trade(65 * MINUTE, 99.0, 16.0, **ODD),
+            trade(70 * MINUTE, 12.0, 32.0),
+            trade(71 * MINUTE, 99.0, 64.0, **ODD),
+        )
+    )
+    return store  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("policy", "window", "expected"),
+    [
+        (EVERY_PRINT, HOUR, {0: 1.0, 1: 2.0, 3: 4.0, 4: 8.0}),
+        (US_EQUITIES, HOUR, {0: 3.0, 3: 28.0}),
+        (US_EQUITIES, Window(NOON, NOON + MINUTE), {0: 3.0}),
+        (US_EQUITIES, Window(NOON + MINUTE, NOON + 3 * MINUTE), {}),
+        (US_EQUITIES, Window(NOON + MINUTE, NOON + 4 * MINUTE), {3: 28.0}),
+        (US_EQUITIES, Window(NOON + 70 * MINUTE, NOON + 71 * MINUTE), {70: 96.0}),
+        (US_EQUITIES, ALL_TIME, {0: 3.0, 3: 28.0, 70: 96.0}),
+    ],
+    ids=["every print", "hour", "minute", "no price", "from a gap", "to the end", "all"],
+)
+def test_volume_without_a_price_is_credited_across_the_edge_of_a_window(credited, policy, window, expected):
+    assert volumes(credited.bars(SYMBOL, window, MINUTE, policy=policy)) == expected
+
+
+def test_volume_is_credited_across_dates_once_at_the_resolution_asked_for(store):
+    store.append(
+        batch(trade(0, 10.0, 1.0), *(trade(days_on * DAY, 9.0, 2.0, **ODD) for days_on in (1, 2, 5)))
+    )
+    for interval_ns, window in ((MINUTE, HOUR), (DAY, Window(MIDNIGHT, MIDNIGHT + DAY))):
+        bars = store.bars(SYMBOL, window, interval_ns, policy=US_EQUITIES)
+        assert (bars.volume.tolist(), bars.trade_count.tolist(), bars.notional.tolist()) == (
+            [7.0],
+            [4],
+            [64.0],
+        )
+
+
+@pytest.mark.parametrize(
+    ("policy", "window", "end"),
+    [
+        (EVERY_PRINT, HOUR, HOUR.end_ns),
+        (US_EQUITIES, HOUR, NOON + 71 * MINUTE),
+        (US_EQUITIES, Window(NOON, NOON + MINUTE), NOON + 4 * MINUTE),
+        (US_EQUITIES, Window(NOON, NOON + 3 * MINUTE), NOON + 4 * MINUTE),
+        (US_EQUITIES, Window(NOON, NOON + 71 * MINUTE), ALL_TIME.end_ns),
+        (US_EQUITIES, ALL_TIME, ALL_TIME.end_ns),
+    ],
+    ids=["every print", "hour", "gap", "edge", "nothing follows", "all"],
+)
+def test_influence_ends_with_the_next_interval_that_has_a_price(
+    credited, policy: BarPolicy, window, end: int
+):
+    found = credited.influence(SYMBOL, window, MINUTE, policy=policy)
+    assert found == Window(window.start_ns, end)
+
+
+def test_influence_is_that_of_the_commit_asked_for(credited):
+    credited.append(batch(trade(62 * MINUTE, 12.0, trade_id="a")))
+    credited.correct(amendment(cancel(62 * MINUTE, trade_id="a")))
+    ends = [credited.influence(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, at=at).end_ns for at in range(4)]
+    assert ends == [ALL_TIME.end_ns, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
+
+
+def test_bars_of_the_session_follow_corrections(store):
+    outside = trade(2, 99.0, conditions="extended_hours")
+    store.append(batch(trade(0, 10.0), trade(1, 50.0, trade_id="a"), outside, trade(DAY, 11.0)))
+    store.correct(amendment(cancel(1, trade_id="a")))
+    day = Window(MIDNIGHT, MIDNIGHT + DAY)
+    now, then = (store.session_bars(SYMBOL, day, policy=US_EQUITIES, at=at) for at in (None, 1))
+    assert (now.time_ns.tolist(), now.high.tolist(), then.high.tolist()) == ([MIDNIGHT], [10.0], [50.0])
+
+
+def test_a_late_trade_and_corrections_revise_the_bars_that_they_change_and_no_others(store, clock: Clock):
+    store.append(batch(trade(0, 5.0, trade_id="a"), trade(MINUTE, 6.0), trade(2 * MINUTE, 7.0, trade_id="b")))
+    clock.now += 1000
+    store.append(batch(trade(1, 5.0), trade(3 * MINUTE, 9.0)))
+    clock.now += 1000
+    store.correct(
+        amendment(
+            cancel(2 * MINUTE, trade_id="b"), correct(0, trade_id="a", new={"price": 4.0, "conditions": "x"})
+        )
+    )
+    late = Revision(NOON, 2, NOON + 1000, bar(5.0), bar(5.0, 2.0, 2))
+    mixed = BarValues(4.0, 5.0, 4.0, 5.0, 2.0, 2, 9.0)
+    fixed = Revision(NOON, 3, NOON + 2000, bar(5.0, 2.0, 2), mixed)
+    emptied = Revision(NOON + 2 * MINUTE, 3, NOON + 2000, bar(7.0), None)
+    assert revised(store) == [late, fixed, emptied]
+    assert revised(store, after=2) == [fixed, emptied]
+    assert revised(store, at=2) == [late]
+    assert revised(store, after=2, at=2) == revised(store, after=3) == []
+    assert revised(store, Window(NOON + MINUTE, NOON + 3 * MINUTE)) == [emptied]
+
+
+def test_a_bar_that_comes_back_is_a_revision_and_a_new_one_is_none(store):
+    store.append(batch(trade(0, 5.0, trade_id="a")))
+    store.correct(amendment(cancel(0, trade_id="a")))
+    store.append(batch(trade(1, 6.0), trade(MINUTE, 8.0)))
+    assert [(each.commit, each.before, each.after) for each in revised(store)] == [
+        (2, bar(5.0), None), (3, None, bar(6.0)),
+    ]  # fmt: skip
+    assert [(each.commit, each.before) for each in revised(store, after=2)] == [(3, None)]
+
+
+@pytest.mark.parametrize(
+    "later", [2 * MINUTE, 3 * MINUTE, 59 * MINUTE, 60 * MINUTE, 61 * MINUTE, DAY, 9 * DAY]
+)
+def test_a_bar_whose_absence_could_be_seen_is_a_revision(store, later: int):
+    store.append(batch(trade(0, 5.0), trade(later, 7.0, trade_id="a")))
+    store.append(batch(trade(MINUTE + 1, 6.0)))
+    store.append(batch(trade(MINUTE + 2, 6.0)))
+    first, second = (Window(NOON, NOON + MINUTE * minutes) for minutes in (60, 2))
+    for window in (first, second):
+        assert [(each.time_ns, each.commit, each.before, each.after) for each in revised(store, window)] == [
+            (NOON + MINUTE, 2, None, bar(6.0)),
+            (NOON + MINUTE, 3, bar(6.0), bar(6.0, 2.0, 2)),
+        ]
+        assert [each.commit for each in revised(store, window, after=1, at=2)] == [2]
+    assert revised(store, after=0, at=1) == []
+
+
+def test_what_was_cancelled_was_known_and_what_comes_with_a_bar_was_not(store):
+    store.append(batch(trade(0, 5.0)))
+    store.append(batch(trade(MINUTE, 6.0), trade(20 * MINUTE, 6.0, trade_id="a")))
+    store.correct(amendment(cancel(20 * MINUTE, trade_id="a")))
+    store.append(batch(trade(10 * MINUTE, 7.0), trade(19 * MINUTE, 7.0), trade(20 * MINUTE, 7.0)))
+    found = [((each.time_ns - NOON) // MINUTE, each.commit, each.before) for each in revised(store)]
+    assert found == [(20, 3, bar(6.0)), (10, 4, None), (19, 4, None), (20, 4, None)]
+
+
+def test_a_correction_that_first_gives_a_bar_its_price_is_a_revision_where_something_later_was_known(store):
+    store.append(batch(trade(MINUTE, 6.0, trade_id="a", **ODD), trade(5 * MINUTE, 6.0, trade_id="b", **ODD)))
+    regular = {"conditions": None}
+    store.correct(
+        amendment(correct(MINUTE, trade_id="a", new=regular), correct(5 * MINUTE, trade_id="b", new=regular))
+    )
+    found = [(each.time_ns, each.commit, each.before) for each in revised(store, policy=US_EQUITIES)]
+    assert found == [(NOON + MINUTE, 2, None)]
+
+
+def test_a_correction_that_changes_no_bar_is_no_revision(store):
+    store.append(batch(trade(0, 5.0), trade(1, 5.0), trade(2, 5.0, trade_id="a")))
+    store.correct(amendment(correct(2, trade_id="a", new={"conditions": "odd_lot"})))
+    assert revised(store) == []
+    assert [each.after for each in revised(store, policy=US_EQUITIES)] == []
+    store.correct(amendment(correct(2, trade_id="a", new={"conditions": "suspicious"})))
+    assert revised(store) == []
+    assert [(each.commit, each.after) for each in revised(store, policy=US_EQUITIES)] == [
+        (3, bar(5.0, 2.0, 2))
+    ]
+
+
+def test_credited_volume_revises_a_bar_from_far_away(credited):
+    credited.append(batch(trade(30 * DAY, 1.0, 5.0, **ODD)))
+    credited.append(batch(trade(62 * MINUTE, 12.0)))
+    found = revised(credited, policy=US_EQUITIES)
+    assert [(each.time_ns, each.commit, each.after and each.after.volume) for each in found] == [
+        (NOON + 3 * MINUTE, 3, 12.0)
+    ]
+    far = revised(credited, Window(NOON + 70 * MINUTE, NOON + 71 * MINUTE), policy=US_EQUITIES)
+    assert [(each.commit, each.after and each.after.volume) for each in far] == [(2, 101.0)]
+
+
+def test_revisions_of_sums_that_no_three_numbers_hold(store):
+    store.append(batch(trade(0, 1.0, 1.0, trade_id="a"), trade(MINUTE, 5.0)))
+    extreme = [1e300, 1e-300, 1e100, 1e-200, 1e200]
+    store.append(batch(*(trade(1 + n, 2.0, size) for n, size in enumerate(extreme))))
+    store.append(batch(trade(MINUTE + 1, 6.0)))
+    store.correct(amendment(cancel(0, trade_id="a")))
+    found = [(each.time_ns, each.commit, each.after and each.after.open) for each in revised(store)]
+    assert found == [(NOON, 2, 1.0), (NOON + MINUTE, 3, 5.0), (NOON, 4, 2.0)]
+
+
+def test_a_symbol_that_was_never_stored_has_no_revisions(store):
+    for ask in (
+        lambda: revised(store),
+        lambda: store.session_bars(SYMBOL, ALL_TIME, policy=US_EQUITIES),
+        lambda: store.influence(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES),
+    ):
+        with pytest.raises(UnknownSymbol):
+            ask()

@@ -1,5 +1,0 @@
-"""The store in memory: every answer from all rows, every time."""
-
-from trades.storage.memory.store import MemoryStore
-
-__all__ = ["MemoryStore"]

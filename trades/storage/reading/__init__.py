@@ -1,5 +1,0 @@
-"""The in-process reader: a store's rows and bars as numpy columns, without Django, HTTP or Redis."""
-
-from trades.storage.reading.reader import Reader
-
-__all__ = ["Reader"]
