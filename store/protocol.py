@@ -4,6 +4,7 @@ Backends are chosen by settings; nothing here knows of HTTP, Django or Redis.
 """
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,10 +12,6 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.bars import Bars
-from store.bars.revision import Revision
-from store.bars.spans import Spans
 from store.catalogue import Catalogue
 from store.declarations import Dataset
 from store.timestamps import EARLIEST_NS, LATEST_NS
@@ -165,16 +162,20 @@ class Receipt:
 
 
 class MarketStore(Catalogue, Protocol):
-    """Rows of (dataset, symbol) logs, in numbered commits. Safe for many threads and processes at once.
+    """What a backend must do: keep rows of (dataset, symbol) logs, in numbered commits.
+
+    Safe for many threads and processes at once. `QueryableStore` answers the rest over these methods.
 
     `at` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
     `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
     """
 
+    @abstractmethod
     def append(self, batch: Append) -> Receipt:
         """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
         ...
 
+    @abstractmethod
     def correct(self, amendment: Amendment) -> Receipt:
         """Apply a batch of corrections, all of it or nothing, durably before returning.
 
@@ -183,115 +184,27 @@ class MarketStore(Catalogue, Protocol):
         """
         ...
 
+    @abstractmethod
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
         ...
 
-    def narrowed(
-        self,
-        dataset: Dataset,
-        symbol: str,
-        window: Window,
-        rows: int,
-        *,
-        from_end: bool = False,
-        at: int | None = None,
-    ) -> Window:
-        """The part of the window from its start, or end, that has at least so many rows, or all of it.
-
-        rows: 1 or more. It has no more than so many but for those that share the last one's event time. No
-        row is read: the cost does not grow with the window.
-        """
-        ...
-
-    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
-        """At most so many rows are in the window; cheap, whatever its length.
-
-        Not one row is read that is counted already, in derived files or in commits: only those of dates that
-        the window cuts, where no derived file has them, and corrections. It is the number of rows unless some
-        of the stored ones do not stand at `at`, and it would take long to count them, or a file that would
-        have to be read is damaged.
-        """
-        ...
-
-    def bars(
-        self,
-        symbol: str,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy = EVERY_PRINT,
-        at: int | None = None,
-    ) -> Bars:
-        """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`.
-
-        Volume of an interval without a price is credited to the bar before it, across the window's edges,
-        too.
-        """
-        ...
-
-    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
-        """Daily bars of the regular session, by the policy's table for the day, of whole event dates.
-
-        time_ns: UTC midnight of the event date.
-        """
-        ...
-
-    def span_bars(
-        self,
-        symbol: str,
-        spans: Spans,
-        *,
-        policy: BarPolicy = EVERY_PRINT,
-        credits: bool,
-        at: int | None = None,
-    ) -> Bars:
-        """One bar, at `time_ns`, for each label of the spans that has a price, of all trades in its windows.
-
-        With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans
-        from that bar's last one on touch: each ends where the next one starts. What is credited to nobody is
-        in no bar. Nothing outside of the spans is looked at.
-        """
-        ...
-
-    def influence(
-        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
-    ) -> Window:
-        """The window that a window's bars depend on: volume credited to its last bar may lie behind it.
-
-        It ends with the first interval, at or after the window's end, that has a price; if there is none,
-        with all time. It is the window itself where every print counts.
-        """
-        ...
-
-    def revisions(
-        self,
-        symbol: str,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy,
-        after: int,
-        at: int | None = None,
-    ) -> list[Revision]:
-        """What commits in `(after, at]` changed of the window's bars that could be seen, by commit and time.
-
-        An absence could be seen if a row at or behind the bar's end was stored by an earlier commit.
-        """
-        ...
-
+    @abstractmethod
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """The newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
         ...
 
+    @abstractmethod
     def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
         """The log's newest commit, or the commit numbered `at` (which must exist)."""
         ...
 
+    @abstractmethod
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         """When the commit of a number, which must exist, was made, in nanoseconds UTC."""
         ...
 
+    @abstractmethod
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant; 0 if there is none."""
         ...

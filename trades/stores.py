@@ -9,13 +9,13 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from store.protocol import MarketStore
+from store.queries import QueryableStore
 
-_opened: dict[str, MarketStore] = {}
+_opened: dict[str, QueryableStore] = {}
 _mutex = threading.Lock()
 
 
-def market_store(alias: str = "default") -> MarketStore:
+def market_store(alias: str = "default") -> QueryableStore:
     """The store of an alias; made at its first use, one per process."""
     store = _opened.get(alias)
     if store is None:
@@ -24,7 +24,7 @@ def market_store(alias: str = "default") -> MarketStore:
     return store
 
 
-def _make(alias: str) -> MarketStore:
+def _make(alias: str) -> QueryableStore:
     try:
         declared: dict[str, Any] = settings.MARKET_STORES[alias]
         backend = import_string(declared["BACKEND"])
@@ -32,7 +32,7 @@ def _make(alias: str) -> MarketStore:
         raise ImproperlyConfigured(
             f"MARKET_STORES does not declare a store {alias!r} that exists: {error}"
         ) from error
-    return cast("MarketStore", backend(**declared.get("OPTIONS", {})))
+    return cast("QueryableStore", backend(**declared.get("OPTIONS", {})))
 
 
 @receiver(setting_changed)

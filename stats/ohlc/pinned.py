@@ -117,7 +117,7 @@ def pin_ohlc(query: OhlcQuery) -> PinnedOhlc:
 @lru_cache(maxsize=4096)
 def _needed(query: OhlcQuery, policy_name: str, head: CommitId) -> Window:
     """The window that the answer depends on, as of a commit."""
-    return market_store().influence(
+    return market_store().dependency_window(
         query.symbol,
         query.window,
         query.interval.length_ns,

@@ -16,7 +16,7 @@ from store.bars.spans import Spans
 
 
 def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) -> Bars:
-    """One bar for each label that has a price, at the label's time; see `MarketStore.span_bars`.
+    """One bar for each label that has a price, at the label's time; see `QueryableStore.span_bars`.
 
     parts: aggregates in any order and of any intervals, none of which is cut by a span's edge. No print is in
     two of them. What lies in no span is passed over. Raises `Unmergeable`.

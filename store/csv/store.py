@@ -62,14 +62,14 @@ class CsvStore(CsvCatalogue, StoreReads):
         self._tail = TailRows()
         self._held = Held()
 
-    def append(self, batch: Append | PreparedBatch) -> Receipt:
-        """See `MarketStore.append`. Takes also what `prepared` made of a batch."""
-        prepared = batch if isinstance(batch, PreparedBatch) else PreparedBatch.of(batch)
-        return self._log(prepared.append.dataset, prepared.append.symbol).writer.commit(prepared)
+    def append(self, batch: Append) -> Receipt:
+        """See `MarketStore.append`."""
+        return self.prepare_append(batch)()
 
-    def prepared(self, batch: Append) -> PreparedBatch:
-        """The batch with all the work done that needs no lock: another thread may do it ahead."""
-        return PreparedBatch.of(batch)
+    def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
+        """See `QueryableStore.prepare_append`."""
+        prepared = PreparedBatch.of(batch)
+        return lambda: self._log(batch.dataset, batch.symbol).writer.commit(prepared)
 
     def correct(self, amendment: Amendment) -> Receipt:
         """See `MarketStore.correct`."""

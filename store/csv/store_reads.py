@@ -22,13 +22,14 @@ from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Window
+from store.queries import QueryableStore
 from store.rows.revisions import Revised
 
 T = TypeVar("T")
 
 
-class StoreReads:
-    """The reads of a `MarketStore` in the folder `path`."""
+class StoreReads(QueryableStore):
+    """The reads of a `QueryableStore` in the folder `path`: all of them by files that are derived for them."""
 
     def __init__(self, path: Path, opened: Callable[[Dataset, str], OpenLog]) -> None:
         """`opened` opens the log of a dataset and a symbol; those used last are kept open."""
@@ -40,7 +41,7 @@ class StoreReads:
         log = self._known_log(dataset, symbol)
         return self._answer(log, symbol, at, partial(log.reader.rows, window))
 
-    def narrowed(
+    def take_window(
         self,
         dataset: Dataset,
         symbol: str,
@@ -50,12 +51,12 @@ class StoreReads:
         from_end: bool = False,
         at: int | None = None,
     ) -> Window:
-        """See `MarketStore.narrowed`."""
+        """See `QueryableStore.take_window`."""
         log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, at, partial(log.finder.narrowed, window, rows, from_end=from_end))
+        return self._answer(log, symbol, at, partial(log.finder.take_window, window, rows, from_end=from_end))
 
     def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
-        """See `MarketStore.row_bound`."""
+        """See `QueryableStore.row_bound`."""
         log = self._known_log(dataset, symbol)
         return self._answer(log, symbol, at, partial(log.finder.bound, window))
 
@@ -68,12 +69,12 @@ class StoreReads:
         policy: BarPolicy = EVERY_PRINT,
         at: int | None = None,
     ) -> Bars:
-        """See `MarketStore.bars`."""
+        """See `QueryableStore.bars`."""
         log = self._known_log(TRADES, symbol)
         return self._answer(log, symbol, at, partial(log.bars.bars, BarQuery(window, interval_ns, policy)))
 
     def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
-        """See `MarketStore.session_bars`."""
+        """See `QueryableStore.session_bars`."""
         log = self._known_log(TRADES, symbol)
         return self._answer(log, symbol, at, partial(log.bars.session_bars, window, policy))
 
@@ -86,19 +87,19 @@ class StoreReads:
         credits: bool,
         at: int | None = None,
     ) -> Bars:
-        """See `MarketStore.span_bars`."""
+        """See `QueryableStore.span_bars`."""
         log = self._known_log(TRADES, symbol)
         return self._answer(log, symbol, at, partial(log.bars.span_bars, SpanQuery(spans, policy, credits)))
 
-    def influence(
+    def dependency_window(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
     ) -> Window:
-        """See `MarketStore.influence`."""
+        """See `QueryableStore.dependency_window`."""
         if policy.counts_every_print:
             return window
         log = self._known_log(TRADES, symbol)
         query = BarQuery(window, interval_ns, policy)
-        return self._answer(log, symbol, at, partial(log.bars.influence, query))
+        return self._answer(log, symbol, at, partial(log.bars.dependency_window, query))
 
     def revisions(
         self,
@@ -110,7 +111,7 @@ class StoreReads:
         after: int,
         at: int | None = None,
     ) -> list[Revision]:
-        """See `MarketStore.revisions`."""
+        """See `QueryableStore.revisions`."""
         log = self._known_log(TRADES, symbol)
         revised = Revised(window, interval_ns, policy, after, at)
         return self._answer(log, symbol, at, partial(log.bars.revisions, revised))

@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 from store.declarations import Dataset
 from store.log_views.log_view import LogView, first_row, last_row
-from store.protocol import ALL_TIME, CommitId, MarketStore
+from store.protocol import ALL_TIME, CommitId
+from store.queries import QueryableStore
 
 
 class Coverage(NamedTuple):
     """What is stored of a log, in short.
 
     first_ns, last_ns: the first and the last event time of the rows that stand, nanoseconds UTC; None without
-    any. rows: as `MarketStore.row_bound` has it, all rows that stand; more only if commits after `head` are
+    any. rows: as `QueryableStore.row_bound` has it, all rows that stand; more only if commits after `head` are
     in derived files already. commits: the number of `head`, the newest commit that it is told of.
     """
 
@@ -22,7 +23,7 @@ class Coverage(NamedTuple):
     head: CommitId
 
 
-def log_coverage(store: MarketStore, dataset: Dataset, symbol: str, *, at: int | None = None) -> Coverage:
+def log_coverage(store: QueryableStore, dataset: Dataset, symbol: str, *, at: int | None = None) -> Coverage:
     """The coverage of a log at a commit, None for the newest. Raises `UnknownSymbol`."""
     head = store.head(dataset, symbol, at=at)
     log = LogView(store, dataset, symbol, head.number)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, NO_COMMIT, MarketStore, Window
+from store.protocol import ALL_TIME, NO_COMMIT, Window
+from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 
 # A walk reads few rows first, in case they are enough, and then ever more at a time.
@@ -18,7 +19,7 @@ ROWS_AT_ONCE = 1 << 18
 class LogView:
     """One log at one commit; `at` None is the newest."""
 
-    store: MarketStore
+    store: QueryableStore
     dataset: Dataset
     symbol: str
     at: int | None = None
@@ -27,12 +28,12 @@ class LogView:
         """See `MarketStore.rows`."""
         return self.store.rows(self.dataset, self.symbol, window, at=self.at)
 
-    def narrowed(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `MarketStore.narrowed`."""
-        return self.store.narrowed(self.dataset, self.symbol, window, rows, from_end=from_end, at=self.at)
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
+        """See `QueryableStore.take_window`."""
+        return self.store.take_window(self.dataset, self.symbol, window, rows, from_end=from_end, at=self.at)
 
     def row_bound(self, window: Window) -> int:
-        """See `MarketStore.row_bound`."""
+        """See `QueryableStore.row_bound`."""
         return self.store.row_bound(self.dataset, self.symbol, window, at=self.at)
 
     def touches(self, window: Window) -> bool:
@@ -44,7 +45,7 @@ def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | Non
     """The first row at an instant or after it, a table of one row; None if there is none."""
     if start_ns >= ALL_TIME.end_ns:
         return None
-    rows = log.rows(log.narrowed(Window(start_ns, ALL_TIME.end_ns), 1))
+    rows = log.rows(log.take_window(Window(start_ns, ALL_TIME.end_ns), 1))
     return rows.slice(0, 1) if rows.num_rows else None
 
 
@@ -52,7 +53,7 @@ def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
     """The last row before an instant, a table of one row; None if there is none."""
     if end_ns <= ALL_TIME.start_ns:
         return None
-    rows = log.rows(log.narrowed(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
+    rows = log.rows(log.take_window(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
     return rows.slice(rows.num_rows - 1) if rows.num_rows else None
 
 
@@ -63,7 +64,7 @@ def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.T
     """
     count, window = _FEW_ROWS, Window(ALL_TIME.start_ns, end_ns)
     while window.start_ns < window.end_ns:
-        part = log.narrowed(window, count, from_end=True)
+        part = log.take_window(window, count, from_end=True)
         rows = log.rows(part)
         if rows.num_rows:
             yield rows

@@ -60,7 +60,7 @@ def carried_quotes(
 def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
     """The rows in a window of whole intervals, none of them parted, few more at a time than need be."""
     while window.start_ns < window.end_ns:
-        end_ns = log.narrowed(window, ROWS_AT_ONCE).end_ns
+        end_ns = log.take_window(window, ROWS_AT_ONCE).end_ns
         end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)
         yield log.rows(Window(window.start_ns, end_ns)).select(_COLUMNS)
         window = Window(end_ns, window.end_ns)

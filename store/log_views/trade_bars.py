@@ -53,7 +53,7 @@ class _PlainBars:
             return window
         length = self.grid.resolution.length_ns
         log = self.log
-        return log.store.influence(log.symbol, window, length, policy=self.policy, at=log.at)
+        return log.store.dependency_window(log.symbol, window, length, policy=self.policy, at=log.at)
 
     def bars(self, window: Window) -> Bars:
         if self.log is None:

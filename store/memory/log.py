@@ -9,7 +9,7 @@ import pyarrow as pa
 from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
-from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
+from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
 from store.rows.corrections import Change, Life, Row
 from store.rows.duplicates import Identified, stored_before
 from store.rows.visible import stored_schema
@@ -51,12 +51,6 @@ class MemoryLog:
     def originals(self) -> dict[int, RowVersion]:
         """By arrival number, the rows as they came in."""
         return {version.arrival: version for version in reversed(self.versions)}
-
-
-def newest_time_before(log: MemoryLog, commit: int) -> int:
-    """The time of the newest row that came before a commit; the least there is without any."""
-    times = [version.values["timestamp"] for version in log.versions if version.commit < commit]
-    return max((time for time in times if isinstance(time, int)), default=ALL_TIME.start_ns)
 
 
 def date_of(row: Row) -> int:

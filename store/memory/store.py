@@ -8,15 +8,6 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
-from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.aggregate import bars_of_prints
-from store.bars.bars import Bars
-from store.bars.prints import prints_of
-from store.bars.revision import Revision
-from store.bars.session_bars import session_bars_of
-from store.bars.span_bars import span_bars_of_prints
-from store.bars.spans import Spans
-from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.memory.catalogue import MemoryCatalogue
@@ -28,12 +19,10 @@ from store.memory.log import (
     date_of,
     duplicates_of,
     lives_of,
-    newest_time_before,
     replayed_receipt,
     stored_rows_of,
 )
 from store.protocol import (
-    ALL_TIME,
     DUPLICATE_ROWS_KEPT,
     NO_COMMIT,
     Amendment,
@@ -42,14 +31,14 @@ from store.protocol import (
     Receipt,
     Window,
 )
+from store.queries import QueryableStore
 from store.rows.corrections import changes
-from store.rows.revisions import values_at, within
-from store.rows.visible import ordered, visible
+from store.rows.visible import visible
 from store.timestamps import DAY_NS
 
 
-class MemoryStore(MemoryCatalogue):
-    """A `MarketStore` for one process, lost with it."""
+class MemoryStore(MemoryCatalogue, QueryableStore):
+    """A `QueryableStore` for one process, lost with it: what a backend must do, and nothing faster."""
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(self._known, clock)
@@ -94,97 +83,6 @@ class MemoryStore(MemoryCatalogue):
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
         return visible(stored_rows_of(dataset, self._log(dataset, symbol)), at, window)
-
-    def narrowed(
-        self,
-        dataset: Dataset,
-        symbol: str,
-        window: Window,
-        rows: int,
-        *,
-        from_end: bool = False,
-        at: int | None = None,
-    ) -> Window:
-        """See `MarketStore.narrowed`."""
-        times = self.rows(dataset, symbol, window, at=at).column(0).to_pylist()
-        if len(times) < rows:
-            return window
-        if from_end:
-            return Window(times[-rows], window.end_ns)
-        return Window(window.start_ns, times[rows - 1] + 1)
-
-    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
-        """See `MarketStore.row_bound`. It is the number of rows."""
-        return int(self.rows(dataset, symbol, window, at=at).num_rows)
-
-    def bars(
-        self,
-        symbol: str,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy = EVERY_PRINT,
-        at: int | None = None,
-    ) -> Bars:
-        """See `MarketStore.bars`. They are cut out of the bars of all that is stored."""
-        rows = ordered(stored_rows_of(TRADES, self._log(TRADES, symbol)))
-        return within(window, bars_of_prints(prints_of(rows, policy, at=at), interval_ns))
-
-    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
-        """See `MarketStore.session_bars`."""
-        rows = ordered(stored_rows_of(TRADES, self._log(TRADES, symbol)), window)
-        return session_bars_of(rows, policy, at=at)
-
-    def span_bars(
-        self,
-        symbol: str,
-        spans: Spans,
-        *,
-        policy: BarPolicy = EVERY_PRINT,
-        credits: bool,
-        at: int | None = None,
-    ) -> Bars:
-        """See `MarketStore.span_bars`."""
-        rows = ordered(stored_rows_of(TRADES, self._log(TRADES, symbol)))
-        return span_bars_of_prints(prints_of(rows, policy, at=at), spans, credits=credits)
-
-    def influence(
-        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
-    ) -> Window:
-        """See `MarketStore.influence`."""
-        if policy.counts_every_print:
-            return window
-        later = Window(window.end_ns, ALL_TIME.end_ns)
-        starts = self.bars(symbol, later, interval_ns, policy=policy, at=at).time_ns.tolist()
-        return Window(
-            window.start_ns, starts[0] + interval_ns if starts else max(window.end_ns, ALL_TIME.end_ns)
-        )
-
-    def revisions(
-        self,
-        symbol: str,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy,
-        after: int,
-        at: int | None = None,
-    ) -> list[Revision]:
-        """See `MarketStore.revisions`. Every commit's bars are made and compared with those before."""
-        found: list[Revision] = []
-        seen: set[int] = set()
-        log, before = self._log(TRADES, symbol), self.bars(symbol, window, interval_ns, policy=policy, at=0)
-        for commit in log.commits[:at]:
-            now = self.bars(symbol, window, interval_ns, policy=policy, at=commit.id.number)
-            known_ns = newest_time_before(log, commit.id.number)
-            seen.update(start for start in now.time_ns.tolist() if start + interval_ns <= known_ns)
-            for start in sorted(seen):
-                values = values_at(before, start), values_at(now, start)
-                if values[0] != values[1] and commit.id.number > after:
-                    found.append(Revision(start, commit.id.number, commit.committed_at, *values))
-            seen.update(now.time_ns.tolist())
-            before = now
-        return found
 
     def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
         """See `MarketStore.version`."""

@@ -16,7 +16,8 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.memory import MemoryStore
-from store.protocol import ALL_TIME, MarketStore, Window
+from store.protocol import ALL_TIME, Window
+from store.queries import QueryableStore
 from tests.faults import derived
 from tests.faults.batches import batch_of, rows_sent
 from tests.faults.power import UnsyncedDisk
@@ -33,13 +34,13 @@ WINDOWS = [
 ]
 
 
-def bars(store: MarketStore, window: Window, interval_ns: int, at: int | None) -> dict[str, bytes]:
+def bars(store: QueryableStore, window: Window, interval_ns: int, at: int | None) -> dict[str, bytes]:
     """A window's bars, column by column, to the last bit."""
     found: Any = store.bars(SYMBOL, window, interval_ns, at=at)
     return {field.name: getattr(found, field.name).tobytes() for field in fields(found)}
 
 
-def answers(store: MarketStore, at: int | None = None) -> list[Any]:
+def answers(store: QueryableStore, at: int | None = None) -> list[Any]:
     """All that depends on rows; nothing that depends on a commit's hash."""
     return [
         *(stored(store, window, at=at) for window, _ in WINDOWS),

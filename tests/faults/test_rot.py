@@ -15,7 +15,8 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.memory import MemoryStore
-from store.protocol import MarketStore, Window
+from store.protocol import Window
+from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
 from tests.faults.table import SOAK, Tallies
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
@@ -29,7 +30,7 @@ Damage = Callable[[bytearray, random.Random], int]
 """Alters bytes in place; returns the first place that it altered."""
 
 
-def fill(store: MarketStore) -> None:
+def fill(store: QueryableStore) -> None:
     """Twelve commits that do not overlap, by turns on three dates, and one of another symbol."""
     for number in range(COMMITS):
         start = number % 3 * DAY + number * SPAN

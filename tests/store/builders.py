@@ -10,16 +10,8 @@ from store.bars.aggregate import bars_of_prints
 from store.bars.bars import Bars
 from store.bars.prints import prints_of
 from store.datasets import TRADES
-from store.protocol import (
-    ALL_TIME,
-    Action,
-    Amendment,
-    Append,
-    Correction,
-    Dedupe,
-    MarketStore,
-    Window,
-)
+from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Window
+from store.queries import QueryableStore
 from store.rows.visible import Run, stored_rows
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
@@ -69,7 +61,7 @@ def batch(
 
 
 def stored(
-    store: MarketStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, at: int | None = None
+    store: QueryableStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, at: int | None = None
 ) -> list[Row]:
     """The rows in a window, as a list of dictionaries."""
     rows: list[Row] = store.rows(TRADES, symbol, window, at=at).to_pylist()

@@ -7,19 +7,18 @@ from typing import Any
 import pytest
 
 from store.csv import CsvStore
-from store.csv.writing.batch import PreparedBatch
 from store.memory import MemoryStore
-from store.protocol import Amendment, Append, MarketStore, Receipt
+from store.protocol import Amendment, Append, Receipt
+from store.queries import QueryableStore
 from tests.store.builders import Clock
 
 
 class FoldedStore(CsvStore):
     """Folds every commit into derived files at once, in small segments: reads are from them alone."""
 
-    def append(self, batch: Append | PreparedBatch) -> Receipt:
+    def append(self, batch: Append) -> Receipt:
         receipt = super().append(batch)
-        appended = batch.append if isinstance(batch, PreparedBatch) else batch
-        self.derive(appended.dataset, appended.symbol)
+        self.derive(batch.dataset, batch.symbol)
         return receipt
 
     def correct(self, amendment: Amendment) -> Receipt:
@@ -31,15 +30,14 @@ class FoldedStore(CsvStore):
 class PartlyFoldedStore(CsvStore):
     """Folds every other batch of rows: reads are from derived files, and from what came after them."""
 
-    def append(self, batch: Append | PreparedBatch) -> Receipt:
+    def append(self, batch: Append) -> Receipt:
         receipt = super().append(batch)
-        appended = batch.append if isinstance(batch, PreparedBatch) else batch
         if receipt.commit.number % 2:
-            self.derive(appended.dataset, appended.symbol)
+            self.derive(batch.dataset, batch.symbol)
         return receipt
 
 
-STORES: dict[str, Callable[[Path, Clock], MarketStore]] = {
+STORES: dict[str, Callable[[Path, Clock], QueryableStore]] = {
     "memory": lambda _, clock: MemoryStore(clock=clock),
     "csv": lambda folder, clock: CsvStore(folder, clock=clock),
     "csv, folded": lambda folder, clock: FoldedStore(folder, clock=clock, segment_rows=3),
@@ -53,5 +51,5 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=list(STORES))
-def store(request: Any, tmp_path: Path, clock: Clock) -> MarketStore:
+def store(request: Any, tmp_path: Path, clock: Clock) -> QueryableStore:
     return STORES[request.param](tmp_path / "store", clock)

@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from store.datasets import QUOTES
 from store.log_views.log_view import LogView
-from store.protocol import Append, MarketStore
+from store.protocol import Append
+from store.queries import QueryableStore
 from tests.store.builders import NOON, SYMBOL
 
 
@@ -19,7 +20,7 @@ def quote(
     return row | {"timestamp": NOON + at, "bid": bid, "ask": ask, "exchange": exchange, **sizes}
 
 
-def quote_log(store: MarketStore, *rows: dict[str, Any]) -> LogView:
+def quote_log(store: QueryableStore, *rows: dict[str, Any]) -> LogView:
     """The log of quotes after these have been added."""
     store.append(
         Append(QUOTES, SYMBOL, pa.RecordBatch.from_pylist(list(rows), schema=QUOTES.schema), "key:1")

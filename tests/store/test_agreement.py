@@ -16,15 +16,8 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.memory import MemoryStore
-from store.protocol import (
-    ALL_TIME,
-    Amendment,
-    Append,
-    Correction,
-    Dedupe,
-    MarketStore,
-    Window,
-)
+from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Window
+from store.queries import QueryableStore
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -117,7 +110,7 @@ def steps(draw: Any) -> list[Step]:
     ]
 
 
-def outcome(store: MarketStore, each: Append | Amendment) -> tuple[Any, ...]:
+def outcome(store: QueryableStore, each: Append | Amendment) -> tuple[Any, ...]:
     try:
         receipt = store.correct(each) if isinstance(each, Amendment) else store.append(each)
     except StorageError as error:
@@ -126,7 +119,7 @@ def outcome(store: MarketStore, each: Append | Amendment) -> tuple[Any, ...]:
     return receipt.received, receipt.stored, receipt.duplicate_rows, number, receipt.replayed
 
 
-def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
+def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
     """All that a store answers about a symbol, commit hashes apart."""
     if symbol not in store.symbols(TRADES):
         return {}
@@ -151,7 +144,9 @@ def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
             for at in (None, head // 2)
         ],
         "session": [columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, at=at)) for at in ats],
-        "influence": [store.influence(symbol, windows[1], MINUTE, policy=US_EQUITIES, at=at) for at in ats],
+        "dependency_window": [
+            store.dependency_window(symbol, windows[1], MINUTE, policy=US_EQUITIES, at=at) for at in ats
+        ],
         "revisions": [
             changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, at=at))
             for window, interval_ns in barred

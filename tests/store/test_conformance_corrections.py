@@ -12,7 +12,8 @@ from store.exceptions import (
     RequestKeyReused,
     UnknownSymbol,
 )
-from store.protocol import ALL_TIME, Amendment, Correction, MarketStore, Window
+from store.protocol import ALL_TIME, Amendment, Correction, Window
+from store.queries import QueryableStore
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -30,7 +31,7 @@ from tests.store.builders import (
 NAMED = {"price": 100.0, "volume": 1.0}
 
 
-def prices(store: MarketStore, at: int | None = None) -> list[float]:
+def prices(store: QueryableStore, at: int | None = None) -> list[float]:
     return [row["price"] for row in stored(store, at=at)]
 
 

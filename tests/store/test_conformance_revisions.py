@@ -8,7 +8,8 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
 from store.bars.revision import BarValues, Revision
 from store.exceptions import UnknownSymbol
-from store.protocol import ALL_TIME, MarketStore, Window
+from store.protocol import ALL_TIME, Window
+from store.queries import QueryableStore
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -37,12 +38,12 @@ def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
     return BarValues(price, price, price, price, volume, trade_count, price * volume)
 
 
-def revised(store: MarketStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
+def revised(store: QueryableStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
     return store.revisions(SYMBOL, window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked})
 
 
 @pytest.fixture
-def credited(store) -> MarketStore:
+def credited(store) -> QueryableStore:
     """A price in minutes 0, 3 and 70; odd lots, which set none, in minutes 1, 4, 65 and 71."""
     store.append(
         batch(
@@ -100,17 +101,19 @@ def test_volume_is_credited_across_dates_once_at_the_resolution_asked_for(store)
     ],
     ids=["every print", "hour", "gap", "edge", "nothing follows", "all"],
 )
-def test_influence_ends_with_the_next_interval_that_has_a_price(
+def test_the_dependency_window_ends_with_the_next_interval_that_has_a_price(
     credited, policy: BarPolicy, window, end: int
 ):
-    found = credited.influence(SYMBOL, window, MINUTE, policy=policy)
+    found = credited.dependency_window(SYMBOL, window, MINUTE, policy=policy)
     assert found == Window(window.start_ns, end)
 
 
-def test_influence_is_that_of_the_commit_asked_for(credited):
+def test_the_dependency_window_is_that_of_the_commit_asked_for(credited):
     credited.append(batch(trade(62 * MINUTE, 12.0, trade_id="a")))
     credited.correct(amendment(cancel(62 * MINUTE, trade_id="a")))
-    ends = [credited.influence(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, at=at).end_ns for at in range(4)]
+    ends = [
+        credited.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, at=at).end_ns for at in range(4)
+    ]
     assert ends == [ALL_TIME.end_ns, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
 
 
@@ -227,7 +230,7 @@ def test_a_symbol_that_was_never_stored_has_no_revisions(store):
     for ask in (
         lambda: revised(store),
         lambda: store.session_bars(SYMBOL, ALL_TIME, policy=US_EQUITIES),
-        lambda: store.influence(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES),
+        lambda: store.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES),
     ):
         with pytest.raises(UnknownSymbol):
             ask()

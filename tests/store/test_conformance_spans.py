@@ -10,7 +10,8 @@ from store.bars.bars import Bars
 from store.bars.spans import Spans
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
-from store.protocol import ALL_TIME, MarketStore
+from store.protocol import ALL_TIME
+from store.queries import QueryableStore
 from store.rows.visible import Run, stored_rows
 from tests.store.bars.slow_spans import Span, columns, random_spans, slow_span_bars
 from tests.store.builders import (
@@ -38,7 +39,7 @@ def in_hours(*spans: Span) -> Spans:
 
 
 def volumes(
-    store: MarketStore, *spans: Span, credits: bool = True, at: int | None = None
+    store: QueryableStore, *spans: Span, credits: bool = True, at: int | None = None
 ) -> dict[int, float]:
     """By hour after noon of the label, the volume of each bar; spans are in such hours, too."""
     bars = store.span_bars(SYMBOL, in_hours(*spans), policy=US_EQUITIES, credits=credits, at=at)
@@ -46,7 +47,7 @@ def volumes(
 
 
 @pytest.fixture
-def day(store: MarketStore) -> MarketStore:
+def day(store: QueryableStore) -> QueryableStore:
     """Hours 0 to 5: a price and volume 1 in 0 and 3, only volume in the others: 2, 4, 8, 16, by hour."""
     store.append(batch(trade(0), trade(3 * HOUR)))
     for hour, volume in ((1, 2.0), (2, 4.0), (4, 8.0), (5, 16.0)):

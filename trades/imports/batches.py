@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from store.protocol import Append
+from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS
 from trades.imports.blocks import Position
 from trades.imports.exceptions import BadRow
@@ -19,11 +18,11 @@ DATES_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one symbol, the line of each, and the batch as the store takes it fastest."""
+    """Rows of one symbol, the line of each, and what appends them."""
 
     append: Append
     lines: Lines
-    ready: Any
+    store: Callable[[], Receipt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Work:
 
 
 def batches_of(
-    template: Append, rows: pa.RecordBatch, lines: Lines, prepare: Callable[[Append], Any]
+    template: Append, rows: pa.RecordBatch, lines: Lines, prepare: Callable[[Append], Callable[[], Receipt]]
 ) -> Iterator[Batch]:
     """Rows in order of time, like `template` in all else, cut so that none has too many dates."""
     if not rows.num_rows:

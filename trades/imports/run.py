@@ -64,7 +64,6 @@ class Run:
         self._progress = progress
         self._examples: list[BadRow] = []
         self._store = market_store()
-        self._prepare: Callable[[Append], Any] = getattr(self._store, "prepared", lambda append: append)
         self._caller = f"import:{source.path.name}"[:_CALLER_LENGTH]
 
     def all(self) -> tuple[Progress, tuple[BadRow, ...]]:
@@ -135,7 +134,7 @@ class Run:
         if refusal is not None:
             raise ImportRefused(f"{self._source.path}: {refusal}")
         template = Append(self._dataset, symbol, rows, self._caller)
-        return tuple(batches_of(template, rows, lines, self._prepare))
+        return tuple(batches_of(template, rows, lines, self._store.prepare_append))
 
     def _store_all(self, works: Iterator[Work], stage: Stage, total: int) -> None:
         with read_ahead(works) as ready:
@@ -149,7 +148,7 @@ class Run:
 
     def _append(self, batch: Batch) -> None:
         try:
-            receipt = self._store.append(batch.ready)
+            receipt = batch.store()
         except IdConflict as error:
             field = self._dataset.id_columns[-1]
             bad = [BadRow(self._source.path, int(batch.lines[row]), field, str(error)) for row in error.rows]

@@ -31,9 +31,9 @@ def _first_date_ns(log: PinnedLog, days: BarGrid) -> int | None:
     """Where the date of a log's first row begins; None without a row."""
     if log.is_empty:
         return None
-    first = log.rows(market_store().narrowed(log.dataset, log.symbol, ALL_TIME, 1, at=log.at.number)).slice(
-        0, 1
-    )
+    first = log.rows(
+        market_store().take_window(log.dataset, log.symbol, ALL_TIME, 1, at=log.at.number)
+    ).slice(0, 1)
     if not len(first):
         return None
     time_ns = first.column("timestamp")[0].as_py()

@@ -22,7 +22,7 @@ def part_over_gaps(
         return part
     if not grid.resolution.is_tick and sum(log.row_bound(part) for log in logs) >= count:
         return part
-    reaches = [_narrowed(log, window, count, from_end=from_end) for log in logs if not log.is_empty]
+    reaches = [_take_window(log, window, count, from_end=from_end) for log in logs if not log.is_empty]
     if not reaches:
         return window
     if from_end:
@@ -39,12 +39,14 @@ def part_in_memory(log: PinnedLog, grid: BarGrid, window: Window, count: int, *,
     part = part_over_gaps((log,), grid, window, count, from_end=from_end)
     if log.row_bound(part) <= ROWS_AT_ONCE:
         return part
-    few = _narrowed(log, part, ROWS_AT_ONCE, from_end=from_end)
+    few = _take_window(log, part, ROWS_AT_ONCE, from_end=from_end)
     return _last_of(grid, part, few.start_ns) if from_end else _first_of(grid, part, few.end_ns)
 
 
-def _narrowed(log: PinnedLog, window: Window, rows: int, *, from_end: bool) -> Window:
-    return market_store().narrowed(log.dataset, log.symbol, window, rows, from_end=from_end, at=log.at.number)
+def _take_window(log: PinnedLog, window: Window, rows: int, *, from_end: bool) -> Window:
+    return market_store().take_window(
+        log.dataset, log.symbol, window, rows, from_end=from_end, at=log.at.number
+    )
 
 
 def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:

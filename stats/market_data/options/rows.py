@@ -63,7 +63,7 @@ class OptionRows:
             return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
         if self.log.is_empty:
             return window
-        return market_store().narrowed(
+        return market_store().take_window(
             self.log.dataset, self.log.symbol, window, count, from_end=from_end, at=self.log.at.number
         )
 

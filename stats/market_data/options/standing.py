@@ -74,7 +74,7 @@ def _newest(log: PinnedLog, window: Window, keep: Keep | None) -> pa.Table:
     if window.start_ns >= window.end_ns:
         return log.dataset.schema.empty_table()
     while True:
-        part = market_store().narrowed(
+        part = market_store().take_window(
             log.dataset, log.symbol, window, wanted, from_end=True, at=log.at.number
         )
         rows = _kept(log.rows(part), keep)

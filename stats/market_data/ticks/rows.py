@@ -64,7 +64,7 @@ class TickReader:
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         if self.log.is_empty:
             return window
-        return market_store().narrowed(
+        return market_store().take_window(
             self.log.dataset, self.log.symbol, window, count, from_end=from_end, at=self.log.at.number
         )
 

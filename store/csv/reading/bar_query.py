@@ -24,7 +24,7 @@ class BarQuery:
 
 @dataclass(frozen=True, slots=True)
 class SpanQuery:
-    """Bars of spans; see `MarketStore.span_bars`."""
+    """Bars of spans; see `QueryableStore.span_bars`."""
 
     spans: Spans
     policy: BarPolicy

@@ -41,7 +41,7 @@ class BarReader:
         if ready is not None:
             return ready
         try:
-            needed = self.influence(query, snapshot)
+            needed = self.dependency_window(query, snapshot)
             bars = bars_of(self._merged(needed, query, snapshot))
         except Unmergeable:
             return self._from_rows(query, snapshot)
@@ -64,7 +64,7 @@ class BarReader:
             prints = prints_of(rows, policy, at=snapshot.at)
             return span_bars_of_prints(prints, spans, credits=query.credits)
 
-    def influence(self, query: BarQuery, snapshot: Snapshot) -> Window:
+    def dependency_window(self, query: BarQuery, snapshot: Snapshot) -> Window:
         """The window that the bars depend on: up to the end of the next interval that has a price.
 
         Volume printed before that is credited to the last bar; it may still come where no such interval is

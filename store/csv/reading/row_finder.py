@@ -42,8 +42,8 @@ class RowFinder:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
 
-    def narrowed(self, window: Window, rows: int, snapshot: Snapshot, *, from_end: bool) -> Window:
-        """See `MarketStore.narrowed`.
+    def take_window(self, window: Window, rows: int, snapshot: Snapshot, *, from_end: bool) -> Window:
+        """See `QueryableStore.take_window`.
 
         The cost grows with `rows`, and with rows beside them that do not stand.
         """
@@ -63,7 +63,7 @@ class RowFinder:
         return window
 
     def bound(self, window: Window, snapshot: Snapshot) -> int:
-        """See `MarketStore.row_bound`."""
+        """See `QueryableStore.row_bound`."""
         count = sum(_count_of_segment(each, window, snapshot.at) for each in snapshot.segments.within(window))
         if not snapshot.has_tail:
             return count

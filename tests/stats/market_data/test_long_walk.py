@@ -14,7 +14,8 @@ import pytest
 
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.protocol import Action, Amendment, Append, Correction, Dedupe, MarketStore, Window
+from store.protocol import Action, Amendment, Append, Correction, Dedupe, Window
+from store.queries import QueryableStore
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data import tapes
@@ -36,7 +37,7 @@ PATH = f"/api/v1/market-data/equities/{SYMBOL}/trades.columnar"
 class Writer:
     """Adds trades within the hour, and now and then cancels one that was there from the beginning."""
 
-    def __init__(self, store: MarketStore, old: pa.RecordBatch) -> None:
+    def __init__(self, store: QueryableStore, old: pa.RecordBatch) -> None:
         self._store, self._old = store, old
         self._chance = np.random.default_rng(2)
         self._commits = 0

@@ -12,12 +12,13 @@ from store.exceptions import UnknownSymbol
 from store.log_views import log_view
 from store.log_views.coverage import log_coverage
 from store.log_views.log_view import LogView, first_row, last_row, rows_backwards
-from store.protocol import ALL_TIME, MarketStore, Window
+from store.protocol import ALL_TIME, Window
+from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
 
 
 @pytest.fixture
-def log(store: MarketStore) -> LogView:
+def log(store: QueryableStore) -> LogView:
     """Rows of three dates, several at one time, one of them cancelled."""
     rng = random.Random(4)
     for commit in range(3):
@@ -84,13 +85,13 @@ def test_coverage_is_what_is_stored_at_a_commit(log: LogView, at):
         assert found.rows == len(times)
 
 
-def test_coverage_of_a_log_of_which_nothing_stands(store: MarketStore):
+def test_coverage_of_a_log_of_which_nothing_stands(store: QueryableStore):
     store.append(batch(trade(0, trade_id="a")))
     store.correct(amendment(cancel(0, trade_id="a")))
     assert log_coverage(store, TRADES, SYMBOL)[:4] == (None, None, 0, 2)
     assert log_coverage(store, TRADES, SYMBOL, at=0)[:4] == (None, None, 0, 0)
 
 
-def test_an_unknown_symbol_has_no_coverage(store: MarketStore):
+def test_an_unknown_symbol_has_no_coverage(store: QueryableStore):
     with pytest.raises(UnknownSymbol):
         log_coverage(store, TRADES, SYMBOL)

@@ -13,7 +13,8 @@ from store.log_views.quote_windows import (
     carried_quotes,
     windowed_quote_bars,
 )
-from store.protocol import ALL_TIME, MarketStore, Window
+from store.protocol import ALL_TIME, Window
+from store.queries import QueryableStore
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
 from tests.store.quotes import quote, quote_log
 
@@ -82,7 +83,7 @@ def test_a_side_that_was_not_quoted_on_many_dates_with_quotes_is_not_known(store
     assert np.isnan(bars.ask_open).all()
 
 
-def random_log(store: MarketStore, seed: int) -> LogView:
+def random_log(store: QueryableStore, seed: int) -> LogView:
     rng = np.random.default_rng(seed)
     at = np.sort(rng.integers(0, 4 * DAY, 200))
     rows = [

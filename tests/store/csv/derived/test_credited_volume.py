@@ -61,5 +61,7 @@ def test_what_bars_depend_on_is_found_where_sizes_are_too_far_apart_for_aggregat
         store.append(batch(*(trade(DAY + at, 1.0, size) for at, size in enumerate(sizes))))
     if is_derived:
         stores[0].derive(TRADES, SYMBOL)
-    found, expected = (store.influence(SYMBOL, FIRST_DAY, MINUTE, policy=US_EQUITIES) for store in stores)
+    found, expected = (
+        store.dependency_window(SYMBOL, FIRST_DAY, MINUTE, policy=US_EQUITIES) for store in stores
+    )
     assert found == expected == Window(FIRST_DAY.start_ns, NOON + DAY + MINUTE)

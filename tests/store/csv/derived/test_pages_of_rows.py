@@ -46,7 +46,7 @@ def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
     """All rows of the hour at a commit, a page at a time, and those that share a time with its last."""
     rest = HOUR
     while rest.start_ns < rest.end_ns:
-        window = store.narrowed(TRADES, SYMBOL, rest, PAGE, from_end=from_end, at=at)
+        window = store.take_window(TRADES, SYMBOL, rest, PAGE, from_end=from_end, at=at)
         yield store.rows(TRADES, SYMBOL, window, at=at)
         rest = Window(rest.start_ns, window.start_ns) if from_end else Window(window.end_ns, rest.end_ns)
 
@@ -74,7 +74,7 @@ def test_rows_are_found_without_decoding_any(folder: Path, monkeypatch: pytest.M
     store.derive(TRADES, SYMBOL)
     monkeypatch.delattr(log_reader, "plain_rows")
     monkeypatch.delattr(log_reader, "read_rows")
-    window = store.narrowed(TRADES, SYMBOL, HOUR, PAGE, at=10)
+    window = store.take_window(TRADES, SYMBOL, HOUR, PAGE, at=10)
     assert window.end_ns < NOON + MINUTE
     assert store.row_bound(TRADES, SYMBOL, HOUR) >= ROWS
 

@@ -157,7 +157,7 @@ def check(house: House, at: int, seed: int) -> None:
             found = house.store.session_bars(SYMBOL, window, policy=policy, at=at)
             assert_equal(found, expected, (policy.name, window, at))
     check_span_bars(house, rows, at=at, seed=seed)
-    check_narrowed(house, rows, at=at, seed=seed)
+    check_take_window(house, rows, at=at, seed=seed)
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
@@ -179,14 +179,14 @@ def check_span_bars(house: House, rows: pa.Table, *, at: int, seed: int) -> None
             assert_equal(house.store.span_bars(SYMBOL, spans, **wanted), expected, (spans, wanted))
 
 
-def check_narrowed(house: House, rows: pa.Table, *, at: int, seed: int) -> None:
+def check_take_window(house: House, rows: pa.Table, *, at: int, seed: int) -> None:
     rng = random.Random(seed)
     for window in (*windows(rows, 1, seed), *windows(rows, DAY, seed + 1)):
         inside = house.memory.row_bound(TRADES, SYMBOL, window, at=at)
         assert house.store.row_bound(TRADES, SYMBOL, window, at=at) >= inside
         count, from_end = rng.randint(1, inside + 2), rng.random() < 0.5
         found, expected = (
-            store.narrowed(TRADES, SYMBOL, window, count, from_end=from_end, at=at)
+            store.take_window(TRADES, SYMBOL, window, count, from_end=from_end, at=at)
             for store in (house.store, house.memory)
         )
         assert found == expected, (window, count, from_end, at)

@@ -9,12 +9,13 @@ import pytest
 from store.datasets import BARS, DATASETS, OPEN_INTEREST, QUOTES, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.protocol import ALL_TIME, Append, MarketStore, Window
+from store.protocol import ALL_TIME, Append, Window
+from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
 
 
 def expected(times: list[int], window: Window, rows: int, *, from_end: bool) -> Window:
-    """The narrowed window, from the event times of all visible rows in order."""
+    """The taken window, from the event times of all visible rows in order."""
     inside = [at for at in times if window.start_ns <= at < window.end_ns]
     if len(inside) < rows:
         return window
@@ -28,7 +29,7 @@ def random_window(rng: random.Random, times: list[int]) -> Window:
     return rng.choice([ALL_TIME, Window(start, end + 1), Window(start, ALL_TIME.end_ns)])
 
 
-def check(store: MarketStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
+def check(store: QueryableStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
     times = store.rows(dataset, SYMBOL, ALL_TIME, at=at).column(0).to_pylist()
     for _ in range(20):
         window, rows, from_end = (
@@ -36,7 +37,7 @@ def check(store: MarketStore, dataset: Dataset, at: int | None, rng: random.Rand
             rng.choice([1, 2, 3, 7, 30]),
             rng.random() < 0.5,
         )
-        found = store.narrowed(dataset, SYMBOL, window, rows, from_end=from_end, at=at)
+        found = store.take_window(dataset, SYMBOL, window, rows, from_end=from_end, at=at)
         assert found == expected(times, window, rows, from_end=from_end)
         inside = sum(window.start_ns <= each < window.end_ns for each in times)
         assert store.row_bound(dataset, SYMBOL, window, at=at) >= inside
@@ -52,7 +53,7 @@ def random_trade(rng: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_narrowed_window_holds_so_many_rows_that_stand_and_those_that_share_their_time(store, seed: int):
+def test_a_taken_window_holds_so_many_rows_that_stand_and_those_that_share_their_time(store, seed: int):
     rng = random.Random(seed)
     for _ in range(4):
         store.append(batch(*(random_trade(rng) for _ in range(rng.randint(1, 30)))))
@@ -98,11 +99,11 @@ def test_rows_of_every_dataset_are_found(store, dataset: Dataset, values: dict[s
 def test_equal_times_are_never_cut_apart(store):
     store.append(batch(*(trade(5, float(price)) for price in range(1, 9)), trade(4), trade(6)))
     for rows in (2, 5, 9):
-        assert store.narrowed(TRADES, SYMBOL, ALL_TIME, rows) == Window(ALL_TIME.start_ns, NOON + 6)
-        assert store.narrowed(TRADES, SYMBOL, ALL_TIME, rows, from_end=True) == Window(
+        assert store.take_window(TRADES, SYMBOL, ALL_TIME, rows) == Window(ALL_TIME.start_ns, NOON + 6)
+        assert store.take_window(TRADES, SYMBOL, ALL_TIME, rows, from_end=True) == Window(
             NOON + 5, ALL_TIME.end_ns
         )
-    assert store.narrowed(TRADES, SYMBOL, ALL_TIME, 11) == ALL_TIME
+    assert store.take_window(TRADES, SYMBOL, ALL_TIME, 11) == ALL_TIME
 
 
 def test_cancelled_rows_and_those_of_later_commits_are_not_counted(store):
@@ -110,17 +111,17 @@ def test_cancelled_rows_and_those_of_later_commits_are_not_counted(store):
     store.correct(amendment(*(cancel(at, trade_id=str(at)) for at in range(2, 8))))
     store.append(batch(*(trade(at, 7.0) for at in range(10))))
     window = Window(NOON, NOON + 10)
-    assert store.narrowed(TRADES, SYMBOL, window, 3, at=1) == Window(NOON, NOON + 3)
-    assert store.narrowed(TRADES, SYMBOL, window, 3, at=2) == Window(NOON, NOON + 9)
-    assert store.narrowed(TRADES, SYMBOL, window, 3, at=2, from_end=True) == Window(NOON + 1, NOON + 10)
-    assert store.narrowed(TRADES, SYMBOL, window, 5, at=3) == Window(NOON, NOON + 3)
-    assert store.narrowed(TRADES, SYMBOL, window, 1, at=0) == window
+    assert store.take_window(TRADES, SYMBOL, window, 3, at=1) == Window(NOON, NOON + 3)
+    assert store.take_window(TRADES, SYMBOL, window, 3, at=2) == Window(NOON, NOON + 9)
+    assert store.take_window(TRADES, SYMBOL, window, 3, at=2, from_end=True) == Window(NOON + 1, NOON + 10)
+    assert store.take_window(TRADES, SYMBOL, window, 5, at=3) == Window(NOON, NOON + 3)
+    assert store.take_window(TRADES, SYMBOL, window, 1, at=0) == window
     assert store.row_bound(TRADES, SYMBOL, window) == 14
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
 def test_of_an_unknown_symbol_nothing_is_found(store, dataset: Dataset):
     with pytest.raises(UnknownSymbol):
-        store.narrowed(dataset, SYMBOL, ALL_TIME, 1)
+        store.take_window(dataset, SYMBOL, ALL_TIME, 1)
     with pytest.raises(UnknownSymbol):
         store.row_bound(dataset, SYMBOL, ALL_TIME)
