@@ -22,6 +22,7 @@ from tests.hostile import figures
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, patience_of
+from tests.store_settings import IS_OF_FILES, stores_at
 
 # Machines are shared: how long one example takes says nothing about the code. Examples are the same each
 # time, others with SOAK=1.
@@ -40,15 +41,23 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
 
 
 @pytest.fixture
-def store_path(settings, tmp_path: Path) -> Path:
-    """The folder of an empty CSV store, the default one during the test."""
+def default_store(settings, tmp_path: Path) -> Path:
+    """An empty store, the default one during the test; the folder in which it is if it is one of files."""
     path = tmp_path / "store"
-    settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": path}}}
+    settings.MARKET_STORES = stores_at(path)
     return path
 
 
 @pytest.fixture
-def api(db, store_path: Path) -> Iterator[Api]:
+def store_path(default_store: Path) -> Path:
+    """The folder of an empty store of files, the default one during the test."""
+    if not IS_OF_FILES:
+        pytest.skip("is about files of a store")
+    return default_store
+
+
+@pytest.fixture
+def api(db, default_store: Path) -> Iterator[Api]:
     """A caller with every scope and no limit to speak of, before an empty store and an empty cache."""
     known_keys.clear()
     process_limiter.cache_clear()  # keys of other tests had the same numbers

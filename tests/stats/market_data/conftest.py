@@ -14,6 +14,7 @@ from ratelimit.limits.limiter import process_limiter
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.stats.market_data.builders import Market, fill, timestamp
+from tests.store_settings import stores_at
 
 
 def forget() -> None:
@@ -29,8 +30,7 @@ def market(
 ) -> Iterator[Market]:
     """The fortnight of `builders.fill`, stored once for the module; the key is gone with it."""
     path: Path = tmp_path_factory.mktemp("market") / "store"
-    stores = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": path}}}
-    with django_db_blocker.unblock(), override_settings(MARKET_STORES=stores), transaction.atomic():
+    with django_db_blocker.unblock(), override_settings(MARKET_STORES=stores_at(path)), transaction.atomic():
         forget()
         filled = Market(Api(make_key()))
         fill(filled)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -87,7 +88,7 @@ def tape() -> pa.RecordBatch:
 
 
 @pytest.fixture
-def filled(api: Api, tape: pa.RecordBatch) -> Api:
+def filled(store_path: Path, api: Api, tape: pa.RecordBatch) -> Api:
     """A caller before them in a store, most of them folded."""
     store = market_store()
     assert isinstance(store, CsvStore)

@@ -1,0 +1,22 @@
+"""The market store of tests that go through the API: files, or with `STORE=memory` what a backend must do alone."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from store.memory import MemoryStore
+
+IS_OF_FILES = os.environ.get("STORE") != "memory"
+_BACKEND = "store.csv.CsvStore" if IS_OF_FILES else f"{__name__}.memory_store"
+
+
+def stores_at(path: Path) -> dict[str, Any]:
+    """The setting `MARKET_STORES` for the store of a folder."""
+    return {"default": {"BACKEND": _BACKEND, "OPTIONS": {"path": path}}}
+
+
+@cache
+def memory_store(path: Path) -> MemoryStore:
+    """The store in memory that goes by a path: the same one when settings come back to it."""
+    return MemoryStore()
