@@ -2,6 +2,7 @@
 
 from store.declarations import Column, Dataset, Form, Kind, Partition
 from store.number_bounds import POSITIVE, PRICE, QUOTED, SIZE, VOLUME
+from store.resolutions import RESOLUTION_ALIASES, Resolution
 from store.row_rules import (
     Rule,
     is_no_dividend,
@@ -76,11 +77,6 @@ OPTION_QUOTES = Dataset(
     instrument_class="option",
 )
 
-RESOLUTIONS = (
-    "1s", "1m", "2m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M",
-)  # fmt: skip
-RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
-
 BARS = Dataset(
     name="bars",
     row_name="bar",
@@ -91,7 +87,7 @@ BARS = Dataset(
             Kind.TEXT,
             required=True,
             help="The interval's length; may also stand in the query, for all rows.",
-            choices=RESOLUTIONS,
+            choices=Resolution.bar_names(),
             aliases=RESOLUTION_ALIASES,
         ),
         *(

@@ -2,7 +2,6 @@
 
 from enum import Enum
 
-from store.datasets import RESOLUTION_ALIASES
 from store.timestamps import DAY_NS, SECOND_NS
 
 _MINUTE_NS = 60 * SECOND_NS
@@ -56,10 +55,17 @@ class Resolution(Enum):
         return [resolution.value for resolution in cls]
 
     @classmethod
+    def bar_names(cls) -> tuple[str, ...]:
+        """The names of those that bars can have, the finest first."""
+        return tuple(resolution.value for resolution in cls if not resolution.is_tick)
+
+    @classmethod
     def spelled(cls, name: str) -> "Resolution":
         """The resolution of a name or an alias. Raises `ValueError`."""
         return cls(dict(RESOLUTION_ALIASES).get(name, name))
 
+
+RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
 
 _PERIODS = frozenset({Resolution.DAY, Resolution.WEEK, Resolution.MONTH})
 _RANKS = {resolution: place for place, resolution in enumerate(Resolution)}

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-_SECOND_NS = 10**9
-_MINUTE_NS, _HOUR_NS = 60 * _SECOND_NS, 3_600 * _SECOND_NS
-_UNITS_NS = {"s": _SECOND_NS, "m": _MINUTE_NS, "h": _HOUR_NS}
+from store.resolutions import Resolution
+
+_MINUTE_NS = Resolution.MINUTE.length_ns
 # A trading date begins at most so long before its midnight in UTC; a month's first session was never after a 12th.
-_EARLIEST_EVENING_NS = 14 * _HOUR_NS
+_EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns
 _LATEST_FIRST_DAY = 14
 
 
@@ -63,11 +63,12 @@ def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
     return off if np.ndim(timestamp) else bool(off[0])
 
 
-def _is_off(times: Any, resolution: str) -> Any:
-    if resolution[-1] in _UNITS_NS:
-        return times % (int(resolution[:-1]) * _UNITS_NS[resolution[-1]]) != 0
+def _is_off(times: Any, name: str) -> Any:
+    resolution = Resolution(name)
+    if not resolution.is_period:
+        return times % resolution.length_ns != 0
     off = times % _MINUTE_NS != 0
-    return off | _is_late_in_its_month(times) if resolution == "1M" else off
+    return off | _is_late_in_its_month(times) if resolution is Resolution.MONTH else off
 
 
 def _is_late_in_its_month(times: Any) -> Any:

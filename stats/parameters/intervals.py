@@ -3,7 +3,8 @@
 from enum import Enum
 
 from store.protocol import ALL_TIME, Window
-from store.timestamps import DAY_NS, SECOND_NS
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 
 
 class Interval(Enum):
@@ -38,9 +39,4 @@ class Interval(Enum):
         return [interval.value for interval in cls]
 
 
-_LENGTHS_NS = {
-    Interval.MINUTE: 60 * SECOND_NS,
-    Interval.FIVE_MINUTES: 300 * SECOND_NS,
-    Interval.HOUR: 3_600 * SECOND_NS,
-    Interval.DAY: DAY_NS,
-}
+_LENGTHS_NS = {interval: Resolution.spelled(interval.value).length_ns for interval in Interval}

@@ -15,20 +15,12 @@ import numpy as np
 from store.protocol import ALL_TIME, Window
 from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidWindow
 from store.symbols import parse_symbol
-from store.timestamps import EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
 
 # Also pandas.Timestamp, which is a datetime.
 Instant: TypeAlias = int | str | date | datetime | np.datetime64
 Interval: TypeAlias = int | str | timedelta | np.timedelta64
 
-INTERVALS_NS = {
-    "1s": SECOND_NS,
-    "1min": 60 * SECOND_NS,
-    "5min": 300 * SECOND_NS,
-    "15min": 900 * SECOND_NS,
-    "1h": 3_600 * SECOND_NS,
-    "1d": 86_400 * SECOND_NS,
-}
 _UNITS_NS = {
     "ns": 1,
     "us": 1_000,
@@ -37,10 +29,10 @@ _UNITS_NS = {
     "m": 60 * SECOND_NS,
     "min": 60 * SECOND_NS,
     "h": 3_600 * SECOND_NS,
-    "d": 86_400 * SECOND_NS,
+    "d": DAY_NS,
 }
 _INTERVAL = re.compile(r"([1-9][0-9]{0,17})(ns|us|ms|s|min|m|h|d)")
-_LONGEST_NS = 36_525 * 86_400 * SECOND_NS
+_LONGEST_NS = 36_525 * DAY_NS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REMEMBERED = 4096
 
@@ -76,7 +68,7 @@ def instant_ns(value: object) -> int:
     if isinstance(value, np.datetime64):
         return _of_datetime64(value)
     if isinstance(value, date):
-        return _within((value.toordinal() - _EPOCH.toordinal()) * INTERVALS_NS["1d"], value)
+        return _within((value.toordinal() - _EPOCH.toordinal()) * DAY_NS, value)
     if isinstance(value, bool | float):
         raise InvalidInstant(
             f"{value!r} is not an instant: whole nanoseconds since 1970, a text or a datetime"
@@ -119,8 +111,7 @@ def _interval_of_text(text: str) -> int:
     found = _INTERVAL.fullmatch(text)
     if not found or (length := int(found[1]) * _UNITS_NS[found[2]]) > _LONGEST_NS:
         raise InvalidInterval(
-            f"{text!r} is not an interval: {', '.join(INTERVALS_NS)},"
-            f" or any other whole number of {', '.join(_UNITS_NS)}"
+            f"{text!r} is not an interval: a whole number of {', '.join(_UNITS_NS)}, such as 1min, 1h or 1d"
         )
     return length
 

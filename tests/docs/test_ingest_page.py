@@ -5,7 +5,8 @@ import re
 import orjson
 from django.conf import settings
 
-from store.datasets import DATASETS, RESOLUTION_ALIASES, RESOLUTIONS
+from store.datasets import DATASETS
+from store.resolutions import RESOLUTION_ALIASES, Resolution
 from tests.api_client import answer
 from trades.formats.registry import READERS
 
@@ -38,5 +39,5 @@ def test_the_table_of_datasets_names_each_column():
 
 def test_the_formats_and_resolutions_are_those_that_there_are():
     assert re.findall(r"^\| `([a-z/.-]+)` \|", PAGE, re.MULTILINE)[-len(READERS) :] == list(READERS)
-    assert f"`{' '.join(RESOLUTIONS)}`" in PAGE
+    assert f"`{' '.join(Resolution.bar_names())}`" in PAGE
     assert all(f"`{alias}`" in PAGE for alias, _ in RESOLUTION_ALIASES)
