@@ -12,6 +12,7 @@ _MINUTE_NS = Resolution.MINUTE.length_ns
 # A trading date begins at most so long before its midnight in UTC; a month's first session was never after a 12th.
 _EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns
 _LATEST_FIRST_DAY = 14
+_BAR_NAMES = frozenset(Resolution.bar_names())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
     off = np.zeros(len(times), dtype=bool)
-    for name in set(names.tolist()) - {None}:
+    for name in _BAR_NAMES.intersection(names.tolist()):  # of another name its column says so
         of_name = names == name
         off[of_name] = _is_off(times[of_name], name)
     return off if np.ndim(timestamp) else bool(off[0])

@@ -196,6 +196,15 @@ def test_a_bar_must_begin_where_an_interval_does(api, resolution, on, off):
     assert answer(send(api, BARS, good))["stored"] == 1
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("resolution", ["7m", "x", "xs", "5"])
+def test_a_resolution_that_is_none_is_refused_by_its_column_alone(api, name, resolution):
+    media_type, encode = ENCODERS[name]
+    body = encode(BARS, [SAMPLE_ROWS["bars"][0] | {"resolution": resolution}])
+    response = api.ingest(body, path=path_of(BARS), content_type=media_type)
+    assert errors(response) == {("bars[0].resolution", "invalid_choice")}
+
+
 def test_every_bar_that_is_out_of_place_is_named_also_by_a_resolution_in_the_query(api):
     rows = [{**bar(timestamp=f"2025-01-02T14:30:{second:02}Z"), "resolution": ...} for second in (0, 10, 20)]
     rows = [{name: value for name, value in row.items() if value is not ...} for row in rows]
