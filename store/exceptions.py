@@ -14,6 +14,8 @@ StorageError
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
     └── DataDamaged               stored bytes are not what was written; an operator must act
+
+`store.walk.Resync` is none of them: a follower must begin anew, and no request is refused with it.
 """
 
 

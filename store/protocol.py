@@ -5,16 +5,19 @@ Backends are chosen by settings; nothing here knows of HTTP, Django or Redis.
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 from store.catalogue import Catalogue
 from store.declarations import Dataset
 from store.timestamps import EARLIEST_NS, LATEST_NS
+
+if TYPE_CHECKING:
+    from store.walk import Committed, Piece, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,13 @@ class MarketStore(Catalogue, Protocol):
 
     `at` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
     `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
+
+    committed: hooks that are called in the writing process with the dataset, the symbol and the commit, after
+    each commit that it made, once it is durable and visible: in the thread that called, which waits for them,
+    and in any order if several threads write. Who must not miss a commit polls `heads` beside it.
     """
+
+    committed: "list[Committed]"
 
     @abstractmethod
     def append(self, batch: Append) -> Receipt:
@@ -207,4 +216,27 @@ class MarketStore(Catalogue, Protocol):
     @abstractmethod
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant; 0 if there is none."""
+        ...
+
+    @abstractmethod
+    def commits(
+        self, dataset: Dataset, symbol: str, after: "Place", upto: int | None = None
+    ) -> Iterator["Piece"]:
+        """The commits behind a place, each as its record, then its rows or corrections in bounded pieces.
+
+        In order of arrival; corrections by event date, then as they apply. after: `BEGINNING`, or the `place`
+        of the piece that was taken last. upto: the number of the last commit; None, or a number that is not
+        reached yet: the newest one at the call. What is yielded is durable, whichever process wrote it.
+        Raises `Resync` if the log does not have the commit of `after`, also while it is iterated; iterating
+        raises like a read.
+        """
+        ...
+
+    @abstractmethod
+    def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
+        """A token for each log, of all symbols or of those given; a log without commits may be missing.
+
+        While a log's token is the same, nothing was committed to it. A token costs a stat, no reading; it
+        means nothing else, and nothing once the store was moved.
+        """
         ...

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from store.csv.derived.keeper import Log as KeptLog
 from store.csv.derived.tail import TailRows
 from store.csv.derived.writing import SEGMENT_ROWS
 from store.csv.files.disk import Disk, unavailable
+from store.csv.files.file_signature import NO_FILE, file_signature
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
 from store.csv.open_logs import OpenLog
 from store.csv.parts.partitions import symbol_of
@@ -32,6 +33,7 @@ from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.maintained import Derived, LogStatistics
 from store.protocol import Amendment, Append, Receipt
+from store.walk import Committed, told
 
 if TYPE_CHECKING:
     from store.csv.verify import LogCheck
@@ -56,6 +58,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         self._disk = disk or Disk()
         CsvCatalogue.__init__(self, Path(path), self._disk, clock)
         StoreReads.__init__(self, Path(path), self._opened)
+        self.committed: list[Committed] = []
         self._clock = clock
         self._known_rows: dict[str, KnownRows] = {}
         self._segment_rows = segment_rows
@@ -69,13 +72,18 @@ class CsvStore(CsvCatalogue, StoreReads):
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
         """See `QueryableStore.prepare_append`."""
         prepared = PreparedBatch.of(batch)
-        return lambda: self._log(batch.dataset, batch.symbol).writer.commit(prepared)
+
+        def store() -> Receipt:
+            receipt = self._log(batch.dataset, batch.symbol).writer.commit(prepared)
+            return told(self.committed, batch, receipt)
+
+        return store
 
     def correct(self, amendment: Amendment) -> Receipt:
         """See `MarketStore.correct`."""
         self._history(amendment.dataset, amendment.symbol)
         log = self._log(amendment.dataset, amendment.symbol)
-        return log.writer.commit(PreparedAmendment.of(amendment))
+        return told(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """About how many rows of a log its derived files do not hold yet. Raises like `derive`."""
@@ -101,6 +109,15 @@ class CsvStore(CsvCatalogue, StoreReads):
     def keeper(self) -> Keeper:
         """See `MaintainedStore.keeper`."""
         return Keeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
+
+    def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
+        """See `MarketStore.heads`. A token is inode, size and time of change of the log's file."""
+        names = self.symbols(dataset) if symbols is None else symbols
+        try:
+            found = {symbol: file_signature(self.commits_file(dataset, symbol)) for symbol in names}
+        except OSError as error:
+            raise unavailable(error) from error
+        return {symbol: token for symbol, token in found.items() if token != NO_FILE}
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """The path of the file that every commit of a log changes, and nothing else does."""

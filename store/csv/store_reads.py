@@ -1,6 +1,6 @@
 """What a store of files answers of its logs, each opened when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from store.csv.log.history import History
 from store.csv.open_logs import OpenLog, OpenLogs
 from store.csv.parts.partitions import folder_name
 from store.csv.reading.bar_query import BarQuery, SpanQuery
+from store.csv.reading.commit_walk import CommitWalk
 from store.csv.reading.log_reader import Snapshot
 from store.datasets import TRADES
 from store.declarations import Dataset
@@ -24,6 +25,7 @@ from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Window
 from store.queries import QueryableStore
 from store.rows.revisions import Revised
+from store.walk import Piece, Place
 
 T = TypeVar("T")
 
@@ -131,6 +133,14 @@ class StoreReads(QueryableStore):
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """See `MarketStore.commit_as_of`."""
         return self._history(dataset, symbol).commit_as_of(instant_ns)
+
+    def commits(
+        self, dataset: Dataset, symbol: str, after: Place, upto: int | None = None
+    ) -> Iterator[Piece]:
+        """See `MarketStore.commits`."""
+        log = self._log(dataset, symbol) if after.commit.number else self._known_log(dataset, symbol)
+        walk = CommitWalk(dataset, symbol, self._folder(dataset, symbol), log.commits, log.reader)
+        return walk.pieces(after, upto)
 
     def _answer(self, log: OpenLog, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
         try:

@@ -1,5 +1,6 @@
 """One log of the store in memory: its commits, and every state that each of its rows has had."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +11,11 @@ from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
-from store.rows.corrections import Change, Life, Row
+from store.rows.corrections import Life, Row
 from store.rows.duplicates import Identified, stored_before
 from store.rows.visible import stored_schema
 from store.timestamps import DAY_NS
+from store.walk import CommitRecord, CommittedCorrection
 
 
 @dataclass
@@ -28,12 +30,19 @@ class RowVersion:
 
 @dataclass(frozen=True)
 class MemoryCommit:
-    id: CommitId
-    committed_at: int
-    request: object
+    """A commit's record, the event dates that it touches, and its corrections in the order of a walk."""
+
+    record: CommitRecord
     dates: set[int]
-    answer_to: tuple[str, str] | None
-    receipt: Receipt
+    corrections: list[CommittedCorrection] = field(default_factory=list)
+
+    @property
+    def id(self) -> CommitId:
+        return self.record.id
+
+    @property
+    def committed_at(self) -> int:
+        return self.record.committed_at
 
 
 @dataclass
@@ -59,14 +68,23 @@ def date_of(row: Row) -> int:
     return time_ns // DAY_NS
 
 
-def replayed_receipt(
-    log: MemoryLog, request: Append | Amendment, content: Sequence[object]
-) -> Receipt | None:
-    for commit in log.commits:
-        if request.key_hash is not None and commit.answer_to == (request.caller, request.key_hash):
-            if commit.request != content:
+def digest_of(request: Append | Amendment) -> str:
+    """What tells a batch from every other one."""
+    content: list[object] = (
+        request.rows.to_pylist()
+        if isinstance(request, Append)
+        else [replace(each, new=dict(sorted(each.new.items()))) for each in request.corrections]
+    )
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | None:
+    for record in (commit.record for commit in log.commits):
+        is_asked_for = (record.caller, record.key_hash) == (request.caller, request.key_hash)
+        if request.key_hash is not None and is_asked_for:
+            if record.digest != digest_of(request):
                 raise RequestKeyReused
-            return replace(commit.receipt, replayed=True)
+            return replace(record.receipt, replayed=True)
     return None
 
 
@@ -74,7 +92,8 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
     if batch.dedupe is Dedupe.NONE:
         return []
     if batch.dedupe is Dedupe.BATCH:
-        known = any(commit.request == rows for commit in log.commits)
+        digest = digest_of(batch)
+        known = any(commit.record.digest == digest for commit in log.commits)
         return list(range(len(rows))) if known else []
     stored = defaultdict(list)
     originals = {id(version) for version in log.originals.values()}
@@ -102,11 +121,29 @@ def lives_of(log: MemoryLog) -> list[Life]:
     return [lives[arrival] for arrival in sorted(lives)]
 
 
-def apply_change(log: MemoryLog, change: Change, number: int) -> None:
-    standing = next(v for v in log.versions if v.arrival == change.arrival and v.until == STANDS)
-    standing.until = number
-    if change.action is Action.CORRECT:
-        log.versions.append(RowVersion(change.arrival, number, change.row))
+def add_rows(log: MemoryLog, rows: Sequence[Row]) -> None:
+    """Add rows to the newest commit."""
+    arrival, commit = len(log.originals), log.commits[-1]
+    log.versions += [RowVersion(arrival + n, commit.id.number, row) for n, row in enumerate(rows)]
+    commit.dates.update(map(date_of, rows))
+
+
+def apply_change(log: MemoryLog, arrival: int, action: Action, row: Row) -> None:
+    """Add a correction to the newest commit. row: as in `Change`."""
+    commit, target = log.commits[-1], log.originals[arrival].commit
+    standing = next(v for v in log.versions if v.arrival == arrival and v.until == STANDS)
+    standing.until = commit.id.number
+    after = row if action is Action.CORRECT else None
+    if after is not None:
+        log.versions.append(RowVersion(arrival, commit.id.number, after))
+    ordinal = arrival - first_arrival(log, target)
+    commit.corrections.append(CommittedCorrection(action, target, ordinal, standing.values, after))
+    commit.dates.add(date_of(row))
+
+
+def first_arrival(log: MemoryLog, number: int) -> int:
+    """The arrival number of a commit's first row."""
+    return min(row.arrival for row in log.originals.values() if row.commit == number)
 
 
 def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:

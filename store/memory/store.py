@@ -4,19 +4,21 @@ import hashlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import pyarrow as pa
 
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.memory.catalogue import MemoryCatalogue
+from store.memory.commit_walk import has_commit, take_in, walked
 from store.memory.log import (
     MemoryCommit,
     MemoryLog,
-    RowVersion,
+    add_rows,
     apply_change,
     date_of,
+    digest_of,
     duplicates_of,
     lives_of,
     replayed_receipt,
@@ -35,6 +37,7 @@ from store.queries import QueryableStore
 from store.rows.corrections import changes
 from store.rows.visible import visible
 from store.timestamps import DAY_NS
+from store.walk import CommitRecord, Committed, Piece, Place, Resync, told
 
 
 class MemoryStore(MemoryCatalogue, QueryableStore):
@@ -42,6 +45,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(self._known, clock)
+        self.committed: list[Committed] = []
         self._clock = clock
         self._logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
         self._mutex = threading.Lock()
@@ -49,36 +53,43 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
     def append(self, batch: Append) -> Receipt:
         """See `MarketStore.append`."""
         with self._mutex:
-            log, rows = self._logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()
-            replayed = replayed_receipt(log, batch, rows)
-            if replayed is not None:
-                return replayed
-            duplicates = duplicates_of(batch, rows, log)
-            new = sorted((row for place, row in enumerate(rows) if place not in set(duplicates)), key=date_of)
-            if not new and batch.request_key is None:
-                return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-            receipt = self._commit(log, batch, rows, duplicates, {date_of(row) for row in new})
-            arrival = len(log.originals)
-            log.versions += [RowVersion(arrival + n, receipt.commit.number, row) for n, row in enumerate(new)]
-            return receipt
+            receipt = self._append(batch)
+        return told(self.committed, batch, receipt)
 
     def correct(self, amendment: Amendment) -> Receipt:
         """See `MarketStore.correct`."""
         with self._mutex:
-            log, corrections = self._log(amendment.dataset, amendment.symbol), amendment.corrections
-            replayed = replayed_receipt(log, amendment, corrections)
-            if replayed is not None:
-                return replayed
-            made = changes(corrections, lives_of(log))
-            applied = {change.place for change in made}
-            duplicates = [place for place in range(len(corrections)) if place not in applied]
-            if not made and amendment.request_key is None:
-                return Receipt(len(corrections), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-            dates = {date_of(change.row) for change in made}
-            receipt = self._commit(log, amendment, corrections, duplicates, dates)
-            for change in made:
-                apply_change(log, change, receipt.commit.number)
-            return receipt
+            receipt = self._correct(amendment)
+        return told(self.committed, amendment, receipt)
+
+    def commits(
+        self, dataset: Dataset, symbol: str, after: Place, upto: int | None = None
+    ) -> Iterator[Piece]:
+        """See `MarketStore.commits`."""
+        with self._mutex:
+            log = self._logs.get((dataset.name, symbol), MemoryLog())
+            if not log.commits and not after.commit.number:
+                raise UnknownSymbol(symbol)
+            if not has_commit(log, after):
+                raise Resync(symbol, log.head)
+            return iter(list(walked(dataset, log, after, upto)))
+
+    def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
+        """See `MarketStore.heads`. A token is the newest commit."""
+        wanted = self.symbols(dataset) if symbols is None else symbols
+        known = self._known()
+        return {name: self.head(dataset, name) for name in wanted if (dataset.name, name) in known}
+
+    def apply(self, dataset: Dataset, symbol: str, piece: Piece) -> None:
+        """Take in what a walk over another store's log yields, from its beginning on, piece by piece.
+
+        Commits keep their numbers, hashes and instants. A commit is whole once its last piece was applied. A
+        batch that comes again under its key is recognised if the other store was in memory, too: other stores
+        make other digests, and `RequestKeyReused` is raised. Raises `ValueError` for a piece that does not
+        follow.
+        """
+        with self._mutex:
+            take_in(self._logs[dataset.name, symbol], piece)
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
@@ -105,6 +116,34 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         """See `MarketStore.commit_as_of`."""
         return sum(commit.committed_at <= instant_ns for commit in self._log(dataset, symbol).commits)
 
+    def _append(self, batch: Append) -> Receipt:
+        log, rows = self._logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()
+        replayed = replayed_receipt(log, batch)
+        if replayed is not None:
+            return replayed
+        duplicates = duplicates_of(batch, rows, log)
+        new = sorted((row for place, row in enumerate(rows) if place not in set(duplicates)), key=date_of)
+        if not new and batch.request_key is None:
+            return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
+        receipt = self._commit(log, batch, len(rows), duplicates)
+        add_rows(log, new)
+        return receipt
+
+    def _correct(self, amendment: Amendment) -> Receipt:
+        log, corrections = self._log(amendment.dataset, amendment.symbol), amendment.corrections
+        replayed = replayed_receipt(log, amendment)
+        if replayed is not None:
+            return replayed
+        made = sorted(changes(corrections, lives_of(log)), key=lambda change: date_of(change.row))
+        applied = {change.place for change in made}
+        duplicates = [place for place in range(len(corrections)) if place not in applied]
+        if not made and amendment.request_key is None:
+            return Receipt(len(corrections), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
+        receipt = self._commit(log, amendment, len(corrections), duplicates)
+        for change in made:
+            apply_change(log, change.arrival, change.action, change.row)
+        return receipt
+
     def _known(self) -> set[tuple[str, str]]:
         """(dataset's name, symbol) of the logs with commits."""
         return {key for key, log in list(self._logs.items()) if log.commits}
@@ -116,18 +155,13 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return log
 
     def _commit(
-        self,
-        log: MemoryLog,
-        request: Append | Amendment,
-        content: Sequence[object],
-        duplicates: list[int],
-        dates: set[int],
+        self, log: MemoryLog, request: Append | Amendment, received: int, duplicates: list[int]
     ) -> Receipt:
-        number, received = len(log.commits) + 1, len(content)
-        chained = hashlib.sha256(f"{log.head.hash}{number}{content}".encode()).hexdigest()
+        number, digest = len(log.commits) + 1, digest_of(request)
+        chained = CommitId(number, hashlib.sha256(f"{log.head.hash}{number}{digest}".encode()).hexdigest())
         kept = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
-        receipt = Receipt(received, received - len(duplicates), kept, CommitId(number, chained))
+        receipt = Receipt(received, received - len(duplicates), kept, chained)
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
-        key = None if request.key_hash is None else (request.caller, request.key_hash)
-        log.commits.append(MemoryCommit(receipt.commit, committed_at, content, dates, key, receipt))
+        record = CommitRecord(chained, committed_at, request.caller, request.key_hash, digest, receipt)
+        log.commits.append(MemoryCommit(record, set()))
         return receipt

@@ -51,6 +51,12 @@ class Block:
         start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return self.rows.slice(start, end - start)
 
+    def rows_at(self, places: slice | Integers) -> pa.Table:
+        """Its rows at some places."""
+        if isinstance(places, slice):
+            return self.rows.slice(places.start, places.stop - places.start)
+        return self.rows.take(pa.array(places))
+
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
         """The aggregates of a level under a policy, made once or, of many levels, a few times."""
         found = self._aggregates.get((policy_key, level_ns))

@@ -1,12 +1,11 @@
 """A log's file of commit records: read piece by piece, verified, appended to under a lock."""
 
-import fcntl
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +15,12 @@ from store.csv.log.commit_index import CommitIndex
 from store.csv.log.history import History
 from store.csv.log.index_builder import EMPTY
 from store.csv.log.index_files import IndexFiles
+from store.csv.log.log_lock import LogLock
 from store.csv.parts.commit import Commit, encode_commit
-from store.exceptions import DataDamaged, StoreBusy
+from store.exceptions import DataDamaged
 from store.protocol import CommitId
 
 COMMITS_FILE = "commits.jsonl"
-LOCK_PATIENCE_SECONDS = 3.0
-_POLL_SECONDS = 0.0005
-# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock:
-# no more of it counts.
-_LONGEST_LOOK_SECONDS = 0.05
 _FOLD_AGAIN_SECONDS = 0.2
 
 _logger = logging.getLogger(__name__)
@@ -48,19 +43,6 @@ class _View:
         return self.history.end
 
 
-@dataclass(slots=True)
-class _Wait:
-    """A wait for the lock: when it was last tried, by the monotonic clock, and its length, in seconds."""
-
-    at: float
-    seconds: float = 0.0
-
-    def is_over(self, now: float) -> bool:
-        self.seconds += min(now - self.at, _LONGEST_LOOK_SECONDS)
-        self.at = now
-        return self.seconds > LOCK_PATIENCE_SECONDS
-
-
 class CommitLog:
     """`commits.jsonl` of one symbol, and its history: of a commit index and the records after it.
 
@@ -71,6 +53,7 @@ class CommitLog:
     def __init__(self, folder: Path, disk: Disk) -> None:
         self.path = folder / COMMITS_FILE
         self._disk = disk
+        self._lock = LogLock(self.path, disk)
         self._mutex = threading.Lock()
         self._indexes = IndexFiles(self.path)
         self._view = self._unread()
@@ -100,24 +83,32 @@ class CommitLog:
         with self._mutex:
             self._view = self._unread()
 
-    @contextmanager
-    def locked(self) -> Iterator[int]:
-        """Hold the log's lock; yields the descriptor to append to.
+    def durable(self) -> tuple[History, CommitId]:
+        """The history, and its newest commit of which it is known that it would outlive a power cut.
+
+        That is the newest there is. What this process has not seen confirmed by the disk it syncs, while no
+        writer is at work: a record may be taken back by who writes it until it lets go of the lock. Raises
+        `StoreBusy`, and like `history`.
+        """
+        self.history()
+        view = self._view
+        head = view.history.head()  # first: a commit may be added
+        if view.history.end <= view.confirmed:
+            return view.history, head
+        while True:
+            with self._lock.shared() as descriptor:
+                self.history()
+                view = self._view
+                if os.fstat(descriptor).st_ino == view.signature[0]:
+                    self._confirm(view, descriptor)
+                    return view.history, view.history.head()
+
+    def locked(self) -> AbstractContextManager[int]:
+        """Hold the log's lock alone; gives the descriptor to append to.
 
         Raises `StoreBusy` when it cannot be had.
         """
-        if not self.path.exists():
-            self._disk.make_folder(self.path.parent)
-        wait = _Wait(time.monotonic())
-        while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            try:
-                self._lock(descriptor, wait)
-                if self._is_current(descriptor):
-                    yield descriptor
-                    return
-            finally:
-                os.close(descriptor)
+        return self._lock.exclusive()
 
     def recover(self, descriptor: int) -> History:
         """The history, with whatever follows the last complete record cut off. Needs the lock."""
@@ -162,7 +153,9 @@ class CommitLog:
 
         Raises `SyncFailed`.
         """
-        view = self._view
+        self._confirm(self._view, descriptor)
+
+    def _confirm(self, view: _View, descriptor: int) -> None:
         if view.confirmed < view.end:
             self._sync(descriptor, is_new=view.confirmed == 0)
             view.confirmed = view.end
@@ -253,20 +246,6 @@ class CommitLog:
         if index is not None:
             with self._mutex:
                 history.rebase(index)
-
-    def _lock(self, descriptor: int, wait: _Wait) -> None:
-        while True:
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            if wait.is_over(time.monotonic()):
-                raise StoreBusy("another process has held this symbol's lock for too long")
-            time.sleep(_POLL_SECONDS)
-
-    def _is_current(self, descriptor: int) -> bool:
-        with suppress(FileNotFoundError):
-            return os.fstat(descriptor).st_ino == os.stat(self.path).st_ino  # noqa: PTH116
-        return False
 
 
 class SyncFailed(OSError):

@@ -99,6 +99,14 @@ class History:
 
         return self._ask(answer)
 
+    def records(self, after: int, last: int) -> Iterator[tuple[Commit, CommitId]]:
+        """The records of the commits numbered in `(after, last]`, all of which exist, in order."""
+        indexed, newer = self._ask(lambda known: _records(known, after, last))
+        if indexed is not None:
+            yield from self._indexed_records(*indexed)
+        for commit, commit_id, _ in newer:
+            yield commit, commit_id
+
     def accepted(self, caller: str, key_hash: str) -> Accepted | None:
         """What a caller's idempotency key with that hash stored."""
         known = self._known
@@ -227,15 +235,20 @@ class History:
                         known.base = self._source.rebuilt(base)
 
     def _read(self, number: int) -> Commit:
-        """The record of a commit that the index covers."""
+        ((commit, _),) = self.records(number - 1, number)
+        return commit
+
+    def _indexed_records(
+        self, before: CommitId, last: CommitId, start: int, end: int
+    ) -> Iterator[tuple[Commit, CommitId]]:
         if self._source is None:
             raise DataDamaged("there is no log to read")
-        before, wanted, start, end = self._ask(lambda known: _span(known.base, number))
+        commit_id = before
         with _unavailable_if_unreadable():
             for commit, commit_id, _ in self._source.lines(start, end, before):
-                if commit_id == wanted:
-                    return commit
-        raise DataDamaged(f"commit record {number} is not what was written")
+                yield commit, commit_id
+        if commit_id != last:
+            raise DataDamaged(f"commit record {last.number} is not what was written")
 
 
 @contextmanager
@@ -252,10 +265,16 @@ def _commit_id(known: _Known, number: int) -> CommitId:
     return (known.base if number <= known.base.number else known.tail).commit_id(number)
 
 
-def _span(base: CommitIndex, number: int) -> tuple[CommitId, CommitId, int, int]:
-    """The commit before, the commit, and where its line begins and ends."""
-    before = number - 1
-    return base.commit_id(before), base.commit_id(number), base.line_end(before), base.line_end(number)
+def _records(
+    known: _Known, after: int, last: int
+) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[Line]]:
+    """The wanted records after the index, and of those in it: the commit before, the last one, their bytes."""
+    base = known.base
+    newest = min(last, base.number)
+    newer = known.tail.added[max(after - base.number, 0) : max(last - base.number, 0)]
+    if after >= newest:
+        return None, newer
+    return (base.commit_id(after), base.commit_id(newest), base.line_end(after), base.line_end(newest)), newer
 
 
 def _newest_by_date(known: _Known, window: Window, number: int) -> tuple[Integers, Integers]:

@@ -1,10 +1,13 @@
 """Rows and corrections of the parts that commits name, verified block by block."""
 
+import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -16,6 +19,9 @@ from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.rows.visible import COMMIT, Run, stored_rows
 from store.timestamps import format_timestamp
+
+# So many blocks of a part are read at once where memory is to stay bounded: 4 MiB.
+SLICE_BLOCKS = 1024
 
 
 def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
@@ -59,6 +65,37 @@ def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
     for file, of_file in groupby(parts, key=lambda stored: stored.part.file):
         texts.extend(_verified_texts(folder / file, list(of_file)))
     return decode_rows(dataset, b"".join(texts)) if texts else dataset.schema.empty_table()
+
+
+def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterator[pa.Table]:
+    """The rows of one part in order, some mebibytes of it at a time. Raises `DataDamaged` like `read_parts`."""
+    rest = b""
+    for each in _slices(stored):
+        (text,) = _verified_texts(folder / each.part.file, [each])
+        text = rest + text
+        end = _lines_end(text)
+        rest = text[end:]
+        if end:
+            yield decode_rows(dataset, text[:end])
+
+
+def _slices(stored: StoredPart) -> Iterator[StoredPart]:
+    """The part, cut after every so many blocks."""
+    part, sums = stored.part, base64.b64decode(stored.part.checksums)
+    for at in range(0, part.length, SLICE_BLOCKS * BLOCK_BYTES):
+        first = at // BLOCK_BYTES
+        checksums = base64.b64encode(sums[4 * first : 4 * (first + SLICE_BLOCKS)]).decode()
+        length = min(part.length - at, SLICE_BLOCKS * BLOCK_BYTES)
+        cut = msgspec.structs.replace(part, offset=part.offset + at, length=length, checksums=checksums)
+        yield replace(stored, part=cut)
+
+
+def _lines_end(text: bytes) -> int:
+    """Behind the last line that is whole, of text that begins with a line; a line end in quotes ends none."""
+    end = text.rfind(b"\n") + 1
+    while text.count(b'"', 0, end) % 2:
+        end = text.rfind(b"\n", 0, end - 1) + 1
+    return end
 
 
 def _verified_texts(path: Path, parts: Sequence[StoredPart]) -> list[bytes]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from store.arrays import Mask
 from store.csv.derived.columns import plain_rows
 from store.csv.derived.held import Held
 from store.csv.derived.ipc import NotUsable
@@ -98,8 +99,7 @@ class LogReader:
     def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
         """The rows in the window that stand, in order, in the dataset's schema."""
         stored = self.stored(window, snapshot, is_standing=True)
-        commit, until = (stored.column(name).to_numpy() for name in ("commit", "until"))
-        stands = (commit <= snapshot.at) & (until > snapshot.at)
+        stands = _stands(stored, snapshot.at)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
         return stored.select(self._dataset.schema.names)
 
@@ -128,6 +128,20 @@ class LogReader:
         stored = pa.concat_tables(tables)
         corrections = self.corrections(pieces, snapshot)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
+
+    def standing(self, pieces: Pieces, snapshot: Snapshot) -> pa.Table:
+        """The stored rows in the pieces that stand at the snapshot's commit, in any order."""
+        tables = [stored_schema(self._dataset).empty_table()]
+        for mapped in snapshot.segments.within(pieces.hull):
+            rows = mapped.rows_at(pieces.places(mapped.times), tables[0].column_names)
+            tables.append(plain_rows(self._dataset, rows))
+        corrections = None
+        if snapshot.has_tail:
+            tables += [block.rows_at(pieces.places(block.times)) for block in self.blocks(pieces, snapshot)]
+            corrections = self.corrections(pieces, snapshot)
+        stored = pa.concat_tables(tables)
+        stored = apply_corrections(stored, corrections) if corrections else stored
+        return stored.filter(pa.array(_stands(stored, snapshot.at)))
 
     def blocks(self, pieces: Pieces, snapshot: Snapshot) -> Iterator[Block]:
         """The rows of the event dates in the pieces that no segment holds, perhaps of whole dates."""
@@ -179,6 +193,12 @@ class LogReader:
                 signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
         opened = self._opened = _Opened(head, signature, segments)
         return opened
+
+
+def _stands(stored: pa.Table, at: int) -> Mask:
+    commit, until = (stored.column(name).to_numpy() for name in ("commit", "until"))
+    stands: Mask = (commit <= at) & (until > at)
+    return stands
 
 
 def _matters(stored: StoredPart, pieces: Pieces, snapshot: Snapshot) -> bool:

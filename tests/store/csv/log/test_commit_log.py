@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
-from store.csv.log import commit_log
+from store.csv.log import log_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreBusy, UnknownSymbol
 from store.protocol import ALL_TIME
@@ -61,7 +61,7 @@ def test_who_waits_for_the_lock_does_not_count_the_time_in_which_it_stood_still(
     with (written / LOG).open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         release = partial(fcntl.flock, other, fcntl.LOCK_UN)
-        monkeypatch.setattr(commit_log, "time", StandingStill(seconds, sleeps=sleeps, end=release))
+        monkeypatch.setattr(log_lock, "time", StandingStill(seconds, sleeps=sleeps, end=release))
         assert CsvStore(written).append(batch(trade(4))).stored == 1
 
 
@@ -70,7 +70,7 @@ def test_a_lock_that_is_never_free_is_not_waited_for_for_ever(written: Path, mon
     with (written / LOG).open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         unending = StandingStill(seconds, sleeps=-1, end=lambda: None)
-        monkeypatch.setattr(commit_log, "time", unending)
+        monkeypatch.setattr(log_lock, "time", unending)
         with pytest.raises(StoreBusy):
             CsvStore(written).append(batch(trade(4)))
 

@@ -1,0 +1,83 @@
+"""The lock of one log, between processes: writers hold it alone, who only reads holds it together."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.csv.files.disk import Disk
+from store.exceptions import StoreBusy
+
+LOCK_PATIENCE_SECONDS = 3.0
+_POLL_SECONDS = 0.0005
+# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock:
+# no more of it counts.
+_LONGEST_LOOK_SECONDS = 0.05
+
+_FOR_APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_FOR_READING = os.O_RDONLY | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A wait for the lock: when it was last tried, by the monotonic clock, and its length, in seconds."""
+
+    at: float
+    seconds: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        self.seconds += min(now - self.at, _LONGEST_LOOK_SECONDS)
+        self.at = now
+        return self.seconds > LOCK_PATIENCE_SECONDS
+
+
+class LogLock:
+    """The lock of the log in a file. Raises `StoreBusy` when it cannot be had; `OSError` from the system."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+
+    @contextmanager
+    def exclusive(self) -> Iterator[int]:
+        """Hold it alone; yields the descriptor to append to. The file is made if it is not there."""
+        if not self._path.exists():
+            self._disk.make_folder(self._path.parent)
+        with self._held(_FOR_APPENDING, fcntl.LOCK_EX) as descriptor:
+            yield descriptor
+
+    @contextmanager
+    def shared(self) -> Iterator[int]:
+        """Keep writers out; yields a descriptor to read from."""
+        with self._held(_FOR_READING, fcntl.LOCK_SH) as descriptor:
+            yield descriptor
+
+    @contextmanager
+    def _held(self, flags: int, operation: int) -> Iterator[int]:
+        wait = _Wait(time.monotonic())
+        while True:
+            descriptor = os.open(self._path, flags, 0o644)
+            try:
+                self._lock(descriptor, operation, wait)
+                if self._is_current(descriptor):
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
+
+    def _lock(self, descriptor: int, operation: int, wait: _Wait) -> None:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+                return
+            if wait.is_over(time.monotonic()):
+                raise StoreBusy("another process has held this symbol's lock for too long")
+            time.sleep(_POLL_SECONDS)
+
+    def _is_current(self, descriptor: int) -> bool:
+        with suppress(FileNotFoundError):
+            return os.fstat(descriptor).st_ino == os.stat(self._path).st_ino  # noqa: PTH116
+        return False

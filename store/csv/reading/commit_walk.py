@@ -1,0 +1,185 @@
+"""A walk over the commits of one log, from its records and the files that they name."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import takewhile
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from store.csv.files.disk import unavailable
+from store.csv.log.commit_log import CommitLog
+from store.csv.log.history import History
+from store.csv.parts.commit import Commit, PartKind
+from store.csv.parts.corrected import corrections_of
+from store.csv.parts.reader import read_piecewise
+from store.csv.parts.stored_part import StoredPart, of_kind
+from store.csv.reading.log_reader import LogReader
+from store.csv.reading.pieces import Pieces
+from store.declarations import Dataset
+from store.exceptions import DataDamaged, UnknownSymbol
+from store.protocol import NO_COMMIT, Action, CommitId, Window
+from store.rows.corrections import Row
+from store.rows.visible import ACTION, ARRIVAL
+from store.walk import (
+    PIECE_ROWS,
+    CommitRecord,
+    CommittedCorrection,
+    CommittedCorrections,
+    CommittedRows,
+    Piece,
+    Place,
+    Resync,
+)
+
+
+class CommitWalk:
+    """Walks over the commits of one log. What it yields would outlive a power cut."""
+
+    def __init__(
+        self, dataset: Dataset, symbol: str, folder: Path, commits: CommitLog, reader: LogReader
+    ) -> None:
+        self._dataset = dataset
+        self._symbol = symbol
+        self._folder = folder
+        self._commits = commits
+        self._reader = reader
+
+    def pieces(self, after: Place, upto: int | None) -> Iterator[Piece]:
+        """See `MarketStore.commits`."""
+        history, head = self._confirmed(after.commit)
+        return self._walked(history, after, head.number if upto is None else min(upto, head.number))
+
+    def _confirmed(self, known: CommitId) -> tuple[History, CommitId]:
+        """The history with a commit that it must have, and the newest commit."""
+        try:
+            history, head = self._commits.durable()
+        except FileNotFoundError:
+            history, head = History(), NO_COMMIT
+        except OSError as error:
+            raise unavailable(error) from error
+        if head == known == NO_COMMIT:
+            raise UnknownSymbol(self._symbol)
+        if known.number > head.number or history.head(known.number) != known:
+            raise Resync(self._symbol, head)
+        return history, head
+
+    def _walked(self, history: History, after: Place, last: int) -> Iterator[Piece]:
+        walked = after.commit
+        try:
+            for commit, walked in history.records(max(after.commit.number - 1, 0), last):
+                taken = after.ordinal if walked == after.commit else 0
+                if walked != after.commit:
+                    yield _record(commit, walked)
+                yield from self._content(history, commit, walked, taken)
+        except (DataDamaged, OSError) as error:
+            self._confirmed(walked)  # a log that was restored meanwhile is no damaged one
+            if isinstance(error, OSError):
+                raise unavailable(error) from error
+            raise
+
+    def _content(
+        self, history: History, commit: Commit, commit_id: CommitId, taken: int
+    ) -> Iterator[CommittedRows | CommittedCorrections]:
+        """The commit's rows or corrections, but for the first ones, which are taken."""
+        end = 0
+        for part in commit.parts:
+            start, end = end, end + part.rows
+            if end <= taken:
+                continue
+            stored = StoredPart(commit.commit, 0, part)
+            if part.kind == PartKind.ROWS:
+                for ordinal, rows in _batches(self._tables(self._dataset, stored), start, taken):
+                    yield CommittedRows(commit_id, ordinal, rows)
+            else:
+                for ordinal, made in self._corrections(history, stored, start):
+                    rest = made[max(taken - ordinal, 0) :]
+                    if rest:
+                        yield CommittedCorrections(commit_id, max(ordinal, taken), rest)
+
+    def _tables(self, dataset: Dataset, stored: StoredPart) -> Iterator[pa.Table]:
+        return read_piecewise(dataset, self._folder, stored)
+
+    def _corrections(
+        self, history: History, stored: StoredPart, start: int
+    ) -> Iterator[tuple[int, tuple[CommittedCorrection, ...]]]:
+        """The corrections of a part, which are of one event date, each piece with its first one's ordinal.
+
+        From the part's first one on: a row may be corrected again.
+        """
+        tables = self._tables(corrections_of(self._dataset), stored)
+        states: dict[int, Row] = {}
+        for ordinal, lines in _batches(tables, start):
+            targets = _Targets(history, stored.commit, lines)
+            for arrival, row in self._before(history, stored.commit, lines).items():
+                states.setdefault(arrival, row)
+            yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
+
+    def _before(self, history: History, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
+        """The rows that lines of corrections name, by arrival number, as they stood before a commit."""
+        instants = np.unique(lines.column(0).to_numpy())
+        read = partial(self._reader.standing, Pieces(instants, instants + 1))
+        rows = self._reader.answer(history, number - 1, read)
+        is_named = np.isin(rows.column(ARRIVAL.name).to_numpy(), lines.column(ARRIVAL.name).to_numpy())
+        named = rows.filter(pa.array(is_named))
+        arrivals = named.column(ARRIVAL.name).to_pylist()
+        return dict(zip(arrivals, named.select(self._dataset.schema.names).to_pylist(), strict=True))
+
+
+class _Targets:
+    """Which commit stored each of the rows that lines of corrections name, and their ordinals in it."""
+
+    def __init__(self, history: History, number: int, lines: pa.RecordBatch) -> None:
+        times = lines.column(0).to_numpy()
+        parts = history.parts_in(Window(int(times.min()), int(times.max()) + 1), number - 1)
+        self._history = history
+        self._parts = sorted(of_kind(parts, PartKind.ROWS), key=attrgetter("first_arrival"))
+        self._firsts = np.array([stored.first_arrival for stored in self._parts], np.int64)
+        self._starts: dict[int, int] = {}
+
+    def of(self, arrival: int) -> tuple[int, int]:
+        """The commit's number, and the ordinal."""
+        place = int(self._firsts.searchsorted(arrival, "right")) - 1
+        stored = self._parts[place]
+        start = self._starts.get(place)
+        if start is None:
+            start = self._starts[place] = _ordinal(self._history, stored)
+        return stored.commit, start + arrival - stored.first_arrival
+
+
+def _ordinal(history: History, stored: StoredPart) -> int:
+    """The ordinal of a part's first line in its commit."""
+    ((commit, _),) = history.records(stored.commit - 1, stored.commit)
+    before = takewhile(lambda part: part != stored.part, commit.parts)
+    return sum(part.rows for part in before)
+
+
+def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
+    receipt = commit.receipt(commit_id.hash)
+    return CommitRecord(
+        commit_id, commit.committed_at, commit.caller, commit.key_hash, commit.digest, receipt
+    )
+
+
+def _batches(tables: Iterable[pa.Table], start: int, taken: int = 0) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Tables whose first row has the ordinal `start` as pieces, each with its ordinal, without what is taken."""
+    for table in tables:
+        for batch in table.combine_chunks().to_batches(max_chunksize=PIECE_ROWS):
+            end = start + batch.num_rows
+            if end > taken:
+                yield max(start, taken), batch.slice(max(taken - start, 0))
+            start = end
+
+
+def _correction(line: Row, states: dict[int, Row], targets: _Targets) -> CommittedCorrection:
+    """What a line of corrections did; the state of its row follows."""
+    arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(ACTION.name)))
+    assert isinstance(arrival, int)  # noqa: S101 the column's type
+    before = states[arrival]
+    if action is Action.CORRECT:
+        states[arrival] = line
+    return CommittedCorrection(
+        action, *targets.of(arrival), before, line if action is Action.CORRECT else None
+    )

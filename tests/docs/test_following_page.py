@@ -1,0 +1,39 @@
+"""The page about following commits: its program follows a store that is written to, and restored."""
+
+import pickle
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from store.csv import CsvStore
+from store.walk import PIECE_ROWS
+from tests.store.builders import amendment, batch, cancel, stored, trade
+
+PAGE = (settings.BASE_DIR / "docs" / "following.md").read_text()
+(PROGRAM,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_program_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    writer = CsvStore("data")
+    writer.append(batch(trade(1), trade(2)))
+    names: dict[str, Any] = {}
+    exec(compile(PROGRAM, "docs/following.md", "exec"), names)
+    shutil.copytree("data", "backup")
+    writer.correct(amendment(cancel(1, price=100.0, volume=1.0)))
+    writer.append(batch(trade(3), symbol="MSFT"))
+    assert names["follow"]() == names["follow"]() == []
+    for symbol in ("AAPL", "MSFT"):
+        assert stored(names["mirror"], symbol=symbol) == stored(writer, symbol=symbol)
+    assert pickle.loads(Path("places").read_bytes()).keys() == {"AAPL"}
+    shutil.rmtree("data")
+    shutil.copytree("backup", "data")
+    assert names["follow"]() == ["AAPL"]
+
+
+def test_the_page_says_how_large_a_piece_is():
+    assert PAGE.count(f"at most {PIECE_ROWS:,} ") == 2

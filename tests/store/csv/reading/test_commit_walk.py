@@ -1,0 +1,193 @@
+"""A walk over a log of files: what is synced before it is yielded, what writers take back, logs that change."""
+
+import errno
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from store.csv import CsvStore
+from store.csv.parts import reader
+from store.datasets import TRADES
+from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
+from store.protocol import CommitId
+from store.walk import BEGINNING, CommitRecord, Piece, Place, Resync
+from tests.patience import PATIENCE_SECONDS
+from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, record_batch, trade
+from tests.store.csv.disks import FailingDisk, WatchedDisk
+from tests.store.csv.writing.test_group_commit import wait_until
+from tests.store.walking import flat, walk
+
+LOG = f"trades/{SYMBOL}/commits.jsonl"
+FILE = f"trades/{SYMBOL}/2025-01-02.csv"
+
+
+def numbers(pieces: list[Piece]) -> list[int]:
+    return [piece.id.number for piece in pieces if isinstance(piece, CommitRecord)]
+
+
+def test_what_another_process_wrote_is_synced_once_before_it_is_yielded(tmp_path: Path):
+    writer, disk = CsvStore(tmp_path), WatchedDisk()
+    follower = CsvStore(tmp_path, disk=disk)
+    writer.append(batch(trade(1)))
+    begun = follower.commits(TRADES, SYMBOL, BEGINNING)
+    assert disk.calls == {"sync": 1, "sync_folder": 1}
+    assert numbers(list(begun)) == numbers(walk(follower)) == [1]
+    assert disk.calls.total() == 2
+    writer.append(batch(trade(2)))
+    assert numbers(walk(follower)) == [1, 2]
+    assert disk.calls == {"sync": 2, "sync_folder": 1}
+
+
+def test_what_this_process_wrote_is_not_synced_again(tmp_path: Path):
+    disk = WatchedDisk()
+    store = CsvStore(tmp_path, disk=disk)
+    store.append(batch(trade(1)))
+    store.append(batch(trade(2)))
+    disk.calls.clear()
+    assert numbers(walk(store)) == [1, 2]
+    assert not disk.calls
+
+
+def test_nothing_is_yielded_that_the_disk_does_not_confirm(tmp_path: Path):
+    CsvStore(tmp_path).append(batch(trade(1)))
+    disk = FailingDisk(failing=1, code=errno.EIO)
+    follower = CsvStore(tmp_path, disk=disk)
+    with pytest.raises(StoreUnavailable):
+        follower.commits(TRADES, SYMBOL, BEGINNING)
+    assert numbers(walk(follower)) == [1]
+
+
+class FillingDisk(WatchedDisk):
+    """Full amid the second write of commit records: one record of a group is written, and taken back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs = 0
+
+    def append(self, descriptor: int, data: bytes) -> None:
+        is_log = data.startswith(b'{"commit"')
+        self.logs += is_log
+        if is_log and self.logs == 2:
+            os.write(descriptor, data[: data.index(b"\n") + 5])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().append(descriptor, data)
+
+
+def test_a_record_that_its_writer_takes_back_is_not_yielded(tmp_path: Path):
+    """A disk that is full amid the records of a group: the first of them is whole, until it is cut off."""
+    disk = FillingDisk()
+    writer, follower = CsvStore(tmp_path, disk=disk), CsvStore(tmp_path)
+    groups = writer._log(TRADES, SYMBOL).writer._groups
+    seen: list[list[int]] = []
+    following = threading.Thread(target=lambda: seen.append(numbers(walk(follower))))
+
+    def gather(name: str, _number: int) -> None:
+        if name == "append" and not disk.logs:  # the first one's rows: two others come meanwhile
+            wait_until(lambda: len(groups._waiting) == 2)
+        if name == "truncate" and disk.logs == 2 and not following.is_alive() and not seen:
+            following.start()
+            following.join(0.3)  # without the lock it would be done by now
+
+    disk.before = gather
+    threads = [threading.Thread(target=append_quietly, args=(writer, number)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in [*threads, following]:
+        thread.join(PATIENCE_SECONDS)
+    assert disk.logs == 2
+    assert seen == [[1]]
+    assert numbers(walk(follower)) == [1]
+
+
+def append_quietly(store: CsvStore, number: int) -> None:
+    try:
+        store.append(batch(trade(number)))
+    except StoreUnavailable:
+        return
+
+
+def test_a_writer_that_stands_still_is_waited_for_only_where_something_is_to_be_synced(tmp_path: Path):
+    writer, follower = CsvStore(tmp_path), CsvStore(tmp_path)
+    writer.append(batch(trade(1)))
+    assert numbers(walk(follower)) == [1]
+    with writer._log(TRADES, SYMBOL).commits.locked():
+        assert numbers(walk(follower)) == [1]
+        with pytest.raises(StoreBusy):
+            walk(CsvStore(tmp_path))
+
+
+def test_a_walk_that_is_under_way_while_the_log_is_restored_is_resync(tmp_path: Path):
+    store = CsvStore(tmp_path / "store")
+    store.append(batch(trade(1)))
+    shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    store.append(batch(trade(2), trade(DAY)))
+    follower = CsvStore(tmp_path / "store")
+    begun = follower.commits(TRADES, SYMBOL, BEGINNING)
+    assert [next(begun).place.commit.number for _ in range(3)] == [1, 1, 2]
+    shutil.rmtree(tmp_path / "store")
+    shutil.copytree(tmp_path / "backup", tmp_path / "store")
+    with pytest.raises(Resync) as caught:
+        list(begun)
+    assert caught.value.head == CsvStore(tmp_path / "store").head(TRADES, SYMBOL)
+    assert numbers(walk(follower)) == [1]
+
+
+def test_a_log_that_is_gone_is_resync_for_who_has_followed_it(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    place = Place(store.append(batch(trade(1))).commit)
+    begun = store.commits(TRADES, SYMBOL, BEGINNING)
+    shutil.rmtree(tmp_path / "trades")
+    for walked in (lambda: store.commits(TRADES, SYMBOL, place), lambda: list(begun)[2:]):
+        with pytest.raises((Resync, DataDamaged)) as caught:
+            walked()
+        assert isinstance(caught.value, Resync)
+
+
+def test_damaged_rows_are_damaged_and_the_walk_goes_on_behind_them(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    for number in (1, 2, 3):
+        store.append(batch(trade(number, float(number))))
+    data = bytearray((tmp_path / FILE).read_bytes())
+    data[data.index(b",2,1,")] ^= 1
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(DataDamaged, match="commit 2"):
+        walk(store)
+    begun = store.commits(TRADES, SYMBOL, BEGINNING)
+    place = [next(begun) for _ in range(3)][-1].place
+    assert place.commit.number == 2
+    assert numbers(walk(store, Place(place.commit))) == [3]
+
+
+def test_records_that_are_in_the_index_alone_are_read_from_the_log(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    for number in range(70):
+        store.append(batch(trade(number)))
+    store.correct(amendment(cancel(3, price=100.0, volume=1.0)))
+    whole = flat(walk(store))
+    store._log(TRADES, SYMBOL).commits.write_index()
+    store.append(batch(trade(99)))
+    fresh = CsvStore(tmp_path)
+    assert flat(walk(fresh, upto=71)) == whole
+    place = Place(fresh.head(TRADES, SYMBOL, at=40), 0)
+    assert flat(walk(fresh, place))[:-2] == [
+        each for each in whole if commit_of(each).number > 40 or each is whole[79]
+    ]
+
+
+def commit_of(each: object) -> CommitId:
+    return each.id if isinstance(each, CommitRecord) else each[0]  # type: ignore[index]
+
+
+def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Read some blocks at a time, wherever these cut a line, a quoted line end, or a character."""
+    monkeypatch.setattr(reader, "SLICE_BLOCKS", 1)
+    rows = [trade(n, 1.0 + n, conditions=f"é,{n}\n\n\n" * (n % 7)) for n in range(2000)]
+    store = CsvStore(tmp_path)
+    commit = store.append(batch(*rows)).commit
+    _, *pieces = walk(store)
+    assert len(pieces) > 20
+    assert [each for _, _, each in flat(pieces)] == record_batch(*rows).to_pylist()
+    assert [each[1] for each in flat(walk(store, Place(commit, 1234)))] == [*range(1234, 2000)]

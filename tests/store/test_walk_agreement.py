@@ -1,0 +1,134 @@
+"""Applying a walk to an empty store in memory gives the same store at every commit."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import RequestKeyReused
+from store.memory import MemoryStore
+from store.protocol import ALL_TIME, Receipt, Window
+from store.queries import QueryableStore
+from store.walk import BEGINNING, CommitRecord, Place
+from tests.store.builders import DAY, NOON, SYMBOL, Clock, batch, stored, trade
+from tests.store.conftest import FoldedStore, PartlyFoldedStore
+from tests.store.test_agreement import EXAMPLES, Step, outcome, steps
+from tests.store.walking import flat, walk
+
+Opened = Callable[[Path, Clock], QueryableStore]
+WALKED: dict[str, Opened] = {
+    "memory": lambda _, clock: MemoryStore(clock=clock),
+    "csv": lambda folder, clock: CsvStore(folder, clock=clock),
+    "csv, folded": lambda folder, clock: FoldedStore(folder, clock=clock, segment_rows=3),
+    "csv, partly folded": lambda folder, clock: PartlyFoldedStore(folder, clock=clock, segment_rows=3),
+}
+
+
+def history(store: QueryableStore, symbol: str) -> list[Any]:
+    """What a store says of a log at each of its commits."""
+    days = [Window(NOON + n * DAY - DAY // 2, NOON + n * DAY + DAY // 2) for n in range(5)]
+    return [
+        (
+            stored(store, symbol=symbol, at=number),
+            store.head(TRADES, symbol, at=number),
+            store.committed_at(TRADES, symbol, number),
+            store.commit_as_of(TRADES, symbol, NOON + number),
+            [store.version(TRADES, symbol, window, at=number) for window in (ALL_TIME, *days)],
+        )
+        for number in range(1, store.head(TRADES, symbol).number + 1)
+    ]
+
+
+def check_commit_by_commit(store: QueryableStore, symbol: str) -> MemoryStore:
+    """Walk a log piece by piece, each time from the place behind the one before; returns what it made."""
+    replica, place = MemoryStore(), BEGINNING
+    for number in range(1, store.head(TRADES, symbol).number + 1):
+        for piece in walk(store, place, number, symbol=symbol):
+            replica.apply(TRADES, symbol, piece)
+            place = piece.place
+        assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, at=number)
+        assert replica.head(TRADES, symbol) == store.head(TRADES, symbol, at=number)
+    return replica
+
+
+def keys_of(store: QueryableStore, symbol: str) -> dict[tuple[str, str], tuple[str, Receipt]]:
+    """By caller and hash of a key, the digest and the answer that a batch under it gets again."""
+    records = (each for each in walk(store, symbol=symbol) if isinstance(each, CommitRecord))
+    return {(each.caller, each.key_hash): (each.digest, each.receipt) for each in records if each.key_hash}
+
+
+@pytest.mark.parametrize("opened", WALKED.values(), ids=list(WALKED))
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(plan=steps(), data=st.data())
+def test_a_store_made_of_a_walk_is_the_same_store(opened: Opened, plan: list[Step], data: Any):
+    clock = Clock()
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        store = opened(Path(name), clock)
+        for step in plan:
+            clock.now += step.clock
+            outcome(store, step.batch)
+        for symbol in store.symbols(TRADES):
+            replica = check_commit_by_commit(store, symbol)
+            assert history(replica, symbol) == history(store, symbol)
+            assert flat(walk(replica, symbol=symbol)) == flat(walk(store, symbol=symbol))
+            assert keys_of(replica, symbol) == keys_of(store, symbol)
+            check_a_place_by_chance(store, symbol, data)
+
+
+def check_a_place_by_chance(store: QueryableStore, symbol: str, data: Any) -> None:
+    """A walk that goes on inside a commit has what the whole one has from there on."""
+    whole = flat(walk(store, symbol=symbol))
+    taken = data.draw(st.integers(1, len(whole)))
+    last = whole[taken - 1]
+    place = last.place if isinstance(last, CommitRecord) else Place(last[0], last[1] + 1)
+    assert flat(walk(store, place, symbol=symbol)) == whole[taken:]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(plan=steps(), more=steps())
+def test_a_store_made_of_a_walk_goes_on_as_the_other_would_have(plan: list[Step], more: list[Step]):
+    """Keys that come again too: both know the same digests."""
+    clock = Clock()
+    store, replica = MemoryStore(clock=clock), MemoryStore(clock=clock)
+    for step in plan:
+        outcome(store, step.batch)
+    for symbol in store.symbols(TRADES):
+        for piece in walk(store, symbol=symbol):
+            replica.apply(TRADES, symbol, piece)
+    for step in [*more, *plan]:
+        assert outcome(replica, step.batch) == outcome(store, step.batch)
+    for symbol in store.symbols(TRADES):
+        assert history(replica, symbol) == history(store, symbol)
+
+
+def test_a_key_of_another_kind_of_store_is_refused_not_stored_twice(tmp_path: Path):
+    store, replica = CsvStore(tmp_path), MemoryStore()
+    store.append(batch(trade(1), request_key="k"))
+    for piece in walk(store):
+        replica.apply(TRADES, SYMBOL, piece)
+    with pytest.raises(RequestKeyReused):
+        replica.append(batch(trade(1), request_key="k"))
+    assert replica.append(batch(trade(1))).duplicate_rows == (0,)
+
+
+def test_a_piece_that_does_not_follow_is_refused():
+    store, replica = MemoryStore(), MemoryStore()
+    store.append(batch(trade(1), trade(2)))
+    store.append(batch(trade(3)))
+    record, rows, second, more = walk(store)
+    replica.apply(TRADES, SYMBOL, record)
+    for wrong in (record, more):
+        with pytest.raises(ValueError, match=r"not the next one|does not follow"):
+            replica.apply(TRADES, SYMBOL, wrong)
+    replica.apply(TRADES, SYMBOL, rows)
+    with pytest.raises(ValueError, match="not the next one"):
+        replica.apply(TRADES, SYMBOL, rows)
+    replica.apply(TRADES, SYMBOL, second)
+    replica.apply(TRADES, SYMBOL, more)
+    assert stored(replica) == stored(store)

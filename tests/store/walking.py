@@ -1,0 +1,36 @@
+"""What tests make of a walk over commits."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.queries import QueryableStore
+from store.walk import BEGINNING, CommitRecord, CommittedRows, Piece, Place
+from tests.store.builders import SYMBOL
+
+
+def walk(
+    store: QueryableStore,
+    after: Place = BEGINNING,
+    upto: int | None = None,
+    *,
+    symbol: str = SYMBOL,
+    dataset: Dataset = TRADES,
+) -> list[Piece]:
+    return list(store.commits(dataset, symbol, after, upto))
+
+
+def flat(pieces: Iterable[Piece]) -> list[Any]:
+    """Records, and each row or correction with its commit and ordinal: the same wherever a walk was cut."""
+    found: list[Any] = []
+    for piece in pieces:
+        if isinstance(piece, CommitRecord):
+            found.append(piece)
+        elif isinstance(piece, CommittedRows):
+            rows = enumerate(piece.rows.to_pylist(), piece.ordinal)
+            found += [(piece.commit, ordinal, row) for ordinal, row in rows]
+        else:
+            each = enumerate(piece.corrections, piece.ordinal)
+            found += [(piece.commit, ordinal, correction) for ordinal, correction in each]
+    return found
