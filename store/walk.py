@@ -122,7 +122,7 @@ class Resync(Exception):
 Committed: TypeAlias = Callable[[Dataset, str, CommitId], None]
 
 
-def told(hooks: Iterable[Committed], request: Append | Amendment, receipt: Receipt) -> Receipt:
+def call_hooks(hooks: Iterable[Committed], request: Append | Amendment, receipt: Receipt) -> Receipt:
     """The receipt, once every hook has been called if the request made a commit.
 
     An exception of a hook is logged: the commit stands.

@@ -33,7 +33,7 @@ from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.maintained import Derived, LogStatistics
 from store.protocol import Amendment, Append, Receipt
-from store.walk import Committed, told
+from store.walk import Committed, call_hooks
 
 if TYPE_CHECKING:
     from store.csv.verify import LogCheck
@@ -75,7 +75,7 @@ class CsvStore(CsvCatalogue, StoreReads):
 
         def store() -> Receipt:
             receipt = self._log(batch.dataset, batch.symbol).writer.commit(prepared)
-            return told(self.committed, batch, receipt)
+            return call_hooks(self.committed, batch, receipt)
 
         return store
 
@@ -83,7 +83,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         """See `MarketStore.correct`."""
         self._history(amendment.dataset, amendment.symbol)
         log = self._log(amendment.dataset, amendment.symbol)
-        return told(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
+        return call_hooks(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """About how many rows of a log its derived files do not hold yet. Raises like `derive`."""

@@ -37,7 +37,7 @@ from store.queries import QueryableStore
 from store.rows.corrections import changes
 from store.rows.visible import visible
 from store.timestamps import DAY_NS
-from store.walk import CommitRecord, Committed, Piece, Place, Resync, told
+from store.walk import CommitRecord, Committed, Piece, Place, Resync, call_hooks
 
 
 class MemoryStore(MemoryCatalogue, QueryableStore):
@@ -54,13 +54,13 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         """See `MarketStore.append`."""
         with self._mutex:
             receipt = self._append(batch)
-        return told(self.committed, batch, receipt)
+        return call_hooks(self.committed, batch, receipt)
 
     def correct(self, amendment: Amendment) -> Receipt:
         """See `MarketStore.correct`."""
         with self._mutex:
             receipt = self._correct(amendment)
-        return told(self.committed, amendment, receipt)
+        return call_hooks(self.committed, amendment, receipt)
 
     def commits(
         self, dataset: Dataset, symbol: str, after: Place, upto: int | None = None
