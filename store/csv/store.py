@@ -19,7 +19,7 @@ from store.csv.files.disk import Disk, unavailable
 from store.csv.files.file_signature import NO_FILE, file_signature
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
 from store.csv.open_logs import OpenLog
-from store.csv.parts.partitions import symbol_of
+from store.csv.parts.partitions import folder_name, symbol_of
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
@@ -121,7 +121,8 @@ class CsvStore(CsvCatalogue, StoreReads):
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """The path of the file that every commit of a log changes, and nothing else does."""
-        return str(self._folder(dataset, symbol) / COMMITS_FILE)
+        # Not by way of a Path: `heads` asks for thousands of them.
+        return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
     def check(self, dataset: Dataset, symbol: str) -> "LogCheck":
         """See `MaintainedStore.check`."""

@@ -19,7 +19,7 @@ from store.csv.parts.stored_part import StoredPart, of_kind
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.pieces import Pieces
 from store.declarations import Dataset
-from store.exceptions import DataDamaged, UnknownSymbol
+from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
 from store.rows.corrections import Row
 from store.rows.visible import ACTION, ARRIVAL
@@ -74,8 +74,8 @@ class CommitWalk:
                 if walked != after.commit:
                     yield _record(commit, walked)
                 yield from self._content(history, commit, walked, taken)
-        except (DataDamaged, OSError) as error:
-            self._confirmed(walked)  # a log that was restored meanwhile is no damaged one
+        except (StoreUnavailable, OSError) as error:
+            self._confirmed(walked)  # a log that was restored meanwhile is neither damaged nor unreadable
             if isinstance(error, OSError):
                 raise unavailable(error) from error
             raise

@@ -146,6 +146,16 @@ def test_a_log_that_is_gone_is_resync_for_who_has_followed_it(tmp_path: Path):
         assert isinstance(caught.value, Resync)
 
 
+def test_a_log_whose_records_are_gone_before_they_are_read_is_resync(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    commits = [store.append(batch(trade(number))).commit for number in range(70)]
+    store._log(TRADES, SYMBOL).commits.write_index()
+    begun = CsvStore(tmp_path).commits(TRADES, SYMBOL, Place(commits[2]))
+    shutil.rmtree(tmp_path / "trades")
+    with pytest.raises(Resync):
+        list(begun)
+
+
 def test_damaged_rows_are_damaged_and_the_walk_goes_on_behind_them(tmp_path: Path):
     store = CsvStore(tmp_path)
     for number in (1, 2, 3):
