@@ -60,7 +60,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         StoreReads.__init__(self, Path(path), self._opened)
         self.committed: list[Committed] = []
         self._clock = clock
-        self._known_rows: dict[str, KnownRows] = {}
+        self._known_rows = KnownRows()
         self._segment_rows = segment_rows
         self._tail = TailRows()
         self._held = Held()
@@ -165,7 +165,6 @@ class CsvStore(CsvCatalogue, StoreReads):
     def _opened(self, dataset: Dataset, symbol: str) -> OpenLog:
         folder = self._folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
-        known_rows = self._known_rows.setdefault(dataset.name, KnownRows())
-        writer = Writer(folder, commits, disk=self._disk, known_rows=known_rows, clock=self._clock)
+        writer = Writer(folder, commits, disk=self._disk, known_rows=self._known_rows, clock=self._clock)
         reader = LogReader(dataset, symbol, folder, self._tail, self._held)
         return OpenLog(commits, writer, reader, BarReader(reader), RowFinder(reader))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from store.csv.derived.ipc import NotUsable, map_batches, write_batches
-from store.csv.derived.mapping import Mapping
+from store.csv.files.mapping import Mapping
 from store.declarations import Dataset
 from store.rows.visible import stored_schema
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.csv.derived.mapping import Mapping
+from store.csv.files.mapping import Mapping
 
 FILE_SUFFIX = ".arrow"
 PARTIAL_SUFFIX = ".partial"

@@ -24,10 +24,10 @@ from store.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
-from store.csv.derived.mapping import Mapping
 from store.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
 from store.csv.derived.sessions import Sessions, map_sessions
 from store.csv.derived.unkept_bars import UnkeptBars
+from store.csv.files.mapping import Mapping
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.protocol import NO_COMMIT, CommitId, Window

@@ -17,7 +17,10 @@ def corrections_of(dataset: Dataset) -> Dataset:
 
 
 def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
-    """The rows whose values are taken from now on: an id stays known by its corrected values, too."""
+    """The rows whose values are taken from now on: an id stays known by its corrected values, too.
+
+    In the dataset's columns and `arrival`.
+    """
     corrects = pc.equal(corrections.column(ACTION.name), Action.CORRECT.value)
     has_id = corrections.column(dataset.id_columns[-1]).is_valid() if dataset.id_columns else False
-    return corrections.filter(pc.and_(corrects, has_id)).select(dataset.schema.names)
+    return corrections.filter(pc.and_(corrects, has_id)).select([*dataset.schema.names, ARRIVAL.name])

@@ -17,7 +17,7 @@ from store.csv.parts.corrected import corrections_of, known_values
 from store.csv.parts.stored_part import StoredPart, of_kind
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
-from store.rows.visible import COMMIT, Run, stored_rows
+from store.rows.visible import ARRIVAL, COMMIT, Run, stored_rows
 from store.timestamps import format_timestamp
 
 # So many blocks of a part are read at once where memory is to stay bounded: 4 MiB.
@@ -35,13 +35,17 @@ def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]
 
 
 def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """The rows that later ones are compared with: those that came in, and corrected ones with ids."""
-    came_in = read_parts(dataset, folder, of_kind(parts, PartKind.ROWS))
+    """The rows that later ones are compared with: those that came in, and corrected ones with ids.
+
+    In the dataset's columns and `arrival`. Raises `DataDamaged`.
+    """
+    schema = dataset.schema.append(ARRIVAL)
+    came_in = read_rows(dataset, folder, of_kind(parts, PartKind.ROWS)).select(schema.names)
     corrections = of_kind(parts, PartKind.CORRECTIONS)
     if not corrections:
         return came_in
     corrected = known_values(dataset, read_parts(corrections_of(dataset), folder, corrections))
-    return pa.concat_tables([came_in, corrected.cast(dataset.schema)])
+    return pa.concat_tables([came_in.cast(schema), corrected.cast(schema)])
 
 
 def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:

@@ -5,15 +5,14 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
 from store.csv.parts.commit import PartKind
 from store.csv.parts.corrected import corrections_of, known_values
-from store.csv.writing.batch import Chunk
-from store.csv.writing.identities import RowHashes, hash_rows
+from store.csv.writing.batch import BatchHashes, Chunk
+from store.csv.writing.identities import StoredHashes, hash_rows
 from store.protocol import Amendment
 from store.rows.corrections import Change
 from store.rows.visible import ACTION, ARRIVAL
@@ -25,13 +24,13 @@ class CorrectionChunk(Chunk):
 
     kind = PartKind.CORRECTIONS
 
-    @cached_property
-    def hashes(self) -> RowHashes:
-        """What later rows are recognised by because of the corrections."""
+    def known(self, first_arrival: int) -> StoredHashes:
+        """The corrected values of rows with ids, under the arrival numbers of the rows that they correct."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)
         dataset = replace(self.dataset, columns=columns)
-        return hash_rows(dataset, known_values(dataset, self.rows))
+        rows = known_values(dataset, self.rows)
+        return StoredHashes.of(hash_rows(dataset, rows), rows.column(ARRIVAL.name).to_numpy())
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class PreparedAmendment:
         by_day: dict[int, list[Change]] = defaultdict(list)
         for change in made:
             by_day[int(str(change.row[time])) // DAY_NS].append(change)
-        chunks = []
+        chunks, named = [], (dataset, self.amendment.symbol)
         for day, of_day in sorted(by_day.items()):
             rows = [
                 {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
@@ -87,5 +86,5 @@ class PreparedAmendment:
             ]
             batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
             places = np.array([change.place for change in of_day])
-            chunks.append(CorrectionChunk(dataset, self.amendment.symbol, day, batch, places))
+            chunks.append(CorrectionChunk(*named, day, batch, places, BatchHashes(dataset, batch)))
         return tuple(chunks)

@@ -1,7 +1,7 @@
 """A batch made ready for the log before any lock is taken: split by event date, encoded, hashed."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,13 +11,26 @@ import pyarrow as pa
 from store.arrays import Integers, Mask
 from store.csv.files.codec import encode_rows
 from store.csv.parts.commit import PartKind, block_checksums
-from store.csv.writing.identities import RowHashes, hash_rows
+from store.csv.writing.identities import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
 from store.protocol import Append
 from store.timestamps import DAY_NS
 
 # Rows encoded at once: what they need then stays in the processor's cache, and small.
 _ENCODED_ROWS = 32_768
+
+
+class BatchHashes:
+    """What a batch's rows are recognised by: made for all dates at once, when it is first asked for."""
+
+    def __init__(self, dataset: Dataset, rows: pa.RecordBatch) -> None:
+        self._dataset = dataset
+        self._rows = rows
+
+    @cached_property
+    def rows(self) -> RowHashes:
+        """Of all rows, in order."""
+        return hash_rows(self._dataset, self._rows)
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,7 @@ class Chunk:
     day: int
     rows: pa.RecordBatch
     places: Integers
+    of_batch: BatchHashes
 
     @cached_property
     def text(self) -> bytes:
@@ -46,7 +60,19 @@ class Chunk:
     @cached_property
     def hashes(self) -> RowHashes:
         """What the rows are recognised by."""
-        return hash_rows(self.dataset, self.rows)
+        return self.of_batch.rows.taken(self.places)
+
+    @cached_property
+    def identities(self) -> Hashes:
+        """The rows' distinct identities, sorted."""
+        ordered = np.sort(self.hashes.identity)  # a third of the time of numpy.unique
+        distinct: Hashes = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+        return distinct
+
+    def known(self, first_arrival: int) -> StoredHashes:
+        """What later rows are compared with once the chunk is stored, its first row by that arrival number."""
+        hashes = self.hashes
+        return StoredHashes.of(hashes, np.arange(first_arrival, first_arrival + len(hashes)))
 
     @cached_property
     def bounds(self) -> tuple[int, int]:
@@ -68,7 +94,7 @@ class Chunk:
     def without(self, dropped: Mask) -> "Chunk":
         """The chunk less the rows of a mask."""
         kept = ~dropped
-        return Chunk(self.dataset, self.symbol, self.day, self.rows.filter(pa.array(kept)), self.places[kept])
+        return replace(self, rows=self.rows.filter(pa.array(kept)), places=self.places[kept])
 
 
 @dataclass(frozen=True)
@@ -107,11 +133,11 @@ class PreparedBatch:
 
 def _chunks(batch: Append) -> list[Chunk]:
     days = batch.rows.column(0).to_numpy() // DAY_NS
-    places = np.arange(len(days))
+    places, hashes = np.arange(len(days)), BatchHashes(batch.dataset, batch.rows)
     if days.min() == days.max():
-        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, places)]
+        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, places, hashes)]
     by_day = [(int(day), np.flatnonzero(days == day)) for day in np.unique(days)]
     return [
-        Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(of_day)), of_day)
+        Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(of_day)), of_day, hashes)
         for day, of_day in by_day
     ]

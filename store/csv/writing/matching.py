@@ -1,10 +1,67 @@
-"""Which rows of a large batch are stored: the rule of `store.rows.duplicates`, vectorised."""
+"""Which rows of a batch are stored: the rule of `store.rows.duplicates` over hashes, vectorised for many."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from store.arrays import Integers, Mask
+from store.csv.writing.batch import Chunk
 from store.csv.writing.identities import RowHashes, StoredHashes
 from store.exceptions import IdConflict
+from store.rows.duplicates import Identified, stored_before
+
+# From so many rows on, looking at whole columns is faster than at rows one by one.
+_MANY_ROWS = 512
+NOT_STORED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """A mask of a chunk's rows that are stored, and the stored rows that share an identity with one of them."""
+
+    mask: Mask
+    candidates: StoredHashes
+
+    def arrivals(self, rows: RowHashes) -> Integers:
+        """The arrival number of the stored row that each of the chunk's rows is taken for.
+
+        `NOT_STORED` for a row that is new, or that repeats a row of its own batch. Of equal rows without ids
+        the first is taken for the one that arrived first, and so on.
+        """
+        stored, places = self.candidates, np.flatnonzero(self.mask)
+        found: dict[Hashable, list[int]] = defaultdict(list)
+        for identity, check, value, arrival in _items(
+            stored.identity, stored.check, stored.value, stored.arrival
+        ):
+            found[identity, check, value].append(arrival)
+        arrivals = np.full(len(rows), NOT_STORED)
+        taken: dict[Hashable, int] = defaultdict(int)
+        said = (rows.identity[places], rows.check[places], rows.value[places])
+        for place, has_id, *row in _items(places, rows.has_id[places], *said):
+            key = tuple(row)
+            if key in found:
+                arrivals[place] = found[key][taken[key]]
+                taken[key] += not has_id
+        return arrivals
+
+
+def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
+    """The chunk's rows that are stored, by the stored rows that share an identity with one of them.
+
+    Candidates of one identity are in order of arrival. Raises `IdConflict`.
+    """
+    if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
+        with suppress(IdConflict):  # which may be one only because a row was corrected
+            return Duplicates(stored_rows(chunk.hashes, candidates, chunk.places), candidates)
+    if not len(candidates) and not chunk.has_ids:
+        return Duplicates(np.zeros(chunk.rows.num_rows, dtype=bool), candidates)
+    stored = stored_before(_identified(chunk, candidates), _values(candidates))
+    return Duplicates(np.isin(chunk.places, stored), candidates)
 
 
 def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask:
@@ -38,3 +95,33 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask
     if conflict.any():
         raise IdConflict(sorted(places[conflict].tolist()))
     return duplicate
+
+
+def _values(candidates: StoredHashes) -> Mapping[Hashable, list[int]]:
+    """The stored values of each identity."""
+    stored: dict[Hashable, list[int]] = defaultdict(list)
+    for identity, check, value in _items(candidates.identity, candidates.check, candidates.value):
+        stored[identity, check].append(value)
+    return stored
+
+
+def _identified(chunk: Chunk, candidates: StoredHashes) -> list[Identified]:
+    """The chunk's rows that may be stored, or that share an id with another row of the chunk."""
+    hashes = chunk.hashes
+    suspects = np.isin(hashes.identity, candidates.identity)
+    if chunk.has_ids:
+        ids, counts = np.unique(hashes.identity[hashes.has_id], return_counts=True)
+        if len(ids) < counts.sum():
+            suspects |= hashes.has_id & np.isin(hashes.identity, ids[counts > 1])
+    rows = np.flatnonzero(suspects)
+    columns = (hashes.identity, hashes.check, hashes.value, hashes.has_id)
+    return [
+        Identified(place, (identity, check), value, has_id)
+        for place, identity, check, value, has_id in _items(
+            chunk.places[rows], *(column[rows] for column in columns)
+        )
+    ]
+
+
+def _items(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.tolist() for column in columns), strict=True)

@@ -10,7 +10,7 @@ from store.csv.parts.partitions import file_for
 from store.csv.parts.stored_part import StoredPart
 from store.csv.writing.batch import Chunk
 from store.csv.writing.group_commit import Work
-from store.csv.writing.identities import IdentityIndex
+from store.csv.writing.identity_index import IdentityIndex
 from store.protocol import DUPLICATE_ROWS_KEPT
 
 
@@ -65,17 +65,17 @@ class Stage:
         """Where the files that get rows end as yet."""
         return {file: self.history.file_end(file) for file in self.writes}
 
-    def chunks_by_day(self) -> list[list[Chunk]]:
-        """All that was placed, each event date's chunks in order."""
-        return [day.chunks for day in self._days.values()]
+    def days(self) -> list[int]:
+        """The event dates of which something was placed."""
+        return list(self._days)
 
     def index_for(self, chunk: Chunk) -> IdentityIndex | None:
         """The staged rows of the chunk's date, if any of them could equal one of its rows."""
         day = self._days.get(chunk.day)
         if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
             return None
-        for staged in day.chunks[day.indexed :]:
-            day.index.add(staged.hashes)
+        for part, staged in self.staged(chunk.day)[day.indexed :]:
+            day.index.add(staged.known(part.first_arrival))
         day.indexed = len(day.chunks)
         return day.index
 

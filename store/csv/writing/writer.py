@@ -3,14 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
 from store.arrays import Mask
 from store.csv.files.disk import Disk, unavailable
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import History
-from store.csv.parts.reader import read_known
-from store.csv.parts.stored_part import StoredPart
 from store.csv.writing.amendment import PreparedAmendment
 from store.csv.writing.batch import Chunk, PreparedBatch
 from store.csv.writing.data_files import append_rows
@@ -109,17 +105,15 @@ class Writer:
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
     def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
-        def read(parts: Sequence[StoredPart]) -> pa.Table:
-            return read_known(chunk.dataset, self._folder, parts)
-
-        return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
+        staged = stage.index_for(chunk)
+        return self._known_rows.duplicates(chunk, stage.history, self._folder, staged=staged).mask
 
     def _write(self, descriptor: int, stage: Stage) -> History:
         append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
-        staged = [(chunks, stage.history.day(chunks[0].day)) for chunks in stage.chunks_by_day()]
+        staged = [(stage.staged(day), stage.history.day(day)) for day in stage.days()]
         history = self._log.append(descriptor, stage.commits)
         for chunks, before in staged:
-            self._known_rows.stored(chunks, history, before=before)
+            self._known_rows.stored(chunks, history, self._folder, before=before)
         return history
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from store.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
 from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
-from store.csv.derived.mapping import Mapping
+from store.csv.files.mapping import Mapping
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, trade

@@ -1,7 +1,7 @@
 """The index of what is stored, against a dictionary."""
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.csv.log.history import History
-from store.csv.parts.commit import Commit, Part
-from store.csv.writing import identities
-from store.csv.writing.batch import PreparedBatch
-from store.csv.writing.identities import IdentityIndex, RowHashes, hash_rows
-from store.csv.writing.known_rows import KnownRows
+from store.csv.writing import identity_index
+from store.csv.writing.identities import StoredHashes, hash_rows
+from store.csv.writing.identity_index import IdentityIndex
 from store.datasets import TRADES
-from store.protocol import CommitId
-from tests.store.builders import DAY, Row, batch, record_batch, trade
+from tests.store.builders import Row, record_batch, trade
 
 EXAMPLES = 1000 if os.environ.get("SOAK") else 100
 
@@ -26,15 +22,23 @@ def values_of(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in TRADES.schema.names)
 
 
-def hashes(rng: np.random.Generator, size: int, spread: int) -> RowHashes:
-    identity, check, value = rng.integers(0, spread, (3, size)).astype(np.uint64) * np.uint64(2**58 + 1)
-    return RowHashes(identity, check, value, np.zeros(size, dtype=bool))
+def hashes(rng: np.random.Generator, size: int, spread: int, first_arrival: int) -> StoredHashes:
+    identity, check, value = (rng.integers(0, spread, (3, size)) - spread // 2) * (2**63 // spread)
+    return StoredHashes(identity, check, value, np.arange(first_arrival, first_arrival + size))
 
 
-def found(index: IdentityIndex, rows: RowHashes) -> dict[int, Counter[tuple[int, int]]]:
-    known: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    index.find(rows, known)
-    return {identity: Counter(stored) for identity, stored in known.items()}
+def found(index: IdentityIndex, wanted: list[int]) -> dict[int, list[tuple[int, int, int]]]:
+    stored = index.stored(np.array(sorted(set(wanted)), dtype=np.int64))
+    return by_identity([stored])
+
+
+def by_identity(parts: list[StoredHashes]) -> dict[int, list[tuple[int, int, int]]]:
+    known: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for part in parts:
+        columns = (part.identity, part.check, part.value, part.arrival)
+        for identity, *said in zip(*(column.tolist() for column in columns), strict=True):
+            known[identity].append((said[0], said[1], said[2]))
+    return dict(known)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -43,34 +47,32 @@ def found(index: IdentityIndex, rows: RowHashes) -> dict[int, Counter[tuple[int,
     st.sampled_from([3, 40, 10_000]),
     st.integers(0, 2**32 - 1),
 )
-def test_an_index_finds_what_a_dictionary_finds(sizes, spread, seed):
-    rng, index = np.random.default_rng(seed), IdentityIndex()
-    oracle: dict[int, Counter[tuple[int, int]]] = defaultdict(Counter)
+def test_an_index_finds_what_a_dictionary_finds_in_order_of_arrival(sizes, spread, seed):
+    rng, index, added = np.random.default_rng(seed), IdentityIndex(), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(identities, "_SMALL", 8)
-        patch.setattr(identities, "_RECENT_LIMIT", 30)
+        patch.setattr(identity_index, "_SMALL", 8)
+        patch.setattr(identity_index, "_RECENT_LIMIT", 30)
         for count, size in enumerate(sizes, start=1):
-            added, asked = hashes(rng, size, spread), hashes(rng, 20, spread)
-            index.add(added)
-            for identity, *known in zip(
-                added.identity.tolist(), added.check.tolist(), added.value.tolist(), strict=True
-            ):
-                oracle[identity][tuple(known)] += 1
-            wanted = set(asked.identity.tolist())
-            assert found(index, asked) == {i: known for i, known in oracle.items() if i in wanted}
+            added.append(hashes(rng, size, spread, sum(sizes[: count - 1])))
+            asked = hashes(rng, 20, spread, 0).identity.tolist()
+            index.add(added[-1])
+            oracle = by_identity(added)
+            assert found(index, asked) == {i: oracle[i] for i in asked if i in oracle}
             assert len(index) == sum(sizes[:count])
+        rows = index.by_identity()
+        assert rows.identity.tolist() == sorted(rows.identity.tolist())
+        assert by_identity([rows]) == oracle
 
 
 def test_an_index_of_real_sizes_finds_every_row_again():
-    index = IdentityIndex()
-    added: list[RowHashes] = []
+    index, added = IdentityIndex(), []
     for size in (600, 300, 511, 512, 9000, 20, 8000, 100):
         rows = [trade(len(added) * 10**6 + n, trade_id=str(n % 7)) for n in range(size)]
-        added.append(hash_rows(TRADES, record_batch(*rows)))
+        added.append(StoredHashes.of(hash_rows(TRADES, record_batch(*rows)), np.arange(size)))
         index.add(added[-1])
     for hashed in added:
-        assert set(found(index, hashed)) == set(hashed.identity.tolist())
-    assert found(index, hash_rows(TRADES, record_batch(trade(-1)))) == {}
+        assert set(found(index, hashed.identity.tolist())) == set(hashed.identity.tolist())
+    assert found(index, hash_rows(TRADES, record_batch(trade(-1))).identity.tolist()) == {}
 
 
 columns = {
@@ -102,22 +104,13 @@ def test_rows_have_equal_hashes_if_and_only_if_they_say_the_same(rows, data):
     assert len(set(whole.identity.tolist())) == len(set(whole.check.tolist())) == len(known_by)
 
 
-def test_dates_that_were_used_longest_ago_are_dropped_when_there_are_too_many_rows():
-    known_rows, history = KnownRows(rows_limit=25), History()
-    batches = [
-        PreparedBatch.of(batch(*(trade(n * DAY + m, trade_id=str(m)) for m in range(10)))) for n in range(4)
+def test_hashes_are_those_in_the_files_of_this_version():
+    """Whoever changes them must change `hash_file.KIND`: files of the version before say something else."""
+    rows = [
+        trade("2025-01-02T12:00:00Z", 100.25, 3.0, exchange="N", conditions="a;bcdefghi", sequence=7),
+        trade("2025-01-02T12:00:00Z", 100.25, 3.0, exchange="N", trade_id="52983525027888", received_at=5),
     ]
-    for number, prepared in enumerate(batches, start=1):
-        chunk = prepared.chunks[0]
-        part = Part("f", 0, 1, 10, *chunk.bounds, "")
-        history.add(Commit(number, number, "", "", 10, (part,)), CommitId(number, ""), number)
-    for prepared in [*batches, batches[0]]:
-        chunk = prepared.chunks[0]
-        mask = known_rows.duplicates(
-            chunk,
-            history,
-            staged=None,
-            read=lambda _, chunk=chunk: chunk.rows,  # type: ignore[misc]
-        )
-        assert mask.all()
-        assert sum(len(date.index) for date in known_rows._dates.values()) <= 25
+    hashed = hash_rows(TRADES, record_batch(*rows))
+    assert hashed.identity.tolist() == [-6969299597420034607, -3076153319523508716]
+    assert hashed.check.tolist() == [-5442088676333277550, -317286026583741579]
+    assert hashed.value.tolist() == [-6969299597420034607, 4517858883461398680]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.csv.writing.identities import IdentityIndex, RowHashes
-from store.csv.writing.matching import stored_rows
+from store.csv.writing.identities import RowHashes, StoredHashes
+from store.csv.writing.identity_index import IdentityIndex
+from store.csv.writing.matching import NOT_STORED, Duplicates, stored_rows
 from store.exceptions import IdConflict
 from store.rows.duplicates import Identified, stored_before
 
@@ -26,8 +27,12 @@ _rows = st.lists(
 
 
 def hashes(rows: list[Row]) -> RowHashes:
-    identity, check, value = (np.array([row[place] for row in rows], dtype=np.uint64) for place in range(3))
+    identity, check, value = (np.array([row[place] for row in rows], dtype=np.int64) for place in range(3))
     return RowHashes(identity, check, value, np.array([row[3] for row in rows], dtype=bool))
+
+
+def in_store(rows: list[Row], first_arrival: int = 0) -> StoredHashes:
+    return StoredHashes.of(hashes(rows), np.arange(first_arrival, first_arrival + len(rows)))
 
 
 def row_by_row(rows: list[Row], stored: list[Row]) -> tuple[list[int], bool]:
@@ -41,21 +46,33 @@ def row_by_row(rows: list[Row], stored: list[Row]) -> tuple[list[int], bool]:
         return error.rows, True
 
 
+def _partner(rows: list[Row], place: int, stored: list[Row], is_duplicate: bool) -> int:
+    """The stored row that a row is: of equal ones without ids the first for the first, and so on."""
+    equal = [arrival for arrival, row in enumerate(stored) if row == rows[place]]
+    if not is_duplicate or not equal:
+        return NOT_STORED
+    return equal[0] if rows[place][3] else equal[rows[:place].count(rows[place])]
+
+
 @given(stored=_rows, rows=_rows.filter(bool))
 def test_whole_columns_and_single_rows_agree(stored: list[Row], rows: list[Row]):
     first_of_ids = {row[:2]: row for row in reversed(stored) if row[3]}  # an id is stored once
     stored = [row for row in stored if not row[3]] + list(first_of_ids.values())
     index = IdentityIndex()
     if stored:
-        index.add(hashes(stored))
+        index.add(in_store(stored))
     expected, is_conflict = row_by_row(rows, stored)
     batch, places = hashes(rows), np.arange(len(rows)) + 100
+    candidates = index.stored(np.unique(batch.identity))
     if is_conflict:
         with pytest.raises(IdConflict) as refused:
-            stored_rows(batch, index.stored(batch), places)
+            stored_rows(batch, candidates, places)
         assert refused.value.rows == [place + 100 for place in expected]
     else:
-        assert np.flatnonzero(stored_rows(batch, index.stored(batch), places)).tolist() == expected
+        mask = stored_rows(batch, candidates, places)
+        assert np.flatnonzero(mask).tolist() == expected
+        taken_for = Duplicates(mask, candidates).arrivals(batch).tolist()
+        assert taken_for == [_partner(rows, place, stored, place in expected) for place in range(len(rows))]
 
 
 @given(parts=st.lists(_rows, max_size=5), repeat=st.sampled_from([1, 600]))
@@ -63,12 +80,9 @@ def test_stored_rows_are_found_in_runs_and_among_the_recent(parts: list[list[Row
     index, added = IdentityIndex(), []
     for part in parts:
         if part:
-            index.add(hashes(part * repeat))
+            index.add(in_store(part * repeat, len(added)))
             added += part * repeat
-    wanted = hashes([_row(1, 0, 0, has_id=False), _row(0, 0, 0, has_id=True)])
-    found = index.stored(wanted)
-    expected = sorted(row[:3] for row in added if row[0] in {1, 10})
-    assert (
-        sorted(zip(found.identity.tolist(), found.check.tolist(), found.value.tolist(), strict=True))
-        == expected
-    )
+    found = index.stored(np.array([1, 10]))
+    expected = sorted((*row[:3], arrival) for arrival, row in enumerate(added) if row[0] in {1, 10})
+    columns = (found.identity, found.check, found.value, found.arrival)
+    assert sorted(zip(*(column.tolist() for column in columns), strict=True)) == expected

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from store.csv.derived import mapping as mapping_module
 from store.csv.derived.held import Held
-from store.csv.derived.mapping import Mapping
+from store.csv.files import mapping as mapping_module
+from store.csv.files.mapping import Mapping
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Append, Dedupe, Window
 from tests.store.builders import DAY, SYMBOL

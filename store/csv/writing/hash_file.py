@@ -1,0 +1,178 @@
+"""The hashes of one event date's rows in a file, sorted by identity: which rows are stored, without the CSV.
+
+`.derived/hashes/2025-01-02.hashes` says up to which commit it holds the date's rows, and that commit's hash. It
+may be deleted at any moment. Only who holds the log's lock writes it, so that none is ever replaced by an
+older one.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.csv.files.column_file import (
+    Column,
+    ColumnFile,
+    ColumnsDamaged,
+    ColumnWriter,
+    Records,
+    records_in_piece,
+)
+from store.csv.files.mapping import Mapping
+from store.csv.log.history import History
+from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.writing.identities import NO_HASHES, Hashes, StoredHashes, between, bounds_in, hashed_columns
+from store.declarations import Dataset
+from store.protocol import CommitId
+
+KIND = "row hashes 1"
+HASHES_FOLDER = "hashes"
+
+_IDENTITY = np.dtype([("identity", "<i8")])
+_REST = np.dtype([("check", "<i8"), ("value", "<i8"), ("arrival", "<i8")])
+_DTYPES: dict[str, np.dtype[Any]] = {"identity": _IDENTITY, "rest": _REST}
+_PIECES_IN_RUN = 16
+# Up to so many identities are looked for one by one: each verifies a piece or two, not the whole column.
+_FEW = 16
+
+_logger = logging.getLogger(__name__)
+
+
+class HashFile:
+    """The hashes of a date's rows up to the commit `head`, mapped. Methods raise `ColumnsDamaged`.
+
+    subject: of what they are, as `subject_of` gives it.
+    """
+
+    def __init__(self, content: pa.Buffer) -> None:
+        columns = ColumnFile(content, KIND, _DTYPES)
+        facts: Any = columns.facts
+        self.head = CommitId(facts["number"], facts["hash"])
+        self.subject: list[str] = facts["subject"]
+        self.identity, self.rest = columns["identity"], columns["rest"]
+        self._mapping = Mapping(content)
+
+    @classmethod
+    def mapped(cls, path: Path) -> "HashFile":
+        """The file at a path. Raises `OSError`, too."""
+        with pa.memory_map(str(path)) as file:
+            return cls(file.read_buffer())
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    @property
+    def nbytes(self) -> int:
+        """How large the file is."""
+        return self._mapping.size
+
+    def stored(self, wanted: Hashes) -> StoredHashes:
+        """The rows with the identities in `wanted`, which are sorted and distinct; of each by arrival."""
+        starts, stops = self._bounds(wanted)
+        places = between(starts, stops)
+        if not len(places):
+            return NO_HASHES
+        if len(places) > _FEW:
+            rest = self.rest.all()[places]
+        else:
+            rest = np.array([self.rest.part(place, place + 1)[0] for place in places.tolist()], _REST)
+        identity = np.repeat(wanted, stops - starts)
+        return StoredHashes(identity, rest["check"], rest["value"], rest["arrival"])
+
+    def give_back(self) -> None:
+        """Let go of the pages that were read; see `Mapping.give_back`."""
+        self._mapping.give_back()
+
+    def _bounds(self, wanted: Hashes) -> tuple[Integers, Integers]:
+        """Where each identity's rows begin and end."""
+        if len(wanted) > _FEW:
+            return bounds_in(self.identity.all()["identity"], wanted)
+        bounds = [self._bounds_of(each) for each in wanted.tolist()]
+        starts, stops = np.array(bounds, np.int64).T
+        return starts, stops
+
+    def _bounds_of(self, identity: int) -> tuple[int, int]:
+        start = self.identity.search(identity, "left")
+        there = self.identity.part(start, min(start + 1, len(self)))["identity"]
+        is_there = len(there) and int(there[0]) == identity
+        return start, self.identity.search(identity, "right") if is_there else start
+
+
+def hash_path(folder: Path, date: int) -> Path:
+    """Where the file of an event date (days since the epoch) of the log in a folder is."""
+    return folder / DERIVED_FOLDER / HASHES_FOLDER / f"{np.datetime64(date, 'D')}.hashes"
+
+
+def subject_of(dataset: Dataset, date: int) -> list[str]:
+    """Of which date the rows are, and which columns are hashed: another declaration has other hashes."""
+    columns = (f"{column.name} {column.kind.value}" for column in hashed_columns(dataset))
+    return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
+
+
+def read_hash_file(path: Path, subject: list[str], history: History) -> HashFile | None:
+    """The file at a path, if it is there, as it was written, of a subject, and of a commit of the history."""
+    try:
+        file = HashFile.mapped(path)
+    except (ColumnsDamaged, OSError) as error:
+        if not isinstance(error, FileNotFoundError):
+            _logger.debug("the hashes in %s cannot be used: %r", path, error)
+        return None
+    head, newest = file.head, history.head()
+    is_known = head.number <= newest.number and history.head(head.number) == head
+    return file if is_known and file.subject == subject else None
+
+
+def write_hash_file(
+    path: Path, subject: list[str], head: CommitId, rows: StoredHashes, base: HashFile | None
+) -> HashFile:
+    """Replace the file at a path by one with the rows of `base`, and `rows`, which came after these.
+
+    `rows` are sorted by identity. Reads and writes one piece after the other. Needs the log's lock. Raises
+    `OSError`, and `ColumnsDamaged` if `base` is damaged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    try:
+        with new.open("xb") as file:
+            _write_columns(file, rows, base).finish(
+                KIND, {"number": head.number, "hash": head.hash, "subject": subject}
+            )
+        written = HashFile.mapped(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    return written
+
+
+def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) -> ColumnWriter:
+    writer = ColumnWriter(file)
+    identity = np.ascontiguousarray(rows.identity).view(_IDENTITY)
+    rest = np.empty(len(rows), _REST)
+    rest["check"], rest["value"], rest["arrival"] = rows.check, rows.value, rows.arrival
+    places = np.arange(len(rows))
+    old_identity, old_rest = (None, None) if base is None else (base.identity, base.rest)
+    if old_identity is not None:
+        places += old_identity.all()["identity"].searchsorted(rows.identity, "right")
+    writer.write("identity", _IDENTITY, _runs(identity, places, old_identity), searched="identity")
+    writer.write("rest", _REST, _runs(rest, places, old_rest))
+    return writer
+
+
+def _runs(new: Records, places: Integers, old: Column | None) -> Iterator[Records]:
+    """The new records at their places among all, the old ones in order at the others; many pieces at a time."""
+    count = len(new) + (0 if old is None else len(old))
+    size = _PIECES_IN_RUN * records_in_piece(new.dtype)
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        first, last = places.searchsorted([start, stop]).tolist()
+        run, is_new = np.empty(stop - start, new.dtype), np.zeros(stop - start, dtype=bool)
+        is_new[places[first:last] - start] = True
+        run[is_new] = new[first:last]
+        if old is not None:
+            run[~is_new] = old.part(start - first, stop - last)
+        yield run

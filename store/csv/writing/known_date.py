@@ -1,0 +1,149 @@
+"""The hashes of one event date's rows: those in a file, and in memory those that came after it."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
+from store.csv.log.history import History
+from store.csv.parts.reader import read_known
+from store.csv.parts.stored_part import StoredPart
+from store.csv.writing.hash_file import HashFile, hash_path, read_hash_file, subject_of, write_hash_file
+from store.csv.writing.identities import Hashes, StoredHashes, hash_rows
+from store.csv.writing.identity_index import IdentityIndex
+from store.declarations import Dataset
+from store.rows.visible import ARRIVAL
+
+# The file is written again when the rows after it are so many, and such a share of those in it: each row is
+# written about five times in all, however many there are.
+FILE_ROWS = 4_096
+FILE_SHARE = 4
+# Also when so many parts after it had to be read, each of which costs a read of its own.
+FILE_PARTS = 256
+
+_LOAD_BYTES = 16 * 2**20
+_OWN_BYTES = 4_096
+
+_logger = logging.getLogger(__name__)
+
+
+class KnownDate:
+    """Used by one thread at a time, under its log's lock.
+
+    covered: up to which commit the date's rows are known.
+    """
+
+    def __init__(self, dataset: Dataset, day: int, folder: Path, history: History) -> None:
+        self.history = history
+        self.covered = 0
+        self._dataset = dataset
+        self._day = day
+        self._folder = folder
+        self._path = hash_path(folder, day)
+        self._signature = NEVER_SEEN  # of the file that was looked at last
+        self._begin(None)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory is taken."""
+        return _OWN_BYTES + self._tail.nbytes
+
+    @property
+    def file_bytes(self) -> int:
+        """About how large the file is."""
+        return 0 if self._file is None else self._file.nbytes
+
+    def give_back(self) -> None:
+        """Let go of the pages of the file that were read."""
+        if self._file is not None:
+            self._file.give_back()
+
+    def stored(self, wanted: Hashes) -> list[StoredHashes]:
+        """The rows with the identities in `wanted`, which are sorted and distinct; of each by arrival.
+
+        Raises `ColumnsDamaged`.
+        """
+        in_file = [] if self._file is None else [self._file.stored(wanted)]
+        return [*in_file, self._tail.stored(wanted)]
+
+    def catch_up(self, newest: int, held_bytes: int) -> None:
+        """Know all rows up to the date's newest commit, of another process's file or of the CSV files.
+
+        Rows that take more memory than `held_bytes` go into the file. Raises `ColumnsDamaged`, `DataDamaged`.
+        """
+        self._take_newer_file()
+        self._read(newest, held_bytes)
+
+    def begin_anew(self, newest: int) -> None:
+        """Know all rows of the CSV files, whatever is in the file, which is written when rows are next added."""
+        _logger.warning("the hashes in %s are damaged and are made again", self._path)
+        self._begin(None)
+        self._read(newest, math.inf)
+
+    def add(self, rows: Sequence[StoredHashes], newest: int) -> None:
+        """Take in the rows of the commits after those that are covered, up to one."""
+        for each in rows:
+            self._tail.add(each)
+        self.covered = newest
+
+    def write_if_due(self) -> None:
+        """Put the rows into the file if many are not in it. Raises `ColumnsDamaged`."""
+        if len(self._tail) >= self._due:
+            self._write()
+
+    def _begin(self, file: HashFile | None) -> None:
+        self._file, self._tail = file, IdentityIndex()
+        self.covered = 0 if file is None else file.head.number
+        self._due = max(FILE_ROWS, (0 if file is None else len(file)) // FILE_SHARE)
+
+    def _take_newer_file(self) -> None:
+        signature = _signature(self._path)
+        if signature not in (self._signature, NO_FILE):
+            file = read_hash_file(self._path, subject_of(self._dataset, self._day), self.history)
+            if file is not None and (self._file is None or file.head.number > self._file.head.number):
+                self._begin(file)
+        self._signature = signature
+
+    def _read(self, newest: int, held_bytes: float) -> None:
+        parts = self.history.parts_of(self._day, newest, after=self.covered)
+        if len(parts) >= FILE_PARTS:
+            self._due = 0
+        for load in _loads(parts):
+            rows = read_known(self._dataset, self._folder, load)
+            arrival = rows.column(ARRIVAL.name).to_numpy()
+            self._tail.add(StoredHashes.of(hash_rows(self._dataset, rows), arrival))
+            self.covered = load[-1].commit
+            if self._tail.nbytes > held_bytes:
+                self._write()
+        self.covered = newest
+
+    def _write(self) -> None:
+        head, subject = self.history.head(self.covered), subject_of(self._dataset, self._day)
+        try:
+            self._begin(write_hash_file(self._path, subject, head, self._tail.by_identity(), self._file))
+        except OSError as error:
+            self._due = len(self._tail) + max(FILE_ROWS, len(self._tail) // FILE_SHARE)
+            _logger.debug("the hashes in %s cannot be written: %r", self._path, error)
+        self._signature = _signature(self._path)
+
+
+def _signature(path: Path) -> FileSignature:
+    try:
+        return file_signature(path)
+    except OSError:
+        return NO_FILE
+
+
+def _loads(parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
+    """The parts, so many at a time as are about 16 MiB; none shares a commit with the next."""
+    load: list[StoredPart] = []
+    size = 0
+    for stored in parts:
+        if size >= _LOAD_BYTES and stored.commit > load[-1].commit:
+            yield load
+            load, size = [], 0
+        load.append(stored)
+        size += stored.part.length
+    if load:
+        yield load
