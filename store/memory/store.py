@@ -27,6 +27,7 @@ from store.memory.log import (
     apply_change,
     date_of,
     duplicates_of,
+    first_form,
     lives_of,
     newest_time_before,
     replayed_receipt,
@@ -61,14 +62,15 @@ class MemoryStore(MemoryCatalogue):
         """See `MarketStore.append`."""
         with self._mutex:
             log, rows = self._logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()
-            replayed = replayed_receipt(log, batch, rows)
+            said = first_form(batch.dataset, rows)
+            replayed = replayed_receipt(log, batch, said)
             if replayed is not None:
                 return replayed
             duplicates = duplicates_of(batch, rows, log)
             new = sorted((row for place, row in enumerate(rows) if place not in set(duplicates)), key=date_of)
             if not new and batch.request_key is None:
                 return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-            receipt = self._commit(log, batch, rows, duplicates, {date_of(row) for row in new})
+            receipt = self._commit(log, batch, said, duplicates, {date_of(row) for row in new})
             arrival = len(log.originals)
             log.versions += [RowVersion(arrival + n, receipt.commit.number, row) for n, row in enumerate(new)]
             return receipt

@@ -30,7 +30,7 @@ class CorrectionChunk(Chunk):
         """What later rows are recognised by because of the corrections."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)
-        dataset = replace(self.dataset, columns=columns)
+        dataset = replace(self.dataset, columns=columns).first_form
         return hash_rows(dataset, known_values(dataset, self.rows))
 
 

@@ -47,8 +47,12 @@ class RowHashes:
 
 
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """The hashes of rows. They hold in this process only: texts are hashed with Python's own, keyed, hash."""
-    bits = {column.name: _bits(rows.column(column.name), column.kind) for column in dataset.columns}
+    """The hashes of rows, over the columns of the dataset's first form.
+
+    They hold in this process only: texts are hashed with Python's own, keyed, hash.
+    """
+    columns = dataset.first_form.columns
+    bits = {column.name: _bits(rows.column(column.name), column.kind) for column in columns}
     count = rows.num_rows
     identity, check = (_combined(list(bits.values()), seed=seed, count=count) for seed in (1, 2))
     value = identity
@@ -70,6 +74,8 @@ def _bits(values: pa.Array | pa.ChunkedArray, kind: Kind) -> Hashes:
         return _MISSING_WORDS[kind]
     if kind is Kind.TEXT:
         return _text_bits(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+    if kind is Kind.BOOLEAN:
+        values = values.cast(pa.int64())
     missing, dtype = (_MISSING_NUMBER, np.float64) if kind is Kind.NUMBER else (_MISSING, np.int64)
     filled: npt.NDArray[Any] = np.asarray(values.fill_null(missing), dtype=dtype)
     return filled.view(np.uint64)

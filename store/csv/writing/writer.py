@@ -16,6 +16,7 @@ from store.csv.writing.batch import Chunk, PreparedBatch
 from store.csv.writing.data_files import append_rows
 from store.csv.writing.group_commit import GroupCommit, Ticket, Work
 from store.csv.writing.known_rows import KnownRows
+from store.csv.writing.later_columns import with_later_columns
 from store.csv.writing.lives import new_changes
 from store.csv.writing.stage import Stage
 from store.exceptions import IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
@@ -45,7 +46,7 @@ class Writer:
         try:
             with self._log.locked() as descriptor:
                 history = self._log.recover(descriptor)
-                stage = Stage(history)
+                stage = Stage(history, self._folder)
                 outcomes = [self._decide(ticket, stage) for ticket in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
@@ -110,9 +111,12 @@ class Writer:
 
     def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
         def read(parts: Sequence[StoredPart]) -> pa.Table:
-            return read_known(chunk.dataset, self._folder, parts)
+            return read_known(chunk.dataset.first_form, self._folder, parts)
 
-        return self._known_rows.duplicates(chunk, stage.history, staged=stage.index_for(chunk), read=read)
+        def known(rows: Chunk) -> Mask:
+            return self._known_rows.duplicates(rows, stage.history, staged=stage.index_for(rows), read=read)
+
+        return with_later_columns(chunk, stage, self._folder, known)
 
     def _write(self, descriptor: int, stage: Stage) -> History:
         append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())

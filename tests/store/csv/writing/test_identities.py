@@ -23,7 +23,7 @@ EXAMPLES = 1000 if os.environ.get("SOAK") else 100
 
 
 def values_of(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in TRADES.schema.names)
+    return tuple(row[name] for name in TRADES.first_form.schema.names)
 
 
 def hashes(rng: np.random.Generator, size: int, spread: int) -> RowHashes:
