@@ -43,6 +43,12 @@ TRADES = Dataset(
         Column("exchange", Kind.TEXT, help="Where it was traded."),
         _CONDITIONS,
         _RECEIVED_AT,
+        Column(
+            "buyer_is_maker",
+            Kind.BOOLEAN,
+            help="Whether the buyer's order was resting, so that the seller was the aggressor.",
+            later=True,
+        ),
     ),
     id_columns=("exchange", "trade_id"),
     arrival_columns=("received_at",),

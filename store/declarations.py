@@ -16,12 +16,13 @@ WORD_SEPARATOR = ";"
 
 
 class Kind(Enum):
-    """What a column holds: an instant in nanoseconds, a float, an integer, a text."""
+    """What a column holds: an instant in nanoseconds, a float, an integer, a text, true or false."""
 
     TIME = "time"
     NUMBER = "number"
     INTEGER = "integer"
     TEXT = "text"
+    BOOLEAN = "boolean"
 
 
 class Form(Enum):
@@ -49,6 +50,7 @@ ARROW_TYPES = {
     Kind.NUMBER: pa.float64(),
     Kind.INTEGER: pa.int64(),
     Kind.TEXT: pa.string(),
+    Kind.BOOLEAN: pa.bool_(),
 }
 
 
@@ -57,7 +59,8 @@ class Column:
     """One column. A column that is not required may hold nulls.
 
     above: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text
-    may be; aliases: other spellings, which become the second of their pair.
+    may be; aliases: other spellings, which become the second of their pair. later: the column was added after
+    the dataset's first form; it is optional, and neither identity nor digest depends on it.
     """
 
     name: str
@@ -68,11 +71,16 @@ class Column:
     above: Above | None = None
     choices: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
+    later: bool = False
+
+    def __post_init__(self) -> None:
+        if self.later and self.required:
+            raise ValueError(f"{self.name}: stored rows lack a later column, so it cannot be required")
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A kind of rows: its columns, the event time first, and what makes a row known by an id.
+    """A kind of rows: its columns, the event time first and later ones last, and what makes a row known by an id.
 
     `id_columns` is empty or ends in the id itself; a row whose id is null is recognised by all its columns.
     `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
@@ -98,6 +106,18 @@ class Dataset:
         return pa.schema(
             [pa.field(c.name, ARROW_TYPES[c.kind], nullable=not c.required) for c in self.columns]
         )
+
+    @cached_property
+    def first_form(self) -> "Dataset":
+        """The dataset without later columns: what identity and digest are made of, and every file has."""
+        if not self.later_names:
+            return self
+        return replace(self, columns=tuple(column for column in self.columns if not column.later))
+
+    @cached_property
+    def later_names(self) -> tuple[str, ...]:
+        """The names of the later columns, in order."""
+        return tuple(column.name for column in self.columns if column.later)
 
     @cached_property
     def with_any_price(self) -> "Dataset":

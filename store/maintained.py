@@ -12,7 +12,8 @@ class Finding:
     """Something that is not as written.
 
     offset: the first wrong byte of the file, or the nearest that can be told. first_ns, last_ns: the event
-    times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no commit names.
+    times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no commit names, columns
+    that this version does not know.
     """
 
     file: str

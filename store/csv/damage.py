@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.csv.files.codec import decode_rows, encode_rows
+from store.csv.files.headers import Header, unknown_names
 from store.declarations import Dataset
 
 _POLYNOMIAL = np.uint32(0xEDB88320)
@@ -41,27 +42,33 @@ def changed_byte(block: bytes, checksum: int) -> Damage | None:
     return None
 
 
-def changed_line(dataset: Dataset, symbol: str, text: bytes, bounds: tuple[int, int]) -> Damage | None:
+def changed_line(
+    dataset: Dataset, symbol: str, text: bytes, bounds: tuple[int, int], header: Header
+) -> Damage | None:
     """The first line that cannot be read, or that the store would have written otherwise.
 
-    bounds: the smallest and the largest event time that its part names. A changed digit may go unnoticed:
-    None.
+    bounds: the smallest and the largest event time that its part names. header: of its file. A changed digit
+    may go unnoticed, and a change in a column that this version does not know: None.
     """
     at = 0
     for line in text.splitlines(keepends=True):
-        if not _is_plausible(dataset, symbol, line, bounds):
+        if not _is_plausible(dataset, symbol, line, bounds, header):
             return Damage(at, "begins the first line that the store would not have written")
         at += len(line)
     return None
 
 
-def _is_plausible(dataset: Dataset, symbol: str, line: bytes, bounds: tuple[int, int]) -> bool:
+def _is_plausible(
+    dataset: Dataset, symbol: str, line: bytes, bounds: tuple[int, int], header: Header
+) -> bool:
     try:
-        rows = decode_rows(dataset, line)
+        rows = decode_rows(dataset, line, header)
         if rows.num_rows != 1 or not bounds[0] <= rows.column(0)[0].as_py() <= bounds[1]:
             return False
-        written = encode_rows(dataset, symbol, rows.combine_chunks().to_batches()[0])
-        return all(_are_same(*cells) for cells in zip(_cells(line), _cells(written), strict=True))
+        written = encode_rows(dataset, symbol, rows.combine_chunks().to_batches()[0], header)
+        unknown = unknown_names(dataset, header)
+        cells = zip(header, _cells(line), _cells(written), strict=True)
+        return all(name in unknown or _are_same(found, right) for name, found, right in cells)
     except (pa.ArrowException, ValueError, TypeError):
         return False
 

@@ -1,6 +1,8 @@
 """Every byte of a log held against its commit records: the chain of hashes, a checksum for every 4 KiB."""
 
 import base64
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,7 +15,14 @@ import numpy as np
 
 from store.csv.damage import Damage, changed_byte, changed_line
 from store.csv.derived.manifest import read_manifest
-from store.csv.files.codec import header
+from store.csv.files.headers import (
+    HEADER_LIMIT_BYTES,
+    Header,
+    header_line,
+    header_of,
+    parse_header,
+    unknown_names,
+)
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.csv.parts.commit import (
@@ -24,6 +33,7 @@ from store.csv.parts.commit import (
     block_checksums,
     decode_commit,
 )
+from store.csv.parts.corrected import corrections_of
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.maintained import Checked, Finding
@@ -47,6 +57,7 @@ class LogCheck:
     checked: Checked = field(default_factory=Checked)
     progress: Callable[[int], None] = lambda _: None
     _newest: int = 0
+    _headers: dict[str, Header] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -109,16 +120,22 @@ class LogCheck:
                 self._count(len(line), commits=1)
 
     def _header(self, files: "_Files", part: Part) -> Iterator[Finding]:
-        """A file's first line is in no commit: what it must be is known."""
-        is_of_rows = part.kind is PartKind.ROWS
-        wanted = header(self.dataset)
-        found = files.read(part.file, 0, len(wanted) if is_of_rows else part.offset)
-        if found is None or (found == wanted if is_of_rows else found.endswith(b"\n")):
+        """A file's first line is in no commit: what it must begin with is known."""
+        dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
+        found = files.read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
+        if found is None:
             return
-        same = next(
-            (at for at, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), len(found)
+        try:
+            header = self._headers[part.file] = parse_header(dataset, found)
+        except DataDamaged:
+            wanted = header_line(header_of(dataset))
+            pairs = enumerate(zip(found, wanted, strict=False))
+            same = next((at for at, (byte, right) in pairs if byte != right), min(len(found), len(wanted)))
+            yield Finding(part.file, same, "is in the file's first line, which is not its header")
+            return
+        yield from _later_columns(
+            dataset, header, part, files.read(part.file, part.offset, BLOCK_BYTES) or b""
         )
-        yield Finding(part.file, same, "is in the file's first line, which is not its header")
 
     def _part(self, files: "_Files", commit: Commit, part: Part) -> Iterator[Finding]:
         written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
@@ -157,7 +174,8 @@ class LogCheck:
             behind = files.read(part.file, start + len(block), _LINE_BYTES_LOOKED_BACK) or b""
             begun = before[before.rfind(b"\n") + 1 :]
             text = begun + block + behind[: behind.find(b"\n") + 1]
-            damage = changed_line(self.dataset, self.symbol, text, (part.first_ns, part.last_ns))
+            header = self._headers.get(part.file) or header_of(self.dataset)
+            damage = changed_line(self.dataset, self.symbol, text, (part.first_ns, part.last_ns), header)
             if damage is not None and damage.at < len(begun):
                 damage = Damage(0, "is in the first line that the store would not have written")
             elif damage is not None:
@@ -208,6 +226,24 @@ class _Files:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -> Iterator[Finding]:
+    """What is to be said of the columns of a file behind those of the dataset's first form."""
+    first = header_of(dataset)
+    if len(header) == len(first):
+        return
+    end = len(header_line(first))
+    cells = next(csv.reader(io.StringIO(lines.decode(errors="replace"), newline="")), [])
+    if len(cells) != len(header):
+        yield Finding(part.file, end, "is in the file's first line, which is not the header of its rows")
+    elif unknown := unknown_names(dataset, header):
+        message = (
+            f"begins columns that this version does not know, {', '.join(unknown)}: kept, and in no answer"
+        )
+        yield Finding(
+            part.file, header_line(header).index(unknown[0].encode(), end), message, is_harmless=True
+        )
 
 
 def _tail(line: bytes, offset: int, head: CommitId) -> Finding:

@@ -12,7 +12,7 @@ from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
 from store.rows.corrections import Life, Row
-from store.rows.duplicates import Identified, stored_before
+from store.rows.duplicates import Identified, said_before
 from store.rows.visible import stored_schema
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord, CommittedCorrection
@@ -62,6 +62,12 @@ class MemoryLog:
         return {version.arrival: version for version in reversed(self.versions)}
 
 
+def first_form(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
+    """Rows without later columns: what tells one batch from another."""
+    names = dataset.first_form.schema.names
+    return [{name: row[name] for name in names} for row in rows]
+
+
 def date_of(row: Row) -> int:
     time_ns = row["timestamp"]
     assert isinstance(time_ns, int)  # noqa: S101 the dataset's first column
@@ -70,8 +76,8 @@ def date_of(row: Row) -> int:
 
 def digest_of(request: Append | Amendment) -> str:
     """What tells a batch from every other one."""
-    content: list[object] = (
-        request.rows.to_pylist()
+    content: Sequence[object] = (
+        first_form(request.dataset, request.rows.to_pylist())
         if isinstance(request, Append)
         else [replace(each, new=dict(sorted(each.new.items()))) for each in request.corrections]
     )
@@ -100,16 +106,18 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
     for version in log.versions:
         row = _identified(batch.dataset, 0, version.values)
         if row.has_id or id(version) in originals:
-            stored[row.identity].append(row.value)
-    return stored_before([_identified(batch.dataset, place, row) for place, row in enumerate(rows)], stored)
+            stored[row.identity].append((row.value, row.later))
+    return said_before([_identified(batch.dataset, place, row) for place, row in enumerate(rows)], stored)
 
 
 def _identified(dataset: Dataset, place: int, row: Row) -> Identified:
+    names = dataset.first_form.schema.names
+    later = tuple(row.get(name) for name in dataset.later_names)
     if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
-        return Identified(place, tuple(row.values()), None, has_id=False)
+        return Identified(place, tuple(row[name] for name in names), None, has_id=False, later=later)
     identity = (date_of(row), *(row[name] for name in dataset.id_columns))
-    said = tuple(value for name, value in row.items() if name not in dataset.arrival_columns)
-    return Identified(place, identity, said, has_id=True)
+    said = tuple(row[name] for name in names if name not in dataset.arrival_columns)
+    return Identified(place, identity, said, has_id=True, later=later)
 
 
 def lives_of(log: MemoryLog) -> list[Life]:

@@ -16,14 +16,15 @@ from store.timestamps import Instants
 NULL = int(np.iinfo(np.int64).min)
 
 _CONCRETE = {Kind.TIME: NULL, Kind.INTEGER: NULL, Kind.NUMBER: float("nan")}
+_OBJECTS = (Kind.TEXT, Kind.BOOLEAN)
 
 
 class Columns:
     """Equally long columns of a dataset by (event time, sequence, arrival), as read-only numpy arrays.
 
     `columns.price` and `columns["price"]` are the same array; iterating gives the names. Instants and
-    integers are int64, numbers float64, texts objects. A null is `NULL` (the smallest int64), NaN or None;
-    the Arrow table in `table` tells nulls from values.
+    integers are int64, numbers float64, texts and booleans objects. A null is `NULL` (the smallest int64), NaN
+    or None; the Arrow table in `table` tells nulls from values.
     """
 
     __slots__ = ("_arrays", "_dataset", "table")
@@ -91,11 +92,14 @@ def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
 def _array(column: pa.ChunkedArray, kind: Kind) -> npt.NDArray[Any]:
     chunks = [chunk for chunk in column.chunks if len(chunk)]
     values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], column.type)])
-    if kind is not Kind.TEXT and values.null_count:
-        values = pc.fill_null(values, _CONCRETE[kind])
-    array = values.to_numpy(zero_copy_only=kind is not Kind.TEXT)
+    array: npt.NDArray[Any]
+    if kind in _OBJECTS:
+        array = np.array(values.to_pylist(), dtype=object)
+    else:
+        filled = pc.fill_null(values, _CONCRETE[kind]) if values.null_count else values
+        array = filled.to_numpy()
     array.flags.writeable = False
-    return array  # type: ignore[no-any-return]
+    return array
 
 
 def _kind(dataset: Dataset, name: str) -> Kind:

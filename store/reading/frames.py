@@ -18,7 +18,8 @@ _INDEX = "timestamp"
 def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
     """Rows indexed by event time in UTC, repeated where rows share a nanosecond.
 
-    Instants are datetime64[ns, UTC], integers that may be absent Int64, texts pandas' own str.
+    Instants are datetime64[ns, UTC], integers that may be absent Int64, texts pandas' own str, booleans
+    pandas' own boolean.
     """
     first, *others = dataset.columns
     kinds = {column.name: column for column in others}
@@ -45,4 +46,6 @@ def _values(column: Column, values: pa.ChunkedArray) -> object:
         return pd.arrays.IntegerArray(values.fill_null(0).to_numpy().copy(), mask.copy())
     if column.kind is Kind.TEXT:
         return pd.array(values, dtype="str")
+    if column.kind is Kind.BOOLEAN:
+        return pd.array(values.to_pylist(), dtype="boolean")
     return values.to_numpy()

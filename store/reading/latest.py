@@ -25,6 +25,7 @@ class Trade(NamedTuple):
     exchange: str | None
     conditions: str | None
     received_at_ns: int | None
+    buyer_is_maker: bool | None = None
 
 
 class NoTrade(LookupError):

@@ -57,7 +57,7 @@ class RowReader:
         end: Instant | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Trades: price, volume, trade_id, sequence, exchange, conditions, received_at."""
+        """Trades: price, volume, trade_id, sequence, exchange, conditions, received_at, buyer_is_maker."""
         return self.rows("trades", symbol, start, end, **options)
 
     def quotes(

@@ -1,41 +1,85 @@
 """Which rows of a batch are already stored: the rule, apart from how rows are found."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from store.exceptions import IdConflict
+
+# The later columns of a row, in the dataset's order; None is not given.
+Later: TypeAlias = tuple[object, ...]
+# What a stored row says: a value that stands for its other columns, and its later ones.
+Said: TypeAlias = tuple[Hashable, Later]
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """A row of a batch: its place in it, what it is known by, all that it says, and whether it has an id."""
+    """A row of a batch: its place in it, what it is known by, all that it says, and whether it has an id.
+
+    value: of all columns but the later ones.
+    """
 
     row: int
     identity: Hashable
     value: Hashable
     has_id: bool
+    later: Later = ()
 
 
 def stored_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable[Hashable]]) -> list[int]:
+    """As `said_before`, of rows whose later columns do not matter. `stored` gives values."""
+    return said_before(
+        rows, {identity: [(value, ()) for value in values] for identity, values in stored.items()}
+    )
+
+
+def said_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable[Said]]) -> list[int]:
     """The places of the rows that are stored already, in order.
 
-    `stored` gives the stored values of an identity. An id is stored once: a second row with it, in the store
-    or earlier in the batch, is a duplicate if it says the same and an `IdConflict` otherwise. An id whose row
-    was corrected has several values, and each of them is the same. Rows without an id are counted: of k equal
-    rows in the batch and m in the store, the first min(k, m) are duplicates. Cancelled rows stay stored.
+    `stored` gives what the stored rows of an identity say. Two rows are the same if their values are equal and
+    later columns that both give agree. An id is stored once: a second row with it, in the store or earlier in
+    the batch, is a duplicate if it is the same and an `IdConflict` otherwise. An id whose row was corrected
+    says several things, and to say any of them is the same. Rows without an id are counted: each stored row
+    makes one of the batch a duplicate, one with equal later columns if there is one. Cancelled rows stay
+    stored.
     """
-    taken = {identity: list(values) for identity, values in stored.items()}
+    taken = {identity: list(said) for identity, said in stored.items()}
     duplicates: list[int] = []
     conflicts: list[int] = []
     for row in rows:
-        values = taken.setdefault(row.identity, [])
-        if row.has_id and not values:
-            values.append(row.value)
+        if row.has_id and not taken.get(row.identity):
+            taken[row.identity] = [(row.value, row.later)]
         elif row.has_id:
-            (duplicates if row.value in values else conflicts).append(row.row)
-        elif row.value in values:
-            values.remove(row.value)
-            duplicates.append(row.row)
+            is_same = _place(taken[row.identity], row, agree) is not None
+            (duplicates if is_same else conflicts).append(row.row)
     if conflicts:
         raise IdConflict(conflicts)
-    return duplicates
+    left = [row for row in rows if not row.has_id]
+    for matches in (operator.eq, agree):
+        counted = [row.row for row in left if _takes(taken, row, matches)]
+        duplicates += counted
+        gone = set(counted)
+        left = [row for row in left if row.row not in gone]
+    return sorted(duplicates)
+
+
+def agree(one: Later, other: Later) -> bool:
+    """Whether the columns that both give are equal."""
+    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+
+
+def _takes(
+    taken: Mapping[Hashable, list[Said]], row: Identified, matches: Callable[[Later, Later], bool]
+) -> bool:
+    """Whether a stored row is left that a row is the same as; it is taken away."""
+    said = taken.get(row.identity, [])
+    place = _place(said, row, matches)
+    if place is not None:
+        del said[place]
+    return place is not None
+
+
+def _place(said: Sequence[Said], row: Identified, matches: Callable[[Later, Later], bool]) -> int | None:
+    found = (at for at, (value, later) in enumerate(said) if value == row.value and matches(later, row.later))
+    return next(found, None)

@@ -57,6 +57,7 @@ rows = st.builds(
     exchange=st.sampled_from([None, "N"]),
     conditions=st.sampled_from([None, None, "x", "odd_lot", "odd_lot;extended_hours", "closing_print"]),
     received_at=st.sampled_from([None, None, NOON]),
+    buyer_is_maker=st.sampled_from([None, None, True, False]),
 )
 batches = st.builds(
     lambda rows, **others: batch(*rows, **others),
@@ -68,7 +69,11 @@ batches = st.builds(
 )
 new_values = st.fixed_dictionaries(
     {"price": st.sampled_from([1.0, 2.5, 4.0])},
-    optional={"volume": st.sampled_from([0.1, 7.0]), "sequence": st.sampled_from([None, 1, 3])},
+    optional={
+        "volume": st.sampled_from([0.1, 7.0]),
+        "sequence": st.sampled_from([None, 1, 3]),
+        "buyer_is_maker": st.sampled_from([None, True, False]),
+    },
 )
 
 

@@ -38,6 +38,7 @@ def ticks() -> pa.Table:
         "exchange": frame["exchange"].tolist(),
         "conditions": frame["conditions"].tolist(),
         "received_at": pa.nulls(len(frame), pa.int64()),
+        "buyer_is_maker": pa.nulls(len(frame), pa.bool_()),
     }
     return pa.table(columns, schema=TRADES.schema)
 

@@ -202,6 +202,18 @@ class WordsField(serializers.Field[list[str], list[str], list[str], Any]):
         return data
 
 
+@extend_schema_field({"type": "boolean"})
+class FlagField(serializers.Field[bool, bool, bool, Any]):
+    """True or false, and nothing that stands for them."""
+
+    default_error_messages = {"invalid_type": "must be true or false"}
+
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid_type")
+        return data
+
+
 _FIELDS: dict[tuple[Kind, Form], type[serializers.Field[Any, Any, Any, Any]]] = {
     (Kind.TIME, Form.PLAIN): TimestampField,
     (Kind.TIME, Form.DATE): DateField,
@@ -209,6 +221,7 @@ _FIELDS: dict[tuple[Kind, Form], type[serializers.Field[Any, Any, Any, Any]]] = 
     (Kind.TEXT, Form.PLAIN): WordField,
     (Kind.TEXT, Form.ID): IdField,
     (Kind.TEXT, Form.WORDS): WordsField,
+    (Kind.BOOLEAN, Form.PLAIN): FlagField,
 }
 
 

@@ -27,6 +27,7 @@ from trades.batches.row_batch import (
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
 Word = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
 Words = Annotated[list[Word], Meta(max_length=WORDS_LIMIT)]
+_PLAIN_TYPES: dict[Kind, Any] = {Kind.INTEGER: Integer, Kind.BOOLEAN: bool}
 
 
 def value_type(column: Column, *, epoch: bool = False) -> Any:
@@ -36,8 +37,8 @@ def value_type(column: Column, *, epoch: bool = False) -> Any:
     """
     if column.kind is Kind.TIME:
         return str | int if epoch else str
-    if column.kind is Kind.INTEGER:
-        return Integer
+    if column.kind in _PLAIN_TYPES:
+        return _PLAIN_TYPES[column.kind]
     if column.kind is Kind.NUMBER:
         above = column.above
         if above is None:
@@ -160,6 +161,8 @@ def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
         return _numbers
     if column.kind is Kind.INTEGER:
         return lambda values: pa.array(list(values), pa.int64())
+    if column.kind is Kind.BOOLEAN:
+        return lambda values: pa.array(list(values), pa.bool_())
     if column.choices:
         aliases = dict(column.aliases)
         return lambda values: pa.array([aliases.get(value, value) for value in values], pa.string())

@@ -152,6 +152,12 @@ def _at_most_exact(values: pa.Array) -> pa.Array:
     return pc.and_(pc.less_equal(wide, largest), pc.greater_equal(wide, smallest))
 
 
+def _flags(_column: Column, values: pa.Array) -> Typed:
+    if types.is_boolean(values.type):
+        return Typed.right(values)
+    raise _OfAnotherType
+
+
 def _texts(column: Column, values: pa.Array) -> Typed:
     if _is_text(values.type):
         texts = values.cast(pa.string())
@@ -196,4 +202,5 @@ _READERS: dict[Kind, Callable[[Column, pa.Array], Typed]] = {
     Kind.NUMBER: _numbers,
     Kind.INTEGER: _integers,
     Kind.TEXT: _texts,
+    Kind.BOOLEAN: _flags,
 }

@@ -129,6 +129,8 @@ def checked(column: Column, typed: Typed) -> Typed:
     nulls = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
     if values.null_count == len(values):
         return Typed(values, wrong | column.required)
+    if column.kind is Kind.BOOLEAN:
+        return typed
     if column is SYMBOL:
         values, found = _symbols(values)
     elif column.kind is Kind.TEXT:

@@ -19,6 +19,7 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
 _IS_INTEGER = re.compile(r"-?[0-9]+")
 _DIGITS_LIMIT = 18
+_FLAGS = {"true": True, "false": False}
 # What our own files put an apostrophe in front of, lest a spreadsheet takes it for a formula.
 _ESCAPED = "^'[" + ESCAPED_FIRST.replace("-", r"\-") + "]"
 
@@ -34,6 +35,8 @@ def said_by(column: Column, cell: str | None) -> object:
     """The value that a cell has in JSON; a text where it is not what the column holds."""
     if cell is None or column.kind is Kind.TIME:
         return cell
+    if column.kind is Kind.BOOLEAN:
+        return _FLAGS.get(cell, cell)
     if column.kind is not Kind.TEXT:
         return _number(cell)
     text = unescaped_text(cell)
@@ -89,6 +92,12 @@ def _integers(cells: pa.Array) -> Typed:
     return Typed(pc.if_else(fits, cells, None).cast(pa.int64()), wrong)
 
 
+def _flags(cells: pa.Array) -> Typed:
+    fits = pc.is_in(cells, pa.array(list(_FLAGS)))
+    wrong = cells.is_valid().to_numpy(zero_copy_only=False) & ~fits.to_numpy(zero_copy_only=False)
+    return Typed(pc.if_else(fits, pc.equal(cells, "true"), None), wrong)
+
+
 def _texts(cells: pa.Array) -> Typed:
     return Typed.right(unescaped(cells))
 
@@ -98,4 +107,5 @@ _READERS: dict[Kind, Callable[[pa.Array], Typed]] = {
     Kind.NUMBER: _numbers,
     Kind.INTEGER: _integers,
     Kind.TEXT: _texts,
+    Kind.BOOLEAN: _flags,
 }

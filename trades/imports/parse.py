@@ -26,6 +26,7 @@ _MESSAGES = {
     Kind.NUMBER: "not a number",
     Kind.INTEGER: "not an integer",
     Kind.TEXT: "not UTF-8 text",
+    Kind.BOOLEAN: "not true or false",
 }
 
 

@@ -114,6 +114,11 @@ class PinnedMarketData:
             )
         )
 
+    def _later_columns(self) -> list[str]:
+        """The answer's columns that stored datasets had not always: before, it was another answer."""
+        later = {name for log in self.logs for name in log.dataset.later_names}
+        return [column.name for column in self.query.form.columns if column.name in later]
+
     def _key_parameters(self) -> KeyParts:
         """What the answer depends on beside commits and representation: of the query, then of each plan."""
         query = self.query
@@ -125,6 +130,7 @@ class PinnedMarketData:
             ("sort", "desc" if query.is_descending else None),
             ("several", int(query.several)),
             ("fields", ",".join(query.fields) if query.fields else None),
+            ("later", ",".join(self._later_columns()) or None),
             ("time", query.time_form),
             ("as_of", query.as_of_ns),
             ("hours", query.hours.value),

@@ -15,7 +15,13 @@ from store.protocol import Window
 from store.timestamps import DAY_NS
 from trades.stores import market_store
 
-_ROLES = {Kind.TIME: Role.TIME, Kind.NUMBER: Role.NUMBER, Kind.INTEGER: Role.INTEGER, Kind.TEXT: Role.TEXT}
+_ROLES = {
+    Kind.TIME: Role.TIME,
+    Kind.NUMBER: Role.NUMBER,
+    Kind.INTEGER: Role.INTEGER,
+    Kind.TEXT: Role.TEXT,
+    Kind.BOOLEAN: Role.FLAG,
+}
 _FORM_ROLES = {Form.DATE: Role.DATE, Form.WORDS: Role.WORDS}
 # Numbers that an instrument has whole or in fractions.
 _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})

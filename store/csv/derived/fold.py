@@ -22,9 +22,11 @@ from store.csv.derived.manifest import (
 )
 from store.csv.derived.segments import is_of
 from store.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
+from store.csv.files.headers import header_in, unknown_names
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER, derived_lock
 from store.csv.parts.commit import PartKind
+from store.csv.parts.corrected import corrections_of
 from store.csv.parts.reader import read_corrections, read_rows
 from store.csv.parts.stored_part import StoredPart, of_kind
 from store.declarations import Dataset
@@ -59,7 +61,7 @@ class Fold:
             if not is_ours:
                 return None
             history = commits()  # not before: it must be no older than what another process has folded in
-            begun = _NOTHING if rebuild else _begun(derived, history)
+            begun = _NOTHING if rebuild else _begun(self.dataset, derived, history)
             try:
                 manifest = self._folded(derived, history, begun, compact=compact)
             except NotUsable:
@@ -71,14 +73,31 @@ class Fold:
     def _folded(self, derived: Path, history: History, begun: Manifest, *, compact: bool) -> Manifest:
         writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
         head = history.head()
-        segments = list(begun.segments)
+        segments, lacking = list(begun.segments), set(begun.lacking)
         for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=begun.commit)):
+            lacking |= self._unknown_names(parts)
             segments = self._with_parts(writer, segments, parts)
         segments = self._joined(writer, segments, eagerly=compact)
-        manifest = Manifest(head.number, head.hash, tuple(writer.with_rollups(each) for each in segments))
+        manifest = Manifest(
+            head.number,
+            head.hash,
+            tuple(writer.with_rollups(each) for each in segments),
+            lacking=tuple(sorted(lacking)),
+        )
         if manifest != begun:
             replace_manifest(derived, manifest)
         return manifest
+
+    def _unknown_names(self, parts: Sequence[StoredPart]) -> set[str]:
+        """The columns of the parts' files that this version does not know."""
+        of_corrections = corrections_of(self.dataset)
+        files = {(stored.part.file, stored.part.kind) for stored in parts}
+        return {
+            name
+            for file, kind in files
+            for dataset in [self.dataset if kind == PartKind.ROWS else of_corrections]
+            for name in unknown_names(dataset, header_in(dataset, self.folder / file))
+        }
 
     def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
         """Parts of whole event dates, as many as fill a segment."""
@@ -139,10 +158,12 @@ class Fold:
 _NOTHING = Manifest(0, NO_COMMIT.hash)
 
 
-def _begun(derived: Path, history: History) -> Manifest:
+def _begun(dataset: Dataset, derived: Path, history: History) -> Manifest:
     """The manifest to go on from."""
     manifest = read_manifest(derived)
-    return manifest if manifest is not None and is_of(manifest.head, history) else _NOTHING
+    if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
+        return _NOTHING
+    return manifest
 
 
 def _counted(derived: Path, manifest: Manifest) -> Derived:

@@ -9,6 +9,7 @@ import msgspec
 
 from store.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX
 from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
@@ -62,17 +63,25 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The segments in order of time, and the commit whose rows, and all before it, they hold."""
+    """The segments in order of time, and the commit whose rows, and all before it, they hold.
+
+    lacking: columns of the rows' files that the version which made the segments did not know.
+    """
 
     commit: int
     hash: str
     segments: tuple[Segment, ...] = ()
     format: int = FORMAT
+    lacking: tuple[str, ...] = ()
 
     @property
     def head(self) -> CommitId:
         """The commit that it is current to."""
         return CommitId(self.commit, self.hash)
+
+    def has_all_of(self, dataset: Dataset) -> bool:
+        """Whether the segments hold all that the rows' files say in the dataset's columns."""
+        return not set(self.lacking).intersection(dataset.later_names)
 
 
 class _Sealed(msgspec.Struct, frozen=True):

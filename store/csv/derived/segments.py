@@ -30,6 +30,7 @@ from store.csv.derived.unkept_bars import UnkeptBars
 from store.csv.files.mapping import Mapping
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER
+from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
 
 _uses = itertools.count(1)
@@ -194,14 +195,15 @@ class Segments:
 NO_SEGMENTS = Segments(NO_COMMIT, ())
 
 
-def open_segments(folder: Path, history: History, before: Segments, held: Held) -> Segments:
+def open_segments(dataset: Dataset, folder: Path, history: History, before: Segments, held: Held) -> Segments:
     """The segments of a log's current manifest; none if it is missing or not of this history.
 
+    None either if they were made by a version that did not know a column of the dataset, and rows give it.
     before: those of the manifest before; what is in both stays mapped. held: who bounds what they hold.
     """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)
-    if manifest is None or not is_of(manifest.head, history):
+    if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
         return NO_SEGMENTS
     known = {each.segment.name: each for each in before.mapped}
     mapped = []

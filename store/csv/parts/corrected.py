@@ -11,9 +11,13 @@ from store.rows.visible import ACTION, ARRIVAL
 
 
 def corrections_of(dataset: Dataset) -> Dataset:
-    """The columns of a dataset's corrections: its own, the corrected row's arrival number, the action."""
+    """The columns of a dataset's corrections: its own, the corrected row's arrival number, the action.
+
+    Later columns stand behind these two, too.
+    """
     own = (Column(ARRIVAL.name, Kind.INTEGER, required=True), Column(ACTION.name, Kind.TEXT, required=True))
-    return replace(dataset, columns=(*dataset.columns, *own))
+    later = (column for column in dataset.columns if column.later)
+    return replace(dataset, columns=(*dataset.first_form.columns, *own, *later))
 
 
 def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:

@@ -30,18 +30,24 @@ def symbol_of(folder: str) -> str:
 
 
 def file_for(
-    day: int, partition: Partition, end_of: Callable[[str], int], kind: PartKind = PartKind.ROWS
+    day: int,
+    partition: Partition,
+    end_of: Callable[[str], int],
+    kind: PartKind = PartKind.ROWS,
+    *,
+    holds: Callable[[str], bool] = lambda _: True,
 ) -> str:
-    """The file that takes the next lines of a date: its partition's first that has not grown to 256 MiB.
+    """The file that takes the next lines of a date: its partition's first that can hold them, or a new one.
 
-    `end_of` gives the end of a file, 0 where there is none.
+    It has not grown to 256 MiB. `end_of` gives the end of a file, 0 where there is none; `holds` tells
+    whether the header of one that is there has the lines' columns.
     """
     name = str(np.datetime64(day, "D"))
     if partition is Partition.YEAR:
         name = name[: -len("-01-01")]
     stem = f"{name}{_OF_KIND[kind]}"
     file, number = f"{stem}.csv", 0
-    while end_of(file) >= FILE_LIMIT_BYTES:
+    while (end := end_of(file)) >= FILE_LIMIT_BYTES or (end and not holds(file)):
         number += 1
         file = f"{stem}.{number}.csv"
     return file

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.csv.files.codec import decode_rows
+from store.csv.files.headers import Header, opened, read_header
 from store.csv.parts.commit import BLOCK_BYTES, PartKind, first_damaged_block
 from store.csv.parts.corrected import corrections_of, known_values
 from store.csv.parts.stored_part import StoredPart, of_kind
@@ -63,24 +64,31 @@ def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.
 def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
     """The rows of the parts, one part after the other, each in order of arrival.
 
-    Raises `DataDamaged`, naming the file and the first wrong block, if any byte of them is not as written.
+    Each file is read by its own header. Raises `DataDamaged`, naming the file and the first wrong block, if
+    any byte of them is not as written.
     """
-    texts = []
+    found: list[tuple[Header, list[bytes]]] = []
     for file, of_file in groupby(parts, key=lambda stored: stored.part.file):
-        texts.extend(_verified_texts(folder / file, list(of_file)))
-    return decode_rows(dataset, b"".join(texts)) if texts else dataset.schema.empty_table()
+        header, texts = _verified_texts(dataset, folder / file, list(of_file))
+        if found and found[-1][0] == header:
+            found[-1][1].extend(texts)
+        else:
+            found.append((header, texts))
+    if not found:
+        return dataset.schema.empty_table()
+    return pa.concat_tables(_decoded(dataset, folder, *each) for each in found)
 
 
 def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterator[pa.Table]:
     """The rows of one part in order, some mebibytes of it at a time. Raises `DataDamaged` like `read_parts`."""
     rest = b""
     for each in _slices(stored):
-        (text,) = _verified_texts(folder / each.part.file, [each])
+        header, (text,) = _verified_texts(dataset, folder / each.part.file, [each])
         text = rest + text
         end = _lines_end(text)
         rest = text[end:]
         if end:
-            yield decode_rows(dataset, text[:end])
+            yield _decoded(dataset, folder, header, [text[:end]])
 
 
 def _slices(stored: StoredPart) -> Iterator[StoredPart]:
@@ -102,13 +110,19 @@ def _lines_end(text: bytes) -> int:
     return end
 
 
-def _verified_texts(path: Path, parts: Sequence[StoredPart]) -> list[bytes]:
+def _decoded(dataset: Dataset, folder: Path, header: Header, texts: Sequence[bytes]) -> pa.Table:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise DataDamaged(f"{path.parent.name}/{path.name} is missing") from error
+        return decode_rows(dataset, b"".join(texts), header)
+    except pa.ArrowInvalid as error:  # the lines are as written
+        message = f"{folder.name}: a header of {dataset.name} is not the one of its lines: {','.join(header)}"
+        raise DataDamaged(message) from error
+
+
+def _verified_texts(dataset: Dataset, path: Path, parts: Sequence[StoredPart]) -> tuple[Header, list[bytes]]:
+    descriptor = opened(path)
     try:
-        return [_verified_text(descriptor, path, stored) for stored in parts]
+        header = read_header(dataset, path, descriptor)
+        return header, [_verified_text(descriptor, path, stored) for stored in parts]
     finally:
         os.close(descriptor)
 

@@ -188,7 +188,7 @@ class LogReader:
             return opened
         signature, segments = manifest_signature(self._derived), opened.segments
         if signature != opened.signature or not is_of(segments.head, history):
-            segments = open_segments(self._folder, history, segments, self._held)
+            segments = open_segments(self._dataset, self._folder, history, segments, self._held)
             if segments is NO_SEGMENTS and signature != NO_FILE:
                 signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
         opened = self._opened = _Opened(head, signature, segments)

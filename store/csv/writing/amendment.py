@@ -28,7 +28,7 @@ class CorrectionChunk(Chunk):
         """The corrected values of rows with ids, under the arrival numbers of the rows that they correct."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)
-        dataset = replace(self.dataset, columns=columns)
+        dataset = replace(self.dataset, columns=columns).first_form
         rows = known_values(dataset, self.rows)
         return StoredHashes.of(hash_rows(dataset, rows), rows.column(ARRIVAL.name).to_numpy())
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from store.arrays import Integers, Mask
 from store.csv.files.codec import encode_rows
+from store.csv.files.headers import Header, header_of
 from store.csv.parts.commit import PartKind, block_checksums
 from store.csv.writing.identities import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
@@ -47,15 +48,41 @@ class Chunk:
     of_batch: BatchHashes
 
     @cached_property
+    def later(self) -> tuple[str, ...]:
+        """The later columns that any row gives."""
+        rows = self.rows
+        return tuple(n for n in self.dataset.later_names if rows.column(n).null_count < rows.num_rows)
+
+    @cached_property
+    def header(self) -> Header:
+        """The header of a file that is begun with the rows: a later column that no row gives is not in it."""
+        return header_of(self.dataset, self.later)
+
+    @cached_property
+    def first_form_text(self) -> bytes:
+        """The rows as lines of CSV without later columns: what a batch's digest is made of."""
+        return self.text if not self.later else self._encoded(header_of(self.dataset))
+
+    @cached_property
     def text(self) -> bytes:
-        """The rows as lines of CSV."""
-        pieces = (self.rows.slice(at, _ENCODED_ROWS) for at in range(0, self.rows.num_rows, _ENCODED_ROWS))
-        return b"".join(encode_rows(self.dataset, self.symbol, piece) for piece in pieces)
+        """The rows as lines of a file that is begun with them."""
+        return self._encoded(self.header)
 
     @cached_property
     def checksums(self) -> str:
-        """Of the lines, block by block."""
+        """Of these lines, block by block."""
         return block_checksums(self.text)
+
+    def lines_in(self, header: Header) -> tuple[bytes, str]:
+        """The rows as lines of a file with a header that has their columns, and the lines' checksums."""
+        if header == self.header:
+            return self.text, self.checksums
+        text = self._encoded(header)
+        return text, block_checksums(text)
+
+    def _encoded(self, header: Header) -> bytes:
+        pieces = (self.rows.slice(at, _ENCODED_ROWS) for at in range(0, self.rows.num_rows, _ENCODED_ROWS))
+        return b"".join(encode_rows(self.dataset, self.symbol, piece, header) for piece in pieces)
 
     @cached_property
     def hashes(self) -> RowHashes:
@@ -124,7 +151,7 @@ class PreparedBatch:
         chunks = tuple(_chunks(batch))
         digest = hashlib.sha256()
         for chunk in chunks:
-            digest.update(chunk.text)
+            digest.update(chunk.first_form_text)
             _ = chunk.checksums
             if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
                 digest.update(chunk.places.tobytes())

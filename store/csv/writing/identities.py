@@ -95,11 +95,11 @@ NO_HASHES = StoredHashes(_NONE, _NONE, _NONE, _NONE)
 
 def hashed_columns(dataset: Dataset) -> Sequence[Column]:
     """The columns that hashes are made of."""
-    return dataset.columns
+    return dataset.first_form.columns
 
 
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """The hashes of rows. A change of what is hashed or how needs another `hash_file.KIND`."""
+    """The hashes of rows, over the columns of the dataset's first form. A change of what is hashed or how needs another `hash_file.KIND`."""
     words = {column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)}
     count = rows.num_rows
     identity, check = _combined(list(words.values()), seeds=(1, 2), count=count)
@@ -124,6 +124,8 @@ def _words(values: pa.Array | pa.ChunkedArray, kind: Kind) -> Words:
         return _MISSING_WORDS[kind]
     if kind is Kind.TEXT:
         return _words_of_texts(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+    if kind is Kind.BOOLEAN:
+        values = values.cast(pa.int64())
     missing, dtype = (_MISSING_NUMBER, np.float64) if kind is Kind.NUMBER else (_MISSING, np.int64)
     filled: npt.NDArray[Any] = np.asarray(values.fill_null(missing), dtype=dtype)
     return filled.view(np.uint64)[np.newaxis]

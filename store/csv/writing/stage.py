@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
-from store.csv.files.codec import header
+from store.csv.files.headers import Header, header_in, header_line
 from store.csv.log.history import History
 from store.csv.parts.commit import Commit, Part, PartKind
 from store.csv.parts.partitions import file_for
@@ -27,8 +29,9 @@ class _StagedDay:
 class Stage:
     """Grows batch by batch; `commits` and `writes` are what the disk is to get, in this order per file."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, folder: Path) -> None:
         self.history = history
+        self._folder = folder
         self.commits: list[Commit] = []
         self.writes: dict[str, list[bytes]] = {}
         self.digests: set[str] = set()
@@ -36,6 +39,7 @@ class Stage:
         self._number = history.head().number
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
+        self._headers: dict[str, Header] = {}
         self._rows = history.rows
 
     def add(self, work: Work, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int) -> Commit:
@@ -80,17 +84,30 @@ class Stage:
         return day.index
 
     def _place(self, chunk: Chunk) -> Part:
-        file = file_for(chunk.day, chunk.dataset.partition, self._end, chunk.kind)
-        start, text = self._end(file), chunk.text
+        file = file_for(
+            chunk.day, chunk.dataset.partition, self._end, chunk.kind, holds=partial(self._holds, chunk)
+        )
+        start = self._end(file)
         if start == 0:
-            self.writes[file] = [header(chunk.dataset)]
+            self._headers[file] = chunk.header
+            self.writes[file] = [header_line(chunk.header)]
             start = len(self.writes[file][0])
+        text, checksums = chunk.lines_in(self._headers[file])
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)
         rows, (first_ns, last_ns) = chunk.rows.num_rows, chunk.bounds
-        part = Part(file, start, len(text), rows, first_ns, last_ns, chunk.checksums, chunk.kind)
+        part = Part(file, start, len(text), rows, first_ns, last_ns, checksums, chunk.kind)
         self._hold(chunk, part)
         return part
+
+    def _holds(self, chunk: Chunk, file: str) -> bool:
+        """Whether the header of a file has all columns that a chunk's rows give.
+
+        One that is damaged has none: the rows begin another file. Raises `DataDamaged` without the file.
+        """
+        if file not in self._headers:
+            self._headers[file] = header_in(chunk.dataset, self._folder / file)
+        return set(chunk.header).issubset(self._headers[file])
 
     def _hold(self, chunk: Chunk, part: Part) -> None:
         is_rows = part.kind == PartKind.ROWS

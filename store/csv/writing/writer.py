@@ -12,6 +12,7 @@ from store.csv.writing.batch import Chunk, PreparedBatch
 from store.csv.writing.data_files import append_rows
 from store.csv.writing.group_commit import GroupCommit, Ticket, Work
 from store.csv.writing.known_rows import KnownRows
+from store.csv.writing.later_columns import with_later_columns
 from store.csv.writing.lives import new_changes
 from store.csv.writing.stage import Stage
 from store.exceptions import IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
@@ -41,7 +42,7 @@ class Writer:
         try:
             with self._log.locked() as descriptor:
                 history = self._log.recover(descriptor)
-                stage = Stage(history)
+                stage = Stage(history, self._folder)
                 outcomes = [self._decide(ticket, stage) for ticket in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
@@ -105,8 +106,11 @@ class Writer:
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
     def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
-        staged = stage.index_for(chunk)
-        return self._known_rows.duplicates(chunk, stage.history, self._folder, staged=staged).mask
+        def known(rows: Chunk) -> Mask:
+            staged = stage.index_for(rows)
+            return self._known_rows.duplicates(rows, stage.history, self._folder, staged=staged).mask
+
+        return with_later_columns(chunk, stage, self._folder, known)
 
     def _write(self, descriptor: int, stage: Stage) -> History:
         append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())

@@ -37,7 +37,16 @@ from tests.stats.market_data.published_hours import XCME, XNYS, Exchange, instan
 DAY_NS = 24 * HOUR_NS
 EXCHANGES: dict[str, Exchange | None] = {EQUITY: XNYS, CALL: XNYS, PUT: XNYS, FUTURE: XCME, CRYPTO: None}
 HOURS_OF: dict[str, int] = {EQUITY: EQUITY_HOUR, FUTURE: FUTURE_HOUR}
-TRADES = ("price", "volume", "trade_id", "sequence", "exchange", "conditions", "received_at")
+TRADES = (
+    "price",
+    "volume",
+    "trade_id",
+    "sequence",
+    "exchange",
+    "conditions",
+    "received_at",
+    "buyer_is_maker",
+)
 QUOTES = ("bid", "bid_size", "ask", "ask_size", "sequence", "exchange", "conditions", "received_at")
 RATE = 0.03
 INPUTS = (

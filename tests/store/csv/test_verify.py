@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore, verify
-from store.csv.files.codec import header
+from store.csv.files.headers import header_line, header_of
 from store.csv.verify import LogCheck
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
@@ -58,7 +58,7 @@ def test_a_whole_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, r
     check = LogCheck(TRADES, SYMBOL, folder, progress=told.append)
     assert list(check.findings()) == []
     files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
-    headers = (len(files) - 1) * len(header(TRADES))
+    headers = (len(files) - 1) * len(header_line(header_of(TRADES)))
     assert (check.checked.commits, check.checked.rows) == (COMMITS, COMMITS * ROWS + 1)
     assert check.checked.bytes == sum(told) == sum(files.values()) - headers
     assert check.size == sum(files.values())
@@ -169,7 +169,7 @@ def test_what_no_commit_names_is_harmless(folder: Path):
     for name in ("commits.jsonl", DAY_FILE):
         with (folder / name).open("ab") as file:
             file.write(b'{"commit":5')
-    (folder / "2025-02-01.csv").write_bytes(header(TRADES))
+    (folder / "2025-02-01.csv").write_bytes(header_line(header_of(TRADES)))
     found = findings(folder)
     assert all(each.is_harmless for each in found)
     assert [(each.file, each.offset) for each in found] == [

@@ -35,6 +35,7 @@ def _append(day: SymbolDay) -> Append:
         day.exchange,
         [";".join(words) for words in day.conditions],
         day.received_at_ns,
+        [None] * len(day.price),
     ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, TRADES.schema, strict=True)]
     return Append(TRADES, day.symbol, pa.record_batch(arrays, schema=TRADES.schema), "command:sample")

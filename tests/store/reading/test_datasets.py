@@ -16,7 +16,7 @@ from store.reading import Reader
 from tests.store.builders import NOON
 
 METHODS = {name: name for name in DATASETS} | {"bars": "vendor_bars"}
-VALUES: dict[Kind, Any] = {Kind.NUMBER: 1.5, Kind.INTEGER: 7, Kind.TEXT: "word"}
+VALUES: dict[Kind, Any] = {Kind.NUMBER: 1.5, Kind.INTEGER: 7, Kind.TEXT: "word", Kind.BOOLEAN: True}
 
 
 def rows_of(dataset: Dataset) -> pa.RecordBatch:
@@ -45,7 +45,9 @@ def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
     assert list(columns) == dataset.schema.names
     assert columns.time_ns.tolist() == [NOON, NOON + 1]
     for column in dataset.columns:
-        assert columns[column.name].dtype.kind == {Kind.NUMBER: "f", Kind.TEXT: "O"}.get(column.kind, "i")
+        assert columns[column.name].dtype.kind == {Kind.NUMBER: "f", Kind.TEXT: "O", Kind.BOOLEAN: "O"}.get(
+            column.kind, "i"
+        )
     frame = columns.frame()
     assert frame.columns.tolist() == dataset.schema.names[1:]
     assert frame.isna().to_numpy()[0].any() == False  # noqa: E712 a numpy boolean

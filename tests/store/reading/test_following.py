@@ -71,7 +71,7 @@ def test_a_late_trade_is_not_the_latest(tmp_path: Path):
     add(tmp_path, trade(DAY, 6.0, sequence=6))
     assert reader.latest("AAPL").price == 5.0
     add(tmp_path, trade(DAY, 6.5, sequence=8))
-    assert reader.latest("AAPL") == (NOON + DAY, 6.5, 1.0, None, 8, None, None, None)
+    assert reader.latest("AAPL") == (NOON + DAY, 6.5, 1.0, None, 8, None, None, None, None)
 
 
 def cancel(folder: Path, at: int, trade_id: str) -> None:

@@ -60,6 +60,8 @@ def cell(value: Any) -> Any:
         return escaped(";".join(value))
     if isinstance(value, str):
         return escaped(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return repr(value) if isinstance(value, float) else value
 
 
@@ -92,6 +94,8 @@ def arrow_column(dataset: Dataset, name: str, rows: Sequence[Row]) -> pa.Array:
         return pa.array(values, pa.list_(pa.string()) if column.form is Form.WORDS else pa.string())
     if column.kind is Kind.NUMBER:
         return pa.array(values, pa.float64())
+    if column.kind is Kind.BOOLEAN:
+        return pa.array(values, pa.bool_())
     return pa.array(values, pa.int64())
 
 
@@ -142,8 +146,8 @@ def value_of(column: Any) -> Any:
         return st.one_of(
             st.floats(least, 2.0**53), st.integers(1, 2**53), st.sampled_from([0.1, 2**53, 189.98, 1e-9])
         )
-    if column.kind is Kind.INTEGER:
-        return st.integers(0, 2**53)
+    if column.kind in {Kind.INTEGER, Kind.BOOLEAN}:
+        return st.integers(0, 2**53) if column.kind is Kind.INTEGER else st.booleans()
     if column.choices:
         return st.sampled_from([*column.choices, *(alias for alias, _ in column.aliases)])
     if column.form is Form.WORDS:

@@ -53,7 +53,7 @@ def get(api: Api, path: str, **params: Any) -> Any:
 
 NEWEST_TRADE = {
     "timestamp": "2025-01-06T15:30:20Z", "price": 6.0, "volume": 30, "trade_id": None, "sequence": None,
-    "exchange": None, "conditions": None, "received_at": None,
+    "exchange": None, "conditions": None, "received_at": None, "buyer_is_maker": None,
 }  # fmt: skip
 NEWEST_QUOTE = {
     "timestamp": "2025-01-06T15:31:00Z", "bid": None, "bid_size": None, "ask": 6.0, "ask_size": 2, "sequence": None,

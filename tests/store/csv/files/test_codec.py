@@ -12,13 +12,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from store.csv.files.codec import decode_rows, encode_rows, header
+from store.csv.files.codec import decode_rows, encode_rows
+from store.csv.files.headers import header_line, header_of
 from store.datasets import TRADES
 from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 from tests.store.builders import NOON, record_batch, trade
 
 EXAMPLES = 2000 if os.environ.get("SOAK") else 80
 TEXTS = ("trade_id", "exchange", "conditions")
+HEADER_LINE = header_line(header_of(TRADES, TRADES.later_names))
+FLAGS = {"true": True, "false": False}
 
 visible = st.characters(min_codepoint=33, max_codepoint=126)
 risky = st.sampled_from(
@@ -59,6 +62,7 @@ rows = st.builds(
     exchange=texts,
     conditions=texts,
     received_at=st.none() | instants,
+    buyer_is_maker=st.none() | st.booleans(),
 )
 
 
@@ -94,18 +98,19 @@ def test_the_same_rows_in_other_places_of_a_buffer_are_the_same_text(given_rows)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=6))
 def test_pandas_reads_the_same_values(given_rows):
-    text = header(TRADES) + encode_rows(TRADES, "BRK.B", record_batch(*given_rows))
+    text = HEADER_LINE + encode_rows(TRADES, "BRK.B", record_batch(*given_rows))
     frame = pd.read_csv(
         io.BytesIO(text),
-        dtype=dict.fromkeys(TEXTS, "object") | {"sequence": "Int64"},
+        dtype=dict.fromkeys((*TEXTS, "buyer_is_maker"), "object") | {"sequence": "Int64"},
         keep_default_na=False,
-        na_values={name: [""] for name in ("sequence", "received_at", *TEXTS)},
+        na_values={name: [""] for name in ("sequence", "received_at", "buyer_is_maker", *TEXTS)},
     )
     assert frame["symbol"].tolist() == ["BRK.B"] * len(given_rows)
     for row, (_, read) in zip(given_rows, frame.iterrows(), strict=True):
         assert pd.Timestamp(read["timestamp"]).value == row["timestamp"]
         assert (float(read["price"]), float(read["volume"])) == (row["price"], row["volume"])
         assert (None if pd.isna(read["sequence"]) else read["sequence"]) == row["sequence"]
+        assert FLAGS.get(read["buyer_is_maker"]) == row["buyer_is_maker"]
         for name in TEXTS:
             assert (None if pd.isna(read[name]) else read[name]) == escaped(row[name])
 
@@ -113,14 +118,31 @@ def test_pandas_reads_the_same_values(given_rows):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=6))
 def test_no_text_cell_is_a_formula_to_a_spreadsheet(given_rows):
-    text = (header(TRADES) + encode_rows(TRADES, "X", record_batch(*given_rows))).decode()
+    text = (HEADER_LINE + encode_rows(TRADES, "X", record_batch(*given_rows))).decode()
     for read in csv.DictReader(io.StringIO(text)):
         assert not any(read[name].startswith(("=", "+", "-", "@", "\t", "\r")) for name in TEXTS)
 
 
 def test_times_are_written_in_utc_at_full_precision_and_whole_numbers_as_integers():
     text = encode_rows(TRADES, "AAPL", record_batch(trade(5, 100.0, 10, received_at=NOON)))
-    assert text == b"2025-01-02T12:00:00.000000005Z,AAPL,100,10,,,,,2025-01-02T12:00:00.000000000Z\n"
+    assert text == b"2025-01-02T12:00:00.000000005Z,AAPL,100,10,,,,,2025-01-02T12:00:00.000000000Z,\n"
+
+
+def test_lines_are_made_for_the_header_of_their_file_and_read_by_it():
+    rows = record_batch(trade(5, buyer_is_maker=True), trade(6))
+    first, both = header_of(TRADES), header_of(TRADES, ["buyer_is_maker"])
+    other = (*first, "from_elsewhere", "buyer_is_maker")
+    for header, ends, flags in (
+        (first, [b",", b","], [None, None]),
+        (both, [b",,true", b",,"], [True, None]),
+        (other, [b",,,true", b",,,"], [True, None]),
+    ):
+        text = encode_rows(TRADES, "AAPL", rows, header)
+        assert all(line.endswith(end) for line, end in zip(text.splitlines(), ends, strict=True))
+        assert {line.count(b",") for line in text.splitlines()} == {len(header) - 1}
+        read = decode_rows(TRADES, text, header)
+        assert read.schema.equals(TRADES.schema)
+        assert read.column("buyer_is_maker").to_pylist() == flags
 
 
 @pytest.mark.skipif(
@@ -132,7 +154,7 @@ def test_awk_adds_up_a_column(tmp_path):
     rows = [
         trade(n, 1 + n / 4, float(rng.integers(1, 100)), trade_id=str(n), exchange="N") for n in range(50)
     ]
-    (tmp_path / "day.csv").write_bytes(header(TRADES) + encode_rows(TRADES, "AAPL", record_batch(*rows)))
+    (tmp_path / "day.csv").write_bytes(HEADER_LINE + encode_rows(TRADES, "AAPL", record_batch(*rows)))
     program = 'NR > 1 && $2 == "AAPL" {rows++; volume += $4; last = $1} END {print rows, volume, last}'
     answer = subprocess.run(
         ["awk", "-F,", program, str(tmp_path / "day.csv")], capture_output=True, text=True, check=True

@@ -19,7 +19,7 @@ EXAMPLES = 1000 if os.environ.get("SOAK") else 100
 
 
 def values_of(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in TRADES.schema.names)
+    return tuple(row[name] for name in TRADES.first_form.schema.names)
 
 
 def hashes(rng: np.random.Generator, size: int, spread: int, first_arrival: int) -> StoredHashes:
@@ -65,7 +65,8 @@ def test_an_index_finds_what_a_dictionary_finds_in_order_of_arrival(sizes, sprea
 
 
 def test_an_index_of_real_sizes_finds_every_row_again():
-    index, added = IdentityIndex(), []
+    index = IdentityIndex()
+    added: list[StoredHashes] = []
     for size in (600, 300, 511, 512, 9000, 20, 8000, 100):
         rows = [trade(len(added) * 10**6 + n, trade_id=str(n % 7)) for n in range(size)]
         added.append(StoredHashes.of(hash_rows(TRADES, record_batch(*rows)), np.arange(size)))

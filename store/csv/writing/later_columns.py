@@ -1,0 +1,179 @@
+"""Which rows that are stored already are so with their later columns, too.
+
+Hashes of rows know nothing of later columns. Where a batch gives one, and a stored row that it may repeat has
+one, the stored rows of those instants are read and compared.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from store.arrays import Integers, Mask
+from store.arrow_later import compute as pc
+from store.csv.files.headers import header_in
+from store.csv.parts.commit import PartKind
+from store.csv.parts.corrected import known_values
+from store.csv.parts.reader import read_known
+from store.csv.parts.stored_part import StoredPart
+from store.csv.writing.batch import Chunk
+from store.csv.writing.identities import Hashes, RowHashes, hash_rows
+from store.csv.writing.stage import Stage
+from store.declarations import Dataset
+from store.exceptions import IdConflict
+from store.protocol import Window
+from store.rows.duplicates import Identified, Said, said_before
+
+_LOAD_BYTES = 16 * 2**20
+
+
+def with_later_columns(chunk: Chunk, stage: Stage, folder: Path, known: Callable[[Chunk], Mask]) -> Mask:
+    """A mask of the chunk's rows that are stored, or staged to be.
+
+    `known` gives the mask without a look at later columns. Raises `IdConflict` as it does, for all rows that
+    are at fault in either respect.
+    """
+    if not chunk.later:
+        return known(chunk)
+    try:
+        mask, conflicts, kept = known(chunk), [], chunk
+    except IdConflict as error:
+        conflicts = error.rows
+        kept = chunk.without(np.isin(chunk.places, conflicts))
+        mask = known(kept) if kept.rows.num_rows else np.zeros(0, dtype=bool)
+    try:
+        mask = _confirmed(kept, mask, _Candidates(kept, mask, stage, folder))
+    except IdConflict as error:
+        conflicts = [*conflicts, *error.rows]
+    if conflicts:
+        raise IdConflict(sorted(conflicts))
+    return mask
+
+
+class _Candidates:
+    """The stored and staged rows that a chunk's rows may repeat: those of the instants of its duplicates."""
+
+    def __init__(self, chunk: Chunk, duplicates: Mask, stage: Stage, folder: Path) -> None:
+        self._chunk = chunk
+        self._folder = folder
+        self._instants = chunk.rows.column(0).filter(pa.array(duplicates)).unique()
+        self._parts: list[StoredPart] = []
+        self._staged: list[Chunk] = []
+        if len(self._instants):
+            bounds = pc.min_max(self._instants).as_py()
+            window = Window(bounds["min"], bounds["max"] + 1)
+            self._parts = stage.history.parts_in(window)
+            self._staged = [
+                staged for _, staged in stage.staged(chunk.day) if staged.overlaps(*bounds.values())
+            ]
+
+    def have(self, names: Sequence[str]) -> bool:
+        """Whether any of them may give one of these columns. Reads headers at most."""
+        wanted = set(names)
+        if any(wanted.intersection(staged.later) for staged in self._staged):
+            return True
+        files = {stored.part.file for stored in self._parts}
+        return any(wanted.intersection(header_in(self._chunk.dataset, self._folder / file)) for file in files)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Their rows as they came in and, of those with ids, as they were corrected."""
+        dataset = self._chunk.dataset
+        for parts in _loads(self._parts):
+            yield self._at_instants(read_known(dataset, self._folder, parts))
+        for staged in self._staged:
+            is_rows = staged.kind is PartKind.ROWS
+            rows = staged.rows if is_rows else known_values(dataset, staged.rows)
+            yield self._at_instants(pa.Table.from_batches([rows]))
+
+    def _at_instants(self, table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_in(table.column(0), self._instants))
+
+
+def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
+    """The mask of duplicates less the rows whose later columns disagree. Raises `IdConflict`."""
+    hashes = chunk.hashes
+    wanted = np.unique(hashes.identity[duplicates])
+    if not len(wanted) or not (_repeats_ids(hashes) or candidates.have(chunk.later)):
+        return duplicates
+    stored = [_Compared.of(chunk.dataset, table, wanted) for table in candidates.tables()]
+    rows = _Compared.of(chunk.dataset, chunk.rows, wanted)
+    confirmed = np.isin(hashes.identity, wanted)
+    differing = rows.differing(stored)
+    if len(differing):
+        said: dict[Hashable, list[Said]] = defaultdict(list)
+        for each in stored:
+            for row in each.identified(differing):
+                said[row.identity].append((row.value, row.later))
+        confirmed &= ~np.isin(hashes.identity, differing)
+        try:
+            confirmed[said_before(rows.identified(differing), said)] = True
+        except IdConflict as error:
+            raise IdConflict(chunk.places[error.rows].tolist()) from error
+    return confirmed
+
+
+def _repeats_ids(hashes: RowHashes) -> bool:
+    """Whether two rows of a chunk have one id: the second may disagree with the first."""
+    ids = hashes.identity[hashes.has_id]
+    return len(np.unique(ids)) < len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Rows with certain identities: their places in a table, hashes, later columns, and a hash of all."""
+
+    places: Integers
+    hashes: RowHashes
+    later: pa.RecordBatch | pa.Table
+    exact: Hashes
+
+    @classmethod
+    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, wanted: Hashes) -> "_Compared":
+        """Those of the rows that have an identity in `wanted`."""
+        hashed = hash_rows(dataset, rows)
+        places = np.flatnonzero(np.isin(hashed.identity, wanted))
+        hashes = hashed.taken(places)
+        later = rows.select(dataset.later_names).take(pa.array(places))
+        own = tuple(replace(column, later=False) for column in dataset.columns if column.later)
+        exact = hashes.value ^ hash_rows(replace(dataset, columns=own, id_columns=()), later).identity
+        return cls(places, hashes, later, exact)
+
+    def differing(self, stored: Sequence["_Compared"]) -> Hashes:
+        """The identities of which some row is not among the stored ones as it is, counted without an id."""
+        known = np.sort(np.concatenate([np.empty(0, np.int64), *(each.exact for each in stored)]))
+        exact, inverse, counts = np.unique(self.exact, return_inverse=True, return_counts=True)
+        have = known.searchsorted(exact, side="right") - known.searchsorted(exact)
+        is_there = np.where(self.hashes.has_id, (have > 0)[inverse], (have >= counts)[inverse])
+        return np.unique(self.hashes.identity[~is_there])
+
+    def identified(self, identities: Hashes) -> list[Identified]:
+        """The rows of some of the identities, for the rule row by row."""
+        chosen = np.flatnonzero(np.isin(self.hashes.identity, identities))
+        hashes = self.hashes
+        columns = (self.places, hashes.identity, hashes.check, hashes.value, hashes.has_id)
+        later = zip(
+            *(values.to_pylist() for values in self.later.take(pa.array(chosen)).columns), strict=True
+        )
+        return [
+            Identified(place, (identity, check), value, has_id, given)
+            for place, identity, check, value, has_id, given in zip(
+                *(column[chosen].tolist() for column in columns), later, strict=True
+            )
+        ]
+
+
+def _loads(parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
+    """The parts, so many at a time as are about 16 MiB."""
+    load: list[StoredPart] = []
+    size = 0
+    for stored in parts:
+        load.append(stored)
+        size += stored.part.length
+        if size >= _LOAD_BYTES:
+            yield load
+            load, size = [], 0
+    if load:
+        yield load

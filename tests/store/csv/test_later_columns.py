@@ -1,0 +1,244 @@
+"""Files whose headers differ: each is read by its own, and a row that a header cannot hold begins another file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from store.csv import CsvStore
+from store.csv.derived.manifest import read_manifest
+from store.csv.parts import partitions
+from store.csv.parts.reader import read_known
+from store.csv.parts.stored_part import StoredPart
+from store.csv.verify import LogCheck
+from store.csv.writing import later_columns
+from store.datasets import TRADES
+from store.declarations import Column, Dataset, Kind, Partition
+from store.exceptions import DataDamaged, IdConflict
+from store.maintained import Finding
+from store.protocol import ALL_TIME, Append
+from tests.store.builders import DAY, NOON, SYMBOL, Row, amendment, batch, correct, stored, trade
+from tests.store.csv.disks import WatchedDisk
+from tests.store.csv.writing.test_group_commit import written_together
+
+FIRST_FORM = "timestamp,symbol,price,volume,trade_id,sequence,exchange,conditions,received_at"
+FLAG = ",buyer_is_maker"
+DATE = "2025-01-02"
+# A version that does not know the column, and one that knows another one, too.
+OLDER = TRADES.first_form
+NEWER = replace(TRADES, columns=(*TRADES.columns, Column("venue_note", Kind.TEXT, later=True)))
+
+
+def flagged(flag: bool | None, at: int = 1, **others: str | float) -> Row:
+    return trade(at, buyer_is_maker=flag, **others)  # type: ignore[arg-type]
+
+
+def folder_of(path: Path) -> Path:
+    return path / TRADES.name / SYMBOL
+
+
+def headers(path: Path) -> dict[str, str]:
+    """Of each file, what its header has behind the first form's columns."""
+    files = sorted(folder_of(path).glob("*.csv"))
+    return {file.name: file.read_text().partition("\n")[0].removeprefix(FIRST_FORM) for file in files}
+
+
+def cells(path: Path, file: str) -> list[str]:
+    """The last cell of each line of a file."""
+    return [line.rpartition(",")[2] for line in (folder_of(path) / file).read_text().splitlines()[1:]]
+
+
+def findings(path: Path, dataset: Dataset = TRADES) -> list[Finding]:
+    return list(LogCheck(dataset, SYMBOL, folder_of(path)).findings())
+
+
+def rows_of(dataset: Dataset, *rows: Row) -> Append:
+    """A batch of a version with this declaration."""
+    filled = [dict.fromkeys(dataset.schema.names) | row for row in rows]
+    return Append(dataset, SYMBOL, pa.RecordBatch.from_pylist(filled, schema=dataset.schema), "key:1")
+
+
+def read_as(dataset: Dataset, path: Path) -> list[Row]:
+    found: list[Row] = CsvStore(path).rows(dataset, SYMBOL, ALL_TIME).to_pylist()
+    return found
+
+
+def test_rows_go_to_the_first_file_whose_header_holds_them(tmp_path: Path):
+    sent = [None, True, None, False, None]
+    for at, flag in enumerate(sent):
+        CsvStore(tmp_path).append(batch(flagged(flag, at)))
+    assert headers(tmp_path) == {f"{DATE}.1.csv": FLAG, f"{DATE}.csv": ""}
+    assert cells(tmp_path, f"{DATE}.1.csv") == ["true", "false"]
+    assert stored(CsvStore(tmp_path)) == [flagged(flag, at) for at, flag in enumerate(sent)]
+    assert findings(tmp_path) == []
+
+
+def test_a_file_begun_with_the_column_takes_rows_without_it(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    store.append(batch(flagged(True, 0), flagged(None, 1)))
+    store.append(batch(trade(2)))
+    assert headers(tmp_path) == {f"{DATE}.csv": FLAG}
+    assert cells(tmp_path, f"{DATE}.csv") == ["true", "", ""]
+    assert stored(CsvStore(tmp_path)) == stored(store) == [flagged(True, 0), trade(1), trade(2)]
+    assert findings(tmp_path) == []
+
+
+def test_batches_of_one_group_are_placed_by_the_headers_of_those_before(tmp_path: Path):
+    disk = WatchedDisk()
+    store = CsvStore(tmp_path, disk=disk)
+    group = [batch(flagged(flag, at, trade_id=str(at))) for at, flag in enumerate([True, None, False, None])]
+    futures = written_together(store, disk, [*group, batch(flagged(True, 2, trade_id="2"))])
+    assert [future.exception() for future in futures[:4]] == [None] * 4
+    assert isinstance(futures[4].exception(), IdConflict)
+    assert headers(tmp_path) == {f"{DATE}.1.csv": FLAG, f"{DATE}.csv": ""}
+    assert [row["buyer_is_maker"] for row in stored(CsvStore(tmp_path))] == [None, True, None, False, None]
+
+
+@pytest.mark.parametrize("limit", [1, 200, partitions.FILE_LIMIT_BYTES])
+def test_full_files_and_files_of_other_headers_are_passed_over(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", limit)
+    rows = [flagged([None, True][at % 3 == 1], at) for at in range(20)]
+    for row in rows:
+        CsvStore(tmp_path).append(batch(row))
+    assert set(headers(tmp_path).values()) == {"", FLAG}
+    assert stored(CsvStore(tmp_path)) == rows
+    assert CsvStore(tmp_path).append(batch(*rows)).stored == 0
+
+
+def test_the_dates_of_a_year_share_files_of_either_header(tmp_path: Path):
+    yearly = replace(TRADES, partition=Partition.YEAR)
+    rows = [flagged([None, True][at % 2], NOON + at * DAY, trade_id=str(at)) for at in range(4)]
+    CsvStore(tmp_path).append(rows_of(yearly, *rows))
+    assert headers(tmp_path) == {"2025.1.csv": FLAG, "2025.csv": ""}
+    assert read_as(yearly, tmp_path) == rows
+
+
+def test_corrections_that_set_the_column_begin_another_file_of_corrections(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="b")))
+    store.correct(amendment(correct(1, trade_id="a", new={"price": 5.0})))
+    store.correct(amendment(correct(2, trade_id="b", new={"buyer_is_maker": True})))
+    store.correct(amendment(correct(1, trade_id="a", new={"price": 6.0})))
+    own = ",arrival,action"
+    assert headers(tmp_path) == {
+        f"{DATE}.corrections.1.csv": own + FLAG,
+        f"{DATE}.corrections.csv": own,
+        f"{DATE}.csv": "",
+    }
+    expected = [trade(1, 6.0, trade_id="a"), flagged(True, 2, trade_id="b")]
+    assert stored(store) == stored(CsvStore(tmp_path)) == expected
+    assert findings(tmp_path) == []
+
+
+def test_stored_rows_are_read_only_where_a_batch_and_a_candidate_give_the_column(tmp_path, monkeypatch):
+    reads: list[int] = []
+
+    def counted(dataset: Dataset, folder: Path, parts: list[StoredPart]) -> pa.Table:
+        reads.append(len(parts))
+        return read_known(dataset, folder, parts)
+
+    monkeypatch.setattr(later_columns, "read_known", counted)
+    store = CsvStore(tmp_path)
+    store.append(batch(trade(1, trade_id="a"), trade(1)))
+    store.append(batch(flagged(True, 1, trade_id="a"), flagged(True, 1)))  # no candidate has it
+    store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))  # no candidates
+    store.append(batch(trade(5, trade_id="b"), trade(5)))  # the batch does not give it
+    store.append(batch(flagged(True, 1, trade_id="a")))  # others of the date have it
+    assert reads == []
+    store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))
+    assert reads == [1]
+
+
+class TestUnknownColumns:
+    """Columns that a later version has written."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        CsvStore(tmp_path).append(
+            rows_of(NEWER, flagged(True, 1, trade_id="a", venue_note="x,y"), flagged(None, 2))
+        )
+        return tmp_path
+
+    def test_they_are_passed_over_in_answers_and_said(self, path: Path):
+        assert headers(path) == {f"{DATE}.csv": f"{FLAG},venue_note"}
+        assert read_as(TRADES, path) == [flagged(True, 1, trade_id="a"), trade(2)]
+        assert [row["price"] for row in read_as(OLDER, path)] == [100.0, 100.0]
+        (found,) = findings(path)
+        line = (folder_of(path) / f"{DATE}.csv").read_bytes()
+        assert found.is_harmless
+        assert found.offset == line.index(b"venue_note")
+        assert "venue_note" in found.message
+        assert "buyer_is_maker, venue_note" in findings(path, OLDER)[0].message
+        assert findings(path, NEWER) == []
+
+    def test_they_are_kept_while_an_older_version_writes(self, path: Path):
+        before = (folder_of(path) / f"{DATE}.csv").read_bytes()
+        store = CsvStore(path)
+        store.append(batch(flagged(False, 3), trade(4)))
+        assert store.append(batch(flagged(True, 1, trade_id="a"))).stored == 0
+        store.correct(amendment(correct(2, price=100.0, volume=1.0, new={"price": 7.0})))
+        assert (folder_of(path) / f"{DATE}.csv").read_bytes().startswith(before)
+        notes = [(row["price"], row["buyer_is_maker"], row["venue_note"]) for row in read_as(NEWER, path)]
+        assert notes == [(100.0, True, "x,y"), (7.0, None, None), (100.0, False, None), (100.0, None, None)]
+        assert all(found.is_harmless for found in findings(path))
+
+    @pytest.mark.parametrize(
+        ("version", "lacking"), [(OLDER, ("buyer_is_maker", "venue_note")), (TRADES, ("venue_note",))]
+    )
+    def test_what_an_older_version_derived_hides_nothing(self, path: Path, version: Dataset, lacking):
+        CsvStore(path).derive(version, SYMBOL)
+        manifest = read_manifest(folder_of(path) / ".derived")
+        assert manifest is not None
+        assert manifest.lacking == lacking
+        expected = [(True, "x,y"), (None, None)]
+        assert [(row["buyer_is_maker"], row["venue_note"]) for row in read_as(NEWER, path)] == expected
+        CsvStore(path).derive(NEWER, SYMBOL)
+        manifest = read_manifest(folder_of(path) / ".derived")
+        assert manifest is not None
+        assert manifest.lacking == ()
+        assert [(row["buyer_is_maker"], row["venue_note"]) for row in read_as(NEWER, path)] == expected
+
+    def test_damage_in_their_lines_is_named(self, path: Path):
+        file = folder_of(path) / f"{DATE}.csv"
+        text = file.read_bytes()
+        file.write_bytes(text.replace(b"100,1,a", b"1x0,1,b"))
+        found = [each for each in findings(path) if not each.is_harmless]
+        assert [each.offset for each in found] == [len(text.splitlines(keepends=True)[0])]
+        assert "would not have written" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (b"timestamp,symbol,prize", "is not a header of trades"),
+        (b"timestamp;symbol,price", "is not a header of trades"),
+    ],
+)
+def test_a_damaged_header_refuses_its_rows_and_new_ones_go_to_another_file(tmp_path, wrong, reason):
+    store = CsvStore(tmp_path)
+    store.append(batch(trade(1), trade(DAY)))
+    file = folder_of(tmp_path) / f"{DATE}.csv"
+    text = file.read_bytes()
+    file.write_bytes(wrong + text[len(wrong) :])
+    with pytest.raises(DataDamaged, match=reason):
+        stored(CsvStore(tmp_path))
+    assert [found.is_harmless for found in findings(tmp_path)] == [False]
+    assert CsvStore(tmp_path).append(batch(trade(5))).stored == 1
+    assert headers(tmp_path)[f"{DATE}.1.csv"] == ""
+    file.write_bytes(text)
+    assert stored(CsvStore(tmp_path)) == [trade(1), trade(5), trade(DAY)]
+    assert findings(tmp_path) == []
+
+
+@pytest.mark.parametrize("wrong", [b"buyer,is_maker", b"Buyer_is_maker"])
+def test_a_damaged_name_of_a_later_column_is_damage_where_it_can_be_told(tmp_path, wrong):
+    CsvStore(tmp_path).append(batch(flagged(True)))
+    file = folder_of(tmp_path) / f"{DATE}.csv"
+    header, lines = file.read_bytes().split(b"\n", 1)
+    start = len(header) - len(b"buyer_is_maker")
+    file.write_bytes(header[:start] + wrong + b"\n" + lines)
+    with pytest.raises(DataDamaged):
+        stored(CsvStore(tmp_path))
+    (found,) = findings(tmp_path)
+    assert not found.is_harmless

@@ -1,0 +1,185 @@
+"""Columns that were added to a dataset later: outside of identity and digest, and compared where both give them."""
+
+from typing import Any
+
+import pytest
+
+from store.datasets import TRADES
+from store.exceptions import IdConflict
+from store.protocol import Dedupe, Receipt
+from store.queries import QueryableStore
+from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
+
+FLAGS = (None, True, False)
+
+
+def flagged(flag: bool | None, at: int = 1, **others: Any) -> Row:
+    return trade(at, buyer_is_maker=flag, **others)
+
+
+def flags(store: QueryableStore, at: int | None = None) -> list[bool | None]:
+    return [row["buyer_is_maker"] for row in stored(store, at=at)]
+
+
+def counts(receipt: Receipt) -> tuple[int, tuple[int, ...]]:
+    return receipt.stored, receipt.duplicate_rows
+
+
+def test_rows_with_and_without_the_column_are_read_back_as_they_were(store):
+    rows = [flagged(None, 1), flagged(True, 2), flagged(False, 3), flagged(None, DAY), flagged(True, DAY + 1)]
+    for at in range(0, len(rows), 2):
+        store.append(batch(*rows[at : at + 2]))
+    assert stored(store) == rows
+    assert stored(store, at=1) == rows[:2]
+
+
+@pytest.mark.parametrize("trade_id", ["a", None])
+@pytest.mark.parametrize("sent", FLAGS)
+@pytest.mark.parametrize("kept", FLAGS)
+def test_a_row_sent_again_is_a_duplicate_unless_both_give_the_column_and_disagree(
+    store, kept, sent, trade_id
+):
+    store.append(batch(flagged(kept, trade_id=trade_id)))
+    again = batch(flagged(sent, trade_id=trade_id), flagged(sent, 2, trade_id="b"))
+    if None in (kept, sent) or kept == sent:
+        assert counts(store.append(again)) == (1, (0,))
+        assert flags(store) == [kept, sent]
+    elif trade_id is None:
+        assert counts(store.append(again)) == (2, ())
+        assert flags(store) == [kept, sent, sent]
+    else:
+        with pytest.raises(IdConflict) as conflict:
+            store.append(again)
+        assert conflict.value.rows == [0]
+        assert flags(store) == [kept]
+
+
+def test_every_conflict_of_a_batch_is_named_whatever_it_is_about(store):
+    store.append(
+        batch(*(flagged(True, at, trade_id=str(at)) for at in range(4)), flagged(True, DAY, trade_id="0"))
+    )
+    with pytest.raises(IdConflict) as conflict:
+        store.append(
+            batch(
+                flagged(True, 0, trade_id="0"),
+                flagged(False, 1, trade_id="1"),
+                flagged(True, 2, price=5.0, trade_id="2"),
+                flagged(None, 3, trade_id="3"),
+                flagged(False, DAY, trade_id="0"),
+                flagged(True, 9, trade_id="9"),
+                flagged(False, 9, trade_id="9"),
+            )
+        )
+    assert conflict.value.rows == [1, 2, 4, 6]
+    assert store.head(TRADES, SYMBOL).number == 1
+
+
+def test_a_batch_of_conflicts_alone_is_refused(store):
+    store.append(batch(flagged(True, trade_id="a")))
+    with pytest.raises(IdConflict) as conflict:
+        store.append(batch(flagged(True, price=7.0, trade_id="a")))
+    assert conflict.value.rows == [0]
+
+
+@pytest.mark.parametrize(
+    ("flags_sent", "duplicates"),
+    [([True, True], (1,)), ([True, None], (1,)), ([None, True], (1,)), ([None, False, True], (1, 2))],
+)
+def test_an_id_repeated_in_a_batch_is_compared_with_its_first_row(store, flags_sent, duplicates):
+    receipt = store.append(batch(*(flagged(flag, trade_id="a") for flag in flags_sent)))
+    assert receipt.duplicate_rows == duplicates
+    assert flags(store) == [flags_sent[0]]
+
+
+@pytest.mark.parametrize(
+    ("kept", "sent", "duplicates"),
+    [
+        ([None], [True, False], (0,)),
+        ([True, False], [None, None, None], (0, 1)),
+        ([False], [True, None], (1,)),
+        ([None, True], [True, True], (0, 1)),
+        ([False, True], [None, False], (0, 1)),
+        ([True, True], [False, True], (1,)),
+        ([None, None], [True, True, False], (0, 1)),
+    ],
+)
+def test_rows_without_ids_are_counted_and_one_stored_row_stands_for_one(store, kept, sent, duplicates):
+    for flag in kept:
+        store.append(batch(flagged(flag), dedupe=Dedupe.NONE))
+    again = batch(*(flagged(flag) for flag in sent))
+    assert store.append(again).duplicate_rows == duplicates
+    assert store.append(again).stored == 0
+    assert store.append(batch(*(trade(1) for _ in kept))).stored == 0
+
+
+@pytest.mark.parametrize("size", [40, 1400])
+def test_a_feed_is_replayed_with_and_without_the_column(store, size):
+    ids = [str(at) if at % 3 else None for at in range(size)]
+    first = [trade(at, trade_id=ids[at]) for at in range(size)]
+    both = [row | {"buyer_is_maker": at % 2 == 0} for at, row in enumerate(first)]
+    for start in range(0, size, 500):
+        store.append(batch(*first[start : start + 500]))
+    assert store.append(batch(*both)).stored == 0
+    later = [row | {"timestamp": row["timestamp"] + DAY} for row in both]
+    for start in range(0, size, 500):
+        store.append(batch(*later[start : start + 500]))
+    assert store.append(batch(*later)).stored == 0
+    assert store.append(batch(*(row | {"buyer_is_maker": None} for row in later))).stored == 0
+    assert stored(store) == first + later
+    later[-1]["buyer_is_maker"] = not later[-1]["buyer_is_maker"]
+    later[-1]["trade_id"] = None
+    assert store.append(batch(*later)).stored == 1
+
+
+@pytest.mark.parametrize(("kept", "sent"), [(None, True), (True, None), (True, False)])
+def test_a_request_key_replays_whatever_later_columns_say(store, kept, sent):
+    first = store.append(batch(flagged(kept, trade_id="a"), request_key="k"))
+    again = store.append(batch(flagged(sent, trade_id="a"), request_key="k"))
+    assert again.replayed
+    assert again.commit == first.commit
+    assert flags(store) == [kept]
+
+
+@pytest.mark.parametrize(("kept", "sent"), [(None, True), (True, None), (True, False)])
+def test_mode_batch_knows_a_batch_whatever_later_columns_say(store, kept, sent):
+    store.append(batch(flagged(kept)))
+    assert store.append(batch(flagged(sent), dedupe=Dedupe.BATCH)).stored == 0
+    assert store.append(batch(flagged(sent), dedupe=Dedupe.NONE)).stored == 1
+
+
+def test_a_correction_sets_the_column_and_unsets_it(store):
+    store.append(batch(trade(1, trade_id="a"), trade(2), flagged(True, 3)))
+    store.correct(amendment(correct(1, trade_id="a", new={"buyer_is_maker": True})))
+    store.correct(amendment(correct(2, price=100.0, volume=1.0, new={"price": 7.0, "buyer_is_maker": False})))
+    store.correct(amendment(correct(3, price=100.0, volume=1.0, new={"buyer_is_maker": None})))
+    assert flags(store) == [True, False, None]
+    assert [flags(store, at) for at in (1, 2, 3)] == [
+        [None, None, True],
+        [True, None, True],
+        [True, False, True],
+    ]
+    again = amendment(correct(1, trade_id="a", new={"buyer_is_maker": True}))
+    assert store.correct(again).duplicates == 1
+
+
+def test_a_correction_of_another_column_keeps_it(store):
+    store.append(batch(flagged(True, trade_id="a")))
+    store.correct(amendment(correct(1, trade_id="a", new={"price": 7.0})))
+    assert stored(store) == [flagged(True, price=7.0, trade_id="a")]
+
+
+def test_an_id_is_known_by_the_column_as_it_came_in_and_as_it_was_corrected(store):
+    store.append(batch(flagged(True, trade_id="a")))
+    store.correct(amendment(correct(1, trade_id="a", new={"price": 7.0, "buyer_is_maker": False})))
+    for known in (flagged(True, trade_id="a"), flagged(False, price=7.0, trade_id="a")):
+        assert store.append(batch(known)).stored == 0
+    for other in (flagged(False, trade_id="a"), flagged(True, price=7.0, trade_id="a")):
+        with pytest.raises(IdConflict):
+            store.append(batch(other))
+
+
+def test_a_row_without_an_id_is_known_by_the_column_as_it_came_in(store):
+    store.append(batch(flagged(True)))
+    store.correct(amendment(correct(1, price=100.0, volume=1.0, new={"buyer_is_maker": False})))
+    assert store.append(batch(flagged(True))).stored == 0
+    assert store.append(batch(flagged(False))).stored == 1
