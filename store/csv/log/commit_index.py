@@ -186,12 +186,12 @@ class CommitIndex:
             return []
         text_start = int(records["text_at"].min())
         text = self._text(text_start, int((records["text_at"] + records["text_length"]).max()))
-        names = {place: self.file_name(place) for place in np.unique(records["file"]).tolist()}
         parts = []
         for first_ns, last_ns, arrival, offset, text_at, size, *numbers in records.tolist():
             length, rows, commit, file, kind = numbers
             checksums = text[text_at - text_start : text_at - text_start + size].decode()
-            part = Part(names[file], offset, length, rows, first_ns, last_ns, checksums, self.kinds[kind])
+            name = self.file_name(file)
+            part = Part(name, offset, length, rows, first_ns, last_ns, checksums, self.kinds[kind])
             parts.append(StoredPart(commit, arrival, part))
         return parts
 

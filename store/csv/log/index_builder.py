@@ -1,4 +1,7 @@
-"""Makes a commit index of an older one and the commits after it, in bounded memory."""
+"""Makes a commit index of an older one and the commits after it.
+
+Takes about 110 bytes of memory for each commit of the older index, and the added ones as they are stored.
+"""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
