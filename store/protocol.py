@@ -236,7 +236,7 @@ class MarketStore(Catalogue, Protocol):
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """A token for each log, of all symbols or of those given; a log without commits may be missing.
 
-        While a log's token is the same, nothing was committed to it. A token costs a stat, no reading; it
-        means nothing else, and nothing once the store was moved.
+        While a log's token is the same, nothing was committed to it. A token costs a stat, no reading. Tokens
+        compare only with others of the same store at the same path.
         """
         ...

@@ -7,8 +7,9 @@ from typing import Any
 
 from store.memory import MemoryStore
 
-IS_OF_FILES = os.environ.get("STORE") != "memory"
-_BACKEND = "store.csv.CsvStore" if IS_OF_FILES else f"{__name__}.memory_store"
+_BACKENDS = {"csv": "store.csv.CsvStore", "memory": f"{__name__}.memory_store"}
+_BACKEND = _BACKENDS[os.environ.get("STORE", "csv")]
+IS_OF_FILES = _BACKENDS["csv"] == _BACKEND
 
 
 def stores_at(path: Path) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def has_commit(log: MemoryLog, place: Place) -> bool:
 def take_in(log: MemoryLog, piece: Piece) -> None:
     """Add what a walk over another log yielded. Raises `ValueError` unless it follows what is there."""
     if isinstance(piece, CommitRecord):
-        if piece.id.number != log.head.number + 1:
+        is_whole = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored
+        if piece.id.number != log.head.number + 1 or not is_whole:
             raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
         log.commits.append(MemoryCommit(piece, set()))
         return

@@ -86,7 +86,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         Commits keep their numbers, hashes and instants. A commit is whole once its last piece was applied. A
         batch that comes again under its key is recognised if the other store was in memory, too: other stores
         make other digests, and `RequestKeyReused` is raised. Raises `ValueError` for a piece that does not
-        follow.
+        follow. Its cost grows with the log: it is for tests and small logs. Hooks are not called.
         """
         with self._mutex:
             take_in(self._logs[dataset.name, symbol], piece)

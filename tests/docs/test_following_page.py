@@ -26,13 +26,22 @@ def test_the_program_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree("data", "backup")
     writer.correct(amendment(cancel(1, price=100.0, volume=1.0)))
     writer.append(batch(trade(3), symbol="MSFT"))
-    assert names["follow"]() == names["follow"]() == []
-    for symbol in ("AAPL", "MSFT"):
-        assert stored(names["mirror"], symbol=symbol) == stored(writer, symbol=symbol)
+    names["follow"]()
+    names["follow"]()
+    agree(names["mirrors"], writer, "AAPL", "MSFT")
     assert pickle.loads(Path("places").read_bytes()).keys() == {"AAPL"}
     shutil.rmtree("data")
     shutil.copytree("backup", "data")
-    assert names["follow"]() == ["AAPL"]
+    names["follow"]()
+    assert not names["mirrors"]
+    names["follow"]()
+    agree(names["mirrors"], CsvStore("data"), "AAPL")
+
+
+def agree(mirrors: Any, store: CsvStore, *symbols: str) -> None:
+    assert sorted(mirrors) == sorted(symbols)
+    for symbol in symbols:
+        assert stored(mirrors[symbol], symbol=symbol) == stored(store, symbol=symbol)
 
 
 def test_the_page_says_how_large_a_piece_is():

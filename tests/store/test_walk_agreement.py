@@ -132,3 +132,13 @@ def test_a_piece_that_does_not_follow_is_refused():
     replica.apply(TRADES, SYMBOL, second)
     replica.apply(TRADES, SYMBOL, more)
     assert stored(replica) == stored(store)
+
+
+def test_a_commit_that_lacks_rows_is_not_followed_by_another():
+    store, mirror = MemoryStore(), MemoryStore()
+    store.append(batch(trade(1), trade(2)))
+    store.append(batch(trade(3)))
+    first, _, second, _ = walk(store)
+    mirror.apply(TRADES, SYMBOL, first)
+    with pytest.raises(ValueError, match="does not follow"):
+        mirror.apply(TRADES, SYMBOL, second)

@@ -61,13 +61,16 @@ class CommitLog:
 
     def history(self) -> History:
         """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
+        return self._current().history
+
+    def _current(self) -> _View:
         view = self._view
         if file_signature(self.path) == view.signature:
-            return view.history
+            return view
         with self._mutex:
-            history = self._catch_up(file_signature(self.path))
-        self._fold_if_long(history)
-        return history
+            view = self._catch_up(file_signature(self.path))
+        self._fold_if_long(view.history)
+        return view
 
     def write_index(self) -> None:
         """Put the commits so far into the commit index, if nobody else is at it. Raises like `history`.
@@ -75,7 +78,7 @@ class CommitLog:
         Where the folder cannot be written to, the index is kept in memory.
         """
         with self._mutex:
-            history = self._catch_up(file_signature(self.path))
+            history = self._catch_up(file_signature(self.path)).history
         self._rebase(history, self._indexes.renewed(history))
 
     def forget(self) -> None:
@@ -84,21 +87,18 @@ class CommitLog:
             self._view = self._unread()
 
     def durable(self) -> tuple[History, CommitId]:
-        """The history, and its newest commit of which it is known that it would outlive a power cut.
+        """The history and its newest commit, which would outlive a power cut: the log is synced if need be.
 
-        That is the newest there is. What this process has not seen confirmed by the disk it syncs, while no
-        writer is at work: a record may be taken back by who writes it until it lets go of the lock. Raises
-        `StoreBusy`, and like `history`.
+        It is synced under the shared lock, because a writer may take its records back until it releases the
+        exclusive one. Raises `StoreBusy`, and like `history`.
         """
-        self.history()
-        view = self._view
+        view = self._current()
         head = view.history.head()  # first: a commit may be added
-        if view.history.end <= view.confirmed:
+        if view.end <= view.confirmed:
             return view.history, head
         while True:
             with self._lock.shared() as descriptor:
-                self.history()
-                view = self._view
+                view = self._current()
                 if os.fstat(descriptor).st_ino == view.signature[0]:
                     self._confirm(view, descriptor)
                     return view.history, view.history.head()
@@ -193,10 +193,10 @@ class CommitLog:
             self.forget()
             raise SyncFailed(*error.args) from error
 
-    def _catch_up(self, signature: FileSignature) -> History:
+    def _catch_up(self, signature: FileSignature) -> _View:
         view = self._view
         if signature == view.signature:
-            return view.history
+            return view
         inode, size, _ = signature
         if inode != view.signature[0] or size <= view.end:  # another file, or another end of it
             view = self._unread()
@@ -210,7 +210,7 @@ class CommitLog:
                 self._read_into(view, size)
         view.signature = signature
         self._view = view
-        return view.history
+        return view
 
     def _unread(self) -> _View:
         return _View(History(EMPTY, self._indexes))

@@ -104,10 +104,13 @@ def _slices(stored: StoredPart) -> Iterator[StoredPart]:
 
 def _lines_end(text: bytes) -> int:
     """Behind the last line that is whole, of text that begins with a line; a line end in quotes ends none."""
-    end = text.rfind(b"\n") + 1
-    while text.count(b'"', 0, end) % 2:
-        end = text.rfind(b"\n", 0, end - 1) + 1
-    return end
+    if b'"' not in text:
+        return text.rfind(b"\n") + 1
+    data = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    quotes_before = np.flatnonzero(data == ord('"')).searchsorted(ends)
+    of_lines = ends[quotes_before % 2 == 0]
+    return int(of_lines[-1]) + 1 if len(of_lines) else 0
 
 
 def _decoded(dataset: Dataset, folder: Path, header: Header, texts: Sequence[bytes]) -> pa.Table:

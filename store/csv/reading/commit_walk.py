@@ -53,7 +53,7 @@ class CommitWalk:
         return self._walked(history, after, head.number if upto is None else min(upto, head.number))
 
     def _confirmed(self, known: CommitId) -> tuple[History, CommitId]:
-        """The history with a commit that it must have, and the newest commit."""
+        """The history and its newest commit. Raises `Resync` unless the log has the commit `known`."""
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
@@ -67,7 +67,7 @@ class CommitWalk:
         return history, head
 
     def _walked(self, history: History, after: Place, last: int) -> Iterator[Piece]:
-        walked = after.commit
+        walked, newest = after.commit, history.head(last)
         try:
             for commit, walked in history.records(max(after.commit.number - 1, 0), last):
                 taken = after.ordinal if walked == after.commit else 0
@@ -75,7 +75,10 @@ class CommitWalk:
                     yield _record(commit, walked)
                 yield from self._content(history, commit, walked, taken)
         except (StoreUnavailable, OSError) as error:
-            self._confirmed(walked)  # a log that was restored meanwhile is neither damaged nor unreadable
+            now, head = self._confirmed(walked)
+            if newest.number > head.number or now.head(newest.number) != newest:
+                # What could not be read is gone, not damaged; the walk goes on from its place.
+                raise StoreUnavailable("the log was restored while it was walked; walk on") from error
             if isinstance(error, OSError):
                 raise unavailable(error) from error
             raise

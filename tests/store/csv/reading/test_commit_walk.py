@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
+from store.csv.log.commit_log import CommitLog
 from store.csv.parts import reader
+from store.csv.reading import commit_walk
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
 from store.protocol import CommitId
 from store.walk import BEGINNING, CommitRecord, Piece, Place, Resync
 from tests.patience import PATIENCE_SECONDS
-from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, record_batch, trade
+from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, correct, record_batch, trade
 from tests.store.csv.disks import FailingDisk, WatchedDisk
 from tests.store.csv.writing.test_group_commit import wait_until
 from tests.store.walking import flat, walk
@@ -135,6 +137,29 @@ def test_a_walk_that_is_under_way_while_the_log_is_restored_is_resync(tmp_path: 
     assert numbers(walk(follower)) == [1]
 
 
+def test_a_log_that_was_restored_to_where_a_walk_is_is_not_damaged(tmp_path: Path):
+    store = CsvStore(tmp_path / "store")
+    place = Place(store.append(batch(trade(1))).commit)
+    shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    for number in range(2, 70):
+        store.append(batch(trade(number)))
+    store._log(TRADES, SYMBOL).commits.write_index()
+    begun = CsvStore(tmp_path / "store").commits(TRADES, SYMBOL, place)
+    shutil.rmtree(tmp_path / "store")
+    shutil.copytree(tmp_path / "backup", tmp_path / "store")
+    with pytest.raises(StoreUnavailable, match="restored") as caught:
+        list(begun)
+    assert not isinstance(caught.value, DataDamaged)
+
+
+def test_a_log_whose_memory_a_writer_drops_meanwhile_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    CsvStore(tmp_path).append(batch(trade(1)))
+    monkeypatch.setattr(CommitLog, "_fold_if_long", lambda self, _: self.forget())
+    assert numbers(walk(CsvStore(tmp_path))) == [1]
+
+
 def test_a_log_that_is_gone_is_resync_for_who_has_followed_it(tmp_path: Path):
     store = CsvStore(tmp_path)
     place = Place(store.append(batch(trade(1))).commit)
@@ -201,3 +226,17 @@ def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pyt
     assert len(pieces) > 20
     assert [each for _, _, each in flat(pieces)] == record_batch(*rows).to_pylist()
     assert [each[1] for each in flat(walk(store, Place(commit, 1234)))] == [*range(1234, 2000)]
+
+
+def test_corrections_come_in_bounded_pieces_from_any_of_them_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(commit_walk, "PIECE_ROWS", 3)
+    store = CsvStore(tmp_path)
+    store.append(batch(*(trade(n, 1.0 + n, trade_id=str(n)) for n in range(4))))
+    new = [correct(n % 4, trade_id=str(n % 4), new={"price": 50.0 + n}) for n in range(8)]
+    commit = store.correct(amendment(*new, cancel(2, trade_id="2"))).commit
+    whole = flat(walk(store, Place(commit, 0)))
+    assert len(whole) == 9
+    for taken in range(10):
+        assert flat(walk(store, Place(commit, taken))) == whole[taken:]
