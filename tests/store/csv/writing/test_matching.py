@@ -77,7 +77,8 @@ def test_whole_columns_and_single_rows_agree(stored: list[Row], rows: list[Row])
 
 @given(parts=st.lists(_rows, max_size=5), repeat=st.sampled_from([1, 600]))
 def test_stored_rows_are_found_in_runs_and_among_the_recent(parts: list[list[Row]], repeat: int):
-    index, added = IdentityIndex(), []
+    index = IdentityIndex()
+    added: list[Row] = []
     for part in parts:
         if part:
             index.add(in_store(part * repeat, len(added)))
