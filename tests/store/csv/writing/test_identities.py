@@ -48,7 +48,8 @@ def by_identity(parts: list[StoredHashes]) -> dict[int, list[tuple[int, int, int
     st.integers(0, 2**32 - 1),
 )
 def test_an_index_finds_what_a_dictionary_finds_in_order_of_arrival(sizes, spread, seed):
-    rng, index, added = np.random.default_rng(seed), IdentityIndex(), []
+    rng, index = np.random.default_rng(seed), IdentityIndex()
+    added: list[StoredHashes] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(identity_index, "_SMALL", 8)
         patch.setattr(identity_index, "_RECENT_LIMIT", 30)
