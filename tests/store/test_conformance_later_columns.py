@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from store.datasets import TRADES
-from store.exceptions import IdConflict
+from store.exceptions import IdConflict, RequestKeyReused
 from store.protocol import Dedupe, Receipt
 from store.queries import QueryableStore
 from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
@@ -160,6 +160,16 @@ def test_a_correction_sets_the_column_and_unsets_it(store):
     ]
     again = amendment(correct(1, trade_id="a", new={"buyer_is_maker": True}))
     assert store.correct(again).duplicates == 1
+
+
+def test_a_request_key_of_corrections_is_of_all_that_they_say(store):
+    store.append(batch(trade(1, trade_id="a")))
+    said = [correct(1, trade_id="a", new={"buyer_is_maker": flag}) for flag in (True, False)]
+    store.correct(amendment(said[0], request_key="k"))
+    assert store.correct(amendment(said[0], request_key="k")).replayed
+    with pytest.raises(RequestKeyReused):
+        store.correct(amendment(said[1], request_key="k"))
+    assert flags(store) == [True]
 
 
 def test_a_correction_of_another_column_keeps_it(store):

@@ -1,0 +1,52 @@
+"""A column that trades have not always had, in answers."""
+
+from typing import Any
+
+import pytest
+
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.pinning.pinned import Representation, pin
+from stats.market_data.queries.query import Target, parse_query
+from tests.stats.market_data.builders import EQUITY, Market
+from tests.stats.market_data.oracle import SECOND_NS
+from tests.stats.market_data.representations import MEDIA_TYPES, decoded
+
+START_NS = 1_735_808_400 * SECOND_NS
+RANGE = {"start": "2025-01-02T09:00:00Z", "end": "2025-01-02T10:00:00Z"}
+
+
+def add(market: Market, *flags: bool | None) -> None:
+    rows = [
+        {"time_ns": START_NS + at * SECOND_NS, "price": 1.0 + at, "volume": 1.0, "buyer_is_maker": flag}
+        for at, flag in enumerate(flags)
+    ]
+    market.add("trades", EQUITY, rows)
+
+
+@pytest.mark.parametrize("flags", [(True, None, False), (True, False), (None, None)])
+@pytest.mark.parametrize("name", MEDIA_TYPES)
+def test_true_false_and_absent_are_told_in_every_format(empty_market: Market, name: str, flags: Any):
+    add(empty_market, *flags)
+    response = empty_market.api.get(
+        f"/api/v1/market-data/equities/{EQUITY}/trades", {**RANGE, "format": name}
+    )
+    assert [row["buyer_is_maker"] for row in decoded(response, name, "trades").rows] == list(flags)
+
+
+def test_an_id_with_another_value_of_the_column_is_a_conflict(empty_market: Market):
+    row = {"symbol": EQUITY, "timestamp": RANGE["start"], "price": 1.0, "volume": 1.0, "trade_id": "a"}
+    sent = [empty_market.api.ingest(row | {"buyer_is_maker": flag}) for flag in (True, None, False)]
+    assert [response.status_code for response in sent] == [200, 200, 422]
+    assert b"trade_id_conflict" in sent[2].content
+
+
+def key(dataset: str) -> str:
+    target = Target("equities", MARKET_DATASETS[dataset].form, EQUITY)
+    query = parse_query(target, f"start={RANGE['start']}&end={RANGE['end']}")
+    return pin(MARKET_DATASETS[dataset], query, Representation("json"), now_ns=START_NS).cache_key
+
+
+def test_an_answer_with_the_column_is_not_kept_under_the_key_of_one_without(empty_market: Market):
+    add(empty_market, True)
+    assert "later=buyer_is_maker" in key("trades")
+    assert "later" not in key("ohlcv")
