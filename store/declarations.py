@@ -16,25 +16,28 @@ WORD_SEPARATOR = ";"
 
 
 class Kind(Enum):
-    """What a column holds: an instant in nanoseconds, a float, an integer, a text."""
+    """What a column holds: an instant in nanoseconds, a float, an integer, a text, true or false."""
 
     TIME = "time"
     NUMBER = "number"
     INTEGER = "integer"
     TEXT = "text"
+    BOOLEAN = "boolean"
 
 
 class Form(Enum):
     """What a value of a kind looks like, beyond the kind itself.
 
     DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text. WORDS: a list
-    of words, kept as one text with `WORD_SEPARATOR` between them. A text without a form is one word.
+    of words, kept as one text with `WORD_SEPARATOR` between them. SYMBOL: the name of an instrument. A text
+    without a form is one word.
     """
 
     PLAIN = "plain"
     DATE = "date"
     ID = "id"
     WORDS = "words"
+    SYMBOL = "symbol"
 
 
 class Partition(StrEnum):
@@ -49,6 +52,7 @@ ARROW_TYPES = {
     Kind.NUMBER: pa.float64(),
     Kind.INTEGER: pa.int64(),
     Kind.TEXT: pa.string(),
+    Kind.BOOLEAN: pa.bool_(),
 }
 
 

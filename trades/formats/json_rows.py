@@ -111,7 +111,7 @@ def _keys_and_texts(values: Sequence[Any]) -> int:
 @cache
 def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tuple[Any, Any]:
     """Of a document, and of a row."""
-    row: Any = row_type(dataset.with_any_price, given=given, lenient=lenient)
+    row: Any = row_type(dataset, given=given, lenient=lenient)
     body = msgspec.defstruct(
         "Body",
         [(dataset.name, list[row])],
