@@ -3,7 +3,7 @@
 Decoders, the serializers that explain a refusal, and the OpenAPI schema are made from it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cached_property
 
@@ -103,19 +103,6 @@ class Dataset:
             [pa.field(c.name, ARROW_TYPES[c.kind], nullable=not c.required) for c in self.columns]
         )
 
-    @cached_property
-    def with_any_price(self) -> "Dataset":
-        """The same rows of instruments whose prices may be zero or less; itself where it has no prices."""
-        if not any(_is_waivable(column) for column in self.columns):
-            return self
-        return replace(
-            self, columns=tuple(replace(c, above=None) if _is_waivable(c) else c for c in self.columns)
-        )
-
     def column(self, name: str) -> Column:
         """The column of a name that exists."""
         return next(column for column in self.columns if column.name == name)
-
-
-def _is_waivable(column: Column) -> bool:
-    return column.above is not None and column.above.waivable

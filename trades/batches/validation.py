@@ -56,7 +56,8 @@ def columns_of(dataset: Dataset) -> tuple[Column, ...]:
 
 @cache
 def _rules_of(dataset: Dataset) -> dict[str, ValueRule]:
-    return {column.name: rule_of(column) for column in columns_of(dataset)}
+    """Of each column, in the order in which its faults are told: the symbol's first."""
+    return {column.name: rule_of(column) for column in (SYMBOL, *dataset.columns)}
 
 
 def faults_at(count: int, faults: Mapping[int, Fault]) -> Found:
@@ -78,10 +79,10 @@ def validated(
     """
     values: dict[str, pa.Array] = {}
     broken: list[Broken] = []
-    rules = _rules_of(dataset)
-    for name, typed in columns.items():
-        values[name] = rules[name].in_one_spelling(typed.values)
-        broken += _broken(rules[name], values[name], typed.faults, any_price)
+    for name, rule in _rules_of(dataset).items():
+        if name in columns:
+            values[name] = rule.in_one_spelling(columns[name].values)
+            broken += _broken(rule, values[name], columns[name].faults, any_price)
     if dataset.rules:
         wrong = np.zeros(len(values[dataset.columns[0].name]), dtype=bool)
         wrong[list(passed_over)] = True

@@ -97,8 +97,8 @@ def _values(
 
 def _texts_among(expected: Expected) -> int:
     """How many of the required fields are texts in JSON."""
-    numbers = {c.name for c in expected.dataset.columns if c.kind in {Kind.NUMBER, Kind.INTEGER}}
-    return sum(name not in numbers for name in expected.required)
+    texts = {column.name for column in expected.columns if column.kind in {Kind.TIME, Kind.TEXT}}
+    return len(texts.intersection(expected.required))
 
 
 def _keys_and_texts(values: Sequence[Any]) -> int:

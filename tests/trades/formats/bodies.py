@@ -92,6 +92,8 @@ def arrow_column(dataset: Dataset, name: str, rows: Sequence[Row]) -> pa.Array:
         return pa.array(values, pa.list_(pa.string()) if column.form is Form.WORDS else pa.string())
     if column.kind is Kind.NUMBER:
         return pa.array(values, pa.float64())
+    if column.kind is Kind.BOOLEAN:
+        return pa.array(values, pa.bool_())
     return pa.array(values, pa.int64())
 
 
