@@ -17,7 +17,7 @@ from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS, stream_of
 from tests.trades.imports.files import written
 from trades.batches.row_batch import Expected
-from trades.batches.value_rules import LARGEST_NUMBER
+from trades.batches.value_rule import LARGEST_NUMBER
 from trades.exceptions import BatchRefused
 from trades.formats.registry import READERS
 from trades.services.instruments import instrument_set

@@ -6,8 +6,8 @@ from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from store.declarations import Column
-from trades.batches.validation import SYMBOL
-from trades.batches.value_rules import NULL, REQUIRED, Fault, rule_of
+from trades.batches.validation import SYMBOL, rule_of
+from trades.batches.value_rule import NULL, REQUIRED, Fault
 
 
 class ColumnField(serializers.Field[Any, Any, Any, Any]):

@@ -14,8 +14,8 @@ from refusals.nearest_name import LONGEST_SHOWN, no_such_field
 from store.declarations import ARROW_TYPES, Column, Form, Kind
 from store.timestamps import EARLIEST_NS, LATEST_NS, InvalidTimestamp, invalid_timestamps, parse_timestamps
 from trades.batches.row_batch import Expected
-from trades.batches.validation import Finding, Typed, faults_at, findings, validated
-from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, Fault, rule_of
+from trades.batches.validation import Finding, Typed, faults_at, findings, rule_of, validated
+from trades.batches.value_rule import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, Fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, For
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
 from trades.batches.row_batch import Expected, NotTyped, RowBatch, assembled, check_size, is_symbol
 from trades.batches.validation import Typed, columns_of, validated
-from trades.batches.value_rules import LARGEST_NUMBER
+from trades.batches.value_rule import LARGEST_NUMBER
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
 _TYPES: dict[Kind, Any] = {

@@ -15,9 +15,30 @@ import pyarrow as pa
 from refusals.field_error import ERRORS_LIMIT
 from store.arrays import Mask
 from store.declarations import Column, Dataset, Form, Kind
-from trades.batches.value_rules import NULL, AnyPrice, Fault, Found, ValueRule, rule_of
+from trades.batches.number_rules import BooleanRule, IntegerRule, NumberRule, TimeRule
+from trades.batches.text_rules import ChoiceRule, IdRule, SymbolRule, WordRule, WordsRule
+from trades.batches.value_rule import NULL, AnyPrice, Fault, Found, ValueRule
 
 SYMBOL = Column("symbol", Kind.TEXT, required=True, form=Form.SYMBOL)
+
+
+_RULES: dict[tuple[Kind, Form], type[ValueRule]] = {
+    (Kind.TIME, Form.PLAIN): TimeRule,
+    (Kind.TIME, Form.DATE): TimeRule,
+    (Kind.NUMBER, Form.PLAIN): NumberRule,
+    (Kind.INTEGER, Form.PLAIN): IntegerRule,
+    (Kind.BOOLEAN, Form.PLAIN): BooleanRule,
+    (Kind.TEXT, Form.PLAIN): WordRule,
+    (Kind.TEXT, Form.ID): IdRule,
+    (Kind.TEXT, Form.WORDS): WordsRule,
+    (Kind.TEXT, Form.SYMBOL): SymbolRule,
+}
+
+
+@cache
+def rule_of(column: Column) -> ValueRule:
+    """The rule of a column's values."""
+    return ChoiceRule(column) if column.choices else _RULES[column.kind, column.form](column)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 from trades.batches.json_columns import text_times
 from trades.batches.refusals import refused
-from trades.batches.validation import Typed, faults_at
-from trades.batches.value_rules import (
+from trades.batches.validation import Typed, faults_at, rule_of
+from trades.batches.value_rule import (
     COUNT_OUT_OF_RANGE,
     ID_LENGTH,
     LARGEST_NUMBER,
@@ -24,7 +24,6 @@ from trades.batches.value_rules import (
     WORDS_LIMIT,
     Fault,
     Found,
-    rule_of,
 )
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from store.declarations import ARROW_TYPES, Column, Kind
 from store.text_columns import ESCAPED_FIRST
 from trades.batches.json_columns import text_times
-from trades.batches.validation import Typed, faults_at
-from trades.batches.value_rules import LARGEST_NUMBER, Fault, Found, rule_of
+from trades.batches.validation import Typed, faults_at, rule_of
+from trades.batches.value_rule import LARGEST_NUMBER, Fault, Found
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))

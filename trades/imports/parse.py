@@ -14,7 +14,7 @@ from store.arrays import Mask
 from store.declarations import ARROW_TYPES, Column, Form, Kind
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.batches.validation import Broken, Typed, faults_at, validated
-from trades.batches.value_rules import NO_TIME, Fault
+from trades.batches.value_rule import NO_TIME, Fault
 from trades.formats.text_cells import typed_cells, unescaped
 from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
