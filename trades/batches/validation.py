@@ -92,11 +92,10 @@ def faults_at(count: int, faults: Mapping[int, Fault]) -> Found:
 def validated(
     dataset: Dataset, columns: Mapping[str, Typed], *, any_price: AnyPrice, passed_over: Sequence[int] = ()
 ) -> tuple[dict[str, pa.Array], list[Broken]]:
-    """The columns as they are stored, and all that is broken, by columns, what is of whole rows last.
+    """The columns as they are stored, and what is broken: column by column, then the rules of whole rows.
 
     columns: the dataset's, and perhaps `symbol`. any_price: whether prices may be zero or less; asked only if
-    there are such. passed_over: rows whose columns are not held against each other. No fault of a row that is
-    told for one of its columns is told for the row as a whole.
+    there are such. A rule of whole rows is not asked of a row with a fault, nor of those in `passed_over`.
     """
     values: dict[str, pa.Array] = {}
     broken: list[Broken] = []

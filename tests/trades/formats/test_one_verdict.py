@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from django.urls import path
+from drf_spectacular.generators import SchemaGenerator
 
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS, TRADES
@@ -23,6 +25,7 @@ from trades.formats.registry import READERS
 from trades.imports.exceptions import BadRow
 from trades.imports.parse import Parser
 from trades.imports.reading import Reading, layout_of
+from trades.ingest.views import ingest_view
 
 FLAGGED = replace(
     TRADES, columns=(*TRADES.columns, Column("flag", Kind.BOOLEAN), Column("is_buy", Kind.BOOLEAN, required=True))
@@ -239,12 +242,12 @@ def test_a_value_has_one_verdict_in_every_format(dataset: Dataset, column: Colum
                 continue
             with pytest.raises(BatchRefused) as refused:
                 read(name, dataset, rows, column.name)
-            path = f"{dataset.name}[1].{column.name}"
+            where = f"{dataset.name}[1].{column.name}"
             errors = [(error.path, error.code, error.message) for error in refused.value.errors]
-            assert errors == [(path, code, message)], said
+            assert errors == [(where, code, message)], said
             assert refused.value.code == (code if code in TELLING else "validation_failed"), said
             assert STATUS[refused.value.code] == 422, said
-            assert str(refused.value) == f"{path}: {message}", said
+            assert str(refused.value) == f"{where}: {message}", said
 
 
 @pytest.mark.parametrize("name", TYPED[:3])
@@ -266,14 +269,14 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
     dataset: Dataset, column: Column, settings: Any, store_path: Path, tmp_path: Path
 ):
     settings.DATA_DIR = tmp_path / "data"
-    row, path, reading = ROWS[dataset], tmp_path / "AAPL.csv", Reading(dataset)
+    row, file, reading = ROWS[dataset], tmp_path / "AAPL.csv", Reading(dataset)
     for value, formats, code, message in cases(dataset, column, row):
         if "csv" not in formats or code == "invalid_timestamp" or value == "9999-12-31":
             continue  # an import takes more texts for times, and says which
         if value in (2**53 + 1, -(2**53) - 1) and column.kind is Kind.NUMBER:
             continue  # an import reads numbers as floats
         header, _, lines = csv_body(dataset, [row, {**row, column.name: value}]).partition(b"\n")
-        parser = Parser(path, layout_of(header, reading), reading, symbol=None, skip_bad=False)
+        parser = Parser(file, layout_of(header, reading), reading, symbol=None, skip_bad=False)
         if not code:
             assert len(parser.parse(lines, 2).lines) == 2, value
             continue
@@ -281,6 +284,16 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
             parser.parse(lines, 2)
         said = str(refused.value)
         if column.name == "symbol":
-            assert said.startswith(f"{path}, line 3, symbol: ")
+            assert said.startswith(f"{file}, line 3, symbol: ")
         else:
-            assert said.startswith(f"{path}, line 3, {column.name}: {message}"), (value, said)
+            assert said.startswith(f"{file}, line 3, {column.name}: {message}"), (value, said)
+
+
+def test_the_schema_says_of_a_flag_that_it_is_true_or_false():
+    view = ingest_view(FLAGGED).as_view({"post": "ingest"})
+    document = SchemaGenerator(patterns=[path("api/v1/trades/ingest", view)]).get_schema(public=True)
+    row = document["components"]["schemas"]["TradeRow"]
+    assert row["properties"]["is_buy"] == {"type": "boolean"}
+    assert row["properties"]["flag"] == {"type": ["boolean", "null"]}
+    assert "is_buy" in row["required"]
+    assert "flag" not in row["required"]
