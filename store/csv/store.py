@@ -26,6 +26,7 @@ from store.csv.reading.row_finder import RowFinder
 from store.csv.store_reads import StoreReads
 from store.csv.writing.amendment import PreparedAmendment
 from store.csv.writing.batch import PreparedBatch
+from store.csv.writing.hash_file import remove_hash_files
 from store.csv.writing.known_rows import KnownRows
 from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, TRADES
@@ -97,6 +98,8 @@ class CsvStore(CsvCatalogue, StoreReads):
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         history = self._history(dataset, symbol)
+        if rebuild:
+            remove_hash_files(self._folder(dataset, symbol))
         try:
             if rebuild or compact or history.is_worth_indexing:
                 self._log(dataset, symbol).commits.write_index()

@@ -6,6 +6,7 @@ older one.
 """
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,6 +106,11 @@ class HashFile:
 def hash_path(folder: Path, date: int) -> Path:
     """Where the file of an event date (days since the epoch) of the log in a folder is."""
     return folder / DERIVED_FOLDER / HASHES_FOLDER / f"{np.datetime64(date, 'D')}.hashes"
+
+
+def remove_hash_files(folder: Path) -> None:
+    """Delete the files of all dates of the log in a folder, as far as they can be."""
+    shutil.rmtree(folder / DERIVED_FOLDER / HASHES_FOLDER, ignore_errors=True)
 
 
 def subject_of(dataset: Dataset, date: int) -> list[str]:

@@ -154,7 +154,7 @@ def bounds_in(identity: Hashes, wanted: Hashes) -> tuple[Integers, Integers]:
     """For each wanted hash: where those equal to it begin and end in a sorted column, which is not empty."""
     starts = identity.searchsorted(wanted)
     stops = starts.copy()
-    there = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] != wanted)
+    there = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] == wanted)
     stops[there] = identity.searchsorted(wanted[there], "right")
     return starts, stops
 

@@ -1,11 +1,11 @@
 """Files of hashes: whatever happens to them, the same rows are duplicates; and the CSV is not read for it."""
 
+import multiprocessing
 import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.csv import CsvStore
-from store.csv.files import column_file
 from store.csv.parts.reader import read_known
-from store.csv.writing import hash_file, known_date
 from store.csv.writing.batch import PreparedBatch
 from store.csv.writing.hash_file import HASHES_FOLDER, HashFile
 from store.csv.writing.known_rows import KnownRows
@@ -25,21 +23,10 @@ from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Dedupe
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
+from tests.store.csv.writing.late_rows_process import POOL, append_until_killed, pool_row, small_files
 
 EXAMPLES = 400 if os.environ.get("SOAK") else 40
 NAMES = TRADES.schema.names
-
-
-@contextmanager
-def small_files() -> Iterator[None]:
-    """Files are written from eight rows on, in pieces of a few rows, and searched in either way."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known_date, "FILE_ROWS", 8)
-        patch.setattr(known_date, "FILE_PARTS", 5)
-        patch.setattr(column_file, "PIECE_BYTES", 64)
-        patch.setattr(hash_file, "_PIECES_IN_RUN", 2)
-        patch.setattr(hash_file, "_FEW", 3)
-        yield
 
 
 def opened(folder: Path, held_bytes: int = 2**20) -> CsvStore:
@@ -258,6 +245,42 @@ def test_a_file_of_another_past_is_not_used(tmp_path: Path):
         opened(backup).append(batch(trade(1000)))  # commit 2 of this past, which had no need to look
         assert opened(backup).append(batch(*ids[10:30])).stored == 20
         assert opened(backup).append(batch(*ids)).duplicates == 30
+
+
+def test_writers_that_are_killed_at_any_moment_leave_nothing_that_misleads(tmp_path: Path):
+    context, chooser = multiprocessing.get_context("spawn"), random.Random(7)
+    sent: set[int] = set()
+    for turn in range(8):
+        inbox, outbox = context.Pipe(duplex=False)
+        process = context.Process(target=append_until_killed, args=(tmp_path, turn, outbox))
+        process.start()
+        for _ in range(chooser.randrange(1, 12)):
+            assert inbox.poll(60)
+            inbox.recv()
+        process.kill()
+        process.join()
+        with small_files():
+            store = opened(tmp_path)
+            before = [row["timestamp"] for row in stored(store)]
+            sent = set(chooser.sample(range(POOL), 300))
+            known = sum(pool_row(number)["timestamp"] in set(before) for number in sent)
+            assert store.append(batch(*map(pool_row, sorted(sent)))).duplicates == known
+            after = [row["timestamp"] for row in stored(store)]
+        assert len(after) == len(set(after)) == len(before) + len(sent) - known
+    assert hash_files(tmp_path)
+
+
+def test_files_are_made_again_by_a_rebuild(tmp_path: Path):
+    rows = [trade(n, trade_id=str(n)) for n in range(20)]
+    with small_files():
+        store = opened(tmp_path)
+        for start in (0, 10):
+            store.append(batch(*rows[start : start + 10]))
+        assert hash_files(tmp_path)
+        store.derive(TRADES, SYMBOL, rebuild=True)
+        assert not hash_files(tmp_path)
+        assert opened(tmp_path).append(batch(*rows)).stored == 0
+        assert hash_files(tmp_path)
 
 
 def test_dates_that_were_used_longest_ago_are_let_go_when_too_much_is_held(tmp_path: Path):
