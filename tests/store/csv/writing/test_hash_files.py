@@ -195,7 +195,7 @@ def test_the_same_rows_are_duplicates_whatever_happens_to_the_files(steps, held_
         assert all(rows == kept[0] for rows in kept)
 
 
-def memory_has(store: CsvStore | MemoryStore) -> bool:
+def memory_has(store: QueryableStore) -> bool:
     try:
         return store.head(TRADES, SYMBOL).number > 0
     except StorageError:
