@@ -22,6 +22,7 @@ from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Dedupe
+from store.queries import QueryableStore
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 from tests.store.csv.writing.late_rows_process import POOL, append_until_killed, pool_row, small_files
 
