@@ -25,6 +25,7 @@ from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.ingest_formats import measure_ingest_formats
+from benchmarks.late_rows import measure_late_rows
 from benchmarks.long_stream import measure_long_stream
 from benchmarks.many_symbols import measure_many_symbols
 from benchmarks.market_data import measure_market_data
@@ -53,6 +54,7 @@ SUBJECTS: dict[str, tuple[str, Measure]] = {
     "access": ("authentication, throttle and audit of a request", measure_access),
     "in_process": ("reads in process", measure_in_process),
     "index": ("the commit index", measure_commit_index),
+    "late": ("late rows: whether they are stored", measure_late_rows),
     "import": ("import of a file", measure_import),
     "cold": ("bars of a day from a cold process, against pandas, DuckDB and polars", measure_cold),
     "windows": ("a window out of a long history", measure_windows),

@@ -99,7 +99,10 @@ def hashed_columns(dataset: Dataset) -> Sequence[Column]:
 
 
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """The hashes of rows, over the columns of the dataset's first form. A change of what is hashed or how needs another `hash_file.KIND`."""
+    """The hashes of rows, over the columns of the dataset's first form.
+
+    A change of what is hashed or how needs another `hash_file.KIND`.
+    """
     words = {column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)}
     count = rows.num_rows
     identity, check = _combined(list(words.values()), seeds=(1, 2), count=count)

@@ -73,7 +73,8 @@ class KnownDate:
         Rows that take more memory than `held_bytes` go into the file. Raises `ColumnsDamaged`, `DataDamaged`.
         """
         self._take_newer_file()
-        self._read(newest, held_bytes)
+        if self.covered < newest:
+            self._read(newest, held_bytes)
 
     def begin_anew(self, newest: int) -> None:
         """Know all rows of the CSV files, whatever is in the file, which is written when rows are next added."""

@@ -4,13 +4,10 @@ import multiprocessing
 import os
 import random
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.csv.parts.reader import read_known
@@ -22,11 +19,10 @@ from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Dedupe
-from store.queries import QueryableStore
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 from tests.store.csv.writing.late_rows_process import POOL, append_until_killed, pool_row, small_files
 
-EXAMPLES = 400 if os.environ.get("SOAK") else 40
+SEEDS = 200 if os.environ.get("SOAK") else 12
 NAMES = TRADES.schema.names
 
 
@@ -99,46 +95,26 @@ FAULTS: list[Fault] = [
     put_a_file_in_their_folders_place,
 ]
 
-plain_rows = st.builds(
-    lambda date, at, price: trade(date * DAY + at, price),
-    st.integers(0, 1),
-    st.integers(0, 40),
-    st.sampled_from([1.0, 1.0, 2.0]),
-)
-rows_with_ids = st.builds(
-    lambda date, number, received_at: trade(
-        date * DAY + number % 4, 1.0 + number % 3, trade_id=str(number), received_at=received_at
-    ),
-    st.integers(0, 1),
-    st.integers(0, 60),
-    st.sampled_from([None, 5]),
-)
-conflicting_rows = rows_with_ids.map(lambda row: row | {"price": 9.0})
-rows = st.one_of(*[plain_rows] * 10, *[rows_with_ids] * 10, conflicting_rows)
-appends = st.builds(
-    lambda rows, dedupe: batch(*rows, dedupe=dedupe),
-    st.lists(rows, min_size=1, max_size=20),
-    st.sampled_from([*[Dedupe.ROWS] * 5, Dedupe.NONE]),
-)
-corrections = st.builds(
-    lambda date, number, price: amendment(
-        cancel(date * DAY + number % 4, trade_id=str(number))
-        if price is None
-        else correct(date * DAY + number % 4, trade_id=str(number), new={"price": price})
-    ),
-    st.integers(0, 1),
-    st.integers(0, 60),
-    st.sampled_from([None, 1.0, 9.0]),
-)
-steps = st.lists(
-    st.tuples(
-        st.one_of(appends, appends, appends, corrections),
-        st.integers(0, 2),
-        st.one_of(st.none(), st.sampled_from(FAULTS)),
-    ),
-    min_size=1,
-    max_size=30,
-)
+
+def random_row(rng: random.Random) -> Row:
+    """Of two dates; with an id or not, and seldom with an id that other values have."""
+    date = rng.randrange(2) * DAY
+    if rng.random() < 0.5:
+        return trade(date + rng.randrange(60), rng.choice([1.0, 1.0, 2.0]))
+    number = rng.randrange(150)
+    price = 9.0 if rng.random() < 0.003 else 1.0 + number % 3
+    return trade(date + number % 4, price, trade_id=str(number), received_at=rng.choice([None, 5]))
+
+
+def random_request(rng: random.Random) -> Append | Amendment:
+    if rng.random() < 0.8:
+        rows = [random_row(rng) for _ in range(rng.randrange(1, 25))]
+        return batch(*rows, dedupe=Dedupe.NONE if rng.random() < 0.1 else Dedupe.ROWS)
+    number = rng.randrange(150)
+    named = {"at": rng.randrange(2) * DAY + number % 4, "trade_id": str(number)}
+    if rng.random() < 0.3:
+        return amendment(cancel(**named))
+    return amendment(correct(**named, new={"price": rng.choice([1.0, 9.0])}))
 
 
 def answer(store: CsvStore | MemoryStore, request: Append | Amendment) -> object:
@@ -178,42 +154,34 @@ def head_numbers(folder: Path) -> dict[str, int]:
     return {path.name: HashFile.mapped(path).head.number for path in hash_files(folder)}
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(steps=steps, held_bytes=st.sampled_from([1, 2**14, 2**20]), rng=st.randoms(use_true_random=False))
-def test_the_same_rows_are_duplicates_whatever_happens_to_the_files(steps, held_bytes, rng):
-    memory = MemoryStore(clock=Clock())
-    with tempfile.TemporaryDirectory() as name, small_files():
-        folder = Path(name)
-        stores = [opened(folder, held_bytes) for _ in range(2)]
-        for request, through, fault in steps:
-            stores[2:] = [opened(folder, held_bytes)]  # a process that has just begun
-            if isinstance(request, Append) and log_folder(folder).exists():
-                assert_taken_for_equal_rows(stores[through], request, folder)
-            assert answer(stores[through], request) == answer(memory, request)
-            if fault is not None and hash_files(folder):
-                fault(folder, hash_files(folder), rng)
-        kept = [stored(store) if memory_has(store) else [] for store in (memory, *stores)]
-        assert all(rows == kept[0] for rows in kept)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_the_same_rows_are_duplicates_whatever_happens_to_the_files(tmp_path: Path, seed: int):
+    rng, memory = random.Random(seed), MemoryStore(clock=Clock())
+    held_bytes = rng.choice([1, 2**14, 2**20])
+    with small_files():
+        stores = [opened(tmp_path, held_bytes) for _ in range(3)]
+        for _ in range(60):
+            stores[2] = opened(tmp_path, held_bytes)  # a process that has just begun
+            request, store = random_request(rng), rng.choice(stores)
+            if isinstance(request, Append) and log_folder(tmp_path).exists():
+                assert_taken_for_equal_rows(store, request, tmp_path)
+            assert answer(store, request) == answer(memory, request)
+            if rng.random() < 0.3 and hash_files(tmp_path):
+                rng.choice(FAULTS)(tmp_path, hash_files(tmp_path), rng)
+        for store in stores:
+            assert stored(store) == stored(memory)
 
 
-def memory_has(store: QueryableStore) -> bool:
-    try:
-        return store.head(TRADES, SYMBOL).number > 0
-    except StorageError:
-        return False
-
-
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(steps=st.lists(st.tuples(appends, st.integers(0, 2)), min_size=1, max_size=30))
-def test_an_older_file_never_takes_the_place_of_a_newer_one(steps):
-    with tempfile.TemporaryDirectory() as name, small_files():
-        folder = Path(name)
-        stores, before = [opened(folder) for _ in range(3)], dict[str, int]()
-        for request, through in steps:
-            answer(stores[through], request)
-            now = head_numbers(folder)
+def test_an_older_file_never_takes_the_place_of_a_newer_one(tmp_path: Path):
+    rng, before = random.Random(1), dict[str, int]()
+    with small_files():
+        stores = [opened(tmp_path) for _ in range(3)]
+        for _ in range(60):
+            answer(rng.choice(stores), random_request(rng))
+            now = head_numbers(tmp_path)
             assert all(now[date] >= number for date, number in before.items())
             before = now
+    assert len(before) == 2
 
 
 def test_rows_in_a_file_are_recognised_without_the_csv(tmp_path: Path):
