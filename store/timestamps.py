@@ -29,7 +29,7 @@ _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 OUT_OF_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
 NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
 # No time is nearly as long; the reasons that are given for a text repeat it several times.
-_LONGEST_TEXT = 64
+LONGEST_TEXT = 64
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
 _SECONDS_WIDTH = len("2025-01-02T14:30:00")
 
@@ -211,7 +211,7 @@ def _parse_mixed(texts: Sequence[str]) -> Instants:
     """Texts with and without offsets. RFC 3339 also allows lower-case `t` and `z`."""
     try:
         plain = pa.array(texts, pa.string())
-        if pc.max(pc.binary_length(plain)).as_py() > _LONGEST_TEXT:
+        if pc.max(pc.binary_length(plain)).as_py() > LONGEST_TEXT:
             raise InvalidTimestamp(NO_TIMESTAMP)
         upper = pc.ascii_upper(plain)
         has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)

@@ -7,15 +7,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import UNSET
 
 from refusals.field_error import ERRORS_LIMIT
 from refusals.nearest_name import LONGEST_SHOWN, no_such_field
 from store.declarations import ARROW_TYPES, Column, Form, Kind
-from store.timestamps import EARLIEST_NS, LATEST_NS, InvalidTimestamp, invalid_timestamps, parse_timestamps
+from store.timestamps import (
+    EARLIEST_NS,
+    LATEST_NS,
+    LONGEST_TEXT,
+    InvalidTimestamp,
+    invalid_timestamps,
+    parse_timestamps,
+)
 from trades.batches.row_batch import Expected
 from trades.batches.validation import Finding, Typed, faults_at, findings, rule_of, validated
-from trades.batches.value_rule import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, Fault
+from trades.batches.value_rule import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, AnyPrice, Fault
+
+_ROWS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +38,33 @@ class JsonRows:
 
 
 def read_rows(rows: Sequence[Any], expected: Expected, *, epoch: bool = False) -> JsonRows:
-    """Rows of a document as columns, and what is wrong with them.
+    """Rows of a document as columns, and what is wrong with them; after the first findings it looks no further.
 
     epoch: times may also be nanoseconds since the Unix epoch.
     """
+    pieces: list[Mapping[str, pa.Array]] = []
+    found: list[Finding] = []
+    for start in range(0, max(len(rows), 1), _ROWS_AT_ONCE):
+        if len(found) >= ERRORS_LIMIT:
+            break
+        piece = rows[start : start + _ROWS_AT_ONCE]
+        values, of_piece = _read_piece(
+            piece, expected, epoch=epoch, any_price=lambda: _any_price(expected, rows)
+        )
+        pieces.append(values)
+        found += (replace(finding, row=start + finding.row) for finding in of_piece)
+    columns = {name: pa.concat_arrays([piece[name] for piece in pieces]) for name in pieces[0]}
+    return JsonRows(columns, len(rows), found[:ERRORS_LIMIT])
+
+
+def _any_price(expected: Expected, rows: Sequence[Any]) -> bool:
+    said = (row.get("symbol") for row in rows if isinstance(row, dict))
+    return expected.any_price(said)
+
+
+def _read_piece(
+    rows: Sequence[Any], expected: Expected, *, epoch: bool, any_price: AnyPrice
+) -> tuple[Mapping[str, pa.Array], list[Finding]]:
     places = [place for place, row in enumerate(rows) if isinstance(row, dict)]
     objects = rows if len(places) == len(rows) else [rows[place] for place in places]
     columns = {
@@ -39,16 +72,11 @@ def read_rows(rows: Sequence[Any], expected: Expected, *, epoch: bool = False) -
         for column in expected.columns
     }
     unknown = list(islice(_unknown(expected, objects), ERRORS_LIMIT))
-    values, broken = validated(
-        expected.dataset,
-        columns,
-        any_price=lambda: expected.any_price(columns["symbol"].values.unique().to_pylist()),
-        passed_over=[finding.row for finding in unknown],
-    )
+    passed_over = [finding.row for finding in unknown]
+    values, broken = validated(expected.dataset, columns, any_price=any_price, passed_over=passed_over)
     found = [replace(finding, row=places[finding.row]) for finding in (*findings(broken), *unknown)]
     found += islice(_no_objects(rows), ERRORS_LIMIT)
-    found.sort(key=lambda finding: finding.row)
-    return JsonRows(values, len(rows), found[:ERRORS_LIMIT])
+    return values, sorted(found, key=lambda finding: finding.row)
 
 
 def json_column(column: Column, values: Sequence[object], *, epoch: bool = False) -> Typed:
@@ -78,6 +106,7 @@ def text_times(column: Column, texts: pa.Array) -> Typed:
     try:
         instants[present] = parse_timestamps(given)
     except InvalidTimestamp:
+        given = pc.utf8_slice_codeunits(given, 0, LONGEST_TEXT + 1)
         wrong = invalid_timestamps(given, limit=ERRORS_LIMIT)
         sought = wrong[-1] + 1 if len(wrong) == ERRORS_LIMIT else len(given)
         right = np.delete(np.arange(sought), wrong)
@@ -109,7 +138,8 @@ def _times(column: Column, values: Sequence[object], *, epoch: bool) -> Typed:
             counted[place] = value
         elif absent is UNSET:
             faults[place] = rule_of(column).invalid_type
-    texts = pa.array([value if isinstance(value, str) else None for value in values], pa.string())
+    # What is longer is no time, and costs.
+    texts = pa.array([v[: LONGEST_TEXT + 1] if isinstance(v, str) else None for v in values], pa.string())
     typed = text_times(column, texts)
     if counted:
         typed = _with_counts(typed, counted, faults)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from store.declarations import Column, Form
 from store.number_bounds import Above
-from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, InvalidTimestamp, parse_timestamp
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, LONGEST_TEXT, InvalidTimestamp, parse_timestamp
 from trades.batches.value_rule import (
     COUNT_OUT_OF_RANGE,
     LARGEST_NUMBER,
@@ -74,7 +74,7 @@ class TimeRule(_NumericRule):
         if not isinstance(said, str):
             return self.invalid_type
         try:
-            return parse_timestamp(said)
+            return parse_timestamp(said[: LONGEST_TEXT + 1])  # what is longer is none, and costs
         except InvalidTimestamp as error:
             return Fault(error.code, str(error))
 
