@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,7 @@ def random_request(rng: random.Random) -> Append | Amendment:
         rows = [random_row(rng) for _ in range(rng.randrange(1, 25))]
         return batch(*rows, dedupe=Dedupe.NONE if rng.random() < 0.1 else Dedupe.ROWS)
     number = rng.randrange(150)
-    named = {"at": rng.randrange(2) * DAY + number % 4, "trade_id": str(number)}
+    named: dict[str, Any] = {"at": rng.randrange(2) * DAY + number % 4, "trade_id": str(number)}
     if rng.random() < 0.3:
         return amendment(cancel(**named))
     return amendment(correct(**named, new={"price": rng.choice([1.0, 9.0])}))
