@@ -4,7 +4,7 @@ A row is known by 128 bits (`identity`, `check`): of its id columns where it has
 otherwise. `value` is a hash of what a row with an id says, so that an id taken by other values is noticed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,13 +19,13 @@ from store.declarations import Column, Dataset, Kind
 # 64 bits each, as signed integers: files of columns are searched by such.
 Hashes: TypeAlias = npt.NDArray[np.int64]
 
-_MISSING = np.int64(-(2**63))
-_MISSING_NUMBER = np.float64(np.nan)
-# A row of words for each that a value has.
-_MISSING_WORDS = {
-    kind: np.array([[_MISSING_NUMBER if kind is Kind.NUMBER else _MISSING]]).view(np.uint64) for kind in Kind
-}
-_MISSING_WORDS[Kind.TEXT] = np.repeat(_MISSING_WORDS[Kind.TEXT], 2, axis=0)
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One or two rows of words, a word per value of a column in each. present: None if no value is null."""
+
+    words: Words
+    present: Mask | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,54 +103,62 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
 
     A change of what is hashed or how needs another `hash_file.KIND`.
     """
-    words = {column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)}
-    count = rows.num_rows
-    identity, check = _combined(list(words.values()), seeds=(1, 2), count=count)
-    value = identity
-    has_id = np.zeros(count, dtype=bool)
+    columns = {
+        column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)
+    }
+    has_id = np.zeros(rows.num_rows, dtype=bool)
     if dataset.id_columns:
         has_id = rows.column(dataset.id_columns[-1]).is_valid().to_numpy(zero_copy_only=False)
-    if has_id.any():
-        keys = [words[name] for name in dataset.id_columns]
-        said = [each for name, each in words.items() if name not in dataset.arrival_columns]
-        (value_by_id,) = _combined(said, seeds=(5,), count=count)
-        identity_by_id, check_by_id = _combined(keys, seeds=(3, 4), count=count)
-        value = np.where(has_id, value_by_id, value)
-        identity = np.where(has_id, identity_by_id, identity)
-        check = np.where(has_id, check_by_id, check)
-    return RowHashes(identity.view(np.int64), check.view(np.int64), value.view(np.int64), has_id)
+    if has_id.all() and len(has_id):
+        return _by_id(dataset, columns, has_id)
+    identity, check = _combined(columns, columns, seeds=(1, 2), count=rows.num_rows)
+    if not has_id.any():
+        return RowHashes(identity, check, identity, has_id)
+    by_id = _by_id(dataset, columns, has_id)
+    return RowHashes(
+        np.where(has_id, by_id.identity, identity),
+        np.where(has_id, by_id.check, check),
+        np.where(has_id, by_id.value, identity),
+        has_id,
+    )
 
 
-def _words(values: pa.Array | pa.ChunkedArray, kind: Kind) -> Words:
-    """A word per value, of a text two, as rows; or those of one missing value where all are missing."""
+def _by_id(dataset: Dataset, columns: Mapping[str, _Column | None], has_id: Mask) -> RowHashes:
+    said = [name for name in columns if name not in dataset.arrival_columns]
+    (value,) = _combined(columns, said, seeds=(5,), count=len(has_id))
+    identity, check = _combined(columns, dataset.id_columns, seeds=(3, 4), count=len(has_id))
+    return RowHashes(identity, check, value, has_id)
+
+
+def _words(values: pa.Array | pa.ChunkedArray, kind: Kind) -> _Column | None:
+    """A word per value, of a text two; None if all are null."""
     if values.null_count == len(values):
-        return _MISSING_WORDS[kind]
+        return None
+    present = values.is_valid().to_numpy(zero_copy_only=False) if values.null_count else None
     if kind is Kind.TEXT:
-        return _words_of_texts(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+        texts = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        return _Column(text_words(texts), present)
     if kind is Kind.BOOLEAN:
         values = values.cast(pa.int64())
-    missing, dtype = (_MISSING_NUMBER, np.float64) if kind is Kind.NUMBER else (_MISSING, np.int64)
-    filled: npt.NDArray[Any] = np.asarray(values.fill_null(missing), dtype=dtype)
-    return filled.view(np.uint64)[np.newaxis]
+    dtype = np.float64 if kind is Kind.NUMBER else np.int64
+    filled: npt.NDArray[Any] = np.asarray(values.fill_null(0) if values.null_count else values, dtype=dtype)
+    return _Column(filled.view(np.uint64)[np.newaxis], present)
 
 
-def _words_of_texts(values: pa.Array) -> Words:
-    words = text_words(values)
-    if values.null_count:
-        words[:, values.is_null().to_numpy(zero_copy_only=False)] = _MISSING_WORDS[Kind.TEXT]
-    return words
-
-
-def _combined(columns: Sequence[Words], *, seeds: Sequence[int], count: int) -> Words:
-    """A row of hashes for each seed."""
+def _combined(
+    columns: Mapping[str, _Column | None], names: Collection[str], *, seeds: Sequence[int], count: int
+) -> Hashes:
+    """A row of hashes of the named columns for each seed: sums of mixed words, to which a null adds nothing."""
     salts = np.array([[seed * int(STEP) % 2**64] for seed in seeds], dtype=np.uint64)
     total = np.repeat(salts, count, axis=1)
-    for column in columns:
-        for words in column:
-            total = total * MIX_1 + STEP
-            total ^= mixed(words + salts)
-            total = mixed(total)
-    return total
+    for place, (name, column) in enumerate(columns.items()):
+        if column is None or name not in names:
+            continue
+        for number, words in enumerate(column.words):
+            own = np.uint64((2 * place + number + 1) * int(MIX_1) % 2**64)
+            added = mixed(words + (salts ^ own))
+            total += added if column.present is None else added * column.present
+    return mixed(total).view(np.int64)
 
 
 def bounds_in(identity: Hashes, wanted: Hashes) -> tuple[Integers, Integers]:

@@ -113,6 +113,6 @@ def test_hashes_are_those_in_the_files_of_this_version():
         trade("2025-01-02T12:00:00Z", 100.25, 3.0, exchange="N", trade_id="52983525027888", received_at=5),
     ]
     hashed = hash_rows(TRADES, record_batch(*rows))
-    assert hashed.identity.tolist() == [-6969299597420034607, -3076153319523508716]
-    assert hashed.check.tolist() == [-5442088676333277550, -317286026583741579]
-    assert hashed.value.tolist() == [-6969299597420034607, 4517858883461398680]
+    assert hashed.identity.tolist() == [2624763327703152376, -6047953293413272492]
+    assert hashed.check.tolist() == [1235419700258570987, -1351912101915698907]
+    assert hashed.value.tolist() == [2624763327703152376, 2047103998904779104]
