@@ -102,7 +102,7 @@ def random_row(rng: random.Random) -> Row:
     if rng.random() < 0.5:
         return trade(date + rng.randrange(60), rng.choice([1.0, 1.0, 2.0]))
     number = rng.randrange(150)
-    price = 9.0 if rng.random() < 0.003 else 1.0 + number % 3
+    price = 9.0 if number < 10 and rng.random() < 0.2 else 1.0 + number % 3
     return trade(date + number % 4, price, trade_id=str(number), received_at=rng.choice([None, 5]))
 
 
@@ -110,11 +110,11 @@ def random_request(rng: random.Random) -> Append | Amendment:
     if rng.random() < 0.8:
         rows = [random_row(rng) for _ in range(rng.randrange(1, 25))]
         return batch(*rows, dedupe=Dedupe.NONE if rng.random() < 0.1 else Dedupe.ROWS)
-    number = rng.randrange(150)
-    named = {"at": rng.randrange(2) * DAY + number % 4, "trade_id": str(number)}
+    number = rng.randrange(10)
+    at, name = rng.randrange(2) * DAY + number % 4, str(number)
     if rng.random() < 0.3:
-        return amendment(cancel(**named))
-    return amendment(correct(**named, new={"price": rng.choice([1.0, 9.0])}))
+        return amendment(cancel(at, trade_id=name))
+    return amendment(correct(at, trade_id=name, new={"price": rng.choice([5.0, 9.0])}))
 
 
 def answer(store: CsvStore | MemoryStore, request: Append | Amendment) -> object:
