@@ -201,6 +201,19 @@ def test_rows_in_a_file_are_recognised_without_the_csv(tmp_path: Path):
             opened(tmp_path).append(batch(*rows))
 
 
+def test_a_row_that_says_what_a_stored_one_was_corrected_to_is_taken_for_that_one(tmp_path: Path):
+    rows = [trade(n, trade_id=str(n)) for n in range(5)]
+    store = opened(tmp_path)
+    store.append(batch(*rows))
+    store.append(batch(*rows))  # has the store know the date
+    store.correct(amendment(correct(3, trade_id="3", new={"price": 9.0})))
+    (chunk,) = PreparedBatch.of(batch(rows[4], rows[3] | {"price": 9.0}, rows[3])).chunks
+    for each in (store, opened(tmp_path)):
+        history = each._log(TRADES, SYMBOL).commits.history()
+        found = each._known_rows.duplicates(chunk, history, log_folder(tmp_path), staged=None)
+        assert found.arrivals(chunk.hashes).tolist() == [4, 3, 3]
+
+
 def test_a_file_of_another_past_is_not_used(tmp_path: Path):
     ids = [trade(n, trade_id=str(n)) for n in range(60)]
     live, backup = tmp_path / "live", tmp_path / "backup"
