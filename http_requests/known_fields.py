@@ -7,7 +7,7 @@ from typing import Any, cast
 from rest_framework import serializers
 
 from refusals.field_error import ERRORS_LIMIT
-from refusals.nearest_name import LONGEST_SHOWN, nearest_name
+from refusals.nearest_name import LONGEST_SHOWN, no_such_field
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
@@ -33,5 +33,4 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         return {name[:LONGEST_SHOWN]: [self._refusal(name)] for name in islice(undeclared, ERRORS_LIMIT)}
 
     def _refusal(self, name: str) -> serializers.ErrorDetail:
-        hint = nearest_name(name, list(self.fields))
-        return serializers.ErrorDetail(f"is not a field of this object{hint}", "unknown_field")
+        return serializers.ErrorDetail(no_such_field(name, list(self.fields)), "unknown_field")

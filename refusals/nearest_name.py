@@ -25,6 +25,11 @@ def nearest_or_all(name: str, known: Collection[str]) -> str:
     return nearest_name(name, known) or (f"; known are {', '.join(sorted(known))}" if known else "")
 
 
+def no_such_field(name: str, known: Collection[str]) -> str:
+    """What is said of a field that an object does not have."""
+    return f"is not a field of this object{nearest_name(name, known)}"
+
+
 def _slips(written: str, meant: str) -> int:
     """The optimal string alignment distance.
 

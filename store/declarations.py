@@ -29,13 +29,15 @@ class Form(Enum):
     """What a value of a kind looks like, beyond the kind itself.
 
     DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text. WORDS: a list
-    of words, kept as one text with `WORD_SEPARATOR` between them. A text without a form is one word.
+    of words, kept as one text with `WORD_SEPARATOR` between them. SYMBOL: the name of an instrument. A text
+    without a form is one word.
     """
 
     PLAIN = "plain"
     DATE = "date"
     ID = "id"
     WORDS = "words"
+    SYMBOL = "symbol"
 
 
 class Partition(StrEnum):
@@ -119,19 +121,6 @@ class Dataset:
         """The names of the later columns, in order."""
         return tuple(column.name for column in self.columns if column.later)
 
-    @cached_property
-    def with_any_price(self) -> "Dataset":
-        """The same rows of instruments whose prices may be zero or less; itself where it has no prices."""
-        if not any(_is_waivable(column) for column in self.columns):
-            return self
-        return replace(
-            self, columns=tuple(replace(c, above=None) if _is_waivable(c) else c for c in self.columns)
-        )
-
     def column(self, name: str) -> Column:
         """The column of a name that exists."""
         return next(column for column in self.columns if column.name == name)
-
-
-def _is_waivable(column: Column) -> bool:
-    return column.above is not None and column.above.waivable

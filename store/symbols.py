@@ -5,6 +5,9 @@ import re
 from store.option_symbols import PADDED_LENGTH, parse_option_symbol
 
 _SYMBOL = re.compile(r"(?=.{1,32}\Z)[A-Z0-9^][A-Z0-9._\-=^:+]*(?: [A-Z0-9._\-=^:+]+)*")
+NO_SYMBOL = (
+    "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces, beginning with a letter, digit or ^"
+)
 
 
 class InvalidSymbol(ValueError):
@@ -24,7 +27,5 @@ def parse_symbol(text: str) -> str:
     if len(symbol) == PADDED_LENGTH and " " in symbol and (option := parse_option_symbol(symbol)):
         return option.compact
     if not _SYMBOL.fullmatch(symbol):
-        raise InvalidSymbol(
-            "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces, beginning with a letter, digit or ^"
-        )
+        raise InvalidSymbol(NO_SYMBOL)
     return symbol

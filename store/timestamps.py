@@ -26,10 +26,10 @@ _WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Years so far away that nanoseconds since 1970 cannot count them are not even parsed.
 _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
-_NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
+OUT_OF_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
+NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
 # No time is nearly as long; the reasons that are given for a text repeat it several times.
-_LONGEST_TEXT = 64
+LONGEST_TEXT = 64
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
 _SECONDS_WIDTH = len("2025-01-02T14:30:00")
 
@@ -56,7 +56,7 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
     except (pa.ArrowInvalid, UnicodeEncodeError):
         parsed = _parse_mixed(texts)
     if parsed.size and (parsed.min() < EARLIEST_NS or parsed.max() > LATEST_NS):
-        raise TimestampOutOfRange(_RANGE)
+        raise TimestampOutOfRange(OUT_OF_RANGE)
     return parsed
 
 
@@ -69,7 +69,7 @@ def parse_timestamp(text: str) -> int:
         return int(parse_timestamps([text])[0])
     except InvalidTimestamp:
         if _FAR_YEAR.match(text):
-            raise TimestampOutOfRange(_RANGE) from None
+            raise TimestampOutOfRange(OUT_OF_RANGE) from None
         raise
 
 
@@ -79,7 +79,7 @@ def parse_timestamp_or_epoch(text: str) -> int:
     if instant is None:
         return parse_timestamp(text)
     if not EARLIEST_NS <= instant <= LATEST_NS:
-        raise TimestampOutOfRange(_RANGE)
+        raise TimestampOutOfRange(OUT_OF_RANGE)
     return instant
 
 
@@ -211,13 +211,13 @@ def _parse_mixed(texts: Sequence[str]) -> Instants:
     """Texts with and without offsets. RFC 3339 also allows lower-case `t` and `z`."""
     try:
         plain = pa.array(texts, pa.string())
-        if pc.max(pc.binary_length(plain)).as_py() > _LONGEST_TEXT:
-            raise InvalidTimestamp(_NO_TIMESTAMP)
+        if pc.max(pc.binary_length(plain)).as_py() > LONGEST_TEXT:
+            raise InvalidTimestamp(NO_TIMESTAMP)
         upper = pc.ascii_upper(plain)
         has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)
         parsed = np.empty(len(texts), dtype=np.int64)
         parsed[has_zone] = _cast(upper.filter(pa.array(has_zone)), "UTC")
         parsed[~has_zone] = _cast(upper.filter(pa.array(~has_zone)), None)
     except (pa.ArrowInvalid, UnicodeEncodeError) as error:
-        raise InvalidTimestamp(_NO_TIMESTAMP) from error
+        raise InvalidTimestamp(NO_TIMESTAMP) from error
     return parsed

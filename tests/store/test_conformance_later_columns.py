@@ -91,6 +91,12 @@ def test_an_id_repeated_in_a_batch_is_compared_with_its_first_row(store, flags_s
     assert flags(store) == [flags_sent[0]]
 
 
+def test_an_id_repeated_in_a_batch_with_another_value_is_a_conflict(store):
+    with pytest.raises(IdConflict) as conflict:
+        store.append(batch(*(flagged(flag, trade_id="a") for flag in (True, True, False, None))))
+    assert conflict.value.rows == [2]
+
+
 @pytest.mark.parametrize(
     ("kept", "sent", "duplicates"),
     [

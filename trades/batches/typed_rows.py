@@ -1,9 +1,8 @@
-"""Rows decoded and checked typed in one pass. Says yes or no; the declared serializers say why not."""
+"""Rows decoded by their types in one pass. Says yes or no; reading the document again says why not."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -11,56 +10,39 @@ import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
-from store.symbols import InvalidSymbol
-from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, Instants, InvalidTimestamp, parse_timestamps
-from trades.batches.row_batch import (
-    ID_LENGTH,
-    LARGEST_NUMBER,
-    WORDS_LIMIT,
-    Expected,
-    NotTyped,
-    RowBatch,
-    assembled,
-    check_size,
-)
+from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
+from trades.batches.row_batch import Expected, NotTyped, RowBatch, assembled, check_size, is_symbol
+from trades.batches.validation import Typed, columns_of, validated
+from trades.batches.value_rule import LARGEST_NUMBER
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
-Word = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
-Words = Annotated[list[Word], Meta(max_length=WORDS_LIMIT)]
-_PLAIN_TYPES: dict[Kind, Any] = {Kind.INTEGER: Integer, Kind.BOOLEAN: bool}
+_TYPES: dict[Kind, Any] = {
+    Kind.TIME: str,
+    Kind.NUMBER: float,
+    Kind.INTEGER: Integer,
+    Kind.TEXT: str,
+    Kind.BOOLEAN: bool,
+}
+_FORMS: dict[Form, Any] = {Form.ID: str | Integer, Form.WORDS: list[str]}
 
 
 def value_type(column: Column, *, epoch: bool = False) -> Any:
-    """The type of a value as it stands in a body. Texts are checked for their characters later, all at once.
+    """The type of a value as it stands in a body. What it must be beyond that is validated by columns.
 
     epoch: times may also be nanoseconds since the Unix epoch.
     """
-    if column.kind is Kind.TIME:
-        return str | int if epoch else str
-    if column.kind in _PLAIN_TYPES:
-        return _PLAIN_TYPES[column.kind]
-    if column.kind is Kind.NUMBER:
-        above = column.above
-        if above is None:
-            return Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-        least = Meta(ge=0, le=LARGEST_NUMBER) if above.zero_allowed else Meta(gt=0, le=LARGEST_NUMBER)
-        return Annotated[float, least]
-    if column.choices:
-        return Literal[(*column.choices, *(alias for alias, _ in column.aliases))]
-    return {Form.ID: Word | Integer, Form.WORDS: Words}.get(column.form, Word)
+    if epoch and column.kind is Kind.TIME:
+        return str | int
+    return _FORMS.get(column.form, _TYPES[column.kind])
 
 
-@cache
 def row_type(
-    dataset: Dataset, *, given: frozenset[str] = frozenset(), lenient: bool = False, epoch: bool = False
+    dataset: Dataset, *, given: frozenset[str], lenient: bool, epoch: bool = False
 ) -> type[msgspec.Struct]:
-    """A row as it stands in a body. Lenient: it may have further fields, which are passed over.
-
-    Readers take rows of the dataset `with_any_price`, until they know of which instrument they are.
-    """
+    """A row as it stands in a body. Lenient: it may have further fields, which are passed over."""
     fields: list[Any] = []
-    for column in (dataset.columns[0], Column("symbol", Kind.TEXT, required=True), *dataset.columns[1:]):
-        kind = str if column.name == "symbol" else value_type(column, epoch=epoch)
+    for column in columns_of(dataset):
+        kind = value_type(column, epoch=epoch)
         if column.required and column.name not in given:
             fields.append((column.name, kind))
         elif column.required:
@@ -90,27 +72,39 @@ def required_values(rows: Sequence[Any], expected: Expected) -> dict[str, Iterab
 def batch_of(expected: Expected, values: Mapping[str, Iterable[Any]], count: int) -> RowBatch:
     """The batch of typed values; columns that are not there are null.
 
-    Raises `NotTyped` if a text is wrong, `BatchRefused` if the rows are right one by one and not together.
+    Raises `NotTyped` if a value is wrong, `BatchRefused` if the rows are right one by one and not together.
     """
     dataset = expected.dataset
     check_size(count, dataset.name)
+    symbols = set(values.get("symbol", ())) - {UNSET}
+    if not all(map(is_symbol, symbols)):
+        raise NotTyped("a symbol is none")
+    columns = {
+        column.name: typed_column(column, _filled(expected, column, values, count), count)
+        for column in dataset.columns
+    }
+    stored, broken = validated(dataset, columns, any_price=lambda: expected.any_price(symbols))
+    if broken:
+        raise NotTyped(broken[0].fault.message)
+    return assembled(expected, stored, symbols)
+
+
+def typed_column(column: Column, values: Iterable[Any], count: int) -> Typed:
+    """A column of typed values, null where they are UNSET. Raises `NotTyped` if one cannot be held."""
     try:
-        columns = {
-            column.name: _column(column, _filled(expected, column, values, count), count)
-            for column in dataset.columns
-        }
-        return assembled(expected, columns, set(values.get("symbol", ())) - {UNSET})
-    except (InvalidSymbol, InvalidTimestamp) as error:
+        return Typed(_column(column, values, count))
+    except (InvalidTimestamp, OverflowError, UnicodeEncodeError) as error:
         raise NotTyped(str(error)) from error
 
 
 def has_largest(dataset: Dataset, rows: pa.RecordBatch) -> bool:
     """Whether a number is 2^53: an integer that is larger comes down to it by becoming a float."""
-    return any(
-        np.equal(np.abs(rows[column.name]), LARGEST_NUMBER).any()
-        for column in dataset.columns
-        if column.kind is Kind.NUMBER and rows[column.name].null_count < rows.num_rows
-    )
+    return any(is_at_largest(rows[column.name]) for column in dataset.columns if column.kind is Kind.NUMBER)
+
+
+def is_at_largest(numbers: pa.Array) -> bool:
+    """Whether a number is 2^53, or its negative."""
+    return numbers.null_count < len(numbers) and bool(np.equal(np.abs(numbers), LARGEST_NUMBER).any())
 
 
 def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
@@ -119,15 +113,6 @@ def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> 
     for row in rows:
         if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
             raise NotTyped("a number is over 2^53")
-
-
-def checked_instants(column: Column, instants: Instants) -> Instants:
-    """Instants of a column as they are. Raises `NotTyped` for one that it cannot hold."""
-    if len(instants) and (instants.min() < EARLIEST_NS or instants.max() > LATEST_NS):
-        raise NotTyped("a time is out of range")
-    if column.form is Form.DATE and (instants % DAY_NS).any():
-        raise NotTyped("a date has a time of day")
-    return instants
 
 
 def _filled(
@@ -149,40 +134,33 @@ def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
     elif column.kind is Kind.NUMBER:
         return pa.array(np.fromiter(values, np.float64, count) + 0.0)  # minus zero is zero
     elif column.kind is Kind.TIME:
-        return pa.array(_instants(column, values if isinstance(values, list) else list(values)))
+        return pa.array(_instants(values if isinstance(values, list) else list(values)))
     return _build_of(column)(values)
 
 
 def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
     """What makes a column of values, or of nothing where they are None."""
     if column.kind is Kind.TIME:
-        return lambda values: _times(column, list(values))
+        return lambda values: _times(list(values))
     if column.kind is Kind.NUMBER:
         return _numbers
-    if column.kind is Kind.INTEGER:
-        return lambda values: pa.array(list(values), pa.int64())
-    if column.kind is Kind.BOOLEAN:
-        return lambda values: pa.array(list(values), pa.bool_())
-    if column.choices:
-        aliases = dict(column.aliases)
-        return lambda values: pa.array([aliases.get(value, value) for value in values], pa.string())
-    return _words if column.form is Form.WORDS else _texts
+    if column.kind is not Kind.TEXT:
+        return lambda values: pa.array(list(values), ARROW_TYPES[column.kind])
+    if column.form is Form.WORDS:
+        return _words
+    return _ids if column.form is Form.ID else _texts
 
 
 def _numbers(values: Iterable[float | None]) -> pa.Array:
     return pa.array([None if value is None else value + 0.0 for value in values], pa.float64())
 
 
-def _texts(values: Iterable[str | int | None]) -> pa.Array:
-    """A string column. Raises `NotTyped` for what is not visible ASCII."""
-    try:
-        column = pa.array([str(value) if isinstance(value, int) else value for value in values], pa.string())
-    except UnicodeEncodeError as error:
-        raise NotTyped("a text has half of a surrogate pair") from error
-    characters = np.frombuffer(column.buffers()[2], dtype=np.uint8)
-    if characters.size and (characters.min() <= ord(" ") or characters.max() > ord("~")):
-        raise NotTyped("a text is not visible ASCII")
-    return column
+def _texts(values: Iterable[str | None]) -> pa.Array:
+    return pa.array(list(values), pa.string())
+
+
+def _ids(values: Iterable[str | int | None]) -> pa.Array:
+    return _texts(str(value) if isinstance(value, int) else value for value in values)
 
 
 def _words(words_of: Iterable[list[str] | None]) -> pa.Array:
@@ -190,26 +168,20 @@ def _words(words_of: Iterable[list[str] | None]) -> pa.Array:
     values = list(words_of)
     if any(WORD_SEPARATOR in word for words in values if words for word in words):
         raise NotTyped("a condition has a semicolon")
-    return _texts([WORD_SEPARATOR.join(words) if words else None for words in values])
+    return _texts(WORD_SEPARATOR.join(words) if words else None for words in values)
 
 
-def _times(column: Column, values: Sequence[str | int | None]) -> pa.Array:
-    instants = iter(_instants(column, [value for value in values if value is not None]).tolist())
+def _times(values: Sequence[str | int | None]) -> pa.Array:
+    instants = iter(_instants([value for value in values if value is not None]).tolist())
     return pa.array([None if value is None else next(instants) for value in values], pa.int64())
 
 
-def _instants(column: Column, values: Sequence[str | int]) -> Instants:
+def _instants(values: Sequence[str | int]) -> Instants:
+    """Instants as they are; one that nanoseconds cannot count is raised as an `OverflowError`."""
     try:
-        instants = parse_timestamps(values)  # type: ignore[arg-type]  # the next line
+        return parse_timestamps(values)  # type: ignore[arg-type]  # the next line
     except TypeError:  # there are integers among them
-        return _epoch_instants(column, values)
-    return checked_instants(column, instants)
-
-
-def _epoch_instants(column: Column, values: Sequence[str | int]) -> Instants:
-    texts = iter(parse_timestamps([value for value in values if isinstance(value, str)]).tolist())
-    instants = [next(texts) if isinstance(value, str) else value for value in values]
-    try:
-        return checked_instants(column, np.array(instants, dtype=np.int64))
-    except OverflowError as error:
-        raise NotTyped("a time is out of range") from error
+        texts = iter(parse_timestamps([value for value in values if isinstance(value, str)]).tolist())
+        return np.array(
+            [next(texts) if isinstance(value, str) else value for value in values], dtype=np.int64
+        )

@@ -1,7 +1,7 @@
 """The declared form of a body of corrections, and how it is read."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -13,18 +13,9 @@ from http_requests.json_document import read_json
 from http_requests.known_fields import KnownFieldsSerializer
 from refusals.field_error import ERRORS_LIMIT
 from store.datasets import TRADES
-from store.declarations import WORD_SEPARATOR
 from store.protocol import Action, Correction
 from store.symbols import parse_symbol
-from trades.batches.fields import (
-    CountField,
-    IdField,
-    NumberField,
-    SymbolField,
-    TimestampField,
-    WordField,
-    WordsField,
-)
+from trades.batches.fields import ColumnField, SymbolField
 from trades.batches.refusals import refused
 from trades.batches.row_batch import check_dates, is_symbol
 from trades.batches.serializers import IngestAnswerSerializer
@@ -80,6 +71,11 @@ class CorrectionListSerializer(serializers.ListSerializer[Any]):
         return values
 
 
+def _field(column: str, help_text: str, *, required: bool = False, **changes: Any) -> ColumnField:
+    """What takes a value of a trade's column."""
+    return ColumnField(replace(TRADES.column(column), required=required, help=help_text, **changes))
+
+
 class CorrectionSerializer(KnownFieldsSerializer):
     """A cancel or a correction of one stored trade, which `trade_id`, or `price` and `volume`, identify."""
 
@@ -87,29 +83,15 @@ class CorrectionSerializer(KnownFieldsSerializer):
         choices=[action.value for action in Action],
         help_text="`cancel` takes the trade away, `correct` gives it the new values.",
     )
-    timestamp = TimestampField(help_text="The event time of the trade, to the nanosecond.")
-    trade_id = IdField(required=False, allow_null=True, help_text="The trade's id.")
-    exchange = WordField(required=False, allow_null=True, help_text="Where it was traded.")
-    price = NumberField(required=False, allow_null=True, help_text="Its price, as it stands now.")
-    volume = NumberField(required=False, allow_null=True, help_text="Its volume, as it stands now.")
-    new_price = NumberField(
-        above=TRADES.column("price").above,
-        required=False,
-        allow_null=True,
-        help_text="The price from now on.",
-    )
-    new_volume = NumberField(
-        above=TRADES.column("volume").above,
-        required=False,
-        allow_null=True,
-        help_text="The volume from now on.",
-    )
-    new_conditions = WordsField(
-        required=False, allow_null=True, help_text="The sale conditions from now on; `[]` for none."
-    )
-    new_sequence = CountField(
-        required=False, allow_null=True, help_text="The order within the instant from now on."
-    )
+    timestamp = _field("timestamp", "The event time of the trade, to the nanosecond.", required=True)
+    trade_id = _field("trade_id", "The trade's id.")
+    exchange = _field("exchange", "Where it was traded.")
+    price = _field("price", "Its price, as it stands now.", above=None)
+    volume = _field("volume", "Its volume, as it stands now.", above=None)
+    new_price = _field("price", "The price from now on.")
+    new_volume = _field("volume", "The volume from now on.")
+    new_conditions = _field("conditions", "The sale conditions from now on; `[]` for none.")
+    new_sequence = _field("sequence", "The order within the instant from now on.")
 
     class Meta:
         list_serializer_class = CorrectionListSerializer
@@ -205,8 +187,4 @@ def _new_values(given: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for column, name in _NEW.items():
         if name not in given:
             continue
-        value = given[name]
-        if column == "conditions":
-            yield column, WORD_SEPARATOR.join(value) or None
-        else:
-            yield column, value + 0.0 if column in {"price", "volume"} else value  # minus zero is zero
+        yield column, (given[name] or None) if column == "conditions" else given[name]

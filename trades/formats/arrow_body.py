@@ -8,10 +8,11 @@ import pyarrow as pa
 from http_requests.exceptions import MalformedDocument
 from store.declarations import Column
 from trades.batches.row_batch import ROWS_LIMIT, Expected, RowBatch
+from trades.batches.validation import Typed
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_messages import is_compressed
-from trades.formats.arrow_values import said_by, typed_values
-from trades.formats.columns import Typed, check_not_repeated, read_columns
+from trades.formats.arrow_values import typed_values
+from trades.formats.columns import check_not_repeated, read_columns
 
 COLUMNS_LIMIT = 1_000
 _MESSAGES_LIMIT = 10_000
@@ -25,16 +26,12 @@ class ArrowColumns:
 
     names: list[str]
     table: pa.Table
-    unreadable = "malformed_arrow"
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]
 
     def typed(self, column: Column) -> Typed:
         return typed_values(column, _in_one_piece(self.table.column(column.name)))
-
-    def said(self, column: Column, row: int) -> object:
-        return said_by(column, self.table.column(column.name)[row])
 
 
 def read_arrow_body(body: bytes, expected: Expected) -> RowBatch:

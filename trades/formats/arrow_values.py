@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +11,25 @@ from pyarrow import types
 from refusals.field_error import FieldError
 from store.arrays import Integers
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
-from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, format_timestamp
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
+from trades.batches.json_columns import text_times
 from trades.batches.refusals import refused
-from trades.batches.row_batch import ID_LENGTH, LARGEST_NUMBER, WORDS_LIMIT
-from trades.formats.columns import Typed
-from trades.formats.text_cells import typed_cells
+from trades.batches.validation import Typed, faults_at, rule_of
+from trades.batches.value_rule import (
+    COUNT_OUT_OF_RANGE,
+    ID_LENGTH,
+    LARGEST_NUMBER,
+    NUMBER_OUT_OF_RANGE,
+    TIME_OUT_OF_RANGE,
+    WORDS_LIMIT,
+    Fault,
+    Found,
+)
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 # No text that is right is longer; a longer one in a dictionary could stand in every row.
 _LONGEST_TEXT = WORDS_LIMIT * (ID_LENGTH + 1)
 _TOO_LONG = " "
-_FAR = "9999-12-31"
 
 
 class _OfAnotherType(TypeError):
@@ -36,36 +43,12 @@ def typed_values(column: Column, values: pa.Array) -> Typed:
     """
     plain = _decoded(values)
     if types.is_null(plain.type):
-        return Typed.right(pa.nulls(len(plain), ARROW_TYPES[column.kind]))
+        return Typed(pa.nulls(len(plain), ARROW_TYPES[column.kind]))
     try:
         return _READERS[column.kind](column, plain)
     except _OfAnotherType:
         message = f"a column of type {str(values.type)[:64]} cannot be read as {column.kind.value}"
         raise refused([FieldError(column.name, "invalid_type", message)]) from None
-
-
-def said_by(column: Column, value: pa.Scalar) -> object:
-    """The value that JSON would have."""
-    if not value.is_valid:
-        return None
-    if types.is_dictionary(value.type):
-        value = value.value
-    if column.kind is Kind.TIME and not _is_text(value.type):
-        return _said_time(value)
-    found = value.as_py()
-    if isinstance(found, Decimal):
-        return float(found)
-    if column.kind is Kind.INTEGER and isinstance(found, float):
-        return int(found) if math.isfinite(found) and found == math.floor(found) else found
-    if column.form is Form.WORDS and isinstance(found, str):
-        return found.split(WORD_SEPARATOR) if found else []
-    return found
-
-
-def _said_time(value: pa.Scalar) -> str:
-    """The time as text; one that is out of range as another that is."""
-    instants = _instants(pa.array([value]))
-    return _FAR if instants.wrong[0] else format_timestamp(instants.values[0].as_py())
 
 
 def _decoded(values: pa.Array) -> pa.Array:
@@ -84,7 +67,7 @@ def _decoded(values: pa.Array) -> pa.Array:
 
 def _times(column: Column, values: pa.Array) -> Typed:
     if _is_text(values.type):
-        return typed_cells(column, values.cast(pa.string()))
+        return text_times(column, values.cast(pa.string()))
     return _instants(values)
 
 
@@ -100,7 +83,7 @@ def _instants(values: pa.Array) -> Typed:
     wrong = (counts < -(-EARLIEST_NS // unit_ns)) | (counts > LATEST_NS // unit_ns)
     instants = np.where(wrong, 0, counts) * unit_ns if unit_ns > 1 or wrong.any() else counts
     mask = counted.is_null().to_numpy(zero_copy_only=False) if counted.null_count else None
-    return Typed(pa.array(instants, mask=mask), wrong)
+    return Typed(pa.array(instants, mask=mask), [(TIME_OUT_OF_RANGE, wrong)] if wrong.any() else ())
 
 
 def _unit_of(kind: pa.DataType) -> int:
@@ -116,31 +99,46 @@ def _unit_of(kind: pa.DataType) -> int:
 
 
 def _numbers(_column: Column, values: pa.Array) -> Typed:
-    wrong = np.zeros(len(values), dtype=bool)
+    faults: Found = []
     if types.is_integer(values.type):
-        wrong = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
+        rounded = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
+        faults = [(NUMBER_OUT_OF_RANGE, rounded)] if rounded.any() else []
         numbers = values.cast(pa.float64(), safe=False)
     elif types.is_floating(values.type) or types.is_decimal(values.type):
         numbers = values.cast(pa.float64())
     else:
         raise _OfAnotherType
     mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
-    return Typed(
-        pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), wrong
-    )  # minus zero is zero
+    # Minus zero is zero.
+    return Typed(pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), faults)
 
 
-def _integers(_column: Column, values: pa.Array) -> Typed:
+def _integers(column: Column, values: pa.Array) -> Typed:
+    """Integers, and floats that are whole: pandas has no others where some are missing."""
     if types.is_floating(values.type):
         wide = values.cast(pa.float64())
-        whole = pc.and_(pc.equal(pc.floor(wide), wide), pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
+        fits = pc.and_(pc.equal(pc.floor(wide), wide), pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
     elif types.is_integer(values.type):
         wide = values
-        whole = _at_most_exact(values)
+        fits = _at_most_exact(values)
     else:
         raise _OfAnotherType
-    wrong = ~whole.fill_null(True).to_numpy(zero_copy_only=False)
-    return Typed(pc.if_else(whole, wide, None).cast(pa.int64()), wrong)
+    faults = {
+        int(place): rule_of(column).stored(_whole(wide[int(place)].as_py()))
+        for place in np.flatnonzero(pc.invert(fits).fill_null(False))
+    }
+    return Typed(pc.if_else(fits, wide, None).cast(pa.int64()), faults_at(len(values), faults))
+
+
+def _whole(number: float) -> float:
+    """A float as an integer if it is one."""
+    return int(number) if math.isfinite(number) and number == math.floor(number) else number
+
+
+def _booleans(_column: Column, values: pa.Array) -> Typed:
+    if not types.is_boolean(values.type):
+        raise _OfAnotherType
+    return Typed(values)
 
 
 def _at_most_exact(values: pa.Array) -> pa.Array:
@@ -152,45 +150,35 @@ def _at_most_exact(values: pa.Array) -> pa.Array:
     return pc.and_(pc.less_equal(wide, largest), pc.greater_equal(wide, smallest))
 
 
-def _flags(_column: Column, values: pa.Array) -> Typed:
-    if types.is_boolean(values.type):
-        return Typed.right(values)
-    raise _OfAnotherType
-
-
 def _texts(column: Column, values: pa.Array) -> Typed:
     if _is_text(values.type):
         texts = values.cast(pa.string())
         if column.form is Form.WORDS:
             texts = pc.if_else(pc.equal(texts, ""), None, texts)
-        return Typed.right(texts)
+        return Typed(texts)
     if column.form is Form.ID and types.is_integer(values.type):
         counts = _integers(column, values)
         negative = pc.less(counts.values, 0).fill_null(False).to_numpy(zero_copy_only=False)
-        return Typed(counts.values.cast(pa.string()), counts.wrong | negative)
+        return Typed(counts.values.cast(pa.string()), [*counts.faults, (COUNT_OUT_OF_RANGE, negative)])
     is_list = types.is_list(values.type) or types.is_large_list(values.type)
     if column.form is Form.WORDS and is_list and _is_text(values.type.value_type):
-        return _joined(values)
+        return _joined(column, values)
     raise _OfAnotherType
 
 
-def _joined(lists: pa.Array) -> Typed:
+def _joined(column: Column, lists: pa.Array) -> Typed:
     """Lists of words as texts with semicolons between them."""
     # Some writers make lists of large texts or of views, which Arrow neither searches nor joins.
     lists = lists.cast(pa.list_(pa.string()))
     words = lists.flatten()
-    wrong = np.zeros(len(lists), dtype=bool)
+    faults: dict[int, Fault] = {}
     if words.null_count or pc.any(pc.match_substring(words, WORD_SEPARATOR)).as_py():
-        wrong = np.array(
-            [
-                bool(found) and any(w is None or WORD_SEPARATOR in w for w in found)
-                for found in lists.to_pylist()
-            ]
-        )
+        stored = (None if found is None else rule_of(column).stored(found) for found in lists.to_pylist())
+        faults = {place: found for place, found in enumerate(stored) if isinstance(found, Fault)}
     texts = pc.binary_join(lists, WORD_SEPARATOR)
     # A list of one empty word is joined to the same text as an empty list.
     is_empty = pc.equal(pc.list_value_length(lists), 0)
-    return Typed(pc.if_else(is_empty, None, texts), wrong)
+    return Typed(pc.if_else(is_empty, None, texts), faults_at(len(lists), faults))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -202,5 +190,5 @@ _READERS: dict[Kind, Callable[[Column, pa.Array], Typed]] = {
     Kind.NUMBER: _numbers,
     Kind.INTEGER: _integers,
     Kind.TEXT: _texts,
-    Kind.BOOLEAN: _flags,
+    Kind.BOOLEAN: _booleans,
 }

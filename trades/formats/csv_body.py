@@ -10,8 +10,9 @@ import pyarrow.csv as pacsv
 from http_requests.exceptions import MalformedDocument
 from store.declarations import Column
 from trades.batches.row_batch import Expected, RowBatch
-from trades.formats.columns import Typed, check_not_repeated, read_columns
-from trades.formats.text_cells import said_by, typed_cells
+from trades.batches.validation import Typed
+from trades.formats.columns import check_not_repeated, read_columns
+from trades.formats.text_cells import typed_cells
 
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10
@@ -28,7 +29,6 @@ class CsvColumns:
     """The columns of a file, all of them texts."""
 
     table: pa.Table
-    unreadable = "malformed_csv"
 
     @property
     def names(self) -> list[str]:
@@ -40,9 +40,6 @@ class CsvColumns:
 
     def typed(self, column: Column) -> Typed:
         return typed_cells(column, self.table.column(column.name).chunk(0))
-
-    def said(self, column: Column, row: int) -> object:
-        return said_by(column, self.table.column(column.name)[row].as_py())
 
 
 def read_csv_body(body: bytes, expected: Expected) -> RowBatch:

@@ -97,8 +97,8 @@ def _values(
 
 def _texts_among(expected: Expected) -> int:
     """How many of the required fields are texts in JSON."""
-    numbers = {c.name for c in expected.dataset.columns if c.kind in {Kind.NUMBER, Kind.INTEGER}}
-    return sum(name not in numbers for name in expected.required)
+    texts = {column.name for column in expected.columns if column.kind in {Kind.TIME, Kind.TEXT}}
+    return len(texts.intersection(expected.required))
 
 
 def _keys_and_texts(values: Sequence[Any]) -> int:
@@ -111,7 +111,7 @@ def _keys_and_texts(values: Sequence[Any]) -> int:
 @cache
 def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tuple[Any, Any]:
     """Of a document, and of a row."""
-    row: Any = row_type(dataset.with_any_price, given=given, lenient=lenient)
+    row: Any = row_type(dataset, given=given, lenient=lenient)
     body = msgspec.defstruct(
         "Body",
         [(dataset.name, list[row])],

@@ -4,6 +4,7 @@ Times are texts, or integers: nanoseconds since the Unix epoch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,24 +13,26 @@ from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
 from store.declarations import Column, Dataset, Kind
-from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
+from trades.batches.json_columns import json_column
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import Expected, NotTyped, RowBatch, check_size
 from trades.batches.typed_rows import (
     batch_of,
     check_not_rounded,
     has_largest,
+    is_at_largest,
     required_values,
     row_type,
     row_values,
+    typed_column,
     value_type,
 )
+from trades.batches.validation import Typed
 from trades.exceptions import BatchRefused
-from trades.formats.columns import check_names
+from trades.formats.columns import check_names, read_columns
 from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
 
 _UNREADABLE = "malformed_msgpack"
-_FAR = "9999-12-31"  # stands for any time that is out of range
 _raw_list = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 Fields = Mapping[str, msgspec.Raw]
@@ -40,7 +43,7 @@ def read_msgpack_body(body: bytes, expected: Expected) -> RowBatch:
     try:
         fields = fields_of(body)
         if fields is None:
-            raise batch_refusal(expected, modest_value(body), unreadable=_UNREADABLE, is_document=True)
+            raise _refusal(expected, modest_value(body), is_document=True)
         return _read_columns(fields, expected) if _is_columnar(fields) else _read_rows(fields, expected)
     except RecursionError as error:
         raise MalformedDocument(
@@ -61,20 +64,26 @@ def _read_rows(fields: Fields, expected: Expected) -> RowBatch:
         document = {
             field: [] if count and field == name else modest_value(raw) for field, raw in fields.items()
         }
-        raise batch_refusal(expected, document, unreadable=_UNREADABLE, is_document=True)
+        raise _refusal(expected, document, is_document=True)
     check_size(count, name)
     try:
         batch = batch_of(expected, _typed_rows(fields[name], expected), count)
         if has_largest(expected.dataset, batch.rows):
-            check_not_rounded(expected.dataset, _said_rows(fields[name], expected))
+            check_not_rounded(expected.dataset, _document_rows(fields[name]))
     except NotTyped:
-        raise batch_refusal(expected, _said_rows(fields[name], expected), unreadable=_UNREADABLE) from None
+        raise _refusal(expected, _document_rows(fields[name])) from None
     return batch
+
+
+def _refusal(
+    expected: Expected, document: Any, *, is_document: bool = False
+) -> BatchRefused | MalformedDocument:
+    return batch_refusal(expected, document, unreadable=_UNREADABLE, is_document=is_document, epoch=True)
 
 
 @cache
 def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any:
-    row = row_type(dataset.with_any_price, given=given, lenient=lenient, epoch=True)
+    row = row_type(dataset, given=given, lenient=lenient, epoch=True)
     return msgspec.msgpack.Decoder(list[row])  # type: ignore[valid-type]
 
 
@@ -102,28 +111,41 @@ def _typed_rows(value: msgspec.Raw, expected: Expected) -> dict[str, Iterable[An
     return required | optional
 
 
-def _said_rows(value: msgspec.Raw, expected: Expected) -> list[Any]:
-    """The rows as JSON would have them."""
+def _document_rows(value: msgspec.Raw) -> list[Any]:
+    """The rows, right or wrong."""
     rows: list[Any] = []
     for raw in _raw_list.decode(value):
         fields = fields_of(raw)
         if fields is None:
             rows.append(modest_value(raw))
         else:
-            rows.append({name: _said(expected, name, modest_value(field)) for name, field in fields.items()})
+            rows.append({name: modest_value(field) for name, field in fields.items()})
     return rows
 
 
-def _said(expected: Expected, name: str, value: object) -> object:
-    """A value as JSON would have it: a time as text."""
-    if isinstance(value, bool) or not isinstance(value, int) or name not in _times_of(expected.dataset):
-        return value
-    return format_timestamp(value) if EARLIEST_NS <= value <= LATEST_NS else _FAR
+@dataclass(frozen=True, slots=True)
+class PackedColumns:
+    """The columns of a document, not made yet, all of one length."""
 
+    fields: Fields
+    count: int
 
-@cache
-def _times_of(dataset: Dataset) -> frozenset[str]:
-    return frozenset(column.name for column in dataset.columns if column.kind is Kind.TIME)
+    @property
+    def names(self) -> list[str]:
+        """The document's keys."""
+        return list(self.fields)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def typed(self, column: Column) -> Typed:
+        packed = self.fields[column.name]
+        try:
+            typed = typed_column(column, _column_decoder(column).decode(packed), self.count)
+        except (msgspec.ValidationError, NotTyped):
+            return _careful_column(column, packed)
+        is_rounded = column.kind is Kind.NUMBER and is_at_largest(typed.values)
+        return _careful_column(column, packed) if is_rounded else typed
 
 
 def _read_columns(fields: Fields, expected: Expected) -> RowBatch:
@@ -134,41 +156,15 @@ def _read_columns(fields: Fields, expected: Expected) -> RowBatch:
     for name, length in lengths.items():
         if length != count:
             raise BatchRefused("unequal_columns", f"{name} is not a list of {count:,} values as timestamp is")
-    try:
-        values = {name: _typed_column(expected.dataset, name, fields[name]) for name in lengths}
-        batch = batch_of(expected, values, count)
-        if has_largest(expected.dataset, batch.rows):
-            check_not_rounded(expected.dataset, _transposed(fields, lengths, expected))
-    except NotTyped:
-        said = _transposed(fields, lengths, expected)
-        raise batch_refusal(expected, said, unreadable=_UNREADABLE) from None
-    return batch
+    return read_columns(PackedColumns(fields, count), expected)
 
 
 @cache
-def _column_decoder(dataset: Dataset, name: str) -> Any:
-    column = Column("symbol", Kind.TEXT, required=True)
-    if name != "symbol":
-        column = dataset.with_any_price.column(name)
-    kind = str if name == "symbol" else value_type(column, epoch=True)
+def _column_decoder(column: Column) -> Any:
+    kind = value_type(column, epoch=True)
     return msgspec.msgpack.Decoder(list[kind] if column.required else list[kind | None])  # type: ignore[valid-type]
 
 
-def _typed_column(dataset: Dataset, name: str, value: msgspec.Raw) -> list[Any]:
-    try:
-        found: list[Any] = _column_decoder(dataset, name).decode(value)
-    except msgspec.ValidationError as error:
-        raise NotTyped(str(error)) from error
-    return found
-
-
-def _transposed(fields: Fields, names: Iterable[str], expected: Expected) -> list[dict[str, Any]]:
-    """The columns' rows as JSON would have them; optional fields without a value are left out."""
-    columns = [
-        [_said(expected, name, modest_value(raw)) for raw in _raw_list.decode(fields[name])] for name in names
-    ]
-    needed = set(expected.required)
-    return [
-        {name: value for name, value in zip(names, row, strict=True) if value is not None or name in needed}
-        for row in zip(*columns, strict=True)
-    ]
+def _careful_column(column: Column, packed: msgspec.Raw) -> Typed:
+    """The column of values of which one is wrong, or may be."""
+    return json_column(column, [modest_value(raw) for raw in _raw_list.decode(packed)], epoch=True)

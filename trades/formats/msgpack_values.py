@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from http_requests.exceptions import MalformedDocument
-from trades.batches.row_batch import WORDS_LIMIT
+from trades.batches.value_rule import WORDS_LIMIT
 
 KEYS_LIMIT = 1_000
 _LAST_SMALL_MAP = 0x8F

@@ -49,6 +49,8 @@ def read_lines(text: bytes, names: Sequence[str], types: dict[str, pa.DataType])
             column_types=types,
             include_columns=list(types),
             null_values=[""],
+            true_values=["true", "True", "TRUE"],
+            false_values=["false", "False", "FALSE"],
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
         ),

@@ -1,5 +1,6 @@
 """A block of lines as checked rows, in the dataset's schema."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,22 +13,17 @@ import pyarrow.compute as pc
 from store.arrays import Mask
 from store.declarations import ARROW_TYPES, Column, Form, Kind
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.formats.text_cells import unescaped
-from trades.imports.column_rules import checked_rows
+from trades.batches.validation import Broken, Typed, faults_at, validated
+from trades.batches.value_rule import NO_TIME, Fault
+from trades.formats.text_cells import typed_cells, unescaped
 from trades.imports.exceptions import BadRow, ImportRefused
 from trades.imports.lines import Lines, Table, line_count, line_numbers, read_lines, without_unclosed_quotes
 from trades.imports.reading import SYMBOL, Layout, Reading
-from trades.imports.times import Style, careful_instants, converted_or_refused, instants, style_of
+from trades.imports.times import Style, careful_instants, instants, style_of
 from trades.services.instruments import symbol_canonical, takes_any_price
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
-_MESSAGES = {
-    Kind.TIME: "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits",
-    Kind.NUMBER: "not a number",
-    Kind.INTEGER: "not an integer",
-    Kind.TEXT: "not UTF-8 text",
-    Kind.BOOLEAN: "not true or false",
-}
+_NO_TIME = "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +80,33 @@ class Parser:
         return Parsed(rows.cast(self._reading.dataset.schema), symbols, lines, tuple(bad), count)
 
     def _checked(
-        self, table: pa.Table, cells: dict[str, pa.Array] | None, lines: Lines, bad: list[BadRow]
+        self, table: pa.Table, cells: dict[str, Typed] | None, lines: Lines, bad: list[BadRow]
     ) -> tuple[pa.RecordBatch, pa.DictionaryArray, Mask]:
         """Rows and their symbols, and which rows may be stored; adds to `bad` those that may not."""
         dataset, wrong = self._reading.dataset, np.zeros(table.num_rows, dtype=bool)
         if cells is None:
-            cells = {column.name: self._careful(table, column, lines, wrong, bad) for column in self._columns}
-        columns = [self._finished(cells, column, table.num_rows) for column in dataset.columns]
-        rows = pa.record_batch(columns, names=dataset.schema.names)
+            cells = {column.name: self._careful(table, column) for column in self._columns}
+        columns = {c.name: self._finished(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
         symbols = self._symbols(table, lines, wrong, bad)
-        rows, found = checked_rows(dataset, rows, partial(self._any_price, symbols))
+        values, found = validated(dataset, columns, any_price=partial(self._any_price, symbols))
         for broken in found:
-            fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit]
-            bad += [self._bad(int(lines[row]), broken.column, broken.message) for row in fresh]
+            fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit].tolist()
+            bad += [
+                self._bad(int(lines[row]), broken.column, self._message(table, columns, broken, row))
+                for row in fresh
+            ]
             wrong |= broken.rows
-        return rows, symbols, ~wrong
+        return pa.record_batch(list(values.values()), names=list(values)), symbols, ~wrong
+
+    def _message(self, table: pa.Table, columns: Mapping[str, Typed], broken: Broken, row: int) -> str:
+        """What is said of a row, with the cell's text where it is none of its column."""
+        message = broken.fault.message
+        if broken.column is None or all(
+            fault is not broken.fault for fault, _ in columns[broken.column].faults
+        ):
+            return message
+        cell = table.column(self._layout.sources[broken.column])[row].as_py()
+        return f"{message}: {cell!r:.60}"
 
     def _any_price(self, symbols: pa.DictionaryArray) -> Mask:
         """Of which rows the prices may be zero or less."""
@@ -106,18 +114,17 @@ class Parser:
         takes: Mask = np.array([symbol != "" and takes_any_price(symbol) for symbol in distinct])
         return np.asarray(takes[symbols.indices.to_numpy()], dtype=bool)
 
-    def _refusal(self, column: Column) -> str:
-        """What is said of a cell that is not one of its column."""
+    def _no_time(self, column: Column) -> Fault:
+        """What is said of a cell that is no time: more texts are one here than in other formats."""
         reading = self._reading
-        if column.kind is not Kind.TIME:
-            return _MESSAGES[column.kind]
         if reading.date is not None and column is reading.dataset.columns[0]:
-            return "not a count of milliseconds since midnight, which --date asks for"
+            return Fault(NO_TIME.code, "not a count of milliseconds since midnight, which --date asks for")
         if reading.zone == "UTC":
-            return _MESSAGES[Kind.TIME]
-        return f"{_MESSAGES[Kind.TIME]}; or clocks in {reading.zone} never, or twice (--ambiguous), showed it"
+            return Fault(NO_TIME.code, _NO_TIME)
+        clocks = f"clocks in {reading.zone} never, or twice (--ambiguous), showed it"
+        return Fault(NO_TIME.code, f"{_NO_TIME}; or {clocks}")
 
-    def _read(self, text: bytes) -> tuple[Table, dict[str, pa.Array] | None]:
+    def _read(self, text: bytes) -> tuple[Table, dict[str, Typed] | None]:
         """The columns, and their values; None for these if only a closer look at each cell can give them."""
         types: dict[str, pa.DataType] = {}
         for column in self._columns:
@@ -158,54 +165,42 @@ class Parser:
         """How a column of times is read: a date is one, wherever the market is."""
         return replace(self._reading, zone="UTC") if column.form is Form.DATE else self._reading
 
-    def _converted(self, table: pa.Table, column: Column) -> pa.Array:
+    def _converted(self, table: pa.Table, column: Column) -> Typed:
         values = _one_array(table.column(self._layout.sources[column.name]))
         if column.kind is Kind.TEXT:
-            return unescaped(values)
+            return Typed(unescaped(values))
         if column.kind is not Kind.TIME:
-            return values
+            return Typed(values)
         style = self._style(b"", column) if column.name in self._styles else Style.OFFSET
         if style is Style.TEXT:
             raise pa.ArrowInvalid("only a closer look can tell")
-        return instants(values, style, self._reading_of(column), is_event=column is self._columns[0])
+        is_event = column is self._columns[0]
+        return Typed(instants(values, style, self._reading_of(column), is_event=is_event))
 
-    def _careful(
-        self, table: pa.Table, column: Column, lines: Lines, wrong: Any, bad: list[BadRow]
-    ) -> pa.Array:
+    def _careful(self, table: pa.Table, column: Column) -> Typed:
         cells = _one_array(table.column(self._layout.sources[column.name]))
-        if column.kind is Kind.TIME:
-            is_event = column is self._columns[0]
-            values, places = careful_instants(
-                cells, self._reading_of(column), is_event=is_event, limit=self._limit
-            )
-        elif column.kind is Kind.TEXT:
-            values, places = unescaped(cells), []
-        else:
-            convert = partial(_cast, to=ARROW_TYPES[column.kind])
-            values, places = converted_or_refused(cells, convert, limit=self._limit)
-        for place in places:
-            if not wrong[place]:
-                message = f"{self._refusal(column)}: {cells[place].as_py()!r:.60}"
-                bad.append(self._bad(int(lines[place]), column.name, message))
-            wrong[place] = True
-        return values
+        if column.kind is Kind.TEXT:
+            return typed_cells(column, cells)
+        if column.kind is not Kind.TIME:
+            return typed_cells(column, pc.utf8_trim_whitespace(cells))
+        values, places = careful_instants(
+            cells, self._reading_of(column), is_event=column is self._columns[0], limit=self._limit
+        )
+        return Typed(values, faults_at(len(cells), dict.fromkeys(places, self._no_time(column))))
 
-    def _finished(self, cells: dict[str, pa.Array], column: Column, count: int) -> pa.Array:
-        values = cells.get(column.name)
-        if values is None and column.name in self._reading.given:
-            return pa.repeat(pa.scalar(self._reading.given[column.name], pa.string()), count)
-        if values is None:
-            return pa.nulls(count, ARROW_TYPES[column.kind])
+    def _finished(self, typed: Typed | None, column: Column, count: int) -> Typed:
+        if typed is None and column.name in self._reading.given:
+            return Typed(pa.repeat(pa.scalar(self._reading.given[column.name], pa.string()), count))
+        if typed is None:
+            return Typed(pa.nulls(count, ARROW_TYPES[column.kind]))
         if column.kind is not Kind.NUMBER:
-            return values
+            return typed
+        values = typed.values
         numbers = values.fill_null(np.nan).to_numpy()
         scale = self._reading.scale.get(column.name)
         numbers = (scale.applied(numbers) if scale else numbers) + 0.0  # minus zero is zero
-        return (
-            pa.array(numbers, mask=values.is_null().to_numpy(False))
-            if values.null_count
-            else pa.array(numbers)
-        )
+        mask = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+        return Typed(pa.array(numbers, mask=mask), typed.faults)
 
     def _symbols(self, table: pa.Table, lines: Lines, wrong: Any, bad: list[BadRow]) -> pa.DictionaryArray:
         if self._layout.symbol is None:
@@ -246,10 +241,6 @@ class Parser:
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _cast(cells: pa.Array, *, to: pa.DataType) -> pa.Array:
-    return pc.utf8_trim_whitespace(cells).cast(to)
 
 
 def _text_or_mark(column: pa.ChunkedArray) -> pa.Array:

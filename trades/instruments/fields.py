@@ -70,18 +70,6 @@ class CalendarDateField(serializers.Field[str, str, str, Any]):
         return data
 
 
-@extend_schema_field({"type": "boolean"})
-class FlagField(serializers.Field[bool, bool, bool, Any]):
-    """True or false."""
-
-    default_error_messages = {"invalid_type": "must be true or false"}
-
-    def to_internal_value(self, data: object) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid_type")
-        return data
-
-
 @extend_schema_field(
     {"type": "array", "maxItems": ALIASES_LIMIT, "items": {"type": "string", "minLength": 1, "maxLength": 32}}
 )

@@ -24,8 +24,8 @@ from store.instruments import (
     default_instrument,
 )
 from store.number_bounds import POSITIVE
-from trades.batches.fields import ChoiceWordField, NumberField, SymbolField
-from trades.instruments.fields import AliasesField, CalendarDateField, FlagField, NameField, PatternField
+from trades.batches.fields import ColumnField, SymbolField
+from trades.instruments.fields import AliasesField, CalendarDateField, NameField, PatternField
 from trades.instruments.known_hours import hours_refusal
 
 CLASS = "class"
@@ -65,13 +65,13 @@ FUTURE_DOCUMENT = {
 INSTRUMENT_FIELDS = {name: "instrument_class" if name == CLASS else name for name in FUTURE_DOCUMENT}
 
 
-def _word(name: str, choices: Sequence[str], help_text: str, **options: Any) -> ChoiceWordField:
-    column = Column(name, Kind.TEXT, choices=tuple(choices))
-    return ChoiceWordField(column=column, required=False, help_text=help_text, **options)
+def _word(name: str, choices: Sequence[str], help_text: str, **options: Any) -> ColumnField:
+    column = Column(name, Kind.TEXT, required=True, help=help_text, choices=tuple(choices))
+    return ColumnField(column, required=False, **options)
 
 
-def _number(help_text: str) -> NumberField:
-    return NumberField(above=POSITIVE, required=False, allow_null=True, help_text=help_text)
+def _number(name: str, help_text: str) -> ColumnField:
+    return ColumnField(Column(name, Kind.NUMBER, help=help_text, above=POSITIVE))
 
 
 @extend_schema_serializer(
@@ -106,9 +106,13 @@ class InstrumentSerializer(KnownFieldsSerializer):
     volume_kind = _word(
         "volume_kind", VOLUME_KINDS, "Whether volumes are counts; whole by default, fractional for crypto."
     )
-    tick_size = _number("The smallest step of its price.")
+    tick_size = _number("tick_size", "The smallest step of its price.")
     aliases = AliasesField(required=False, help_text="Other symbols that mean it.")
-    allow_nonpositive_price = FlagField(required=False, help_text="Whether its prices may be zero or less.")
+    allow_nonpositive_price = ColumnField(
+        Column("allow_nonpositive_price", Kind.BOOLEAN, required=True),
+        required=False,
+        help_text="Whether its prices may be zero or less.",
+    )
     calendar = PatternField(
         "[A-Za-z0-9_.&+-]+( [A-Za-z0-9_.&+-]+)*",
         longest=64,
@@ -123,9 +127,9 @@ class InstrumentSerializer(KnownFieldsSerializer):
     expiry = CalendarDateField(
         required=False, allow_null=True, help_text="Of a future or an option: the date on which it expires."
     )
-    strike = _number("Of an option: the strike price.")
+    strike = _number("strike", "Of an option: the strike price.")
     right = _word("right", RIGHTS, "Of an option: what it is the right to do.", allow_null=True)
-    multiplier = _number("Of a future or an option: units of the underlying in a contract.")
+    multiplier = _number("multiplier", "Of a future or an option: units of the underlying in a contract.")
     exercise = _word("exercise", EXERCISES, "Of an option: when it may be exercised.", allow_null=True)
     settlement = _word(
         "settlement", SETTLEMENTS, "Of an option: settled to the opening or the close.", allow_null=True

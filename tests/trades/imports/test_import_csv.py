@@ -271,3 +271,13 @@ def test_option_quotes_of_what_is_no_option_are_refused(tmp_path: Path):
     with pytest.raises(CommandError, match=r"BADX is of the class equity: name it as the OCC does"):
         run(path, dataset="option_quotes")
     assert market_store().symbols(DATASETS["option_quotes"]) == []
+
+
+def test_a_row_that_contradicts_itself_is_skipped_beside_one_with_a_bad_cell(tmp_path: Path):
+    lines = ["2013-07-01,1d,-1,2,1,2,5", "2013-07-02,1d,1,1,2,1,5", "2013-07-03,1d,1,2,1,2,5"]
+    path = written(tmp_path / "A.csv", lines, "timestamp,resolution,open,high,low,close,volume")
+    said = run(path, dataset="bars", skip_bad=True)
+    assert "line 2, open: " in said
+    assert "line 3: open and close must lie between low and high" in said
+    assert market_store().rows(DATASETS["bars"], "A", ALL_TIME).column("open").to_pylist() == [1.0]
+    assert "1 stored" in said
