@@ -6,7 +6,6 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -103,7 +102,7 @@ def random_row(rng: random.Random) -> Row:
     if rng.random() < 0.5:
         return trade(date + rng.randrange(60), rng.choice([1.0, 1.0, 2.0]))
     number = rng.randrange(150)
-    price = 9.0 if rng.random() < 0.003 else 1.0 + number % 3
+    price = 9.0 if number < 10 and rng.random() < 0.2 else 1.0 + number % 3
     return trade(date + number % 4, price, trade_id=str(number), received_at=rng.choice([None, 5]))
 
 
@@ -111,11 +110,11 @@ def random_request(rng: random.Random) -> Append | Amendment:
     if rng.random() < 0.8:
         rows = [random_row(rng) for _ in range(rng.randrange(1, 25))]
         return batch(*rows, dedupe=Dedupe.NONE if rng.random() < 0.1 else Dedupe.ROWS)
-    number = rng.randrange(150)
-    named: dict[str, Any] = {"at": rng.randrange(2) * DAY + number % 4, "trade_id": str(number)}
+    number = rng.randrange(10)
+    at, name = rng.randrange(2) * DAY + number % 4, str(number)
     if rng.random() < 0.3:
-        return amendment(cancel(**named))
-    return amendment(correct(**named, new={"price": rng.choice([1.0, 9.0])}))
+        return amendment(cancel(at, trade_id=name))
+    return amendment(correct(at, trade_id=name, new={"price": rng.choice([5.0, 9.0])}))
 
 
 def answer(store: CsvStore | MemoryStore, request: Append | Amendment) -> object:
@@ -200,6 +199,19 @@ def test_rows_in_a_file_are_recognised_without_the_csv(tmp_path: Path):
         hash_files(tmp_path)[0].unlink()
         with pytest.raises(DataDamaged):
             opened(tmp_path).append(batch(*rows))
+
+
+def test_a_row_that_says_what_a_stored_one_was_corrected_to_is_taken_for_that_one(tmp_path: Path):
+    rows = [trade(n, trade_id=str(n)) for n in range(5)]
+    store = opened(tmp_path)
+    store.append(batch(*rows))
+    store.append(batch(*rows))  # has the store know the date
+    store.correct(amendment(correct(3, trade_id="3", new={"price": 9.0})))
+    (chunk,) = PreparedBatch.of(batch(rows[4], rows[3] | {"price": 9.0}, rows[3])).chunks
+    for each in (store, opened(tmp_path)):
+        history = each._log(TRADES, SYMBOL).commits.history()
+        found = each._known_rows.duplicates(chunk, history, log_folder(tmp_path), staged=None)
+        assert found.arrivals(chunk.hashes).tolist() == [4, 3, 3]
 
 
 def test_a_file_of_another_past_is_not_used(tmp_path: Path):
