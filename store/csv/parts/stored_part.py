@@ -1,10 +1,12 @@
 """What a log's history answers with: a commit's parts, an event date in short, a request that was stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from store.csv.parts.commit import Part, PartKind
 from store.protocol import Receipt
+
+_LOAD_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,17 @@ class Accepted:
 def of_kind(parts: Iterable[StoredPart], kind: PartKind) -> list[StoredPart]:
     """Those of the parts that are of a kind, in their order."""
     return [stored for stored in parts if stored.part.kind == kind]
+
+
+def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
+    """The parts in their order, about 16 MiB at a time; two of one commit that are neighbours stay together."""
+    load: list[StoredPart] = []
+    size = 0
+    for stored in parts:
+        if size >= _LOAD_BYTES and stored.commit != load[-1].commit:
+            yield load
+            load, size = [], 0
+        load.append(stored)
+        size += stored.part.length
+    if load:
+        yield load

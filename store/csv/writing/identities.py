@@ -21,7 +21,7 @@ Hashes: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class _ColumnWords:
     """One or two rows of words, a word per value of a column in each. present: None if no value is null."""
 
     words: Words
@@ -123,30 +123,30 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
     )
 
 
-def _by_id(dataset: Dataset, columns: Mapping[str, _Column | None], has_id: Mask) -> RowHashes:
+def _by_id(dataset: Dataset, columns: Mapping[str, _ColumnWords | None], has_id: Mask) -> RowHashes:
     said = [name for name in columns if name not in dataset.arrival_columns]
     (value,) = _combined(columns, said, seeds=(5,), count=len(has_id))
     identity, check = _combined(columns, dataset.id_columns, seeds=(3, 4), count=len(has_id))
     return RowHashes(identity, check, value, has_id)
 
 
-def _words(values: pa.Array | pa.ChunkedArray, kind: Kind) -> _Column | None:
+def _words(values: pa.Array | pa.ChunkedArray, kind: Kind) -> _ColumnWords | None:
     """A word per value, of a text two; None if all are null."""
     if values.null_count == len(values):
         return None
     present = values.is_valid().to_numpy(zero_copy_only=False) if values.null_count else None
     if kind is Kind.TEXT:
         texts = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        return _Column(text_words(texts), present)
+        return _ColumnWords(text_words(texts), present)
     if kind is Kind.BOOLEAN:
         values = values.cast(pa.int64())
     dtype = np.float64 if kind is Kind.NUMBER else np.int64
     filled: npt.NDArray[Any] = np.asarray(values.fill_null(0) if values.null_count else values, dtype=dtype)
-    return _Column(filled.view(np.uint64)[np.newaxis], present)
+    return _ColumnWords(filled.view(np.uint64)[np.newaxis], present)
 
 
 def _combined(
-    columns: Mapping[str, _Column | None], names: Collection[str], *, seeds: Sequence[int], count: int
+    columns: Mapping[str, _ColumnWords | None], names: Collection[str], *, seeds: Sequence[int], count: int
 ) -> Hashes:
     """A row of hashes of the named columns for each seed: sums of mixed words, to which a null adds nothing."""
     salts = np.array([[seed * int(STEP) % 2**64] for seed in seeds], dtype=np.uint64)

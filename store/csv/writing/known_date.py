@@ -2,13 +2,13 @@
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
 from store.csv.log.history import History
 from store.csv.parts.reader import read_known
-from store.csv.parts.stored_part import StoredPart
+from store.csv.parts.stored_part import loads_of
 from store.csv.writing.hash_file import HashFile, hash_path, read_hash_file, subject_of, write_hash_file
 from store.csv.writing.identities import Hashes, StoredHashes, hash_rows
 from store.csv.writing.identity_index import IdentityIndex
@@ -22,7 +22,6 @@ FILE_SHARE = 4
 # Also when so many parts after it had to be read, each of which costs a read of its own.
 FILE_PARTS = 256
 
-_LOAD_BYTES = 16 * 2**20
 _OWN_BYTES = 4_096
 
 _logger = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ class KnownDate:
         parts = self.history.parts_of(self._day, newest, after=self.covered)
         if len(parts) >= FILE_PARTS:
             self._due = 0
-        for load in _loads(parts):
+        for load in loads_of(parts):
             rows = read_known(self._dataset, self._folder, load)
             arrival = rows.column(ARRIVAL.name).to_numpy()
             self._tail.add(StoredHashes.of(hash_rows(self._dataset, rows), arrival))
@@ -134,17 +133,3 @@ def _signature(path: Path) -> FileSignature:
         return file_signature(path)
     except OSError:
         return NO_FILE
-
-
-def _loads(parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
-    """The parts, so many at a time as are about 16 MiB; none shares a commit with the next."""
-    load: list[StoredPart] = []
-    size = 0
-    for stored in parts:
-        if size >= _LOAD_BYTES and stored.commit > load[-1].commit:
-            yield load
-            load, size = [], 0
-        load.append(stored)
-        size += stored.part.length
-    if load:
-        yield load

@@ -18,7 +18,7 @@ from store.csv.files.headers import header_in
 from store.csv.parts.commit import PartKind
 from store.csv.parts.corrected import known_values
 from store.csv.parts.reader import read_known
-from store.csv.parts.stored_part import StoredPart
+from store.csv.parts.stored_part import StoredPart, loads_of
 from store.csv.writing.batch import Chunk
 from store.csv.writing.identities import Hashes, RowHashes, hash_rows
 from store.csv.writing.stage import Stage
@@ -26,8 +26,6 @@ from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.protocol import Window
 from store.rows.duplicates import Identified, Said, said_before
-
-_LOAD_BYTES = 16 * 2**20
 
 
 def with_later_columns(chunk: Chunk, stage: Stage, folder: Path, known: Callable[[Chunk], Mask]) -> Mask:
@@ -81,7 +79,7 @@ class _Candidates:
     def tables(self) -> Iterator[pa.Table]:
         """Their rows as they came in and, of those with ids, as they were corrected."""
         dataset = self._chunk.dataset
-        for parts in _loads(self._parts):
+        for parts in loads_of(self._parts):
             yield self._at_instants(read_known(dataset, self._folder, parts))
         for staged in self._staged:
             is_rows = staged.kind is PartKind.ROWS
@@ -163,17 +161,3 @@ class _Compared:
                 *(column[chosen].tolist() for column in columns), later, strict=True
             )
         ]
-
-
-def _loads(parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
-    """The parts, so many at a time as are about 16 MiB."""
-    load: list[StoredPart] = []
-    size = 0
-    for stored in parts:
-        load.append(stored)
-        size += stored.part.length
-        if size >= _LOAD_BYTES:
-            yield load
-            load, size = [], 0
-    if load:
-        yield load

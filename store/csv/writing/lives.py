@@ -1,7 +1,7 @@
 """The rows that a batch of corrections may mean: stored ones, and those staged before it in its group."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow as pa
 from store.arrow_later import compute as pc
 from store.csv.parts.commit import PartKind
 from store.csv.parts.reader import corrections_table, read_corrections, read_rows, rows_table
-from store.csv.parts.stored_part import StoredPart
+from store.csv.parts.stored_part import StoredPart, loads_of, of_kind
 from store.csv.writing.amendment import CorrectionChunk, PreparedAmendment
 from store.csv.writing.stage import Stage
 from store.declarations import Dataset
@@ -17,8 +17,6 @@ from store.protocol import Window
 from store.rows.corrections import Life, changes
 from store.rows.visible import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
-
-_LOAD_BYTES = 16 * 2**20
 
 
 def new_changes(
@@ -69,19 +67,9 @@ class _Date:
             if chunk.kind == PartKind.CORRECTIONS:
                 yield self._at_instants(corrections_table(pa.Table.from_batches([chunk.rows]), [part]))
 
-    def _loads(self, kind: PartKind) -> Iterator[Sequence[StoredPart]]:
+    def _loads(self, kind: PartKind) -> Iterator[list[StoredPart]]:
         """The parts of a kind, so many at a time that memory stays bounded."""
-        load: list[StoredPart] = []
-        size = 0
-        for stored in self._stage.history.parts_in(self._window):
-            if stored.part.kind == kind:
-                load.append(stored)
-                size += stored.part.length
-            if size >= _LOAD_BYTES:
-                yield load
-                load, size = [], 0
-        if load:
-            yield load
+        return loads_of(of_kind(self._stage.history.parts_in(self._window), kind))
 
     def _at_instants(self, table: pa.Table) -> pa.Table:
         return table.filter(pc.is_in(table.column(0), self._instants))
