@@ -46,6 +46,12 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     return page
 
 
+def pages_forget() -> None:
+    """Forget the pages that were pinned: what they are made from is looked up again."""
+    with _lock:
+        _pages.clear()
+
+
 def _asked(
     dataset: MarketDataset, query: MarketDataQuery, place: int, cursor: Cursor | None, begun_ns: int
 ) -> Asked:

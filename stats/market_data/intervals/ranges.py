@@ -66,10 +66,12 @@ def tick_window(asked_for: Range, logs: Iterable[LogView]) -> Window:
     return Window(start_ns, end_ns) if start_ns < end_ns else NOTHING
 
 
-def open_until(asked: Asked, asked_for: Range, steady: Window) -> int | None:
-    """When the next bar of a range becomes final, or the next one begins; None where all are final.
-
-    steady: the instants around now at which the same bars are final.
-    """
-    is_open = steady.start_ns < asked_for.end_ns or not asked.query.with_partial or asked.query.end_ns is None
+def open_until(asked: Asked, grid: BarGrid, asked_for: Range) -> int | None:
+    """When the next bar of a range becomes final, or the next one begins; None where all are final."""
+    query, steady = asked.query, grid.steady(asked.now_ns)
+    is_open = (
+        query.end_ns is None
+        or steady.start_ns < asked_for.end_ns
+        or (not query.with_partial and grid.settled(asked.now_ns) <= asked_for.end_ns)
+    )
     return steady.end_ns if is_open else None

@@ -21,13 +21,14 @@ class BarAbsences:
     """The intervals of a range without a bar.
 
     days: the first day of the query's range, None without a start, and the one behind its last, in days since
-    1970. settled_ns: intervals that end later are not over. expiry: an ISO date; None for what does not expire.
+    1970. judged_until_ns: no interval that is told of ends later. settled_ns: intervals that end later are not over. expiry: an ISO date; None for what does not expire.
     """
 
     inputs: BarInputs
     grid: BarGrid
     range: Range
     days: Annotated[tuple[int | None, int], PASSING]
+    judged_until_ns: Annotated[int, PASSING]
     settled_ns: Annotated[int, PASSING]
     expiry: str | None
 

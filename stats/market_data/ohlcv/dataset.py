@@ -11,7 +11,7 @@ from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.adjustment import Terms
 from stats.market_data.ohlcv.bar_rows import BarReader, bar_columns
 from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, day_grid
-from stats.market_data.pinning.plan import Asked, Plan, Range, check_known, reason_for_none
+from stats.market_data.pinning.plan import Asked, Plan, Range, begun, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import WindowedSource
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
@@ -90,17 +90,18 @@ def bars_plan(asked: Asked, trades: LogView, stored: LogView, actions: LogView) 
     logs = (narrowed(trades, needed), narrowed(stored, stored_needed), actions)
     terms = None if actions.is_empty else _terms(asked, grid)
     inputs = BarInputs(*logs, asked.instrument.policy, terms)
-    steady = grid.steady(asked.now_ns)
-    settled_ns = min(steady.start_ns, asked_for.end_ns) if _tells_final(query) else None
+    settled_ns = min(grid.steady(asked.now_ns).start_ns, asked_for.end_ns) if _tells_final(query) else None
+    absences = _absences(asked, grid, asked_for, inputs) if query.with_coverage else None
+    changes_ns = _changes(asked, grid, asked_for, terms, absences)
     return Plan(
         source=WindowedSource(BarReader(inputs, window, grid, asked.instrument.has_whole_volume, settled_ns)),
         range=asked_for,
         reason=reason_for_none(asked),
         logs=logs,
-        begun_ns=min(asked_for.end_ns, _steady_until(steady, terms) - 1),
-        valid_until_ns=asked.valid_until(_valid_until(asked, grid, asked_for, terms)),
+        begun_ns=begun(changes_ns, asked_for.end_ns if absences is None else absences.judged_until_ns),
+        valid_until_ns=asked.valid_until(changes_ns),
         head=(("resolution", grid.resolution.value),),
-        absences=_absences(asked, grid, asked_for, inputs) if query.with_coverage else None,
+        absences=absences,
     )
 
 
@@ -144,22 +145,22 @@ def _tells_final(query: MarketDataQuery) -> bool:
     return query.fields is None or "final" in query.fields
 
 
-def _steady_until(steady: Window, terms: Terms | None) -> int:
-    """The end of the time in which the answer stays as it is: adjusted, it may change with every date."""
-    return steady.end_ns if terms is None else min(steady.end_ns, terms.until_ns)
+def _changes(
+    asked: Asked, grid: BarGrid, asked_for: Range, terms: Terms | None, absences: BarAbsences | None
+) -> int | None:
+    """The first instant at which other bars or absences are answered if nothing is written; None for never.
 
-
-def _valid_until(asked: Asked, grid: BarGrid, asked_for: Range, terms: Terms | None) -> int | None:
-    """See `Content.valid_until_ns`; without regard to a range that has not begun."""
+    Adjusted, they may change with every date.
+    """
     query, steady = asked.query, grid.steady(asked.now_ns)
-    if query.with_coverage:
-        midnight_ns = (asked.now_ns // DAY_NS + 1) * DAY_NS
-        return min(_steady_until(steady, terms), midnight_ns)
-    depends_on_now = _tells_final(query) or query.end_ns is None or not query.with_partial
-    until_ns = open_until(asked, asked_for, steady) if depends_on_now else None
-    if terms is None:
-        return until_ns
-    return terms.until_ns if until_ns is None else min(until_ns, terms.until_ns)
+    found = [] if terms is None else [terms.until_ns]
+    if absences is not None and (query.end_ns is None or steady.start_ns < absences.judged_until_ns):
+        # Without an end the days asked for change at midnight.
+        found += [steady.end_ns, (asked.now_ns // DAY_NS + 1) * DAY_NS]
+    if _tells_final(query) or query.end_ns is None or not query.with_partial:
+        until_ns = open_until(asked, grid, asked_for)
+        found += [] if until_ns is None else [until_ns]
+    return min(found, default=None)
 
 
 def _absences(asked: Asked, grid: BarGrid, asked_for: Range, inputs: BarInputs) -> BarAbsences:
@@ -168,5 +169,11 @@ def _absences(asked: Asked, grid: BarGrid, asked_for: Range, inputs: BarInputs) 
     next_date_ns = day_grid(grid).date_start(days[1] * DAY_NS)
     judged_until_ns = max(asked_for.end_ns, day_grid(grid).whole(next_date_ns, next_date_ns + 1).end_ns)
     return BarAbsences(
-        inputs, grid, asked_for, days, min(settled_ns, judged_until_ns), asked.instrument.expiry
+        inputs,
+        grid,
+        asked_for,
+        days,
+        judged_until_ns,
+        min(settled_ns, judged_until_ns),
+        asked.instrument.expiry,
     )

@@ -10,7 +10,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.ranges import bar_range, bar_window
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
+from stats.market_data.pinning.plan import Asked, Plan, begun, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import Rows, WindowedSource
 from stats.rendering.table import OutColumn, Role, Table
@@ -80,15 +80,16 @@ class Revisions:
         # A later print may credit volume to the last bar: which was the next priced one varies by commit.
         log = asked.snapshot.narrowed(log, Window(window.start_ns, ALL_TIME.end_ns))
         after = _commit_before(log, asked.query.after_ns)
-        instrument, steady = asked.instrument, grid.steady(asked.now_ns)
+        instrument = asked.instrument
+        changes_ns = grid.steady(asked.now_ns).end_ns if asked.query.end_ns is None else None
         reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_whole_volume)
         return Plan(
             source=WindowedSource(reader),
             range=asked_for,
             reason=reason_for_none(asked) if log.is_empty else "no_revisions",
             logs=(log,),
-            begun_ns=min(asked_for.end_ns, steady.end_ns - 1),
-            valid_until_ns=asked.valid_until(steady.end_ns if asked.query.end_ns is None else None),
+            begun_ns=begun(changes_ns, asked_for.end_ns),
+            valid_until_ns=asked.valid_until(changes_ns),
             head=(("resolution", resolution.value),),
         )
 

@@ -20,7 +20,7 @@ from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rows import OptionRows, option_columns
 from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
-from stats.market_data.pinning.plan import Asked, Plan, Range, check_known, reason_for_none
+from stats.market_data.pinning.plan import Asked, Plan, Range, begun, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import WindowedSource
 from stats.options.rates import rates_of
@@ -97,7 +97,7 @@ def _contract_plan(asked: Asked, names: tuple[str, ...]) -> Plan:
         range=asked_for,
         reason=reason_for_none(asked),
         logs=(log, market.chain, *market.underlying.logs),
-        begun_ns=min(asked_for.end_ns, open_ns.end_ns - 1),
+        begun_ns=begun(open_ns.end_ns if open_ns.start_ns < asked_for.end_ns else None, asked_for.end_ns),
         valid_until_ns=open_ns.end_ns,
         head=_contract_head(asked, contract),
     )
@@ -120,7 +120,7 @@ def _surface_plan(asked: Asked) -> Plan:
         range=Range(window.start_ns, window.end_ns),
         reason="no_data",
         logs=(own, market.chain, *market.underlying.logs),
-        begun_ns=min(instant_ns, now_ns - 1),
+        begun_ns=instant_ns - 1,
         valid_until_ns=now_ns,
         head=(("at", format_timestamp(instant_ns)),),
     )

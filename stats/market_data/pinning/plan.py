@@ -83,14 +83,14 @@ class Plan:
     source: makes the rows. range: in whole intervals; where it differs, it is another walk. reason: why there
     are no rows, should there be none. head: what stands before the rows in a document. logs: in the dataset's
     order, also those that have nothing. absences: why there are no rows where there are none, if that is
-    asked for. valid_until_ns: see `Content`. begun_ns: the instant that stands for now on all pages of a walk.
+    asked for. begun_ns: the instant that stands for now on all pages of a walk. valid_until_ns: see `Content`.
     """
 
     source: Source
     range: Range
     reason: str
     logs: Annotated[tuple[Pinned, ...], Irrelevant("those of them that rows are made from are in the source")]
-    begun_ns: Annotated[int, Irrelevant("any instant stands for another at which the same rows are final")]
+    begun_ns: int
     valid_until_ns: Annotated[int | None, Irrelevant("the rows are pinned; when it has passed, others are")]
     head: tuple[tuple[str, str | float], ...] = ()
     absences: AbsencesOfPage | None = None
@@ -122,6 +122,14 @@ class MarketDataset(Protocol):
         Raises `StatsError`s and `StorageError`s.
         """
         ...
+
+
+def begun(changes_ns: int | None, over_ns: int) -> int:
+    """The instant that stands for now on all pages of a walk: the last one before its rows change.
+
+    over_ns: an instant at which all is over that is asked for, where nothing changes any more.
+    """
+    return over_ns if changes_ns is None else changes_ns - 1
 
 
 def listed(query: MarketDataQuery, symbol: str) -> Instrument:

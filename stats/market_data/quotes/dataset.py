@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stats.market_data.intervals.grids import grid_of
 from stats.market_data.intervals.ranges import bar_range, bar_window, open_until
-from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
+from stats.market_data.pinning.plan import Asked, Plan, begun, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.quotes.quote_bars import QuoteBarReader, quote_bar_columns
 from stats.market_data.sources.rows import WindowedSource
@@ -59,8 +59,8 @@ def _bars(asked: Asked) -> Plan:
     window = bar_window(asked_for, grid, (log,))
     # The quote that a bar opens at may have come at any time before it.
     log = asked.snapshot.narrowed(log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns))
-    steady = grid.steady(asked.now_ns)
-    settled_ns = min(steady.start_ns, asked_for.end_ns)
+    settled_ns = min(grid.steady(asked.now_ns).start_ns, asked_for.end_ns)
+    changes_ns = open_until(asked, grid, asked_for)
     return Plan(
         source=WindowedSource(
             QuoteBarReader(log, window, grid, asked.instrument.has_whole_volume, settled_ns)
@@ -68,7 +68,7 @@ def _bars(asked: Asked) -> Plan:
         range=asked_for,
         reason=reason_for_none(asked),
         logs=(log,),
-        begun_ns=min(asked_for.end_ns, steady.end_ns - 1),
-        valid_until_ns=asked.valid_until(open_until(asked, asked_for, steady)),
+        begun_ns=begun(changes_ns, asked_for.end_ns),
+        valid_until_ns=asked.valid_until(changes_ns),
         head=(("resolution", grid.resolution.value),),
     )

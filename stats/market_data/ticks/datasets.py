@@ -65,13 +65,14 @@ def tick_plan(asked: Asked, added: tuple[AddedColumn, ...] = ()) -> Plan:
     # Behind the last row nothing changes as time goes on.
     end_ns = asked_for.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
+    is_open = asked.query.end_ns is None
     return Plan(
         source=WindowedSource(TickReader(log, window, asked.instrument.has_whole_volume, within, added)),
         range=Range(asked_for.start_ns, end_ns),
         reason=reason_for_none(asked),
         logs=(log,),
-        begun_ns=min(end_ns, next_second_ns - 1),
-        valid_until_ns=asked.valid_until(next_second_ns if asked.query.end_ns is None else None),
+        begun_ns=min(end_ns, next_second_ns - 1) if is_open else end_ns,
+        valid_until_ns=asked.valid_until(next_second_ns if is_open else None),
     )
 
 
