@@ -27,7 +27,7 @@ from ratelimit.request_attributes import ADMISSION
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 _HTTPS_REQUIRED = Problem(
-    403, "https_required", "the API is called over https; what this request carried could be read on its way"
+    "https_required", "the API is called over https; what this request carried could be read on its way"
 )
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView
 
 
-_ERRORS: dict[int, type[APIException]] = {401: NotAuthenticated, 403: PermissionDenied, 404: NotFound}
+# Any other denial is a PermissionDenied. Only by NotAuthenticated does DRF add the challenge.
+_ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated, "not_found": NotFound}
 
 
 class HasAccess(BasePermission):
@@ -36,7 +37,7 @@ class HasAccess(BasePermission):
         if denial is not None:
             if caller is not None and access is not None and not _is_charged(request):
                 view.check_throttles(request)
-            raise _ERRORS[denial.status](denial.message, denial.code)
+            raise _ERRORS.get(denial.code, PermissionDenied)(denial.message, denial.code)
         return True
 
 
