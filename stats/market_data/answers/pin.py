@@ -15,9 +15,9 @@ from stats.market_data.queries.query import MarketDataQuery
 from stats.paging.cursors import Cursor
 from trades.services.instruments import symbol_canonical
 
-_REMEMBERED = 2_048
+MAX_PAGES = 2_048
 # By query, instruments and commits: when a page was pinned, and the page.
-_pages: LRUCache[Hashable, tuple[int, RowsPage]] = LRUCache(_REMEMBERED)
+_pages: LRUCache[Hashable, tuple[int, RowsPage]] = LRUCache(MAX_PAGES)
 _lock = threading.Lock()
 
 
@@ -38,7 +38,8 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     if not all(each.logs for each in asked):
         return _pinned(dataset, query, asked, cursor)
     key = query, tuple((each.instrument, each.logs) for each in asked)
-    pinned_ns, page = _pages.get(key, (None, None))
+    with _lock:
+        pinned_ns, page = _pages.get(key, (None, None))
     if pinned_ns is None or page is None or not pinned_ns <= begun_ns < (page.valid_until_ns or begun_ns + 1):
         page = _pinned(dataset, query, asked, cursor)
         with _lock:
