@@ -17,8 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from http_requests.received import call_of
+from marketdata_project.anonymous_clients import charged
 from marketdata_project.problems import Problem
-from marketdata_project.strangers import charged
 from ratelimit.credentials.exposure import exposed_credential
 from ratelimit.limits.headers import admission_headers
 from ratelimit.wsgi_variables import ADMISSION

@@ -57,8 +57,6 @@ HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}
 It raises what the endpoint's view raises.
 """
 
-# In the order in which DRF names them.
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _JSON = frozenset({"*/*", "application/json"})
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 
@@ -197,8 +195,16 @@ setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.door")
 
 @cache
 def _allowed(view: Any) -> str:
-    """What DRF's answers say in `Allow`; `view` is what a viewset's `as_view` gave."""
-    return ", ".join(name for name in _METHODS if name.lower() in {*view.actions, "head", "options"})
+    """What DRF's answers say in `Allow`; `view` is what the `as_view` of a view or a viewset gave."""
+    actions = getattr(view, "actions", None)
+    names = (
+        {name for name in view.cls.http_method_names if hasattr(view.cls, name)}
+        if actions is None
+        else {*actions}
+    )
+    return ", ".join(
+        name.upper() for name in view.cls.http_method_names if name in {*names, "head", "options"}
+    )
 
 
 def _security_headers(*, is_secure: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whoever is not known has a bucket by address: what is open to anybody is charged to it, as is each 401 and unknown path."""
+"""Clients without a known caller have a bucket by address: public pages, each 401 and unknown paths are charged to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ _FREE_VIEWS = frozenset({"healthz", "readyz"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
-class StrangerMiddleware:
+class AnonymousClientMiddleware:
     """Charges for what nothing else was charged for: public pages beforehand, a 401, 404, 406 or 413 afterwards.
 
     A public page, an unknown path, a 406 or a 413 is charged to the caller, if there is one, otherwise to the
