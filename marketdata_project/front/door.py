@@ -5,6 +5,7 @@ and the middlewares call. The door only finds out whether a finished answer is h
 it is, Django answers it: other formats, sessions, signatures, callers that are refused, answers not held.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -36,19 +37,20 @@ from ratelimit.limits.admission import Admission
 from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit_call
 from ratelimit.wsgi_variables import ADMISSION
+from stats.delivery.delivered import delivered_if_held
 from stats.delivery.finished import Finished
-from stats.ohlc.services import bars_read_if_held
+from stats.delivery.pinned_answer import Representation
+from stats.ohlc.answer import ohlc_pin
+from stats.ohlc.query import parse_ohlc_query
 
 Environ = dict[str, Any]
 AnswerHeld = Callable[[ReceivedCall], Finished | None]
 
 
 def _held_bars(call: ReceivedCall) -> Finished | None:
-    return bars_read_if_held(
-        query_string=call.query,
-        if_none_match=call.headers.get("if-none-match"),
-        encoding=accepted_encoding(call.headers.get("accept-encoding")),
-    )
+    now_ns, encoding = time.time_ns(), accepted_encoding(call.headers.get("accept-encoding"))
+    bars = ohlc_pin(parse_ohlc_query(call.query), now_ns=now_ns).answer(Representation("json", encoding))
+    return delivered_if_held(bars, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
 
 
 HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}

@@ -5,12 +5,11 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.delivery.delivered import delivered
+from stats.delivery.delivered import delivered, delivered_if_held
 from stats.delivery.finished import Finished
 from stats.delivery.pinned_answer import Representation
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
-from stats.ohlc.services import bars_read_if_held
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
@@ -69,7 +68,8 @@ def test_an_end_in_the_callers_future_is_not_kept():
 @pytest.mark.usefixtures("seeded")
 def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
     def held() -> HTTPStatus | int | None:
-        found = bars_read_if_held(query_string=QUERY, if_none_match=None)
+        bars = ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS).answer(Representation("json"))
+        found = delivered_if_held(bars, if_none_match=None, now_ns=NOW_NS)
         return None if found is None else found.status
 
     assert held() is None
