@@ -12,6 +12,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
+from audit.calls.strict import change_recorded
+from audit.services import EventRecorder
 from http_requests.filters import StrictFilterBackend
 from http_requests.idempotency_key import idempotency_key
 from http_requests.parameters import is_true, single_parameters
@@ -104,10 +106,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         serializer.is_valid(raise_exception=True)
         terms, by = serializer.validated_data, _by(request)
 
-        def make(now: datetime) -> Document:
-            return key_create(**terms, **by, now=now).document(now=now)
+        def make(now: datetime, record: EventRecorder) -> Document:
+            return key_create(**terms, **by, now=now, record=record).document(now=now)
 
-        return _answered(request, make)
+        return self._made(request, make)
 
     @extend_schema(
         operation_id="key",
@@ -136,9 +138,13 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         given = single_parameters(request.GET, ("format", "successors"))
         revoke = key_revoke_with_successors if is_true(given, "successors") else key_revoke
         now, found = timezone.now(), key_visible(_caller(request), key)
-        revoke(key=found, now=now, **_by(request))
-        revoked = key_visible(_caller(request), key)
-        return Response(key_document(revoked, now=now), headers=_PRIVATE)
+
+        def write(record: EventRecorder) -> Response:
+            revoke(key=found, now=now, record=record, **_by(request))
+            revoked = key_visible(_caller(request), key)
+            return Response(key_document(revoked, now=now), headers=_PRIVATE)
+
+        return change_recorded(self, write)
 
     @extend_schema(
         operation_id="key_rotate",
@@ -162,22 +168,31 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         found = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
 
-        def make(now: datetime) -> Document:
-            return key_rotate(key=found, overlap=overlap, now=now, **by).document(now=now)
+        def make(now: datetime, record: EventRecorder) -> Document:
+            return key_rotate(key=found, overlap=overlap, now=now, record=record, **by).document(now=now)
 
-        return _answered(request, make)
+        return self._made(request, make)
+
+    def _made(self, request: Request, make: Callable[[datetime, EventRecorder], Document]) -> Response:
+        """The answer that shows a new key, the same again to the same Idempotency-Key."""
+        now, call = timezone.now(), _idempotent_call(request)
+
+        def write(record: EventRecorder) -> Response:
+            if call is None:
+                return Response(make(now, record), status=HTTPStatus.CREATED, headers=_PRIVATE)
+            document, is_replayed = answer_once(call, lambda: make(now, record), now=now)
+            replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
+            return Response(document, status=HTTPStatus.CREATED, headers={**_PRIVATE, **replayed})
+
+        return change_recorded(self, write)
 
 
-def _answered(request: Request, make: Callable[[datetime], Document]) -> Response:
-    """The answer that shows a new key, the same again to the same Idempotency-Key."""
-    now, key = timezone.now(), idempotency_key(request.headers.get("Idempotency-Key"))
+def _idempotent_call(request: Request) -> Call | None:
+    key = idempotency_key(request.headers.get("Idempotency-Key"))
     if key is None:
-        return Response(make(now), status=HTTPStatus.CREATED, headers=_PRIVATE)
+        return None
     body = request.data if request.stream is not None else {}
-    call = Call(family=_caller(request).family, path=request.path.rstrip("/"), idempotency_key=key, body=body)
-    document, is_replayed = answer_once(call, lambda: make(now), now=now)
-    replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
-    return Response(document, status=HTTPStatus.CREATED, headers={**_PRIVATE, **replayed})
+    return Call(family=_caller(request).family, path=request.path.rstrip("/"), idempotency_key=key, body=body)
 
 
 def _caller(request: Request) -> Caller:
