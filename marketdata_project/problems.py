@@ -27,6 +27,7 @@ from audit import exceptions as audit
 from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.field_errors import field_errors
+from idempotency import exceptions as idempotency
 from listing.exceptions import InvalidCursor
 from marketdata_project.body_limits import body_limit
 from marketdata_project.correlation import correlation_id
@@ -46,7 +47,7 @@ _RETRY_SECONDS_OF: dict[type[Exception], int | None] = {
     storage.StoreFull: 10,
     storage.DataDamaged: 60,
     keys.NotRotatable: None,
-    keys.AlreadyMade: None,
+    idempotency.AlreadyMade: None,
 }
 _RETRIED = {409, 503, 507}
 
@@ -76,9 +77,10 @@ STATUS_OF: dict[type[Exception], int] = {
     keys.GrantExceeded: 403,
     keys.UnknownKey: 404,
     keys.NotRotatable: 409,
-    keys.AlreadyMade: 409,
     keys.InvalidKeyRequest: 422,
-    keys.IdempotencyKeyReused: 422,
+    idempotency.IdempotencyKeyReused: 422,
+    idempotency.RequestInProgress: 409,
+    idempotency.AlreadyMade: 409,
 }
 
 _DRF_CODES = {

@@ -15,12 +15,12 @@ from rest_framework.viewsets import GenericViewSet
 from audit.calls.strict import change_recorded
 from audit.services import EventRecorder
 from http_requests.filters import StrictFilterBackend
-from http_requests.idempotency_key import idempotency_key
 from http_requests.parameters import is_true, single_parameters
 from http_requests.parsers import sent_document
+from idempotency.answers import Document, answer_once, keyed_call
+from idempotency.request_key import REPLAYED
 from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller
-from ratelimit.keys.answers import Call, Document, answer_once
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.examples import KEY, NEW_KEY, NEW_KEY_ANSWER, ROTATED_KEY_ANSWER, ROTATION
 from ratelimit.keys.filters import KeyFilter
@@ -175,24 +175,16 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 
     def _made(self, request: Request, make: Callable[[datetime, EventRecorder], Document]) -> Response:
         """The answer that shows a new key, the same again to the same Idempotency-Key."""
-        now, call = timezone.now(), _idempotent_call(request)
+        now, call = timezone.now(), keyed_call(request, request.data if request.stream is not None else {})
 
         def write(record: EventRecorder) -> Response:
             if call is None:
                 return Response(make(now, record), status=HTTPStatus.CREATED, headers=_PRIVATE)
             document, is_replayed = answer_once(call, lambda: make(now, record), now=now)
-            replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
-            return Response(document, status=HTTPStatus.CREATED, headers={**_PRIVATE, **replayed})
+            headers = {**_PRIVATE, **(REPLAYED if is_replayed else {})}
+            return Response(document, status=HTTPStatus.CREATED, headers=headers)
 
         return change_recorded(self, write)
-
-
-def _idempotent_call(request: Request) -> Call | None:
-    key = idempotency_key(request.headers.get("Idempotency-Key"))
-    if key is None:
-        return None
-    body = request.data if request.stream is not None else {}
-    return Call(family=_caller(request).family, path=request.path.rstrip("/"), idempotency_key=key, body=body)
 
 
 def _caller(request: Request) -> Caller:
