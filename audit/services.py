@@ -1,6 +1,7 @@
 """What the rest of the program calls: leave a record, and move records into the database."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
 from http_requests.received import ReceivedCall
 
 logger = logging.getLogger(__name__)
+
+EventRecorder = Callable[..., None]
+"""`event_record`, or what takes the same and leaves the record later in the same transaction."""
 
 COLLECT_LIMIT = 50_000
 _NO_SUCCESS = 300

@@ -34,6 +34,7 @@ from benchmarks.posting import UnexpectedAnswer
 from benchmarks.processes import StartFailed
 from benchmarks.report import Report
 from benchmarks.sizes import FULL, QUICK, Sizes
+from benchmarks.strict_calls import measure_strict_calls
 from benchmarks.windows import measure_windows
 
 Measure = Callable[[Report, Sizes], None]
@@ -52,6 +53,7 @@ SUBJECTS: dict[str, tuple[str, Measure]] = {
     "threads": ("group commit in the store", measure_in_store),
     "cached": ("cached bars", partial(measure_cached, peers=_peers())),
     "access": ("authentication, throttle and audit of a request", measure_access),
+    "strict": ("calls that are recorded before they are answered", measure_strict_calls),
     "in_process": ("reads in process", measure_in_process),
     "index": ("the commit index", measure_commit_index),
     "late": ("late rows: whether they are stored", measure_late_rows),

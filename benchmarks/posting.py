@@ -34,7 +34,7 @@ class Connection:
     def exchange(self, request: bytes) -> bytes:
         """Send a whole request; returns the body of its answer.
 
-        Raises `UnexpectedAnswer` unless it is a 200.
+        Raises `UnexpectedAnswer` unless it is a 200 or 201.
         """
         return self.answer(request)[1]
 
@@ -51,7 +51,7 @@ class Connection:
             pieces.append(self._more())
             missing -= len(pieces[-1])
         body = b"".join(pieces)
-        if not head.startswith(b"http/1.1 200"):
+        if not head.startswith((b"http/1.1 200", b"http/1.1 201")):
             raise UnexpectedAnswer(f"{head[:40]!r}: {body[:500]!r}")
         return head, body
 

@@ -60,8 +60,10 @@ class Server:
 
 
 @contextmanager
-def our_server(*, settings: str = "marketdata_project.settings.development") -> Iterator[Server]:
-    """`manage.py serve` on an empty data folder, with one worker, without the sample."""
+def our_server(
+    *, settings: str = "marketdata_project.settings.development", **variables: str
+) -> Iterator[Server]:
+    """`manage.py serve` on an empty data folder, with one worker, without the sample; `variables` go into its environment."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data, log = Path(folder) / "data", Path(folder) / "serve.log"
         environment = {
@@ -73,6 +75,7 @@ def our_server(*, settings: str = "marketdata_project.settings.development") -> 
             "WORKERS": "1",
             "LOAD_SAMPLE": "0",
             "PROMETHEUS_MULTIPROC_DIR": str(data / "run" / "metrics"),
+            **variables,
         }
         command = [sys.executable, "manage.py", "serve"]
         with running(command, environment=environment, log=log) as process:

@@ -1,7 +1,6 @@
 """System checks: what cannot work is said before anything is started, with an id and what to do about it."""
 
 import stat
-from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 Django's name
 from django.middleware.csrf import CsrfViewMiddleware
-from django.urls import URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
-from ratelimit.access.table import access_table
 from trades.stores import market_store
 
 _HIGHEST_PORT = 65_535
@@ -74,28 +71,6 @@ def _is_csrf(middleware: object) -> bool:
     return isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware)
 
 
-def check_strict_views(**_: Any) -> list[CheckMessage]:
-    """marketdata.E006: calls that are recorded before they are answered are those of views that check CSRF tokens themselves."""
-    strict = {name for (name, _method), access in access_table().items() if access.audit_class}
-    return [
-        Error(
-            f"The endpoint {name} has an audit_class, and its view is none of the REST framework's.",
-            hint="Make it an APIView, or take audit_class out of its row.",
-            id="marketdata.E006",
-        )
-        for name, view in _views(get_resolver())
-        if name in strict and not hasattr(view, "cls")
-    ]
-
-
-def _views(resolver: URLResolver) -> Iterator[tuple[str | None, object]]:
-    for entry in resolver.url_patterns:
-        if isinstance(entry, URLResolver):
-            yield from _views(entry)
-        else:
-            yield entry.name, entry.callback
-
-
 def check_debug(**_: Any) -> list[CheckMessage]:
     """marketdata.W001: pages that show internals are for this machine alone."""
     if not settings.DEBUG or _is_local(settings.HOST):
@@ -130,7 +105,7 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
 
 
-_CHECKS = (check_workers, check_port, check_store, check_proxies, check_csrf, check_strict_views, check_debug)
+_CHECKS = (check_workers, check_port, check_store, check_proxies, check_csrf, check_debug)
 _OF_DEPLOYMENTS = (check_hosts, check_data_folder)
 
 

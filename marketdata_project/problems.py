@@ -27,6 +27,7 @@ from audit import exceptions as audit
 from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.field_errors import field_errors
+from idempotency import exceptions as idempotency
 from marketdata_project.correlation import correlation_id
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
@@ -46,6 +47,7 @@ OWN_ERRORS = (
     stats.StatsError,
     audit.AuditError,
     keys.RateLimitError,
+    idempotency.IdempotencyError,
 )
 
 _DRF_CODES = {

@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from audit.services import EventRecorder
+
 AUDIT_CLASS = "keys"
 
 
@@ -17,13 +19,14 @@ def key_event(
     subject: str,
     detail: dict[str, Any],
     correlation_id: str = "",
+    record: EventRecorder | None = None,
 ) -> None:
     """Leave a record of a change of keys in the current transaction; without it there is no change.
 
-    `detail` holds no secret; its `change` is a pair of documents, before and after. Raises what the recorder
-    of the setting EVENT_RECORDER does.
+    `detail` holds no secret; its `change` is a pair of documents, before and after. `record` is what records
+    it, by default what the setting EVENT_RECORDER names. Raises what that does.
     """
-    import_string(settings.EVENT_RECORDER)(
+    (record or import_string(settings.EVENT_RECORDER))(
         at=at,
         actor=actor,
         audit_class=AUDIT_CLASS,

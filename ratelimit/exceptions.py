@@ -24,9 +24,7 @@ RateLimitError
     ├── UnknownClient
     ├── AmbiguousKey
     ├── NotRotatable
-    ├── GrantExceeded
-    ├── IdempotencyKeyReused
-    └── AlreadyMade
+    └── GrantExceeded
 
 What is wrong with the form of a call about keys is in `http_requests.exceptions`.
 """
@@ -185,15 +183,3 @@ class GrantExceeded(KeyAdministrationError):
     """The key has, or would have, more than whoever asks; ask for less, or ask somebody with more."""
 
     code = "grant_exceeded"
-
-
-class IdempotencyKeyReused(KeyAdministrationError):
-    """The Idempotency-Key came with another body before; take a new one."""
-
-    code = "idempotency_key_reused"
-
-
-class AlreadyMade(KeyAdministrationError):
-    """The key was made by the first request with this Idempotency-Key, and its answer can no longer be opened."""
-
-    code = "already_made"

@@ -1,26 +1,29 @@
 """Leaves an audit record of every API call, whatever became of it."""
 
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
 from django.conf import settings
+from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 from django.utils.module_loading import import_string
 
-from audit.calls.on_request import CORRELATION_ID, CallUnderway, call_begin, call_underway, change_of
-from audit.calls.strict import StrictCall, strict_call
-from audit.exceptions import AuditError
+from audit.calls.on_request import CORRELATION_ID, CallUnderway, call_begin, call_underway
+from audit.chain.append import records_append, records_transaction
+from audit.exceptions import AuditUnavailable
 from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import Columns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, recorded_of
 from http_requests.received import call_of
+
+logger = logging.getLogger(__name__)
 
 # The documentation and the schema are pages under the API's prefix, not calls.
 _API_CALL = re.compile(r"/(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
@@ -35,7 +38,8 @@ class AuditMiddleware:
     """Records calls with the time until their answer was ready; a streamed body is not waited for.
 
     Calls of a class that the setting AUDIT_CLASS_OF names are recorded in the database before they are
-    answered, all others in the spool.
+    answered: with their change where they make one (`audit.calls.strict`), all others here. What is left
+    is recorded in the spool.
     """
 
     sync_capable = True
@@ -55,48 +59,49 @@ class AuditMiddleware:
         call_begin(request, call)
         try:
             response = self.get_response(request)
+            if call.audit_class and not call.is_recorded:
+                response = self._recorded(request, call, response)
             status = response.status_code
             return response
         finally:
             if not call.is_recorded:
                 call_record(spool=self.spool, call=call_of(request), **_outcome(request, call, status))
 
-    def process_view(
-        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
-    ) -> HttpResponseBase | None:
-        """The answer of a call that is recorded strictly; None leaves a call to the chain."""
-        underway = call_underway(request)
-        if underway is None or request.resolver_match is None:
-            return None
-        audit_class = self.class_of(request.resolver_match.url_name, request.method or "")
-        if not audit_class:
-            return None
-        # Read before the head is locked: nobody waits for a client.
-        columns_of = partial(_columns, request, underway, request.body, audit_class)
-        call = StrictCall(audit_class)
-        underway.let_in = call.let_in
-        is_counted = partial(self._is_counted, request)
+    def process_view(self, request: HttpRequest, *_: Any) -> None:
+        """Note whether the call is recorded strictly, and its body before a parser takes it."""
+        call, match = call_underway(request), request.resolver_match
+        if call is not None and match is not None:
+            call.audit_class = self.class_of(match.url_name, request.method or "")
+            call.body = request.body if call.audit_class else b""
+
+    def _recorded(
+        self, request: HttpRequest, call: CallUnderway, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """The answer to a strict call that made no change, recorded; 503 if it cannot be.
+
+        Of refusals without a caller all but an address's first in a minute are left to be counted.
+        """
+        status = response.status_code
+        address = request.META.get("REMOTE_ADDR", "")
+        if is_anonymous_refusal(_caller(request), status) and not self.refusals.is_first(address):
+            return response
         try:
-            underway.is_recorded = strict_call(
-                call, view, request, args, kwargs, columns_of=columns_of, is_counted=is_counted
-            )
-        except AuditError as error:
-            return self.problem(error)
-        return call.answer()
-
-    def _is_counted(self, request: HttpRequest, status: int) -> bool:
-        """Whether a strict call needs no record of its own: `call_record` counts it when it is answered."""
-        if not is_anonymous_refusal(_caller(request), status):
-            return False
-        return not self.refusals.is_first(request.META.get("REMOTE_ADDR", ""))
+            with records_transaction():
+                records_append([strict_columns(request, call, status, {})], now=call.at)
+        except Error:
+            logger.exception("a call of class %s was not recorded, status %d", call.audit_class, status)
+            return self.problem(AuditUnavailable())
+        call.is_recorded = True
+        return response
 
 
-def _columns(
-    request: HttpRequest, underway: CallUnderway, body: bytes, audit_class: str, status: int
+def strict_columns(
+    request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> Columns:
-    detail = {"body": body_detail(body)} if body else {}
-    call = record_of_call(**recorded_of(call_of(request)), **_outcome(request, underway, status))
-    return columns_of_strict_call(call, audit_class=audit_class, detail={**detail, **change_of(request)})
+    """The record of a strict call: its body beside `detail`."""
+    body = {"body": body_detail(call.body)} if call.body else {}
+    record = record_of_call(**recorded_of(call_of(request)), **_outcome(request, call, status))
+    return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
 
 
 def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:

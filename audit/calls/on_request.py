@@ -1,15 +1,11 @@
 """What the audit log leaves on Django's request, and what it finds there."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter_ns
-from typing import Any
 
 from django.http import HttpRequest
 
-CHANGE = "change"
-"""Where the view of a strict call leaves a pair of documents: before its change, and after."""
 CORRELATION_ID = "correlation_id"
 """Where an earlier middleware leaves what the log and the answer name the call by."""
 _UNDERWAY = "audit_call"
@@ -19,14 +15,16 @@ _UNDERWAY = "audit_call"
 class CallUnderway:
     """A call that is being answered.
 
-    When it began: `at` on the wall clock, `started` in ns of the monotonic one. `let_in`, of a strict
-    call, is called once its caller is let in; `is_recorded` says that nothing is left to spool.
+    When it began: `at` on the wall clock, `started` in ns of the monotonic one. `audit_class` is that of a
+    call which is recorded in the database before its answer goes out, and `body` what was sent with it; ""
+    leaves the call to the spool. `is_recorded` says that its record is committed.
     """
 
     at: datetime
     started: int
+    audit_class: str = ""
+    body: bytes = b""
     is_recorded: bool = False
-    let_in: Callable[[], None] | None = None
 
     def latency_us(self) -> int:
         """How long ago it began."""
@@ -41,9 +39,3 @@ def call_begin(request: HttpRequest, call: CallUnderway) -> None:
 def call_underway(request: HttpRequest) -> CallUnderway | None:
     """What `call_begin` left; None of what is no call of the API."""
     return vars(request).get(_UNDERWAY)
-
-
-def change_of(request: HttpRequest) -> dict[str, Any]:
-    """The change that a view left, by its name; empty without."""
-    told = vars(request)
-    return {CHANGE: told[CHANGE]} if CHANGE in told else {}

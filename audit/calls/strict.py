@@ -1,162 +1,112 @@
-"""Calls that are recorded before they are answered: change and record are one transaction.
+"""Changes that are made by a call and committed with its record: both, or neither.
 
-What cannot be recorded is refused. A caller is let in first, outside of the transaction: nonces and quotas
-are used whatever becomes of the call. Then the chain's head is locked, so that a call which cannot be
-recorded is refused before its handler has done anything. What the handler wrote is rolled back if its answer
-is a refusal. The answer goes out after the commit.
+A handler parses and checks first, then has its change written here. Until the record is appended nobody else
+waits for the chain's head, but on SQLite, where whoever writes is alone. A call of a strict class that makes
+no change (a refusal, a read) is recorded by the middleware.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from functools import cache
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from django.db import Error, transaction
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
-from audit.calls.on_request import call_underway
-from audit.chain.append import head_reserved, records_append
+from audit.calls.middleware import strict_columns
+from audit.calls.on_request import CallUnderway, call_underway
+from audit.chain.append import head_reserved, records_append, records_transaction
 from audit.exceptions import AuditUnavailable, OutcomeUnknown
+from audit.records.call import columns_of_event
 from audit.records.columns import Columns
+from audit.services import EventRecorder
 
 logger = logging.getLogger(__name__)
 
-# Classes whose changes are not all in the database: what their view did is not undone by a rollback.
-KEPT_ELSEWHERE = frozenset({"config"})
 _REFUSED = 400
 
-View = Callable[..., HttpResponseBase]
+
+class _Progress:
+    """Whether the change is made: then a failure leaves its outcome unknown."""
+
+    is_made = False
 
 
-class StrictCall:
-    """A call on its way through its view: what came of it, and the transaction of it and its record."""
+def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -> Response:
+    """The rendered answer to a call whose change is in the database; change and record are committed.
 
-    def __init__(self, audit_class: str) -> None:
-        self.response: HttpResponseBase | None = None
-        self.error: Exception | None = None
-        self._audit_class = audit_class
-        self._refused = False
-        self._is_written = False
-        self._transaction: ExitStack | None = None
-        self._savepoint = ExitStack()
-
-    def let_in(self) -> None:
-        """Lock the chain's head; what is written from here on depends on the answer.
-
-        Raises AuditUnavailable.
-        """
-        try:
-            with ExitStack() as opened:
-                opened.enter_context(transaction.atomic())
-                head_reserved()
-                self._savepoint.enter_context(transaction.atomic())
-                self._transaction = opened.pop_all()
-        except Error as error:
-            self._refused = True
-            logger.exception("a call of class %s cannot be recorded and is refused", self._audit_class)
-            raise AuditUnavailable from error
-
-    def run(self, view: Callable[[], HttpResponseBase]) -> None:
-        """Have the view answer. Raises AuditUnavailable if it was not let in for want of a record."""
-        try:
-            self.response = _rendered(view())
-        except Exception as error:  # noqa: BLE001 it is recorded, and raised again after the commit
-            self.error = error
-        except BaseException as error:
-            self._abandon(error)
-            raise
-        if self._refused:
-            raise AuditUnavailable
-
-    def record(self, columns_of: Callable[[int], Columns]) -> None:
-        """Commit the record with the change. Raises AuditUnavailable and OutcomeUnknown."""
-        try:
-            if self._transaction is None:
-                self.let_in()
-            with cast("ExitStack", self._transaction):
-                with self._savepoint:
-                    if self.status >= _REFUSED:
-                        transaction.set_rollback(True)
-                columns = columns_of(self.status)
-                records_append([columns], now=columns.at)
-                self._is_written = True
-        except Error as error:
-            logger.exception("a call of class %s was not recorded, status %d", self._audit_class, self.status)
-            raise self._failure() from error
-
-    @property
-    def is_let_in(self) -> bool:
-        return self._transaction is not None
-
-    @property
-    def status(self) -> int:
-        """Of the answer; 500 of an error that the view did not answer itself."""
-        return 500 if self.response is None else self.response.status_code
-
-    def answer(self) -> HttpResponseBase:
-        """The answer. Raises the view's error."""
-        if self.error is not None:
-            raise self.error
-        return cast("HttpResponseBase", self.response)
-
-    def _failure(self) -> Exception:
-        # A commit that was sent may have been done, though its confirmation was lost.
-        is_perhaps_done = self._is_written or self._audit_class in KEPT_ELSEWHERE
-        return OutcomeUnknown() if is_perhaps_done and self.status < _REFUSED else AuditUnavailable()
-
-    def _abandon(self, error: BaseException) -> None:
-        if self._transaction is not None:
-            for opened in (self._savepoint, self._transaction):
-                opened.__exit__(type(error), error, error.__traceback__)
-
-
-def strict_call(
-    call: StrictCall,
-    view: View,
-    request: HttpRequest,
-    args: Any,
-    kwargs: Any,
-    *,
-    columns_of: Callable[[int], Columns],
-    is_counted: Callable[[int], bool],
-) -> bool:
-    """Run the call through its view, one of DRF's, and record it; False if it is left to be counted.
-
-    `columns_of` gives the record of an answer's status. `is_counted` says of the status of a call that was not
-    let in whether it needs no record of its own. The view runs ahead of what other middlewares do with
-    Django's views (CSRF tokens, errors): DRF's do that themselves.
-
-    Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change was made, perhaps not recorded.
+    `write` makes the change and returns the answer. It gets what records events of the change, in place of
+    `event_record`: they are appended with the call's record, once the answer is rendered. If it raises, or
+    its answer is a refusal, what it wrote is rolled back, and the middleware records the refusal. Raises
+    AuditUnavailable: nothing was done; OutcomeUnknown: the commit was not confirmed.
     """
-    gated = _gated(view)
-    call.run(lambda: gated(request, *args, **kwargs))
-    if not call.is_let_in and is_counted(call.status):
-        return False
-    call.record(columns_of)
-    return True
+    events: list[Columns] = []
+
+    def record(**event: Any) -> None:
+        events.append(columns_of_event(**event))
+
+    with _one_commit(view) as (call, progress):
+        answer = _rendered(view, write(record))
+        if answer.status_code >= _REFUSED:
+            transaction.set_rollback(True)
+            return answer
+        _append(view, call, answer, events=events)
+        progress.is_made = True
+    call.is_recorded = True
+    return answer
 
 
-def _rendered(response: HttpResponseBase) -> HttpResponseBase:
-    """The response, finished: what fails in rendering is to be known before the record is written."""
-    render: Callable[[], HttpResponseBase] | None = getattr(response, "render", None)
-    return response if render is None else render()
+def change_elsewhere_recorded(
+    view: APIView, answer: Response, write: Callable[[], tuple[Any, Any]]
+) -> Response:
+    """The rendered answer to a call whose change is not in the database, such as one of the market store.
+
+    The answer is rendered before the head is taken, the head is taken before the change is made: what cannot
+    be recorded is refused before anything is done. `write` makes the change and returns documents of what was
+    there before and after. Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change is made, and
+    its record not confirmed.
+    """
+    answer = _rendered(view, answer)
+    with _one_commit(view) as (call, progress):
+        head_reserved()
+        change = write()
+        progress.is_made = True
+        _append(view, call, answer, change=change)
+    call.is_recorded = True
+    return answer
 
 
-@cache
-def _gated(view: View) -> View:
-    """One of DRF's views, which has the call let in between what lets a caller in and its handler."""
-    cls = vars(view)["cls"]
+@contextmanager
+def _one_commit(view: APIView) -> Iterator[tuple[CallUnderway, _Progress]]:
+    call, progress = call_underway(view.request._request), _Progress()  # noqa: SLF001 DRF's own way to Django's request
+    if call is None or not call.audit_class:
+        raise RuntimeError(
+            "a change is recorded with its call, which has no audit class in the table of access"
+        )
+    try:
+        with records_transaction():
+            yield call, progress
+    except Error as error:
+        logger.exception("a call of class %s was not recorded", call.audit_class)
+        call.audit_class = ""
+        raise (OutcomeUnknown() if progress.is_made else AuditUnavailable()) from error
 
-    def initial(self: Any, request: Any, *args: Any, **kwargs: Any) -> None:
-        cls.initial(self, request, *args, **kwargs)
-        underway = call_underway(request._request)  # noqa: SLF001 DRF's own way to Django's request
-        if underway is not None and underway.let_in is not None:
-            underway.let_in()
 
-    of_class: Mapping[str, Any] = {"initial": initial, "__module__": cls.__module__, "__doc__": cls.__doc__}
-    actions = getattr(view, "actions", None)
-    options = {} if actions is None else {"actions": actions}
-    subclass: Any = type(cls.__name__, (cls,), dict(of_class))
-    return cast("View", subclass.as_view(**options, **vars(view)["initkwargs"]))
+def _append(
+    view: APIView,
+    call: CallUnderway,
+    answer: Response,
+    *,
+    events: list[Columns] | None = None,
+    change: Any = None,
+) -> None:
+    detail = {} if change is None else {"change": change}
+    columns = strict_columns(view.request._request, call, answer.status_code, detail)  # noqa: SLF001
+    records_append([*(events or ()), columns], now=call.at)
+
+
+def _rendered(view: APIView, answer: Response) -> Response:
+    """The answer with its bytes, as DRF would finish it later: what fails in rendering changes nothing."""
+    view.finalize_response(view.request, answer).render()
+    return answer

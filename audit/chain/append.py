@@ -1,11 +1,15 @@
 """The one writer of audit records: puts them at the chain's head, locked until the transaction ends."""
 
-from collections.abc import Iterable
+import fcntl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
 from audit.chain.links import BEGINNING, ChainKey, Head, Link, in_utc
@@ -15,6 +19,8 @@ from audit.records.columns import Columns
 
 _ENDS = 1
 _SPOOL = "spool"
+# Python's own for SQLite.
+_TURN_SECONDS = 5.0
 _NAMES = ("sequence", *Columns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
     table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
@@ -63,6 +69,37 @@ def base_of_chain() -> Head:
     """The last record that was pruned, sealed or not; `BEGINNING` without."""
     ends = ChainEnds.objects.filter(pk=_ENDS).first()
     return Head(ends.base_sequence, ends.base_hash) if ends is not None else BEGINNING
+
+
+@contextmanager
+def records_transaction() -> Iterator[None]:
+    """A transaction of its own that ends with records; on SQLite nobody else writes from its beginning on.
+
+    Raises django.db.Error.
+    """
+    with _turn() as turn, transaction.atomic(durable=True):
+        # The next one begins after the commit, not after what follows it.
+        transaction.on_commit(turn.close)
+        yield
+
+
+@contextmanager
+def _turn() -> Iterator[ExitStack]:
+    """Wait in a queue of the kernel until those before have committed; `close` ends the turn.
+
+    SQLite's own waiting is polling, in which one of sixteen may be passed over for ten seconds; PostgreSQL
+    has a queue. Raises OperationalError after SQLite's timeout.
+    """
+    with ExitStack() as turn:
+        if connection.vendor == "sqlite":
+            began = time.monotonic()
+            with suppress(OSError):
+                folder = Path(settings.AUDIT_DIR)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                fcntl.flock(turn.enter_context((folder / "turn.lock").open("ab")), fcntl.LOCK_EX)
+            if time.monotonic() - began > connection.settings_dict["OPTIONS"].get("timeout", _TURN_SECONDS):
+                raise OperationalError("too many transactions with records wait for each other")
+        yield turn
 
 
 def records_append(rows: Iterable[Columns], *, now: datetime) -> Head:

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from django.db import transaction
-
-from audit.chain.append import records_append, spool_keys
+from audit.chain.append import records_append, records_transaction, spool_keys
 from audit.models import SpoolFile
 from audit.records.call import CallRecord, columns_of_call, columns_of_event
 from audit.records.columns import Columns
@@ -136,7 +134,7 @@ def _seals_of(name: str) -> Fits | None:
 
 def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
     """Commit a batch with its progress. False if somebody else has moved these bytes since they were read."""
-    with transaction.atomic(durable=True):
+    with records_transaction():
         progress, _ = SpoolFile.objects.select_for_update().get_or_create(
             name=name, defaults={"updated_at": now}
         )
@@ -154,7 +152,7 @@ def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
 
 def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
     """Have it on record that a file ends before what was taken in of it; returns where it ends."""
-    with transaction.atomic(durable=True):
+    with records_transaction():
         detail = {"from": size, "to": offset}
         told = columns_of_event(
             at=now, actor="", audit_class="", event="audit.lines_cut_off", subject=name, detail=detail

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from audit.chain.prune import retention_keep
 from audit.services import spool_collect
+from idempotency.answers import answers_forget
 from ratelimit.credentials.signatures.nonces import nonces_forget
-from ratelimit.keys.answers import answers_forget
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas.book import quotas_forget_old
 

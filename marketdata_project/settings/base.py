@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "stats",
     "ratelimit",
     "audit",
+    "idempotency",
 ]
 
 MIDDLEWARE = [

@@ -1,7 +1,8 @@
 """Making, rotating and withdrawing keys: at once in this process, within a second in all others.
 
 `actor` says who does it, for the audit log: the identity of a caller, `command:<login>`, or `worker`.
-`within` is the caller whose grants may not be exceeded; None is an operator.
+`within` is the caller whose grants may not be exceeded; None is an operator. `record` is what records the
+event of the change, by default what the setting EVENT_RECORDER names.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Unpack
 
 from django.db import IntegrityError, transaction
 
+from audit.services import EventRecorder
 from ratelimit.callers import Caller
 from ratelimit.entitlements import GRANTS, state_of
 from ratelimit.events import key_event
@@ -57,6 +59,7 @@ def key_create(
     actor: str,
     within: Caller | None = None,
     correlation_id: str = "",
+    record: EventRecorder | None = None,
     **terms: Unpack[KeyTerms],
 ) -> CreatedKey:
     """A new key, which is stored.
@@ -78,6 +81,7 @@ def key_create(
             subject=_subject(created.stored),
             detail={"change": ({}, key_document(created.stored, now=now))},
             correlation_id=correlation_id,
+            record=record,
         )
     return created
 
@@ -90,6 +94,7 @@ def key_rotate(
     actor: str,
     within: Caller | None = None,
     correlation_id: str = "",
+    record: EventRecorder | None = None,
 ) -> CreatedKey:
     """A successor with the same grants and the same length of life.
 
@@ -112,13 +117,20 @@ def key_rotate(
             subject=_subject(old),
             detail={"change": change, "successor": key_document(created.stored, now=now)},
             correlation_id=correlation_id,
+            record=record,
         )
     known_keys.forget(old.pk)
     return created
 
 
 def key_revoke(
-    *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
+    *,
+    key: ApiKey,
+    now: datetime,
+    actor: str,
+    within: Caller | None = None,
+    correlation_id: str = "",
+    record: EventRecorder | None = None,
 ) -> list[ApiKey]:
     """What this call withdrew: the key, or nothing where it was revoked before. Raises GrantExceeded."""
     with transaction.atomic():
@@ -136,13 +148,20 @@ def key_revoke(
                 subject=_subject(stored),
                 detail={"change": (before, key_document(stored, now=now))},
                 correlation_id=correlation_id,
+                record=record,
             )
     known_keys.forget(stored.pk)
     return [stored] if is_first else []
 
 
 def key_revoke_with_successors(
-    *, key: ApiKey, now: datetime, actor: str, within: Caller | None = None, correlation_id: str = ""
+    *,
+    key: ApiKey,
+    now: datetime,
+    actor: str,
+    within: Caller | None = None,
+    correlation_id: str = "",
+    record: EventRecorder | None = None,
 ) -> list[ApiKey]:
     """What this call withdrew of the key and of all living ones that came of it by rotation: all, or none.
 
@@ -154,7 +173,12 @@ def key_revoke_with_successors(
         while following is not None:
             if following.pk == key.pk or state_of(following, now=now) == "active":
                 revoked += key_revoke(
-                    key=following, now=now, actor=actor, within=within, correlation_id=correlation_id
+                    key=following,
+                    now=now,
+                    actor=actor,
+                    within=within,
+                    correlation_id=correlation_id,
+                    record=record,
                 )
             # Read after the key is locked and withdrawn: nobody makes a further successor.
             following = ApiKey.objects.filter(replaces_id=following.pk).first()

@@ -12,13 +12,15 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
+from audit.calls.strict import change_recorded
+from audit.services import EventRecorder
 from http_requests.filters import StrictFilterBackend
-from http_requests.idempotency_key import idempotency_key
 from http_requests.parameters import is_true, single_parameters
 from http_requests.parsers import sent_document
+from idempotency.answers import Document, answer_once, keyed_call
+from idempotency.request_key import REPLAYED
 from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller
-from ratelimit.keys.answers import Call, Document, answer_once
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.examples import KEY, NEW_KEY, NEW_KEY_ANSWER, ROTATED_KEY_ANSWER, ROTATION
 from ratelimit.keys.filters import KeyFilter
@@ -104,10 +106,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         serializer.is_valid(raise_exception=True)
         terms, by = serializer.validated_data, _by(request)
 
-        def make(now: datetime) -> Document:
-            return key_create(**terms, **by, now=now).document(now=now)
+        def make(now: datetime, record: EventRecorder) -> Document:
+            return key_create(**terms, **by, now=now, record=record).document(now=now)
 
-        return _answered(request, make)
+        return self._made(request, make)
 
     @extend_schema(
         operation_id="key",
@@ -136,9 +138,13 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         given = single_parameters(request.GET, ("format", "successors"))
         revoke = key_revoke_with_successors if is_true(given, "successors") else key_revoke
         now, found = timezone.now(), key_visible(_caller(request), key)
-        revoke(key=found, now=now, **_by(request))
-        revoked = key_visible(_caller(request), key)
-        return Response(key_document(revoked, now=now), headers=_PRIVATE)
+
+        def write(record: EventRecorder) -> Response:
+            revoke(key=found, now=now, record=record, **_by(request))
+            revoked = key_visible(_caller(request), key)
+            return Response(key_document(revoked, now=now), headers=_PRIVATE)
+
+        return change_recorded(self, write)
 
     @extend_schema(
         operation_id="key_rotate",
@@ -162,22 +168,23 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         found = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
 
-        def make(now: datetime) -> Document:
-            return key_rotate(key=found, overlap=overlap, now=now, **by).document(now=now)
+        def make(now: datetime, record: EventRecorder) -> Document:
+            return key_rotate(key=found, overlap=overlap, now=now, record=record, **by).document(now=now)
 
-        return _answered(request, make)
+        return self._made(request, make)
 
+    def _made(self, request: Request, make: Callable[[datetime, EventRecorder], Document]) -> Response:
+        """The answer that shows a new key, the same again to the same Idempotency-Key."""
+        now, call = timezone.now(), keyed_call(request, request.data if request.stream is not None else {})
 
-def _answered(request: Request, make: Callable[[datetime], Document]) -> Response:
-    """The answer that shows a new key, the same again to the same Idempotency-Key."""
-    now, key = timezone.now(), idempotency_key(request.headers.get("Idempotency-Key"))
-    if key is None:
-        return Response(make(now), status=HTTPStatus.CREATED, headers=_PRIVATE)
-    body = request.data if request.stream is not None else {}
-    call = Call(family=_caller(request).family, path=request.path.rstrip("/"), idempotency_key=key, body=body)
-    document, is_replayed = answer_once(call, lambda: make(now), now=now)
-    replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
-    return Response(document, status=HTTPStatus.CREATED, headers={**_PRIVATE, **replayed})
+        def write(record: EventRecorder) -> Response:
+            if call is None:
+                return Response(make(now, record), status=HTTPStatus.CREATED, headers=_PRIVATE)
+            document, is_replayed = answer_once(call, lambda: make(now, record), now=now)
+            headers = {**_PRIVATE, **(REPLAYED if is_replayed else {})}
+            return Response(document, status=HTTPStatus.CREATED, headers=headers)
+
+        return change_recorded(self, write)
 
 
 def _caller(request: Request) -> Caller:

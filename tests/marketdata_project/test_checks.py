@@ -6,7 +6,6 @@ import pytest
 from django.core.checks import registry, run_checks
 
 from marketdata_project import checks
-from ratelimit.access.table import Access
 from store.memory import MemoryStore
 
 
@@ -56,11 +55,6 @@ def test_a_default_store_is_declared(settings):
     assert [found.id for found in checks.check_store()] == ["marketdata.E003"]
 
 
-STRICT_PAGE = {
-    ("healthz", "POST"): Access("keys:manage", audit_class="keys"),
-    ("keys", "POST"): Access("keys:manage", audit_class="keys"),
-    ("docs", "GET"): Access("keys:manage"),
-}
 LOCAL = ["127.0.0.1", "127.3.2.1", "::1", "localhost"]
 
 
@@ -104,13 +98,6 @@ def test_csrf_tokens_are_checked(settings):
     assert checks.check_csrf() == []
     settings.MIDDLEWARE = [path for path in settings.MIDDLEWARE if "Csrf" not in path]
     assert [found.id for found in checks.check_csrf()] == ["marketdata.E005"]
-
-
-def test_a_strict_endpoint_is_one_of_the_rest_framework(settings):
-    assert checks.check_strict_views() == []
-    settings.ACCESS_TABLE = f"{__name__}.STRICT_PAGE"
-    (found,) = checks.check_strict_views()
-    assert (found.id, "healthz" in found.msg) == ("marketdata.E006", True)
 
 
 def test_all_run_with_djangos_and_give_a_hint(settings):

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from idempotency.models import SealedAnswer
 from marketdata_project.serve import duties
 from marketdata_project.serve.duties import DUTIES, Rota
 from ratelimit.keys.services import key_create
-from ratelimit.models import ApiKey, SealedAnswer
+from ratelimit.models import ApiKey
 
 
 @pytest.mark.django_db

@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import django
 
 django.setup(set_prefix=False)
 
+from django.conf import settings  # noqa: E402
 from django.db import DatabaseError, connection, connections, transaction  # noqa: E402
+from django.test import Client  # noqa: E402
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: E402
 
 from audit.chain.verify import chain_verify  # noqa: E402
@@ -26,7 +29,7 @@ from ratelimit.credentials.people.sessions import session_begin, session_continu
 from ratelimit.credentials.signatures.nonces import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
-from ratelimit.keys.services import key_create, key_rotate  # noqa: E402
+from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
 from ratelimit.limits.quotas.book import quota_book, quota_booked  # noqa: E402
 from ratelimit.limits.quotas.periods import DAY, period_at  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
@@ -34,6 +37,7 @@ from tests.patience import PATIENCE_SECONDS  # noqa: E402
 from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402
 
 THREADS = 5
+settings.ALLOWED_HOSTS = ["*"]
 
 
 def at_once(work: Callable[[], Any], at: float) -> list[Any]:
@@ -86,6 +90,37 @@ def rotate(*, key_id: int, at: float) -> Any:
     """The successor's id, or why there is none."""
     key, now = key_named(str(key_id)), datetime.now(UTC)
     return at_once(lambda: key_rotate(key=key, overlap=timedelta(0), now=now, actor="test").id, at)
+
+
+def manager() -> Any:
+    """A key that may make and change keys."""
+    grants: Any = {"tier": "internal", "scopes": ["all"], "sensitivity": "confidential", "accounts": ["*"]}
+    return key_create(name="manager", now=datetime.now(UTC), actor="test", rate=10**6, **grants).key
+
+
+def revoke_both_ways(*, key: str, key_ids: list[int], at: float) -> Any:
+    """What becomes of each key, which one thread revokes by a call and another by the service, at once."""
+
+    def by_call(key_id: int) -> Any:
+        return Client(headers={"X-API-Key": key}).delete(f"/api/v1/keys/{key_id}").status_code
+
+    def by_service(key_id: int) -> Any:
+        key_revoke(key=key_named(str(key_id)), now=datetime.now(UTC), actor="test")
+        return 200
+
+    works = iter([partial(by, key_id) for key_id in key_ids for by in (by_call, by_service)])
+    lock = threading.Lock()
+
+    def work() -> Any:
+        statuses: list[int] = []
+        while True:
+            with lock:
+                one = next(works, None)
+            if one is None:
+                return statuses
+            statuses.append(one())
+
+    return [status for statuses in at_once(work, at) for status in statuses]
 
 
 def successors(*, key_id: int) -> Any:
@@ -171,6 +206,8 @@ COMMANDS = {
         book,
         create,
         rotate,
+        manager,
+        revoke_both_ways,
         successors,
         record,
         verify,

@@ -6,7 +6,7 @@ from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
 from store.protocol import Amendment
 from trades.corrections.batch import CorrectionBatch
 from trades.exceptions import BatchRefused
-from trades.services.rows import Ingested
+from trades.services.rows import Ingested, request_keys_refused
 from trades.stores import market_store
 
 
@@ -14,11 +14,13 @@ def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | No
     """Apply checked corrections durably, all of them or nothing.
 
     caller: the stable name of who sends them, the scope of `request_key`. Raises `BatchRefused` for
-    corrections that name no trade, or several that differ, by their places, and the store's `StorageError`s.
+    corrections that name no trade, or several that differ, by their places; `IdempotencyError`s; and the store's
+    `StorageError`s.
     """
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
     try:
-        return Ingested(batch.symbol, market_store().correct(amendment))
+        with request_keys_refused():
+            return Ingested(batch.symbol, market_store().correct(amendment))
     except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
         fields = [
             FieldError(f"corrections[{place}]{_named_by(batch, place)}", error.code, str(error))

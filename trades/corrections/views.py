@@ -1,15 +1,13 @@
 """The endpoint of corrections."""
 
-from typing import Any, cast
-
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.idempotency_key import idempotency_key
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONBytesParser, take_body
+from idempotency.request_key import REPLAYED, idempotency_key, key_scope
 from trades.corrections.batch import (
     SEED_CORRECTIONS,
     CorrectionAnswerSerializer,
@@ -64,16 +62,14 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model 
         `Idempotency-Key`.**
         """
         single_parameters(request.GET, ("format",))
-        request_key = idempotency_key(request.headers.get("Idempotency-Key"))
+        request_key = idempotency_key(request)
         batch = read_corrections(
             take_body(request),
             canonical=symbol_canonical,
             takes_any_price=takes_any_price,
         )
-        corrected = trades_correct(
-            batch=batch, caller=cast("Any", request.user).identity, request_key=request_key
-        )
+        corrected = trades_correct(batch=batch, caller=key_scope(request), request_key=request_key)
         headers = {"X-Commit": f"trades={corrected.receipt.commit.token}"}
         if corrected.receipt.replayed:
-            headers["Idempotency-Replayed"] = "true"
+            headers.update(REPLAYED)
         return Response(CorrectionAnswerSerializer(corrected).data, headers=headers)

@@ -1,14 +1,12 @@
 """The write side's endpoints: one per dataset, all by the same code."""
 
-from typing import Any, cast
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.idempotency_key import idempotency_key
 from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from idempotency.request_key import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.batches.row_batch import Expected
@@ -33,7 +31,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
         """Read the body in its format, store its rows, say what became of them."""
         media_type = media_type_of(request.content_type)
         query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=media_type in WITHOUT_SYMBOLS)
-        request_key = idempotency_key(request.headers.get("Idempotency-Key"))
+        request_key = idempotency_key(request)
         body = take_body(request)
         expected = Expected(
             self.dataset, query.ignore_unknown, query.given, symbol_canonical, takes_any_price
@@ -41,13 +39,13 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stand
         ingested = rows_ingest(
             dataset=self.dataset,
             batch=READERS.get(media_type, READERS[JSON])(body, expected),
-            caller=cast("Any", request.user).identity,
+            caller=key_scope(request),
             dedupe=query.dedupe,
             request_key=request_key,
         )
         headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}
         if ingested.receipt.replayed:
-            headers["Idempotency-Replayed"] = "true"
+            headers.update(REPLAYED)
         return Response(_ANSWERS.to_representation(ingested), headers=headers)
 
 

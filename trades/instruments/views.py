@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from audit.calls.strict import change_elsewhere_recorded
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONDocumentParser, sent_document
@@ -23,7 +24,12 @@ from trades.instruments.query import InstrumentQuerySerializer, InstrumentsQuery
 from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
 from trades.models import InstrumentEntry
 from trades.named_symbol import named_symbol
-from trades.services.instruments import instrument_set, known_instrument, symbol_canonical
+from trades.services.instruments import (
+    instrument_resolved,
+    instrument_set,
+    known_instrument,
+    symbol_canonical,
+)
 from trades.stores import market_store
 
 _SYMBOL = OpenApiParameter(
@@ -113,11 +119,14 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         _symbol(symbol)
         serializer = self.get_serializer(data=sent_document(request))
         serializer.is_valid(raise_exception=True)
-        instrument = serializer.validated_data["instrument"]
-        before = instrument_document(market_store().instrument(instrument.symbol))
-        after = instrument_document(instrument_set(instrument=instrument))
-        vars(request._request)["change"] = (before, after)  # noqa: SLF001 where middleware sees it
-        return Response(after)
+        instrument = instrument_resolved(serializer.validated_data["instrument"])
+
+        def write() -> tuple[Any, Any]:
+            # Nobody else changes an instrument meanwhile: this is what is replaced.
+            before = instrument_document(market_store().instrument(instrument.symbol))
+            return before, instrument_document(instrument_set(instrument=instrument))
+
+        return change_elsewhere_recorded(self, Response(instrument_document(instrument)), write)
 
 
 def _symbol(text: str) -> str:

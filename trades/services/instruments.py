@@ -32,13 +32,19 @@ def instrument_set(*, instrument: Instrument) -> Instrument:
 
 def instruments_set(*, instruments: Sequence[Instrument]) -> list[Instrument]:
     """The same for many, no two of one symbol: all of them or none."""
-    store = market_store()
-    resolved = [
-        structs.replace(each, underlying=store.canonical(each.underlying)) if each.underlying else each
-        for each in instruments
-    ]
-    store.set_instruments(resolved)
+    resolved = [instrument_resolved(each) for each in instruments]
+    market_store().set_instruments(resolved)
     return resolved
+
+
+def instrument_resolved(instrument: Instrument) -> Instrument:
+    """The instrument as it would be stored: an underlying that is an alias becomes its symbol.
+
+    Raises `StorageError`s.
+    """
+    if not instrument.underlying:
+        return instrument
+    return structs.replace(instrument, underlying=market_store().canonical(instrument.underlying))
 
 
 def instruments_known() -> list[Instrument]:

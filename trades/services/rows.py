@@ -1,10 +1,14 @@
 """Batches of rows, into the store."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from idempotency.exceptions import IdempotencyKeyReused, RequestInProgress
 from refusals.field_error import ERRORS_LIMIT, FieldError
+from store import exceptions as storage
 from store.declarations import Dataset
-from store.exceptions import IdConflict
+from store.exceptions import IdConflict, RequestKeyReused
 from store.protocol import Append, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
@@ -30,20 +34,32 @@ def rows_ingest(
     """Store a checked batch durably, all of it or nothing.
 
     caller: the stable name of who sends it, the scope of `request_key`. Raises `BatchRefused` for ids that
-    are taken, naming their rows, and for rows that an instrument of this class has not; and the store's
-    `StorageError`s.
+    are taken, naming their rows, and for rows that an instrument of this class has not; `IdempotencyError`s;
+    and the store's `StorageError`s.
     """
     refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
         raise BatchRefused("not_an_option", refusal)
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
-        return Ingested(batch.symbol, market_store().append(append))
+        with request_keys_refused():
+            return Ingested(batch.symbol, market_store().append(append))
     except IdConflict as error:
         code, message, column = dataset.conflict
         places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
         raise BatchRefused(code, message, fields) from error
+
+
+@contextmanager
+def request_keys_refused() -> Iterator[None]:
+    """Refuse a request's key as every endpoint does, where the store refuses it. Raises `IdempotencyError`s."""
+    try:
+        yield
+    except RequestKeyReused as error:
+        raise IdempotencyKeyReused from error
+    except storage.RequestInProgress as error:
+        raise RequestInProgress from error
 
 
 def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:

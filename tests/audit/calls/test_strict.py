@@ -2,24 +2,20 @@
 
 import json
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from django.db import OperationalError, connection
-from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
-from django.urls import path
-from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.response import Response
-from rest_framework.views import APIView
-from rest_framework.viewsets import ViewSet
 
 from audit.chain.verify import chain_verify
-from audit.models import AuditRecord, SpoolFile
+from audit.models import AuditRecord
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool
-from tests.audit.builders import AT
+from tests.audit.calls import strict_views
+from tests.audit.calls.strict_views import Authentication, Elsewhere, written
 
 pytestmark = pytest.mark.django_db
 # Its commit is what no interface names.
@@ -27,130 +23,18 @@ DATABASE: Any = connection
 SECRET = "md_a1B2c3D4_" + "x" * 32
 
 
-def write(name):
-    """A change, as a view makes one in the database."""
-    SpoolFile.objects.create(name=name, updated_at=AT)
-
-
-def written():
-    return set(SpoolFile.objects.values_list("name", flat=True))
-
-
-class Caller:
-    identity = "key:12"
-    is_authenticated = True
-
-
-class Authentication(BaseAuthentication):
-    """Uses up a nonce, as signatures do."""
-
-    def authenticate(self, request):
-        if request.META.get("HTTP_X_NONCE"):
-            write("nonce")
-        return (Caller(), None) if "HTTP_X_API_KEY" in request.META else None
-
-    def authenticate_header(self, request):
-        return "Api-Key"
-
-
-class Outcomes(APIView):
-    authentication_classes = [Authentication]
-    permission_classes = []
-    throttle_classes = []
-    outcomes = {
-        "401": exceptions.NotAuthenticated,
-        "403": exceptions.PermissionDenied,
-        "404": exceptions.NotFound,
-        "422": exceptions.ValidationError,
-        "429": exceptions.Throttled,
-        "500": RuntimeError,
-        "0": KeyboardInterrupt,
-    }
-
-    def post(self, request, outcome):
-        write("change")
-        vars(request._request)["change"] = ({"tick": 1, "secret": "a"}, {"tick": 2, "secret": "b"})
-        if outcome in self.outcomes:
-            raise self.outcomes[outcome]
-        return Response({"data": request.data}, status=int(outcome))
-
-
-class Refusing(Outcomes):
-    def initial(self, request, *args, **kwargs):
-        super().initial(request, *args, **kwargs)
-        raise exceptions.Throttled
-
-
-class Unspeakable(APIView):
-    authentication_classes = []
-    permission_classes = []
-    throttle_classes = []
-
-    def post(self, request):
-        write("change")
-        return Response({"data": object()})
-
-
-class Things(ViewSet):
-    authentication_classes = []
-    permission_classes = []
-    throttle_classes = []
-
-    def create(self, request):
-        write("change")
-        return Response({"made": True}, status=201)
-
-
-class Open(APIView):
-    authentication_classes = []
-    permission_classes = []
-    throttle_classes = []
-
-    def post(self, request):
-        write("change")
-        return HttpResponse(status=int(request.GET.get("status", "200")))
-
-
-class Stream(Open):
-    def post(self, request):
-        return StreamingHttpResponse([b"a", b"b"])
-
-
-def plain(request):
-    write("change")
-    return HttpResponse()
-
-
-urlpatterns = [
-    path("api/v1/outcome/<outcome>", Outcomes.as_view(), name="strict-config"),
-    path("api/v1/keys/<outcome>", Outcomes.as_view(), name="strict-keys"),
-    path("api/v1/refused/<outcome>", Refusing.as_view(), name="strict-keys"),
-    path("api/v1/unspeakable", Unspeakable.as_view(), name="strict-keys"),
-    path("api/v1/things", Things.as_view({"post": "create"}), name="strict-keys"),
-    path("api/v1/open", Open.as_view(), name="strict-config"),
-    path("api/v1/plain", plain, name="strict-config"),
-    path("api/v1/stream", Stream.as_view(), name="strict-keys"),
-    path("api/v1/easy/<outcome>", Outcomes.as_view(), name="easy"),
-    path("page", plain, name="strict-keys"),
-]
-
-
-def class_of(url_name, method):
-    return url_name.removeprefix("strict-") if url_name.startswith("strict-") and method != "GET" else ""
-
-
-def problem(error):
-    return HttpResponse(error.code, status=503)
-
-
 @pytest.fixture
 def client(tmp_path, settings):
+    Elsewhere.changed.clear()
     settings.AUDIT_DIR = tmp_path
-    settings.ROOT_URLCONF = __name__
+    settings.ROOT_URLCONF = strict_views.__name__
     settings.MIDDLEWARE = ["audit.calls.middleware.AuditMiddleware"]
-    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
-    settings.AUDIT_CLASS_OF = f"{__name__}.class_of"
-    settings.AUDIT_PROBLEM = f"{__name__}.problem"
+    settings.REST_FRAMEWORK = {
+        "UNAUTHENTICATED_USER": None,
+        "EXCEPTION_HANDLER": f"{strict_views.__name__}.refusal",
+    }
+    settings.AUDIT_CLASS_OF = f"{strict_views.__name__}.class_of"
+    settings.AUDIT_PROBLEM = f"{strict_views.__name__}.problem"
     yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
     call_spool().close()
 
@@ -186,17 +70,51 @@ def refusing(statement, error=OperationalError):
 def test_change_and_record_are_there_when_the_answer_is(client, spooled):
     answer = post(client, "/api/v1/keys/201?token=t", b'{"name": "a", "password": "p"}', **{"X-Nonce": "1"})
     assert (answer.status_code, written()) == (201, {"nonce", "change"})
-    (record,) = recorded()
-    assert (record.sequence, record.caller, record.method, record.status) == (1, "key:12", "POST", 201)
+    event, record = recorded()
+    assert (event.sequence, event.event, event.subject) == (1, "changed", "a")
+    assert (record.sequence, record.caller, record.method, record.status) == (2, "key:12", "POST", 201)
     assert (record.path, record.query, record.audit_class) == ("/api/v1/keys/201", "token=***", "keys")
-    assert json.loads(record.detail) == {
-        "body": {"name": "a", "password": "***"},
-        "change": [
-            {"path": "secret", "before": "***", "after": "***"},
-            {"path": "tick", "before": 1, "after": 2},
-        ],
-    }
+    assert json.loads(record.detail) == {"body": {"name": "a", "password": "***"}}
     assert spooled() == []
+
+
+def test_what_was_there_before_and_after_a_change_elsewhere_is_in_its_record(client, spooled):
+    assert post(client, "/api/v1/outcome/200").status_code == 200
+    (record,) = recorded()
+    assert json.loads(record.detail)["change"] == [
+        {"path": "secret", "before": "***", "after": "***"},
+        {"path": "tick", "before": 1, "after": 2},
+    ]
+    assert (Elsewhere.changed, spooled()) == (["200"], [])
+
+
+@pytest.mark.parametrize("outcome", ["200", "404"])
+def test_a_call_that_changes_nothing_is_recorded_before_it_is_answered(client, spooled, outcome):
+    assert post(client, f"/api/v1/unchanged/{outcome}").status_code == int(outcome)
+    assert [(record.status, record.audit_class) for record in recorded()] == [(int(outcome), "keys")]
+    assert spooled() == []
+
+
+@pytest.mark.parametrize(("url", "is_first"), [("/api/v1/keys/201", False), ("/api/v1/outcome/200", True)])
+def test_the_head_is_taken_after_the_change_or_before_one_elsewhere_but_not_before_rendering(
+    client, monkeypatch, url, is_first
+):
+    steps: list[str] = []
+
+    def render(response):
+        steps.append("render")
+        return b"{}"
+
+    def note(execute, sql, params, many, context):
+        steps.append("head" if "audit_chainends" in sql else "change" if "audit_spoolfile" in sql else sql)
+        return execute(sql, params, many, context)
+
+    monkeypatch.setattr(Response, "rendered_content", property(render))
+    monkeypatch.setattr(Elsewhere, "changed", SimpleNamespace(append=lambda _: steps.append("change")))
+    with connection.execute_wrapper(note):
+        post(client, url)
+    order = [step for step in dict.fromkeys(steps) if step in {"head", "change", "render"}]
+    assert order == (["render", "head", "change"] if is_first else ["change", "render", "head"])
 
 
 @pytest.mark.parametrize("outcome", ["401", "403", "404", "422", "429", "500", "409"])
@@ -207,6 +125,13 @@ def test_a_refusal_is_recorded_and_its_change_taken_back(client, spooled, outcom
     assert [record.status for record in recorded()] == [expected]
     assert written() == {"nonce"}
     assert spooled() == []
+
+
+@pytest.mark.parametrize("outcome", ["404", "500"])
+def test_a_refusal_of_a_change_elsewhere_is_recorded(client, spooled, outcome):
+    assert post(client, f"/api/v1/outcome/{outcome}").status_code == int(outcome)
+    assert [record.status for record in recorded()] == [int(outcome)]
+    assert (Elsewhere.changed, spooled()) == ([], [])
 
 
 def test_whoever_is_not_let_in_is_recorded_and_has_used_a_nonce(client):
@@ -233,8 +158,14 @@ def test_a_view_that_lets_everybody_in_is_strict_as_well(client, status, left):
     assert written() == left
 
 
-def test_a_view_that_is_none_of_drfs_is_not_run(client, spooled):
-    assert post(client, "/api/v1/plain").status_code == 500
+def test_a_refusal_of_a_view_that_is_none_of_drfs_is_recorded(client):
+    client.defaults["REMOTE_ADDR"] = "192.0.2.9"  # whose first refusal it is
+    assert post(client, "/api/v1/plain").status_code == 409
+    assert [record.status for record in recorded()] == [409]
+
+
+def test_a_change_of_an_endpoint_without_an_audit_class_is_an_error_and_not_made(client, spooled):
+    assert post(client, "/api/v1/easy/201").status_code == 500
     assert (written(), recorded()) == (set(), [])
     assert [record["status"] for record in spooled()] == [500]
 
@@ -264,30 +195,39 @@ def refused_authentication(self, request):
 
 
 @pytest.mark.parametrize(
-    "url", ["/api/v1/keys/201", "/api/v1/open", "/api/v1/refused/201", "/api/v1/outcome/201"]
+    "url",
+    [
+        "/api/v1/keys/201",
+        "/api/v1/open",
+        "/api/v1/refused/201",
+        "/api/v1/unchanged/200",
+        "/api/v1/outcome/200",
+    ],
 )
-def test_a_call_that_cannot_be_recorded_is_refused_before_anything_happens(client, spooled, url):
+def test_a_call_that_cannot_be_recorded_is_refused_and_nothing_is_done(client, spooled, url):
     with refusing('UPDATE "audit_chainends"'):
         answer = post(client, url)
     assert (answer.status_code, answer.content) == (503, b"audit_unavailable")
-    assert (written(), recorded()) == (set(), [])
+    assert (written(), Elsewhere.changed, recorded()) == (set(), [], [])
     assert [(record["path"], record["status"]) for record in spooled()] == [(url, 503)]
 
 
 @pytest.mark.parametrize(
-    ("url", "code"),
+    ("url", "code", "changed"),
     [
-        ("/api/v1/keys/201", b"audit_unavailable"),
-        ("/api/v1/outcome/201", b"outcome_unknown"),
-        ("/api/v1/outcome/404", b"audit_unavailable"),
+        ("/api/v1/keys/201", b"audit_unavailable", []),
+        ("/api/v1/outcome/200", b"outcome_unknown", ["200"]),
+        ("/api/v1/outcome/404", b"audit_unavailable", []),
     ],
     ids=["keys", "config", "config-refused"],
 )
-def test_a_record_that_fails_takes_the_change_with_it(client, spooled, url, code):
+def test_a_record_that_fails_takes_the_change_with_it_where_it_is_in_the_database(
+    client, spooled, url, code, changed
+):
     with refusing("INSERT INTO audit_auditrecord"):
         answer = post(client, url)
     assert (answer.status_code, answer.content) == (503, code)
-    assert (written(), recorded()) == (set(), [])
+    assert (written(), Elsewhere.changed, recorded()) == (set(), changed, [])
     assert [record["status"] for record in spooled()] == [503]
 
 
@@ -295,8 +235,8 @@ def test_a_record_that_fails_takes_the_change_with_it(client, spooled, url, code
     ("url", "code"),
     [
         ("/api/v1/keys/201", b"outcome_unknown"),
-        ("/api/v1/outcome/201", b"outcome_unknown"),
-        ("/api/v1/keys/404", b"audit_unavailable"),
+        ("/api/v1/outcome/200", b"outcome_unknown"),
+        ("/api/v1/unchanged/404", b"audit_unavailable"),
     ],
     ids=["keys", "config", "keys-refused"],
 )
@@ -311,8 +251,10 @@ def test_a_commit_whose_confirmation_is_lost_leaves_the_outcome_unknown(client, 
     monkeypatch.setattr(DATABASE, "_commit", commit_and_lose)
     answer = post(client, url)
     assert (answer.status_code, answer.content) == (503, code)
-    assert written() == (set() if "404" in url else {"change"})
-    assert len(recorded()) == 1
+    assert written() == ({"change"} if "keys" in url else set())
+    assert [record.status for record in recorded() if record.method] == [
+        404 if "404" in url else int(url[-3:])
+    ]
 
 
 def test_an_error_of_the_program_is_no_answer_of_the_view(client, settings, spooled, monkeypatch):
@@ -349,7 +291,7 @@ def test_a_body_is_told_masked_or_by_its_size(client, body, told):
         assert json.loads(detail)["body"] == told
 
 
-@pytest.mark.parametrize("url", ["/api/v1/easy/201", "/page"])
+@pytest.mark.parametrize("url", ["/api/v1/easy-read", "/page"])
 def test_other_calls_are_not_recorded_strictly(client, spooled, url):
     post(client, url)
     assert recorded() == []

@@ -13,8 +13,8 @@ import django
 
 django.setup(set_prefix=False)
 
+from idempotency.answers import KeyedCall, answer_once  # noqa: E402
 from ratelimit.exceptions import KeyAdministrationError, RateLimitError  # noqa: E402
-from ratelimit.keys.answers import Call, answer_once  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
@@ -68,7 +68,7 @@ def create() -> Any:
 def create_once(*, idempotency_key: str, at: float) -> Any:
     """A key, made at a time at which others make it, too."""
     time.sleep(max(0.0, at - time.time()))
-    call = Call(family="key:1", path="/keys", idempotency_key=idempotency_key, body={})
+    call = KeyedCall(scope="key:1", path="/keys", key=idempotency_key, body={})
     answer, is_replayed = answer_once(call, create, now=now())
     return {"id": answer["id"], "replayed": is_replayed}
 

@@ -5,11 +5,11 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
-from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
-from ratelimit.models import ApiKey, SealedAnswer
+from idempotency.models import SealedAnswer
+from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.ratelimit.keys.key_calls import KEYS, NEW, manager, post
 
@@ -122,6 +122,7 @@ def test_an_answer_that_the_version_before_kept_under_the_plain_key_is_given_aga
     first = answer(post(api, idempotency_key="k1"))
     SealedAnswer.objects.update(idempotency_key="k1")
     migration = import_module("ratelimit.migrations.0005_hashed_idempotency_keys")
+    apps = SimpleNamespace(get_model=lambda *_: SealedAnswer)
     migration.hash_keys(apps, SimpleNamespace(connection=connection))
     again = post(api, idempotency_key="k1")
     assert (again["Idempotency-Replayed"], answer(again)) == ("true", first)

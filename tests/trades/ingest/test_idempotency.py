@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from ratelimit.limits.limiter import process_limiter
+from ratelimit.models import ApiKey
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
@@ -138,3 +139,28 @@ def test_one_key_on_many_threads_has_one_effect(api):
     assert [replayed for status, _, replayed in answers if status == 200].count(False) == 1
     assert {status for status, _, _ in answers} <= {200, 409}
     assert rows_stored() == 1
+
+
+def rotated(api: Api) -> Api:
+    """The successor of the caller's own key."""
+    (key,) = ApiKey.objects.all()
+    return Api(answer(api.call("POST", f"/api/v1/keys/{key.pk}/rotate", b"{}"))["key"])
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_a_rotated_key_that_repeats_its_request_gets_the_first_answer(api):
+    first = api.ingest(trade(), query="dedupe=none", idempotency_key="k-1")
+    successor = rotated(api)
+    again = successor.ingest(trade(), query="dedupe=none", idempotency_key="k-1")
+    assert (again.content, again["Idempotency-Replayed"]) == (first.content, "true")
+    assert rows_stored() == 1
+    assert problem(successor.ingest(trade(price=2), idempotency_key="k-1")) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_a_rotated_key_that_repeats_its_correction_gets_the_first_answer(api):
+    api.ingest(trade(trade_id="t1"))
+    cancel = {"action": "cancel", "timestamp": "2025-01-02T14:30:00Z", "trade_id": "t1"}
+    first = api.correct(cancel, idempotency_key="k-1")
+    again = rotated(api).correct(cancel, idempotency_key="k-1")
+    assert (again.content, again["Idempotency-Replayed"]) == (first.content, "true")

@@ -3,7 +3,7 @@
 import pytest
 
 from http_requests.exceptions import InvalidParameter
-from http_requests.idempotency_key import idempotency_key
+from idempotency.request_key import parse_key
 
 
 @pytest.mark.parametrize(
@@ -11,11 +11,11 @@ from http_requests.idempotency_key import idempotency_key
     [(None, None), ("k-1", "k-1"), ('"k-1"', "k-1"), ('"', '"'), ('"k', '"k'), ("k" * 255, "k" * 255)],
 )
 def test_a_key_is_quoted_or_bare(header, key):
-    assert idempotency_key(header) == key
+    assert parse_key(header) == key
 
 
 @pytest.mark.parametrize("header", ["", '""', "a b", "é", "k\n", "k" * 256])
 def test_what_is_no_key_is_refused(header):
     with pytest.raises(InvalidParameter) as refused:
-        idempotency_key(header)
+        parse_key(header)
     assert refused.value.code == "invalid_idempotency_key"

@@ -1,4 +1,7 @@
-"""One answer to all calls with the same Idempotency-Key, also where it shows what is shown once."""
+"""One answer to all calls with the same Idempotency-Key, of POSTs whose truth is the database.
+
+It may show what is shown once: it is kept sealed.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -9,10 +12,12 @@ from typing import Any
 import orjson
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from rest_framework.request import Request
 
-from ratelimit.exceptions import AlreadyMade, IdempotencyKeyReused
-from ratelimit.keys.sealing import opened, seal
-from ratelimit.models import SealedAnswer
+from idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
+from idempotency.models import SealedAnswer
+from idempotency.request_key import idempotency_key, key_scope
+from idempotency.sealing import opened, seal
 
 KEPT = timedelta(days=1)
 
@@ -20,23 +25,30 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Who asks for what with which Idempotency-Key; `body` is the decoded one.
+class KeyedCall:
+    """A call with an Idempotency-Key: in whose name, to which path, and its decoded body."""
 
-    `family` is the caller's: who asks again may have rotated itself since, and goes on as its successor.
-    """
-
-    family: str
+    scope: str
     path: str
-    idempotency_key: str
+    key: str
     body: Any
 
     @property
     def fingerprint(self) -> str:
+        """SHA-256 of the body, in hex; the order of its names does not matter."""
         return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def answer_once(call: Call, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
+def keyed_call(request: Request, body: Any) -> KeyedCall | None:
+    """The call that a request makes with this decoded body; None without an Idempotency-Key.
+
+    Raises `InvalidParameter`.
+    """
+    key = idempotency_key(request)
+    return None if key is None else KeyedCall(key_scope(request), request.path.rstrip("/"), key, body)
+
+
+def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
     """The answer to a call, and whether it is that of an earlier one.
 
     `make` is called at most once, within the same transaction. A refusal, which `make` raises, is not kept.
@@ -57,7 +69,7 @@ def answers_forget(*, now: datetime) -> None:
     SealedAnswer.objects.filter(created_at__lte=now - KEPT).delete()
 
 
-def _begun(call: Call, *, now: datetime) -> SealedAnswer | None:
+def _begun(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
     """The earlier call's answer; None where this one is the first, which is noted."""
     try:
         with transaction.atomic():
@@ -67,23 +79,21 @@ def _begun(call: Call, *, now: datetime) -> SealedAnswer | None:
     return None
 
 
-def _answer(kept: SealedAnswer, call: Call) -> Document:
+def _answer(kept: SealedAnswer, call: KeyedCall) -> Document:
     if kept.fingerprint != call.fingerprint:
-        raise IdempotencyKeyReused("the Idempotency-Key came with another body before")
+        raise IdempotencyKeyReused
     data = opened(kept.sealed)
     if data is None:
-        raise AlreadyMade(
-            "the key was made before, and SECRET_KEY is another one since; look it up in the list"
-        )
+        raise AlreadyMade
     answer: Document = orjson.loads(data)
     return answer
 
 
-def _of(call: Call) -> QuerySet[SealedAnswer]:
+def _of(call: KeyedCall) -> QuerySet[SealedAnswer]:
     return SealedAnswer.objects.filter(**_names(call))
 
 
-def _names(call: Call) -> dict[str, str]:
+def _names(call: KeyedCall) -> dict[str, str]:
     # A client may have sent a secret as its key, so only the hash is kept.
-    key_hash = hashlib.sha256(call.idempotency_key.encode()).hexdigest()
-    return {"identity": call.family, "path": call.path, "idempotency_key": key_hash}
+    key_hash = hashlib.sha256(call.key.encode()).hexdigest()
+    return {"identity": call.scope, "path": call.path, "idempotency_key": key_hash}

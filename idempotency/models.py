@@ -1,0 +1,27 @@
+"""Answers that are kept to be given again."""
+
+from django.db import models
+
+
+class SealedAnswer(models.Model):
+    """The answer to a POST with an Idempotency-Key, for a day.
+
+    It may show a secret, so it is sealed with the secret key. `identity` is that of the caller's family.
+    """
+
+    identity = models.CharField(max_length=100)
+    path = models.CharField(max_length=200)
+    idempotency_key = models.CharField(max_length=64, help_text="SHA-256 of it, in hex.")
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the body.")
+    sealed = models.TextField(default="")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        # Made by the app that had it first.
+        db_table = "ratelimit_sealedanswer"
+        constraints = [
+            models.UniqueConstraint(fields=["identity", "path", "idempotency_key"], name="sealed_answer_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.identity} {self.path}"

@@ -1,0 +1,173 @@
+"""Views whose calls are of strict classes, with the settings under which they are called."""
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import path
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.response import Response
+from rest_framework.views import APIView, exception_handler
+from rest_framework.viewsets import ViewSet
+
+from audit.calls.strict import change_elsewhere_recorded, change_recorded
+from audit.exceptions import AuditError
+from audit.models import SpoolFile
+from tests.audit.builders import AT
+
+
+def write(name):
+    """A change, as a view makes one in the database."""
+    SpoolFile.objects.create(name=name, updated_at=AT)
+
+
+def written():
+    return set(SpoolFile.objects.values_list("name", flat=True))
+
+
+class Caller:
+    identity = "key:12"
+    is_authenticated = True
+
+
+class Authentication(BaseAuthentication):
+    """Uses up a nonce, as signatures do."""
+
+    def authenticate(self, request):
+        if request.META.get("HTTP_X_NONCE"):
+            write("nonce")
+        return (Caller(), None) if "HTTP_X_API_KEY" in request.META else None
+
+    def authenticate_header(self, request):
+        return "Api-Key"
+
+
+class Outcomes(APIView):
+    authentication_classes = [Authentication]
+    permission_classes = []
+    throttle_classes = []
+    outcomes = {
+        "401": exceptions.NotAuthenticated,
+        "403": exceptions.PermissionDenied,
+        "404": exceptions.NotFound,
+        "422": exceptions.ValidationError,
+        "429": exceptions.Throttled,
+        "500": RuntimeError,
+        "0": KeyboardInterrupt,
+    }
+
+    def post(self, request, outcome):
+        def change(record):
+            write("change")
+            record(at=AT, actor="key:12", audit_class="keys", event="changed", subject="a", detail={})
+            return self.answer(request, outcome)
+
+        return change_recorded(self, change)
+
+    def answer(self, request, outcome):
+        if outcome in self.outcomes:
+            raise self.outcomes[outcome]
+        return Response({"data": request.data}, status=int(outcome))
+
+
+class Elsewhere(Outcomes):
+    """Changes what no rollback takes back."""
+
+    changed: list[str] = []
+
+    def post(self, request, outcome):
+        def change():
+            if outcome in self.outcomes:
+                raise self.outcomes[outcome]
+            self.changed.append(outcome)
+            return {"tick": 1, "secret": "a"}, {"tick": 2, "secret": "b"}
+
+        return change_elsewhere_recorded(self, Response({"data": request.data}), change)
+
+
+class Unchanging(Outcomes):
+    """Answers without a change, as a read does."""
+
+    def post(self, request, outcome):
+        return self.answer(request, outcome)
+
+
+class Refusing(Outcomes):
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        raise exceptions.Throttled
+
+
+class Unspeakable(APIView):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+    def post(self, request):
+        def change(record):
+            write("change")
+            return Response({"data": object()})
+
+        return change_recorded(self, change)
+
+
+class Things(ViewSet):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+    def create(self, request):
+        def change(record):
+            write("change")
+            return Response({"made": True}, status=201)
+
+        return change_recorded(self, change)
+
+
+class Open(APIView):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+    def post(self, request):
+        def change(record):
+            write("change")
+            return Response(status=int(request.GET.get("status", "200")))
+
+        return change_recorded(self, change)
+
+
+class Stream(Open):
+    def post(self, request):
+        return StreamingHttpResponse([b"a", b"b"])
+
+
+def plain(request):
+    return HttpResponse(status=409)
+
+
+urlpatterns = [
+    path("api/v1/outcome/<outcome>", Elsewhere.as_view(), name="strict-config"),
+    path("api/v1/unchanged/<outcome>", Unchanging.as_view(), name="strict-keys"),
+    path("api/v1/keys/<outcome>", Outcomes.as_view(), name="strict-keys"),
+    path("api/v1/refused/<outcome>", Refusing.as_view(), name="strict-keys"),
+    path("api/v1/unspeakable", Unspeakable.as_view(), name="strict-keys"),
+    path("api/v1/things", Things.as_view({"post": "create"}), name="strict-keys"),
+    path("api/v1/open", Open.as_view(), name="strict-config"),
+    path("api/v1/plain", plain, name="strict-config"),
+    path("api/v1/stream", Stream.as_view(), name="strict-keys"),
+    path("api/v1/easy/<outcome>", Outcomes.as_view(), name="easy"),
+    path("api/v1/easy-read", plain, name="easy"),
+    path("page", plain, name="strict-keys"),
+]
+
+
+def class_of(url_name, method):
+    return url_name.removeprefix("strict-") if url_name.startswith("strict-") and method != "GET" else ""
+
+
+def problem(error):
+    return HttpResponse(error.code, status=503)
+
+
+def refusal(error, context):
+    """DRF's hook: what the audit log refuses is answered as the middleware answers it."""
+    return problem(error) if isinstance(error, AuditError) else exception_handler(error, context)
