@@ -70,10 +70,7 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
     components = result["components"]
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("examples", {}).update(
-        {
-            error.code: {"summary": error.next_step.value, "value": _example(error)}
-            for error in ERROR_CODES
-        }
+        {error.code: {"summary": error.next_step.value, "value": _example(error)} for error in ERROR_CODES}
     )
     rows = access_of_operations(generator.endpoints)
     for path, item in result["paths"].items():

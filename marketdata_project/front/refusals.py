@@ -60,7 +60,10 @@ TOO_MANY_HEADERS = Refusal("too_many_headers", "The request has more than 100 he
 HEADER_TOO_LONG = Refusal("header_too_long", "One of the request's headers is longer than 16 KiB.")
 TARGET_TOO_LONG = Refusal("target_too_long", "The request's path and query are longer than 16 KiB.")
 TOO_MANY_CONNECTIONS = Refusal("too_many_connections", "Too many connections are open from this address.")
-TOO_MANY_BODIES = Refusal("server_busy", "Too much is being received at once, in all or from this caller or address; nothing was stored.")
+TOO_MANY_BODIES = Refusal(
+    "server_busy",
+    "Too much is being received at once, in all or from this caller or address; nothing was stored.",
+)
 HEADERS_TOO_SLOW = Refusal("request_timeout", "The request's headers did not arrive in time.")
 BODY_TOO_SLOW = Refusal("request_timeout", "The request's body did not arrive in time.")
 APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this request.")
