@@ -1,10 +1,9 @@
-"""What happens to keys goes into the audit log, which is named by a setting: this app knows no other."""
+"""What happens to keys goes into the audit log."""
 
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.utils.module_loading import import_string
+from audit.services import event_record
 
 AUDIT_CLASS = "keys"
 
@@ -20,10 +19,10 @@ def key_event(
 ) -> None:
     """Leave a record of a change of keys in the current transaction; without it there is no change.
 
-    `detail` holds no secret; its `change` is a pair of documents, before and after. Raises what the recorder
-    of the setting EVENT_RECORDER does.
+    `detail` holds no secret; its `change` is a pair of documents, before and after. Raises what
+    `event_record` does.
     """
-    import_string(settings.EVENT_RECORDER)(
+    event_record(
         at=at,
         actor=actor,
         audit_class=AUDIT_CLASS,

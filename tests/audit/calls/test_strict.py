@@ -17,6 +17,7 @@ from rest_framework.viewsets import ViewSet
 
 from audit.chain.verify import chain_verify
 from audit.models import AuditRecord, SpoolFile
+from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool
 from tests.audit.builders import AT
@@ -149,9 +150,8 @@ def client(tmp_path, settings):
     settings.ROOT_URLCONF = __name__
     settings.MIDDLEWARE = ["audit.calls.middleware.AuditMiddleware"]
     settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
-    settings.AUDIT_CLASS_OF = f"{__name__}.class_of"
-    settings.AUDIT_PROBLEM = f"{__name__}.problem"
-    yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
+    with CLASS_OF_CALL.replaced(class_of), PROBLEM_ANSWER.replaced(problem):
+        yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
     call_spool().close()
 
 
