@@ -27,8 +27,8 @@ from audit import exceptions as audit
 from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.field_errors import field_errors
-from marketdata_project.body_limits import body_limit
 from marketdata_project.correlation import correlation_id
+from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import BODY_TOO_LARGE, CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
