@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -17,10 +16,10 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
-from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
 from audit.models import AuditRecord
+from audit.needs import PERSON_MAY
 from audit.reading.export import ndjson_pieces
 from audit.reading.filters import AuditFilter
 from audit.reading.shown_detail import NOTHING, shown_body, shown_change, shown_detail
@@ -212,7 +211,7 @@ class AuditRecordAdmin(_ModelAdmin):
 
 
 def _may_read(request: HttpRequest) -> bool:
-    return bool(import_string(settings.PAGE_ACCESS)(request, "audit", "GET"))
+    return PERSON_MAY.get()(request, "audit", "GET")
 
 
 def _exported(records: QuerySet[AuditRecord]) -> StreamingHttpResponse:

@@ -1,12 +1,9 @@
-"""What happens to keys goes into the audit log, which is named by a setting: this app knows no other."""
+"""What happens to keys goes into the audit log."""
 
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.utils.module_loading import import_string
-
-from audit.services import EventRecorder
+from audit.services import EventRecorder, event_record
 
 AUDIT_CLASS = "keys"
 
@@ -24,9 +21,9 @@ def key_event(
     """Leave a record of a change of keys in the current transaction; without it there is no change.
 
     `detail` holds no secret; its `change` is a pair of documents, before and after. `record` is what records
-    it, by default what the setting EVENT_RECORDER names. Raises what that does.
+    it, by default `event_record`. Raises what that does.
     """
-    (record or import_string(settings.EVENT_RECORDER))(
+    (record or event_record)(
         at=at,
         actor=actor,
         audit_class=AUDIT_CLASS,

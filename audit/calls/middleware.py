@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import Any
 
-from django.conf import settings
 from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
-from django.utils.module_loading import import_string
 
 from audit.calls.on_request import CORRELATION_ID, CallUnderway, call_begin, call_underway
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
+from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import Columns
 from audit.records.detail import body_detail
@@ -37,7 +36,7 @@ def is_api_call(path: str) -> bool:
 class AuditMiddleware:
     """Records calls with the time until their answer was ready; a streamed body is not waited for.
 
-    Calls of a class that the setting AUDIT_CLASS_OF names are recorded in the database before they are
+    Calls of a class that CLASS_OF_CALL names are recorded in the database before they are
     answered: with their change where they make one (`audit.calls.strict`), all others here. What is left
     is recorded in the spool.
     """
@@ -49,8 +48,8 @@ class AuditMiddleware:
         self.get_response = get_response
         self.spool = call_spool()
         self.refusals = anonymous_refusals()
-        self.class_of: Callable[[str | None, str], str] = import_string(settings.AUDIT_CLASS_OF)
-        self.problem: Callable[[Exception], HttpResponseBase] = import_string(settings.AUDIT_PROBLEM)
+        self.class_of = CLASS_OF_CALL.get()
+        self.problem = PROBLEM_ANSWER.get()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not is_api_call(request.path_info):

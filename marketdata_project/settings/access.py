@@ -38,7 +38,6 @@ TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
 SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
 # Trading calls per second of every tier.
 TRADING_RATE = integer("TRADING_RATE", 1)
-ACCESS_TABLE = "marketdata_project.access_table.ACCESS"
 # Whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers count; nobody's without.
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 # Whether those tell by X-Forwarded-Proto what the client's own connection is.
@@ -46,15 +45,6 @@ BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 # Of which the signing secrets of all keys are derived; without it they are derived of SECRET_KEY.
 SIGNING_SECRET = secret("SIGNING_SECRET")
 
-# Who leaves a strict record of something that is no HTTP call, what is called before anything is read for
-# one, and which calls are recorded strictly.
-EVENT_RECORDER = "audit.services.event_record"
-EVENT_LOCK = "audit.services.events_lock"
-AUDIT_CLASS_OF = "marketdata_project.audit_hooks.audit_class_of"
-AUDIT_PROBLEM = "marketdata_project.audit_hooks.problem_answer"
-# What pages of the admin ask beside Django's permission: (request, url name, method) of the endpoint that
-# answers the same.
-PAGE_ACCESS = "ratelimit.credentials.people.page_access.person_may"
 # What the chain of audit records is keyed with; SECRET_KEY where there is none.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")

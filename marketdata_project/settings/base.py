@@ -173,9 +173,6 @@ MARKET_STORES = {
     "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR}},
 }
 
-# Who says of an instrument which of its fields, if any, leaves its trading hours unknown, and why.
-HOURS_REFUSAL = "stats.sessions.services.hours_refusal"
-
 
 def _option_rates() -> dict[str, Rates]:
     text = env.str("OPTION_RATES", "")

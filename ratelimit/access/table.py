@@ -1,17 +1,13 @@
 """What each endpoint asks of its callers, as data: who may call it, what it costs, and how it is recorded.
 
-The table itself is the setting ACCESS_TABLE, a dotted path to a mapping of (url name, method) to `Access`.
+The rows are the project's, which hands them over at start-up: by (url name, method).
 HEAD follows GET. What is not in the table is denied to everybody.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
-from django.conf import settings
-from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
+from needs import Need
 
 # Instead of a scope: whoever calls, or whoever is known.
 ANYBODY = "anybody"
@@ -51,10 +47,24 @@ _OPEN = Access(ANYBODY)
 _OPEN_TO_CALLERS = Access(ANY_CALLER)
 
 
-@cache
+class AccessTable:
+    """The rows, and what each endpoint asks around its methods."""
+
+    def __init__(self, rows: Table) -> None:
+        self.rows = rows
+        self.around: dict[str, Access] = {}
+        for (name, _method), access in rows.items():
+            if access.scope == ANYBODY:
+                self.around[name] = _OPEN
+            else:
+                self.around.setdefault(name, _OPEN_TO_CALLERS)
+
+
+ACCESS_TABLE: Need[AccessTable] = Need("ratelimit.access.table.ACCESS_TABLE")
+
+
 def access_table() -> Table:
-    table: Table = import_string(settings.ACCESS_TABLE)
-    return table
+    return ACCESS_TABLE.get().rows
 
 
 def access_of(url_name: str | None, method: str) -> Access | None:
@@ -77,24 +87,4 @@ def access_around(url_name: str | None) -> Access | None:
 
     It is a caller, where the endpoint's methods ask for one. None where the endpoint has no row at all.
     """
-    return _around().get(url_name or "")
-
-
-@cache
-def _around() -> Mapping[str, Access]:
-    found: dict[str, Access] = {}
-    for (name, _method), access in access_table().items():
-        if access.scope == ANYBODY:
-            found[name] = _OPEN
-        else:
-            found.setdefault(name, _OPEN_TO_CALLERS)
-    return found
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "ACCESS_TABLE":
-        access_table.cache_clear()
-        _around.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="ratelimit.access.table")
+    return ACCESS_TABLE.get().around.get(url_name or "")

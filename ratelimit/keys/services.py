@@ -2,7 +2,7 @@
 
 `actor` says who does it, for the audit log: the identity of a caller, `command:<login>`, or `worker`.
 `within` is the caller whose grants may not be exceeded; None is an operator. `record` is what records the
-event of the change, by default what the setting EVENT_RECORDER names.
+event of the change, by default `event_record`.
 """
 
 from dataclasses import dataclass, field

@@ -18,9 +18,9 @@ def redis_server(settings, redis_timeout: float) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def events(settings) -> Iterator[list[dict[str, Any]]]:
-    """What is told of changes of keys."""
-    settings.EVENT_RECORDER = f"{key_events.__name__}.{key_events.note.__name__}"
+def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What is recorded of changes of keys."""
+    monkeypatch.setattr("ratelimit.events.event_record", key_events.note)
     key_events.told.clear()
     yield key_events.told
     key_events.told.clear()

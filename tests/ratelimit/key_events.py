@@ -1,4 +1,4 @@
-"""A recorder that keeps what it is told, for the setting EVENT_RECORDER."""
+"""A recorder that keeps what it is told, in place of `audit.services.event_record`."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView, exception_handler
 
 from ratelimit.access.permissions import HasAccess
-from ratelimit.access.table import WRITE, Access
+from ratelimit.access.table import ACCESS_TABLE, WRITE, Access, AccessTable
 from ratelimit.credentials.authentication import CHALLENGE, CredentialAuthentication, SessionAuthentication
 from ratelimit.keys.api_keys import generate
 from ratelimit.keys.services import key_create
@@ -30,8 +30,9 @@ ACCESS = {
 
 
 @pytest.fixture(autouse=True)
-def _access_table(settings):
-    settings.ACCESS_TABLE = f"{__name__}.ACCESS"
+def _access_table():
+    with ACCESS_TABLE.replaced(AccessTable(ACCESS)):
+        yield
 
 
 class Guarded(APIView):

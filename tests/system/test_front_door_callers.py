@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
-from ratelimit.access.table import ANY_CALLER, ANYBODY, Access
+from ratelimit.access.table import ACCESS_TABLE, ANY_CALLER, ANYBODY, Access, AccessTable
 from ratelimit.credentials.bearer import known_tokens
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, answer, make_key
@@ -144,19 +144,16 @@ TABLES: dict[str, tuple[dict[tuple[str, str], Access], bool]] = {
     "of another method": ({("ohlc", "POST"): Access("market:read")}, False),
     "without it": ({}, False),
 }
-TABLE: dict[tuple[str, str], Access] = {}
 
 
 @pytest.mark.parametrize(("table", "given"), TABLES.values(), ids=TABLES)
-def test_the_table_of_access_decides_at_the_front_door_too(bars, settings, monkeypatch, table, given):
+def test_the_table_of_access_decides_at_the_front_door_too(bars, table, given):
     environ = held({"X-API-Key": make_key(scopes=("market:read",), sensitivity="internal")})
-    monkeypatch.setitem(globals(), "TABLE", table)
-    settings.ACCESS_TABLE = f"{__name__}.TABLE"
-    assert (FrontDoor()(environ) is not None) is given
+    with ACCESS_TABLE.replaced(AccessTable(table)):
+        assert (FrontDoor()(environ) is not None) is given
 
 
-def test_nobody_is_left_to_django_even_where_anybody_may(bars, settings, monkeypatch):
+def test_nobody_is_left_to_django_even_where_anybody_may(bars):
     environ = held({})
-    monkeypatch.setitem(globals(), "TABLE", {("ohlc", "GET"): Access(ANYBODY)})
-    settings.ACCESS_TABLE = f"{__name__}.TABLE"
-    assert FrontDoor()(environ) is None
+    with ACCESS_TABLE.replaced(AccessTable({("ohlc", "GET"): Access(ANYBODY)})):
+        assert FrontDoor()(environ) is None

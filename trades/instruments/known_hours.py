@@ -1,12 +1,11 @@
-"""Whether an instrument's trading hours are known, by whom HOURS_REFUSAL names: no calendar is known here."""
+"""Whether an instrument's trading hours are known: the read side, which knows the calendars, says so."""
 
-from django.conf import settings
-from django.utils.module_loading import import_string
+from collections.abc import Callable
 
+from needs import Need
 from store.instruments import Instrument
 
-
-def hours_refusal(instrument: Instrument) -> tuple[str, str] | None:
-    """Which field, `exchange` or `calendar`, leaves its hours unknown, and why; None where they are known."""
-    refusal: tuple[str, str] | None = import_string(settings.HOURS_REFUSAL)(instrument)
-    return refusal
+HOURS_REFUSAL: Need[Callable[[Instrument], tuple[str, str] | None]] = Need(
+    "trades.instruments.known_hours.HOURS_REFUSAL"
+)
+"""Which field, `exchange` or `calendar`, leaves its hours unknown, and why; None where they are known."""

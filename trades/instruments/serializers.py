@@ -26,7 +26,7 @@ from store.instruments import (
 from store.number_bounds import POSITIVE
 from trades.batches.fields import ColumnField, SymbolField
 from trades.instruments.fields import AliasesField, CalendarDateField, NameField, PatternField
-from trades.instruments.known_hours import hours_refusal
+from trades.instruments.known_hours import HOURS_REFUSAL
 
 CLASS = "class"
 # Which classes of instruments have a field that not all have.
@@ -157,7 +157,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
             raise self._error("symbol", "other_symbol", symbol=base.symbol)
         instrument = merged(base, attrs)
         self._check_terms(instrument)
-        refusal = hours_refusal(instrument)
+        refusal = HOURS_REFUSAL.get()(instrument)
         if refusal is not None:
             raise self._error(refusal[0], "unknown_exchange", reason=refusal[1])
         return {"instrument": instrument}

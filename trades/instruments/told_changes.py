@@ -1,14 +1,13 @@
-"""What is told about instruments, recorded with who told it: by whom the setting EVENT_RECORDER names."""
+"""What is told about instruments, recorded in the audit log with who told it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
 from django.db import Error, transaction
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
+from audit.services import event_record, events_lock
 from store.exceptions import OutcomeUnknown
 from store.instruments import Instrument
 from trades.instruments.serializers import instrument_document
@@ -44,7 +43,7 @@ def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:
 
     Nobody else tells anything from here on, so that what was there before is what is replaced.
     """
-    import_string(settings.EVENT_LOCK)()
+    events_lock()
     store = market_store()
     before = {each.symbol: instrument_document(store.instrument(each.symbol)) for each in instruments}
     after = {each.symbol: instrument_document(each) for each in instruments}
@@ -60,7 +59,7 @@ def _record(actor: str, changed: list[str], before: dict[str, Any], after: dict[
     else:
         subject = f"{len(changed)} instruments"
         change = {each: before[each] for each in changed}, {each: after[each] for each in changed}
-    import_string(settings.EVENT_RECORDER)(
+    event_record(
         at=timezone.now(),
         actor=actor,
         audit_class=AUDIT_CLASS,

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from audit.chain.verify import chain_verify
 from audit.models import AuditRecord
+from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool
 from tests.audit.calls import strict_views
@@ -33,9 +34,8 @@ def client(tmp_path, settings):
         "UNAUTHENTICATED_USER": None,
         "EXCEPTION_HANDLER": f"{strict_views.__name__}.refusal",
     }
-    settings.AUDIT_CLASS_OF = f"{strict_views.__name__}.class_of"
-    settings.AUDIT_PROBLEM = f"{strict_views.__name__}.problem"
-    yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
+    with CLASS_OF_CALL.replaced(strict_views.class_of), PROBLEM_ANSWER.replaced(strict_views.problem):
+        yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
     call_spool().close()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from audit.models import AuditRecord
+from audit.services import event_record
 from ratelimit.callers import Caller
 from ratelimit.exceptions import (
     ExpiredApiKey,
@@ -19,6 +20,7 @@ from ratelimit.keys.selectors import known_keys
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.keys.signing_secrets import signing_secret
 from ratelimit.models import ApiKey
+from tests.ratelimit import key_events
 from tests.ratelimit.keys.key_callers import caller_by
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("events")]
@@ -207,17 +209,17 @@ def test_each_change_is_told_once_with_what_changed_and_without_secrets(events):
         lambda created: key_revoke(key=created.stored, **BY),
     ],
 )
-def test_what_cannot_be_told_is_not_done(change, settings):
+def test_what_cannot_be_told_is_not_done(change, monkeypatch):
     created = made()
-    settings.EVENT_RECORDER = "tests.ratelimit.key_events.refuse"
+    monkeypatch.setattr("ratelimit.events.event_record", key_events.refuse)
     with pytest.raises(RuntimeError):
         change(created)
     stored = ApiKey.objects.get()
     assert (stored.expires_at, stored.revoked_at) == (None, None)
 
 
-def test_changes_are_in_the_audit_log(settings):
-    settings.EVENT_RECORDER = "audit.services.event_record"
+def test_changes_are_in_the_audit_log(monkeypatch):
+    monkeypatch.setattr("ratelimit.events.event_record", event_record)
     created = rotated(made())
     records = list(AuditRecord.objects.order_by("pk").values_list("event", "subject", "caller"))
     assert records == [

@@ -254,7 +254,7 @@ def test_a_change_that_cannot_be_recorded_is_not_made(store_path):
 def test_what_was_there_before_is_read_when_nobody_else_can_change_it(store_path, settings, monkeypatch):
     """Another process tells of the instrument just before the head is locked."""
     settings.AUDIT_DIR = store_path.parent / "audit"
-    settings.EVENT_LOCK = f"{__name__}.told_in_between"
+    monkeypatch.setattr("trades.instruments.told_changes.events_lock", told_in_between)
     run("AAPL", "--name", "Apple Inc.")
     detail = json.loads(AuditRecord.objects.get(event="instrument.told").detail)
     assert {"path": "name", "before": "Between", "after": "Apple Inc."} in detail["change"]

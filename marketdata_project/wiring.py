@@ -1,0 +1,52 @@
+"""Hands the lower rooms what they need of higher ones, which they may not import.
+
+Each is imported when it is first used: a command that needs none of them does not load the endpoints.
+"""
+# ruff: noqa: PLC0415
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER
+from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
+from store.instruments import Instrument
+from trades.instruments.known_hours import HOURS_REFUSAL
+
+
+def wire() -> None:
+    """Hand over everything, once in a process."""
+    ACCESS_TABLE.hand_over(_access_table)
+    CLASS_OF_CALL.hand_over(lambda: _class_of_call)
+    PROBLEM_ANSWER.hand_over(lambda: _problem_answer)
+    PERSON_MAY.hand_over(_person_may)
+    HOURS_REFUSAL.hand_over(_hours_refusal)
+
+
+def _access_table() -> AccessTable:
+    from marketdata_project.access_table import ACCESS
+
+    return AccessTable(ACCESS)
+
+
+def _class_of_call(url_name: str | None, method: str) -> str:
+    access = access_of(url_name, method)
+    return "" if access is None else access.audit_class
+
+
+def _problem_answer(error: Exception) -> HttpResponse:
+    from marketdata_project.problems import problem_of
+
+    return problem_of(error).response()
+
+
+def _person_may() -> Callable[[HttpRequest, str, str], bool]:
+    from ratelimit.credentials.people.page_access import person_may
+
+    return person_may
+
+
+def _hours_refusal() -> Callable[[Instrument], tuple[str, str] | None]:
+    from stats.sessions.services import hours_refusal
+
+    return hours_refusal

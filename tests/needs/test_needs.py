@@ -1,0 +1,64 @@
+"""A need is handed over once, made when it is first used, and said to be missing where nobody handed it over."""
+
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+from needs import Need, NotHandedOver
+
+
+def test_what_was_handed_over_is_made_once_when_it_is_first_needed():
+    made: list[list[int]] = []
+
+    def make() -> list[int]:
+        made.append([])
+        return made[-1]
+
+    need: Need[list[int]] = Need("a need")
+    need.hand_over(make)
+    assert made == []
+    assert need.get() is need.get() is made[0]
+    assert len(made) == 1
+
+
+def test_what_nobody_handed_over_is_named():
+    need: Need[int] = Need("some.room.A_NEED")
+    with pytest.raises(NotHandedOver, match=r"some\.room\.A_NEED"):
+        need.get()
+
+
+def test_it_is_handed_over_once():
+    need: Need[int] = Need("some.room.A_NEED")
+    need.hand_over(lambda: 1)
+    with pytest.raises(RuntimeError, match=r"some\.room\.A_NEED"):
+        need.hand_over(lambda: 2)
+    assert need.get() == 1
+
+
+@pytest.mark.parametrize("is_used_before", [False, True])
+def test_another_value_holds_meanwhile(is_used_before):
+    need: Need[int] = Need("a need")
+    need.hand_over(lambda: 1)
+    if is_used_before:
+        need.get()
+    with need.replaced(2):
+        assert need.get() == 2
+    assert need.get() == 1
+
+
+def test_a_need_without_a_value_is_without_it_again():
+    need: Need[int] = Need("a need")
+    with need.replaced(2):
+        pass
+    with pytest.raises(NotHandedOver):
+        need.get()
+
+
+def test_a_room_that_is_used_without_wiring_fails_clearly():
+    code = "from ratelimit.access.table import access_of; access_of('ohlc', 'GET')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+    )
+    assert "NotHandedOver: ratelimit.access.table.ACCESS_TABLE is needed" in done.stderr
