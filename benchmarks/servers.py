@@ -72,7 +72,6 @@ def our_server(*, settings: str = "marketdata_project.settings.development") -> 
             "PORT": "0",
             "WORKERS": "1",
             "LOAD_SAMPLE": "0",
-            "PROMETHEUS_MULTIPROC_DIR": str(data / "run" / "metrics"),
         }
         command = [sys.executable, "manage.py", "serve"]
         with running(command, environment=environment, log=log) as process:

@@ -184,8 +184,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     ).response()
 
 
-# Asked by the supervisor and by load balancers, at whatever address the process listens on.
-_OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
+# Asked by the supervisor, load balancers and Prometheus, at whatever address the process listens on.
+_OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
 
 
 class ProblemMiddleware:

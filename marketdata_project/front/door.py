@@ -24,6 +24,7 @@ from django.middleware.security import SecurityMiddleware
 from audit.services import call_record, call_spool
 from http_requests.compression import accepted_encoding
 from marketdata_project.correlation import chosen_id, correlation_headers
+from marketdata_project.front.measures import ROUTE
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_of
@@ -40,6 +41,7 @@ from stats.ohlc.services import bars_read_if_held
 _PATHS = frozenset(
     prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")
 )
+_URL_NAME = "ohlc"
 _JSON = frozenset({"*/*", "application/json"})
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 _ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
@@ -64,6 +66,7 @@ class FrontDoor:
         admission = _admitted(caller, access, environ["QUERY_STRING"])
         if admission is None:
             return None
+        environ[ROUTE] = _URL_NAME
         correlation_id = chosen_id(environ.get("HTTP_X_CORRELATION_ID"))
         call_record(
             spool=self._spool,
@@ -136,7 +139,7 @@ def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Access, Fi
 
     Nothing is charged yet.
     """
-    access = access_of("ohlc", "GET")
+    access = access_of(_URL_NAME, "GET")
     # A strict class is recorded in the view's own transaction.
     if access is None or access.audit_class:
         return None

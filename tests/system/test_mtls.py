@@ -252,6 +252,10 @@ def test_what_the_proxy_refuses_is_a_problem(nginx, installation):
     assert code_of(raw(nginx, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")) == "malformed_request"
     assert code_of(raw(nginx, b"nonsense nonsense\r\n\r\n")) == "malformed_request"
     assert nginx.ask("GET", "/.proxy/too_large").status == 404
+    assert [code_of(nginx.ask("GET", path)) for path in ("/metrics", "/metrics/")] == ["not_found"] * 2
+    assert [nginx.ask("GET", path).status for path in ("/%6detrics", "//metrics", "/x/../metrics")] == [
+        404
+    ] * 3
     context_free = HTTPConnection("127.0.0.1", nginx.https_port, timeout=PATIENCE_SECONDS)
     assert code_of(answer_of(context_free, "GET", BARS)) == "malformed_request"
 
@@ -265,7 +269,7 @@ def test_an_upload_up_to_the_limit_reaches_the_server(nginx, installation):
 def test_the_problems_in_the_template_are_those_of_the_server():
     declared = {(error.status, error.code) for error in ERROR_CODES}
     found = re.findall(r"return (\d+) '(\{.*\})';", TEMPLATE.read_text())
-    assert len(found) == 7
+    assert len(found) == 8
     for status, text in found:
         body = orjson.loads(text)
         assert body == problem_body(

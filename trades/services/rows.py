@@ -8,6 +8,7 @@ from store.exceptions import IdConflict
 from store.protocol import Append, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
+from trades.store_writes import counted
 from trades.stores import market_store
 
 
@@ -38,7 +39,7 @@ def rows_ingest(
         raise BatchRefused("not_an_option", refusal)
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
-        return Ingested(batch.symbol, market_store().append(append))
+        return Ingested(batch.symbol, counted(dataset, lambda: market_store().append(append)))
     except IdConflict as error:
         code, message, column = dataset.conflict
         places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
