@@ -8,11 +8,13 @@ AuditError
 └── NoSuchBeginning    verification is to begin where there is no record; begin elsewhere
 """
 
+from typing import ClassVar
+
 
 class AuditError(Exception):
-    """`code` is stable, the message is for people."""
+    """What a client can meet has a stable `code`; the message is for people."""
 
-    code = "error"
+    code: ClassVar[str]
 
 
 class AppendOnly(AuditError):

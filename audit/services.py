@@ -15,6 +15,7 @@ from audit.spooling.collector import exclusive, file_collect
 from audit.spooling.lag import SpoolLag, spool_lag
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
+from http_requests.received import ReceivedCall
 from metrics.declarations import AUDIT_COLLECTED
 
 logger = logging.getLogger(__name__)
@@ -37,35 +38,34 @@ def anonymous_refusals() -> AnonymousRefusals:
 def call_record(
     *,
     spool: Spool,
+    call: ReceivedCall,
     at: datetime,
     caller: str,
-    method: str,
-    path: str,
-    query: str,
     status: int,
     latency_us: int,
-    address: str,
     correlation_id: str,
 ) -> bool:
     """Leave one record of an API call; of a refusal without a caller, count all but an address's first in a minute.
 
-    `at` is when it began (aware, UTC), `path` decoded, `query` as it was sent. False if it could not be
+    `at` is when it began (aware, UTC), `caller` who was authenticated, "" if nobody. False if it could not be
     written, which is logged and counted in `spool.lost` and is no reason to fail the call.
     """
-    if is_anonymous_refusal(caller, status) and refusals_of(spool).is_counted(address, status):
+    if is_anonymous_refusal(caller, status) and refusals_of(spool).is_counted(call.address, status):
         return True
     record = record_of_call(
         at=at,
         caller=caller,
-        method=method,
-        path=path,
-        query=query,
         status=status,
         latency_us=latency_us,
-        address=address,
         correlation_id=correlation_id,
+        **recorded_of(call),
     )
     return spool.append(encode_line(record))
+
+
+def recorded_of(call: ReceivedCall) -> dict[str, Any]:
+    """The fields of a record that are of the call itself; the query as it was sent."""
+    return {"method": call.method, "path": call.path, "query": call.query, "address": call.address}
 
 
 def is_anonymous_refusal(caller: str, status: int) -> bool:

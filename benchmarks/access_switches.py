@@ -17,14 +17,14 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from benchmarks.access_parts import AUDIT, AUTHENTICATION, OFF, THROTTLE, Environ, environ_with, replaced
+from http_requests.received import call_in
 from marketdata_project.front import door
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.serve.warm import drop_request_signals, load_everything, tune_garbage_collector
 from ratelimit.access.table import Access
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_of
+from ratelimit.credentials.identify import Identity, identify
 from ratelimit.credentials.people.sessions import session_begin
-from ratelimit.credentials.presented import presented_in
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.services import key_create
 from ratelimit.keys.signing_secrets import signing_secret
@@ -64,14 +64,13 @@ def drf_switches(key: str) -> Switches:
 def door_switches(key: str) -> Switches:
     """The door, and what to replace in it meanwhile, by what is switched off."""
     front = door.FrontDoor()
-    caller, presented = _caller(key), presented_in(environ_with({})())
-    admission = door.admit(caller, Access("market:read"), cost=1)
+    caller, call = _caller(key), call_in(environ_with({})())
+    admission = door.admit_call(call, caller, Access("market:read"))
     off: dict[str, list[tuple[Any, str, Any]]] = {
         AUTHENTICATION: [
-            (door, "caller_of", lambda *_, **__: caller),
-            (door, "presented_in", lambda _: presented),
+            (door, "identify", lambda *_, **__: Identity(caller)),
         ],
-        THROTTLE: [(door, "admit", lambda *_, **__: admission)],
+        THROTTLE: [(door, "admit_call", lambda *_, **__: admission)],
         AUDIT: [(door, "call_record", lambda **_: None)],
     }
     return {
@@ -135,9 +134,9 @@ class _Known(BaseAuthentication):
 
 
 def _caller(key: str) -> Caller:
-    caller = caller_of(presented_in(environ_with({"HTTP_X_API_KEY": key})()), now=timezone.now())
-    assert caller is not None
-    return caller
+    identity = identify(call_in(environ_with({"HTTP_X_API_KEY": key})()), now=timezone.now())
+    assert identity is not None
+    return identity.caller
 
 
 def _handler(*, recorded: bool) -> Callable[[Environ], Any]:

@@ -1,10 +1,9 @@
 """What the OpenAPI schema has beyond the views: one path per endpoint, and the problems of every operation."""
 
-from http import HTTPStatus
 from typing import Any
 
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode
-from marketdata_project.openapi_access import access_of_operations, add_access, is_refused_with
+from marketdata_project.openapi_access import access_of_operations, add_access, is_given_by
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.table import Access
 from stats.market_data.queries.classes import MARKET_CLASSES
@@ -24,27 +23,6 @@ _OF_OPERATION = {
 }
 # The branches of the market-data tree, whose operations are all refused for the same reasons.
 _OF_TREE = {404, 409, 422}
-# What only bodies, and what they change, are refused for, of the statuses that reads have, too; of 422 it is
-# what is not named.
-_OF_WRITES = {
-    "audit_unavailable",
-    "malformed_json",
-    "malformed_ndjson",
-    "malformed_csv",
-    "malformed_msgpack",
-    "malformed_arrow",
-    "duplicate_key",
-    "nesting_too_deep",
-    "document_too_large",
-    "invalid_idempotency_key",
-    "in_progress",
-    "store_busy",
-    "outcome_unknown",
-    "grant_exceeded",
-    "not_rotatable",
-    "already_made",
-}
-_UNPROCESSABLE_OF_READS = {"invalid_symbol", "unknown_resolution", "unknown_interval", "unknown_exchange"}
 # Whose body may be left out: what it would say has defaults.
 _BODY_IS_OPTIONAL = {"key_rotate"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
@@ -92,7 +70,7 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
     components = result["components"]
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("examples", {}).update(
-        {error.code: {"value": _example(error)} for error in ERROR_CODES}
+        {error.code: {"summary": error.next_step.value, "value": _example(error)} for error in ERROR_CODES}
     )
     rows = access_of_operations(generator.endpoints)
     for path, item in result["paths"].items():
@@ -112,9 +90,7 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
 
 def _codes(status: int, method: str, access: Access | None) -> list[str]:
     return [
-        error.code
-        for error in ERROR_CODES
-        if error.status == status and _is_of(method, error) and is_refused_with(access, error)
+        error.code for error in ERROR_CODES if error.status == status and is_given_by(error, access, method)
     ]
 
 
@@ -132,14 +108,6 @@ def _response(status: int, codes: list[str]) -> dict[str, Any]:
             }
         },
     }
-
-
-def _is_of(method: str, error: ErrorCode) -> bool:
-    if method != "get":
-        return True
-    if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return error.code in _UNPROCESSABLE_OF_READS
-    return error.code not in _OF_WRITES
 
 
 def _example(error: ErrorCode) -> dict[str, Any]:

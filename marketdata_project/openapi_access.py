@@ -1,20 +1,15 @@
 """What the table of access says of each operation of the OpenAPI document."""
 
-from collections.abc import Iterator
-from http import HTTPStatus
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from marketdata_project.error_codes import ErrorCode
+from marketdata_project.error_codes import ErrorCode, GivenBy
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
 
-_GUARD = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _OAUTH2 = "OAuth2"
-# What is wrong with what a login shows in its body, and with how it was sent.
-_OF_LOGINS = {"invalid_login", "invalid_token", "https_required"}
-_OF_KEYS = {"grant_exceeded", "not_rotatable", "already_made"}
 
 Operations = dict[tuple[str, str], Access | None]
 
@@ -53,24 +48,14 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
         operation["x-required-sensitivity"] = access.sensitivity
 
 
-def is_refused_with(access: Access | None, error: ErrorCode) -> bool:
-    """Whether an operation with that row can be refused with a code."""
-    if access is None:
-        return True
-    if error.status in _GUARD and access.scope == ANYBODY:
-        return error.code in _OF_LOGINS
-    # A session's missing CSRF token is `forbidden`: reads need none.
-    of_row = {
-        "missing_scope": _has_scope(access),
-        "insufficient_sensitivity": _is_restricted(access),
-        "forbidden": access.kind != READ,
-        "invalid_login": False,
-        "resync": access.kind == READ,
-        "in_progress": access.scope != ANYBODY,
-        "store_full": access.group == "data",
-        **dict.fromkeys(_OF_KEYS, access.scope == "keys:manage" and access.kind != READ),
-    }
-    return of_row.get(error.code, True)
+def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
+    """Whether an operation with that row and method (in lower case) can be refused with a code.
+
+    Operations without a row have all codes that their method can be refused with.
+    """
+    if error.given_by in _CHANGES and method == "get":
+        return False
+    return access is None or _GIVEN_BY[error.given_by](access)
 
 
 def _needed(access: Access) -> list[str]:
@@ -85,3 +70,22 @@ def _has_scope(access: Access) -> bool:
 
 def _is_restricted(access: Access) -> bool:
     return _has_scope(access) and access.sensitivity != SENSITIVITIES[0]
+
+
+def _has_caller(access: Access) -> bool:
+    return access.scope != ANYBODY
+
+
+_CHANGES = {GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES, GivenBy.DATA_CHANGES}
+_GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
+    GivenBy.EVERY: lambda _: True,
+    GivenBy.READS: lambda access: access.kind == READ,
+    GivenBy.CHANGES: lambda _: True,
+    GivenBy.CALLERS: _has_caller,
+    GivenBy.CALLERS_CHANGES: _has_caller,
+    GivenBy.SCOPED: _has_scope,
+    GivenBy.RESTRICTED: _is_restricted,
+    GivenBy.LOGINS: lambda access: access.scope == ANYBODY,
+    GivenBy.KEY_CHANGES: lambda access: access.scope == "keys:manage",
+    GivenBy.DATA_CHANGES: lambda access: access.group == "data",
+}

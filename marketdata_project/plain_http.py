@@ -16,18 +16,18 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
+from http_requests.received import call_of
+from marketdata_project.anonymous_clients import charged
 from marketdata_project.problems import Problem
-from marketdata_project.strangers import charged
 from ratelimit.credentials.exposure import exposed_credential
-from ratelimit.credentials.presented import presented_in
 from ratelimit.limits.headers import admission_headers
-from ratelimit.request_attributes import ADMISSION
+from ratelimit.wsgi_variables import ADMISSION
 
 # What Django's SecurityMiddleware answers: a redirect, or a refusal of the host. All else is from within.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 _HTTPS_REQUIRED = Problem(
-    403, "https_required", "the API is called over https; what this request carried could be read on its way"
+    "https_required", "the API is called over https; what this request carried could be read on its way"
 )
 
 logger = logging.getLogger(__name__)
@@ -58,14 +58,11 @@ class PlainHttpMiddleware:
                 _name_exposed(request, at)
             call_record(
                 spool=self._spool,
+                call=call_of(request),
                 at=at,
                 caller="",
-                method=request.method or "",
-                path=request.path,
-                query=request.META.get("QUERY_STRING", ""),
                 status=response.status_code,
                 latency_us=(perf_counter_ns() - started) // 1000,
-                address=request.META.get("REMOTE_ADDR", ""),
                 correlation_id=getattr(request, "correlation_id", ""),
             )
         return response
@@ -83,11 +80,11 @@ def _refused(response: HttpResponse) -> HttpResponse:
 
 def _name_exposed(request: HttpRequest, now: datetime) -> None:
     try:
-        exposed = exposed_credential(presented_in(request.META), now=now)
+        exposed = exposed_credential(call_of(request), now=now)
     except DatabaseError:
         return
     if exposed is not None:
-        address = request.META.get("REMOTE_ADDR", "")
+        address = call_of(request).address
         logger.warning("%s came over plain HTTP from %s and is exposed: replace it", exposed, address)
 
 
@@ -100,6 +97,6 @@ def _bounded(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         for name in set(response.headers) - {"Location"}:
             refusal.headers.setdefault(name, response.headers[name])
         response = refusal
-    for name, value in admission_headers(getattr(request, ADMISSION)).items():
+    for name, value in admission_headers(request.META[ADMISSION]).items():
         response.headers[name] = value
     return response

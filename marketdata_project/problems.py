@@ -27,59 +27,26 @@ from audit import exceptions as audit
 from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.field_errors import field_errors
-from listing.exceptions import InvalidCursor
-from marketdata_project.body_limits import body_limit
 from marketdata_project.correlation import correlation_id
+from marketdata_project.endpoints import body_limit
+from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import BODY_TOO_LARGE, CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
 from refusals.field_error import FieldError
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path
 from store import exceptions as storage
-from trades import exceptions as trades
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 1
-# What an operator has to mend does not pass in a second.
-_RETRY_SECONDS_OF: dict[type[Exception], int | None] = {
-    storage.StoreFull: 10,
-    storage.DataDamaged: 60,
-    keys.NotRotatable: None,
-    keys.AlreadyMade: None,
-}
-_RETRIED = {409, 503, 507}
-
-# The most special class of an error's own order decides.
-STATUS_OF: dict[type[Exception], int] = {
-    requests.InvalidParameter: 400,
-    requests.MalformedDocument: 400,
-    InvalidCursor: 400,
-    requests.BodyTooLarge: 413,
-    trades.InvalidValue: 422,
-    trades.BatchRefused: 422,
-    storage.UnknownSymbol: 404,
-    storage.NotStored: 422,
-    storage.RequestInProgress: 409,
-    storage.StoreUnavailable: 503,
-    storage.StoreFull: 507,
-    stats.NoData: 404,
-    stats.RangeTooLarge: 400,
-    stats.WrongClass: 404,
-    stats.ResolutionUnavailable: 404,
-    stats.NoContract: 404,
-    stats.NoExchange: 400,
-    stats.Resync: 409,
-    stats.UnknownExchange: 422,
-    audit.AuditUnavailable: 503,
-    audit.OutcomeUnknown: 503,
-    keys.GrantExceeded: 403,
-    keys.UnknownKey: 404,
-    keys.NotRotatable: 409,
-    keys.AlreadyMade: 409,
-    keys.InvalidKeyRequest: 422,
-    keys.IdempotencyKeyReused: 422,
-}
+# The errors of the apps: each that a client can meet carries a declared code.
+OWN_ERRORS = (
+    requests.RequestError,
+    storage.StorageError,
+    stats.StatsError,
+    audit.AuditError,
+    keys.RateLimitError,
+)
 
 _DRF_CODES = {
     drf.NotAuthenticated: "not_authenticated",
@@ -94,13 +61,20 @@ _DRF_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, as clients see it. `retry_after` is in whole seconds."""
+    """What went wrong, as clients see it, by a declared code.
 
-    status: int
+    wait_seconds: for `Retry-After`, where a limit computed it; else it is the code's own.
+    """
+
     code: str
     message: str
     errors: Sequence[FieldError] = ()
-    retry_after: int | None = None
+    wait_seconds: int | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of its code."""
+        return DECLARED[self.code].status
 
     def body(self) -> dict[str, Any]:
         """The members of the JSON body."""
@@ -114,7 +88,8 @@ class Problem:
 
     def headers(self) -> dict[str, str]:
         """Headers beyond the content type."""
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        seconds = self.wait_seconds or DECLARED[self.code].retry_seconds
+        return {} if seconds is None else {"Retry-After": str(seconds)}
 
     def response(self) -> HttpResponse:
         """A finished response, for where DRF has no part in it."""
@@ -123,17 +98,17 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem for any exception. One that is not known is logged, and nothing of it is shown."""
-    for kind in type(error).__mro__:
-        if kind in STATUS_OF:
-            return _own(error, STATUS_OF[kind])
+    """The problem for any exception.
+
+    One that is not known, or whose code is not declared, is logged, and nothing of it is shown.
+    """
+    if isinstance(error, OWN_ERRORS) and getattr(error, "code", None) in DECLARED:
+        return Problem(error.code, str(error), getattr(error, "errors", ()))
     for classes, of in _FOREIGN:
-        if isinstance(error, classes):
-            return of(error)
+        if isinstance(error, classes) and (problem := of(error)).code in DECLARED:
+            return problem
     logger.error("unhandled error", exc_info=error)
-    return Problem(
-        500, "internal_error", "an error that nobody expected; the correlation id finds it in the log"
-    )
+    return Problem("internal_error", "an error that nobody expected; the correlation id finds it in the log")
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
@@ -158,7 +133,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404."""
     asked = f"there is nothing at {masked_path(request.path)[:200]}"
-    return Problem(404, "not_found", asked + nearest_path(request.path)).response()
+    return Problem("not_found", asked + nearest_path(request.path)).response()
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -168,20 +143,18 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler403."""
-    return Problem(403, "forbidden", "this is not allowed").response()
+    return Problem("forbidden", "this is not allowed").response()
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
     message = "the CSRF token is missing or wrong: load the page again, with cookies allowed"
-    return Problem(403, "forbidden", message).response()
+    return Problem("forbidden", message).response()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500."""
-    return Problem(
-        500, "internal_error", "an error that nobody expected; the correlation id finds it"
-    ).response()
+    return Problem("internal_error", "an error that nobody expected; the correlation id finds it").response()
 
 
 # Asked by the supervisor, load balancers and Prometheus, at whatever address the process listens on.
@@ -201,7 +174,7 @@ class ProblemMiddleware:
             return problem_of(error).response()
         response = self._get_response(request)
         if response.status_code == 405 and not isinstance(response, Response):
-            problem = Problem(405, "method_not_allowed", f"{request.method} is not allowed here").response()
+            problem = Problem("method_not_allowed", f"{request.method} is not allowed here").response()
             problem.headers["Allow"] = response.headers.get("Allow", "")
             return problem
         return response
@@ -224,23 +197,18 @@ def _check_reception(request: HttpRequest) -> None:
         raise requests.BodyTooLarge(limit)
 
 
-def _own(error: Exception, status: int) -> Problem:
-    seconds = _RETRY_SECONDS_OF.get(cast("Any", type(error)), RETRY_SECONDS) if status in _RETRIED else None
-    return Problem(status, cast("Any", error).code, str(error), getattr(error, "errors", ()), seconds)
-
-
 def _of_drf(error: Exception) -> Problem:
     assert isinstance(error, drf.APIException)  # noqa: S101 the table says so
     if isinstance(error, drf.ValidationError):
         errors = list(field_errors(error.detail))
         first = errors[0]
-        return Problem(422, "validation_failed", f"{first.path or 'the body'}: {first.message}", errors)
+        return Problem("validation_failed", f"{first.path or 'the body'}: {first.message}", errors)
     if isinstance(error, drf.Throttled):
         return _of_throttle(error)
     detail = cast("Any", error.detail)
     code = _DRF_CODES.get(type(error), getattr(detail, "code", "error"))
     code = "forbidden" if code == "permission_denied" else code
-    return Problem(error.status_code, code, str(detail))
+    return Problem(code, str(detail))
 
 
 def _of_throttle(error: drf.Throttled) -> Problem:
@@ -251,27 +219,27 @@ def _of_throttle(error: drf.Throttled) -> Problem:
         code, message = "rate_limited", f"the limit is reached; retry in {seconds} s"
     else:
         message = str(error.detail)
-    return Problem(429, code, message, retry_after=seconds)
+    return Problem(code, message, wait_seconds=seconds)
 
 
 def _of_database(error: Exception) -> Problem:
     logger.error("the database cannot be used", exc_info=error)
-    return Problem(503, "database_unavailable", "the database cannot be used now", retry_after=RETRY_SECONDS)
+    return Problem("database_unavailable", "the database cannot be used now")
 
 
 _Kinds = type[Exception] | tuple[type[Exception], ...]
 _FOREIGN: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
     (drf.APIException, _of_drf),
-    (Http404, lambda _: Problem(404, "not_found", "there is nothing here")),
-    (PermissionDenied, lambda _: Problem(403, "forbidden", "this is not allowed")),
+    (Http404, lambda _: Problem("not_found", "there is nothing here")),
+    (PermissionDenied, lambda _: Problem("forbidden", "this is not allowed")),
     (
         (TooManyFieldsSent, TooManyFilesSent),
         lambda _: Problem(
-            400, "too_many_parameters", "a query or a form has too many fields, or a form has a file"
+            "too_many_parameters", "a query or a form has too many fields, or a form has a file"
         ),
     ),
-    (RequestDataTooBig, lambda _: _own(requests.BodyTooLarge(settings.MAX_BODY_BYTES), 413)),
-    (DisallowedHost, lambda _: Problem(400, "invalid_host", "the Host header names no host of this service")),
-    (SuspiciousOperation, lambda _: Problem(400, "malformed_request", "the request is malformed")),
+    (RequestDataTooBig, lambda _: problem_of(requests.BodyTooLarge(settings.MAX_BODY_BYTES))),
+    (DisallowedHost, lambda _: Problem("invalid_host", "the Host header names no host of this service")),
+    (SuspiciousOperation, lambda _: Problem("malformed_request", "the request is malformed")),
     (DatabaseError, _of_database),
 )

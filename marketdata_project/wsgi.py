@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _django = get_wsgi_application()
 
 from audit.services import anonymous_refusals  # noqa: E402 Django's apps are there now
+from http_requests.received import call_in  # noqa: E402 with the rest
 from marketdata_project.proxies import trusted_environ  # noqa: E402 and its settings
 from ratelimit.keys.last_used import keep_last_uses  # noqa: E402 and its apps
 
@@ -23,6 +24,7 @@ atexit.register(anonymous_refusals().close)
 
 
 def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
-    """Django behind the only place where proxies are believed."""
+    """Django behind the only place where proxies are believed and calls are received."""
     trusted_environ(environ)
+    call_in(environ)
     return _django(environ, start_response)

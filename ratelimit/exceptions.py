@@ -37,19 +37,22 @@ from refusals.field_error import FieldError
 
 
 class RateLimitError(Exception):
-    """Base of all errors of this app; `str(error)` may be shown to the client."""
+    """Base of all errors of this app; `str(error)` may be shown to the client.
 
-    code: ClassVar[str] = "rate_limit_error"
+    What a client can meet has a stable `code`; the others are met by operators at the command line.
+    """
+
+    code: ClassVar[str]
 
 
 class CredentialError(RateLimitError):
     """A credential was presented and does not admit its bearer."""
 
-    code = "invalid_credentials"
-
 
 class InvalidAuthorization(CredentialError):
     """The header is not one known scheme with one credential; correct it."""
+
+    code = "invalid_credentials"
 
 
 class AmbiguousCredentials(CredentialError):
@@ -139,11 +142,11 @@ class NetworkNotAllowed(RateLimitError):
 class KeyAdministrationError(RateLimitError):
     """A key could not be made, found or changed as asked."""
 
-    code = "invalid_key_request"
-
 
 class InvalidKeyRequest(KeyAdministrationError):
     """A term of a new key, or the overlap of a rotation, is none that there can be; correct it."""
+
+    code = "invalid_key_request"
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -153,13 +156,9 @@ class InvalidKeyRequest(KeyAdministrationError):
 class UnknownTier(KeyAdministrationError):
     """There is no such tier; choose one of those that the message lists."""
 
-    code = "unknown_tier"
-
 
 class UnknownScope(KeyAdministrationError):
     """There is no such scope; choose from those that the message lists."""
-
-    code = "unknown_scope"
 
 
 class UnknownKey(KeyAdministrationError):
@@ -171,13 +170,9 @@ class UnknownKey(KeyAdministrationError):
 class UnknownClient(KeyAdministrationError):
     """No client of OAuth2 has this number or client id; look it up in the list of clients."""
 
-    code = "unknown_client"
-
 
 class AmbiguousKey(KeyAdministrationError):
     """Several keys share this prefix; name the one that is meant by its id."""
-
-    code = "ambiguous_key"
 
 
 class NotRotatable(KeyAdministrationError):

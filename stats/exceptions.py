@@ -15,11 +15,13 @@ On both sides a wrong query parameter is `http_requests.exceptions.InvalidParame
 `listing.exceptions.InvalidCursor`.
 """
 
+from typing import ClassVar
+
 
 class StatsError(Exception):
     """A read that has no answer; `code` is stable, the message is for people."""
 
-    code = "stats_error"
+    code: ClassVar[str]
 
 
 class NoData(StatsError):

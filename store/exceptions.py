@@ -18,11 +18,13 @@ StorageError
 `store.walk.Resync` is none of them: a follower must begin anew, and no request is refused with it.
 """
 
+from typing import ClassVar
+
 
 class StorageError(Exception):
-    """Anything that a store refuses."""
+    """Anything that a store refuses. What a client can meet has a stable `code`."""
 
-    code = "storage_error"
+    code: ClassVar[str]
 
 
 class UnknownSymbol(StorageError):

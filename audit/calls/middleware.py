@@ -19,7 +19,8 @@ from audit.exceptions import AuditError
 from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import Columns
 from audit.records.detail import body_detail
-from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal
+from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, recorded_of
+from http_requests.received import call_of
 
 # The documentation and the schema are pages under the API's prefix, not calls.
 _API_CALL = re.compile(r"/(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
@@ -58,7 +59,7 @@ class AuditMiddleware:
             return response
         finally:
             if not call.is_recorded:
-                call_record(spool=self.spool, **_told(request, call, status))
+                call_record(spool=self.spool, call=call_of(request), **_outcome(request, call, status))
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
@@ -94,21 +95,17 @@ def _columns(
     request: HttpRequest, underway: CallUnderway, body: bytes, audit_class: str, status: int
 ) -> Columns:
     detail = {"body": body_detail(body)} if body else {}
-    call = record_of_call(**_told(request, underway, status))
+    call = record_of_call(**recorded_of(call_of(request)), **_outcome(request, underway, status))
     return columns_of_strict_call(call, audit_class=audit_class, detail={**detail, **change_of(request)})
 
 
-def _told(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:
-    meta = request.META
+def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:
+    """What a record says of a call's course."""
     return {
         "at": call.at,
         "caller": _caller(request),
-        "method": request.method or "",
-        "path": request.path,
-        "query": meta.get("QUERY_STRING", ""),
         "status": status,
         "latency_us": call.latency_us(),
-        "address": meta.get("REMOTE_ADDR", ""),
         "correlation_id": getattr(request, CORRELATION_ID, ""),
     }
 

@@ -1,35 +1,52 @@
 """A body, a query or a header that cannot be read: 400."""
 
-from marketdata_project.error_codes.error_code import ErrorCode
+from marketdata_project.error_codes.error_code import ErrorCode, GivenBy, NextStep
 
 MALFORMED = (
     ErrorCode(
         400,
         "malformed_json",
         "The body is not one JSON document in UTF-8 (RFC 8259), without a byte order mark.",
+        given_by=GivenBy.CHANGES,
     ),
     ErrorCode(
         400,
         "malformed_ndjson",
         "A line of the body is not one JSON document in UTF-8; the message names the line.",
+        given_by=GivenBy.CHANGES,
     ),
     ErrorCode(
         400,
         "malformed_csv",
         "The body is not CSV (RFC 4180) in UTF-8 with a header line and as many cells in each line.",
-    ),
-    ErrorCode(400, "malformed_msgpack", "The body is not one MessagePack map with texts as keys."),
-    ErrorCode(
-        400, "malformed_arrow", "The body is not an Arrow IPC stream, is damaged, or has compressed buffers."
+        given_by=GivenBy.CHANGES,
     ),
     ErrorCode(
-        400, "duplicate_key", "A key stands twice in one object of the body, or a column twice. Send it once."
+        400,
+        "malformed_msgpack",
+        "The body is not one MessagePack map with texts as keys.",
+        given_by=GivenBy.CHANGES,
     ),
-    ErrorCode(400, "nesting_too_deep", "The body is nested deeper than 500 levels."),
+    ErrorCode(
+        400,
+        "malformed_arrow",
+        "The body is not an Arrow IPC stream, is damaged, or has compressed buffers.",
+        given_by=GivenBy.CHANGES,
+    ),
+    ErrorCode(
+        400,
+        "duplicate_key",
+        "A key stands twice in one object of the body, or a column twice. Send it once.",
+        given_by=GivenBy.CHANGES,
+    ),
+    ErrorCode(
+        400, "nesting_too_deep", "The body is nested deeper than 500 levels.", given_by=GivenBy.CHANGES
+    ),
     ErrorCode(
         400,
         "document_too_large",
         "The body has more than 250,000 lists and objects, or 2,000,000 values. Split the batch.",
+        given_by=GivenBy.CHANGES,
     ),
     ErrorCode(
         400,
@@ -64,15 +81,20 @@ MALFORMED = (
     ErrorCode(
         400,
         "no_exchange",
-        "Sessions are asked for of an instrument that names no exchange. Tell its exchange, or ask with session=utc and hours=all.",
+        "Sessions are asked for of an instrument that names no exchange. Tell its exchange, or "
+        "ask with session=utc and hours=all.",
     ),
     ErrorCode(
         400,
         "invalid_cursor",
         "The cursor was not made here, was cut, or belongs to another query. Begin the walk anew.",
+        next_step=NextStep.BEGIN_ANEW,
     ),
     ErrorCode(
-        400, "invalid_idempotency_key", "Idempotency-Key is 1-255 visible ASCII characters, quoted or bare."
+        400,
+        "invalid_idempotency_key",
+        "Idempotency-Key is 1-255 visible ASCII characters, quoted or bare.",
+        given_by=GivenBy.CHANGES,
     ),
     ErrorCode(
         400, "too_many_parameters", "A query or a form has more than 1,000 fields, or a form has a file."

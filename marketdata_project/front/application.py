@@ -20,15 +20,18 @@ from time import perf_counter_ns
 from typing import IO, Any, NamedTuple
 
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler, get_path_info
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
 from http_requests.addresses import identity_of
 from http_requests.methods import SAFE_METHODS
+from http_requests.received import ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlated
+from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.asgi import Message, Receive, Scope, Send
 from marketdata_project.front.body import (
     BodyTooLarge,
@@ -48,6 +51,7 @@ from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT
 from ratelimit.access.table import SMALL_BODY_BYTES
+from ratelimit.wsgi_variables import BODY_UNREAD
 from stats.delivery.finished import Finished
 
 READ_THREADS = 3
@@ -59,8 +63,6 @@ PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
 _WITHOUT_BODY = frozenset({204, 304})
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
-# The WSGI variable of a request whose body was not read to its end.
-_UNREAD = "marketdata.body_unread"
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +76,11 @@ class RefusedCall(NamedTuple):
 
 
 class Allowance(NamedTuple):
-    """How many bytes of a body are read, by what they are counted, and whether the sender is unknown."""
+    """How many bytes of a body are read, by what they are counted, and whether the sender is refused a larger one."""
 
     limit: int
     held: HeldBytes
-    is_anonymous: bool = False
+    is_refused: bool = False
 
 
 class Answer(NamedTuple):
@@ -114,6 +116,14 @@ class DjangoHandler(WSGIHandler):
         response._handler_class = self.__class__  # type: ignore[attr-defined]  # noqa: SLF001 as WSGIHandler does
         return response
 
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The view, found once for a call. Raises Resolver404."""
+        found = endpoint_at(request.path_info)
+        if found is None:
+            return super().resolve_request(request)
+        request.resolver_match = found
+        return found
+
 
 class Front:
     """The ASGI application around Django."""
@@ -123,14 +133,14 @@ class Front:
         respond: Callable[[dict[str, Any]], HttpResponseBase],
         *,
         body_limit: Callable[[str, str], int],
-        body_owner: Callable[[dict[str, Any]], str | None],
+        body_sender: Callable[[dict[str, Any]], str | None],
         ready: Callable[[dict[str, Any]], Finished | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         budget: BodyBudget | None = None,
     ) -> None:
         """`body_limit` gives the largest body in bytes by path and method, called in the event loop.
 
-        `body_owner` gives the identity of a known caller or None, called in a thread. `ready` may give a
+        `body_sender` gives the identity of a caller whose larger body is read or None, called in a thread. `ready` may give a
         whole answer without the application; None leaves the request to it. `on_refusal` is told, in a
         thread, of a request that got its answer here instead of from the application. The bodies of known
         callers share `budget`.
@@ -139,7 +149,7 @@ class Front:
         self._ready = ready
         self._on_refusal = on_refusal
         self._body_limit = body_limit
-        self._body_owner = body_owner
+        self._body_sender = body_sender
         self._budget = budget or BodyBudget(MOST_BODY_BYTES)
         self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
         # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
@@ -170,12 +180,13 @@ class Front:
         environ["wsgi.input"] = BytesIO()
         # Whoever looks for the client's id from here on finds the one that was chosen.
         environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
+        call = call_in(environ)
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
         started, held = perf_counter_ns(), None
         with correlated(environ[_CORRELATION_ID]):
             try:
                 if has_body(scope["headers"]):
-                    allowance = await self._allowance(environ, lane)
+                    allowance = await self._allowance(call, environ, lane)
                     held = allowance.held
                     await _add_body(environ, receive, allowance)
                 began_ns = perf_counter_ns()
@@ -197,22 +208,22 @@ class Front:
                     environ["wsgi.input"].close()
             await self._answer(answer, environ, receive, send)
 
-    async def _allowance(self, environ: dict[str, Any], lane: Lane) -> "Allowance":
-        """How much of a request's body is read.
+    async def _allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> "Allowance":
+        """How much of a call's body is read: none of one that is declared to be over its endpoint's limit.
 
         A small one is read before it is known who sends it, and counts as the address's. A larger one is read
-        only of a caller whom the headers prove, which takes a thread to find out.
+        only of a caller whom the headers prove and who is let in, which takes a thread to find out.
         """
-        limit = self._body_limit(get_path_info(environ), environ["REQUEST_METHOD"])
-        declared = environ.get("CONTENT_LENGTH", "")
-        address = identity_of(environ["REMOTE_ADDR"])
+        limit = self._body_limit(call.path, call.method)
+        address = identity_of(call.address)
         small = HeldBytes(self._small_bodies, (address,))
-        if limit <= SMALL_BODY_BYTES or (declared and int(declared) <= SMALL_BODY_BYTES):
+        declared = call.headers.get("content-length")
+        if limit <= SMALL_BODY_BYTES or (declared and not SMALL_BODY_BYTES < int(declared) <= limit):
             return Allowance(limit, small)
-        owner = await lane.run(self._body_owner, environ)
-        if owner is None:
-            return Allowance(SMALL_BODY_BYTES, small, is_anonymous=True)
-        return Allowance(limit, HeldBytes(self._budget, (owner, address)))
+        sender = await lane.run(self._body_sender, environ)
+        if sender is None:
+            return Allowance(SMALL_BODY_BYTES, small, is_refused=True)
+        return Allowance(limit, HeldBytes(self._budget, (sender, address)))
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Have a request answered; in a thread."""
@@ -239,7 +250,7 @@ class Front:
         if answer.stream is not None:
             bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in _WITHOUT_BODY
             await self._send_stream(answer.stream, start, receive, send, bare=bare)
-        elif _UNREAD in environ:
+        elif BODY_UNREAD in environ:
             answer.headers.append((b"connection", b"close"))
             await send(start)
             await send({"type": "http.response.body", "body": answer.body, "more_body": True})
@@ -283,15 +294,14 @@ class Front:
 async def _add_body(environ: dict[str, Any], receive: Receive, allowance: Allowance) -> None:
     """Read the body, or none of it if it is too large.
 
-    The application asks an unknown sender for a credential, and may know one with a session: that is told of
-    the limit.
+    The application says why a sender is refused, and may know one with a session: that is told of the limit.
     """
     declared = environ.get("CONTENT_LENGTH", "")
     try:
         body = await read_body(receive, declared=declared, limit=allowance.limit, held=allowance.held)
     except BodyTooLarge:
-        environ[_UNREAD] = True
-        if not allowance.is_anonymous or settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
+        environ[BODY_UNREAD] = True
+        if not allowance.is_refused or settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
             environ[BODY_TOO_LARGE] = allowance.limit
         body = BytesIO()
     environ["wsgi.input"] = body

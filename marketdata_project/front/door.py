@@ -1,174 +1,234 @@
-"""Bars that this process holds in memory are answered before Django, in a fifth of the processor time.
+"""Answers that this process holds in memory are given before Django, in a fifth of the processor time.
 
-The same functions decide as in Django's chain: whose key it is, whether its bucket admits, which answer and
-headers, what goes into the audit record. Whatever is not plainly such an answer is left to Django: other
-formats, sessions, unknown keys, missing scopes, wrong parameters, refusals of the limit, answers that are not
-held.
+Who calls, whether it may, what it costs and what is recorded is decided by the functions that DRF's classes
+and the middlewares call. The door only finds out whether a finished answer is held for the call. Whatever else
+it is, Django answers it: other formats, sessions, signatures, callers that are refused, answers not held.
 """
 
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from io import BytesIO
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import setting_changed
 from django.db import DatabaseError
 from django.http import HttpResponse
-from django.http.request import split_domain_port, validate_host
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from audit.services import call_record, call_spool
 from http_requests.compression import accepted_encoding
+from http_requests.received import ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlation_headers
-from marketdata_project.front.measures import ROUTE
+from marketdata_project.endpoints import endpoint_at
+from marketdata_project.front.measures import ROUTE, route_of
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_of
-from ratelimit.credentials.presented import presented_in
+from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.costs import cost_of
 from ratelimit.limits.headers import admission_headers
-from ratelimit.limits.services import admit
+from ratelimit.limits.services import admit_call
+from ratelimit.wsgi_variables import ADMISSION
+from stats.delivery.delivered import delivered_if_held
 from stats.delivery.finished import Finished
-from stats.ohlc.services import bars_read_if_held
+from stats.delivery.pinned_answer import Representation
+from stats.ohlc.answer import ohlc_pin
+from stats.ohlc.query import parse_ohlc_query
 
-_PATHS = frozenset(
-    prefix + slash for prefix in ("/v1/stats/ohlc", "/api/v1/stats/ohlc") for slash in ("", "/")
-)
-_URL_NAME = "ohlc"
+Environ = dict[str, Any]
+AnswerHeld = Callable[[ReceivedCall], Finished | None]
+
+
+def _held_bars(call: ReceivedCall) -> Finished | None:
+    now_ns, encoding = time.time_ns(), accepted_encoding(call.headers.get("accept-encoding"))
+    bars = ohlc_pin(parse_ohlc_query(call.query), now_ns=now_ns).answer(Representation("json", encoding))
+    return delivered_if_held(bars, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
+
+
+HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}
+"""By the names of endpoints without path arguments: the JSON answer to a GET that this process holds, if it does.
+
+It raises what the endpoint's view raises.
+"""
+
+_DJANGOS = frozenset({"cookie", "origin", "signature", "signature-input"})
 _JSON = frozenset({"*/*", "application/json"})
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
-_ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
+
+
+class _Prepared(NamedTuple):
+    """A held answer, who may have it by which row, and what its headers depend on beside it."""
+
+    held: Finished
+    caller: Caller
+    access: Access
+    allowed: str
+    is_secure: bool
 
 
 class FrontDoor:
-    """Gives answers that are ready, charged and recorded."""
+    """Gives answers that are held, charged and recorded."""
 
     def __init__(self) -> None:
         self._spool = call_spool()
         self._security_headers = {secure: _security_headers(is_secure=secure) for secure in (False, True)}
 
-    def __call__(self, environ: dict[str, Any]) -> Finished | None:
-        """The whole answer to a request; None if it is Django's to give."""
-        if environ["PATH_INFO"] not in _PATHS or not _is_plain(environ):
-            return None
-        at, started = datetime.now(UTC), perf_counter_ns()
-        prepared = _prepared(environ, at)
+    def __call__(self, environ: Environ) -> Finished | None:
+        """The whole answer to a call; None if it is Django's to give."""
+        call, at, started = call_in(environ), datetime.now(UTC), perf_counter_ns()
+        prepared = _prepared(call, environ, at)
         if prepared is None:
             return None
-        caller, access, bars = prepared
-        admission = _admitted(caller, access, environ["QUERY_STRING"])
+        admission = _admitted(call, prepared, environ)
         if admission is None:
             return None
-        environ[ROUTE] = _URL_NAME
-        correlation_id = chosen_id(environ.get("HTTP_X_CORRELATION_ID"))
+        held, correlation_id = prepared.held, chosen_id(call.headers.get("x-correlation-id"))
         call_record(
             spool=self._spool,
+            call=call,
             at=at,
-            caller=caller.identity,
-            method="GET",
-            path=environ["PATH_INFO"],
-            query=environ["QUERY_STRING"],
-            status=bars.status,
+            caller=prepared.caller.identity,
+            status=held.status,
             latency_us=(perf_counter_ns() - started) // 1000,
-            address=environ["REMOTE_ADDR"],
             correlation_id=correlation_id,
         )
         headers = {
-            **bars.headers,
-            **_ALLOW,
+            **held.headers,
+            "Allow": prepared.allowed,
             **admission_headers(admission),
             **correlation_headers(correlation_id),
+            **self._security_headers[prepared.is_secure],
         }
-        headers.update(self._security_headers[_is_secure(environ)])
-        return Finished(bars.status, headers, bars.body)
+        return Finished(held.status, headers, held.body)
 
 
-def _admitted(caller: Caller, access: Access, query: str) -> Admission | None:
-    """The admission of a call that was charged; None if it was refused, or no quota could be booked."""
-    try:
-        admission = admit(caller, access, cost=cost_of(access.cost, query))
-    except DatabaseError:
-        return None
-    return admission if admission.admitted else None
-
-
-def _is_plain(environ: dict[str, Any]) -> bool:
-    """Whether it is a GET for JSON to a host of ours, unsigned, without a session, not from another site's page, that needs no redirect."""
-    return (
-        environ["REQUEST_METHOD"] == "GET"
-        and environ.get("HTTP_ACCEPT", "*/*") in _JSON
-        and "format=" not in unquote(environ["QUERY_STRING"])
-        and "HTTP_COOKIE" not in environ
-        # The nonce of a signature is used up when it is checked, and Django would meet a replay.
-        and "HTTP_SIGNATURE" not in environ
-        and "HTTP_SIGNATURE_INPUT" not in environ
-        and "HTTP_ORIGIN" not in environ
-        and not settings.USE_X_FORWARDED_HOST
-        and _is_our_host(environ.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
-        and (not settings.SECURE_SSL_REDIRECT or _is_secure(environ))
-        and BODY_TOO_LARGE not in environ
-    )
-
-
-@lru_cache(maxsize=64)
-def _is_our_host(host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether `HttpRequest.get_host` would return it."""
-    domain, _port = split_domain_port(host)
-    return bool(domain) and validate_host(domain, allowed)
-
-
-def _is_secure(environ: dict[str, Any]) -> bool:
-    """What `HttpRequest.is_secure` says: the trusted proxy's word where there is one, else the connection's."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        name, secure_value = settings.SECURE_PROXY_SSL_HEADER
-        word: str | None = environ.get(name)
-        if word is not None:
-            return word.split(",", 1)[0].strip() == secure_value
-    return bool(environ["wsgi.url_scheme"] == "https")
-
-
-def _prepared(environ: dict[str, Any], at: datetime) -> tuple[Caller, Access, Finished] | None:
-    """Who may read which bars by which row, as far as this process knows by itself.
+def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared | None:
+    """The answer that this process holds for a caller who may have it.
 
     Nothing is charged yet.
     """
-    access = access_of(_URL_NAME, "GET")
-    # A strict class is recorded in the view's own transaction.
-    if access is None or access.audit_class:
+    endpoint = endpoint_at(call.path) if call.method == "GET" else None
+    answer_held = None if endpoint is None else HELD.get(endpoint.url_name or "")
+    if endpoint is None or answer_held is None or BODY_TOO_LARGE in environ or not _asks_for_json(call):
         return None
+    access, is_secure = access_of(endpoint.url_name, call.method), _is_secure(environ)
+    # A strict class is recorded in the view's own transaction.
+    if access is None or access.audit_class or is_secure is None:
+        return None
+    found = _held_for(call, access, answer_held, at)
+    environ[ROUTE] = route_of(endpoint)
+    return None if found is None else _Prepared(*found, access, _allowed(endpoint.func), is_secure)
+
+
+def _held_for(
+    call: ReceivedCall, access: Access, answer_held: AnswerHeld, at: datetime
+) -> tuple[Finished, Caller] | None:
     try:
-        caller = caller_of(presented_in(environ), now=at)
-        if caller is None or may(caller, access) is not None:
+        identity = identify(call, now=at)
+        if identity is None or may(identity.caller, access) is not None:
             return None
-        bars = bars_read_if_held(
-            query_string=environ["QUERY_STRING"],
-            if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
-            encoding=accepted_encoding(environ.get("HTTP_ACCEPT_ENCODING")),
-        )
+        held = answer_held(call)
     except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it
         return None
-    return None if bars is None else (caller, access, bars)
+    return None if held is None else (held, identity.caller)
+
+
+def _admitted(call: ReceivedCall, prepared: _Prepared, environ: Environ) -> Admission | None:
+    """The admission of a call that was charged; None if no quota could be booked, or it was refused.
+
+    A refusal is left in the environ: Django tells it.
+    """
+    try:
+        admission = admit_call(call, prepared.caller, prepared.access)
+    except DatabaseError:
+        return None
+    if not admission.admitted:
+        environ[ADMISSION] = admission
+        return None
+    return admission
+
+
+def _asks_for_json(call: ReceivedCall) -> bool:
+    """Whether the answer is plainly JSON, and the call unsigned, without a session and not from another site's page."""
+    headers = call.headers
+    return (
+        headers.get("accept", "*/*") in _JSON
+        and "format=" not in unquote(call.query)
+        # The nonce of a signature is used up by Django's chain.
+        and headers.keys().isdisjoint(_DJANGOS)
+    )
+
+
+def _is_secure(environ: Environ) -> bool | None:
+    """Whether a call came over TLS; None where Django refuses its host or redirects it."""
+    named = settings.SECURE_PROXY_SSL_HEADER
+    scheme_header = named[0] if named else "HTTP_X_FORWARDED_PROTO"
+    names = ("wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", scheme_header)
+    return _found_secure(tuple((name, environ[name]) for name in names if name in environ))
+
+
+@lru_cache(maxsize=256)
+def _found_secure(variables: tuple[tuple[str, str], ...]) -> bool | None:
+    request = _bare_request(dict(variables))
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return None
+    is_secure = request.is_secure()
+    return None if settings.SECURE_SSL_REDIRECT and not is_secure else is_secure
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in _OF_TRANSPORT:
+        _found_secure.cache_clear()
+
+
+_OF_TRANSPORT = frozenset(
+    {"ALLOWED_HOSTS", "USE_X_FORWARDED_HOST", "SECURE_PROXY_SSL_HEADER", "SECURE_SSL_REDIRECT"}
+)
+setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.door")
+
+
+@cache
+def _allowed(view: Any) -> str:
+    """What DRF's answers say in `Allow`; `view` is what the `as_view` of a view or a viewset gave."""
+    actions = getattr(view, "actions", None)
+    names = (
+        {name for name in view.cls.http_method_names if hasattr(view.cls, name)}
+        if actions is None
+        else {*actions}
+    )
+    return ", ".join(
+        name.upper() for name in view.cls.http_method_names if name in {*names, "head", "options"}
+    )
 
 
 def _security_headers(*, is_secure: bool) -> dict[str, str]:
     """What those of Django's middlewares add that say something about transport, as far as they are in use."""
-    request = WSGIRequest(
-        {
-            "REQUEST_METHOD": "GET",
-            "PATH_INFO": "/",
-            "wsgi.url_scheme": "https" if is_secure else "http",
-            "wsgi.input": BytesIO(),
-        }
-    )
+    request = _bare_request({"wsgi.url_scheme": "https" if is_secure else "http"})
     bare, secured = HttpResponse(), HttpResponse()
     for middleware in _SECURITY:
         if f"{middleware.__module__}.{middleware.__name__}" in settings.MIDDLEWARE:
             middleware(lambda _: bare).process_response(request, secured)
     return {name: value for name, value in secured.headers.items() if name not in bare.headers}
+
+
+def _bare_request(variables: Mapping[str, str]) -> WSGIRequest:
+    return WSGIRequest(
+        {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(),
+            **variables,
+        }
+    )

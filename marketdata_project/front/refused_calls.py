@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from django.core.handlers.wsgi import get_path_info
-
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
+from http_requests.received import call_in
 from marketdata_project.front.application import RefusedCall
 
 
@@ -15,20 +14,16 @@ def refusal_recorder() -> Callable[[RefusedCall], None]:
     spool = call_spool()
 
     def record(call: RefusedCall) -> None:
-        environ = call.environ
-        path = get_path_info(environ)
-        if is_api_call(path):
+        received = call_in(call.environ)
+        if is_api_call(received.path):
             call_record(
                 spool=spool,
+                call=received,
                 at=datetime.now(UTC) - timedelta(microseconds=call.latency_us),
                 caller="",
-                method=environ["REQUEST_METHOD"],
-                path=path,
-                query=environ["QUERY_STRING"],
                 status=call.status,
                 latency_us=call.latency_us,
-                address=environ["REMOTE_ADDR"],
-                correlation_id=environ["HTTP_X_CORRELATION_ID"],
+                correlation_id=call.environ["HTTP_X_CORRELATION_ID"],
             )
 
     return record

@@ -103,15 +103,15 @@ def _protocol() -> type[GuardedProtocol]:
 
 def _front(handler: DjangoHandler) -> Front:
     """The front with what it can only have when Django's apps are loaded."""
-    from marketdata_project.body_limits import body_limit  # noqa: PLC0415
-    from marketdata_project.front.body_owner import body_owner  # noqa: PLC0415
+    from marketdata_project.endpoints import body_limit  # noqa: PLC0415
+    from marketdata_project.front.body_senders import body_sender  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
     from marketdata_project.front.refused_calls import refusal_recorder  # noqa: PLC0415
 
     return Front(
         handler.respond,
         body_limit=body_limit,
-        body_owner=body_owner,
+        body_sender=body_sender,
         ready=FrontDoor(),
         on_refusal=refusal_recorder(),
     )

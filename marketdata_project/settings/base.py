@@ -113,7 +113,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.calls.middleware.AuditMiddleware",
     "ratelimit.limits.headers.RateLimitHeadersMiddleware",
-    "marketdata_project.strangers.StrangerMiddleware",
+    "marketdata_project.anonymous_clients.AnonymousClientMiddleware",
     "marketdata_project.problems.ProblemMiddleware",
     "marketdata_project.browser_sessions.SessionMiddleware",
     "marketdata_project.browser_sessions.CsrfViewMiddleware",

@@ -9,17 +9,16 @@ from ratelimit.callers import Caller
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why not: an HTTP status with its code and message. 404 is what an object that is not there gets."""
+    """Why not: an error code and a message. `not_found` is what an object that is not there gets."""
 
-    status: int
     code: str
     message: str
 
 
-UNDECLARED = Denial(403, "forbidden", "no access is declared here")
-NOBODY = Denial(401, "not_authenticated", "a credential is needed")
+UNDECLARED = Denial("forbidden", "no access is declared here")
+NOBODY = Denial("not_authenticated", "a credential is needed")
 # In nothing other than what an unknown object gets: whose it is, is nobody else's to know.
-NOT_THERE = Denial(404, "not_found", "there is nothing here")
+NOT_THERE = Denial("not_found", "there is nothing here")
 
 
 def may(caller: Caller | None, access: Access | None, *, account: str | None = None) -> Denial | None:
@@ -41,10 +40,10 @@ def may(caller: Caller | None, access: Access | None, *, account: str | None = N
 
 def _ungranted(caller: Caller, access: Access) -> Denial | None:
     if access.scope != ANY_CALLER and access.scope not in caller.scopes:
-        return Denial(403, "missing_scope", f"the caller lacks the scope {access.scope}")
+        return Denial("missing_scope", f"the caller lacks the scope {access.scope}")
     if not is_cleared(caller.sensitivity, for_=access.sensitivity):
         message = f"the caller is cleared for {caller.sensitivity} data, this is {access.sensitivity}"
-        return Denial(403, "insufficient_sensitivity", message)
+        return Denial("insufficient_sensitivity", message)
     return None
 
 

@@ -6,16 +6,18 @@ from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from http_requests.exceptions import BodyTooLarge
 from ratelimit.access.decision import may
-from ratelimit.access.table import Access, access_around, access_of
+from ratelimit.access.table import SMALL_BODY_BYTES, Access, access_asked
 from ratelimit.callers import Caller
-from ratelimit.request_attributes import ADMISSION
+from ratelimit.wsgi_variables import ADMISSION, BODY_UNREAD
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView
 
 
-_ERRORS: dict[int, type[APIException]] = {401: NotAuthenticated, 403: PermissionDenied, 404: NotFound}
+# Any other denial is a PermissionDenied. Only by NotAuthenticated does DRF add the challenge.
+_ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated, "not_found": NotFound}
 
 
 class HasAccess(BasePermission):
@@ -28,7 +30,11 @@ class HasAccess(BasePermission):
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """True. Raises NotAuthenticated, PermissionDenied or NotFound, and Throttled in their place."""
+        """True. Raises NotAuthenticated, PermissionDenied or NotFound, and Throttled in their place.
+
+        Raises BodyTooLarge where the body was not read since the call was refused when its headers came, and
+        what refused it has changed.
+        """
         access, user = asked_access(request, view), request.user
         caller = user if isinstance(user, Caller) else None
         account = None if access is None or access.account is None else view.kwargs.get(access.account)
@@ -36,7 +42,9 @@ class HasAccess(BasePermission):
         if denial is not None:
             if caller is not None and access is not None and not _is_charged(request):
                 view.check_throttles(request)
-            raise _ERRORS[denial.status](denial.message, denial.code)
+            raise _ERRORS.get(denial.code, PermissionDenied)(denial.message, denial.code)
+        if BODY_UNREAD in request.META and not _is_charged(request):
+            raise BodyTooLarge(SMALL_BODY_BYTES)
         return True
 
 
@@ -56,9 +64,7 @@ def _asked_access(request: Request, view: "APIView") -> Access | None:
     match = request.resolver_match
     url_name = None if match is None else match.url_name
     method = request.method or ""
-    if method == "OPTIONS" or not _implements(view, method):
-        return access_around(url_name)
-    return access_of(url_name, method)
+    return access_asked(url_name, method, is_implemented=_implements(view, method))
 
 
 def _is_charged(request: Request) -> bool:
@@ -66,7 +72,7 @@ def _is_charged(request: Request) -> bool:
 
     DRF asks again for the forms of a page and for what OPTIONS tells.
     """
-    return hasattr(request._request, ADMISSION)  # noqa: SLF001 where the throttle leaves it
+    return ADMISSION in request.META
 
 
 def _implements(view: "APIView", method: str) -> bool:

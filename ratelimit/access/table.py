@@ -62,6 +62,16 @@ def access_of(url_name: str | None, method: str) -> Access | None:
     return access_table().get((url_name or "", "GET" if method == "HEAD" else method))
 
 
+def access_asked(url_name: str | None, method: str, *, is_implemented: bool = True) -> Access | None:
+    """The row by which a call is judged; None where it is denied.
+
+    is_implemented: whether the endpoint has that method; one that it lacks is left to be a 405.
+    """
+    if method == "OPTIONS" or not is_implemented:
+        return access_around(url_name)
+    return access_of(url_name, method)
+
+
 def access_around(url_name: str | None) -> Access | None:
     """What is asked for OPTIONS, and for a method that an endpoint does not have.
 

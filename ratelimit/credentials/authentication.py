@@ -1,4 +1,4 @@
-"""DRF's view of who calls: whatever credential a request presents, or a person's session."""
+"""DRF's view of who calls: whatever credential a call carries, or a person's session."""
 
 from datetime import UTC, datetime
 
@@ -6,11 +6,12 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from http_requests.received import call_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_of, check_network
+from ratelimit.credentials.identify import check_network, completed, identify
 from ratelimit.credentials.people.grants import caller_of_person
-from ratelimit.credentials.presented import presented_in
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
 
 REALM = "marketdata"
 CHALLENGE = ", ".join(f'{scheme} realm="{REALM}"' for scheme in ("Api-Key", "Bearer", "Signature"))
@@ -21,14 +22,20 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
-        presented = presented_in(django_request.META, body=lambda: django_request.body)
+        meta, now = django_request.META, datetime.now(UTC)
+        call = call_of(django_request)
         try:
-            caller = caller_of(presented, now=datetime.now(UTC))
+            identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
+            if identity is None:
+                return None
+            # What has no body because it is refused is not held against one.
+            if BODY_UNREAD in meta:
+                return identity.caller, None
+            return completed(identity, call, body=lambda: django_request.body, now=now), None
         except CredentialError as error:
             raise AuthenticationFailed(str(error), code=error.code) from None
         except NetworkNotAllowed as error:
             raise PermissionDenied(str(error), code=error.code) from None
-        return None if caller is None else (caller, None)
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

@@ -7,10 +7,11 @@ import hashlib
 import re
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+
+from cachetools import LRUCache
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.people import jwt
@@ -44,9 +45,8 @@ class TokenCache:
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._known: OrderedDict[bytes, KnownToken] = OrderedDict()
+        self._known: LRUCache[bytes, KnownToken] = LRUCache(capacity)
         self._lock = threading.Lock()
-        self._capacity = capacity
         self._max_age = max_age
         self._clock = clock
 
@@ -54,7 +54,8 @@ class TokenCache:
         """What the token stands for, at most `max_age` old. Raises InvalidToken."""
         digest = hashlib.sha256(token.encode()).digest()
         loaded_at = self._clock()
-        known = self._known.get(digest)
+        with self._lock:
+            known = self._known.get(digest)
         if known is not None and loaded_at - known.loaded_at < self._max_age:
             return known
         with self._lock:
@@ -62,8 +63,6 @@ class TokenCache:
         known = _load(token, now=now, loaded_at=loaded_at)
         with self._lock:
             self._known[digest] = known
-            if len(self._known) > self._capacity:
-                self._known.popitem(last=False)
         return known
 
     def forget(self, identity: str) -> None:

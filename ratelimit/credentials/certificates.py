@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
-from ratelimit.credentials.presented import Presented
 from ratelimit.exceptions import InvalidCertificate
 from ratelimit.keys.selectors import caller_of_key, key_used, known_keys
 
@@ -23,14 +23,14 @@ MAX_CACHED_CERTIFICATES = 1_024
 LONGEST_HEADER = 16_384
 
 
-def caller_certified(presented: Presented, *, now: datetime) -> Caller:
+def caller_certified(call: ReceivedCall, *, now: datetime) -> Caller:
     """The caller whose key the certificate stands for.
 
     Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey.
     """
-    if presented.headers.get("x-ssl-client-verify") != VERIFIED:
+    if call.headers.get("x-ssl-client-verify") != VERIFIED:
         raise InvalidCertificate("the client certificate was not verified")
-    known = known_keys.find(fingerprint_of(presented.headers.get("x-ssl-client-cert", "")), by="certificate")
+    known = known_keys.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
     if known is None:
         raise InvalidCertificate("the client certificate stands for no key")
     caller = replace(caller_of_key(known, now=now), credential="certificate")

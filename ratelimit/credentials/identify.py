@@ -1,14 +1,23 @@
-"""Whose request it is: one credential, of whichever kind, and the caller that it makes."""
+"""Whose call it is: one credential, of whichever kind, and the caller that it makes.
+
+The headers decide it; only what a signature covers of the body is looked at later.
+"""
 
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
+from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer
 from ratelimit.credentials.certificates import caller_certified
-from ratelimit.credentials.presented import Presented
-from ratelimit.credentials.signatures.verification import caller_signed, signer_of
+from ratelimit.credentials.signatures.verification import (
+    VerifiedSignature,
+    signature_used,
+    signature_verified,
+    signer_of,
+)
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     InvalidApiKey,
@@ -28,27 +37,22 @@ _AUTHORIZATION = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([^\s,]+)", re.ASCI
 _NO_CERTIFICATE = "NONE"
 
 
-def caller_of(presented: Presented, *, now: datetime) -> Caller | None:
-    """The caller whose credential a request presents, None where it presents none.
+class Identity(NamedTuple):
+    """Who calls, as the headers prove it; a `signature` is still to be held against the body by `completed`."""
 
-    Raises a CredentialError, of which each code says what is wrong, and NetworkNotAllowed.
+    caller: Caller
+    signature: VerifiedSignature | None = None
+
+
+def identify(
+    call: ReceivedCall, *, now: datetime, signature: VerifiedSignature | None = None
+) -> Identity | None:
+    """Whose credential a call carries, by its headers alone; None where it carries none.
+
+    `signature` is that of this call where it was verified before; then only its key is looked up again. Raises
+    a CredentialError, of which each code says what is wrong, and NetworkNotAllowed.
     """
-    return _caller_of(presented, caller_by_signature=caller_signed, now=now)
-
-
-def sender_of(presented: Presented, *, now: datetime) -> Caller | None:
-    """The caller that a request's headers prove, before its body is read; None if there is no credential.
-
-    Raises as `caller_of` does. Of a signed request the body is not held against its digest, and the nonce is
-    not used up.
-    """
-    return _caller_of(presented, caller_by_signature=signer_of, now=now)
-
-
-def _caller_of(
-    presented: Presented, *, caller_by_signature: Callable[..., Caller], now: datetime
-) -> Caller | None:
-    headers = presented.headers
+    headers = call.headers
     authorization = headers.get("authorization")
     authorized = None if authorization is None else authorization_of(authorization)
     kind = _kind(headers, None if authorized is None else authorized[0])
@@ -57,13 +61,25 @@ def _caller_of(
     if kind == API_KEY:
         caller = _caller_of_key(headers, now=now)
     elif kind == SIGNATURE:
-        caller = caller_by_signature(presented, now=now)
+        signature = signature or signature_verified(call, now=now)
+        caller = signer_of(signature, now=now)
     elif kind == CERTIFICATE:
-        caller = caller_certified(presented, now=now)
+        caller = caller_certified(call, now=now)
     else:
         caller = caller_of_bearer(authorized[1] if authorized else "", now=now)
-    check_network(caller, presented.address)
-    return caller
+    check_network(caller, call.address)
+    return Identity(caller, signature)
+
+
+def completed(identity: Identity, call: ReceivedCall, *, body: Callable[[], bytes], now: datetime) -> Caller:
+    """The caller, once what it signed is held against the body; to be called once for a call.
+
+    `body` gives the whole body and is asked of signed calls only, whose nonce is used up. Raises
+    InvalidSignature, DigestMismatch, NonceUsed.
+    """
+    if identity.signature is not None:
+        signature_used(identity.signature, call, body(), identity=identity.caller.identity, now=now)
+    return identity.caller
 
 
 def authorization_of(header: str) -> tuple[str, str]:

@@ -5,12 +5,12 @@
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from cachetools import LRUCache
 from django.db.models import QuerySet
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
@@ -44,11 +44,7 @@ class KnownKey:
 
 
 class KeyCache:
-    """The keys lately used, by digest, prefix or certificate; unknown keys are never held.
-
-    An entry is loaded anew, and so moved to the end, whenever it is older than `max_age`. The order of
-    loading is therefore the order of use to within that time, and the first entry is the one to drop.
-    """
+    """The keys lately used, by digest, prefix or certificate; unknown keys are never held."""
 
     def __init__(
         self,
@@ -57,9 +53,8 @@ class KeyCache:
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._known: OrderedDict[tuple[str, str], KnownKey] = OrderedDict()
+        self._known: LRUCache[tuple[str, str], KnownKey] = LRUCache(capacity)
         self._lock = threading.Lock()
-        self._capacity = capacity
         self._max_age = max_age
         self._clock = clock
 
@@ -69,7 +64,8 @@ class KeyCache:
         None where there is none.
         """
         name = (by, value)
-        known = self._known.get(name)
+        with self._lock:
+            known = self._known.get(name)
         now = self._clock()
         if known is not None and now - known.loaded_at < self._max_age:
             return known
@@ -78,8 +74,6 @@ class KeyCache:
             self._known.pop(name, None)
             if known is not None:
                 self._known[name] = known
-                if len(self._known) > self._capacity:
-                    self._known.popitem(last=False)
         return known
 
     def forget(self, key_id: int) -> None:

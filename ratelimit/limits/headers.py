@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponseBase
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.buckets.token_bucket import SECOND_US, Standing
 from ratelimit.limits.quotas.spends import QuotaStanding
-from ratelimit.request_attributes import ADMISSION
+from ratelimit.wsgi_variables import ADMISSION
 
 
 def admission_headers(admission: Admission) -> dict[str, str]:
@@ -62,7 +62,7 @@ class RateLimitHeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        admission: Admission | None = getattr(request, ADMISSION, None)
+        admission: Admission | None = request.META.get(ADMISSION)
         if admission is not None:
             for name, value in admission_headers(admission).items():
                 response.headers[name] = value

@@ -6,11 +6,12 @@ from django.conf import settings
 
 from http_requests import addresses
 from http_requests.methods import SAFE_METHODS
+from http_requests.received import ReceivedCall
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.buckets.token_bucket import Bucket, Charge
-from ratelimit.limits.costs import COST_RULES
+from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas.periods import DAY, MONTH
 from ratelimit.limits.quotas.spends import MAX_QUOTA, Spend
@@ -34,6 +35,18 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
         return process_limiter().admit(charge)
     metered = charge.cost if COST_RULES[access.cost].is_metered else 0
     return process_limiter().admit(charge, _spends(caller.daily_quota, caller.monthly_quota, metered))
+
+
+def admit_call(
+    call: ReceivedCall, caller: Caller | None, access: Access, *, answer_format: str = ""
+) -> Admission:
+    """The admission of a call, at the cost of its row; of whoever is not known, one of the address.
+
+    answer_format: the name of the format that was chosen for the answer, where it matters. Raises as `admit`.
+    """
+    if caller is None:
+        return admit_address(call.address)
+    return admit(caller, access, cost=cost_of(access.cost, call.query, answer_format))
 
 
 def admit_address(address: str) -> Admission:

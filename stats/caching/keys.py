@@ -6,12 +6,19 @@ Every field is percent-encoded, so `:`, `&`, and the glob characters of SCAN occ
 writes them: the pattern of `A` matches neither `AB` nor `A:B` nor `A*`.
 """
 
+import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import quote
 
 PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
+# What is longer is hashed.
+_LONGEST = 2_048
 
 
 def escaped(text: str) -> str:
@@ -42,12 +49,104 @@ class CacheKey:
         given = sorted(
             f"{escaped(name)}={escaped(str(value))}" for name, value in self.parameters if value is not None
         )
-        fields = (
+        fields_ = (
             PREFIX,
             escaped(self.symbol),
             escaped(self.dataset),
-            "&".join(given),
-            quote(self.version, safe="=,", errors="surrogatepass"),
+            _shortened("&".join(given)),
+            _shortened(quote(self.version, safe="=,", errors="surrogatepass")),
             escaped(self.representation),
         )
-        return ":".join(fields)
+        return ":".join(fields_)
+
+
+@dataclass(frozen=True, slots=True)
+class Irrelevant:
+    """Annotates a dataclass field that is not part of keys: `reason` says why no answer depends on it."""
+
+    reason: str
+
+
+# Annotates a dataclass field that is part of keys, and may differ between the pages of one walk.
+PASSING = "passing"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What a value says in a key: `parameters` by name, and the `version` of all logs in it."""
+
+    parameters: tuple[tuple[str, str], ...]
+    version: str
+
+
+def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
+    """What a frozen dataclass says in a key: every field that is not annotated as `Irrelevant`, those of nested ones as `outer.inner`.
+
+    A field is a text, a number, an enum, a tuple, something with a `key` (a log, if it has a `dataset` too),
+    or a dataclass of these. None is left out. of_walk: without `PASSING` fields. Raises `TypeError` for any
+    other value: what has no text cannot be kept apart from others.
+    """
+    parameters: list[tuple[str, str]] = []
+    versions: list[str] = []
+    for path, leaf in _leaves("", value, of_walk):
+        if isinstance(leaf, str):
+            parameters.append((path, leaf))
+        elif hasattr(leaf, "dataset"):
+            versions.append(f"{leaf.dataset.name}={leaf.key}")
+        else:
+            parameters.append((path, leaf.key))
+    return KeyParts(tuple(parameters), ",".join(versions))
+
+
+def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
+    """Each text, and each value that has a `key`, with its path."""
+    text = _text(value)
+    if text is not None:
+        yield path, text
+    elif value is None:
+        return
+    elif hasattr(value, "key"):
+        yield path, value
+    elif isinstance(value, tuple):
+        yield from _of_tuple(path, value, of_walk)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for name in _names(type(value), of_walk):
+            yield from _leaves(f"{path}.{name}" if path else name, getattr(value, name), of_walk)
+    else:
+        raise TypeError(f"{path}: a {type(value).__name__} has no place in a key")
+
+
+def _of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tuple[str, Any]]:
+    texts = [_text(value) for value in values]
+    if None not in texts:
+        yield path, ",".join(escaped(text or "") for text in texts)
+    elif len(values) == 1:
+        yield from _leaves(path, values[0], of_walk)
+    elif all(hasattr(value, "key") for value in values):
+        yield from ((path, value) for value in values)
+    else:
+        every = [key_parts(value, of_walk=of_walk) if value is not None else None for value in values]
+        yield path, hashlib.sha256(repr(every).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _text(value: object) -> str | None:
+    """A simple value as text; None for any other."""
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, float):
+        return repr(value)
+    return str(value) if isinstance(value, str | int) else None
+
+
+@cache
+def _names(kind: type[Any], of_walk: bool) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind) if not _is_left_out(each.type, of_walk))
+
+
+def _is_left_out(annotation: Any, of_walk: bool) -> bool:
+    notes = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return any(isinstance(note, Irrelevant) or (of_walk and note == PASSING) for note in notes)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 V = TypeVar("V")
 
@@ -33,17 +34,15 @@ class LocalCache(Generic[V]):
     def __init__(
         self, *, max_bytes: int = DEFAULT_BYTES, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._max_bytes = max_bytes
         self._max_size = max_bytes // 8
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: OrderedDict[str, _Held[V]] = OrderedDict()
-        self._bytes = 0
+        self._held: LRUCache[str, _Held[V]] = LRUCache(max_bytes, getsizeof=lambda held: held.size)
 
     @property
     def bytes_held(self) -> int:
         """What is held now, overhead included; never more than the bound."""
-        return self._bytes
+        return int(self._held.currsize)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -55,9 +54,8 @@ class LocalCache(Generic[V]):
             if held is None:
                 return None
             if held.epoch != epoch or self._clock() >= held.expires:
-                self._drop(key)
+                del self._held[key]
                 return None
-            self._held.move_to_end(key)
             return held.value
 
     def put(self, key: str, value: V, *, size: int, epoch: int, seconds: float) -> None:
@@ -67,17 +65,8 @@ class LocalCache(Generic[V]):
             return
         expires = self._clock() + min(seconds, RESIDENCE_SECONDS)
         with self._lock:
-            if key in self._held:
-                self._drop(key)
             self._held[key] = _Held(value, epoch, expires, weight)
-            self._bytes += weight
-            while self._bytes > self._max_bytes:
-                self._drop(next(iter(self._held)))
 
     def clear(self) -> None:
         with self._lock:
             self._held.clear()
-            self._bytes = 0
-
-    def _drop(self, key: str) -> None:
-        self._bytes -= self._held.pop(key).size

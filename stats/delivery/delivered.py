@@ -1,16 +1,11 @@
-"""From a pinned query to what is sent.
-
-304 if the client has it, else the answer from the cache or computed, with its headers.
-"""
+"""From a pinned answer to what is sent: its bytes, or 304, with its headers."""
 
 from http import HTTPStatus
 
-from http_requests.compression import Encoding
 from http_requests.conditional import REVALIDATED, is_current
-from stats.caching.decorator import CachedAnswer
 from stats.caching.tiers import Cached
-from stats.delivery.encoded import EncodedQuery, P, PinnedQuery, encoded_answer
 from stats.delivery.finished import Finished
+from stats.delivery.pinned_answer import PinnedAnswer, finished_answer
 from store.timestamps import SECOND_NS, format_timestamp
 
 # A commit under way may still carry an instant that has just passed.
@@ -18,50 +13,30 @@ _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
-def delivered(
-    answer: CachedAnswer[P],
-    pinned: P,
-    *,
-    encoding: Encoding | None = None,
-    if_none_match: str | None,
-    now_ns: int,
-) -> Finished:
-    """The answer to a pinned query, ready to send.
+def delivered(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> Finished:
+    """A pinned answer, ready to send: 304 if the client has it, else kept or computed.
 
-    With an `encoding` it is compressed where that makes it smaller, and kept so.
+    Raises as `Content.rendered`.
     """
-    if encoding is not None:
-        query = EncodedQuery(answer, pinned, encoding)
-        return delivered(encoded_answer, query, if_none_match=if_none_match, now_ns=now_ns)
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
-    return _finished(answer(pinned, now_ns=now_ns), pinned, now_ns)
+    return _finished(finished_answer(pinned, now_ns=now_ns), pinned, now_ns)
 
 
-def delivered_if_held(
-    answer: CachedAnswer[P],
-    pinned: P,
-    *,
-    encoding: Encoding | None = None,
-    if_none_match: str | None,
-    now_ns: int,
-) -> Finished | None:
+def delivered_if_held(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> Finished | None:
     """What `delivered` gives; None where this process does not hold it in memory."""
-    if encoding is not None:
-        query = EncodedQuery(answer, pinned, encoding)
-        return delivered_if_held(encoded_answer, query, if_none_match=if_none_match, now_ns=now_ns)
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
-    cached = answer.held(pinned)
+    cached = finished_answer.held(pinned)
     return None if cached is None else _finished(cached, pinned, now_ns)
 
 
-def _not_modified(pinned: PinnedQuery, now_ns: int) -> Finished:
+def _not_modified(pinned: PinnedAnswer, now_ns: int) -> Finished:
     headers = {"X-Cache": "revalidated", "ETag": pinned.etag, **_validity(pinned, now_ns)}
     return Finished(HTTPStatus.NOT_MODIFIED, headers)
 
 
-def _finished(cached: Cached, pinned: PinnedQuery, now_ns: int) -> Finished:
+def _finished(cached: Cached, pinned: PinnedAnswer, now_ns: int) -> Finished:
     headers = {"Content-Type": cached.entry.content_type, **_origin(cached, now_ns)}
     headers.update({"ETag": pinned.etag, **_validity(pinned, now_ns)})
     headers.update(cached.entry.headers)
@@ -73,12 +48,13 @@ def _origin(cached: Cached, now_ns: int) -> dict[str, str]:
     return {"X-Cache": cached.outcome.value, "Age": str(age)}
 
 
-def _validity(pinned: PinnedQuery, now_ns: int) -> dict[str, str]:
+def _validity(pinned: PinnedAnswer, now_ns: int) -> dict[str, str]:
     headers = dict(REVALIDATED)
-    if pinned.commits:
-        headers["X-Commit"] = pinned.commits
-    if pinned.as_of_ns is not None:
-        headers["X-As-Of"] = format_timestamp(pinned.as_of_ns)
-        if pinned.as_of_ns < now_ns - _SETTLED_NS:
+    if pinned.content.commits:
+        headers["X-Commit"] = pinned.content.commits
+    as_of_ns = pinned.content.as_of_ns
+    if as_of_ns is not None:
+        headers["X-As-Of"] = format_timestamp(as_of_ns)
+        if as_of_ns < now_ns - _SETTLED_NS:
             headers["Cache-Control"] = f"private, max-age={_IMMUTABLE_SECONDS}, immutable"
     return headers

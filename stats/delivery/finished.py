@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Under these names an entry keeps its neighbours' cursors for the header `Link`, which needs the request's URL.
+NEXT, PREVIOUS = "next", "prev"
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

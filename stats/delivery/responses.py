@@ -1,23 +1,48 @@
 """Finished answers as HTTP responses."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.utils.encoding import escape_uri_path
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stats.delivery.finished import Finished
+from http_requests.compression import accepted_encoding
+from stats.delivery.delivered import delivered
+from stats.delivery.finished import NEXT, PREVIOUS, Finished
+from stats.delivery.pinned_answer import Content, Representation
 
 _ROWS_OF_A_PAGE = 100
 
 
-def finished_response(request: Request, finished: Finished) -> HttpResponseBase:
-    """A finished answer as it is sent; for the browsable API the page around it."""
-    browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-    return _page(finished) if browsed else _bytes(finished)
+def content_response(request: Request, content: Content, *, now_ns: int) -> HttpResponseBase:
+    """A content in the format and the encoding that the client takes; for the browsable API in the page around it.
+
+    Its neighbours are in the header `Link` (RFC 8288). Raises as `Content.rendered`.
+    """
+    if is_browsed(request):
+        return _page(
+            _linked(
+                delivered(content.answer(Representation("json")), if_none_match=None, now_ns=now_ns), request
+            )
+        )
+    encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
+    finished = delivered(
+        content.answer(Representation(request.accepted_renderer.format, encoding)),
+        if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
+        now_ns=now_ns,
+    )
+    return _bytes(_linked(finished, request))
+
+
+def is_browsed(request: Request) -> bool:
+    """Whether a person reads the answer in the browsable API."""
+    return isinstance(request.accepted_renderer, BrowsableAPIRenderer)
 
 
 def page_query(request: Request) -> str:
@@ -26,8 +51,7 @@ def page_query(request: Request) -> str:
     On the browsable API one that does not say how many rows asks for as many as a person can look through.
     """
     asked: str = request.META["QUERY_STRING"]
-    browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-    if not browsed or {"limit", "last"} & set(QueryDict(asked)):
+    if not is_browsed(request) or {"limit", "last"} & set(QueryDict(asked)):
         return asked
     return "&".join(filter(None, (asked, f"limit={_ROWS_OF_A_PAGE}")))
 
@@ -45,3 +69,23 @@ def _bytes(finished: Finished) -> HttpResponse:
     if finished.status == HTTPStatus.NOT_MODIFIED:
         del response.headers["Content-Type"]
     return response
+
+
+def _linked(finished: Finished, request: Request) -> Finished:
+    """With the header `Link` instead of the neighbours' cursors."""
+    headers = dict(finished.headers)
+    links = list(_links(headers, request))
+    if links:
+        headers["Link"] = ", ".join(links)
+    return Finished(finished.status, headers, finished.body)
+
+
+def _links(headers: dict[str, str], request: Request) -> Iterator[str]:
+    for relation in (NEXT, PREVIOUS):
+        cursor = headers.pop(relation, None)
+        if cursor is not None:
+            given = parse_qsl(page_query(request), keep_blank_values=True)
+            query = urlencode(
+                [*((name, value) for name, value in given if name != "cursor"), ("cursor", cursor)]
+            )
+            yield f'<{escape_uri_path(request.path)}?{query}>; rel="{relation}"'

@@ -6,20 +6,18 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
-from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from http_requests.compression import accepted_encoding
-from stats.delivery.responses import finished_response
+from stats.delivery.responses import content_response
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, page_name
 from stats.market_data.openapi.schema import coverage_schema, report_schema
 from stats.market_data.queries.classes import MarketClass
 from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.reports.coverage import COVERAGE
-from stats.market_data.reports.newest import REPORTS
-from stats.market_data.services import report_read
+from stats.market_data.reports.newest import REPORTS, parse_report_query
+from stats.market_data.services import market_data_report
 from stats.rendering.query_form import Leading
 from stats.rendering.renderers import DOCUMENT_RENDERERS
 
@@ -41,17 +39,9 @@ class ReportViewSet(ViewSet):
 
     def answer(self, request: Request, symbol: str | None) -> HttpResponseBase:
         """The report, of the symbol in the path or of those in the query."""
-        browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-        finished = report_read(
-            report=self.report,
-            market_class=self.market_class.path,
-            symbol=symbol,
-            query_string=request.META["QUERY_STRING"],
-            encoding=None if browsed else accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
-            if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
-            now_ns=time.time_ns(),
-        )
-        return finished_response(request, finished)
+        path, query_string = self.market_class.path, request.META["QUERY_STRING"]
+        now_ns, query = time.time_ns(), parse_report_query(self.report, path, symbol, query_string)
+        return content_response(request, market_data_report(query=query, now_ns=now_ns), now_ns=now_ns)
 
 
 def report_view(market_class: MarketClass, report: str, *, several: bool) -> type[ReportViewSet]:

@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
-from rest_framework.renderers import BrowsableAPIRenderer
-from rest_framework.request import Request as HttpRequest
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.compression import accepted_encoding
-from stats.delivery.responses import finished_response, page_query
+from stats.delivery.responses import content_response, is_browsed, page_query
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, page_name, stream_links
 from stats.market_data.openapi.schema import page_schema, stream_schema
-from stats.market_data.pinning.pinned import Representation
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
-from stats.market_data.queries.query import Target
-from stats.market_data.services import Request, market_data_read, market_data_stream
+from stats.market_data.queries.query import Target, check_format, parse_query
+from stats.market_data.services import market_data_page, market_data_stream
 from stats.rendering.query_form import Leading, format_links
 from stats.rendering.renderers import RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 
@@ -54,21 +51,11 @@ class PageViewSet(MarketDataViewSet):
 
     renderer_classes = RENDERERS
 
-    def page(self, request: HttpRequest, symbol: str | None) -> HttpResponseBase:
+    def page(self, request: Request, symbol: str | None) -> HttpResponseBase:
         """The page, in the format and the encoding that the client takes."""
-        browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-        finished = market_data_read(
-            request=Request(self.target(symbol), request.path, page_query(request)),
-            representation=Representation("json")
-            if browsed
-            else Representation(
-                request.accepted_renderer.format,
-                accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
-            ),
-            if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
-            now_ns=time.time_ns(),
-        )
-        return finished_response(request, finished)
+        now_ns, query = time.time_ns(), parse_query(self.target(symbol), page_query(request))
+        check_format(query, "json" if is_browsed(request) else request.accepted_renderer.format)
+        return content_response(request, market_data_page(query=query, now_ns=now_ns), now_ns=now_ns)
 
 
 class StreamViewSet(MarketDataViewSet):
@@ -77,11 +64,11 @@ class StreamViewSet(MarketDataViewSet):
     renderer_classes = STREAM_RENDERERS
     streamed = True
 
-    def stream(self, request: HttpRequest, symbol: str | None) -> HttpResponseBase:
+    def stream(self, request: Request, symbol: str | None) -> HttpResponseBase:
         """The rows, from the first one on; for a browser the addresses at which they are."""
-        browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
+        browsed = is_browsed(request)
         rows = market_data_stream(
-            request=Request(self.target(symbol), request.path, request.META["QUERY_STRING"]),
+            query=parse_query(self.target(symbol), request.META["QUERY_STRING"]),
             format_name=STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
             now_ns=time.time_ns(),
         )
@@ -95,7 +82,7 @@ def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type
     """The viewset of a dataset of a class, of one symbol or of several."""
 
     def retrieve(
-        self: PageViewSet, request: HttpRequest, symbol: str | None = None, **_: object
+        self: PageViewSet, request: Request, symbol: str | None = None, **_: object
     ) -> HttpResponseBase:
         return self.page(request, symbol)
 
@@ -113,7 +100,7 @@ def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type
 def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
     """The viewset of a dataset's stream."""
 
-    def retrieve(self: StreamViewSet, request: HttpRequest, symbol: str, **_: object) -> HttpResponseBase:
+    def retrieve(self: StreamViewSet, request: Request, symbol: str, **_: object) -> HttpResponseBase:
         return self.stream(request, symbol)
 
     form = MARKET_DATASETS[dataset].form

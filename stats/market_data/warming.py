@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from http_requests.compression import ENCODINGS
+from stats.delivery.pinned_answer import Representation, finished_answer
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinning.pinned import Representation
 from stats.market_data.queries.classes import MarketClass, class_of
-from stats.market_data.queries.query import Target
-from stats.market_data.services import Request, market_data_read
+from stats.market_data.queries.query import Target, check_format, parse_query
+from stats.market_data.services import market_data_page
 from trades.exceptions import InvalidValue
 from trades.stores import market_store
 
@@ -27,7 +27,7 @@ def warm(
 ) -> Iterator[Warmed]:
     """Ask for each symbol's answers to the queries, in every encoding, so that they are kept.
 
-    Raises `InvalidValue` for a dataset that a symbol's class has not, and as `market_data_read`.
+    Raises `InvalidValue` for a dataset that a symbol's class has not, and as `market_data_page`.
     """
     queries = list(query_strings)
     for symbol in symbols:
@@ -35,22 +35,14 @@ def warm(
         _check_has(market_class, dataset, symbol)
         target = Target(market_class.path, MARKET_DATASETS[dataset].form, symbol)
         for query_string in queries:
-            request = Request(target, "", query_string)
-            yield Warmed(symbol, query_string, _outcome(request, format_name, now_ns))
-
-
-def _outcome(request: Request, format_name: str, now_ns: int) -> str:
-    """What the cache had of the answer as it is."""
-    outcomes = [
-        market_data_read(
-            request=request,
-            representation=Representation(format_name, encoding),
-            if_none_match=None,
-            now_ns=now_ns,
-        ).headers["X-Cache"]
-        for encoding in (None, *ENCODINGS)
-    ]
-    return outcomes[0]
+            query = parse_query(target, query_string)
+            check_format(query, format_name)
+            page = market_data_page(query=query, now_ns=now_ns)
+            outcomes = [
+                finished_answer(page.answer(Representation(format_name, encoding)), now_ns=now_ns).outcome
+                for encoding in (None, *ENCODINGS)
+            ]
+            yield Warmed(symbol, query_string, outcomes[0].value)
 
 
 def _check_has(market_class: MarketClass, dataset: str, symbol: str) -> None:

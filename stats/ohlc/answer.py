@@ -1,95 +1,94 @@
-"""Bars for a pinned query: all of them or the page that it asks for, as the finished answer."""
+"""Bars in the shape of this dialect: all of a range, or a page of them."""
 
-import numpy as np
-import orjson
+from dataclasses import dataclass
+from functools import lru_cache
 
-from stats.caching.decorator import cached
-from stats.caching.entry import Entry
-from stats.exceptions import RangeTooLarge
-from stats.ohlc.pinned import PinnedOhlc, no_data
-from stats.paging.cursors import Cursor, seen_commits
-from stats.paging.position import Position
-from stats.parameters.fields import DEFAULT_PAGE
-from store.bars.bars import Bars
-from store.timestamps import SECOND_NS
-from trades.stores import market_store
+from stats.delivery.pinned_answer import Content
+from stats.exceptions import NoData, RangeTooLarge
+from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.rows_page import RowsPage
+from stats.market_data.ohlcv.dataset import TradeBars
+from stats.market_data.sources.paging import Page
+from stats.ohlc.query import BARS_LIMIT, OHLC, OhlcQuery
+from stats.rendering.document import Document
+from stats.rendering.format import Rendered
+from stats.rendering.formats import FORMATS
+from store.protocol import NO_COMMIT
 
-BARS_LIMIT = 50_000
-# Of those that the encoder writes by itself.
-_LARGEST_INTEGER = 2**63
+_BARS = TradeBars(OHLC)
 
 
-@cached()
-def ohlc_answer(pinned: PinnedOhlc, now_ns: int) -> Entry:
-    """The finished JSON answer, computed at `now_ns`. Raises `NoData` and `RangeTooLarge`."""
-    query = pinned.query
-    bars = market_store().bars(
-        query.symbol,
-        query.window,
-        query.interval.length_ns,
-        policy=pinned.policy,
-        at=pinned.head.number,
-    )
-    if not len(bars):
-        raise no_data(query)
-    if query.is_paged:
-        body = _page(pinned, bars)
-    elif len(bars) > BARS_LIMIT:
-        raise RangeTooLarge(
-            f"the range has {len(bars):,} bars and an answer at most {BARS_LIMIT:,}: ask for a shorter range, page"
-            f" with limit and cursor, or take the stream /api/v1/market-data/…/{query.symbol}/ohlcv/stream"
+@dataclass(frozen=True, eq=False)
+class OhlcBars(Content):
+    """A page of the tree's bars, which may be all of the range."""
+
+    query: OhlcQuery
+    bars: RowsPage
+
+    @property
+    def name(self) -> str:
+        return OHLC.name
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.bars.symbols
+
+    @property
+    def end_ns(self) -> int | None:
+        return self.query.end_ns
+
+    @property
+    def is_period(self) -> bool:
+        return self.bars.is_period
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.bars.as_of_ns
+
+    @property
+    def commits(self) -> str:
+        return self.bars.commits
+
+    @property
+    def valid_until_ns(self) -> int | None:
+        return self.bars.valid_until_ns
+
+    def rendered(self, format_name: str) -> Rendered:
+        """See `Content.rendered`. Raises `NoData` and `RangeTooLarge`."""
+        page = self.bars.page()
+        if not len(page.rows):
+            raise no_data(self.bars)
+        if not self.query.is_paged and page.later is not None:
+            raise RangeTooLarge(
+                f"the range has more than {BARS_LIMIT:,} bars, the most that an answer has: ask for a shorter range, page"
+                f" with limit and cursor, or take the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
+            )
+        return FORMATS[format_name].render(self._document(page), None)
+
+    def _document(self, page: Page) -> Document:
+        return Document(
+            head={"symbol": self.symbols[0], "interval": self.query.interval.value},
+            rows_name=OHLC.rows_name,
+            table=page.rows.table.select(self.bars.query.fields or ()),
+            tail=self.bars.neighbours(page) if self.query.is_paged else {},
         )
-    else:
-        body = _document(pinned, bars)
-    return Entry(
-        body=orjson.dumps(body),
-        content_type="application/json",
-        etag=pinned.etag,
-        computed_at=now_ns / SECOND_NS,
-    )
 
 
-def _page(pinned: PinnedOhlc, bars: Bars) -> dict[str, object]:
-    """The page at the query's cursor, with the cursors of its neighbours.
-
-    `bars` are those of the whole window: each page that is not in the cache costs a slice or a merge of its
-    rollups, whatever the page's size, and a walk through n pages costs it n times.
-    """
-    query, count = pinned.query, len(bars)
-    limit = query.limit or DEFAULT_PAGE
-    start, end = 0, min(limit, count)
-    if query.cursor is not None:
-        place = int(np.searchsorted(bars.time_ns, query.cursor.position.time_ns))
-        start, end = (
-            (max(place - limit, 0), place) if query.cursor.earlier else (place, min(place + limit, count))
-        )
-
-    def cursor_at(row: int, *, earlier: bool) -> str:
-        position = Position(0, int(bars.time_ns[row]))
-        return Cursor(earlier, position, seen_commits([pinned.head])).encode(query.subject)
-
-    return {
-        **_document(pinned, bars[start:end]),
-        "next_cursor": cursor_at(end, earlier=False) if end < count else None,
-        "prev_cursor": cursor_at(start, earlier=True) if start > 0 else None,
-        "total_estimate": count,
-    }
+def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
+    """The bars that answer a query as of the newest commits. Raises as `page_pin`, and `NoData`."""
+    bars = page_pin(_BARS, query.bars, now_ns=now_ns)
+    if all(log.at == NO_COMMIT for log in bars.logs):
+        raise no_data(bars)
+    return _bars(query, bars)
 
 
-def _document(pinned: PinnedOhlc, bars: Bars) -> dict[str, object]:
-    times = np.char.add(np.datetime_as_string(bars.time_ns.view("datetime64[ns]"), unit="s"), "Z").tolist()
-    columns = (times, *(column.tolist() for column in (bars.open, bars.high, bars.low, bars.close)))
-    volumes = bars.volume.tolist()
-    if pinned.has_whole_volume:
-        volumes = list(map(_counted, volumes))
-    names = ("timestamp", "open", "high", "low", "close", "volume")
-    data = [dict(zip(names, row, strict=True)) for row in zip(*columns, volumes, strict=True)]
-    return {"symbol": pinned.query.symbol, "interval": pinned.query.interval.value, "data": data}
+@lru_cache(maxsize=4096)
+def _bars(query: OhlcQuery, bars: RowsPage) -> OhlcBars:
+    """The same value for the same page, so that its key is made once."""
+    return OhlcBars(query, bars)
 
 
-def _counted(volume: float) -> int | float | orjson.Fragment:
-    """A count as an integer; a fraction that was stored all the same as it is."""
-    if not volume.is_integer():
-        return volume
-    count = int(volume)
-    return count if count < _LARGEST_INTEGER else orjson.Fragment(str(count).encode())
+def no_data(bars: RowsPage) -> NoData:
+    """The refusal of a range without bars."""
+    then = " and were stored by as_of" if bars.as_of_ns is not None else ""
+    return NoData(f"no trades of {bars.symbols[0]} lie in the range{then}")

@@ -1,74 +1,76 @@
-"""A query for bars, parsed once at the border."""
+"""A query for bars in this dialect, parsed once at the border into one of the tree."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
+from stats.caching.keys import Irrelevant
+from stats.market_data.ohlcv.bar_rows import bar_columns
+from stats.market_data.queries.classes import MarketClass
+from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.ohlc.serializers import OhlcQuerySerializer
-from stats.paging.cursors import Cursor
+from stats.parameters.fields import DEFAULT_PAGE
 from stats.parameters.intervals import Interval
 from stats.parameters.query_values import query_values
-from store.protocol import Window
-from trades.services.instruments import symbol_canonical
+from stats.sessions.spans import Hours, SessionMode
+from store.protocol import ALL_TIME
+from store.resolutions import Resolution
+
+# As many bars as an answer has that is not a page.
+BARS_LIMIT = 50_000
+# Of instruments of every class.
+_ANY_CLASS = MarketClass("any", "", ("ohlc",), ())
+OHLC = DatasetForm(
+    name="ohlc",
+    rows_name="data",
+    own=("interval",),
+    resolution=Resolution.MINUTE,
+    columns=bar_columns(whole=True, with_date=False),
+)
+_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True, slots=True)
 class OhlcQuery:
-    """Bars of a symbol. `window` is the range in whole bars, `end_ns` its end as requested, None for open."""
+    """Bars of a symbol. bars: the query of the tree that has them. end_ns: as requested, None for all that is stored.
 
-    symbol: str
-    interval: Interval
-    window: Window
-    end_ns: int | None
-    as_of_ns: int | None
-    limit: int | None
-    cursor: Cursor | None
-    cursor_text: str | None
-
-    @property
-    def is_paged(self) -> bool:
-        """Whether the answer is a page, with cursors."""
-        return self.limit is not None or self.cursor is not None
-
-    @property
-    def subject(self) -> str:
-        """What a walk through pages is about: all but the page's place and size."""
-        return repr((self.symbol, self.interval.value, self.window, self.as_of_ns))
-
-
-def parse_ohlc_query(query_string: str) -> OhlcQuery:
-    """The query in a URL's query string, an alias as the symbol that it stands for.
-
-    Raises `InvalidParameter`, `InvalidValue`, `InvalidCursor`, and the `StorageError`s of a look at the
-    aliases.
+    is_paged: whether the answer is a page, with cursors.
     """
-    query = _parsed(query_string)
-    symbol = symbol_canonical(query.symbol)
-    if query.cursor_text is None and symbol == query.symbol:
-        return query
-    return _about(query, symbol)
+
+    interval: Interval
+    bars: Annotated[MarketDataQuery, Irrelevant("the rows have it")]
+    end_ns: Annotated[int | None, Irrelevant("the rows have their range")]
+    is_paged: bool
 
 
 @lru_cache(maxsize=4096)
-def _about(query: OhlcQuery, symbol: str) -> OhlcQuery:
-    """The query for a symbol, at the place of its cursor."""
-    about = replace(query, symbol=symbol)
-    if about.cursor_text is None:
-        return about
-    return replace(about, cursor=Cursor.decode(about.cursor_text, query=about.subject))
-
-
-@lru_cache(maxsize=4096)
-def _parsed(query_string: str) -> OhlcQuery:
-    """The query as it is written."""
+def parse_ohlc_query(query_string: str) -> OhlcQuery:
+    """The query in a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     found = query_values(OhlcQuerySerializer, query_string)
-    interval = found["interval"]
-    return OhlcQuery(
-        symbol=found["symbol"],
-        interval=interval,
-        window=interval.whole(found.get("start"), found.get("end")),
-        end_ns=found.get("end"),
+    interval, is_paged = found["interval"], "limit" in found or "cursor" in found
+    bars = MarketDataQuery(
+        market_class=_ANY_CLASS,
+        form=OHLC,
+        symbols=(found["symbol"],),
+        several=False,
+        streamed=False,
+        resolution=interval.resolution,
+        start_ns=found.get("start"),
+        end_ns=found.get("end", ALL_TIME.end_ns),
+        whole_dates=(False, False),
+        last=None,
+        limit=found.get("limit", DEFAULT_PAGE) if is_paged else BARS_LIMIT,
+        cursor=found.get("cursor"),
+        is_descending=False,
+        fields=_COLUMNS,
         as_of_ns=found.get("as_of"),
-        limit=found.get("limit"),
-        cursor=None,
-        cursor_text=found.get("cursor"),
+        session=SessionMode.UTC,
+        hours=Hours.ALL,
+        adjustment="raw",
+        with_partial=True,
+        with_coverage=False,
+        time_form=None,
+        with_trailer=False,
+        has_maximum_range=False,
     )
+    return OhlcQuery(interval, bars, found.get("end"), is_paged)

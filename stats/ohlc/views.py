@@ -4,14 +4,14 @@ import time
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from http_requests.compression import accepted_encoding
-from stats.delivery.responses import finished_response, page_query
+from stats.delivery.responses import content_response, page_query
+from stats.ohlc.answer import ohlc_pin
+from stats.ohlc.query import parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
-from stats.ohlc.services import bars_read
 from stats.rendering.renderers import QueryFormRenderer
 
 _BARS = OpenApiExample(
@@ -61,16 +61,6 @@ class OhlcViewSet(ViewSet):
         Open and close follow event time, then `sequence`, then arrival. Only intervals with a price; which
         prints set one and which count in volume is the instrument's bar policy. Days are UTC.
         """
-        return _bars_response(request, now_ns=time.time_ns())
-
-
-def _bars_response(request: Request, *, now_ns: int) -> HttpResponseBase:
-    """The answer to a request for bars, as bytes; for the browsable API as a page around it."""
-    browsed = isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-    finished = bars_read(
-        query_string=page_query(request),
-        if_none_match=None if browsed else request.META.get("HTTP_IF_NONE_MATCH"),
-        encoding=None if browsed else accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
-        now_ns=now_ns,
-    )
-    return finished_response(request, finished)
+        now_ns = time.time_ns()
+        bars = ohlc_pin(parse_ohlc_query(page_query(request)), now_ns=now_ns)
+        return content_response(request, bars, now_ns=now_ns)

@@ -1,9 +1,10 @@
-"""The logs of a store that are open: those used last."""
+"""LRU cache of a store's open logs."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from store.csv.log.commit_log import CommitLog
 from store.csv.reading.bar_reader import BarReader
@@ -35,8 +36,7 @@ class OpenLogs:
     def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
         """`opened` opens the log of a dataset and a symbol."""
         self._opened = opened
-        self._limit = limit
-        self._logs: OrderedDict[tuple[str, str], OpenLog] = OrderedDict()
+        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(limit)
         self._mutex = threading.Lock()
 
     def has(self, dataset: Dataset, symbol: str) -> bool:
@@ -50,7 +50,4 @@ class OpenLogs:
             log = self._logs.get(key)
             if log is None:
                 log = self._logs[key] = self._opened(dataset, symbol)
-                while len(self._logs) > self._limit:
-                    self._logs.popitem(last=False)
-            self._logs.move_to_end(key)
             return log

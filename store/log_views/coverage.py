@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-from store.declarations import Dataset
 from store.log_views.log_view import LogView, first_row, last_row
 from store.protocol import ALL_TIME, CommitId
-from store.queries import QueryableStore
 
 
 class Coverage(NamedTuple):
@@ -23,10 +21,9 @@ class Coverage(NamedTuple):
     head: CommitId
 
 
-def log_coverage(store: QueryableStore, dataset: Dataset, symbol: str, *, at: int | None = None) -> Coverage:
-    """The coverage of a log at a commit, None for the newest. Raises `UnknownSymbol`."""
-    head = store.head(dataset, symbol, at=at)
-    log = LogView(store, dataset, symbol, head.number)
+def log_coverage(log: LogView) -> Coverage:
+    """The coverage of a log as of its commit."""
+    head = log.at
     first = first_row(log)
     if first is None:
         return Coverage(None, None, 0, head.number, head)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, NO_COMMIT, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 
@@ -17,28 +17,68 @@ ROWS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """One log at one commit; `at` None is the newest."""
+    """One log of a symbol as of a commit.
+
+    at: the newest commit that is read; `NO_COMMIT`: nothing is read. head: the newest commit that could be
+    read, where `at` is an older one because those between them change nothing that is asked for.
+    """
 
     store: QueryableStore
     dataset: Dataset
     symbol: str
-    at: int | None = None
+    at: CommitId
+    head: CommitId
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is read."""
+        return self.at == NO_COMMIT
+
+    @property
+    def key(self) -> str:
+        """What cache keys say of it: commit number, and enough of the hash to tell a restored log."""
+        return f"{self.at.number}-{self.at.hash[:12]}"
+
+    def left_out(self) -> "LogView":
+        """The same log, of which nothing is read."""
+        return nothing_of(self.store, self.dataset, self.symbol)
 
     def rows(self, window: Window) -> pa.Table:
         """See `MarketStore.rows`."""
-        return self.store.rows(self.dataset, self.symbol, window, at=self.at)
+        if self.is_empty:
+            return self.dataset.schema.empty_table()
+        return self.store.rows(self.dataset, self.symbol, window, at=self.at.number)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`."""
-        return self.store.take_window(self.dataset, self.symbol, window, rows, from_end=from_end, at=self.at)
+        """See `QueryableStore.take_window`; the window itself where nothing is read."""
+        if self.is_empty:
+            return window
+        return self.store.take_window(
+            self.dataset, self.symbol, window, rows, from_end=from_end, at=self.at.number
+        )
 
     def row_bound(self, window: Window) -> int:
-        """See `QueryableStore.row_bound`."""
-        return self.store.row_bound(self.dataset, self.symbol, window, at=self.at)
+        """See `QueryableStore.row_bound`; 0 for a window without length."""
+        if self.is_empty or window.start_ns >= window.end_ns:
+            return 0
+        return self.store.row_bound(self.dataset, self.symbol, window, at=self.at.number)
 
-    def touches(self, window: Window) -> bool:
-        """Whether a commit has something on an event date of the window."""
-        return self.store.version(self.dataset, self.symbol, window, at=self.at) != NO_COMMIT
+    def version(self, window: Window) -> CommitId:
+        """The newest commit that touches an event date of the window; `NO_COMMIT` without one."""
+        if self.is_empty or window.start_ns >= window.end_ns:
+            return NO_COMMIT
+        return self.store.version(self.dataset, self.symbol, window, at=self.at.number)
+
+
+def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
+    """A log as of the commit of a number, None for the newest; 0 is before the first. Raises `UnknownSymbol`."""
+    at = store.head(dataset, symbol, at=commit)
+    return LogView(store, dataset, symbol, at, at)
+
+
+def nothing_of(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
+    """A log of which nothing is read, if there is one at all."""
+    return LogView(store, dataset, symbol, NO_COMMIT, NO_COMMIT)
 
 
 def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
@@ -74,11 +114,11 @@ def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.T
 def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
     """The last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
     low, high = ALL_TIME.start_ns // DAY_NS, (end_ns - 1) // DAY_NS
-    if not log.touches(Window(low * DAY_NS, end_ns)):
+    if log.version(Window(low * DAY_NS, end_ns)) == NO_COMMIT:
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        if log.touches(Window(middle * DAY_NS, end_ns)):
+        if log.version(Window(middle * DAY_NS, end_ns)) != NO_COMMIT:
             low = middle
         else:
             high = middle - 1
@@ -88,11 +128,11 @@ def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
 def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
     """The first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
     low, high = start_ns // DAY_NS, (ALL_TIME.end_ns - 1) // DAY_NS
-    if not log.touches(Window(start_ns, ALL_TIME.end_ns)):
+    if log.version(Window(start_ns, ALL_TIME.end_ns)) == NO_COMMIT:
         return None
     while low < high:
         middle = (low + high) // 2
-        if log.touches(Window(start_ns, (middle + 1) * DAY_NS)):
+        if log.version(Window(start_ns, (middle + 1) * DAY_NS)) != NO_COMMIT:
             high = middle
         else:
             low = middle + 1

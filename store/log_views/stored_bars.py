@@ -36,12 +36,10 @@ _SHORTER = {
 }
 
 
-def with_stored_bars(
-    trades: LogView | None, stored: LogView | None, grid: Grid, policy: BarPolicy
-) -> BarMaker:
+def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPolicy) -> BarMaker:
     """What makes the bars of a grid from trades, and from stored bars where there are none."""
     return (
-        trade_bars(trades, grid, policy) if stored is None else _WithStoredBars(trades, stored, grid, policy)
+        trade_bars(trades, grid, policy) if stored.is_empty else _WithStoredBars(trades, stored, grid, policy)
     )
 
 
@@ -55,7 +53,7 @@ class _WithStoredBars:
     trade_count, is NaN and `UNKNOWN_COUNT`.
     """
 
-    trades: LogView | None
+    trades: LogView
     stored: LogView
     grid: Grid
     policy: BarPolicy

@@ -31,8 +31,8 @@ class TradeBars(BarMaker, Protocol):
         ...
 
 
-def trade_bars(log: LogView | None, grid: Grid, policy: BarPolicy) -> TradeBars:
-    """What makes the bars of a grid; none without a log."""
+def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
+    """What makes the bars of a grid."""
     if grid.is_plain:
         return _PlainBars(log, grid, policy)
     if grid.is_of_regular_sessions and policy.daily is not None:
@@ -44,23 +44,23 @@ def trade_bars(log: LogView | None, grid: Grid, policy: BarPolicy) -> TradeBars:
 class _PlainBars:
     """Bars of all prints, in intervals of one length."""
 
-    log: LogView | None
+    log: LogView
     grid: Grid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        if self.log is None:
+        if self.log.is_empty:
             return window
         length = self.grid.resolution.length_ns
         log = self.log
-        return log.store.dependency_window(log.symbol, window, length, policy=self.policy, at=log.at)
+        return log.store.dependency_window(log.symbol, window, length, policy=self.policy, at=log.at.number)
 
     def bars(self, window: Window) -> Bars:
-        if self.log is None:
+        if self.log.is_empty:
             return joined_bars([])
         length = self.grid.resolution.length_ns
         log = self.log
-        return log.store.bars(log.symbol, window, length, policy=self.policy, at=log.at)
+        return log.store.bars(log.symbol, window, length, policy=self.policy, at=log.at.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class _SpanBars:
     Volume without a price goes to the bar before it within a session, never from one day to another.
     """
 
-    log: LogView | None
+    log: LogView
     grid: Grid
     policy: BarPolicy
 
@@ -81,11 +81,13 @@ class _SpanBars:
         return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
 
     def bars(self, window: Window) -> Bars:
-        if self.log is None:
+        if self.log.is_empty:
             return joined_bars([])
         spans = self.grid.spans(self.needed(window))
         is_period, log = self.grid.resolution.is_period, self.log
-        bars = log.store.span_bars(log.symbol, spans, policy=self.policy, credits=not is_period, at=log.at)
+        bars = log.store.span_bars(
+            log.symbol, spans, policy=self.policy, credits=not is_period, at=log.at.number
+        )
         return bars if is_period else _within(bars, window)
 
 
@@ -93,7 +95,7 @@ class _SpanBars:
 class _AuctionBars:
     """Days of the regular session by the policy's own table: which prints belong to it is told by conditions."""
 
-    log: LogView | None
+    log: LogView
     grid: Grid
     policy: BarPolicy
 
@@ -101,10 +103,10 @@ class _AuctionBars:
         return Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
 
     def bars(self, window: Window) -> Bars:
-        if self.log is None:
+        if self.log.is_empty:
             return joined_bars([])
         whole, log = self.needed(window), self.log
-        days = log.store.session_bars(log.symbol, whole, policy=self.policy, at=log.at)
+        days = log.store.session_bars(log.symbol, whole, policy=self.policy, at=log.at.number)
         return merged_days(days, self.grid, window)
 
 

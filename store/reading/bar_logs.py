@@ -14,15 +14,15 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.grids import DayGrid
-from store.log_views.log_view import LogView, newest_date, oldest_date
+from store.log_views.log_view import LogView, log_as_of, newest_date, nothing_of, oldest_date
 from store.log_views.stored_bars import with_stored_bars
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
 # The days of an instrument's regular sessions.
 Sessions: TypeAlias = Callable[[Instrument], DayGrid]
-# The views of a symbol's trades and stored bars at one commit each; None where nothing was stored by then.
-BarLogs: TypeAlias = tuple[LogView | None, LogView | None]
+# A symbol's trades and its stored bars, as of one commit each.
+BarLogs: TypeAlias = tuple[LogView, LogView]
 
 # A stored day may be dated so many days away from the trading date that it belongs to.
 _DATES_APART_NS = 14 * DAY_NS
@@ -46,20 +46,21 @@ class StoredBars:
         return os.access(file, os.F_OK)
 
 
-def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int]) -> BarLogs:
-    """The two logs at the commits that `commit_of` gives; 0 is before the first. Raises `UnknownSymbol`."""
-    views: list[LogView | None] = []
-    unknown = 0
-    for dataset in (TRADES, BARS):
-        try:
-            at = commit_of(dataset, symbol)
-        except UnknownSymbol:
-            at, unknown = 0, unknown + 1
-        views.append(LogView(store, dataset, symbol, at) if at else None)
-    if unknown == len(views):
+def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int | None]) -> BarLogs:
+    """The two logs at the commits that `commit_of` gives: None is the newest, 0 before the first. Raises `UnknownSymbol`."""
+    trades, stored = (_log(store, dataset, symbol, commit_of) for dataset in (TRADES, BARS))
+    if trades is stored is None:
         raise UnknownSymbol(symbol)
-    trades, stored = views
-    return trades, stored
+    return trades or nothing_of(store, TRADES, symbol), stored or nothing_of(store, BARS, symbol)
+
+
+def _log(
+    store: CsvStore, dataset: Dataset, symbol: str, commit_of: Callable[[Dataset, str], int | None]
+) -> LogView | None:
+    try:
+        return log_as_of(store, dataset, symbol, commit_of(dataset, symbol))
+    except UnknownSymbol:
+        return None
 
 
 def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy) -> Bars:
@@ -79,7 +80,7 @@ def with_bars(logs: Iterable[BarLogs], window: Window) -> Window:
     return dates_with_rows(margins, window)
 
 
-def dates_with_rows(logs: Iterable[tuple[LogView | None, int]], window: Window) -> Window:
+def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Window:
     """The part of a window around the event dates of logs, each widened by a margin; empty where there are none."""
     found: list[Window] = []
     for log, margin in logs:
@@ -87,8 +88,8 @@ def dates_with_rows(logs: Iterable[tuple[LogView | None, int]], window: Window) 
             max(window.start_ns - margin, ALL_TIME.start_ns),
             min(window.end_ns + margin, ALL_TIME.end_ns),
         )
-        oldest = None if log is None else oldest_date(log, first_ns)
-        newest = None if log is None else newest_date(log, end_ns)
+        oldest = oldest_date(log, first_ns)
+        newest = newest_date(log, end_ns)
         if oldest is not None and newest is not None:
             found.append(Window(oldest * DAY_NS - margin, (newest + 1) * DAY_NS + margin))
     start_ns = max(window.start_ns, min((each.start_ns for each in found), default=window.end_ns))

@@ -8,7 +8,7 @@ import pyarrow as pa
 from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
 from store.csv.store import CsvStore
 from store.datasets import TRADES
-from store.log_views.log_view import LogView, last_row
+from store.log_views.log_view import last_row, log_as_of
 from store.protocol import ALL_TIME, Window
 
 _REMEMBERED = 1 << 16
@@ -62,7 +62,7 @@ class LatestTrades:
         file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
         # Taken before the rows are read: a commit made meanwhile makes the next call read again.
         signature = file_signature(file)
-        log = LogView(self._store, TRADES, symbol)
+        log = log_as_of(self._store, TRADES, symbol, None)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None
         if not rows:  # or what was the last one stands no longer
             rows = last_row(log)

@@ -11,7 +11,7 @@ from store.bars.quote_bars import QuoteBars
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.log_views.log_view import LogView
+from store.log_views.log_view import log_as_of
 from store.log_views.plain_grid import plain_grid
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.stored_bars import with_stored_bars
@@ -129,7 +129,7 @@ class Reader(RowReader):
         name, length = self._named(symbol), interval_ns(interval)
         window = whole_window(start, end, length)
         quotes = dataset_named("quotes")
-        log = LogView(self._store, quotes, name, self._at(quotes, name, as_of))
+        log = log_as_of(self._store, quotes, name, self._at(quotes, name, as_of))
         bars = windowed_quote_bars(log, window, length, exchange)
         return bars_frame(bars) if frame else bars
 
@@ -218,10 +218,10 @@ class Reader(RowReader):
     def _symbols_with_bars(self) -> list[str]:
         return sorted({*self.symbols("trades"), *self.symbols("bars")})
 
-    def _pinned(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int:
+    def _pinned(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int | None:
         self._begin(dataset, symbol)
         if as_of is None:
-            return self._store.head(dataset, symbol).number
+            return None
         return self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
 
 

@@ -10,6 +10,7 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.log_views.coverage import Coverage, log_coverage
+from store.log_views.log_view import log_as_of
 from store.reading.arguments import Instant, exact_window, instant_ns, spelled
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset
@@ -150,7 +151,7 @@ class RowReader:
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
         """What is stored of a symbol."""
-        return log_coverage(self._store, dataset_named(dataset), self._named(symbol))
+        return log_coverage(log_as_of(self._store, dataset_named(dataset), self._named(symbol), None))
 
     def _named(self, symbol: str) -> str:
         """The symbol that a spelling or an alias means. Raises `InvalidSymbol`, `StoreUnavailable`."""

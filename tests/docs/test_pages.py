@@ -31,7 +31,9 @@ def variables_in(paths: list[Path]) -> set[str]:
 
 def test_the_page_of_error_codes_lists_those_that_there_are():
     table = [line for line in (DOCS / "errors.md").read_text().splitlines() if re.match(r"\| \d", line)]
-    assert table == [f"| {error.status} | `{error.code}` | {error.meaning} |" for error in ERROR_CODES]
+    assert table == [
+        f"| {error.status} | `{error.code}` | {error.meaning} | {error.next_step} |" for error in ERROR_CODES
+    ]
 
 
 def test_every_environment_variable_that_is_read_is_documented():

@@ -9,17 +9,16 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 
-from ratelimit.credentials.presented import Presented, presented_in
+from http_requests.received import call_in
 from ratelimit.credentials.signatures.verification import (
     AHEAD_SECONDS,
     LONGEST_HEADER,
     NONCE_LENGTHS,
-    caller_signed,
 )
 from ratelimit.exceptions import DigestMismatch
 from tests.api_client import make_key
 from tests.marketdata_project.front_server import running
-from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of
+from tests.ratelimit.credentials.signatures.signing import Arrived, caller_signed, prefix_of, secret_of
 
 PAGE = (settings.BASE_DIR / "docs" / "signatures.md").read_text()
 PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -33,17 +32,17 @@ def run(program: str, **names: Any) -> requests.Response:
 
 
 @pytest.fixture
-def arrivals() -> list[Presented]:
+def arrivals() -> list[Arrived]:
     return []
 
 
 @pytest.fixture
 def url(arrivals):
-    """Of a front that keeps what was presented to it."""
+    """Of a front that keeps what arrives."""
 
     def respond(environ):
         body = environ["wsgi.input"].read()
-        arrivals.append(presented_in(environ, body=lambda: body))
+        arrivals.append(Arrived(call_in(environ), body))
         return HttpResponse(b"")
 
     with running(respond) as port:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from marketdata_project.body_limits import body_limit
+from marketdata_project.endpoints import body_limit
 from tests.hostile import stock
 from tests.hostile.wire import Wire
 from tests.marketdata_project.front_server import Reply

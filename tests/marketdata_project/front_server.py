@@ -33,7 +33,7 @@ def running(respond, *, max_body_bytes: int = 100_000, **options) -> Iterator[in
 
     Every path takes bodies of `max_body_bytes`, and every sender is known.
     """
-    options.setdefault("body_owner", lambda _environ: "key:1")
+    options.setdefault("body_sender", lambda _environ: "key:1")
     front = Front(respond, body_limit=lambda _path, _method: max_body_bytes, **options)
     config = uvicorn.Config(
         front,

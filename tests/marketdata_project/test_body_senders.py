@@ -40,7 +40,7 @@ def told(environ) -> HttpResponse:
 
 @contextlib.contextmanager
 def serving(**options) -> Iterator[int]:
-    with running(told, max_body_bytes=LIMIT, body_owner=owner, **options) as port:
+    with running(told, max_body_bytes=LIMIT, body_sender=owner, **options) as port:
         yield port
 
 
@@ -71,7 +71,7 @@ def test_a_small_body_is_read_of_anybody_and_of_nobody_is_asked_who():
     def note(environ) -> None:
         asked.append(environ)
 
-    with running(told, max_body_bytes=LIMIT, body_owner=note) as port:
+    with running(told, max_body_bytes=LIMIT, body_sender=note) as port:
         reply = ask(port, post(SMALL_BODY_BYTES) + b"a" * SMALL_BODY_BYTES)
     assert (reply.status, reply.body) == (401, b"%d" % SMALL_BODY_BYTES)
     assert asked == []

@@ -3,29 +3,86 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.serializers import Serializer
 
-from marketdata_project.error_codes import ERROR_CODES
+from marketdata_project.error_codes import DECLARED, ERROR_CODES, NextStep
 from marketdata_project.problem_body import TITLES
+from marketdata_project.problems import OWN_ERRORS
+from tests.docs.test_codes_of_fields import codes_of, kinds
 from tests.program import PACKAGES
+from trades.batches.refusals import _BATCH_CODES, _TELLING
+
+# The calls whose first argument is the code of an answer.
+CODED_CALLS = {
+    *("Problem", "Refusal", "Denial"),
+    *("InvalidParameter", "MalformedDocument", "InvalidValue", "BatchRefused"),
+}
 
 
-def literals() -> set[str]:
-    """Every string constant in the program but for the declarations themselves."""
-    found: set[str] = set()
+def program() -> Iterator[ast.AST]:
+    """All nodes of the program but for the declarations themselves."""
     for package in PACKAGES:
         for path in Path(settings.BASE_DIR, package).rglob("*.py"):
             if path.parent.name != "error_codes":
-                nodes = ast.walk(ast.parse(path.read_text()))
-                found.update(
-                    n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
-                )
+                yield from ast.walk(ast.parse(path.read_text()))
+
+
+def literals() -> set[str]:
+    """Every string constant in the program."""
+    return {
+        node.value for node in program() if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def codes_of_calls() -> set[object]:
+    """Those that stand where an answer is made, or an error that becomes one."""
+    found: set[object] = set()
+    for node in program():
+        match node:
+            case ast.Call(func=ast.Name(name), args=[ast.Constant(code), *_]) if name in CODED_CALLS:
+                found.add(code)
     return found
+
+
+def codes_of_exceptions() -> set[object]:
+    """Those of the apps' exception classes."""
+    return {kind.code for base in OWN_ERRORS for kind in kinds(base) if hasattr(kind, "code")}
+
+
+def codes_of_batches() -> set[object]:
+    """Those of wrong fields by which a whole batch is refused."""
+    return {*_BATCH_CODES, *_TELLING}
+
+
+def codes_of_queries() -> set[object]:
+    """Those of query parameters that serializers read.
+
+    Of DRF's own: a parameter is a text and never null, and one that is missing has a code of ours.
+    """
+    import_module(settings.ROOT_URLCONF)
+    queries = [kind() for kind in kinds(Serializer) if kind.__name__.endswith("QuerySerializer")]
+    read = [each for each in queries if type(each).__module__.startswith("stats.")]
+    found: set[object] = {code for each in read for field in each.fields.values() for code in codes_of(field)}
+    return found - {"invalid_type", "null", "required"}
+
+
+@pytest.mark.parametrize(
+    "used",
+    [codes_of_calls, codes_of_exceptions, codes_of_batches, codes_of_queries],
+    ids=lambda used: used.__name__,
+)
+def test_every_code_that_is_used_is_declared(used):
+    codes = used()
+    assert len(codes) > 5
+    assert codes - set(DECLARED) == set()
 
 
 def test_every_declared_code_is_one_that_the_code_can_give():
@@ -52,3 +109,8 @@ def test_the_page_of_errors_explains_each_of_them(db):
 
 def test_every_status_has_a_title_and_none_else():
     assert {error.status for error in ERROR_CODES} == set(TITLES)
+
+
+def test_who_is_to_send_it_again_is_told_when_but_for_what_a_limit_computes():
+    untold = {e.code for e in ERROR_CODES if e.next_step == NextStep.RETRY and e.retry_seconds is None}
+    assert untold == {"rate_limited", "quota_exceeded", "request_timeout"}

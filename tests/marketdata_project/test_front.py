@@ -217,7 +217,7 @@ def exchange(scope_type: str, *received: str) -> list[dict[str, object]]:
     async def send(message):
         sent.append(message)
 
-    front = Front(echo, body_limit=lambda _path, _method: 1, body_owner=lambda _environ: None)
+    front = Front(echo, body_limit=lambda _path, _method: 1, body_sender=lambda _environ: None)
     asyncio.run(front({"type": scope_type}, receive, send))
     return sent
 

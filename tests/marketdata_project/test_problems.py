@@ -11,17 +11,16 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from http_requests import exceptions as requests
-from listing.exceptions import InvalidCursor
-from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.problem_body import BODY_TOO_LARGE, TITLES
-from marketdata_project.problems import STATUS_OF, problem_of
+from marketdata_project.error_codes import DECLARED, ERROR_CODES
+from marketdata_project.problem_body import BODY_TOO_LARGE
+from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
-from stats import exceptions as stats
 from store import exceptions as storage
+from store.exceptions import StorageError
 from store.memory import MemoryStore
 from tests.api_client import INGEST, OHLC, answer, problem, trade
+from trades.exceptions import BatchRefused
 
-DECLARED = {(error.status, error.code) for error in ERROR_CODES}
 ARGUMENTS = {
     storage.UnknownSymbol: ("AAPL",),
     storage.IdConflict: ([3],),
@@ -58,29 +57,46 @@ def fail_with(settings, error: type[Exception]) -> None:
     settings.MARKET_STORES = {"default": {"BACKEND": f"{__name__}.FailingStore", "OPTIONS": options}}
 
 
+CODED = [kind for base in OWN_ERRORS for kind in subclasses(base) if hasattr(kind, "code")]
+
+
+@pytest.mark.parametrize("kind", CODED, ids=lambda kind: kind.__name__)
+def test_every_coded_exception_of_the_apps_is_a_problem_of_its_declaration(kind):
+    error = kind(*ARGUMENTS.get(kind, () if takes_nothing(kind) else ("a message",)))
+    found, declared = problem_of(error), DECLARED[kind.code]
+    assert (found.code, found.status) == (declared.code, declared.status)
+    assert found.message == str(error)
+    assert found.headers().get("Retry-After") == (
+        None if declared.retry_seconds is None else str(declared.retry_seconds)
+    )
+
+
+def takes_nothing(kind: type[Exception]) -> bool:
+    try:
+        kind()
+    except TypeError:
+        return False
+    return kind.__init__ is not Exception.__init__
+
+
+@pytest.mark.parametrize("kind", [requests.InvalidParameter, requests.MalformedDocument, BatchRefused])
+def test_the_code_of_a_refused_request_decides_about_its_status(kind):
+    for declared in ERROR_CODES:
+        assert problem_of(kind(declared.code, "a message")).status == declared.status
+
+
 @pytest.mark.parametrize(
-    "kind",
-    [
-        *subclasses(requests.RequestError),
-        *subclasses(storage.StorageError),
-        *subclasses(stats.StatsError),
-    ],
-    ids=lambda kind: kind.__name__,
+    "error", [requests.InvalidParameter("of_nobody", "a message"), StorageError("a message")], ids=repr
 )
-def test_every_exception_of_the_apps_has_a_status_and_a_declared_code(kind):
-    takes_code = issubclass(kind, requests.RequestError) and kind is not InvalidCursor
-    default = ("malformed_json", "a message") if takes_code else ("a message",)
-    found = problem_of(kind(*ARGUMENTS.get(kind, default)))
-    assert any(base in STATUS_OF for base in kind.__mro__)
-    assert found.status in TITLES
-    assert found.status != 500
-    if not takes_code and kind is not storage.NotStored:
-        assert (found.status, found.code) in DECLARED
+def test_an_error_without_a_declared_code_is_one_that_nobody_foresaw(error, caplog):
+    assert (problem_of(error).status, problem_of(error).code) == (500, "internal_error")
+    assert "a message" not in problem_of(error).message
+    assert "a message" in caplog.text
 
 
 @pytest.mark.parametrize("kind", list(subclasses(CredentialError)), ids=lambda kind: kind.__name__)
 def test_every_refusal_of_a_key_has_a_declared_code(kind):
-    assert (401, kind.code) in DECLARED
+    assert DECLARED[kind.code].status == 401
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """Which requests the front door answers itself: only those whose answers this process holds, whole and for JSON."""
 
 from collections.abc import Iterator
+from io import BytesIO
+from typing import Any, cast
 
 import pytest
 from django.db import OperationalError
 
 from marketdata_project.front.application import DjangoHandler
-from marketdata_project.front.door import FrontDoor
+from marketdata_project.front.door import HELD, FrontDoor
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.keys.selectors import known_keys
 from stats.caching.tiers import process_tiers
+from stats.delivery.finished import Finished
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.front_door import (
@@ -77,6 +80,18 @@ def test_a_compressed_answer_is_given_where_it_is_held_compressed(key, api, acce
     assert door.headers.get("Content-Encoding") == used
     assert visible(door.headers) == visible(dict(django.items()))
     assert door.body == b"".join(django)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("clock", "/api/v1/clock"), ("instruments", "/api/v1/instruments")]
+)
+def test_another_endpoint_is_held_by_one_declaration(key, monkeypatch, name, path):
+    monkeypatch.setitem(cast("Any", HELD), name, lambda _call: Finished(200, {"X-Held": "1"}, b"{}"))
+    environ = {**environ_of("GET", "", {"X-API-Key": key}), "PATH_INFO": path, "REQUEST_URI": path}
+    given = FrontDoor()(environ)
+    assert given is not None
+    django = DjangoHandler().respond({**environ, "wsgi.input": BytesIO()})
+    assert (given.headers["X-Held"], given.headers["Allow"]) == ("1", django["Allow"])
 
 
 def test_a_stale_answer_is_not_given(key, api):

@@ -1,7 +1,6 @@
 """mTLS and forwarded addresses through a real nginx with the project's configuration, before a real installation."""
 
 import contextlib
-import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -12,8 +11,6 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.problem_body import problem_body
 from tests.marketdata_project.front_server import Reply, eventually, read_reply
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
@@ -21,7 +18,7 @@ from tests.system.batches import Batch
 from tests.system.certificates import Authority, Issued
 from tests.system.clients import INGEST, OHLC
 from tests.system.installation import UNLIMITED, Installation, installed
-from tests.system.nginx import TEMPLATE, Nginx, answer_of, nginx_before, nginx_program
+from tests.system.nginx import Nginx, answer_of, nginx_before, nginx_program
 
 pytestmark = pytest.mark.xdist_group("nginx")
 
@@ -264,15 +261,3 @@ def test_an_upload_up_to_the_limit_reaches_the_server(nginx, installation):
     headers = {"X-API-Key": installation.key, "Content-Type": "application/json"}
     reply = nginx.ask("POST", INGEST, b" " * (32 * 2**20), headers)
     assert code_of(reply) == "malformed_json"
-
-
-def test_the_problems_in_the_template_are_those_of_the_server():
-    declared = {(error.status, error.code) for error in ERROR_CODES}
-    found = re.findall(r"return (\d+) '(\{.*\})';", TEMPLATE.read_text())
-    assert len(found) == 8
-    for status, text in found:
-        body = orjson.loads(text)
-        assert body == problem_body(
-            status=int(status), code=body["code"], message=body["message"], correlation_id="$request_id"
-        )
-        assert (int(status), body["code"]) in declared

@@ -1,20 +1,37 @@
 """What a real nginx with the project's configuration hands on, and how."""
 
 import contextlib
+import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPSConnection
 from ipaddress import ip_network
 from pathlib import Path
 
+import orjson
 import pytest
 from django.http import StreamingHttpResponse
 
-from tests.marketdata_project.front_server import echo, running
+from http_requests.exceptions import BodyTooLarge
+from marketdata_project.front.refusals import (
+    APPLICATION_FAILED,
+    BODY_TOO_SLOW,
+    HEADERS_TOO_LARGE,
+    MALFORMED,
+    TARGET_TOO_LONG,
+    TOO_MANY_CONNECTIONS,
+    Refusal,
+)
+from marketdata_project.problem_body import CONTENT_TYPE, problem_body
+from marketdata_project.problems import Problem, problem_of
+from tests.api_client import DECLARED
+from tests.marketdata_project.front_server import Reply, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 from tests.system.certificates import Authority
-from tests.system.nginx import Nginx, nginx_before
+from tests.system.nginx import TEMPLATE, Nginx, nginx_before
 
 pytestmark = pytest.mark.xdist_group("nginx")
 
@@ -132,3 +149,76 @@ def test_a_server_that_is_away_is_said_to_be(tmp_path):
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["code"] == "server_unavailable"
     assert reply.json()["correlation_id"] == reply.headers["x-correlation-id"]
+
+
+def spoken(nginx: Nginx, request: bytes, *, tls: bool = True) -> Reply:
+    """The answer to these bytes."""
+    port = nginx.https_port if tls else nginx.http_port
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as plain:
+        if not tls:
+            plain.sendall(request)
+            return read_reply(plain)
+        context = ssl.create_default_context(cafile=nginx.authority)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+            connection.sendall(request)
+            return read_reply(connection)
+
+
+API = b" /v1/stats/ohlc"
+HOST = b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+# nginx does not tell which it was.
+EITHER_TOO_LARGE = replace(
+    HEADERS_TOO_LARGE, message="A header is longer than 16 KiB, or all of them are larger than 64 KiB."
+)
+# What is sent, over TLS or not, and what the server itself refuses it with.
+REFUSED: dict[str, tuple[bytes, bool, Refusal | Problem]] = {
+    "no HTTP": (b"GET" + API + b" HTTP/1.1\r\n\r\n", True, MALFORMED),
+    "another version": (b"GET" + API + b" HTTP/3.0\r\nHost: h\r\n\r\n", True, MALFORMED),
+    "plain HTTP to TLS": (b"", True, MALFORMED),
+    "an unknown coding": (b"POST" + API + HOST + b"Transfer-Encoding: gzip\r\n\r\n", True, MALFORMED),
+    "a long target": (b"GET /" + b"a" * 17_000 + HOST + b"\r\n", True, TARGET_TOO_LONG),
+    "a long header": (b"GET" + API + HOST + b"X-A: " + b"a" * 17_000 + b"\r\n\r\n", True, EITHER_TOO_LARGE),
+    "TRACE": (b"TRACE" + API + HOST + b"\r\n", True, Problem("method_not_allowed", "the method is not allowed here")),
+    "a large body": (
+        b"POST" + API + HOST + b"Content-Length: 33554433\r\n\r\n", True, problem_of(BodyTooLarge(32 * 2**20)),
+    ),
+    "what is nginx's own": (b"GET /.proxy/too_large" + HOST + b"\r\n", True, Problem("not_found", "there is nothing here")),
+    "a long target, plainly": (b"GET /v1/" + b"a" * 33_000 + HOST + b"\r\n", False, TARGET_TOO_LONG),
+    "a large body, plainly": (
+        b"POST" + API + HOST + b"Content-Length: 33554433\r\n\r\n", False, problem_of(BodyTooLarge(32 * 2**20)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_bytes", "tls", "refusal"), REFUSED.values(), ids=REFUSED)
+def test_what_nginx_refuses_has_the_body_of_the_servers_own_refusal(echoed, request_bytes, tls, refusal):
+    if not request_bytes:
+        with socket.create_connection(("127.0.0.1", echoed.https_port), timeout=PATIENCE_SECONDS) as plain:
+            plain.sendall(b"GET" + API + HOST + b"\r\n")
+            reply = read_reply(plain)
+    else:
+        reply = spoken(echoed, request_bytes, tls=tls)
+    correlation_id = reply.headers["x-correlation-id"]
+    assert (reply.status, reply.headers["content-type"]) == (refusal.status, CONTENT_TYPE)
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.json() == problem_body(
+        status=int(refusal.status),
+        code=refusal.code,
+        message=refusal.message,
+        correlation_id=correlation_id,
+    )
+
+
+def test_every_problem_of_nginx_is_one_of_the_apis():
+    """Those that take half a minute, or a certificate, are not tried: they have the form and words of the others."""
+    pages = set(re.findall(r"error_page [^/]*(/\.proxy/\w+);", TEMPLATE.read_text()))
+    problems = dict(re.findall(r"^    (/\.proxy/\w+) '(\"type\".*)';$", TEMPLATE.read_text(), re.MULTILINE))
+    assert set(problems) == pages
+    for text in problems.values():
+        found = orjson.loads("{" + text.replace("\\'", "'") + ',"correlation_id":"id","errors":[]}')
+        assert (found["status"], found["code"]) in DECLARED
+        named = {name: found[name] for name in ("status", "code", "message")}
+        assert found == problem_body(correlation_id="id", **named)
+    by_code = {text.split('"code":"')[1].split('"')[0]: text for text in problems.values()}
+    for refusal in (MALFORMED, TARGET_TOO_LONG, TOO_MANY_CONNECTIONS, BODY_TOO_SLOW, APPLICATION_FAILED):
+        assert f'"message":"{refusal.message}"'.replace("'", "\\'") in by_code[refusal.code]

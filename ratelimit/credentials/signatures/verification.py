@@ -1,6 +1,6 @@
 """The caller of a signed request: HTTP Message Signatures (RFC 9421), hmac-sha256.
 
-The body is covered by a digest (RFC 9530). The library makes the signature base and compares; here is what
+The headers are verified before the body is read; the body, which a digest covers (RFC 9530), after it. The library makes the signature base and compares; here is what
 this API asks for beyond that: what a signature covers, how old it is, and that it was not used before.
 """
 
@@ -22,8 +22,8 @@ from http_message_signatures import (
 )
 from http_message_signatures.algorithms import HMAC_SHA256
 
+from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
-from ratelimit.credentials.presented import Presented
 from ratelimit.credentials.signatures.nonces import nonce_use
 from ratelimit.exceptions import DigestMismatch, InvalidSignature, SignatureExpired
 from ratelimit.keys.selectors import KnownKey, caller_of_key, key_used, known_keys
@@ -38,6 +38,7 @@ LONGEST_HEADER = 2_048
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Headers that change what a request does: a signature covers those that are sent.
 COVERED_IF_SENT = ("content-type", "idempotency-key")
+_DIGEST = "content-digest"
 _TARGET = ("@target-uri",)
 _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
 # Of keys that are unknown: to find out that one is takes as long and says as much as a wrong signature.
@@ -101,45 +102,69 @@ class RequestVerifier(HTTPMessageVerifier):
             raise SignatureExpired("the signature has expired")
 
 
-def caller_signed(presented: Presented, *, now: datetime) -> Caller:
-    """The caller whose key signed the request, whose nonce is used up by that.
+@dataclass(frozen=True, slots=True)
+class VerifiedSignature:
+    """A signature over a call's headers that is right; the body's digest and the nonce are still to be looked at.
 
-    Raises InvalidSignature, SignatureExpired, DigestMismatch, NonceUsed, RevokedApiKey, ExpiredApiKey.
+    `key_prefix` names the key that made it. `useless_at` is when no signature with its nonce holds any more.
+    """
+
+    key_prefix: str
+    covered_components: Mapping[str, str]
+    nonce: str
+    useless_at: datetime
+
+
+def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignature:
+    """The signature of a call, as far as its headers go: made by a key, of these days, covering enough.
+
+    Raises InvalidSignature, SignatureExpired.
     """
     keys = SigningKeys()
-    message = message_of(presented)
+    message = message_of(call)
     signature = verified(message, key_resolver=keys, now=now)
-    check_coverage(message, signature, presented.body())
+    check_headers_covered(message, signature)
     nonce = _nonce_in(signature)
     if keys.known is None:
         raise InvalidSignature("the signature is not right")
-    caller = replace(caller_of_key(keys.known, now=now), credential="signature")
-    nonce_use(identity=caller.identity, nonce=nonce, useless_at=_useless_at(signature))
-    key_used(keys.known, now=now)
-    return caller
+    key_prefix = str(signature.parameters["keyid"])
+    return VerifiedSignature(key_prefix, signature.covered_components, nonce, _useless_at(signature))
 
 
-def signer_of(presented: Presented, *, now: datetime) -> Caller:
-    """The caller whose key signed the request's headers; neither body nor nonce are looked at.
+def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
+    """The caller whose key made a verified signature.
 
-    Raises InvalidSignature, SignatureExpired, RevokedApiKey, ExpiredApiKey.
+    Raises InvalidSignature where the key is gone, RevokedApiKey, ExpiredApiKey.
     """
-    keys = SigningKeys()
-    verified(message_of(presented), key_resolver=keys, now=now)
-    if keys.known is None:
+    known = known_keys.find(signature.key_prefix, by="prefix")
+    if known is None:
         raise InvalidSignature("the signature is not right")
-    return caller_of_key(keys.known, now=now)
+    return replace(caller_of_key(known, now=now), credential="signature")
+
+
+def signature_used(
+    signature: VerifiedSignature, call: ReceivedCall, body: bytes, *, identity: str, now: datetime
+) -> None:
+    """Hold a verified signature against the body, and use up its nonce in the name of its key's `identity`.
+
+    Raises InvalidSignature, DigestMismatch, NonceUsed.
+    """
+    check_body_covered(message_of(call), signature.covered_components, body)
+    nonce_use(identity=identity, nonce=signature.nonce, useless_at=signature.useless_at)
+    known = known_keys.find(signature.key_prefix, by="prefix")
+    if known is not None:
+        key_used(known, now=now)
 
 
 def _hmac_of(secret: bytes) -> HMAC_SHA256:
     return HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
 
 
-def message_of(presented: Presented) -> SignedMessage:
-    """What a signature of the request covers."""
-    query = f"?{presented.query}" if presented.query else ""
-    url = f"{presented.scheme}://{presented.host}{presented.path}{query}"
-    return SignedMessage(method=presented.method, url=url, headers=presented.headers)
+def message_of(call: ReceivedCall) -> SignedMessage:
+    """What a signature of the call covers."""
+    query = f"?{call.query}" if call.query else ""
+    url = f"{call.scheme}://{call.host}{call.target}{query}"
+    return SignedMessage(method=call.method, url=url, headers=call.headers)
 
 
 def verified(
@@ -157,19 +182,34 @@ def verified(
         raise InvalidSignature(f"the signature is not right: {error}") from None
 
 
-def check_coverage(message: SignedMessage, signature: VerifyResult, body: bytes) -> None:
-    """Whether a signature covers all of a request that decides what it does.
+def check_headers_covered(message: SignedMessage, signature: VerifyResult) -> None:
+    """Whether a signature covers all of the headers that decide what a request does, a digest of its body included.
 
-    The body is covered by a digest that is right. Raises InvalidSignature, DigestMismatch.
+    Raises InvalidSignature.
     """
     _check_components(message, signature)
+    if _needs_digest(message) and not any(
+        component.startswith(f'"{_DIGEST}"') for component in signature.covered_components
+    ):
+        raise _digest_not_covered()
+
+
+def check_body_covered(message: SignedMessage, covered_components: Mapping[str, str], body: bytes) -> None:
+    """Whether the digest that a signature covers is that of the body. Raises InvalidSignature, DigestMismatch."""
     try:
-        is_covered = ContentDigest.verify_components(signature.covered_components, body)
+        is_covered = ContentDigest.verify_components(covered_components, body)
     except HTTPMessageSignaturesException as error:
         raise DigestMismatch(f"content-digest is not that of the body: {error}") from None
-    needed = bool(body) or message.method in WITH_BODY or "content-digest" in message.headers
-    if needed and not is_covered:
-        raise InvalidSignature("the signature does not cover content-digest")
+    if (body or _needs_digest(message)) and not is_covered:
+        raise _digest_not_covered()
+
+
+def _needs_digest(message: SignedMessage) -> bool:
+    return message.method in WITH_BODY or _DIGEST in message.headers
+
+
+def _digest_not_covered() -> InvalidSignature:
+    return InvalidSignature(f"the signature does not cover {_DIGEST}")
 
 
 def _check_components(message: SignedMessage, signature: VerifyResult) -> None:

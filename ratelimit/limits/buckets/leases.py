@@ -6,8 +6,9 @@ exact.
 """
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from ratelimit.limits.buckets.token_bucket import Standing
 
@@ -32,8 +33,7 @@ class Leases:
     """Unspent tokens by bucket. `now_ns` is of a monotonic clock. Bounded, thread-safe."""
 
     def __init__(self, *, capacity: int = MAX_LEASES) -> None:
-        self._leases: OrderedDict[tuple[str, str, int], Lease] = OrderedDict()
-        self._capacity = capacity
+        self._leases: LRUCache[tuple[str, str, int], Lease] = LRUCache(capacity)
         self._lock = threading.Lock()
 
     def spend(self, key: tuple[str, str, int], *, cost: int, now_ns: int) -> Standing | None:
@@ -60,9 +60,6 @@ class Leases:
                 lease.standing = standing
                 return
             self._leases[key] = Lease(tokens=tokens, ends_at_ns=now_ns + LIFETIME_NS, standing=standing)
-            self._leases.move_to_end(key)
-            if len(self._leases) > self._capacity:
-                self._leases.popitem(last=False)
 
     def __len__(self) -> int:
         return len(self._leases)

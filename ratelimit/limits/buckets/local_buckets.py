@@ -1,10 +1,11 @@
 """Buckets in the memory of one process, for when Redis is away: each process gives its share of the rate."""
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from ratelimit.limits.buckets.token_bucket import SECOND_US, Bucket, Charge, Standing, Taken, standing, take
 
@@ -66,8 +67,7 @@ class LocalBuckets:
     def __init__(self, *, workers: int, number: int = 0, capacity: int = MAX_BUCKETS) -> None:
         self._workers = max(1, workers)
         self._number = number % self._workers
-        self._capacity = capacity
-        self._states: OrderedDict[_Key, _State] = OrderedDict()
+        self._states: LRUCache[_Key, _State] = LRUCache(capacity)
         self._lock = threading.Lock()
         self._settling_until_us = 0
 
@@ -231,10 +231,6 @@ class LocalBuckets:
         if state is None:
             start = now_us * charge.bucket.rate
             state = self._states[key] = _State(known_at=start, given_at=start)
-            if len(self._states) > self._capacity:
-                self._states.popitem(last=False)
-        else:
-            self._states.move_to_end(key)
         return state
 
     def _share(self, bucket: Bucket) -> Bucket:

@@ -1,9 +1,10 @@
 """Lots in the memory of one process, for when Redis is away: each process books its own."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from ratelimit.limits.quotas.book import lot_for
 from ratelimit.limits.quotas.periods import Period, period_at
@@ -24,8 +25,7 @@ class QuotaHand:
     """Tokens at hand by caller and unit. Beyond `capacity` the longest unused are lost. Thread-safe."""
 
     def __init__(self, *, capacity: int = MAX_COUNTERS) -> None:
-        self._held: OrderedDict[tuple[str, str], _Held] = OrderedDict()
-        self._capacity = capacity
+        self._held: LRUCache[tuple[str, str], _Held] = LRUCache(capacity)
         self._lock = threading.Lock()
 
     def pay(self, identity: str, spends: Sequence[Spend], *, now_us: int) -> tuple[bool, Counters]:
@@ -74,12 +74,8 @@ class QuotaHand:
         return lot, Counter((counter.rest if counter else 0) + lot.tokens, lot.booked)
 
     def _keep(self, identity: str, unit: str, counter: Counter | None, *, now_us: int) -> None:
-        if counter is None:
-            return
-        self._held[identity, unit] = _Held(period_at(unit, now_us), counter)
-        self._held.move_to_end((identity, unit))
-        if len(self._held) > self._capacity:
-            self._held.popitem(last=False)
+        if counter is not None:
+            self._held[identity, unit] = _Held(period_at(unit, now_us), counter)
 
 
 def _after(counter: Counter | None, lot: Lot | None, tokens: int, *, is_paid: bool) -> Counter | None:

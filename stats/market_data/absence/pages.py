@@ -6,8 +6,7 @@ import numpy as np
 
 from stats.exceptions import RangeTooLarge
 from stats.market_data.absence.reasons import Absences
-from stats.market_data.intervals.ranges import Range
-from stats.market_data.pinning.plan import Asked
+from stats.market_data.pinning.plan import Asked, Range
 from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.sessions.spans import trading_date_of
 from store.protocol import Window
@@ -16,17 +15,17 @@ from store.timestamps import DAY_NS
 
 @dataclass(frozen=True, slots=True)
 class PagesOfAbsences:
-    """Called with a page's edges: its first row's time, and that of the first row behind it.
-
-    None for the range's own edges.
-    """
+    """The absences of a range, of whole intervals, of a query for these days (see `asked_days`)."""
 
     absences: Absences
-    asked: Asked
     asked_for: Range
+    days: tuple[int | None, int]
 
-    def __call__(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """Why the page has no bar where it has none. Raises `RangeTooLarge`."""
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
+        """Why a page has no bar where it has none, by its first row's time, and that of the first row behind it.
+
+        None for the range's own edges. Raises `RangeTooLarge`.
+        """
         window = self._window(start_ns, end_ns)
         self._check_length(window)
         dates = range(self._first_day(start_ns, window), self._behind(end_ns, window))
@@ -53,14 +52,14 @@ class PagesOfAbsences:
     def _first_day(self, start_ns: int | None, window: Window) -> int:
         """The first of a page's dates: what lies before its first row is told of by the page before."""
         date = self._date(window.start_ns if start_ns is None else start_ns)
-        asked, _ = asked_days(self.asked)
+        asked, _ = self.days
         return date if start_ns is not None or asked is None else min(date, asked)
 
     def _behind(self, end_ns: int | None, window: Window) -> int:
         """The date behind the last of a page's dates."""
         if end_ns is not None:
             return self._date(end_ns)
-        return max(self._date(window.end_ns - 1), asked_days(self.asked)[1])
+        return max(self._date(window.end_ns - 1), self.days[1])
 
     def _date(self, instant_ns: int) -> int:
         dates = trading_date_of(np.array([instant_ns]), self.absences.day_grid.cut_by)

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.pinning.logs import PinnedLog
 from stats.sessions.spans import Hours, trading_date_of
 from store.arrays import Floats, Integers, Mask
 from store.arrow_later import compute as pc
+from store.log_views.log_view import LogView
 from store.log_views.stored_bars import around, date_of_stored, resolutions_in
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
@@ -25,7 +25,7 @@ class Untold:
     belong to.
     """
 
-    stored: PinnedLog
+    stored: LogView
     grid: BarGrid
     maker_of: Callable[[Resolution], BarMaker]
     day_grid: BarGrid

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from http_requests.exceptions import InvalidParameter
 from stats.market_data.answers.columns import selected, selected_columns
-from stats.market_data.pinning.pinned import PinnedMarketData
+from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.sources.rows import Rows
 from stats.paging.position import Position
 from stats.rendering.format import StreamEncoder
@@ -22,16 +22,16 @@ _GROWTH = 4
 
 
 class RowStream:
-    """The rows of a pinned query in a format that can be written as they come.
+    """The rows of a page, whatever its limit, in a format that can be written as they come.
 
     Iterating gives the body's pieces, of which the first is made at once: it holds the first rows, and what
     is wrong with them is raised here. An error in the midst is raised by the iterator: the body then has no
     end. Raises `InvalidParameter` for a trailer in a format that has no place for it.
     """
 
-    def __init__(self, pinned: PinnedMarketData) -> None:
-        self._pinned = pinned
-        self._format = FORMATS[pinned.representation.format]
+    def __init__(self, page: RowsPage, format_name: str) -> None:
+        self._page = page
+        self._format = FORMATS[format_name]
         self._pieces = self._made(self._encoder())
         self._first = next(self._pieces)
 
@@ -43,9 +43,9 @@ class RowStream:
     @property
     def headers(self) -> dict[str, str]:
         """What is said beside the rows."""
-        as_of_ns = self._pinned.as_of_ns
+        as_of_ns = self._page.as_of_ns
         as_of = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
-        return {"X-Commit": self._pinned.commits, "X-Cache": "bypass", "Cache-Control": "no-store", **as_of}
+        return {"X-Commit": self._page.commits, "X-Cache": "bypass", "Cache-Control": "no-store", **as_of}
 
     def __iter__(self) -> Iterator[bytes]:
         return chain((self._first,), self._pieces)
@@ -57,8 +57,8 @@ class RowStream:
 
     def _encoder(self) -> StreamEncoder:
         assert self._format.stream is not None  # noqa: S101 formats without one are not negotiated
-        query = self._pinned.query
-        columns = selected_columns(self._pinned.source.columns, query.fields)
+        query = self._page.query
+        columns = selected_columns(self._page.source.columns, query.fields)
         encoder = self._format.stream(columns, query.time_form)
         if query.with_trailer and encoder.trailer({}) is None:
             raise InvalidParameter(
@@ -72,7 +72,7 @@ class RowStream:
 
         While a piece is on its way nothing else is held.
         """
-        with_trailer = self._pinned.query.with_trailer
+        with_trailer = self._page.query.with_trailer
         digest, total, before = hashlib.sha256(), 0, encoder.begin()
         position: Position | None = None
         for count in _sizes():
@@ -86,20 +86,20 @@ class RowStream:
             if position is None:
                 break
             before = b""
-        said = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._pinned.commits}
+        said = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._page.commits}
         yield (encoder.trailer(said) or b"" if with_trailer else b"") + encoder.end()
 
     def _encoded(self, encoder: StreamEncoder, rows: Rows) -> bytes:
-        table = rows.table.reversed() if self._pinned.query.is_descending else rows.table
-        return encoder.rows(selected(table, self._pinned.query.fields))
+        table = rows.table.reversed() if self._page.query.is_descending else rows.table
+        return encoder.rows(selected(table, self._page.query.fields))
 
     def _part(self, position: Position | None, count: int) -> tuple[Rows, Position | None]:
         """The next so many rows, ascending in themselves, and where those after them are.
 
         None if these are the last.
         """
-        source = self._pinned.source
-        if self._pinned.query.is_descending:
+        source = self._page.source
+        if self._page.query.is_descending:
             rows = source.before(position, count)
             return rows, rows.position(0) if len(rows) == count else None
         rows = source.after(position, count + 1)

@@ -52,13 +52,6 @@ class BarGrid:
         """See `Grid.is_of_regular_sessions`."""
         return self.cut_by is not None and self.hours is Hours.REGULAR
 
-    @property
-    def key(self) -> str:
-        """What tells the grid from others of the resolution, in cache keys."""
-        if self.is_plain or self.calendar is None:
-            return "utc"
-        return f"{self.calendar.key}-{self.session.value}-{self.hours.value}"
-
     def with_resolution(self, resolution: Resolution) -> "BarGrid":
         """See `Grid.with_resolution`."""
         return replace(self, resolution=resolution)

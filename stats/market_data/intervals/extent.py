@@ -3,25 +3,22 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from stats.market_data.pinning.logs import PinnedLog
 from store.log_views.log_view import LogView, newest_date, oldest_date
 from store.protocol import Window
 from store.timestamps import DAY_NS
-from trades.stores import market_store
 
 
-def extent_of(logs: Iterable[PinnedLog]) -> Window | None:
+def extent_of(logs: Iterable[LogView]) -> Window | None:
     """The event dates, from the first to the last one of any log, in whole UTC days; None without any row."""
-    found = [extent for log in logs if not log.is_empty and (extent := _extent(log)) is not None]
+    found = [extent for log in logs if (extent := _extent(log)) is not None]
     if not found:
         return None
     return Window(min(each.start_ns for each in found), max(each.end_ns for each in found))
 
 
 @lru_cache(maxsize=4096)
-def _extent(log: PinnedLog) -> Window | None:
-    view = LogView(market_store(), log.dataset, log.symbol, log.at.number)
-    first, last = oldest_date(view), newest_date(view)
+def _extent(log: LogView) -> Window | None:
+    first, last = oldest_date(log), newest_date(log)
     if first is None or last is None:
         return None
     return Window(first * DAY_NS, (last + 1) * DAY_NS)

@@ -2,8 +2,7 @@
 
 from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.ranges import Range
-from stats.market_data.pinning.plan import Asked, KeyParts
+from stats.market_data.pinning.plan import Asked
 from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
 from stats.sessions.spans import Hours, SessionMode
 
@@ -40,22 +39,3 @@ def _calendar(asked: Asked) -> TradingCalendar | None:
         if is_needed or query.hours is not Hours.ALL:
             raise
         return None
-
-
-def _adjustment_key(asked: Asked, grid: BarGrid) -> str:
-    """Which adjustment, and whose dates are those of actions."""
-    return f"{asked.query.adjustment}-{'utc' if grid.calendar is None else grid.calendar.key}"
-
-
-def bar_key(asked: Asked, grid: BarGrid, asked_for: Range) -> KeyParts:
-    """What bars depend on beside the logs; also which are final, where that may still change."""
-    settled_ns = grid.steady(asked.now_ns).start_ns
-    return (
-        ("policy", asked.instrument.policy.key),
-        ("grid", grid.key),
-        ("adjustment", None if asked.query.adjustment == "raw" else _adjustment_key(asked, grid)),
-        ("partial", None if asked.query.with_partial else "exclude"),
-        ("start", asked_for.start_ns),
-        ("end", asked_for.end_ns),
-        ("settled", settled_ns if settled_ns < asked_for.end_ns else None),
-    )

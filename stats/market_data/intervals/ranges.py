@@ -1,31 +1,17 @@
 """The window that a range stands for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.extent import extent_of
-from stats.market_data.pinning.logs import PinnedLog
-from stats.market_data.pinning.plan import Asked
+from stats.market_data.pinning.plan import Asked, Range
+from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, SECOND_NS
 
 NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
 # Labels of periods may lie so far from the rows that they hold.
 _MARGIN_NS = 7 * DAY_NS
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The whole intervals that are asked for; from the first there is where no start is given."""
-
-    start_ns: int | None
-    end_ns: int
-
-    def since(self, first_ns: int) -> Window:
-        """The window, begun at `first_ns` where no start is given."""
-        start_ns = first_ns if self.start_ns is None else self.start_ns
-        return Window(start_ns, max(start_ns, self.end_ns))
 
 
 def bar_range(asked: Asked, grid: BarGrid) -> Range:
@@ -48,7 +34,7 @@ def bar_range(asked: Asked, grid: BarGrid) -> Range:
     return Range(None if start_ns is None else whole.start_ns, end_ns)
 
 
-def bar_window(asked_for: Range, grid: BarGrid, logs: Iterable[PinnedLog]) -> Window:
+def bar_window(asked_for: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
     """What of a range may have rows."""
     extent = extent_of(logs)
     if extent is None:
@@ -70,7 +56,7 @@ def tick_range(asked: Asked) -> Range:
     return Range(query.start_ns, now_ns if query.end_ns is None else query.end_ns)
 
 
-def tick_window(asked_for: Range, logs: Iterable[PinnedLog]) -> Window:
+def tick_window(asked_for: Range, logs: Iterable[LogView]) -> Window:
     """What of a range may have rows."""
     extent = extent_of(logs)
     if extent is None:
@@ -78,3 +64,14 @@ def tick_window(asked_for: Range, logs: Iterable[PinnedLog]) -> Window:
     start_ns = max(extent.start_ns if asked_for.start_ns is None else asked_for.start_ns, extent.start_ns)
     end_ns = min(asked_for.end_ns, extent.end_ns)
     return Window(start_ns, end_ns) if start_ns < end_ns else NOTHING
+
+
+def open_until(asked: Asked, grid: BarGrid, asked_for: Range) -> int | None:
+    """When the next bar of a range becomes final, or the next one begins; None where all are final."""
+    query, steady = asked.query, grid.steady(asked.now_ns)
+    is_open = (
+        query.end_ns is None
+        or steady.start_ns < asked_for.end_ns
+        or (not query.with_partial and grid.settled(asked.now_ns) <= asked_for.end_ns)
+    )
+    return steady.end_ns if is_open else None

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.pinning.logs import PinnedLog
-from store.log_views.log_view import ROWS_AT_ONCE
+from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import Window
-from trades.stores import market_store
 
 
 def part_over_gaps(
-    logs: Sequence[PinnedLog], grid: BarGrid, window: Window, count: int, *, from_end: bool
+    logs: Sequence[LogView], grid: BarGrid, window: Window, count: int, *, from_end: bool
 ) -> Window:
     """About `count` whole intervals of a window, from its start or its end, and on until one of the logs has so many rows.
 
@@ -22,7 +20,7 @@ def part_over_gaps(
         return part
     if not grid.resolution.is_tick and sum(log.row_bound(part) for log in logs) >= count:
         return part
-    reaches = [_take_window(log, window, count, from_end=from_end) for log in logs if not log.is_empty]
+    reaches = [log.take_window(window, count, from_end=from_end) for log in logs if not log.is_empty]
     if not reaches:
         return window
     if from_end:
@@ -34,19 +32,13 @@ def part_over_gaps(
     return Window(window.start_ns, min(end_ns, window.end_ns))
 
 
-def part_in_memory(log: PinnedLog, grid: BarGrid, window: Window, count: int, *, from_end: bool) -> Window:
+def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, from_end: bool) -> Window:
     """About `count` whole intervals of a window, from its start or its end: fewer, but at least one, if they hold too many rows."""
     part = part_over_gaps((log,), grid, window, count, from_end=from_end)
     if log.row_bound(part) <= ROWS_AT_ONCE:
         return part
-    few = _take_window(log, part, ROWS_AT_ONCE, from_end=from_end)
+    few = log.take_window(part, ROWS_AT_ONCE, from_end=from_end)
     return _last_of(grid, part, few.start_ns) if from_end else _first_of(grid, part, few.end_ns)
-
-
-def _take_window(log: PinnedLog, window: Window, rows: int, *, from_end: bool) -> Window:
-    return market_store().take_window(
-        log.dataset, log.symbol, window, rows, from_end=from_end, at=log.at.number
-    )
 
 
 def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:

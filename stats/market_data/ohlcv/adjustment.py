@@ -7,11 +7,12 @@ database, "Data Definitions: Factor to Adjust Price").
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 
+from stats.caching.keys import PASSING
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 
@@ -54,7 +55,7 @@ class Terms:
 
     with_dividends: bool
     currency: str | None
-    until_ns: int
+    until_ns: Annotated[int, PASSING]
 
     def counts(self, dividend: Mapping[str, Any]) -> bool:
         """Whether a dividend is asked for, and not told to be in another currency than the prices."""

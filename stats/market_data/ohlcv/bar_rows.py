@@ -1,52 +1,58 @@
 """Bars as rows of the tree."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
+from stats.caching.keys import PASSING, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.whole_parts import part_over_gaps
-from stats.market_data.pinning.logs import PinnedLog
+from stats.market_data.ohlcv.corporate_actions import BarInputs
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Floats
 from store.bars.bars import Bars
+from store.log_views.stored_bars import around
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BarReader:
     """Bars on a grid, as rows.
 
-    logs: what the bars are made of. every_print: whether every print counts in everything. settled_ns: bars
-    whose interval ends later are not final. bound: there are not more of them, if that is asked for.
+    window: where the range may have bars. settled_ns: bars whose interval ends later are not final; None where
+    the rows do not say which are.
     """
 
-    logs: tuple[PinnedLog, ...]
-    window: Window
+    inputs: BarInputs
+    window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
     grid: BarGrid
-    maker: BarMaker
     whole: bool
-    every_print: bool
-    settled_ns: int
-    bound: Callable[[], int]
+    settled_ns: Annotated[int | None, PASSING]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        return bar_columns(whole=self.whole, with_date=self.grid.resolution.is_period)
+        is_period = self.grid.resolution.is_period
+        return bar_columns(whole=self.whole, with_date=is_period, with_final=self.settled_ns is not None)
+
+    @cached_property
+    def _maker(self) -> BarMaker:
+        return self.inputs.adjusted(self.grid)
 
     def floor(self, time_ns: int) -> int:
         return self.grid.whole(time_ns, time_ns + 1).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        return part_over_gaps(self.logs, self.grid, window, count, from_end=from_end)
+        return part_over_gaps(
+            (self.inputs.trades, self.inputs.stored), self.grid, window, count, from_end=from_end
+        )
 
     def rows(self, window: Window) -> Rows:
-        bars = self.maker.bars(window)
+        bars = self._maker.bars(window)
         ends_ns, dates = self.grid.ends_and_dates(bars.time_ns, window)
         values = {
             "timestamp": bars.time_ns,
@@ -55,19 +61,21 @@ class BarReader:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
-            "vwap": vwap_of(bars, every_print=self.every_print),
+            "vwap": vwap_of(bars, every_print=self.inputs.policy.counts_every_print),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
-            "final": ends_ns <= self.settled_ns,
+            "final": ends_ns <= (self.settled_ns or 0),
             "date": dates,
         }
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
     def total_estimate(self) -> int:
-        return self.bound()
+        trades, stored = self.inputs.trades, self.inputs.stored
+        rows = trades.row_bound(self.window) + stored.row_bound(around(self.window, self.grid))
+        return min(rows, -(-(self.window.end_ns - self.window.start_ns) // self.grid.resolution.length_ns))
 
 
 @cache
-def bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
+def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tuple[OutColumn, ...]:
     """The columns of bars."""
     prices = (OutColumn(name, Role.NUMBER) for name in ("open", "high", "low", "close"))
     return (
@@ -76,7 +84,7 @@ def bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
         OutColumn("volume", Role.VOLUME, whole),
         OutColumn("vwap", Role.NUMBER),
         OutColumn("trade_count", Role.INTEGER),
-        OutColumn("final", Role.FLAG),
+        *((OutColumn("final", Role.FLAG),) if with_final else ()),
         *((OutColumn("date", Role.DATE),) if with_date else ()),
     )
 

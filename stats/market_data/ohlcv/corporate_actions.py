@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
-from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
-from stats.market_data.pinning.logs import PinnedLog
 from stats.sessions.spans import SessionMode
+from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
-from store.log_views.stored_bars import filled
+from store.log_views.log_view import LogView
+from store.log_views.stored_bars import filled, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -106,9 +106,9 @@ class OfficialCloses:
         return float(closes[-1]) if len(closes) else None
 
 
-def adjustment_by(actions: PinnedLog, closes: OfficialCloses, grid: BarGrid, terms: Terms) -> Adjustment:
+def adjustment_by(actions: LogView, closes: OfficialCloses, grid: BarGrid, terms: Terms) -> Adjustment:
     """The adjustment of a grid's bars by the stored actions."""
-    rows = _rows(actions)
+    rows = actions.rows(ALL_TIME)
     if not rows.num_rows:
         return RAW
     return adjustment_of(
@@ -119,10 +119,35 @@ def adjustment_by(actions: PinnedLog, closes: OfficialCloses, grid: BarGrid, ter
     )
 
 
-def _rows(actions: PinnedLog) -> pa.Table:
-    return actions.rows(ALL_TIME)
-
-
 def _takes_effect(grid: BarGrid, time_ns: int) -> int:
     """An ex-date, given as its midnight UTC, is a trading date; what is not a midnight is an instant."""
     return time_ns if time_ns % DAY_NS else grid.date_start(time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class BarInputs:
+    """What bars are made from: the logs, the policy, and what adjusts them; None for bars as they were printed."""
+
+    trades: LogView
+    stored: LogView
+    actions: LogView
+    policy: BarPolicy
+    terms: Terms | None
+
+    def printed(self, grid: BarGrid) -> BarMaker:
+        """What makes the bars of a grid as they were printed or stored."""
+        return with_stored_bars(self.trades, self.stored, grid, self.policy)
+
+    def adjusted(self, grid: BarGrid) -> BarMaker:
+        """What makes the bars of a grid, adjusted by what has taken effect."""
+        maker = self.printed(grid)
+        if self.terms is None:
+            return maker
+        # The same closes whatever hours, resolution and session are asked for.
+        regular = regular_day_grid(grid.calendar)
+        closes = OfficialCloses(self.printed(regular), regular)
+        adjustment = adjustment_by(self.actions, closes, grid, self.terms)
+        minutes, days = self.printed(minute_grid(grid)), day_grid(grid)
+        if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
+            return AdjustedBars(maker, minutes, grid, adjustment)
+        return BarsOfDays(AdjustedBars(self.printed(days), minutes, days, adjustment), maker, grid)

@@ -1,17 +1,17 @@
 """Which bars changed, when, from what to what, by which commit: `/revisions`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.ranges import bar_range, bar_window
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.pinning.logs import PinnedLog
-from stats.market_data.pinning.plan import Asked, Plan, check_known, reason_for_none
-from stats.market_data.queries.query import DatasetForm
+from stats.market_data.pinning.plan import Asked, Plan, begun, check_known, reason_for_none
+from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import Rows, WindowedSource
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours, SessionMode
@@ -20,9 +20,10 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
 from store.bars.revision import BarValues, Revision
 from store.datasets import TRADES
+from store.declarations import Dataset
+from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from trades.stores import market_store
 
 _PRICES = ("open", "high", "low", "close")
 _NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0, notional=np.nan)
@@ -63,10 +64,14 @@ class Revisions:
     form: DatasetForm = REVISIONS
     log_count: int = 1
 
+    def declared_logs(self, _query: MarketDataQuery) -> tuple[Dataset, ...]:
+        """See `MarketDataset.declared_logs`."""
+        return (TRADES,)
+
     def plan(self, asked: Asked) -> Plan:
         """See `MarketDataset.plan`. Raises `ResolutionUnavailable` for what has no fixed length."""
-        resolution = _told_of(asked.query.resolution)
-        log = asked.snapshot.log(TRADES, asked.symbol, 0)
+        resolution = _with_revisions(asked.query.resolution)
+        (log,) = asked.logs
         if log.is_empty:
             check_known(asked.symbol)
         grid = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
@@ -75,24 +80,22 @@ class Revisions:
         # A later print may credit volume to the last bar: which was the next priced one varies by commit.
         log = asked.snapshot.narrowed(log, Window(window.start_ns, ALL_TIME.end_ns))
         after = _commit_before(log, asked.query.after_ns)
-        reader = _RevisionReader(log, window, grid, asked.instrument.policy, after, asked.is_whole)
+        instrument = asked.instrument
+        changes_ns = grid.steady(asked.now_ns).end_ns if asked.query.end_ns is None else None
+        reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_whole_volume)
         return Plan(
-            logs=(log,),
             source=WindowedSource(reader),
-            key=(
-                ("policy", asked.instrument.policy.key),
-                ("start", asked_for.start_ns),
-                ("end", asked_for.end_ns),
-                ("after", after),
-            ),
-            reason="no_revisions" if log.at.number else reason_for_none(asked),
-            begun_ns=min(asked_for.end_ns, grid.steady(asked.now_ns).end_ns - 1),
-            head={"resolution": resolution.value},
+            range=asked_for,
+            reason=reason_for_none(asked) if log.is_empty else "no_revisions",
+            logs=(log,),
+            begun_ns=begun(changes_ns, asked_for.end_ns),
+            valid_until_ns=asked.valid_until(changes_ns),
+            head=(("resolution", resolution.value),),
         )
 
 
-def _told_of(resolution: Resolution) -> Resolution:
-    """A resolution whose changes are told. Raises `ResolutionUnavailable` for what has no fixed length."""
+def _with_revisions(resolution: Resolution) -> Resolution:
+    """A resolution that has revisions. Raises `ResolutionUnavailable` for what has no fixed length."""
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(
             f"changes are told of bars from 1s to 1d, in UTC, not of {resolution.value}"
@@ -107,8 +110,8 @@ class _RevisionReader:
     after: only those of later commits.
     """
 
-    log: PinnedLog
-    window: Window
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     grid: BarGrid
     policy: BarPolicy
     after: int
@@ -142,7 +145,7 @@ class _RevisionReader:
     def _found(self, window: Window) -> list[Revision]:
         if self.log.is_empty or window.start_ns >= window.end_ns:
             return []
-        return market_store().revisions(
+        return self.log.store.revisions(
             self.log.symbol,
             window,
             self.grid.resolution.length_ns,
@@ -165,8 +168,8 @@ class _RevisionReader:
         }
 
 
-def _commit_before(log: PinnedLog, instant_ns: int | None) -> int:
+def _commit_before(log: LogView, instant_ns: int | None) -> int:
     """The newest commit at or before an instant; 0 without one."""
     if instant_ns is None or log.is_empty:
         return 0
-    return market_store().commit_as_of(log.dataset, log.symbol, instant_ns)
+    return log.store.commit_as_of(log.dataset, log.symbol, instant_ns)

@@ -8,12 +8,13 @@ from typing import cast
 
 from stats.exceptions import Resync
 from stats.market_data.options.contract import OptionContract, contract_of
-from stats.market_data.pinning.logs import PinnedLog, Snapshot
+from stats.market_data.pinning.logs import Snapshot
 from stats.market_data.pinning.plan import Asked
 from stats.paging.cursors import SeenCommit
 from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument, default_instrument
+from store.log_views.log_view import LogView
 from store.protocol import NO_COMMIT, CommitId, MarketStore, Window
 from trades.stores import market_store
 
@@ -32,7 +33,7 @@ class PinnedChain:
 
     symbol: str
     listed: tuple[OptionContract, ...]
-    members: tuple[tuple[OptionContract, PinnedLog], ...]
+    members: tuple[tuple[OptionContract, LogView], ...]
     seen_by_ns: int
     dataset: Dataset = CHAIN
 
@@ -61,9 +62,9 @@ class PinnedChain:
         return CommitId(self.seen_by_ns, self._digest)
 
     @property
-    def version(self) -> str:
-        """How it stands in cache keys."""
-        return f"{self.dataset.name}={self._digest[:24]}"
+    def key(self) -> str:
+        """What cache keys say of it: all options and commits that count, and what cursors keep."""
+        return f"{self._digest[:24]}-{self.seen_by_ns}"
 
 
 def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
@@ -103,7 +104,7 @@ def pinned_chain(
     return chain
 
 
-def _last_change(known_by_ns: int, logs: Iterable[PinnedLog]) -> int:
+def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
     """The newest instant that matters: of a telling, of a commit with what is needed, of an option's first commit."""
     store = market_store()
     # Where nothing is needed of a log, there is still the option, from its first commit on.

@@ -1,6 +1,5 @@
 """Options in the tree: `/greeks` and `/implied-volatility` of a contract, and the volatility surface of an underlying."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,7 +12,7 @@ from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.grids import grid_of
-from stats.market_data.intervals.ranges import Range, bar_range, bar_window, tick_range, tick_window
+from stats.market_data.intervals.ranges import bar_range, bar_window, tick_range, tick_window
 from stats.market_data.options.chain import contracts_of, options_of, pinned_chain, seen_by
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.echo import GREEKS
@@ -21,14 +20,14 @@ from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rows import OptionRows, option_columns
 from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
-from stats.market_data.pinning.logs import PinnedLog
-from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, reason_for_none
-from stats.market_data.queries.query import DatasetForm
+from stats.market_data.pinning.plan import Asked, Plan, Range, begun, check_known, reason_for_none
+from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import WindowedSource
 from stats.options.rates import rates_of
 from store.datasets import OPTION_QUOTES
 from store.instruments import FUTURE, OPTION, Instrument
-from store.protocol import ALL_TIME, NO_COMMIT, Window
+from store.log_views.log_view import nothing_of
+from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
@@ -44,6 +43,9 @@ class OptionValues:
     form: DatasetForm
     names: tuple[str, ...]
     log_count: int = 2 + LOG_COUNT
+
+    def declared_logs(self, _query: MarketDataQuery) -> None:
+        """See `MarketDataset.declared_logs`."""
 
     def plan(self, asked: Asked) -> Plan:
         """See `MarketDataset.plan`. Raises `NoContract`, too."""
@@ -89,25 +91,15 @@ def _contract_plan(asked: Asked, names: tuple[str, ...]) -> Plan:
     needed = asked_for.since(ALL_TIME.start_ns)
     market = _market(asked, underlying, _alike(asked, contract, underlying), window, needed)
     open_ns = _open_interval(asked, grid)
-    rows = OptionRows(log, window, grid, contract, market, names, open_ns.start_ns, log.row_bound(window))
+    settled_ns = min(open_ns.start_ns, asked_for.end_ns)
     return Plan(
-        logs=(log, market.chain, *market.underlying.logs),
-        source=WindowedSource(rows),
-        key=(*_market_key(market, (contract,)), *_rows_key(asked, grid, asked_for, open_ns)),
+        source=WindowedSource(OptionRows(log, window, grid, contract, market, names, settled_ns)),
+        range=asked_for,
         reason=reason_for_none(asked),
-        begun_ns=min(asked_for.end_ns, open_ns.end_ns - 1),
+        logs=(log, market.chain, *market.underlying.logs),
+        begun_ns=begun(open_ns.end_ns if open_ns.start_ns < asked_for.end_ns else None, asked_for.end_ns),
+        valid_until_ns=open_ns.end_ns,
         head=_contract_head(asked, contract),
-    )
-
-
-def _rows_key(asked: Asked, grid: BarGrid, asked_for: Range, open_ns: Window) -> KeyParts:
-    """What rows of one contract depend on beside the market."""
-    return (
-        ("start", asked_for.start_ns),
-        ("end", asked_for.end_ns),
-        ("grid", grid.key),
-        ("partial", None if asked.query.with_partial else "exclude"),
-        ("settled", open_ns.start_ns if open_ns.start_ns < asked_for.end_ns else None),
     )
 
 
@@ -122,17 +114,15 @@ def _surface_plan(asked: Asked) -> Plan:
     window = Window(instant_ns - 1, instant_ns)
     market = _market(asked, asked.instrument, _traded(asked, options, instant_ns), window, window)
     contracts = market.chain.listed
+    own = nothing_of(market_store(), OPTION_QUOTES, asked.symbol)
     return Plan(
-        logs=(
-            PinnedLog(OPTION_QUOTES, asked.symbol, NO_COMMIT, NO_COMMIT),
-            market.chain,
-            *market.underlying.logs,
-        ),
         source=SurfaceSource(contracts, market, instant_ns),
-        key=(*_market_key(market, contracts), ("instant", instant_ns)),
+        range=Range(window.start_ns, window.end_ns),
         reason="no_data",
-        begun_ns=min(instant_ns, now_ns - 1),
-        head={"at": format_timestamp(instant_ns)},
+        logs=(own, market.chain, *market.underlying.logs),
+        begun_ns=instant_ns - 1,
+        valid_until_ns=now_ns,
+        head=(("at", format_timestamp(instant_ns)),),
     )
 
 
@@ -203,19 +193,7 @@ def _market(
         rate=rate,
         dividend_yield=given.get("dividend_yield", usual),
         parity="dividend_yield" not in given,
-    )
-
-
-def _market_key(market: OptionMarket, contracts: tuple[OptionContract, ...]) -> KeyParts:
-    """What values depend on beside the logs' commits."""
-    terms = [*contracts, *(contract for contract, _ in market.chain.members)]
-    return (
-        # Cursors keep it.
-        ("chain_seen", market.chain.seen_by_ns),
-        ("terms", hashlib.sha256(repr(terms).encode()).hexdigest()[:16]),
-        ("policy", market.underlying.instrument.policy.key),
-        ("rates", f"{market.rate!r},{market.dividend_yield!r},{int(market.parity)}"),
-        ("models", _models()),
+        models=_models(),
     )
 
 
@@ -224,10 +202,10 @@ def _models() -> str:
     return version("quantlib")
 
 
-def _contract_head(asked: Asked, contract: OptionContract) -> dict[str, object]:
+def _contract_head(asked: Asked, contract: OptionContract) -> tuple[tuple[str, str | float], ...]:
     query = asked.query
-    resolution = {} if query.resolution.is_tick else {"resolution": query.resolution.value}
-    return {**resolution, **({} if query.several else contract.told())}
+    resolution = () if query.resolution.is_tick else (("resolution", query.resolution.value),)
+    return (*resolution, *(() if query.several else contract.told().items()))
 
 
 def _check_contract_query(asked: Asked) -> None:

@@ -9,15 +9,15 @@ from stats.market_data.options.chain import PinnedChain
 from stats.market_data.options.contract import OptionContract, columns_of
 from stats.market_data.options.standing import NEVER_NS, standing_rows
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
-from stats.market_data.pinning.logs import PinnedLog
 from stats.options.expiry import years_until
 from stats.options.forward import Carry, parity_forwards
 from stats.options.inputs import Inputs, make_inputs
 from stats.options.surface import paired
 from store.arrays import Floats, Integers
+from store.log_views.log_view import LogView
 from store.timestamps import DAY_NS
 
-Members = Sequence[tuple[OptionContract, PinnedLog]]
+Members = Sequence[tuple[OptionContract, LogView]]
 
 # A quote stands until the next one of its option, but not overnight.
 QUOTE_REACH_NS = DAY_NS // 2
@@ -30,7 +30,7 @@ _NEAR_STRIKES = 8
 class OptionMarket:
     """The underlying's price, the chain's quotes, and rates per year.
 
-    parity: whether the chain's forwards count.
+    parity: whether the chain's forwards count. models: the version of the library that prices.
     """
 
     underlying: UnderlyingPrice
@@ -38,6 +38,7 @@ class OptionMarket:
     rate: float
     dividend_yield: float
     parity: bool
+    models: str
 
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats

@@ -2,26 +2,27 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
+from stats.caching.keys import PASSING, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.whole_parts import part_in_memory
 from stats.market_data.options.contract import OptionContract
 from stats.market_data.options.echo import INPUTS, greek_columns, input_columns
 from stats.market_data.options.market import OptionMarket
-from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
-from stats.market_data.ticks.datasets import WithinHours
+from stats.market_data.ticks.rows import WithinHours
 from stats.options.inputs import mid_prices
 from stats.options.pricing import valuation
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours
 from store.arrays import Floats, Integers
 from store.log_views.grids import OUTSIDE
+from store.log_views.log_view import LogView
 from store.protocol import Window
-from trades.stores import market_store
 
 _TIMES = {"forward_source": Role.TEXT, "spot_timestamp": Role.TIME}
 # Behind the price of the underlying stands when it was made.
@@ -37,18 +38,17 @@ REASON = OutColumn("reason", Role.TEXT)
 class OptionRows:
     """Rows of an option: each quote, or the last one of each interval of a grid.
 
-    names: which of `GREEKS` are answered. settled_ns: intervals that end later are not final. bound: there
-    are not more rows.
+    window: where the range may have rows. names: which of `GREEKS` are answered. settled_ns: intervals that
+    end later are not final.
     """
 
-    log: PinnedLog
-    window: Window
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     grid: BarGrid
     contract: OptionContract
     market: OptionMarket
     names: tuple[str, ...]
-    settled_ns: int
-    bound: int
+    settled_ns: Annotated[int, PASSING]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -61,11 +61,7 @@ class OptionRows:
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         if not self.grid.resolution.is_tick:
             return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
-        if self.log.is_empty:
-            return window
-        return market_store().take_window(
-            self.log.dataset, self.log.symbol, window, count, from_end=from_end, at=self.log.at.number
-        )
+        return self.log.take_window(window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
         quotes, labels = self._labelled(window)
@@ -79,7 +75,7 @@ class OptionRows:
         return Rows.of(Table.of(self.columns, values), labels)
 
     def total_estimate(self) -> int:
-        return self.bound
+        return self.log.row_bound(self.window)
 
     def _labelled(self, window: Window) -> tuple[pa.Table, Integers]:
         """The quotes that rows are made of, and the rows' times."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.pinning.logs import PinnedLog
 from store.arrays import Integers, Mask
+from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
-from trades.stores import market_store
 
 # The time of what never was.
 NEVER_NS = int(np.iinfo(np.int64).min)
@@ -41,7 +40,7 @@ class Standing:
         return found.take(pa.array(self.place, mask=self.place < 0))
 
 
-def standing_rows(log: PinnedLog, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> Standing:
+def standing_rows(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> Standing:
     """The last row at or before each of the ascending instants, not older than `reach_ns`, of those that `keep` keeps."""
     if log.is_empty or not len(instants):
         return Standing(log.dataset.schema.empty_table(), np.full(len(instants), -1))
@@ -68,15 +67,13 @@ def _cut(start_ns: int, end_ns: int) -> Window:
     return Window(start_ns, max(start_ns, min(end_ns, ALL_TIME.end_ns)))
 
 
-def _newest(log: PinnedLog, window: Window, keep: Keep | None) -> pa.Table:
+def _newest(log: LogView, window: Window, keep: Keep | None) -> pa.Table:
     """The last rows of a window, so many that at least one of them is kept, or all."""
     wanted = _FIRST_LOOK
     if window.start_ns >= window.end_ns:
         return log.dataset.schema.empty_table()
     while True:
-        part = market_store().take_window(
-            log.dataset, log.symbol, window, wanted, from_end=True, at=log.at.number
-        )
+        part = log.take_window(window, wanted, from_end=True)
         rows = _kept(log.rows(part), keep)
         if rows.num_rows or part.start_ns <= window.start_ns:
             return rows

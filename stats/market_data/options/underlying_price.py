@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 
 from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
-from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.pinning.plan import Asked
 from store.arrays import Floats, Integers, Mask
 from store.arrow_later import compute as pc
+from store.bar_policies import BarPolicy
 from store.bars.prints import masks_of
 from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import Instrument
+from store.log_views.log_view import LogView
 from store.log_views.stored_bars import stored_resolutions
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
@@ -42,13 +43,13 @@ class UnderlyingPrice:
     Of a quote that names one side, as ticks do, the other is the last one named.
     """
 
-    instrument: Instrument
-    quotes: PinnedLog
-    trades: PinnedLog
-    bars: PinnedLog
+    policy: BarPolicy
+    quotes: LogView
+    trades: LogView
+    bars: LogView
 
     @property
-    def logs(self) -> tuple[PinnedLog, ...]:
+    def logs(self) -> tuple[LogView, ...]:
         """`LOG_COUNT` of them."""
         return self.quotes, self.trades, self.bars
 
@@ -66,7 +67,7 @@ class UnderlyingPrice:
 
     def _of_trades(self, instants: Integers) -> SpotPrices:
         def sets_close(rows: pa.Table) -> Mask:
-            return masks_of(rows, self.instrument.policy)[0]
+            return masks_of(rows, self.policy)[0]
 
         return _prices(standing_rows(self.trades, instants, reach_ns=_REACH_NS, keep=sets_close), "price")
 
@@ -84,10 +85,9 @@ class UnderlyingPrice:
 
         A bar is finished when its interval is over.
         """
-        bars = self.bars.view
-        if bars is None:
+        if self.bars.is_empty:
             return SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
-        finest = stored_resolutions(bars)[0]
+        finest = stored_resolutions(self.bars)[0]
         length = finest.length_ns
 
         def is_finest(rows: pa.Table) -> Mask:
@@ -107,7 +107,7 @@ def underlying_price(asked: Asked, instrument: Instrument, places: range, window
         asked.snapshot.narrowed(asked.snapshot.log(dataset, instrument.symbol, place), needed)
         for dataset, place in zip((QUOTES, TRADES, BARS), places, strict=True)
     )
-    return UnderlyingPrice(instrument, quotes, trades, bars)
+    return UnderlyingPrice(instrument.policy, quotes, trades, bars)
 
 
 def _named(side: str) -> Keep:

@@ -1,16 +1,15 @@
 """The logs that an answer reads, fixed to a commit each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
-
-import pyarrow as pa
 
 from stats.paging.cursors import SeenCommit
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.log_views.log_view import LogView
+from store.log_views.log_view import LogView, log_as_of, nothing_of
 from store.protocol import NO_COMMIT, CommitId, Window
+from trades.services.instruments import known_instrument
 from trades.stores import market_store
 
 
@@ -34,59 +33,9 @@ class Pinned(Protocol):
         ...
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing for the answer."""
+    def key(self) -> str:
+        """What cache keys say of it."""
         ...
-
-    @property
-    def version(self) -> str:
-        """How it stands in cache keys."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class PinnedLog:
-    """A log of a symbol as of a commit.
-
-    head: the newest commit that the query may see. at: the newest one that touches what the answer depends
-    on; `NO_COMMIT` where nothing does: then nothing is read.
-    """
-
-    dataset: Dataset
-    symbol: str
-    head: CommitId
-    at: CommitId
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the log has nothing for the answer."""
-        return self.at == NO_COMMIT
-
-    @property
-    def version(self) -> str:
-        """How it stands in cache keys: `trades=17-9f3a2c`, with as much of the hash as tells restored logs apart."""
-        return f"{self.dataset.name}={self.at.number}-{self.at.hash[:12]}"
-
-    @property
-    def view(self) -> LogView | None:
-        """The log at its commit; None where nothing is read."""
-        return None if self.is_empty else LogView(market_store(), self.dataset, self.symbol, self.at.number)
-
-    def left_out(self) -> "PinnedLog":
-        """The same log, of which nothing is read."""
-        return PinnedLog(self.dataset, self.symbol, NO_COMMIT, NO_COMMIT)
-
-    def row_bound(self, window: Window) -> int:
-        """At most how many rows it has in a window."""
-        if self.is_empty or window.start_ns >= window.end_ns:
-            return 0
-        return market_store().row_bound(self.dataset, self.symbol, window, at=self.at.number)
-
-    def rows(self, window: Window) -> pa.Table:
-        """Its rows in a window, in order."""
-        if self.is_empty:
-            return self.dataset.schema.empty_table()
-        return market_store().rows(self.dataset, self.symbol, window, at=self.at.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +49,7 @@ class Snapshot:
     as_of_ns: int | None
     seen: Sequence[SeenCommit] | None
 
-    def log(self, dataset: Dataset, symbol: str, place: int) -> PinnedLog:
+    def log(self, dataset: Dataset, symbol: str, place: int) -> LogView:
         """The log as of its newest commit in the snapshot.
 
         place: its number among the query's logs. Raises `Resync`.
@@ -110,29 +59,36 @@ class Snapshot:
         store = market_store()
         try:
             newest = None if self.as_of_ns is None else store.commit_as_of(dataset, symbol, self.as_of_ns)
-            head = NO_COMMIT if newest == 0 else store.head(dataset, symbol, at=newest)
+            return log_as_of(store, dataset, symbol, newest)
         except UnknownSymbol:
-            head = NO_COMMIT
-        return PinnedLog(dataset, symbol, head, head)
+            return nothing_of(store, dataset, symbol)
 
-    def narrowed(self, log: PinnedLog, needed: Window) -> PinnedLog:
+    def narrowed(self, log: LogView, needed: Window) -> LogView:
         """The log as of the newest commit that touches a window. A cursor's log is so already."""
         if self.seen is not None or log.is_empty:
             return log
-        if needed.start_ns >= needed.end_ns:
-            return PinnedLog(log.dataset, log.symbol, log.head, NO_COMMIT)
-        at = market_store().version(log.dataset, log.symbol, needed, at=log.head.number)
-        return PinnedLog(log.dataset, log.symbol, log.head, at)
+        return replace(log, at=log.version(needed))
 
 
-def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> PinnedLog:
-    if not seen.number:
-        return PinnedLog(dataset, symbol, NO_COMMIT, NO_COMMIT)
+def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
+    """The log at the commit that a cursor keeps. Raises `UnknownSymbol` where nothing of the symbol is left, and `Resync`."""
     store = market_store()
+    if not seen.number:
+        return nothing_of(store, dataset, symbol)
     try:
         head = store.head(dataset, symbol)
         commit = head if head.number < seen.number else store.head(dataset, symbol, at=seen.number)
     except UnknownSymbol:
+        known_instrument(symbol=symbol)
         commit = NO_COMMIT
     seen.check(commit)
-    return PinnedLog(dataset, symbol, commit, commit)
+    return LogView(store, dataset, symbol, commit, commit)
+
+
+def commits_of(logs: Iterable[Pinned], *, named: bool) -> str:
+    """The newest commit of each log as clients see it: `trades=17-9f3a2c`; with its symbol if `named`."""
+    return ", ".join(
+        f"{log.dataset.name}{f':{log.symbol}' if named else ''}={log.head.token}"
+        for log in logs
+        if log.head != NO_COMMIT
+    )

@@ -1,35 +1,58 @@
 """What a dataset makes of a query for one symbol: which logs, which rows."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Annotated, Protocol
 
+from stats.caching.keys import Irrelevant, key_parts
 from stats.exceptions import WrongClass
 from stats.market_data.pinning.logs import Pinned, Snapshot
 from stats.market_data.queries.classes import MarketClass, class_of
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import Source
+from store.declarations import Dataset
 from store.instruments import Instrument
+from store.log_views.log_view import LogView
+from store.protocol import Window
 from trades.services.instruments import known_instrument
 from trades.stores import market_store
 
-# From a page's first instant to the one behind its last, None for the range's: `start`, `end`, `reason`.
-AbsenceOfPage = Callable[[int | None, int | None], list[dict[str, str]]]
-_RANGE_PARTS = frozenset({"start", "end", "instant"})
-KeyParts = tuple[tuple[str, str | int | None], ...]
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The whole intervals that are asked for; from the first there is where no start is given."""
+
+    start_ns: int | None
+    end_ns: int
+
+    def since(self, first_ns: int) -> Window:
+        """The window, begun at `first_ns` where no start is given."""
+        start_ns = first_ns if self.start_ns is None else self.start_ns
+        return Window(start_ns, max(start_ns, self.end_ns))
+
+
+class AbsencesOfPage(Protocol):
+    """Why there are no rows in the parts of a page that have none: a frozen dataclass of what that is computed from."""
+
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
+        """`start`, `end`, `reason` of each, from a page's first instant to the one behind its last.
+
+        None for the range's own edges.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A query for one symbol at an instant.
 
-    now_ns: when the walk began, or the instant of `as_of`, if that is earlier. end_ns: of the range, now
-    without one.
+    logs: those that the dataset declares, each as of its newest commit in the snapshot. now_ns: when the walk
+    began, or the instant of `as_of`, if that is earlier.
     """
 
     query: MarketDataQuery
     instrument: Instrument
     snapshot: Snapshot
+    logs: tuple[LogView, ...]
     now_ns: int
 
     @property
@@ -38,49 +61,44 @@ class Asked:
         return self.instrument.symbol
 
     @property
-    def is_whole(self) -> bool:
-        """Whether volumes of the instrument are whole numbers."""
-        return self.instrument.volume_kind == "whole"
+    def end_ns(self) -> int:
+        """Behind the last instant of the range; now where the query has no end."""
+        return self.now_ns if self.query.end_ns is None else self.query.end_ns
 
     @property
-    def end_ns(self) -> int:
-        """Behind the last instant of the range."""
-        return self.now_ns if self.query.end_ns is None else self.query.end_ns
+    def is_ahead(self) -> bool:
+        """Whether the range has not begun."""
+        return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
+
+    def valid_until(self, changes_ns: int | None) -> int | None:
+        """The first instant at which another plan is made: `changes_ns`, or the range's beginning ahead."""
+        begins = [self.query.start_ns + 1] if self.is_ahead and self.query.start_ns is not None else []
+        return min([*begins, *([] if changes_ns is None else [changes_ns])], default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rows of one symbol, fixed to commits.
+    """Rows of one symbol, by everything that they are made from: none of it is looked up later.
 
-    logs: in a fixed order, also those that have nothing. key: what else the answer depends on, for cache
-    keys. head: what stands before the rows in a document. reason: why there are no rows, should there be
-    none. begun_ns: an instant that stands for now on all pages of a walk, the same for all calls whose answer
-    is the same. absences: why there are no rows in the parts of the range that have none, if that is asked
-    for.
+    source: makes the rows. range: in whole intervals; where it differs, it is another walk. reason: why there
+    are no rows, should there be none. head: what stands before the rows in a document. logs: in the dataset's
+    order, also those that have nothing. absences: why there are no rows where there are none, if that is
+    asked for. begun_ns: the instant that stands for now on all pages of a walk. valid_until_ns: see `Content`.
     """
 
-    logs: tuple[Pinned, ...]
     source: Source
-    key: KeyParts
+    range: Range
     reason: str
+    logs: Annotated[tuple[Pinned, ...], Irrelevant("those of them that rows are made from are in the source")]
     begun_ns: int
-    head: Mapping[str, Any] = field(default_factory=dict)
-    absences: AbsenceOfPage | None = None
+    valid_until_ns: Annotated[int | None, Irrelevant("the rows are pinned; when it has passed, others are")]
+    head: tuple[tuple[str, str | float], ...] = ()
+    absences: AbsencesOfPage | None = None
 
     @property
-    def range_key(self) -> KeyParts:
-        """The parts of the key that say which rows: where they differ, it is another walk."""
-        return tuple(part for part in self.key if part[0] in _RANGE_PARTS)
-
-    @property
-    def rules_key(self) -> KeyParts:
-        """The parts that say how rows are made, as they were told when the walk began."""
-        return tuple(part for part in self.key if part[0] not in _RANGE_PARTS | {"settled", "today", "dates"})
-
-    @property
-    def is_open(self) -> bool:
-        """Whether rows of the range may still become final."""
-        return dict(self.key).get("settled") is not None
+    def rules(self) -> str:
+        """How the rows are made, commits included: the same on all pages of a walk."""
+        return repr(key_parts(self.source, of_walk=True))
 
 
 class MarketDataset(Protocol):
@@ -94,12 +112,24 @@ class MarketDataset(Protocol):
         """How many logs a plan has."""
         ...
 
+    def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...] | None:
+        """The datasets of the symbol's logs that a plan is made of; None if there are logs of other symbols."""
+        ...
+
     def plan(self, asked: Asked) -> Plan:
-        """Fix the commits that the answer is of, and how its rows are read.
+        """Fix the commits that the answer is of, and all else that its rows are made from.
 
         Raises `StatsError`s and `StorageError`s.
         """
         ...
+
+
+def begun(changes_ns: int | None, over_ns: int) -> int:
+    """The instant that stands for now on all pages of a walk: the last one before its rows change.
+
+    over_ns: an instant at which all is over that is asked for, where nothing changes any more.
+    """
+    return over_ns if changes_ns is None else changes_ns - 1
 
 
 def listed(query: MarketDataQuery, symbol: str) -> Instrument:
@@ -115,7 +145,7 @@ def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, 
     name: the dataset or the report that is asked for. Raises `WrongClass`.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
-    if instrument.instrument_class != market_class.instrument_class:
+    if market_class.instrument_class not in {"", instrument.instrument_class}:
         check_known(symbol)
         there = class_of(instrument.instrument_class)
         has_none = name in market_class.datasets and name not in there.datasets
@@ -139,5 +169,4 @@ def check_known(symbol: str) -> None:
 
 def reason_for_none(asked: Asked) -> str:
     """Why a range of a known symbol may have no rows."""
-    is_ahead = asked.query.start_ns is not None and asked.query.start_ns >= asked.now_ns
-    return "not_yet" if is_ahead else "no_data"
+    return "not_yet" if asked.is_ahead else "no_data"

@@ -6,11 +6,11 @@ from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MarketClass:
     """A branch of the tree.
 
-    path: its name in a URL. instrument_class: what its instruments are told to be. datasets: what it has, by
+    path: its name in a URL. instrument_class: what its instruments are told to be; "" for anything. datasets: what it has, by
     the name in a URL; streamed: those that also come as a stream. quotes: the dataset that its quotes are in.
     """
 

@@ -1,12 +1,13 @@
 """A query of the tree, parsed once at the border."""
 
-from dataclasses import dataclass, field
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 from rest_framework import serializers
 
+from http_requests.exceptions import InvalidParameter
+from stats.caching.keys import PASSING, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
 from stats.market_data.queries.parameters import PAGE, STREAM, query_serializer
@@ -14,30 +15,15 @@ from stats.parameters.fields import DEFAULT_PAGE
 from stats.parameters.maximum_ranges import maximum_range_ns
 from stats.parameters.query_values import query_values
 from stats.rendering.document import TimeForm
+from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
 from stats.sessions.spans import Hours, SessionMode
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 from trades.named_symbol import named_symbol
 
-# What the pages of a walk may differ in, and what else binds it: its range and its grid.
-_OF_PAGES = frozenset(
-    {
-        "market_class",
-        "form",
-        "start_ns",
-        "end_ns",
-        "whole_dates",
-        "limit",
-        "cursor",
-        "fields",
-        "time_form",
-        "session",
-    }
-)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DatasetForm:
     """How a dataset of the tree is asked for and answered.
 
@@ -87,41 +73,42 @@ class MarketDataQuery:
     whether start and end were given as dates alone. streamed: whether all rows are wanted in one answer.
     """
 
-    market_class: MarketClass
-    form: DatasetForm
-    symbols: tuple[str, ...]
+    market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
+    form: Annotated[DatasetForm, Irrelevant("the content's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the content has them")]
     several: bool
-    streamed: bool
+    streamed: Annotated[bool, Irrelevant("streams are not kept")]
     resolution: Resolution
-    start_ns: int | None
-    end_ns: int | None
-    whole_dates: tuple[bool, bool]
+    start_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
+    end_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
+    whole_dates: Annotated[tuple[bool, bool], Irrelevant("plans have the range in whole intervals")]
     last: int | None
-    limit: int
-    cursor: str | None
+    limit: Annotated[int, PASSING]
+    cursor: Annotated[str | None, PASSING]
     is_descending: bool
-    fields: tuple[str, ...] | None
+    fields: Annotated[tuple[str, ...] | None, PASSING]
     as_of_ns: int | None
-    session: SessionMode | None
+    session: Annotated[SessionMode | None, Irrelevant("plans have the grid")]
     hours: Hours
     adjustment: str
     with_partial: bool
     with_coverage: bool
-    time_form: TimeForm | None
-    with_trailer: bool
+    time_form: Annotated[TimeForm | None, PASSING]
+    with_trailer: Annotated[bool, Irrelevant("streams are not kept")]
     expiry_ns: int | None = None
     after_ns: int | None = None
-    inputs: tuple[tuple[str, float], ...] = field(default=())
+    inputs: tuple[tuple[str, float], ...] = ()
+    has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
 
     @property
     def subject(self) -> str:
         """What a walk through pages is about, however it was spelled: answers that are shared have cursors of one subject."""
-        own = [getattr(self, each.name) for each in dataclass_fields(self) if each.name not in _OF_PAGES]
-        return repr((self.market_class.path, self.form.name, *own))
+        own = key_parts(self, of_walk=True).parameters
+        return repr((self.market_class.path, self.form.name, self.symbols, own))
 
     def check_range(self, now_ns: int) -> None:
-        """Raises `RangeTooLarge` where a page's query reaches too far; a stream may reach anywhere."""
-        if self.start_ns is None or self.streamed:
+        """Raises `RangeTooLarge` where the query reaches too far: streams and other dialects may reach anywhere."""
+        if self.start_ns is None or not self.has_maximum_range:
             return
         limit = maximum_range_ns(self.resolution)
         if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
@@ -158,6 +145,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         symbols=found["symbols"] if target.symbol is None else (named_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
+        has_maximum_range=not target.streamed,
         **_range(found),
         **_shape(found, form.default_resolution(streamed=target.streamed)),
     )
@@ -204,3 +192,12 @@ def _shape(found: dict[str, Any], resolution: Resolution) -> dict[str, Any]:
 def _spoken(length_ns: int) -> str:
     hours = length_ns // (DAY_NS // 24)
     return f"{hours} h" if hours <= 24 else f"{length_ns // DAY_NS:,} d"
+
+
+def check_format(query: MarketDataQuery, format_name: str) -> None:
+    """Raises `InvalidParameter` where the format has no place for what is asked for beside the rows."""
+    if query.with_coverage and not FORMATS[format_name].has_envelope:
+        with_envelope = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
+        raise InvalidParameter(
+            "conflicting_parameters", f"coverage has no place in {format_name}, only in {with_envelope}"
+        )

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
+from stats.caching.keys import PASSING, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.whole_parts import part_in_memory
-from stats.market_data.pinning.logs import PinnedLog
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Floats, Integers
@@ -18,7 +19,6 @@ from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import carried_quotes
 from store.protocol import Window
-from trades.stores import market_store
 
 _PRICES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))
 _SIZES = ("bid_size", "ask_size")
@@ -28,15 +28,14 @@ _SIZES = ("bid_size", "ask_size")
 class QuoteBarReader:
     """Quote bars on a grid.
 
-    settled_ns: bars whose interval ends later are not final. bound: there are not more of them.
+    window: where the range may have bars. settled_ns: bars whose interval ends later are not final.
     """
 
-    log: PinnedLog
-    window: Window
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     grid: BarGrid
     whole: bool
-    settled_ns: int
-    bound: int
+    settled_ns: Annotated[int, PASSING]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -68,7 +67,7 @@ class QuoteBarReader:
         return Rows.of(Table(table.columns, table.data.take(order)), time_ns[order])
 
     def total_estimate(self) -> int:
-        return self.bound
+        return self.log.row_bound(self.window)
 
     def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
         """Each exchange's bars; of quotes that name none those of all such.
@@ -80,10 +79,9 @@ class QuoteBarReader:
             return
         labels = self.grid.labels_of(quotes.column("timestamp").to_numpy(), window)
         quotes = quotes.set_column(0, "timestamp", pa.array(labels))
-        view = LogView(market_store(), self.log.dataset, self.log.symbol, self.log.at.number)
         exchange = quotes.column("exchange")
         names = sorted(pc.unique(exchange).to_pylist(), key=lambda each: each or "")
-        carried = carried_quotes(view, window.start_ns, names)
+        carried = carried_quotes(self.log, window.start_ns, names)
         for name in names:
             own = pc.fill_null(pc.equal(exchange, name), False) if name else pc.is_null(exchange)
             bars = quote_bars_of(quotes.filter(own), 1, carried[name])

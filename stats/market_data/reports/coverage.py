@@ -2,101 +2,73 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import orjson
 
-from http_requests.conditional import etag_of
-from stats.caching.decorator import cached
-from stats.caching.entry import Entry
-from stats.caching.keys import CacheKey
-from stats.market_data.pinning.logs import PinnedLog, Snapshot
-from stats.market_data.pinning.pinned import commits_of
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import Content
+from stats.market_data.pinning.logs import Snapshot, commits_of
 from stats.market_data.pinning.plan import check_known, instrument_in
 from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
+from stats.rendering.format import Rendered
 from store.datasets import DATASETS
 from store.log_views.coverage import log_coverage
-from store.protocol import NO_COMMIT
-from store.timestamps import SECOND_NS, format_timestamp
+from store.log_views.log_view import LogView
+from store.timestamps import format_timestamp
 from trades.services.instruments import symbol_canonical
-from trades.stores import market_store
 
 COVERAGE = "coverage"
 
 
-@dataclass(frozen=True)
-class PinnedCoverage:
-    """The logs of a symbol as of their newest commits, those of `as_of_ns` if it is given.
+@dataclass(frozen=True, eq=False)
+class CoverageReport(Content):
+    """Of each log of a symbol the first and the last time, and how many rows and commits there are.
 
-    Logs without a commit are left out.
+    logs: those that have a commit.
     """
 
-    market_class: str
-    symbol: str
-    as_of_ns: int | None
-    logs: tuple[PinnedLog, ...]
+    query: ReportQuery
+    symbol: Annotated[str, Irrelevant("the key has it")]
+    logs: tuple[LogView, ...]
 
     @property
-    def cache_symbol(self) -> str:
-        return self.symbol
+    def name(self) -> str:
+        return f"{self.query.market_class}-{COVERAGE}"
 
     @property
-    def cache_end_ns(self) -> int | None:
-        return None
+    def symbols(self) -> tuple[str, ...]:
+        return (self.symbol,)
 
     @property
-    def cache_coarse(self) -> bool:
-        return False
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
 
     @cached_property
     def commits(self) -> str:
-        """What the header `X-Commit` says."""
         return commits_of(self.logs, named=False)
 
-    @cached_property
-    def etag(self) -> str:
-        return etag_of(self.cache_key)
-
-    @cached_property
-    def cache_key(self) -> str:
-        return str(
-            CacheKey(
-                symbol=self.symbol,
-                dataset=f"{self.market_class}-{COVERAGE}",
-                parameters=(("as_of", self.as_of_ns),),
-                version=",".join(log.version for log in self.logs) or "none",
-                representation="json",
-            )
-        )
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `Content.rendered`."""
+        return Rendered(orjson.dumps({"symbol": self.symbol, "datasets": [_row(log) for log in self.logs]}))
 
 
-def pin_coverage(query: ReportQuery) -> PinnedCoverage:
-    """Fix the commits of the answer. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
+def coverage_pin(query: ReportQuery) -> CoverageReport:
+    """The coverage of a symbol as of its newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
     symbol = symbol_canonical(query.symbols[0])
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=COVERAGE)
     snapshot = Snapshot(query.as_of_ns, None)
     logs = tuple(
-        log for dataset in DATASETS.values() if (log := snapshot.log(dataset, symbol, 0)).head != NO_COMMIT
+        log for dataset in DATASETS.values() if not (log := snapshot.log(dataset, symbol, 0)).is_empty
     )
     if not logs:
         check_known(symbol)
-    return PinnedCoverage(query.market_class, symbol, query.as_of_ns, logs)
+    return CoverageReport(query, symbol, logs)
 
 
-@cached()
-def coverage_answer(pinned: PinnedCoverage, now_ns: int) -> Entry:
-    """The finished answer: of each dataset the first and the last time, and how many rows and commits there are."""
-    document = {"symbol": pinned.symbol, "datasets": [_row(log) for log in pinned.logs]}
-    return Entry(
-        body=orjson.dumps(document),
-        content_type="application/json",
-        etag=pinned.etag,
-        computed_at=now_ns / SECOND_NS,
-    )
-
-
-def _row(log: PinnedLog) -> dict[str, str | int | None]:
-    found = log_coverage(market_store(), log.dataset, log.symbol, at=log.head.number)
+def _row(log: LogView) -> dict[str, str | int | None]:
+    found = log_coverage(log)
     return {
         "dataset": log.dataset.name,
         "first": _text(found.first_ns),

@@ -3,24 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 
-from http_requests.conditional import etag_of
-from stats.caching.decorator import cached
-from stats.caching.entry import Entry
-from stats.caching.keys import CacheKey
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import Content
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.answers.answer import page_of
+from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinning.pinned import PinnedMarketData, Representation, commits_of, pin
+from stats.market_data.pinning.logs import commits_of
 from stats.market_data.queries.parameters import query_serializer
 from stats.market_data.queries.query import Target, parse_query
 from stats.parameters.query_values import query_values
 from stats.rendering.document import TimeForm
+from stats.rendering.format import Rendered
 from stats.rendering.json_rows import row_objects
-from store.timestamps import SECOND_NS, format_timestamp
+from store.timestamps import format_timestamp
 from trades.named_symbol import named_symbol
 from trades.services.instruments import symbol_canonical
 
@@ -53,66 +53,58 @@ REPORTS = {"latest": (_TRADE, _QUOTE), "snapshot": (_TRADE, _QUOTE, *_BARS)}
 class ReportQuery:
     """Which report of which symbols; as_of_ns: of what was stored by then."""
 
-    report: str
-    market_class: str
-    symbols: tuple[str, ...]
+    report: Annotated[str, Irrelevant("the content's name has it")]
+    market_class: Annotated[str, Irrelevant("the content's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the key has them")]
     several: bool
     as_of_ns: int | None
 
 
-@dataclass(frozen=True)
-class PinnedReport:
-    """A report fixed to commits: each symbol's members, in their order.
-
-    None where there is nothing of the kind.
-    """
+@dataclass(frozen=True, eq=False)
+class NewestReport(Content):
+    """Each symbol's members of a report, in their order; None where there is nothing of the kind."""
 
     query: ReportQuery
-    members: tuple[tuple[tuple[ReportPart, PinnedMarketData | None], ...], ...]
-
-    @cached_property
-    def pinned(self) -> list[PinnedMarketData]:
-        """The members' queries."""
-        return [pinned for members in self.members for _, pinned in members if pinned is not None]
+    members: tuple[tuple[RowsPage | None, ...], ...]
 
     @property
-    def cache_symbol(self) -> str:
-        return ",".join(self.query.symbols)
+    def name(self) -> str:
+        return f"{self.query.market_class}-{self.query.report}"
 
     @property
-    def cache_end_ns(self) -> int | None:
-        return None
-
-    @property
-    def cache_coarse(self) -> bool:
-        return False
+    def symbols(self) -> tuple[str, ...]:
+        return self.query.symbols
 
     @property
     def as_of_ns(self) -> int | None:
         return self.query.as_of_ns
 
     @cached_property
+    def pages(self) -> list[RowsPage]:
+        """The members' pages."""
+        return [page for pages in self.members for page in pages if page is not None]
+
+    @cached_property
     def commits(self) -> str:
-        """What the header `X-Commit` says."""
-        logs = {(log.dataset.name, log.symbol): log for each in self.pinned for log in each.logs}
+        logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
         return commits_of(logs.values(), named=self.query.several)
 
-    @cached_property
-    def etag(self) -> str:
-        return etag_of(self.cache_key)
+    @property
+    def valid_until_ns(self) -> int | None:
+        return min((page.valid_until_ns for page in self.pages if page.valid_until_ns), default=None)
 
-    @cached_property
-    def cache_key(self) -> str:
-        members = orjson.dumps([each.cache_key for each in self.pinned]).decode()
-        return str(
-            CacheKey(
-                symbol=self.cache_symbol,
-                dataset=f"{self.query.market_class}-{self.query.report}",
-                parameters=(("as_of", self.as_of_ns), ("several", int(self.query.several))),
-                version=etag_of(members).strip('"'),
-                representation="json",
-            )
-        )
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `Content.rendered`."""
+        query, parts = self.query, REPORTS[self.query.report]
+        reports = [
+            {
+                "symbol": symbol,
+                **{part.name: _row(part, page) for part, page in zip(parts, pages, strict=True)},
+            }
+            for symbol, pages in zip(query.symbols, self.members, strict=True)
+        ]
+        document: Any = {"symbols": query.symbols, query.report: reports} if query.several else reports[0]
+        return Rendered(orjson.dumps(document))
 
 
 @lru_cache(maxsize=4096)
@@ -124,47 +116,27 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     return ReportQuery(report, market_class, symbols, symbol is None, found.get("as_of"))
 
 
-def pin_report(query: ReportQuery, *, now_ns: int) -> PinnedReport:
-    """Fix the commits of a report. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
+def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
+    """A report as of the newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
     query = replace(query, symbols=tuple(map(symbol_canonical, query.symbols)))
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
-    return PinnedReport(query, members)
+    return NewestReport(query, members)
 
 
-@cached()
-def report_answer(pinned: PinnedReport, now_ns: int) -> Entry:
-    """The finished report."""
-    query = pinned.query
-    reports = [
-        {"symbol": symbol, **{part.name: _row(part, each) for part, each in members}}
-        for symbol, members in zip(query.symbols, pinned.members, strict=True)
-    ]
-    document: Any = {"symbols": query.symbols, query.report: reports} if query.several else reports[0]
-    return Entry(
-        body=orjson.dumps(document),
-        content_type="application/json",
-        etag=pinned.etag,
-        computed_at=now_ns / SECOND_NS,
-    )
-
-
-def _members(
-    query: ReportQuery, symbol: str, now_ns: int
-) -> Iterator[tuple[ReportPart, PinnedMarketData | None]]:
+def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[RowsPage | None]:
     as_of = "" if query.as_of_ns is None else f"&as_of={format_timestamp(query.as_of_ns)}"
     for part in REPORTS[query.report]:
         dataset = MARKET_DATASETS[part.dataset]
         parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string + as_of)
         try:
-            yield part, pin(dataset, parsed, Representation("json"), now_ns=now_ns)
+            yield page_pin(dataset, parsed, now_ns=now_ns)
         except ResolutionUnavailable:
-            yield part, None
+            yield None
 
 
-def _row(part: ReportPart, pinned: PinnedMarketData | None) -> orjson.Fragment | None:
+def _row(part: ReportPart, page: RowsPage | None) -> orjson.Fragment | None:
     """The member's row as a JSON object; None where there are not so many."""
-    rows = page_of(pinned).rows if pinned is not None else ()
-    if len(rows) < part.back:
+    rows = page.page().rows if page is not None else None
+    if rows is None or len(rows) < part.back:
         return None
-    first = rows[:1].table  # type: ignore[union-attr] # there is at least one
-    return orjson.Fragment(row_objects(first, TimeForm.RFC3339, ""))
+    return orjson.Fragment(row_objects(rows[:1].table, TimeForm.RFC3339, ""))

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.grids import grid_of
 from stats.market_data.intervals.ranges import NOTHING, tick_range, tick_window
-from stats.market_data.pinning.plan import Asked, KeyParts, Plan, check_known, reason_for_none
-from stats.market_data.queries.query import DatasetForm
+from stats.market_data.pinning.plan import Asked, Plan, Range, check_known, reason_for_none
+from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import WindowedSource
-from stats.market_data.ticks.rows import AddedColumn, TickReader, out_columns
+from stats.market_data.ticks.rows import AddedColumn, TickReader, WithinHours, out_columns
 from stats.rendering.table import OutColumn, Role
 from stats.sessions.spans import Hours
-from store.arrays import Integers, Mask
 from store.datasets import OPEN_INTEREST, TRADES
 from store.declarations import Dataset
-from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import SECOND_NS
 
@@ -46,14 +43,18 @@ class StoredRows:
     dataset: Dataset
     log_count: int = 1
 
+    def declared_logs(self, _query: MarketDataQuery) -> tuple[Dataset, ...]:
+        """See `MarketDataset.declared_logs`."""
+        return (self.dataset,)
+
     def plan(self, asked: Asked) -> Plan:
         """See `MarketDataset.plan`."""
-        return tick_plan(asked, self.dataset)
+        return tick_plan(asked)
 
 
-def tick_plan(asked: Asked, dataset: Dataset, added: tuple[AddedColumn, ...] = ()) -> Plan:
+def tick_plan(asked: Asked, added: tuple[AddedColumn, ...] = ()) -> Plan:
     """The plan for a dataset's rows as they are. Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`."""
-    log = asked.snapshot.log(dataset, asked.symbol, 0)
+    (log,) = asked.logs
     if log.is_empty:
         check_known(asked.symbol)
     grid = grid_of(asked)
@@ -61,34 +62,18 @@ def tick_plan(asked: Asked, dataset: Dataset, added: tuple[AddedColumn, ...] = (
     log = asked.snapshot.narrowed(log, tick_window(asked_for, (log,)))
     window = tick_window(asked_for, (log,))
     within = None if grid.hours is Hours.ALL else WithinHours(grid)
-    reader = TickReader(log, window, asked.is_whole, within, added)
     # Behind the last row nothing changes as time goes on.
     end_ns = asked_for.end_ns if window is NOTHING else window.end_ns
-    key: KeyParts = (("start", asked_for.start_ns), ("end", end_ns), ("grid", grid.key))
+    next_second_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
+    is_open = asked.query.end_ns is None
     return Plan(
-        logs=(log,),
-        source=WindowedSource(reader),
-        key=key,
+        source=WindowedSource(TickReader(log, window, asked.instrument.has_whole_volume, within, added)),
+        range=Range(asked_for.start_ns, end_ns),
         reason=reason_for_none(asked),
-        begun_ns=min(end_ns, asked.now_ns // SECOND_NS * SECOND_NS + SECOND_NS - 1),
+        logs=(log,),
+        begun_ns=min(end_ns, next_second_ns - 1) if is_open else end_ns,
+        valid_until_ns=asked.valid_until(next_second_ns if is_open else None),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class WithinHours:
-    """Which instants, ascending, lie in the hours asked for."""
-
-    grid: BarGrid
-
-    def __call__(self, time_ns: Integers) -> Mask:
-        """Of each instant whether it does."""
-        if not len(time_ns):
-            return np.zeros(0, dtype=bool)
-        spans = self.grid.hours_in(Window(int(time_ns[0]), int(time_ns[-1]) + 1))
-        if not len(spans.start_ns):
-            return np.zeros(len(time_ns), dtype=bool)
-        place = np.searchsorted(spans.start_ns, time_ns, side="right") - 1
-        return (place >= 0) & (time_ns < spans.end_ns[place])
 
 
 def _state(rows: pa.Table) -> pa.Array:

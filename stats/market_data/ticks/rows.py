@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.pinning.logs import PinnedLog
+from stats.caching.keys import Irrelevant
+from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Integers, Mask
 from store.declarations import Column, Dataset, Form, Kind
+from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.timestamps import DAY_NS
-from trades.stores import market_store
 
 _ROLES = {
     Kind.TIME: Role.TIME,
@@ -46,15 +48,37 @@ class AddedColumn:
     column: OutColumn
     of_rows: Callable[[pa.Table], object]
 
+    @property
+    def key(self) -> str:
+        """In cache keys."""
+        return self.column.name
+
+
+@dataclass(frozen=True, slots=True)
+class WithinHours:
+    """Which instants, ascending, lie in the hours asked for."""
+
+    grid: BarGrid
+
+    def __call__(self, time_ns: Integers) -> Mask:
+        """Of each instant whether it does."""
+        if not len(time_ns):
+            return np.zeros(0, dtype=bool)
+        spans = self.grid.hours_in(Window(int(time_ns[0]), int(time_ns[-1]) + 1))
+        if not len(spans.start_ns):
+            return np.zeros(len(time_ns), dtype=bool)
+        place = np.searchsorted(spans.start_ns, time_ns, side="right") - 1
+        return (place >= 0) & (time_ns < spans.end_ns[place])
+
 
 @dataclass(frozen=True, slots=True)
 class TickReader:
-    """The rows of a log. within: which instants are asked for; None for all."""
+    """The rows of a log. window: where the range has rows. within: the hours asked for; None for all."""
 
-    log: PinnedLog
-    window: Window
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     whole: bool
-    within: Callable[[Integers], Mask] | None = None
+    within: WithinHours | None = None
     added: tuple[AddedColumn, ...] = ()
 
     @property
@@ -68,11 +92,7 @@ class TickReader:
         return time_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        if self.log.is_empty:
-            return window
-        return market_store().take_window(
-            self.log.dataset, self.log.symbol, window, count, from_end=from_end, at=self.log.at.number
-        )
+        return self.log.take_window(window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
         stored = self.log.rows(window)

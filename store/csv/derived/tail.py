@@ -1,13 +1,13 @@
 """Rows of the commits that no segment holds yet: decoded once, kept by event date, bounded in memory."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 import pyarrow as pa
+from cachetools import LRUCache
 
 from store.arrays import Integers
 from store.bars.aggregate_columns import Aggregates, frozen
@@ -89,9 +89,10 @@ class TailRows:
     """The dates that were asked for last, of all logs of a store."""
 
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
-        self._rows_limit = rows_limit
-        self._dates: OrderedDict[tuple[LogKey, int], _Date] = OrderedDict()
-        self._held = 0
+        # A date of more rows is counted as the limit: it is held alone.
+        self._dates: LRUCache[tuple[LogKey, int], _Date] = LRUCache(
+            rows_limit, getsizeof=lambda date: min(date.rows, rows_limit)
+        )
         self._mutex = threading.Lock()
 
     def blocks(
@@ -103,12 +104,13 @@ class TailRows:
         """
         key = (log, parts[0].part.day)
         with self._mutex:
-            date = self._dates.get(key, _Date())
+            date = self._dates.get(key) or _Date()
         if not date.is_of(history):
             date = _Date()
         if date.covered < len(parts):
             date = self._extended(date, parts, read, history.head(parts[-1].commit))
-        self._keep(key, date)
+            with self._mutex:
+                self._dates[key] = date
         return date.blocks
 
     def _extended(self, date: _Date, parts: Sequence[StoredPart], read: Read, newest: CommitId) -> _Date:
@@ -121,13 +123,3 @@ class TailRows:
             rows = pa.concat_tables([last.rows, block.rows])
             block = Block(stored_in_order(rows), max(last.newest, block.newest))
         return _Date((*blocks, block), len(parts), newest)
-
-    def _keep(self, key: tuple[LogKey, int], date: _Date) -> None:
-        with self._mutex:
-            held = self._dates.get(key)
-            if held is None or held.newest != date.newest:
-                self._held += date.rows - (held.rows if held else 0)
-                self._dates[key] = date
-            self._dates.move_to_end(key)
-            while self._held > self._rows_limit and len(self._dates) > 1:
-                self._held -= self._dates.popitem(last=False)[1].rows

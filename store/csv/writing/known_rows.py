@@ -1,9 +1,10 @@
 """Looks up which rows of a batch are stored, only where they can be, and remembers the dates it looked at."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+
+from cachetools import LRUCache
 
 from store.csv.files.column_file import PIECE_BYTES, ColumnsDamaged
 from store.csv.log.history import History
@@ -29,9 +30,10 @@ class KnownRows:
 
     def __init__(self, held_bytes: int = HELD_BYTES) -> None:
         self._limit = held_bytes
-        self._held = 0
-        # Each date with how many bytes of it are counted as held.
-        self._dates: OrderedDict[tuple[Path, int], tuple[KnownDate, int]] = OrderedDict()
+        # A date of more bytes is counted as the limit: it is held alone.
+        self._dates: LRUCache[tuple[Path, int], KnownDate] = LRUCache(
+            held_bytes, getsizeof=lambda date: min(date.nbytes, held_bytes)
+        )
         self._read: set[KnownDate] = set()
         self._read_bytes = 0
         self._mutex = threading.Lock()
@@ -61,7 +63,7 @@ class KnownRows:
     ) -> None:
         """Take in chunks that have just become an event date's newest parts. before: the date as it was."""
         number = chunks[0][1].day
-        date, _ = self._dates.get((folder, number), (None, 0))
+        date = self._held((folder, number))
         day = history.day(number)
         if date is None or date.history is not history or day is None:
             return
@@ -76,7 +78,7 @@ class KnownRows:
     def _stored(self, chunk: Chunk, history: History, folder: Path, newest: int) -> list[StoredHashes]:
         """The stored rows of the chunk's date that share an identity with one of its rows."""
         key, wanted = (folder, chunk.day), chunk.identities
-        date, _ = self._dates.get(key, (None, 0))
+        date = self._held(key)
         if date is None or date.history is not history:
             date = KnownDate(chunk.dataset, chunk.day, folder, history)
         try:
@@ -90,15 +92,17 @@ class KnownRows:
         self._note_read(date, min(len(wanted) * PIECE_BYTES, date.file_bytes))
         return found
 
-    def _keep(self, key: tuple[Path, int], date: KnownDate | None) -> None:
-        """Hold a date as the one used last, or no more, and let go of others while too much is held."""
+    def _held(self, key: tuple[Path, int]) -> KnownDate | None:
         with self._mutex:
-            self._held -= self._dates.pop(key, (None, 0))[1]
-            if date is not None:
-                self._dates[key] = date, date.nbytes
-                self._held += date.nbytes
-            while self._held > self._limit and len(self._dates) > 1:
-                self._held -= self._dates.popitem(last=False)[1][1]
+            return self._dates.get(key)
+
+    def _keep(self, key: tuple[Path, int], date: KnownDate | None) -> None:
+        """Hold a date at its present size, or no more if it is None."""
+        with self._mutex:
+            if date is None:
+                self._dates.pop(key, None)
+            else:
+                self._dates[key] = date
 
     def _note_read(self, date: KnownDate, size: int) -> None:
         """Note that so many bytes of a date's file were read, and give back all that was read if it is much."""

@@ -10,6 +10,7 @@ from audit.models import AuditRecord
 from audit.services import anonymous_refusals, call_record, call_spool
 from tests.api_client import Api
 from tests.audit.builders import AT
+from tests.received_calls import received
 
 FLOOD = 30
 INGEST, KEYS, OHLC = "/api/v1/trades/ingest", "/api/v1/keys", "/api/v1/stats/ohlc?symbol=AAPL"
@@ -106,17 +107,15 @@ def test_refusals_of_a_caller_are_recorded_each(api, spooled):
 )
 def test_what_is_counted_is_no_success_and_nobodys(db, spooled, caller, status, expected):
     # Addresses apart from those of the other cases: their minute may be the same.
-    told = {"caller": caller, "status": status, "address": f"192.0.2.{status % 256}"}
     for _ in range(4):
         assert call_record(
             spool=call_spool(),
+            call=received(path="/v1/x", address=f"192.0.2.{status % 256}"),
             at=AT,
-            method="GET",
-            path="/v1/x",
-            query="",
+            caller=caller,
+            status=status,
             latency_us=1,
             correlation_id="",
-            **told,
         )
     calls, counts = spooled()
     assert len(calls) in {expected, 2 if expected == 1 else expected}

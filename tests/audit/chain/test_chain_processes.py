@@ -18,11 +18,12 @@ import sys, django
 django.setup()
 from datetime import UTC, datetime
 from audit.services import call_record, call_spool, event_record, spool_collect
+from tests.received_calls import received
 now = datetime.now(UTC)
 for number in range(25):
     event_record(at=now, actor=sys.argv[1], audit_class="keys", event="e", subject=str(number), detail={})
-    call_record(spool=call_spool(), at=now, caller=sys.argv[1], method="GET", path="/", query="", status=200, latency_us=1,
-                address="", correlation_id="")
+    call_record(spool=call_spool(), at=now, caller=sys.argv[1], call=received(path="/"), status=200, latency_us=1,
+                correlation_id="")
     spool_collect(now=now)
 """
 OLD = """

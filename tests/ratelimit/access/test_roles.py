@@ -93,18 +93,18 @@ def key_of(role: Role) -> Headers:
     return {"X-API-Key": key}
 
 
-def presented_by(role: Role, client: Client) -> Headers:
+def headers_of(role: Role, client: Client, *, person_name: str = "ada") -> Headers:
     """The credential of a role in headers, or in the session of the client."""
     granted: Any = {"scopes": role.scopes, "sensitivity": role.sensitivity, "rate": UNLIMITED}
     if role.credential == "key":
         return key_of(role)
     if role.credential == "jwt":
-        person(**granted)
-        return {"Authorization": f"Bearer {logged_in()['access']}"}
+        person(person_name, **granted)
+        return {"Authorization": f"Bearer {logged_in(person_name)['access']}"}
     if role.credential == "oauth2":
         return token_of_a_program(**granted)
     flags = {"superuser": {"is_staff": True, "is_superuser": True}, "staff": {"is_staff": True}}
-    client.force_login(person(flags=flags.get(role.credential)))
+    client.force_login(person(person_name, flags=flags.get(role.credential)))
     return {}
 
 
@@ -140,7 +140,7 @@ def walked() -> Iterator[Route]:
 @pytest.mark.parametrize("name", ROLES)
 def test_each_role_may_what_the_table_says_and_nothing_else(api, name):
     role, client = ROLES[name], Client()
-    headers = presented_by(role, client)
+    headers = headers_of(role, client)
     wrong = []
     for route in walked():
         for method in METHODS:

@@ -6,14 +6,15 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
+from http_requests.received import ReceivedCall
 from ratelimit.credentials.certificates import LONGEST_HEADER, caller_certified, fingerprint_of
-from ratelimit.credentials.presented import Presented
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.selectors import known_keys
 from ratelimit.keys.services import key_revoke
 from ratelimit.models import ApiKey
 from tests.api_client import make_key
+from tests.received_calls import received
 from tests.system.certificates import Authority, Issued
 
 NOW = timezone.now()
@@ -37,20 +38,20 @@ def escaped(issued: Issued) -> str:
     return quote(issued.pem.decode(), safe="")
 
 
-def presented(certificate: str | None, *, verify: str | None = "SUCCESS") -> Presented:
+def call_with(certificate: str | None, *, verify: str | None = "SUCCESS") -> ReceivedCall:
     given = {"x-ssl-client-verify": verify, "x-ssl-client-cert": certificate}
     headers = {name: value for name, value in given.items() if value is not None}
-    return Presented("GET", "https", "desk.example", "/", "", "192.0.2.1", headers, bytes)
+    return received(headers)
 
 
-def refusal(request: Presented) -> str:
+def refusal(request: ReceivedCall) -> str:
     with pytest.raises(CredentialError) as caught:
         caller_certified(request, now=NOW)
     return caught.value.code
 
 
 def test_a_certificate_is_its_key(stored, issued):
-    caller = caller_certified(presented(escaped(issued)), now=NOW)
+    caller = caller_certified(call_with(escaped(issued)), now=NOW)
     assert (caller.identity, caller.credential) == (f"key:{stored.pk}", "certificate")
 
 
@@ -58,7 +59,7 @@ def test_a_certificate_is_its_key(stored, issued):
     "verify", [None, "", "NONE", "success", "SUCCESS,NONE", "SUCCESS ", "FAILED:expired"]
 )
 def test_only_a_verified_certificate_counts(stored, issued, verify):
-    assert refusal(presented(escaped(issued), verify=verify)) == "invalid_certificate"
+    assert refusal(call_with(escaped(issued), verify=verify)) == "invalid_certificate"
 
 
 def test_what_is_no_certificate_is_refused(stored, issued):
@@ -77,20 +78,20 @@ def test_what_is_no_certificate_is_refused(stored, issued):
         "x" * (LONGEST_HEADER + 1),
         escaped(issued) + " " * LONGEST_HEADER,
     ):
-        assert refusal(presented(wrong)) == "invalid_certificate", wrong
+        assert refusal(call_with(wrong)) == "invalid_certificate", wrong
 
 
 def test_a_certificate_of_no_key_is_refused(stored):
     another = Authority("clients").issue("one of them")
-    assert refusal(presented(escaped(another))) == "invalid_certificate"
+    assert refusal(call_with(escaped(another))) == "invalid_certificate"
 
 
 def test_a_key_that_holds_no_more_is_refused(stored, issued):
     ApiKey.objects.filter(pk=stored.pk).update(expires_at=NOW - timedelta(seconds=1))
-    assert refusal(presented(escaped(issued))) == "expired_api_key"
+    assert refusal(call_with(escaped(issued))) == "expired_api_key"
     known_keys.clear()
     key_revoke(key=stored, now=NOW, actor="test")
-    assert refusal(presented(escaped(issued))) == "revoked_api_key"
+    assert refusal(call_with(escaped(issued))) == "revoked_api_key"
 
 
 def test_certificates_are_read_once_and_not_all_are_kept(issued):

@@ -2,16 +2,16 @@
 
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils import timezone
 
+from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import API_KEY, BEARER, authorization_of, caller_of
+from ratelimit.credentials.identify import API_KEY, BEARER, authorization_of, identify
 from ratelimit.credentials.people.grants import caller_of_person
-from ratelimit.credentials.presented import EnvironHeaders, Presented, presented_in
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     CredentialError,
@@ -27,29 +27,22 @@ from ratelimit.keys.selectors import known_keys
 from ratelimit.models import AccessProfile, ApiKey
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person
+from tests.received_calls import received
 
 pytestmark = pytest.mark.django_db
 CLOCK = "/api/v1/clock"
 
 
-def presenting(address: str = "192.0.2.1", **headers: str) -> Presented:
-    return Presented(
-        method="GET",
-        scheme="https",
-        host="api.example",
-        path="/",
-        query="",
-        address=address,
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-        body=bytes,
-    )
+def with_headers(address: str = "192.0.2.1", **headers: str) -> ReceivedCall:
+    return received({name.replace("_", "-"): value for name, value in headers.items()}, address=address)
 
 
 def found(**headers: str):
-    return caller_of(presenting(**headers), now=timezone.now())
+    identity = identify(with_headers(**headers), now=timezone.now())
+    return None if identity is None else identity.caller
 
 
-def test_nothing_presented_is_nobody():
+def test_no_credential_is_nobody():
     assert found() is None
     assert found(accept="*/*") is None
     assert found(x_ssl_client_verify="NONE") is None
@@ -202,14 +195,14 @@ def test_a_key_for_signing_is_refused_as_it_is_and_a_revoked_one_as_revoked():
 def test_a_key_is_good_from_its_networks_only(address, allowed):
     key = make_key()
     ApiKey.objects.update(networks=["10.1.0.0/16", "2001:db8::/32"])
-    presented = presenting(address, x_api_key=key)
+    call = with_headers(address, x_api_key=key)
     if allowed:
-        caller = caller_of(presented, now=timezone.now())
-        assert caller is not None
-        assert caller.networks == (ip_network("10.1.0.0/16"), ip_network("2001:db8::/32"))
+        identity = identify(call, now=timezone.now())
+        assert identity is not None
+        assert identity.caller.networks == (ip_network("10.1.0.0/16"), ip_network("2001:db8::/32"))
     else:
         with pytest.raises(NetworkNotAllowed):
-            caller_of(presented, now=timezone.now())
+            identify(call, now=timezone.now())
 
 
 def test_networks_hold_for_keys_tokens_and_sessions_over_http(client):
@@ -248,40 +241,6 @@ def test_each_refusal_is_a_401_that_lists_the_schemes(headers, code):
 def test_a_token_in_authorization_is_looked_up_as_a_token():
     with pytest.raises(InvalidToken):
         found(authorization=f"Bearer {make_key()}")
-
-
-ENVIRON = {
-    "REQUEST_METHOD": "GET",
-    "wsgi.url_scheme": "http",
-    "PATH_INFO": "/a b/é",
-    "QUERY_STRING": "x=%20",
-    "REMOTE_ADDR": "192.0.2.1",
-    "HTTP_HOST": "api.example",
-    "HTTP_X_API_KEY": "k",
-    "CONTENT_TYPE": "text/plain",
-    "CONTENT_LENGTH": "",
-}
-
-
-def test_what_an_environ_presents():
-    presented = presented_in(ENVIRON, body=lambda: b"body")
-    assert (presented.method, presented.scheme, presented.host) == ("GET", "http", "api.example")
-    assert (presented.path, presented.query) == ("/a%20b/%C3%A9", "x=%20")
-    assert (presented.address, presented.body()) == ("192.0.2.1", b"body")
-    assert presented_in({**ENVIRON, "REQUEST_URI": "/a%2fb?x=1"}).path == "/a%2fb"
-
-
-def test_headers_of_an_environ_are_a_mapping():
-    headers = EnvironHeaders(ENVIRON)
-    assert dict(headers) == {"host": "api.example", "x-api-key": "k", "content-type": "text/plain"}
-    assert len(headers) == 3
-    assert headers["x-api-key"] == headers.get("X-API-Key") == "k"
-    assert headers.get("absent", "none") == "none"
-    assert "x-api-key" in headers
-    assert "absent" not in headers
-    assert cast("Any", 1) not in headers
-    with pytest.raises(KeyError):
-        headers["absent"]
 
 
 NOW = timezone.now()

@@ -15,14 +15,14 @@ from django.contrib.auth.hashers import check_password
 from django.test import Client
 from django.utils import timezone
 
-from ratelimit.credentials.identify import caller_of
+from ratelimit.credentials.identify import identify
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import generate
 from ratelimit.models import OAuthClient
 from tests.api_client import make_key
 from tests.ratelimit.credentials.logins import login, next_address, person
 from tests.ratelimit.credentials.programs.test_oauth2 import GRANT, basic, client_of, post
-from tests.ratelimit.credentials.test_identify import presenting
+from tests.received_calls import received
 
 pytestmark = pytest.mark.django_db
 WITHIN = 0.10
@@ -49,14 +49,14 @@ def difference_of(first: Callable[[], object], second: Callable[[], object], *, 
 
 def refused(key: str) -> None:
     with pytest.raises(CredentialError):
-        caller_of(presenting(x_api_key=key), now=timezone.now())
+        identify(received({"x-api-key": key}), now=timezone.now())
 
 
 @pytest.fixture
 def keys() -> tuple[str, str]:
     """A key with the prefix of one that is there and another secret, and one with a prefix that nobody has."""
     real = make_key()
-    caller_of(presenting(x_api_key=real), now=timezone.now())
+    identify(received({"x-api-key": real}), now=timezone.now())
     prefix = real.split("_")[1]
     return f"md_{prefix}_{'A' * 43}", generate().key
 

@@ -14,10 +14,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from stats.caching.tiers import process_tiers
-from stats.market_data.answers.answer import market_data_answer
+from stats.delivery.pinned_answer import Representation, finished_answer
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinning.pinned import Representation, pin
 from stats.market_data.queries.query import Target, parse_query
+from stats.market_data.services import market_data_page
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import EQUITY, Market, fill, ingest, tell, timestamp
 from tests.stats.market_data.oracle import SECOND_NS, Row
@@ -125,8 +125,8 @@ def computed(subject: Subject, query: dict[str, str]) -> bytes:
     target = Target(subject.market_class, dataset.form, subject.symbol)
     asked = parse_query(target, urlencode(query))
     now_ns = time.time_ns()
-    pinned = pin(dataset, asked, Representation(query.get("format", "json")), now_ns=now_ns)
-    return market_data_answer(pinned, now_ns=now_ns, bypass=True).entry.body
+    pinned = market_data_page(query=asked, now_ns=now_ns).answer(Representation(query.get("format", "json")))
+    return finished_answer(pinned, now_ns=now_ns, bypass=True).entry.body
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])

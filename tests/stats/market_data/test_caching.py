@@ -268,8 +268,8 @@ def test_keys_are_readable_and_scannable_by_symbol(project_redis, minutes: Marke
         assert key.startswith(f"mktdata:{EQUITY}:".encode())
         for part in (
             b"resolution=1m",
-            b"start=1735808400000000000",
-            b"end=1735812000000000000",
+            b"range.start_ns=1735808400000000000",
+            b"range.end_ns=1735812000000000000",
             b"trades=1-",
         ):
             assert part in key

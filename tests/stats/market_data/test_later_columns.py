@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from stats.delivery.pinned_answer import Representation
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinning.pinned import Representation, pin
 from stats.market_data.queries.query import Target, parse_query
+from stats.market_data.services import market_data_page
 from tests.stats.market_data.builders import EQUITY, Market
 from tests.stats.market_data.oracle import SECOND_NS
 from tests.stats.market_data.representations import MEDIA_TYPES, decoded
@@ -43,10 +44,11 @@ def test_an_id_with_another_value_of_the_column_is_a_conflict(empty_market: Mark
 def key(dataset: str) -> str:
     target = Target("equities", MARKET_DATASETS[dataset].form, EQUITY)
     query = parse_query(target, f"start={RANGE['start']}&end={RANGE['end']}")
-    return pin(MARKET_DATASETS[dataset], query, Representation("json"), now_ns=START_NS).cache_key
+    page = market_data_page(query=query, now_ns=START_NS)
+    return page.answer(Representation("json")).cache_key
 
 
 def test_an_answer_with_the_column_is_not_kept_under_the_key_of_one_without(empty_market: Market):
     add(empty_market, True)
-    assert "later=buyer_is_maker" in key("trades")
+    assert "later_columns=buyer_is_maker" in key("trades")
     assert "later" not in key("ohlcv")

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stats.caching.tiers import process_tiers
-from stats.ohlc.answer import ohlc_answer
-from stats.ohlc.pinned import pin_ohlc
+from stats.delivery.pinned_answer import Representation, finished_answer
+from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
 from stats.parameters.intervals import Interval
+from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
 from tests.marketdata_project.front_server import eventually
@@ -53,7 +54,7 @@ def model_bars(
     trades: list[tuple[int, int]], *, interval: str, start: int | None = None, length: int = 0
 ) -> list[Any]:
     """(start of bar, open, high, low, close, volume) of trades in order of arrival."""
-    size = Interval(interval).length_ns // SECOND_NS
+    size = Interval(interval).resolution.length_ns // SECOND_NS
     first = 0 if start is None else start // size
     last = 10**9 if start is None else -(-(start + length) // size)
     bars: dict[int, list[int]] = {}
@@ -81,8 +82,9 @@ def read(api: Any, symbol: str, query: dict[str, Any]) -> tuple[int, list[Any]]:
     bars = answer(response)["data"] if response.status_code == 200 else []
     assert response.status_code == 200 or answer(response)["code"] in {"no_data", "unknown_symbol"}
     if response.status_code == 200:
-        pinned = pin_ohlc(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]))
-        assert response.content == ohlc_answer(pinned, now_ns=BASE_NS, bypass=True).entry.body
+        pinned = ohlc_pin(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
+        computed = finished_answer(pinned.answer(Representation("json")), now_ns=BASE_NS, bypass=True)
+        assert response.content == computed.entry.body
     return response.status_code, [tuple(bar.values()) for bar in bars]
 
 
@@ -141,7 +143,7 @@ class Race:
             self.acknowledged.append(answer(self._api.ingest(row))["commit"])
 
     def look(self) -> None:
-        window, length_ns = Interval.HOUR.whole(None, None), Interval.HOUR.length_ns
+        window, length_ns = ALL_TIME, Interval.HOUR.resolution.length_ns
         while self.goes_on():
             newest = max(self.acknowledged)
             response = self._api.ohlc(symbol=self.symbol, interval="1h")

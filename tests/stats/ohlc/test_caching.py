@@ -148,7 +148,7 @@ def test_keys_are_readable_and_scannable_by_symbol(project_redis, seeded):
     seeded.ohlc(symbol="AAPL.X")
     with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
         (key,) = client.scan_iter(match="mktdata:AAPL:*")
-        assert key.startswith(b"mktdata:AAPL:ohlc:end=")
+        assert key.startswith(b"mktdata:AAPL:ohlc:")
         assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
 
 

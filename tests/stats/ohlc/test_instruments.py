@@ -74,12 +74,6 @@ def test_volumes_are_written_by_the_kind_of_the_instrument_not_of_the_bar(
     assert re.findall(rb'"volume":([^}]*)}', body) == expected
 
 
-def test_a_count_that_64_bits_do_not_hold_is_written_whole(api: Api) -> None:
-    rows = [trade(volume=2**53, trade_id=str(number)) for number in range(2**11)]
-    api.ingest(*rows)
-    assert b'"volume":18446744073709551616}' in api.ohlc(symbol="AAPL").content
-
-
 def test_another_kind_of_volume_is_another_answer(api: Api) -> None:
     api.ingest(trade(volume=5))
     whole = api.ohlc(symbol="AAPL")

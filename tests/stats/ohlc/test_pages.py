@@ -120,7 +120,7 @@ def test_walks_are_consistent_beside_a_writer_that_never_stops(api, ten_bars):
             rest = page(api, limit=10_000, cursor=first["next_cursor"])["data"]
             assert [bar for bars in forward for bar in bars] == first["data"] + rest
             assert page(api, limit=4, cursor=on["prev_cursor"])["data"] == first["data"]
-            assert len(rest) + 4 == first["total_estimate"]
+            assert len(rest) + 4 <= first["total_estimate"]
     finally:
         stop.set()
         writer.join()

@@ -11,7 +11,7 @@ from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.log_views import log_view
 from store.log_views.coverage import log_coverage
-from store.log_views.log_view import LogView, first_row, last_row, rows_backwards
+from store.log_views.log_view import LogView, first_row, last_row, log_as_of, rows_backwards
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
@@ -29,7 +29,7 @@ def log(store: QueryableStore) -> LogView:
         store.append(batch(*rows))
     store.append(batch(trade(20 * DAY, trade_id="last")))
     store.correct(amendment(cancel(20 * DAY, trade_id="last")))
-    return LogView(store, TRADES, SYMBOL)
+    return log_as_of(store, TRADES, SYMBOL, None)
 
 
 @pytest.mark.parametrize("at", [None, 1, 4])
@@ -37,7 +37,7 @@ def log(store: QueryableStore) -> LogView:
 def test_a_walk_gives_every_row_once(log: LogView, at, many: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_view, "ROWS_AT_ONCE", many)
     monkeypatch.setattr(log_view, "_FEW_ROWS", 1)
-    view = LogView(log.store, TRADES, SYMBOL, at)
+    view = log_as_of(log.store, TRADES, SYMBOL, at)
     whole = view.rows(ALL_TIME)
     parts = list(rows_backwards(view))[::-1]
     assert pa.concat_tables(parts).equals(whole)
@@ -71,7 +71,7 @@ def only(rows: pa.Table | None) -> dict[str, Any] | None:
 
 @pytest.mark.parametrize("at", [None, 1, 4, 5])
 def test_coverage_is_what_is_stored_at_a_commit(log: LogView, at):
-    found = log_coverage(log.store, TRADES, SYMBOL, at=at)
+    found = log_coverage(log_as_of(log.store, TRADES, SYMBOL, at))
     times = log.store.rows(TRADES, SYMBOL, ALL_TIME, at=at).column(0).to_pylist()
     head = log.store.head(TRADES, SYMBOL, at=at)
     assert (found.first_ns, found.last_ns, found.commits, found.head) == (
@@ -88,10 +88,10 @@ def test_coverage_is_what_is_stored_at_a_commit(log: LogView, at):
 def test_coverage_of_a_log_of_which_nothing_stands(store: QueryableStore):
     store.append(batch(trade(0, trade_id="a")))
     store.correct(amendment(cancel(0, trade_id="a")))
-    assert log_coverage(store, TRADES, SYMBOL)[:4] == (None, None, 0, 2)
-    assert log_coverage(store, TRADES, SYMBOL, at=0)[:4] == (None, None, 0, 0)
+    assert log_coverage(log_as_of(store, TRADES, SYMBOL, None))[:4] == (None, None, 0, 2)
+    assert log_coverage(log_as_of(store, TRADES, SYMBOL, 0))[:4] == (None, None, 0, 0)
 
 
 def test_an_unknown_symbol_has_no_coverage(store: QueryableStore):
     with pytest.raises(UnknownSymbol):
-        log_coverage(store, TRADES, SYMBOL)
+        log_coverage(log_as_of(store, TRADES, SYMBOL, None))

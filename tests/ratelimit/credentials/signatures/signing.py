@@ -5,15 +5,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.utils import timezone
 from http_message_signatures import ContentDigest, HTTPMessageSigner, MappingKeyResolver
 from http_message_signatures.algorithms import HMAC_SHA256
 
-from ratelimit.credentials.presented import Presented
-from ratelimit.credentials.signatures.verification import COVERED_IF_SENT, caller_signed
+from http_requests.received import ReceivedCall
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import completed, identify
+from ratelimit.credentials.signatures.verification import COVERED_IF_SENT
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.signing_secrets import signing_secret
@@ -93,7 +95,14 @@ def signed(
     return message.headers
 
 
-def request(key: str, *, method: str = "POST", body: bytes = BODY, **options: Any) -> Presented:
+class Arrived(NamedTuple):
+    """A call and its body."""
+
+    call: ReceivedCall
+    body: bytes
+
+
+def request(key: str, *, method: str = "POST", body: bytes = BODY, **options: Any) -> Arrived:
     """A signed request as it arrives."""
     return arrived(headers_for(key, method=method, body=body, **options), method=method, body=body)
 
@@ -105,25 +114,34 @@ def headers_for(
     return signed(method, f"https://{HOST}{PATH}?{QUERY}", **options)
 
 
-def arrived(headers: dict[str, str], **changes: Any) -> Presented:
-    """What a request presents, unchanged but for `changes`."""
+def arrived(headers: dict[str, str], **changes: Any) -> Arrived:
+    """A call as it is received, unchanged but for `changes`."""
     body = changes.pop("body", BODY)
     found: dict[str, Any] = {
         "method": "POST",
         "scheme": "https",
         "host": HOST,
         "path": PATH,
+        "target": PATH,
         "query": QUERY,
         "address": "192.0.2.1",
         **changes,
     }
     lower = {name.lower(): value for name, value in headers.items()}
-    return Presented(headers=lower, body=lambda: body, **found)
+    return Arrived(ReceivedCall(headers=lower, **found), body)
 
 
-def refusal(presented: Presented, *, now: datetime | None = None) -> str:
+def caller_signed(arrived: Arrived, *, now: datetime) -> Caller:
+    """The caller of a signed call, its headers and then its body looked at."""
+    identity = identify(arrived.call, now=now)
+    assert identity is not None
+    assert identity.signature is not None
+    return completed(identity, arrived.call, body=lambda: arrived.body, now=now)
+
+
+def refusal(arrived: Arrived, *, now: datetime | None = None) -> str:
     """The code of the error with which a request is refused."""
     with pytest.raises(CredentialError) as caught:
-        caller_signed(presented, now=now or timezone.now())
+        caller_signed(arrived, now=now or timezone.now())
     assert caught.value.code != "invalid_credentials"
     return caught.value.code

@@ -6,9 +6,6 @@ import pytest
 from django.utils import timezone
 from http_message_signatures import ContentDigest
 
-from ratelimit.credentials.signatures.verification import (
-    caller_signed,
-)
 from ratelimit.exceptions import InvalidSignature
 from ratelimit.models import UsedNonce
 from tests.api_client import make_key
@@ -20,6 +17,7 @@ from tests.ratelimit.credentials.signatures.signing import (
     PATH,
     QUERY,
     arrived,
+    caller_signed,
     headers_for,
     refusal,
     request,
@@ -37,13 +35,13 @@ CHANGED = {
     "scheme": {"scheme": "http"},
     "host": {"host": "other.example"},
     "port": {"host": f"{HOST}:8443"},
-    "path": {"path": f"{PATH}/"},
-    "case of the path": {"path": PATH.replace("trades", "Trades")},
-    "encoding of the path": {"path": PATH.replace("t", "%74", 1)},
+    "path": {"target": f"{PATH}/"},
+    "case of the path": {"target": PATH.replace("trades", "Trades")},
+    "encoding of the path": {"target": PATH.replace("t", "%74", 1)},
     "query": {"query": f"{QUERY}&y=1"},
     "no query": {"query": ""},
     "encoding of the query": {"query": QUERY.replace("%20", "+")},
-    "a space in the path": {"path": f"{PATH} "},
+    "a space in the path": {"target": f"{PATH} "},
     "no host": {"host": ""},
 }
 

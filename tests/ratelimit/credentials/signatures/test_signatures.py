@@ -9,10 +9,7 @@ from django.utils import timezone
 from http_message_signatures import ContentDigest
 
 from ratelimit.credentials.signatures import verification
-from ratelimit.credentials.signatures.verification import (
-    LONGEST_HEADER,
-    caller_signed,
-)
+from ratelimit.credentials.signatures.verification import LONGEST_HEADER
 from ratelimit.exceptions import CredentialError, InvalidSignature, NonceUsed
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.last_used import last_used
@@ -24,6 +21,7 @@ from tests.ratelimit.credentials.signatures.signing import (
     COVERED,
     IN_PARTS,
     arrived,
+    caller_signed,
     headers_for,
     prefix_of,
     refusal,
@@ -61,13 +59,13 @@ def test_a_digest_by_sha_512_will_do(key):
 def test_a_member_of_the_digest_will_do(key):
     covered = (*COVERED, '"content-digest";key="sha-256"')
     headers = {"Content-Digest": f"{ContentDigest.create(BODY)}"}
-    presented = arrived(headers_for(key, body=None, covered=covered, headers=headers))
-    assert caller_signed(presented, now=timezone.now())
+    sent = arrived(headers_for(key, body=None, covered=covered, headers=headers))
+    assert caller_signed(sent, now=timezone.now())
 
 
 def test_a_read_without_a_body_needs_no_digest(key):
-    presented = arrived(headers_for(key, method="GET", body=None), method="GET", body=b"")
-    assert caller_signed(presented, now=timezone.now()).credential == "signature"
+    sent = arrived(headers_for(key, method="GET", body=None), method="GET", body=b"")
+    assert caller_signed(sent, now=timezone.now()).credential == "signature"
 
 
 def test_a_secret_of_a_former_secret_key_holds(key, settings):
@@ -100,27 +98,27 @@ def test_a_nonce_of_any_such_length_will_do(key, nonce):
     ],
 )
 def test_a_signature_holds_for_its_window(key, offset, code):
-    presented = request(key, age=0)
-    created = re.search(r"created=(\d+)", presented.headers["signature-input"])
+    sent = request(key, age=0)
+    created = re.search(r"created=(\d+)", sent.call.headers["signature-input"])
     assert created is not None
     now = datetime.fromtimestamp(int(created[1]) + offset, UTC)
     if code is None:
-        assert caller_signed(presented, now=now)
+        assert caller_signed(sent, now=now)
     else:
-        assert refusal(presented, now=now) == code
+        assert refusal(sent, now=now) == code
 
 
 def test_the_window_is_a_setting(key, settings):
     settings.SIGNATURE_WINDOW_SECONDS = 60
-    presented = request(key)
-    assert caller_signed(presented, now=timezone.now() + timedelta(seconds=58))
+    sent = request(key)
+    assert caller_signed(sent, now=timezone.now() + timedelta(seconds=58))
 
 
 def test_a_signature_that_says_when_it_expires_does(key):
     at = timezone.now() + timedelta(seconds=10)
-    presented = request(key, expires=at)
-    assert refusal(presented, now=at) == "signature_expired"
-    assert caller_signed(presented, now=at - timedelta(seconds=2))
+    sent = request(key, expires=at)
+    assert refusal(sent, now=at) == "signature_expired"
+    assert caller_signed(sent, now=at - timedelta(seconds=2))
 
 
 def test_a_signature_without_created_is_refused(key):
@@ -188,22 +186,22 @@ def test_a_key_that_only_signs_is_accepted_when_it_does(key):
 
 
 def test_no_secret_is_in_what_is_shown(key):
-    presented = request(key)
-    for shown in (repr(presented), str(presented.headers)):
+    sent = request(key)
+    for shown in (repr(sent), str(sent.call.headers)):
         assert secret_of(key) not in shown
 
 
 def test_a_use_is_noted_only_of_a_signature_that_is_accepted(key, monkeypatch):
     noted: list[int] = []
     monkeypatch.setattr(last_used, "note", lambda key_id, at: noted.append(key_id))
-    presented = request(key)
-    wrong = presented._replace(headers={**presented.headers, "signature": "sig=:AAAA:"})
-    other_body = presented._replace(body=lambda: b"{}")
+    sent = request(key)
+    wrong = arrived({**sent.call.headers, "signature": "sig=:AAAA:"})
+    other_body = sent._replace(body=b"{}")
     for refused in (wrong, other_body):
         with pytest.raises(CredentialError):
             caller_signed(refused, now=timezone.now())
     assert noted == []
-    caller_signed(presented, now=timezone.now())
+    caller_signed(sent, now=timezone.now())
     with pytest.raises(NonceUsed):
-        caller_signed(presented, now=timezone.now())
+        caller_signed(sent, now=timezone.now())
     assert noted == [ApiKey.objects.get(digest=digest(key)).pk]

@@ -9,9 +9,9 @@ import pytest
 from stats.caching.tiers import process_tiers
 from stats.market_data.intervals import whole_parts
 from stats.market_data.options import standing
-from stats.market_data.pinning.logs import PinnedLog
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.instruments import Instrument, default_instrument
+from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
@@ -57,14 +57,14 @@ def test_bars_are_the_same_however_few_rows_are_read_at_once(
 
     wanted = [asked("asc"), asked("desc")]
     counts: list[int] = []
-    read = PinnedLog.rows
+    read = LogView.rows
 
-    def counted(log: PinnedLog, window: Window) -> Any:
+    def counted(log: LogView, window: Window) -> Any:
         rows = read(log, window)
         counts.append(rows.num_rows)
         return rows
 
-    monkeypatch.setattr(PinnedLog, "rows", counted)
+    monkeypatch.setattr(LogView, "rows", counted)
     monkeypatch.setattr(whole_parts, "ROWS_AT_ONCE", AT_ONCE)
     monkeypatch.setattr(standing, "_WHOLE_ROWS", AT_ONCE)
     assert [asked("asc"), asked("desc")] == wanted

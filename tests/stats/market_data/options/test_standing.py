@@ -9,9 +9,10 @@ import pytest
 from stats.market_data.options import standing
 from stats.market_data.options.market import quotes_at
 from stats.market_data.options.standing import standing_rows
-from stats.market_data.pinning.logs import PinnedLog, Snapshot
+from stats.market_data.pinning.logs import Snapshot
 from store.datasets import OPTION_QUOTES
 from store.instruments import Instrument
+from store.log_views.log_view import LogView
 from store.protocol import NO_COMMIT
 from store.timestamps import parse_timestamp
 from tests.api_client import Api
@@ -31,7 +32,7 @@ START = parse_timestamp(OPENING)
 
 
 @pytest.fixture
-def quoted(api: Api) -> tuple[PinnedLog, list[int], list[float]]:
+def quoted(api: Api) -> tuple[LogView, list[int], list[float]]:
     """A log of quotes at irregular instants, some of which share one, with their times and bids."""
     chance = random.Random(5)
     seconds = sorted(chance.choice([1, 7]) * chance.randrange(400) for _ in range(300))
@@ -70,13 +71,13 @@ def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monke
     monkeypatch.setattr(standing, "_WHOLE_ROWS", 50)
     log, times, bids = quoted
     reads = []
-    read = PinnedLog.rows
+    read = LogView.rows
 
     def counted(log, window):
         reads.append(window)
         return read(log, window)
 
-    monkeypatch.setattr(PinnedLog, "rows", counted)
+    monkeypatch.setattr(LogView, "rows", counted)
     instants = np.arange(times[250], times[280], 10**8)
     found = standing_rows(log, instants, reach_ns=10**13)
     assert len(reads) <= 2

@@ -270,6 +270,6 @@ def test_dates_that_were_used_longest_ago_are_let_go_when_too_much_is_held(tmp_p
     batches = [batch(*(trade(n * DAY + m, trade_id=str(m)) for m in range(10))) for n in range(6)]
     for each in [*batches, *batches]:
         store.append(each)
-        assert sum(date.nbytes for date, _ in store._known_rows._dates.values()) <= 20_000
+        assert sum(date.nbytes for date in store._known_rows._dates.values()) <= 20_000
         assert len(store._known_rows._dates) < 6
     assert len(stored(store)) == 60

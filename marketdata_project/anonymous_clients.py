@@ -1,4 +1,4 @@
-"""Whoever is not known has a bucket by address: what is open to anybody is charged to it, as is each 401 and unknown path."""
+"""Clients without a known caller have a bucket by address: public pages, each 401 and unknown paths are charged to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,25 +7,25 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from http_requests.received import call_of
 from marketdata_project.access_table import PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.access.table import ANY_CALLER, Access
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_of
+from ratelimit.credentials.identify import identify
 from ratelimit.credentials.people.grants import caller_of_person
-from ratelimit.credentials.presented import presented_in
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
-from ratelimit.limits.services import admit, admit_address
+from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
-from ratelimit.request_attributes import ADMISSION
+from ratelimit.wsgi_variables import ADMISSION
 
 # Asked by whatever keeps the service running, or watches it.
 _FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
-class StrangerMiddleware:
+class AnonymousClientMiddleware:
     """Charges for what nothing else was charged for: public pages beforehand, a 401, 404, 406 or 413 afterwards.
 
     A public page, an unknown path, a 406 or a 413 is charged to the caller, if there is one, otherwise to the
@@ -38,7 +38,7 @@ class StrangerMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        if hasattr(request, ADMISSION):
+        if ADMISSION in request.META:
             return response
         if response.status_code == 401:
             return charged(request, None) or response
@@ -55,30 +55,29 @@ class StrangerMiddleware:
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         """429 for a public page over the limit."""
         match = request.resolver_match
-        if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or hasattr(request, ADMISSION):
+        if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or ADMISSION in request.META:
             return None
         return charged(request, _known_caller(request))
 
 
 def charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
     """None once a caller or the address was charged; the 429 if that was refused."""
-    address = request.META.get("REMOTE_ADDR", "")
-    admission = admit_address(address) if caller is None else admit(caller, _PAGES, cost=1)
-    setattr(request, ADMISSION, admission)
+    admission = request.META[ADMISSION] = admit_call(call_of(request), caller, _PAGES)
     return None if admission.admitted else problem_of(LimitReached(admission)).response()
 
 
 def _known_caller(request: HttpRequest) -> Caller | None:
     """Whose credential or session it is; None where it is not good, or cannot be looked up now."""
-    # A signature is of one request: its nonce is not used up for a page that needs none.
-    if "HTTP_SIGNATURE" in request.META or "HTTP_SIGNATURE_INPUT" in request.META:
+    call, now = call_of(request), timezone.now()
+    # A signature is of one call: its nonce is not used up for a page that needs none.
+    if {"signature", "signature-input"} & call.headers.keys():
         return None
-    now = timezone.now()
     try:
-        caller = caller_of(presented_in(request.META), now=now)
+        identity = identify(call, now=now)
+        if identity is not None:
+            return identity.caller
         user = getattr(request, "user", None)
-        if caller is None and user is not None:
-            caller = caller_of_person(user, credential="session", now=now)
+        caller = None if user is None else caller_of_person(user, credential="session", now=now)
     except (CredentialError, NetworkNotAllowed, DatabaseError):
         return None
     return caller

@@ -5,7 +5,11 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.ohlc.services import bars_read, bars_read_if_held
+from stats.delivery.delivered import delivered, delivered_if_held
+from stats.delivery.finished import Finished
+from stats.delivery.pinned_answer import Representation
+from stats.ohlc.answer import ohlc_pin
+from stats.ohlc.query import parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
@@ -13,6 +17,11 @@ from trades.stores import market_store
 
 QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
 NOW_NS = parse_timestamp("2031-01-01")
+
+
+def bars_read(query_string: str, now_ns: int) -> Finished:
+    bars = ohlc_pin(parse_ohlc_query(query_string), now_ns=now_ns)
+    return delivered(bars.answer(Representation("json")), if_none_match=None, now_ns=now_ns)
 
 
 @pytest.fixture
@@ -32,8 +41,8 @@ def seeded(api: Api) -> Api:
     ],
 )
 def test_age_counts_from_the_computation(later_ns: int, age: str):
-    first = bars_read(query_string=QUERY, if_none_match=None, now_ns=NOW_NS)
-    again = bars_read(query_string=QUERY, if_none_match=None, now_ns=NOW_NS + later_ns)
+    first = bars_read(QUERY, NOW_NS)
+    again = bars_read(QUERY, NOW_NS + later_ns)
     assert first is not None
     assert again is not None
     assert (first.headers["X-Cache"], first.headers["Age"]) == ("miss", "0")
@@ -44,7 +53,7 @@ def test_age_counts_from_the_computation(later_ns: int, age: str):
 @pytest.mark.parametrize(("seconds_ago", "immutable"), [(59, False), (60, False), (61, True)], ids=str)
 def test_an_instant_is_settled_after_a_minute(seconds_ago: int, immutable: bool):
     query = f"{QUERY}&as_of={NOW_NS - seconds_ago * SECOND_NS}"
-    finished = bars_read(query_string=query, if_none_match=None, now_ns=NOW_NS)
+    finished = bars_read(query, NOW_NS)
     assert finished is not None
     assert finished.headers["Cache-Control"].endswith("immutable") is immutable
 
@@ -52,21 +61,19 @@ def test_an_instant_is_settled_after_a_minute(seconds_ago: int, immutable: bool)
 @pytest.mark.usefixtures("seeded")
 def test_an_end_in_the_callers_future_is_not_kept():
     before = parse_timestamp("2025-01-02T23:00:00Z")
-    outcomes = [
-        bars_read(query_string=QUERY, if_none_match=None, now_ns=now_ns)
-        for now_ns in (before, before, NOW_NS)
-    ]
+    outcomes = [bars_read(QUERY, now_ns) for now_ns in (before, before, NOW_NS)]
     assert [found and found.headers["X-Cache"] for found in outcomes] == ["miss", "miss", "miss"]
 
 
 @pytest.mark.usefixtures("seeded")
 def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
     def held() -> HTTPStatus | int | None:
-        found = bars_read_if_held(query_string=QUERY, if_none_match=None)
+        bars = ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS).answer(Representation("json"))
+        found = delivered_if_held(bars, if_none_match=None, now_ns=NOW_NS)
         return None if found is None else found.status
 
     assert held() is None
-    bars_read(query_string=QUERY, if_none_match=None)
+    bars_read(QUERY, NOW_NS)
     monkeypatch.setattr(type(market_store()), "bars", lambda *_, **__: pytest.fail("the store was asked"))
     assert held() == HTTPStatus.OK
     process_tiers().local.clear()

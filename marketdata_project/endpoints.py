@@ -1,0 +1,32 @@
+"""Which endpoint a path is of, by the URLconf, and what its row in the table of access says of a call."""
+
+from functools import lru_cache
+
+from django.urls import Resolver404, ResolverMatch, resolve
+
+from ratelimit.access.table import SMALL_BODY_BYTES, access_of
+
+# No path of an endpoint is that long, and paths come from clients: what is remembered of them is bounded.
+_LONGEST_REMEMBERED = 256
+
+
+def endpoint_at(path: str) -> ResolverMatch | None:
+    """The view, its name and its arguments at a decoded path; None where there is nothing."""
+    return _remembered(path) if len(path) <= _LONGEST_REMEMBERED else _found(path)
+
+
+def body_limit(path: str, method: str) -> int:
+    """Return the largest body of a call in bytes; a small one for a path or method that is no endpoint."""
+    endpoint = endpoint_at(path)
+    access = None if endpoint is None else access_of(endpoint.url_name, method)
+    return SMALL_BODY_BYTES if access is None else access.body_bytes
+
+
+def _found(path: str) -> ResolverMatch | None:
+    try:
+        return resolve(path)
+    except Resolver404:
+        return None
+
+
+_remembered = lru_cache(maxsize=4096)(_found)

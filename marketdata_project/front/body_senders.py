@@ -1,0 +1,56 @@
+"""Whose large body is read: that of a caller whom the headers prove, who may make the call, and who is charged."""
+
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DatabaseError
+
+from http_requests.received import ReceivedCall, call_in
+from marketdata_project.endpoints import endpoint_at
+from marketdata_project.front.body import NoRoom
+from ratelimit.access.decision import Denial, may
+from ratelimit.access.table import Access, access_of
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import identify
+from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.limits.services import admit_call
+from ratelimit.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
+
+
+def body_sender(environ: MutableMapping[str, Any]) -> str | None:
+    """Return the identity of the caller whose body is to be read; None where the call is refused without it.
+
+    Django's chain gives the refusal. What is found out on the way it does not do again: the admission and the
+    verified signature are left in the environ. Raises NoRoom while keys cannot be looked up.
+    """
+    call = call_in(environ)
+    try:
+        identity = identify(call, now=datetime.now(UTC))
+        if identity is None:
+            return None
+        if identity.signature is not None:
+            environ[VERIFIED_SIGNATURE] = identity.signature
+        is_admitted = _is_admitted(call, identity.caller, environ)
+    except (CredentialError, NetworkNotAllowed):
+        return None
+    except DatabaseError as error:
+        raise NoRoom from error
+    return identity.caller.identity if is_admitted else None
+
+
+def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str, Any]) -> bool:
+    access, denial = _judged(call, caller)
+    if access is None or denial is not None:
+        return False
+    admission = environ[ADMISSION] = admit_call(call, caller, access)
+    return admission.admitted
+
+
+def _judged(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial | None]:
+    endpoint = endpoint_at(call.path)
+    if endpoint is None:
+        return None, None
+    access = access_of(endpoint.url_name, call.method)
+    account = None if access is None or access.account is None else endpoint.kwargs.get(access.account)
+    return access, may(caller, access, account=account)

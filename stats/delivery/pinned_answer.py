@@ -1,0 +1,147 @@
+"""What names one answer: a query, everything that it is computed from, and how it is written."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from http_requests.compression import Encoding, compressed
+from http_requests.conditional import etag_of
+from stats.caching.decorator import cached
+from stats.caching.entry import Entry
+from stats.caching.keys import CacheKey, key_parts
+from stats.rendering.format import Rendered
+from stats.rendering.formats import FORMATS
+from store.timestamps import SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """How an answer is written; without an encoding as it is."""
+
+    format: str
+    encoding: Encoding | None = None
+
+    @property
+    def key(self) -> str:
+        """In cache keys: `json`, `json+gzip`."""
+        return self.format + (f"+{self.encoding}" if self.encoding else "")
+
+
+class Content(ABC):
+    """What an answer says, before it has a format: a frozen dataclass whose fields are all that it is computed from.
+
+    Its fields are the answer's key (see `key_parts`), so that two contents that say something else have two
+    keys.
+
+    name: the dataset or report, in cache keys. end_ns: the requested end before rounding, nanoseconds UTC; None
+    for all that is stored. is_period: whether rows are of a day or longer. as_of_ns: the instant by which all
+    that the answer says was stored; None for now. commits: the header `X-Commit`. valid_until_ns: the first
+    instant at which the same query has another answer if nothing is written; None for never.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def symbols(self) -> tuple[str, ...]: ...
+
+    @property
+    @abstractmethod
+    def commits(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def as_of_ns(self) -> int | None: ...
+
+    @property
+    def end_ns(self) -> int | None:
+        return None
+
+    @property
+    def is_period(self) -> bool:
+        return False
+
+    @property
+    def valid_until_ns(self) -> int | None:
+        return None
+
+    @abstractmethod
+    def rendered(self, format_name: str) -> Rendered:
+        """The answer in a format. Reads nothing but the fields. Raises `StatsError`s and `StorageError`s."""
+
+    def answer(self, representation: Representation) -> "PinnedAnswer":
+        """The content in a representation: the same value each time, so that its key is made once."""
+        return self._answers.setdefault(representation, PinnedAnswer(self, representation))
+
+    @cached_property
+    def _answers(self) -> "dict[Representation, PinnedAnswer]":
+        return {}
+
+
+@dataclass(frozen=True)
+class PinnedAnswer:
+    """One representation of one content: the name under which its bytes are kept and tagged.
+
+    Who may see it is no part of it: that is asked of each caller.
+    """
+
+    content: Content
+    representation: Representation
+
+    @property
+    def cache_symbol(self) -> str:
+        return ",".join(self.content.symbols)
+
+    @property
+    def cache_end_ns(self) -> int | None:
+        return self.content.end_ns
+
+    @property
+    def cache_coarse(self) -> bool:
+        return self.content.is_period
+
+    @cached_property
+    def cache_key(self) -> str:
+        parts = key_parts(self.content)
+        return str(
+            CacheKey(
+                symbol=self.cache_symbol,
+                dataset=self.content.name,
+                parameters=parts.parameters,
+                version=parts.version or "none",
+                representation=self.representation.key,
+            )
+        )
+
+    @cached_property
+    def etag(self) -> str:
+        return etag_of(self.cache_key)
+
+
+@cached()
+def finished_answer(pinned: PinnedAnswer, now_ns: int) -> Entry:
+    """The answer's bytes, computed at `now_ns`; in an encoding from those without, which are kept as well.
+
+    Raises as `Content.rendered`.
+    """
+    written = pinned.representation
+    if written.encoding is not None:
+        plain = pinned.content.answer(Representation(written.format))
+        return _encoded(finished_answer(plain, now_ns=now_ns).entry, written.encoding, pinned.etag)
+    rendered = pinned.content.rendered(written.format)
+    return Entry(
+        body=rendered.body,
+        content_type=FORMATS[written.format].content_type,
+        etag=pinned.etag,
+        computed_at=now_ns / SECOND_NS,
+        headers=rendered.headers,
+    )
+
+
+def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
+    """An entry in an encoding; its body stays as it is if that is not larger."""
+    done = compressed(plain.body, encoding)
+    header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
+    return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))

@@ -1,0 +1,85 @@
+"""From a query of the tree to the page that answers it, fixed to commits and to all else that it is made from."""
+
+import threading
+from collections.abc import Hashable
+from dataclasses import replace
+
+from cachetools import LRUCache
+
+from http_requests.exceptions import InvalidParameter
+from listing.exceptions import InvalidCursor
+from stats.market_data.answers.rows_page import RowsPage
+from stats.market_data.pinning.logs import Snapshot
+from stats.market_data.pinning.plan import Asked, MarketDataset, listed
+from stats.market_data.queries.query import MarketDataQuery
+from stats.paging.cursors import Cursor
+from trades.services.instruments import symbol_canonical
+
+MAX_PAGES = 2_048
+# By query, instruments and commits: when a page was pinned, and the page.
+_pages: LRUCache[Hashable, tuple[int, RowsPage]] = LRUCache(MAX_PAGES)
+_lock = threading.Lock()
+
+
+def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> RowsPage:
+    """The page that answers a query at a time: as of the walk's first page, or of the newest commits.
+
+    A page that was pinned before is given again while it is valid and has the newest commits. Raises
+    `UnknownSymbol`, `WrongClass`, `Resync`, `InvalidCursor` and what the dataset refuses.
+    """
+    symbols = _canonical(query.symbols)
+    if symbols != query.symbols:
+        query = replace(query, symbols=symbols)
+    cursor = Cursor.decode(query.cursor, query=query.subject) if query.cursor else None
+    if cursor and len(cursor.commits) != len(symbols) * dataset.log_count:
+        raise InvalidCursor("the cursor is not one of ours")
+    begun_ns = now_ns if cursor is None else cursor.begun_ns
+    asked = [_asked(dataset, query, place, cursor, begun_ns) for place in range(len(symbols))]
+    if not all(each.logs for each in asked):
+        return _pinned(dataset, query, asked, cursor)
+    key = query, tuple((each.instrument, each.logs) for each in asked)
+    with _lock:
+        pinned_ns, page = _pages.get(key, (None, None))
+    if pinned_ns is None or page is None or not pinned_ns <= begun_ns < (page.valid_until_ns or begun_ns + 1):
+        page = _pinned(dataset, query, asked, cursor)
+        with _lock:
+            _pages[key] = begun_ns, page
+    return page
+
+
+def pages_forget() -> None:
+    """Forget the pages that were pinned: what they are made from is looked up again."""
+    with _lock:
+        _pages.clear()
+
+
+def _asked(
+    dataset: MarketDataset, query: MarketDataQuery, place: int, cursor: Cursor | None, begun_ns: int
+) -> Asked:
+    """What is asked of the symbol at a place among the query's, with its logs if the dataset declares them."""
+    symbol, count = query.symbols[place], dataset.log_count
+    snapshot = Snapshot(query.as_of_ns, None if cursor is None else cursor.commits[place * count :])
+    declared = dataset.declared_logs(query) or ()
+    logs = tuple(snapshot.log(each, symbol, number) for number, each in enumerate(declared))
+    as_known_ns = begun_ns if query.as_of_ns is None else min(begun_ns, query.as_of_ns)
+    return Asked(query, listed(query, symbol), snapshot, logs, as_known_ns)
+
+
+def _pinned(
+    dataset: MarketDataset, query: MarketDataQuery, asked: list[Asked], cursor: Cursor | None
+) -> RowsPage:
+    plans = tuple(map(dataset.plan, asked))
+    later = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
+    columns = tuple(column.name for column in query.form.columns if column.name in later)
+    page = RowsPage(query, plans, cursor, columns or None)
+    if cursor:
+        cursor.check(page.within, page.rules)
+    return page
+
+
+def _canonical(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """The symbols by their own names. Raises `InvalidParameter` for two names of one."""
+    canonical = tuple(map(symbol_canonical, symbols))
+    if len(set(canonical)) < len(canonical):
+        raise InvalidParameter("repeated_symbol", "symbols: two of the names are of one instrument")
+    return canonical

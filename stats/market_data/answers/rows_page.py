@@ -1,0 +1,171 @@
+"""A page of rows: what it says, and the document that it makes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from stats.caching.keys import Irrelevant
+from stats.delivery.finished import NEXT, PREVIOUS
+from stats.delivery.pinned_answer import Content
+from stats.market_data.answers.columns import selected, selected_columns
+from stats.market_data.pinning.logs import Pinned, commits_of
+from stats.market_data.pinning.plan import Plan
+from stats.market_data.queries.query import MarketDataQuery
+from stats.market_data.sources.newest import NewestSource
+from stats.market_data.sources.paging import Edge, Page, first_page, page_at
+from stats.market_data.sources.rows import ChainedSource, Source
+from stats.paging.cursors import Cursor, fingerprint, seen_commits
+from stats.rendering.document import Document
+from stats.rendering.format import Rendered
+from stats.rendering.formats import FORMATS
+
+
+@dataclass(frozen=True, eq=False)
+class RowsPage(Content):
+    """A query of the tree, and the plan of each symbol: everything that its rows are made from.
+
+    cursor: None on a first page. later_columns: those of the answer that stored datasets had not always.
+    """
+
+    query: MarketDataQuery
+    plans: tuple[Plan, ...]
+    cursor: Annotated[Cursor | None, Irrelevant("the query has it as text")]
+    later_columns: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.query.market_class.path}-{self.query.form.name}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.query.symbols
+
+    @property
+    def end_ns(self) -> int | None:
+        return self.query.end_ns
+
+    @property
+    def is_period(self) -> bool:
+        return self.query.resolution.is_period
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
+
+    @property
+    def logs(self) -> list[Pinned]:
+        """All logs of the plans."""
+        return [log for plan in self.plans for log in plan.logs]
+
+    @cached_property
+    def commits(self) -> str:
+        logs = self.logs
+        return commits_of(logs, named=self.query.several or len({log.symbol for log in logs}) > 1)
+
+    @property
+    def valid_until_ns(self) -> int | None:
+        return min((plan.valid_until_ns for plan in self.plans if plan.valid_until_ns), default=None)
+
+    @property
+    def begun_ns(self) -> int:
+        """The walk's frozen "now": every page uses it to decide which bars are final."""
+        open_ = [plan.begun_ns for plan in self.plans if plan.valid_until_ns is not None]
+        return min(open_) if open_ else max(plan.begun_ns for plan in self.plans)
+
+    @property
+    def within(self) -> bytes:
+        """The range of the walk, in whole intervals, as a cursor keeps it."""
+        return fingerprint(repr([plan.range for plan in self.plans]))
+
+    @property
+    def rules(self) -> bytes:
+        """How the rows of the walk are made, as a cursor keeps it."""
+        return fingerprint(repr([plan.rules for plan in self.plans]))
+
+    @cached_property
+    def source(self) -> Source:
+        """The rows of all symbols."""
+        if not self.query.several:
+            return self.plans[0].source
+        last, sources = self.query.last, tuple(plan.source for plan in self.plans)
+        if last is not None:
+            sources = tuple(NewestSource(source, last) for source in sources)
+        return ChainedSource(self.query.symbols, sources)
+
+    def rendered(self, format_name: str) -> Rendered:
+        """See `Content.rendered`. Its headers are the neighbours' cursors."""
+        document = self.document()
+        rendered = FORMATS[format_name].render(document, self.query.time_form)
+        cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
+        headers = (*rendered.headers, *((name, cursor) for name, cursor in cursors if cursor))
+        return Rendered(rendered.body, headers)
+
+    def page(self) -> Page:
+        """The rows that are asked for.
+
+        The newest ones of several symbols are all that their walk has: it begins with the first.
+        """
+        query, cursor = self.query, self.cursor
+        if cursor is not None:
+            return page_at(self.source, Edge(cursor.earlier, cursor.position), query.limit)
+        from_end = query.is_descending or (query.last is not None and not query.several)
+        return first_page(self.source, query.limit, from_end=from_end)
+
+    def document(self) -> Document:
+        """The page, with what stands around its rows. Raises `InvalidParameter` for columns that there are not."""
+        query = self.query
+        selected_columns(self.source.columns, query.fields)
+        page = self.page()
+        neighbours = self.neighbours(page)
+        return Document(
+            head=self._head(),
+            rows_name=query.form.rows_name,
+            table=selected(
+                page.rows.table.reversed() if query.is_descending else page.rows.table, query.fields
+            ),
+            tail={**neighbours, **self._absence(page)},
+            next_cursor=neighbours["next_cursor"],
+            prev_cursor=neighbours["prev_cursor"],
+            bars_times=not (query.resolution.is_tick or query.form.of_instants),
+        )
+
+    def neighbours(self, page: Page) -> dict[str, Any]:
+        """`next_cursor` and `prev_cursor` of a page, and `total_estimate`: about how many rows there are, never fewer.
+
+        Rows before the `last` ones do not count.
+        """
+        query, (following, preceding) = self.query, (page.later, page.earlier)
+        if query.is_descending:
+            following, preceding = preceding, following
+        total = len(page.rows) if following is preceding is None else self.source.total_estimate()
+        if query.last is not None and not query.several:
+            total = min(total, query.last)
+        cursors = {"next_cursor": self._cursor(following), "prev_cursor": self._cursor(preceding)}
+        return {**cursors, "total_estimate": total}
+
+    def _absence(self, page: Page) -> dict[str, Any]:
+        """Why there are no rows between a page's, if that is asked for, and why there are none at all."""
+        plan, said = self.plans[0], dict[str, Any]()
+        if plan.absences is not None:
+            said["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
+        if not len(page.rows):
+            said["reason"] = plan.reason
+        return said
+
+    def _head(self) -> Mapping[str, Any]:
+        query = self.query
+        named = {"symbols": list(query.symbols)} if query.several else {"symbol": query.symbols[0]}
+        return {**named, **dict(self.plans[0].head)}
+
+    def _cursor(self, edge: Edge | None) -> str | None:
+        if edge is None:
+            return None
+        commits = seen_commits([log.at for log in self.logs])
+        cursor = Cursor(edge.earlier, edge.position, commits, self.begun_ns, self.within, self.rules)
+        return cursor.encode(self.query.subject)
+
+
+def _time_of(edge: Edge | None) -> int | None:
+    """The time of a page's first row, or of the first one behind it; None for the range's own edge."""
+    return None if edge is None else edge.position.time_ns

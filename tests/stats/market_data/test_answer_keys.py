@@ -1,0 +1,253 @@
+"""Answers that differ have different keys, over all that is declared: parameters, facts of instruments, datasets, settings."""
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from msgspec import structs
+from rest_framework import serializers
+
+from http_requests.exceptions import RequestError
+from stats.caching.keys import key_parts
+from stats.delivery.pinned_answer import Content, Representation, finished_answer
+from stats.exceptions import StatsError
+from stats.market_data.answers.pin import pages_forget
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.queries.classes import MARKET_CLASSES
+from stats.market_data.queries.query import Target, parse_query
+from stats.market_data.reports.coverage import COVERAGE
+from stats.market_data.reports.newest import REPORTS, parse_report_query
+from stats.market_data.services import market_data_page, market_data_report
+from stats.ohlc.answer import ohlc_pin
+from stats.ohlc.query import parse_ohlc_query
+from stats.ohlc.serializers import OhlcQuerySerializer
+from stats.options.rates import Rates
+from stats.parameters import fields as kinds
+from stats.parameters.intervals import Interval
+from stats.rendering.formats import FORMATS
+from stats.sessions import library
+from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
+from store.datasets import DATASETS
+from store.exceptions import StorageError
+from store.instruments import Instrument
+from tests.api_client import Api
+from tests.stats.market_data.builders import (
+    CALL,
+    CRYPTO,
+    EQUITY,
+    EQUITY_HOUR,
+    FUTURE,
+    HOUR_NS,
+    SPLIT,
+    Market,
+    fill,
+    ingest,
+    timestamp,
+)
+from tests.stats.market_data.oracle import SECOND_NS
+from trades.stores import market_store
+
+Pin = Callable[[int], Content]
+pytestmark = pytest.mark.django_db
+SYMBOLS = {"equities": (EQUITY, SPLIT), "futures": (FUTURE,), "options": (CALL,), "crypto": (CRYPTO,)}
+NOW_NS = EQUITY_HOUR + HOUR_NS // 2
+TIMES = tuple(timestamp(EQUITY_HOUR + at * HOUR_NS // 4) for at in range(4))
+# What a field of each kind may say. A parameter of another kind fails the test.
+VALUES: dict[type[Any], Any] = {
+    kinds.QueryTimeField: lambda _: TIMES[1:3],
+    kinds.BoundField: lambda _: (*TIMES, "2024-12-24"),
+    kinds.PageLimitField: lambda _: ("1", "7"),
+    kinds.ResolutionField: lambda _: ("tick", "1m", "1h", "1d", "1w"),
+    kinds.IntervalField: lambda _: Interval.names(),
+    kinds.WordField: lambda each: each.words,
+    kinds.SwitchField: lambda _: ("0", "1"),
+    kinds.QueryNumberField: lambda _: ("0.01", "0.02"),
+    kinds.FieldNamesField: lambda _: ("timestamp", "timestamp,volume", "close,timestamp"),
+}
+# Filled in by the test: a cursor is of the query before it; symbols are in the path.
+BY_HAND = {"cursor", "symbols", "symbol"}
+
+
+@dataclass
+class Seen:
+    """Every key that was ever made, with its answer's body."""
+
+    bodies: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    answers: int = 0
+
+    def look(self, content: Content, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)) -> None:
+        for name in formats:
+            pinned = content.answer(Representation(name))
+            try:
+                body = finished_answer(pinned, now_ns=now_ns, bypass=True).entry.body
+            except (StatsError, StorageError, RequestError) as error:
+                body = repr(error).encode()
+            before, by = self.bodies.setdefault(pinned.cache_key, (body, said))
+            assert before == body, f"one key for two answers, of {by} and of {said}: {pinned.cache_key}"
+            self.answers += 1
+
+
+def values_of(each: serializers.Field[Any, Any, Any, Any]) -> tuple[str, ...]:
+    return tuple(VALUES[type(each)](each))
+
+
+def changes_of(serializer: type[serializers.Serializer[Any]]) -> list[dict[str, str]]:
+    """No change, and one for each value of each declared parameter."""
+    declared = {name: each for name, each in serializer().fields.items() if name not in BY_HAND}
+    return [{}, *({name: value} for name, each in declared.items() for value in values_of(each))]
+
+
+def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterator[tuple[str, Content]]:
+    """What the tree and its dialect answer at a time; with a `chance` some of it, about one symbol if it is named."""
+    for said, pin in pins(chance):
+        if about not in said:
+            continue
+        with suppress(StatsError, StorageError, RequestError):
+            yield said, pin(now_ns)
+
+
+def pins(chance: random.Random | None) -> Iterator[tuple[str, Pin]]:
+    """Every class, symbol and dataset with each of its queries, every report, and the dialect."""
+    for path, market_class in MARKET_CLASSES.items():
+        for symbol, name in itertools.product(SYMBOLS[path], market_class.datasets):
+            form = MARKET_DATASETS[name].form
+            changes = changes_of(form.serializer(streamed=False, several=False))
+            # Of bars, which depend on most, always all, with cursors or without.
+            is_of_bars = name in {"ohlcv", "revisions"}
+            for number, change in enumerate(changes if is_of_bars else some(chance, changes)):
+                start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
+                limit = {"limit": "2"} if is_of_bars and number % 2 and "last" not in change else {}
+                query = urlencode({**start, "end": TIMES[3], **limit, **change})
+                target = Target(path, form, symbol)
+                yield f"{path} {symbol} {name} {query}", partial(page_of, target, query)
+        for symbol, report in itertools.product(SYMBOLS[path], (*REPORTS, COVERAGE)):
+            for query in ("", f"as_of={TIMES[2]}"):
+                yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
+    for symbol, change in itertools.product((EQUITY, CRYPTO), some(chance, changes_of(OhlcQuerySerializer))):
+        query = urlencode({"symbol": symbol, **change})
+        yield f"ohlc {query}", partial(bars_of, query)
+
+
+def some(chance: random.Random | None, changes: list[dict[str, str]]) -> list[dict[str, str]]:
+    return changes if chance is None else [{}, *chance.sample(changes, 3)]
+
+
+def page_of(target: Target, query: str, now_ns: int) -> Content:
+    return market_data_page(query=parse_query(target, query), now_ns=now_ns)
+
+
+def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> Content:
+    return market_data_report(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
+
+
+def bars_of(query: str, now_ns: int) -> Content:
+    return ohlc_pin(parse_ohlc_query(query), now_ns=now_ns)
+
+
+def other(instrument: Instrument, name: str) -> Instrument | None:
+    """The instrument with another value of a fact; None for one that is its identity."""
+    values: dict[str, Any] = {
+        "bar_policy": US_EQUITIES.name if instrument.bar_policy == EVERY_PRINT.name else EVERY_PRINT.name,
+        "instrument_class": "future" if instrument.instrument_class == "equity" else "equity",
+        "exchange": "XLON",
+        "currency": "EUR",
+        "tick_size": 0.05,
+        "volume_kind": "fractional" if instrument.volume_kind == "whole" else "whole",
+        "aliases": (f"{instrument.symbol}.A",),
+        "underlying": SPLIT,
+        "expiry": "2025-02-21",
+        "strike": 90.0,
+        "right": "put",
+        "multiplier": 10.0,
+        "exercise": "american",
+        "settlement": "am",
+        "calendar": "LSE",
+        "allow_nonpositive_price": True,
+        "name": "Another",
+    }
+    return None if name == "symbol" else structs.replace(instrument, **{name: values[name]})
+
+
+def another_row(market: Market, dataset: str, symbol: str) -> None:
+    """One more row like the first one that was stored, an instant after it."""
+    first = market.rows[dataset, symbol][0]
+    row = {name: value for name, value in first.items() if name not in {"trade_id", "date"}}
+    row["time_ns"] = first.get("time_ns", EQUITY_HOUR) + (60 * SECOND_NS if dataset == "bars" else 1)
+    if dataset == "open_interest":
+        row["date"] = "2025-01-02"
+    ingest(market.api, dataset, symbol, [row])
+
+
+def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch):
+    market, seen, chance = Market(api), Seen(), random.Random(13)
+    fill(market)
+
+    def look(now_ns: int = NOW_NS, *, all_: bool = False, about: str = "") -> None:
+        pages_forget()
+        for said, each in contents(now_ns, chance=None if all_ else chance, about=about):
+            seen.look(each, now_ns, said, formats=tuple(FORMATS) if all_ and "&" not in said else ("json",))
+
+    look(all_=True)
+    for now_ns in (NOW_NS + 60 * SECOND_NS, NOW_NS + 3 * HOUR_NS, NOW_NS + 400 * 24 * HOUR_NS):
+        look(now_ns)
+    store, told = market_store(), market_store().told_instruments()
+    for instrument, name in itertools.product(told, Instrument.__struct_fields__):
+        changed = other(instrument, name)
+        if changed is not None and instrument.symbol in {EQUITY, CALL, SPLIT}:
+            store.set_instrument(changed)
+            look(about=SPLIT if instrument.symbol == SPLIT else CALL)
+            store.set_instrument(instrument)
+    for dataset, symbol in market.rows:
+        another_row(market, dataset, symbol)
+        look(about=symbol)
+    assert {dataset for dataset, _ in market.rows} == set(DATASETS)
+    row = market.rows["trades", EQUITY][0]
+    cancel = {"action": "cancel", "timestamp": timestamp(row["time_ns"])}
+    cancel |= (
+        {"trade_id": row["trade_id"]}
+        if "trade_id" in row
+        else {"price": row["price"], "volume": row["volume"]}
+    )
+    market.api.correct(cancel, symbol=EQUITY)
+    look(about=EQUITY)
+    settings.OPTION_RATES = {"USD": Rates(rate=0.08, dividend_yield=0.01)}
+    look(about=CALL)
+    changed_policy = replace(US_EQUITIES, name=EVERY_PRINT.name)
+    monkeypatch.setitem(BAR_POLICIES, EVERY_PRINT.name, changed_policy)
+    look()
+    monkeypatch.setattr(library, "versions", lambda: "another")
+    look()
+    assert seen.answers > 3_000
+    assert len(seen.bodies) > 1_000
+
+
+@pytest.mark.parametrize("until", ["minute", "evening", "days"])
+def test_a_page_that_is_given_again_is_the_one_that_would_be_pinned(market: Market, until: str):
+    """At any two instants, the second one soon after the first."""
+    chance, compared = random.Random(until), 0
+    step_ns = {"minute": 60 * SECOND_NS, "evening": 8 * HOUR_NS, "days": 60 * HOUR_NS}[until]
+    for said, pin in pins(chance):
+        with suppress(StatsError, StorageError, RequestError):
+            first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
+            second_ns = first_ns + chance.randrange(step_ns)
+            pages_forget()
+            keys = [pin(now_ns).answer(Representation("json")).cache_key for now_ns in (first_ns, second_ns)]
+            pages_forget()
+            assert keys[1] == pin(second_ns).answer(Representation("json")).cache_key, said
+            compared += keys[0] != keys[1]
+    assert compared > 5
+
+
+def test_what_has_no_text_has_no_place_in_a_key():
+    @dataclass(frozen=True)
+    class Odd:
+        value: object
+
+    with pytest.raises(TypeError, match="value: a dict"):
+        key_parts(Odd({}))
