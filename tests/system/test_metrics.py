@@ -193,26 +193,38 @@ def test_every_metric_is_of_use_to_an_alert_or_the_dashboard():
     assert [metric.name for metric in METRICS if metric.name not in expressions] == []
 
 
+@pytest.mark.usefixtures("text")
 def test_counts_are_of_all_processes_and_survive_a_killed_one(installation: Installation):
-    before = answered(exported(scraped(installation)), "clock")
-    expected = before + count_of_calls(installation)
-    assert eventually(lambda: answered(exported(scraped(installation)), "clock") == expected)
+    """Bars are answered by Django, and at the door once they are held."""
+    expected = settled(installation) + count_of_calls(installation)
+    assert eventually(lambda: answered(exported(scraped(installation)), "ohlc") == expected)
     os.kill(installation.webs()[0], signal.SIGKILL)
     assert installation.is_complete()
-    assert answered(exported(scraped(installation)), "clock") == expected
+    assert answered(exported(scraped(installation)), "ohlc") == expected
     expected += count_of_calls(installation)
-    assert eventually(lambda: answered(exported(scraped(installation)), "clock") == expected)
+    assert eventually(lambda: answered(exported(scraped(installation)), "ohlc") == expected)
     starts = exported(scraped(installation))["marketdata_process_starts_total"]
     assert max(value for labels, value in starts if labels["process"].startswith("web-")) >= 2
     lives = exported(scraped(installation))["marketdata_process_start_time_seconds"]
     assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", "worker"}
 
 
+def settled(installation: Installation) -> float:
+    """How many calls for bars were answered, once every process has published since."""
+    published = {path: path.stat().st_mtime_ns for path in published_by(installation)}
+    assert eventually(lambda: all(path.stat().st_mtime_ns > at for path, at in published.items()))
+    return answered(exported(scraped(installation)), "ohlc")
+
+
+def published_by(installation: Installation) -> list[Path]:
+    return list((installation.served.data_dir / "run" / "metrics").glob("*.json"))
+
+
 def count_of_calls(installation: Installation) -> int:
     """Call each web process a few times; how often."""
     with clients_of_every_web(installation.served, installation.key, each=1) as clients:
         assert len({client.process for client in clients}) == 2
-        calls = [client.get(CLOCK).status for client in clients for _ in range(10)]
+        calls = [client.get(f"{OHLC}?symbol=METRICS").status for client in clients for _ in range(10)]
     assert set(calls) == {200}
     return len(calls)
 
