@@ -13,9 +13,11 @@ from audit.chain.witness import witness
 from audit.records.call import columns_of_event, record_of_call
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import exclusive, file_collect
+from audit.spooling.lag import SpoolLag, spool_lag
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
 from http_requests.received import ReceivedCall
+from metrics.declarations import AUDIT_COLLECTED
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +134,14 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
                 moved += file_collect(path, now=now, limit=limit - moved)
             except OSError:
                 logger.exception("the audit spool file %s cannot be collected", path.name)
+        AUDIT_COLLECTED.add(amount=moved)
         witness(chain_key()).anchor_if_due(now=now)
         return moved
+
+
+def audit_lag(*, now: datetime) -> SpoolLag:
+    """How far the database is behind the calls. Raises django.db.Error."""
+    return spool_lag(_spool_folder(), now=now)
 
 
 def _spool_folder() -> Path:

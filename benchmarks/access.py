@@ -51,7 +51,6 @@ def _measured(server: Server, *, rounds: int) -> Measured:
         "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
         "DATA_DIR": str(server.folder),
         "WORKERS": "1",
-        "PROMETHEUS_MULTIPROC_DIR": str(server.folder / "run" / "metrics"),
     }
     printed = run_python(
         "benchmarks.access_in_process", str(rounds), environment=environment, log=server.folder / "access.log"

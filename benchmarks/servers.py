@@ -74,7 +74,6 @@ def our_server(
             "PORT": "0",
             "WORKERS": "1",
             "LOAD_SAMPLE": "0",
-            "PROMETHEUS_MULTIPROC_DIR": str(data / "run" / "metrics"),
             **variables,
         }
         command = [sys.executable, "manage.py", "serve"]

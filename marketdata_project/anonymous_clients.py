@@ -20,8 +20,8 @@ from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.wsgi_variables import ADMISSION
 
-# Signs of life, asked by whatever keeps the service running.
-_FREE_VIEWS = frozenset({"healthz", "readyz"})
+# Asked by whatever keeps the service running, or watches it.
+_FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 

@@ -159,8 +159,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return Problem("internal_error", "an error that nobody expected; the correlation id finds it").response()
 
 
-# Asked by the supervisor and by load balancers, at whatever address the process listens on.
-_OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
+# Asked by the supervisor, load balancers and Prometheus, at whatever address the process listens on.
+_OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
 
 
 class ProblemMiddleware:

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.urls import urlpatterns as audit_urlpatterns
 from marketdata_project.health import healthz, readyz
+from marketdata_project.metrics_page import metrics
 from marketdata_project.pages import errors, home, stylesheet
 from marketdata_project.schema_view import SchemaView
 from ratelimit.credentials.urls import urlpatterns as credential_urlpatterns
@@ -50,6 +51,7 @@ urlpatterns = [
     path("style.css", stylesheet, name="stylesheet"),
     re_path(r"^healthz/?\Z", healthz, name="healthz"),
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
+    re_path(r"^metrics/?\Z", metrics, name="metrics"),
     path("api/v1/", include(only_v1)),
     path("v1/", include((market_data, "v1"))),
     path("", include((documentation, "root"))),

@@ -78,11 +78,23 @@ class Check(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How many logs have grown since their derived files were made, and for how many seconds that is known."""
+
+    logs: int = 0
+    seconds: float = 0.0
+
+
 class Upkeep(Protocol):
     """Background work on all logs."""
 
     def round(self, *, seconds: float) -> int:
         """Work for about so many seconds; on how many logs."""
+        ...
+
+    def behind(self) -> Behind:
+        """What the last round found and was not done since. Thread safe."""
         ...
 
 

@@ -10,6 +10,7 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from store.queries import QueryableStore
+from trades.store_writes import count_commit
 
 _opened: dict[str, QueryableStore] = {}
 _mutex = threading.Lock()
@@ -32,7 +33,9 @@ def _make(alias: str) -> QueryableStore:
         raise ImproperlyConfigured(
             f"MARKET_STORES does not declare a store {alias!r} that exists: {error}"
         ) from error
-    return cast("QueryableStore", backend(**declared.get("OPTIONS", {})))
+    store = cast("QueryableStore", backend(**declared.get("OPTIONS", {})))
+    store.committed.append(count_commit)
+    return store
 
 
 @receiver(setting_changed)

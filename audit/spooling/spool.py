@@ -19,6 +19,7 @@ from pathlib import Path
 
 from audit.spooling.lines import lost_line
 from audit.spooling.seals import FileSeal
+from metrics.declarations import AUDIT_LOST
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +146,7 @@ class Spool:
 
     def _note_failure(self, error: OSError) -> None:
         self.lost += 1
+        AUDIT_LOST.add()
         if not self._failing:
             logger.error("audit records cannot be written to %s: %s", self.folder, error)
         self._failing = True

@@ -44,10 +44,12 @@ from marketdata_project.front.body import (
 )
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.lanes import Lane
+from marketdata_project.front.measures import ROUTE, count_answer, count_refusal, route_of
 from marketdata_project.front.places import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, HeldBytes
 from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, TOO_MANY_BODIES, Refusal
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
+from metrics.declarations import REQUESTS_IN_FLIGHT
 from ratelimit.access.table import SMALL_BODY_BYTES
 from ratelimit.wsgi_variables import BODY_UNREAD
 from stats.delivery.finished import Finished
@@ -108,7 +110,9 @@ class DjangoHandler(WSGIHandler):
     def respond(self, environ: dict[str, Any]) -> HttpResponseBase:
         """Answer a request; errors are answers, too. The caller closes the response."""
         request_started.send(sender=self.__class__, environ=environ)
-        response = self.get_response(self.request_class(environ))
+        request = self.request_class(environ)
+        response = self.get_response(request)
+        environ[ROUTE] = route_of(request.resolver_match)
         response._handler_class = self.__class__  # type: ignore[attr-defined]  # noqa: SLF001 as WSGIHandler does
         return response
 
@@ -159,7 +163,11 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            REQUESTS_IN_FLIGHT.add(1)
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                REQUESTS_IN_FLIGHT.add(-1)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
@@ -181,11 +189,14 @@ class Front:
                     allowance = await self._allowance(call, environ, lane)
                     held = allowance.held
                     await _add_body(environ, receive, allowance)
+                began_ns = perf_counter_ns()
                 answer = await lane.run(self._call, environ)
+                count_answer(environ, answer.status, began_ns=began_ns)
             except ClientGone:
                 return
             except Exception as error:  # noqa: BLE001 which refusal it is decides whether it is logged
                 refusal = _refusal_of(error)
+                count_refusal(refusal, method=environ["REQUEST_METHOD"])
                 await _refuse(send, refusal, correlation_id=environ[_CORRELATION_ID])
                 latency_us = (perf_counter_ns() - started) // 1000
                 await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))

@@ -28,6 +28,7 @@ from http_requests.compression import accepted_encoding
 from http_requests.received import ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.endpoints import endpoint_at
+from marketdata_project.front.measures import ROUTE, route_of
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_of
@@ -124,6 +125,7 @@ def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared |
     if access is None or access.audit_class or is_secure is None:
         return None
     found = _held_for(call, access, answer_held, at)
+    environ[ROUTE] = route_of(endpoint)
     return None if found is None else _Prepared(*found, access, _allowed(endpoint.func), is_secure)
 
 

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from marketdata_project.correlation import HEADER
 from marketdata_project.front.framing import knows_chunks, without_chunks
+from marketdata_project.front.measures import count_refusal
 from marketdata_project.front.places import Places
 from marketdata_project.front.refusals import (
     HEADER_TOO_LONG,
@@ -20,6 +21,7 @@ from marketdata_project.front.refusals import (
     TOO_MANY_HEADERS,
     Refusal,
 )
+from metrics.declarations import CONNECTIONS
 
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 * 1024
@@ -51,6 +53,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Begin to wait for headers, unless the address has its fill of connections."""
         super().connection_made(transport)
+        CONNECTIONS.add(1)
         self._headers_since = self.loop.time()
         self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
         self._has_place = self.places.take(self._address)
@@ -60,6 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the connection's timer, and give its place back."""
         self._check.cancel()
+        CONNECTIONS.add(-1)
         if self._has_place:
             self._has_place = False
             self.places.give_back(self._address)
@@ -162,6 +166,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if refusal is not None and (not self._answering() or self._awaits_own_body()):
             self.transport.write(refusal.wire(offered=self._offered_id()))
+            count_refusal(refusal)
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from audit.chain.prune import retention_keep
 from audit.services import spool_collect
 from idempotency.answers import answers_forget
+from marketdata_project.serve.measures import counted_duty
 from ratelimit.credentials.signatures.nonces import nonces_forget
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas.book import quotas_forget_old
@@ -57,7 +58,8 @@ class Rota:
 
 def _done(duty: Duty) -> bool:
     try:
-        duty.work(now=timezone.now())
+        with counted_duty(duty.work.__name__):
+            duty.work(now=timezone.now())
     except Exception:
         logger.exception("The worker's duty %s failed; it is tried again", duty.work.__name__)
         return False

@@ -24,6 +24,7 @@ from marketdata_project.front.places import Places
 from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.installation import keep_to_oneself
+from marketdata_project.serve.measures import metrics_published
 from marketdata_project.serve.parent import parent_is
 from marketdata_project.serve.warm import (
     drop_request_signals,
@@ -149,10 +150,12 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     uses, refusals = _last_uses(), _anonymous_refusals()
+    publisher = metrics_published(f"web-{settings.WORKER_NUMBER + 1}")
     server.each_second = refusals.settle
     server.run(sockets=[socket.socket(fileno=options.fd)])
     refusals.close()
     uses.stop()
+    publisher.stop()
     _end_now()
 
 

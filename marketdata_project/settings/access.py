@@ -40,6 +40,8 @@ SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
 TRADING_RATE = integer("TRADING_RATE", 1)
 # Whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers count; nobody's without.
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+# Who may read /metrics; everybody else finds nothing there.
+METRICS_NETWORKS = networks("METRICS_NETWORKS", default="127.0.0.0/8,::1")
 # Whether those tell by X-Forwarded-Proto what the client's own connection is.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 # Of which the signing secrets of all keys are derived; without it they are derived of SECRET_KEY.

@@ -222,8 +222,8 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-# Counters of all processes add up through files here; the library looks for its folder in the environment.
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(RUN_DIR / "metrics"))
+# Metrics of all processes add up through files here.
+METRICS_DIR = RUN_DIR / "metrics"
 
 LOGGING = {
     "version": 1,

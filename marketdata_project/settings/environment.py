@@ -23,9 +23,10 @@ def integer(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} is not a whole number: {os.environ[name]!r}") from error
 
 
-def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
     """Networks and addresses, separated by commas; raises ImproperlyConfigured, which names the variable."""
-    return tuple(_network(name, text.strip()) for text in env.list(name, default=[]))
+    given = env.str(name, default).split(",")
+    return tuple(_network(name, text.strip()) for text in given if text.strip())
 
 
 def _network(name: str, text: str) -> IPv4Network | IPv6Network:

@@ -9,7 +9,6 @@ _process = os.environ.get("PYTEST_XDIST_WORKER", "main")
 if os.environ.get("TEST_DATA_OF") != _process:
     os.environ["TEST_DATA_OF"] = _process
     os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="marketdata-test-", dir="/tmp")
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from marketdata_project.settings.base import *  # noqa: E402, F403 a settings module extends its base
 from marketdata_project.settings.base import BASE_DIR, PASSWORD_HASHERS  # noqa: E402

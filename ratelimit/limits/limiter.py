@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
+from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.buckets.leases import Leases, lot
 from ratelimit.limits.buckets.local_buckets import LocalBuckets
@@ -66,11 +67,14 @@ class Limiter:
         now_ns = self._clock()
         is_settling = self._local.is_settling(now_ns // 1000)
         admit = self._admit_settling if is_settling else self._admit_shared
+        kept_by = "redis"
         try:
-            return admit(charge, spends, now_ns)
+            admission = admit(charge, spends, now_ns)
         except RedisError as error:
             self._note_away(error)
-            return self._admit_locally(charge, spends)
+            admission, kept_by = self._admit_locally(charge, spends), "process"
+        LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", kept_by)
+        return admission
 
     def _admit_shared(self, charge: Charge, spends: Sequence[Spend], now_ns: int) -> Admission:
         """What Redis says, or a lease of what it gave. Raises RedisError, DatabaseError."""

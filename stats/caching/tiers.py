@@ -56,7 +56,7 @@ def process_tiers() -> Tiers:
     return _assembled[0]
 
 
-def assembled(run_dir: Path, *, statistics: CacheStatistics | None = None) -> Tiers:
+def assembled(run_dir: Path) -> Tiers:
     """Tiers of their own, whose epochs live in `run_dir`."""
     shared = SharedCache()
     return Tiers(
@@ -65,5 +65,5 @@ def assembled(run_dir: Path, *, statistics: CacheStatistics | None = None) -> Ti
         epochs=Epochs(run_dir / FILE_NAME),
         threads=ThreadFlights(),
         processes=ProcessFlights(shared),
-        statistics=statistics or CacheStatistics(),
+        statistics=CacheStatistics(),
     )

@@ -128,7 +128,7 @@ def start(data_dir: Path, output: Path, **environment: str) -> Served:
         process = subprocess.Popen(
             [sys.executable, str(MANAGE), "serve"],
             env={
-                **{name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"},
+                **os.environ,
                 "DJANGO_SETTINGS_MODULE": SETTINGS,
                 "DATA_DIR": str(data_dir),
                 "PORT": "0",

@@ -63,7 +63,7 @@ def test_a_format_that_there_is_not_is_charged_although_nobody_was_asked_for(api
 
 
 @pytest.mark.usefixtures("_few")
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/admin/login/", "/admin/nothing"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/admin/login/", "/admin/nothing"])
 def test_signs_of_life_and_the_admin_are_free(path):
     answers = [Client().get(path) for _ in range(5)]
     assert len({answer.status_code for answer in answers}) == 1

@@ -200,7 +200,7 @@ def test_a_batch_for_a_host_that_is_not_ours_is_not_stored(api, settings):
     assert problem(api.ohlc(symbol="AAPL")) == (404, "unknown_symbol")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/readyz", "/readyz/"])
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"])
 def test_probes_may_ask_by_address(db, store_path, settings, path):
     store_path.mkdir()
     settings.ALLOWED_HOSTS = ["example.org"]

@@ -156,7 +156,7 @@ def test_plain_http_is_refused_or_redirected_and_never_answered(db, in_productio
     assert "Strict-Transport-Security" not in response.headers
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/readyz", "/readyz/"])
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"])
 def test_whoever_asks_for_health_needs_no_tls(db, in_production, client, path):
     assert client.get(path).status_code in {200, 503}
 

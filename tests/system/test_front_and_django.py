@@ -176,7 +176,6 @@ def environment_of(installation: Installation) -> dict[str, str]:
         **ENVIRONMENT,
         "DJANGO_SETTINGS_MODULE": SETTINGS,
         "DATA_DIR": str(data_dir),
-        "PROMETHEUS_MULTIPROC_DIR": str(data_dir / "run" / "metrics"),
     }
 
 

@@ -249,6 +249,10 @@ def test_what_the_proxy_refuses_is_a_problem(nginx, installation):
     assert code_of(raw(nginx, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")) == "malformed_request"
     assert code_of(raw(nginx, b"nonsense nonsense\r\n\r\n")) == "malformed_request"
     assert nginx.ask("GET", "/.proxy/too_large").status == 404
+    assert [code_of(nginx.ask("GET", path)) for path in ("/metrics", "/metrics/")] == ["not_found"] * 2
+    assert [nginx.ask("GET", path).status for path in ("/%6detrics", "//metrics", "/x/../metrics")] == [
+        404
+    ] * 3
     context_free = HTTPConnection("127.0.0.1", nginx.https_port, timeout=PATIENCE_SECONDS)
     assert code_of(answer_of(context_free, "GET", BARS)) == "malformed_request"
 

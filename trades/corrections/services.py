@@ -7,6 +7,7 @@ from store.protocol import Amendment
 from trades.corrections.batch import CorrectionBatch
 from trades.exceptions import BatchRefused
 from trades.services.rows import Ingested, request_keys_refused
+from trades.store_writes import counted
 from trades.stores import market_store
 
 
@@ -20,7 +21,7 @@ def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | No
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
     try:
         with request_keys_refused():
-            return Ingested(batch.symbol, market_store().correct(amendment))
+            return Ingested(batch.symbol, counted(TRADES, lambda: market_store().correct(amendment)))
     except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
         fields = [
             FieldError(f"corrections[{place}]{_named_by(batch, place)}", error.code, str(error))

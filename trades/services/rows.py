@@ -12,6 +12,7 @@ from store.exceptions import IdConflict, RequestKeyReused
 from store.protocol import Append, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
+from trades.store_writes import counted
 from trades.stores import market_store
 
 
@@ -43,7 +44,7 @@ def rows_ingest(
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
         with request_keys_refused():
-            return Ingested(batch.symbol, market_store().append(append))
+            return Ingested(batch.symbol, counted(dataset, lambda: market_store().append(append)))
     except IdConflict as error:
         code, message, column = dataset.conflict
         places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]

@@ -26,6 +26,7 @@ from marketdata_project.serve.installation import (
     url_of,
 )
 from marketdata_project.serve.supervisor import STOP_SIGNALS, Plan, Supervisor, child_environment
+from metrics.process_files import forget
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.selectors import key_list
@@ -118,12 +119,10 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _forget_counters() -> None:
-    folder = settings.RUN_DIR / "metrics"
     try:
-        for counters in folder.glob("*.db"):
-            counters.unlink()
+        forget(settings.METRICS_DIR)
     except OSError as error:
-        raise FolderUnavailable(f"The folder {folder} cannot be used: {error}") from error
+        raise FolderUnavailable(f"The folder {settings.METRICS_DIR} cannot be used: {error}") from error
 
 
 def _embedded_redis() -> EmbeddedRedis | None:

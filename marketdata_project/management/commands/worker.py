@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.duties import Rota
 from marketdata_project.serve.heartbeat import Heartbeat
+from marketdata_project.serve.measures import follow_fold, metrics_published
 from marketdata_project.serve.parent import parent_is
 from store.maintained import Upkeep
 from trades.maintenance import derived_keeper
@@ -47,8 +48,11 @@ class Command(BaseCommand):
             log_uncaught()
         os.nice(_NICENESS)
         heartbeat = Heartbeat(settings.RUN_DIR)
+        publisher = metrics_published("worker")
         # Made here: a thread that still imports when the process ends would hold it up.
-        keeping = threading.Thread(target=_keep_derived, args=(derived_keeper(), stopping), daemon=True)
+        keeper = derived_keeper()
+        follow_fold(keeper)
+        keeping = threading.Thread(target=_keep_derived, args=(keeper, stopping), daemon=True)
         keeping.start()
         rota = Rota()
         while not stopping.is_set() and parent_is(options["parent"]):
@@ -57,6 +61,7 @@ class Command(BaseCommand):
             stopping.wait(PERIOD_SECONDS)
         heartbeat.stop()
         keeping.join(_PATIENCE_SECONDS)
+        publisher.stop()
 
 
 def _keep_derived(keeper: Upkeep | None, stopping: threading.Event) -> None:

@@ -10,6 +10,7 @@ from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature, f
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
+from store.maintained import Behind
 
 # A log rests this long after a fold, and as long as the fold took: a full flood leaves half a processor.
 _REST_SECONDS = 2.0
@@ -81,6 +82,8 @@ class Keeper:
         self._fold = fold
         self._clock = clock
         self._folded: dict[tuple[str, str], _Folded] = {}
+        # Since when each log is known to have grown.
+        self._waiting: dict[tuple[str, str], float] = {}
 
     def round(self, *, seconds: float) -> int:
         """Fold for about so many seconds, at least one log if any has grown; how many were folded."""
@@ -93,8 +96,13 @@ class Keeper:
                 break
         return count
 
+    def behind(self) -> Behind:
+        """See `Upkeep.behind`; at first all logs are thought to have grown."""
+        since = list(self._waiting.values())
+        return Behind(len(since), self._clock() - min(since)) if since else Behind()
+
     def _due(self) -> list[Log]:
-        now = self._clock()
+        now, waiting = self._clock(), {}
         due = []
         for log in self._logs():
             folded = self._folded.get(log.key)
@@ -102,6 +110,10 @@ class Keeper:
                 continue
             if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
                 due.append((folded.rests_until if folded else 0.0, log))
+                waiting[log.key] = self._waiting.get(log.key, now)
+            elif log.key in self._waiting:  # it rests after a failure
+                waiting[log.key] = self._waiting[log.key]
+        self._waiting = waiting
         return [log for _, log in sorted(due, key=lambda each: each[0])]
 
     def _fold_one(self, log: Log) -> None:
@@ -115,6 +127,8 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
             logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
             commits, failures = _NOT_FOLDED, min(before.failures + 1 if before else 1, _DOUBLINGS)
+        if commits != _NOT_FOLDED:
+            self._waiting.pop(log.key, None)
         ended = self._clock()
         rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)
         self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until, failures)

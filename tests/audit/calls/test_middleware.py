@@ -89,6 +89,7 @@ def api_request(**changes):
         ("/api/docs", False),
         ("/", False),
         ("/healthz", False),
+        ("/metrics", False),
         ("/admin/audit/auditrecord/", False),
         ("/static/api/v1/x.js", False),
     ],

@@ -12,6 +12,7 @@ from marketdata_project.management.commands import worker
 from marketdata_project.serve import duties
 from marketdata_project.serve.duties import DUTIES, Duty, Rota
 from marketdata_project.serve.heartbeat import Heartbeat
+from metrics.declarations import DUTY_LAST_SUCCESS, DUTY_RUNS, DUTY_SECONDS
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -53,6 +54,23 @@ def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, settings,
     assert all(now.tzinfo is not None for now in rounds)
     assert "the disk is away" in caplog.text
     assert not (tmp_path / "worker.heartbeat").exists()
+
+
+def test_runs_of_duties_are_counted(monkeypatch):
+    monkeypatch.setattr(duties, "close_old_connections", lambda: None)
+
+    def watched(*, now):
+        if DUTY_LAST_SUCCESS.series().get(("watched",)):
+            raise OSError("the disk is away")
+
+    rota = Rota([Duty(watched, every=0, after_error=0)])
+    began = time.time()
+    for _ in range(3):
+        rota.round()
+    runs = {labels[1]: count for labels, [count] in DUTY_RUNS.series().items() if labels[0] == "watched"}
+    assert runs == {"done": 1, "failed": 2}
+    assert DUTY_LAST_SUCCESS.series()["watched",][0] >= began
+    assert DUTY_SECONDS.series()["watched",][0] > 0
 
 
 def test_duties_are_done_when_they_are_due_and_again_sooner_after_an_error(monkeypatch, caplog):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import RedisError
 
+from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits import shared_buckets
 from ratelimit.limits.buckets.leases import LIFETIME_NS, Leases, lot
 from ratelimit.limits.buckets.token_bucket import SECOND_US, Bucket, Charge, Standing
@@ -336,3 +337,25 @@ def test_a_forked_child_does_not_speak_on_its_parents_socket(redis_server):
     own = [admit(100).limit for _ in range(20)]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert own == [200] * 20
+
+
+def decided() -> dict[tuple[str, ...], float]:
+    """How many decisions there were about a bucket of these tests, by outcome and by who kept it."""
+    return {
+        labels[1:]: count for labels, [count] in LIMIT_DECISIONS.series().items() if labels[0] == "counted"
+    }
+
+
+def test_decisions_are_counted_by_who_kept_the_bucket(redis_server, monkeypatch):
+    LIMIT_DECISIONS.clear()
+    limiter, _ = made_limiter(workers=1)
+    for _ in range(3):
+        ask(limiter, 1, kind="counted", identity="key:counted")
+    assert decided() == {("admitted", "redis"): 2, ("refused", "redis"): 1}
+
+    def away(charge: Charge, **_: object) -> Told:
+        raise RedisError("away")
+
+    monkeypatch.setattr("ratelimit.limits.limiter.take_shared", away)
+    admitted = ask(limiter, 1, kind="counted", identity="key:other").admitted
+    assert decided()["admitted" if admitted else "refused", "process"] == 1

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from stats.caching.statistics import CacheStatistics
 from stats.caching.tiers import Tiers, assembled
 from tests.ratelimit.redis_server import RedisServer
 
@@ -25,15 +23,14 @@ def redis_server(project_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def tiers(redis_server: RedisServer, tmp_path: Path) -> Tiers:
-    return assembled(tmp_path, statistics=CacheStatistics(registry=CollectorRegistry()))
+    return assembled(tmp_path)
 
 
 class Worker:
-    def __init__(self, server: RedisServer, run_dir: Path, metrics: Path | None) -> None:
+    def __init__(self, server: RedisServer, run_dir: Path, name: str) -> None:
         environment = os.environ | {"REDIS_URL": server.url}
-        environment |= {"PROMETHEUS_MULTIPROC_DIR": str(metrics)} if metrics else {}
         self.process = subprocess.Popen(
-            [sys.executable, str(WORKER), str(run_dir)],
+            [sys.executable, str(WORKER), str(run_dir), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -62,8 +59,8 @@ class Worker:
 def start_worker(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
 
-    def start(metrics: Path | None = None) -> Worker:
-        workers.append(Worker(redis_server, tmp_path, metrics))
+    def start() -> Worker:
+        workers.append(Worker(redis_server, tmp_path, f"worker-{len(workers)}"))
         return workers[-1]
 
     yield start

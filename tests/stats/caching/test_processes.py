@@ -78,12 +78,11 @@ def test_invalidation_reaches_the_memory_of_another_process_at_once(
     assert computations(tmp_path) == 2
 
 
-def test_statistics_are_summed_over_processes(start_worker, tmp_path: Path):
-    metrics = tmp_path / "metrics"
-    metrics.mkdir()
-    one, other = start_worker(metrics), start_worker(metrics)
+def test_statistics_are_summed_over_processes(start_worker):
+    one, other = start_worker(), start_worker()
     for worker in (one, other, other):
         worker.ask("get", symbol="AAPL", key="mktdata:AAPL:1")
+    one.ask("publish")
     one.end()
     statistics = other.ask("statistics")
     assert statistics.pop("bytes_stored") > 100

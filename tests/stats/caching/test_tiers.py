@@ -3,10 +3,8 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from stats.caching import tiers
-from stats.caching.statistics import CacheStatistics
 
 
 def test_threads_that_begin_together_get_the_same_tiers(
@@ -14,7 +12,6 @@ def test_threads_that_begin_together_get_the_same_tiers(
 ):
     settings.RUN_DIR = tmp_path / "run"
     monkeypatch.setattr(tiers, "_assembled", [])
-    monkeypatch.setattr(tiers, "CacheStatistics", lambda: CacheStatistics(registry=CollectorRegistry()))
     together = Barrier(8)
 
     def first(_: int) -> tiers.Tiers:

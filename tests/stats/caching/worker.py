@@ -42,12 +42,15 @@ def configure() -> None:
 
 
 def serve() -> None:
+    from metrics.process_files import Publisher  # noqa: PLC0415 after the path
     from stats.caching.decorator import cached  # noqa: PLC0415 after the settings
     from stats.caching.entry import Entry  # noqa: PLC0415
     from stats.caching.invalidation import drop  # noqa: PLC0415
     from stats.caching.tiers import process_tiers  # noqa: PLC0415
 
-    run_dir = Path(sys.argv[1])
+    run_dir, name = Path(sys.argv[1]), sys.argv[2]
+    publisher = Publisher(run_dir / "metrics", name)
+    publisher.start()
 
     @cached()
     def answer(query: Query, now_ns: int) -> Entry:
@@ -71,6 +74,7 @@ def serve() -> None:
         "drop": lambda symbol: {"entries": drop(symbol).entries},
         "epoch": epochs.current,
         "advance": advance,
+        "publish": publisher.publish,
         "statistics": process_tiers().statistics.snapshot,
     }
     for line in sys.stdin:

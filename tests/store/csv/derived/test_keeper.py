@@ -13,6 +13,7 @@ from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.instruments import Instrument
+from store.maintained import Behind
 from tests.store.builders import NOON, SYMBOL, batch, trade
 
 REST, RETRY = 2.0, 64.0
@@ -68,6 +69,20 @@ def test_a_change_is_folded_once(kept: Kept) -> None:
     assert [kept.round(), kept.round(after=REST), kept.round(after=RETRY)] == [[SYMBOL], [], []]
     kept.append(1)
     assert [kept.round(), kept.round(after=RETRY)] == [[SYMBOL], []]
+
+
+def test_what_is_not_folded_is_behind_until_it_is(kept: Kept) -> None:
+    assert kept.keeper.behind() == Behind()
+    kept.error = OSError(28, "full")
+    kept.round()
+    kept.append(symbol="IBM")
+    kept.round(after=REST)
+    assert kept.keeper.behind() == Behind(logs=2, seconds=REST)
+    kept.round(after=REST)
+    assert kept.keeper.behind() == Behind(logs=2, seconds=2 * REST)
+    kept.error = None
+    kept.round(after=RETRY)
+    assert kept.keeper.behind() == Behind()
 
 
 def test_a_log_rests_after_a_fold_for_as_long_as_that_took(kept: Kept) -> None:

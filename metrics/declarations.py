@@ -1,0 +1,106 @@
+"""Every metric of the service: name, help text, labels. docs/metrics.md lists them.
+
+Label values are few: names of routes, buckets, datasets and duties, never what a client sends.
+"""
+
+from metrics.metric_types import Counter, Gauge, Histogram, Metric
+
+_ANSWER_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_WRITE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+# Requests. `route` is a name of the URLconf, or one of UNROUTED and a Django site's namespace.
+UNROUTED = "unrouted"
+REQUESTS = Counter(
+    "marketdata_http_requests",
+    "Requests answered, by the name of their route, method and class of status (2xx, 4xx).",
+    ("route", "method", "status"),
+)
+REQUEST_SECONDS = Histogram(
+    "marketdata_http_request_duration_seconds",
+    "Time from a request's last byte to its answer, a stream's to its headers.",
+    ("route",),
+    bounds=_ANSWER_SECONDS,
+)
+REQUESTS_IN_FLIGHT = Gauge("marketdata_http_requests_in_flight", "Requests that are being answered.")
+FRONT_REFUSALS = Counter(
+    "marketdata_front_refusals",
+    "Requests and connections refused before Django, by error code.",
+    ("code",),
+)
+CONNECTIONS = Gauge("marketdata_open_connections", "Open client connections.")
+
+# The cache of answers.
+CACHE_ANSWERS = Counter("marketdata_cache_answers", "Answers by where they came from.", ("source",))
+CACHE_BYTES = Counter(
+    "marketdata_cache_bytes", "Bytes stored in Redis and bytes served from the cache.", ("way",)
+)
+
+# Limits.
+LIMIT_DECISIONS = Counter(
+    "marketdata_limit_decisions",
+    "Requests admitted or refused by the limiter, by bucket and by who kept it: Redis, or the process alone.",
+    ("bucket", "outcome", "kept_by"),
+)
+REDIS_AVAILABLE = Gauge(
+    "marketdata_redis_available",
+    "1 while the process reaches Redis, 0 while it does not.",
+    of_each_process=True,
+)
+
+# The store.
+COMMITS = Counter("marketdata_store_commits", "Commits made, by dataset.", ("dataset",))
+ROWS = Counter("marketdata_store_rows", "Rows and corrections stored, without duplicates.", ("dataset",))
+COMMIT_FAILURES = Counter(
+    "marketdata_store_commit_failures",
+    "Batches that the store could not write for a reason of its own: a full disk, a failed write, damage.",
+    ("dataset",),
+)
+COMMIT_SECONDS = Histogram(
+    "marketdata_store_commit_duration_seconds",
+    "Time that a batch took to be stored durably.",
+    ("dataset",),
+    bounds=_WRITE_SECONDS,
+)
+FOLD_WAITING_LOGS = Gauge(
+    "marketdata_fold_waiting_logs", "Logs with commits that the derived files do not have yet."
+)
+FOLD_LAG_SECONDS = Gauge(
+    "marketdata_fold_lag_seconds", "How long ago the worker found the oldest of those commits."
+)
+
+# The audit log.
+AUDIT_SPOOLED_BYTES = Gauge("marketdata_audit_spooled_bytes", "Audit records on their way to the database.")
+AUDIT_LAG_SECONDS = Gauge("marketdata_audit_lag_seconds", "Age of the oldest of these records.")
+AUDIT_COLLECTED = Counter(
+    "marketdata_audit_collected_records", "Audit records moved from spool files to the database."
+)
+AUDIT_LOST = Counter("marketdata_audit_lost_records", "Audit records that could not be written.")
+
+# The worker.
+DUTY_RUNS = Counter(
+    "marketdata_duty_runs", "Runs of the worker's duties: done or failed.", ("duty", "outcome")
+)
+DUTY_SECONDS = Counter("marketdata_duty_duration_seconds", "Time spent in each duty.", ("duty",))
+DUTY_LAST_SUCCESS = Gauge(
+    "marketdata_duty_last_success_timestamp_seconds", "When a duty was last done.", ("duty",)
+)
+WORKER_HEARTBEAT_AGE = Gauge(
+    "marketdata_worker_heartbeat_age_seconds",
+    "Time since the worker's last sign of life; absent without one.",
+)
+
+# Processes and the machine. `process` is `web-1`, `web-2` … or `worker`.
+PROCESS_STARTS = Counter("marketdata_process_starts", "Starts since the service began.", ("process",))
+PROCESS_START_TIME = Gauge(
+    "marketdata_process_start_time_seconds", "When a living process was started.", of_each_process=True
+)
+PROCESS_MEMORY = Gauge(
+    "marketdata_process_resident_memory_bytes", "Resident memory of a living process.", of_each_process=True
+)
+PROCESS_OPEN_FILES = Gauge(
+    "marketdata_process_open_files", "File descriptors of a living process.", of_each_process=True
+)
+WEB_PROCESSES_WANTED = Gauge("marketdata_web_processes_wanted", "Web processes that are to run: WORKERS.")
+DISK_FREE = Gauge("marketdata_disk_free_bytes", "Free space of the data folder's disk.")
+
+METRICS: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

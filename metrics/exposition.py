@@ -1,0 +1,56 @@
+"""Prometheus's text formats of what all processes have counted."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry
+from prometheus_client import Metric as Family
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from metrics.metric_types import Counter, Gauge, Histogram, Metric, Series
+
+
+def exposition(totals: Mapping[Metric, Series], *, accept: str) -> tuple[bytes, str]:
+    """The document and its media type: OpenMetrics if `accept`, the header, has it, else text 0.0.4."""
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry()
+    registry.register(_Totals(totals))
+    return encode(registry), content_type
+
+
+class _Totals(Collector):
+    def __init__(self, totals: Mapping[Metric, Series]) -> None:
+        self._totals = totals
+
+    def collect(self) -> Iterable[Family]:
+        return (_family(metric, series) for metric, series in self._totals.items())
+
+
+def _family(metric: Metric, series: Series) -> Family:
+    labels = exported_labels(metric)
+    ordered = sorted(series.items())
+    if isinstance(metric, Histogram):
+        histogram = HistogramMetricFamily(metric.name, metric.help_text, labels=labels)
+        for values, numbers in ordered:
+            histogram.add_metric(values, list(_buckets(metric, numbers)), numbers[-1])
+        return histogram
+    make = CounterMetricFamily if isinstance(metric, Counter) else GaugeMetricFamily
+    family = make(metric.name, metric.help_text, labels=labels)
+    for values, numbers in ordered:
+        family.add_metric(values, numbers[0])
+    return family
+
+
+def exported_labels(metric: Metric) -> tuple[str, ...]:
+    """The labels of a metric's samples, but for a histogram's `le`."""
+    is_of_each = isinstance(metric, Gauge) and metric.of_each_process
+    return (*metric.labels, "process") if is_of_each else metric.labels
+
+
+def _buckets(metric: Histogram, numbers: list[float]) -> Iterator[tuple[str, float]]:
+    """The upper bounds with how many observations are at most as large."""
+    bounds = map(floatToGoString, (*metric.bounds, float("inf")))
+    return zip(bounds, accumulate(numbers[:-1]), strict=True)

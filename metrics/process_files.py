@@ -1,0 +1,180 @@
+"""How the numbers of one process reach the others: a file for each process, replaced once a second.
+
+A file is read whole or not at all. A process that takes another's place goes on from its file, so counters
+never fall; the gauges in it count only while the process that wrote them lives.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from metrics.declarations import (
+    METRICS,
+    PROCESS_MEMORY,
+    PROCESS_OPEN_FILES,
+    PROCESS_START_TIME,
+    PROCESS_STARTS,
+)
+from metrics.metric_types import Gauge, Metric, Series, add_series
+
+PERIOD_SECONDS = 1.0
+_SUFFIX = ".json"
+
+logger = logging.getLogger(__name__)
+
+Saved = dict[str, list[tuple[tuple[str, ...], list[float]]]]
+
+
+class ProcessValues(msgspec.Struct):
+    """What one process has counted, by metric."""
+
+    process: str
+    pid: int
+    values: Saved
+
+
+_DECODER = msgspec.json.Decoder(ProcessValues)
+
+
+class Publisher:
+    """Writes the numbers of this process, the one that is called `process`, into its file in `folder`.
+
+    Without room on the disk the file stays as it was, and the next second tries again: a process loses at most
+    the last second's numbers, and only if it is killed.
+    """
+
+    def __init__(self, folder: Path, process: str) -> None:
+        self.folder = folder
+        self.process = process
+        self._path = folder / f"{process}{_SUFFIX}"
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
+        self._is_failing = False
+
+    def start(self) -> None:
+        """Go on from the numbers of the process before, and publish once a second, in a thread."""
+        global _publisher  # noqa: PLW0603 a process has one
+        before = _read(self._path)
+        for metric in METRICS:
+            if before is not None and not isinstance(metric, Gauge):
+                metric.restore(_series_of(before, metric))
+        PROCESS_STARTS.add(self.process)
+        PROCESS_START_TIME.set(time.time())
+        PROCESS_MEMORY.follow(_resident_bytes)
+        PROCESS_OPEN_FILES.follow(_open_files)
+        _publisher = self
+        self.publish()
+        self._thread.start()
+
+    def publish(self) -> None:
+        """Replace the file now."""
+        with self._lock:
+            draft = self._path.with_suffix(".draft")
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                draft.write_bytes(msgspec.json.encode(_own_values(self.process)))
+                draft.replace(self._path)
+                self._is_failing = False
+            except OSError as error:
+                if not self._is_failing:
+                    logger.warning("The metrics of this process cannot be published: %s", error)
+                self._is_failing = True
+
+    def stop(self) -> None:
+        """Publish for the last time."""
+        global _publisher  # noqa: PLW0603 a process has one
+        self._stopping.set()
+        self._thread.join()
+        self.publish()
+        _publisher = None
+
+    def _work(self) -> None:
+        while not self._stopping.wait(PERIOD_SECONDS):
+            self.publish()
+
+
+_publisher: Publisher | None = None
+
+
+def forget(folder: Path) -> None:
+    """Remove the files of processes that ran before. Raises OSError."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        path.unlink()
+
+
+def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
+    """The numbers of all processes that publish, added up; in a process that does not publish, its own."""
+    total: dict[Metric, Series] = {metric: {} for metric in metrics}
+    for values in _published():
+        is_alive = _is_alive(values.pid)
+        for metric, series in total.items():
+            if is_alive or not isinstance(metric, Gauge):
+                add_series(series, _told_apart(metric, _series_of(values, metric), values.process))
+    return total
+
+
+def _published() -> list[ProcessValues]:
+    """What the files say; this process's own is written first, so that no number falls when it is killed."""
+    if _publisher is None:
+        return [_own_values("this")]
+    _publisher.publish()
+    found = (_read(path) for path in sorted(_publisher.folder.glob(f"*{_SUFFIX}")))
+    return [values for values in found if values is not None]
+
+
+def _own_values(process: str) -> ProcessValues:
+    saved: Saved = {metric.name: list(metric.series().items()) for metric in METRICS}
+    return ProcessValues(process, os.getpid(), saved)
+
+
+def _read(path: Path) -> ProcessValues | None:
+    """None for a file that is not there, or not whole, as after a power cut."""
+    try:
+        return _DECODER.decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        logger.warning("The metrics in %s cannot be read: %s", path, error)
+        return None
+
+
+def _series_of(values: ProcessValues, metric: Metric) -> Series:
+    return dict(values.values.get(metric.name, ()))
+
+
+def _told_apart(metric: Metric, series: Series, process: str) -> Series:
+    if not isinstance(metric, Gauge) or not metric.of_each_process:
+        return series
+    return {(*labels, process): values for labels, values in series.items()}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _resident_bytes() -> float:
+    """0 where there is no /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _open_files() -> float:
+    """0 where there is no /proc."""
+    try:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 half of its time
+    except OSError:
+        return 0
