@@ -160,6 +160,11 @@ class Front:
             for number in range(STREAM_THREADS)
         ]
 
+    @property
+    def reads(self) -> Lane:
+        """The lane in which reads are answered."""
+        return self._reads
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
         if scope["type"] == "http":

@@ -7,6 +7,7 @@ of the loop.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, cast
@@ -37,18 +38,31 @@ class Lane:
         self._threads = threads
         self._after = after
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._started = 0
+        self._running: list[threading.Thread] = []
         self._open = 0
+        self._finished = 0
 
     @property
     def open(self) -> int:
         """How many jobs were given and are not yet done, as the loop knows it."""
         return self._open
 
+    @property
+    def finished(self) -> int:
+        """How many jobs were done, as the loop knows it."""
+        return self._finished
+
+    def processor_seconds(self) -> float:
+        """Processor time that the threads have taken so far; 0 where the system does not tell (macOS)."""
+        clock_of = getattr(time, "pthread_getcpuclockid", None)
+        if clock_of is None:
+            return 0.0
+        return sum(time.clock_gettime(clock_of(thread.ident)) for thread in self._running if thread.ident)
+
     def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
         """Have `function(*arguments)` done in a thread; called in the loop that awaits the future."""
         self._open += 1
-        if self._started < min(self._open, self._threads):
+        if len(self._running) < min(self._open, self._threads):
             self._start()
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -56,8 +70,10 @@ class Lane:
         return cast("asyncio.Future[Result]", future)
 
     def _start(self) -> None:
-        threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
-        self._started += 1
+        name = f"{self._name}-{len(self._running)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        thread.start()
+        self._running.append(thread)
 
     def _work(self) -> None:
         while True:
@@ -81,6 +97,7 @@ class Lane:
 
     def _deliver(self, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
         self._open -= 1
+        self._finished += 1
         if future.done():
             return
         if error is None:

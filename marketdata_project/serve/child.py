@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from marketdata_project.serve.watchdog import Watchdog
+
 _LONGEST_DELAY_SECONDS = 5.0
 _STEADY_SECONDS = 10.0
 
@@ -16,7 +18,8 @@ _STEADY_SECONDS = 10.0
 class Program:
     """A program that the supervisor runs.
 
-    `before` is called ahead of each start, `apart` puts it into a process group of its own.
+    `before` is called ahead of each start, `apart` puts it into a process group of its own, `watchdog` hears
+    whether it can answer.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Program:
     descriptors: tuple[int, ...] = ()
     apart: bool = False
     before: Callable[[], None] | None = None
+    watchdog: Watchdog | None = None
 
 
 @dataclass(slots=True)

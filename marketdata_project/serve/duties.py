@@ -1,20 +1,23 @@
-"""What the worker does by itself, as data: what, how often, and again how soon after an error."""
+"""The worker's duties, as data, and their threads: a slow duty delays no other."""
 
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Thread
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from audit.chain.prune import retention_keep
 from audit.services import spool_collect
 from idempotency.answers import answers_forget
-from marketdata_project.serve.measures import counted_duty
+from marketdata_project.serve.measures import counted_duty, follow_fold
 from ratelimit.credentials.signatures.nonces import nonces_forget
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas.book import quotas_forget_old
+from trades.maintenance import derived_keeper
 
 logger = logging.getLogger(__name__)
 
@@ -23,14 +26,14 @@ SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A service that takes `now`. Spans are in seconds."""
+    """A service that takes `now`, done again after `every` seconds, or `after_error` seconds when it raised."""
 
     work: Callable[..., object]
     every: float
     after_error: float = MINUTE
 
 
-DUTIES = (
+DUTIES: tuple[Duty, ...] = (
     Duty(spool_collect, every=SECOND, after_error=SECOND),
     Duty(nonces_forget, every=SECOND, after_error=SECOND),
     Duty(keys_watch, every=HOUR),
@@ -40,30 +43,56 @@ DUTIES = (
 )
 
 
-@dataclass(slots=True)
-class Rota:
-    """When each duty is due; all of them are at the beginning. `clock` is monotonic, in seconds."""
+def store_duties() -> tuple[Duty, ...]:
+    """Return the duty of a market store that keeps derived files; nothing for one that has none."""
+    keeper = derived_keeper()
+    if keeper is None:
+        return ()
+    follow_fold(keeper)
 
-    duties: Iterable[Duty] = DUTIES
-    clock: Callable[[], float] = time.monotonic
-    _due: dict[Duty, float] = field(default_factory=dict)
+    def derived_keep(*, now: datetime) -> None:
+        keeper.round(seconds=SECOND)
 
-    def round(self) -> None:
-        """Do what is due. An error ends that duty, not the round."""
-        for duty in self.duties:
-            if self.clock() >= self._due.get(duty, float("-inf")):
-                is_done = _done(duty)
-                self._due[duty] = self.clock() + (duty.every if is_done else duty.after_error)
+    return (Duty(derived_keep, every=SECOND, after_error=SECOND),)
 
 
-def _done(duty: Duty) -> bool:
+class DutyThreads:
+    """A thread for each duty, with a database connection of its own, which does it at once and then again and again."""
+
+    def __init__(self, duties: Iterable[Duty]) -> None:
+        self._ending = Event()
+        self._threads = [
+            Thread(target=self._repeat, args=(duty,), name=duty.work.__name__, daemon=True) for duty in duties
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, patience: float) -> None:
+        """Begin no duty any more, and wait for those under way: `patience` seconds for all of them together.
+
+        A duty that takes longer ends with the process. That loses nothing: a transaction is rolled back, a
+        derived file that was begun is litter.
+        """
+        self._ending.set()
+        deadline = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+
+    def _repeat(self, duty: Duty) -> None:
+        while not self._ending.is_set():
+            self._ending.wait(duty.every if duty_try(duty) else duty.after_error)
+        connections.close_all()
+
+
+def duty_try(duty: Duty) -> bool:
+    """Do a duty now; whether it succeeded. An exception is logged."""
     try:
-        with counted_duty(duty.work.__name__):
-            duty.work(now=timezone.now())
+        try:
+            with counted_duty(duty.work.__name__):
+                duty.work(now=timezone.now())
+        finally:
+            close_old_connections()
     except Exception:
         logger.exception("The worker's duty %s failed; it is tried again", duty.work.__name__)
         return False
-    else:
-        return True
-    finally:
-        close_old_connections()
+    return True

@@ -1,5 +1,6 @@
 """The supervisor: starts Redis, the web processes and the worker, keeps them running, and ends all of them."""
 
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.installation import InstallationError, address_of
 from marketdata_project.serve.parent import end_with_parent
 from marketdata_project.serve.signals import SignalInbox
+from marketdata_project.serve.watchdog import Watchdog
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Everything is over 10 s after a stop signal: 8.5 s for requests and jobs under way, then 1 s for Redis.
@@ -26,17 +28,23 @@ _REDIS_START_SECONDS = 5.0
 _TICK_SECONDS = 1.0
 _PROBE_SECONDS = 0.1
 
+logger = logging.getLogger(__name__)
+
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: `workers` web processes on `listener`, a worker, and `redis` unless somebody else runs it."""
+    """What to run: `workers` web processes on `listener`, a worker, and `redis` unless somebody else runs it.
+
+    A web process that answers nothing for `watchdog_seconds` is replaced; 0: none is.
+    """
 
     listener: socket.socket
     workers: int
     redis: EmbeddedRedis | None
     environment: dict[str, str]
+    watchdog_seconds: float
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
@@ -61,6 +69,7 @@ class Supervisor:
         self._redis = [Child(program) for program in _redis_programs(plan)]
         self._others = [Child(program) for program in _python_programs(plan)]
         self._ready = False
+        self._replaced = 0
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
         """Run until a stop signal; `on_ready` is called once, when requests are being served."""
@@ -73,8 +82,14 @@ class Supervisor:
                 self._end(self._redis, inbox, REDIS_END_SECONDS)
             finally:
                 self._kill([*self._others, *self._redis])
-                if self._plan.redis is not None:
-                    self._plan.redis.tidy()
+                self._tidy()
+
+    def _tidy(self) -> None:
+        if self._plan.redis is not None:
+            self._plan.redis.tidy()
+        for child in self._others:
+            if child.program.watchdog is not None:
+                child.program.watchdog.close()
 
     def _start(self, inbox: SignalInbox) -> bool:
         """Start all, Redis first; whether to go on."""
@@ -98,6 +113,7 @@ class Supervisor:
         children = [*self._redis, *self._others]
         while not inbox.wait(self._patience(children)).intersection(STOP_SIGNALS):
             self._reap(children)
+            self._kill_silent(children)
             self._start_due(children)
             if not self._ready and _answers_ready(self._plan.listener):
                 self._ready = True
@@ -114,6 +130,22 @@ class Supervisor:
         for child in children:
             if (end := child.reap()) is not None:
                 self._say(f"{end}; starting it again in {child.postpone():.1f} s")
+
+    def _kill_silent(self, children: Iterable[Child]) -> None:
+        """Kill web processes that answer nothing; they are reaped and started again as any that dies."""
+        for child in children:
+            watchdog = child.program.watchdog
+            if watchdog is None or child.process is None:
+                continue
+            if (silence := watchdog.look()) >= self._plan.watchdog_seconds:
+                self._replaced += 1
+                logger.warning(
+                    "%s (process %d) answered nothing for %.1f s and is killed and replaced; replaced so far: %d",
+                    child.program.name, child.process.pid, silence, self._replaced,
+                )  # fmt: skip
+                # Not SIGTERM: it could not react, and what it has acknowledged is on the disk.
+                child.send(signal.SIGKILL)
+                watchdog.reset()
 
     def _start_due(self, children: Iterable[Child]) -> None:
         for child in children:
@@ -163,24 +195,36 @@ def _redis_programs(plan: Plan) -> list[Program]:
 
 
 def _python_programs(plan: Plan) -> list[Program]:
-    tie = end_with_parent()
-    parent = str(os.getpid())
-    fd = plan.listener.fileno()
-    web = [sys.executable, "-m", "marketdata_project.serve.web", "--fd", str(fd), "--parent", parent]
-    worker = [sys.executable, "-m", "django", "worker", "--parent", parent]
+    worker = [sys.executable, "-m", "django", "worker", "--parent", str(os.getpid())]
     return [
-        *(
-            Program(
-                f"web {number + 1}",
-                lambda: web,
-                {**plan.environment, "WORKER_NUMBER": str(number)},
-                tie,
-                descriptors=(fd,),
-            )
-            for number in range(plan.workers)
-        ),
-        Program("worker", lambda: worker, plan.environment, tie),
+        *(_web_program(plan, number) for number in range(plan.workers)),
+        Program("worker", lambda: worker, plan.environment, end_with_parent()),
     ]
+
+
+def _web_program(plan: Plan, number: int) -> Program:
+    fd = plan.listener.fileno()
+    watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
+    pulse = () if watchdog is None else (watchdog.sender,)
+    command = [
+        sys.executable,
+        "-m",
+        "marketdata_project.serve.web",
+        "--fd",
+        str(fd),
+        "--parent",
+        str(os.getpid()),
+    ]
+    command += [word for sender in pulse for word in ("--pulse", str(sender))]
+    return Program(
+        name=f"web {number + 1}",
+        command=lambda: command,
+        environment={**plan.environment, "WORKER_NUMBER": str(number)},
+        tie=end_with_parent(),
+        descriptors=(fd, *pulse),
+        before=None if watchdog is None else watchdog.reset,
+        watchdog=watchdog,
+    )
 
 
 def _answers_ready(listener: socket.socket) -> bool:

@@ -33,6 +33,7 @@ from marketdata_project.serve.warm import (
     share_allocator,
     tune_garbage_collector,
 )
+from marketdata_project.serve.watchdog import Pulse
 
 if TYPE_CHECKING:
     from audit.spooling.anonymous_refusals import AnonymousRefusals
@@ -44,12 +45,22 @@ TICKS_BEFORE_LIBRARIES = 10
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn's server, which also drains and ends when its parent is gone."""
+    """uvicorn's server, which also drains and ends when its parent is gone, and has a pulse for its watchdog."""
 
     parent: int | None = None
+    pulse: Pulse | None = None
     each_second: Callable[[], None] | None = None
 
     _libraries: Thread | None = None
+    _beating: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve. The pulse goes on while requests are drained, until the loop ends."""
+        if self.pulse is not None:
+            # Its first beat comes before the first answer: from here on it is watched.
+            self.pulse.beat()
+            self._beating = asyncio.create_task(self.pulse.run())
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end.
@@ -66,16 +77,17 @@ class WebServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def web_server() -> WebServer:
-    """Everything loaded and tuned, ready to run on a socket."""
+def web_server(*, pulse: int | None = None) -> WebServer:
+    """Everything loaded and tuned, ready to run on a socket. `pulse` is the pipe of its watchdog."""
     django.setup(set_prefix=False)
     log_uncaught()
     handler = DjangoHandler()
     share_allocator()
     drop_request_signals()
     load_everything(handler)
+    front = _front(handler)
     config = uvicorn.Config(
-        _front(handler),
+        front,
         loop="uvloop",
         http=_protocol(),
         ws="none",
@@ -89,7 +101,9 @@ def web_server() -> WebServer:
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     tune_garbage_collector()
-    return WebServer(config)
+    server = WebServer(config)
+    server.pulse = None if pulse is None else Pulse(pulse, front.reads)
+    return server
 
 
 def _protocol() -> type[GuardedProtocol]:
@@ -138,9 +152,10 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
+    parser.add_argument("--pulse", type=int, help="the descriptor of the watchdog's pipe")
     options = parser.parse_args(arguments)
     keep_to_oneself()
-    server = web_server()
+    server = web_server(pulse=options.pulse)
     server.parent = options.parent
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

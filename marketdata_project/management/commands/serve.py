@@ -102,7 +102,13 @@ class Command(BaseCommand):
             data_dir=settings.DATA_DIR,
             port=port,
         )
-        plan = Plan(listener=listener, workers=settings.WORKERS, redis=redis, environment=environment)
+        plan = Plan(
+            listener=listener,
+            workers=settings.WORKERS,
+            redis=redis,
+            environment=environment,
+            watchdog_seconds=settings.WATCHDOG_SECONDS,
+        )
         base = url_of(listener)
         self._say(f"Starting {settings.WORKERS} web processes and a worker on {base}")
         Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base)))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from datetime import datetime
 
@@ -10,9 +11,10 @@ from django.core.management import call_command
 
 from marketdata_project.management.commands import worker
 from marketdata_project.serve import duties
-from marketdata_project.serve.duties import DUTIES, Duty, Rota
+from marketdata_project.serve.duties import DUTIES, HOUR, Duty, duty_try, store_duties
 from marketdata_project.serve.heartbeat import Heartbeat
 from metrics.declarations import DUTY_LAST_SUCCESS, DUTY_RUNS, DUTY_SECONDS
+from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -33,25 +35,37 @@ def own_signals():
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("own_signals")
-def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, settings, tmp_path, caplog):
+@pytest.fixture
+def command(monkeypatch, settings, tmp_path):
+    """The worker as a command of this process, with given duties only."""
     settings.RUN_DIR = tmp_path
+    monkeypatch.setattr(worker, "PERIOD_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "store_duties", tuple)
+
+    def run(*duties: Duty) -> None:
+        monkeypatch.setattr(worker, "DUTIES", duties)
+        call_command("worker")
+
+    return run
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, command, tmp_path, caplog):
     rounds: list[datetime] = []
 
     def collect(*, now):
         rounds.append(now)
         if len(rounds) == 1:
             raise OSError("the disk is away")
-        assert (tmp_path / "worker.heartbeat").exists()
+        assert eventually((tmp_path / "worker.heartbeat").exists)
         os.kill(os.getpid(), signal.SIGTERM)
 
     tidied = []
-    monkeypatch.setattr(worker, "Rota", lambda: Rota([Duty(collect, every=0, after_error=0)]))
     monkeypatch.setattr(duties, "close_old_connections", lambda: tidied.append(len(rounds)))
-    monkeypatch.setattr(worker, "PERIOD_SECONDS", 0.01)
-    call_command("worker")
+    command(Duty(collect, every=HOUR, after_error=0))
     assert tidied == [1, 2]
     assert all(now.tzinfo is not None for now in rounds)
+    assert "collect failed" in caplog.text
     assert "the disk is away" in caplog.text
     assert not (tmp_path / "worker.heartbeat").exists()
 
@@ -63,39 +77,37 @@ def test_runs_of_duties_are_counted(monkeypatch):
         if DUTY_LAST_SUCCESS.series().get(("watched",)):
             raise OSError("the disk is away")
 
-    rota = Rota([Duty(watched, every=0, after_error=0)])
     began = time.time()
-    for _ in range(3):
-        rota.round()
+    assert [duty_try(Duty(watched, every=0)) for _ in range(3)] == [True, False, False]
     runs = {labels[1]: count for labels, [count] in DUTY_RUNS.series().items() if labels[0] == "watched"}
     assert runs == {"done": 1, "failed": 2}
     assert DUTY_LAST_SUCCESS.series()["watched",][0] >= began
     assert DUTY_SECONDS.series()["watched",][0] > 0
 
 
-def test_duties_are_done_when_they_are_due_and_again_sooner_after_an_error(monkeypatch, caplog):
-    monkeypatch.setattr(duties, "close_old_connections", lambda: None)
-    done: list[tuple[str, float]] = []
-    now = 0.0
+@pytest.mark.usefixtures("own_signals")
+def test_a_duty_that_stands_still_delays_no_other_and_the_end_only_so_long(monkeypatch, command):
+    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.01)
+    released, times = threading.Event(), iter(range(100))
+
+    def stand(*, now):
+        released.wait(PATIENCE_SECONDS)
 
     def often(*, now):
-        done.append(("often", clock()))
+        if next(times) == 50:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    def seldom(*, now):
-        done.append(("seldom", clock()))
-        if clock() == 0:
-            raise OSError("not yet")
+    command(Duty(stand, every=HOUR), Duty(often, every=0))
+    standing = [thread for thread in threading.enumerate() if thread.name == "stand"]
+    assert len(standing) == 1
+    released.set()
+    standing[0].join(PATIENCE_SECONDS)
 
-    def clock() -> float:
-        return now
 
-    rota = Rota([Duty(often, every=1, after_error=1), Duty(seldom, every=100, after_error=3)], clock)
-    for second in range(7):
-        now = float(second)
-        rota.round()
-    assert [at for name, at in done if name == "often"] == list(range(7))
-    assert [at for name, at in done if name == "seldom"] == [0, 3]
-    assert "seldom failed" in caplog.text
+def test_a_failure_to_tidy_up_is_one_of_the_duty(monkeypatch, caplog):
+    monkeypatch.setattr(duties, "close_old_connections", lambda: 1 // 0)
+    assert not duty_try(Duty(lambda *, now: None, every=1))
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_nothing_that_must_be_done_is_left_out():
@@ -104,8 +116,15 @@ def test_nothing_that_must_be_done_is_left_out():
     }  # fmt: skip
 
 
+def test_derived_files_are_kept_by_a_store_that_has_them(monkeypatch):
+    assert [duty.work.__name__ for duty in store_duties()] == ["derived_keep"]
+    monkeypatch.setattr(duties, "derived_keeper", lambda: None)
+    assert store_duties() == ()
+
+
 @pytest.mark.usefixtures("own_signals")
 def test_the_worker_ends_with_its_parent(monkeypatch, settings, tmp_path):
     settings.RUN_DIR = tmp_path
-    monkeypatch.setattr(Rota, "round", lambda _: pytest.fail("worked"))
+    monkeypatch.setattr(worker, "DUTIES", ())
+    monkeypatch.setattr(Heartbeat, "beat", lambda _: pytest.fail("lived on"))
     call_command("worker", parent=os.getpid())
