@@ -57,6 +57,8 @@ Pin = Callable[[int], Content]
 pytestmark = pytest.mark.django_db
 SYMBOLS = {"equities": (EQUITY, SPLIT), "futures": (FUTURE,), "options": (CALL,), "crypto": (CRYPTO,)}
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2
+# When all actions have taken effect.
+LATE_NS = NOW_NS + 400 * 24 * HOUR_NS
 TIMES = tuple(timestamp(EQUITY_HOUR + at * HOUR_NS // 4) for at in range(4))
 # What a field of each kind may say. A parameter of another kind fails the test.
 VALUES: dict[type[Any], Any] = {
@@ -118,11 +120,12 @@ def pins(chance: random.Random | None) -> Iterator[tuple[str, Pin]]:
         for symbol, name in itertools.product(SYMBOLS[path], market_class.datasets):
             form = MARKET_DATASETS[name].form
             changes = changes_of(form.serializer(streamed=False, several=False))
-            # Of bars, which depend on most, always all, with cursors or without.
+            # Of bars, which depend on most, always all; of revisions, whose cursors keep most, with cursors.
             is_of_bars = name in {"ohlcv", "revisions"}
             for number, change in enumerate(changes if is_of_bars else some(chance, changes)):
                 start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
-                limit = {"limit": "2"} if is_of_bars and number % 2 and "last" not in change else {}
+                has_cursors = name == "revisions" or (name == "ohlcv" and number % 2)
+                limit = {"limit": "1"} if has_cursors and "last" not in change else {}
                 query = urlencode({**start, "end": TIMES[3], **limit, **change})
                 target = Target(path, form, symbol)
                 yield f"{path} {symbol} {name} {query}", partial(page_of, target, query)
@@ -187,6 +190,9 @@ def another_row(market: Market, dataset: str, symbol: str) -> None:
 def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch):
     market, seen, chance = Market(api), Seen(), random.Random(13)
     fill(market)
+    for _ in range(3):
+        # Revisions of a bar, so that their pages have cursors.
+        another_row(market, "trades", EQUITY)
 
     def look(now_ns: int = NOW_NS, *, all_: bool = False, about: str = "") -> None:
         pages_forget()
@@ -194,14 +200,14 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
             seen.look(each, now_ns, said, formats=tuple(FORMATS) if all_ and "&" not in said else ("json",))
 
     look(all_=True)
-    for now_ns in (NOW_NS + 60 * SECOND_NS, NOW_NS + 3 * HOUR_NS, NOW_NS + 400 * 24 * HOUR_NS):
+    for now_ns in (NOW_NS + 60 * SECOND_NS, NOW_NS + 3 * HOUR_NS, LATE_NS):
         look(now_ns)
     store, told = market_store(), market_store().told_instruments()
     for instrument, name in itertools.product(told, Instrument.__struct_fields__):
         changed = other(instrument, name)
         if changed is not None and instrument.symbol in {EQUITY, CALL, SPLIT}:
             store.set_instrument(changed)
-            look(about=SPLIT if instrument.symbol == SPLIT else CALL)
+            look(LATE_NS, about=SPLIT if instrument.symbol == SPLIT else CALL)
             store.set_instrument(instrument)
     for dataset, symbol in market.rows:
         another_row(market, dataset, symbol)
