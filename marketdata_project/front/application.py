@@ -10,20 +10,18 @@ cursor open between pieces.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from operator import attrgetter
 from time import perf_counter_ns
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
@@ -32,6 +30,13 @@ from http_requests.methods import SAFE_METHODS
 from http_requests.received import ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.endpoints import endpoint_at
+from marketdata_project.front.answers import (
+    WITHOUT_BODY,
+    Answer,
+    Stream,
+    answer_of_finished,
+    answer_of_response,
+)
 from marketdata_project.front.asgi import Message, Receive, Scope, Send
 from marketdata_project.front.body import (
     BodyTooLarge,
@@ -57,11 +62,9 @@ from stats.delivery.finished import Finished
 READ_THREADS = 3
 WRITE_THREADS = 16
 STREAM_THREADS = 8
-FILE_PIECE_BYTES = 256 * 1024
 # A client that does not take so much of a stream for so long is given up.
 PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
-_WITHOUT_BODY = frozenset({204, 304})
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 
 logger = logging.getLogger(__name__)
@@ -81,27 +84,6 @@ class Allowance(NamedTuple):
     limit: int
     held: HeldBytes
     is_refused: bool = False
-
-
-class Answer(NamedTuple):
-    """What the application answered: a finished `body`, or `stream`, whose pieces are still to be made."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    stream: "Stream | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A body in the making; `close` is to be called once, whatever happens."""
-
-    pieces: Iterator[bytes]
-    close: Callable[[], None]
-
-    def next_piece(self) -> bytes | None:
-        """Make the next piece, None after the last one."""
-        return next(self.pieces, None)
 
 
 class DjangoHandler(WSGIHandler):
@@ -234,26 +216,17 @@ class Front:
         """Have a request answered; in a thread."""
         with correlated(environ[_CORRELATION_ID]):
             finished = self._ready(environ)
-            return self._application_made(environ) if finished is None else _ready_made(finished)
+            return self._application_made(environ) if finished is None else answer_of_finished(finished)
 
     def _application_made(self, environ: dict[str, Any]) -> Answer:
         """The application's answer. A finished response is closed here, a stream by who sends it."""
         response = self._respond(environ)
-        status = response.status_code
-        headers = _encoded_headers(response, without_length=not response.streaming or status in _WITHOUT_BODY)
-        if not isinstance(response, HttpResponse):
-            return Answer(status, headers, b"", Stream(pieces=_pieces(response), close=response.close))
-        body = response.content
-        response.close()
-        if status in _WITHOUT_BODY:
-            return Answer(status, headers, b"", None)
-        headers.append((b"content-length", b"%d" % len(body)))
-        return Answer(status, headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else body, None)
+        return answer_of_response(response, is_head=environ["REQUEST_METHOD"] == "HEAD")
 
     async def _answer(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.stream is not None:
-            bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in _WITHOUT_BODY
+            bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in WITHOUT_BODY
             await self._send_stream(answer.stream, start, receive, send, bare=bare)
         elif BODY_UNREAD in environ:
             answer.headers.append((b"connection", b"close"))
@@ -314,31 +287,6 @@ async def _add_body(environ: dict[str, Any], receive: Receive, allowance: Allowa
 
 
 _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
-
-
-def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
-    """Return a response's pieces; a file's are larger than Django's 4 KiB, since each changes threads."""
-    file: IO[bytes] | None = getattr(response, "file_to_stream", None)
-    return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
-
-
-def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
-    """Return a response's headers and cookies as ASGI wants them, with or without its own Content-Length."""
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
-    if without_length and response.has_header("Content-Length"):
-        headers = [header for header in headers if header[0] != b"content-length"]
-    for cookie in response.cookies.values():
-        headers.append((b"set-cookie", cookie.output(header="").strip().encode("latin-1")))
-    return headers
-
-
-def _ready_made(finished: Finished) -> Answer:
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in finished.headers.items()
-    ]
-    if finished.status not in _WITHOUT_BODY:
-        headers.append((b"content-length", b"%d" % len(finished.body)))
-    return Answer(finished.status, headers, finished.body, None)
 
 
 def _refusal_of(error: Exception) -> Refusal:
