@@ -37,13 +37,13 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     asked = [_asked(dataset, query, place, cursor, begun_ns) for place in range(len(symbols))]
     if not all(each.logs for each in asked):
         return _pinned(dataset, query, asked, cursor)
-    key = query, tuple((each.instrument, each.logs) for each in asked)
+    key, known_ns = (query, tuple((each.instrument, each.logs) for each in asked)), asked[0].now_ns
     with _lock:
         pinned_ns, page = _pages.get(key, (None, None))
-    if pinned_ns is None or page is None or not pinned_ns <= begun_ns < (page.valid_until_ns or begun_ns + 1):
+    if pinned_ns is None or page is None or not pinned_ns <= known_ns < (page.valid_until_ns or known_ns + 1):
         page = _pinned(dataset, query, asked, cursor)
         with _lock:
-            _pages[key] = begun_ns, page
+            _pages[key] = known_ns, page
     return page
 
 
