@@ -123,7 +123,7 @@ def _of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tup
     elif len(values) == 1:
         yield from _leaves(path, values[0], of_walk)
     elif all(hasattr(value, "key") for value in values):
-        yield from ((path, value) for value in values)
+        yield from ((f"{path}.{number}", value) for number, value in enumerate(values))
     else:
         every = [key_parts(value, of_walk=of_walk) if value is not None else None for value in values]
         yield path, hashlib.sha256(repr(every).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -8,7 +8,7 @@ from http_requests.compression import Encoding, compressed
 from http_requests.conditional import etag_of
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
-from stats.caching.keys import CacheKey, key_parts
+from stats.caching.keys import CacheKey, escaped, key_parts
 from stats.rendering.format import Rendered
 from stats.rendering.formats import FORMATS
 from store.timestamps import SECOND_NS
@@ -72,12 +72,22 @@ class Content(ABC):
         """The answer in a format. Reads nothing but the fields. Raises `StatsError`s and `StorageError`s."""
 
     def answer(self, representation: Representation) -> "PinnedAnswer":
-        """The content in a representation: the same value each time, so that its key is made once."""
-        return self._answers.setdefault(representation, PinnedAnswer(self, representation))
+        """The content in a representation."""
+        return PinnedAnswer(self, representation)
 
     @cached_property
-    def _answers(self) -> "dict[Representation, PinnedAnswer]":
-        return {}
+    def key_prefix(self) -> str:
+        """What cache keys say of the content; behind it stands the representation."""
+        parts = key_parts(self)
+        return str(
+            CacheKey(
+                symbol=",".join(self.symbols),
+                dataset=self.name,
+                parameters=parts.parameters,
+                version=parts.version or "none",
+                representation="",
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -104,16 +114,7 @@ class PinnedAnswer:
 
     @cached_property
     def cache_key(self) -> str:
-        parts = key_parts(self.content)
-        return str(
-            CacheKey(
-                symbol=self.cache_symbol,
-                dataset=self.content.name,
-                parameters=parts.parameters,
-                version=parts.version or "none",
-                representation=self.representation.key,
-            )
-        )
+        return self.content.key_prefix + escaped(self.representation.key)
 
     @cached_property
     def etag(self) -> str:

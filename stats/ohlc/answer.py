@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from stats.delivery.pinned_answer import Content
 from stats.exceptions import NoData, RangeTooLarge
-from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.rows_page import RowsPage
-from stats.market_data.ohlcv.dataset import TradeBars
+from stats.market_data.ohlcv.dataset import BarsOfTrades
 from stats.market_data.sources.paging import Page
 from stats.ohlc.query import BARS_LIMIT, OHLC, OhlcQuery
 from stats.rendering.document import Document
@@ -15,7 +15,7 @@ from stats.rendering.format import Rendered
 from stats.rendering.formats import FORMATS
 from store.protocol import NO_COMMIT
 
-_BARS = TradeBars(OHLC)
+_BARS = BarsOfTrades(OHLC)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
     return _bars(query, bars)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MAX_PAGES)
 def _bars(query: OhlcQuery, bars: RowsPage) -> OhlcBars:
     """The same value for the same page, so that its key is made once."""
     return OhlcBars(query, bars)

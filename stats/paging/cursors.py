@@ -94,7 +94,7 @@ class Cursor:
         if self.within != within:
             raise InvalidCursor("the cursor belongs to another range")
         if self.rules != rules:
-            raise Resync("the instrument was told otherwise since the cursor was made; begin the walk anew")
+            raise Resync("the rows are made otherwise than when the cursor was made; begin the walk anew")
 
 
 def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:

@@ -24,7 +24,7 @@ _lock = threading.Lock()
 def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> RowsPage:
     """The page that answers a query at a time: as of the walk's first page, or of the newest commits.
 
-    A page that was pinned before is given again while it is valid and has the newest commits. Raises
+    The first page of a walk that was pinned before is given again while it is valid and has the newest commits. Raises
     `UnknownSymbol`, `WrongClass`, `Resync`, `InvalidCursor` and what the dataset refuses.
     """
     symbols = _canonical(query.symbols)
@@ -35,7 +35,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
         raise InvalidCursor("the cursor is not one of ours")
     begun_ns = now_ns if cursor is None else cursor.begun_ns
     asked = [_asked(dataset, query, place, cursor, begun_ns) for place in range(len(symbols))]
-    if not all(each.logs for each in asked):
+    if query.streamed or cursor or not all(each.logs for each in asked):
         return _pinned(dataset, query, asked, cursor)
     key, known_ns = (query, tuple((each.instrument, each.logs) for each in asked)), asked[0].now_ns
     with _lock:

@@ -139,8 +139,13 @@ class BarGrid:
         return intraday_spans(interval_ns, window, calendar=self.calendar, hours=self.hours)
 
 
+def utc_grid(resolution: Resolution) -> BarGrid:
+    """The intervals of a resolution in UTC, with all hours."""
+    return BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
+
+
 def regular_day_grid(calendar: TradingCalendar | None) -> BarGrid:
     """The days of an exchange's regular sessions; UTC days of all hours without a calendar."""
     if calendar is None:
-        return BarGrid(Resolution.DAY, None, SessionMode.UTC, Hours.ALL)
+        return utc_grid(Resolution.DAY)
     return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.REGULAR)

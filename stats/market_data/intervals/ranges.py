@@ -20,7 +20,7 @@ def bar_range(asked: Asked, grid: BarGrid) -> Range:
     A date alone is a trading date where the grid is cut by those. Raises `RangeTooLarge`.
     """
     query = asked.query
-    query.check_range(asked.now_ns)
+    asked.check_range()
     start_ns, end_ns = query.start_ns, asked.end_ns
     if grid.cut_by is not None:
         start_ns = grid.date_start(start_ns) if start_ns is not None and query.whole_dates[0] else start_ns
@@ -51,7 +51,7 @@ def tick_range(asked: Asked) -> Range:
     Raises `RangeTooLarge`.
     """
     query = asked.query
-    query.check_range(asked.now_ns)
+    asked.check_range()
     now_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
     return Range(query.start_ns, now_ns if query.end_ns is None else query.end_ns)
 

@@ -1,7 +1,7 @@
 """Bars as rows of the tree."""
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Annotated
 
 import numpy as np
@@ -39,9 +39,14 @@ class BarReader:
         is_period = self.grid.resolution.is_period
         return bar_columns(whole=self.whole, with_date=is_period, with_final=self.settled_ns is not None)
 
-    @cached_property
+    @property
     def _maker(self) -> BarMaker:
-        return self.inputs.adjusted(self.grid)
+        # Python 3.11's cached_property has one lock for all instances, and adjusting reads rows.
+        known = vars(self)
+        if "maker" not in known:
+            known["maker"] = self.inputs.adjusted(self.grid)
+        maker: BarMaker = known["maker"]
+        return maker
 
     def floor(self, time_ns: int) -> int:
         return self.grid.whole(time_ns, time_ns + 1).start_ns

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.absence.pages import asked_days
-from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.intervals.grids import grid_of
 from stats.market_data.intervals.ranges import bar_range, bar_window, open_until
 from stats.market_data.ohlcv.absences import BarAbsences
@@ -48,12 +48,12 @@ class Ohlcv:
         """See `MarketDataset.plan`."""
         trades, stored, actions = asked.logs
         _check_available(asked, trades, stored)
-        return bars_plan(asked, trades, stored, actions)
+        return bars_plan(asked, grid_of(asked), trades, stored, actions)
 
 
 @dataclass(frozen=True, slots=True)
-class TradeBars:
-    """Bars made from trades alone, as printed."""
+class BarsOfTrades:
+    """Bars made from trades alone, as printed, in UTC."""
 
     form: DatasetForm
     log_count: int = 1
@@ -70,13 +70,13 @@ class TradeBars:
         stored, actions = (
             nothing_of(trades.store, dataset, asked.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
         )
-        plan = bars_plan(asked, trades, stored, actions)
+        plan = bars_plan(asked, utc_grid(asked.query.resolution), trades, stored, actions)
         return replace(plan, logs=plan.logs[: self.log_count])
 
 
-def bars_plan(asked: Asked, trades: LogView, stored: LogView, actions: LogView) -> Plan:
-    """The plan for bars made from these logs."""
-    query, grid = asked.query, grid_of(asked)
+def bars_plan(asked: Asked, grid: BarGrid, trades: LogView, stored: LogView, actions: LogView) -> Plan:
+    """The plan for bars of a grid, made from these logs."""
+    query = asked.query
     if query.adjustment == "raw":
         actions = actions.left_out()
     asked_for = bar_range(asked, grid)

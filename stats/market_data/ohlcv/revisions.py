@@ -7,14 +7,13 @@ import numpy as np
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.intervals.ranges import bar_range, bar_window
 from stats.market_data.ohlcv.bar_rows import vwap_of
 from stats.market_data.pinning.plan import Asked, Plan, begun, check_known, reason_for_none
 from stats.market_data.queries.query import DatasetForm, MarketDataQuery
 from stats.market_data.sources.rows import Rows, WindowedSource
 from stats.rendering.table import OutColumn, Role, Table
-from stats.sessions.spans import Hours, SessionMode
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
@@ -74,7 +73,7 @@ class Revisions:
         (log,) = asked.logs
         if log.is_empty:
             check_known(asked.symbol)
-        grid = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
+        grid = utc_grid(resolution)
         asked_for = bar_range(asked, grid)
         window = bar_window(asked_for, grid, (log,))
         # A later print may credit volume to the last bar: which was the next priced one varies by commit.

@@ -70,6 +70,11 @@ class Asked:
         """Whether the range has not begun."""
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
 
+    def check_range(self) -> None:
+        """Raises `RangeTooLarge` on a walk's first page; its others were admitted by that."""
+        if self.snapshot.seen is None:
+            self.query.check_range(self.now_ns)
+
     def valid_until(self, changes_ns: int | None) -> int | None:
         """The first instant at which another plan is made: `changes_ns`, or the range's beginning ahead."""
         begins = [self.query.start_ns + 1] if self.is_ahead and self.query.start_ns is not None else []

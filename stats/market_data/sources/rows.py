@@ -1,8 +1,7 @@
 """Rows with their positions, and what gives them: sources, which the pager and streams read without knowing what they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -171,30 +170,6 @@ class WindowedSource:
             return floor
         unit = self.reader.part(Window(floor, self.reader.window.end_ns), 1, from_end=False)
         return unit.end_ns
-
-
-@dataclass(frozen=True)
-class DeferredSource:
-    """Rows whose source is made when the first of them is asked for: an answer that is kept asks for none."""
-
-    make: Callable[[], Source]
-
-    @cached_property
-    def _made(self) -> Source:
-        return self.make()
-
-    @property
-    def columns(self) -> tuple[OutColumn, ...]:
-        return self._made.columns
-
-    def after(self, position: Position | None, count: int) -> Rows:
-        return self._made.after(position, count)
-
-    def before(self, position: Position | None, count: int) -> Rows:
-        return self._made.before(position, count)
-
-    def total_estimate(self) -> int:
-        return self._made.total_estimate()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def tick_plan(asked: Asked, added: tuple[AddedColumn, ...] = ()) -> Plan:
     # Behind the last row nothing changes as time goes on.
     end_ns = asked_for.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
-    is_open = asked.query.end_ns is None
+    is_open = asked.query.end_ns is None and end_ns == asked_for.end_ns
     return Plan(
         source=WindowedSource(TickReader(log, window, asked.instrument.has_whole_volume, within, added)),
         range=Range(asked_for.start_ns, end_ns),

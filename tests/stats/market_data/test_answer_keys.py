@@ -1,7 +1,9 @@
 """Answers that differ have different keys, over all that is declared: parameters, facts of instruments, datasets, settings."""
 
+import gc
 import itertools
 import random
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -257,3 +259,17 @@ def test_what_has_no_text_has_no_place_in_a_key():
 
     with pytest.raises(TypeError, match="value: a dict"):
         key_parts(Odd({}))
+
+
+def test_a_page_that_is_forgotten_is_gone_without_a_collection(market: Market):
+    query = parse_query(Target("equities", MARKET_DATASETS["ohlcv"].form, EQUITY), f"start={TIMES[0]}")
+    page = market_data_page(query=query, now_ns=NOW_NS)
+    finished_answer(page.answer(Representation("json")), now_ns=NOW_NS, bypass=True)
+    gone = weakref.ref(page)
+    gc.disable()
+    try:
+        pages_forget()
+        del page
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+import time_machine
 
 from store.instruments import Instrument
 from tests.api_client import answer, problem, trade
@@ -58,6 +59,43 @@ def test_a_walk_over_symbols_of_two_calendars_ends(traded):
         rows, cursor = [*rows, *page["bars"]], page["next_cursor"]
     assert rows == whole
     assert {row["symbol"] for row in rows} == {"AAPL", "MSFT"}
+
+
+def test_a_walk_over_symbols_whose_rows_end_on_other_dates_ends(traded):
+    later = [
+        trade(symbol="MSFT", timestamp=f"2025-01-09T{hour:02d}:00:00Z", trade_id=str(hour))
+        for hour in range(3)
+    ]
+    assert traded.ingest(*later).status_code == 200
+    path = f"{TREE}/trades"
+    first = answer(traded.get(path, {"symbols": "AAPL,MSFT", "last": "5", "limit": "3"}))
+    query = {"symbols": "AAPL,MSFT", "last": "5", "limit": "9", "cursor": first["next_cursor"]}
+    rest = answer(traded.get(path, query))
+    assert [row["symbol"] for row in (*first["trades"], *rest["trades"])] == ["AAPL"] * 5 + ["MSFT"] * 5
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "rows"),
+    [
+        (f"{TREE}/AAPL/ohlcv", {**DAYS, "resolution": "1h"}, "bars"),
+        ("/api/v1/stats/ohlc", {"symbol": "AAPL", "interval": "1d"}, "data"),
+    ],
+    ids=["tree", "dialect"],
+)
+def test_an_exchange_that_the_rows_do_not_depend_on_ends_no_walk(traded, path, query, rows):
+    first = answer(traded.get(path, {**query, "limit": "2"}))
+    tell(exchange="XNYS")
+    response = traded.get(path, {**query, "limit": "2", "cursor": first["next_cursor"]})
+    assert response.status_code == 200, response.content
+    assert answer(response)[rows][0]["timestamp"] > first[rows][-1]["timestamp"]
+
+
+def test_the_longest_range_is_no_longer_on_its_second_page(traded):
+    query = {"resolution": "1h", "limit": "1"}
+    with time_machine.travel("2025-12-31T00:30:00Z", tick=False):
+        first = answer(traded.get(f"{TREE}/AAPL/ohlcv", {**query, "start": "2024-12-31T00:30:00Z"}))
+        cursor = {"cursor": first["next_cursor"], "start": "2024-12-31T00:30:00Z"}
+        assert traded.get(f"{TREE}/AAPL/ohlcv", {**query, **cursor}).status_code == 200
 
 
 def test_symbols_of_two_kinds_of_volume_are_written_alike(traded):
