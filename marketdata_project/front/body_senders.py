@@ -9,10 +9,11 @@ from django.db import DatabaseError
 from http_requests.received import ReceivedCall, call_in
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.body import NoRoom
+from marketdata_project.front.door import is_secure
 from ratelimit.access.decision import Denial, may
 from ratelimit.access.table import Access, access_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import identify
+from ratelimit.credentials.identify import identify, nonce_spent
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
 from ratelimit.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
@@ -24,13 +25,16 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
     Django's chain gives the refusal. What is found out on the way it does not do again: the admission and the
     verified signature are left in the environ. Raises NoRoom while keys cannot be looked up.
     """
+    if is_secure(environ) is None:
+        return None
     call = call_in(environ)
     try:
         identity = identify(call, now=datetime.now(UTC))
         if identity is None:
             return None
         if identity.signature is not None:
-            environ[VERIFIED_SIGNATURE] = identity.signature
+            # Before it is charged: whoever replays a call's headers would spend the caller's tokens.
+            environ[VERIFIED_SIGNATURE] = nonce_spent(identity).signature
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
         return None

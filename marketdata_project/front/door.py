@@ -120,13 +120,13 @@ def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared |
     answer_held = None if endpoint is None else HELD.get(endpoint.url_name or "")
     if endpoint is None or answer_held is None or BODY_TOO_LARGE in environ or not _asks_for_json(call):
         return None
-    access, is_secure = access_of(endpoint.url_name, call.method), _is_secure(environ)
+    access, secure = access_of(endpoint.url_name, call.method), is_secure(environ)
     # A strict class is recorded in the view's own transaction.
-    if access is None or access.audit_class or is_secure is None:
+    if access is None or access.audit_class or secure is None:
         return None
     found = _held_for(call, access, answer_held, at)
     environ[ROUTE] = route_of(endpoint)
-    return None if found is None else _Prepared(*found, access, _allowed(endpoint.func), is_secure)
+    return None if found is None else _Prepared(*found, access, _allowed(endpoint.func), secure)
 
 
 def _held_for(
@@ -168,7 +168,7 @@ def _asks_for_json(call: ReceivedCall) -> bool:
     )
 
 
-def _is_secure(environ: Environ) -> bool | None:
+def is_secure(environ: Mapping[str, Any]) -> bool | None:
     """Whether a call came over TLS; None where Django refuses its host or redirects it."""
     named = settings.SECURE_PROXY_SSL_HEADER
     scheme_header = named[0] if named else "HTTP_X_FORWARDED_PROTO"

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from http_requests.received import call_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import check_network, completed, identify
+from ratelimit.credentials.identify import check_network, completed, identify, nonce_spent
 from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
@@ -30,7 +30,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
                 return None
             # What has no body because it is refused is not held against one.
             if BODY_UNREAD in meta:
-                return identity.caller, None
+                return nonce_spent(identity).caller, None
             return completed(identity, call, body=lambda: django_request.body, now=now), None
         except CredentialError as error:
             raise AuthenticationFailed(str(error), code=error.code) from None

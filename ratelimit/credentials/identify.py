@@ -14,7 +14,8 @@ from ratelimit.credentials.bearer import caller_of_bearer
 from ratelimit.credentials.certificates import caller_certified
 from ratelimit.credentials.signatures.verification import (
     VerifiedSignature,
-    signature_used,
+    nonce_used,
+    signature_completed,
     signature_verified,
     signer_of,
 )
@@ -78,8 +79,15 @@ def completed(identity: Identity, call: ReceivedCall, *, body: Callable[[], byte
     InvalidSignature, DigestMismatch, NonceUsed.
     """
     if identity.signature is not None:
-        signature_used(identity.signature, call, body(), identity=identity.caller.identity, now=now)
+        signature_completed(identity.signature, call, body(), identity=identity.caller.identity, now=now)
     return identity.caller
+
+
+def nonce_spent(identity: Identity) -> Identity:
+    """The identity with the nonce of its signature used up, if it has one. Raises NonceUsed."""
+    if identity.signature is None:
+        return identity
+    return identity._replace(signature=nonce_used(identity.signature, identity=identity.caller.identity))
 
 
 def authorization_of(header: str) -> tuple[str, str]:

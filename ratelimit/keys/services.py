@@ -119,7 +119,7 @@ def key_rotate(
             correlation_id=correlation_id,
             record=record,
         )
-    known_keys.forget(old.pk)
+    _forget(old.pk)
     return created
 
 
@@ -150,7 +150,7 @@ def key_revoke(
                 correlation_id=correlation_id,
                 record=record,
             )
-    known_keys.forget(stored.pk)
+    _forget(stored.pk)
     return [stored] if is_first else []
 
 
@@ -183,7 +183,7 @@ def key_revoke_with_successors(
             # Read after the key is locked and withdrawn: nobody makes a further successor.
             following = ApiKey.objects.filter(replaces_id=following.pk).first()
     for each in revoked:
-        known_keys.forget(each.pk)
+        _forget(each.pk)
     return revoked
 
 
@@ -245,3 +245,9 @@ def _end(key: ApiKey, *, overlap: timedelta, now: datetime) -> None:
 
 def _subject(key: ApiKey) -> str:
     return f"key:{key.pk}"
+
+
+def _forget(pk: int) -> None:
+    """Forget a key that was changed, again after the commit: until then another thread finds it as it was."""
+    known_keys.forget(pk)
+    transaction.on_commit(lambda: known_keys.forget(pk))

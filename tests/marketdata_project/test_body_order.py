@@ -13,7 +13,7 @@ from ratelimit.access.table import SMALL_BODY_BYTES
 from ratelimit.credentials.signatures.verification import RequestVerifier
 from ratelimit.keys.selectors import known_keys
 from ratelimit.models import ApiKey, UsedNonce
-from ratelimit.wsgi_variables import BODY_UNREAD
+from ratelimit.wsgi_variables import ADMISSION, BODY_UNREAD
 from tests.api_client import INGEST, body_of, make_key, problem, trade
 from tests.marketdata_project.front_server import ask, echo, running
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
@@ -44,7 +44,6 @@ def environ_of(headers: dict[str, str], *, body: bytes = BODY, path: str = INGES
 def answered(environ: dict[str, Any], body: bytes = BODY, *, reads: bool = True) -> Any:
     """Django's answer once the front has asked whose body it is, and has read it if it `reads` it."""
     assert (body_sender(environ) is not None) is reads
-    assert not UsedNonce.objects.exists()
     if not reads:
         environ[BODY_UNREAD], body = True, b""
     environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
@@ -65,9 +64,7 @@ def test_the_body_is_large():
     assert SMALL_BODY_BYTES < len(BODY) < body_limit(INGEST, "POST")
 
 
-def test_the_headers_of_a_signed_call_are_verified_once_and_its_nonce_is_used_after_the_body(
-    key, monkeypatch
-):
+def test_the_headers_and_the_nonce_of_a_signed_call_are_looked_at_once(key, monkeypatch):
     verified: list[str] = []
     verify = RequestVerifier.verify
 
@@ -102,7 +99,16 @@ def test_a_body_that_was_not_signed_is_refused_after_it_was_read(key):
     other = body_of(*ROWS[1:], trade(trade_id="another"))
     environ = environ_of(headers_by(key))
     assert problem(answered(environ, other)) == (401, "digest_mismatch")
-    assert not UsedNonce.objects.exists()
+
+
+def test_headers_that_come_again_cost_their_signer_nothing(api, project_redis, standing_clock):
+    key = make_key(rate=5)
+    headers = headers_by(key)
+    first = answered(environ_of(headers))
+    replays = [problem(answered(environ_of(headers), reads=False)) for _ in range(3)]
+    assert replays == [(401, "nonce_used")] * 3
+    after = answered(environ_of({"X-API-Key": key}))
+    assert [answer["X-RateLimit-Remaining"] for answer in (first, after)] == ["9", "8"]
 
 
 def test_a_key_that_is_revoked_while_its_body_comes_stores_nothing(key):
@@ -148,3 +154,10 @@ def test_the_endpoints_limit_is_before_the_sender():
         reply = ask(port, post)
     assert reply.json()["marketdata.body_unread"] is True
     assert asked == []
+
+
+def test_what_is_refused_over_plain_http_is_not_read_and_costs_its_key_nothing(api, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    environ = environ_of({"X-API-Key": make_key()})
+    assert body_sender(environ) is None
+    assert ADMISSION not in environ

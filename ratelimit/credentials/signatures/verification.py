@@ -107,12 +107,14 @@ class VerifiedSignature:
     """A signature over a call's headers that is right; the body's digest and the nonce are still to be looked at.
 
     `key_prefix` names the key that made it. `useless_at` is when no signature with its nonce holds any more.
+    `is_used`: whether the nonce was used up in this call.
     """
 
     key_prefix: str
     covered_components: Mapping[str, str]
     nonce: str
     useless_at: datetime
+    is_used: bool = False
 
 
 def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignature:
@@ -142,15 +144,23 @@ def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
     return replace(caller_of_key(known, now=now), credential="signature")
 
 
-def signature_used(
+def nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedSignature:
+    """The signature, its nonce used up in the name of its key's `identity`, once in a call. Raises NonceUsed."""
+    if signature.is_used:
+        return signature
+    nonce_use(identity=identity, nonce=signature.nonce, useless_at=signature.useless_at)
+    return replace(signature, is_used=True)
+
+
+def signature_completed(
     signature: VerifiedSignature, call: ReceivedCall, body: bytes, *, identity: str, now: datetime
 ) -> None:
-    """Hold a verified signature against the body, and use up its nonce in the name of its key's `identity`.
+    """Hold a verified signature against the body, and use up its nonce if it was not.
 
     Raises InvalidSignature, DigestMismatch, NonceUsed.
     """
     check_body_covered(message_of(call), signature.covered_components, body)
-    nonce_use(identity=identity, nonce=signature.nonce, useless_at=signature.useless_at)
+    nonce_used(signature, identity=identity)
     known = known_keys.find(signature.key_prefix, by="prefix")
     if known is not None:
         key_used(known, now=now)
