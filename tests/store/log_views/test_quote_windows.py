@@ -76,7 +76,7 @@ def test_a_side_that_was_not_quoted_on_many_dates_with_quotes_is_not_known(store
     )
     known = carried_quotes(log, NOON, ["Q"])["Q"]
     assert (known.bid, known.ask) == (9.0, 12.0)
-    quote_log(store, quote(-DAY, bid=11.0, exchange="N"))
+    log = quote_log(store, quote(-DAY, bid=11.0, exchange="N"))
     assert np.isnan(carried_quotes(log, NOON, ["Q"])["Q"].ask)
     bars = windowed_quote_bars(log, FIRST_MINUTE, MINUTE, "Q")
     assert bars.bid_open.tolist() == [10.0]
