@@ -55,7 +55,7 @@ OF_THE_FRONT = {
 # What differs from one answer to the next anyway, or is of the connection.
 VARYING = frozenset(
     {
-        "date", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "x-degraded",
+        "date", "expires", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "x-degraded",
         "connection", "content-length", "transfer-encoding", "etag", "keep-alive", "x-cache",
     }
 )  # fmt: skip
