@@ -13,8 +13,7 @@ ENVIRONMENT = re.compile(
     r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|\b(?:required_secret|secrets_list|secret|integer|networks))[(\[]\s*[\"']([A-Z_]+)[\"']"
 )
 README = settings.BASE_DIR / "README.md"
-# Folders that hold no program of the project: tools' own, and what is not kept.
-NOT_ROOMS = {"docs", "data"}
+OF_DJANGO = {"management", "migrations", "settings"}
 # What the README says of the same batch once more.
 AGAIN = '"stored":0,"duplicates":3,"duplicate_rows":[0,1,2]'
 # Set by programs, not by people.
@@ -65,32 +64,21 @@ def test_every_page_is_linked_from_the_readme():
     assert linked == {page.name for page in DOCS.glob("*.md")}
 
 
-def test_every_room_is_in_the_table_of_rooms():
-    page = (DOCS / "architecture.md").read_text().partition("## From a query to a page")[0]
-    listed = {room.strip("/") for room in re.findall(r"^\| `([a-z_/]+)/(?:\*\.py)?` \|", page, re.MULTILINE)}
-    top = {path.name for path in settings.BASE_DIR.iterdir() if path.is_dir() and any(path.glob("*.py"))}
-    packages = {path.parent for path in (settings.BASE_DIR / "trades").rglob("__init__.py")}
-    inner = {path.relative_to(settings.BASE_DIR).as_posix() for path in packages}
-    assert listed >= top - NOT_ROOMS | {"tests"}
-    of_django = {"management", "migrations"}
-    assert listed >= {room for room in inner if "/" in room and of_django.isdisjoint(room.split("/"))}
-    assert [room for room in listed if not (settings.BASE_DIR / room).is_dir()] == []
-
-
-def test_the_page_of_architecture_names_every_room_and_module_at_the_top_of_the_tree():
-    page = (DOCS / "architecture.md").read_text()
-    table = page[page.index("| rooms and modules |") :].partition("\n\n")[0]
-    named = re.findall(r"`([a-z_]+/?)`", "".join(row.split("|")[1] for row in table.splitlines()))
-    tree = settings.BASE_DIR / "stats" / "market_data"
-    modules = {path.stem for path in tree.glob("[a-z]*.py")}
-    rooms = {f"{path.parent.name}/" for path in tree.glob("*/__init__.py")}
-    assert sorted(named) == sorted(modules | rooms)
+def test_the_table_of_rooms_lists_every_package_and_the_packages_of_apps():
+    listed = re.findall(r"^\| `([a-z_/]+)/` \|", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    packages = {
+        path.parent.relative_to(settings.BASE_DIR)
+        for path in sources(*PACKAGES)
+        if path.name == "__init__.py"
+    }
+    rooms = {room.as_posix() for room in packages if len(room.parts) <= 2 and room.name not in OF_DJANGO}
+    assert sorted(listed) == sorted(rooms | {"examples", "tests", "benchmarks"})
 
 
 def test_names_that_the_pages_give_are_in_the_program():
     program = "\n".join(path.read_text() for path in sources(*PACKAGES, "examples", "tests"))
     words = set(re.findall(r"\w+", program))
-    for page in ("architecture", "request", "decisions"):
+    for page in ("architecture", "decisions"):
         named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", (DOCS / f"{page}.md").read_text()))
         assert named - words == set(), page
 
