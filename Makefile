@@ -1,18 +1,17 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt lock bench soak
+.PHONY: help setup run test test-system check fmt lock bench soak
 
 PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 PYTEST ?= $(PY) -m pytest
 PEERS ?=
-LAST_FAILED := .pytest_cache/v/cache/lastfailed
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 # What production refuses to start without; only checks run with it.
 PRODUCTION := DJANGO_SETTINGS_MODULE=marketdata_project.settings.production SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')
 
 help:  ## list the verbs
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 setup: .venv/.installed  ## make .venv with what the server runs on
 
@@ -33,19 +32,20 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
-# Many tests judge processes that share the machine with the other tests. A second chance hides no failure: it is told at the end.
-test: .venv/.installed-dev  ## run the tests; what fails beside the others once more, alone
+test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
-	@$(PYTEST) -n 2 --dist loadgroup || { \
-		test $$? -eq 1 || exit 2; \
-		cp $(LAST_FAILED) $(LAST_FAILED)-beside-others; \
-		echo "Testing once more, alone, what failed"; \
-		$(PYTEST) -n 1 --dist loadgroup --last-failed --maxfail 10; outcome=$$?; \
-		echo "Failed beside other tests: $$(tr -d '\n' < $(LAST_FAILED)-beside-others)"; exit $$outcome; }
+	@$(PYTEST) -n 2 --dist loadgroup -m "not system"
 
-soak: .venv/.installed-dev  ## run the tests with full counts
+test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
+	@echo "Testing real processes"
+	@$(PYTEST) -n 2 --dist loadgroup -m "system and not quiet"
+
+# Promises in seconds are judged last, when nothing runs beside them.
+soak: .venv/.installed-dev  ## run all tests with full counts
 	@echo "Testing with full counts"
-	@SOAK=1 $(PYTEST)
+	@SOAK=1 $(PYTEST) -n 2 --dist loadgroup -m "not quiet"; outcome=$$?; \
+		echo "Testing promises in seconds, alone"; \
+		SOAK=1 $(PYTEST) -m quiet && exit $$outcome
 
 check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, migrations, schema
 	@echo "Formatting"; $(PY) -m ruff format --check --quiet .

@@ -3,7 +3,7 @@
 import os
 import time
 
-# `make test` tries the same each time, so that whoever changes something knows its effect; SOAK tries others.
+# Usual runs try the same each time, so that whoever changes something knows its effect; SOAK tries others.
 _USUAL = 77
 
 

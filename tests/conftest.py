@@ -29,6 +29,17 @@ from tests.store_settings import IS_OF_FILES, stores_at
 hypothesis_settings.register_profile("patient", deadline=None, derandomize="SOAK" not in os.environ)
 hypothesis_settings.load_profile("patient")
 
+SYSTEM_FOLDERS = {"faults", "hostile", "system"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of whole folders; modules elsewhere mark themselves."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in SYSTEM_FOLDERS:
+            item.add_marker("system")
+
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker) -> None:
