@@ -9,10 +9,10 @@ from statistics import median
 
 from benchmarks.report import Report
 from benchmarks.sizes import Sizes
+from store.csv.files.commit_records import Commit, Part, block_checksums, encode_commit
 from store.csv.files.disk import Disk
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog
 from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.parts.commit import Commit, Part, block_checksums, encode_commit
 from store.protocol import NO_COMMIT, Window
 from store.timestamps import DAY_NS, SECOND_NS
 

@@ -1,9 +1,13 @@
 """The datasets, declared once as data. The store keeps every one of them with the same code."""
 
 from store.declarations import Column, Dataset, Form, Kind, Partition
-from store.number_bounds import POSITIVE, PRICE, QUOTED, SIZE, VOLUME
 from store.resolutions import RESOLUTION_ALIASES, Resolution
 from store.row_rules import (
+    POSITIVE,
+    PRICE,
+    QUOTED,
+    SIZE,
+    VOLUME,
     Rule,
     is_no_dividend,
     is_no_split,

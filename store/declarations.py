@@ -9,8 +9,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from store.number_bounds import Above
-from store.row_rules import Rule
+from store.row_rules import Above, Rule
 
 WORD_SEPARATOR = ";"
 

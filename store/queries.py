@@ -7,18 +7,16 @@ import numpy as np
 import pyarrow as pa
 
 from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.aggregate import bars_of_prints
+from store.bars.aggregation import bars_of_prints
 from store.bars.bars import Bars
 from store.bars.prints import Prints, prints_of
-from store.bars.revision import Revision
 from store.bars.session_bars import session_bars_of
-from store.bars.span_bars import span_bars_of_prints
-from store.bars.spans import Spans
+from store.bars.spans import Spans, span_bars_of_prints
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, Append, MarketStore, Receipt, Window
-from store.rows.revisions import values_at, within
-from store.rows.visible import Run, stored_rows
+from store.rows.revisions import Revision, values_at, within
+from store.rows.stored_rows import Run, stored_rows
 
 
 class QueryableStore(MarketStore):

@@ -8,6 +8,31 @@ import numpy as np
 
 from store.resolutions import Resolution
 
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """The lower bound of a number, zero: itself allowed or not, and the refusal of what is below.
+
+    waivable: it does not hold for instruments with `allow_nonpositive_price`.
+    """
+
+    code: str
+    message: str
+    zero_allowed: bool = True
+    waivable: bool = False
+
+
+_HOW = (
+    "unless the instrument has the setting allow_nonpositive_price (manage.py instrument SYMBOL"
+    " --allow-nonpositive-price, or PUT /api/v1/instruments/SYMBOL)"
+)
+PRICE = Above("nonpositive_price", f"must be greater than 0 {_HOW}", zero_allowed=False, waivable=True)
+QUOTED = Above("negative_price", f"must be 0 or more {_HOW}", waivable=True)
+VOLUME = Above("negative_volume", "must be 0 or more")
+SIZE = Above("negative_size", "must be 0 or more")
+POSITIVE = Above("out_of_range", "must be greater than 0", zero_allowed=False)
+
+
 _MINUTE_NS = Resolution.MINUTE.length_ns
 # A trading date begins at most so long before its midnight in UTC; a month's first session was never after a 12th.
 _EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 
 # A piece of every line: a text per row, or one that is the same in each of them.
 Piece: TypeAlias = pa.Array | str

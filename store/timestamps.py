@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from instants.text import YEARS, epoch_ns
-from store.arrow_later import compute as pc
+from store.instant_text import YEARS, epoch_ns
+from store.lazy_imports import compute as pc
 
 Instants = npt.NDArray[np.int64]
 

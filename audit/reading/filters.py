@@ -13,7 +13,7 @@ from audit.models import AuditRecord
 from audit.records import columns
 from http_requests.exceptions import InvalidParameter
 from http_requests.filters import first_wrong, word_filter
-from instants.text import parse_instant_or_epoch
+from store.instant_text import parse_instant_or_epoch
 
 CLASSES = ("trading", "risk", "config", "keys")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")

@@ -6,9 +6,9 @@ No secret is in them, and no digest.
 from datetime import datetime
 from typing import Any
 
-from instants.text import format_instant
 from ratelimit.entitlements import caller_from, granted_document, state_of
 from ratelimit.models import ApiKey
+from store.instant_text import format_instant
 
 
 def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error, transaction
 
-from instants.text import format_instant
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError, NotRotatable
 from ratelimit.keys.selectors import keys_expiring
 from ratelimit.keys.services import CreatedKey, key_rotate
 from ratelimit.models import ApiKey
+from store.instant_text import format_instant
 
 ACTOR = "worker"
 WARNINGS = (timedelta(days=14), timedelta(days=7), timedelta(days=1))

@@ -8,7 +8,6 @@ from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
 from http_requests.known_fields import KnownFieldsSerializer
-from instants.text import parse_instant
 from listing.page_limit import PAGE_LIMIT
 from listing.pages import SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
@@ -18,6 +17,7 @@ from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
 from ratelimit.limits.quotas.spends import MAX_QUOTA
 from ratelimit.limits.tiers import TIERS
+from store.instant_text import parse_instant
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from ipaddress import IPv6Network, ip_network
 from typing import Any, Required, TypedDict
 
-from instants.text import YEARS
 from ratelimit.access.scopes import SENSITIVITIES, expand_scopes
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.exceptions import InvalidKeyRequest
 from ratelimit.limits.quotas.spends import MAX_QUOTA
 from ratelimit.limits.tiers import tier_named
+from store.instant_text import YEARS
 
 MAX_NAME_LENGTH = 100
 MAX_RATE = 2**31 - 1  # what the column holds; twice as much in microseconds is exact in the script's doubles

@@ -5,12 +5,12 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from instants.text import parse_instant
 from ratelimit.access.roles import ROLES
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.entitlements import NO_QUOTA
 from ratelimit.limits.tiers import TIERS
+from store.instant_text import parse_instant
 
 DEFAULT_SCOPE = "market:read"
 

@@ -15,7 +15,7 @@ from stats.rendering.json_cells import words
 from stats.rendering.number_text import floats
 from stats.rendering.table import OutColumn, Role, Table
 from stats.rendering.time_text import dates, time_text, unit_ns
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 
 _INSTANT = pa.timestamp("ns", "UTC")
 _TYPES = {Role.DATE: pa.date32(), Role.WORDS: pa.list_(pa.string())}

@@ -10,7 +10,7 @@ from stats.rendering.json_cells import words
 from stats.rendering.number_text import floats, whole_mask
 from stats.rendering.table import OutColumn, Role
 from stats.rendering.time_text import dates, time_text, unit_ns
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 
 
 def column_values(column: OutColumn, values: pa.Array, form: TimeForm) -> Any:

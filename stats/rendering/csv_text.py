@@ -13,7 +13,7 @@ from stats.rendering.number_text import ended_integers, ended_volumes, floats
 from stats.rendering.table import OutColumn, Role, Table
 from stats.rendering.time_text import dates, time_pieces, unit_ns
 from store.arrays import Floats
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 from store.text_columns import Piece, ended_numbers, escaped, joined_lines, quoted
 
 _BLOCK_ROWS = 16_384

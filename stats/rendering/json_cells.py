@@ -10,8 +10,8 @@ from stats.rendering.document import TimeForm
 from stats.rendering.number_text import ended_integers, ended_volumes, floats
 from stats.rendering.table import OutColumn, Role
 from stats.rendering.time_text import dates, time_pieces, time_text, unit_ns
-from store.arrow_later import compute as pc
 from store.declarations import WORD_SEPARATOR
+from store.lazy_imports import compute as pc
 from store.text_columns import Piece, ended_numbers, text_bytes
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Floats, Mask
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 from store.text_columns import are_plainly_whole, ended_numbers
 
 _INTEGERS_END = 2.0**63

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from stats.rendering.document import TimeForm
 from store.arrays import Mask
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 from store.text_columns import Piece
 from store.timestamps import SECOND_NS, Instants, fixed_width_text, seconds_text
 

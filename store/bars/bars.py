@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.arrays import Floats, Integers, Mask
-from store.bars.aggregate_columns import Aggregates, concatenated
+from store.bars.aggregates import Aggregates, concatenated
 from store.bars.exact_sums import merged_sums
 
 

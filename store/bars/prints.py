@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from store.arrays import Floats, Integers, Mask
-from store.arrow_later import compute as pc
 from store.bar_policies import BarPolicy
 from store.declarations import WORD_SEPARATOR
+from store.lazy_imports import compute as pc
 
 STANDS = 2**31 - 1
 NO_SEQUENCE = 2**63 - 1

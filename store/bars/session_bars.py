@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
-from store.bars.aggregate import aggregate_prints, bars_of_prints
-from store.bars.aggregate_columns import Aggregates
+from store.bars.aggregates import Aggregates
+from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import Prints, present_rows, prints_of, says, standing

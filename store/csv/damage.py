@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from store.csv.files.codec import decode_rows, encode_rows
-from store.csv.files.headers import Header, unknown_names
+from store.csv.files.codec import Header, decode_rows, encode_rows, unknown_names
 from store.declarations import Dataset
 
 _POLYNOMIAL = np.uint32(0xEDB88320)

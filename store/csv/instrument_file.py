@@ -10,11 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from store.csv.files.disk import Disk
-from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
 from store.exceptions import DataDamaged, OutcomeUnknown
-from store.instrument_history import InstrumentHistory
-from store.instruments import Instrument, default_instrument
+from store.instruments import Instrument, InstrumentHistory, default_instrument
 
 INSTRUMENTS_FILE = "instruments.jsonl"
 

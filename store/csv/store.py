@@ -8,24 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.csv.catalogue import CsvCatalogue
+from store.csv.derived.arrow_files import NotUsable
 from store.csv.derived.fold import Fold
 from store.csv.derived.held import Held
-from store.csv.derived.ipc import NotUsable
 from store.csv.derived.keeper import Keeper
 from store.csv.derived.keeper import Log as KeptLog
+from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.tail import TailRows
-from store.csv.derived.writing import SEGMENT_ROWS
-from store.csv.files.disk import Disk, unavailable
-from store.csv.files.file_signature import NO_FILE, file_signature
+from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
+from store.csv.files.file_names import folder_name, symbol_of
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
-from store.csv.open_logs import OpenLog
-from store.csv.parts.partitions import folder_name, symbol_of
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
-from store.csv.store_reads import StoreReads
-from store.csv.writing.amendment import PreparedAmendment
-from store.csv.writing.batch import PreparedBatch
+from store.csv.store_reads import OpenLog, StoreReads
+from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.hash_file import remove_hash_files
 from store.csv.writing.known_rows import KnownRows
 from store.csv.writing.writer import Writer
@@ -138,7 +135,7 @@ class CsvStore(CsvCatalogue, StoreReads):
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
         """See `MaintainedStore.statistics`."""
-        from store.csv.statistics import log_statistics  # noqa: PLC0415 as for a check
+        from store.csv.verify import log_statistics  # noqa: PLC0415 as for a check
 
         if not has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)

@@ -1,31 +1,75 @@
 """What a store of files answers of its logs, each opened when it is asked for."""
 
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
+from cachetools import LRUCache
 
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.bars import Bars
-from store.bars.revision import Revision
 from store.bars.spans import Spans
 from store.csv.files.disk import unavailable
-from store.csv.log.commit_log import has_log
+from store.csv.files.file_names import folder_name
+from store.csv.log.commit_log import CommitLog, has_log
 from store.csv.log.history import History
-from store.csv.open_logs import OpenLog, OpenLogs
-from store.csv.parts.partitions import folder_name
-from store.csv.reading.bar_query import BarQuery, SpanQuery
+from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.commit_walk import CommitWalk
-from store.csv.reading.log_reader import Snapshot
+from store.csv.reading.log_reader import LogReader, Snapshot
+from store.csv.reading.pieces import BarQuery, SpanQuery
+from store.csv.reading.row_finder import RowFinder
+from store.csv.writing.writer import Writer
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Window
 from store.queries import QueryableStore
-from store.rows.revisions import Revised
+from store.rows.revisions import Revised, Revision
 from store.walk import Piece, Place
+
+LOGS_IN_MEMORY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """One symbol's folder, opened."""
+
+    commits: CommitLog
+    writer: Writer
+    reader: LogReader
+    bars: BarReader
+    finder: RowFinder
+
+
+class OpenLogs:
+    """Opens logs when they are asked for, and keeps the ones used last.
+
+    Holds no handles. Safe for threads.
+    """
+
+    def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
+        """`opened` opens the log of a dataset and a symbol."""
+        self._opened = opened
+        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(limit)
+        self._mutex = threading.Lock()
+
+    def has(self, dataset: Dataset, symbol: str) -> bool:
+        """Whether a log is open."""
+        return (dataset.name, symbol) in self._logs
+
+    def get(self, dataset: Dataset, symbol: str) -> OpenLog:
+        """The log, whether anything was ever written to it or not."""
+        key = (dataset.name, symbol)
+        with self._mutex:
+            log = self._logs.get(key)
+            if log is None:
+                log = self._logs[key] = self._opened(dataset, symbol)
+            return log
+
 
 T = TypeVar("T")
 

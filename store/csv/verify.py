@@ -15,7 +15,7 @@ import numpy as np
 
 from store.csv.damage import Damage, changed_byte, changed_line
 from store.csv.derived.manifest import read_manifest
-from store.csv.files.headers import (
+from store.csv.files.codec import (
     HEADER_LIMIT_BYTES,
     Header,
     header_line,
@@ -23,9 +23,7 @@ from store.csv.files.headers import (
     parse_header,
     unknown_names,
 )
-from store.csv.log.commit_log import COMMITS_FILE
-from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.parts.commit import (
+from store.csv.files.commit_records import (
     BLOCK_BYTES,
     Commit,
     Part,
@@ -33,10 +31,12 @@ from store.csv.parts.commit import (
     block_checksums,
     decode_commit,
 )
-from store.csv.parts.corrected import corrections_of
+from store.csv.files.part_reader import corrections_of
+from store.csv.log.commit_log import COMMITS_FILE
+from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
-from store.maintained import Checked, Finding
+from store.maintained import Checked, Finding, LogStatistics
 from store.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
@@ -265,3 +265,22 @@ def _unproved(line: bytes) -> Iterator[Commit]:
 
 def _finding(commit: Commit, part: Part, offset: int, message: str) -> Finding:
     return Finding(part.file, offset, message, commit.commit, part.first_ns, part.last_ns)
+
+
+def log_statistics(folder: Path) -> LogStatistics:
+    """The counts of the log in a folder. Raises `DataDamaged`, `OSError`."""
+    head, rows, first, last = NO_COMMIT, 0, None, None
+    with (folder / COMMITS_FILE).open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            commit, head = decode_commit(line[:-1], head)
+            for part in commit.parts:
+                if part.kind != PartKind.ROWS:
+                    continue
+                rows += part.rows
+                first = part.first_ns if first is None else min(first, part.first_ns)
+                last = part.last_ns if last is None else max(last, part.last_ns)
+    sizes = [path.stat().st_size for path in folder.glob("*.csv")]
+    derived = [path.stat().st_size for path in (folder / DERIVED_FOLDER).rglob("*") if path.is_file()]
+    return LogStatistics(head.number, rows, sum(sizes), sum(derived), first, last)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -137,3 +138,35 @@ def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
         else:
             low = middle + 1
     return low
+
+
+class Coverage(NamedTuple):
+    """What is stored of a log, in short.
+
+    first_ns, last_ns: the first and the last event time of the rows that stand, nanoseconds UTC; None without
+    any. rows: as `QueryableStore.row_bound` has it, all rows that stand; more only if commits after `head` are
+    in derived files already. commits: the number of `head`, the newest commit that it is told of.
+    """
+
+    first_ns: int | None
+    last_ns: int | None
+    rows: int
+    commits: int
+    head: CommitId
+
+
+def log_coverage(log: LogView) -> Coverage:
+    """The coverage of a log as of its commit."""
+    head = log.at
+    first = first_row(log)
+    if first is None:
+        return Coverage(None, None, 0, head.number, head)
+    last = last_row(log)
+    newest = first if last is None else last
+    return Coverage(
+        first_ns=first.column(0)[0].as_py(),
+        last_ns=newest.column(0)[0].as_py(),
+        rows=log.row_bound(ALL_TIME),
+        commits=head.number,
+        head=head,
+    )

@@ -10,7 +10,6 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from store.arrow_later import compute as pc
 from store.bars.quote_bars import (
     NO_QUOTE,
     KnownQuote,
@@ -19,6 +18,7 @@ from store.bars.quote_bars import (
     known_after,
     quote_bars_of,
 )
+from store.lazy_imports import compute as pc
 from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
 from store.protocol import Window
 from store.timestamps import DAY_NS

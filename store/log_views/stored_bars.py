@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers
-from store.arrow_later import compute as pc
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
+from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, Grid, Interval
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -13,9 +13,17 @@ from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
 from store.rows.corrections import Life, Row
 from store.rows.duplicates import Identified, said_before
-from store.rows.visible import stored_schema
+from store.rows.stored_rows import stored_schema
 from store.timestamps import DAY_NS
-from store.walk import CommitRecord, CommittedCorrection
+from store.walk import (
+    PIECE_ROWS,
+    CommitRecord,
+    CommittedCorrection,
+    CommittedCorrections,
+    CommittedRows,
+    Piece,
+    Place,
+)
 
 
 @dataclass
@@ -160,3 +168,54 @@ def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
         for version in log.versions
     ]
     return pa.Table.from_pylist(rows, schema=stored_schema(dataset))
+
+
+def walked(dataset: Dataset, log: MemoryLog, after: Place, upto: int | None) -> Iterator[Piece]:
+    """The pieces behind a place that the log has."""
+    for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
+        is_begun = commit.id == after.commit
+        if not is_begun:
+            yield commit.record
+        yield from _content(dataset, log, commit, after.ordinal if is_begun else 0)
+
+
+def has_commit(log: MemoryLog, place: Place) -> bool:
+    """Whether a place is one in this log."""
+    ids = [NO_COMMIT, *(commit.id for commit in log.commits)]
+    return place.commit in ids
+
+
+def take_in(log: MemoryLog, piece: Piece) -> None:
+    """Add what a walk over another log yielded. Raises `ValueError` unless it follows what is there."""
+    if isinstance(piece, CommitRecord):
+        is_whole = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored
+        if piece.id.number != log.head.number + 1 or not is_whole:
+            raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
+        log.commits.append(MemoryCommit(piece, set()))
+        return
+    if piece.commit != log.head or piece.ordinal != _taken(log):
+        raise ValueError(f"row {piece.ordinal} of {piece.commit.token} is not the next one")
+    if isinstance(piece, CommittedRows):
+        add_rows(log, piece.rows.to_pylist())
+        return
+    for each in piece.corrections:
+        arrival = first_arrival(log, each.target_commit) + each.target_ordinal
+        apply_change(log, arrival, each.action, dict(each.before if each.after is None else each.after))
+
+
+def _content(
+    dataset: Dataset, log: MemoryLog, commit: MemoryCommit, taken: int
+) -> Iterator[CommittedRows | CommittedCorrections]:
+    rows = [row.values for _, row in sorted(log.originals.items()) if row.commit == commit.id.number]
+    for start in range(taken, len(rows), PIECE_ROWS):
+        batch = pa.RecordBatch.from_pylist(rows[start : start + PIECE_ROWS], schema=dataset.schema)
+        yield CommittedRows(commit.id, start, batch)
+    for start in range(taken, len(commit.corrections), PIECE_ROWS):
+        some = tuple(commit.corrections[start : start + PIECE_ROWS])
+        yield CommittedCorrections(commit.id, start, some)
+
+
+def _taken(log: MemoryLog) -> int:
+    """How many rows or corrections the newest commit has."""
+    rows = sum(row.commit == log.head.number for row in log.originals.values())
+    return rows + len(log.commits[-1].corrections)

@@ -1,6 +1,7 @@
 """A store in memory, written for plainness: what it answers is what every other store must answer."""
 
 import hashlib
+import secrets
 import threading
 import time
 from collections import defaultdict
@@ -10,8 +11,7 @@ import pyarrow as pa
 
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.memory.catalogue import MemoryCatalogue
-from store.memory.commit_walk import has_commit, take_in, walked
+from store.instruments import Instrument, InstrumentHistory
 from store.memory.log import (
     MemoryCommit,
     MemoryLog,
@@ -20,9 +20,12 @@ from store.memory.log import (
     date_of,
     digest_of,
     duplicates_of,
+    has_commit,
     lives_of,
     replayed_receipt,
     stored_rows_of,
+    take_in,
+    walked,
 )
 from store.protocol import (
     DUPLICATE_ROWS_KEPT,
@@ -35,9 +38,64 @@ from store.protocol import (
 )
 from store.queries import QueryableStore
 from store.rows.corrections import changes
-from store.rows.visible import visible
+from store.rows.stored_rows import visible
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord, Committed, Piece, Place, Resync, call_hooks
+
+
+class MemoryCatalogue:
+    """The part of a `MarketStore` in memory that is about instruments and symbols, not about rows."""
+
+    def __init__(self, known: Callable[[], set[tuple[str, str]]], clock: Callable[[], int]) -> None:
+        """`known` gives (dataset's name, symbol) of the logs with commits."""
+        self._known_logs = known
+        self._clock = clock
+        self._history = InstrumentHistory()
+        self._telling = threading.Lock()
+        self._tellings = 0
+        self._token = secrets.token_hex(8)
+
+    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
+        """See `MarketStore.instrument`."""
+        return self._history.instrument(symbol, as_of_ns)
+
+    def canonical(self, symbol: str) -> str:
+        """See `MarketStore.canonical`."""
+        return self._history.canonical(symbol)
+
+    def told_instruments(self, *, symbol: str | None = None, as_of_ns: int | None = None) -> list[Instrument]:
+        """See `MarketStore.told_instruments`."""
+        return self._history.told(symbol, as_of_ns)
+
+    def told_until(self, as_of_ns: int) -> int:
+        """See `MarketStore.told_until`."""
+        return self._history.told_until(as_of_ns)
+
+    def set_instrument(self, instrument: Instrument) -> None:
+        """See `MarketStore.set_instrument`."""
+        self.set_instruments([instrument])
+
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """See `MarketStore.set_instruments`."""
+        with self._telling:
+            self.check_instruments(instruments)
+            now = self._clock()
+            for instrument in instruments:
+                self._history.add(now, instrument)
+            self._tellings += 1
+
+    def check_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """See `MarketStore.check_instruments`."""
+        with_data = {symbol for _, symbol in self._known_logs()}
+        self._history.check(instruments, with_data.__contains__)
+
+    def catalogue_stamp(self) -> Hashable:
+        """See `MarketStore.catalogue_stamp`."""
+        return self._token, self._tellings, len(self._known_logs())
+
+    def symbols(self, dataset: Dataset) -> list[str]:
+        """See `MarketStore.symbols`."""
+        return sorted(symbol for name, symbol in self._known_logs() if name == dataset.name)
 
 
 class MemoryStore(MemoryCatalogue, QueryableStore):

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
-from store.csv.files.file_signature import file_signature
+from store.csv.files.disk import file_signature
 from store.csv.store import CsvStore
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.arrow_later import compute as pc
 from store.declarations import Dataset, Kind
+from store.lazy_imports import compute as pc
 from store.reading.exceptions import UnknownColumn
 from store.timestamps import Instants
 

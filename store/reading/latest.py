@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.csv.files.disk import NO_FILE, FileSignature, file_signature
 from store.csv.store import CsvStore
 from store.datasets import TRADES
 from store.log_views.log_view import last_row, log_as_of

@@ -11,8 +11,9 @@ from store.bars.quote_bars import QuoteBars
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
+from store.lazy_imports import postpone_pandas
+from store.log_views.grids import plain_grid
 from store.log_views.log_view import log_as_of
-from store.log_views.plain_grid import plain_grid
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.stored_bars import with_stored_bars
 from store.log_views.trade_bars import BarMaker
@@ -27,7 +28,6 @@ from store.reading.arguments import (
 from store.reading.bar_logs import BarLogs, Sessions, StoredBars, bar_logs, session_bars, with_bars
 from store.reading.exceptions import InvalidUniverse, NoSessions, UnknownPolicy
 from store.reading.latest import LatestTrades, Trade
-from store.reading.pandas_later import postpone_pandas
 from store.reading.rows import RowReader, dataset_named
 from store.reading.scan import Slice, merged_slices
 from store.timestamps import DAY_NS

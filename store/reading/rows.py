@@ -9,8 +9,7 @@ from store.csv.store import CsvStore
 from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
-from store.log_views.coverage import Coverage, log_coverage
-from store.log_views.log_view import log_as_of
+from store.log_views.log_view import Coverage, log_as_of, log_coverage
 from store.reading.arguments import Instant, exact_window, instant_ns, spelled
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset

@@ -8,13 +8,42 @@ import pyarrow as pa
 
 from store.arrays import Mask
 from store.bar_policies import BarPolicy
-from store.bars.aggregate import aggregate_prints, bars_of_prints
-from store.bars.aggregate_columns import Aggregates, concatenated
+from store.bars.aggregates import Aggregates, concatenated
+from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
-from store.bars.revision import BarValues, Revision
 from store.protocol import ALL_TIME, Window
+
+
+@dataclass(frozen=True, slots=True)
+class BarValues:
+    """What one bar says; see `Bars`."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trade_count: int
+    notional: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A change, by a commit, of a bar that an earlier commit had made visible; late trades change bars, too.
+
+    time_ns: start of the bar's interval. commit, committed_at: which commit, and when, in nanoseconds UTC.
+    before, after: what the bar said before that commit and from it on; None where there was, or is, none (all
+    of its trades cancelled).
+    """
+
+    time_ns: int
+    commit: int
+    committed_at: int
+    before: BarValues | None
+    after: BarValues | None
+
 
 _VALUES = BarValues.__slots__
 

@@ -6,13 +6,13 @@ from typing import Any
 import pyarrow as pa
 
 from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.aggregate import bars_of_prints
+from store.bars.aggregation import bars_of_prints
 from store.bars.bars import Bars
 from store.bars.prints import prints_of
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Window
 from store.queries import QueryableStore
-from store.rows.visible import Run, stored_rows
+from store.rows.stored_rows import Run, stored_rows
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 Row = dict[str, Any]

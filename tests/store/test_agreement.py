@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from store.bar_policies import BAR_POLICIES, US_EQUITIES
 from store.bars.bars import Bars
-from store.bars.revision import Revision
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Window
 from store.queries import QueryableStore
+from store.rows.revisions import Revision
 from tests.store.builders import (
     DAY,
     MINUTE,

@@ -6,10 +6,10 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
-from store.bars.revision import BarValues, Revision
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
+from store.rows.revisions import BarValues, Revision
 from tests.store.builders import (
     DAY,
     MINUTE,

@@ -12,7 +12,7 @@ from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
-from store.rows.visible import Run, stored_rows
+from store.rows.stored_rows import Run, stored_rows
 from tests.store.bars.slow_spans import Span, columns, random_spans, slow_span_bars
 from tests.store.builders import (
     DAY,

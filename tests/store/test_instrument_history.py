@@ -7,8 +7,7 @@ from itertools import count
 
 import pytest
 
-from store.instrument_history import InstrumentHistory
-from store.instruments import Instrument
+from store.instruments import Instrument, InstrumentHistory
 
 CHECKS = 50
 

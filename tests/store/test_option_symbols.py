@@ -4,8 +4,7 @@ from datetime import date
 
 import pytest
 
-from store.option_symbols import OptionSymbol, parse_option_symbol
-from store.symbols import InvalidSymbol, parse_symbol
+from store.symbols import InvalidSymbol, OptionSymbol, parse_option_symbol, parse_symbol
 
 CALL = OptionSymbol("AAPL", date(2025, 1, 17), "call", 150_000)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.declarations import Column, Form
-from store.number_bounds import Above
+from store.row_rules import Above
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, LONGEST_TEXT, InvalidTimestamp, parse_timestamp
 from trades.batches.value_rule import (
     COUNT_OUT_OF_RANGE,

@@ -23,7 +23,7 @@ from store.instruments import (
     Instrument,
     default_instrument,
 )
-from store.number_bounds import POSITIVE
+from store.row_rules import POSITIVE
 from trades.batches.fields import ColumnField, SymbolField
 from trades.instruments.fields import AliasesField, CalendarDateField, NameField, PatternField
 from trades.instruments.known_hours import HOURS_REFUSAL

@@ -18,7 +18,7 @@ from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
 from command_line.actor import command_actor
 from http_requests.exceptions import InvalidParameter
-from instants.text import parse_instant_or_epoch
+from store.instant_text import parse_instant_or_epoch
 
 _TERMINAL = "-"
 

@@ -8,12 +8,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
 
-from instants.text import format_instant
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import GRANTS, caller_from
 from ratelimit.limits.tiers import tier_named
 from ratelimit.models import AccessProfile
+from store.instant_text import format_instant
 
 PEOPLES_TIER = "internal"
 # What staff may do by being staff: to look at market data in the browsable API.

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from oauth2_provider.models import AccessToken
 
-from instants.text import format_instant
 from ratelimit.credentials.bearer import known_tokens
 from ratelimit.credentials.program_tokens import CREDENTIAL, identity_of
 from ratelimit.entitlements import caller_from, granted_document, state_of
@@ -17,6 +16,7 @@ from ratelimit.events import key_event
 from ratelimit.exceptions import UnknownClient
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import OAuthClient
+from store.instant_text import format_instant
 
 # In the shape of a key, by which secrets are found and masked wherever they turn up.
 SECRET_PREFIX = "md_oauth2cl_"  # noqa: S105 what all secrets begin with

@@ -12,7 +12,6 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from command_line.actor import command_actor
-from instants.text import format_instant
 from ratelimit.keys.documents import key_document
 from ratelimit.keys.selectors import key_list, key_named, keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
@@ -21,6 +20,7 @@ from ratelimit.management.credential_command import CredentialCommand
 from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of, read
 from ratelimit.management.spans import parse_span
 from ratelimit.models import ApiKey
+from store.instant_text import format_instant
 
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 _REVOKED = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."

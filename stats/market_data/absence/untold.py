@@ -9,7 +9,7 @@ import pyarrow as pa
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.sessions.spans import Hours, trading_date_of
 from store.arrays import Floats, Integers, Mask
-from store.arrow_later import compute as pc
+from store.lazy_imports import compute as pc
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import around, date_of_stored, resolutions_in
 from store.log_views.trade_bars import BarMaker

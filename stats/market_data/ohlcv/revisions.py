@@ -17,12 +17,12 @@ from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
-from store.bars.revision import BarValues, Revision
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
+from store.rows.revisions import BarValues, Revision
 
 _PRICES = ("open", "high", "low", "close")
 _NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0, notional=np.nan)

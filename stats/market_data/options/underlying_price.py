@@ -8,11 +8,11 @@ import pyarrow as pa
 from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
 from stats.market_data.pinning.plan import Asked
 from store.arrays import Floats, Integers, Mask
-from store.arrow_later import compute as pc
 from store.bar_policies import BarPolicy
 from store.bars.prints import masks_of
 from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import Instrument
+from store.lazy_imports import compute as pc
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import stored_resolutions
 from store.protocol import ALL_TIME, Window

@@ -13,8 +13,8 @@ from stats.market_data.intervals.whole_parts import part_in_memory
 from stats.market_data.sources.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Floats, Integers
-from store.arrow_later import compute as pc
 from store.bars.quote_bars import QuoteBars, quote_bars_of
+from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import carried_quotes

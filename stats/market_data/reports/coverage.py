@@ -14,8 +14,7 @@ from stats.market_data.queries.classes import MARKET_CLASSES
 from stats.market_data.reports.newest import ReportQuery
 from stats.rendering.format import Rendered
 from store.datasets import DATASETS
-from store.log_views.coverage import log_coverage
-from store.log_views.log_view import LogView
+from store.log_views.log_view import LogView, log_coverage
 from store.timestamps import format_timestamp
 from trades.services.instruments import symbol_canonical
 

@@ -13,27 +13,24 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
+from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from store.csv.derived.manifest import (
     Manifest,
     Segment,
     read_manifest,
     replace_manifest,
 )
+from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
 from store.csv.derived.segments import is_of
-from store.csv.derived.writing import SEGMENT_ROWS, SegmentWriter
-from store.csv.files.headers import header_in, unknown_names
+from store.csv.files.codec import header_in, unknown_names
+from store.csv.files.commit_records import PartKind, StoredPart, of_kind
+from store.csv.files.part_reader import corrections_of, read_corrections, read_rows
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER, derived_lock
-from store.csv.parts.commit import PartKind
-from store.csv.parts.corrected import corrections_of
-from store.csv.parts.reader import read_corrections, read_rows
-from store.csv.parts.stored_part import StoredPart, of_kind
 from store.declarations import Dataset
 from store.maintained import Derived
 from store.protocol import ALL_TIME, NO_COMMIT
-from store.rows.ordering import stored_in_order
-from store.rows.visible import apply_corrections
+from store.rows.stored_rows import apply_corrections, stored_in_order
 
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from store.csv.derived.manifest import MANIFEST_FILE
-from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature, file_signature
+from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, file_signature
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from store.csv.derived.ipc import FILE_SUFFIX, PARTIAL_SUFFIX
-from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX
+from store.csv.files.disk import NO_FILE, FileSignature, file_signature
 from store.declarations import Dataset
 from store.protocol import CommitId
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.aggregate_columns import Aggregates
+from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
-from store.csv.derived.columns import map_columns
+from store.csv.derived.arrow_files import as_numpy, map_columns
+from store.csv.derived.bars_without_rollups import UnkeptBars
 from store.csv.derived.held import Held
-from store.csv.derived.ipc import as_numpy
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -24,10 +24,8 @@ from store.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
-from store.csv.derived.rollups import MINUTE_NS, Rollups, map_rollups
-from store.csv.derived.sessions import Sessions, map_sessions
-from store.csv.derived.unkept_bars import UnkeptBars
-from store.csv.files.mapping import Mapping
+from store.csv.derived.rollups import MINUTE_NS, Rollups, Sessions, map_rollups, map_sessions
+from store.csv.files.disk import MappedBytes
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
@@ -53,7 +51,7 @@ class MappedSegment:
     def release(self) -> None:
         """Let go of what is mapped and made; who reads it at this moment keeps it."""
         self._rows: pa.RecordBatch | None = None
-        self._mapping: Mapping | None = None
+        self._mapping: MappedBytes | None = None
         self._rollups: dict[str, Rollups] = {}
         self._sessions: dict[str, Sessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}

@@ -10,11 +10,11 @@ import pyarrow as pa
 from cachetools import LRUCache
 
 from store.arrays import Integers
-from store.bars.aggregate_columns import Aggregates, frozen
+from store.bars.aggregates import Aggregates, frozen
+from store.csv.files.commit_records import StoredPart
 from store.csv.log.history import History
-from store.csv.parts.stored_part import StoredPart
 from store.protocol import NO_COMMIT, CommitId, Window
-from store.rows.ordering import stored_in_order
+from store.rows.stored_rows import stored_in_order
 
 ROWS_LIMIT = 2_000_000
 _LEVELS_LIMIT = 6

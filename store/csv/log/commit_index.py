@@ -13,10 +13,9 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnFile, Records
-from store.csv.log.date_table import dates_of
-from store.csv.parts.commit import Part, PartKind
-from store.csv.parts.stored_part import StoredPart
+from store.csv.files.commit_records import Part, PartKind, StoredPart
 from store.protocol import NO_COMMIT, CommitId, Window
+from store.timestamps import DAY_NS
 
 KIND = "commit index 3"
 
@@ -60,6 +59,11 @@ def hashed(*texts: str) -> int:
     """63 bits that stand for texts."""
     digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def dates_of(window: Window) -> tuple[int, int]:
+    """The first and the last event date that a window touches, in days since the epoch."""
+    return window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
 
 
 class CommitIndex:

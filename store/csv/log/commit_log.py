@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.csv.files.disk import Disk
-from store.csv.files.file_signature import NO_FILE, FileSignature, file_signature
+from store.csv.files.commit_records import Commit, encode_commit
+from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.history import History
 from store.csv.log.index_builder import EMPTY
 from store.csv.log.index_files import IndexFiles
 from store.csv.log.log_lock import LogLock
-from store.csv.parts.commit import Commit, encode_commit
 from store.exceptions import DataDamaged
 from store.protocol import CommitId
 

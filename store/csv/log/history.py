@@ -10,14 +10,12 @@ import numpy as np
 
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnsDamaged
+from store.csv.files.commit_records import Accepted, Commit, Day, Line, StoredPart
 from store.csv.files.disk import unavailable
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
 from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
-from store.csv.log.log_lines import Line
-from store.csv.parts.commit import Commit
-from store.csv.parts.stored_part import Accepted, Day, StoredPart
 from store.exceptions import DataDamaged
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.timestamps import DAY_NS

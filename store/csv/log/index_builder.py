@@ -11,9 +11,8 @@ import numpy as np
 
 from store.arrays import Integers
 from store.csv.files.column_file import Column, ColumnWriter, Records, records_in_piece
+from store.csv.files.commit_records import Commit, Line, PartKind
 from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
-from store.csv.log.log_lines import Line
-from store.csv.parts.commit import Commit, PartKind
 from store.protocol import NO_COMMIT
 from store.timestamps import DAY_NS
 

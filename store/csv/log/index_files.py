@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from store.csv.files.column_file import ColumnsDamaged
+from store.csv.files.commit_records import Line, read_lines
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.index_builder import EMPTY, IndexBuilder
-from store.csv.log.log_lines import Line, read_lines
 from store.exceptions import DataDamaged
 from store.protocol import CommitId
 

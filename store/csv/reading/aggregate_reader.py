@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.aggregate import aggregate_prints
-from store.bars.aggregate_columns import Aggregates
+from store.bars.aggregates import Aggregates
+from store.bars.aggregation import aggregate_prints
 from store.bars.prints import prints_of
-from store.csv.derived.columns import PRINT_COLUMNS, plain_rows
+from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
 from store.csv.derived.segments import MappedSegment
 from store.csv.derived.tail import Block
 from store.csv.reading.log_reader import LogReader, Snapshot

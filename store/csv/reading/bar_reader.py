@@ -8,23 +8,20 @@ import numpy as np
 import pyarrow as pa
 
 from store.bar_policies import BarPolicy
-from store.bars.aggregate import bars_of_prints
-from store.bars.aggregate_columns import Aggregates
+from store.bars.aggregates import Aggregates, merge
+from store.bars.aggregation import bars_of_prints
 from store.bars.bars import Bars, bars_of, joined_bars
 from store.bars.exact_sums import Unmergeable
-from store.bars.merge import merge
 from store.bars.prints import prints_of, standing
-from store.bars.revision import Revision
 from store.bars.session_bars import session_bars_of
-from store.bars.span_bars import span_bars_of, span_bars_of_prints
-from store.csv.derived.columns import PRINT_COLUMNS
+from store.bars.spans import span_bars_of, span_bars_of_prints
+from store.csv.derived.arrow_files import PRINT_COLUMNS
 from store.csv.reading.aggregate_reader import AggregateReader
-from store.csv.reading.bar_query import BarQuery, SpanQuery
 from store.csv.reading.finished import finished_bars, finished_span_bars
 from store.csv.reading.log_reader import LogReader, Snapshot
-from store.csv.reading.pieces import Pieces, layers_of
+from store.csv.reading.pieces import BarQuery, Pieces, SpanQuery, layers_of
 from store.protocol import ALL_TIME, Window
-from store.rows.revisions import Revised, revisions_of
+from store.rows.revisions import Revised, Revision, revisions_of
 from store.timestamps import DAY_NS
 
 

@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from store.csv.files.commit_records import Commit, PartKind, StoredPart, of_kind
 from store.csv.files.disk import unavailable
+from store.csv.files.part_reader import corrections_of, read_piecewise
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import History
-from store.csv.parts.commit import Commit, PartKind
-from store.csv.parts.corrected import corrections_of
-from store.csv.parts.reader import read_piecewise
-from store.csv.parts.stored_part import StoredPart, of_kind
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.pieces import Pieces
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
 from store.rows.corrections import Row
-from store.rows.visible import ACTION, ARRIVAL
+from store.rows.stored_rows import ACTION, ARRIVAL
 from store.walk import (
     PIECE_ROWS,
     CommitRecord,

@@ -6,9 +6,8 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS
-from store.csv.reading.bar_query import BarQuery
 from store.csv.reading.log_reader import Snapshot
-from store.csv.reading.pieces import Pieces
+from store.csv.reading.pieces import BarQuery, Pieces
 from store.protocol import Window
 
 

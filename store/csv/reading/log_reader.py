@@ -12,24 +12,21 @@ from typing import TypeVar
 import pyarrow as pa
 
 from store.arrays import Mask
-from store.csv.derived.columns import plain_rows
+from store.csv.derived.arrow_files import NotUsable, plain_rows
 from store.csv.derived.held import Held
-from store.csv.derived.ipc import NotUsable
 from store.csv.derived.manifest import discard_manifest, manifest_signature
 from store.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
 from store.csv.derived.tail import Block, TailRows
-from store.csv.files.file_signature import NEVER_SEEN, NO_FILE, FileSignature
+from store.csv.files.commit_records import PartKind, StoredPart, of_kind
+from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
+from store.csv.files.part_reader import read_corrections, read_rows
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.parts.commit import PartKind
-from store.csv.parts.reader import read_corrections, read_rows
-from store.csv.parts.stored_part import StoredPart, of_kind
 from store.csv.reading.pieces import Pieces
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Window
-from store.rows.ordering import stored_in_order
-from store.rows.visible import apply_corrections, stored_schema
+from store.rows.stored_rows import apply_corrections, stored_in_order, stored_schema
 from store.timestamps import DAY_NS
 
 T = TypeVar("T")

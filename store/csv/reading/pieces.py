@@ -7,7 +7,9 @@ from typing import TypeAlias
 import numpy as np
 
 from store.arrays import Integers, Mask
-from store.csv.derived.rollups import LEVELS_NS
+from store.bar_policies import BarPolicy
+from store.bars.spans import Spans
+from store.csv.derived.rollups import LEVELS_NS, level_for
 from store.protocol import Window
 
 
@@ -105,3 +107,25 @@ def layers_of(pieces: Pieces) -> dict[int, Pieces]:
 def _filled(pieces: Pieces) -> Pieces:
     is_filled = pieces.start_ns < pieces.end_ns
     return Pieces(pieces.start_ns[is_filled], pieces.end_ns[is_filled])
+
+
+@dataclass(frozen=True, slots=True)
+class BarQuery:
+    """Bars of whole intervals. `window` begins and ends on whole multiples of `interval_ns`."""
+
+    window: Window
+    interval_ns: int
+    policy: BarPolicy
+
+    def layers(self, window: Window) -> Layers:
+        """What bars of a window of whole intervals are merged from: aggregates of one length."""
+        return {level_for(self.interval_ns) or self.interval_ns: Pieces.of(window)}
+
+
+@dataclass(frozen=True, slots=True)
+class SpanQuery:
+    """Bars of spans; see `QueryableStore.span_bars`."""
+
+    spans: Spans
+    policy: BarPolicy
+    credits: bool

@@ -1,6 +1,9 @@
 """A batch made ready for the log before any lock is taken: split by event date, encoded, hashed."""
 
 import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -9,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers, Mask
-from store.csv.files.codec import encode_rows
-from store.csv.files.headers import Header, header_of
-from store.csv.parts.commit import PartKind, block_checksums
-from store.csv.writing.identities import Hashes, RowHashes, StoredHashes, hash_rows
+from store.csv.files.codec import Header, encode_rows, header_of
+from store.csv.files.commit_records import PartKind, block_checksums
+from store.csv.files.part_reader import corrections_of, known_values
+from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
-from store.protocol import Append
+from store.protocol import Amendment, Append
+from store.rows.corrections import Change
+from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
 # Rows encoded at once: what they need then stays in the processor's cache, and small.
@@ -168,3 +173,74 @@ def _chunks(batch: Append) -> list[Chunk]:
         Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(of_day)), of_day, hashes)
         for day, of_day in by_day
     ]
+
+
+class CorrectionChunk(Chunk):
+    """Corrections of one event date in the columns of `corrections_of`, in the order in which they apply."""
+
+    kind = PartKind.CORRECTIONS
+
+    def known(self, first_arrival: int) -> StoredHashes:
+        """The corrected values of rows with ids, under the arrival numbers of the rows that they correct."""
+        own = {ARRIVAL.name, ACTION.name}
+        columns = tuple(column for column in self.dataset.columns if column.name not in own)
+        dataset = replace(self.dataset, columns=columns).first_form
+        rows = known_values(dataset, self.rows)
+        return StoredHashes.of(hash_rows(dataset, rows), rows.column(ARRIVAL.name).to_numpy())
+
+
+@dataclass(frozen=True)
+class PreparedAmendment:
+    """A batch of corrections and its hash."""
+
+    amendment: Amendment
+    digest: str
+
+    @classmethod
+    def of(cls, amendment: Amendment) -> "PreparedAmendment":
+        """Do all of the work that needs no lock."""
+        said = [
+            [
+                each.action,
+                each.timestamp_ns,
+                each.trade_id,
+                each.exchange,
+                each.price,
+                each.volume,
+                dict(each.new),
+            ]
+            for each in amendment.corrections
+        ]
+        text = json.dumps(["corrections", said], sort_keys=True)
+        return cls(amendment, hashlib.sha256(text.encode()).hexdigest())
+
+    @property
+    def caller(self) -> str:
+        return self.amendment.caller
+
+    @property
+    def key_hash(self) -> str | None:
+        return self.amendment.key_hash
+
+    @property
+    def received(self) -> int:
+        """How many corrections there are."""
+        return len(self.amendment.corrections)
+
+    def chunks(self, made: Sequence[Change]) -> tuple[CorrectionChunk, ...]:
+        """The changes by event date, each date's in order."""
+        dataset = corrections_of(self.amendment.dataset)
+        time = self.amendment.dataset.columns[0].name
+        by_day: dict[int, list[Change]] = defaultdict(list)
+        for change in made:
+            by_day[int(str(change.row[time])) // DAY_NS].append(change)
+        chunks, named = [], (dataset, self.amendment.symbol)
+        for day, of_day in sorted(by_day.items()):
+            rows = [
+                {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
+                for change in of_day
+            ]
+            batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
+            places = np.array([change.place for change in of_day])
+            chunks.append(CorrectionChunk(*named, day, batch, places, BatchHashes(dataset, batch)))
+        return tuple(chunks)

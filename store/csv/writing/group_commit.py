@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from store.csv.writing.amendment import PreparedAmendment
-from store.csv.writing.batch import PreparedBatch
+from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.exceptions import OutcomeUnknown, RequestInProgress
 from store.protocol import Receipt
 

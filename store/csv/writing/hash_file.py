@@ -23,10 +23,10 @@ from store.csv.files.column_file import (
     Records,
     records_in_piece,
 )
-from store.csv.files.mapping import Mapping
+from store.csv.files.disk import MappedBytes
 from store.csv.log.history import History
 from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.writing.identities import NO_HASHES, Hashes, StoredHashes, between, bounds_in, hashed_columns
+from store.csv.writing.row_hashes import NO_HASHES, Hashes, StoredHashes, between, bounds_in, hashed_columns
 from store.declarations import Dataset
 from store.protocol import CommitId
 
@@ -55,7 +55,7 @@ class HashFile:
         self.head = CommitId(facts["number"], facts["hash"])
         self.subject: list[str] = facts["subject"]
         self.identity, self.rest = columns["identity"], columns["rest"]
-        self._mapping = Mapping(content)
+        self._mapping = MappedBytes(content)
 
     @classmethod
     def mapped(cls, path: Path) -> "HashFile":
@@ -85,7 +85,7 @@ class HashFile:
         return StoredHashes(identity, rest["check"], rest["value"], rest["arrival"])
 
     def give_back(self) -> None:
-        """Let go of the pages that were read; see `Mapping.give_back`."""
+        """Let go of the pages that were read; see `MappedBytes.give_back`."""
         self._mapping.give_back()
 
     def _bounds(self, wanted: Hashes) -> tuple[Integers, Integers]:

@@ -7,13 +7,12 @@ from pathlib import Path
 from cachetools import LRUCache
 
 from store.csv.files.column_file import PIECE_BYTES, ColumnsDamaged
+from store.csv.files.commit_records import Day, StoredPart
 from store.csv.log.history import History
-from store.csv.parts.stored_part import Day, StoredPart
 from store.csv.writing.batch import Chunk
-from store.csv.writing.identities import StoredHashes
-from store.csv.writing.identity_index import IdentityIndex
-from store.csv.writing.known_date import KnownDate
+from store.csv.writing.known_date import IdentityIndex, KnownDate
 from store.csv.writing.matching import Duplicates, duplicates_among
+from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
 HELD_BYTES = 64 * 2**20

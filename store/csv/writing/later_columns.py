@@ -13,17 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers, Mask
-from store.arrow_later import compute as pc
-from store.csv.files.headers import header_in
-from store.csv.parts.commit import PartKind
-from store.csv.parts.corrected import known_values
-from store.csv.parts.reader import read_known
-from store.csv.parts.stored_part import StoredPart, loads_of
+from store.csv.files.codec import header_in
+from store.csv.files.commit_records import PartKind, StoredPart, loads_of
+from store.csv.files.part_reader import known_values, read_known
 from store.csv.writing.batch import Chunk
-from store.csv.writing.identities import Hashes, RowHashes, hash_rows
-from store.csv.writing.stage import Stage
+from store.csv.writing.row_hashes import Hashes, RowHashes, hash_rows
+from store.csv.writing.staging import Stage
 from store.declarations import Dataset
 from store.exceptions import IdConflict
+from store.lazy_imports import compute as pc
 from store.protocol import Window
 from store.rows.duplicates import Identified, Said, said_before
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from store.arrays import Integers, Mask
 from store.csv.writing.batch import Chunk
-from store.csv.writing.identities import RowHashes, StoredHashes
+from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
 from store.rows.duplicates import Identified, stored_before
 

@@ -7,7 +7,7 @@ from http_requests.compression import compressed
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import Table
 from store.bar_policies import US_EQUITIES
-from store.bars.aggregate import aggregate_prints
+from store.bars.aggregation import aggregate_prints
 from store.bars.bars import bars_of
 from store.bars.prints import prints_of
 from tests.stats.rendering.tables import BARS, document

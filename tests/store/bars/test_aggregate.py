@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.protocol import ALL_TIME
-from store.rows.ordering import in_order
+from store.rows.stored_rows import in_order
 from tests.store.builders import DAY, MINUTE, NOON, bars_of_rows, record_batch, trade
 
 FREQUENCIES = {"1s": 10**9, "1min": MINUTE, "5min": 5 * MINUTE, "1h": 60 * MINUTE, "24h": DAY}

@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEffect, Effect
-from store.bars.aggregate import aggregate_prints, bars_of_prints
-from store.bars.aggregate_columns import Aggregates
+from store.bars.aggregates import Aggregates, merge
+from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.exact_sums import Unmergeable
-from store.bars.merge import merge
 from store.bars.prints import STANDS, prints_of
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
 from tests.store.printed_days import Row, in_order, printed, slow_bars, table

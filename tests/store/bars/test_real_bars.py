@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from store.bars.aggregate import aggregate_prints
+from store.bars.aggregates import merge
+from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.merge import merge
 from store.bars.prints import prints_of
 from store.bars.quote_bars import quote_bars_of
 from store.bars.session_bars import session_bars_of

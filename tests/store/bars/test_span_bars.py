@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
-from store.bars.aggregate import aggregate_prints
+from store.bars.aggregation import aggregate_prints
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
-from store.bars.span_bars import span_bars_of, span_bars_of_prints
-from store.bars.spans import Spans
+from store.bars.spans import Spans, span_bars_of, span_bars_of_prints
 from store.csv.reading.pieces import Pieces, layers_of
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
 from tests.store.bars.test_policy_bars import LOPSIDED, tuples

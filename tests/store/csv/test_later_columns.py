@@ -8,9 +8,9 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.derived.manifest import read_manifest
-from store.csv.parts import partitions
-from store.csv.parts.reader import read_known
-from store.csv.parts.stored_part import StoredPart
+from store.csv.files import file_names
+from store.csv.files.commit_records import StoredPart
+from store.csv.files.part_reader import read_known
 from store.csv.verify import LogCheck
 from store.csv.writing import later_columns
 from store.datasets import TRADES
@@ -95,9 +95,9 @@ def test_batches_of_one_group_are_placed_by_the_headers_of_those_before(tmp_path
     assert [row["buyer_is_maker"] for row in stored(CsvStore(tmp_path))] == [None, True, None, False, None]
 
 
-@pytest.mark.parametrize("limit", [1, 200, partitions.FILE_LIMIT_BYTES])
+@pytest.mark.parametrize("limit", [1, 200, file_names.FILE_LIMIT_BYTES])
 def test_full_files_and_files_of_other_headers_are_passed_over(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", limit)
+    monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", limit)
     rows = [flagged([None, True][at % 3 == 1], at) for at in range(20)]
     for row in rows:
         CsvStore(tmp_path).append(batch(row))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from store.csv import CsvStore, symbol_folders
-from store.csv.symbol_folders import SymbolFolders
+from store.csv import CsvStore, catalogue
+from store.csv.catalogue import SymbolFolders
 from store.datasets import TRADES
 from tests.store.builders import batch, trade
 
@@ -73,5 +73,5 @@ def test_a_folder_that_has_settled_is_not_listed_again(folder: Path, other: CsvS
     folders = SymbolFolders(folder)
     assert folders.symbols() == ("AAPL",)
     monkeypatch.setattr(os, "listdir", None)
-    monkeypatch.setattr(symbol_folders, "has_commits", None)
+    monkeypatch.setattr(catalogue, "has_commits", None)
     assert folders.symbols() == ("AAPL",)

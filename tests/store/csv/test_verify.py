@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore, verify
-from store.csv.files.headers import header_line, header_of
+from store.csv.files.codec import header_line, header_of
 from store.csv.verify import LogCheck
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol

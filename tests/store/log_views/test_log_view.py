@@ -10,8 +10,7 @@ import pytest
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.log_views import log_view
-from store.log_views.coverage import log_coverage
-from store.log_views.log_view import LogView, first_row, last_row, log_as_of, rows_backwards
+from store.log_views.log_view import LogView, first_row, last_row, log_as_of, log_coverage, rows_backwards
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade

@@ -8,7 +8,7 @@ import pytest
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.sessions.spans import Hours, SessionMode
 from store.bars.spans import PeriodSpans, Spans
-from store.log_views.plain_grid import plain_grid
+from store.log_views.grids import plain_grid
 from store.protocol import Window
 from store.resolutions import Resolution
 from tests.store.builders import DAY, MINUTE, NOON

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from store.bars.prints import STANDS
 from store.datasets import TRADES
 from store.protocol import Window
-from store.rows.visible import (
+from store.rows.stored_rows import (
     ACTION,
     ARRIVAL,
     COMMIT,

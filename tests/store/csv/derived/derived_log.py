@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from store.csv import CsvStore
-from store.csv.derived.columns import map_columns
+from store.csv.derived.arrow_files import map_columns
 from store.csv.derived.manifest import Segment, columns_file, read_manifest
 from store.csv.log.index_files import INDEX_FILE
 from store.datasets import TRADES

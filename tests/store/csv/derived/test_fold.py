@@ -16,7 +16,7 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.csv import CsvStore
 from store.csv.derived.fold import Fold
 from store.csv.derived.manifest import Segment, read_manifest
-from store.csv.derived.writing import SegmentWriter
+from store.csv.derived.segment_writer import SegmentWriter
 from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable

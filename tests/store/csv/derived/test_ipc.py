@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from store.csv.derived.ipc import NotUsable, as_numpy, map_batches, write_batches
+from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, write_batches
 from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
-from store.csv.files.mapping import Mapping
+from store.csv.files.disk import MappedBytes
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, trade
@@ -92,11 +92,11 @@ def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
         path.write_bytes(b"damaged")
     looked: list[str] = []
 
-    def counted(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapping]:
+    def counted(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], MappedBytes]:
         looked.append(path.name)
         return map_batches(path, checksum)
 
-    monkeypatch.setattr("store.csv.derived.columns.map_batches", counted)
+    monkeypatch.setattr("store.csv.derived.arrow_files.map_batches", counted)
     monkeypatch.setattr(Path, "unlink", refused)
     for _ in range(5):
         assert len(log.store.rows(TRADES, SYMBOL, ALL_TIME)) == 80

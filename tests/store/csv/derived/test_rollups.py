@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from store.bars.aggregate import aggregate_prints
-from store.bars.aggregate_columns import COLUMNS, Aggregates
+from store.bars.aggregates import COLUMNS, Aggregates
+from store.bars.aggregation import aggregate_prints
 from store.bars.prints import Prints, prints_of
 from store.csv.derived.rollups import (
     LEVELS_NS,
@@ -22,7 +22,7 @@ from store.csv.derived.rollups import (
     rollups_of,
     write_rollups,
 )
-from store.rows.visible import Run, stored_rows
+from store.rows.stored_rows import Run, stored_rows
 from tests.store.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
 
 EXTREMES = [0, -1, 1, 2**63 - 1, -(2**63)]

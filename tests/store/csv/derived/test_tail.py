@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT
-from store.bars.aggregate import aggregate_prints
-from store.bars.aggregate_columns import Aggregates
+from store.bars.aggregates import Aggregates
+from store.bars.aggregation import aggregate_prints
 from store.bars.prints import prints_of
 from store.csv.derived.tail import Block, TailRows
+from store.csv.files.commit_records import StoredPart
+from store.csv.files.part_reader import read_rows
 from store.csv.log.history import History
-from store.csv.parts.reader import read_rows
-from store.csv.parts.stored_part import StoredPart
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from store.csv.files.codec import decode_rows, encode_rows
-from store.csv.files.headers import header_line, header_of
+from store.csv.files.codec import decode_rows, encode_rows, header_line, header_of
 from store.datasets import TRADES
 from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 from tests.store.builders import NOON, record_batch, trade

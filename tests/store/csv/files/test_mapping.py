@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from store.csv.derived.held import Held
-from store.csv.files import mapping as mapping_module
-from store.csv.files.mapping import Mapping
+from store.csv.files import disk as disk_module
+from store.csv.files.disk import MappedBytes
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Append, Dedupe, Window
 from tests.store.builders import DAY, SYMBOL
@@ -52,7 +52,7 @@ def test_what_is_given_back_leaves_the_memory_and_is_read_again_as_it_was(file: 
     buffer = mapped_content(file)
     assert bytes(buffer) == content
     assert resident_under(file.parent) >= 4 * MIB
-    Mapping(buffer).give_back()
+    MappedBytes(buffer).give_back()
     assert resident_under(file.parent) <= 4 * KIB
     assert bytes(buffer) == content
 
@@ -60,7 +60,7 @@ def test_what_is_given_back_leaves_the_memory_and_is_read_again_as_it_was(file: 
 def test_of_a_deleted_file_too(file: Path, content: bytes):
     buffer = mapped_content(file)
     file.unlink()
-    Mapping(buffer).give_back()
+    MappedBytes(buffer).give_back()
     assert bytes(buffer) == content
 
 
@@ -81,8 +81,8 @@ def test_only_whole_pages_of_the_file_are_given_back(
     file: Path, monkeypatch, stretch: tuple[int, int | None], expected: tuple[int, int] | None
 ):
     buffer, calls = mapped_content(file), []
-    monkeypatch.setattr(mapping_module, "_madvise", lambda *call: calls.append(call))
-    Mapping(buffer).give_back(*stretch)
+    monkeypatch.setattr(disk_module, "_madvise", lambda *call: calls.append(call))
+    MappedBytes(buffer).give_back(*stretch)
     given = [(address - buffer.address, address - buffer.address + size) for address, size, _ in calls]
     assert given == ([] if expected is None else [expected])
 

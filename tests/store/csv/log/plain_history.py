@@ -3,8 +3,16 @@
 import random
 from pathlib import Path
 
-from store.csv.parts.commit import Commit, Part, PartKind, block_checksums, encode_commit
-from store.csv.parts.stored_part import Accepted, Day, StoredPart
+from store.csv.files.commit_records import (
+    Accepted,
+    Commit,
+    Day,
+    Part,
+    PartKind,
+    StoredPart,
+    block_checksums,
+    encode_commit,
+)
 from store.protocol import NO_COMMIT, CommitId, Window
 from store.timestamps import DAY_NS
 

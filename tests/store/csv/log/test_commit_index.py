@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.csv.files import column_file
+from store.csv.files.commit_records import Line, read_lines
 from store.csv.files.disk import Disk
 from store.csv.log import history, index_files
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import History
 from store.csv.log.index_files import IndexFiles, derived_lock
-from store.csv.log.log_lines import Line, read_lines
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import ALL_TIME, CommitId, hash_of_key

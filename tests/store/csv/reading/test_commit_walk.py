@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
+from store.csv.files import part_reader
 from store.csv.log.commit_log import CommitLog
-from store.csv.parts import reader
 from store.csv.reading import commit_walk
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
@@ -218,7 +218,7 @@ def commit_of(each: object) -> CommitId:
 
 def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Read some blocks at a time, wherever these cut a line, a quoted line end, or a character."""
-    monkeypatch.setattr(reader, "SLICE_BLOCKS", 1)
+    monkeypatch.setattr(part_reader, "SLICE_BLOCKS", 1)
     rows = [trade(n, 1.0 + n, conditions=f"é,{n}\n\n\n" * (n % 7)) for n in range(2000)]
     store = CsvStore(tmp_path)
     commit = store.append(batch(*rows)).commit

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from store.csv import CsvStore
-from store.csv.parts import partitions
+from store.csv.files import file_names
 from store.datasets import TRADES
 from store.exceptions import (
     CorrectionTargetMissing,
@@ -102,7 +102,7 @@ def test_rows_of_each_file_keep_their_numbers_over_dates_and_commits(store: CsvS
 
 
 def test_a_file_of_corrections_that_is_full_is_followed_by_another(store, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", 200)
+    monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", 200)
     for price in (1.0, 2.0, 3.0):
         store.correct(amendment(correct(1, trade_id="a", new={"price": price})))
     names = sorted(path.name for path in folder_of(tmp_path).glob("*.corrections*"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
-from store.csv.parts.reader import read_known
+from store.csv.files.part_reader import read_known
 from store.csv.writing.batch import PreparedBatch
 from store.csv.writing.hash_file import HASHES_FOLDER, HashFile
 from store.csv.writing.known_rows import KnownRows

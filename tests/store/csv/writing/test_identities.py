@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.csv.writing import identity_index
-from store.csv.writing.identities import StoredHashes, hash_rows
-from store.csv.writing.identity_index import IdentityIndex
+from store.csv.writing import known_date
+from store.csv.writing.known_date import IdentityIndex
+from store.csv.writing.row_hashes import StoredHashes, hash_rows
 from store.datasets import TRADES
 from tests.store.builders import Row, record_batch, trade
 
@@ -51,8 +51,8 @@ def test_an_index_finds_what_a_dictionary_finds_in_order_of_arrival(sizes, sprea
     rng, index = np.random.default_rng(seed), IdentityIndex()
     added: list[StoredHashes] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(identity_index, "_SMALL", 8)
-        patch.setattr(identity_index, "_RECENT_LIMIT", 30)
+        patch.setattr(known_date, "_SMALL", 8)
+        patch.setattr(known_date, "_RECENT_LIMIT", 30)
         for count, size in enumerate(sizes, start=1):
             added.append(hashes(rng, size, spread, sum(sizes[: count - 1])))
             asked = hashes(rng, 20, spread, 0).identity.tolist()

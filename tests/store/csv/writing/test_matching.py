@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.csv.writing.identities import RowHashes, StoredHashes
-from store.csv.writing.identity_index import IdentityIndex
+from store.csv.writing.known_date import IdentityIndex
 from store.csv.writing.matching import NOT_STORED, Duplicates, stored_rows
+from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
 from store.rows.duplicates import Identified, stored_before
 

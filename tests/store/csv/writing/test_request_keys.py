@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from store.csv import CsvStore
+from store.csv.files.commit_records import decode_commit, encode_commit
 from store.csv.log import commit_index, history, index_builder
-from store.csv.parts.commit import decode_commit, encode_commit
 from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.csv.writing.text_hashes import text_words
+from store.csv.writing.row_hashes import text_words
 
 # Lengths around those of a word, texts that begin alike, and zero bytes, with which words are filled up.
 _texts = st.one_of(

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from store.csv import CsvStore
-from store.csv.parts import partitions
-from store.csv.parts.partitions import FILE_LIMIT_BYTES, file_for, folder_name, symbol_of
+from store.csv.files import file_names
+from store.csv.files.file_names import FILE_LIMIT_BYTES, file_for, folder_name, symbol_of
 from store.datasets import TRADES
 from store.declarations import Partition
 from store.protocol import ALL_TIME
@@ -104,7 +104,7 @@ def test_a_partition_s_rows_go_to_its_first_file_that_is_not_full(day, partition
 
 @pytest.mark.parametrize("limit", [200, FILE_LIMIT_BYTES])
 def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", limit)
+    monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", limit)
     yearly = replace(TRADES, name="yearly", partition=Partition.YEAR)
     days = [0, 5, 1, 5, 362, 1, 400]
     rows = [trade(NOON + day * DAY + number, trade_id=str(number)) for number, day in enumerate(days)]
@@ -119,7 +119,7 @@ def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
 
 @pytest.mark.parametrize("limit", [1, 200, 1000])
 def test_rows_of_a_date_in_several_files_are_read_as_one(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(partitions, "FILE_LIMIT_BYTES", limit)
+    monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", limit)
     store = CsvStore(tmp_path)
     rows = [trade(number, 1.0 + number, trade_id=str(number)) for number in range(30)]
     for start in range(0, 30, 3):

@@ -3,7 +3,7 @@
 import errno
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.csv.files.mapping import Mapping
+from store.csv.files.disk import MappedBytes
+from store.declarations import Dataset
+from store.rows.stored_rows import stored_schema
 
 FILE_SUFFIX = ".arrow"
 PARTIAL_SUFFIX = ".partial"
@@ -54,7 +56,7 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
     return zlib.crc32(data)
 
 
-def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapping]:
+def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], MappedBytes]:
     """The batches of a file, mapped into memory without a copy, and the mapping.
 
     Raises `NotUsable`, and `OSError` without handles.
@@ -63,7 +65,7 @@ def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mappin
     try:
         with pa.memory_map(os.fspath(path)) as source:
             content = source.read_buffer()
-            mapping = Mapping(content)
+            mapping = MappedBytes(content)
             if _checksum(memoryview(content), mapping) != checksum:
                 raise NotUsable(f"{path.name} is not what was written")
             reader = pa.ipc.open_file(content)
@@ -85,10 +87,72 @@ def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
     return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
 
 
-def _checksum(content: memoryview, mapping: Mapping) -> int:
+def _checksum(content: memoryview, mapping: MappedBytes) -> int:
     """The CRC-32 of all bytes, of which hardly any are held meanwhile."""
     checksum = 0
     for start in range(0, mapping.size, _PIECE_BYTES):
         checksum = zlib.crc32(content[start : start + _PIECE_BYTES], checksum)
         mapping.give_back(start, start + _PIECE_BYTES)
     return checksum
+
+
+# A text column is kept as a dictionary if its texts repeat this often.
+_REPEATS = 4
+
+# What bars are made of.
+PRINT_COLUMNS = frozenset(
+    ("timestamp", "price", "volume", "sequence", "conditions", "arrival", "commit", "until")
+)
+
+
+def write_columns(path: Path, rows: pa.Table) -> int:
+    """Write stored rows, which are in order; returns the file's checksum.
+
+    Columns that are empty are left out.
+    """
+    columns = {
+        name: _compact(column.combine_chunks())
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+        if column.null_count < len(column)
+    }
+    batch = pa.record_batch(columns)
+    return write_batches(path, batch.schema, [batch])
+
+
+def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, MappedBytes]:
+    """The stored rows of a file, texts as dictionaries where that is how they are kept, and where they lie.
+
+    Raises `NotUsable`.
+    """
+    batches, mapping = map_batches(path, checksum)
+    if len(batches) != 1:
+        raise NotUsable(f"{path.name} does not hold one batch of rows")
+    return batches[0], mapping
+
+
+def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:
+    """Mapped rows, or a slice of them, in the schema of stored rows: empty columns back, texts as texts.
+
+    names: only these columns, in the schema's order; all of them without.
+    """
+    schema = stored_schema(dataset)
+    if names:
+        schema = pa.schema([field for field in schema if field.name in names])
+    columns = [
+        pa.nulls(rows.num_rows, field.type)
+        if field.name not in rows.schema.names
+        else _plain(rows.column(field.name))
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _compact(column: pa.Array) -> pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    encoded = column.dictionary_encode()
+    return encoded if len(encoded.dictionary) * _REPEATS <= len(column) else column
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column

@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from store.csv.parts.commit import PartKind
+from store.csv.files.commit_records import PartKind
 from store.declarations import Partition
 
 FILE_LIMIT_BYTES = 256 * 2**20

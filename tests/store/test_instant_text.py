@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from instants.text import epoch_ns, format_instant, parse_instant, parse_instant_or_epoch
+from store.instant_text import epoch_ns, format_instant, parse_instant, parse_instant_or_epoch
 from store.timestamps import parse_timestamp, parse_timestamp_or_epoch
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

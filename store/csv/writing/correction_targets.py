@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from store.arrow_later import compute as pc
-from store.csv.parts.commit import PartKind
-from store.csv.parts.reader import corrections_table, read_corrections, read_rows, rows_table
-from store.csv.parts.stored_part import StoredPart, loads_of, of_kind
-from store.csv.writing.amendment import CorrectionChunk, PreparedAmendment
-from store.csv.writing.stage import Stage
+from store.csv.files.commit_records import PartKind, StoredPart, loads_of, of_kind
+from store.csv.files.part_reader import corrections_table, read_corrections, read_rows, rows_table
+from store.csv.writing.batch import CorrectionChunk, PreparedAmendment
+from store.csv.writing.staging import Stage
 from store.declarations import Dataset
+from store.lazy_imports import compute as pc
 from store.protocol import Window
 from store.rows.corrections import Life, changes
-from store.rows.visible import ACTION, ARRIVAL
+from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
 

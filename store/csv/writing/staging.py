@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from store.csv.files.headers import Header, header_in, header_line
+from store.csv.files.codec import Header, header_in, header_line
+from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
+from store.csv.files.file_names import file_for
 from store.csv.log.history import History
-from store.csv.parts.commit import Commit, Part, PartKind
-from store.csv.parts.partitions import file_for
-from store.csv.parts.stored_part import StoredPart
 from store.csv.writing.batch import Chunk
 from store.csv.writing.group_commit import Work
-from store.csv.writing.identity_index import IdentityIndex
+from store.csv.writing.known_date import IdentityIndex
 from store.protocol import DUPLICATE_ROWS_KEPT
 
 

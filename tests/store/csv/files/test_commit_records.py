@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.csv.parts.commit import (
+from store.csv.files.commit_records import (
     BLOCK_BYTES,
     Commit,
     Part,

@@ -11,15 +11,35 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from store.csv.files.codec import decode_rows
-from store.csv.files.headers import Header, opened, read_header
-from store.csv.parts.commit import BLOCK_BYTES, PartKind, first_damaged_block
-from store.csv.parts.corrected import corrections_of, known_values
-from store.csv.parts.stored_part import StoredPart, of_kind
-from store.declarations import Dataset
+from store.csv.files.codec import Header, decode_rows, opened, read_header
+from store.csv.files.commit_records import BLOCK_BYTES, PartKind, StoredPart, first_damaged_block, of_kind
+from store.declarations import Column, Dataset, Kind
 from store.exceptions import DataDamaged
-from store.rows.visible import ARRIVAL, COMMIT, Run, stored_rows
+from store.lazy_imports import compute as pc
+from store.protocol import Action
+from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, Run, stored_rows
 from store.timestamps import format_timestamp
+
+
+def corrections_of(dataset: Dataset) -> Dataset:
+    """The columns of a dataset's corrections: its own, the corrected row's arrival number, the action.
+
+    Later columns stand behind these two, too.
+    """
+    own = (Column(ARRIVAL.name, Kind.INTEGER, required=True), Column(ACTION.name, Kind.TEXT, required=True))
+    later = (column for column in dataset.columns if column.later)
+    return replace(dataset, columns=(*dataset.first_form.columns, *own, *later))
+
+
+def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
+    """The rows whose values are taken from now on: an id stays known by its corrected values, too.
+
+    In the dataset's columns and `arrival`.
+    """
+    corrects = pc.equal(corrections.column(ACTION.name), Action.CORRECT.value)
+    has_id = corrections.column(dataset.id_columns[-1]).is_valid() if dataset.id_columns else False
+    return corrections.filter(pc.and_(corrects, has_id)).select([*dataset.schema.names, ARRIVAL.name])
+
 
 # So many blocks of a part are read at once where memory is to stay bounded: 4 MiB.
 SLICE_BLOCKS = 1024

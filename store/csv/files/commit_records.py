@@ -2,8 +2,13 @@
 
 import base64
 import hashlib
+import os
+import re
 import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -130,3 +135,82 @@ def first_damaged_block(data: bytes, part: Part) -> int | None:
 
 def _chained(previous_hash: str, payload: bytes) -> str:
     return hashlib.sha256(previous_hash.encode() + payload).hexdigest()
+
+
+_LOAD_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part with the number of its commit, and the arrival number of its first row (0 for corrections)."""
+
+    commit: int
+    first_arrival: int
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """An event date with rows: the number of its newest commit, the smallest and the largest event time."""
+
+    newest: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A batch that was stored under an idempotency key."""
+
+    digest: str
+    receipt: Receipt
+
+
+def of_kind(parts: Iterable[StoredPart], kind: PartKind) -> list[StoredPart]:
+    """Those of the parts that are of a kind, in their order."""
+    return [stored for stored in parts if stored.part.kind == kind]
+
+
+def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
+    """The parts in their order, about 16 MiB at a time; two of one commit that are neighbours stay together."""
+    load: list[StoredPart] = []
+    size = 0
+    for stored in parts:
+        if size >= _LOAD_BYTES and stored.commit != load[-1].commit:
+            yield load
+            load, size = [], 0
+        load.append(stored)
+        size += stored.part.length
+    if load:
+        yield load
+
+
+_READ_BYTES = 2**20
+
+# A write that was cut short leaves the beginning of a record, but no NULs, and no bytes behind a record.
+_NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
+
+Line = tuple[Commit, CommitId, int]
+
+
+def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+    """The commits in bytes `[start, end)` that follow `previous`, each with the offset behind its line.
+
+    A record's beginning at the end is passed over. Raises `DataDamaged` for whatever was not written like
+    this; `OSError` from the system.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        rest = b""
+        line_end = at = start
+        while data := os.pread(descriptor, min(_READ_BYTES, end - at), at):
+            at += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                commit, previous = decode_commit(line, previous)
+                line_end += len(line) + 1
+                yield commit, previous, line_end
+    finally:
+        os.close(descriptor)
+    if _NOT_TORN.search(rest):
+        raise DataDamaged(f"commit record {previous.number + 1} is not what was written")

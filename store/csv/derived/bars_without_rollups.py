@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from store.bar_policies import BarPolicy
-from store.bars.aggregate import aggregate_prints
+from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of, joined_bars
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import prints_of
-from store.csv.derived.columns import PRINT_COLUMNS, plain_rows
+from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
 from store.datasets import TRADES
 
 Times = npt.NDArray[np.int64]

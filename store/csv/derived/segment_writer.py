@@ -11,7 +11,7 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
-from store.csv.derived.columns import map_columns, plain_rows, write_columns
+from store.csv.derived.arrow_files import map_columns, plain_rows, write_columns
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -19,8 +19,7 @@ from store.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
-from store.csv.derived.rollups import rollups_of, write_rollups
-from store.csv.derived.sessions import sessions_of, write_sessions
+from store.csv.derived.rollups import rollups_of, sessions_of, write_rollups, write_sessions
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.timestamps import DAY_NS

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from store.arrays import Floats, Integers, Mask
-from store.bars.aggregate_columns import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
+from store.bars.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
 from store.bars.bars import Bars, bars_of
 from store.bars.exact_sums import ExactSums, Unmergeable, exact_sums, rounded_sums
 from store.bars.prints import Prints

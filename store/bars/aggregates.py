@@ -1,0 +1,167 @@
+"""Aggregates of prints per interval: what rollups hold and what bars are made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from store.arrays import Floats, Integers, Mask
+from store.bars.exact_sums import ExactSums, merged_sums
+
+AFTER_ALL = 2**63 - 1
+BEFORE_ALL = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregates:
+    """Equally long columns, one row per interval that has any row, ascending; mergeable without the prints.
+
+    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and close;
+    `AFTER_ALL` and `BEFORE_ALL` where none does. open, high, low, close: NaN where no print sets them.
+    volume, notional: exact sums rounded once, `_mid` and `_low` what the rounding left. price_count: prints
+    that set open and close. trade_count: prints that count in the volume. newest: the newest commit that
+    touched a row of the interval. An interval of which no row stands stays, as a tombstone with counts of 0.
+    Volume is not credited to another interval.
+    """
+
+    time: Integers
+    first_time: Integers
+    first_sequence: Integers
+    first_arrival: Integers
+    open: Floats
+    last_time: Integers
+    last_sequence: Integers
+    last_arrival: Integers
+    close: Floats
+    high: Floats
+    low: Floats
+    volume: Floats
+    volume_mid: Floats
+    volume_low: Floats
+    notional: Floats
+    notional_mid: Floats
+    notional_low: Floats
+    price_count: Integers
+    trade_count: Integers
+    newest: Integers
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __getitem__(self, part: slice | Integers | Mask) -> "Aggregates":
+        if isinstance(part, np.ndarray) and part.dtype != np.bool_:
+            return Aggregates(*(_taken(getattr(self, name), part) for name in COLUMNS))
+        return Aggregates(*(getattr(self, name)[part] for name in COLUMNS))
+
+    @property
+    def volume_sums(self) -> ExactSums:
+        """The exact volumes."""
+        return ExactSums(self.volume, self.volume_mid, self.volume_low)
+
+    @property
+    def notional_sums(self) -> ExactSums:
+        """The exact notionals."""
+        return ExactSums(self.notional, self.notional_mid, self.notional_low)
+
+
+COLUMNS: dict[str, npt.DTypeLike] = {
+    field.name: np.int64 if field.type is Integers else np.float64 for field in fields(Aggregates)
+}
+
+
+def _taken(column: npt.NDArray[Any], places: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values at some places, ten times as fast as by indexing.
+
+    A column of one value stays so: it is not written out.
+    """
+    if column.strides == (0,) and len(column):
+        return np.broadcast_to(column[0], len(places))
+    return column.take(places)
+
+
+def frozen(aggregates: Aggregates) -> Aggregates:
+    """The same, whose columns nobody can change: for what is kept and shared."""
+    for name in COLUMNS:
+        getattr(aggregates, name).flags.writeable = False
+    return aggregates
+
+
+def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
+    """The rows of the parts behind each other, as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Aggregates(*(np.empty(0, dtype) for dtype in COLUMNS.values()))
+    return Aggregates(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
+
+
+def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
+    """The aggregates of all the parts' prints in intervals of `interval_ns`.
+
+    The parts come in any order, may overlap and may be of different intervals, each of which divides
+    `interval_ns`. No print is in two of them. Raises `Unmergeable`.
+    """
+    joined = concatenated([part for part in parts if len(part)])
+    return merged_by(joined, joined.time // interval_ns * interval_ns)
+
+
+def merged_by(rows: Aggregates, time: Integers) -> Aggregates:
+    """One row, at that time, for all the rows that are given one `time`, ascending; no print is in two rows.
+
+    Raises `Unmergeable`.
+    """
+    if (time[1:] < time[:-1]).any():
+        order = np.argsort(time, kind="stable")
+        rows, time = rows[order], time[order]
+    changes = time[1:] != time[:-1]
+    if changes.all():
+        return rows if np.array_equal(time, rows.time) else replace(rows, time=time)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    return _reduced(rows, time, starts)
+
+
+def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
+    """One row for each run of rows of one time."""
+    first, last = _first_and_last(rows, time, starts)
+    volume, notional = merged_sums(rows.volume_sums, starts), merged_sums(rows.notional_sums, starts)
+    return Aggregates(
+        time=time[starts],
+        first_time=rows.first_time[first],
+        first_sequence=rows.first_sequence[first],
+        first_arrival=rows.first_arrival[first],
+        open=rows.open[first],
+        last_time=rows.last_time[last],
+        last_sequence=rows.last_sequence[last],
+        last_arrival=rows.last_arrival[last],
+        close=rows.close[last],
+        high=np.fmax.reduceat(rows.high, starts),
+        low=np.fmin.reduceat(rows.low, starts),
+        volume=volume.total,
+        volume_mid=volume.middle,
+        volume_low=volume.low,
+        notional=notional.total,
+        notional_mid=notional.middle,
+        notional_low=notional.low,
+        price_count=np.add.reduceat(rows.price_count, starts),
+        trade_count=np.add.reduceat(rows.trade_count, starts),
+        newest=np.maximum.reduceat(rows.newest, starts),
+    )
+
+
+def _first_and_last(rows: Aggregates, time: Integers, starts: Integers) -> tuple[Integers, Integers]:
+    """The rows that hold each run's first and last print with a price; any row where there is none."""
+    priced = np.flatnonzero(rows.price_count)
+    ends = np.append(starts[1:], len(time))
+    # Most often the prints of each row come before those of the next, and nothing needs sorting.
+    if (rows.last_time[priced[:-1]] < rows.first_time[priced[1:]]).all():
+        if len(priced) == len(rows):
+            return starts, ends - 1
+        first, behind = priced.searchsorted(starts), priced.searchsorted(ends)
+        has_price = first < behind
+        priced = np.append(priced, 0)
+        return np.where(has_price, priced[first], starts), np.where(has_price, priced[behind - 1], starts)
+    by_first = np.lexsort((rows.first_arrival, rows.first_sequence, rows.first_time, time))
+    by_last = np.lexsort((rows.last_arrival, rows.last_sequence, rows.last_time, time))
+    return by_first[starts], by_last[ends - 1]

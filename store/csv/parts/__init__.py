@@ -1,1 +1,0 @@
-"""Commit records and the parts of data files that they name."""
