@@ -3,7 +3,7 @@
 AuditError
 ├── AppendOnly         records are never changed; the program is wrong
 ├── AuditUnavailable   a call cannot be recorded, so it is refused and nothing was done; retry
-├── OutcomeUnknown     a change was begun, not confirmed, nor is its record; look what is there, then retry
+├── ChangeOutcomeUnknown     a change was begun, not confirmed, nor is its record; look what is there, then retry
 ├── NotAsWritten       records that are to be removed are not as they were written; look into it first
 └── NoSuchBeginning    verification is to begin where there is no record; begin elsewhere
 """
@@ -33,7 +33,7 @@ class AuditUnavailable(AuditError):
         super().__init__("the call cannot be recorded now, so it was not done")
 
 
-class OutcomeUnknown(AuditError):
+class ChangeOutcomeUnknown(AuditError):
     """The change may have been made, and its record is not confirmed. Look what is there, then retry."""
 
     code = "outcome_unknown"

@@ -63,7 +63,7 @@ def check_csrf(**_: Any) -> list[CheckMessage]:
     if any(_is_csrf(import_string(path)) for path in settings.MIDDLEWARE):
         return []
     message = "No middleware checks CSRF tokens: another site's page could write in a browser's session."
-    hint = "Put marketdata_project.browser_sessions.CsrfViewMiddleware into MIDDLEWARE."
+    hint = "Put marketdata_project.browsers.CsrfViewMiddleware into MIDDLEWARE."
     return [Error(message, hint=hint, id="marketdata.E005")]
 
 

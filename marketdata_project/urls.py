@@ -5,8 +5,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.urls import urlpatterns as audit_urlpatterns
-from marketdata_project.health import healthz, readyz
-from marketdata_project.metrics_page import metrics
+from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, stylesheet
 from marketdata_project.schema_view import SchemaView
 from ratelimit.credentials.urls import urlpatterns as credential_urlpatterns

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import Any
@@ -12,15 +13,49 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 
-from audit.calls.on_request import CORRELATION_ID, CallUnderway, call_begin, call_underway
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
 from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.records.call import columns_of_strict_call, record_of_call
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, recorded_of
 from http_requests.received import call_of
+
+CORRELATION_ID = "correlation_id"
+"""Where an earlier middleware leaves what the log and the answer name the call by."""
+_UNDERWAY = "audit_call"
+
+
+@dataclass(slots=True)
+class CallUnderway:
+    """A call that is being answered.
+
+    When it began: `at` on the wall clock, `started` in ns of the monotonic one. `audit_class` is that of a
+    call which is recorded in the database before its answer goes out, and `body` what was sent with it; ""
+    leaves the call to the spool. `is_recorded` says that its record is committed.
+    """
+
+    at: datetime
+    started: int
+    audit_class: str = ""
+    body: bytes = b""
+    is_recorded: bool = False
+
+    def latency_us(self) -> int:
+        """How long ago it began."""
+        return (perf_counter_ns() - self.started) // 1000
+
+
+def call_begin(request: HttpRequest, call: CallUnderway) -> None:
+    """Leave it on the request."""
+    vars(request)[_UNDERWAY] = call
+
+
+def call_underway(request: HttpRequest) -> CallUnderway | None:
+    """What `call_begin` left; None of what is no call of the API."""
+    return vars(request).get(_UNDERWAY)
+
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +131,7 @@ class AuditMiddleware:
 
 def strict_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
-) -> Columns:
+) -> AuditColumns:
     """The record of a strict call: its body beside `detail`."""
     body = {"body": body_detail(call.body)} if call.body else {}
     record = record_of_call(**recorded_of(call_of(request)), **_outcome(request, call, status))

@@ -14,12 +14,11 @@ from django.db import Error, transaction
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.calls.middleware import strict_columns
-from audit.calls.on_request import CallUnderway, call_underway
+from audit.calls.middleware import CallUnderway, call_underway, strict_columns
 from audit.chain.append import head_reserved, records_append, records_transaction
-from audit.exceptions import AuditUnavailable, OutcomeUnknown
+from audit.exceptions import AuditUnavailable, ChangeOutcomeUnknown
 from audit.records.call import columns_of_event
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 from audit.services import EventRecorder
 
 logger = logging.getLogger(__name__)
@@ -39,9 +38,9 @@ def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -
     `write` makes the change and returns the answer. It gets what records events of the change, in place of
     `event_record`: they are appended with the call's record, once the answer is rendered. If it raises, or
     its answer is a refusal, what it wrote is rolled back, and the middleware records the refusal. Raises
-    AuditUnavailable: nothing was done; OutcomeUnknown: the commit was not confirmed.
+    AuditUnavailable: nothing was done; ChangeOutcomeUnknown: the commit was not confirmed.
     """
-    events: list[Columns] = []
+    events: list[AuditColumns] = []
 
     def record(**event: Any) -> None:
         events.append(columns_of_event(**event))
@@ -64,7 +63,7 @@ def change_elsewhere_recorded(
 
     The answer is rendered before the head is taken, the head is taken before the change is made: what cannot
     be recorded is refused before anything is done. `write` makes the change and returns documents of what was
-    there before and after. Raises AuditUnavailable: nothing was done; OutcomeUnknown: the change is made, and
+    there before and after. Raises AuditUnavailable: nothing was done; ChangeOutcomeUnknown: the change is made, and
     its record not confirmed.
     """
     answer = _rendered(view, answer)
@@ -90,7 +89,7 @@ def _one_commit(view: APIView) -> Iterator[tuple[CallUnderway, _Progress]]:
     except Error as error:
         logger.exception("a call of class %s was not recorded", call.audit_class)
         call.audit_class = ""
-        raise (OutcomeUnknown() if progress.is_made else AuditUnavailable()) from error
+        raise (ChangeOutcomeUnknown() if progress.is_made else AuditUnavailable()) from error
 
 
 def _append(
@@ -98,7 +97,7 @@ def _append(
     call: CallUnderway,
     answer: Response,
     *,
-    events: list[Columns] | None = None,
+    events: list[AuditColumns] | None = None,
     change: Any = None,
 ) -> None:
     detail = {} if change is None else {"change": change}

@@ -15,13 +15,13 @@ from django.db.models import F
 from audit.chain.links import BEGINNING, ChainKey, Head, Link, in_utc
 from audit.chain.witness import witness
 from audit.models import AuditRecord, ChainEnds
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 
 _ENDS = 1
 _SPOOL = "spool"
 # Python's own for SQLite.
 _TURN_SECONDS = 5.0
-_NAMES = ("sequence", *Columns._fields, "hash")
+_NAMES = ("sequence", *AuditColumns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
     table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
     names=", ".join(_NAMES),
@@ -102,7 +102,7 @@ def _turn() -> Iterator[ExitStack]:
         yield turn
 
 
-def records_append(rows: Iterable[Columns], *, now: datetime) -> Head:
+def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
     """Add records to the chain in the current transaction; it returns the new head. Raises django.db.Error.
 
     Once they are committed, the head is kept outside of the database, too.
@@ -156,7 +156,7 @@ def _hash_of(sequence: int) -> str | None:
     return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
 
 
-def _fitted(row: Columns) -> Columns:
+def _fitted(row: AuditColumns) -> AuditColumns:
     return row if row.at.tzinfo is UTC else row._replace(at=in_utc(row.at))
 
 

@@ -1,7 +1,7 @@
 """The chain of records: each carries a keyed hash over itself and the hash before.
 
 Pure: no Django, no files, no clock. `hash` of record n = HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its
-columns in the order of `Columns`]), in hex. Keyed, so that whoever can write the database and knows all of
+columns in the order of `AuditColumns`]), in hex. Keyed, so that whoever can write the database and knows all of
 this cannot make a hash anew. Of the texts of JSON one is canonical: msgspec's, without spaces, times in RFC
 3339 and UTC with as many digits as needed.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 
 GENESIS = "0" * 64
 """What stands for the hash before the first record."""
@@ -36,7 +36,7 @@ class Link(NamedTuple):
     """A record with its place in the chain."""
 
     sequence: int
-    columns: Columns
+    columns: AuditColumns
     hash: str
 
 
@@ -68,7 +68,7 @@ class ChainKey:
         """Whether `seal` is the text's."""
         return hmac.compare_digest(self.seal(purpose, text).encode(), seal.encode("utf-8", "replace"))
 
-    def chained(self, head: Head, rows: Iterable[Columns]) -> Iterator[Link]:
+    def chained(self, head: Head, rows: Iterable[AuditColumns]) -> Iterator[Link]:
         """The rows with their places after `head`."""
         sequence, previous = head
         for columns in rows:

@@ -34,7 +34,7 @@ class UnreadableWitness(ValueError):
     """What is kept outside of the database is damaged, or was not written here."""
 
 
-class Note(msgspec.Struct, frozen=True):
+class WitnessNote(msgspec.Struct, frozen=True):
     """A head at a time.
 
     `anchored` and `anchored_at` are of the last anchor; of one that was put back: where it had been.
@@ -54,7 +54,7 @@ class Note(msgspec.Struct, frozen=True):
         return Head(self.sequence, self.hash)
 
 
-_DECODER = msgspec.json.Decoder(Note)
+_DECODER = msgspec.json.Decoder(WitnessNote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Witness:
     key: ChainKey
     copy: Path | None
 
-    def kept(self) -> Note | None:
+    def kept(self) -> WitnessNote | None:
         """What `head` holds; None if there is none. Raises UnreadableWitness and OSError."""
         try:
             return self._read((self.folder / "head").read_bytes())
@@ -76,7 +76,7 @@ class Witness:
         """Whether there is a head, readable or not."""
         return (self.folder / "head").exists()
 
-    def anchors(self, on_error: Callable[[UnreadableWitness], object] | None = None) -> Iterator[Note]:
+    def anchors(self, on_error: Callable[[UnreadableWitness], object] | None = None) -> Iterator[WitnessNote]:
         """The anchors, in the order in which they were written.
 
         Lines that are none go to `on_error`; without it the first raises UnreadableWitness. Raises OSError.
@@ -86,7 +86,7 @@ class Witness:
                 with path.open("rb") as file:
                     yield from self._notes(file, on_error)
 
-    def has_anchor(self, kept: Note) -> bool:
+    def has_anchor(self, kept: WitnessNote) -> bool:
         """Whether the last anchor that a head speaks of is at the end of `anchors.jsonl`. Raises OSError."""
         try:
             with (self.folder / "anchors.jsonl").open("rb") as file:
@@ -131,8 +131,8 @@ class Witness:
                 with self._alone():
                     self._keep(kept.head, kept, now)
 
-    def _keep(self, head: Head, kept: Note | None, now: datetime) -> None:
-        note = Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
+    def _keep(self, head: Head, kept: WitnessNote | None, now: datetime) -> None:
+        note = WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
         if kept is None or head.sequence - kept.anchored >= ANCHOR_RECORDS or _is_old(kept, now):
             is_first = kept is None or self.has_anchor(kept)
             self._anchor(note if is_first else msgspec.structs.replace(note, kind=ANCHORS_LOST))
@@ -141,16 +141,16 @@ class Witness:
             note = msgspec.structs.replace(note, anchored=kept.anchored, anchored_at=kept.anchored_at)
         self._replace(note)
 
-    def _put_back(self, kept: Note, head: Head, now: datetime) -> None:
-        self._anchor(Note(PUT_BACK, now, *head, anchored=kept.sequence, anchored_at=kept.at))
+    def _put_back(self, kept: WitnessNote, head: Head, now: datetime) -> None:
+        self._anchor(WitnessNote(PUT_BACK, now, *head, anchored=kept.sequence, anchored_at=kept.at))
         logger.error(
             "the audit log was put back: the database ends at record %d, and %d had been reached",
             head.sequence,
             kept.sequence,
         )
-        self._replace(Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
+        self._replace(WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
 
-    def _fork(self, kept: Note) -> None:
+    def _fork(self, kept: WitnessNote) -> None:
         """What was reached here stays known, though the database goes on from elsewhere."""
         with self._alone():
             self._anchor(kept)
@@ -165,19 +165,19 @@ class Witness:
             # Another process may be keeping the first one right now.
             if self._kept_or_none() is not None:
                 return
-            note = Note(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
+            note = WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
             self._anchor(msgspec.structs.replace(note, kind=HEAD_LOST))
             logger.error("the audit head in %s is gone; the database ends at %d", self.folder, head.sequence)
             self._replace(note)
 
-    def _kept_or_none(self) -> Note | None:
+    def _kept_or_none(self) -> WitnessNote | None:
         try:
             return self.kept()
         except UnreadableWitness:
             logger.exception("the audit head in %s is damaged and made anew", self.folder)
             return None
 
-    def _anchor(self, note: Note) -> None:
+    def _anchor(self, note: WitnessNote) -> None:
         first, *copies = self._anchor_files()
         _append(first, self._sealed(note))
         for path in copies:
@@ -187,7 +187,7 @@ class Witness:
                 # A disk that is away keeps nothing back of what is kept here.
                 logger.exception("an audit anchor cannot be written to %s", path)
 
-    def _replace(self, note: Note) -> None:
+    def _replace(self, note: WitnessNote) -> None:
         new = self.folder / "head.new"
         _write(new, self._sealed(note))
         new.replace(self.folder / "head")
@@ -196,13 +196,13 @@ class Witness:
         files = [self.folder / "anchors.jsonl"]
         return files if self.copy is None else [*files, self.copy]
 
-    def _sealed(self, note: Note) -> bytes:
+    def _sealed(self, note: WitnessNote) -> bytes:
         bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
         return msgspec.json.encode(msgspec.structs.replace(note, seal=self.key.seal("witness", bare))) + b"\n"
 
     def _notes(
         self, lines: Iterable[bytes], on_error: Callable[[UnreadableWitness], object] | None
-    ) -> Iterator[Note]:
+    ) -> Iterator[WitnessNote]:
         for line in lines:
             try:
                 yield self._read(line)
@@ -211,7 +211,7 @@ class Witness:
                     raise
                 on_error(error)
 
-    def _read(self, line: bytes) -> Note:
+    def _read(self, line: bytes) -> WitnessNote:
         try:
             note = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -247,7 +247,7 @@ def _copy(name: str) -> Path | None:
     return Path(name) if name else None
 
 
-def _is_old(kept: Note, now: datetime) -> bool:
+def _is_old(kept: WitnessNote, now: datetime) -> bool:
     # A clock that went back is no reason to wait.
     return abs(now - kept.anchored_at) >= ANCHOR_PERIOD
 

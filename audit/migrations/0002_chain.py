@@ -13,14 +13,14 @@ def chain_records(apps, schema_editor):
     """Records without a chain are believed as they are: from here on they are held."""
     from audit.chain.append import base_seal, chain_key
     from audit.chain.links import BEGINNING, Head
-    from audit.records.columns import Columns
+    from audit.records.columns import AuditColumns
 
     old = apps.get_model("audit", "UnchainedRecord").objects.using(schema_editor.connection.alias)
     new = apps.get_model("audit", "AuditRecord").objects.using(schema_editor.connection.alias)
     head = BEGINNING
     found = old.order_by("id").values_list(*CALL).iterator(chunk_size=BATCH)
     while rows := list(islice(found, BATCH)):
-        links = list(chain_key().chained(head, (Columns(*row) for row in rows)))
+        links = list(chain_key().chained(head, (AuditColumns(*row) for row in rows)))
         new.bulk_create(
             [new.model(sequence=each.sequence, hash=each.hash, **each.columns._asdict()) for each in links]
         )

@@ -8,10 +8,10 @@ import msgspec
 from django.db.models import QuerySet
 
 from audit.chain.append import base_of_chain, chain_key
-from audit.chain.findings import Finding, Kind
 from audit.chain.links import BEGINNING, ChainKey, Head
+from audit.chain.verify import ChainFinding, FindingKind
 from audit.models import AuditRecord
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 
 PIECE_RECORDS = 500
 _NO_DETAIL = b"null"
@@ -21,7 +21,7 @@ class Line(NamedTuple):
     """A record as it is exported: with the hash before its own."""
 
     sequence: int
-    columns: Columns
+    columns: AuditColumns
     previous: str
     hash: str
 
@@ -39,7 +39,7 @@ _Members = msgspec.defstruct(
     "_Members",
     [
         ("sequence", int),
-        *{**get_type_hints(Columns), "detail": msgspec.Raw}.items(),
+        *{**get_type_hints(AuditColumns), "detail": msgspec.Raw}.items(),
         ("previous", str),
         ("hash", str),
     ],
@@ -55,7 +55,7 @@ class LinesVerified(NamedTuple):
     last: Head = BEGINNING
     gaps: int = 0
     gap: int = 0
-    finding: Finding | None = None
+    finding: ChainFinding | None = None
 
     @property
     def remark(self) -> str:
@@ -101,13 +101,15 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
         try:
             line = _line(text)
         except (ValueError, RecursionError):
-            unread = Finding(Kind.UNKNOWN, found.last.sequence + 1, f"line {number:,} is no record")
+            unread = ChainFinding(
+                FindingKind.UNKNOWN, found.last.sequence + 1, f"line {number:,} is no record"
+            )
             return found._replace(finding=unread)
         if (wrong := _wrong(key, found.last, line)) is not None:
             return found._replace(finding=wrong)
         if found.records and line.sequence != found.last.sequence + 1:
             if is_unfiltered:
-                return found._replace(finding=Finding.of(Kind.MISSING, found.last.sequence + 1))
+                return found._replace(finding=ChainFinding.of(FindingKind.MISSING, found.last.sequence + 1))
             found = found._replace(gaps=found.gaps + 1, gap=found.gap or found.last.sequence + 1)
         found = found._replace(records=found.records + 1, last=Head(line.sequence, line.hash))
     return found
@@ -124,17 +126,17 @@ def _line(text: bytes) -> Line:
     return Line(told.sequence, columns, told.previous, told.hash)
 
 
-def _columns_of(told: Any, detail: str) -> Columns:
-    return Columns(**{name: getattr(told, name) for name in Columns._fields[:-1]}, detail=detail)
+def _columns_of(told: Any, detail: str) -> AuditColumns:
+    return AuditColumns(**{name: getattr(told, name) for name in AuditColumns._fields[:-1]}, detail=detail)
 
 
-def _wrong(key: ChainKey, before: Head, line: Line) -> Finding | None:
+def _wrong(key: ChainKey, before: Head, line: Line) -> ChainFinding | None:
     if line.sequence <= before.sequence:
-        return Finding.of(Kind.REORDERED, line.sequence)
+        return ChainFinding.of(FindingKind.REORDERED, line.sequence)
     if key.hash(line.previous, line.sequence, line.columns) != line.hash:
-        return Finding.of(Kind.ALTERED, line.sequence)
+        return ChainFinding.of(FindingKind.ALTERED, line.sequence)
     if line.sequence == before.sequence + 1 and line.previous != before.hash:
-        return Finding.of(Kind.FORKED, line.sequence, "it follows another than the line before")
+        return ChainFinding.of(FindingKind.FORKED, line.sequence, "it follows another than the line before")
     return None
 
 

@@ -7,12 +7,16 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import QuerySet
+from django_filters import ChoiceFilter
 from django_filters.rest_framework import FilterSet
+from rest_framework import serializers
 
 from audit.models import AuditRecord
 from audit.records import columns
 from http_requests.exceptions import InvalidParameter
 from http_requests.filters import first_wrong, word_filter
+from listing.page_limit import PAGE_LIMIT
+from listing.pages import SORTS, PlacePagination
 from store.instant_text import parse_instant_or_epoch
 
 CLASSES = ("trading", "risk", "config", "keys")
@@ -98,3 +102,39 @@ def records_selected(parameters: Mapping[str, str]) -> Records:
         return selected
     _, message = first_wrong(filters)
     raise InvalidParameter("invalid_parameter", message)
+
+
+class RecordPagination(PlacePagination):
+    """By sequence, the newest first."""
+
+    rows_name = "records"
+    by = "sequence"
+    sort_description = "By sequence, the newest first."
+    default_limit = 100
+    default_sort = "desc"
+    # The table may hold many millions.
+    counted = 10_000
+
+
+def _shown(found: Any) -> serializers.Field[Any, Any, Any, Any]:
+    text = str(found.extra["help_text"])
+    if isinstance(found, ChoiceFilter):
+        return serializers.ChoiceField(list(found.extra["choices"]), required=False, help_text=text)
+    return serializers.CharField(required=False, help_text=text)
+
+
+# Not a class statement: `class` is the name of a parameter, and none in Python.
+RecordsQuerySerializer: type[serializers.Serializer[Any]] = type(
+    "RecordsQuerySerializer",
+    (serializers.Serializer,),
+    {
+        "__doc__": "The query parameters.",
+        "__module__": __name__,
+        **{name: _shown(found) for name, found in AuditFilter.base_filters.items()},
+        "limit": serializers.IntegerField(
+            min_value=1, max_value=PAGE_LIMIT, default=RecordPagination.default_limit
+        ),
+        "cursor": serializers.CharField(required=False),
+        "sort": serializers.ChoiceField(list(SORTS), required=False),
+    },
+)

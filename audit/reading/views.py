@@ -1,12 +1,13 @@
 """The endpoint of audit records."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -15,13 +16,34 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit.models import AuditRecord
 from audit.reading.export import lines_of, ndjson_pieces
-from audit.reading.filters import AuditFilter, Records, records_selected
-from audit.reading.pages import RecordPagination
-from audit.reading.query_form import RecordsQuerySerializer
-from audit.reading.renderers import NdjsonRenderer
+from audit.reading.filters import (
+    AuditFilter,
+    RecordPagination,
+    Records,
+    RecordsQuerySerializer,
+    records_selected,
+)
 from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
 from http_requests.parameters import single_parameters
 from listing.pages import PAGE_PARAMETERS
+
+
+class NdjsonRenderer(BaseRenderer):
+    """The export, which is streamed; whatever else a view says is JSON."""
+
+    media_type = "application/x-ndjson"
+    format = "ndjson"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        rendered: bytes = JSONRenderer().render(data)
+        return rendered
+
 
 _DEFAULT_RENDERERS: tuple[Any, ...] = tuple(api_settings.DEFAULT_RENDERER_CLASSES)
 # Who did what is nobody's to keep on the way.

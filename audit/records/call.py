@@ -16,7 +16,7 @@ from audit.records.columns import (
     PATH_CHARS,
     QUERY_CHARS,
     SUBJECT_CHARS,
-    Columns,
+    AuditColumns,
     fitted,
 )
 from audit.records.detail import detail_text
@@ -87,15 +87,17 @@ def record_of_call(
     )
 
 
-def columns_of_call(record: CallRecord) -> Columns:
+def columns_of_call(record: CallRecord) -> AuditColumns:
     """What the chain holds of a call that was spooled."""
-    return Columns(
+    return AuditColumns(
         record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
         record.address, record.correlation_id, event=record.event, detail=record.detail,
     )  # fmt: skip
 
 
-def columns_of_strict_call(record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]) -> Columns:
+def columns_of_strict_call(
+    record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]
+) -> AuditColumns:
     """What the chain holds of a call that is recorded before its answer goes out."""
     return columns_of_call(_speakable(record))._replace(
         audit_class=fitted(audit_class, CLASS_CHARS), detail=detail_text(detail)
@@ -105,9 +107,9 @@ def columns_of_strict_call(record: CallRecord, *, audit_class: str, detail: Mapp
 def columns_of_event(
     *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
     correlation_id: str = "",
-) -> Columns:  # fmt: skip
+) -> AuditColumns:  # fmt: skip
     """What the chain holds of something that is no call. Secrets in `subject`, `detail` and `correlation_id` are masked."""
-    return Columns(
+    return AuditColumns(
         at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(masked_text(correlation_id), CORRELATION_ID_CHARS),
         audit_class=_spoken(audit_class, CLASS_CHARS),
         event=_spoken(event, EVENT_CHARS),

@@ -17,7 +17,7 @@ TRUNCATED = "…"
 """What a value that was too long ends with."""
 
 
-class Columns(NamedTuple):
+class AuditColumns(NamedTuple):
     """What is kept of a call or an event: all that its hash covers besides its sequence.
 
     `detail` is JSON or empty.

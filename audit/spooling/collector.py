@@ -19,10 +19,9 @@ from pathlib import Path
 from audit.chain.append import records_append, records_transaction, spool_keys
 from audit.models import SpoolFile
 from audit.records.call import CallRecord, columns_of_call, columns_of_event
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 from audit.records.detail import size_of
-from audit.spooling.lines import UnreadableRecordError, decode_line, unsealed
-from audit.spooling.seals import FileSeal
+from audit.spooling.lines import FileSeal, UnreadableRecordError, decode_line, unsealed
 from audit.spooling.spool import SEALED_SUFFIX
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ Fits = Callable[[bytes, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class SpoolBatch:
     """The complete lines of bytes [start, end) of a spool file.
 
     `unreadable` holds those that are no records, or not as they were written; `unsealed` those of versions
@@ -93,7 +92,7 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> Batch:
+def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> SpoolBatch:
     """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none.
 
     Without `fits` the file is one without seals.
@@ -103,7 +102,7 @@ def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> Batch:
     rest = lines.pop()
     if not lines and len(rest) == READ_BYTES:
         # No record is as long as that: step over it piece by piece.
-        return Batch(start, start + len(rest), unreadable=(rest,))
+        return SpoolBatch(start, start + len(rest), unreadable=(rest,))
     records, readable, unreadable = [], [], []
     position = start
     for line in lines:
@@ -113,7 +112,9 @@ def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> Batch:
         except UnreadableRecordError:
             unreadable.append(line)
         position += len(line) + 1
-    return Batch(start, position, tuple(records), tuple(unreadable), unsealed=() if fits else tuple(readable))
+    return SpoolBatch(
+        start, position, tuple(records), tuple(unreadable), unsealed=() if fits else tuple(readable)
+    )
 
 
 def _decoded(line: bytes, position: int, fits: Fits | None) -> CallRecord:
@@ -132,7 +133,7 @@ def _seals_of(name: str) -> Fits | None:
     return lambda line, position: any(seal.fits(line, position) for seal in seals)
 
 
-def _batch_store(name: str, batch: Batch, *, now: datetime) -> bool:
+def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
     """Commit a batch with its progress. False if somebody else has moved these bytes since they were read."""
     with records_transaction():
         progress, _ = SpoolFile.objects.select_for_update().get_or_create(
@@ -163,7 +164,7 @@ def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
     return size
 
 
-def _rows(name: str, batch: Batch, now: datetime) -> list[Columns]:
+def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
     """What the chain gets of a batch; of lines that are no records, that they were left out."""
     rows = [columns_of_call(record) for record in batch.records]
     told = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
@@ -184,7 +185,7 @@ def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> No
     """
     if offset < size:
         torn = os.pread(fd, _SAMPLE_BYTES, offset)
-        if not _batch_store(path.name, Batch(offset, size, unreadable=(torn,)), now=now):
+        if not _batch_store(path.name, SpoolBatch(offset, size, unreadable=(torn,)), now=now):
             return
     path.unlink(missing_ok=True)
     SpoolFile.objects.filter(name=path.name, unreadable=0).delete()
@@ -202,7 +203,7 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _warn(name: str, batch: Batch, lines: tuple[bytes, ...], told: str) -> None:
+def _warn(name: str, batch: SpoolBatch, lines: tuple[bytes, ...], told: str) -> None:
     if lines:
         first = lines[0][:_SAMPLE_BYTES]
         message = f"%d {told}; the first begins %r"

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit.spooling.lines import lost_line
-from audit.spooling.seals import FileSeal
+from audit.spooling.lines import FileSeal, lost_line
 from metrics.declarations import AUDIT_LOST
 
 logger = logging.getLogger(__name__)

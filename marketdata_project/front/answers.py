@@ -3,11 +3,19 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, NamedTuple
+from http import HTTPStatus
+from time import perf_counter_ns
+from typing import IO, Any, NamedTuple
 
+import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
+from marketdata_project.correlation import chosen_id, correlation_headers
+from marketdata_project.error_codes import DECLARED
+from marketdata_project.problem_body import CONTENT_TYPE, problem_body
+from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
 from stats.delivery.finished import Finished
 
 FILE_PIECE_BYTES = 256 * 1024
@@ -73,3 +81,96 @@ def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> lis
     for cookie in response.cookies.values():
         headers.append((b"set-cookie", cookie.output(header="").strip().encode("latin-1")))
     return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An RFC 9457 problem in the API's form, by a declared code; the connection closes after it."""
+
+    code: str
+    message: str
+
+    @property
+    def status(self) -> HTTPStatus:
+        """The status of its code."""
+        return HTTPStatus(DECLARED[self.code].status)
+
+    def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Headers and body of the answer to the request with that id."""
+        retry_seconds = DECLARED[self.code].retry_seconds
+        body = orjson.dumps(
+            problem_body(
+                status=self.status.value,
+                code=self.code,
+                message=self.message,
+                correlation_id=correlation_id,
+            )
+        )
+        headers = [
+            (b"content-type", CONTENT_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            (b"x-content-type-options", b"nosniff"),
+            *([] if retry_seconds is None else [(b"retry-after", b"%d" % retry_seconds)]),
+            *(
+                (name.lower().encode(), value.encode())
+                for name, value in correlation_headers(correlation_id).items()
+            ),
+        ]
+        return headers, body
+
+    def wire(self, *, offered: str | None) -> bytes:
+        """Render the whole answer as HTTP/1.1 bytes, with the client's id if a sane one was read, else one of its own."""
+        headers, body = self.render(correlation_id=chosen_id(offered))
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
+
+
+MALFORMED = Refusal("malformed_request", "The request is not valid HTTP/1.1.")
+NOT_ONE_HOST = Refusal("malformed_request", "The request needs exactly one Host header (HTTP/1.1).")
+HEADERS_TOO_LARGE = Refusal("headers_too_large", "The request line and headers are larger than 64 KiB.")
+TOO_MANY_HEADERS = Refusal("too_many_headers", "The request has more than 100 headers.")
+HEADER_TOO_LONG = Refusal("header_too_long", "One of the request's headers is longer than 16 KiB.")
+TARGET_TOO_LONG = Refusal("target_too_long", "The request's path and query are longer than 16 KiB.")
+TOO_MANY_CONNECTIONS = Refusal("too_many_connections", "Too many connections are open from this address.")
+TOO_MANY_BODIES = Refusal(
+    "server_busy",
+    "Too much is being received at once, in all or from this caller or address; nothing was stored.",
+)
+HEADERS_TOO_SLOW = Refusal("request_timeout", "The request's headers did not arrive in time.")
+BODY_TOO_SLOW = Refusal("request_timeout", "The request's body did not arrive in time.")
+APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this request.")
+
+
+# The WSGI variable that names a request's route.
+ROUTE = "marketdata.route"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER_METHOD = "other"
+_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+def route_of(match: ResolverMatch | None) -> str:
+    """The name of a URL, of Django's own sites that of the site; UNROUTED for a path that has none."""
+    if match is None:
+        return UNROUTED
+    from marketdata_project.access_table import DJANGO_SITES  # noqa: PLC0415 needs the apps
+
+    sites = DJANGO_SITES.intersection(match.namespaces)
+    return min(sites) if sites else match.url_name or UNROUTED
+
+
+def count_answer(environ: dict[str, Any], status: int, *, began_ns: int) -> None:
+    """Count an answer that was begun at a time of `perf_counter_ns`."""
+    route = environ.get(ROUTE, UNROUTED)
+    REQUEST_SECONDS.observe((perf_counter_ns() - began_ns) / 1e9, route)
+    REQUESTS.add(route, _method(environ["REQUEST_METHOD"]), _CLASSES[status // 100])
+
+
+def count_refusal(refusal: Refusal, *, method: str = "") -> None:
+    """Count what was refused before Django; `method` is "" where it was not read."""
+    FRONT_REFUSALS.add(refusal.code)
+    REQUESTS.add(UNROUTED, _method(method), _CLASSES[refusal.status // 100])
+
+
+def _method(method: str) -> str:
+    return method if method in _METHODS else _OTHER_METHOD

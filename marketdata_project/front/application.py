@@ -31,27 +31,32 @@ from http_requests.received import ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (
+    APPLICATION_FAILED,
+    BODY_TOO_SLOW,
+    ROUTE,
+    TOO_MANY_BODIES,
     WITHOUT_BODY,
     Answer,
+    Refusal,
     Stream,
     answer_of_finished,
     answer_of_response,
+    count_answer,
+    count_refusal,
+    route_of,
 )
-from marketdata_project.front.asgi import Message, Receive, Scope, Send
 from marketdata_project.front.body import (
-    BodyTooLarge,
+    BodyBudgetExhausted,
+    BodyOverLimit,
     BodyTooSlow,
     ClientGone,
-    NoRoom,
     discard_rest,
     has_body,
     read_body,
 )
-from marketdata_project.front.environ import environ_for
+from marketdata_project.front.environ import Message, Receive, Scope, Send, environ_for
 from marketdata_project.front.lanes import Lane
-from marketdata_project.front.measures import ROUTE, count_answer, count_refusal, route_of
-from marketdata_project.front.places import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, HeldBytes
-from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, TOO_MANY_BODIES, Refusal
+from marketdata_project.front.limits import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, ReservedBytes
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT
@@ -78,11 +83,11 @@ class RefusedCall(NamedTuple):
     latency_us: int
 
 
-class Allowance(NamedTuple):
+class BodyAllowance(NamedTuple):
     """How many bytes of a body are read, by what they are counted, and whether the sender is refused a larger one."""
 
     limit: int
-    held: HeldBytes
+    held: ReservedBytes
     is_refused: bool = False
 
 
@@ -195,7 +200,7 @@ class Front:
                     environ["wsgi.input"].close()
             await self._answer(answer, environ, receive, send)
 
-    async def _allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> "Allowance":
+    async def _allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> "BodyAllowance":
         """How much of a call's body is read: none of one that is declared to be over its endpoint's limit.
 
         A small one is read before it is known who sends it, and counts as the address's. A larger one is read
@@ -203,14 +208,14 @@ class Front:
         """
         limit = self._body_limit(call.path, call.method)
         address = identity_of(call.address)
-        small = HeldBytes(self._small_bodies, (address,))
+        small = ReservedBytes(self._small_bodies, (address,))
         declared = call.headers.get("content-length")
         if limit <= SMALL_BODY_BYTES or (declared and not SMALL_BODY_BYTES < int(declared) <= limit):
-            return Allowance(limit, small)
+            return BodyAllowance(limit, small)
         sender = await lane.run(self._body_sender, environ)
         if sender is None:
-            return Allowance(SMALL_BODY_BYTES, small, is_refused=True)
-        return Allowance(limit, HeldBytes(self._budget, (sender, address)))
+            return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
+        return BodyAllowance(limit, ReservedBytes(self._budget, (sender, address)))
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Have a request answered; in a thread."""
@@ -269,7 +274,7 @@ class Front:
                     await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
-async def _add_body(environ: dict[str, Any], receive: Receive, allowance: Allowance) -> None:
+async def _add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
     """Read the body, or none of it if it is too large.
 
     The application says why a sender is refused, and may know one with a session: that is told of the limit.
@@ -277,7 +282,7 @@ async def _add_body(environ: dict[str, Any], receive: Receive, allowance: Allowa
     declared = environ.get("CONTENT_LENGTH", "")
     try:
         body = await read_body(receive, declared=declared, limit=allowance.limit, held=allowance.held)
-    except BodyTooLarge:
+    except BodyOverLimit:
         environ[BODY_UNREAD] = True
         if not allowance.is_refused or settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
             environ[BODY_TOO_LARGE] = allowance.limit
@@ -293,7 +298,7 @@ def _refusal_of(error: Exception) -> Refusal:
     """What a client is told of an error that the application did not answer for itself."""
     if isinstance(error, BodyTooSlow):
         return BODY_TOO_SLOW
-    if isinstance(error, NoRoom):
+    if isinstance(error, BodyBudgetExhausted):
         return TOO_MANY_BODIES
     logger.error("The application failed outside of its own error handling", exc_info=error)
     return APPLICATION_FAILED

@@ -1,9 +1,9 @@
 """Reading a request's body in the event loop, bounded in size, in time and in what its sender may hold.
 
 BodyError
-├── BodyTooLarge    the client must send less
+├── BodyOverLimit    the client must send less
 ├── BodyTooSlow     the client must send faster; a retry is welcome
-├── NoRoom          too much is being received at once; a retry is welcome
+├── BodyBudgetExhausted          too much is being received at once; a retry is welcome
 └── ClientGone      the client closed the connection
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO
 
-from marketdata_project.front.asgi import Receive
-from marketdata_project.front.places import HeldBytes
+from marketdata_project.front.environ import Receive
+from marketdata_project.front.limits import ReservedBytes
 
 # A body ends if nothing of it comes for this long,
 PROGRESS_SECONDS = 5.0
@@ -28,7 +28,7 @@ class BodyError(Exception):
     """The request's body cannot be had."""
 
 
-class BodyTooLarge(BodyError):
+class BodyOverLimit(BodyError):
     """The body is over the limit; send less."""
 
 
@@ -36,7 +36,7 @@ class BodyTooSlow(BodyError):
     """The body did not come in time; send it again."""
 
 
-class NoRoom(BodyError):
+class BodyBudgetExhausted(BodyError):
     """There is no room for the body now; send it again in a moment."""
 
 
@@ -49,15 +49,15 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
-async def read_body(receive: Receive, *, declared: str, limit: int, held: HeldBytes) -> BytesIO:
+async def read_body(receive: Receive, *, declared: str, limit: int, held: ReservedBytes) -> BytesIO:
     """Return the whole body, positioned at its beginning.
 
     `declared` is the Content-Length or ''. At most `limit` bytes are ever kept; `held` counts them, and
-    whoever made it releases it. Raises BodyTooLarge (at once when declared so, else with the first byte over
-    the limit), BodyTooSlow, NoRoom, ClientGone.
+    whoever made it releases it. Raises BodyOverLimit (at once when declared so, else with the first byte over
+    the limit), BodyTooSlow, BodyBudgetExhausted, ClientGone.
     """
     if declared and int(declared) > limit:
-        raise BodyTooLarge
+        raise BodyOverLimit
     buffer = BytesIO()
     try:
         await _fill(buffer, receive, limit=limit, held=held)
@@ -68,7 +68,7 @@ async def read_body(receive: Receive, *, declared: str, limit: int, held: HeldBy
     return buffer
 
 
-async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: HeldBytes) -> None:
+async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: ReservedBytes) -> None:
     """Read to the body's end. Raises TimeoutError beside what `read_body` does."""
     now = asyncio.get_running_loop().time
     start = now() + GRACE_SECONDS
@@ -79,9 +79,9 @@ async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: HeldByte
                 raise ClientGone
             piece = message.get("body", b"")
             if buffer.tell() + len(piece) > limit:
-                raise BodyTooLarge
+                raise BodyOverLimit
             if not held.take(len(piece)):
-                raise NoRoom
+                raise BodyBudgetExhausted
             buffer.write(piece)
             if not message.get("more_body"):
                 return

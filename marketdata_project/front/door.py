@@ -28,7 +28,7 @@ from http_requests.compression import accepted_encoding
 from http_requests.received import ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.endpoints import endpoint_at
-from marketdata_project.front.measures import ROUTE, route_of
+from marketdata_project.front.answers import ROUTE, route_of
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.access.decision import may
 from ratelimit.access.table import Access, access_of

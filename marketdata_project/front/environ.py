@@ -1,11 +1,15 @@
 """The WSGI environ (PEP 3333) of an ASGI HTTP scope."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from marketdata_project.front.asgi import Scope
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
 
 # CPython before 3.11.10 and 3.12.6 reads a quoted cookie with escapes in quadratic time.
 _LONGEST_ESCAPED_COOKIES = 4096

@@ -1,16 +1,15 @@
 """uvicorn's HTTP/1.1 protocol with what it lacks: limits on connections and on headers in time and size, problem bodies."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from httptools import HttpParserError
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from marketdata_project.correlation import HEADER
-from marketdata_project.front.framing import knows_chunks, without_chunks
-from marketdata_project.front.measures import count_refusal
-from marketdata_project.front.places import Places
-from marketdata_project.front.refusals import (
+from marketdata_project.front.answers import (
     HEADER_TOO_LONG,
     HEADERS_TOO_LARGE,
     HEADERS_TOO_SLOW,
@@ -20,8 +19,42 @@ from marketdata_project.front.refusals import (
     TOO_MANY_CONNECTIONS,
     TOO_MANY_HEADERS,
     Refusal,
+    count_refusal,
 )
+from marketdata_project.front.limits import ConnectionSlots
 from metrics.declarations import CONNECTIONS
+
+_FIRST_WITH_CHUNKS = "1.1"
+_Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def knows_chunks(http_version: str) -> bool:
+    """Whether a request of that version may be answered in chunks (RFC 9112, 6.1)."""
+    return http_version >= _FIRST_WITH_CHUNKS
+
+
+def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
+    """`app`, whose bodies of unknown length are sent as they are and end with the connection (RFC 9112, 6.3).
+
+    Where uvicorn may not send chunks it lets nothing pass beyond a length, which each piece therefore brings.
+    """
+    is_bare = False
+
+    async def send(message: Any) -> None:
+        nonlocal is_bare
+        if message["type"] == "http.response.start":
+            is_bare = all(name != b"content-length" for name, _ in message["headers"])
+            if is_bare:
+                cycle.chunked_encoding = cycle.keep_alive = False
+        elif is_bare:
+            cycle.expected_content_length = len(message["body"])
+        await cycle.send(message)
+
+    async def answered(scope: Any, receive: Any, _send: Any) -> None:
+        await app(scope, receive, send)
+
+    return answered
+
 
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 * 1024
@@ -34,14 +67,14 @@ _CORRELATION_ID = HEADER.lower().encode()
 class GuardedProtocol(HttpToolsProtocol):
     """Closes a connection whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
-    `places` are for all connections of a process; whoever finds none is told so and cut off before anything
+    `slots` count all connections of a process; whoever finds none is told so and cut off before anything
     is read. The same number of bytes may come at any time without a message getting further: trailers behind
     a body are no way around. One timer per connection looks every few seconds: a timer per request would cost
     more than all else here.
     """
 
-    places = Places()
-    _has_place = False
+    slots = ConnectionSlots()
+    _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
     _has_begun = False
@@ -56,17 +89,17 @@ class GuardedProtocol(HttpToolsProtocol):
         CONNECTIONS.add(1)
         self._headers_since = self.loop.time()
         self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
-        self._has_place = self.places.take(self._address)
-        if not self._has_place:
+        self._has_slot = self.slots.take(self._address)
+        if not self._has_slot:
             self._refuse(TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the connection's timer, and give its place back."""
         self._check.cancel()
         CONNECTIONS.add(-1)
-        if self._has_place:
-            self._has_place = False
-            self.places.give_back(self._address)
+        if self._has_slot:
+            self._has_slot = False
+            self.slots.give_back(self._address)
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.chain.prune import retention_keep
 from audit.services import spool_collect
 from idempotency.answers import answers_forget
-from marketdata_project.serve.measures import counted_duty, follow_fold
+from marketdata_project.serve.status import counted_duty, follow_fold
 from ratelimit.credentials.signatures.nonces import nonces_forget
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas.book import quotas_forget_old

@@ -11,14 +11,58 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from select import select
 from subprocess import SubprocessError
+from types import FrameType, TracebackType
+from typing import Self
 
-from marketdata_project.serve.child import Child, Program
+from marketdata_project.serve.child import Child, Program, end_with_parent
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.installation import InstallationError, address_of
-from marketdata_project.serve.parent import end_with_parent
-from marketdata_project.serve.signals import SignalInbox
 from marketdata_project.serve.watchdog import Watchdog
+
+
+class SignalInbox:
+    """While it is entered, `signals` no longer interrupt anything: they are received here, one after the other.
+
+    For the main thread only.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+        self._signals = tuple(signals)
+        self._previous: list[tuple[signal.Signals, signal._HANDLER]] = []
+
+    def __enter__(self) -> Self:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._previous_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._previous = [(number, signal.signal(number, _nothing)) for number in self._signals]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous:
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        self._receiver.close()
+        self._sender.close()
+
+    def wait(self, seconds: float) -> frozenset[int]:
+        """Return the signals that have arrived, empty if none does within `seconds`."""
+        select([self._receiver], [], [], max(seconds, 0))
+        with suppress(BlockingIOError):
+            return frozenset(self._receiver.recv(4096))
+        return frozenset()
+
+
+def _nothing(_signal: int, _frame: FrameType | None) -> None:
+    """Do nothing: the wake-up descriptor tells."""
+
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Everything is over 10 s after a stop signal: 8.5 s for requests and jobs under way, then 1 s for Redis.
@@ -34,7 +78,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServePlan:
     """What to run: `workers` web processes on `listener`, a worker, and `redis` unless somebody else runs it.
 
     A web process that answers nothing for `watchdog_seconds` is replaced; 0: none is.
@@ -63,7 +107,7 @@ def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, p
 class Supervisor:
     """Runs a plan in the foreground, in the main thread of a process that has no other threads."""
 
-    def __init__(self, plan: Plan, *, say: Say) -> None:
+    def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan
         self._say = say
         self._redis = [Child(program) for program in _redis_programs(plan)]
@@ -178,7 +222,7 @@ class Supervisor:
                 child.reap()
 
 
-def _redis_programs(plan: Plan) -> list[Program]:
+def _redis_programs(plan: ServePlan) -> list[Program]:
     if plan.redis is None:
         return []
     # Apart, so that a Ctrl-C, which goes to the whole process group, does not end it before its users.
@@ -194,7 +238,7 @@ def _redis_programs(plan: Plan) -> list[Program]:
     ]
 
 
-def _python_programs(plan: Plan) -> list[Program]:
+def _python_programs(plan: ServePlan) -> list[Program]:
     worker = [sys.executable, "-m", "django", "worker", "--parent", str(os.getpid())]
     return [
         *(_web_program(plan, number) for number in range(plan.workers)),
@@ -202,7 +246,7 @@ def _python_programs(plan: Plan) -> list[Program]:
     ]
 
 
-def _web_program(plan: Plan, number: int) -> Program:
+def _web_program(plan: ServePlan, number: int) -> Program:
     fd = plan.listener.fileno()
     watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
     pulse = () if watchdog is None else (watchdog.sender,)

@@ -20,12 +20,12 @@ import uvicorn
 from django.conf import settings
 
 from marketdata_project.front.application import DjangoHandler, Front
-from marketdata_project.front.places import Places
+from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.log_masking import log_uncaught
+from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import keep_to_oneself
-from marketdata_project.serve.measures import metrics_published
-from marketdata_project.serve.parent import parent_is
+from marketdata_project.serve.status import metrics_published
 from marketdata_project.serve.warm import (
     drop_request_signals,
     load_everything,
@@ -110,7 +110,7 @@ def _protocol() -> type[GuardedProtocol]:
     """The protocol with as many places for an address as the settings say."""
 
     class Protocol(GuardedProtocol):
-        places = Places(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
+        slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
     return Protocol
 
@@ -118,9 +118,8 @@ def _protocol() -> type[GuardedProtocol]:
 def _front(handler: DjangoHandler) -> Front:
     """The front with what it can only have when Django's apps are loaded."""
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
-    from marketdata_project.front.body_senders import body_sender  # noqa: PLC0415
+    from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
-    from marketdata_project.front.refused_calls import refusal_recorder  # noqa: PLC0415
 
     return Front(
         handler.respond,

@@ -110,17 +110,17 @@ MIDDLEWARE = [
     "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "marketdata_project.page_policy.PagePolicyMiddleware",
+    "marketdata_project.browsers.PagePolicyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.calls.middleware.AuditMiddleware",
     "ratelimit.limits.headers.RateLimitHeadersMiddleware",
     "marketdata_project.anonymous_clients.AnonymousClientMiddleware",
     "marketdata_project.problems.ProblemMiddleware",
-    "marketdata_project.browser_sessions.SessionMiddleware",
-    "marketdata_project.browser_sessions.CsrfViewMiddleware",
-    "marketdata_project.browser_sessions.AuthenticationMiddleware",
-    "marketdata_project.browser_sessions.MessageMiddleware",
+    "marketdata_project.browsers.SessionMiddleware",
+    "marketdata_project.browsers.CsrfViewMiddleware",
+    "marketdata_project.browsers.AuthenticationMiddleware",
+    "marketdata_project.browsers.MessageMiddleware",
 ]
 
 ROOT_URLCONF = "marketdata_project.urls"

@@ -6,16 +6,15 @@ from typing import Any
 from audit.chain.append import records_append, spool_key
 from audit.models import AuditRecord
 from audit.records.call import record_of_call
-from audit.records.columns import Columns
-from audit.spooling.lines import encode_line
-from audit.spooling.seals import FileSeal
+from audit.records.columns import AuditColumns
+from audit.spooling.lines import FileSeal, encode_line
 
 AT = datetime(2025, 1, 2, 3, tzinfo=UTC)
 
 
-def columns(number: int = 0, **changes: Any) -> Columns:
+def columns(number: int = 0, **changes: Any) -> AuditColumns:
     """What a call leaves, unlike that of any other number."""
-    call = Columns(
+    call = AuditColumns(
         at=AT + timedelta(minutes=number),
         caller="key:1",
         method="GET",

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from audit.reading.filters import AuditFilter
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 from audit.services import event_record
 
 PAGE = (settings.BASE_DIR / "docs" / "audit.md").read_text()
@@ -48,4 +48,4 @@ def test_the_commands_work(settings, tmp_path: Path, monkeypatch, django_capture
 def test_the_page_names_each_filter_and_each_column_in_its_order():
     assert [name for name in AuditFilter.base_filters if f"`{name}`" not in PAGE] == []
     formula = " ".join(PAGE[PAGE.index("JSON of [n,") : PAGE.index("])\n")].split())
-    assert formula == f"JSON of [n, {', '.join(Columns._fields)}"
+    assert formula == f"JSON of [n, {', '.join(AuditColumns._fields)}"

@@ -10,7 +10,7 @@ from django.core.checks import registry
 
 from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.front import application, body, places, protocol
+from marketdata_project.front import application, body, limits, protocol
 from ratelimit.access.table import SMALL_BODY_BYTES
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
@@ -51,8 +51,8 @@ def test_the_limits_are_the_programs_own():
         f"{body.PROGRESS_SECONDS:.0f} s",
         f"{settings.MAX_BODY_BYTES // 2**20} MiB; {SMALL_BODY_BYTES // 1024} KiB",
         f"{DEPTH_LIMIT}; {CONTAINERS_LIMIT:,}; {VALUES_LIMIT:,}",
-        f"{places.MOST_BODY_BYTES // 2**20} MiB together",
-        f"{places.MOST_SMALL_BODY_BYTES // 2**20} MiB together, a quarter for one address",
+        f"{limits.MOST_BODY_BYTES // 2**20} MiB together",
+        f"{limits.MOST_SMALL_BODY_BYTES // 2**20} MiB together, a quarter for one address",
         f"{application.STALLED_SECONDS:.0f} s",
     ]
     assert [words for words in said if f"| {words} |" not in table] == []

@@ -7,7 +7,7 @@ import pytest
 
 from marketdata_project.endpoints import body_limit
 from marketdata_project.front.application import DjangoHandler
-from marketdata_project.front.body_senders import body_sender
+from marketdata_project.front.calls import body_sender
 from marketdata_project.front.environ import environ_for
 from ratelimit.access.table import SMALL_BODY_BYTES
 from ratelimit.credentials.signatures.verification import RequestVerifier

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from marketdata_project.front import body
-from marketdata_project.front.places import BodyBudget
+from marketdata_project.front.limits import BodyBudget
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.access.table import SMALL_BODY_BYTES
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running

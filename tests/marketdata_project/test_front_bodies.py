@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata_project.front import application, body, protocol
-from marketdata_project.front.places import BodyBudget, HeldBytes
+from marketdata_project.front.limits import BodyBudget, ReservedBytes
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
@@ -339,7 +339,7 @@ def receiver(pieces: list[bytes]):
 def test_a_body_is_what_its_pieces_are_together(pieces):
     read = asyncio.run(
         body.read_body(
-            receiver(pieces), declared="", limit=1000, held=HeldBytes(BodyBudget(4_000), ("key:1",))
+            receiver(pieces), declared="", limit=1000, held=ReservedBytes(BodyBudget(4_000), ("key:1",))
         )
     )
     assert read.tell() == 0
@@ -349,10 +349,10 @@ def test_a_body_is_what_its_pieces_are_together(pieces):
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=20), st.integers(0, 500))
 def test_the_limit_is_exact_however_a_body_is_cut(pieces, limit):
     read = body.read_body(
-        receiver(pieces), declared="", limit=limit, held=HeldBytes(BodyBudget(4_000), ("key:1",))
+        receiver(pieces), declared="", limit=limit, held=ReservedBytes(BodyBudget(4_000), ("key:1",))
     )
     if sum(map(len, pieces)) > limit:
-        with pytest.raises(body.BodyTooLarge):
+        with pytest.raises(body.BodyOverLimit):
             asyncio.run(read)
     else:
         assert asyncio.run(read).getbuffer().nbytes == sum(map(len, pieces))

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata_project.front.places import BodyBudget, Places, client_of
+from marketdata_project.front.limits import BodyBudget, ConnectionSlots, client_of
 from marketdata_project.front.protocol import GuardedProtocol
 from tests.marketdata_project.front_server import Reply, ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
@@ -108,10 +108,10 @@ def test_an_id_is_of_its_own_request_alone():
 
 
 @pytest.fixture
-def few(monkeypatch) -> Places:
-    places = Places(3)
-    monkeypatch.setattr(GuardedProtocol, "places", places)
-    return places
+def few(monkeypatch) -> ConnectionSlots:
+    slots = ConnectionSlots(3)
+    monkeypatch.setattr(GuardedProtocol, "slots", slots)
+    return slots
 
 
 @contextlib.contextmanager
@@ -127,7 +127,7 @@ def asked(connection: socket.socket) -> Reply:
     return read_reply(connection)
 
 
-def test_an_address_has_its_fill_of_connections_and_others_do_not_notice(few: Places):
+def test_an_address_has_its_fill_of_connections_and_others_do_not_notice(few: ConnectionSlots):
     with running(echo) as port, contextlib.ExitStack() as stack:
         mine = [stack.enter_context(from_address("127.0.0.2", port)) for _ in range(3)]
         assert [asked(connection).status for connection in mine] == [200] * 3
@@ -145,7 +145,7 @@ def test_an_address_has_its_fill_of_connections_and_others_do_not_notice(few: Pl
     assert eventually(lambda: few.taken() == {})
 
 
-def test_places_come_back_however_a_connection_ends(few: Places):
+def test_slots_come_back_however_a_connection_ends(few: ConnectionSlots):
     ends = [
         b"",
         b"nonsense\r\n\r\n",
@@ -180,14 +180,14 @@ def test_an_address_counts_as_its_client(address: str):
 
 @given(st.lists(st.sampled_from(["192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db8:1::1", ""])))
 def test_places_are_never_more_than_there_are_and_all_come_back(addresses: list[str]):
-    places = Places(2)
-    inside = [address for address in addresses if places.take(address)]
+    slots = ConnectionSlots(2)
+    inside = [address for address in addresses if slots.take(address)]
     counted = [client_of(address, ()) for address in inside if address]
     assert all(counted.count(client) <= 2 for client in counted)
-    assert {client: counted.count(client) for client in counted} == places.taken()
+    assert {client: counted.count(client) for client in counted} == slots.taken()
     for address in inside:
-        places.give_back(address)
-    assert places.taken() == {}
+        slots.give_back(address)
+    assert slots.taken() == {}
 
 
 def post(length: int) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from django.http import HttpResponse
 from django.urls import resolve
 
-from marketdata_project.front.measures import ROUTE, route_of
+from marketdata_project.front.answers import ROUTE, route_of
 from metrics.declarations import CONNECTIONS, FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT
 from metrics.metric_types import Metric
 from tests.marketdata_project.front_server import ask, connected, eventually, running

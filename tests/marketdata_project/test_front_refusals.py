@@ -7,8 +7,8 @@ import pytest
 
 from audit.services import anonymous_refusals, call_spool
 from marketdata_project.front import body
-from marketdata_project.front.refusals import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
-from marketdata_project.front.refused_calls import refusal_recorder
+from marketdata_project.front.answers import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
+from marketdata_project.front.calls import refusal_recorder
 from marketdata_project.problem_body import TITLES, TYPE_BASE
 from marketdata_project.problems import Problem
 from tests.marketdata_project.front_server import Reply, ask, echo, eventually, running

@@ -10,9 +10,9 @@ import pytest
 from django.db import OperationalError, connection
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from marketdata_project import health
-from marketdata_project.health import healthz, readyz
-from marketdata_project.serve.heartbeat import Heartbeat
+from marketdata_project import monitoring
+from marketdata_project.monitoring import healthz, readyz
+from marketdata_project.serve.status import Heartbeat
 from tests.patience import PROGRAM_SECONDS
 
 
@@ -32,7 +32,7 @@ def installation(settings, tmp_path, monkeypatch, db):
     settings.RUN_DIR = tmp_path / "run"
     settings.MARKET_STORES = {"default": {"BACKEND": "", "OPTIONS": {"path": tmp_path}}}
     Heartbeat(settings.RUN_DIR).beat()
-    monkeypatch.setattr(health, "get_redis_connection", lambda _alias: Redis())
+    monkeypatch.setattr(monitoring, "get_redis_connection", lambda _alias: Redis())
     return tmp_path
 
 
@@ -57,7 +57,9 @@ def test_only_reading_is_allowed(rf, view):
 
 @pytest.mark.usefixtures("installation")
 def test_readyz_is_degraded_while_redis_is_away(rf, monkeypatch):
-    monkeypatch.setattr(health, "get_redis_connection", lambda _alias: Redis(RedisTimeout("/secret/path")))
+    monkeypatch.setattr(
+        monitoring, "get_redis_connection", lambda _alias: Redis(RedisTimeout("/secret/path"))
+    )
     expected = {"status": "degraded", "reasons": ["redis: TimeoutError"]}
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
 

@@ -9,8 +9,8 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from audit.services import call_spool
-from marketdata_project import metrics_page
-from marketdata_project.serve.heartbeat import Heartbeat
+from marketdata_project import monitoring
+from marketdata_project.serve.status import Heartbeat
 from tests.api_client import problem
 from tests.audit.builders import spooled
 
@@ -75,7 +75,7 @@ def test_what_cannot_be_found_out_is_left_out(installation, monkeypatch):
 
     assert "marketdata_worker_heartbeat_age_seconds" in samples()
     (installation / "run" / "worker.heartbeat").unlink()
-    monkeypatch.setattr(metrics_page, "audit_lag", away)
+    monkeypatch.setattr(monitoring, "audit_lag", away)
     found = samples()
     assert found["marketdata_disk_free_bytes"] > 0
     absent = {"marketdata_worker_heartbeat_age_seconds", "marketdata_audit_lag_seconds"}

@@ -16,7 +16,7 @@ import pytest
 from django.http import StreamingHttpResponse
 
 from http_requests.exceptions import BodyTooLarge
-from marketdata_project.front.refusals import (
+from marketdata_project.front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
     HEADERS_TOO_LARGE,

@@ -10,9 +10,8 @@ from typing import Any, BinaryIO
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from audit.chain.findings import Finding
 from audit.chain.prune import records_prune
-from audit.chain.verify import Verification, chain_verify
+from audit.chain.verify import ChainFinding, Verification, chain_verify
 from audit.exceptions import NoSuchBeginning, NotAsWritten
 from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
@@ -142,7 +141,7 @@ def _document(found: Verification) -> dict[str, Any]:
     }
 
 
-def _told(finding: Finding) -> dict[str, Any]:
+def _told(finding: ChainFinding) -> dict[str, Any]:
     return {"kind": finding.kind.value, "sequence": finding.sequence, "message": finding.message}
 
 

@@ -25,7 +25,7 @@ from marketdata_project.serve.installation import (
     sole_user,
     url_of,
 )
-from marketdata_project.serve.supervisor import STOP_SIGNALS, Plan, Supervisor, child_environment
+from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
 from metrics.process_files import forget
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
@@ -102,7 +102,7 @@ class Command(BaseCommand):
             data_dir=settings.DATA_DIR,
             port=port,
         )
-        plan = Plan(
+        plan = ServePlan(
             listener=listener,
             workers=settings.WORKERS,
             redis=redis,

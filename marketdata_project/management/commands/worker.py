@@ -11,10 +11,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from marketdata_project.log_masking import log_uncaught
+from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
-from marketdata_project.serve.heartbeat import Heartbeat
-from marketdata_project.serve.measures import metrics_published
-from marketdata_project.serve.parent import parent_is
+from marketdata_project.serve.status import Heartbeat, metrics_published
 
 PERIOD_SECONDS = 1.0
 # How long duties under way may hold up the end: the supervisor kills after `END_SECONDS`.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit.chain.links import BEGINNING, GENESIS, ChainKey, Head, in_utc
-from audit.records.columns import Columns
+from audit.records.columns import AuditColumns
 from tests.audit.builders import AT, columns
 
 KEY = ChainKey("a secret")
@@ -23,7 +23,7 @@ def test_a_hash_is_what_the_page_says():
     assert KEY.hash(GENESIS, 7, row) == expected
 
 
-@pytest.mark.parametrize("name", Columns._fields)
+@pytest.mark.parametrize("name", AuditColumns._fields)
 def test_every_column_counts(name):
     row = columns(1)
     value: Any = getattr(row, name)

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from audit.chain.evidence import evidence
 from audit.chain.links import ChainKey, Head
+from audit.chain.verify import evidence
 from audit.chain.witness import ANCHOR_RECORDS, PUT_BACK, UnreadableWitness, Witness
 from tests.audit.builders import AT
 

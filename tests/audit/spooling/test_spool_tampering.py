@@ -10,8 +10,7 @@ from audit.chain.append import spool_key
 from audit.models import AuditRecord, SpoolFile
 from audit.records.call import LINE_BYTES, record_of_call
 from audit.services import spool_collect
-from audit.spooling.lines import decode_line, encode_line, lost_line
-from audit.spooling.seals import FileSeal
+from audit.spooling.lines import FileSeal, decode_line, encode_line, lost_line
 from audit.spooling.spool import Spool, process_spool
 from tests.audit.builders import AT, sealed, spooled
 

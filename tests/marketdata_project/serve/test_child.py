@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from marketdata_project.serve.child import Child, Program, restart_delay
-from marketdata_project.serve.parent import end_with_parent, parent_is
-from marketdata_project.serve.signals import SignalInbox
+from marketdata_project.serve.child import Child, Program, end_with_parent, parent_is, restart_delay
+from marketdata_project.serve.supervisor import SignalInbox
 from tests.marketdata_project.front_server import eventually
 
 
@@ -38,7 +37,7 @@ def test_a_child_tells_how_it_ended_once():
 def test_a_child_of_a_killed_process_is_killed():
     script = (
         "import os, subprocess, sys, time\n"
-        "from marketdata_project.serve.parent import end_with_parent\n"
+        "from marketdata_project.serve.child import end_with_parent\n"
         "child = subprocess.Popen(['sleep', '60'], preexec_fn=end_with_parent())\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(60)\n"

@@ -14,8 +14,8 @@ MOST_SMALL_BODY_BYTES = 32 * 2**20
 Network = IPv4Network | IPv6Network
 
 
-class Places:
-    """Places for connections: `most` for each address, or each /64 of IPv6; those of `uncounted` networks have no end.
+class ConnectionSlots:
+    """ConnectionSlots for connections: `most` for each address, or each /64 of IPv6; those of `uncounted` networks have no end.
 
     For an event loop's thread alone.
     """
@@ -80,7 +80,7 @@ class BodyBudget:
                 del self._of_holder[holder]
 
 
-class HeldBytes:
+class ReservedBytes:
     """What one body takes of a budget, in the name of its holders."""
 
     def __init__(self, budget: BodyBudget, holders: Sequence[str]) -> None:

@@ -1,14 +1,17 @@
 """Whose large body is read: that of a caller whom the headers prove, who may make the call, and who is charged."""
 
-from collections.abc import MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError
 
+from audit.calls.middleware import is_api_call
+from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
 from marketdata_project.endpoints import endpoint_at
-from marketdata_project.front.body import NoRoom
+from marketdata_project.front.application import RefusedCall
+from marketdata_project.front.body import BodyBudgetExhausted
 from marketdata_project.front.door import is_secure
 from ratelimit.access.decision import Denial, may
 from ratelimit.access.table import Access, access_of
@@ -23,7 +26,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
     """Return the identity of the caller whose body is to be read; None where the call is refused without it.
 
     Django's chain gives the refusal. What is found out on the way it does not do again: the admission and the
-    verified signature are left in the environ. Raises NoRoom while keys cannot be looked up.
+    verified signature are left in the environ. Raises BodyBudgetExhausted while keys cannot be looked up.
     """
     if is_secure(environ) is None:
         return None
@@ -39,7 +42,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
     except (CredentialError, NetworkNotAllowed):
         return None
     except DatabaseError as error:
-        raise NoRoom from error
+        raise BodyBudgetExhausted from error
     return identity.caller.identity if is_admitted else None
 
 
@@ -58,3 +61,23 @@ def _judged(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial |
     access = access_of(endpoint.url_name, call.method)
     account = None if access is None or access.account is None else endpoint.kwargs.get(access.account)
     return access, may(caller, access, account=account)
+
+
+def refusal_recorder() -> Callable[[RefusedCall], None]:
+    """A function that leaves the record of one such call, of a caller that nobody has looked at."""
+    spool = call_spool()
+
+    def record(call: RefusedCall) -> None:
+        received = call_in(call.environ)
+        if is_api_call(received.path):
+            call_record(
+                spool=spool,
+                call=received,
+                at=datetime.now(UTC) - timedelta(microseconds=call.latency_us),
+                caller="",
+                status=call.status,
+                latency_us=call.latency_us,
+                correlation_id=call.environ["HTTP_X_CORRELATION_ID"],
+            )
+
+    return record

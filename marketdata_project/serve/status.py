@@ -1,8 +1,10 @@
 """What the processes of an installation publish of themselves."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.conf import settings
 
@@ -49,3 +51,37 @@ def counted_duty(name: str) -> Iterator[None]:
         DUTY_LAST_SUCCESS.set(time.time(), name)
     finally:
         DUTY_SECONDS.add(name, amount=time.monotonic() - began)
+
+
+STALE_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """The sign of life of the worker of one installation, in its `run` folder."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "worker.heartbeat"
+
+    def beat(self) -> None:
+        """Say that the worker lives; a full disk does not end the worker."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.touch()
+        except OSError as error:
+            logger.warning("No sign of life could be left: %s", error)
+
+    def stop(self) -> None:
+        """Say that the worker ended."""
+        self._path.unlink(missing_ok=True)
+
+    def age(self, *, now: float) -> float | None:
+        """Seconds since the last sign (epoch seconds `now`), negative if the clock went back.
+
+        None if there is none.
+        """
+        try:
+            return now - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return None
