@@ -98,7 +98,9 @@ ACCESS: Table = {
 }
 
 # What is no endpoint of the API and asks for no caller: pages for people, the documentation, signs of life.
-PUBLIC_VIEWS = frozenset({"home", "stylesheet", "healthz", "readyz", "metrics", "schema", "docs", "errors"})
+PUBLIC_VIEWS = frozenset(
+    {"home", "stylesheet", "healthz", "readyz", "metrics", "schema", "docs", "errors", "guides", "guide"}
+)
 
 # Django's own sites by their URL namespace, which ask for a staff member's session, or are where it begins.
 DJANGO_SITES = frozenset({"admin", "rest_framework"})

@@ -26,6 +26,7 @@ pre { background: #eef1f5; padding: .8rem 1rem; overflow-x: auto; border-radius:
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #dde2e8; }
 tr:target { background: #fff3c4; }
+ul.columns { columns: 18rem 3; }
 """
 
 

@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.urls import urlpatterns as audit_urlpatterns
+from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, stylesheet
 from marketdata_project.schema_view import SchemaView
@@ -28,6 +29,8 @@ documentation = [
         name="docs",
     ),
     re_path(r"^docs/errors/?\Z", errors, name="errors"),
+    re_path(r"^docs/guide/?\Z", guides, name="guides"),
+    re_path(r"^docs/guide/(?P<guide>[a-z_]+)/?\Z", guide, name="guide"),
 ]
 
 market_data = [*trades_urlpatterns, *ohlc_urlpatterns]

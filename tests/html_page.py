@@ -34,6 +34,10 @@ class Page(HTMLParser):
         """Where links lead."""
         return [str(found["href"]) for tag, found in self.elements if tag == "a" and found.get("href")]
 
+    def ids(self) -> set[str | None]:
+        """The ids of all elements."""
+        return {found.get("id") for _, found in self.elements}
+
     def _named(self, prefix: str) -> Iterator[tuple[str, dict[str, str | None]]]:
         for tag, found in self.elements:
             if tag in ("input", "select") and str(found.get("id")).startswith(prefix):

@@ -23,6 +23,8 @@ FOR_ANYBODY = {
     "/api/v1/docs": "document.querySelectorAll('.opblock').length > 10",
     "/docs": "document.querySelectorAll('.opblock').length > 10",
     "/api/v1/docs/errors": "document.querySelectorAll('tr[id]').length > 20",
+    "/docs/guide": "document.querySelectorAll('li a').length > 20",
+    "/docs/guide/limits": "document.querySelectorAll('table').length > 1 && document.querySelector('h2[id]') !== null",
     "/login/login/": "document.querySelector('input[type=password]') !== null",
     "/admin/login/": "document.querySelector('#login-form') !== null",
 }

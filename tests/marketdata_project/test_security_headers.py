@@ -29,7 +29,16 @@ POLICY = {
     "object-src": ["'none'"],
     "base-uri": ["'none'"],
 }
-PAGES = ["/", "/docs", "/api/v1/docs", "/api/v1/docs/errors", "/login/login/", "/admin/login/"]
+PAGES = [
+    "/",
+    "/docs",
+    "/api/v1/docs",
+    "/api/v1/docs/errors",
+    "/docs/guide",
+    "/docs/guide/limits",
+    "/login/login/",
+    "/admin/login/",
+]
 OTHERS = [
     "/healthz",
     "/api/v1/schema",

@@ -10,7 +10,13 @@ from django.utils.regex_helper import normalize
 from marketdata_project.access_table import DJANGO_SITES, PUBLIC_VIEWS
 
 # A value for every parameter of a path; a path of an object names one that is not there.
-SAMPLES = {"symbol": "AAPL", "format": "csv", "key": "999999999", "account_id": "999999999"}
+SAMPLES = {
+    "guide": "limits",
+    "symbol": "AAPL",
+    "format": "csv",
+    "key": "999999999",
+    "account_id": "999999999",
+}
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 

@@ -1,0 +1,132 @@
+"""The guides of `docs/` as HTML: `/docs/guide` lists them, `/docs/guide/NAME` is one. Each page is rendered once per process."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_FOLDER: Path = settings.BASE_DIR / "docs"
+# HTML in a guide is shown as text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_LINK_TO_GUIDE = re.compile(r"([a-z_]+)\.md(#.*)?")
+_NO_PART_OF_AN_ANCHOR = re.compile(r"[^\w\- ]")
+
+
+@dataclass(frozen=True, slots=True)
+class GuidePage:
+    """A page as it is sent."""
+
+    body: bytes
+    etag: str
+
+
+@require_safe
+def guides(request: HttpRequest) -> HttpResponseBase:
+    """The list of all guides."""
+    return _response(request, contents_page())
+
+
+@require_safe
+def guide(request: HttpRequest, guide: str) -> HttpResponseBase:
+    """One guide; 404 if `docs/` has no such file."""
+    if guide not in guide_names():
+        raise Http404
+    return _response(request, guide_page(guide))
+
+
+@cache
+def guide_names() -> tuple[str, ...]:
+    """The names of the guides, in order: those of the files without `.md`."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.md")))
+
+
+@cache
+def contents_page() -> GuidePage:
+    """The list of all guides, by their titles."""
+    guides = sorted((_guide_title(name), guide_url(name)) for name in guide_names())
+    return _page("guides.html", {"guides": guides})
+
+
+@cache
+def guide_page(name: str) -> GuidePage:
+    """A guide of `guide_names()`."""
+    tokens = _parsed(name)
+    _add_anchors(tokens)
+    for token in tokens:
+        if token.children:
+            token.children = list(_with_served_links(token.children))
+        # The pages' policy forbids styles of elements, such as the alignment of a column.
+        token.attrs.pop("style", None)
+    html = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    # Every text of the guide was escaped by the renderer.
+    return _page("guide.html", {"title": _guide_title(name), "html": mark_safe(html)})  # noqa: S308
+
+
+def guide_url(name: str) -> str:
+    """The address of a guide."""
+    return reverse("root:guide", args=[name])
+
+
+def _parsed(name: str) -> list[Token]:
+    return _MARKDOWN.parse((_FOLDER / f"{name}.md").read_text("utf-8"))
+
+
+@cache
+def _guide_title(name: str) -> str:
+    return _heading_text(_parsed(name)[1])
+
+
+def _page(template: str, context: dict[str, object]) -> GuidePage:
+    body = render_to_string(template, context).encode()
+    return GuidePage(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _response(request: HttpRequest, page: GuidePage) -> HttpResponseBase:
+    """The page, or 304 if the client has it."""
+    response = HttpResponse(page.body, headers={"ETag": page.etag, "Cache-Control": "no-cache"})
+    return get_conditional_response(request, etag=page.etag, response=response) or response
+
+
+def _add_anchors(tokens: Sequence[Token]) -> None:
+    """Give each heading the id by which GitHub's links lead to it; equal headings are numbered."""
+    seen: dict[str, int] = {}
+    for opening, inline in pairwise(tokens):
+        if opening.type == "heading_open":
+            anchor = _NO_PART_OF_AN_ANCHOR.sub("", _heading_text(inline).lower()).replace(" ", "-")
+            count = seen[anchor] = seen.get(anchor, -1) + 1
+            opening.attrSet("id", f"{anchor}-{count}" if count else anchor)
+
+
+def _heading_text(inline: Token) -> str:
+    return "".join(child.content for child in inline.children or ())
+
+
+def _with_served_links(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Links to guides lead to their pages, by their titles; links to other files of the repository become their text."""
+    name, is_text = "", False
+    for token in tokens:
+        if token.type == "link_open":
+            target = str(token.attrs["href"])
+            link = _LINK_TO_GUIDE.fullmatch(target)
+            name = link[1] if link is not None and link[1] in guide_names() else ""
+            if link is not None and name:
+                token.attrSet("href", guide_url(name) + (link[2] or ""))
+            is_text = not name and not target.startswith(("#", "https:", "http:", "/"))
+        elif name and token.content == f"{name}.md":
+            token.content = _guide_title(name)
+        if not (is_text and token.type in {"link_open", "link_close"}):
+            yield token
