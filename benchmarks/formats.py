@@ -20,7 +20,7 @@ from benchmarks.report import Report
 from benchmarks.sizes import Sizes
 from benchmarks.stream import Stream
 from http_requests.compression import Encoding, compressed
-from stats.rendering.document import Document
+from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role, Table
 from store.datasets import TRADES

@@ -11,9 +11,8 @@ from benchmarks.report import Report
 from benchmarks.sizes import Sizes
 from stats.options.american import AndersenLake
 from stats.options.european import BlackScholes
-from stats.options.inputs import Inputs, make_inputs
+from stats.options.inputs import SOLVED, Inputs, make_inputs
 from stats.options.pricing import valuation
-from stats.options.reasons import SOLVED
 
 _QUOTES = 10_000
 _TRIES = 3

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
-from stats.market_data.queries.classes import MARKET_CLASSES
-from stats.market_data.reports.coverage import COVERAGE
-from stats.market_data.reports.newest import REPORTS
+from stats.market_data.query import MARKET_CLASSES
+from stats.market_data.reports import COVERAGE, REPORTS
 from stats.market_data.views import branches
 from store.datasets import DATASETS
 

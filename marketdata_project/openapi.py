@@ -9,7 +9,7 @@ from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
-from stats.market_data.queries.classes import MARKET_CLASSES
+from stats.market_data.query import MARKET_CLASSES
 
 _OAUTH2 = "OAuth2"
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from marketdata_project.error_codes import ERROR_CODES
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
-from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
+from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import Leading
 from store.datasets import DATASETS
 from store.exceptions import StorageError

@@ -16,7 +16,7 @@ from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
-from stats.delivery.finished import Finished
+from stats.delivery.delivered import Finished
 
 FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})

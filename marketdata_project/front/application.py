@@ -62,7 +62,7 @@ from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT
 from ratelimit.access.table import SMALL_BODY_BYTES
 from ratelimit.wsgi_variables import BODY_UNREAD
-from stats.delivery.finished import Finished
+from stats.delivery.delivered import Finished
 
 READ_THREADS = 3
 WRITE_THREADS = 16

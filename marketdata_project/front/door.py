@@ -38,8 +38,7 @@ from ratelimit.limits.admission import Admission
 from ratelimit.limits.headers import admission_headers
 from ratelimit.limits.services import admit_call
 from ratelimit.wsgi_variables import ADMISSION
-from stats.delivery.delivered import delivered_if_held
-from stats.delivery.finished import Finished
+from stats.delivery.delivered import Finished, delivered_if_held
 from stats.delivery.pinned_answer import Representation
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query

@@ -7,12 +7,55 @@ from pathlib import Path
 
 from django.conf import settings
 
+from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
+from metrics.process_files import totals
 from stats.caching.entry import Entry
 from stats.caching.epochs import FILE_NAME, Epochs
 from stats.caching.local import LocalCache
 from stats.caching.shared import SharedCache
 from stats.caching.single_flight import ProcessFlights, ThreadFlights
-from stats.caching.statistics import CacheStatistics
+
+_NAMES = {
+    (CACHE_ANSWERS, "hit_local"): "hits_local",
+    (CACHE_ANSWERS, "hit_redis"): "hits_redis",
+    (CACHE_ANSWERS, "miss"): "misses",
+    (CACHE_ANSWERS, "joined"): "joined",
+    (CACHE_BYTES, "stored"): "bytes_stored",
+    (CACHE_BYTES, "served"): "bytes_served",
+}
+
+
+class CacheStatistics:
+    """Counts in `marketdata_cache_{answers,bytes}_total`.
+
+    `bytes_served` are bodies that came from the cache or from another's computation.
+    """
+
+    def hit_local(self, size: int) -> None:
+        CACHE_ANSWERS.add("hit_local")
+        CACHE_BYTES.add("served", amount=size)
+
+    def hit_shared(self, size: int) -> None:
+        CACHE_ANSWERS.add("hit_redis")
+        CACHE_BYTES.add("served", amount=size)
+
+    def joined(self, size: int) -> None:
+        CACHE_ANSWERS.add("joined")
+        CACHE_BYTES.add("served", amount=size)
+
+    def missed(self) -> None:
+        CACHE_ANSWERS.add("miss")
+
+    def stored(self, size: int) -> None:
+        CACHE_BYTES.add("stored", amount=size)
+
+    def snapshot(self) -> dict[str, int]:
+        """`hits_local, hits_redis, misses, joined, bytes_stored, bytes_served`, each since the service began.
+
+        What other processes counted in the last second may be missing.
+        """
+        counted = totals((CACHE_ANSWERS, CACHE_BYTES))
+        return {name: int(counted[metric].get((label,), [0])[0]) for (metric, label), name in _NAMES.items()}
 
 
 class Outcome(StrEnum):
@@ -67,3 +110,23 @@ def assembled(run_dir: Path) -> Tiers:
         processes=ProcessFlights(shared),
         statistics=CacheStatistics(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many entries left Redis, and whether it could be reached; if not, they may still be there."""
+
+    entries: int
+    redis_reached: bool
+
+
+def drop(symbol: str, *, tiers: Tiers | None = None) -> Dropped:
+    """Void every entry of `symbol`: at once in all processes of this host, and in Redis.
+
+    Processes of other hosts follow when their own entries end, within seconds.
+    """
+    at = tiers or process_tiers()
+    at.epochs.advance(symbol)  # computations under way are not stored any more
+    removed = at.shared.drop(symbol)
+    at.epochs.advance(symbol)  # nor is what was read from Redis while it was being emptied kept
+    return Dropped(entries=removed or 0, redis_reached=removed is not None)

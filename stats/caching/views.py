@@ -7,9 +7,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONDocumentParser, sent_document
-from stats.caching.invalidation import drop
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
-from stats.caching.tiers import process_tiers
+from stats.caching.tiers import drop, process_tiers
 from trades.services.instruments import symbol_canonical
 
 

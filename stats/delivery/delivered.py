@@ -1,12 +1,25 @@
 """From a pinned answer to what is sent: its bytes, or 304, with its headers."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from http_requests.conditional import REVALIDATED, is_current
 from stats.caching.tiers import Cached
-from stats.delivery.finished import Finished
 from stats.delivery.pinned_answer import PinnedAnswer, finished_answer
 from store.timestamps import SECOND_NS, format_timestamp
+
+# Under these names an entry keeps its neighbours' cursors for the header `Link`, which needs the request's URL.
+NEXT, PREVIOUS = "next", "prev"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`headers` are all but the length; `body` is final."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
 
 # A commit under way may still carry an instant that has just passed.
 _SETTLED_NS = 60 * SECOND_NS

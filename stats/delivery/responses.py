@@ -13,8 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from http_requests.compression import accepted_encoding
-from stats.delivery.delivered import delivered
-from stats.delivery.finished import NEXT, PREVIOUS, Finished
+from stats.delivery.delivered import NEXT, PREVIOUS, Finished, delivered
 from stats.delivery.pinned_answer import Content, Representation
 
 _ROWS_OF_A_PAGE = 100

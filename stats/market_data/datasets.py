@@ -3,9 +3,9 @@
 from stats.market_data.ohlcv.dataset import Ohlcv
 from stats.market_data.ohlcv.revisions import Revisions
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
-from stats.market_data.pinning.plan import MarketDataset
-from stats.market_data.quotes.dataset import Quotes
-from stats.market_data.ticks.datasets import OPEN_INTEREST_REPORTS, TRADE_TICKS, StoredRows
+from stats.market_data.plan import MarketDataset
+from stats.market_data.quotes import Quotes
+from stats.market_data.ticks import OPEN_INTEREST_REPORTS, TRADE_TICKS, StoredRows
 from store.datasets import OPEN_INTEREST, TRADES
 
 MARKET_DATASETS: dict[str, MarketDataset] = {

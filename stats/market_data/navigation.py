@@ -9,9 +9,8 @@ from django.urls import reverse
 
 from refusals.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.queries.classes import MARKET_CLASSES, MarketClass
-from stats.market_data.reports.coverage import COVERAGE
-from stats.market_data.reports.newest import REPORTS
+from stats.market_data.query import MARKET_CLASSES, MarketClass
+from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.query_form import Leading
 
 # So many rows are asked for by a link to a dataset; of each of several symbols so many.

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, re_path
 
-from stats.market_data.queries.classes import MARKET_CLASSES
-from stats.market_data.report_views import report_view
-from stats.market_data.reports.coverage import COVERAGE
-from stats.market_data.reports.newest import REPORTS
-from stats.market_data.views import branches, page_view, stream_view
+from stats.market_data.query import MARKET_CLASSES
+from stats.market_data.reports import COVERAGE, REPORTS
+from stats.market_data.views import branches, page_view, report_view, stream_view
 
 _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
 _SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"

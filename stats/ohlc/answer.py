@@ -5,13 +5,12 @@ from functools import lru_cache
 
 from stats.delivery.pinned_answer import Content
 from stats.exceptions import NoData, RangeTooLarge
+from stats.market_data.answers.paging import Page
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.ohlcv.dataset import BarsOfTrades
-from stats.market_data.sources.paging import Page
 from stats.ohlc.query import BARS_LIMIT, OHLC, OhlcQuery
-from stats.rendering.document import Document
-from stats.rendering.format import Rendered
+from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
 from store.protocol import NO_COMMIT
 

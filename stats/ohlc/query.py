@@ -6,12 +6,9 @@ from typing import Annotated
 
 from stats.caching.keys import Irrelevant
 from stats.market_data.ohlcv.bar_rows import bar_columns
-from stats.market_data.queries.classes import MarketClass
-from stats.market_data.queries.query import DatasetForm, MarketDataQuery
-from stats.ohlc.serializers import OhlcQuerySerializer
-from stats.parameters.fields import DEFAULT_PAGE
-from stats.parameters.intervals import Interval
-from stats.parameters.query_values import query_values
+from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery
+from stats.ohlc.serializers import OhlcInterval, OhlcQuerySerializer
+from stats.parameters import DEFAULT_PAGE, query_values
 from stats.sessions.spans import Hours, SessionMode
 from store.protocol import ALL_TIME
 from store.resolutions import Resolution
@@ -37,7 +34,7 @@ class OhlcQuery:
     is_paged: whether the answer is a page, with cursors.
     """
 
-    interval: Interval
+    interval: OhlcInterval
     bars: Annotated[MarketDataQuery, Irrelevant("the rows have it")]
     end_ns: Annotated[int | None, Irrelevant("the rows have their range")]
     is_paged: bool

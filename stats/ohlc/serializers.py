@@ -1,15 +1,51 @@
 """The declared form of queries for bars and of their answers."""
 
+from enum import Enum
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from stats.parameters.fields import CursorField, IntervalField, PageLimitField, QueryTimeField
-from stats.parameters.intervals import Interval
+from stats.parameters import CursorField, PageLimitField, QueryTimeField
+from store.resolutions import Resolution
 from trades.batches.fields import SymbolField
 
+
+class OhlcInterval(Enum):
+    """A bar's length, by its name in requests. Days are UTC days."""
+
+    MINUTE = "1min"
+    FIVE_MINUTES = "5min"
+    HOUR = "1h"
+    DAY = "1d"
+
+    @property
+    def resolution(self) -> Resolution:
+        """The resolution of that length."""
+        return Resolution.spelled(self.value)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """All names, the shortest interval first."""
+        return [interval.value for interval in cls]
+
+
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
+
+
+@extend_schema_field({"type": "string", "enum": OhlcInterval.names()})
+class IntervalField(serializers.Field[OhlcInterval, str, str, Any]):
+    """The length of bars, by its name."""
+
+    default_error_messages = {"unknown_interval": f"must be one of {', '.join(OhlcInterval.names())}"}
+
+    def to_internal_value(self, data: str) -> OhlcInterval:
+        if data not in OhlcInterval.names():
+            self.fail("unknown_interval")
+        return OhlcInterval(data)
+
+    def to_representation(self, value: OhlcInterval) -> str:
+        return value.value
 
 
 class OhlcQuerySerializer(serializers.Serializer[Any]):
@@ -20,7 +56,7 @@ class OhlcQuerySerializer(serializers.Serializer[Any]):
         required=False, help_text=f"First instant, floored to the interval. {_ISO_OR_EPOCH}"
     )
     end = QueryTimeField(required=False, help_text=f"Instant behind the last, ceiled. {_ISO_OR_EPOCH}")
-    interval = IntervalField(default=Interval.MINUTE, help_text="The bars' length.")
+    interval = IntervalField(default=OhlcInterval.MINUTE, help_text="The bars' length.")
     as_of = QueryTimeField(required=False, help_text=f"Answer with what was stored by then. {_ISO_OR_EPOCH}")
     limit = PageLimitField(required=False, help_text="Bars in a page; without it, all of the range.")
     cursor = CursorField(required=False, help_text="From `next_cursor` or `prev_cursor` of a page.")
@@ -47,7 +83,7 @@ class OhlcAnswerSerializer(serializers.Serializer[Any]):
     """Bars, ascending; only intervals with a price. The cursors only with `limit` or `cursor`."""
 
     symbol = serializers.CharField()
-    interval = serializers.ChoiceField(choices=Interval.names())
+    interval = serializers.ChoiceField(choices=OhlcInterval.names())
     data = BarSerializer(many=True)  # type: ignore[assignment]  # the name in answers is DRF's too
     next_cursor = serializers.CharField(required=False, allow_null=True)
     prev_cursor = serializers.CharField(required=False, allow_null=True)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.options.american import AndersenLake
-from stats.options.bounds import highest_prices, lowest_prices
-from stats.options.european import BlackScholes
-from stats.options.inputs import Inputs
-from stats.options.reasons import SOLVED, Codes, Reason, mark
+from stats.options.european import BlackScholes, highest_prices, lowest_prices
+from stats.options.inputs import SOLVED, Codes, Inputs, Reason, mark
 from store.arrays import Floats, Mask
 
 DAYS_A_YEAR = 365

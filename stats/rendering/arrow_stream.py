@@ -9,12 +9,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stats.rendering.document import Document, TimeForm
-from stats.rendering.format import Rendered
-from stats.rendering.json_cells import words
-from stats.rendering.number_text import floats
+from stats.rendering.format import Document, Rendered, TimeForm
+from stats.rendering.json_rows import words
 from stats.rendering.table import OutColumn, Role, Table
-from stats.rendering.time_text import dates, time_text, unit_ns
+from stats.rendering.value_text import dates, floats, time_text, unit_ns
 from store.lazy_imports import compute as pc
 
 _INSTANT = pa.timestamp("ns", "UTC")

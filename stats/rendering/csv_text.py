@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stats.rendering.document import Document, TimeForm
-from stats.rendering.format import Rendered
-from stats.rendering.number_text import ended_integers, ended_volumes, floats
+from stats.rendering.format import Document, Rendered, TimeForm
 from stats.rendering.table import OutColumn, Role, Table
-from stats.rendering.time_text import dates, time_pieces, unit_ns
+from stats.rendering.value_text import dates, ended_integers, ended_volumes, floats, time_pieces, unit_ns
 from store.arrays import Floats
 from store.lazy_imports import compute as pc
 from store.text_columns import Piece, ended_numbers, escaped, joined_lines, quoted

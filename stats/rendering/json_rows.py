@@ -1,16 +1,107 @@
 """Rows as JSON objects: a document of them, or one a line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
+import pyarrow as pa
 
-from stats.rendering.document import Document, TimeForm
-from stats.rendering.format import Rendered
-from stats.rendering.json_cells import json_cells
-from stats.rendering.table import OutColumn, Table
-from store.text_columns import Piece, joined_lines
+from stats.rendering.format import Document, Rendered, TimeForm
+from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.value_text import (
+    dates,
+    ended_integers,
+    ended_volumes,
+    floats,
+    time_pieces,
+    time_text,
+    unit_ns,
+)
+from store.declarations import WORD_SEPARATOR
+from store.lazy_imports import compute as pc
+from store.text_columns import Piece, ended_numbers, joined_lines, text_bytes
+
+
+def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[Piece]:
+    """Each value as JSON text between `before` and `end`, an ASCII character. There is at least one value.
+
+    A piece costs as much as a short text, so that `before` and `end` are part of a column's texts where that
+    is free.
+    """
+    if values.null_count == len(values):
+        return [f"{before}null{end}"]
+    match column.role:
+        case Role.NUMBER | Role.VOLUME:
+            ended = ended_volumes if column.whole else ended_numbers
+            return [before, ended(floats(values), end)]
+        case Role.INTEGER:
+            return [before, ended_integers(values, null="null", end=end)]
+        case Role.TIME if form is not TimeForm.RFC3339:
+            return [before, ended_integers(values, null="null", end=end, unit=unit_ns(form))]
+    return _TEXTS[column.role](values, before, end)
+
+
+def words(text: str) -> list[str]:
+    """The words of a cell."""
+    return text.split(WORD_SEPARATOR) if text else []
+
+
+def _times(values: pa.Array, before: str, end: str) -> list[Piece]:
+    if not values.null_count:
+        return time_pieces(values.to_numpy(), f'{before}"', f'Z"{end}')
+    return _between_quotes(values, time_text(values.fill_null(0).to_numpy()), before, end)
+
+
+def _dates(values: pa.Array, before: str, end: str) -> list[Piece]:
+    return _between_quotes(values, dates(values).cast(pa.string()), before, end)
+
+
+def _texts(values: pa.Array, before: str, end: str) -> list[Piece]:
+    text = text_bytes(values)
+    if np.any((text < ord(" ")) | (text == ord('"')) | (text == ord("\\"))):
+        return _each_distinct(values, orjson.dumps, before, end)
+    return _between_quotes(values, values, before, end)
+
+
+def _words(values: pa.Array, before: str, end: str) -> list[Piece]:
+    return _each_distinct(values, lambda text: orjson.dumps(words(text)), before, end)
+
+
+def _flags(values: pa.Array, before: str, end: str) -> list[Piece]:
+    if values.true_count == len(values):
+        return [f"{before}true{end}"]  # as nearly always of bars, of which only the last one may not be final
+    text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
+    return [text.fill_null(f"{before}null{end}") if values.null_count else text]
+
+
+def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> list[Piece]:
+    """Texts that need no escape, in quotation marks where the value is not null."""
+    if not values.null_count:
+        return [f'{before}"', text, f'"{end}']
+    return [
+        before,
+        pc.if_else(values.is_valid(), pc.binary_join_element_wise('"', text, '"', ""), "null"),
+        end,
+    ]
+
+
+def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[Piece]:
+    """The JSON text of each value; columns of words repeat few of them."""
+    encoded = values.dictionary_encode(null_encoding="encode")
+    written = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
+    return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
+
+
+_TEXTS: dict[Role, Callable[[pa.Array, str, str], list[Piece]]] = {
+    Role.TIME: _times,
+    Role.DATE: _dates,
+    Role.TEXT: _texts,
+    Role.WORDS: _words,
+    Role.FLAG: _flags,
+}
+
 
 # So many rows at a time: their text stays in the processor's cache, and far below what one array can hold.
 _BLOCK_ROWS = 16_384

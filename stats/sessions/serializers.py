@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from stats.parameters.fields import QueryTimeField
+from stats.parameters import QueryTimeField
 from stats.sessions.clock import Phase
 from stats.sessions.exchanges import EXCHANGES
 

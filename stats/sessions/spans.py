@@ -154,3 +154,16 @@ def _cut(starts: Integers, ends: Integers, grid: Grid) -> Spans:
 
 def _integers(*values: int) -> Integers:
     return np.array(values, dtype=np.int64)
+
+
+def expected_intervals(
+    interval_ns: int, window: Window, calendar: TradingCalendar | None, hours: Hours
+) -> Integers:
+    """The starts of the window's intervals that something of a session lies in, ascending; any other is closed.
+
+    Of all hours those count that the exchange trades in, before and after the session included. Without a
+    calendar every interval is expected.
+    """
+    of_trading = Hours.EXTENDED if hours is Hours.ALL else hours
+    labels = intraday_spans(interval_ns, window, calendar=calendar, hours=of_trading).label_ns
+    return labels[np.append(True, labels[1:] != labels[:-1])] if len(labels) else labels

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.tagged_answer import tagged_answer
-from stats.parameters.query_values import query_values
+from stats.parameters import query_values
 from stats.sessions.serializers import (
     CalendarAnswerSerializer,
     CalendarQuerySerializer,

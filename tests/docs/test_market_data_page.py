@@ -9,13 +9,11 @@ from django.conf import settings
 from django.core.management import call_command
 
 from marketdata_project.schema_view import schema_document
-from stats.caching.time_to_live import seconds_to_live
-from stats.market_data.absence.reasons import REASONS
+from stats.caching.decorator import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.queries.classes import MARKET_CLASSES
-from stats.market_data.reports.coverage import COVERAGE
-from stats.market_data.reports.newest import REPORTS
-from stats.parameters.maximum_ranges import maximum_range_ns
+from stats.market_data.ohlcv.absence_reasons import REASONS
+from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
+from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.formats import FORMATS
 from store.resolutions import Resolution
 from store.timestamps import SECOND_NS

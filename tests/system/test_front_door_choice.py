@@ -12,7 +12,7 @@ from marketdata_project.front.door import HELD, FrontDoor
 from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.keys.selectors import known_keys
 from stats.caching.tiers import process_tiers
-from stats.delivery.finished import Finished
+from stats.delivery.delivered import Finished
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.front_door import (

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from stats.caching.invalidation import drop
+from stats.caching.tiers import drop
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.services.instruments import symbol_canonical

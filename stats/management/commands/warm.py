@@ -7,7 +7,7 @@ from http_requests.exceptions import RequestError
 from stats.caching.tiers import process_tiers
 from stats.exceptions import StatsError
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.warming import warm
+from stats.market_data.services import warm
 from stats.rendering.formats import FORMATS
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol

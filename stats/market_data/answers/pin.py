@@ -8,11 +8,11 @@ from cachetools import LRUCache
 
 from http_requests.exceptions import InvalidParameter
 from listing.exceptions import InvalidCursor
+from stats.cursors import Cursor
 from stats.market_data.answers.rows_page import RowsPage
-from stats.market_data.pinning.logs import Snapshot
-from stats.market_data.pinning.plan import Asked, MarketDataset, listed
-from stats.market_data.queries.query import MarketDataQuery
-from stats.paging.cursors import Cursor
+from stats.market_data.pinned_logs import Snapshot
+from stats.market_data.plan import Asked, MarketDataset, listed
+from stats.market_data.query import MarketDataQuery
 from trades.services.instruments import symbol_canonical
 
 MAX_PAGES = 2_048

@@ -1,24 +1,39 @@
 """A page of rows: what it says, and the document that it makes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
+from http_requests.exceptions import InvalidParameter
+from refusals.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
-from stats.delivery.finished import NEXT, PREVIOUS
+from stats.cursors import Cursor, fingerprint, seen_commits
+from stats.delivery.delivered import NEXT, PREVIOUS
 from stats.delivery.pinned_answer import Content
-from stats.market_data.answers.columns import selected, selected_columns
-from stats.market_data.pinning.logs import Pinned, commits_of
-from stats.market_data.pinning.plan import Plan
-from stats.market_data.queries.query import MarketDataQuery
-from stats.market_data.sources.newest import NewestSource
-from stats.market_data.sources.paging import Edge, Page, first_page, page_at
-from stats.market_data.sources.rows import ChainedSource, Source
-from stats.paging.cursors import Cursor, fingerprint, seen_commits
-from stats.rendering.document import Document
-from stats.rendering.format import Rendered
+from stats.market_data.answers.paging import Edge, Page, first_page, page_at
+from stats.market_data.pinned_logs import Pinned, commits_of
+from stats.market_data.plan import Plan
+from stats.market_data.query import MarketDataQuery
+from stats.market_data.rows import ChainedSource, NewestSource, Source
+from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
+from stats.rendering.table import OutColumn, Table
+
+
+def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) -> tuple[OutColumn, ...]:
+    """The named columns in the order of the names, all without any. Raises `InvalidParameter`."""
+    by_name = {column.name: column for column in columns}
+    for name in names or ():
+        if name not in by_name:
+            hint = nearest_or_all(name, by_name)
+            raise InvalidParameter("unknown_column", f"fields: {name[:64]} is no column here{hint}")
+    return tuple(columns) if names is None else tuple(by_name[name] for name in names)
+
+
+def selected(table: Table, names: Sequence[str] | None) -> Table:
+    """The named columns of a table, which has them."""
+    return table if names is None else table.select(names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,9 @@ from itertools import chain
 import pyarrow as pa
 
 from http_requests.exceptions import InvalidParameter
-from stats.market_data.answers.columns import selected, selected_columns
-from stats.market_data.answers.rows_page import RowsPage
-from stats.market_data.sources.rows import Rows
-from stats.paging.position import Position
+from stats.cursors import Position
+from stats.market_data.answers.rows_page import RowsPage, selected, selected_columns
+from stats.market_data.rows import Rows
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from store.timestamps import format_timestamp

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from stats.caching.keys import PASSING, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.whole_parts import part_over_gaps
+from stats.market_data.intervals.windows import part_over_gaps
 from stats.market_data.ohlcv.corporate_actions import BarInputs
-from stats.market_data.sources.rows import Rows
+from stats.market_data.rows import Rows
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Floats
 from store.bars.bars import Bars

@@ -3,17 +3,15 @@
 from dataclasses import dataclass, replace
 
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.absence.pages import asked_days
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.intervals.grids import grid_of
-from stats.market_data.intervals.ranges import bar_range, bar_window, open_until
-from stats.market_data.ohlcv.absences import BarAbsences
+from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, open_until
+from stats.market_data.ohlcv.absences import BarAbsences, asked_days
 from stats.market_data.ohlcv.adjustment import Terms
 from stats.market_data.ohlcv.bar_rows import BarReader, bar_columns
 from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, day_grid
-from stats.market_data.pinning.plan import Asked, Plan, Range, begun, check_known, reason_for_none
-from stats.market_data.queries.query import DatasetForm, MarketDataQuery
-from stats.market_data.sources.rows import WindowedSource
+from stats.market_data.plan import Asked, Plan, Range, begun, check_known, reason_for_none
+from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.rows import WindowedSource
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
 from store.log_views.log_view import LogView, nothing_of

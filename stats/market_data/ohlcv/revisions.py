@@ -8,11 +8,11 @@ import numpy as np
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.intervals.ranges import bar_range, bar_window
+from stats.market_data.intervals.windows import bar_range, bar_window
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.pinning.plan import Asked, Plan, begun, check_known, reason_for_none
-from stats.market_data.queries.query import DatasetForm, MarketDataQuery
-from stats.market_data.sources.rows import Rows, WindowedSource
+from stats.market_data.plan import Asked, Plan, begun, check_known, reason_for_none
+from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Integers
 from store.bar_policies import BarPolicy

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import cast
 
+from stats.cursors import SeenCommit
 from stats.exceptions import Resync
 from stats.market_data.options.contract import OptionContract, contract_of
-from stats.market_data.pinning.logs import Snapshot
-from stats.market_data.pinning.plan import Asked
-from stats.paging.cursors import SeenCommit
+from stats.market_data.pinned_logs import Snapshot
+from stats.market_data.plan import Asked
 from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument, default_instrument

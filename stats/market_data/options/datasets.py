@@ -11,18 +11,16 @@ from django.conf import settings
 from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.grids import grid_of
-from stats.market_data.intervals.ranges import bar_range, bar_window, tick_range, tick_window
+from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
 from stats.market_data.options.chain import contracts_of, options_of, pinned_chain, seen_by
 from stats.market_data.options.contract import OptionContract, contract_of
-from stats.market_data.options.echo import GREEKS
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
-from stats.market_data.options.rows import OptionRows, option_columns
+from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
-from stats.market_data.pinning.plan import Asked, Plan, Range, begun, check_known, reason_for_none
-from stats.market_data.queries.query import DatasetForm, MarketDataQuery
-from stats.market_data.sources.rows import WindowedSource
+from stats.market_data.plan import Asked, Plan, Range, begun, check_known, reason_for_none
+from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.rows import WindowedSource
 from stats.options.rates import rates_of
 from store.datasets import OPTION_QUOTES
 from store.instruments import FUTURE, OPTION, Instrument

@@ -9,20 +9,45 @@ import pyarrow as pa
 
 from stats.caching.keys import PASSING, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.whole_parts import part_in_memory
+from stats.market_data.intervals.windows import part_in_memory
 from stats.market_data.options.contract import OptionContract
-from stats.market_data.options.echo import INPUTS, greek_columns, input_columns
 from stats.market_data.options.market import OptionMarket
-from stats.market_data.sources.rows import Rows
-from stats.market_data.ticks.rows import WithinHours
-from stats.options.inputs import mid_prices
-from stats.options.pricing import valuation
+from stats.market_data.rows import Rows
+from stats.market_data.ticks import WithinHours
+from stats.options.inputs import ForwardSource, Inputs, mid_prices, words
+from stats.options.pricing import Valuation, valuation
 from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours
 from store.arrays import Floats, Integers
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
 from store.protocol import Window
+
+GREEKS = ("delta", "gamma", "theta", "vega", "rho", "iv")
+INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield", "t")
+
+
+def greek_columns(found: Valuation) -> dict[str, pa.Array]:
+    """`GREEKS` by name; null where there is a reason."""
+    return {name: _numbers(getattr(found, name)) for name in GREEKS}
+
+
+def input_columns(inputs: Inputs, found: Valuation) -> dict[str, pa.Array]:
+    """`INPUTS` and `reason` by name; null what is not known."""
+    columns = {name: _numbers(getattr(inputs, name)) for name in INPUTS if name != "forward_source"}
+    columns["forward_source"] = _sources(inputs)
+    return {**{name: columns[name] for name in INPUTS}, "reason": words(found.reason)}
+
+
+def _sources(inputs: Inputs) -> pa.Array:
+    words_of = pa.array([str(ForwardSource.SPOT), str(ForwardSource.PARITY)])
+    unknown = ~np.isfinite(inputs.forward)
+    return words_of.take(pa.array(inputs.by_parity.astype(np.int8), mask=unknown))
+
+
+def _numbers(column: Floats) -> pa.Array:
+    return pa.array(column, mask=~np.isfinite(column))
+
 
 _TIMES = {"forward_source": Role.TEXT, "spot_timestamp": Role.TIME}
 # Behind the price of the underlying stands when it was made.

@@ -6,15 +6,14 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from stats.cursors import Position
 from stats.market_data.options.contract import OptionContract, columns_of
-from stats.market_data.options.echo import input_columns
 from stats.market_data.options.market import OptionMarket, quotes_at
-from stats.market_data.options.rows import ECHOED, REASON
+from stats.market_data.options.rows import ECHOED, REASON, input_columns
 from stats.market_data.options.standing import NEVER_NS
 from stats.market_data.options.underlying_price import SpotPrices
-from stats.market_data.sources.rows import Rows
+from stats.market_data.rows import Rows
 from stats.options.surface import Chain, Market, volatility_surface
-from stats.paging.position import Position
 from stats.rendering.table import OutColumn, Role, Table
 from store.arrays import Floats, Integers
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
-from stats.market_data.pinning.plan import Asked
+from stats.market_data.plan import Asked
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.prints import masks_of

@@ -4,9 +4,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stats.caching.entry import Entry
-from stats.caching.invalidation import Dropped, drop
 from stats.caching.keys import CacheKey
-from stats.caching.tiers import Tiers
+from stats.caching.tiers import Dropped, Tiers, drop
 from tests.stats.caching.builders import client_of
 
 ENTRY = Entry(body=b"body", content_type="text/plain", etag='"e"', computed_at=1.0)

@@ -45,8 +45,7 @@ def serve() -> None:
     from metrics.process_files import Publisher  # noqa: PLC0415 after the path
     from stats.caching.decorator import cached  # noqa: PLC0415 after the settings
     from stats.caching.entry import Entry  # noqa: PLC0415
-    from stats.caching.invalidation import drop  # noqa: PLC0415
-    from stats.caching.tiers import process_tiers  # noqa: PLC0415
+    from stats.caching.tiers import drop, process_tiers  # noqa: PLC0415
 
     run_dir, name = Path(sys.argv[1]), sys.argv[2]
     publisher = Publisher(run_dir / "metrics", name)

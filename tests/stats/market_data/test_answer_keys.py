@@ -16,22 +16,19 @@ from msgspec import structs
 from rest_framework import serializers
 
 from http_requests.exceptions import RequestError
+from stats import parameters as kinds
 from stats.caching.keys import key_parts
 from stats.delivery.pinned_answer import Content, Representation, finished_answer
 from stats.exceptions import StatsError
 from stats.market_data.answers.pin import pages_forget
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.queries.classes import MARKET_CLASSES
-from stats.market_data.queries.query import Target, parse_query
-from stats.market_data.reports.coverage import COVERAGE
-from stats.market_data.reports.newest import REPORTS, parse_report_query
+from stats.market_data.query import MARKET_CLASSES, Target, parse_query
+from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
-from stats.ohlc.serializers import OhlcQuerySerializer
+from stats.ohlc.serializers import IntervalField, OhlcInterval, OhlcQuerySerializer
 from stats.options.rates import Rates
-from stats.parameters import fields as kinds
-from stats.parameters.intervals import Interval
 from stats.rendering.formats import FORMATS
 from stats.sessions import library
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
@@ -68,7 +65,7 @@ VALUES: dict[type[Any], Any] = {
     kinds.BoundField: lambda _: (*TIMES, "2024-12-24"),
     kinds.PageLimitField: lambda _: ("1", "7"),
     kinds.ResolutionField: lambda _: ("tick", "1m", "1h", "1d", "1w"),
-    kinds.IntervalField: lambda _: Interval.names(),
+    IntervalField: lambda _: OhlcInterval.names(),
     kinds.WordField: lambda each: each.words,
     kinds.SwitchField: lambda _: ("0", "1"),
     kinds.QueryNumberField: lambda _: ("0.01", "0.02"),

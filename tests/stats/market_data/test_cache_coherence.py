@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stats.caching.tiers import process_tiers
 from stats.delivery.pinned_answer import Representation, finished_answer
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.queries.query import Target, parse_query
+from stats.market_data.query import Target, parse_query
 from stats.market_data.services import market_data_page
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import EQUITY, Market, fill, ingest, tell, timestamp

@@ -6,7 +6,7 @@ import pytest
 
 from stats.delivery.pinned_answer import Representation
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.queries.query import Target, parse_query
+from stats.market_data.query import Target, parse_query
 from stats.market_data.services import market_data_page
 from tests.stats.market_data.builders import EQUITY, Market
 from tests.stats.market_data.oracle import SECOND_NS

@@ -15,7 +15,7 @@ from stats.caching.tiers import process_tiers
 from stats.delivery.pinned_answer import Representation, finished_answer
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
-from stats.parameters.intervals import Interval
+from stats.ohlc.serializers import OhlcInterval
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
@@ -38,7 +38,7 @@ writes = st.tuples(st.just("write"), st.lists(st.tuples(seconds, st.integers(1, 
 reads = st.tuples(
     st.just("read"),
     st.fixed_dictionaries(
-        {"interval": st.sampled_from(Interval.names())},
+        {"interval": st.sampled_from(OhlcInterval.names())},
         optional={"start": seconds, "length": st.sampled_from([1, 60, 3_600, DAY])},
     ),
 )
@@ -54,7 +54,7 @@ def model_bars(
     trades: list[tuple[int, int]], *, interval: str, start: int | None = None, length: int = 0
 ) -> list[Any]:
     """(start of bar, open, high, low, close, volume) of trades in order of arrival."""
-    size = Interval(interval).resolution.length_ns // SECOND_NS
+    size = OhlcInterval(interval).resolution.length_ns // SECOND_NS
     first = 0 if start is None else start // size
     last = 10**9 if start is None else -(-(start + length) // size)
     bars: dict[int, list[int]] = {}
@@ -143,7 +143,7 @@ class Race:
             self.acknowledged.append(answer(self._api.ingest(row))["commit"])
 
     def look(self) -> None:
-        window, length_ns = ALL_TIME, Interval.HOUR.resolution.length_ns
+        window, length_ns = ALL_TIME, OhlcInterval.HOUR.resolution.length_ns
         while self.goes_on():
             newest = max(self.acknowledged)
             response = self._api.ohlc(symbol=self.symbol, interval="1h")

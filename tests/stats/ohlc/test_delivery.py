@@ -5,8 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.delivery.delivered import delivered, delivered_if_held
-from stats.delivery.finished import Finished
+from stats.delivery.delivered import Finished, delivered, delivered_if_held
 from stats.delivery.pinned_answer import Representation
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stats.options.inputs import Inputs, make_inputs
+from stats.options.inputs import SOLVED, Inputs, make_inputs, words
 from stats.options.pricing import Valuation, valuation
-from stats.options.reasons import SOLVED, words
 
 NUMBERS = ("iv", "delta", "gamma", "theta", "vega", "rho")
 

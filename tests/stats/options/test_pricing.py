@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats.options.inputs import make_inputs, mid_prices
+from stats.options.inputs import Reason, make_inputs, mid_prices
 from stats.options.pricing import valuation
-from stats.options.reasons import Reason
 from tests.stats.options.builders import NUMBERS, inputs_of, one, reasons, valued
 from tests.stats.options.oracle import Option
 

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from stats.options.expiry import last_trade_ns, years_until
-from stats.options.inputs import Inputs, make_inputs, mid_prices
+from stats.options.inputs import Inputs, Reason, make_inputs, mid_prices
 from stats.options.pricing import Valuation, valuation
-from stats.options.reasons import Reason
 from stats.options.surface import Chain, Market, volatility_surface
 from tests.stats.options.builders import reasons
 from tests.stats.options.oracle import Option

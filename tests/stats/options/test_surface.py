@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stats.options.expiry import YEAR_NS
-from stats.options.reasons import words
+from stats.options.inputs import words
 from stats.options.surface import Chain, Market, volatility_surface
 from tests.stats.options.oracle import Option
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from stats.rendering.document import TimeForm
+from stats.rendering.format import TimeForm
 from stats.rendering.table import OutColumn, Role
 from tests.stats.rendering.tables import Row
 

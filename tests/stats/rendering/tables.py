@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from stats.rendering.document import Document
+from stats.rendering.format import Document
 from stats.rendering.table import OutColumn, Role, Table
 from store.timestamps import EARLIEST_NS, LATEST_NS
 

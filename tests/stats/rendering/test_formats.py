@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from stats.rendering.document import TimeForm
+from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Role, Table
 from tests.stats.rendering.readers import READERS

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats.rendering.document import TimeForm
-from stats.rendering.format import StreamEncoder
+from stats.rendering.format import StreamEncoder, TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import Table
 from tests.stats.rendering.tables import BARS, OPENING_NS, TRADES, TWO_TRADES, document, tables

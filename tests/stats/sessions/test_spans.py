@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
-from stats.sessions.expected_intervals import expected_intervals
 from stats.sessions.spans import (
     Hours,
     SessionMode,
+    expected_intervals,
     intraday_spans,
     open_windows,
     period_spans,

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stats.market_data.options.echo import GREEKS, INPUTS, greek_columns, input_columns
+from stats.market_data.options.rows import GREEKS, INPUTS, greek_columns, input_columns
 from tests.stats.options.builders import inputs_of, valued
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
-from stats.market_data.options.echo import GREEKS, INPUTS
+from stats.market_data.options.rows import GREEKS, INPUTS
 from store.instruments import FUTURE, OPTION, Instrument
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, problem

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.market_data.intervals import whole_parts
+from stats.market_data.intervals import windows
 from stats.market_data.options import standing
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.instruments import Instrument, default_instrument
@@ -65,7 +65,7 @@ def test_bars_are_the_same_however_few_rows_are_read_at_once(
         return rows
 
     monkeypatch.setattr(LogView, "rows", counted)
-    monkeypatch.setattr(whole_parts, "ROWS_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(windows, "ROWS_AT_ONCE", AT_ONCE)
     monkeypatch.setattr(standing, "_WHOLE_ROWS", AT_ONCE)
     assert [asked("asc"), asked("desc")] == wanted
     assert len(wanted[0]) > {"1h": 20, "1d": 3, "1w": 0}[resolution]

@@ -9,7 +9,7 @@ import pytest
 from stats.market_data.options import standing
 from stats.market_data.options.market import quotes_at
 from stats.market_data.options.standing import standing_rows
-from stats.market_data.pinning.logs import Snapshot
+from stats.market_data.pinned_logs import Snapshot
 from store.datasets import OPTION_QUOTES
 from store.instruments import Instrument
 from store.log_views.log_view import LogView

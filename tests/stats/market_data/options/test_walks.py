@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.market_data.pinning.logs import Snapshot
+from stats.market_data.pinned_logs import Snapshot
 from store.datasets import OPTION_QUOTES
 from store.instruments import OPTION, Instrument
 from store.timestamps import format_timestamp

@@ -1,0 +1,184 @@
+"""The window that a range stands for."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from stats.exceptions import NoExchange, UnknownExchange
+from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.market_data.plan import Asked, Range
+from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
+from stats.sessions.spans import Hours, SessionMode
+from store.log_views.log_view import ROWS_AT_ONCE, LogView, newest_date, oldest_date
+from store.protocol import ALL_TIME, Window
+from store.timestamps import DAY_NS, SECOND_NS
+
+
+def grid_of(asked: Asked) -> BarGrid:
+    """The intervals that a query asks for.
+
+    Raises `NoExchange`, and `UnknownExchange` where its sessions matter.
+    """
+    query, calendar = asked.query, _calendar(asked)
+    if never_closes(asked.instrument):
+        return utc_grid(query.resolution)
+    if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours is not Hours.ALL):
+        raise NoExchange(
+            f"{asked.symbol} names no exchange, so that its sessions are not known: tell it by"
+            f" PUT /api/v1/instruments/{asked.symbol}, or ask with session=utc and hours=all"
+        )
+    named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
+    grid = BarGrid(query.resolution, calendar, query.session or named, query.hours)
+    has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
+    # The same bars, whatever the instrument's exchange.
+    return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
+
+
+def _calendar(asked: Asked) -> TradingCalendar | None:
+    """The instrument's calendar.
+
+    None without an exchange, and for one that nobody knows, where nothing depends on it.
+    """
+    query = asked.query
+    is_needed = query.session is not SessionMode.UTC and (
+        query.session is SessionMode.EXCHANGE or query.resolution.is_period
+    )
+    try:
+        return calendar_for(asked.instrument)
+    except UnknownExchange:
+        if is_needed or query.hours is not Hours.ALL:
+            raise
+        return None
+
+
+NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
+# Labels of periods may lie so far from the rows that they hold.
+_MARGIN_NS = 7 * DAY_NS
+
+
+def bar_range(asked: Asked, grid: BarGrid) -> Range:
+    """The range of a query.
+
+    A date alone is a trading date where the grid is cut by those. Raises `RangeTooLarge`.
+    """
+    query = asked.query
+    asked.check_range()
+    start_ns, end_ns = query.start_ns, asked.end_ns
+    if grid.cut_by is not None:
+        start_ns = grid.date_start(start_ns) if start_ns is not None and query.whole_dates[0] else start_ns
+        end_ns = grid.date_start(end_ns) if query.whole_dates[1] else end_ns
+    first_ns = end_ns - 1 if start_ns is None else start_ns
+    whole = grid.whole(first_ns, max(first_ns + 1, end_ns))
+    if end_ns <= first_ns:
+        # Only dates on which the exchange is closed: there is none of its bars among them.
+        return Range(whole.start_ns, whole.start_ns)
+    end_ns = whole.end_ns if query.with_partial else min(whole.end_ns, grid.settled(asked.now_ns))
+    return Range(None if start_ns is None else whole.start_ns, end_ns)
+
+
+def bar_window(asked_for: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
+    """What of a range may have rows."""
+    extent = extent_of(logs)
+    if extent is None:
+        return NOTHING
+    first_ns = extent.start_ns - _MARGIN_NS
+    start_ns = first_ns if asked_for.start_ns is None else max(asked_for.start_ns, first_ns)
+    end_ns = min(asked_for.end_ns, extent.end_ns + _MARGIN_NS)
+    return grid.whole(start_ns, end_ns) if start_ns < end_ns else NOTHING
+
+
+def tick_range(asked: Asked) -> Range:
+    """The range of a query for rows as they are; without an end up to the second that has begun.
+
+    Raises `RangeTooLarge`.
+    """
+    query = asked.query
+    asked.check_range()
+    now_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
+    return Range(query.start_ns, now_ns if query.end_ns is None else query.end_ns)
+
+
+def tick_window(asked_for: Range, logs: Iterable[LogView]) -> Window:
+    """What of a range may have rows."""
+    extent = extent_of(logs)
+    if extent is None:
+        return NOTHING
+    start_ns = max(extent.start_ns if asked_for.start_ns is None else asked_for.start_ns, extent.start_ns)
+    end_ns = min(asked_for.end_ns, extent.end_ns)
+    return Window(start_ns, end_ns) if start_ns < end_ns else NOTHING
+
+
+def open_until(asked: Asked, grid: BarGrid, asked_for: Range) -> int | None:
+    """When the next bar of a range becomes final, or the next one begins; None where all are final."""
+    query, steady = asked.query, grid.steady(asked.now_ns)
+    is_open = (
+        query.end_ns is None
+        or steady.start_ns < asked_for.end_ns
+        or (not query.with_partial and grid.settled(asked.now_ns) <= asked_for.end_ns)
+    )
+    return steady.end_ns if is_open else None
+
+
+def extent_of(logs: Iterable[LogView]) -> Window | None:
+    """The event dates, from the first to the last one of any log, in whole UTC days; None without any row."""
+    found = [extent for log in logs if (extent := _extent(log)) is not None]
+    if not found:
+        return None
+    return Window(min(each.start_ns for each in found), max(each.end_ns for each in found))
+
+
+@lru_cache(maxsize=4096)
+def _extent(log: LogView) -> Window | None:
+    first, last = oldest_date(log), newest_date(log)
+    if first is None or last is None:
+        return None
+    return Window(first * DAY_NS, (last + 1) * DAY_NS)
+
+
+def part_over_gaps(
+    logs: Sequence[LogView], grid: BarGrid, window: Window, count: int, *, from_end: bool
+) -> Window:
+    """About `count` whole intervals of a window, from its start or its end, and on until one of the logs has so many rows.
+
+    Without that years without a row would be gone through interval by interval; at ticks each nanosecond is
+    one.
+    """
+    part = grid.part(window, count, from_end=from_end)
+    if part == window:
+        return part
+    if not grid.resolution.is_tick and sum(log.row_bound(part) for log in logs) >= count:
+        return part
+    reaches = [log.take_window(window, count, from_end=from_end) for log in logs if not log.is_empty]
+    if not reaches:
+        return window
+    if from_end:
+        start_ns = max(reach.start_ns for reach in reaches)
+        start_ns = min(part.start_ns, grid.whole(start_ns, start_ns + 1).start_ns)
+        return Window(max(start_ns, window.start_ns), window.end_ns)
+    end_ns = min(reach.end_ns for reach in reaches)
+    end_ns = max(part.end_ns, grid.whole(end_ns - 1, end_ns).end_ns)
+    return Window(window.start_ns, min(end_ns, window.end_ns))
+
+
+def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, from_end: bool) -> Window:
+    """About `count` whole intervals of a window, from its start or its end: fewer, but at least one, if they hold too many rows."""
+    part = part_over_gaps((log,), grid, window, count, from_end=from_end)
+    if log.row_bound(part) <= ROWS_AT_ONCE:
+        return part
+    few = log.take_window(part, ROWS_AT_ONCE, from_end=from_end)
+    return _last_of(grid, part, few.start_ns) if from_end else _first_of(grid, part, few.end_ns)
+
+
+def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
+    """The intervals of a part that end at an instant or before it; the first one if none does."""
+    end_ns = grid.whole(end_ns, end_ns + 1).start_ns
+    if end_ns <= part.start_ns:
+        end_ns = grid.whole(part.start_ns, part.start_ns + 1).end_ns
+    return Window(part.start_ns, min(end_ns, part.end_ns))
+
+
+def _last_of(grid: BarGrid, part: Window, start_ns: int) -> Window:
+    """The intervals of a part that start at an instant or behind it; the last one if none does."""
+    start_ns = grid.whole(start_ns - 1, start_ns).end_ns
+    if start_ns >= part.end_ns:
+        start_ns = grid.whole(part.end_ns - 1, part.end_ns).start_ns
+    return Window(max(start_ns, part.start_ns), part.end_ns)

@@ -1,0 +1,263 @@
+"""What the OpenAPI schema says of the tree: made from the same declarations that answers are made from."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
+
+from stats.market_data.ohlcv.absence_reasons import REASONS
+from stats.market_data.query import DatasetForm, MarketClass
+from stats.market_data.query_parameters import query_serializer
+from stats.rendering.formats import FORMATS
+from stats.rendering.table import OutColumn, Role
+from store.datasets import DATASETS
+from store.resolutions import Resolution
+
+EXAMPLE_SYMBOLS = {
+    "equities": "AAPL",
+    "futures": "ESZ5",
+    "options": "AAPL250117C00150000",
+    "crypto": "BTC-USD",
+}
+EXAMPLE_COVERAGE = {
+    "dataset": "quotes",
+    "first": "2025-01-02T14:30:00Z",
+    "last": "2025-01-02T20:59:59.5Z",
+    "rows": 48_211,
+    "commits": 17,
+    "head": "17-9f3a2c",
+}
+_BY_ROLE: dict[Role, Any] = {
+    Role.TIME: "2025-01-02T14:30:00Z",
+    Role.DATE: "2025-01-02",
+    Role.NUMBER: 190.02,
+    Role.VOLUME: 350,
+    Role.INTEGER: 12,
+    Role.TEXT: None,
+    Role.WORDS: ["regular"],
+    Role.FLAG: True,
+}
+_BY_NAME: dict[str, Any] = {
+    "exchange": "XNAS",
+    "status": "final",
+    "state": "normal",
+    "trade_id": "812",
+    "strike": 190.0,
+    "right": "call",
+    "bid": 5.1,
+    "ask": 5.2,
+    "price": 5.15,
+    "delta": 0.53,
+    "gamma": 0.021,
+    "theta": -0.061,
+    "vega": 0.31,
+    "rho": 0.09,
+    "iv": 0.243,
+    "forward": 190.61,
+    "forward_source": "parity",
+    "rate": 0.04,
+    "dividend_yield": 0.0051,
+    "t": 0.0411,
+}
+
+
+def example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
+    """A row of the columns."""
+    return {column.name: _BY_NAME.get(column.name, _BY_ROLE[column.role]) for column in columns}
+
+
+Schema = dict[str, Any]
+
+_TYPES: dict[Role, Schema] = {
+    Role.TIME: {"type": ["string", "integer", "null"]},
+    Role.DATE: {"type": ["string", "null"], "format": "date"},
+    Role.NUMBER: {"type": ["number", "null"]},
+    Role.VOLUME: {"type": ["number", "null"]},
+    Role.INTEGER: {"type": ["integer", "null"]},
+    Role.TEXT: {"type": ["string", "null"]},
+    Role.WORDS: {"type": ["array", "null"], "items": {"type": "string"}},
+    Role.FLAG: {"type": ["boolean", "null"]},
+}
+_BINARY = OpenApiTypes.BINARY
+_OTHER_FORMATS = {"columnar": OpenApiTypes.OBJECT, "csv": OpenApiTypes.STR, "ndjson": OpenApiTypes.STR}
+_CURSOR: Schema = {"type": ["string", "null"]}
+_ABSENCE: Schema = {
+    "type": "object",
+    "required": ["start", "end", "reason"],
+    "properties": {
+        "start": {"type": "string", "format": "date-time"},
+        "end": {"type": "string", "format": "date-time"},
+        "reason": {"type": "string", "enum": list(REASONS)},
+    },
+}
+
+_INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_COVERAGE: Schema = {
+    "dataset": {"type": "string", "enum": list(DATASETS)},
+    "first": _INSTANT,
+    "last": _INSTANT,
+    "rows": {"type": "integer"},
+    "commits": {"type": "integer"},
+    "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
+}
+
+
+def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
+    """Of a dataset's pages."""
+    schema = _page(form, several=several)
+    rest = {
+        (200, each.media_type): _OTHER_FORMATS.get(each.name, _BINARY)
+        for each in FORMATS.values()
+        if each.name != "json"
+    }
+    return {
+        **_named(market_class, form, "of_symbols" if several else ""),
+        "summary": f"{form.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
+        "parameters": _parameters(form, streamed=False, several=several),
+        "responses": {(200, "application/json"): schema, **rest},
+        "examples": [_example(_example_page(market_class, form, several=several))],
+    }
+
+
+def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any]:
+    """Of a dataset's stream."""
+    formats = [each for each in FORMATS.values() if each.stream]
+    line = OpenApiExample(
+        "A line", value=example_row(form.columns), media_type="application/x-ndjson", response_only=True
+    )
+    return {
+        **_named(market_class, form, "stream"),
+        "summary": f"All {form.name} of a symbol",
+        "parameters": _parameters(form, streamed=True, several=False),
+        "responses": {
+            (200, each.media_type): _row(form.columns) if each.name == "ndjson" else _BINARY
+            for each in formats
+        },
+        "examples": [line],
+    }
+
+
+def report_schema(
+    market_class: MarketClass, report: str, members: Iterable[tuple[str, DatasetForm]], *, several: bool
+) -> dict[str, Any]:
+    """Of a report, whose members are rows of datasets."""
+    named = list(members)
+    names = ("symbols", "as_of") if several else ("as_of",)
+    one = _of_one_symbol(named)
+    symbol = EXAMPLE_SYMBOLS[market_class.path]
+    example: dict[str, Any] = {
+        "symbol": symbol,
+        **{name: example_row(form.columns) for name, form in named},
+    }
+    return {
+        "operation_id": f"{market_class.path}_{report}" + ("_of_symbols" if several else ""),
+        "tags": [market_class.path],
+        "summary": f"The {report} of {'several symbols' if several else 'a symbol'}",
+        "parameters": [query_serializer(f"{'Several' if several else ''}{report.title()}", names)],
+        "responses": {(200, "application/json"): _of_symbols(report, one) if several else one},
+        "examples": [_example({"symbols": [symbol], report: [example]} if several else example)],
+    }
+
+
+def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
+    """Of what is stored of a symbol at all."""
+    symbol = EXAMPLE_SYMBOLS[market_class.path]
+    row = {"type": "object", "required": list(_COVERAGE), "properties": _COVERAGE}
+    return {
+        "operation_id": f"{market_class.path}_coverage",
+        "tags": [market_class.path],
+        "summary": "What is stored of a symbol",
+        "parameters": [query_serializer("Coverage", ("as_of",))],
+        "responses": {
+            (200, "application/json"): {
+                "type": "object",
+                "required": ["symbol", "datasets"],
+                "properties": {
+                    "symbol": {"type": "string"},
+                    "datasets": {"type": "array", "items": row},
+                },
+            }
+        },
+        "examples": [_example({"symbol": symbol, "datasets": [EXAMPLE_COVERAGE]})],
+    }
+
+
+def _named(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
+    words = [market_class.path, form.name.replace("-", "_"), *([suffix] if suffix else [])]
+    return {"operation_id": "_".join(words), "tags": [market_class.path]}
+
+
+def _parameters(form: DatasetForm, *, streamed: bool, several: bool) -> list[Any]:
+    serializer = form.serializer(streamed=streamed, several=several)
+    path = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
+    return [serializer] if several else [serializer, path]
+
+
+def _page(form: DatasetForm, *, several: bool) -> Schema:
+    symbol = (
+        {"symbols": {"type": "array", "items": {"type": "string"}}}
+        if several
+        else {"symbol": {"type": "string"}}
+    )
+    columns = (OutColumn("symbol", Role.TEXT), *form.columns) if several else form.columns
+    return {
+        "type": "object",
+        "required": [*symbol, form.rows_name, "next_cursor", "prev_cursor", "total_estimate"],
+        "properties": {
+            **symbol,
+            "resolution": {"type": "string", "enum": Resolution.names()},
+            form.rows_name: {"type": "array", "items": _row(columns)},
+            "absences": {"type": "array", "items": _ABSENCE},
+            "next_cursor": _CURSOR,
+            "prev_cursor": _CURSOR,
+            "total_estimate": {"type": "integer", "description": "At least so many rows as there are."},
+            "reason": {"type": "string", "description": "Why there are no rows."},
+        },
+    }
+
+
+def _of_one_symbol(members: Sequence[tuple[str, DatasetForm]]) -> Schema:
+    return {
+        "type": "object",
+        "required": ["symbol", *(name for name, _ in members)],
+        "properties": {
+            "symbol": {"type": "string"},
+            **{name: {**_row(form.columns), "type": ["object", "null"]} for name, form in members},
+        },
+    }
+
+
+def _of_symbols(report: str, one: Schema) -> Schema:
+    return {
+        "type": "object",
+        "required": ["symbols", report],
+        "properties": {
+            "symbols": {"type": "array", "items": {"type": "string"}},
+            report: {"type": "array", "items": one},
+        },
+    }
+
+
+def _row(columns: Iterable[OutColumn]) -> Schema:
+    properties = {column.name: _TYPES[column.role] for column in columns}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _example_page(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
+    symbol = EXAMPLE_SYMBOLS[market_class.path]
+    row = example_row(form.columns)
+    named: dict[str, Any] = {"symbols": [symbol]} if several else {"symbol": symbol}
+    resolution = {} if form.resolution.is_tick else {"resolution": form.resolution.value}
+    return {
+        **named,
+        **resolution,
+        form.rows_name: [{"symbol": symbol, **row} if several else row],
+        "next_cursor": None,
+        "prev_cursor": None,
+        "total_estimate": 1,
+    }
+
+
+def _example(value: Any) -> OpenApiExample:
+    return OpenApiExample("An answer", value=value, media_type="application/json", response_only=True)

@@ -1,0 +1,94 @@
+"""The logs that an answer reads, fixed to a commit each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from stats.cursors import SeenCommit
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.log_views.log_view import LogView, log_as_of, nothing_of
+from store.protocol import NO_COMMIT, CommitId, Window
+from trades.services.instruments import known_instrument
+from trades.stores import market_store
+
+
+class Pinned(Protocol):
+    """What an answer reads, fixed to a commit: a log, or several that are pinned as one."""
+
+    @property
+    def dataset(self) -> Dataset: ...
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def head(self) -> CommitId:
+        """The newest commit that the query may see, `NO_COMMIT` if there is none."""
+        ...
+
+    @property
+    def at(self) -> CommitId:
+        """What a cursor keeps."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """What cache keys say of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """By which commits an answer is to be made.
+
+    as_of_ns: only what was stored by then. seen: a cursor's commits, in the order in which logs are pinned;
+    None on a first page.
+    """
+
+    as_of_ns: int | None
+    seen: Sequence[SeenCommit] | None
+
+    def log(self, dataset: Dataset, symbol: str, place: int) -> LogView:
+        """The log as of its newest commit in the snapshot.
+
+        place: its number among the query's logs. Raises `Resync`.
+        """
+        if self.seen is not None:
+            return _as_seen(dataset, symbol, self.seen[place])
+        store = market_store()
+        try:
+            newest = None if self.as_of_ns is None else store.commit_as_of(dataset, symbol, self.as_of_ns)
+            return log_as_of(store, dataset, symbol, newest)
+        except UnknownSymbol:
+            return nothing_of(store, dataset, symbol)
+
+    def narrowed(self, log: LogView, needed: Window) -> LogView:
+        """The log as of the newest commit that touches a window. A cursor's log is so already."""
+        if self.seen is not None or log.is_empty:
+            return log
+        return replace(log, at=log.version(needed))
+
+
+def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
+    """The log at the commit that a cursor keeps. Raises `UnknownSymbol` where nothing of the symbol is left, and `Resync`."""
+    store = market_store()
+    if not seen.number:
+        return nothing_of(store, dataset, symbol)
+    try:
+        head = store.head(dataset, symbol)
+        commit = head if head.number < seen.number else store.head(dataset, symbol, at=seen.number)
+    except UnknownSymbol:
+        known_instrument(symbol=symbol)
+        commit = NO_COMMIT
+    seen.check(commit)
+    return LogView(store, dataset, symbol, commit, commit)
+
+
+def commits_of(logs: Iterable[Pinned], *, named: bool) -> str:
+    """The newest commit of each log as clients see it: `trades=17-9f3a2c`; with its symbol if `named`."""
+    return ", ".join(
+        f"{log.dataset.name}{f':{log.symbol}' if named else ''}={log.head.token}"
+        for log in logs
+        if log.head != NO_COMMIT
+    )

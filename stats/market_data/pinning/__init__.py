@@ -1,1 +1,0 @@
-"""What an answer reads, fixed to commits before anything is read."""

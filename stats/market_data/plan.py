@@ -1,0 +1,176 @@
+"""What a dataset makes of a query for one symbol: which logs, which rows."""
+
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from stats.caching.keys import Irrelevant, key_parts
+from stats.exceptions import WrongClass
+from stats.market_data.pinned_logs import Pinned, Snapshot
+from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery, class_of
+from stats.market_data.rows import Source
+from store.declarations import Dataset
+from store.instruments import Instrument
+from store.log_views.log_view import LogView
+from store.protocol import Window
+from trades.services.instruments import known_instrument
+from trades.stores import market_store
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The whole intervals that are asked for; from the first there is where no start is given."""
+
+    start_ns: int | None
+    end_ns: int
+
+    def since(self, first_ns: int) -> Window:
+        """The window, begun at `first_ns` where no start is given."""
+        start_ns = first_ns if self.start_ns is None else self.start_ns
+        return Window(start_ns, max(start_ns, self.end_ns))
+
+
+class AbsencesOfPage(Protocol):
+    """Why there are no rows in the parts of a page that have none: a frozen dataclass of what that is computed from."""
+
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
+        """`start`, `end`, `reason` of each, from a page's first instant to the one behind its last.
+
+        None for the range's own edges.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query for one symbol at an instant.
+
+    logs: those that the dataset declares, each as of its newest commit in the snapshot. now_ns: when the walk
+    began, or the instant of `as_of`, if that is earlier.
+    """
+
+    query: MarketDataQuery
+    instrument: Instrument
+    snapshot: Snapshot
+    logs: tuple[LogView, ...]
+    now_ns: int
+
+    @property
+    def symbol(self) -> str:
+        """The instrument's."""
+        return self.instrument.symbol
+
+    @property
+    def end_ns(self) -> int:
+        """Behind the last instant of the range; now where the query has no end."""
+        return self.now_ns if self.query.end_ns is None else self.query.end_ns
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the range has not begun."""
+        return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
+
+    def check_range(self) -> None:
+        """Raises `RangeTooLarge` on a walk's first page; its others were admitted by that."""
+        if self.snapshot.seen is None:
+            self.query.check_range(self.now_ns)
+
+    def valid_until(self, changes_ns: int | None) -> int | None:
+        """The first instant at which another plan is made: `changes_ns`, or the range's beginning ahead."""
+        begins = [self.query.start_ns + 1] if self.is_ahead and self.query.start_ns is not None else []
+        return min([*begins, *([] if changes_ns is None else [changes_ns])], default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rows of one symbol, by everything that they are made from: none of it is looked up later.
+
+    source: makes the rows. range: in whole intervals; where it differs, it is another walk. reason: why there
+    are no rows, should there be none. head: what stands before the rows in a document. logs: in the dataset's
+    order, also those that have nothing. absences: why there are no rows where there are none, if that is
+    asked for. begun_ns: the instant that stands for now on all pages of a walk. valid_until_ns: see `Content`.
+    """
+
+    source: Source
+    range: Range
+    reason: str
+    logs: Annotated[tuple[Pinned, ...], Irrelevant("those of them that rows are made from are in the source")]
+    begun_ns: int
+    valid_until_ns: Annotated[int | None, Irrelevant("the rows are pinned; when it has passed, others are")]
+    head: tuple[tuple[str, str | float], ...] = ()
+    absences: AbsencesOfPage | None = None
+
+    @property
+    def rules(self) -> str:
+        """How the rows are made, commits included: the same on all pages of a walk."""
+        return repr(key_parts(self.source, of_walk=True))
+
+
+class MarketDataset(Protocol):
+    """A dataset of the tree."""
+
+    @property
+    def form(self) -> DatasetForm: ...
+
+    @property
+    def log_count(self) -> int:
+        """How many logs a plan has."""
+        ...
+
+    def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...] | None:
+        """The datasets of the symbol's logs that a plan is made of; None if there are logs of other symbols."""
+        ...
+
+    def plan(self, asked: Asked) -> Plan:
+        """Fix the commits that the answer is of, and all else that its rows are made from.
+
+        Raises `StatsError`s and `StorageError`s.
+        """
+        ...
+
+
+def begun(changes_ns: int | None, over_ns: int) -> int:
+    """The instant that stands for now on all pages of a walk: the last one before its rows change.
+
+    over_ns: an instant at which all is over that is asked for, where nothing changes any more.
+    """
+    return over_ns if changes_ns is None else changes_ns - 1
+
+
+def listed(query: MarketDataQuery, symbol: str) -> Instrument:
+    """The instrument of a symbol, as of the query's instant. Raises `WrongClass`."""
+    if _is_underlying(query):
+        return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
+    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.form.name)
+
+
+def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
+    """The instrument of a symbol, as of an instant or now, which is of the class.
+
+    name: the dataset or the report that is asked for. Raises `WrongClass`.
+    """
+    instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
+    if market_class.instrument_class not in {"", instrument.instrument_class}:
+        check_known(symbol)
+        there = class_of(instrument.instrument_class)
+        has_none = name in market_class.datasets and name not in there.datasets
+        path = f"/api/v1/market-data/{there.path}/{symbol}/{there.datasets[0] if has_none else name}"
+        raise WrongClass(
+            f"{symbol} is of the class {instrument.instrument_class}: see {path}"
+            f" (or tell its class: PUT /api/v1/instruments/{symbol})"
+        )
+    return instrument
+
+
+def _is_underlying(query: MarketDataQuery) -> bool:
+    """Whether the symbol of another class may be that of what the class's instruments are derived from."""
+    return query.form.takes_underlyings and not query.several
+
+
+def check_known(symbol: str) -> None:
+    """Raises `UnknownSymbol` for one that has no rows of any dataset, and that nobody told about."""
+    known_instrument(symbol=symbol)
+
+
+def reason_for_none(asked: Asked) -> str:
+    """Why a range of a known symbol may have no rows."""
+    return "not_yet" if asked.is_ahead else "no_data"

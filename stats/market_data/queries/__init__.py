@@ -1,1 +1,0 @@
-"""The tree as data, and the query that a request becomes."""

@@ -1,0 +1,264 @@
+"""A query of the tree, parsed once at the border."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any
+
+from rest_framework import serializers
+
+from http_requests.exceptions import InvalidParameter
+from stats.caching.keys import PASSING, Irrelevant, key_parts
+from stats.exceptions import RangeTooLarge
+from stats.market_data.query_parameters import PAGE, STREAM, query_serializer
+from stats.parameters import DEFAULT_PAGE, query_values
+from stats.rendering.format import TimeForm
+from stats.rendering.formats import FORMATS
+from stats.rendering.table import OutColumn
+from stats.sessions.spans import Hours, SessionMode
+from store.datasets import OPTION_QUOTES, QUOTES
+from store.declarations import Dataset
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS
+from trades.named_symbol import named_symbol
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MarketClass:
+    """A branch of the tree.
+
+    path: its name in a URL. instrument_class: what its instruments are told to be; "" for anything. datasets: what it has, by
+    the name in a URL; streamed: those that also come as a stream. quotes: the dataset that its quotes are in.
+    """
+
+    path: str
+    instrument_class: str
+    datasets: tuple[str, ...]
+    streamed: tuple[str, ...]
+    quotes: Dataset = QUOTES
+
+
+_BARS_AND_TICKS = ("ohlcv", "quotes", "trades")
+_BARS_TICKS_AND_REVISIONS = (*_BARS_AND_TICKS, "revisions")
+
+MARKET_CLASSES = {
+    market_class.path: market_class
+    for market_class in (
+        MarketClass("equities", "equity", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
+        MarketClass("futures", "future", (*_BARS_TICKS_AND_REVISIONS, "open-interest"), _BARS_AND_TICKS),
+        MarketClass(
+            "options",
+            "option",
+            ("greeks", "implied-volatility", "quotes", "open-interest", "revisions"),
+            ("quotes",),
+            quotes=OPTION_QUOTES,
+        ),
+        MarketClass("crypto", "crypto", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
+    )
+}
+
+
+def class_of(instrument_class: str) -> MarketClass:
+    """The branch that instruments of a class are in."""
+    return next(
+        market_class
+        for market_class in MARKET_CLASSES.values()
+        if market_class.instrument_class == instrument_class
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DatasetForm:
+    """How a dataset of the tree is asked for and answered.
+
+    name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset.
+    resolution: the one it has without `resolution`. columns: all that its rows may have. takes_underlyings:
+    whether a path may also name what the class's instruments are derived from. of_instants: whether its rows
+    are of instants, not of intervals, at any resolution. stream_resolution: the default of its stream, if
+    that is another.
+    """
+
+    name: str
+    rows_name: str
+    own: tuple[str, ...]
+    resolution: Resolution
+    columns: tuple[OutColumn, ...]
+    takes_underlyings: bool = False
+    of_instants: bool = False
+    stream_resolution: Resolution | None = None
+
+    def default_resolution(self, *, streamed: bool) -> Resolution:
+        """The resolution of a query that names none."""
+        return self.stream_resolution or self.resolution if streamed else self.resolution
+
+    def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
+        """The names of all its parameters. several: for several symbols at once."""
+        own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
+        names = (*own, *(STREAM if streamed else PAGE))
+        return ("symbols", *names) if several else names
+
+    def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
+        """The serializer of its parameters."""
+        options = {"streamed": streamed, "several": several}
+        resolution = self.default_resolution(streamed=streamed).value
+        return query_serializer(self.title(**options), self.parameters(**options), resolution)
+
+    def title(self, *, streamed: bool, several: bool) -> str:
+        """A name for the schema."""
+        words = self.name.title().replace("-", "")
+        return f"{'Several' if several else ''}{words}{'Stream' if streamed else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketDataQuery:
+    """Rows of a dataset of one or several symbols of a class.
+
+    Times are nanoseconds UTC. end_ns: None for the time of the call. start_ns: None with `last`. whole_dates:
+    whether start and end were given as dates alone. streamed: whether all rows are wanted in one answer.
+    """
+
+    market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
+    form: Annotated[DatasetForm, Irrelevant("the content's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the content has them")]
+    several: bool
+    streamed: Annotated[bool, Irrelevant("streams are not kept")]
+    resolution: Resolution
+    start_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
+    end_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
+    whole_dates: Annotated[tuple[bool, bool], Irrelevant("plans have the range in whole intervals")]
+    last: int | None
+    limit: Annotated[int, PASSING]
+    cursor: Annotated[str | None, PASSING]
+    is_descending: bool
+    fields: Annotated[tuple[str, ...] | None, PASSING]
+    as_of_ns: int | None
+    session: Annotated[SessionMode | None, Irrelevant("plans have the grid")]
+    hours: Hours
+    adjustment: str
+    with_partial: bool
+    with_coverage: bool
+    time_form: Annotated[TimeForm | None, PASSING]
+    with_trailer: Annotated[bool, Irrelevant("streams are not kept")]
+    expiry_ns: int | None = None
+    after_ns: int | None = None
+    inputs: tuple[tuple[str, float], ...] = ()
+    has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
+
+    @property
+    def subject(self) -> str:
+        """What a walk through pages is about, however it was spelled: answers that are shared have cursors of one subject."""
+        own = key_parts(self, of_walk=True).parameters
+        return repr((self.market_class.path, self.form.name, self.symbols, own))
+
+    def check_range(self, now_ns: int) -> None:
+        """Raises `RangeTooLarge` where the query reaches too far: streams and other dialects may reach anywhere."""
+        if self.start_ns is None or not self.has_maximum_range:
+            return
+        limit = maximum_range_ns(self.resolution)
+        if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
+            raise RangeTooLarge(
+                f"at {self.resolution.value} a range has at most {_spoken(limit)}: ask for a shorter one"
+                + (f", or take …/{self.form.name}/stream" if self._has_stream else "")
+            )
+
+    @property
+    def _has_stream(self) -> bool:
+        return self.form.name in self.market_class.streamed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a URL's path names. symbol: as it stands there; None where the query names several."""
+
+    market_class: str
+    form: DatasetForm
+    symbol: str | None
+    streamed: bool = False
+
+
+@lru_cache(maxsize=4096)
+def parse_query(target: Target, query_string: str) -> MarketDataQuery:
+    """The query in a URL. Raises `InvalidParameter`, `InvalidValue`."""
+    form, several = target.form, target.symbol is None
+    options = {"streamed": target.streamed, "several": several}
+    serializer = form.serializer(**options)
+    found = query_values(serializer, query_string)
+    return MarketDataQuery(
+        market_class=MARKET_CLASSES[target.market_class],
+        form=form,
+        symbols=found["symbols"] if target.symbol is None else (named_symbol(target.symbol),),
+        several=several,
+        streamed=target.streamed,
+        has_maximum_range=not target.streamed,
+        **_range(found),
+        **_shape(found, form.default_resolution(streamed=target.streamed)),
+    )
+
+
+def _range(found: dict[str, Any]) -> dict[str, Any]:
+    start, end = found.get("start"), found.get("end")
+    return {
+        "start_ns": start and start.instant_ns,
+        "end_ns": end and end.instant_ns,
+        "whole_dates": tuple(bound is not None and bound.is_date for bound in (start, end)),
+        "last": found.get("last"),
+        "limit": found.get("limit") or _usual_limit(found),
+        "cursor": found.get("cursor"),
+        "as_of_ns": found.get("as_of"),
+    }
+
+
+def _usual_limit(found: dict[str, Any]) -> int:
+    """The rows of a page without `limit`: all that are asked for of one symbol, and of several as many as of any page."""
+    last: int = found.get("last", DEFAULT_PAGE)
+    return max(last, DEFAULT_PAGE) if "symbols" in found else last
+
+
+def _shape(found: dict[str, Any], resolution: Resolution) -> dict[str, Any]:
+    session, time_form = found.get("session"), found.get("time")
+    return {
+        "resolution": found.get("resolution", resolution),
+        "is_descending": found.get("sort") == "desc",
+        "fields": found.get("fields"),
+        "session": session and SessionMode(session),
+        "hours": Hours(found.get("hours", Hours.ALL)),
+        "adjustment": found.get("adjustment", "raw"),
+        "with_partial": found.get("partial") != "exclude",
+        "with_coverage": found.get("coverage", False),
+        "time_form": time_form and TimeForm(time_form),
+        "with_trailer": found.get("trailer", False),
+        "expiry_ns": found.get("expiry"),
+        "after_ns": found.get("after"),
+        "inputs": tuple((name, found[name]) for name in ("rate", "dividend_yield") if name in found),
+    }
+
+
+def _spoken(length_ns: int) -> str:
+    hours = length_ns // (DAY_NS // 24)
+    return f"{hours} h" if hours <= 24 else f"{length_ns // DAY_NS:,} d"
+
+
+def check_format(query: MarketDataQuery, format_name: str) -> None:
+    """Raises `InvalidParameter` where the format has no place for what is asked for beside the rows."""
+    if query.with_coverage and not FORMATS[format_name].has_envelope:
+        with_envelope = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
+        raise InvalidParameter(
+            "conflicting_parameters", f"coverage has no place in {format_name}, only in {with_envelope}"
+        )
+
+
+_HOUR_NS = 3_600 * SECOND_NS
+_MAXIMUM_RANGES_NS = (
+    (Resolution.TICK, _HOUR_NS),
+    (Resolution.SECOND, DAY_NS),
+    (Resolution.THREE_MINUTES, 30 * DAY_NS),
+    (Resolution.TEN_MINUTES, 90 * DAY_NS),
+    (Resolution.HALF_HOUR, 180 * DAY_NS),
+    (Resolution.TWELVE_HOURS, 365 * DAY_NS),
+    (Resolution.DAY, 3_650 * DAY_NS),
+    (Resolution.MONTH, 36_500 * DAY_NS),
+)
+
+
+def maximum_range_ns(resolution: Resolution) -> int:
+    """How long the range of a page's query may be, in nanoseconds."""
+    return next(limit for longest, limit in _MAXIMUM_RANGES_NS if resolution.rank <= longest.rank)

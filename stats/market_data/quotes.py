@@ -1,0 +1,194 @@
+"""Quotes in the tree: `/quotes`, as they came, or as bars of the bid and the ask."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+
+from stats.caching.keys import PASSING, Irrelevant
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, open_until, part_in_memory
+from stats.market_data.plan import Asked, Plan, begun, check_known, reason_for_none
+from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.rows import Rows, WindowedSource
+from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
+from stats.rendering.table import OutColumn, Role, Table
+from store.arrays import Floats, Integers
+from store.bars.quote_bars import QuoteBars, quote_bars_of
+from store.datasets import QUOTES
+from store.declarations import Dataset
+from store.lazy_imports import compute as pc
+from store.log_views.grids import OUTSIDE
+from store.log_views.log_view import LogView
+from store.log_views.quote_windows import carried_quotes
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+
+_PRICES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))
+_SIZES = ("bid_size", "ask_size")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteBarReader:
+    """Quote bars on a grid.
+
+    window: where the range may have bars. settled_ns: bars whose interval ends later are not final.
+    """
+
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
+    grid: BarGrid
+    whole: bool
+    settled_ns: Annotated[int, PASSING]
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return quote_bar_columns(whole=self.whole, with_date=self.grid.resolution.is_period)
+
+    def floor(self, time_ns: int) -> int:
+        return self.grid.whole(time_ns, time_ns + 1).start_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
+
+    def rows(self, window: Window) -> Rows:
+        found = list(self._by_exchange(self.log.rows(window), window))
+        time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in found)])
+        order = np.argsort(time_ns, kind="stable")
+        ends_ns, dates = self.grid.ends_and_dates(time_ns, window)
+        values = {
+            "timestamp": time_ns,
+            "exchange": [exchange for exchange, bars in found for _ in range(len(bars))],
+            **{
+                name: np.concatenate([np.empty(0), *(getattr(bars, name) for _, bars in found)])
+                for name in (*_PRICES, *_SIZES)
+            },
+            "quote_count": np.concatenate([np.empty(0, np.int64), *(bars.quote_count for _, bars in found)]),
+            "final": ends_ns <= self.settled_ns,
+            "date": dates,
+        }
+        table = Table.of(self.columns, values)
+        return Rows.of(Table(table.columns, table.data.take(order)), time_ns[order])
+
+    def total_estimate(self) -> int:
+        return self.log.row_bound(self.window)
+
+    def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
+        """Each exchange's bars; of quotes that name none those of all such.
+
+        Exchanges in order of their names. Quotes outside of the hours asked for have a label of their own:
+        they make no bar, and the next one opens at them.
+        """
+        if not len(quotes):
+            return
+        labels = self.grid.labels_of(quotes.column("timestamp").to_numpy(), window)
+        quotes = quotes.set_column(0, "timestamp", pa.array(labels))
+        exchange = quotes.column("exchange")
+        names = sorted(pc.unique(exchange).to_pylist(), key=lambda each: each or "")
+        carried = carried_quotes(self.log, window.start_ns, names)
+        for name in names:
+            own = pc.fill_null(pc.equal(exchange, name), False) if name else pc.is_null(exchange)
+            bars = quote_bars_of(quotes.filter(own), 1, carried[name])
+            yield name, _merged(bars[bars.time_ns != OUTSIDE])
+
+
+def _merged(bars: QuoteBars) -> QuoteBars:
+    """One bar for each run of bars with the same label: a week has several sessions."""
+    starts = np.flatnonzero(np.diff(bars.time_ns, prepend=OUTSIDE))
+    if len(starts) == len(bars):
+        return bars
+    ends = np.append(starts[1:], len(bars)) - 1
+    sides = {
+        f"{side}_{what}": merge(getattr(bars, f"{side}_{what}"))
+        for side in ("bid", "ask")
+        for what, merge in (
+            ("open", lambda values: _first_known(values, starts)),
+            ("high", lambda values: np.fmax.reduceat(values, starts)),
+            ("low", lambda values: np.fmin.reduceat(values, starts)),
+            ("close", lambda values: values[ends]),
+            ("size", lambda values: values[ends]),
+        )
+    }
+    return QuoteBars(
+        time_ns=bars.time_ns[starts], quote_count=np.add.reduceat(bars.quote_count, starts), **sides
+    )
+
+
+def _first_known(values: Floats, starts: Integers) -> Floats:
+    """The first value of each slice that is not NaN; NaN where there is none."""
+    places = np.where(np.isnan(values), len(values), np.arange(len(values)))
+    return np.append(values, np.nan)[np.minimum.reduceat(places, starts)]
+
+
+def quote_bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
+    """The columns of quote bars. Sizes are those at the close."""
+    return (
+        OutColumn("timestamp", Role.TIME, whole=True),
+        OutColumn("exchange", Role.TEXT),
+        *(OutColumn(name, Role.NUMBER) for name in _PRICES),
+        *(OutColumn(name, Role.VOLUME, whole) for name in _SIZES),
+        OutColumn("quote_count", Role.INTEGER),
+        OutColumn("final", Role.FLAG),
+        *((OutColumn("date", Role.DATE),) if with_date else ()),
+    )
+
+
+QUOTES_FORM = DatasetForm(
+    name="quotes",
+    rows_name="quotes",
+    own=("resolution", "session", "hours", "partial"),
+    resolution=Resolution.TICK,
+    columns=tuple(
+        dict.fromkeys(
+            (
+                *out_columns(QUOTES, whole=True),
+                QUOTE_STATE.column,
+                *quote_bar_columns(whole=True, with_date=True),
+            )
+        )
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Quotes of the class's own dataset."""
+
+    form: DatasetForm = QUOTES_FORM
+    log_count: int = 1
+
+    def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...]:
+        """See `MarketDataset.declared_logs`."""
+        return (query.market_class.quotes,)
+
+    def plan(self, asked: Asked) -> Plan:
+        """See `MarketDataset.plan`."""
+        if asked.query.resolution.is_tick:
+            return tick_plan(asked, (QUOTE_STATE,))
+        return _bars(asked)
+
+
+def _bars(asked: Asked) -> Plan:
+    (log,) = asked.logs
+    if log.is_empty:
+        check_known(asked.symbol)
+    grid = grid_of(asked)
+    asked_for = bar_range(asked, grid)
+    window = bar_window(asked_for, grid, (log,))
+    # The quote that a bar opens at may have come at any time before it.
+    log = asked.snapshot.narrowed(log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns))
+    settled_ns = min(grid.steady(asked.now_ns).start_ns, asked_for.end_ns)
+    changes_ns = open_until(asked, grid, asked_for)
+    return Plan(
+        source=WindowedSource(
+            QuoteBarReader(log, window, grid, asked.instrument.has_whole_volume, settled_ns)
+        ),
+        range=asked_for,
+        reason=reason_for_none(asked),
+        logs=(log,),
+        begun_ns=begun(changes_ns, asked_for.end_ns),
+        valid_until_ns=asked.valid_until(changes_ns),
+        head=(("resolution", grid.resolution.value),),
+    )

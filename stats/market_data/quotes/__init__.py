@@ -1,1 +1,0 @@
-"""Quotes, and bars of the bid and the ask."""

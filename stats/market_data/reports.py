@@ -1,0 +1,210 @@
+"""What is stored of a symbol at all: `/coverage`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Annotated, Any
+
+import orjson
+
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import Content
+from stats.exceptions import ResolutionUnavailable
+from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.rows_page import RowsPage
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.pinned_logs import Snapshot, commits_of
+from stats.market_data.plan import check_known, instrument_in
+from stats.market_data.query import MARKET_CLASSES, Target, parse_query
+from stats.market_data.query_parameters import query_serializer
+from stats.parameters import query_values
+from stats.rendering.format import Rendered, TimeForm
+from stats.rendering.json_rows import row_objects
+from store.datasets import DATASETS
+from store.log_views.log_view import LogView, log_coverage
+from store.timestamps import format_timestamp
+from trades.named_symbol import named_symbol
+from trades.services.instruments import symbol_canonical
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """A member of a report: row number `back` from the newest of a dataset, at a resolution if it has one."""
+
+    name: str
+    dataset: str
+    resolution: str | None = None
+    back: int = 1
+
+    @property
+    def query_string(self) -> str:
+        """The part's own query."""
+        return f"last={self.back}" + (f"&resolution={self.resolution}" if self.resolution else "")
+
+
+_TRADE, _QUOTE = ReportPart("trade", "trades"), ReportPart("quote", "quotes")
+_BARS = (
+    ReportPart("minute_bar", "ohlcv", "1m"),
+    ReportPart("daily_bar", "ohlcv", "1d"),
+    ReportPart("previous_daily_bar", "ohlcv", "1d", back=2),
+)
+REPORTS = {"latest": (_TRADE, _QUOTE), "snapshot": (_TRADE, _QUOTE, *_BARS)}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportQuery:
+    """Which report of which symbols; as_of_ns: of what was stored by then."""
+
+    report: Annotated[str, Irrelevant("the content's name has it")]
+    market_class: Annotated[str, Irrelevant("the content's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the key has them")]
+    several: bool
+    as_of_ns: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class NewestReport(Content):
+    """Each symbol's members of a report, in their order; None where there is nothing of the kind."""
+
+    query: ReportQuery
+    members: tuple[tuple[RowsPage | None, ...], ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.query.market_class}-{self.query.report}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.query.symbols
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
+
+    @cached_property
+    def pages(self) -> list[RowsPage]:
+        """The members' pages."""
+        return [page for pages in self.members for page in pages if page is not None]
+
+    @cached_property
+    def commits(self) -> str:
+        logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
+        return commits_of(logs.values(), named=self.query.several)
+
+    @property
+    def valid_until_ns(self) -> int | None:
+        return min((page.valid_until_ns for page in self.pages if page.valid_until_ns), default=None)
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `Content.rendered`."""
+        query, parts = self.query, REPORTS[self.query.report]
+        reports = [
+            {
+                "symbol": symbol,
+                **{part.name: _row(part, page) for part, page in zip(parts, pages, strict=True)},
+            }
+            for symbol, pages in zip(query.symbols, self.members, strict=True)
+        ]
+        document: Any = {"symbols": query.symbols, query.report: reports} if query.several else reports[0]
+        return Rendered(orjson.dumps(document))
+
+
+@lru_cache(maxsize=4096)
+def parse_report_query(report: str, market_class: str, symbol: str | None, query_string: str) -> ReportQuery:
+    """The query in a URL. Raises `InvalidParameter` and `InvalidValue`."""
+    names = ("symbols", "as_of") if symbol is None else ("as_of",)
+    found = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
+    symbols = found["symbols"] if symbol is None else (named_symbol(symbol),)
+    return ReportQuery(report, market_class, symbols, symbol is None, found.get("as_of"))
+
+
+def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
+    """A report as of the newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
+    query = replace(query, symbols=tuple(map(symbol_canonical, query.symbols)))
+    members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
+    return NewestReport(query, members)
+
+
+def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[RowsPage | None]:
+    as_of = "" if query.as_of_ns is None else f"&as_of={format_timestamp(query.as_of_ns)}"
+    for part in REPORTS[query.report]:
+        dataset = MARKET_DATASETS[part.dataset]
+        parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string + as_of)
+        try:
+            yield page_pin(dataset, parsed, now_ns=now_ns)
+        except ResolutionUnavailable:
+            yield None
+
+
+def _row(part: ReportPart, page: RowsPage | None) -> orjson.Fragment | None:
+    """The member's row as a JSON object; None where there are not so many."""
+    rows = page.page().rows if page is not None else None
+    if rows is None or len(rows) < part.back:
+        return None
+    return orjson.Fragment(row_objects(rows[:1].table, TimeForm.RFC3339, ""))
+
+
+COVERAGE = "coverage"
+
+
+@dataclass(frozen=True, eq=False)
+class CoverageReport(Content):
+    """Of each log of a symbol the first and the last time, and how many rows and commits there are.
+
+    logs: those that have a commit.
+    """
+
+    query: ReportQuery
+    symbol: Annotated[str, Irrelevant("the key has it")]
+    logs: tuple[LogView, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.query.market_class}-{COVERAGE}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return (self.symbol,)
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
+
+    @cached_property
+    def commits(self) -> str:
+        return commits_of(self.logs, named=False)
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `Content.rendered`."""
+        return Rendered(
+            orjson.dumps({"symbol": self.symbol, "datasets": [_log_row(log) for log in self.logs]})
+        )
+
+
+def coverage_pin(query: ReportQuery) -> CoverageReport:
+    """The coverage of a symbol as of its newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
+    symbol = symbol_canonical(query.symbols[0])
+    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=COVERAGE)
+    snapshot = Snapshot(query.as_of_ns, None)
+    logs = tuple(
+        log for dataset in DATASETS.values() if not (log := snapshot.log(dataset, symbol, 0)).is_empty
+    )
+    if not logs:
+        check_known(symbol)
+    return CoverageReport(query, symbol, logs)
+
+
+def _log_row(log: LogView) -> dict[str, str | int | None]:
+    found = log_coverage(log)
+    return {
+        "dataset": log.dataset.name,
+        "first": _text(found.first_ns),
+        "last": _text(found.last_ns),
+        "rows": found.rows,
+        "commits": found.commits,
+        "head": found.head.token,
+    }
+
+
+def _text(instant_ns: int | None) -> str | None:
+    return None if instant_ns is None else format_timestamp(instant_ns)

@@ -1,0 +1,257 @@
+"""Rows with their positions, and what gives them: sources, which the pager and streams read without knowing what they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from stats.cursors import Position
+from stats.rendering.table import OutColumn, Role, Table
+from store.arrays import Integers
+from store.protocol import Window
+
+# Across a gap a window holds at most so many intervals: the rows behind the gap may be as dense as any.
+_MOST_AHEAD = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table and the position of each row, ascending: equally long columns of symbols' places, times and ordinals."""
+
+    table: Table
+    place: Integers
+    time_ns: Integers
+    ordinal: Integers
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def __getitem__(self, part: slice) -> "Rows":
+        start, end, _ = part.indices(len(self))
+        if (start, end) == (0, len(self)):
+            return self
+        return Rows(self.table.slice(start, end), self.place[part], self.time_ns[part], self.ordinal[part])
+
+    def position(self, row: int) -> Position:
+        """Where a row stands; -1 is the last."""
+        return Position(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
+
+    def row_of(self, position: Position) -> int:
+        """The number of one symbol's rows before a position."""
+        first, end = np.searchsorted(self.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
+        return int(first) + int(np.searchsorted(self.ordinal[first:end], position.ordinal))
+
+    @classmethod
+    def of(cls, table: Table, time_ns: Integers) -> "Rows":
+        """Rows in order of time that begin with the first row of their first time."""
+        changes = np.flatnonzero(time_ns[1:] != time_ns[:-1]) + 1
+        if len(changes) >= len(time_ns) - 1:
+            nothing = np.zeros(len(time_ns), np.int64)
+            return cls(table, nothing, time_ns, nothing)
+        starts = np.concatenate([[0], changes])
+        ordinal = np.arange(len(time_ns)) - np.repeat(starts, np.diff(np.append(starts, len(time_ns))))
+        return cls(table, np.zeros(len(time_ns), np.int64), time_ns, ordinal)
+
+
+def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
+    """The rows of the parts behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Rows.of(Table.empty(columns), np.empty(0, np.int64))
+    table = Table(tuple(columns), pa.concat_tables([part.table.data for part in parts]))
+    return Rows(
+        table,
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("place", "time_ns", "ordinal")
+        ),
+    )
+
+
+class Source(Protocol):
+    """Rows in order of position, in one snapshot."""
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]: ...
+
+    def after(self, position: Position | None, count: int) -> Rows:
+        """The first `count` rows at or after a position; of all without one."""
+        ...
+
+    def before(self, position: Position | None, count: int) -> Rows:
+        """The last `count` rows before a position, ascending; of all without one."""
+        ...
+
+    def total_estimate(self) -> int:
+        """About how many rows there are: never fewer."""
+        ...
+
+
+class WindowReader(Protocol):
+    """Rows of any window of one symbol.
+
+    Windows begin and end where `floor` says that a unit of rows begins.
+    """
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]: ...
+
+    @property
+    def window(self) -> Window:
+        """All that is asked for."""
+        ...
+
+    def floor(self, time_ns: int) -> int:
+        """The start of the unit that a row of this time belongs to."""
+        ...
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        """A part of the window from its start (its end) in which about `count` rows are to be expected."""
+        ...
+
+    def rows(self, window: Window) -> Rows:
+        """The rows in a window."""
+        ...
+
+    def total_estimate(self) -> int:
+        """About how many rows there are: never fewer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WindowedSource:
+    """Rows read window by window: as many windows as are needed, each larger where the ones before held little."""
+
+    reader: WindowReader
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return self.reader.columns
+
+    def total_estimate(self) -> int:
+        return self.reader.total_estimate()
+
+    def after(self, position: Position | None, count: int) -> Rows:
+        found: list[Rows] = []
+        window, wanted = self.reader.window, count
+        start = window.start_ns if position is None else self.reader.floor(position.time_ns)
+        ahead = count if position is None else count + position.ordinal
+        while start < window.end_ns and wanted > 0:
+            part = self.reader.part(Window(start, window.end_ns), ahead, from_end=False)
+            rows = _from(self.reader.rows(part), position)
+            found.append(rows[:wanted])
+            wanted -= len(found[-1])
+            start, ahead = part.end_ns, max(count, min(ahead * 4, _MOST_AHEAD))
+        return joined(self.columns, [rows for rows in found if len(rows)])
+
+    def before(self, position: Position | None, count: int) -> Rows:
+        found: list[Rows] = []
+        window, wanted = self.reader.window, count
+        end = window.end_ns if position is None else self._end_of(position)
+        ahead = count
+        while end > window.start_ns and wanted > 0:
+            part = self.reader.part(Window(window.start_ns, end), ahead, from_end=True)
+            rows = _until(self.reader.rows(part), position)
+            found.insert(0, rows[max(len(rows) - wanted, 0) :])
+            wanted -= len(found[0])
+            end, ahead = part.start_ns, max(count, min(ahead * 4, _MOST_AHEAD))
+        return joined(self.columns, [rows for rows in found if len(rows)])
+
+    def _end_of(self, position: Position) -> int:
+        """The end of a window that holds all rows before a position.
+
+        More only where a unit has several rows.
+        """
+        floor = self.reader.floor(position.time_ns)
+        if not position.ordinal and floor == position.time_ns:
+            return floor
+        unit = self.reader.part(Window(floor, self.reader.window.end_ns), 1, from_end=False)
+        return unit.end_ns
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedSource:
+    """Several symbols' rows, symbol by symbol in the order asked for, each row with its symbol."""
+
+    symbols: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        of_sources = zip(*(source.columns for source in self.sources), strict=True)
+        return (OutColumn("symbol", Role.TEXT), *(_of_all(columns) for columns in of_sources))
+
+    def total_estimate(self) -> int:
+        return sum(source.total_estimate() for source in self.sources)
+
+    def after(self, position: Position | None, count: int) -> Rows:
+        found: list[Rows] = []
+        for place in range(position.place if position else 0, len(self.sources)):
+            at = position if position is not None and position.place == place else None
+            found.append(self._named(place, self.sources[place].after(at, count)))
+            count -= len(found[-1])
+            if count <= 0:
+                break
+        return joined(self.columns, [rows for rows in found if len(rows)])
+
+    def before(self, position: Position | None, count: int) -> Rows:
+        found: list[Rows] = []
+        for place in range(position.place if position else len(self.sources) - 1, -1, -1):
+            at = position if position is not None and position.place == place else None
+            found.insert(0, self._named(place, self.sources[place].before(at, count)))
+            count -= len(found[0])
+            if count <= 0:
+                break
+        return joined(self.columns, [rows for rows in found if len(rows)])
+
+    def _named(self, place: int, rows: Rows) -> Rows:
+        symbol = pa.repeat(self.symbols[place], len(rows))
+        data = rows.table.data.add_column(0, "symbol", symbol)
+        return Rows(
+            Table(self.columns, data), np.full(len(rows), place, np.int64), rows.time_ns, rows.ordinal
+        )
+
+
+def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
+    """The column that holds the values of all: whole if all are."""
+    return replace(columns[0], whole=all(column.whole for column in columns))
+
+
+def _from(rows: Rows, position: Position | None) -> Rows:
+    return rows if position is None else rows[rows.row_of(position) :]
+
+
+def _until(rows: Rows, position: Position | None) -> Rows:
+    return rows if position is None else rows[: rows.row_of(position)]
+
+
+@dataclass(frozen=True, slots=True)
+class NewestSource:
+    """The last `count` rows of a source, or all that it has."""
+
+    source: Source
+    count: int
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return self.source.columns
+
+    def after(self, position: Position | None, count: int) -> Rows:
+        if position is None:
+            return self.source.before(None, self.count)[:count]
+        return self.source.after(position, count)
+
+    def before(self, position: Position | None, count: int) -> Rows:
+        if position is None:
+            return self.source.before(None, min(count, self.count))
+        newest = self.source.before(None, self.count)
+        if not len(newest):
+            return newest
+        rows = newest[: newest.row_of(position)]
+        return rows[max(len(rows) - count, 0) :]
+
+    def total_estimate(self) -> int:
+        return min(self.source.total_estimate(), self.count)

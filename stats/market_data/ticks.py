@@ -1,0 +1,186 @@
+"""Rows as they were stored, in the tree: `/trades`, `/open-interest`, and `/quotes` without a resolution."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+
+from stats.caching.keys import Irrelevant
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
+from stats.market_data.plan import Asked, Plan, Range, check_known, reason_for_none
+from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.rows import Rows, WindowedSource
+from stats.rendering.table import OutColumn, Role, Table
+from stats.sessions.spans import Hours
+from store.arrays import Integers, Mask
+from store.datasets import OPEN_INTEREST, TRADES
+from store.declarations import Column, Dataset, Form, Kind
+from store.log_views.log_view import LogView
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS
+
+_ROLES = {
+    Kind.TIME: Role.TIME,
+    Kind.NUMBER: Role.NUMBER,
+    Kind.INTEGER: Role.INTEGER,
+    Kind.TEXT: Role.TEXT,
+    Kind.BOOLEAN: Role.FLAG,
+}
+_FORM_ROLES = {Form.DATE: Role.DATE, Form.WORDS: Role.WORDS}
+# Numbers that an instrument has whole or in fractions.
+_VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
+
+
+def out_column(column: Column, *, whole: bool) -> OutColumn:
+    """How a dataset's column is answered."""
+    if column.name in _VOLUMES:
+        return OutColumn(column.name, Role.VOLUME, whole)
+    return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
+
+
+def out_columns(dataset: Dataset, *, whole: bool) -> tuple[OutColumn, ...]:
+    """How a dataset's columns are answered, all of them in order."""
+    return tuple(out_column(column, whole=whole) for column in dataset.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedColumn:
+    """A column that is made of a dataset's rows."""
+
+    column: OutColumn
+    of_rows: Callable[[pa.Table], object]
+
+    @property
+    def key(self) -> str:
+        """In cache keys."""
+        return self.column.name
+
+
+@dataclass(frozen=True, slots=True)
+class WithinHours:
+    """Which instants, ascending, lie in the hours asked for."""
+
+    grid: BarGrid
+
+    def __call__(self, time_ns: Integers) -> Mask:
+        """Of each instant whether it does."""
+        if not len(time_ns):
+            return np.zeros(0, dtype=bool)
+        spans = self.grid.hours_in(Window(int(time_ns[0]), int(time_ns[-1]) + 1))
+        if not len(spans.start_ns):
+            return np.zeros(len(time_ns), dtype=bool)
+        place = np.searchsorted(spans.start_ns, time_ns, side="right") - 1
+        return (place >= 0) & (time_ns < spans.end_ns[place])
+
+
+@dataclass(frozen=True, slots=True)
+class TickReader:
+    """The rows of a log. window: where the range has rows. within: the hours asked for; None for all."""
+
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
+    whole: bool
+    within: WithinHours | None = None
+    added: tuple[AddedColumn, ...] = ()
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return (
+            *out_columns(self.log.dataset, whole=self.whole),
+            *(added.column for added in self.added),
+        )
+
+    def floor(self, time_ns: int) -> int:
+        return time_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        return self.log.take_window(window, count, from_end=from_end)
+
+    def rows(self, window: Window) -> Rows:
+        stored = self.log.rows(window)
+        time_ns = stored.column(0).to_numpy()
+        if self.within is not None:
+            inside = self.within(time_ns)
+            stored, time_ns = stored.filter(pa.array(inside)), time_ns[inside]
+        values = {name: stored.column(name) for name in stored.column_names}
+        for column in self.columns:
+            if column.role is Role.DATE:
+                values[column.name] = np.floor_divide(stored.column(column.name).to_numpy(), DAY_NS)
+        values |= {added.column.name: added.of_rows(stored) for added in self.added}
+        return Rows.of(Table.of(self.columns, values), time_ns)
+
+    def total_estimate(self) -> int:
+        return self.log.row_bound(self.window)
+
+
+TRADE_TICKS = DatasetForm(
+    name="trades",
+    rows_name="trades",
+    own=("hours",),
+    resolution=Resolution.TICK,
+    columns=out_columns(TRADES, whole=True),
+)
+OPEN_INTEREST_REPORTS = DatasetForm(
+    name="open-interest",
+    rows_name="open_interest",
+    own=(),
+    resolution=Resolution.DAY,
+    columns=out_columns(OPEN_INTEREST, whole=True),
+    of_instants=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """The rows of one dataset."""
+
+    form: DatasetForm
+    dataset: Dataset
+    log_count: int = 1
+
+    def declared_logs(self, _query: MarketDataQuery) -> tuple[Dataset, ...]:
+        """See `MarketDataset.declared_logs`."""
+        return (self.dataset,)
+
+    def plan(self, asked: Asked) -> Plan:
+        """See `MarketDataset.plan`."""
+        return tick_plan(asked)
+
+
+def tick_plan(asked: Asked, added: tuple[AddedColumn, ...] = ()) -> Plan:
+    """The plan for a dataset's rows as they are. Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`."""
+    (log,) = asked.logs
+    if log.is_empty:
+        check_known(asked.symbol)
+    grid = grid_of(asked)
+    asked_for = tick_range(asked)
+    log = asked.snapshot.narrowed(log, tick_window(asked_for, (log,)))
+    window = tick_window(asked_for, (log,))
+    within = None if grid.hours is Hours.ALL else WithinHours(grid)
+    # Behind the last row nothing changes as time goes on.
+    end_ns = asked_for.end_ns if window is NOTHING else window.end_ns
+    next_second_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
+    is_open = asked.query.end_ns is None and end_ns == asked_for.end_ns
+    return Plan(
+        source=WindowedSource(TickReader(log, window, asked.instrument.has_whole_volume, within, added)),
+        range=Range(asked_for.start_ns, end_ns),
+        reason=reason_for_none(asked),
+        logs=(log,),
+        begun_ns=min(end_ns, next_second_ns - 1) if is_open else end_ns,
+        valid_until_ns=asked.valid_until(next_second_ns if is_open else None),
+    )
+
+
+def _state(rows: pa.Table) -> pa.Array:
+    bid, ask = (rows.column(name).to_numpy() for name in ("bid", "ask"))
+    lacks_side = np.isnan(bid) | np.isnan(ask)
+    words = np.where(bid == ask, "locked", np.where(bid > ask, "crossed", "normal"))
+    return pa.array(np.where(lacks_side, "one_sided", words))
+
+
+# What can be seen in a quote, said in a word.
+QUOTE_STATE = AddedColumn(OutColumn("state", Role.TEXT), _state)

@@ -1,1 +1,0 @@
-"""Where rows stand in an answer, and the cursors that say so."""

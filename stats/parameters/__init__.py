@@ -1,1 +1,0 @@
-"""What queries may say: fields, intervals, resolutions."""
