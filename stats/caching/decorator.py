@@ -1,4 +1,4 @@
-"""`cached`: a function that computes an answer becomes one that looks for it first."""
+"""`cached`: wraps a function that computes answers, so that answers are kept and shared."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from functools import update_wrapper
 from typing import Generic, Protocol, TypeVar
 
 from stats.caching.entry import Entry
-from stats.caching.single_flight import Landing, Way
-from stats.caching.tiers import Cached, Outcome, Tiers, process_tiers
+from stats.caching.single_flight import EntrySource, FlightResult
+from stats.caching.tiers import CachedEntry, CacheTiers, Outcome, process_tiers
 from store.timestamps import SECOND_NS
 
 _HOUR = 3_600
@@ -18,10 +18,11 @@ _COARSE_FACTOR = 4
 
 
 def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
-    """Seconds that an answer up to `end_ns` is kept, by the age of that end; 0 if it lies in the future.
+    """Seconds that Redis keeps an answer, by the age of its end; 0 if the end lies in the future.
 
-    Both times are nanoseconds since the epoch, `end_ns` as requested, before any rounding up; None is all
-    that is stored, whose end is now. `coarse` says that the interval is a day or longer: four times.
+    `end_ns` is the requested end before any rounding, `now_ns` the time of the call, both nanoseconds since
+    the epoch. None means "all that is stored" and counts as an end of now. `coarse` (intervals of a day or
+    longer) multiplies the result by four.
     """
     age_ns = 0 if end_ns is None else now_ns - end_ns
     if age_ns < 0:
@@ -31,15 +32,13 @@ def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
 
 
 class CacheQuery(Protocol):
-    """What the cache must know of a query.
+    """The properties of a query that the cache uses.
 
-    `cache_key` names one representation of one version of the answer (`str` of a `CacheKey`);
-    `cache_end_ns` is the requested end before rounding, None for all that is stored; `cache_coarse` says
-    that the interval is a day or longer.
+    cache_key: names one representation of one version of the answer (`str` of a `CacheKey`). cache_end_ns: the
+    requested end before rounding; None for all that is stored. cache_coarse: whether the interval is a day or
+    longer.
     """
 
-    @property
-    def cache_symbol(self) -> str: ...
     @property
     def cache_end_ns(self) -> int | None: ...
     @property
@@ -52,90 +51,84 @@ Q = TypeVar("Q", bound=CacheQuery)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class _Lookup:
+    tiers: CacheTiers
     key: str
-    symbol: str
-    epoch: int
     seconds: int
 
 
-class CachedAnswer(Generic[Q]):
+class CachedFunction(Generic[Q]):
     """A function of queries whose answers are kept; see `cached`."""
 
-    def __init__(self, answer: Callable[[Q, int], Entry], *, tiers: Callable[[], Tiers]) -> None:
+    def __init__(self, answer: Callable[[Q, int], Entry], *, tiers: Callable[[], CacheTiers]) -> None:
         self._answer = answer
         self._tiers = tiers
         update_wrapper(self, answer)
 
-    def __call__(self, query: Q, *, now_ns: int, bypass: bool = False) -> Cached:
-        """The answer, kept or computed. With `bypass` it is computed, and neither looked for nor stored."""
+    def __call__(self, query: Q, *, now_ns: int, bypass: bool = False) -> CachedEntry:
+        """The answer, from the cache or computed. `bypass` computes it without reading or writing the cache."""
         if bypass:
-            return Cached(self._answer(query, now_ns), Outcome.BYPASS)
+            return CachedEntry(self._answer(query, now_ns), Outcome.BYPASS)
         found = self.held(query)
         if found is not None:
             return found
-        at, symbol = self._tiers(), query.cache_symbol
         seconds = seconds_to_live(query.cache_end_ns, now_ns=now_ns, coarse=query.cache_coarse)
-        ask = _Ask(query.cache_key, symbol, at.epochs.current(symbol), seconds)
-        return _fetch(at, ask, lambda: self._answer(query, now_ns))
+        lookup = _Lookup(self._tiers(), query.cache_key, seconds)
+        return _fetch(lookup, lambda: self._answer(query, now_ns))
 
-    def held(self, query: Q) -> Cached | None:
-        """The answer if this process holds it in memory: neither Redis nor the store is asked."""
-        at = self._tiers()
-        found = at.local.get(query.cache_key, epoch=at.epochs.current(query.cache_symbol))
+    def held(self, query: Q) -> CachedEntry | None:
+        """The answer in this process's memory; None if it is not there. Asks neither Redis nor the store."""
+        tiers = self._tiers()
+        found = tiers.local.get(query.cache_key)
         if found is not None:
-            at.statistics.hit_local(len(found.entry.body))
+            tiers.statistics.hit_local(len(found.entry.body))
         return found
 
 
 def cached(
-    *, tiers: Callable[[], Tiers] = process_tiers
-) -> Callable[[Callable[[Q, int], Entry]], CachedAnswer[Q]]:
-    """Keep the answers of a function: in the process, then in Redis, one computation per key at a time.
+    *, tiers: Callable[[], CacheTiers] = process_tiers
+) -> Callable[[Callable[[Q, int], Entry]], CachedFunction[Q]]:
+    """Decorator: keep a function's answers in process memory, then in Redis; one computation per key at a time.
 
-    The function takes a query and the time of the call, in nanoseconds since the epoch.
-
-    Exceptions of the function pass to its own caller and nothing is kept. Redis's never appear. An answer
-    up to an end in the future is shared among those who wait for it, and not kept.
+    The function takes a query and the time of the call, in nanoseconds since the epoch. Its exceptions reach
+    its own caller and nothing is kept. Redis errors are never raised. An answer whose end lies in the future
+    is shared with concurrent callers, but not kept.
     """
-    return lambda answer: CachedAnswer(answer, tiers=tiers)
+    return lambda answer: CachedFunction(answer, tiers=tiers)
 
 
-def _fetch(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Cached:
-    """The answer from Redis, or from a computation."""
-    # The epoch is part of the name: who asks after an invalidation does not join what began before it.
-    landing = at.threads.run((ask.key, ask.epoch), lambda: _fly(at, ask, compute))
-    if landing.way is Way.COMPUTED:
-        return Cached(landing.entry, Outcome.MISS)
-    count = at.statistics.hit_shared if landing.way is Way.FOUND else at.statistics.joined
-    count(len(landing.entry.body))
-    return Cached(landing.entry, Outcome.HIT)
+def _fetch(lookup: _Lookup, compute: Callable[[], Entry]) -> CachedEntry:
+    """The answer from Redis, from another request's computation, or from `compute`."""
+    tiers = lookup.tiers
+    result = tiers.threads.run(lookup.key, lambda: _fetch_alone(lookup, compute))
+    if result.source is EntrySource.COMPUTED:
+        return CachedEntry(result.entry, Outcome.MISS)
+    count = tiers.statistics.hit_shared if result.source is EntrySource.FOUND else tiers.statistics.joined
+    count(len(result.entry.body))
+    return CachedEntry(result.entry, Outcome.HIT)
 
 
-def _fly(at: Tiers, ask: _Ask, compute: Callable[[], Entry]) -> Landing:
-    """Look and compute for all threads that wait; what landed since this caller looked is taken instead."""
-    kept = at.local.get(ask.key, epoch=ask.epoch)
+def _fetch_alone(lookup: _Lookup, compute: Callable[[], Entry]) -> FlightResult:
+    """As `_fetch`, for all threads that wait for the key."""
+    tiers, key = lookup.tiers, lookup.key
+    # Another thread may have finished between this caller's look at the memory and now.
+    kept = tiers.local.get(key)
     if kept is not None:
-        return Landing(kept.entry, Way.JOINED)
+        return FlightResult(kept.entry, EntrySource.JOINED)
 
     def counted() -> Entry:
-        at.statistics.missed()
+        tiers.statistics.missed()
         return compute()
 
-    if not ask.seconds:
-        return Landing(counted(), Way.COMPUTED)
-    landing = at.processes.run(ask.key, counted, lambda entry, token: _land(at, ask, entry, token))
-    ready = Cached(landing.entry, Outcome.HIT)
-    size = len(landing.entry.body)
-    at.local.put(ask.key, ready, size=size, epoch=ask.epoch, seconds=ask.seconds)
-    return landing
+    if not lookup.seconds:
+        return FlightResult(counted(), EntrySource.COMPUTED)
+    result = tiers.processes.run(key, counted, lambda entry, token: _store(lookup, entry, token))
+    size = len(result.entry.body)
+    tiers.local.put(key, CachedEntry(result.entry, Outcome.HIT), size=size, seconds=lookup.seconds)
+    return result
 
 
-def _land(at: Tiers, ask: _Ask, entry: Entry, token: str) -> None:
-    """Store what was computed, unless it was invalidated meanwhile: then it is this caller's answer only."""
-    if at.epochs.current(ask.symbol) != ask.epoch:
-        at.shared.release(ask.key, token)
-        return
-    stored = at.shared.land(ask.key, token, entry, seconds=ask.seconds)
+def _store(lookup: _Lookup, entry: Entry, token: str) -> None:
+    stored = lookup.tiers.shared.store(lookup.key, token, entry, seconds=lookup.seconds)
     if stored:
-        at.statistics.stored(stored)
+        lookup.tiers.statistics.stored(stored)

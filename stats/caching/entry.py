@@ -1,4 +1,4 @@
-"""A finished answer, and its form in Redis."""
+"""A rendered answer and its encoding in Redis."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 _MAGIC = b"MDE3"
-_FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all that follows
+_FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of the bytes behind the frame
 _HEAD = struct.Struct("<dI")  # computed_at, length of the description
 _BODY_MIN = _FRAME.size + _HEAD.size
 
@@ -18,10 +18,10 @@ _description = msgspec.msgpack.Decoder(_Description).decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One representation, ready to send.
+    """One representation of an answer, ready to send.
 
-    `body` is final; `content_type` goes out as it is; `etag` is strong and quoted; `computed_at` is seconds
-    since the epoch; `headers` are further ones that belong to the body.
+    `etag` is strong and quoted; `computed_at` is in seconds since the epoch; `headers` are those that belong to
+    the body, beside its type and tag.
     """
 
     body: bytes
@@ -31,14 +31,14 @@ class Entry:
     headers: tuple[tuple[str, str], ...] = ()
 
     def to_bytes(self, key: str) -> bytes:
-        """The entry as it is stored under `key`."""
+        """The bytes to store under `key`."""
         description = _describe((self.content_type, self.etag, self.headers))
         payload = (_HEAD.pack(self.computed_at, len(description)), description, self.body)
         return b"".join((_FRAME.pack(_MAGIC, _checksum(key, *payload)), *payload))
 
     @classmethod
     def from_bytes(cls, stored: object, key: str) -> "Entry | None":
-        """The entry that `to_bytes(key)` made; None for anything else, another key's entry included."""
+        """The entry that `to_bytes(key)` encoded; None for anything else, including another key's entry."""
         if not isinstance(stored, bytes) or len(stored) < _BODY_MIN:
             return None
         magic, checksum = _FRAME.unpack_from(stored)

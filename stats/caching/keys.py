@@ -1,9 +1,9 @@
-"""How a finished answer is named: whole, readable, scannable by symbol.
+"""Keys of cached answers: complete, readable, scannable by symbol.
 
 `mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c:json`
 
-Every field is percent-encoded, so `:`, `&`, and the glob characters of SCAN occur only where this module
-writes them: the pattern of `A` matches neither `AB` nor `A:B` nor `A*`.
+Every field is percent-encoded, so `:`, `&` and the glob characters of SCAN occur only as separators: the
+pattern of `A` matches neither `AB` nor `A:B` nor `A*`.
 """
 
 import hashlib
@@ -17,26 +17,26 @@ from urllib.parse import quote
 
 PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-# What is longer is hashed.
+# Longer fields are hashed.
 _LONGEST = 2_048
 
 
 def escaped(text: str) -> str:
-    """`text` percent-encoded but for letters, digits and `_.~-`; two texts never give the same result."""
+    """`text`, percent-encoded except for letters, digits and `_.~-`. Different texts give different results."""
     return text if _PLAIN.fullmatch(text) else quote(text, safe="", errors="surrogatepass")
 
 
-def scan_pattern(symbol: str) -> str:
-    """The SCAN pattern that matches every entry of `symbol` and of no other symbol."""
-    return f"{PREFIX}:{escaped(symbol)}:*"
+def symbol_prefix(symbol: str) -> str:
+    """The prefix of every key of `symbol`, and of no other symbol's key."""
+    return f"{PREFIX}:{escaped(symbol)}:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheKey:
-    """What one stored representation depends on; `str()` is its key, and two values have two keys.
+    """Everything that one stored representation depends on. `str()` is the key; different values, different keys.
 
-    `parameters` are (name, value) pairs in any order; None means not given. `version` is the version of
-    the queried window, `representation` names format and encoding, with a revision if a format changes.
+    parameters: (name, value) pairs in any order; None means not given. version: that of the queried window.
+    representation: format and encoding, with a revision if a format changes.
     """
 
     symbol: str
@@ -62,29 +62,29 @@ class CacheKey:
 
 @dataclass(frozen=True, slots=True)
 class Irrelevant:
-    """Annotates a dataclass field that is not part of keys: `reason` says why no answer depends on it."""
+    """Annotates a dataclass field that is left out of keys; `reason` says why no answer depends on it."""
 
     reason: str
 
 
-# Annotates a dataclass field that is part of keys, and may differ between the pages of one walk.
-PASSING = "passing"
+# Annotates a dataclass field that is part of keys but may differ between the pages of one walk.
+DIFFERS_BY_PAGE = "differs by page"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyParts:
-    """What a value says in a key: `parameters` by name, and the `version` of all logs in it."""
+    """A value's part of a key: its fields by name, and the version of all logs in it."""
 
     parameters: tuple[tuple[str, str], ...]
     version: str
 
 
 def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
-    """What a frozen dataclass says in a key: every field that is not annotated as `Irrelevant`, those of nested ones as `outer.inner`.
+    """The key parts of a frozen dataclass: every field except the `Irrelevant` ones, nested as `outer.inner`.
 
-    A field is a text, a number, an enum, a tuple, something with a `key` (a log, if it has a `dataset` too),
-    or a dataclass of these. None is left out. of_walk: without `PASSING` fields. Raises `TypeError` for any
-    other value: what has no text cannot be kept apart from others.
+    A field is a text, a number, an enum, a tuple, an object with a `key` (a log, if it has a `dataset` too),
+    or a dataclass of these. None is left out. of_walk: leave out `DIFFERS_BY_PAGE` fields, too. Raises
+    `TypeError` for any other value, as two of them could not be told apart.
     """
     parameters: list[tuple[str, str]] = []
     versions: list[str] = []
@@ -99,7 +99,7 @@ def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
 
 
 def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
-    """Each text, and each value that has a `key`, with its path."""
+    """Every text, and every value that has a `key`, with its path."""
     text = _text(value)
     if text is not None:
         yield path, text
@@ -113,13 +113,13 @@ def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
         for name in _names(type(value), of_walk):
             yield from _leaves(f"{path}.{name}" if path else name, getattr(value, name), of_walk)
     else:
-        raise TypeError(f"{path}: a {type(value).__name__} has no place in a key")
+        raise TypeError(f"{path}: a {type(value).__name__} cannot be part of a key")
 
 
 def _of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tuple[str, Any]]:
     texts = [_text(value) for value in values]
     if None not in texts:
-        yield path, ",".join(escaped(text or "") for text in texts)
+        yield path, ",".join(escaped(text or "") or "%" for text in texts)  # "%": one empty text, not none
     elif len(values) == 1:
         yield from _leaves(path, values[0], of_walk)
     elif all(hasattr(value, "key") for value in values):
@@ -145,7 +145,7 @@ def _names(kind: type[Any], of_walk: bool) -> tuple[str, ...]:
 
 def _is_left_out(annotation: Any, of_walk: bool) -> bool:
     notes = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-    return any(isinstance(note, Irrelevant) or (of_walk and note == PASSING) for note in notes)
+    return any(isinstance(note, Irrelevant) or (of_walk and note == DIFFERS_BY_PAGE) for note in notes)
 
 
 def _shortened(text: str) -> str:

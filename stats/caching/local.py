@@ -1,4 +1,4 @@
-"""The part of the response cache that lives in the process: least recently used goes first."""
+"""The response cache in process memory: an LRU cache whose entries expire after 5 s."""
 
 import threading
 import time
@@ -13,21 +13,20 @@ V = TypeVar("V")
 DEFAULT_BYTES = 64 * 2**20
 RESIDENCE_SECONDS = 5.0
 OVERHEAD_BYTES = 512
-"""What the bookkeeping of one entry costs, about; counted, so that many small answers are bounded too."""
+"""Estimated bookkeeping cost of one entry. It is counted, so that many small answers are bounded too."""
 
 
 @dataclass(slots=True)
-class _Held(Generic[V]):
+class _LocalEntry(Generic[V]):
     value: V
-    epoch: int
     expires: float
     size: int
 
 
 class LocalCache(Generic[V]):
-    """Values by key, at most `max_bytes` in all and `RESIDENCE_SECONDS` each; safe between threads.
+    """Thread-safe LRU cache: at most `max_bytes` in total, each entry for at most `RESIDENCE_SECONDS`.
 
-    A value larger than an eighth of the bound is not kept, so that one answer never displaces all others.
+    A value larger than an eighth of `max_bytes` is not kept: one answer must not evict all others.
     `clock` is monotonic, in seconds.
     """
 
@@ -37,36 +36,42 @@ class LocalCache(Generic[V]):
         self._max_size = max_bytes // 8
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: LRUCache[str, _Held[V]] = LRUCache(max_bytes, getsizeof=lambda held: held.size)
+        self._entries: LRUCache[str, _LocalEntry[V]] = LRUCache(max_bytes, getsizeof=lambda entry: entry.size)
 
     @property
     def bytes_held(self) -> int:
-        """What is held now, overhead included; never more than the bound."""
-        return int(self._held.currsize)
+        """Bytes in use, overhead included; never more than `max_bytes`."""
+        return int(self._entries.currsize)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._entries)
 
-    def get(self, key: str, *, epoch: int) -> V | None:
-        """The value put under `key` in this same `epoch`, if it has not expired; else None."""
+    def get(self, key: str) -> V | None:
+        """The value stored under `key`; None if there is none or it has expired."""
         with self._lock:
-            held = self._held.get(key)
-            if held is None:
+            entry = self._entries.get(key)
+            if entry is None:
                 return None
-            if held.epoch != epoch or self._clock() >= held.expires:
-                del self._held[key]
+            if self._clock() >= entry.expires:
+                del self._entries[key]
                 return None
-            return held.value
+            return entry.value
 
-    def put(self, key: str, value: V, *, size: int, epoch: int, seconds: float) -> None:
-        """Hold `value`, which takes `size` bytes, for `seconds` but no longer than the residence."""
+    def put(self, key: str, value: V, *, size: int, seconds: float) -> None:
+        """Store `value`, which takes `size` bytes, for `seconds`, at most `RESIDENCE_SECONDS`."""
         weight = size + 2 * len(key) + OVERHEAD_BYTES
         if seconds <= 0 or weight > self._max_size:
             return
         expires = self._clock() + min(seconds, RESIDENCE_SECONDS)
         with self._lock:
-            self._held[key] = _Held(value, epoch, expires, weight)
+            self._entries[key] = _LocalEntry(value, expires, weight)
+
+    def drop(self, prefix: str) -> None:
+        """Remove every entry whose key starts with `prefix`."""
+        with self._lock:
+            for key in [key for key in self._entries if key.startswith(prefix)]:
+                del self._entries[key]
 
     def clear(self) -> None:
         with self._lock:
-            self._held.clear()
+            self._entries.clear()

@@ -1,4 +1,4 @@
-"""The part of the response cache that all processes share: Redis, which may be away at any moment."""
+"""The response cache in Redis, shared by all processes. Redis may be unreachable at any moment."""
 
 import logging
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from redis_calls.script import Script
 from stats.caching.entry import Entry
-from stats.caching.keys import scan_pattern
+from stats.caching.keys import symbol_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 CLAIM_SECONDS = 3.0
 _SCAN_COUNT = 1_000
 
-# A claim without an end, or with one too far away, is nobody's: whatever wrote it, it may be taken over.
+# A claim that does not expire, or expires too late, was not written by this script: it may be taken over.
 _CLAIM = Script("""
 local stored = redis.pcall('GET', KEYS[2])
 if type(stored) == 'string' and ARGV[3] == '0' then return {0, stored} end
@@ -33,7 +33,7 @@ if not owned then
 end
 return {owned and 1 or 0, stored}
 """)
-_LAND = Script("""
+_STORE = Script("""
 local outcome = redis.pcall('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
 return outcome
@@ -46,16 +46,16 @@ return 0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whether the caller may compute a key, or what is stored under it; neither while another computes it."""
+    """owned: the caller may compute the key. entry: what is stored. Neither: another process computes it."""
 
     owned: bool
     entry: Entry | None
 
 
 class SharedCache:
-    """Entries and claims in Redis. No Redis error leaves it: an absent Redis holds nothing and takes nothing.
+    """Entries and claims in Redis. Redis errors are never raised: an unreachable Redis is an empty cache.
 
-    Every call asks Redis; that an absent one is not waited for each time is the connection's business.
+    Every call asks Redis. The connection's circuit breaker keeps calls to an unreachable Redis short.
     """
 
     def __init__(self) -> None:
@@ -63,41 +63,41 @@ class SharedCache:
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis could not be reached, or refused, when it was last asked."""
+        """Whether the last call failed."""
         return self._is_away
 
     def claim(self, key: str, token: str) -> Claim | None:
-        """The entry under `key`, or else, in the name of `token`, the right to compute it; None if Redis is away.
+        """The entry under `key`, or else a claim on it for `token`; None if Redis is unreachable.
 
-        A claim ends by `land` or `release`, or by itself after `CLAIM_SECONDS` if its owner died.
+        End a claim with `store` or `release`. It expires after `CLAIM_SECONDS` if its owner died.
         """
         return self._attempt(lambda: _claimed(key, token))
 
-    def land(self, key: str, token: str, entry: Entry, *, seconds: int) -> int:
-        """Store `entry` for `seconds`, and end the claim on `key` if it is the one of `token`.
+    def store(self, key: str, token: str, entry: Entry, *, seconds: int) -> int:
+        """Store `entry` for `seconds` and end the claim of `token` on `key`.
 
-        The number of bytes that the entry took, 0 if it could not be stored.
+        Returns the entry's size in bytes; 0 if it could not be stored.
         """
         stored = entry.to_bytes(key)
-        outcome = self._attempt(lambda: _LAND([_claim_key(key), key], [token, stored, seconds]))
+        outcome = self._attempt(lambda: _STORE([_claim_key(key), key], [token, stored, seconds]))
         return 0 if outcome is None else len(stored)
 
     def release(self, key: str, token: str) -> None:
-        """End the claim on `key` if it is still the one of `token`."""
+        """End the claim of `token` on `key`."""
         self._attempt(lambda: _RELEASE([_claim_key(key)], [token]))
 
     def drop(self, symbol: str) -> int | None:
-        """Remove every entry of `symbol`; their number, or None if Redis could not be reached."""
-        return self._attempt(lambda: _unlink_all(scan_pattern(symbol)))
+        """Remove every entry of `symbol`. Returns their number; None if Redis is unreachable."""
+        return self._attempt(lambda: _unlink_all(f"{symbol_prefix(symbol)}*"))
 
     def _attempt(self, operation: Callable[[], T]) -> T | None:
-        """The result of `operation`; None if Redis is away or refused it."""
+        """The result of `operation`; None after a Redis error."""
         try:
             result = operation()
         except RedisError as error:
             if not self._is_away:
                 self._is_away = True
-                logger.warning("Redis is away, the cache goes on in process memory: %s", error)
+                logger.warning("Redis is away, answers are cached in process memory only: %s", error)
             return None
         if self._is_away:
             self._is_away = False
@@ -111,9 +111,9 @@ def _client() -> "redis.Redis":
 
 
 def _claimed(key: str, token: str) -> Claim:
-    """What is stored but is not whole is not there: it is asked again, for the claim whatever is stored."""
-    for whatever_is_stored in ("0", "1"):
-        arguments: list[str | bytes | int] = [token, int(CLAIM_SECONDS * 1_000), whatever_is_stored]
+    """Claim the key unless it has a valid entry. A damaged entry is claimed by a second call, which ignores it."""
+    for ignore_stored in ("0", "1"):
+        arguments: list[str | bytes | int] = [token, int(CLAIM_SECONDS * 1_000), ignore_stored]
         owned, stored = _CLAIM([_claim_key(key), key], arguments)
         entry = Entry.from_bytes(stored, key)
         if owned or entry or not isinstance(stored, bytes):

@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,8 +15,8 @@ PROCESS_PATIENCE_SECONDS = 2.0
 POLL_SECONDS = 0.004
 
 
-class Way(Enum):
-    """How an entry came to be: computed for the caller, found where it was kept, or computed meanwhile for another."""
+class EntrySource(Enum):
+    """COMPUTED: by this caller. FOUND: in the shared cache. JOINED: computed by a concurrent caller."""
 
     COMPUTED = "computed"
     FOUND = "found"
@@ -24,53 +24,53 @@ class Way(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
-    """An entry, and how it came to be."""
+class FlightResult:
+    """An entry and its source."""
 
     entry: Entry
-    way: Way
+    source: EntrySource
 
 
 class _Flight:
-    __slots__ = ("entry", "landed", "waiting")
+    __slots__ = ("entry", "finished", "waiting")
 
     def __init__(self) -> None:
-        self.landed = threading.Event()
+        self.finished = threading.Event()
         self.entry: Entry | None = None
         self.waiting = 0
 
 
 class ThreadFlights:
-    """Shares a computation among the threads that ask for the same key while it runs.
+    """Shares one computation among the threads that ask for its key while it runs.
 
-    An exception reaches only the caller who computed; those who waited try themselves, one after another.
-    Who has waited `patience_seconds` computes without regard to others.
+    An exception reaches only the thread that computed; the waiting threads then try themselves, one after
+    another. A thread that has waited `patience_seconds` computes for itself.
     """
 
     def __init__(self, *, patience_seconds: float = THREAD_PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
-        self._flights: dict[Hashable, _Flight] = {}
+        self._flights: dict[str, _Flight] = {}
 
-    def waiting(self, key: Hashable) -> int:
-        """How many callers wait for the computation of `key` now."""
+    def waiting(self, key: str) -> int:
+        """The number of threads that wait for the computation of `key`."""
         with self._lock:
             flight = self._flights.get(key)
             return 0 if flight is None else flight.waiting
 
-    def run(self, key: Hashable, work: Callable[[], Landing]) -> Landing:
-        """The result of `work`, or of the `work` of another thread that runs for `key` already."""
+    def run(self, key: str, work: Callable[[], FlightResult]) -> FlightResult:
+        """The result of `work`, or of the `work` that another thread already runs for `key`."""
         deadline = time.monotonic() + self._patience_seconds
         while (remaining := deadline - time.monotonic()) > 0:
-            flight, leading = self._boarded(key)
-            if leading:
+            flight, is_leader = self._join(key)
+            if is_leader:
                 return self._lead(key, flight, work)
             self._wait(flight, remaining)
             if flight.entry is not None:
-                return Landing(flight.entry, Way.JOINED)
+                return FlightResult(flight.entry, EntrySource.JOINED)
         return work()
 
-    def _boarded(self, key: Hashable) -> tuple[_Flight, bool]:
+    def _join(self, key: str) -> tuple[_Flight, bool]:
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
@@ -81,27 +81,27 @@ class ThreadFlights:
 
     def _wait(self, flight: _Flight, seconds: float) -> None:
         try:
-            flight.landed.wait(seconds)
+            flight.finished.wait(seconds)
         finally:
             with self._lock:
                 flight.waiting -= 1
 
-    def _lead(self, key: Hashable, flight: _Flight, work: Callable[[], Landing]) -> Landing:
+    def _lead(self, key: str, flight: _Flight, work: Callable[[], FlightResult]) -> FlightResult:
         try:
-            landing = work()
-            flight.entry = landing.entry
-            return landing
+            result = work()
+            flight.entry = result.entry
+            return result
         finally:
             with self._lock:
                 del self._flights[key]
-            flight.landed.set()
+            flight.finished.set()
 
 
 class ProcessFlights:
-    """Shares a computation among processes through a claim in Redis; without Redis everybody computes.
+    """Shares one computation among processes through a claim in Redis. Without Redis each process computes.
 
-    Who finds a key claimed looks again every `poll_seconds`, takes over a claim that ended without an entry,
-    and after `patience_seconds` computes without one.
+    A process that finds a key claimed polls every `poll_seconds`. It takes over a claim that ended without an
+    entry, and after `patience_seconds` it computes without a claim.
     """
 
     def __init__(
@@ -115,19 +115,21 @@ class ProcessFlights:
         self._patience_seconds = patience_seconds
         self._poll_seconds = poll_seconds
 
-    def run(self, key: str, compute: Callable[[], Entry], store: Callable[[Entry, str], None]) -> Landing:
-        """The entry that is stored under `key`, or that another process computes, or the one of `compute`.
+    def run(
+        self, key: str, compute: Callable[[], Entry], store: Callable[[Entry, str], None]
+    ) -> FlightResult:
+        """The entry stored under `key`, else the one that another process computes, else that of `compute`.
 
-        `store` is given what was computed, and the token of the claim that it has to end.
+        `store` gets the computed entry and the token of the claim, which it must end.
         """
-        token, way = secrets.token_hex(16), Way.FOUND
+        token, source = secrets.token_hex(16), EntrySource.FOUND
         deadline = time.monotonic() + self._patience_seconds
         while (claim := self._shared.claim(key, token)) is not None:
             if claim.entry is not None:
-                return Landing(claim.entry, way)
+                return FlightResult(claim.entry, source)
             if claim.owned or time.monotonic() >= deadline:
                 break
-            way = Way.JOINED
+            source = EntrySource.JOINED
             time.sleep(self._poll_seconds)
         try:
             entry = compute()
@@ -135,4 +137,4 @@ class ProcessFlights:
             self._shared.release(key, token)
             raise
         store(entry, token)
-        return Landing(entry, Way.COMPUTED)
+        return FlightResult(entry, EntrySource.COMPUTED)

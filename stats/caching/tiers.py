@@ -1,16 +1,13 @@
-"""The parts of the response cache put together, once per process."""
+"""The response cache of a process: its local and shared parts, its counters, and invalidation."""
 
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-
-from django.conf import settings
 
 from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
 from metrics.process_files import totals
 from stats.caching.entry import Entry
-from stats.caching.epochs import FILE_NAME, Epochs
+from stats.caching.keys import symbol_prefix
 from stats.caching.local import LocalCache
 from stats.caching.shared import SharedCache
 from stats.caching.single_flight import ProcessFlights, ThreadFlights
@@ -26,9 +23,9 @@ _NAMES = {
 
 
 class CacheStatistics:
-    """Counts in `marketdata_cache_{answers,bytes}_total`.
+    """Counters in `marketdata_cache_{answers,bytes}_total`.
 
-    `bytes_served` are bodies that came from the cache or from another's computation.
+    `bytes_served` counts bodies that came from the cache or from another request's computation.
     """
 
     def hit_local(self, size: int) -> None:
@@ -50,16 +47,16 @@ class CacheStatistics:
         CACHE_BYTES.add("stored", amount=size)
 
     def snapshot(self) -> dict[str, int]:
-        """`hits_local, hits_redis, misses, joined, bytes_stored, bytes_served`, each since the service began.
+        """`hits_local, hits_redis, misses, joined, bytes_stored, bytes_served`, since the service started, over all processes.
 
-        What other processes counted in the last second may be missing.
+        Other processes' counts of the last second may be missing.
         """
         counted = totals((CACHE_ANSWERS, CACHE_BYTES))
         return {name: int(counted[metric].get((label,), [0])[0]) for (metric, label), name in _NAMES.items()}
 
 
 class Outcome(StrEnum):
-    """Where an answer came from: kept or computed for another, computed for this caller, or not looked for."""
+    """HIT: from the cache or another request's computation. MISS: computed. BYPASS: computed, cache not used."""
 
     HIT = "hit"
     MISS = "miss"
@@ -67,45 +64,43 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cached:
-    """An answer and where it came from."""
+class CachedEntry:
+    """An entry and where it came from."""
 
     entry: Entry
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tiers:
-    """What a cached function works with."""
+class CacheTiers:
+    """The parts that a cached function uses."""
 
-    local: LocalCache[Cached]
+    local: LocalCache[CachedEntry]
     shared: SharedCache
-    epochs: Epochs
     threads: ThreadFlights
     processes: ProcessFlights
     statistics: CacheStatistics
 
 
-_assembly = threading.Lock()
-_assembled: list[Tiers] = []
+_creation_lock = threading.Lock()
+_tiers_of_process: list[CacheTiers] = []
 
 
-def process_tiers() -> Tiers:
-    """The tiers of this process, put together by the first caller from `settings.RUN_DIR`."""
-    if not _assembled:
-        with _assembly:
-            if not _assembled:
-                _assembled.append(assembled(Path(settings.RUN_DIR)))
-    return _assembled[0]
+def process_tiers() -> CacheTiers:
+    """The tiers of this process, created on the first call."""
+    if not _tiers_of_process:
+        with _creation_lock:
+            if not _tiers_of_process:
+                _tiers_of_process.append(new_tiers())
+    return _tiers_of_process[0]
 
 
-def assembled(run_dir: Path) -> Tiers:
-    """Tiers of their own, whose epochs live in `run_dir`."""
+def new_tiers() -> CacheTiers:
+    """Tiers with an empty local part."""
     shared = SharedCache()
-    return Tiers(
+    return CacheTiers(
         local=LocalCache(),
         shared=shared,
-        epochs=Epochs(run_dir / FILE_NAME),
         threads=ThreadFlights(),
         processes=ProcessFlights(shared),
         statistics=CacheStatistics(),
@@ -114,19 +109,19 @@ def assembled(run_dir: Path) -> Tiers:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many entries left Redis, and whether it could be reached; if not, they may still be there."""
+    """How many entries Redis removed. If Redis was not reached, they may still be there."""
 
     entries: int
     redis_reached: bool
 
 
-def drop(symbol: str, *, tiers: Tiers | None = None) -> Dropped:
-    """Void every entry of `symbol`: at once in all processes of this host, and in Redis.
+def drop(symbol: str, *, tiers: CacheTiers | None = None) -> Dropped:
+    """Remove every entry of `symbol` from Redis and from this process's memory.
 
-    Processes of other hosts follow when their own entries end, within seconds.
+    Entries are never stale: this frees memory and forces a recomputation. Other processes keep their own
+    entries for up to 5 s.
     """
-    at = tiers or process_tiers()
-    at.epochs.advance(symbol)  # computations under way are not stored any more
-    removed = at.shared.drop(symbol)
-    at.epochs.advance(symbol)  # nor is what was read from Redis while it was being emptied kept
+    tiers = tiers or process_tiers()
+    removed = tiers.shared.drop(symbol)
+    tiers.local.drop(symbol_prefix(symbol))
     return Dropped(entries=removed or 0, redis_reached=removed is not None)

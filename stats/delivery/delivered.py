@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from http_requests.conditional import REVALIDATED, is_current
-from stats.caching.tiers import Cached
+from stats.caching.tiers import CachedEntry
 from stats.delivery.pinned_answer import PinnedAnswer, finished_answer
 from store.timestamps import SECOND_NS, format_timestamp
 
@@ -49,14 +49,14 @@ def _not_modified(pinned: PinnedAnswer, now_ns: int) -> Finished:
     return Finished(HTTPStatus.NOT_MODIFIED, headers)
 
 
-def _finished(cached: Cached, pinned: PinnedAnswer, now_ns: int) -> Finished:
+def _finished(cached: CachedEntry, pinned: PinnedAnswer, now_ns: int) -> Finished:
     headers = {"Content-Type": cached.entry.content_type, **_origin(cached, now_ns)}
     headers.update({"ETag": pinned.etag, **_validity(pinned, now_ns)})
     headers.update(cached.entry.headers)
     return Finished(HTTPStatus.OK, headers, cached.entry.body)
 
 
-def _origin(cached: Cached, now_ns: int) -> dict[str, str]:
+def _origin(cached: CachedEntry, now_ns: int) -> dict[str, str]:
     age = max(0, int(now_ns / SECOND_NS - cached.entry.computed_at))
     return {"X-Cache": cached.outcome.value, "Age": str(age)}
 

@@ -101,10 +101,6 @@ class PinnedAnswer:
     representation: Representation
 
     @property
-    def cache_symbol(self) -> str:
-        return ",".join(self.content.symbols)
-
-    @property
     def cache_end_ns(self) -> int | None:
         return self.content.end_ns
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from rest_framework import serializers
 
 from http_requests.exceptions import InvalidParameter
-from stats.caching.keys import PASSING, Irrelevant, key_parts
+from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import PAGE, STREAM, query_serializer
 from stats.parameters import DEFAULT_PAGE, query_values
@@ -126,17 +126,17 @@ class MarketDataQuery:
     end_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
     whole_dates: Annotated[tuple[bool, bool], Irrelevant("plans have the range in whole intervals")]
     last: int | None
-    limit: Annotated[int, PASSING]
-    cursor: Annotated[str | None, PASSING]
+    limit: Annotated[int, DIFFERS_BY_PAGE]
+    cursor: Annotated[str | None, DIFFERS_BY_PAGE]
     is_descending: bool
-    fields: Annotated[tuple[str, ...] | None, PASSING]
+    fields: Annotated[tuple[str, ...] | None, DIFFERS_BY_PAGE]
     as_of_ns: int | None
     session: Annotated[SessionMode | None, Irrelevant("plans have the grid")]
     hours: Hours
     adjustment: str
     with_partial: bool
     with_coverage: bool
-    time_form: Annotated[TimeForm | None, PASSING]
+    time_form: Annotated[TimeForm | None, DIFFERS_BY_PAGE]
     with_trailer: Annotated[bool, Irrelevant("streams are not kept")]
     expiry_ns: int | None = None
     after_ns: int | None = None

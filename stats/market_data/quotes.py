@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 
-from stats.caching.keys import PASSING, Irrelevant
+from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, open_until, part_in_memory
 from stats.market_data.plan import Asked, Plan, begun, check_known, reason_for_none
@@ -41,7 +41,7 @@ class QuoteBarReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     grid: BarGrid
     whole: bool
-    settled_ns: Annotated[int, PASSING]
+    settled_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:

@@ -27,6 +27,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{symbol}: {dropped.entries} entries dropped.")
         else:
             self.stdout.write(
-                f"{symbol}: dropped from process memory on this host. Redis is away: "
-                "run this again when it is back, if it kept its data."
+                f"{symbol}: nothing dropped, Redis is away. Run this again when it is back, if it kept its data."
             )

@@ -48,4 +48,4 @@ class Command(BaseCommand):
         except (InvalidSymbol, RequestError, StatsError, StorageError) as error:
             raise CommandError(str(error)) from error
         if process_tiers().shared.is_away:
-            raise CommandError("Redis is away: what was computed is kept by nobody")
+            raise CommandError("Redis is away, so the answers were not kept: run this again when it is back")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from stats.caching.keys import PASSING
+from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.absence_reasons import Absences
@@ -120,9 +120,9 @@ class BarAbsences:
     inputs: BarInputs
     grid: BarGrid
     range: Range
-    days: Annotated[tuple[int | None, int], PASSING]
-    judged_until_ns: Annotated[int, PASSING]
-    settled_ns: Annotated[int, PASSING]
+    days: Annotated[tuple[int | None, int], DIFFERS_BY_PAGE]
+    judged_until_ns: Annotated[int, DIFFERS_BY_PAGE]
+    settled_ns: Annotated[int, DIFFERS_BY_PAGE]
     expiry: str | None
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 
-from stats.caching.keys import PASSING
+from stats.caching.keys import DIFFERS_BY_PAGE
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 
@@ -55,7 +55,7 @@ class Terms:
 
     with_dividends: bool
     currency: str | None
-    until_ns: Annotated[int, PASSING]
+    until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     def counts(self, dividend: Mapping[str, Any]) -> bool:
         """Whether a dividend is asked for, and not told to be in another currency than the prices."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 
-from stats.caching.keys import PASSING, Irrelevant
+from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import part_over_gaps
 from stats.market_data.ohlcv.corporate_actions import BarInputs
@@ -32,7 +32,7 @@ class BarReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
     grid: BarGrid
     whole: bool
-    settled_ns: Annotated[int | None, PASSING]
+    settled_ns: Annotated[int | None, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 
-from stats.caching.keys import PASSING, Irrelevant
+from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import part_in_memory
 from stats.market_data.options.contract import OptionContract
@@ -73,7 +73,7 @@ class OptionRows:
     contract: OptionContract
     market: OptionMarket
     names: tuple[str, ...]
-    settled_ns: Annotated[int, PASSING]
+    settled_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:

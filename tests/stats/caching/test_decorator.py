@@ -1,7 +1,6 @@
 import logging
-import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,8 +10,8 @@ import pytest
 from redis_calls.connection import breaker
 from stats.caching.decorator import cached
 from stats.caching.entry import Entry
-from stats.caching.single_flight import Landing, ThreadFlights
-from stats.caching.tiers import Cached, Outcome, Tiers
+from stats.caching.single_flight import FlightResult, ThreadFlights
+from stats.caching.tiers import CachedEntry, CacheTiers, Outcome
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of
@@ -20,33 +19,32 @@ from tests.stats.caching.builders import client_of
 
 @dataclass(frozen=True)
 class Query:
-    cache_symbol: str = "AAPL"
     cache_end_ns: int | None = None
     cache_coarse: bool = False
     name: str = "ohlcv"
 
     @property
     def cache_key(self) -> str:
-        return f"mktdata:{self.cache_symbol}:{self.name}"
+        return f"mktdata:AAPL:{self.name}"
 
 
 @dataclass
 class Subject:
     """A cached function that counts its computations, and a clock that stands still."""
 
-    tiers: Tiers
+    tiers: CacheTiers
     computed: list[str] = field(default_factory=list)
     now_ns: int = 1_750_000_000 * 10**9
 
     def __post_init__(self) -> None:
         self.call = self.keep(self.answer)
 
-    def keep(self, answer: Callable[[Query, int], Entry]) -> Callable[..., Cached]:
+    def keep(self, answer: Callable[[Query, int], Entry]) -> Callable[..., CachedEntry]:
         return partial(cached(tiers=lambda: self.tiers)(answer), now_ns=self.now_ns)
 
     def answer(self, query: Query, now_ns: int) -> Entry:
         self.computed.append(query.name)
-        body = f"{query.cache_symbol} {len(self.computed)}".encode()
+        body = f"AAPL {len(self.computed)}".encode()
         return Entry(body=body, content_type="text/plain", etag='"e"', computed_at=now_ns / SECOND_NS)
 
     def body(self, query: Query | None = None) -> bytes:
@@ -54,16 +52,16 @@ class Subject:
 
 
 @pytest.fixture
-def subject(tiers: Tiers) -> Subject:
+def subject(tiers: CacheTiers) -> Subject:
     return Subject(tiers)
 
 
-def counted_since(tiers: Tiers, before: dict[str, int]) -> dict[str, int]:
+def counted_since(tiers: CacheTiers, before: dict[str, int]) -> dict[str, int]:
     """What was counted since `before`; the totals are those of a service, which outlives a test."""
     return {name: total - before[name] for name, total in tiers.statistics.snapshot().items()}
 
 
-def seen(found: Cached) -> tuple[str, bytes]:
+def seen(found: CachedEntry) -> tuple[str, bytes]:
     return found.outcome.value, found.entry.body
 
 
@@ -113,16 +111,17 @@ def test_an_end_in_the_future_is_not_kept(subject: Subject, redis_server):
 
 @pytest.mark.parametrize("end_offset_ns", [-1, 1], ids=["kept", "future"])
 @pytest.mark.parametrize("redis_away", [False, True], ids=["redis", "no redis"])
-def test_fifty_callers_at_once_compute_once(tiers: Tiers, redis_server, end_offset_ns: int, redis_away: bool):
+def test_fifty_callers_at_once_compute_once(
+    tiers: CacheTiers, redis_server, end_offset_ns: int, redis_away: bool
+):
     if redis_away:
         redis_server.kill()
     subject, before = Subject(tiers), tiers.statistics.snapshot()
     query = Query(cache_end_ns=subject.now_ns + end_offset_ns)
-    flight = (query.cache_key, 0)
     deadline = time.monotonic() + PATIENCE_SECONDS
 
     def answer(asked: Query, now_ns: int) -> Entry:
-        while tiers.threads.waiting(flight) < 49 and time.monotonic() < deadline:
+        while tiers.threads.waiting(query.cache_key) < 49 and time.monotonic() < deadline:
             time.sleep(0.001)
         return subject.answer(asked, now_ns)
 
@@ -133,12 +132,12 @@ def test_fifty_callers_at_once_compute_once(tiers: Tiers, redis_server, end_offs
     assert counted_since(tiers, before)["joined"] == 49
 
 
-def test_what_landed_between_the_look_and_the_flight_is_taken(tiers: Tiers):
+def test_what_landed_between_the_look_and_the_flight_is_taken(tiers: CacheTiers):
     class Late(ThreadFlights):
-        def run(self, key: Hashable, work: Callable[[], Landing]) -> Landing:
+        def run(self, key: str, work: Callable[[], FlightResult]) -> FlightResult:
             landed = Entry(body=b"landed", content_type="", etag="", computed_at=1.0)
-            ready = Cached(landed, Outcome.HIT)
-            tiers.local.put(Query().cache_key, ready, size=6, epoch=0, seconds=5)
+            ready = CachedEntry(landed, Outcome.HIT)
+            tiers.local.put(Query().cache_key, ready, size=6, seconds=5)
             return super().run(key, work)
 
     subject = Subject(replace(tiers, threads=Late()))
@@ -240,25 +239,3 @@ def test_garbage_under_the_key_is_replaced_by_the_right_answer(subject, redis_se
     assert seen(subject.call(Query())) == ("miss", b"AAPL 3")
     subject.tiers.local.clear()
     assert seen(subject.call(Query())) == ("hit", b"AAPL 3")
-
-
-def test_what_began_before_an_invalidation_is_not_kept_nor_joined(subject: Subject, redis_server):
-    began, hold = threading.Event(), threading.Event()
-
-    def slow(query: Query, now_ns: int) -> Entry:
-        began.set()
-        hold.wait(PATIENCE_SECONDS)
-        return subject.answer(query, now_ns)
-
-    call = subject.keep(slow)
-    with ThreadPoolExecutor(1) as pool:
-        before = pool.submit(call, Query())
-        began.wait(PATIENCE_SECONDS)
-        subject.tiers.epochs.advance("AAPL")
-        with client_of(redis_server) as client:
-            client.delete(f"flight:{Query().cache_key}")
-        assert seen(subject.call(Query())) == ("miss", b"AAPL 1")
-        hold.set()
-        assert before.result().entry.body == b"AAPL 2"
-    subject.tiers.local.clear()
-    assert seen(subject.call(Query())) == ("hit", b"AAPL 1")

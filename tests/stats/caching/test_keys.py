@@ -1,10 +1,12 @@
 import fnmatch
+from dataclasses import dataclass
+from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.keys import CacheKey, escaped, scan_pattern
+from stats.caching.keys import CacheKey, escaped, key_parts, symbol_prefix
 from tests.stats.caching.builders import client_of
 
 texts = st.text(alphabet=st.sampled_from("AB:*?[]\\^-&=%,. é"), min_size=1, max_size=6)
@@ -39,6 +41,16 @@ def test_key_is_readable():
     assert str(key) == "mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c,bars=3-0b77e1:json"
 
 
+@dataclass(frozen=True)
+class Named:
+    names: tuple[str, ...]
+
+
+def test_tuples_of_texts_have_parts_of_their_own():
+    named = [Named(names) for names in ((), ("",), ("", ""), (",",), ("%",), ("a", "b"), ("a,b",))]
+    assert all(key_parts(one) != key_parts(other) for one, other in combinations(named, 2))
+
+
 def test_key_without_parameters_keeps_its_fields():
     assert str(key_of("^GSPC")) == "mktdata:%5EGSPC:ohlcv::trades=1-a:json"
 
@@ -69,7 +81,7 @@ def test_escaping_is_one_to_one_and_plain_ascii(one: str, other: str):
 
 @given(keys, texts)
 def test_pattern_matches_exactly_the_keys_of_its_symbol(key: CacheKey, symbol: str):
-    assert fnmatch.fnmatchcase(str(key), scan_pattern(symbol)) == (key.symbol == symbol)
+    assert fnmatch.fnmatchcase(str(key), f"{symbol_prefix(symbol)}*") == (key.symbol == symbol)
 
 
 SYMBOLS = [
@@ -96,5 +108,5 @@ def test_redis_scan_finds_only_the_symbol(symbol: str, redis_server):
     with client_of(redis_server) as client:
         for each in SYMBOLS:
             client.set(str(key_of(each)), each)
-        found = [client.get(key).decode() for key in client.scan_iter(match=scan_pattern(symbol))]
+        found = [client.get(key).decode() for key in client.scan_iter(match=f"{symbol_prefix(symbol)}*")]
     assert found == [symbol]

@@ -14,23 +14,24 @@ class Clock:
         return self.now
 
 
-def put(cache: LocalCache[str], key: str, *, size: int = 1_000, epoch: int = 0, seconds: float = 3.0) -> None:
-    cache.put(key, f"value of {key}", size=size, epoch=epoch, seconds=seconds)
+def put(cache: LocalCache[str], key: str, *, size: int = 1_000, seconds: float = 3.0) -> None:
+    cache.put(key, f"value of {key}", size=size, seconds=seconds)
 
 
-def test_a_value_is_found_under_its_key_and_epoch():
+def test_a_value_is_found_under_its_key():
     cache: LocalCache[str] = LocalCache()
-    put(cache, "a", epoch=4)
-    assert cache.get("a", epoch=4) == "value of a"
-    assert cache.get("b", epoch=4) is None
+    put(cache, "a")
+    assert cache.get("a") == "value of a"
+    assert cache.get("b") is None
 
 
-def test_another_epoch_voids_the_value_for_good():
+def test_keys_that_start_with_a_prefix_are_dropped():
     cache: LocalCache[str] = LocalCache()
-    put(cache, "a", epoch=4)
-    assert cache.get("a", epoch=5) is None
-    assert cache.get("a", epoch=4) is None
-    assert (len(cache), cache.bytes_held) == (0, 0)
+    for key in ("a:1", "a:2", "ab:1", "b"):
+        put(cache, key)
+    cache.drop("a:")
+    assert [key for key in ("a:1", "a:2", "ab:1", "b") if cache.get(key)] == ["ab:1", "b"]
+    assert cache.bytes_held == sum(entry.size for entry in cache._entries.values())
 
 
 def test_a_value_ends_with_its_time():
@@ -38,9 +39,9 @@ def test_a_value_ends_with_its_time():
     cache: LocalCache[str] = LocalCache(clock=clock)
     put(cache, "a", seconds=3)
     clock.now += 2.999
-    assert cache.get("a", epoch=0) is not None
+    assert cache.get("a") is not None
     clock.now += 0.001
-    assert cache.get("a", epoch=0) is None
+    assert cache.get("a") is None
     assert cache.bytes_held == 0
 
 
@@ -49,7 +50,7 @@ def test_no_value_outlives_the_residence():
     cache: LocalCache[str] = LocalCache(clock=clock)
     put(cache, "a", seconds=604_800)
     clock.now += RESIDENCE_SECONDS
-    assert cache.get("a", epoch=0) is None
+    assert cache.get("a") is None
 
 
 def test_a_value_without_time_to_live_is_not_held():
@@ -62,26 +63,26 @@ def test_the_least_recently_used_goes_first():
     cache: LocalCache[str] = LocalCache(max_bytes=16 * (1_000 + OVERHEAD_BYTES))
     for name in "abcdefghijklmno":
         put(cache, name)
-    assert cache.get("a", epoch=0) is not None
+    assert cache.get("a") is not None
     put(cache, "p")
     put(cache, "q")
-    assert cache.get("b", epoch=0) is None
-    assert cache.get("a", epoch=0) is not None
+    assert cache.get("b") is None
+    assert cache.get("a") is not None
 
 
 def test_one_large_value_does_not_displace_the_others():
     cache: LocalCache[str] = LocalCache(max_bytes=80_000)
     put(cache, "a")
     put(cache, "large", size=10_001)
-    assert cache.get("large", epoch=0) is None
-    assert cache.get("a", epoch=0) is not None
+    assert cache.get("large") is None
+    assert cache.get("a") is not None
 
 
 def test_clear_forgets_everything():
     cache: LocalCache[str] = LocalCache()
     put(cache, "a")
     cache.clear()
-    assert (cache.get("a", epoch=0), cache.bytes_held) == (None, 0)
+    assert (cache.get("a"), cache.bytes_held) == (None, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 12_000)), max_size=60))
@@ -90,7 +91,7 @@ def test_the_bound_holds_and_the_account_is_exact(puts: list[tuple[str, int]]):
     for key, size in puts:
         put(cache, key, size=size)
         assert cache.bytes_held <= 40_000
-    sizes = [held.size for held in cache._held.values()]
+    sizes = [entry.size for entry in cache._entries.values()]
     assert sum(sizes) == cache.bytes_held
 
 
@@ -100,12 +101,12 @@ def test_threads_leave_the_account_exact():
     def work(seed: int) -> None:
         for step in range(2_000):
             key = str((seed * 7 + step) % 50)
-            put(cache, key, size=step % 3_000, epoch=step % 3)
-            cache.get(key, epoch=(step + seed) % 3)
+            put(cache, key, size=step % 3_000)
+            cache.get(key)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(held.size for held in cache._held.values()) == cache.bytes_held <= 40_000
+    assert sum(entry.size for entry in cache._entries.values()) == cache.bytes_held <= 40_000

@@ -34,14 +34,14 @@ def test_two_processes_compute_once(start_worker, tmp_path: Path, redis_server):
     for number in range(ATTEMPTS):
         symbol, before = f"S{number}", computations(tmp_path)
         for worker in (one, other):
-            worker.ask("epoch", symbol=symbol)
+            worker.ask("statistics")
         (tmp_path / "hold").touch()
         began = time.monotonic()
-        one.tell("get", symbol=symbol, key=f"mktdata:{symbol}:1")
+        one.tell("get", key=f"mktdata:{symbol}:1")
         await_computations(tmp_path, before + 1)
         # Until the other has asked for the claim again and again.
         polled = calls_of_scripts(redis_server) + 4
-        other.tell("get", symbol=symbol, key=f"mktdata:{symbol}:1")
+        other.tell("get", key=f"mktdata:{symbol}:1")
         assert eventually(partial(has_polled, redis_server, polled))
         (tmp_path / "hold").unlink()
         answers = [one.hear(), other.hear()]
@@ -55,33 +55,20 @@ def test_two_processes_compute_once(start_worker, tmp_path: Path, redis_server):
 
 def test_a_killed_owner_is_replaced(start_worker, tmp_path: Path):
     one, other = start_worker(), start_worker()
-    other.ask("epoch", symbol="AAPL")
+    other.ask("statistics")
     (tmp_path / "hold").touch()
-    one.tell("get", symbol="AAPL", key="mktdata:AAPL:1")
+    one.tell("get", key="mktdata:AAPL:1")
     await_computations(tmp_path, 1)
     one.process.kill()
     (tmp_path / "hold").unlink()
-    assert other.ask("get", symbol="AAPL", key="mktdata:AAPL:1")["outcome"] == "miss"
-    assert computations(tmp_path) == 2
-
-
-def test_invalidation_reaches_the_memory_of_another_process_at_once(
-    start_worker, tmp_path: Path, redis_server
-):
-    one, other = start_worker(), start_worker()
-    for worker in (one, other):
-        worker.ask("get", symbol="AAPL", key="mktdata:AAPL:1")
-    assert other.ask("get", symbol="AAPL", key="mktdata:AAPL:1")["outcome"] == "hit"
-    assert one.ask("drop", symbol="AAPL") == {"entries": 1}
-    assert other.ask("get", symbol="AAPL", key="mktdata:AAPL:1")["outcome"] == "miss"
-    assert one.ask("get", symbol="AAPL", key="mktdata:AAPL:1")["outcome"] == "hit"
+    assert other.ask("get", key="mktdata:AAPL:1")["outcome"] == "miss"
     assert computations(tmp_path) == 2
 
 
 def test_statistics_are_summed_over_processes(start_worker):
     one, other = start_worker(), start_worker()
     for worker in (one, other, other):
-        worker.ask("get", symbol="AAPL", key="mktdata:AAPL:1")
+        worker.ask("get", key="mktdata:AAPL:1")
     one.ask("publish")
     one.end()
     statistics = other.ask("statistics")

@@ -5,7 +5,7 @@ import pytest
 
 from stats.caching.entry import Entry
 from stats.caching.shared import CLAIM_SECONDS, SharedCache
-from stats.caching.single_flight import Landing, ProcessFlights, ThreadFlights, Way
+from stats.caching.single_flight import EntrySource, FlightResult, ProcessFlights, ThreadFlights
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of
@@ -28,27 +28,27 @@ def await_waiting(flights: ThreadFlights, count: int) -> None:
 def test_fifty_threads_share_one_computation():
     flights, computed = ThreadFlights(), []
 
-    def work() -> Landing:
+    def work() -> FlightResult:
         computed.append(1)
         await_waiting(flights, CALLERS - 1)
-        return Landing(entry(), Way.COMPUTED)
+        return FlightResult(entry(), EntrySource.COMPUTED)
 
     with ThreadPoolExecutor(CALLERS) as pool:
-        landings = list(pool.map(lambda _: flights.run("key", work), range(CALLERS)))
+        results = list(pool.map(lambda _: flights.run("key", work), range(CALLERS)))
     assert len(computed) == 1
-    assert sorted(landing.way.value for landing in landings) == ["computed"] + ["joined"] * (CALLERS - 1)
-    assert len({id(landing.entry) for landing in landings}) == 1
+    assert sorted(result.source.value for result in results) == ["computed"] + ["joined"] * (CALLERS - 1)
+    assert len({id(result.entry) for result in results}) == 1
 
 
 def test_a_failure_reaches_only_who_computed():
     flights, attempts = ThreadFlights(), []
 
-    def work() -> Landing:
+    def work() -> FlightResult:
         attempts.append(1)
         if len(attempts) == 1:
             await_waiting(flights, 9)
             raise LookupError("first")
-        return Landing(entry(), Way.COMPUTED)
+        return FlightResult(entry(), EntrySource.COMPUTED)
 
     def run(_: int) -> str:
         try:
@@ -65,31 +65,36 @@ def test_a_failure_reaches_only_who_computed():
 def test_keys_do_not_wait_for_one_another():
     flights = ThreadFlights()
 
-    def inner() -> Landing:
-        return Landing(entry(b"inner"), Way.COMPUTED)
+    def inner() -> FlightResult:
+        return FlightResult(entry(b"inner"), EntrySource.COMPUTED)
 
     assert flights.run("outer", lambda: flights.run("inner", inner)).entry.body == b"inner"
 
 
 def test_after_a_landing_the_next_caller_computes():
     flights = ThreadFlights()
-    landings = [Landing(entry(b"first"), Way.COMPUTED), Landing(entry(b"second"), Way.COMPUTED)]
-    computed = iter(landings)
-    assert [flights.run("key", lambda: next(computed)) for _ in landings] == landings
+    results = [
+        FlightResult(entry(b"first"), EntrySource.COMPUTED),
+        FlightResult(entry(b"second"), EntrySource.COMPUTED),
+    ]
+    computed = iter(results)
+    assert [flights.run("key", lambda: next(computed)) for _ in results] == results
 
 
 def test_who_runs_out_of_patience_computes():
     flights, hold, began = ThreadFlights(patience_seconds=0.02), threading.Event(), threading.Event()
 
-    def slow() -> Landing:
+    def slow() -> FlightResult:
         began.set()
         hold.wait(PATIENCE_SECONDS)
-        return Landing(entry(b"slow"), Way.COMPUTED)
+        return FlightResult(entry(b"slow"), EntrySource.COMPUTED)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(flights.run, "key", slow)
         began.wait(PATIENCE_SECONDS)
-        assert flights.run("key", lambda: Landing(entry(b"own"), Way.COMPUTED)).entry.body == b"own"
+        assert (
+            flights.run("key", lambda: FlightResult(entry(b"own"), EntrySource.COMPUTED)).entry.body == b"own"
+        )
         hold.set()
         assert first.result().entry.body == b"slow"
 
@@ -116,14 +121,14 @@ class TestClaims:
 
     def test_a_claim_tells_what_is_stored(self):
         shared = SharedCache()
-        shared.land("key", "another's", entry(), seconds=30)
+        shared.store("key", "another's", entry(), seconds=30)
         claim = shared.claim("key", "one")
         assert claim is not None
         assert claim.entry == entry()
 
     def test_what_is_stored_is_told_without_a_claim(self, redis_server):
         shared = SharedCache()
-        shared.land("key", "another's", entry(), seconds=30)
+        shared.store("key", "another's", entry(), seconds=30)
         claim = shared.claim("key", "one")
         assert claim is not None
         assert not claim.owned
@@ -133,10 +138,10 @@ class TestClaims:
     def test_an_entry_lands_and_ends_the_claim_of_its_owner_alone(self, redis_server):
         shared = SharedCache()
         shared.claim("key", "one")
-        assert shared.land("key", "two", entry(), seconds=30) == len(entry().to_bytes("key"))
+        assert shared.store("key", "two", entry(), seconds=30) == len(entry().to_bytes("key"))
         with client_of(redis_server) as client:
             assert client.exists("flight:key")
-            shared.land("key", "one", entry(), seconds=30)
+            shared.store("key", "one", entry(), seconds=30)
             assert not client.exists("flight:key")
             assert 25 < client.ttl("key") <= 30
 
@@ -146,7 +151,7 @@ class TestClaims:
         with client_of(redis_server) as client:
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", 1)
-            assert shared.land("key", "one", entry(), seconds=30) == 0
+            assert shared.store("key", "one", entry(), seconds=30) == 0
             assert not client.exists("flight:key")
 
     @pytest.mark.parametrize("kind", ["text", "list", "forever"])
@@ -167,19 +172,19 @@ class TestClaims:
 
     def test_who_gets_the_claim_takes_what_landed_before(self, redis_server):
         shared = SharedCache()
-        shared.land("key", "another's", entry(), seconds=30)
-        landing = ProcessFlights(shared).run("key", lambda: pytest.fail("computed again"), kept_nowhere)
-        assert landing == Landing(entry(), Way.FOUND)
+        shared.store("key", "another's", entry(), seconds=30)
+        result = ProcessFlights(shared).run("key", lambda: pytest.fail("computed again"), kept_nowhere)
+        assert result == FlightResult(entry(), EntrySource.FOUND)
         with client_of(redis_server) as client:
             assert not client.exists("flight:key")
 
     def test_an_entry_is_taken_though_its_owner_died_before_letting_go(self):
         shared = SharedCache()
         shared.claim("key", "one who died")
-        shared.land("key", "another's", entry(), seconds=30)
+        shared.store("key", "another's", entry(), seconds=30)
         flights = ProcessFlights(shared, patience_seconds=0.05)
-        landing = flights.run("key", lambda: entry(b"computed again"), kept_nowhere)
-        assert landing == Landing(entry(), Way.FOUND)
+        result = flights.run("key", lambda: entry(b"computed again"), kept_nowhere)
+        assert result == FlightResult(entry(), EntrySource.FOUND)
 
     def test_a_failed_owner_lets_go_of_its_claim(self, redis_server):
         def fail() -> Entry:
@@ -193,12 +198,12 @@ class TestClaims:
     def test_who_waits_in_vain_computes_and_leaves_the_claim(self, redis_server):
         shared = SharedCache()
         shared.claim("key", "one who died")
-        landing = ProcessFlights(shared, patience_seconds=0.05).run("key", entry, kept_nowhere)
-        assert landing == Landing(entry(), Way.COMPUTED)
+        result = ProcessFlights(shared, patience_seconds=0.05).run("key", entry, kept_nowhere)
+        assert result == FlightResult(entry(), EntrySource.COMPUTED)
         with client_of(redis_server) as client:
             assert client.exists("flight:key")
 
     def test_without_redis_everybody_computes(self, redis_server):
         redis_server.kill()
-        landing = ProcessFlights(SharedCache()).run("key", entry, kept_nowhere)
-        assert landing == Landing(entry(), Way.COMPUTED)
+        result = ProcessFlights(SharedCache()).run("key", entry, kept_nowhere)
+        assert result == FlightResult(entry(), EntrySource.COMPUTED)

@@ -1,5 +1,4 @@
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -7,18 +6,14 @@ import pytest
 from stats.caching import tiers
 
 
-def test_threads_that_begin_together_get_the_same_tiers(
-    tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
-):
-    settings.RUN_DIR = tmp_path / "run"
-    monkeypatch.setattr(tiers, "_assembled", [])
+def test_threads_that_begin_together_get_the_same_tiers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tiers, "_tiers_of_process", [])
     together = Barrier(8)
 
-    def first(_: int) -> tiers.Tiers:
+    def first(_: int) -> tiers.CacheTiers:
         together.wait()
         return tiers.process_tiers()
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(first, range(8)))
     assert len({id(each) for each in found}) == 1
-    assert (tmp_path / "run" / "cache-epochs").exists()

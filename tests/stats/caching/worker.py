@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Query:
-    cache_symbol: str
     key: str
     cache_end_ns: int | None = None
     cache_coarse: bool = False
@@ -45,7 +44,7 @@ def serve() -> None:
     from metrics.process_files import Publisher  # noqa: PLC0415 after the path
     from stats.caching.decorator import cached  # noqa: PLC0415 after the settings
     from stats.caching.entry import Entry  # noqa: PLC0415
-    from stats.caching.tiers import drop, process_tiers  # noqa: PLC0415
+    from stats.caching.tiers import process_tiers  # noqa: PLC0415
 
     run_dir, name = Path(sys.argv[1]), sys.argv[2]
     publisher = Publisher(run_dir / "metrics", name)
@@ -59,20 +58,12 @@ def serve() -> None:
             time.sleep(0.002)
         return Entry(body=b"x" * 100, content_type="text/plain", etag='"e"', computed_at=now_ns / 10**9)
 
-    def get(symbol: str, key: str) -> Any:
-        found = answer(Query(symbol, key), now_ns=time.time_ns())
+    def get(key: str) -> Any:
+        found = answer(Query(key), now_ns=time.time_ns())
         return {"outcome": found.outcome, "body": found.entry.body.decode()}
 
-    def advance(symbol: str, times: int) -> None:
-        for _ in range(times):
-            epochs.advance(symbol)
-
-    epochs = process_tiers().epochs
     commands: dict[str, Callable[..., Any]] = {
         "get": get,
-        "drop": lambda symbol: {"entries": drop(symbol).entries},
-        "epoch": epochs.current,
-        "advance": advance,
         "publish": publisher.publish,
         "statistics": process_tiers().statistics.snapshot,
     }
