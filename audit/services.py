@@ -10,6 +10,7 @@ from django.conf import settings
 
 from audit.chain.append import chain_key, head_reserved, records_append, spool_key
 from audit.chain.witness import witness
+from audit.needs import RECORDED_NAMES
 from audit.records.call import columns_of_event, record_of_call
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import exclusive, file_collect
@@ -68,8 +69,14 @@ def call_record(
 
 
 def recorded_of(call: ReceivedCall) -> dict[str, Any]:
-    """The fields of a record that are of the call itself; the query as it was sent."""
-    return {"method": call.method, "path": call.path, "query": call.query, "address": call.address}
+    """What `record_of_call` takes of the call itself."""
+    return {
+        "method": call.method,
+        "path": call.path,
+        "query": call.query,
+        "address": call.address,
+        "declared": RECORDED_NAMES.get(),
+    }
 
 
 def is_anonymous_refusal(caller: str, status: int) -> bool:

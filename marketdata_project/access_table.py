@@ -103,3 +103,17 @@ PUBLIC_VIEWS = frozenset(
 
 # Django's own sites by their URL namespace, which ask for a staff member's session, or are where it begins.
 DJANGO_SITES = frozenset({"admin", "rest_framework"})
+
+# The query parameters of all endpoints, and the body fields of those with an audit class. The audit log records
+# their values and masks all others; a test holds the list against the OpenAPI document.
+RECORDED_NAMES = frozenset(
+    """
+    accounts adjustment after aliases allow_nonpositive_price as_of at bar_policy before_expiry calendar
+    caller certificate class correlation_id coverage currency cursor daily_quota dedupe dividend_yield
+    end event exchange exercise expires_at expiry expiry_from expiry_to fields format hours interval
+    last limit method monthly_quota multiplier name networks overlap_seconds partial path prefix rate
+    resolution right scopes search sensitivity session settlement signed_only since sort start state
+    status_class strike successors symbol symbols tick_size tier time trading_rate trailer underlying
+    unknown until volume_kind
+    """.split()  # noqa: SIM905 names are read as words
+)

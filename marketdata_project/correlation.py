@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
-from audit.records.masking import masked_path
+from audit.records.masking import masked_text
 from redis_calls.connection import is_available
 
 HEADER = "X-Correlation-ID"
@@ -34,7 +34,7 @@ def correlated(chosen: str) -> Iterator[None]:
 
 def chosen_id(offered: str | None) -> str:
     """The client's id if it is a sane one and does not look like a secret, else a new one."""
-    if offered is None or not _SANE.fullmatch(offered) or masked_path(offered) != offered:
+    if offered is None or not _SANE.fullmatch(offered) or masked_text(offered) != offered:
         return secrets.token_hex(16)
     return offered
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from audit.records.masking import MASK, masked_line, masked_query
+from audit.records.masking import MASK, masked_text
 
 # What is shorter is no secret, and would be found in every second word.
 _SHORTEST = 6
@@ -22,7 +22,7 @@ _SECRETS = ("SECRET_KEY", "SIGNING_SECRET", "AUDIT_KEY")
 _URLS = ("DATABASE_URL", "REDIS_URL")
 
 # Of an address that is told in a line.
-_QUERY = re.compile(r"\?([^\s'\"<>]+)")
+_QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def masked(text: str) -> str:
     """The text without secrets."""
     for secret in own_secrets():
         text = text.replace(secret, MASK)
-    return _QUERY.sub(lambda found: f"?{masked_query(found[1])}", masked_line(text))
+    return _QUERY.sub(f"?{MASK}", masked_text(text))
 
 
 @cache

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER
+from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from store.instruments import Instrument
 from trades.instruments.known_hours import HOURS_REFUSAL
@@ -18,6 +18,7 @@ def wire() -> None:
     """Hand over everything, once in a process."""
     ACCESS_TABLE.hand_over(_access_table)
     CLASS_OF_CALL.hand_over(lambda: _class_of_call)
+    RECORDED_NAMES.hand_over(_recorded_names)
     PROBLEM_ANSWER.hand_over(lambda: _problem_answer)
     PERSON_MAY.hand_over(_person_may)
     HOURS_REFUSAL.hand_over(_hours_refusal)
@@ -32,6 +33,12 @@ def _access_table() -> AccessTable:
 def _class_of_call(url_name: str | None, method: str) -> str:
     access = access_of(url_name, method)
     return "" if access is None else access.audit_class
+
+
+def _recorded_names() -> frozenset[str]:
+    from marketdata_project.access_table import RECORDED_NAMES as RECORDED
+
+    return RECORDED
 
 
 def _problem_answer(error: Exception) -> HttpResponse:

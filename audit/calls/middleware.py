@@ -15,7 +15,7 @@ from django.utils.functional import LazyObject
 
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
-from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
+from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER, RECORDED_NAMES
 from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
@@ -133,7 +133,7 @@ def strict_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> AuditColumns:
     """The record of a strict call: its body beside `detail`."""
-    body = {"body": body_detail(call.body)} if call.body else {}
+    body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
     record = record_of_call(**recorded_of(call_of(request)), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
 

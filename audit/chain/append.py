@@ -19,8 +19,9 @@ from audit.records.columns import AuditColumns
 
 _ENDS = 1
 _SPOOL = "spool"
-# Python's own for SQLite.
+# Where the database's options name no timeout: that of Python's sqlite3.
 _TURN_SECONDS = 5.0
+_LOOK_SECONDS = 0.002
 _NAMES = ("sequence", *AuditColumns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
     table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
@@ -73,33 +74,45 @@ def base_of_chain() -> Head:
 
 @contextmanager
 def records_transaction() -> Iterator[None]:
-    """A transaction of its own that ends with records; on SQLite nobody else writes from its beginning on.
+    """A transaction of its own that appends records; on SQLite no other one runs at the same time.
 
-    Raises django.db.Error.
+    Raises django.db.Error, also if the turn does not come in time.
     """
     with _turn() as turn, transaction.atomic(durable=True):
-        # The next one begins after the commit, not after what follows it.
+        # The next one may begin after the commit, before what follows it here.
         transaction.on_commit(turn.close)
         yield
 
 
 @contextmanager
 def _turn() -> Iterator[ExitStack]:
-    """Wait in a queue of the kernel until those before have committed; `close` ends the turn.
+    """On SQLite, hold `AUDIT_DIR/turn.lock`; closing the stack releases it.
 
-    SQLite's own waiting is polling, in which one of sixteen may be passed over for ten seconds; PostgreSQL
-    has a queue. Raises OperationalError after SQLite's timeout.
+    SQLite's own waiting backs off up to 100 ms, and one of sixteen waiting threads may be passed over for ten
+    seconds; PostgreSQL has a queue. Raises OperationalError after SQLite's timeout, as when the holder hangs.
     """
     with ExitStack() as turn:
         if connection.vendor == "sqlite":
-            began = time.monotonic()
+            patience = connection.settings_dict["OPTIONS"].get("timeout", _TURN_SECONDS)
             with suppress(OSError):
                 folder = Path(settings.AUDIT_DIR)
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                fcntl.flock(turn.enter_context((folder / "turn.lock").open("ab")), fcntl.LOCK_EX)
-            if time.monotonic() - began > connection.settings_dict["OPTIONS"].get("timeout", _TURN_SECONDS):
-                raise OperationalError("too many transactions with records wait for each other")
+                _wait_for_lock(turn.enter_context((folder / "turn.lock").open("ab")).fileno(), patience)
         yield turn
+
+
+def _wait_for_lock(fd: int, seconds: float) -> None:
+    """Lock a file. Raises OperationalError if another process or thread still has it after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise OperationalError("another transaction with audit records does not end") from None
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:

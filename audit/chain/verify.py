@@ -1,14 +1,17 @@
-"""Whether the chain is whole: every record in its place, unaltered, up to the end that is known outside."""
+"""Verifies the chain: every record unaltered and in its place, up to the last one that is known outside of the database.
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+A record that is missing, or whose hash is not that of its content and the hash before, is named by its number.
+What became of it (edited, moved, put in, numbered anew) is not looked for: whoever reads the finding compares
+the record with an export or a backup.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain as joined
 from typing import Any, NamedTuple
 
 from audit.chain.append import base_seal, chain_key
-from audit.chain.links import BEGINNING, ChainKey, Head, Link
+from audit.chain.links import BEGINNING, ChainKey, Head
 from audit.chain.witness import (
     ANCHORS_LOST,
     HEAD_LOST,
@@ -22,32 +25,28 @@ from audit.exceptions import NoSuchBeginning
 from audit.models import AuditRecord, ChainEnds
 from audit.records.columns import AuditColumns
 
+CHUNK = 5_000
+_NAMES = ("sequence", *AuditColumns._fields, "hash")
+
 
 class FindingKind(StrEnum):
-    """What became of a record."""
+    """What is wrong with a record: it is not the one that was written, it is gone, or that cannot be verified."""
 
     ALTERED = "altered"
     MISSING = "missing"
-    INSERTED = "inserted"
-    REORDERED = "reordered"
-    CUT_OFF = "cut off"
-    FORKED = "forked"
     UNKNOWN = "unknown"
 
 
 _SENTENCES = {
-    FindingKind.ALTERED: "record {} was altered",
+    FindingKind.ALTERED: "record {} was altered or replaced",
     FindingKind.MISSING: "record {} is missing",
-    FindingKind.INSERTED: "record {} was inserted",
-    FindingKind.REORDERED: "record {} is not in its place",
-    FindingKind.CUT_OFF: "record {} and what follows were cut off",
-    FindingKind.FORKED: "record {} is not the one that was written first",
-    FindingKind.UNKNOWN: "what follows record {} cannot be told",
+    FindingKind.UNKNOWN: "what follows record {} cannot be verified",
 }
+_LOST = {HEAD_LOST: "the head outside was", ANCHORS_LOST: "anchors were"}
 
 
 class ChainFinding(NamedTuple):
-    """The first record that is not right, by its number, and what is known of it."""
+    """The number of a record that is wrong, or the last before it, and a sentence for people."""
 
     kind: FindingKind
     sequence: int
@@ -55,35 +54,41 @@ class ChainFinding(NamedTuple):
 
     @classmethod
     def of(cls, kind: FindingKind, sequence: int, remark: str = "") -> "ChainFinding":
-        """A finding in words, with a remark."""
+        """A finding whose message is the kind's sentence, with a remark behind it."""
         sentence = _SENTENCES[kind].format(f"{sequence:,}")
         return cls(kind, sequence, f"{sentence}: {remark}" if remark else sentence)
 
 
-_LOST = {HEAD_LOST: "the head outside was", ANCHORS_LOST: "anchors were"}
-
-
 @dataclass(slots=True)
 class Evidence:
-    """`hashes` by number, what is to be said already, and whether a head is kept, readable or not."""
+    """What the files outside of the database hold: hashes by record number, and findings about the files themselves.
+
+    `has_head` says whether there is a head file, readable or not.
+    """
 
     hashes: dict[int, str] = field(default_factory=dict)
     findings: list[ChainFinding] = field(default_factory=list)
     has_head: bool = True
 
-    def fork(self, sequence: int) -> ChainFinding:
-        """What is to be said of a record whose hash is not the one that is known."""
-        known = sorted(self.hashes)
-        place = bisect_left(known, sequence)
-        agreed = known[place - 1] if place else 0
-        return ChainFinding.of(
-            FindingKind.FORKED, sequence, f"the last that is known to be as it was is {agreed:,}"
-        )
+    def add_head(self, kept_by: Witness) -> None:
+        """Add the hash in the head file. Raises OSError where the anchors cannot be read."""
+        try:
+            kept = kept_by.kept()
+        except (OSError, UnreadableWitness) as error:
+            self._add(FindingKind.UNKNOWN, 0, f"the head cannot be read: {error}")
+            return
+        if kept is None:
+            self.has_head = False
+            return
+        self.hashes[kept.sequence] = kept.hash
+        if not kept_by.has_anchor(kept):
+            remark = "its anchor, the last, is missing from anchors.jsonl"
+            self._add(FindingKind.UNKNOWN, kept.anchored, remark)
 
-    def add(self, notes: Iterable[WitnessNote]) -> None:
-        """What anchors say, in their order.
+    def add_anchors(self, notes: Iterable[WitnessNote]) -> None:
+        """Add the anchors, in the order in which they were written.
 
-        After a chain was put back, what had been known of its end is of another one.
+        A note that the database was put back invalidates the hashes of later records: they were of another chain.
         """
         for note in notes:
             if note.kind == PUT_BACK:
@@ -91,71 +96,22 @@ class Evidence:
                 remark = (
                     f"the database was put back to {note.sequence:,} from {note.anchored:,} before {note.at}"
                 )
-                self.findings.append(ChainFinding.of(FindingKind.FORKED, note.sequence + 1, remark))
+                self._add(FindingKind.ALTERED, note.sequence + 1, remark)
             else:
                 if note.kind in _LOST:
-                    remark = f"{_LOST[note.kind]} gone before {note.at}"
-                    self.findings.append(ChainFinding.of(FindingKind.UNKNOWN, note.sequence, remark))
+                    self._add(FindingKind.UNKNOWN, note.sequence, f"{_LOST[note.kind]} gone before {note.at}")
                 self.hashes.setdefault(note.sequence, note.hash)
 
-
-def evidence(key: ChainKey) -> Evidence:
-    """All that is known outside of this installation's chain."""
-    found, kept_by = Evidence(), witness(key)
-    unreadable: list[Exception] = []
-    kept: dict[int, str] = {}
-    try:
-        _add_head(found, kept_by)
-        kept.update(found.hashes)
-        found.add(kept_by.anchors(on_error=unreadable.append))
-    except OSError as error:
-        unreadable.append(error)
-    # The head is the newest of all that is known.
-    found.hashes.update(kept)
-    for first in unreadable[:1]:
-        found.findings.append(ChainFinding.of(FindingKind.UNKNOWN, 0, f"anchors cannot be read: {first}"))
-    return found
-
-
-def head_finding(outside: Evidence, last: int) -> ChainFinding | None:
-    """What is to be said if no head is kept, of a chain that ends with `last`, 0 without a record.
-
-    A chain's first record is there an instant before its head is kept, so it is looked for again.
-    """
-    if outside.has_head or witness(chain_key()).has_head():
-        return None
-    if not last and not outside.hashes:
-        return ChainFinding(FindingKind.UNKNOWN, 0, "there is no record and no head: nothing can be told")
-    there = "records are there" if last else "anchors are there"
-    return ChainFinding.of(FindingKind.UNKNOWN, last, f"the head outside is missing although {there}")
-
-
-def _add_head(found: Evidence, kept_by: Witness) -> None:
-    try:
-        kept = kept_by.kept()
-    except (OSError, UnreadableWitness) as error:
-        found.findings.append(ChainFinding.of(FindingKind.UNKNOWN, 0, f"the head cannot be read: {error}"))
-        return
-    if kept is None:
-        found.has_head = False
-        return
-    found.hashes[kept.sequence] = kept.hash
-    if not kept_by.has_anchor(kept):
-        remark = "its anchor, the last, is missing from anchors.jsonl"
-        found.findings.append(ChainFinding.of(FindingKind.UNKNOWN, kept.anchored, remark))
-
-
-CHUNK = 5_000
-# How far the place of a record that is not in its own is looked for.
-SEARCHED = 10_000
-_NAMES = ("sequence", *AuditColumns._fields, "hash")
-
-Row = tuple[Any, ...]
+    def _add(self, kind: FindingKind, sequence: int, remark: str) -> None:
+        self.findings.append(ChainFinding.of(kind, sequence, remark))
 
 
 @dataclass(slots=True)
 class Verification:
-    """What was found, the first first; how many are in order, and the last; what else is to be said."""
+    """How many records are as they were written, the last of them, and the findings by record number.
+
+    `remark` is a sentence about what was verified that is no finding.
+    """
 
     records: int = 0
     last: Head = BEGINNING
@@ -164,7 +120,7 @@ class Verification:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is nothing to be said."""
+        """Whether there is no finding."""
         return not self.findings
 
 
@@ -174,145 +130,143 @@ class _Ends(NamedTuple):
     finding: ChainFinding | None
 
 
-def chain_verify(
-    *, first: int | None = None, report: Callable[[int], object] = lambda _: None
-) -> Verification:
-    """Verify all records in the database, or those from `first` on.
+def chain_verify(*, first: int | None = None) -> Verification:
+    """Verify all records in the database, or those from number `first` on; the one before `first` is believed.
 
-    The one before `first` is believed. Records that are added meanwhile do no harm. Memory is bounded:
-    records are read in chunks; `report` is told how many were verified after each. Raises NoSuchBeginning.
+    Records that are added or pruned meanwhile do no harm. Reads CHUNK records at a time. Raises
+    NoSuchBeginning if there is no record before `first`.
     """
-    key = chain_key()
-    # What is known outside and of the ends comes first: what is added later is only more than that.
-    outside, ends = evidence(key), _ends()
+    # Read before the records: what is added later only lengthens the chain.
+    outside, ends = evidence(chain_key()), _ends()
     start = _start(first, ends.base)
-    found = Verification(last=start)
-    if ends.finding is not None:
-        found.findings.append(ends.finding)
+    findings = {*outside.findings, *([] if ends.finding is None else [ends.finding])}
     if first is None and (stray := AuditRecord.objects.filter(sequence__lte=start.sequence).last()):
-        found.findings.append(
-            ChainFinding.of(FindingKind.INSERTED, stray.sequence, "before the chain's beginning")
+        findings.add(
+            ChainFinding.of(FindingKind.ALTERED, stray.sequence, "it lies before the chain's beginning")
         )
-    wrong = _walked_from(key, found, outside, report) or _ended(found, ends.head, outside)
-    everything = {*found.findings, *outside.findings, *([] if wrong is None else [wrong])}
+    found = Verification()
+    found.records, found.last, wrong = _walked_from(start, outside.hashes)
+    if (wrong := wrong or _end_finding(found.last, ends.head, outside.hashes)) is not None:
+        findings.add(wrong)
     found.findings = sorted(
-        (each for each in everything if first is None or each.sequence > start.sequence),
+        (each for each in findings if first is None or each.sequence > start.sequence),
         key=lambda each: each.sequence,
     )
-    if (headless := head_finding(outside, found.last.sequence)) is not None:
+    if (headless := _headless_finding(outside, found.last.sequence)) is not None:
         found.findings.append(headless)
     return found
 
 
 def beginning_verify(end: int) -> ChainFinding | None:
-    """What is wrong first with the chain's records up to `end`, by their key alone."""
+    """The first thing wrong with the chain's records up to number `end`, by the key alone; None if they are right."""
     ends = _ends()
     if ends.finding is not None:
         return ends.finding
-    key, (last, previous) = chain_key(), ends.base
-    while last < end and (rows := rows_after(last)):
+    last, wrong = _walked(ends.base, end=end)
+    if wrong is None and last.sequence < end:
+        return ChainFinding.of(FindingKind.MISSING, last.sequence + 1)
+    return wrong
+
+
+def evidence(key: ChainKey) -> Evidence:
+    """All that is kept of this installation's chain outside of the database."""
+    found, kept_by = Evidence(), witness(key)
+    unreadable: list[Exception] = []
+    head: dict[int, str] = {}
+    try:
+        found.add_head(kept_by)
+        head.update(found.hashes)
+        found.add_anchors(kept_by.anchors(on_error=unreadable.append))
+    except OSError as error:
+        unreadable.append(error)
+    # The head is newer than all anchors.
+    found.hashes.update(head)
+    if unreadable:
+        message = f"anchors cannot be read: {unreadable[0]}"
+        found.findings.append(ChainFinding.of(FindingKind.UNKNOWN, 0, message))
+    return found
+
+
+def _walked_from(start: Head, known: Mapping[int, str]) -> tuple[int, Head, ChainFinding | None]:
+    """How many records after `start` are right, the last of them, and what is wrong with the next.
+
+    If records were pruned meanwhile, the walk goes on at the chain's new beginning.
+    """
+    records = 0
+    while True:
+        last, wrong = _walked(start, known=known)
+        records += last.sequence - start.sequence
+        if wrong is None or wrong.kind is not FindingKind.MISSING:
+            return records, last, wrong
+        ends = _ends()
+        if ends.finding is not None or ends.base.sequence <= last.sequence:
+            return records, last, wrong
+        start = ends.base
+
+
+def _walked(
+    start: Head, *, end: int | None = None, known: Mapping[int, str] | None = None
+) -> tuple[Head, ChainFinding | None]:
+    """Verify the records after `start`, up to number `end`; returns the last good one and what is wrong with the next.
+
+    A record's hash must be the one in `known`, too, where its number is there.
+    """
+    hash_of, known = chain_key().hash, known or {}
+    last, previous = start
+    while last != end and (rows := _rows_after(last)):
         for row in rows:
+            number, hash_ = last + 1, row[-1]
+            if row[0] != number:
+                return Head(last, previous), ChainFinding.of(FindingKind.MISSING, number)
+            if hash_of(previous, number, row[1:-1]) != hash_:
+                return Head(last, previous), ChainFinding.of(FindingKind.ALTERED, number)
+            if number in known and known[number] != hash_:
+                return Head(last, previous), _contradiction(number, known)
+            last, previous = number, hash_
             if last == end:
                 break
-            if row[0] != last + 1:
-                return ChainFinding.of(FindingKind.MISSING, last + 1)
-            if key.hash(previous, last + 1, row[1:-1]) != row[-1]:
-                return _classified(key, Head(last, previous), row)
-            last, previous = row[0], row[-1]
-    return ChainFinding.of(FindingKind.MISSING, last + 1) if last < end else None
+    return Head(last, previous), None
 
 
-def link_of(row: Row) -> Link:
-    """A row of `_NAMES` as a link."""
-    sequence, *columns, hash_ = row
-    return Link(sequence, AuditColumns(*columns), hash_)
-
-
-def rows_after(sequence: int) -> list[Row]:
-    """The rows that follow a place, in order: sequence, columns, hash."""
+def _rows_after(sequence: int) -> list[tuple[Any, ...]]:
+    """At most CHUNK rows after a number, in order: sequence, columns, hash."""
     return list(
         AuditRecord.objects.filter(sequence__gt=sequence).order_by("sequence").values_list(*_NAMES)[:CHUNK]
     )
 
 
-def _walked_from(
-    key: ChainKey, found: Verification, outside: Evidence, report: Callable[[int], object]
-) -> ChainFinding | None:
-    """The same as `_walked`, going on where the chain begins by then if records are pruned meanwhile."""
-    while (wrong := _walked(key, found, outside, report)) is not None and wrong.kind is FindingKind.MISSING:
-        ends = _ends()
-        if ends.finding is not None or ends.base.sequence <= found.last.sequence:
-            break
-        found.last = ends.base
-    return wrong
+def _contradiction(sequence: int, known: Mapping[int, str]) -> ChainFinding:
+    """The finding for a record whose hash is not the one that is kept outside."""
+    agreed = max((each for each in known if each < sequence), default=0)
+    remark = (
+        f"another hash is kept outside of the database; the last record that agrees with it is {agreed:,}"
+    )
+    return ChainFinding.of(FindingKind.ALTERED, sequence, remark)
 
 
-def _walked(
-    key: ChainKey, found: Verification, outside: Evidence, report: Callable[[int], object]
-) -> ChainFinding | None:
-    """Go through the records after `found.last`; the first that is not right."""
-    hash_of, known, (last, previous) = key.hash, outside.hashes, found.last
-    while rows := rows_after(last):
-        for row in rows:
-            sequence, hash_ = row[0], row[-1]
-            if sequence != last + 1:
-                return _stopped(found, last, previous, ChainFinding.of(FindingKind.MISSING, last + 1))
-            if hash_of(previous, last + 1, row[1:-1]) != hash_:
-                return _stopped(found, last, previous, _classified(key, Head(last, previous), row))
-            if last + 1 in known and known[last + 1] != hash_:
-                return _stopped(found, last, previous, outside.fork(last + 1))
-            last, previous = last + 1, hash_
-        _stopped(found, last, previous, None)
-        report(found.records)
-    return None
-
-
-def _stopped(
-    found: Verification, last: int, previous: str, finding: ChainFinding | None
-) -> ChainFinding | None:
-    found.records += last - found.last.sequence
-    found.last = Head(last, previous)
-    return finding
-
-
-def _ended(found: Verification, head: Head, outside: Evidence) -> ChainFinding | None:
-    """What the ends say of a chain that is right as far as it goes."""
-    reached = max((head.sequence, *outside.hashes))
-    if found.last.sequence < reached:
-        return ChainFinding.of(
-            FindingKind.CUT_OFF, found.last.sequence + 1, f"record {reached} had been written"
-        )
-    if found.last.sequence == head.sequence and found.last.hash != head.hash:
+def _end_finding(last: Head, head: Head, known: Mapping[int, str]) -> ChainFinding | None:
+    """What is wrong with the end of a chain whose records are right up to `last`."""
+    reached = max((head.sequence, *known))
+    if last.sequence < reached:
+        remark = f"the records up to {reached:,} had been written and were cut off"
+        return ChainFinding.of(FindingKind.MISSING, last.sequence + 1, remark)
+    if last.sequence == head.sequence and last.hash != head.hash:
         return ChainFinding.of(FindingKind.ALTERED, head.sequence, "the head says another hash")
     return None
 
 
-def _classified(key: ChainKey, before: Head, row: Row) -> ChainFinding:
-    """What became of the record after `before`, where another is in its place."""
-    sequence = before.sequence + 1
-    this = link_of(row)
-    rest = _following(sequence)
-    following = next(rest, None)
-    if following is None:
-        return ChainFinding.of(FindingKind.ALTERED, sequence)
-    if _is(key, before.hash, sequence, following):
-        swapped = _is(key, following.hash, sequence + 1, this)
-        return ChainFinding.of(FindingKind.REORDERED if swapped else FindingKind.INSERTED, sequence)
-    if any(_is(key, this.hash, sequence + 1 + gap, following) for gap in range(1, SEARCHED)):
-        return ChainFinding.of(FindingKind.MISSING, sequence, "those after it were numbered anew")
-    if any(_is(key, before.hash, sequence, link) for link in rest):
-        return ChainFinding.of(FindingKind.REORDERED, sequence)
-    return ChainFinding.of(FindingKind.ALTERED, sequence)
+def _headless_finding(outside: Evidence, last: int) -> ChainFinding | None:
+    """What to say if there is no head file, of a chain that ends with record `last`, 0 without records.
 
-
-def _is(key: ChainKey, previous: str, sequence: int, link: Link) -> bool:
-    """Whether a record was written after `previous` with this number, whatever number it bears now."""
-    return key.hash(previous, sequence, link.columns) == link.hash
-
-
-def _following(sequence: int) -> Iterator[Link]:
-    chunks: Iterable[list[Row]] = (rows_after(sequence + start) for start in range(0, SEARCHED, CHUNK))
-    return map(link_of, joined.from_iterable(chunks))
+    The first record is committed an instant before the head file is made, so the file is looked for again.
+    """
+    if outside.has_head or witness(chain_key()).has_head():
+        return None
+    if not last and not outside.hashes:
+        message = "there is no record and no head: nothing can be verified"
+        return ChainFinding(FindingKind.UNKNOWN, 0, message)
+    there = "records are there" if last else "anchors are there"
+    return ChainFinding.of(FindingKind.UNKNOWN, last, f"the head outside is missing although {there}")
 
 
 def _start(first: int | None, base: Head) -> Head:

@@ -132,11 +132,13 @@ def _columns_of(told: Any, detail: str) -> AuditColumns:
 
 def _wrong(key: ChainKey, before: Head, line: Line) -> ChainFinding | None:
     if line.sequence <= before.sequence:
-        return ChainFinding.of(FindingKind.REORDERED, line.sequence)
+        return ChainFinding.of(FindingKind.ALTERED, line.sequence, "its line is not in order")
     if key.hash(line.previous, line.sequence, line.columns) != line.hash:
         return ChainFinding.of(FindingKind.ALTERED, line.sequence)
     if line.sequence == before.sequence + 1 and line.previous != before.hash:
-        return ChainFinding.of(FindingKind.FORKED, line.sequence, "it follows another than the line before")
+        return ChainFinding.of(
+            FindingKind.ALTERED, line.sequence, "it follows another record than the line before"
+        )
     return None
 
 

@@ -72,14 +72,18 @@ def record_of_call(
     latency_us: int,
     address: str,
     correlation_id: str,
+    declared: frozenset[str],
 ) -> CallRecord:
-    """Make the record of a call as it was received: secrets are masked first, then long values are cut."""
+    """The record of a call as it was received: secrets are masked first, then long values are cut.
+
+    `declared` are the query parameters whose values are kept.
+    """
     return CallRecord(
         at,
         fitted(caller, CALLER_CHARS),
         fitted(method, METHOD_CHARS),
         fitted(masked_path(path), PATH_CHARS),
-        fitted(masked_query(query), QUERY_CHARS) if query else "",
+        fitted(masked_query(query, declared), QUERY_CHARS) if query else "",
         status,
         max(latency_us, 0),
         fitted(address, ADDRESS_CHARS),

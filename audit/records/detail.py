@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from audit.records.columns import DETAIL_CHARS
-from audit.records.masking import masked_document
+from audit.records.masking import masked_body, masked_document
 
 BODY_BYTES = 4096
 """Of a longer body no more is kept than its size and hash."""
@@ -27,11 +27,13 @@ def detail_text(detail: Mapping[str, Any]) -> str:
     return text if len(text) <= DETAIL_CHARS else json_text(size_of(text.encode()))
 
 
-def body_detail(body: bytes) -> Any:
-    """What is kept of a body: the masked document if it is JSON and short, else its size and SHA-256."""
+def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
+    """What is recorded of a body: the `declared` members of a short JSON object, else its size and SHA-256."""
     if len(body) <= BODY_BYTES:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return masked_document(msgspec.json.decode(body))
+            document = msgspec.json.decode(body)
+            if isinstance(document, dict):
+                return masked_body(document, declared)
     return size_of(body)
 
 
@@ -51,27 +53,19 @@ def json_text(document: Any) -> str:
 _MISSING = object()
 
 
-class Change(NamedTuple):
-    """One place of a document (`a.b`) and what was and is there; only one of them where it came or went."""
-
-    path: str
-    values: dict[str, Any]
-
-
 def changes(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The places that differ, in order: `{"path": "a.b", "before": 1, "after": 2}`. Lists are compared whole.
+    """The members that differ, by path: `{"path": "a.b", "before": 1, "after": 2}`. Lists are compared whole.
 
-    What was not there before has no `before`, what is gone no `after`.
+    An added member has no `before`, a removed one no `after`.
     """
-    return [{"path": change.path, **change.values} for change in _changes("", before, after)]
+    return list(_changes("", before, after))
 
 
-def _changes(path: str, before: Any, after: Any) -> Iterator[Change]:
+def _changes(path: str, before: Any, after: Any) -> Iterator[dict[str, Any]]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*map(str, before), *map(str, after)}):
-            place = f"{path}.{name}" if path else name
-            yield from _changes(place, before.get(name, _MISSING), after.get(name, _MISSING))
+            inner = f"{path}.{name}" if path else name
+            yield from _changes(inner, before.get(name, _MISSING), after.get(name, _MISSING))
     elif before != after or type(before) is not type(after):
-        yield Change(path, {
-            name: value for name, value in (("before", before), ("after", after)) if value is not _MISSING
-        })  # fmt: skip
+        values = (("before", before), ("after", after))
+        yield {"path": path, **{name: value for name, value in values if value is not _MISSING}}

@@ -41,6 +41,7 @@ def spooled(number: int) -> bytes:
             latency_us=number,
             address="127.0.0.1",
             correlation_id=f"call-{number}",
+            declared=frozenset({"symbol"}),
         )
     )
 

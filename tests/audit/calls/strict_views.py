@@ -23,6 +23,10 @@ def written():
     return set(SpoolFile.objects.values_list("name", flat=True))
 
 
+# Two texts with the shape of an API key.
+KEYS = tuple(f"md_abcdefgh_{letter * 43}" for letter in "ab")
+
+
 class Caller:
     identity = "key:12"
     is_authenticated = True
@@ -78,7 +82,7 @@ class Elsewhere(Outcomes):
             if outcome in self.outcomes:
                 raise self.outcomes[outcome]
             self.changed.append(outcome)
-            return {"tick": 1, "secret": "a"}, {"tick": 2, "secret": "b"}
+            return {"tick": 1, "note": KEYS[0]}, {"tick": 2, "note": KEYS[1]}
 
         return change_elsewhere_recorded(self, Response({"data": request.data}), change)
 

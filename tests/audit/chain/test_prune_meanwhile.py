@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit.chain import prune
+from audit.chain import prune, verify
 from audit.chain.append import head_locked
 from audit.chain.prune import records_prune
 from audit.chain.verify import chain_verify
@@ -24,38 +24,51 @@ def chain(tmp_path, settings, django_capture_on_commit_callbacks, monkeypatch):
         chain_of(COUNT)
 
 
+def after_first_chunk(monkeypatch, action):
+    """Have `action` called once, before the second chunk of records is read."""
+    actions, read = [action], verify._rows_after
+
+    def rows_after(sequence):
+        if sequence == 6 and actions:
+            actions.pop()()
+        return read(sequence)
+
+    monkeypatch.setattr(verify, "_rows_after", rows_after)
+
+
 def pruned(count):
     """How many went when those of the first `count` numbers were to go."""
     before = AuditRecord.objects.get(sequence=count + 1).at
     return records_prune(before=before, now=AT, actor="test")
 
 
-def test_a_chain_that_is_pruned_while_it_is_verified_is_whole():
-    found = chain_verify(report=lambda count: pruned(20) if count == 6 else None)
+def test_a_chain_that_is_pruned_while_it_is_verified_is_whole(monkeypatch):
+    after_first_chunk(monkeypatch, lambda: pruned(20))
+    found = chain_verify()
     assert (found.findings, found.last.sequence) == ([], COUNT + 1)
     assert found.records == COUNT + 1 - 14
 
 
-def test_what_is_pruned_meanwhile_hides_no_record_that_is_missing():
-    def tamper(count):
-        if count == 6:
-            pruned(20)
-            with connection.cursor() as cursor:
-                cursor.execute("DELETE FROM audit_auditrecord WHERE sequence = 30")
+def test_what_is_pruned_meanwhile_hides_no_record_that_is_missing(monkeypatch):
+    def tamper():
+        pruned(20)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM audit_auditrecord WHERE sequence = 30")
 
-    (found,) = chain_verify(report=tamper).findings
+    after_first_chunk(monkeypatch, tamper)
+    (found,) = chain_verify().findings
     assert (found.kind.value, found.sequence) == ("missing", 30)
 
 
-def test_a_beginning_that_is_forged_meanwhile_is_not_believed():
-    def forge(count):
-        if count == 6:
-            base = AuditRecord.objects.get(sequence=20)
-            ChainEnds.objects.update(base_sequence=20, base_hash=base.hash)
-            with connection.cursor() as cursor:
-                cursor.execute("DELETE FROM audit_auditrecord WHERE sequence <= 20")
+def test_a_beginning_that_is_forged_meanwhile_is_not_believed(monkeypatch):
+    def forge():
+        base = AuditRecord.objects.get(sequence=20)
+        ChainEnds.objects.update(base_sequence=20, base_hash=base.hash)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM audit_auditrecord WHERE sequence <= 20")
 
-    (found,) = chain_verify(report=forge).findings
+    after_first_chunk(monkeypatch, forge)
+    (found,) = chain_verify().findings
     assert (found.kind.value, found.sequence) == ("missing", 7)
 
 

@@ -21,6 +21,7 @@ CALL = {
     "latency_us": 1234,
     "address": "127.0.0.1",
     "correlation_id": "0b5c",
+    "declared": frozenset({"symbol", "q", "x"}),
 }
 # Half surrogate pairs included: a text of Python's may hold them.
 ANY_TEXT = st.text(st.characters(), max_size=3000)

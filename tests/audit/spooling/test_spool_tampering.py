@@ -139,7 +139,7 @@ def test_how_many_were_lost_is_told_although_nobody_but_the_service_may_say_so(f
 def test_a_line_with_its_seal_is_one_write(path):
     call = record_of_call(
         at=AT, caller="c" * 100, method="GET", path=path, query="\x01" * 5000, status=200, latency_us=1,
-        address="127.0.0.1", correlation_id="c" * 128,
+        address="127.0.0.1", correlation_id="c" * 128, declared=frozenset(),
     )  # fmt: skip
     line = FileSeal(b"k" * 32, NAME).sealed(encode_line(call), 4 * 2**20)
     assert len(line) <= LINE_BYTES

@@ -1,0 +1,278 @@
+"""Every error code that a client can meet, declared once.
+
+The problem handler, the front's refusals, the OpenAPI document, the page of errors and the tests take status
+and meaning from here. The apps raise errors that carry a code and know nothing of HTTP.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+
+class NextStep(StrEnum):
+    """What a client should do about a code."""
+
+    CORRECT = "correct the request"
+    ASK_OTHERWISE = "ask for something else"
+    BEGIN_ANEW = "begin the walk anew"
+    OTHER_CREDENTIAL = "send another credential"
+    SIGN_AGAIN = "sign the request anew"
+    MORE_ACCESS = "ask for more access"
+    RETRY = "send it again, after `Retry-After` where it is given"
+    LOOK_FIRST = "look what is there, then send it again"
+    REPORT = "tell the operator"
+
+
+class GivenBy(Enum):
+    """Which operations of the OpenAPI document list a code, among those that list its status."""
+
+    EVERY = auto()
+    READS = auto()
+    CHANGES = auto()
+    CALLERS = auto()
+    CALLERS_CHANGES = auto()
+    SCOPED = auto()
+    RESTRICTED = auto()
+    LOGINS = auto()
+    KEY_CHANGES = auto()
+    DATA_CHANGES = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """A code with its HTTP status, its meaning in sentences, and the client's next step.
+
+    retry_seconds: the value of `Retry-After`; None if there is no such header, or a limit computes it.
+    """
+
+    status: int
+    code: str
+    meaning: str
+    next_step: NextStep
+    given_by: GivenBy
+    retry_seconds: int | None
+
+
+def _codes(
+    status: int,
+    next_step: NextStep,
+    given_by: GivenBy,
+    retry_seconds: int | None = None,
+    /,
+    **meanings: str,
+) -> Iterator[ErrorCode]:
+    """Codes that share all but their name and meaning."""
+    for code, meaning in meanings.items():
+        yield ErrorCode(status, code, meaning, next_step, given_by, retry_seconds)
+
+
+ERROR_CODES = (
+    # 400: a body, a query or a header that cannot be read.
+    *_codes(400, NextStep.CORRECT, GivenBy.CHANGES,
+        malformed_json="The body is not one JSON document in UTF-8 (RFC 8259) without a byte order mark.",
+        malformed_ndjson="A line of the body is not one JSON document in UTF-8; the message names the line.",
+        malformed_csv="The body is not CSV (RFC 4180) in UTF-8 with a header line and as many cells in each line.",
+        malformed_msgpack="The body is not one MessagePack map with texts as keys.",
+        malformed_arrow="The body is not an Arrow IPC stream, is damaged, or has compressed buffers.",
+        duplicate_key="An object of the body has a key twice, or the body has a column twice. Send it once.",
+        nesting_too_deep="The body is nested deeper than 500 levels.",
+        document_too_large="The body has more than 250,000 lists and objects, or 2,000,000 values. Split the batch.",
+        invalid_idempotency_key="Idempotency-Key is not 1-255 visible ASCII characters, quoted or bare.",
+    ),
+    *_codes(400, NextStep.CORRECT, GivenBy.EVERY,
+        unknown_parameter="The endpoint has no query parameter of this name; the message gives the nearest name.",
+        repeated_parameter="A query parameter is given more than once.",
+        empty_parameter="A query parameter has no value. Leave it out, or give one.",
+        missing_parameter="A required query parameter is missing.",
+        invalid_parameter="A query parameter has none of its allowed values.",
+        invalid_limit="limit is not a whole number between 1 and 10,000.",
+        invalid_timestamp="A time is neither ISO 8601 / RFC 3339 nor an epoch integer of 10, 13, 16 or 19 digits.",
+        timestamp_out_of_range="A time lies outside the years 1900 to 2200.",
+        invalid_range="start is not before end, or since not before until.",
+        range_too_large="The answer would be too long. Ask for a shorter range, or page.",
+        conflicting_parameters="Two query parameters, or a path's suffix and `format`, exclude each other; the "
+        "message names them.",
+        unknown_column="fields names a column that the answer does not have; the message gives the nearest.",
+        invalid_fields="fields is not a list of column names, separated by commas, each once.",
+        invalid_number="A query parameter is not a plain decimal number within its bounds.",
+        too_many_symbols="symbols names more than 50 symbols. Ask for fewer at a time.",
+        repeated_symbol="symbols names a symbol twice.",
+        no_exchange="Sessions need an exchange, and the instrument has none. Set its exchange, or ask with "
+        "session=utc and hours=all.",
+        too_many_parameters="A query or a form has more than 1,000 fields, or a form has a file.",
+        invalid_host="The Host header names no host of this service.",
+        malformed_request="The request is malformed.",
+    ),
+    *_codes(400, NextStep.BEGIN_ANEW, GivenBy.EVERY,
+        invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query. Begin the walk anew.",
+    ),
+    # 401 and 403: the caller is unknown, or may not do this.
+    *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
+        not_authenticated="No credentials were sent. Send `Authorization: Api-Key …` or `X-API-Key: …`.",
+        invalid_api_key="The API key is malformed or unknown.",
+        expired_api_key="The API key has expired. Ask for another.",
+        revoked_api_key="The API key was revoked. Ask for another.",
+        invalid_certificate="The client certificate was not verified, or belongs to no key.",
+    ),
+    *_codes(401, NextStep.CORRECT, GivenBy.CALLERS,
+        invalid_credentials="The Authorization header is not one known scheme with one credential: `Api-Key <key>` or "
+        "`Bearer <token>`.",
+        ambiguous_credentials="The request has several credentials. Send one.",
+    ),
+    *_codes(401, NextStep.SIGN_AGAIN, GivenBy.CALLERS,
+        signature_required="The key is for signing only. Sign the request (RFC 9421) instead of sending the key.",
+        invalid_signature="The signature (RFC 9421) is malformed, wrong, of no key, or covers too little; the message "
+        "says which.",
+        signature_expired="`created` of the signature is too long ago or in the future, or `expires` is past. Sign again.",
+        digest_mismatch="The signed Content-Digest is not that of the body.",
+        nonce_used="The nonce was used before: a signed request is accepted once. Sign again, with another nonce.",
+    ),
+    *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.EVERY,
+        invalid_token="The access token is not one of this installation's, has expired or was withdrawn. Get a new one.",  # noqa: S106 a meaning
+    ),
+    *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.LOGINS,
+        invalid_login="The name or the password is wrong, or this person has no access.",
+    ),
+    *_codes(403, NextStep.OTHER_CREDENTIAL, GivenBy.EVERY,
+        https_required="The API is called over https. The credential was readable on its way: replace it.",
+    ),
+    *_codes(403, NextStep.MORE_ACCESS, GivenBy.SCOPED,
+        missing_scope="The caller lacks the scope that the message names.",
+    ),
+    *_codes(403, NextStep.MORE_ACCESS, GivenBy.RESTRICTED,
+        insufficient_sensitivity="The caller is not cleared for data as sensitive as the message names.",
+    ),
+    *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS_CHANGES,
+        forbidden="The caller may not do this. In a browser's session: the CSRF token may be missing.",
+    ),
+    *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS,
+        network_not_allowed="The credential is good, but not from this address. Call from one of its networks.",
+    ),
+    *_codes(403, NextStep.MORE_ACCESS, GivenBy.KEY_CHANGES,
+        grant_exceeded="The key has, or would have, more access than the caller; the message names what.",
+    ),
+    # 404 to 415: the resource does not exist, or not in this form or state.
+    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+        not_found="There is nothing at this path.",
+        unknown_symbol="Nothing was ever stored under this symbol.",
+        unknown_key="The caller sees no key with this id.",
+        wrong_class="The symbol is of another class of instruments; the message names its path.",
+        resolution_unavailable="The symbol has no data as fine as that. Ask for a coarser resolution.",
+        no_data="The symbol is known and has no data in the range.",
+    ),
+    *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
+        no_contract="The option's underlying, expiry, strike or right is not known. Set it, or use the OCC symbol.",
+    ),
+    *_codes(405, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+        method_not_allowed="The path does not take this method; `Allow` lists those that it takes.",
+    ),
+    *_codes(406, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+        not_acceptable="The answer has none of the formats in `Accept` or `format`.",
+    ),
+    *_codes(408, NextStep.RETRY, GivenBy.EVERY,
+        request_timeout="Headers or body did not arrive in time.",
+    ),
+    *_codes(409, NextStep.RETRY, GivenBy.CALLERS_CHANGES, 1,
+        in_progress="A request with this Idempotency-Key is still running. Retry in a moment.",
+    ),
+    *_codes(409, NextStep.BEGIN_ANEW, GivenBy.READS,
+        resync="The log was restored since the cursor was made, or, of options, rows that were then being stored have "
+        "been committed. Begin the walk anew.",
+    ),
+    *_codes(409, NextStep.CORRECT, GivenBy.KEY_CHANGES,
+        not_rotatable="The key was rotated or revoked before, or has expired. Rotate its successor, or make a new key.",
+    ),
+    *_codes(409, NextStep.LOOK_FIRST, GivenBy.KEY_CHANGES,
+        already_made="The first request with this Idempotency-Key made the key, and its answer cannot be decrypted "
+        "any more.",
+    ),
+    *_codes(413, NextStep.CORRECT, GivenBy.EVERY,
+        body_too_large="The body is larger than its endpoint reads; the message gives the limit. Split a batch.",
+    ),
+    *_codes(414, NextStep.CORRECT, GivenBy.EVERY,
+        target_too_long="Path and query have more than 16 KiB together.",
+    ),
+    *_codes(415, NextStep.CORRECT, GivenBy.EVERY,
+        unsupported_media_type="The endpoint does not read the body's Content-Type, or the body is compressed: leave "
+        "`Content-Encoding` out, or send identity.",
+    ),
+    # 422: a body or a query that can be read, with wrong content.
+    *_codes(422, NextStep.CORRECT, GivenBy.CHANGES,
+        validation_failed="Fields are wrong; `errors` names up to a hundred of them with their paths.",
+        invalid_key_request="A key cannot have a value in the body: a name that looks like a secret, a text that is no "
+        "network, a past expiry, a certificate of another key; `errors` names the field. A wrong type or a "
+        "value out of bounds is `validation_failed`.",
+        empty_batch="The list of rows, or of corrections, is empty.",
+        too_many_rows="The batch has more than 100,000 rows, or 10,000 corrections. Split it.",
+        too_many_dates="The batch touches more than 366 dates. Split it.",
+        mixed_symbols="The batch has several symbols. Split it by symbol.",
+        mixed_resolutions="A row has another resolution than the query.",
+        unequal_columns="The columns of the batch do not all have the same number of values.",
+        not_an_option="The symbol of option quotes is no option. Use its OCC symbol, or set its terms first: "
+        "class, underlying, expiry, strike, right.",
+        nonpositive_price="A price is zero or less, and the instrument has not the setting `allow_nonpositive_price`.",
+        negative_price="A bid or an ask is less than zero, and the instrument has not the setting "
+        "`allow_nonpositive_price`.",
+        negative_volume="A volume is less than zero.",
+        negative_size="A size, or an open interest, is less than zero.",
+        missing_side="A quote has neither a bid nor an ask.",
+        misplaced_bar="A bar's timestamp is not the start of an interval of its resolution.",
+        inconsistent_bar="A bar's open or close does not lie between its low and its high.",
+        inconsistent_action="A split has a ratio, no amount and no currency; a dividend has an amount and no ratio.",
+        unknown_field="The dataset has no field of this name; `unknown=ignore` ignores such fields.",
+        trade_id_conflict="Another trade has this trade_id on that date and exchange, with other values.",
+        correction_target_not_found="A correction names no stored trade; `errors` says which corrections.",
+        correction_ambiguous="A correction names several trades that differ. Add `trade_id`, `exchange`, `price` or "
+        "`volume`.",
+        row_conflict="A row contradicts a stored one, such as another close of the same bar.",
+        alias_taken="An alias is a symbol with data, or another instrument's symbol or alias. Choose another one.",
+        idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new one.",
+    ),
+    *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
+        invalid_symbol="A symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces.",
+        unknown_resolution="The resolution is not one of those that the message lists.",
+        unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
+        unknown_exchange="The trading hours of this exchange or calendar are not known; the message gives the nearest "
+        "name, or lists the exchanges.",
+    ),
+    # 429 and above: limits of callers and of the server, and its failures.
+    *_codes(429, NextStep.RETRY, GivenBy.EVERY,
+        rate_limited="The bucket is empty. `Retry-After` says after how many seconds a request is admitted.",
+        quota_exceeded="The quota of the day or of the month is used up; `Retry-After` says when the next one begins.",
+    ),
+    *_codes(429, NextStep.RETRY, GivenBy.EVERY, 1,
+        too_many_connections="Too many connections are open from this address. Close some, or send more requests over "
+        "the open ones.",
+    ),
+    *_codes(431, NextStep.CORRECT, GivenBy.EVERY,
+        headers_too_large="The request's headers have more than 64 KiB.",
+        header_too_long="A header has more than 16 KiB, its name included.",
+        too_many_headers="The request has more than 100 headers.",
+    ),
+    *_codes(500, NextStep.REPORT, GivenBy.EVERY,
+        internal_error="The server failed unexpectedly. Report the correlation id.",
+    ),
+    *_codes(503, NextStep.RETRY, GivenBy.EVERY, 1,
+        server_busy="Too many bytes are being received at once; the body was not read. Retry.",
+        store_unavailable="The store cannot be used now; nothing was stored. Retry.",
+        server_unavailable="The proxy in front got no answer from the server. Retry after Retry-After; repeat a write "
+        "with its Idempotency-Key.",
+        database_unavailable="The database cannot be used now. Retry.",
+    ),
+    *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
+        store_busy="Another process holds the symbol's lock; nothing was stored. Retry.",
+        audit_unavailable="The call must be recorded before it is answered, and cannot be recorded now; nothing was "
+        "done. Retry.",
+    ),
+    *_codes(503, NextStep.LOOK_FIRST, GivenBy.CHANGES, 1,
+        outcome_unknown="The disk did not confirm the commit. Send the batch again: rows that were stored are "
+        "recognised. For any other change: read what is there, then send it again if needed.",
+    ),
+    *_codes(503, NextStep.REPORT, GivenBy.EVERY, 60,
+        data_damaged="Stored bytes that the answer needs are damaged. An operator must restore them.",
+    ),
+    *_codes(507, NextStep.RETRY, GivenBy.DATA_CHANGES, 10,
+        store_full="No space is left; nothing was stored. Retry when there is room.",
+    ),
+)  # fmt: skip
+DECLARED = {error.code: error for error in ERROR_CODES}

@@ -1,0 +1,56 @@
+"""The audit log records the values of declared parameters and fields, and of no others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from marketdata_project.access_table import ACCESS, RECORDED_NAMES
+from tests.marketdata_project.test_openapi import operations, schema
+
+# The operations whose bodies are recorded, by the url names of their rows in the table of access.
+STRICT = {
+    "instrument": ("instrument_set",),
+    "keys": ("key_create",),
+    "key": ("key_revoke",),
+    "key-rotate": ("key_rotate",),
+}
+
+
+def parameters() -> set[str]:
+    return {
+        each["name"]
+        for operation in operations().values()
+        for each in operation.get("parameters", ())
+        if each["in"] == "query"
+    }
+
+
+def fields(node: Any) -> Iterator[str]:
+    """The names of all members that a schema declares, at any level."""
+    if isinstance(node, list):
+        for each in node:
+            yield from fields(each)
+    elif isinstance(node, dict):
+        if "$ref" in node:
+            yield from fields(schema()["components"]["schemas"][node["$ref"].rpartition("/")[2]])
+        yield from node.get("properties", {})
+        for name in ("properties", "items", "additionalProperties", "allOf", "anyOf", "oneOf"):
+            inner = node.get(name)
+            yield from fields(list(inner.values()) if name == "properties" and inner else inner)
+
+
+def test_strict_operations_are_those_with_an_audit_class():
+    assert {name for (name, _), access in ACCESS.items() if access.audit_class} == set(STRICT)
+
+
+def test_recorded_names_are_those_that_the_api_declares():
+    ids = {each for names in STRICT.values() for each in names}
+    bodies = [
+        each["requestBody"]
+        for each in operations().values()
+        if each["operationId"] in ids and "requestBody" in each
+    ]
+    declared = {
+        name for body in bodies for media in body["content"].values() for name in fields(media["schema"])
+    }
+    assert declared
+    assert parameters() | declared == RECORDED_NAMES
