@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from store.reading.bar_logs import Sessions
+    from store.reading.bar_logs import RegularSessions
     from store.reading.reader import Reader
 
 __all__ = ["open_store"]
 
 
-def open_store(path: Path | str, *, sessions: "Sessions | None" = None) -> "Reader":
+def open_store(path: Path | str, *, sessions: "RegularSessions | None" = None) -> "Reader":
     """A reader of the store in a folder (a server's DATA_DIR); other processes may write to it meanwhile.
 
     sessions: gives the regular sessions of an instrument, `regular_days` of

@@ -1,6 +1,6 @@
 """The datasets, declared once as data. The store keeps every one of them with the same code."""
 
-from store.declarations import Column, Dataset, Form, Kind, Partition
+from store.declarations import Column, ColumnForm, ColumnKind, Dataset, Partition
 from store.resolutions import RESOLUTION_ALIASES, Resolution
 from store.row_rules import (
     POSITIVE,
@@ -8,7 +8,7 @@ from store.row_rules import (
     QUOTED,
     SIZE,
     VOLUME,
-    Rule,
+    RowRule,
     is_no_dividend,
     is_no_split,
     is_off_its_edge,
@@ -19,13 +19,13 @@ from store.row_rules import (
 
 _TIMESTAMP = Column(
     "timestamp",
-    Kind.TIME,
+    ColumnKind.TIME,
     required=True,
     help="When it happened: ISO 8601 / RFC 3339, to the nanosecond; UTC without offset.",
 )
-_SEQUENCE = Column("sequence", Kind.INTEGER, help="The feed's order within one instant.")
-_CONDITIONS = Column("conditions", Kind.TEXT, help="Sale conditions, as words.", form=Form.WORDS)
-_RECEIVED_AT = Column("received_at", Kind.TIME, help="When the feed's reader had it.")
+_SEQUENCE = Column("sequence", ColumnKind.INTEGER, help="The feed's order within one instant.")
+_CONDITIONS = Column("conditions", ColumnKind.TEXT, help="Sale conditions, as words.", form=ColumnForm.WORDS)
+_RECEIVED_AT = Column("received_at", ColumnKind.TIME, help="When the feed's reader had it.")
 
 TRADES = Dataset(
     name="trades",
@@ -34,22 +34,25 @@ TRADES = Dataset(
         _TIMESTAMP,
         Column(
             "price",
-            Kind.NUMBER,
+            ColumnKind.NUMBER,
             required=True,
             help="Price per unit, above zero unless the instrument allows others.",
             above=PRICE,
         ),
-        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
+        Column("volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
         Column(
-            "trade_id", Kind.TEXT, help="The feed's id, unique per event date and exchange.", form=Form.ID
+            "trade_id",
+            ColumnKind.TEXT,
+            help="The feed's id, unique per event date and exchange.",
+            form=ColumnForm.ID,
         ),
         _SEQUENCE,
-        Column("exchange", Kind.TEXT, help="Where it was traded."),
+        Column("exchange", ColumnKind.TEXT, help="Where it was traded."),
         _CONDITIONS,
         _RECEIVED_AT,
         Column(
             "buyer_is_maker",
-            Kind.BOOLEAN,
+            ColumnKind.BOOLEAN,
             help="Whether the buyer's order was resting, so that the seller was the aggressor.",
             later=True,
         ),
@@ -66,16 +69,18 @@ TRADES = Dataset(
 
 _QUOTE_COLUMNS = (
     _TIMESTAMP,
-    Column("bid", Kind.NUMBER, help="Best bid, zero or more; null where there is none.", above=QUOTED),
-    Column("bid_size", Kind.NUMBER, help="Units bid for.", above=SIZE),
-    Column("ask", Kind.NUMBER, help="Best offer, zero or more; null where there is none.", above=QUOTED),
-    Column("ask_size", Kind.NUMBER, help="Units offered.", above=SIZE),
+    Column("bid", ColumnKind.NUMBER, help="Best bid, zero or more; null where there is none.", above=QUOTED),
+    Column("bid_size", ColumnKind.NUMBER, help="Units bid for.", above=SIZE),
+    Column(
+        "ask", ColumnKind.NUMBER, help="Best offer, zero or more; null where there is none.", above=QUOTED
+    ),
+    Column("ask_size", ColumnKind.NUMBER, help="Units offered.", above=SIZE),
     _SEQUENCE,
-    Column("exchange", Kind.TEXT, help="Where it was quoted."),
-    Column("conditions", Kind.TEXT, help="Quote conditions, as words.", form=Form.WORDS),
+    Column("exchange", ColumnKind.TEXT, help="Where it was quoted."),
+    Column("conditions", ColumnKind.TEXT, help="Quote conditions, as words.", form=ColumnForm.WORDS),
     _RECEIVED_AT,
 )
-_ONE_SIDE = Rule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
+_ONE_SIDE = RowRule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
 
 # Locked (bid = ask) and crossed (bid > ask) quotes are stored: what they are can be seen in them.
 QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
@@ -91,17 +96,19 @@ BARS = Dataset(
     name="bars",
     row_name="bar",
     columns=(
-        Column("timestamp", Kind.TIME, required=True, help="The start of the interval; UTC without offset."),
+        Column(
+            "timestamp", ColumnKind.TIME, required=True, help="The start of the interval; UTC without offset."
+        ),
         Column(
             "resolution",
-            Kind.TEXT,
+            ColumnKind.TEXT,
             required=True,
             help="The interval's length; may also stand in the query, for all rows.",
             choices=Resolution.bar_names(),
             aliases=RESOLUTION_ALIASES,
         ),
         *(
-            Column(name, Kind.NUMBER, required=True, help=help_text, above=PRICE)
+            Column(name, ColumnKind.NUMBER, required=True, help=help_text, above=PRICE)
             for name, help_text in (
                 ("open", "The first price."),
                 ("high", "The highest price."),
@@ -109,18 +116,18 @@ BARS = Dataset(
                 ("close", "The last price."),
             )
         ),
-        Column("volume", Kind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
+        Column("volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
     ),
     id_columns=("resolution", "timestamp"),
     partition=Partition.YEAR,
     rules=(
-        Rule(
+        RowRule(
             "inconsistent_bar",
             "open and close must lie between low and high",
             ("open", "high", "low", "close"),
             is_outside_of_its_range,
         ),
-        Rule(
+        RowRule(
             "misplaced_bar",
             "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of 1d, 1w and 1M a whole minute, of 1M in"
             " the first two weeks",
@@ -140,18 +147,24 @@ OPEN_INTEREST = Dataset(
     name="open_interest",
     row_name="open_interest_report",
     columns=(
-        Column("timestamp", Kind.TIME, required=True, help="When it was reported; UTC without offset."),
+        Column("timestamp", ColumnKind.TIME, required=True, help="When it was reported; UTC without offset."),
         Column(
             "date",
-            Kind.TIME,
+            ColumnKind.TIME,
             required=True,
             help="The session that it refers to: a date, or its midnight in UTC.",
-            form=Form.DATE,
+            form=ColumnForm.DATE,
         ),
-        Column("open_interest", Kind.NUMBER, required=True, help="Contracts open, zero or more.", above=SIZE),
+        Column(
+            "open_interest",
+            ColumnKind.NUMBER,
+            required=True,
+            help="Contracts open, zero or more.",
+            above=SIZE,
+        ),
         Column(
             "status",
-            Kind.TEXT,
+            ColumnKind.TEXT,
             required=True,
             help="Whether a final figure is to follow.",
             choices=("preliminary", "final"),
@@ -172,27 +185,33 @@ CORPORATE_ACTIONS = Dataset(
     columns=(
         Column(
             "timestamp",
-            Kind.TIME,
+            ColumnKind.TIME,
             required=True,
             help="When it takes effect: the ex-date, or an instant; UTC without offset.",
         ),
-        Column("kind", Kind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
-        Column("ratio", Kind.NUMBER, help="Of a split: new shares per old one, above zero.", above=POSITIVE),
-        Column("amount", Kind.NUMBER, help="Of a dividend: cash per share, above zero.", above=POSITIVE),
-        Column("currency", Kind.TEXT, help="Of the amount."),
+        Column("kind", ColumnKind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
+        Column(
+            "ratio", ColumnKind.NUMBER, help="Of a split: new shares per old one, above zero.", above=POSITIVE
+        ),
+        Column(
+            "amount", ColumnKind.NUMBER, help="Of a dividend: cash per share, above zero.", above=POSITIVE
+        ),
+        Column("currency", ColumnKind.TEXT, help="Of the amount."),
     ),
     # An action is stored once, however often it is sent: two splits of a day would adjust twice.
     id_columns=("kind", "amount", "currency", "timestamp"),
     partition=Partition.YEAR,
     rules=(
-        Rule(
+        RowRule(
             "inconsistent_action",
             "a split has a ratio and no amount",
             ("kind", "ratio", "amount"),
             is_no_split,
         ),
-        Rule("inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_in_a_currency),
-        Rule(
+        RowRule(
+            "inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_in_a_currency
+        ),
+        RowRule(
             "inconsistent_action",
             "a dividend has an amount and no ratio",
             ("kind", "ratio", "amount"),

@@ -9,12 +9,12 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from store.row_rules import Above, Rule
+from store.row_rules import LowerBound, RowRule
 
 WORD_SEPARATOR = ";"
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """What a column holds: an instant in nanoseconds, a float, an integer, a text, true or false."""
 
     TIME = "time"
@@ -24,7 +24,7 @@ class Kind(Enum):
     BOOLEAN = "boolean"
 
 
-class Form(Enum):
+class ColumnForm(Enum):
     """What a value of a kind looks like, beyond the kind itself.
 
     DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text. WORDS: a list
@@ -47,11 +47,11 @@ class Partition(StrEnum):
 
 
 ARROW_TYPES = {
-    Kind.TIME: pa.int64(),
-    Kind.NUMBER: pa.float64(),
-    Kind.INTEGER: pa.int64(),
-    Kind.TEXT: pa.string(),
-    Kind.BOOLEAN: pa.bool_(),
+    ColumnKind.TIME: pa.int64(),
+    ColumnKind.NUMBER: pa.float64(),
+    ColumnKind.INTEGER: pa.int64(),
+    ColumnKind.TEXT: pa.string(),
+    ColumnKind.BOOLEAN: pa.bool_(),
 }
 
 
@@ -65,11 +65,11 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     required: bool = False
     help: str = ""
-    form: Form = Form.PLAIN
-    above: Above | None = None
+    form: ColumnForm = ColumnForm.PLAIN
+    above: LowerBound | None = None
     choices: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     later: bool = False
@@ -96,7 +96,7 @@ class Dataset:
     arrival_columns: tuple[str, ...] = ()
     partition: Partition = Partition.DAY
     row_name: str = "row"
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[RowRule, ...] = ()
     conflict: tuple[str, str, str] = ("row_conflict", "a row says otherwise of what is stored already", "")
     query_column: str | None = None
     instrument_class: str | None = None

@@ -11,7 +11,7 @@ from store.exceptions import AliasTaken, StoreUnavailable
 from store.symbols import parse_option_symbol
 
 EQUITY, FUTURE, OPTION, CRYPTO = INSTRUMENT_CLASSES = ("equity", "future", "option", "crypto")
-WHOLE, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
+WHOLE_UNITS, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
 RIGHTS = ("call", "put")
 EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
@@ -55,7 +55,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if not self.volume_kind:
-            kind = FRACTIONAL if self.instrument_class == CRYPTO else WHOLE
+            kind = FRACTIONAL if self.instrument_class == CRYPTO else WHOLE_UNITS
             msgspec.structs.force_setattr(self, "volume_kind", kind)
 
     @property
@@ -79,7 +79,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def has_whole_volume(self) -> bool:
         """Whether its volumes are counts, and written as integers."""
-        return self.volume_kind == WHOLE
+        return self.volume_kind == WHOLE_UNITS
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -8,7 +8,7 @@ from store.declarations import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LogFinding:
     """Something that is not as written.
 
     offset: the first wrong byte of the file, or the nearest that can be told. first_ns, last_ns: the event
@@ -26,7 +26,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Checked:
+class CheckProgress:
     """What was looked at so far. bytes: of commit records and of the parts that they name."""
 
     commits: int = 0
@@ -50,7 +50,7 @@ class LogStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
+class DerivedStatistics:
     """What the derived files of a log hold: up to which commit, in how many segments, rows and bytes."""
 
     commit: int
@@ -59,10 +59,10 @@ class Derived:
     bytes: int
 
 
-class Check(Protocol):
+class LogCheck(Protocol):
     """A check of every byte of one log. `progress` is told how many bytes were looked at more."""
 
-    checked: Checked
+    checked: CheckProgress
     progress: Callable[[int], None]
 
     @property
@@ -70,7 +70,7 @@ class Check(Protocol):
         """Bytes of the log's files."""
         ...
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[LogFinding]:
         """Damage and harmless leftovers, found as they are asked for, once.
 
         Raises `OSError` for what cannot be read.
@@ -79,7 +79,7 @@ class Check(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class DerivedBacklog:
     """How many logs have grown since their derived files were made, and for how many seconds that is known."""
 
     logs: int = 0
@@ -93,7 +93,7 @@ class Upkeep(Protocol):
         """Work for about so many seconds; on how many logs."""
         ...
 
-    def behind(self) -> Behind:
+    def behind(self) -> DerivedBacklog:
         """What the last round found and was not done since. Thread safe."""
         ...
 
@@ -109,7 +109,7 @@ class MaintainedStore(Protocol):
         """The symbols that have a folder, also one in which no commit is found; sorted."""
         ...
 
-    def check(self, dataset: Dataset, symbol: str) -> Check:
+    def check(self, dataset: Dataset, symbol: str) -> LogCheck:
         """A check of a log, not begun."""
         ...
 
@@ -119,7 +119,7 @@ class MaintainedStore(Protocol):
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
-    ) -> Derived | None:
+    ) -> DerivedStatistics | None:
         """Bring the derived files of a log up to its newest commit; None if another process is at it.
 
         rebuild: begin anew. compact: join what fits together. Raises `StoreUnavailable`, and `DataDamaged` if

@@ -73,7 +73,7 @@ class Catalogue(Protocol):
 
 
 if TYPE_CHECKING:
-    from store.walk import Committed, Piece, Place
+    from store.walk import CommitHook, CommitPiece, LogPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class MarketStore(Catalogue, Protocol):
 
     Safe for many threads and processes at once. `QueryableStore` answers the rest over these methods.
 
-    `at` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
+    `commit` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
     `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
 
     committed: hooks that are called in the writing process with the dataset, the symbol and the commit, after
@@ -233,7 +233,7 @@ class MarketStore(Catalogue, Protocol):
     and in any order if several threads write. Who must not miss a commit polls `heads` beside it.
     """
 
-    committed: "list[Committed]"
+    committed: "list[CommitHook]"
 
     @abstractmethod
     def append(self, batch: Append) -> Receipt:
@@ -250,18 +250,20 @@ class MarketStore(Catalogue, Protocol):
         ...
 
     @abstractmethod
-    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
         """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
         ...
 
     @abstractmethod
-    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+    def version(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> CommitId:
         """The newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
         ...
 
     @abstractmethod
-    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
-        """The log's newest commit, or the commit numbered `at` (which must exist)."""
+    def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
+        """The log's newest commit, or the commit numbered `commit` (which must exist)."""
         ...
 
     @abstractmethod
@@ -276,13 +278,13 @@ class MarketStore(Catalogue, Protocol):
 
     @abstractmethod
     def commits(
-        self, dataset: Dataset, symbol: str, after: "Place", upto: int | None = None
-    ) -> Iterator["Piece"]:
+        self, dataset: Dataset, symbol: str, after: "LogPosition", upto: int | None = None
+    ) -> Iterator["CommitPiece"]:
         """The commits behind a place, each as its record, then its rows or corrections in bounded pieces.
 
         In order of arrival; corrections by event date, then as they apply. after: `BEGINNING`, or the `place`
         of the piece that was taken last. upto: the number of the last commit; None, or a number that is not
-        reached yet: the newest one at the call. What is yielded is durable, whichever process wrote it.
+        reached yet: the newest one commit the call. What is yielded is durable, whichever process wrote it.
         Raises `Resync` if the log does not have the commit of `after`, also while it is iterated; iterating
         raises like a read.
         """

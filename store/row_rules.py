@@ -10,7 +10,7 @@ from store.resolutions import Resolution
 
 
 @dataclass(frozen=True, slots=True)
-class Above:
+class LowerBound:
     """The lower bound of a number, zero: itself allowed or not, and the refusal of what is below.
 
     waivable: it does not hold for instruments with `allow_nonpositive_price`.
@@ -26,11 +26,11 @@ _HOW = (
     "unless the instrument has the setting allow_nonpositive_price (manage.py instrument SYMBOL"
     " --allow-nonpositive-price, or PUT /api/v1/instruments/SYMBOL)"
 )
-PRICE = Above("nonpositive_price", f"must be greater than 0 {_HOW}", zero_allowed=False, waivable=True)
-QUOTED = Above("negative_price", f"must be 0 or more {_HOW}", waivable=True)
-VOLUME = Above("negative_volume", "must be 0 or more")
-SIZE = Above("negative_size", "must be 0 or more")
-POSITIVE = Above("out_of_range", "must be greater than 0", zero_allowed=False)
+PRICE = LowerBound("nonpositive_price", f"must be greater than 0 {_HOW}", zero_allowed=False, waivable=True)
+QUOTED = LowerBound("negative_price", f"must be 0 or more {_HOW}", waivable=True)
+VOLUME = LowerBound("negative_volume", "must be 0 or more")
+SIZE = LowerBound("negative_size", "must be 0 or more")
+POSITIVE = LowerBound("out_of_range", "must be greater than 0", zero_allowed=False)
 
 
 _MINUTE_NS = Resolution.MINUTE.length_ns
@@ -41,7 +41,7 @@ _BAR_NAMES = frozenset(Resolution.bar_names())
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RowRule:
     """What the columns of one row must be together.
 
     `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN

@@ -13,7 +13,7 @@ import pyarrow as pa
 from store.lazy_imports import compute as pc
 
 # A piece of every line: a text per row, or one that is the same in each of them.
-Piece: TypeAlias = pa.Array | str
+TextPiece: TypeAlias = pa.Array | str
 _Ends: TypeAlias = npt.NDArray[np.int32]
 
 # So many that their texts stay in the processor's cache.
@@ -25,7 +25,7 @@ _IS_ESCAPED_FIRST = np.zeros(256, dtype=bool)
 _IS_ESCAPED_FIRST[list(ESCAPED_FIRST.encode())] = True
 
 
-def joined_lines(pieces: Sequence[Piece], count: int) -> bytes:
+def joined_lines(pieces: Sequence[TextPiece], count: int) -> bytes:
     """The pieces of each of `count` lines one behind the other, line behind line; a null is no text.
 
     All texts are laid one behind the other and taken in the lines' order: half the time of joining line by
@@ -54,7 +54,7 @@ def _places(layout: tuple[bool, ...], lines: int) -> pa.Array:
     return pa.array(places.astype(np.int32).ravel())
 
 
-def _constants_joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
+def _constants_joined(pieces: Sequence[TextPiece]) -> Iterator[TextPiece]:
     for is_constant, run in groupby(pieces, key=lambda piece: isinstance(piece, str)):
         neighbours = list(run)
         yield from ["".join(neighbours)] if is_constant else neighbours
@@ -73,7 +73,7 @@ def ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
-def are_plainly_whole(numbers: npt.NDArray[np.float64]) -> bool:
+def are_exact_integers(numbers: npt.NDArray[np.float64]) -> bool:
     """Whether all are whole, and none is minus zero or too large for an integer to be exact."""
     is_whole = bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) <= 2.0**53))
     return is_whole and not np.any(np.signbit(numbers) & (numbers == 0))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
 
-WHOLE = 2**63 - 1
+ALL_ROWS = 2**63 - 1
 PIECE_ROWS = 65_536
 """The most rows or corrections in one piece of a walk."""
 
@@ -18,17 +18,17 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPosition:
     """How far a walk was taken: a commit's record, and so many of its rows or corrections.
 
-    ordinal: `WHOLE`, or any number that is not smaller than the commit's `receipt.stored`, is all of it.
+    ordinal: `ALL_ROWS`, or any number that is not smaller than the commit's `receipt.stored`, is all of it.
     """
 
     commit: CommitId
-    ordinal: int = WHOLE
+    ordinal: int = ALL_ROWS
 
 
-BEGINNING = Place(NO_COMMIT)
+BEGINNING = LogPosition(NO_COMMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class CommitRecord:
     receipt: Receipt
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LogPosition:
         """The place behind it: before the commit's first row."""
-        return Place(self.id, 0)
+        return LogPosition(self.id, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class CommittedRows:
     rows: pa.RecordBatch
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LogPosition:
         """The place behind the last row."""
-        return Place(self.commit, self.ordinal + self.rows.num_rows)
+        return LogPosition(self.commit, self.ordinal + self.rows.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,12 @@ class CommittedCorrections:
     corrections: tuple[CommittedCorrection, ...]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LogPosition:
         """The place behind the last correction."""
-        return Place(self.commit, self.ordinal + len(self.corrections))
+        return LogPosition(self.commit, self.ordinal + len(self.corrections))
 
 
-Piece: TypeAlias = CommitRecord | CommittedRows | CommittedCorrections
+CommitPiece: TypeAlias = CommitRecord | CommittedRows | CommittedCorrections
 
 
 class Resync(Exception):
@@ -119,10 +119,10 @@ class Resync(Exception):
         self.head = head
 
 
-Committed: TypeAlias = Callable[[Dataset, str, CommitId], None]
+CommitHook: TypeAlias = Callable[[Dataset, str, CommitId], None]
 
 
-def call_hooks(hooks: Iterable[Committed], request: Append | Amendment, receipt: Receipt) -> Receipt:
+def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt: Receipt) -> Receipt:
     """The receipt, once every hook has been called if the request made a commit.
 
     An exception of a hook is logged: the commit stands.

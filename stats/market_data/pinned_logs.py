@@ -28,7 +28,7 @@ class Pinned(Protocol):
         ...
 
     @property
-    def at(self) -> CommitId:
+    def commit(self) -> CommitId:
         """What a cursor keeps."""
         ...
 
@@ -67,7 +67,7 @@ class Snapshot:
         """The log as of the newest commit that touches a window. A cursor's log is so already."""
         if self.seen is not None or log.is_empty:
             return log
-        return replace(log, at=log.version(needed))
+        return replace(log, commit=log.version(needed))
 
 
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
@@ -77,7 +77,7 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
         return nothing_of(store, dataset, symbol)
     try:
         head = store.head(dataset, symbol)
-        commit = head if head.number < seen.number else store.head(dataset, symbol, at=seen.number)
+        commit = head if head.number < seen.number else store.head(dataset, symbol, commit=seen.number)
     except UnknownSymbol:
         known_instrument(symbol=symbol)
         commit = NO_COMMIT

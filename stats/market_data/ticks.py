@@ -17,20 +17,20 @@ from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours
 from store.arrays import Integers, Mask
 from store.datasets import OPEN_INTEREST, TRADES
-from store.declarations import Column, Dataset, Form, Kind
+from store.declarations import Column, Dataset, ColumnForm, ColumnKind
 from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 
 _ROLES = {
-    Kind.TIME: Role.TIME,
-    Kind.NUMBER: Role.NUMBER,
-    Kind.INTEGER: Role.INTEGER,
-    Kind.TEXT: Role.TEXT,
-    Kind.BOOLEAN: Role.FLAG,
+    ColumnKind.TIME: Role.TIME,
+    ColumnKind.NUMBER: Role.NUMBER,
+    ColumnKind.INTEGER: Role.INTEGER,
+    ColumnKind.TEXT: Role.TEXT,
+    ColumnKind.BOOLEAN: Role.FLAG,
 }
-_FORM_ROLES = {Form.DATE: Role.DATE, Form.WORDS: Role.WORDS}
+_FORM_ROLES = {ColumnForm.DATE: Role.DATE, ColumnForm.WORDS: Role.WORDS}
 # Numbers that an instrument has whole or in fractions.
 _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 

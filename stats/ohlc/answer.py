@@ -76,7 +76,7 @@ class OhlcBars(Content):
 def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
     """The bars that answer a query as of the newest commits. Raises as `page_pin`, and `NoData`."""
     bars = page_pin(_BARS, query.bars, now_ns=now_ns)
-    if all(log.at == NO_COMMIT for log in bars.logs):
+    if all(log.commit == NO_COMMIT for log in bars.logs):
         raise no_data(bars)
     return _bars(query, bars)
 

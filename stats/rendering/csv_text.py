@@ -12,7 +12,7 @@ from stats.rendering.table import OutColumn, Role, Table
 from stats.rendering.value_text import dates, ended_integers, ended_volumes, floats, time_pieces, unit_ns
 from store.arrays import Floats
 from store.lazy_imports import compute as pc
-from store.text_columns import Piece, ended_numbers, escaped, joined_lines, quoted
+from store.text_columns import TextPiece, ended_numbers, escaped, joined_lines, quoted
 
 _BLOCK_ROWS = 16_384
 _LINE_END = "\r\n"
@@ -55,7 +55,7 @@ def render_csv(document: Document, form: TimeForm | None) -> Rendered:
 
 
 def _block(table: Table, form: TimeForm) -> bytes:
-    pieces: list[Piece] = []
+    pieces: list[TextPiece] = []
     last = len(table.columns) - 1
     null = "" if last else '""'  # an empty line is no row for most readers
     for place, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
@@ -63,7 +63,7 @@ def _block(table: Table, form: TimeForm) -> bytes:
     return joined_lines([*pieces, "\n"], len(table))
 
 
-def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[Piece]:
+def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[TextPiece]:
     """Each value as a cell with `end`, an ASCII character, behind it. There is at least one value."""
     if values.null_count == len(values):
         return [null + end]
@@ -85,7 +85,7 @@ def _numbers(numbers: Floats, *, whole: bool, null: str, end: str) -> pa.Array:
     return text if is_finite.all() else pc.if_else(pa.array(is_finite), text, null + end)
 
 
-def _times(values: pa.Array, *, always_point: bool, null: str, end: str) -> list[Piece]:
+def _times(values: pa.Array, *, always_point: bool, null: str, end: str) -> list[TextPiece]:
     pieces = time_pieces(values.fill_null(0).to_numpy(), "", f"Z{end}", always_point=always_point)
     if not values.null_count:
         return pieces

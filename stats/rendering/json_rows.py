@@ -21,10 +21,10 @@ from stats.rendering.value_text import (
 )
 from store.declarations import WORD_SEPARATOR
 from store.lazy_imports import compute as pc
-from store.text_columns import Piece, ended_numbers, joined_lines, text_bytes
+from store.text_columns import TextPiece, ended_numbers, joined_lines, text_bytes
 
 
-def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[Piece]:
+def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
     """Each value as JSON text between `before` and `end`, an ASCII character. There is at least one value.
 
     A piece costs as much as a short text, so that `before` and `end` are part of a column's texts where that
@@ -48,35 +48,35 @@ def words(text: str) -> list[str]:
     return text.split(WORD_SEPARATOR) if text else []
 
 
-def _times(values: pa.Array, before: str, end: str) -> list[Piece]:
+def _times(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     if not values.null_count:
         return time_pieces(values.to_numpy(), f'{before}"', f'Z"{end}')
     return _between_quotes(values, time_text(values.fill_null(0).to_numpy()), before, end)
 
 
-def _dates(values: pa.Array, before: str, end: str) -> list[Piece]:
+def _dates(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     return _between_quotes(values, dates(values).cast(pa.string()), before, end)
 
 
-def _texts(values: pa.Array, before: str, end: str) -> list[Piece]:
+def _texts(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     text = text_bytes(values)
     if np.any((text < ord(" ")) | (text == ord('"')) | (text == ord("\\"))):
         return _each_distinct(values, orjson.dumps, before, end)
     return _between_quotes(values, values, before, end)
 
 
-def _words(values: pa.Array, before: str, end: str) -> list[Piece]:
+def _words(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     return _each_distinct(values, lambda text: orjson.dumps(words(text)), before, end)
 
 
-def _flags(values: pa.Array, before: str, end: str) -> list[Piece]:
+def _flags(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     if values.true_count == len(values):
         return [f"{before}true{end}"]  # as nearly always of bars, of which only the last one may not be final
     text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
     return [text.fill_null(f"{before}null{end}") if values.null_count else text]
 
 
-def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> list[Piece]:
+def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> list[TextPiece]:
     """Texts that need no escape, in quotation marks where the value is not null."""
     if not values.null_count:
         return [f'{before}"', text, f'"{end}']
@@ -87,14 +87,14 @@ def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> 
     ]
 
 
-def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[Piece]:
+def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[TextPiece]:
     """The JSON text of each value; columns of words repeat few of them."""
     encoded = values.dictionary_encode(null_encoding="encode")
     written = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
     return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
 
 
-_TEXTS: dict[Role, Callable[[pa.Array, str, str], list[Piece]]] = {
+_TEXTS: dict[Role, Callable[[pa.Array, str, str], list[TextPiece]]] = {
     Role.TIME: _times,
     Role.DATE: _dates,
     Role.TEXT: _texts,
@@ -155,7 +155,7 @@ def row_objects(table: Table, form: TimeForm, between: str) -> bytes:
 
 
 def _block(table: Table, form: TimeForm, between: str) -> bytes:
-    pieces: list[Piece] = []
+    pieces: list[TextPiece] = []
     last = len(table.columns) - 1
     for place, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
         before = ("" if place else "{") + orjson.dumps(column.name).decode() + ":"

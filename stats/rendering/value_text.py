@@ -6,7 +6,7 @@ import pyarrow as pa
 from stats.rendering.format import TimeForm
 from store.arrays import Floats, Mask
 from store.lazy_imports import compute as pc
-from store.text_columns import Piece, are_plainly_whole, ended_numbers
+from store.text_columns import TextPiece, are_exact_integers, ended_numbers
 from store.timestamps import SECOND_NS, Instants, fixed_width_text, seconds_text
 
 _INTEGERS_END = 2.0**63
@@ -28,7 +28,7 @@ def ended_volumes(numbers: Floats, end: str) -> pa.Array:
 
     `null` for what is not finite.
     """
-    if are_plainly_whole(numbers):
+    if are_exact_integers(numbers):
         return ended_numbers(numbers.astype(np.int64), end)
     is_whole = whole_mask(numbers)
     whole = ended_numbers(np.where(is_whole, numbers, 0).astype(np.int64), end)
@@ -55,7 +55,7 @@ def time_text(instants: Instants) -> pa.Array:
     return pc.binary_join_element_wise(*time_pieces(instants, "", "Z"), "")
 
 
-def time_pieces(instants: Instants, before: str, end: str, *, always_point: bool = False) -> list[Piece]:
+def time_pieces(instants: Instants, before: str, end: str, *, always_point: bool = False) -> list[TextPiece]:
     """RFC 3339 in UTC without the `Z`, with as many fractional digits as needed, between the ASCII `before` and `end`.
 
     With `always_point` at least one digit: readers that guess a column's format from its first cell want all

@@ -40,15 +40,15 @@ class Prints:
         return Prints(*(getattr(self, name)[part] for name in self.__slots__))
 
 
-def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Prints:
-    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, at commit `at`.
+def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Prints:
+    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, commit commit `at`.
 
-    Rows that were not there yet at `at` are left out; cancelled and replaced ones stay, as rows that do
+    Rows that were not there yet commit `at` are left out; cancelled and replaced ones stay, as rows that do
     nothing.
     """
-    rows = present_rows(rows, at)
-    commit, until = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
-    stands = standing(rows, at)
+    rows = present_rows(rows, commit)
+    stored_by, ended_by = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
+    stands = standing(rows, commit)
     open_close, high_low, volume = masks_of(rows, policy)
     return Prints(
         time=rows.column("timestamp").to_numpy(),
@@ -56,25 +56,25 @@ def prints_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Pr
         arrival=rows.column("arrival").to_numpy(),
         price=rows.column("price").to_numpy(),
         volume=rows.column("volume").to_numpy(),
-        newest=np.where(stands, commit, until),
+        newest=np.where(stands, stored_by, ended_by),
         sets_open_close=open_close & stands,
         sets_high_low=high_low & stands,
         counts_volume=volume & stands,
     )
 
 
-def present_rows(rows: pa.Table, at: int | None) -> pa.Table:
-    """The rows that commit `at` or one before it made; all of them for None."""
-    if at is None:
+def present_rows(rows: pa.Table, commit: int | None) -> pa.Table:
+    """The rows that commit `commit` or one before it made; all of them for None."""
+    if commit is None:
         return rows
-    present = rows.column("commit").to_numpy() <= at
+    present = rows.column("commit").to_numpy() <= commit
     return rows if present.all() else rows.filter(pa.array(present))
 
 
-def standing(rows: pa.Table, at: int | None) -> Mask:
-    """Whether each row was neither cancelled nor replaced by commit `at`; None is the newest."""
+def standing(rows: pa.Table, commit: int | None) -> Mask:
+    """Whether each row was neither cancelled nor replaced by commit `commit`; None is the newest."""
     until: npt.NDArray[np.int32] = rows.column("until").to_numpy()
-    return until > (STANDS - 1 if at is None else at)
+    return until > (STANDS - 1 if commit is None else commit)
 
 
 def sequence_of(rows: pa.Table) -> Integers:

@@ -19,7 +19,7 @@ from store.bars.prints import Prints, present_rows, prints_of, says, standing
 from store.timestamps import DAY_NS
 
 
-def session_bars_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None) -> Bars:
+def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Bars:
     """One bar per UTC event date on which the regular session has a price; `rows` as `prints_of` takes them.
 
     Open: the largest opening print, else the first price of the session. Close: the largest closing print,
@@ -28,11 +28,11 @@ def session_bars_of(rows: pa.Table, policy: BarPolicy, *, at: int | None = None)
     count, and of the auctions' prints, each once. A policy without a table for the day gives the bars of
     whole UTC dates.
     """
-    rows = present_rows(rows, at)
-    prints = prints_of(rows, policy, at=at)
+    rows = present_rows(rows, commit)
+    prints = prints_of(rows, policy, commit=commit)
     if policy.daily is None:
         return bars_of_prints(prints, DAY_NS)
-    trusted = standing(rows, at) & ~says(rows, policy.daily.distrusted)
+    trusted = standing(rows, commit) & ~says(rows, policy.daily.distrusted)
     opening, closing, official_close, outside = (
         says(rows, word) & trusted
         for word in (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from store.csv.catalogue import CsvCatalogue
 from store.csv.derived.arrow_files import NotUsable
 from store.csv.derived.fold import Fold
-from store.csv.derived.held import Held
-from store.csv.derived.keeper import Keeper
-from store.csv.derived.keeper import Log as KeptLog
+from store.csv.derived.held import SegmentMemory
+from store.csv.derived.keeper import DerivedKeeper
+from store.csv.derived.keeper import WatchedLog as KeptLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.tail import TailRows
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
@@ -29,12 +29,12 @@ from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
-from store.maintained import Derived, LogStatistics
+from store.maintained import DerivedStatistics, LogStatistics
 from store.protocol import Amendment, Append, Receipt
-from store.walk import Committed, call_hooks
+from store.walk import CommitHook, call_hooks
 
 if TYPE_CHECKING:
-    from store.csv.verify import LogCheck
+    from store.csv.verify import CsvLogCheck
 
 
 class CsvStore(CsvCatalogue, StoreReads):
@@ -56,12 +56,12 @@ class CsvStore(CsvCatalogue, StoreReads):
         self._disk = disk or Disk()
         CsvCatalogue.__init__(self, Path(path), self._disk, clock)
         StoreReads.__init__(self, Path(path), self._opened)
-        self.committed: list[Committed] = []
+        self.committed: list[CommitHook] = []
         self._clock = clock
         self._known_rows = KnownRows()
         self._segment_rows = segment_rows
         self._tail = TailRows()
-        self._held = Held()
+        self._held = SegmentMemory()
 
     def append(self, batch: Append) -> Receipt:
         """See `MarketStore.append`."""
@@ -90,7 +90,7 @@ class CsvStore(CsvCatalogue, StoreReads):
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
-    ) -> Derived | None:
+    ) -> DerivedStatistics | None:
         """See `MaintainedStore.derive`. compact: join all segments that fit into one."""
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
@@ -106,9 +106,9 @@ class CsvStore(CsvCatalogue, StoreReads):
         except OSError as error:
             raise unavailable(error) from error
 
-    def keeper(self) -> Keeper:
+    def keeper(self) -> DerivedKeeper:
         """See `MaintainedStore.keeper`."""
-        return Keeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
+        return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is inode, size and time of change of the log's file."""
@@ -124,14 +124,14 @@ class CsvStore(CsvCatalogue, StoreReads):
         # Not by way of a Path: `heads` asks for thousands of them.
         return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
-    def check(self, dataset: Dataset, symbol: str) -> "LogCheck":
+    def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         """See `MaintainedStore.check`."""
         # Only who looks after a store pays for this module; a program that reads it does not.
-        from store.csv.verify import LogCheck  # noqa: PLC0415
+        from store.csv.verify import CsvLogCheck  # noqa: PLC0415
 
         if not self._folder(dataset, symbol).is_dir():
             raise UnknownSymbol(symbol)
-        return LogCheck(dataset, symbol, self._folder(dataset, symbol))
+        return CsvLogCheck(dataset, symbol, self._folder(dataset, symbol))
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
         """See `MaintainedStore.statistics`."""

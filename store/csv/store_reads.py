@@ -16,10 +16,10 @@ from store.bars.spans import Spans
 from store.csv.files.disk import unavailable
 from store.csv.files.file_names import folder_name
 from store.csv.log.commit_log import CommitLog, has_log
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.commit_walk import CommitWalk
-from store.csv.reading.log_reader import LogReader, Snapshot
+from store.csv.reading.log_reader import LogReader, LogSnapshot
 from store.csv.reading.pieces import BarQuery, SpanQuery
 from store.csv.reading.row_finder import RowFinder
 from store.csv.writing.writer import Writer
@@ -28,8 +28,8 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Window
 from store.queries import QueryableStore
-from store.rows.revisions import Revised, Revision
-from store.walk import Piece, Place
+from store.rows.revisions import Revision, RevisionQuery
+from store.walk import CommitPiece, LogPosition
 
 LOGS_IN_MEMORY = 4096
 
@@ -82,10 +82,10 @@ class StoreReads(QueryableStore):
         self._path = path
         self._logs = OpenLogs(opened)
 
-    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
         log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, at, partial(log.reader.rows, window))
+        return self._answer(log, symbol, commit, partial(log.reader.rows, window))
 
     def take_window(
         self,
@@ -95,16 +95,18 @@ class StoreReads(QueryableStore):
         rows: int,
         *,
         from_end: bool = False,
-        at: int | None = None,
+        commit: int | None = None,
     ) -> Window:
         """See `QueryableStore.take_window`."""
         log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, at, partial(log.finder.take_window, window, rows, from_end=from_end))
+        return self._answer(
+            log, symbol, commit, partial(log.finder.take_window, window, rows, from_end=from_end)
+        )
 
-    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> int:
+    def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> int:
         """See `QueryableStore.row_bound`."""
         log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, at, partial(log.finder.bound, window))
+        return self._answer(log, symbol, commit, partial(log.finder.bound, window))
 
     def bars(
         self,
@@ -113,16 +115,20 @@ class StoreReads(QueryableStore):
         interval_ns: int,
         *,
         policy: BarPolicy = EVERY_PRINT,
-        at: int | None = None,
+        commit: int | None = None,
     ) -> Bars:
         """See `QueryableStore.bars`."""
         log = self._known_log(TRADES, symbol)
-        return self._answer(log, symbol, at, partial(log.bars.bars, BarQuery(window, interval_ns, policy)))
+        return self._answer(
+            log, symbol, commit, partial(log.bars.bars, BarQuery(window, interval_ns, policy))
+        )
 
-    def session_bars(self, symbol: str, window: Window, *, policy: BarPolicy, at: int | None = None) -> Bars:
+    def session_bars(
+        self, symbol: str, window: Window, *, policy: BarPolicy, commit: int | None = None
+    ) -> Bars:
         """See `QueryableStore.session_bars`."""
         log = self._known_log(TRADES, symbol)
-        return self._answer(log, symbol, at, partial(log.bars.session_bars, window, policy))
+        return self._answer(log, symbol, commit, partial(log.bars.session_bars, window, policy))
 
     def span_bars(
         self,
@@ -131,21 +137,23 @@ class StoreReads(QueryableStore):
         *,
         policy: BarPolicy = EVERY_PRINT,
         credits: bool,
-        at: int | None = None,
+        commit: int | None = None,
     ) -> Bars:
         """See `QueryableStore.span_bars`."""
         log = self._known_log(TRADES, symbol)
-        return self._answer(log, symbol, at, partial(log.bars.span_bars, SpanQuery(spans, policy, credits)))
+        return self._answer(
+            log, symbol, commit, partial(log.bars.span_bars, SpanQuery(spans, policy, credits))
+        )
 
     def dependency_window(
-        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, at: int | None = None
+        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
     ) -> Window:
         """See `QueryableStore.dependency_window`."""
         if policy.counts_every_print:
             return window
         log = self._known_log(TRADES, symbol)
         query = BarQuery(window, interval_ns, policy)
-        return self._answer(log, symbol, at, partial(log.bars.dependency_window, query))
+        return self._answer(log, symbol, commit, partial(log.bars.dependency_window, query))
 
     def revisions(
         self,
@@ -155,20 +163,22 @@ class StoreReads(QueryableStore):
         *,
         policy: BarPolicy,
         after: int,
-        at: int | None = None,
+        commit: int | None = None,
     ) -> list[Revision]:
         """See `QueryableStore.revisions`."""
         log = self._known_log(TRADES, symbol)
-        revised = Revised(window, interval_ns, policy, after, at)
-        return self._answer(log, symbol, at, partial(log.bars.revisions, revised))
+        revised = RevisionQuery(window, interval_ns, policy, after, commit)
+        return self._answer(log, symbol, commit, partial(log.bars.revisions, revised))
 
-    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+    def version(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> CommitId:
         """See `MarketStore.version`."""
-        return self._history(dataset, symbol).version(window, at)
+        return self._history(dataset, symbol).version(window, commit)
 
-    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
+    def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
         """See `MarketStore.head`."""
-        return self._history(dataset, symbol).head(at)
+        return self._history(dataset, symbol).head(commit)
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         """See `MarketStore.committed_at`."""
@@ -179,23 +189,23 @@ class StoreReads(QueryableStore):
         return self._history(dataset, symbol).commit_as_of(instant_ns)
 
     def commits(
-        self, dataset: Dataset, symbol: str, after: Place, upto: int | None = None
-    ) -> Iterator[Piece]:
+        self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
+    ) -> Iterator[CommitPiece]:
         """See `MarketStore.commits`."""
         log = self._log(dataset, symbol) if after.commit.number else self._known_log(dataset, symbol)
         walk = CommitWalk(dataset, symbol, self._folder(dataset, symbol), log.commits, log.reader)
         return walk.pieces(after, upto)
 
-    def _answer(self, log: OpenLog, symbol: str, at: int | None, make: Callable[[Snapshot], T]) -> T:
+    def _answer(self, log: OpenLog, symbol: str, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
         try:
             history = log.commits.history()
             if not history.head().number:
                 raise UnknownSymbol(symbol)
-            return log.reader.answer(history, at, make)
+            return log.reader.answer(history, commit, make)
         except OSError as error:
             raise unavailable(error) from error
 
-    def _history(self, dataset: Dataset, symbol: str) -> History:
+    def _history(self, dataset: Dataset, symbol: str) -> CommitHistory:
         """The commits of a log that has at least one.
 
         Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.

@@ -36,7 +36,7 @@ from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
-from store.maintained import Checked, Finding, LogStatistics
+from store.maintained import CheckProgress, LogFinding, LogStatistics
 from store.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
@@ -48,13 +48,13 @@ _loose = msgspec.json.Decoder(Commit)
 
 
 @dataclass
-class LogCheck:
+class CsvLogCheck:
     """The check of one log. `findings` goes through it once; `checked` grows meanwhile. Memory is bounded."""
 
     dataset: Dataset
     symbol: str
     folder: Path
-    checked: Checked = field(default_factory=Checked)
+    checked: CheckProgress = field(default_factory=CheckProgress)
     progress: Callable[[int], None] = lambda _: None
     _newest: int = 0
     _headers: dict[str, Header] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class LogCheck:
         files = [*self.folder.glob(COMMITS_FILE), *self.folder.glob("*.csv")]
         return sum(path.stat().st_size for path in files)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[LogFinding]:
         """Damage and harmless leftovers, in the order of the log.
 
         Raises `OSError` for what cannot be read at all.
@@ -73,7 +73,7 @@ class LogCheck:
         ends: dict[str, int] = {}
         with closing(_Files(self.folder)) as files:
             for found in self._commits():
-                if isinstance(found, Finding):
+                if isinstance(found, LogFinding):
                     yield found
                     continue
                 for part in found.parts:
@@ -84,7 +84,7 @@ class LogCheck:
         yield from self._missing_records()
         yield from self._leftovers(ends)
 
-    def _missing_records(self) -> Iterator[Finding]:
+    def _missing_records(self) -> Iterator[LogFinding]:
         """A log that ends in the middle looks whole; what was derived of it may know better."""
         manifest = read_manifest(self.folder / DERIVED_FOLDER)
         if manifest is not None and manifest.commit > self._newest:
@@ -93,9 +93,9 @@ class LogCheck:
                 f"ends the log at commit {self._newest}, and derived files hold commit {manifest.commit}:"
                 " records are missing, or an older log was put in its place"
             )
-            yield Finding(COMMITS_FILE, end, message, self._newest + 1)
+            yield LogFinding(COMMITS_FILE, end, message, self._newest + 1)
 
-    def _commits(self) -> Iterator[Commit | Finding]:
+    def _commits(self) -> Iterator[Commit | LogFinding]:
         head, offset = NO_COMMIT, 0
         if not (self.folder / COMMITS_FILE).exists():
             return
@@ -109,9 +109,11 @@ class LogCheck:
                     yield commit
                 except (DataDamaged, msgspec.MsgspecError) as error:
                     claimed = _CLAIMED_HASH.search(line[:-1])
-                    yield Finding(COMMITS_FILE, offset, f"begins a damaged record: {error}", head.number + 1)
+                    yield LogFinding(
+                        COMMITS_FILE, offset, f"begins a damaged record: {error}", head.number + 1
+                    )
                     if claimed is None:
-                        yield Finding(COMMITS_FILE, offset, "nothing behind this record can be checked")
+                        yield LogFinding(COMMITS_FILE, offset, "nothing behind this record can be checked")
                         return
                     head = CommitId(head.number + 1, claimed[1].decode())
                     yield from _unproved(line[:-1])
@@ -119,7 +121,7 @@ class LogCheck:
                 self._newest = head.number
                 self._count(len(line), commits=1)
 
-    def _header(self, files: "_Files", part: Part) -> Iterator[Finding]:
+    def _header(self, files: "_Files", part: Part) -> Iterator[LogFinding]:
         """A file's first line is in no commit: what it must begin with is known."""
         dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
         found = files.read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
@@ -131,13 +133,13 @@ class LogCheck:
             wanted = header_line(header_of(dataset))
             pairs = enumerate(zip(found, wanted, strict=False))
             same = next((at for at, (byte, right) in pairs if byte != right), min(len(found), len(wanted)))
-            yield Finding(part.file, same, "is in the file's first line, which is not its header")
+            yield LogFinding(part.file, same, "is in the file's first line, which is not its header")
             return
         yield from _later_columns(
             dataset, header, part, files.read(part.file, part.offset, BLOCK_BYTES) or b""
         )
 
-    def _part(self, files: "_Files", commit: Commit, part: Part) -> Iterator[Finding]:
+    def _part(self, files: "_Files", commit: Commit, part: Part) -> Iterator[LogFinding]:
         written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
         self._count(0, rows=part.rows if part.kind is PartKind.ROWS else 0)
         for start in range(0, part.length, READ_BYTES):
@@ -182,7 +184,7 @@ class LogCheck:
                 damage = Damage(damage.at - len(begun), damage.message)
         return damage or Damage(0, f"begins {len(block)} bytes of which some are not those that were written")
 
-    def _leftovers(self, ends: dict[str, int]) -> Iterator[Finding]:
+    def _leftovers(self, ends: dict[str, int]) -> Iterator[LogFinding]:
         for path in sorted(self.folder.glob("*.csv")):
             end, size = ends.get(path.name, 0), path.stat().st_size
             if size > end:
@@ -192,7 +194,7 @@ class LogCheck:
                     else "never acknowledged, or their log was lost"
                 )
                 message = f"begins {size - end} bytes that no commit names: {what}"
-                yield Finding(path.name, end, message, is_harmless=True)
+                yield LogFinding(path.name, end, message, is_harmless=True)
 
     def _count(self, size: int, *, commits: int = 0, rows: int = 0) -> None:
         self.checked.commits += commits
@@ -228,7 +230,7 @@ class _Files:
             self._file.close()
 
 
-def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -> Iterator[Finding]:
+def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -> Iterator[LogFinding]:
     """What is to be said of the columns of a file behind those of the dataset's first form."""
     first = header_of(dataset)
     if len(header) == len(first):
@@ -236,23 +238,23 @@ def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -
     end = len(header_line(first))
     cells = next(csv.reader(io.StringIO(lines.decode(errors="replace"), newline="")), [])
     if len(cells) != len(header):
-        yield Finding(part.file, end, "is in the file's first line, which is not the header of its rows")
+        yield LogFinding(part.file, end, "is in the file's first line, which is not the header of its rows")
     elif unknown := unknown_names(dataset, header):
         message = (
             f"begins columns that this version does not know, {', '.join(unknown)}: kept, and in no answer"
         )
-        yield Finding(
+        yield LogFinding(
             part.file, header_line(header).index(unknown[0].encode(), end), message, is_harmless=True
         )
 
 
-def _tail(line: bytes, offset: int, head: CommitId) -> Finding:
+def _tail(line: bytes, offset: int, head: CommitId) -> LogFinding:
     if _NOT_TORN.search(line):
-        return Finding(
+        return LogFinding(
             COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
         )
     message = f"begins {len(line)} bytes of a record that was cut short: never acknowledged, harmless"
-    return Finding(COMMITS_FILE, offset, message, is_harmless=True)
+    return LogFinding(COMMITS_FILE, offset, message, is_harmless=True)
 
 
 def _unproved(line: bytes) -> Iterator[Commit]:
@@ -263,8 +265,8 @@ def _unproved(line: bytes) -> Iterator[Commit]:
         return
 
 
-def _finding(commit: Commit, part: Part, offset: int, message: str) -> Finding:
-    return Finding(part.file, offset, message, commit.commit, part.first_ns, part.last_ns)
+def _finding(commit: Commit, part: Part, offset: int, message: str) -> LogFinding:
+    return LogFinding(part.file, offset, message, commit.commit, part.first_ns, part.last_ns)
 
 
 def log_statistics(folder: Path) -> LogStatistics:

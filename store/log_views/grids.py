@@ -16,7 +16,7 @@ from store.timestamps import DAY_NS
 OUTSIDE = -1
 
 
-class Interval(Protocol):
+class BarLength(Protocol):
     """A length of bars; a `Resolution` is one.
 
     length_ns: of a week or a month the longest there is. is_period: whether it is made of whole days.
@@ -33,7 +33,7 @@ class Grid(Protocol):
     """Intervals of one length or of trading dates, each with a label, ascending; nanoseconds UTC."""
 
     @property
-    def resolution(self) -> Interval: ...
+    def resolution(self) -> BarLength: ...
 
     @property
     def is_plain(self) -> bool:
@@ -113,7 +113,7 @@ class PlainGrid:
     dates_of: the trading dates of stored days that are given by an instant.
     """
 
-    resolution: Interval
+    resolution: BarLength
     dates_of: DatesOf
     is_plain: ClassVar[bool] = True
     is_of_regular_sessions: ClassVar[bool] = False

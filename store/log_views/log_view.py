@@ -21,24 +21,24 @@ class LogView:
     """One log of a symbol as of a commit.
 
     at: the newest commit that is read; `NO_COMMIT`: nothing is read. head: the newest commit that could be
-    read, where `at` is an older one because those between them change nothing that is asked for.
+    read, where `commit` is an older one because those between them change nothing that is asked for.
     """
 
     store: QueryableStore
     dataset: Dataset
     symbol: str
-    at: CommitId
+    commit: CommitId
     head: CommitId
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is read."""
-        return self.at == NO_COMMIT
+        return self.commit == NO_COMMIT
 
     @property
     def key(self) -> str:
         """What cache keys say of it: commit number, and enough of the hash to tell a restored log."""
-        return f"{self.at.number}-{self.at.hash[:12]}"
+        return f"{self.commit.number}-{self.commit.hash[:12]}"
 
     def left_out(self) -> "LogView":
         """The same log, of which nothing is read."""
@@ -48,33 +48,33 @@ class LogView:
         """See `MarketStore.rows`."""
         if self.is_empty:
             return self.dataset.schema.empty_table()
-        return self.store.rows(self.dataset, self.symbol, window, at=self.at.number)
+        return self.store.rows(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
         """See `QueryableStore.take_window`; the window itself where nothing is read."""
         if self.is_empty:
             return window
         return self.store.take_window(
-            self.dataset, self.symbol, window, rows, from_end=from_end, at=self.at.number
+            self.dataset, self.symbol, window, rows, from_end=from_end, commit=self.commit.number
         )
 
     def row_bound(self, window: Window) -> int:
         """See `QueryableStore.row_bound`; 0 for a window without length."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return 0
-        return self.store.row_bound(self.dataset, self.symbol, window, at=self.at.number)
+        return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def version(self, window: Window) -> CommitId:
         """The newest commit that touches an event date of the window; `NO_COMMIT` without one."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return NO_COMMIT
-        return self.store.version(self.dataset, self.symbol, window, at=self.at.number)
+        return self.store.version(self.dataset, self.symbol, window, commit=self.commit.number)
 
 
 def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
     """A log as of the commit of a number, None for the newest; 0 is before the first. Raises `UnknownSymbol`."""
-    at = store.head(dataset, symbol, at=commit)
-    return LogView(store, dataset, symbol, at, at)
+    head = store.head(dataset, symbol, commit=commit)
+    return LogView(store, dataset, symbol, head, head)
 
 
 def nothing_of(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
@@ -157,7 +157,7 @@ class Coverage(NamedTuple):
 
 def log_coverage(log: LogView) -> Coverage:
     """The coverage of a log as of its commit."""
-    head = log.at
+    head = log.commit
     first = first_row(log)
     if first is None:
         return Coverage(None, None, 0, head.number, head)

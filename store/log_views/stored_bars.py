@@ -10,7 +10,7 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.lazy_imports import compute as pc
-from store.log_views.grids import OUTSIDE, Grid, Interval
+from store.log_views.grids import OUTSIDE, BarLength, Grid
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
 from store.protocol import ALL_TIME, Window
@@ -215,7 +215,7 @@ def filled(bars: Bars, candidates: Bars) -> Bars:
     return joined[np.argsort(joined.time_ns, kind="stable")]
 
 
-def is_made_of(asked: Interval, stored: Resolution) -> bool:
+def is_made_of(asked: BarLength, stored: Resolution) -> bool:
     """Whether bars of a resolution can be made of stored ones of another, or are these: whether their edges meet."""
     if stored is asked:
         return True

@@ -53,14 +53,16 @@ class _PlainBars:
             return window
         length = self.grid.resolution.length_ns
         log = self.log
-        return log.store.dependency_window(log.symbol, window, length, policy=self.policy, at=log.at.number)
+        return log.store.dependency_window(
+            log.symbol, window, length, policy=self.policy, commit=log.commit.number
+        )
 
     def bars(self, window: Window) -> Bars:
         if self.log.is_empty:
             return joined_bars([])
         length = self.grid.resolution.length_ns
         log = self.log
-        return log.store.bars(log.symbol, window, length, policy=self.policy, at=log.at.number)
+        return log.store.bars(log.symbol, window, length, policy=self.policy, commit=log.commit.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class _SpanBars:
         spans = self.grid.spans(self.needed(window))
         is_period, log = self.grid.resolution.is_period, self.log
         bars = log.store.span_bars(
-            log.symbol, spans, policy=self.policy, credits=not is_period, at=log.at.number
+            log.symbol, spans, policy=self.policy, credits=not is_period, commit=log.commit.number
         )
         return bars if is_period else _within(bars, window)
 
@@ -106,7 +108,7 @@ class _AuctionBars:
         if self.log.is_empty:
             return joined_bars([])
         whole, log = self.needed(window), self.log
-        days = log.store.session_bars(log.symbol, whole, policy=self.policy, at=log.at.number)
+        days = log.store.session_bars(log.symbol, whole, policy=self.policy, commit=log.commit.number)
         return merged_days(days, self.grid, window)
 
 

@@ -11,18 +11,18 @@ from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
-from store.rows.corrections import Life, Row
-from store.rows.duplicates import Identified, said_before
+from store.rows.corrections import Row, RowHistory
+from store.rows.duplicates import IdentifiedRow, stored_rows_among
 from store.rows.stored_rows import stored_schema
 from store.timestamps import DAY_NS
 from store.walk import (
     PIECE_ROWS,
+    CommitPiece,
     CommitRecord,
     CommittedCorrection,
     CommittedCorrections,
     CommittedRows,
-    Piece,
-    Place,
+    LogPosition,
 )
 
 
@@ -115,23 +115,25 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
         row = _identified(batch.dataset, 0, version.values)
         if row.has_id or id(version) in originals:
             stored[row.identity].append((row.value, row.later))
-    return said_before([_identified(batch.dataset, place, row) for place, row in enumerate(rows)], stored)
+    return stored_rows_among(
+        [_identified(batch.dataset, place, row) for place, row in enumerate(rows)], stored
+    )
 
 
-def _identified(dataset: Dataset, place: int, row: Row) -> Identified:
+def _identified(dataset: Dataset, place: int, row: Row) -> IdentifiedRow:
     names = dataset.first_form.schema.names
     later = tuple(row.get(name) for name in dataset.later_names)
     if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
-        return Identified(place, tuple(row[name] for name in names), None, has_id=False, later=later)
+        return IdentifiedRow(place, tuple(row[name] for name in names), None, has_id=False, later=later)
     identity = (date_of(row), *(row[name] for name in dataset.id_columns))
     said = tuple(row[name] for name in names if name not in dataset.arrival_columns)
-    return Identified(place, identity, said, has_id=True, later=later)
+    return IdentifiedRow(place, identity, said, has_id=True, later=later)
 
 
-def lives_of(log: MemoryLog) -> list[Life]:
-    lives: dict[int, Life] = {}
+def lives_of(log: MemoryLog) -> list[RowHistory]:
+    lives: dict[int, RowHistory] = {}
     for version in log.versions:
-        life = lives.setdefault(version.arrival, Life(version.arrival, []))
+        life = lives.setdefault(version.arrival, RowHistory(version.arrival, []))
         life.states.append(version.values)
         life.stands = version.until == STANDS
     return [lives[arrival] for arrival in sorted(lives)]
@@ -170,7 +172,7 @@ def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=stored_schema(dataset))
 
 
-def walked(dataset: Dataset, log: MemoryLog, after: Place, upto: int | None) -> Iterator[Piece]:
+def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
     """The pieces behind a place that the log has."""
     for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
         is_begun = commit.id == after.commit
@@ -179,13 +181,13 @@ def walked(dataset: Dataset, log: MemoryLog, after: Place, upto: int | None) -> 
         yield from _content(dataset, log, commit, after.ordinal if is_begun else 0)
 
 
-def has_commit(log: MemoryLog, place: Place) -> bool:
+def has_commit(log: MemoryLog, place: LogPosition) -> bool:
     """Whether a place is one in this log."""
     ids = [NO_COMMIT, *(commit.id for commit in log.commits)]
     return place.commit in ids
 
 
-def take_in(log: MemoryLog, piece: Piece) -> None:
+def take_in(log: MemoryLog, piece: CommitPiece) -> None:
     """Add what a walk over another log yielded. Raises `ValueError` unless it follows what is there."""
     if isinstance(piece, CommitRecord):
         is_whole = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored

@@ -40,7 +40,7 @@ from store.queries import QueryableStore
 from store.rows.corrections import changes
 from store.rows.stored_rows import visible
 from store.timestamps import DAY_NS
-from store.walk import CommitRecord, Committed, Piece, Place, Resync, call_hooks
+from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resync, call_hooks
 
 
 class MemoryCatalogue:
@@ -103,7 +103,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(self._known, clock)
-        self.committed: list[Committed] = []
+        self.committed: list[CommitHook] = []
         self._clock = clock
         self._logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
         self._mutex = threading.Lock()
@@ -121,8 +121,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return call_hooks(self.committed, amendment, receipt)
 
     def commits(
-        self, dataset: Dataset, symbol: str, after: Place, upto: int | None = None
-    ) -> Iterator[Piece]:
+        self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
+    ) -> Iterator[CommitPiece]:
         """See `MarketStore.commits`."""
         with self._mutex:
             log = self._logs.get((dataset.name, symbol), MemoryLog())
@@ -138,7 +138,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         known = self._known()
         return {name: self.head(dataset, name) for name in wanted if (dataset.name, name) in known}
 
-    def apply(self, dataset: Dataset, symbol: str, piece: Piece) -> None:
+    def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
         """Take in what a walk over another store's log yields, from its beginning on, piece by piece.
 
         Commits keep their numbers, hashes and instants. A commit is whole once its last piece was applied. A
@@ -149,21 +149,23 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         with self._mutex:
             take_in(self._logs[dataset.name, symbol], piece)
 
-    def rows(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> pa.Table:
+    def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
         """See `MarketStore.rows`."""
-        return visible(stored_rows_of(dataset, self._log(dataset, symbol)), at, window)
+        return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
 
-    def version(self, dataset: Dataset, symbol: str, window: Window, *, at: int | None = None) -> CommitId:
+    def version(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> CommitId:
         """See `MarketStore.version`."""
         dates = range(window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS + 1)
-        for commit in reversed(self._log(dataset, symbol).commits[:at]):
-            if any(date in dates for date in commit.dates):
-                return commit.id
+        for made in reversed(self._log(dataset, symbol).commits[:commit]):
+            if any(date in dates for date in made.dates):
+                return made.id
         return NO_COMMIT
 
-    def head(self, dataset: Dataset, symbol: str, *, at: int | None = None) -> CommitId:
+    def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
         """See `MarketStore.head`."""
-        commits = self._log(dataset, symbol).commits[:at]
+        commits = self._log(dataset, symbol).commits[:commit]
         return commits[-1].id if commits else NO_COMMIT
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:

@@ -18,8 +18,8 @@ from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
 
 # Also pandas.Timestamp, which is a datetime.
-Instant: TypeAlias = int | str | date | datetime | np.datetime64
-Interval: TypeAlias = int | str | timedelta | np.timedelta64
+InstantArgument: TypeAlias = int | str | date | datetime | np.datetime64
+IntervalArgument: TypeAlias = int | str | timedelta | np.timedelta64
 
 _UNITS_NS = {
     "ns": 1,
@@ -39,7 +39,7 @@ _REMEMBERED = 4096
 spelled = lru_cache(maxsize=1 << 16)(parse_symbol)
 
 
-def whole_window(start: Instant | None, end: Instant | None, interval_ns: int) -> Window:
+def aligned_window(start: InstantArgument | None, end: InstantArgument | None, interval_ns: int) -> Window:
     """The window of whole bars that covers `[start, end)`: start floored, end ceiled. None is open.
 
     Raises `InvalidInstant` and `InvalidWindow`.
@@ -51,9 +51,9 @@ def whole_window(start: Instant | None, end: Instant | None, interval_ns: int) -
     return Window(first - first % interval_ns, last + -last % interval_ns)
 
 
-def exact_window(start: Instant | None, end: Instant | None) -> Window:
+def exact_window(start: InstantArgument | None, end: InstantArgument | None) -> Window:
     """The window `[start, end)` as it is, to the nanosecond. Raises `InvalidInstant` and `InvalidWindow`."""
-    return whole_window(start, end, 1)
+    return aligned_window(start, end, 1)
 
 
 def instant_ns(value: object) -> int:

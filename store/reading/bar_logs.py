@@ -20,7 +20,7 @@ from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
 # The days of an instrument's regular sessions.
-Sessions: TypeAlias = Callable[[Instrument], DayGrid]
+RegularSessions: TypeAlias = Callable[[Instrument], DayGrid]
 # A symbol's trades and its stored bars, as of one commit each.
 BarLogs: TypeAlias = tuple[LogView, LogView]
 
@@ -28,7 +28,7 @@ BarLogs: TypeAlias = tuple[LogView, LogView]
 _DATES_APART_NS = 14 * DAY_NS
 
 
-class StoredBars:
+class StoredBarsLookup:
     """Which symbols have stored bars."""
 
     def __init__(self, store: CsvStore) -> None:

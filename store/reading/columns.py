@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.declarations import Dataset, Kind
+from store.declarations import ColumnKind, Dataset
 from store.lazy_imports import compute as pc
 from store.reading.exceptions import UnknownColumn
 from store.timestamps import Instants
@@ -15,8 +15,8 @@ from store.timestamps import Instants
 # What a null is in a column of integers or instants; as a datetime64 it is NaT.
 NULL = int(np.iinfo(np.int64).min)
 
-_CONCRETE = {Kind.TIME: NULL, Kind.INTEGER: NULL, Kind.NUMBER: float("nan")}
-_OBJECTS = (Kind.TEXT, Kind.BOOLEAN)
+_CONCRETE = {ColumnKind.TIME: NULL, ColumnKind.INTEGER: NULL, ColumnKind.NUMBER: float("nan")}
+_OBJECTS = (ColumnKind.TEXT, ColumnKind.BOOLEAN)
 
 
 class Columns:
@@ -89,7 +89,7 @@ def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([event_time, *wanted]))
 
 
-def _array(column: pa.ChunkedArray, kind: Kind) -> npt.NDArray[Any]:
+def _array(column: pa.ChunkedArray, kind: ColumnKind) -> npt.NDArray[Any]:
     chunks = [chunk for chunk in column.chunks if len(chunk)]
     values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], column.type)])
     array: npt.NDArray[Any]
@@ -102,5 +102,5 @@ def _array(column: pa.ChunkedArray, kind: Kind) -> npt.NDArray[Any]:
     return array
 
 
-def _kind(dataset: Dataset, name: str) -> Kind:
+def _kind(dataset: Dataset, name: str) -> ColumnKind:
     return next(column.kind for column in dataset.columns if column.name == name)

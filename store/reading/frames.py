@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from store.bars.bars import Bars
 from store.bars.quote_bars import QuoteBars
-from store.declarations import Column, Dataset, Kind
+from store.declarations import Column, ColumnKind, Dataset
 from store.timestamps import Instants
 
 _INDEX = "timestamp"
@@ -38,14 +38,14 @@ def _instants(nanoseconds: Instants) -> pd.DatetimeIndex:
 
 
 def _values(column: Column, values: pa.ChunkedArray) -> object:
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         filled = values.fill_null(np.iinfo(np.int64).min)  # which pandas takes for NaT
         return _instants(filled.to_numpy())
-    if column.kind is Kind.INTEGER and not column.required:
+    if column.kind is ColumnKind.INTEGER and not column.required:
         mask = values.is_null().to_numpy()
         return pd.arrays.IntegerArray(values.fill_null(0).to_numpy().copy(), mask.copy())
-    if column.kind is Kind.TEXT:
+    if column.kind is ColumnKind.TEXT:
         return pd.array(values, dtype="str")
-    if column.kind is Kind.BOOLEAN:
+    if column.kind is ColumnKind.BOOLEAN:
         return pd.array(values.to_pylist(), dtype="boolean")
     return values.to_numpy()

@@ -33,7 +33,7 @@ class NoTrade(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownTrade:
     """The trade that was the last one when the log's file had this signature."""
 
     commits_file: str
@@ -46,7 +46,7 @@ class LatestTrades:
 
     def __init__(self, store: CsvStore) -> None:
         self._store = store
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownTrade] = {}
 
     def of(self, symbol: str) -> Trade:
         """The last trade by (event time, sequence, arrival).
@@ -58,7 +58,7 @@ class LatestTrades:
             return known.trade
         return self._read(symbol, known)
 
-    def _read(self, symbol: str, known: _Known | None) -> Trade:
+    def _read(self, symbol: str, known: _KnownTrade | None) -> Trade:
         file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
         # Taken before the rows are read: a commit made meanwhile makes the next call read again.
         signature = file_signature(file)
@@ -72,7 +72,7 @@ class LatestTrades:
             self._known.clear()
         trade = _last(rows)
         if signature != NO_FILE:
-            self._known[symbol] = _Known(file, signature, trade)
+            self._known[symbol] = _KnownTrade(file, signature, trade)
         return trade
 
 

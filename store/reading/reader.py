@@ -19,13 +19,20 @@ from store.log_views.stored_bars import with_stored_bars
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.reading.arguments import (
-    Instant,
-    Interval,
+    InstantArgument,
+    IntervalArgument,
+    aligned_window,
     instant_ns,
     interval_ns,
-    whole_window,
 )
-from store.reading.bar_logs import BarLogs, Sessions, StoredBars, bar_logs, session_bars, with_bars
+from store.reading.bar_logs import (
+    BarLogs,
+    RegularSessions,
+    StoredBarsLookup,
+    bar_logs,
+    session_bars,
+    with_bars,
+)
 from store.reading.exceptions import InvalidUniverse, NoSessions, UnknownPolicy
 from store.reading.latest import LatestTrades, Trade
 from store.reading.rows import RowReader, dataset_named
@@ -43,30 +50,30 @@ class Reader(RowReader):
     symbol. Windows are `[start, end)`, None is open; instants are integers (nanoseconds since 1970), ISO 8601
     texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone. Bars are
     whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
-    default the instrument's. `as_of` answers as it was known at an instant. `frame=True` gives a pandas
+    default the instrument's. `as_of` answers as it was known commit an instant. `frame=True` gives a pandas
     DataFrame indexed by UTC times.
 
     Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments
     ValueErrors: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
     """
 
-    def __init__(self, path: Path | str, *, sessions: Sessions | None = None) -> None:
+    def __init__(self, path: Path | str, *, sessions: RegularSessions | None = None) -> None:
         """See `open_store`."""
         postpone_pandas()
         super().__init__(path)
         self._latest = LatestTrades(self._store)
-        self._stored_bars = StoredBars(self._store)
+        self._stored_bars = StoredBarsLookup(self._store)
         self._sessions = sessions
 
     def bars(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        interval: Interval = "1min",
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        interval: IntervalArgument = "1min",
         *,
         policy: str | BarPolicy | None = None,
-        as_of: Instant | None = None,
+        as_of: InstantArgument | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
         """Bars as equally long numpy columns, one row per interval that has a price.
@@ -78,22 +85,22 @@ class Reader(RowReader):
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._begin(TRADES, name)
-        window, rule = whole_window(start, end, length), self._policy(name, policy, as_of)
+        window, rule = aligned_window(start, end, length), self._policy(name, policy, as_of)
         if self._stored_bars.has(name):
             bars = self._maker(name, self._bar_logs(name, as_of), length, rule, as_of).bars(window)
         else:
-            at = None if as_of is None else self._at(TRADES, name, as_of)
-            bars = self._store.bars(name, window, length, policy=rule, at=at)
+            commit = None if as_of is None else self._at(TRADES, name, as_of)
+            bars = self._store.bars(name, window, length, policy=rule, commit=commit)
         return bars_frame(bars) if frame else bars
 
     def session_bars(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         *,
         policy: str | BarPolicy | None = None,
-        as_of: Instant | None = None,
+        as_of: InstantArgument | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
         """Daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
@@ -105,7 +112,7 @@ class Reader(RowReader):
         name = self._named(symbol)
         if self._sessions is None:
             raise NoSessions("session bars")
-        dates, rule = whole_window(start, end, DAY_NS), self._policy(name, policy, as_of)
+        dates, rule = aligned_window(start, end, DAY_NS), self._policy(name, policy, as_of)
         grid = self._sessions(self._instrument(name, as_of))
         bars = session_bars(self._bar_logs(name, as_of), dates, grid, rule)
         return bars_frame(bars) if frame else bars
@@ -113,12 +120,12 @@ class Reader(RowReader):
     def quote_bars(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        interval: Interval = "1min",
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        interval: IntervalArgument = "1min",
         exchange: str | None = None,
         *,
-        as_of: Instant | None = None,
+        as_of: InstantArgument | None = None,
         frame: bool = False,
     ) -> QuoteBars | Any:
         """Bid and ask bars of one venue's quotes.
@@ -127,7 +134,7 @@ class Reader(RowReader):
         quote carried in from before, also from before the window. A side never quoted is NaN.
         """
         name, length = self._named(symbol), interval_ns(interval)
-        window = whole_window(start, end, length)
+        window = aligned_window(start, end, length)
         quotes = dataset_named("quotes")
         log = log_as_of(self._store, quotes, name, self._at(quotes, name, as_of))
         bars = windowed_quote_bars(log, window, length, exchange)
@@ -143,25 +150,25 @@ class Reader(RowReader):
     def scan(
         self,
         symbols: Sequence[str] | None = None,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        interval: Interval = "1min",
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        interval: IntervalArgument = "1min",
         *,
         policy: str | BarPolicy | None = None,
-        as_of: Instant | None = None,
+        as_of: InstantArgument | None = None,
         fill: bool = False,
     ) -> Iterator[tuple[int, Slice]]:
         """(start in nanoseconds UTC, `Slice`) of every interval in which a symbol has a bar, ascending.
 
         symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that
-        was its newest when the scan was asked for, or at `as_of`. With `fill` a symbol that has had a bar in
+        was its newest when the scan was asked for, or commit `as_of`. With `fill` a symbol that has had a bar in
         the scan has one in every later slice: its last close, volume 0. Memory is bounded by 2^18 bars,
         whatever the window.
         """
         universe = self._universe(symbols)
         length = interval_ns(interval)
         logs = [self._bar_logs(symbol, as_of) for symbol in universe]
-        window = whole_window(start, end, length)
+        window = aligned_window(start, end, length)
         if start is None or end is None:
             known = with_bars(logs, window)
             window = Window(known.start_ns - known.start_ns % length, known.end_ns + -known.end_ns % length)
@@ -175,23 +182,25 @@ class Reader(RowReader):
 
         return merged_slices(universe, window, length, bars_of, fill=fill)
 
-    def _policy(self, symbol: str, policy: str | BarPolicy | None, as_of: Instant | None = None) -> BarPolicy:
+    def _policy(
+        self, symbol: str, policy: str | BarPolicy | None, as_of: InstantArgument | None = None
+    ) -> BarPolicy:
         """The policy that was asked for, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
             as_of_ns = None if as_of is None else instant_ns(as_of)
             return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
-    def _instrument(self, symbol: str, as_of: Instant | None) -> Instrument:
+    def _instrument(self, symbol: str, as_of: InstantArgument | None) -> Instrument:
         as_of_ns = None if as_of is None else instant_ns(as_of)
         return self._store.instrument(symbol, as_of_ns=as_of_ns)
 
-    def _bar_logs(self, symbol: str, as_of: Instant | None) -> BarLogs:
+    def _bar_logs(self, symbol: str, as_of: InstantArgument | None) -> BarLogs:
         """Trades and stored bars at their newest commits, or at `as_of`. Raises `UnknownSymbol`."""
         return bar_logs(self._store, symbol, lambda dataset, name: self._pinned(dataset, name, as_of))
 
     def _maker(
-        self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: Instant | None
+        self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: InstantArgument | None
     ) -> BarMaker:
         """Makes the bars of one length."""
 
@@ -218,7 +227,7 @@ class Reader(RowReader):
     def _symbols_with_bars(self) -> list[str]:
         return sorted({*self.symbols("trades"), *self.symbols("bars")})
 
-    def _pinned(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int | None:
+    def _pinned(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         self._begin(dataset, symbol)
         if as_of is None:
             return None

@@ -10,7 +10,7 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.log_views.log_view import Coverage, log_as_of, log_coverage
-from store.reading.arguments import Instant, exact_window, instant_ns, spelled
+from store.reading.arguments import InstantArgument, exact_window, instant_ns, spelled
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset
 
@@ -24,7 +24,7 @@ Rows: TypeAlias = Columns | Any
 class RowOptions(TypedDict, total=False):
     """as_of: the rows as known then. columns: those wanted besides the event time. frame: a DataFrame."""
 
-    as_of: Instant | None
+    as_of: InstantArgument | None
     columns: Sequence[str] | None
     frame: bool
 
@@ -53,8 +53,8 @@ class RowReader:
     def trades(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
         """Trades: price, volume, trade_id, sequence, exchange, conditions, received_at, buyer_is_maker."""
@@ -63,8 +63,8 @@ class RowReader:
     def quotes(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
         """Quotes; the side that a quote does not have is NaN."""
@@ -73,8 +73,8 @@ class RowReader:
     def open_interest(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
         """Reports of open interest, by the time of the report."""
@@ -83,8 +83,8 @@ class RowReader:
     def option_quotes(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
         """Quotes of an option contract, which is a symbol of its own."""
@@ -93,8 +93,8 @@ class RowReader:
     def corporate_actions(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
         """Splits and dividends."""
@@ -103,8 +103,8 @@ class RowReader:
     def vendor_bars(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
         """Bars that were stored as such, by import or backfill; `Reader.bars` fills with them."""
@@ -114,10 +114,10 @@ class RowReader:
         self,
         dataset: str,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         *,
-        as_of: Instant | None = None,
+        as_of: InstantArgument | None = None,
         columns: Sequence[str] | None = None,
         frame: bool = False,
     ) -> Rows:
@@ -125,8 +125,8 @@ class RowReader:
         declared, name = dataset_named(dataset), self._named(symbol)
         wanted = None if columns is None else select(declared, columns)
         self._begin(declared, name)
-        at = self._at(declared, name, as_of)
-        table = self._store.rows(declared, name, exact_window(start, end), at=at)
+        commit = self._at(declared, name, as_of)
+        table = self._store.rows(declared, name, exact_window(start, end), commit=commit)
         found = Columns(declared, table if wanted is None else table.select(wanted))
         return found.frame() if frame else found
 
@@ -137,16 +137,16 @@ class RowReader:
     def version(
         self,
         symbol: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
         *,
         dataset: str = "trades",
-        as_of: Instant | None = None,
+        as_of: InstantArgument | None = None,
     ) -> str:
         """The newest commit that touches the window's event dates, as `17-9f3a2c`; changes with its rows."""
         declared, name = dataset_named(dataset), self._named(symbol)
-        at = self._at(declared, name, as_of)
-        return self._store.version(declared, name, exact_window(start, end), at=at).token
+        commit = self._at(declared, name, as_of)
+        return self._store.version(declared, name, exact_window(start, end), commit=commit).token
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
         """What is stored of a symbol."""
@@ -156,7 +156,7 @@ class RowReader:
         """The symbol that a spelling or an alias means. Raises `InvalidSymbol`, `StoreUnavailable`."""
         return self._store.canonical(spelled(symbol))
 
-    def _at(self, dataset: Dataset, symbol: str, as_of: Instant | None) -> int | None:
+    def _at(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         """The commit to read at: None for the newest."""
         return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
 

@@ -12,7 +12,7 @@ from store.bars.bars import Bars
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
-Places = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.int32]
 
 # The most bars that are held at once: each takes 60 bytes, as much again while they are put in order, and 200
 # more as Python's own numbers where `Slice.rows` is used.
@@ -30,12 +30,12 @@ _COLUMNS = ("open", "high", "low", "close", "volume", "trade_count")
 _SymbolColumns: TypeAlias = list[npt.NDArray[Any]]
 
 
-class Merged:
+class MergedBars:
     """Bars of many symbols by (interval, place in the universe): equally long columns."""
 
     __slots__ = ("_lists", "columns", "place")
 
-    def __init__(self, place: Places, columns: list[npt.NDArray[Any]]) -> None:
+    def __init__(self, place: Indices, columns: list[npt.NDArray[Any]]) -> None:
         self.place = place
         self.columns = columns
         self._lists: list[list[Any]] = []
@@ -57,7 +57,7 @@ class Slice:
 
     __slots__ = ("_begin", "_end", "_merged", "universe")
 
-    def __init__(self, universe: tuple[str, ...], merged: Merged, begin: int, end: int) -> None:
+    def __init__(self, universe: tuple[str, ...], merged: MergedBars, begin: int, end: int) -> None:
         self.universe = universe
         self._merged = merged
         self._begin = begin
@@ -67,7 +67,7 @@ class Slice:
         return self._end - self._begin
 
     @property
-    def place(self) -> Places:
+    def place(self) -> Indices:
         return self._merged.place[self._begin : self._end]
 
     @property
@@ -150,7 +150,7 @@ def _columns(bars: Bars) -> _SymbolColumns:
 
 def _merge(
     found: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
-) -> tuple[list[int], list[int], Merged]:
+) -> tuple[list[int], list[int], MergedBars]:
     """The times of intervals with bars, where each begins among the bars and the last ends, and the bars."""
     places = sorted(found)
     time, *columns = (np.concatenate(column) for column in zip(*map(found.__getitem__, places), strict=True))
@@ -160,7 +160,7 @@ def _merge(
     present = np.flatnonzero(counts)
     place = np.repeat(np.array(places, np.int32), [len(found[place][0]) for place in places])
     edges = np.concatenate(([0], np.cumsum(counts[present])))
-    merged = Merged(place[order], [column[order] for column in columns])
+    merged = MergedBars(place[order], [column[order] for column in columns])
     return (start_ns + present * interval_ns).tolist(), edges.tolist(), merged
 
 

@@ -11,7 +11,7 @@ Row = dict[str, object]
 
 
 @dataclass(slots=True)
-class Life:
+class RowHistory:
     """A stored row from its arrival on: its values, then those of each correction.
 
     The last ones stand if it does.
@@ -22,7 +22,7 @@ class Life:
     stands: bool = True
 
     def apply(self, action: str, row: Row) -> None:
-        """Take in a correction that comes after all that is known; `row` is as in `Change`."""
+        """Take in a correction that comes after all that is known; `row` is as in `AppliedCorrection`."""
         if action == Action.CANCEL:
             self.stands = False
         else:
@@ -30,7 +30,7 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AppliedCorrection:
     """A correction that applies: its place in the batch, and the row that it changes.
 
     row: the values from now on; for a cancel, those that stood.
@@ -42,15 +42,15 @@ class Change:
     row: Row
 
 
-def changes(corrections: Sequence[Correction], lives: Iterable[Life]) -> list[Change]:
+def changes(corrections: Sequence[Correction], lives: Iterable[RowHistory]) -> list[AppliedCorrection]:
     """What a batch changes, in order; corrections that are left out were applied before.
 
     lives: every row, in order of arrival, that has the event time of a correction; they are changed, too. Of
     equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing`, or `CorrectionAmbiguous`,
     for all of the batch's corrections that are so.
     """
-    known = _Lives(lives)
-    made: list[Change] = []
+    known = _RowHistories(lives)
+    made: list[AppliedCorrection] = []
     missing: list[int] = []
     ambiguous: list[int] = []
     for place, correction in enumerate(corrections):
@@ -62,7 +62,7 @@ def changes(corrections: Sequence[Correction], lives: Iterable[Life]) -> list[Ch
         elif any(life.states[-1] != standing[-1].states[-1] for life in standing):
             ambiguous.append(place)
         elif (row := _corrected(standing[-1], correction)) is not None:
-            made.append(Change(place, standing[-1].arrival, correction.action, row))
+            made.append(AppliedCorrection(place, standing[-1].arrival, correction.action, row))
             known.apply(standing[-1], correction.action, row)
     if missing:
         raise CorrectionTargetMissing(missing)
@@ -71,30 +71,30 @@ def changes(corrections: Sequence[Correction], lives: Iterable[Life]) -> list[Ch
     return made
 
 
-class _Lives:
+class _RowHistories:
     """Lives by what a correction can name: event time and id, or time, price and volume of any state."""
 
-    def __init__(self, lives: Iterable[Life]) -> None:
-        self._by_id: dict[Hashable, list[Life]] = defaultdict(list)
-        self._by_values: dict[Hashable, dict[int, Life]] = defaultdict(dict)
+    def __init__(self, lives: Iterable[RowHistory]) -> None:
+        self._by_id: dict[Hashable, list[RowHistory]] = defaultdict(list)
+        self._by_values: dict[Hashable, dict[int, RowHistory]] = defaultdict(dict)
         for life in lives:
             first = life.states[0]
             self._by_id[first["timestamp"], first.get("trade_id")].append(life)
             for state in life.states:
                 self._index(life, state)
 
-    def candidates(self, correction: Correction) -> list[Life]:
+    def candidates(self, correction: Correction) -> list[RowHistory]:
         """The lives that may be meant, in order of arrival."""
         if correction.trade_id is not None:
             return self._by_id.get((correction.timestamp_ns, correction.trade_id), [])
         key = (correction.timestamp_ns, correction.price, correction.volume)
         return [life for _, life in sorted(self._by_values.get(key, {}).items())]
 
-    def apply(self, life: Life, action: Action, row: Row) -> None:
+    def apply(self, life: RowHistory, action: Action, row: Row) -> None:
         life.apply(action, row)
         self._index(life, row)
 
-    def _index(self, life: Life, state: Row) -> None:
+    def _index(self, life: RowHistory, state: Row) -> None:
         key = (state["timestamp"], state.get("price"), state.get("volume"))
         self._by_values[key][life.arrival] = life
 
@@ -110,7 +110,7 @@ def _given(correction: Correction) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _corrected(life: Life, correction: Correction) -> Row | None:
+def _corrected(life: RowHistory, correction: Correction) -> Row | None:
     """The change's row; None if the row has the new values already."""
     present = life.states[-1]
     if correction.action is Action.CANCEL:
@@ -119,7 +119,7 @@ def _corrected(life: Life, correction: Correction) -> Row | None:
     return None if row == present else row
 
 
-def _was_applied(life: Life, correction: Correction) -> bool:
+def _was_applied(life: RowHistory, correction: Correction) -> bool:
     """Whether a state that the correction names was followed by what the correction makes of it."""
     fitting = [place for place, state in enumerate(life.states) if _fits(state, correction)]
     if correction.action is Action.CANCEL:

@@ -8,13 +8,13 @@ from typing import TypeAlias
 from store.exceptions import IdConflict
 
 # The later columns of a row, in the dataset's order; None is not given.
-Later: TypeAlias = tuple[object, ...]
+LaterValues: TypeAlias = tuple[object, ...]
 # What a stored row says: a value that stands for its other columns, and its later ones.
-Said: TypeAlias = tuple[Hashable, Later]
+StoredValues: TypeAlias = tuple[Hashable, LaterValues]
 
 
 @dataclass(frozen=True, slots=True)
-class Identified:
+class IdentifiedRow:
     """A row of a batch: its place in it, what it is known by, all that it says, and whether it has an id.
 
     value: of all columns but the later ones.
@@ -24,17 +24,21 @@ class Identified:
     identity: Hashable
     value: Hashable
     has_id: bool
-    later: Later = ()
+    later: LaterValues = ()
 
 
-def stored_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable[Hashable]]) -> list[int]:
-    """As `said_before`, of rows whose later columns do not matter. `stored` gives values."""
-    return said_before(
+def stored_values_among(
+    rows: Sequence[IdentifiedRow], stored: Mapping[Hashable, Iterable[Hashable]]
+) -> list[int]:
+    """As `stored_rows_among`, of rows whose later columns do not matter. `stored` gives values."""
+    return stored_rows_among(
         rows, {identity: [(value, ()) for value in values] for identity, values in stored.items()}
     )
 
 
-def said_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable[Said]]) -> list[int]:
+def stored_rows_among(
+    rows: Sequence[IdentifiedRow], stored: Mapping[Hashable, Iterable[StoredValues]]
+) -> list[int]:
     """The places of the rows that are stored already, in order.
 
     `stored` gives what the stored rows of an identity say. Two rows are the same if their values are equal and
@@ -64,13 +68,15 @@ def said_before(rows: Sequence[Identified], stored: Mapping[Hashable, Iterable[S
     return sorted(duplicates)
 
 
-def agree(one: Later, other: Later) -> bool:
+def agree(one: LaterValues, other: LaterValues) -> bool:
     """Whether the columns that both give are equal."""
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
 def _takes(
-    taken: Mapping[Hashable, list[Said]], row: Identified, matches: Callable[[Later, Later], bool]
+    taken: Mapping[Hashable, list[StoredValues]],
+    row: IdentifiedRow,
+    matches: Callable[[LaterValues, LaterValues], bool],
 ) -> bool:
     """Whether a stored row is left that a row is the same as; it is taken away."""
     said = taken.get(row.identity, [])
@@ -80,6 +86,8 @@ def _takes(
     return place is not None
 
 
-def _place(said: Sequence[Said], row: Identified, matches: Callable[[Later, Later], bool]) -> int | None:
+def _place(
+    said: Sequence[StoredValues], row: IdentifiedRow, matches: Callable[[LaterValues, LaterValues], bool]
+) -> int | None:
     found = (at for at, (value, later) in enumerate(said) if value == row.value and matches(later, row.later))
     return next(found, None)

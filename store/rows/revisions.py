@@ -49,23 +49,23 @@ _VALUES = BarValues.__slots__
 
 
 @dataclass(frozen=True, slots=True)
-class Revised:
-    """Which revisions: of a window's bars, by commits numbered in `(after, at]`; `at` None is the newest."""
+class RevisionQuery:
+    """Which revisions: of a window's bars, by commits numbered in `(after, commit]`; `commit` None is the newest."""
 
     window: Window
     interval_ns: int
     policy: BarPolicy
     after: int
-    at: int | None = None
+    commit: int | None = None
 
     @property
     def newest(self) -> int:
         """The last commit to look at."""
-        return STANDS - 1 if self.at is None else self.at
+        return STANDS - 1 if self.commit is None else self.commit
 
 
 def revisions_of(
-    rows: pa.Table, revised: Revised, committed_at: Callable[[int], int], first_behind: int | None
+    rows: pa.Table, revised: RevisionQuery, committed_at: Callable[[int], int], first_behind: int | None
 ) -> list[Revision]:
     """The revisions by commit, then by time.
 
@@ -117,7 +117,7 @@ def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
     return [next(values) if is_there else None for is_there in there.tolist()]
 
 
-def _bars_by_commit(rows: pa.Table, revised: Revised) -> Iterator[tuple[int, Bars]]:
+def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[int, Bars]]:
     """The bars after each commit that touches the rows. Only the intervals that it touches are made again."""
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
     bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
@@ -137,12 +137,12 @@ def _bars_by_commit(rows: pa.Table, revised: Revised) -> Iterator[tuple[int, Bar
             yield number, _bars(rows, revised, number)
 
 
-def _aggregates(rows: pa.Table, revised: Revised, at: int) -> Aggregates:
-    return aggregate_prints(prints_of(rows, revised.policy, at=at), revised.interval_ns)
+def _aggregates(rows: pa.Table, revised: RevisionQuery, commit: int) -> Aggregates:
+    return aggregate_prints(prints_of(rows, revised.policy, commit=commit), revised.interval_ns)
 
 
-def _bars(rows: pa.Table, revised: Revised, at: int) -> Bars:
-    return bars_of_prints(prints_of(rows, revised.policy, at=at), revised.interval_ns)
+def _bars(rows: pa.Table, revised: RevisionQuery, commit: int) -> Bars:
+    return bars_of_prints(prints_of(rows, revised.policy, commit=commit), revised.interval_ns)
 
 
 def _with(held: Aggregates, anew: Aggregates) -> Aggregates:
@@ -167,7 +167,7 @@ class _KnownTimes:
         return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
 
 
-def _first_seen(rows: pa.Table, revised: Revised) -> dict[int, int]:
+def _first_seen(rows: pa.Table, revised: RevisionQuery) -> dict[int, int]:
     """By interval, the first commit at which it had a bar: one that brought a print which sets the price."""
     index = rows.schema.get_field_index("until")
     all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))

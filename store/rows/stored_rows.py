@@ -1,7 +1,7 @@
 """Which rows stand at a commit: stored rows, the corrections that came after them, and what is left.
 
 A *stored row* is the dataset's columns and three more: `arrival`, the row's number in its log, counted from
-0; `commit`, which made it visible; `until`, which cancelled or replaced it. It is visible at N where `commit
+0; `commit`, which made it visible; `until`, which cancelled or replaced it. It is visible commit N where `commit
 <= N < until`. A corrected row keeps the arrival number, so its place in the order, of the row it replaces.
 """
 
@@ -61,7 +61,7 @@ SYSTEM_FIELDS = (ARRIVAL, COMMIT, UNTIL)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ArrivalRun:
     """Rows that follow one another in arrival: the first one's number, their commit, how many they are."""
 
     first_arrival: int
@@ -74,7 +74,7 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema([*dataset.schema, *SYSTEM_FIELDS])
 
 
-def stored_rows(rows: pa.Table, runs: Sequence[Run]) -> pa.Table:
+def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
     """Rows as they came in, all standing, with their system columns. The runs in order are the rows."""
     counts = [run.rows for run in runs]
     firsts = np.array([run.first_arrival for run in runs], dtype=np.int64)
@@ -120,12 +120,12 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     return pa.concat_tables([_with_columns(rows, until=until), additions.select(rows.column_names)])
 
 
-def visible(rows: pa.Table, at: int | None = None, window: Window = ALL_TIME) -> pa.Table:
-    """The stored rows in the window that stand at commit `at` (None: the newest), without system columns.
+def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME) -> pa.Table:
+    """The stored rows in the window that stand at commit `commit` (None: the newest), without system columns.
 
     By (event time, sequence with nulls last, arrival).
     """
-    newest = STANDS - 1 if at is None else at
+    newest = STANDS - 1 if commit is None else commit
     stands = (_integers(rows, "commit") <= newest) & (newest < _integers(rows, "until"))
     rows = rows if stands.all() else rows.filter(pa.array(stands))
     return ordered(rows, window).drop_columns([field.name for field in SYSTEM_FIELDS])

@@ -14,7 +14,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import Amendment
-from store.walk import BEGINNING, CommitRecord, Place, Resync
+from store.walk import BEGINNING, CommitRecord, LogPosition, Resync
 from tests.faults.batches import batch_of, rows_of
 from tests.faults.limited_process import read_only
 from tests.faults.processes import THREADS
@@ -60,7 +60,7 @@ class Follower:
 
     folder: Path
     rng: random.Random
-    place: Place = BEGINNING
+    place: LogPosition = BEGINNING
     found: list[Any] = field(default_factory=list)
     token: object = None
 

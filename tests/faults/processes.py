@@ -118,7 +118,7 @@ def watch(folder: Path, inbox: Connection, outbox: Connection) -> None:
     while not inbox.poll():
         try:
             head = store.head(TRADES, SYMBOL)
-            rows = stored(store, at=head.number)
+            rows = stored(store, commit=head.number)
             newest = stored(store)
         except UnknownSymbol:
             continue

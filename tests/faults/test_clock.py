@@ -53,5 +53,5 @@ def test_a_clock_that_is_set_back(tmp_path: Path, rng: random.Random, tallied: T
                 assert store.commit_as_of(TRADES, SYMBOL, instant) == number
                 assert store.commit_as_of(TRADES, SYMBOL, instant - 1) == number - 1
             at = store.commit_as_of(TRADES, SYMBOL, rng.randint(times[0], times[-1]))
-            assert stored(store, at=at) == rows_sent(range(1, at + 1))
+            assert stored(store, commit=at) == rows_sent(range(1, at + 1))
     tally.settle()

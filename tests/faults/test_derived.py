@@ -36,17 +36,17 @@ WINDOWS = [
 
 def bars(store: QueryableStore, window: Window, interval_ns: int, at: int | None) -> dict[str, bytes]:
     """A window's bars, column by column, to the last bit."""
-    found: Any = store.bars(SYMBOL, window, interval_ns, at=at)
+    found: Any = store.bars(SYMBOL, window, interval_ns, commit=at)
     return {field.name: getattr(found, field.name).tobytes() for field in fields(found)}
 
 
 def answers(store: QueryableStore, at: int | None = None) -> list[Any]:
     """All that depends on rows; nothing that depends on a commit's hash."""
     return [
-        *(stored(store, window, at=at) for window, _ in WINDOWS),
+        *(stored(store, window, commit=at) for window, _ in WINDOWS),
         *(bars(store, window, interval, at) for window, interval in WINDOWS if window is not ALL_TIME),
-        *(store.version(TRADES, SYMBOL, window, at=at).number for window, _ in WINDOWS),
-        store.head(TRADES, SYMBOL, at=at).number,
+        *(store.version(TRADES, SYMBOL, window, commit=at).number for window, _ in WINDOWS),
+        store.head(TRADES, SYMBOL, commit=at).number,
         store.commit_as_of(TRADES, SYMBOL, NOON + 5),
     ]
 
@@ -137,7 +137,7 @@ def read(folder: Path, inbox: Connection, outbox: Connection) -> None:
             1 + (oracle.symbols(TRADES) != [] and oracle.head(TRADES, SYMBOL).number), head + 1
         ):
             oracle.append(batch_of(number))
-        if stored(store, at=head) != rows_sent(range(1, head + 1)):
+        if stored(store, commit=head) != rows_sent(range(1, head + 1)):
             wrong.append(("rows", head))
         for window, interval in WINDOWS[1:]:
             if bars(store, window, interval, head) != bars(oracle, window, interval, head):

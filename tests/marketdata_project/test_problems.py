@@ -42,7 +42,7 @@ class FailingStore(MemoryStore):
     def append(self, batch):
         raise self._error
 
-    def head(self, dataset, symbol, *, at=None):
+    def head(self, dataset, symbol, *, commit=None):
         raise self._error
 
 

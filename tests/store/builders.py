@@ -12,7 +12,7 @@ from store.bars.prints import prints_of
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Window
 from store.queries import QueryableStore
-from store.rows.stored_rows import Run, stored_rows
+from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 Row = dict[str, Any]
@@ -61,16 +61,16 @@ def batch(
 
 
 def stored(
-    store: QueryableStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, at: int | None = None
+    store: QueryableStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, commit: int | None = None
 ) -> list[Row]:
     """The rows in a window, as a list of dictionaries."""
-    rows: list[Row] = store.rows(TRADES, symbol, window, at=at).to_pylist()
+    rows: list[Row] = store.rows(TRADES, symbol, window, commit=commit).to_pylist()
     return rows
 
 
 def bars_of_rows(rows: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
     """Bars of ordered rows, all of which stand, by the rows alone."""
-    prints = prints_of(stored_rows(rows, [Run(0, 1, rows.num_rows)]), policy)
+    prints = prints_of(stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)]), policy)
     return bars_of_prints(prints, interval_ns)
 
 

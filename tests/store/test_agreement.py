@@ -139,21 +139,25 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
     barred = [(windows[0], MINUTE), (windows[1], MINUTE), (windows[0], DAY), (windows[2], DAY)]
     return {
         "head": head,
-        "rows": [stored(store, window, symbol=symbol, at=at) for window in windows for at in ats],
-        "versions": [store.version(TRADES, symbol, window, at=at).number for window in windows for at in ats],
+        "rows": [stored(store, window, symbol=symbol, commit=at) for window in windows for at in ats],
+        "versions": [
+            store.version(TRADES, symbol, window, commit=at).number for window in windows for at in ats
+        ],
         "as of": [store.commit_as_of(TRADES, symbol, NOON + late) for late in range(-30, 60, 3)],
         "bars": [
-            columns(store.bars(symbol, window, interval_ns, policy=policy, at=at))
+            columns(store.bars(symbol, window, interval_ns, policy=policy, commit=at))
             for window, interval_ns in barred
             for policy in BAR_POLICIES.values()
             for at in (None, head // 2)
         ],
-        "session": [columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, at=at)) for at in ats],
+        "session": [
+            columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, commit=at)) for at in ats
+        ],
         "dependency_window": [
-            store.dependency_window(symbol, windows[1], MINUTE, policy=US_EQUITIES, at=at) for at in ats
+            store.dependency_window(symbol, windows[1], MINUTE, policy=US_EQUITIES, commit=at) for at in ats
         ],
         "revisions": [
-            changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, at=at))
+            changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, commit=at))
             for window, interval_ns in barred
             for policy in BAR_POLICIES.values()
             for after, at in ((0, None), (1, head // 2))

@@ -26,8 +26,8 @@ def test_commits_are_counted_from_1_and_the_receipt_names_the_head(store):
     assert [receipt.commit.number for receipt in receipts] == [1, 2, 3]
     assert len({receipt.commit.hash for receipt in receipts}) == 3
     assert store.head(TRADES, SYMBOL) == receipts[-1].commit
-    assert [store.head(TRADES, SYMBOL, at=number) for number in (1, 2, 3)] == [r.commit for r in receipts]
-    assert store.head(TRADES, SYMBOL, at=0) == NO_COMMIT
+    assert [store.head(TRADES, SYMBOL, commit=number) for number in (1, 2, 3)] == [r.commit for r in receipts]
+    assert store.head(TRADES, SYMBOL, commit=0) == NO_COMMIT
 
 
 def test_logs_of_two_symbols_are_counted_apart(store):

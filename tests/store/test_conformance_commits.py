@@ -15,7 +15,7 @@ from store.walk import (
     CommittedCorrection,
     CommittedCorrections,
     CommittedRows,
-    Place,
+    LogPosition,
     Resync,
 )
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, amendment, batch, cancel, correct, stored, trade
@@ -62,7 +62,7 @@ def test_a_commit_comes_as_its_record_and_then_its_rows_date_by_date(store, cloc
 def test_a_commit_without_rows_is_its_record(store):
     store.append(batch(trade(1)))
     receipt = store.append(batch(trade(1), request_key="again"))
-    (record,) = walk(store, Place(store.head(TRADES, SYMBOL, at=1)))
+    (record,) = walk(store, LogPosition(store.head(TRADES, SYMBOL, commit=1)))
     assert isinstance(record, CommitRecord)
     assert record.receipt == receipt
     assert (receipt.received, receipt.stored, receipt.duplicate_rows) == (1, 0, (0,))
@@ -94,13 +94,13 @@ def test_a_walk_goes_on_behind_any_place(store):
     whole = flat(walk(store))
     assert [each.id.number for each in whole if isinstance(each, CommitRecord)] == [1, 2, 3, 4, 5, 6]
     for taken, each in enumerate(whole):
-        place = each.place if isinstance(each, CommitRecord) else Place(each[0], each[1] + 1)
+        place = each.place if isinstance(each, CommitRecord) else LogPosition(each[0], each[1] + 1)
         assert flat(walk(store, place)) == whole[taken + 1 :]
     for piece in walk(store):
         assert flat([*walk_up_to(store, piece.place), *walk(store, piece.place)]) == whole
 
 
-def walk_up_to(store, place: Place):
+def walk_up_to(store, place: LogPosition):
     pieces = walk(store)
     return pieces[: [piece.place for piece in pieces].index(place) + 1]
 
@@ -108,11 +108,11 @@ def walk_up_to(store, place: Place):
 def test_the_place_of_a_whole_commit_and_the_beginning(store):
     fill(store)
     whole = flat(walk(store))
-    third = store.head(TRADES, SYMBOL, at=3)
+    third = store.head(TRADES, SYMBOL, commit=3)
     behind = [each for each in whole if (each.id if isinstance(each, CommitRecord) else each[0]).number > 3]
-    assert flat(walk(store, Place(third))) == flat(walk(store, Place(third, 3))) == behind
-    assert flat(walk(store, Place(NO_COMMIT, 0))) == whole
-    assert walk(store, Place(store.head(TRADES, SYMBOL))) == []
+    assert flat(walk(store, LogPosition(third))) == flat(walk(store, LogPosition(third, 3))) == behind
+    assert flat(walk(store, LogPosition(NO_COMMIT, 0))) == whole
+    assert walk(store, LogPosition(store.head(TRADES, SYMBOL))) == []
 
 
 @pytest.mark.parametrize("upto", [0, 1, 3, 5])
@@ -120,7 +120,7 @@ def test_a_walk_ends_with_a_commit(store, upto: int):
     fill(store)
     pieces = walk(store, upto=upto)
     assert [each.id.number for each in pieces if isinstance(each, CommitRecord)] == [*range(1, upto + 1)]
-    place = Place(store.head(TRADES, SYMBOL, at=1), 1)
+    place = LogPosition(store.head(TRADES, SYMBOL, commit=1), 1)
     after = place.commit.number
     of = [piece for piece in walk(store, place, upto) if isinstance(piece, CommitRecord)]
     assert [each.id.number for each in of] == [*range(after + 1, upto + 1)]
@@ -133,8 +133,8 @@ def test_a_walk_ends_with_what_was_there_when_it_was_asked_for(store):
     assert [piece.id.number for piece in begun if isinstance(piece, CommitRecord)] == [1]
 
 
-@pytest.mark.parametrize("place", [Place(CommitId(1, "f" * 64)), Place(CommitId(9, "0" * 64), 0)])
-def test_a_place_that_the_log_does_not_have_is_resync(store, place: Place):
+@pytest.mark.parametrize("place", [LogPosition(CommitId(1, "f" * 64)), LogPosition(CommitId(9, "0" * 64), 0)])
+def test_a_place_that_the_log_does_not_have_is_resync(store, place: LogPosition):
     head = store.append(batch(trade(1))).commit
     with pytest.raises(Resync, match=f"{SYMBOL} is another one now, at commit {head.token}") as caught:
         store.commits(TRADES, SYMBOL, place)
@@ -146,7 +146,7 @@ def test_a_log_that_is_not_there(store):
     with pytest.raises(UnknownSymbol):
         store.commits(TRADES, SYMBOL, BEGINNING)
     with pytest.raises(Resync) as caught:
-        store.commits(TRADES, SYMBOL, Place(CommitId(1, "f" * 64)))
+        store.commits(TRADES, SYMBOL, LogPosition(CommitId(1, "f" * 64)))
     assert caught.value.head == NO_COMMIT
 
 

@@ -31,16 +31,16 @@ from tests.store.builders import (
 NAMED = {"price": 100.0, "volume": 1.0}
 
 
-def prices(store: QueryableStore, at: int | None = None) -> list[float]:
-    return [row["price"] for row in stored(store, at=at)]
+def prices(store: QueryableStore, commit: int | None = None) -> list[float]:
+    return [row["price"] for row in stored(store, commit=commit)]
 
 
 def test_a_cancelled_row_is_gone_and_stays_readable_at_earlier_commits(store):
     store.append(batch(trade(1, 1.0, trade_id="a"), trade(2, 2.0, trade_id="b")))
     receipt = store.correct(amendment(cancel(1, trade_id="a")))
     assert (receipt.received, receipt.stored, receipt.duplicate_rows, receipt.commit.number) == (1, 1, (), 2)
-    assert prices(store) == prices(store, at=2) == [2.0]
-    assert prices(store, at=1) == [1.0, 2.0]
+    assert prices(store) == prices(store, commit=2) == [2.0]
+    assert prices(store, commit=1) == [1.0, 2.0]
 
 
 def test_a_corrected_row_has_its_new_values_in_its_old_place(store):
@@ -48,7 +48,7 @@ def test_a_corrected_row_has_its_new_values_in_its_old_place(store):
     new = {"price": 20.0, "volume": 7.0, "conditions": None}
     store.correct(amendment(correct(1, price=2.0, volume=1.0, new=new)))
     assert stored(store) == [trade(1, 1.0), trade(1, 20.0, 7.0), trade(1, 3.0)]
-    assert prices(store, at=1) == [1.0, 2.0, 3.0]
+    assert prices(store, commit=1) == [1.0, 2.0, 3.0]
 
 
 def test_a_new_sequence_number_moves_the_row_within_its_instant(store):
@@ -62,7 +62,7 @@ def test_a_row_may_be_corrected_again_and_cancelled_and_each_commit_is_readable(
     for price in (2.0, 3.0):
         store.correct(amendment(correct(1, trade_id="a", new={"price": price})))
     store.correct(amendment(cancel(1, trade_id="a")))
-    assert [prices(store, at=number) for number in range(5)] == [[], [1.0], [2.0], [3.0], []]
+    assert [prices(store, commit=number) for number in range(5)] == [[], [1.0], [2.0], [3.0], []]
     assert prices(store) == []
 
 
@@ -71,7 +71,7 @@ def test_bars_follow_corrections_and_stay_as_they_were_at_earlier_commits(store)
     store.correct(
         amendment(cancel(1, trade_id="spike"), correct(2, price=6.0, volume=1.0, new={"volume": 4.0}))
     )
-    now, before = (store.bars(SYMBOL, ALL_TIME, MINUTE, at=at) for at in (None, 1))
+    now, before = (store.bars(SYMBOL, ALL_TIME, MINUTE, commit=at) for at in (None, 1))
     assert (now.high.tolist(), now.volume.tolist(), now.trade_count.tolist()) == (
         [6.0, 7.0],
         [5.0, 1.0],
@@ -85,8 +85,8 @@ def test_a_correction_touches_the_version_of_its_date_and_no_other(store):
     first, second = Window(NOON, NOON + 1), Window(NOON + DAY, NOON + DAY + 1)
     commit = store.correct(amendment(cancel(0, trade_id="a"))).commit
     assert store.version(TRADES, SYMBOL, first) == store.head(TRADES, SYMBOL) == commit
-    assert store.version(TRADES, SYMBOL, second) == store.head(TRADES, SYMBOL, at=1)
-    assert store.version(TRADES, SYMBOL, first, at=1).number == 1
+    assert store.version(TRADES, SYMBOL, second) == store.head(TRADES, SYMBOL, commit=1)
+    assert store.version(TRADES, SYMBOL, first, commit=1).number == 1
 
 
 def test_corrections_are_commits_as_of_an_instant(store, clock: Clock):

@@ -18,7 +18,7 @@ def flagged(flag: bool | None, at: int = 1, **others: Any) -> Row:
 
 
 def flags(store: QueryableStore, at: int | None = None) -> list[bool | None]:
-    return [row["buyer_is_maker"] for row in stored(store, at=at)]
+    return [row["buyer_is_maker"] for row in stored(store, commit=at)]
 
 
 def counts(receipt: Receipt) -> tuple[int, tuple[int, ...]]:
@@ -30,7 +30,7 @@ def test_rows_with_and_without_the_column_are_read_back_as_they_were(store):
     for at in range(0, len(rows), 2):
         store.append(batch(*rows[at : at + 2]))
     assert stored(store) == rows
-    assert stored(store, at=1) == rows[:2]
+    assert stored(store, commit=1) == rows[:2]
 
 
 @pytest.mark.parametrize("trade_id", ["a", None])

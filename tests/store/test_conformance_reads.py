@@ -68,10 +68,10 @@ def test_reads_at_a_commit_see_what_was_stored_by_then(store):
         store.append(batch(trade(10 - number, float(number)), trade(DAY * number)))
         history.append((stored(store), store.bars(SYMBOL, ALL_TIME, MINUTE).close.tolist()))
     for number, (rows, closes) in enumerate(history, start=1):
-        assert stored(store, at=number) == rows
-        assert store.bars(SYMBOL, ALL_TIME, MINUTE, at=number).close.tolist() == closes
-    assert stored(store, at=0) == []
-    assert len(store.bars(SYMBOL, ALL_TIME, MINUTE, at=0)) == 0
+        assert stored(store, commit=number) == rows
+        assert store.bars(SYMBOL, ALL_TIME, MINUTE, commit=number).close.tolist() == closes
+    assert stored(store, commit=0) == []
+    assert len(store.bars(SYMBOL, ALL_TIME, MINUTE, commit=0)) == 0
 
 
 def test_the_version_of_a_window_is_the_newest_commit_on_its_dates(store):
@@ -89,9 +89,9 @@ def test_the_version_of_a_window_is_the_newest_commit_on_its_dates(store):
         5: commits[3],
     }
     assert store.version(TRADES, SYMBOL, ALL_TIME) == commits[4]
-    assert store.version(TRADES, SYMBOL, Window(MIDNIGHT, MIDNIGHT + 6 * DAY), at=4) == commits[3]
-    assert store.version(TRADES, SYMBOL, whole_day(2), at=4) == commits[1]
-    assert store.version(TRADES, SYMBOL, whole_day(2), at=1) == NO_COMMIT
+    assert store.version(TRADES, SYMBOL, Window(MIDNIGHT, MIDNIGHT + 6 * DAY), commit=4) == commits[3]
+    assert store.version(TRADES, SYMBOL, whole_day(2), commit=4) == commits[1]
+    assert store.version(TRADES, SYMBOL, whole_day(2), commit=1) == NO_COMMIT
     assert store.version(TRADES, SYMBOL, Window(MIDNIGHT + 3 * DAY, MIDNIGHT + 5 * DAY + 1)) == commits[3]
 
 

@@ -112,7 +112,8 @@ def test_the_dependency_window_is_that_of_the_commit_asked_for(credited):
     credited.append(batch(trade(62 * MINUTE, 12.0, trade_id="a")))
     credited.correct(amendment(cancel(62 * MINUTE, trade_id="a")))
     ends = [
-        credited.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, at=at).end_ns for at in range(4)
+        credited.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, commit=at).end_ns
+        for at in range(4)
     ]
     assert ends == [ALL_TIME.end_ns, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
 
@@ -122,7 +123,7 @@ def test_bars_of_the_session_follow_corrections(store):
     store.append(batch(trade(0, 10.0), trade(1, 50.0, trade_id="a"), outside, trade(DAY, 11.0)))
     store.correct(amendment(cancel(1, trade_id="a")))
     day = Window(MIDNIGHT, MIDNIGHT + DAY)
-    now, then = (store.session_bars(SYMBOL, day, policy=US_EQUITIES, at=at) for at in (None, 1))
+    now, then = (store.session_bars(SYMBOL, day, policy=US_EQUITIES, commit=at) for at in (None, 1))
     assert (now.time_ns.tolist(), now.high.tolist(), then.high.tolist()) == ([MIDNIGHT], [10.0], [50.0])
 
 
@@ -142,8 +143,8 @@ def test_a_late_trade_and_corrections_revise_the_bars_that_they_change_and_no_ot
     emptied = Revision(NOON + 2 * MINUTE, 3, NOON + 2000, bar(7.0), None)
     assert revised(store) == [late, fixed, emptied]
     assert revised(store, after=2) == [fixed, emptied]
-    assert revised(store, at=2) == [late]
-    assert revised(store, after=2, at=2) == revised(store, after=3) == []
+    assert revised(store, commit=2) == [late]
+    assert revised(store, after=2, commit=2) == revised(store, after=3) == []
     assert revised(store, Window(NOON + MINUTE, NOON + 3 * MINUTE)) == [emptied]
 
 
@@ -170,8 +171,8 @@ def test_a_bar_whose_absence_could_be_seen_is_a_revision(store, later: int):
             (NOON + MINUTE, 2, None, bar(6.0)),
             (NOON + MINUTE, 3, bar(6.0), bar(6.0, 2.0, 2)),
         ]
-        assert [each.commit for each in revised(store, window, after=1, at=2)] == [2]
-    assert revised(store, after=0, at=1) == []
+        assert [each.commit for each in revised(store, window, after=1, commit=2)] == [2]
+    assert revised(store, after=0, commit=1) == []
 
 
 def test_what_was_cancelled_was_known_and_what_comes_with_a_bar_was_not(store):

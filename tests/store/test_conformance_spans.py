@@ -12,7 +12,7 @@ from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
-from store.rows.stored_rows import Run, stored_rows
+from store.rows.stored_rows import ArrivalRun, stored_rows
 from tests.store.bars.slow_spans import Span, columns, random_spans, slow_span_bars
 from tests.store.builders import (
     DAY,
@@ -39,10 +39,10 @@ def in_hours(*spans: Span) -> Spans:
 
 
 def volumes(
-    store: QueryableStore, *spans: Span, credits: bool = True, at: int | None = None
+    store: QueryableStore, *spans: Span, credits: bool = True, commit: int | None = None
 ) -> dict[int, float]:
     """By hour after noon of the label, the volume of each bar; spans are in such hours, too."""
-    bars = store.span_bars(SYMBOL, in_hours(*spans), policy=US_EQUITIES, credits=credits, at=at)
+    bars = store.span_bars(SYMBOL, in_hours(*spans), policy=US_EQUITIES, credits=credits, commit=commit)
     return dict(zip(((bars.time_ns - NOON) // HOUR).tolist(), bars.volume.tolist(), strict=True))
 
 
@@ -118,8 +118,8 @@ def test_late_trades_and_corrections_change_bars_and_old_commits_stay_readable(d
     assert before == {0: 7.0, 3: 25.0}
     assert late == {0: 1.0, 1: 38.0, 3: 25.0}
     assert volumes(day, *spans) == {1: 98.0, 3: 25.0}
-    assert [volumes(day, *spans, at=head + n) for n in range(3)] == [before, late, {1: 98.0, 3: 25.0}]
-    assert volumes(day, *spans, at=0) == {}
+    assert [volumes(day, *spans, commit=head + n) for n in range(3)] == [before, late, {1: 98.0, 3: 25.0}]
+    assert volumes(day, *spans, commit=0) == {}
 
 
 def test_sizes_too_far_apart_for_any_aggregate_are_still_exact(store):
@@ -180,12 +180,12 @@ def test_bars_of_random_spans_are_those_made_row_by_row(store, seed: int):
             change = cancel(row["timestamp"], **named)
         store.correct(amendment(change))
     for at in (10, rng.randint(1, 9)):
-        table = store.rows(TRADES, SYMBOL, ALL_TIME, at=at)
-        visible = stored_rows(table, [Run(0, 1, len(table))]).to_pylist()
+        table = store.rows(TRADES, SYMBOL, ALL_TIME, commit=at)
+        visible = stored_rows(table, [ArrivalRun(0, 1, len(table))]).to_pylist()
         assert at < 10 or len(visible) == len(standing)
         for policy in (EVERY_PRINT, US_EQUITIES):
             for credits in (True, False):
                 spans = random_spans(rng, EDGES)
-                bars = store.span_bars(SYMBOL, columns(spans), policy=policy, credits=credits, at=at)
+                bars = store.span_bars(SYMBOL, columns(spans), policy=policy, credits=credits, commit=at)
                 found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
                 assert found == slow_span_bars(visible, policy, spans, credits=credits)

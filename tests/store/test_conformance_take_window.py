@@ -30,17 +30,17 @@ def random_window(rng: random.Random, times: list[int]) -> Window:
 
 
 def check(store: QueryableStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
-    times = store.rows(dataset, SYMBOL, ALL_TIME, at=at).column(0).to_pylist()
+    times = store.rows(dataset, SYMBOL, ALL_TIME, commit=at).column(0).to_pylist()
     for _ in range(20):
         window, rows, from_end = (
             random_window(rng, times or [NOON]),
             rng.choice([1, 2, 3, 7, 30]),
             rng.random() < 0.5,
         )
-        found = store.take_window(dataset, SYMBOL, window, rows, from_end=from_end, at=at)
+        found = store.take_window(dataset, SYMBOL, window, rows, from_end=from_end, commit=at)
         assert found == expected(times, window, rows, from_end=from_end)
         inside = sum(window.start_ns <= each < window.end_ns for each in times)
-        assert store.row_bound(dataset, SYMBOL, window, at=at) >= inside
+        assert store.row_bound(dataset, SYMBOL, window, commit=at) >= inside
         if at is None:
             assert store.row_bound(dataset, SYMBOL, window) == inside
 
@@ -111,11 +111,13 @@ def test_cancelled_rows_and_those_of_later_commits_are_not_counted(store):
     store.correct(amendment(*(cancel(at, trade_id=str(at)) for at in range(2, 8))))
     store.append(batch(*(trade(at, 7.0) for at in range(10))))
     window = Window(NOON, NOON + 10)
-    assert store.take_window(TRADES, SYMBOL, window, 3, at=1) == Window(NOON, NOON + 3)
-    assert store.take_window(TRADES, SYMBOL, window, 3, at=2) == Window(NOON, NOON + 9)
-    assert store.take_window(TRADES, SYMBOL, window, 3, at=2, from_end=True) == Window(NOON + 1, NOON + 10)
-    assert store.take_window(TRADES, SYMBOL, window, 5, at=3) == Window(NOON, NOON + 3)
-    assert store.take_window(TRADES, SYMBOL, window, 1, at=0) == window
+    assert store.take_window(TRADES, SYMBOL, window, 3, commit=1) == Window(NOON, NOON + 3)
+    assert store.take_window(TRADES, SYMBOL, window, 3, commit=2) == Window(NOON, NOON + 9)
+    assert store.take_window(TRADES, SYMBOL, window, 3, commit=2, from_end=True) == Window(
+        NOON + 1, NOON + 10
+    )
+    assert store.take_window(TRADES, SYMBOL, window, 5, commit=3) == Window(NOON, NOON + 3)
+    assert store.take_window(TRADES, SYMBOL, window, 1, commit=0) == window
     assert store.row_bound(TRADES, SYMBOL, window) == 14
 
 

@@ -15,7 +15,7 @@ from store.exceptions import RequestKeyReused
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Receipt, Window
 from store.queries import QueryableStore
-from store.walk import BEGINNING, CommitRecord, Place
+from store.walk import BEGINNING, CommitRecord, LogPosition
 from tests.store.builders import DAY, NOON, SYMBOL, Clock, batch, stored, trade
 from tests.store.conftest import FoldedStore, PartlyFoldedStore
 from tests.store.test_agreement import EXAMPLES, Step, outcome, steps
@@ -35,11 +35,11 @@ def history(store: QueryableStore, symbol: str) -> list[Any]:
     days = [Window(NOON + n * DAY - DAY // 2, NOON + n * DAY + DAY // 2) for n in range(5)]
     return [
         (
-            stored(store, symbol=symbol, at=number),
-            store.head(TRADES, symbol, at=number),
+            stored(store, symbol=symbol, commit=number),
+            store.head(TRADES, symbol, commit=number),
             store.committed_at(TRADES, symbol, number),
             store.commit_as_of(TRADES, symbol, NOON + number),
-            [store.version(TRADES, symbol, window, at=number) for window in (ALL_TIME, *days)],
+            [store.version(TRADES, symbol, window, commit=number) for window in (ALL_TIME, *days)],
         )
         for number in range(1, store.head(TRADES, symbol).number + 1)
     ]
@@ -52,8 +52,8 @@ def check_commit_by_commit(store: QueryableStore, symbol: str) -> MemoryStore:
         for piece in walk(store, place, number, symbol=symbol):
             replica.apply(TRADES, symbol, piece)
             place = piece.place
-        assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, at=number)
-        assert replica.head(TRADES, symbol) == store.head(TRADES, symbol, at=number)
+        assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, commit=number)
+        assert replica.head(TRADES, symbol) == store.head(TRADES, symbol, commit=number)
     return replica
 
 
@@ -86,7 +86,7 @@ def check_a_place_by_chance(store: QueryableStore, symbol: str, data: Any) -> No
     whole = flat(walk(store, symbol=symbol))
     taken = data.draw(st.integers(1, len(whole)))
     last = whole[taken - 1]
-    place = last.place if isinstance(last, CommitRecord) else Place(last[0], last[1] + 1)
+    place = last.place if isinstance(last, CommitRecord) else LogPosition(last[0], last[1] + 1)
     assert flat(walk(store, place, symbol=symbol)) == whole[taken:]
 
 

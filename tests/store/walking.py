@@ -6,22 +6,22 @@ from typing import Any
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.queries import QueryableStore
-from store.walk import BEGINNING, CommitRecord, CommittedRows, Piece, Place
+from store.walk import BEGINNING, CommitPiece, CommitRecord, CommittedRows, LogPosition
 from tests.store.builders import SYMBOL
 
 
 def walk(
     store: QueryableStore,
-    after: Place = BEGINNING,
+    after: LogPosition = BEGINNING,
     upto: int | None = None,
     *,
     symbol: str = SYMBOL,
     dataset: Dataset = TRADES,
-) -> list[Piece]:
+) -> list[CommitPiece]:
     return list(store.commits(dataset, symbol, after, upto))
 
 
-def flat(pieces: Iterable[Piece]) -> list[Any]:
+def flat(pieces: Iterable[CommitPiece]) -> list[Any]:
     """Records, and each row or correction with its commit and ordinal: the same wherever a walk was cut."""
     found: list[Any] = []
     for piece in pieces:

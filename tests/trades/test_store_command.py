@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.maintained import Derived
+from store.maintained import DerivedStatistics
 from tests.store.builders import batch, trade
 from trades.stores import market_store
 
@@ -127,9 +127,9 @@ def test_derived_files_are_built_by_the_store(
 
     def derive(
         self: object, dataset: Any, symbol: str, *, rebuild: bool = False, compact: bool = False
-    ) -> Derived:
+    ) -> DerivedStatistics:
         calls.append((dataset.name, symbol, rebuild, compact))
-        return Derived(commit=1, segments=3, rows=2, bytes=4096)
+        return DerivedStatistics(commit=1, segments=3, rows=2, bytes=4096)
 
     monkeypatch.setattr(CsvStore, "derive", derive)
     assert "trades/AAPL: 3 segments, 2 rows, 4,096 bytes, to commit 1" in run(verb)

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from refusals.field_error import ERRORS_LIMIT
 from refusals.nearest_name import LONGEST_SHOWN, no_such_field
-from store.declarations import ARROW_TYPES, Column, Form, Kind
+from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.timestamps import (
     EARLIEST_NS,
     LATEST_NS,
@@ -81,7 +81,7 @@ def _read_piece(
 
 def json_column(column: Column, values: Sequence[object], *, epoch: bool = False) -> Typed:
     """A column of values, UNSET where a row has none."""
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return _times(column, values, epoch=epoch)
     rule, faults = rule_of(column), {}
     stored: list[Any] = []
@@ -92,7 +92,7 @@ def json_column(column: Column, values: Sequence[object], *, epoch: bool = False
         if isinstance(found, Fault):
             faults[place], found = found, None
         stored.append(found)
-    if column.form is Form.WORDS:
+    if column.form is ColumnForm.WORDS:
         stored = [text or None for text in stored]
     return Typed(pa.array(stored, ARROW_TYPES[column.kind]), faults_at(len(stored), faults))
 

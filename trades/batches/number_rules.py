@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from store.declarations import Column, Form
-from store.row_rules import Above
+from store.declarations import Column, ColumnForm
+from store.row_rules import LowerBound
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, LONGEST_TEXT, InvalidTimestamp, parse_timestamp
 from trades.batches.value_rule import (
     COUNT_OUT_OF_RANGE,
@@ -62,7 +62,7 @@ class TimeRule(_NumericRule):
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        is_date = column.form is Form.DATE
+        is_date = column.form is ColumnForm.DATE
         self.checks = (Check(TIME_OUT_OF_RANGE, lambda at: (at < EARLIEST_NS) | (at > LATEST_NS)),)
         if is_date:
             self.checks += (Check(NO_DATE, lambda at: at % DAY_NS != 0),)
@@ -103,7 +103,7 @@ class NumberRule(_NumericRule):
         return said + 0.0  # minus zero is zero
 
 
-def _bound(above: Above) -> Check:
+def _bound(above: LowerBound) -> Check:
     fault = Fault(above.code, above.message)
     if above.zero_allowed:
         return Check(fault, lambda number: number < 0, above.waivable)

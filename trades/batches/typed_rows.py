@@ -9,21 +9,21 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
-from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Dataset, Form, Kind
+from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind, Dataset
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
 from trades.batches.row_batch import Expected, NotTyped, RowBatch, assembled, check_size, is_symbol
 from trades.batches.validation import Typed, columns_of, validated
 from trades.batches.value_rule import LARGEST_NUMBER
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
-_TYPES: dict[Kind, Any] = {
-    Kind.TIME: str,
-    Kind.NUMBER: float,
-    Kind.INTEGER: Integer,
-    Kind.TEXT: str,
-    Kind.BOOLEAN: bool,
+_TYPES: dict[ColumnKind, Any] = {
+    ColumnKind.TIME: str,
+    ColumnKind.NUMBER: float,
+    ColumnKind.INTEGER: Integer,
+    ColumnKind.TEXT: str,
+    ColumnKind.BOOLEAN: bool,
 }
-_FORMS: dict[Form, Any] = {Form.ID: str | Integer, Form.WORDS: list[str]}
+_FORMS: dict[ColumnForm, Any] = {ColumnForm.ID: str | Integer, ColumnForm.WORDS: list[str]}
 
 
 def value_type(column: Column, *, epoch: bool = False) -> Any:
@@ -31,7 +31,7 @@ def value_type(column: Column, *, epoch: bool = False) -> Any:
 
     epoch: times may also be nanoseconds since the Unix epoch.
     """
-    if epoch and column.kind is Kind.TIME:
+    if epoch and column.kind is ColumnKind.TIME:
         return str | int
     return _FORMS.get(column.form, _TYPES[column.kind])
 
@@ -99,7 +99,9 @@ def typed_column(column: Column, values: Iterable[Any], count: int) -> Typed:
 
 def has_largest(dataset: Dataset, rows: pa.RecordBatch) -> bool:
     """Whether a number is 2^53: an integer that is larger comes down to it by becoming a float."""
-    return any(is_at_largest(rows[column.name]) for column in dataset.columns if column.kind is Kind.NUMBER)
+    return any(
+        is_at_largest(rows[column.name]) for column in dataset.columns if column.kind is ColumnKind.NUMBER
+    )
 
 
 def is_at_largest(numbers: pa.Array) -> bool:
@@ -109,7 +111,7 @@ def is_at_largest(numbers: pa.Array) -> bool:
 
 def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
     """Refuse integers that came down to the largest number only by becoming floats."""
-    names = [column.name for column in dataset.columns if column.kind is Kind.NUMBER]
+    names = [column.name for column in dataset.columns if column.kind is ColumnKind.NUMBER]
     for row in rows:
         if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
             raise NotTyped("a number is over 2^53")
@@ -131,24 +133,24 @@ def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
         values = [None if value is UNSET else value for value in values]
         if not any(value is not None for value in values):
             return pa.nulls(count, ARROW_TYPES[column.kind])
-    elif column.kind is Kind.NUMBER:
+    elif column.kind is ColumnKind.NUMBER:
         return pa.array(np.fromiter(values, np.float64, count) + 0.0)  # minus zero is zero
-    elif column.kind is Kind.TIME:
+    elif column.kind is ColumnKind.TIME:
         return pa.array(_instants(values if isinstance(values, list) else list(values)))
     return _build_of(column)(values)
 
 
 def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
     """What makes a column of values, or of nothing where they are None."""
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return lambda values: _times(list(values))
-    if column.kind is Kind.NUMBER:
+    if column.kind is ColumnKind.NUMBER:
         return _numbers
-    if column.kind is not Kind.TEXT:
+    if column.kind is not ColumnKind.TEXT:
         return lambda values: pa.array(list(values), ARROW_TYPES[column.kind])
-    if column.form is Form.WORDS:
+    if column.form is ColumnForm.WORDS:
         return _words
-    return _ids if column.form is Form.ID else _texts
+    return _ids if column.form is ColumnForm.ID else _texts
 
 
 def _numbers(values: Iterable[float | None]) -> pa.Array:

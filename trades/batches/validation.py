@@ -14,24 +14,24 @@ import pyarrow as pa
 
 from refusals.field_error import ERRORS_LIMIT
 from store.arrays import Mask
-from store.declarations import Column, Dataset, Form, Kind
+from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from trades.batches.number_rules import BooleanRule, IntegerRule, NumberRule, TimeRule
 from trades.batches.text_rules import ChoiceRule, IdRule, SymbolRule, WordRule, WordsRule
 from trades.batches.value_rule import NULL, AnyPrice, Fault, Found, ValueRule
 
-SYMBOL = Column("symbol", Kind.TEXT, required=True, form=Form.SYMBOL)
+SYMBOL = Column("symbol", ColumnKind.TEXT, required=True, form=ColumnForm.SYMBOL)
 
 
-_RULES: dict[tuple[Kind, Form], type[ValueRule]] = {
-    (Kind.TIME, Form.PLAIN): TimeRule,
-    (Kind.TIME, Form.DATE): TimeRule,
-    (Kind.NUMBER, Form.PLAIN): NumberRule,
-    (Kind.INTEGER, Form.PLAIN): IntegerRule,
-    (Kind.BOOLEAN, Form.PLAIN): BooleanRule,
-    (Kind.TEXT, Form.PLAIN): WordRule,
-    (Kind.TEXT, Form.ID): IdRule,
-    (Kind.TEXT, Form.WORDS): WordsRule,
-    (Kind.TEXT, Form.SYMBOL): SymbolRule,
+_RULES: dict[tuple[ColumnKind, ColumnForm], type[ValueRule]] = {
+    (ColumnKind.TIME, ColumnForm.PLAIN): TimeRule,
+    (ColumnKind.TIME, ColumnForm.DATE): TimeRule,
+    (ColumnKind.NUMBER, ColumnForm.PLAIN): NumberRule,
+    (ColumnKind.INTEGER, ColumnForm.PLAIN): IntegerRule,
+    (ColumnKind.BOOLEAN, ColumnForm.PLAIN): BooleanRule,
+    (ColumnKind.TEXT, ColumnForm.PLAIN): WordRule,
+    (ColumnKind.TEXT, ColumnForm.ID): IdRule,
+    (ColumnKind.TEXT, ColumnForm.WORDS): WordsRule,
+    (ColumnKind.TEXT, ColumnForm.SYMBOL): SymbolRule,
 }
 
 
@@ -159,8 +159,8 @@ def _broken_rules(dataset: Dataset, values: Mapping[str, pa.Array], wrong: Mask)
 def _operand(column: Column, values: pa.Array, places: Any) -> Any:
     """A column as a rule takes it, of the rows at `places` only if there are such."""
     some = values if places is None else values.take(pa.array(places))
-    if column.kind is Kind.TEXT:
+    if column.kind is ColumnKind.TEXT:
         return np.asarray(some.to_pylist(), dtype=object)
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return some.to_numpy(zero_copy_only=False)
     return some.cast(pa.float64()).to_numpy(zero_copy_only=False)

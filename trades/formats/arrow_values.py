@@ -10,7 +10,7 @@ from pyarrow import types
 
 from refusals.field_error import FieldError
 from store.arrays import Integers
-from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, Form, Kind
+from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 from trades.batches.json_columns import text_times
 from trades.batches.refusals import refused
@@ -153,15 +153,15 @@ def _at_most_exact(values: pa.Array) -> pa.Array:
 def _texts(column: Column, values: pa.Array) -> Typed:
     if _is_text(values.type):
         texts = values.cast(pa.string())
-        if column.form is Form.WORDS:
+        if column.form is ColumnForm.WORDS:
             texts = pc.if_else(pc.equal(texts, ""), None, texts)
         return Typed(texts)
-    if column.form is Form.ID and types.is_integer(values.type):
+    if column.form is ColumnForm.ID and types.is_integer(values.type):
         counts = _integers(column, values)
         negative = pc.less(counts.values, 0).fill_null(False).to_numpy(zero_copy_only=False)
         return Typed(counts.values.cast(pa.string()), [*counts.faults, (COUNT_OUT_OF_RANGE, negative)])
     is_list = types.is_list(values.type) or types.is_large_list(values.type)
-    if column.form is Form.WORDS and is_list and _is_text(values.type.value_type):
+    if column.form is ColumnForm.WORDS and is_list and _is_text(values.type.value_type):
         return _joined(column, values)
     raise _OfAnotherType
 
@@ -185,10 +185,10 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
-_READERS: dict[Kind, Callable[[Column, pa.Array], Typed]] = {
-    Kind.TIME: _times,
-    Kind.NUMBER: _numbers,
-    Kind.INTEGER: _integers,
-    Kind.TEXT: _texts,
-    Kind.BOOLEAN: _booleans,
+_READERS: dict[ColumnKind, Callable[[Column, pa.Array], Typed]] = {
+    ColumnKind.TIME: _times,
+    ColumnKind.NUMBER: _numbers,
+    ColumnKind.INTEGER: _integers,
+    ColumnKind.TEXT: _texts,
+    ColumnKind.BOOLEAN: _booleans,
 }

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
-from store.declarations import Dataset, Kind
+from store.declarations import ColumnKind, Dataset
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import ROWS_LIMIT, Expected, NotTyped, RowBatch, check_size
 from trades.batches.typed_rows import (
@@ -97,7 +97,7 @@ def _values(
 
 def _texts_among(expected: Expected) -> int:
     """How many of the required fields are texts in JSON."""
-    texts = {column.name for column in expected.columns if column.kind in {Kind.TIME, Kind.TEXT}}
+    texts = {column.name for column in expected.columns if column.kind in {ColumnKind.TIME, ColumnKind.TEXT}}
     return len(texts.intersection(expected.required))
 
 

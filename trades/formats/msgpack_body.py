@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
-from store.declarations import Column, Dataset, Kind
+from store.declarations import Column, ColumnKind, Dataset
 from trades.batches.json_columns import json_column
 from trades.batches.refusals import batch_refusal
 from trades.batches.row_batch import Expected, NotTyped, RowBatch, check_size
@@ -144,7 +144,7 @@ class PackedColumns:
             typed = typed_column(column, _column_decoder(column).decode(packed), self.count)
         except (msgspec.ValidationError, NotTyped):
             return _careful_column(column, packed)
-        is_rounded = column.kind is Kind.NUMBER and is_at_largest(typed.values)
+        is_rounded = column.kind is ColumnKind.NUMBER and is_at_largest(typed.values)
         return _careful_column(column, packed) if is_rounded else typed
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.declarations import ARROW_TYPES, Column, Kind
+from store.declarations import ARROW_TYPES, Column, ColumnKind
 from store.text_columns import ESCAPED_FIRST
 from trades.batches.json_columns import text_times
 from trades.batches.validation import Typed, faults_at, rule_of
@@ -90,10 +90,10 @@ def _faults(column: Column, cells: pa.Array, places: Iterable[int]) -> Found:
     return faults_at(len(cells), faults)
 
 
-_READERS: dict[Kind, Callable[[Column, pa.Array], Typed]] = {
-    Kind.TIME: text_times,
-    Kind.NUMBER: _numbers,
-    Kind.INTEGER: _integers,
-    Kind.TEXT: _texts,
-    Kind.BOOLEAN: _booleans,
+_READERS: dict[ColumnKind, Callable[[Column, pa.Array], Typed]] = {
+    ColumnKind.TIME: text_times,
+    ColumnKind.NUMBER: _numbers,
+    ColumnKind.INTEGER: _integers,
+    ColumnKind.TEXT: _texts,
+    ColumnKind.BOOLEAN: _booleans,
 }

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.arrays import Mask
-from store.declarations import ARROW_TYPES, Column, Form, Kind
+from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.batches.validation import Broken, Typed, faults_at, validated
 from trades.batches.value_rule import NO_TIME, Fault
@@ -128,7 +128,7 @@ class Parser:
         """The columns, and their values; None for these if only a closer look at each cell can give them."""
         types: dict[str, pa.DataType] = {}
         for column in self._columns:
-            is_time = column.kind is Kind.TIME
+            is_time = column.kind is ColumnKind.TIME
             types[self._layout.sources[column.name]] = (
                 self._style(text, column).value if is_time else ARROW_TYPES[column.kind]
             )
@@ -163,13 +163,13 @@ class Parser:
 
     def _reading_of(self, column: Column) -> Reading:
         """How a column of times is read: a date is one, wherever the market is."""
-        return replace(self._reading, zone="UTC") if column.form is Form.DATE else self._reading
+        return replace(self._reading, zone="UTC") if column.form is ColumnForm.DATE else self._reading
 
     def _converted(self, table: pa.Table, column: Column) -> Typed:
         values = _one_array(table.column(self._layout.sources[column.name]))
-        if column.kind is Kind.TEXT:
+        if column.kind is ColumnKind.TEXT:
             return Typed(unescaped(values))
-        if column.kind is not Kind.TIME:
+        if column.kind is not ColumnKind.TIME:
             return Typed(values)
         style = self._style(b"", column) if column.name in self._styles else Style.OFFSET
         if style is Style.TEXT:
@@ -179,9 +179,9 @@ class Parser:
 
     def _careful(self, table: pa.Table, column: Column) -> Typed:
         cells = _one_array(table.column(self._layout.sources[column.name]))
-        if column.kind is Kind.TEXT:
+        if column.kind is ColumnKind.TEXT:
             return typed_cells(column, cells)
-        if column.kind is not Kind.TIME:
+        if column.kind is not ColumnKind.TIME:
             return typed_cells(column, pc.utf8_trim_whitespace(cells))
         values, places = careful_instants(
             cells, self._reading_of(column), is_event=column is self._columns[0], limit=self._limit
@@ -193,7 +193,7 @@ class Parser:
             return Typed(pa.repeat(pa.scalar(self._reading.given[column.name], pa.string()), count))
         if typed is None:
             return Typed(pa.nulls(count, ARROW_TYPES[column.kind]))
-        if column.kind is not Kind.NUMBER:
+        if column.kind is not ColumnKind.NUMBER:
             return typed
         values = typed.values
         numbers = values.fill_null(np.nan).to_numpy()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from store.arrays import Floats
-from store.declarations import Dataset, Kind
+from store.declarations import ColumnKind, Dataset
 from trades.imports.exceptions import ImportRefused
 
 SYMBOL = "symbol"
@@ -66,7 +66,7 @@ class Reading:
             if name not in known and name != SYMBOL:
                 raise ImportRefused(f"{self.dataset.name} has no column {name!r}; it has {', '.join(known)}")
         for name in self.scale:
-            if known.get(name) is not Kind.NUMBER:
+            if known.get(name) is not ColumnKind.NUMBER:
                 raise ImportRefused(f"{self.dataset.name} has no numbers {name!r} to scale")
         try:
             ZoneInfo(self.zone)

@@ -73,7 +73,7 @@ def _still_true(known: Progress | None, reading: Reading) -> Progress | None:
     try:
         if store.head(reading.dataset, symbol).number < number:
             return None
-        return known if store.head(reading.dataset, symbol, at=number).hash == commit_hash else None
+        return known if store.head(reading.dataset, symbol, commit=number).hash == commit_hash else None
     except StorageError:
         return None
 

@@ -11,7 +11,7 @@ from http_requests.field_errors import field_errors
 from http_requests.known_fields import KnownFieldsSerializer
 from refusals.field_error import FieldError
 from store.bar_policies import BAR_POLICIES
-from store.declarations import Column, Kind
+from store.declarations import Column, ColumnKind
 from store.instruments import (
     EXERCISES,
     FUTURE,
@@ -66,12 +66,12 @@ INSTRUMENT_FIELDS = {name: "instrument_class" if name == CLASS else name for nam
 
 
 def _word(name: str, choices: Sequence[str], help_text: str, **options: Any) -> ColumnField:
-    column = Column(name, Kind.TEXT, required=True, help=help_text, choices=tuple(choices))
+    column = Column(name, ColumnKind.TEXT, required=True, help=help_text, choices=tuple(choices))
     return ColumnField(column, required=False, **options)
 
 
 def _number(name: str, help_text: str) -> ColumnField:
-    return ColumnField(Column(name, Kind.NUMBER, help=help_text, above=POSITIVE))
+    return ColumnField(Column(name, ColumnKind.NUMBER, help=help_text, above=POSITIVE))
 
 
 @extend_schema_serializer(
@@ -109,7 +109,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
     tick_size = _number("tick_size", "The smallest step of its price.")
     aliases = AliasesField(required=False, help_text="Other symbols that mean it.")
     allow_nonpositive_price = ColumnField(
-        Column("allow_nonpositive_price", Kind.BOOLEAN, required=True),
+        Column("allow_nonpositive_price", ColumnKind.BOOLEAN, required=True),
         required=False,
         help_text="Whether its prices may be zero or less.",
     )

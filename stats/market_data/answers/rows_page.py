@@ -176,7 +176,7 @@ class RowsPage(Content):
     def _cursor(self, edge: Edge | None) -> str | None:
         if edge is None:
             return None
-        commits = seen_commits([log.at for log in self.logs])
+        commits = seen_commits([log.commit for log in self.logs])
         cursor = Cursor(edge.earlier, edge.position, commits, self.begun_ns, self.within, self.rules)
         return cursor.encode(self.query.subject)
 

@@ -150,7 +150,7 @@ class _RevisionReader:
             self.grid.resolution.length_ns,
             policy=self.policy,
             after=self.after,
-            at=self.log.at.number,
+            commit=self.log.commit.number,
         )
 
     def _values(self, side: str, time_ns: Integers, bars: list[BarValues | None]) -> dict[str, Any]:

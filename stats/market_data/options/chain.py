@@ -45,7 +45,7 @@ class PinnedChain:
     @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256(repr(self.listed).encode())
-        digest.update(_digest_of((log.symbol, log.at) for _, log in self.members).encode())
+        digest.update(_digest_of((log.symbol, log.commit) for _, log in self.members).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -57,7 +57,7 @@ class PinnedChain:
         return CommitId(sum(head.number for _, head in heads), _digest_of(heads))
 
     @property
-    def at(self) -> CommitId:
+    def commit(self) -> CommitId:
         """What a cursor keeps: the instant, and a hash of the options and of all commits that count."""
         return CommitId(self.seen_by_ns, self._digest)
 
@@ -99,7 +99,7 @@ def pinned_chain(
         members=tuple((contract, log) for contract, log in pinned if not log.is_empty),
         seen_by_ns=_last_change(known_by_ns, [log for _, log in pinned]) if seen is None else known_by_ns,
     )
-    if seen is not None and SeenCommit.of(chain.at) != seen[place]:
+    if seen is not None and SeenCommit.of(chain.commit) != seen[place]:
         raise Resync("the quotes of an option are others than when the cursor was made; begin the walk anew")
     return chain
 
@@ -108,7 +108,7 @@ def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
     """The newest instant that matters: of a telling, of a commit with what is needed, of an option's first commit."""
     store = market_store()
     # Where nothing is needed of a log, there is still the option, from its first commit on.
-    numbers = ((log, log.at.number or 1) for log in logs if log.head != NO_COMMIT)
+    numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
     commits = (store.committed_at(log.dataset, log.symbol, number) for log, number in numbers)
     return max(store.told_until(known_by_ns), *commits, 0)
 

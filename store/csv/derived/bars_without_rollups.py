@@ -18,7 +18,7 @@ Times = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _BarRange:
     """The bars of the rows from `start` up to `end`, which are whole intervals."""
 
     start: int
@@ -26,7 +26,7 @@ class _Made:
     bars: Bars
 
 
-class UnkeptBars:
+class ComputedBars:
     """The bars of one segment under one policy at one level. A first read costs by its window.
 
     What is made grows at both ends, there by at least as much as it holds: all reads together make no row
@@ -38,7 +38,7 @@ class UnkeptBars:
         self._times = times
         self._policy = policy
         self._level_ns = level_ns
-        self._made: _Made | None = None
+        self._made: _BarRange | None = None
         self._has_unfinished = False
 
     @property
@@ -60,17 +60,17 @@ class UnkeptBars:
             self._made, self._has_unfinished = made, made is None
         return made.bars if made else None
 
-    def _grown(self, made: _Made | None, first: int, end: int) -> _Made | None:
+    def _grown(self, made: _BarRange | None, first: int, end: int) -> _BarRange | None:
         if made is None:
             bars = self._bars(first, end)
-            return _Made(first, end, _frozen(bars)) if bars is not None else None
+            return _BarRange(first, end, _frozen(bars)) if bars is not None else None
         start, held = made.start, made.end - made.start
         if first < start:
             start = self._interval_start(max(min(first, start - held), 0))
         end = self._interval_end(max(end, made.end + held)) if end > made.end else made.end
         parts = [self._bars(start, made.start), made.bars, self._bars(made.end, end)]
         finished = [part for part in parts if part is not None]
-        return _Made(start, end, _frozen(joined_bars(finished))) if len(finished) == len(parts) else None
+        return _BarRange(start, end, _frozen(joined_bars(finished))) if len(finished) == len(parts) else None
 
     def _bars(self, start: int, end: int) -> Bars | None:
         """The bars of some rows; None if one of their intervals has no price, or sizes are too far apart."""

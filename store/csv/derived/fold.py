@@ -25,10 +25,10 @@ from store.csv.derived.segments import is_of
 from store.csv.files.codec import header_in, unknown_names
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.part_reader import corrections_of, read_corrections, read_rows
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER, derived_lock
 from store.declarations import Dataset
-from store.maintained import Derived
+from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.rows.stored_rows import apply_corrections, stored_in_order
 
@@ -45,8 +45,8 @@ class Fold:
     rows_limit: int = SEGMENT_ROWS
 
     def run(
-        self, commits: Callable[[], History], *, rebuild: bool = False, compact: bool = False
-    ) -> Derived | None:
+        self, commits: Callable[[], CommitHistory], *, rebuild: bool = False, compact: bool = False
+    ) -> DerivedStatistics | None:
         """Fold all commits in; what there is then, None if another process is at it.
 
         commits: gives the log's history at the moment of the call. rebuild: begin anew. compact: join all
@@ -67,7 +67,7 @@ class Fold:
                 _remove_others(derived)
             return _counted(derived, manifest)
 
-    def _folded(self, derived: Path, history: History, begun: Manifest, *, compact: bool) -> Manifest:
+    def _folded(self, derived: Path, history: CommitHistory, begun: Manifest, *, compact: bool) -> Manifest:
         writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
         head = history.head()
         segments, lacking = list(begun.segments), set(begun.lacking)
@@ -155,7 +155,7 @@ class Fold:
 _NOTHING = Manifest(0, NO_COMMIT.hash)
 
 
-def _begun(dataset: Dataset, derived: Path, history: History) -> Manifest:
+def _begun(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
     """The manifest to go on from."""
     manifest = read_manifest(derived)
     if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
@@ -163,11 +163,11 @@ def _begun(dataset: Dataset, derived: Path, history: History) -> Manifest:
     return manifest
 
 
-def _counted(derived: Path, manifest: Manifest) -> Derived:
+def _counted(derived: Path, manifest: Manifest) -> DerivedStatistics:
     rows = sum(segment.rows for segment in manifest.segments)
     with os.scandir(derived) as entries:
         size = sum(entry.stat().st_size for entry in entries)
-    return Derived(manifest.commit, len(manifest.segments), rows, size)
+    return DerivedStatistics(manifest.commit, len(manifest.segments), rows, size)
 
 
 def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:

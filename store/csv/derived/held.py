@@ -16,7 +16,7 @@ PAGES_LIMIT = 4 * 2**20
 _KEPT_SHARE = 0.75
 
 
-class Holder(Protocol):
+class MemoryHolder(Protocol):
     """Who holds something that can be had again.
 
     `used` grows with every use; `held_bytes` are those on the heap.
@@ -34,7 +34,7 @@ class Holder(Protocol):
         ...
 
 
-class Held:
+class SegmentMemory:
     """The holders of a store that hold something. Does not keep them alive."""
 
     def __init__(
@@ -47,8 +47,8 @@ class Held:
         self._segments_limit = segments_limit
         self._bytes_limit = bytes_limit
         self._pages_limit = pages_limit
-        self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
-        self._read: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self._holders: weakref.WeakSet[MemoryHolder] = weakref.WeakSet()
+        self._read: weakref.WeakSet[MemoryHolder] = weakref.WeakSet()
         self._read_bytes = 0
         self._mutex = threading.Lock()
 
@@ -60,7 +60,7 @@ class Held:
         """What all of them hold on the heap."""
         return sum(holder.held_bytes for holder in self._holders)
 
-    def add(self, holder: Holder) -> None:
+    def add(self, holder: MemoryHolder) -> None:
         """Note one that holds more than before.
 
         Where that is too much, those used longest ago give up theirs.
@@ -72,7 +72,7 @@ class Held:
             elif holder.held_bytes and self.bytes > self._bytes_limit:
                 self._release_down_to(self._segments_limit, int(self._bytes_limit * _KEPT_SHARE))
 
-    def note_read(self, holder: Holder, size: int) -> None:
+    def note_read(self, holder: MemoryHolder, size: int) -> None:
         """Note that so many bytes of one's rows are about to be read.
 
         Where it has become too much, what was read before is given back.

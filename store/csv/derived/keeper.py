@@ -10,7 +10,7 @@ from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, file_signat
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
-from store.maintained import Behind
+from store.maintained import DerivedBacklog
 
 # A log rests this long after a fold, and as long as the fold took: a full flood leaves half a processor.
 _REST_SECONDS = 2.0
@@ -23,7 +23,7 @@ _NOT_FOLDED = NEVER_SEEN
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class WatchedLog:
     """What a keeper must know of a log: its folder, and the policy of its bars."""
 
     dataset: str
@@ -46,7 +46,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folded:
+class _FoldState:
     """The states that a fold began with and ended in, and when the log may be folded again.
 
     commits: `_NOT_FOLDED` if the fold failed.
@@ -58,7 +58,7 @@ class _Folded:
     rests_until: float
     failures: int = 0
 
-    def is_of(self, log: Log) -> bool:
+    def is_of(self, log: WatchedLog) -> bool:
         """Whether nothing has happened to the log and its files since."""
         return (self.commits, self.manifest, self.policy_key) == (
             log.commits(),
@@ -67,12 +67,12 @@ class _Folded:
         )
 
 
-class Keeper:
+class DerivedKeeper:
     """Finds the logs that have grown since they were folded, and folds them, the longest rested first."""
 
     def __init__(
         self,
-        logs: Callable[[], Iterable[Log]],
+        logs: Callable[[], Iterable[WatchedLog]],
         fold: Callable[[str, str], object],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -81,7 +81,7 @@ class Keeper:
         self._logs = logs
         self._fold = fold
         self._clock = clock
-        self._folded: dict[tuple[str, str], _Folded] = {}
+        self._folded: dict[tuple[str, str], _FoldState] = {}
         # Since when each log is known to have grown.
         self._waiting: dict[tuple[str, str], float] = {}
 
@@ -96,12 +96,12 @@ class Keeper:
                 break
         return count
 
-    def behind(self) -> Behind:
+    def behind(self) -> DerivedBacklog:
         """See `Upkeep.behind`; at first all logs are thought to have grown."""
         since = list(self._waiting.values())
-        return Behind(len(since), self._clock() - min(since)) if since else Behind()
+        return DerivedBacklog(len(since), self._clock() - min(since)) if since else DerivedBacklog()
 
-    def _due(self) -> list[Log]:
+    def _due(self) -> list[WatchedLog]:
         now, waiting = self._clock(), {}
         due = []
         for log in self._logs():
@@ -116,7 +116,7 @@ class Keeper:
         self._waiting = waiting
         return [log for _, log in sorted(due, key=lambda each: each[0])]
 
-    def _fold_one(self, log: Log) -> None:
+    def _fold_one(self, log: WatchedLog) -> None:
         before = self._folded.get(log.key)
         commits, began, failures = log.commits(), self._clock(), 0
         try:
@@ -131,7 +131,7 @@ class Keeper:
             self._waiting.pop(log.key, None)
         ended = self._clock()
         rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)
-        self._folded[log.key] = _Folded(commits, log.manifest(), log.policy_key, rests_until, failures)
+        self._folded[log.key] = _FoldState(commits, log.manifest(), log.policy_key, rests_until, failures)
 
 
 def _state(path: str) -> FileSignature:

@@ -106,7 +106,7 @@ _BAR_COLUMNS = tuple(field.name for field in fields(Bars))
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
+class SegmentSessions:
     """One row per event date.
 
     bars: NaN prices on a date without a session. newest: the newest commit that touched it.
@@ -119,30 +119,30 @@ class Sessions:
         return len(self.newest)
 
 
-def sessions_of(rows: pa.Table, policy: BarPolicy) -> Sessions:
+def sessions_of(rows: pa.Table, policy: BarPolicy) -> SegmentSessions:
     """The sessions of ordered stored rows, at least one."""
     date = rows.column("timestamp").to_numpy() // DAY_NS
     starts = np.concatenate([[0], np.flatnonzero(date[1:] != date[:-1]) + 1])
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
     newest = np.maximum.reduceat(np.maximum(commit, np.where(until == STANDS, 0, until)), starts)
     time = date[starts] * DAY_NS
-    return Sessions(_on_every_date(time, session_bars_of(rows, policy)), newest.astype(np.int64))
+    return SegmentSessions(_on_every_date(time, session_bars_of(rows, policy)), newest.astype(np.int64))
 
 
-def write_sessions(path: Path, sessions: Sessions) -> int:
+def write_sessions(path: Path, sessions: SegmentSessions) -> int:
     """Write them; returns the file's checksum."""
     columns = {name: pa.array(getattr(sessions.bars, name)) for name in _BAR_COLUMNS}
     batch = pa.record_batch({**columns, "newest": pa.array(sessions.newest)})
     return write_batches(path, batch.schema, [batch])
 
 
-def map_sessions(path: Path, checksum: int) -> Sessions:
+def map_sessions(path: Path, checksum: int) -> SegmentSessions:
     """The sessions of a file. Raises `NotUsable`."""
     batches, _ = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold sessions")
     columns = {name: as_numpy(batches[0].column(name)) for name in (*_BAR_COLUMNS, "newest")}
-    return Sessions(Bars(*(columns[name] for name in _BAR_COLUMNS)), columns["newest"])
+    return SegmentSessions(Bars(*(columns[name] for name in _BAR_COLUMNS)), columns["newest"])
 
 
 def _on_every_date(time: Integers, bars: Bars) -> Bars:

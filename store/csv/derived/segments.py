@@ -14,8 +14,8 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
 from store.csv.derived.arrow_files import as_numpy, map_columns
-from store.csv.derived.bars_without_rollups import UnkeptBars
-from store.csv.derived.held import Held
+from store.csv.derived.bars_without_rollups import ComputedBars
+from store.csv.derived.held import SegmentMemory
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -24,9 +24,9 @@ from store.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
-from store.csv.derived.rollups import MINUTE_NS, Rollups, Sessions, map_rollups, map_sessions
+from store.csv.derived.rollups import MINUTE_NS, Rollups, SegmentSessions, map_rollups, map_sessions
 from store.csv.files.disk import MappedBytes
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
@@ -40,7 +40,7 @@ class MappedSegment:
     Every method raises `NotUsable` if the file that it needs is gone or damaged.
     """
 
-    def __init__(self, folder: Path, segment: Segment, held: Held) -> None:
+    def __init__(self, folder: Path, segment: Segment, held: SegmentMemory) -> None:
         self.segment = segment
         self.used = 0
         self.held_bytes = 0
@@ -53,9 +53,9 @@ class MappedSegment:
         self._rows: pa.RecordBatch | None = None
         self._mapping: MappedBytes | None = None
         self._rollups: dict[str, Rollups] = {}
-        self._sessions: dict[str, Sessions] = {}
+        self._sessions: dict[str, SegmentSessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
-        self._made: dict[tuple[str, int], UnkeptBars] = {}
+        self._made: dict[tuple[str, int], ComputedBars] = {}
         self.held_bytes = 0
 
     def give_back(self) -> None:
@@ -80,11 +80,11 @@ class MappedSegment:
         """Its stored rows in the window."""
         return self._slice(*self._places(window))
 
-    def standing_rows(self, window: Window, at: int) -> pa.RecordBatch:
+    def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
         """Its stored rows in the window that stand at a commit, as far as it knows."""
         start, end = self._places(window)
         rows = self._slice(start, end)
-        stands = (self.column("commit", start, end) <= at) & (self.column("until", start, end) > at)
+        stands = (self.column("commit", start, end) <= commit) & (self.column("until", start, end) > commit)
         return rows if stands.all() else rows.filter(pa.array(stands))
 
     @property
@@ -118,7 +118,7 @@ class MappedSegment:
             self._held.add(self)
         return rollups.get(level_ns)
 
-    def sessions(self, policy_key: str) -> Sessions | None:
+    def sessions(self, policy_key: str) -> SegmentSessions | None:
         """Its daily bars of the regular session; None where they are not kept."""
         checksum = self.segment.sessions.get(policy_key)
         if checksum is None:
@@ -165,7 +165,7 @@ class MappedSegment:
         made, key = self._made, (policy.key, level_ns)
         of_level = made.get(key)
         if of_level is None:
-            of_level = made[key] = UnkeptBars(self.rows, self.times, policy, level_ns)
+            of_level = made[key] = ComputedBars(self.rows, self.times, policy, level_ns)
         bars = of_level.over(window.start_ns, window.end_ns)
         held_bytes = sum(each.nbytes for each in list(made.values()))
         if held_bytes > self.held_bytes:
@@ -174,7 +174,7 @@ class MappedSegment:
         return bars
 
 
-class Segments:
+class LogSegments:
     """The segments of one manifest, in order of time: what a log's rows were up to the commit `head`."""
 
     def __init__(self, head: CommitId, mapped: Sequence[MappedSegment]) -> None:
@@ -190,10 +190,12 @@ class Segments:
         ]
 
 
-NO_SEGMENTS = Segments(NO_COMMIT, ())
+NO_SEGMENTS = LogSegments(NO_COMMIT, ())
 
 
-def open_segments(dataset: Dataset, folder: Path, history: History, before: Segments, held: Held) -> Segments:
+def open_segments(
+    dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, held: SegmentMemory
+) -> LogSegments:
     """The segments of a log's current manifest; none if it is missing or not of this history.
 
     None either if they were made by a version that did not know a column of the dataset, and rows give it.
@@ -209,9 +211,9 @@ def open_segments(dataset: Dataset, folder: Path, history: History, before: Segm
         each = known.get(segment.name)
         is_known = each is not None and each.segment == segment
         mapped.append(each if each and is_known else MappedSegment(derived, segment, held))
-    return Segments(manifest.head, mapped)
+    return LogSegments(manifest.head, mapped)
 
 
-def is_of(head: CommitId, history: History) -> bool:
+def is_of(head: CommitId, history: CommitHistory) -> bool:
     """Whether a commit is one of this history, and not of a log that was restored since."""
     return head.number <= history.head().number and history.head(head.number) == head

@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from store.arrays import Integers
 from store.bars.aggregates import Aggregates, frozen
 from store.csv.files.commit_records import StoredPart
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.protocol import NO_COMMIT, CommitId, Window
 from store.rows.stored_rows import stored_in_order
 
@@ -26,7 +26,7 @@ Make = Callable[[pa.Table], Aggregates]
 
 
 @dataclass(eq=False, slots=True)
-class Block:
+class TailBlock:
     """Stored rows of one event date in order, of consecutive commits, and aggregates made of them so far."""
 
     rows: pa.Table
@@ -68,14 +68,14 @@ class Block:
 
 
 @dataclass(slots=True)
-class _Date:
+class _TailDate:
     """One event date: its blocks by commit, how many of its parts are in them, the last one's commit."""
 
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[TailBlock, ...] = ()
     covered: int = 0
     newest: CommitId = NO_COMMIT
 
-    def is_of(self, history: History) -> bool:
+    def is_of(self, history: CommitHistory) -> bool:
         """Whether it was read of this history, and not of a log that was restored since."""
         number = self.newest.number
         return not number or (number <= history.head().number and history.head(number) == self.newest)
@@ -90,36 +90,38 @@ class TailRows:
 
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
         # A date of more rows is counted as the limit: it is held alone.
-        self._dates: LRUCache[tuple[LogKey, int], _Date] = LRUCache(
+        self._dates: LRUCache[tuple[LogKey, int], _TailDate] = LRUCache(
             rows_limit, getsizeof=lambda date: min(date.rows, rows_limit)
         )
         self._mutex = threading.Lock()
 
     def blocks(
-        self, log: LogKey, history: History, parts: Sequence[StoredPart], read: Read
-    ) -> Sequence[Block]:
+        self, log: LogKey, history: CommitHistory, parts: Sequence[StoredPart], read: Read
+    ) -> Sequence[TailBlock]:
         """The rows of the parts: all that a history's tail has of one date, and perhaps of later ones.
 
         `read` gives the stored rows of parts.
         """
         key = (log, parts[0].part.day)
         with self._mutex:
-            date = self._dates.get(key) or _Date()
+            date = self._dates.get(key) or _TailDate()
         if not date.is_of(history):
-            date = _Date()
+            date = _TailDate()
         if date.covered < len(parts):
             date = self._extended(date, parts, read, history.head(parts[-1].commit))
             with self._mutex:
                 self._dates[key] = date
         return date.blocks
 
-    def _extended(self, date: _Date, parts: Sequence[StoredPart], read: Read, newest: CommitId) -> _Date:
+    def _extended(
+        self, date: _TailDate, parts: Sequence[StoredPart], read: Read, newest: CommitId
+    ) -> _TailDate:
         """The date with a block for the new parts; blocks of like size become one, as in a merge sort."""
         new = list(parts[date.covered :])
-        block = Block(stored_in_order(read(new)), max(stored.commit for stored in new))
+        block = TailBlock(stored_in_order(read(new)), max(stored.commit for stored in new))
         blocks = list(date.blocks)
         while blocks and blocks[-1].rows.num_rows <= 2 * block.rows.num_rows:
             last = blocks.pop()
             rows = pa.concat_tables([last.rows, block.rows])
-            block = Block(stored_in_order(rows), max(last.newest, block.newest))
-        return _Date((*blocks, block), len(parts), newest)
+            block = TailBlock(stored_in_order(rows), max(last.newest, block.newest))
+        return _TailDate((*blocks, block), len(parts), newest)

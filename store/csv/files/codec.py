@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.declarations import ARROW_TYPES, Column, Dataset, Kind
+from store.declarations import ARROW_TYPES, Column, ColumnKind, Dataset
 from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
 from store.lazy_imports import csv as pacsv
-from store.text_columns import Piece, are_plainly_whole, ended_numbers, escaped, joined_lines, quoted
+from store.text_columns import TextPiece, are_exact_integers, ended_numbers, escaped, joined_lines, quoted
 from store.timestamps import fixed_width_text
 
 # The names in a file's header, in its order: the event time, the symbol, then the other columns.
@@ -84,11 +84,11 @@ def unknown_names(dataset: Dataset, header: Header) -> list[str]:
 
 
 _READ_TYPES = {
-    Kind.TIME: pa.timestamp("ns", "UTC"),
-    Kind.NUMBER: pa.float64(),
-    Kind.INTEGER: pa.int64(),
-    Kind.TEXT: pa.string(),
-    Kind.BOOLEAN: pa.bool_(),
+    ColumnKind.TIME: pa.timestamp("ns", "UTC"),
+    ColumnKind.NUMBER: pa.float64(),
+    ColumnKind.INTEGER: pa.int64(),
+    ColumnKind.TEXT: pa.string(),
+    ColumnKind.BOOLEAN: pa.bool_(),
 }
 
 
@@ -139,33 +139,33 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
     return pa.table(columns, schema=dataset.schema)
 
 
-def _cells(column: Column, values: pa.Array, end: str) -> list[Piece]:
+def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
     """A column's cells, null where they are empty, each followed by `end`."""
     if values.null_count == len(values):
         return [end]
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         if values.null_count:
             text = fixed_width_text(values.fill_null(0).to_numpy())
             return [pc.if_else(values.is_valid(), text, None), end]
         return [fixed_width_text(values.to_numpy(), end)]
-    if column.kind is Kind.TEXT:
+    if column.kind is ColumnKind.TEXT:
         return [quoted(escaped(values)), end]
-    if column.kind is Kind.BOOLEAN:
+    if column.kind is ColumnKind.BOOLEAN:
         return [values.cast(pa.string()), end]
     return [values.cast(pa.string()), end] if values.null_count else [_numbers(values.to_numpy(), end)]
 
 
 def _numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     """Each number's text with `end` behind it. Whole numbers without a point."""
-    if numbers.dtype.kind == "f" and are_plainly_whole(numbers):
+    if numbers.dtype.kind == "f" and are_exact_integers(numbers):
         numbers = numbers.astype(np.int64)
     return ended_numbers(numbers, end)
 
 
 def _read_column(column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return cells.cast(pa.int64())
-    if column.kind is Kind.TEXT and cells.null_count < len(cells):
+    if column.kind is ColumnKind.TEXT and cells.null_count < len(cells):
         escaped = pc.starts_with(cells, "'")
         if pc.any(escaped).as_py():
             return pc.if_else(escaped, pc.utf8_slice_codeunits(cells, 1), cells)

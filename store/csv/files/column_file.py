@@ -95,7 +95,7 @@ class ColumnWriter:
         self._file.write(_TRAILER.pack(self._end, len(tables), len(header), checksum, _MAGIC))
 
 
-class Column:
+class MappedColumn:
     """Records of a mapped file.
 
     Whatever it hands out was verified; raises `ColumnsDamaged` where it cannot be.
@@ -153,7 +153,7 @@ class ColumnFile:
         if header.kind != kind:
             raise ColumnsDamaged
         self.facts = header.facts
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, MappedColumn] = {}
         for extent in header.columns:
             dtype = dtypes[extent.name]
             tables = self._take(extent, dtype, records_in_piece(dtype, header.piece_bytes), tables)
@@ -164,7 +164,7 @@ class ColumnFile:
         with pa.memory_map(str(path)) as file:
             return cls(file.read_buffer(), kind, dtypes)
 
-    def __getitem__(self, name: str) -> Column:
+    def __getitem__(self, name: str) -> MappedColumn:
         return self._columns[name]
 
     def verify(self) -> None:
@@ -192,5 +192,5 @@ class ColumnFile:
         if extent.searched is not None:
             firsts = np.frombuffer(bytes(tables[: 8 * pieces]), "<i8")
             tables = tables[8 * pieces :]
-        self._columns[extent.name] = Column(values, size, sums, extent.searched, firsts)
+        self._columns[extent.name] = MappedColumn(values, size, sums, extent.searched, firsts)
         return tables

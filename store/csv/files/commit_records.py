@@ -150,7 +150,7 @@ class StoredPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class DateSummary:
     """An event date with rows: the number of its newest commit, the smallest and the largest event time."""
 
     newest: int
@@ -159,7 +159,7 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedBatch:
     """A batch that was stored under an idempotency key."""
 
     digest: str
@@ -190,10 +190,10 @@ _READ_BYTES = 2**20
 # A write that was cut short leaves the beginning of a record, but no NULs, and no bytes behind a record.
 _NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 
-Line = tuple[Commit, CommitId, int]
+CommitLine = tuple[Commit, CommitId, int]
 
 
-def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
     """The commits in bytes `[start, end)` that follow `previous`, each with the offset behind its line.
 
     A record's beginning at the end is passed over. Raises `DataDamaged` for whatever was not written like

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from store.csv.files.codec import Header, decode_rows, opened, read_header
 from store.csv.files.commit_records import BLOCK_BYTES, PartKind, StoredPart, first_damaged_block, of_kind
-from store.declarations import Column, Dataset, Kind
+from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
 from store.protocol import Action
-from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, Run, stored_rows
+from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, ArrivalRun, stored_rows
 from store.timestamps import format_timestamp
 
 
@@ -26,7 +26,10 @@ def corrections_of(dataset: Dataset) -> Dataset:
 
     Later columns stand behind these two, too.
     """
-    own = (Column(ARRIVAL.name, Kind.INTEGER, required=True), Column(ACTION.name, Kind.TEXT, required=True))
+    own = (
+        Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
+        Column(ACTION.name, ColumnKind.TEXT, required=True),
+    )
     later = (column for column in dataset.columns if column.later)
     return replace(dataset, columns=(*dataset.first_form.columns, *own, *later))
 
@@ -71,7 +74,7 @@ def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
 def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
     """The rows of parts with their system columns."""
-    return stored_rows(rows, [Run(each.first_arrival, each.commit, each.part.rows) for each in parts])
+    return stored_rows(rows, [ArrivalRun(each.first_arrival, each.commit, each.part.rows) for each in parts])
 
 
 def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:

@@ -139,24 +139,24 @@ class CommitIndex:
             name = self._names[place] = self._text(start, start + length).decode()
         return name
 
-    def newest_at(self, dates: Integers, at: int) -> Integers:
-        """The newest commit, up to `at`, of each date, 0 where there is none."""
+    def newest_at(self, dates: Integers, commit: int) -> Integers:
+        """The newest commit, up to `commit`, of each date, 0 where there is none."""
         newest = np.zeros(len(dates), np.int64)
         if not len(self.dates):
             return newest
         places = np.minimum(self.dates.searchsorted(dates), len(self.dates) - 1)
         is_there = self.dates[places] == dates
         places = places[is_there]
-        starts, stops = self._first_part[places], self._parts_until(places, at)
+        starts, stops = self._first_part[places], self._parts_until(places, commit)
         newest[np.flatnonzero(is_there)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
         return newest
 
-    def parts_in(self, window: Window, after: int, at: int) -> list[StoredPart]:
-        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
+    def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
+        """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
         first, last = dates_of(window)
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
         places = start + np.flatnonzero(self.newest[start:stop] > after)
-        starts, stops = self._parts_until(places, after), self._parts_until(places, at)
+        starts, stops = self._parts_until(places, after), self._parts_until(places, commit)
         gaps = np.flatnonzero(starts[1:] != stops[:-1]) + 1
         parts: list[StoredPart] = []
         if len(places):
@@ -164,18 +164,20 @@ class CommitIndex:
                 parts += self._stored(self.columns["parts"].part(int(begin), int(end)), window)
         return parts
 
-    def _parts_until(self, places: Integers, at: int) -> Integers:
-        """For each date: where its parts of commits later than `at` begin."""
-        if at <= 0:
+    def _parts_until(self, places: Integers, commit: int) -> Integers:
+        """For each date: where its parts of commits later than `commit` begin."""
+        if commit <= 0:
             return self._first_part[places]
-        if at >= self.number:
+        if commit >= self.number:
             return self._first_part[places + 1]
         commits = self.columns["part_commits"]
         low, high = self._first_part[places], self._first_part[places + 1]
         if len(places) <= _FEW_DATES:
             spans = zip(low.tolist(), high.tolist(), strict=True)
-            return np.array([a + commits.part(a, b).searchsorted(at, "right") for a, b in spans], np.int64)
-        return _bisected(commits.all(), low, high, at)
+            return np.array(
+                [a + commits.part(a, b).searchsorted(commit, "right") for a, b in spans], np.int64
+            )
+        return _bisected(commits.all(), low, high, commit)
 
     def _commits_of_parts(self, parts: Integers) -> Integers:
         commits = self.columns["part_commits"]
@@ -208,11 +210,11 @@ class CommitIndex:
         return [int(commit) for commit in found["commit"][::-1]]
 
 
-def _bisected(commits: Records, low: Integers, high: Integers, at: int) -> Integers:
-    """For each range `[low, high)` of ascending numbers: where those larger than `at` begin."""
+def _bisected(commits: Records, low: Integers, high: Integers, commit: int) -> Integers:
+    """For each range `[low, high)` of ascending numbers: where those larger than `commit` begin."""
     while (is_open := low < high).any():
         middle = (low + high) // 2
-        is_later = commits[np.minimum(middle, len(commits) - 1)] > at
+        is_later = commits[np.minimum(middle, len(commits) - 1)] > commit
         low, high = (
             np.where(is_open & ~is_later, middle + 1, low),
             np.where(is_open & is_later, middle, high),

@@ -12,7 +12,7 @@ from pathlib import Path
 from store.csv.files.commit_records import Commit, encode_commit
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
 from store.csv.log.commit_index import CommitIndex
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.log.index_builder import EMPTY
 from store.csv.log.index_files import IndexFiles
 from store.csv.log.log_lock import LogLock
@@ -26,13 +26,13 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _View:
+class _LoadedLog:
     """What was read of the file: its history, and the file's signature then.
 
     confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
     """
 
-    history: History
+    history: CommitHistory
     confirmed: int = 0
     signature: FileSignature = NO_FILE
 
@@ -58,11 +58,11 @@ class CommitLog:
         self._view = self._unread()
         self._folding = threading.Lock()
 
-    def history(self) -> History:
+    def history(self) -> CommitHistory:
         """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
         return self._current().history
 
-    def _current(self) -> _View:
+    def _current(self) -> _LoadedLog:
         view = self._view
         if file_signature(self.path) == view.signature:
             return view
@@ -85,7 +85,7 @@ class CommitLog:
         with self._mutex:
             self._view = self._unread()
 
-    def durable(self) -> tuple[History, CommitId]:
+    def durable(self) -> tuple[CommitHistory, CommitId]:
         """The history and its newest commit, which would outlive a power cut: the log is synced if need be.
 
         It is synced under the shared lock, because a writer may take its records back until it releases the
@@ -109,7 +109,7 @@ class CommitLog:
         """
         return self._lock.exclusive()
 
-    def recover(self, descriptor: int) -> History:
+    def recover(self, descriptor: int) -> CommitHistory:
         """The history, with whatever follows the last complete record cut off. Needs the lock."""
         history = self.history()
         if os.fstat(descriptor).st_size > self._view.end:
@@ -119,7 +119,7 @@ class CommitLog:
                 self._disk.truncate(descriptor, self._view.end)
         return history
 
-    def append(self, descriptor: int, commits: Sequence[Commit]) -> History:
+    def append(self, descriptor: int, commits: Sequence[Commit]) -> CommitHistory:
         """Write the records that follow the history's newest, durably; returns the history with them.
 
         Needs the lock. An `OSError` before anything could be durable leaves the log as it was. `SyncFailed`
@@ -154,7 +154,7 @@ class CommitLog:
         """
         self._confirm(self._view, descriptor)
 
-    def _confirm(self, view: _View, descriptor: int) -> None:
+    def _confirm(self, view: _LoadedLog, descriptor: int) -> None:
         if view.confirmed < view.end:
             self._sync(descriptor, is_new=view.confirmed == 0)
             view.confirmed = view.end
@@ -192,7 +192,7 @@ class CommitLog:
             self.forget()
             raise SyncFailed(*error.args) from error
 
-    def _catch_up(self, signature: FileSignature) -> _View:
+    def _catch_up(self, signature: FileSignature) -> _LoadedLog:
         view = self._view
         if signature == view.signature:
             return view
@@ -211,16 +211,16 @@ class CommitLog:
         self._view = view
         return view
 
-    def _unread(self) -> _View:
-        return _View(History(EMPTY, self._indexes))
+    def _unread(self) -> _LoadedLog:
+        return _LoadedLog(CommitHistory(EMPTY, self._indexes))
 
-    def _read_into(self, view: _View, size: int) -> None:
+    def _read_into(self, view: _LoadedLog, size: int) -> None:
         if view.end == 0:
             view.history.rebase(self._indexes.opened(size))
         for line in self._indexes.lines(view.end, size, view.history.head()):
             view.history.add(*line)
 
-    def _fold_if_long(self, history: History) -> None:
+    def _fold_if_long(self, history: CommitHistory) -> None:
         """Have a long tail put into an index by another thread: neither reads nor writes wait for it."""
         if history.has_long_tail and self._folding.acquire(blocking=False):
             try:
@@ -229,7 +229,7 @@ class CommitLog:
                 self._folding.release()
                 _logger.debug("the commit index of %s was not written: %r", self.path, error)
 
-    def _fold_tail(self, history: History) -> None:
+    def _fold_tail(self, history: CommitHistory) -> None:
         try:
             self._rebase(history, self._indexes.newest(history.end))  # another process may have been quicker
             if history.has_long_tail:
@@ -241,7 +241,7 @@ class CommitLog:
         finally:
             self._folding.release()
 
-    def _rebase(self, history: History, index: CommitIndex | None) -> None:
+    def _rebase(self, history: CommitHistory, index: CommitIndex | None) -> None:
         if index is not None:
             with self._mutex:
                 history.rebase(index)

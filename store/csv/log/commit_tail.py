@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.arrays import Integers
-from store.csv.files.commit_records import Accepted, Commit, Day, Line, PartKind, StoredPart
+from store.csv.files.commit_records import (
+    AcceptedBatch,
+    Commit,
+    CommitLine,
+    DateSummary,
+    PartKind,
+    StoredPart,
+)
 from store.csv.log.commit_index import CommitIndex, dates_of
 from store.protocol import CommitId, Window
 
@@ -59,12 +66,12 @@ class DateTable:
         rows.last_ns[place] = max(last_ns, int(rows.last_ns[place]))
         self._rows, self._is_own = rows, True
 
-    def day(self, date: int) -> Day | None:
+    def day(self, date: int) -> DateSummary | None:
         """A date's row."""
         rows, place = self._rows, self._place(date)
         if place == rows.count or rows.dates[place] != date:
             return None
-        return Day(int(rows.newest[place]), int(rows.first_ns[place]), int(rows.last_ns[place]))
+        return DateSummary(int(rows.newest[place]), int(rows.first_ns[place]), int(rows.last_ns[place]))
 
     def newest_in(self, window: Window) -> tuple[Integers, Integers]:
         """The window's dates and the newest commit of each: views that change when something is added."""
@@ -113,12 +120,12 @@ class CommitTail:
         self.rows = base.rows
         self.dates = DateTable(base.dates, base.newest, base.first_ns, base.last_ns)
         self.file_ends: dict[str, int] = {}
-        self.added: list[Line] = []
+        self.added: list[CommitLine] = []
         self.digests: set[str] = set()
         self._first = base.number + 1
         self._start = base.end
         self._days: dict[int, list[StoredPart]] = {}
-        self._accepted: dict[tuple[str, str], Accepted] = {}
+        self._accepted: dict[tuple[str, str], AcceptedBatch] = {}
         self._committed_at: list[int] = []
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
@@ -133,7 +140,7 @@ class CommitTail:
         self.digests.add(commit.digest)
         if commit.key_hash is not None:
             receipt = commit.receipt(commit_id.hash, replayed=True)
-            self._accepted[commit.caller, commit.key_hash] = Accepted(commit.digest, receipt)
+            self._accepted[commit.caller, commit.key_hash] = AcceptedBatch(commit.digest, receipt)
         self.committed_at, self.end = commit.committed_at, line_end
         self.added.append((commit, commit_id, line_end))
         self._committed_at.append(commit.committed_at)
@@ -160,29 +167,29 @@ class CommitTail:
         """When a commit was made, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
 
-    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+    def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         """What a caller's idempotency key with that hash stored."""
         return self._accepted.get((caller, key_hash))
 
-    def newest_at(self, date: int, at: int) -> int:
-        """The newest of these commits, up to `at`, with rows of a date; 0 if there is none."""
+    def newest_at(self, date: int, commit: int) -> int:
+        """The newest of these commits, up to `commit`, with rows of a date; 0 if there is none."""
         parts = self._days.get(date, ())
-        count = bisect_right(parts, at, key=_commit_of)
+        count = bisect_right(parts, commit, key=_commit_of)
         return parts[count - 1].commit if count else 0
 
-    def parts_in(self, window: Window, after: int, at: int) -> list[StoredPart]:
-        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
+    def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
+        """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
         return [
             stored
             for date in self._dates_in(window)
-            for stored in self._parts_of(date, after, at)
+            for stored in self._parts_of(date, after, commit)
             if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
         ]
 
-    def _parts_of(self, date: int, after: int, at: int) -> list[StoredPart]:
+    def _parts_of(self, date: int, after: int, commit: int) -> list[StoredPart]:
         parts = self._days[date]
         start = bisect_right(parts, after, key=_commit_of)
-        return parts[start : bisect_right(parts, at, lo=start, key=_commit_of)]
+        return parts[start : bisect_right(parts, commit, lo=start, key=_commit_of)]
 
     def _dates_in(self, window: Window) -> list[int]:
         first, last = dates_of(window)

@@ -10,7 +10,7 @@ import numpy as np
 
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnsDamaged
-from store.csv.files.commit_records import Accepted, Commit, Day, Line, StoredPart
+from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
 from store.csv.files.disk import unavailable
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_tail import CommitTail
@@ -27,7 +27,7 @@ _NOTICED_COMMITS = 64
 class LogSource(Protocol):
     """Where a history reads what it does not hold."""
 
-    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
         """The commits in a range of the log's bytes."""
         ...
 
@@ -37,14 +37,14 @@ class LogSource(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Known:
+class _IndexedLog:
     """An index and the commits after it. The index is only ever replaced by one that says the same."""
 
     base: CommitIndex
     tail: CommitTail
 
 
-class History:
+class CommitHistory:
     """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
 
     One thread adds while others read: what they see is whole commits. A method that needs more of the log
@@ -53,7 +53,7 @@ class History:
     """
 
     def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
-        self._known = _Known(base, CommitTail(base))
+        self._known = _IndexedLog(base, CommitTail(base))
         self._source = source
         self._repair = threading.Lock()
 
@@ -61,11 +61,11 @@ class History:
         """Take in the commit that follows the newest; its line ends at an offset in the log."""
         self._known.tail.add(commit, commit_id, line_end)
 
-    def head(self, at: int | None = None) -> CommitId:
-        """The newest commit, or the one numbered `at`."""
-        if at is None:
+    def head(self, commit: int | None = None) -> CommitId:
+        """The newest commit, or the one numbered `commit`."""
+        if commit is None:
             return self._known.tail.head
-        return self._ask(lambda known: _commit_id(known, at))
+        return self._ask(lambda known: _commit_id(known, commit))
 
     @property
     def committed_at(self) -> int:
@@ -91,7 +91,7 @@ class History:
     def commit_as_of(self, instant_ns: int) -> int:
         """The number of the newest commit made at or before an instant."""
 
-        def answer(known: _Known) -> int:
+        def answer(known: _IndexedLog) -> int:
             number = known.tail.commit_as_of(instant_ns)
             return known.base.commit_as_of(instant_ns) if number is None else number
 
@@ -105,7 +105,7 @@ class History:
         for commit, commit_id, _ in newer:
             yield commit, commit_id
 
-    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+    def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         """What a caller's idempotency key with that hash stored."""
         known = self._known
         accepted = known.tail.accepted(caller, key_hash)
@@ -114,7 +114,7 @@ class History:
         for number in self._ask(lambda known: known.base.request_commits(caller, key_hash)):
             commit = self._read(number)
             if (commit.caller, commit.key_hash) == (caller, key_hash):
-                return Accepted(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
+                return AcceptedBatch(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
         return None
 
     def knows_batch(self, digest: str) -> bool:
@@ -130,41 +130,43 @@ class History:
         end = self._known.tail.file_ends.get(file)
         return self._ask(lambda known: known.base.file_end(file)) if end is None else end
 
-    def day(self, date: int) -> Day | None:
+    def day(self, date: int) -> DateSummary | None:
         """An event date (days since the epoch) with rows, in short."""
         return self._known.tail.dates.day(date)
 
-    def version(self, window: Window, at: int | None = None) -> CommitId:
-        """The newest commit, up to `at`, that touches an event date of the window."""
+    def version(self, window: Window, commit: int | None = None) -> CommitId:
+        """The newest commit, up to `commit`, that touches an event date of the window."""
         tail = self._known.tail
         head = tail.head  # once: a writer may be adding
-        number = head.number if at is None else at
+        number = head.number if commit is None else commit
         version = int(tail.dates.newest_in(window)[1].max(initial=0))
         if version > number:
             version = int(self.newest_by_date(window, number)[1].max(initial=0))
         return head if version == head.number else self.head(version)
 
-    def dates(self, window: Window = ALL_TIME, at: int | None = None) -> Integers:
+    def dates(self, window: Window = ALL_TIME, commit: int | None = None) -> Integers:
         """The event dates of the window that have parts at a commit, in days since the epoch, ascending."""
-        return self.newest_by_date(window, at)[0]
+        return self.newest_by_date(window, commit)[0]
 
-    def newest_by_date(self, window: Window = ALL_TIME, at: int | None = None) -> tuple[Integers, Integers]:
-        """The dates as `dates` gives them, and the newest commit, up to `at`, of each."""
-        number = self._number(at)
+    def newest_by_date(
+        self, window: Window = ALL_TIME, commit: int | None = None
+    ) -> tuple[Integers, Integers]:
+        """The dates as `dates` gives them, and the newest commit, up to `commit`, of each."""
+        number = self._number(commit)
         return self._ask(lambda known: _newest_by_date(known, window, number))
 
-    def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """The parts of commits in `(after, at]` with times in the window; by event date, then commit."""
-        number = self._number(at)
+    def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
+        """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
+        number = self._number(commit)
         return self._ask(lambda known: _parts_in(known, window, after, number))
 
-    def parts_of(self, date: int, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+    def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """The parts of one event date, like `parts_in`."""
-        return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), at, after=after)
+        return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
-    def first_from(self, instant_ns: int, at: int | None = None) -> int | None:
-        """The first commit, up to `at`, that touches a row at an instant or behind it; None if none does."""
-        low, number = 1, self._number(at)
+    def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
+        """The first commit, up to `commit`, that touches a row at an instant or behind it; None if none does."""
+        low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
         of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
         high = min(of_date, default=number + 1)
@@ -194,7 +196,7 @@ class History:
     def builder(self) -> IndexBuilder:
         """What makes an index of the commits so far, of a base that was verified."""
 
-        def answer(known: _Known) -> IndexBuilder:
+        def answer(known: _IndexedLog) -> IndexBuilder:
             known.base.columns.verify()
             builder = IndexBuilder(known.base)
             builder.add(known.tail.added[: known.tail.head.number - known.base.number])
@@ -214,12 +216,12 @@ class History:
             tail = CommitTail(base)
             for line in known.tail.added[base.number - old :]:
                 tail.add(*line)
-            self._known = _Known(base, tail)
+            self._known = _IndexedLog(base, tail)
 
-    def _number(self, at: int | None) -> int:
-        return self._known.tail.head.number if at is None else at
+    def _number(self, commit: int | None) -> int:
+        return self._known.tail.head.number if commit is None else commit
 
-    def _ask(self, answer: Callable[[_Known], _Answer]) -> _Answer:
+    def _ask(self, answer: Callable[[_IndexedLog], _Answer]) -> _Answer:
         known = self._known
         while True:
             base = known.base
@@ -257,15 +259,15 @@ def _unavailable_if_unreadable() -> Iterator[None]:
         raise unavailable(error) from error
 
 
-def _commit_id(known: _Known, number: int) -> CommitId:
+def _commit_id(known: _IndexedLog, number: int) -> CommitId:
     if number <= 0:
         return NO_COMMIT
     return (known.base if number <= known.base.number else known.tail).commit_id(number)
 
 
 def _records(
-    known: _Known, after: int, last: int
-) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[Line]]:
+    known: _IndexedLog, after: int, last: int
+) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[CommitLine]]:
     """The wanted records after the index, and of those in it: the commit before, the last one, their bytes."""
     base = known.base
     newest = min(last, base.number)
@@ -275,7 +277,7 @@ def _records(
     return (base.commit_id(after), base.commit_id(newest), base.line_end(after), base.line_end(newest)), newer
 
 
-def _newest_by_date(known: _Known, window: Window, number: int) -> tuple[Integers, Integers]:
+def _newest_by_date(known: _IndexedLog, window: Window, number: int) -> tuple[Integers, Integers]:
     dates, newest = (column.copy() for column in known.tail.dates.newest_in(window))
     late = np.flatnonzero(newest > number)
     if len(late):
@@ -288,7 +290,7 @@ def _newest_by_date(known: _Known, window: Window, number: int) -> tuple[Integer
     return dates, newest
 
 
-def _parts_in(known: _Known, window: Window, after: int, number: int) -> list[StoredPart]:
+def _parts_in(known: _IndexedLog, window: Window, after: int, number: int) -> list[StoredPart]:
     parts = known.base.parts_in(window, after, number) if after < known.base.number else []
     newer = known.tail.parts_in(window, after, number) if number > known.base.number else []
     if not parts or not newer:

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from store.arrays import Integers
-from store.csv.files.column_file import Column, ColumnWriter, Records, records_in_piece
-from store.csv.files.commit_records import Commit, Line, PartKind
+from store.csv.files.column_file import ColumnWriter, MappedColumn, Records, records_in_piece
+from store.csv.files.commit_records import Commit, CommitLine, PartKind
 from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
 from store.protocol import NO_COMMIT
 from store.timestamps import DAY_NS
@@ -33,7 +33,7 @@ class IndexBuilder:
         self._files = {name: place for place, name in enumerate(names)}
         self._file_ends: dict[int, int] = {}
 
-    def add(self, added: Sequence[Line]) -> None:
+    def add(self, added: Sequence[CommitLine]) -> None:
         """Take in the commits that follow."""
         if not added:
             return
@@ -155,12 +155,12 @@ class IndexBuilder:
         return first, last
 
 
-def _dates(old: Column, new: Records) -> Integers:
+def _dates(old: MappedColumn, new: Records) -> Integers:
     firsts = [run["first_ns"] // DAY_NS for run in _runs(old, new)]
     return np.concatenate([np.empty(0, np.int64), *firsts])
 
 
-def _runs(old: Column, new: Records, order: Integers | None = None) -> Iterator[Records]:
+def _runs(old: MappedColumn, new: Records, order: Integers | None = None) -> Iterator[Records]:
     """The records of one column behind those of the other, or both in an order, many pieces at a time."""
     count, size = len(old) + len(new), _run_size(new.dtype)
     for start in range(0, count, size):

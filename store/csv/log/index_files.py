@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from store.csv.files.column_file import ColumnsDamaged
-from store.csv.files.commit_records import Line, read_lines
+from store.csv.files.commit_records import CommitLine, read_lines
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.index_builder import EMPTY, IndexBuilder
 from store.exceptions import DataDamaged
@@ -52,7 +52,7 @@ def derived_lock(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-class Indexed(Protocol):
+class IndexSource(Protocol):
     """Whoever knows a log's commits."""
 
     def builder(self) -> IndexBuilder:
@@ -77,7 +77,7 @@ class IndexFiles:
                 _logger.debug("the commit index %s cannot be used: %r", self.path, error)
             return None
 
-    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
         """See `read_lines`."""
         return read_lines(self._log, start, end, previous)
 
@@ -106,7 +106,7 @@ class IndexFiles:
             raise DataDamaged(f"commit record {damaged.number} is not what was written")
         return index
 
-    def renewed(self, history: Indexed) -> CommitIndex | None:
+    def renewed(self, history: IndexSource) -> CommitIndex | None:
         """An index of the commits so far: on disk, in memory if it cannot be.
 
         None if somebody else is at it, or damages it. An index of this log that is newer stays.

@@ -12,9 +12,9 @@ from store.bars.aggregation import aggregate_prints
 from store.bars.prints import prints_of
 from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
 from store.csv.derived.segments import MappedSegment
-from store.csv.derived.tail import Block
-from store.csv.reading.log_reader import LogReader, Snapshot
-from store.csv.reading.pieces import Layers, Pieces
+from store.csv.derived.tail import TailBlock
+from store.csv.reading.log_reader import LogReader, LogSnapshot
+from store.csv.reading.pieces import Layers, WindowList
 from store.datasets import TRADES
 from store.timestamps import DAY_NS
 
@@ -25,7 +25,7 @@ class AggregateReader:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
 
-    def parts(self, layers: Layers, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Aggregates]:
+    def parts(self, layers: Layers, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Aggregates]:
         """Aggregates that together hold every print in the layers' pieces once, none cut by a piece's edge.
 
         layers: pieces that begin and end on whole multiples of the length of which they are to be made. The
@@ -33,23 +33,23 @@ class AggregateReader:
         """
         if not layers:
             return
-        pieces = Pieces.together(list(layers.values()))
+        pieces = WindowList.together(list(layers.values()))
         corrected = self._corrected(layers, pieces, snapshot)
         for level_ns, of_level in layers.items():
             for mapped in snapshot.segments.within(of_level.hull):
-                for part in _of_segment(mapped, of_level, level_ns, policy, snapshot.at):
+                for part in _of_segment(mapped, of_level, level_ns, policy, snapshot.commit):
                     yield _outside(part, corrected)
         if not snapshot.has_tail:
             return
         finest = min(layers)
         for block in self._reader.blocks(pieces, snapshot):
-            yield _outside(_of_block(block, pieces, finest, policy, snapshot.at), corrected)
+            yield _outside(_of_block(block, pieces, finest, policy, snapshot.commit), corrected)
         for of_date in corrected.by(DAY_NS):
             rows = self._reader.stored(of_date.hull, snapshot, PRINT_COLUMNS)
-            made = _aggregated(rows, finest, policy, snapshot.at)
+            made = _aggregated(rows, finest, policy, snapshot.commit)
             yield made[of_date.places(made.time)]
 
-    def _corrected(self, layers: Layers, pieces: Pieces, snapshot: Snapshot) -> Pieces:
+    def _corrected(self, layers: Layers, pieces: WindowList, snapshot: LogSnapshot) -> WindowList:
         """The intervals, each of its layer's length, with corrections that no segment has seen."""
         corrections = self._reader.corrections(pieces, snapshot) if snapshot.has_tail else None
         if corrections is None:
@@ -58,51 +58,57 @@ class AggregateReader:
         found = []
         for level_ns, of_level in layers.items():
             starts = np.unique(times[of_level.hold(times)] // level_ns * level_ns)
-            found.append(Pieces(starts, starts + level_ns))
-        return Pieces.together(found)
+            found.append(WindowList(starts, starts + level_ns))
+        return WindowList.together(found)
 
 
 _NOTHING: Integers = np.empty(0, np.int64)
-_NONE = Pieces(_NOTHING, _NOTHING)
+_NONE = WindowList(_NOTHING, _NOTHING)
 
 
 def _of_segment(
-    mapped: MappedSegment, pieces: Pieces, level_ns: int, policy: BarPolicy, at: int
+    mapped: MappedSegment, pieces: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Iterator[Aggregates]:
     pieces = pieces.meeting(mapped.segment.first_ns, mapped.segment.last_ns)
     if not len(pieces):
         return
     kept = mapped.aggregates(policy.key, level_ns)
     if kept is None:
-        yield _of_rows(mapped, pieces, level_ns, policy, at)
+        yield _of_rows(mapped, pieces, level_ns, policy, commit)
         return
     part = kept[pieces.places(kept.time)]
-    if mapped.segment.newest > at and len(part):
-        is_later = part.newest > at
+    if mapped.segment.newest > commit and len(part):
+        is_later = part.newest > commit
         starts = part.time[is_later]
         if len(starts):
-            yield _of_rows(mapped, Pieces(starts, starts + level_ns), level_ns, policy, at)
+            yield _of_rows(mapped, WindowList(starts, starts + level_ns), level_ns, policy, commit)
             part = part[~is_later]
     yield part
 
 
-def _of_rows(mapped: MappedSegment, pieces: Pieces, level_ns: int, policy: BarPolicy, at: int) -> Aggregates:
+def _of_rows(
+    mapped: MappedSegment, pieces: WindowList, level_ns: int, policy: BarPolicy, commit: int
+) -> Aggregates:
     rows = mapped.rows_at(pieces.places(mapped.times), PRINT_COLUMNS)
-    return _aggregated(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, at)
+    return _aggregated(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, commit)
 
 
-def _of_block(block: Block, pieces: Pieces, level_ns: int, policy: BarPolicy, at: int) -> Aggregates:
+def _of_block(
+    block: TailBlock, pieces: WindowList, level_ns: int, policy: BarPolicy, commit: int
+) -> Aggregates:
     """A block's aggregates: made once of all of it where all of it counts."""
-    if block.newest <= at:
-        made = block.aggregates(policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, at))
+    if block.newest <= commit:
+        made = block.aggregates(
+            policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, commit)
+        )
     else:
-        made = _aggregated(block.rows, level_ns, policy, at)
+        made = _aggregated(block.rows, level_ns, policy, commit)
     return made[pieces.places(made.time)]
 
 
-def _aggregated(rows: pa.Table, level_ns: int, policy: BarPolicy, at: int) -> Aggregates:
-    return aggregate_prints(prints_of(rows, policy, at=at), level_ns)
+def _aggregated(rows: pa.Table, level_ns: int, policy: BarPolicy, commit: int) -> Aggregates:
+    return aggregate_prints(prints_of(rows, policy, commit=commit), level_ns)
 
 
-def _outside(aggregates: Aggregates, pieces: Pieces) -> Aggregates:
+def _outside(aggregates: Aggregates, pieces: WindowList) -> Aggregates:
     return aggregates[~pieces.hold(aggregates.time)] if len(pieces) else aggregates

@@ -18,10 +18,10 @@ from store.bars.spans import span_bars_of, span_bars_of_prints
 from store.csv.derived.arrow_files import PRINT_COLUMNS
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.finished import finished_bars, finished_span_bars
-from store.csv.reading.log_reader import LogReader, Snapshot
-from store.csv.reading.pieces import BarQuery, Pieces, SpanQuery, layers_of
+from store.csv.reading.log_reader import LogReader, LogSnapshot
+from store.csv.reading.pieces import BarQuery, SpanQuery, WindowList, layers_of
 from store.protocol import ALL_TIME, Window
-from store.rows.revisions import Revised, Revision, revisions_of
+from store.rows.revisions import Revision, RevisionQuery, revisions_of
 from store.timestamps import DAY_NS
 
 
@@ -32,7 +32,7 @@ class BarReader:
         self._reader = reader
         self._aggregates = AggregateReader(reader)
 
-    def bars(self, query: BarQuery, snapshot: Snapshot) -> Bars:
+    def bars(self, query: BarQuery, snapshot: LogSnapshot) -> Bars:
         """The bars of a query."""
         ready = finished_bars(query, snapshot)
         if ready is not None:
@@ -44,7 +44,7 @@ class BarReader:
             return self._from_rows(query, snapshot)
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
-    def span_bars(self, query: SpanQuery, snapshot: Snapshot) -> Bars:
+    def span_bars(self, query: SpanQuery, snapshot: LogSnapshot) -> Bars:
         """The bars of spans."""
         spans, policy = query.spans, query.policy
         if not len(spans):
@@ -52,16 +52,16 @@ class BarReader:
         ready = finished_span_bars(spans, policy, snapshot)
         if ready is not None:
             return ready
-        pieces = Pieces(spans.start_ns, spans.end_ns)
+        pieces = WindowList(spans.start_ns, spans.end_ns)
         try:
             parts = list(self._aggregates.parts(layers_of(pieces), policy, snapshot))
             return span_bars_of(parts, spans, credits=query.credits)
         except Unmergeable:
             rows = self._reader.stored(pieces.hull, snapshot, PRINT_COLUMNS)
-            prints = prints_of(rows, policy, at=snapshot.at)
+            prints = prints_of(rows, policy, commit=snapshot.commit)
             return span_bars_of_prints(prints, spans, credits=query.credits)
 
-    def dependency_window(self, query: BarQuery, snapshot: Snapshot) -> Window:
+    def dependency_window(self, query: BarQuery, snapshot: LogSnapshot) -> Window:
         """The window that the bars depend on: up to the end of the next interval that has a price.
 
         Volume printed before that is credited to the last bar; it may still come where no such interval is
@@ -78,32 +78,34 @@ class BarReader:
                 return Window(window.start_ns, priced + interval)
         return Window(window.start_ns, ALL_TIME.end_ns)
 
-    def session_bars(self, window: Window, policy: BarPolicy, snapshot: Snapshot) -> Bars:
+    def session_bars(self, window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Bars:
         """Daily bars of the regular session, by the policy's daily table."""
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         if policy.counts_every_print:
             return self.bars(BarQuery(whole, DAY_NS, policy), snapshot)
-        dates = snapshot.history.dates(whole, snapshot.at)
+        dates = snapshot.history.dates(whole, snapshot.commit)
         kept = joined_bars(list(_kept_sessions(whole, policy, snapshot)))
         made = [
-            session_bars_of(self._of_date(date, snapshot), policy, at=snapshot.at)
+            session_bars_of(self._of_date(date, snapshot), policy, commit=snapshot.commit)
             for date in np.setdiff1d(dates, kept.time_ns // DAY_NS).tolist()
         ]
         bars = joined_bars([kept, *made])
         order = np.argsort(bars.time_ns)
         return bars[order[~np.isnan(bars.open[order])]]
 
-    def revisions(self, revised: Revised, snapshot: Snapshot) -> list[Revision]:
+    def revisions(self, revised: RevisionQuery, snapshot: LogSnapshot) -> list[Revision]:
         """What commits changed of bars that could be seen already."""
-        revised = replace(revised, at=snapshot.at)
+        revised = replace(revised, commit=snapshot.commit)
         rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
         history, end_ns = snapshot.history, revised.window.end_ns
-        return revisions_of(rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.at))
+        return revisions_of(
+            rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.commit)
+        )
 
-    def _of_date(self, date: int, snapshot: Snapshot) -> pa.Table:
+    def _of_date(self, date: int, snapshot: LogSnapshot) -> pa.Table:
         return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
 
-    def _needed_since(self, revised: Revised, snapshot: Snapshot) -> Window:
+    def _needed_since(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
         """What the bars depend on at every one of the commits: up to a price that stood all the while."""
         window, interval = revised.window, revised.interval_ns
         if revised.policy.counts_every_print:
@@ -111,47 +113,47 @@ class BarReader:
         for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
             span = Window(max(window.end_ns, date * DAY_NS), (date + 1) * DAY_NS)
             rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
-            stood = rows.filter(pa.array(standing(rows, snapshot.at)))
-            prints = prints_of(stood, revised.policy, at=revised.after)
+            stood = rows.filter(pa.array(standing(rows, snapshot.commit)))
+            prints = prints_of(stood, revised.policy, commit=revised.after)
             times = prints.time[prints.sets_open_close]
             if len(times):
                 return Window(window.start_ns, int(times[0]) // interval * interval + interval)
         return Window(window.start_ns, max(window.end_ns, ALL_TIME.end_ns))
 
-    def _first_priced(self, window: Window, query: BarQuery, snapshot: Snapshot) -> int | None:
+    def _first_priced(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> int | None:
         """The start of the first interval in the window that has a price."""
         try:
             merged = self._merged(window, query, snapshot)
         except Unmergeable:
             rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
-            prints = prints_of(rows, query.policy, at=snapshot.at)
+            prints = prints_of(rows, query.policy, commit=snapshot.commit)
             starts = prints.time[prints.sets_open_close] // query.interval_ns * query.interval_ns
         else:
             starts = merged.time[merged.price_count > 0]
         return int(starts[0]) if len(starts) else None
 
-    def _from_rows(self, query: BarQuery, snapshot: Snapshot) -> Bars:
+    def _from_rows(self, query: BarQuery, snapshot: LogSnapshot) -> Bars:
         """The bars of a query from its rows: for sizes so far apart that no aggregate holds their sum."""
         window = Window(query.window.start_ns, ALL_TIME.end_ns)
         rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
-        bars = bars_of_prints(prints_of(rows, query.policy, at=snapshot.at), query.interval_ns)
+        bars = bars_of_prints(prints_of(rows, query.policy, commit=snapshot.commit), query.interval_ns)
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
-    def _merged(self, window: Window, query: BarQuery, snapshot: Snapshot) -> Aggregates:
+    def _merged(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> Aggregates:
         parts = self._aggregates.parts(query.layers(window), query.policy, snapshot)
         return merge(list(parts), query.interval_ns)
 
 
-def _kept_sessions(window: Window, policy: BarPolicy, snapshot: Snapshot) -> Iterator[Bars]:
+def _kept_sessions(window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Bars]:
     """The sessions of a window's dates that lie in one segment and that no other commit has touched."""
     within = snapshot.segments.within(window)
     edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
     shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]
-    dates, newest = snapshot.history.newest_by_date(window, snapshot.at)
+    dates, newest = snapshot.history.newest_by_date(window, snapshot.commit)
     others = np.union1d(np.array(shared, np.int64), dates[newest > snapshot.segments.head.number])
     for mapped in within:
         sessions = mapped.sessions(policy.key)
         if sessions is not None:
             time = sessions.bars.time_ns
-            usable = (time >= window.start_ns) & (time < window.end_ns) & (sessions.newest <= snapshot.at)
+            usable = (time >= window.start_ns) & (time < window.end_ns) & (sessions.newest <= snapshot.commit)
             yield sessions.bars[usable & ~np.isin(time // DAY_NS, others)]

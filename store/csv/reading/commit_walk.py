@@ -13,9 +13,9 @@ from store.csv.files.commit_records import Commit, PartKind, StoredPart, of_kind
 from store.csv.files.disk import unavailable
 from store.csv.files.part_reader import corrections_of, read_piecewise
 from store.csv.log.commit_log import CommitLog
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader
-from store.csv.reading.pieces import Pieces
+from store.csv.reading.pieces import WindowList
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
@@ -23,12 +23,12 @@ from store.rows.corrections import Row
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.walk import (
     PIECE_ROWS,
+    CommitPiece,
     CommitRecord,
     CommittedCorrection,
     CommittedCorrections,
     CommittedRows,
-    Piece,
-    Place,
+    LogPosition,
     Resync,
 )
 
@@ -45,17 +45,17 @@ class CommitWalk:
         self._commits = commits
         self._reader = reader
 
-    def pieces(self, after: Place, upto: int | None) -> Iterator[Piece]:
+    def pieces(self, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
         """See `MarketStore.commits`."""
         history, head = self._confirmed(after.commit)
         return self._walked(history, after, head.number if upto is None else min(upto, head.number))
 
-    def _confirmed(self, known: CommitId) -> tuple[History, CommitId]:
+    def _confirmed(self, known: CommitId) -> tuple[CommitHistory, CommitId]:
         """The history and its newest commit. Raises `Resync` unless the log has the commit `known`."""
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
-            history, head = History(), NO_COMMIT
+            history, head = CommitHistory(), NO_COMMIT
         except OSError as error:
             raise unavailable(error) from error
         if head == known == NO_COMMIT:
@@ -64,7 +64,7 @@ class CommitWalk:
             raise Resync(self._symbol, head)
         return history, head
 
-    def _walked(self, history: History, after: Place, last: int) -> Iterator[Piece]:
+    def _walked(self, history: CommitHistory, after: LogPosition, last: int) -> Iterator[CommitPiece]:
         walked, newest = after.commit, history.head(last)
         try:
             for commit, walked in history.records(max(after.commit.number - 1, 0), last):
@@ -82,7 +82,7 @@ class CommitWalk:
             raise
 
     def _content(
-        self, history: History, commit: Commit, commit_id: CommitId, taken: int
+        self, history: CommitHistory, commit: Commit, commit_id: CommitId, taken: int
     ) -> Iterator[CommittedRows | CommittedCorrections]:
         """The commit's rows or corrections, but for the first ones, which are taken."""
         end = 0
@@ -104,7 +104,7 @@ class CommitWalk:
         return read_piecewise(dataset, self._folder, stored)
 
     def _corrections(
-        self, history: History, stored: StoredPart, start: int
+        self, history: CommitHistory, stored: StoredPart, start: int
     ) -> Iterator[tuple[int, tuple[CommittedCorrection, ...]]]:
         """The corrections of a part, which are of one event date, each piece with its first one's ordinal.
 
@@ -118,10 +118,10 @@ class CommitWalk:
                 states.setdefault(arrival, row)
             yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
 
-    def _before(self, history: History, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
+    def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
         """The rows that lines of corrections name, by arrival number, as they stood before a commit."""
         instants = np.unique(lines.column(0).to_numpy())
-        read = partial(self._reader.standing, Pieces(instants, instants + 1))
+        read = partial(self._reader.standing, WindowList(instants, instants + 1))
         rows = self._reader.answer(history, number - 1, read)
         is_named = np.isin(rows.column(ARRIVAL.name).to_numpy(), lines.column(ARRIVAL.name).to_numpy())
         named = rows.filter(pa.array(is_named))
@@ -132,7 +132,7 @@ class CommitWalk:
 class _Targets:
     """Which commit stored each of the rows that lines of corrections name, and their ordinals in it."""
 
-    def __init__(self, history: History, number: int, lines: pa.RecordBatch) -> None:
+    def __init__(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> None:
         times = lines.column(0).to_numpy()
         parts = history.parts_in(Window(int(times.min()), int(times.max()) + 1), number - 1)
         self._history = history
@@ -150,7 +150,7 @@ class _Targets:
         return stored.commit, start + arrival - stored.first_arrival
 
 
-def _ordinal(history: History, stored: StoredPart) -> int:
+def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
     """The ordinal of a part's first line in its commit."""
     ((commit, _),) = history.records(stored.commit - 1, stored.commit)
     before = takewhile(lambda part: part != stored.part, commit.parts)

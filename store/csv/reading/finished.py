@@ -6,12 +6,12 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS
-from store.csv.reading.log_reader import Snapshot
-from store.csv.reading.pieces import BarQuery, Pieces
+from store.csv.reading.log_reader import LogSnapshot
+from store.csv.reading.pieces import BarQuery, WindowList
 from store.protocol import Window
 
 
-def finished_bars(query: BarQuery, snapshot: Snapshot) -> Bars | None:
+def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
     """The bars, if they lie finished in one segment, or in several none of which begins in an interval."""
     found = _of_segments(query, snapshot)
     if not found:
@@ -24,9 +24,9 @@ def finished_bars(query: BarQuery, snapshot: Snapshot) -> Bars | None:
     return _joined([_cut(bars, query.window) for bars in found])
 
 
-def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: Snapshot) -> Bars | None:
+def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -> Bars | None:
     """The same of spans each of which is one interval of a level, labelled by its start."""
-    pieces = Pieces(spans.start_ns, spans.end_ns)
+    pieces = WindowList(spans.start_ns, spans.end_ns)
     length = spans.interval_ns
     if length is None or length not in LEVELS_NS:
         return None
@@ -38,7 +38,7 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: Snapshot) -> B
     return None if bars is None else bars[pieces.joined().places(bars.time_ns)]
 
 
-def _of_segments(query: BarQuery, snapshot: Snapshot) -> list[Bars] | None:
+def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
     """The bars of each segment, those in the window among them; every interval has a price.
 
     None where they are not there.
@@ -83,13 +83,13 @@ def _joined(parts: list[Bars]) -> Bars | None:
     return None if is_cut else joined_bars(parts)
 
 
-def _is_other_since(window: Window, snapshot: Snapshot) -> bool:
+def _is_other_since(window: Window, snapshot: LogSnapshot) -> bool:
     """Whether a commit after the snapshot's touches the window: segments may hold more of it."""
-    is_earlier = snapshot.at < snapshot.segments.head.number
-    return is_earlier and snapshot.history.version(window).number > snapshot.at
+    is_earlier = snapshot.commit < snapshot.segments.head.number
+    return is_earlier and snapshot.history.version(window).number > snapshot.commit
 
 
-def _has_tail_in(window: Window, snapshot: Snapshot) -> bool:
+def _has_tail_in(window: Window, snapshot: LogSnapshot) -> bool:
     if not snapshot.has_tail:
         return False
-    return snapshot.history.version(window, snapshot.at).number > snapshot.segments.head.number
+    return snapshot.history.version(window, snapshot.commit).number > snapshot.segments.head.number

@@ -13,16 +13,16 @@ import pyarrow as pa
 
 from store.arrays import Mask
 from store.csv.derived.arrow_files import NotUsable, plain_rows
-from store.csv.derived.held import Held
+from store.csv.derived.held import SegmentMemory
 from store.csv.derived.manifest import discard_manifest, manifest_signature
-from store.csv.derived.segments import NO_SEGMENTS, Segments, is_of, open_segments
-from store.csv.derived.tail import Block, TailRows
+from store.csv.derived.segments import NO_SEGMENTS, LogSegments, is_of, open_segments
+from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.reading.pieces import Pieces
+from store.csv.reading.pieces import WindowList
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Window
@@ -37,17 +37,17 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What an answer is made of: a history up to the commit `at`, and the segments that hold a part of it."""
+class LogSnapshot:
+    """What an answer is made of: a history up to the commit `commit`, and the segments that hold a part of it."""
 
-    history: History
-    at: int
-    segments: Segments
+    history: CommitHistory
+    commit: int
+    segments: LogSegments
 
     @property
     def has_tail(self) -> bool:
         """Whether there are commits that the segments do not hold."""
-        return self.at > self.segments.head.number
+        return self.commit > self.segments.head.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class _Opened:
 
     head: CommitId
     signature: FileSignature
-    segments: Segments
+    segments: LogSegments
 
 
 _NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
@@ -65,7 +65,9 @@ _NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
 class LogReader:
     """Reads one log. Safe for many threads; what it holds of derived files outlives their deletion."""
 
-    def __init__(self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, held: Held) -> None:
+    def __init__(
+        self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, held: SegmentMemory
+    ) -> None:
         """`tail` and `held` are those of all logs of a store."""
         self._dataset = dataset
         self._symbol = symbol
@@ -75,35 +77,35 @@ class LogReader:
         self._held = held
         self._opened = _NOTHING
 
-    def answer(self, history: History, at: int | None, make: Callable[[Snapshot], T]) -> T:
+    def answer(self, history: CommitHistory, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
         """What `make` makes of a snapshot. Derived files that are gone or damaged are done without."""
-        known = history.head().number if at is None else at
+        known = history.head().number if commit is None else commit
         for _ in range(_TRIES):
             opened = self._current(history)
             try:
-                return make(Snapshot(history, known, opened.segments))
+                return make(LogSnapshot(history, known, opened.segments))
             except NotUsable as error:
                 if discard_manifest(self._derived, opened.signature):  # not if it was replaced meanwhile
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
-        return make(Snapshot(history, known, NO_SEGMENTS))
+        return make(LogSnapshot(history, known, NO_SEGMENTS))
 
-    def rows_behind(self, snapshot: Snapshot) -> int:
+    def rows_behind(self, snapshot: LogSnapshot) -> int:
         """About how many rows no segment holds: of a corrected row a segment holds what it was, too."""
         held = sum(each.segment.rows for each in snapshot.segments.mapped)
         return max(snapshot.history.rows - held, 0)
 
-    def rows(self, window: Window, snapshot: Snapshot) -> pa.Table:
+    def rows(self, window: Window, snapshot: LogSnapshot) -> pa.Table:
         """The rows in the window that stand, in order, in the dataset's schema."""
         stored = self.stored(window, snapshot, is_standing=True)
-        stands = _stands(stored, snapshot.at)
+        stands = _stands(stored, snapshot.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
         return stored.select(self._dataset.schema.names)
 
     def stored(
         self,
         window: Window,
-        snapshot: Snapshot,
+        snapshot: LogSnapshot,
         columns: frozenset[str] = frozenset(),
         *,
         is_standing: bool = False,
@@ -116,17 +118,17 @@ class LogReader:
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]
         for mapped in snapshot.segments.within(window):
-            rows = mapped.standing_rows(window, snapshot.at) if is_standing else mapped.rows_in(window)
+            rows = mapped.standing_rows(window, snapshot.commit) if is_standing else mapped.rows_in(window)
             tables.append(plain_rows(self._dataset, rows, names))
         if not snapshot.has_tail:
             return pa.concat_tables(tables)
-        pieces = Pieces.of(window)
+        pieces = WindowList.of(window)
         tables += [block.rows_in(window).select(names) for block in self.blocks(pieces, snapshot)]
         stored = pa.concat_tables(tables)
         corrections = self.corrections(pieces, snapshot)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
-    def standing(self, pieces: Pieces, snapshot: Snapshot) -> pa.Table:
+    def standing(self, pieces: WindowList, snapshot: LogSnapshot) -> pa.Table:
         """The stored rows in the pieces that stand at the snapshot's commit, in any order."""
         tables = [stored_schema(self._dataset).empty_table()]
         for mapped in snapshot.segments.within(pieces.hull):
@@ -138,16 +140,16 @@ class LogReader:
             corrections = self.corrections(pieces, snapshot)
         stored = pa.concat_tables(tables)
         stored = apply_corrections(stored, corrections) if corrections else stored
-        return stored.filter(pa.array(_stands(stored, snapshot.at)))
+        return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
-    def blocks(self, pieces: Pieces, snapshot: Snapshot) -> Iterator[Block]:
+    def blocks(self, pieces: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
         """The rows of the event dates in the pieces that no segment holds, perhaps of whole dates."""
         for day, of_date in groupby(self._tail_parts(pieces, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and pieces.meets(day * DAY_NS, (day + 1) * DAY_NS - 1):
                 yield from self._blocks_of_date(parts, pieces, snapshot)
 
-    def corrections(self, pieces: Pieces, snapshot: Snapshot) -> pa.Table | None:
+    def corrections(self, pieces: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
         """The corrections of rows in the pieces that no segment holds, by commit; None without any."""
         parts = [
             stored
@@ -161,8 +163,8 @@ class LogReader:
         return found.filter(pa.array(pieces.hold(found.column("timestamp").to_numpy())))
 
     def _blocks_of_date(
-        self, parts: Sequence[StoredPart], pieces: Pieces, snapshot: Snapshot
-    ) -> Sequence[Block]:
+        self, parts: Sequence[StoredPart], pieces: WindowList, snapshot: LogSnapshot
+    ) -> Sequence[TailBlock]:
         """The date's rows as they are kept, all of them; only the needed ones where others are damaged."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
         read = partial(read_rows, self._dataset, self._folder)
@@ -170,15 +172,15 @@ class LogReader:
             return self._tail.blocks(log, snapshot.history, parts, read)
         except DataDamaged:
             needed = [stored for stored in parts if _matters(stored, pieces, snapshot)]
-            return [Block(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
+            return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
-    def _tail_parts(self, pieces: Pieces, snapshot: Snapshot) -> Sequence[StoredPart]:
+    def _tail_parts(self, pieces: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
         """All parts of the event dates in the pieces, and between them, that no segment holds."""
         window = pieces.hull
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
 
-    def _current(self, history: History) -> _Opened:
+    def _current(self, history: CommitHistory) -> _Opened:
         """The segments of the manifest that is current now, held against the history."""
         opened, head = self._opened, history.head()
         if opened.head == head and opened.segments.head.number == head.number:
@@ -192,11 +194,11 @@ class LogReader:
         return opened
 
 
-def _stands(stored: pa.Table, at: int) -> Mask:
-    commit, until = (stored.column(name).to_numpy() for name in ("commit", "until"))
-    stands: Mask = (commit <= at) & (until > at)
+def _stands(stored: pa.Table, commit: int) -> Mask:
+    stored_by, ended_by = (stored.column(name).to_numpy() for name in ("commit", "until"))
+    stands: Mask = (stored_by <= commit) & (ended_by > commit)
     return stands
 
 
-def _matters(stored: StoredPart, pieces: Pieces, snapshot: Snapshot) -> bool:
-    return stored.commit <= snapshot.at and pieces.meets(stored.part.first_ns, stored.part.last_ns)
+def _matters(stored: StoredPart, pieces: WindowList, snapshot: LogSnapshot) -> bool:
+    return stored.commit <= snapshot.commit and pieces.meets(stored.part.first_ns, stored.part.last_ns)

@@ -14,19 +14,19 @@ from store.protocol import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class WindowList:
     """Disjoint windows `[start_ns, end_ns)`, ascending: equally long int64 columns."""
 
     start_ns: Integers
     end_ns: Integers
 
     @classmethod
-    def of(cls, window: Window) -> "Pieces":
+    def of(cls, window: Window) -> "WindowList":
         """The one window."""
         return cls(np.array([window.start_ns]), np.array([window.end_ns]))
 
     @classmethod
-    def together(cls, parts: Sequence["Pieces"]) -> "Pieces":
+    def together(cls, parts: Sequence["WindowList"]) -> "WindowList":
         """Those of all the parts, at least one; none of them overlap."""
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
@@ -35,23 +35,23 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.start_ns)
 
-    def joined(self) -> "Pieces":
+    def joined(self) -> "WindowList":
         """The same, as few as can be: where one ends as the next one starts, they become one."""
         is_apart = self.end_ns[:-1] != self.start_ns[1:]
         if is_apart.all():
             return self
-        return Pieces(self.start_ns[np.append(True, is_apart)], self.end_ns[np.append(is_apart, True)])
+        return WindowList(self.start_ns[np.append(True, is_apart)], self.end_ns[np.append(is_apart, True)])
 
     @property
     def hull(self) -> Window:
         """From the first one's start to the last one's end; an empty window where there is none."""
         return Window(int(self.start_ns[0]), int(self.end_ns[-1])) if len(self) else Window(0, 0)
 
-    def meeting(self, first_ns: int, last_ns: int) -> "Pieces":
+    def meeting(self, first_ns: int, last_ns: int) -> "WindowList":
         """Those in which some of the instants from the first to the last lie, both inclusive."""
         begin = int(self.end_ns.searchsorted(first_ns, side="right"))
         end = int(self.start_ns.searchsorted(last_ns, side="right"))
-        return Pieces(self.start_ns[begin:end], self.end_ns[begin:end])
+        return WindowList(self.start_ns[begin:end], self.end_ns[begin:end])
 
     def meets(self, first_ns: int, last_ns: int) -> bool:
         """Whether any of the instants from the first to the last lies in a piece."""
@@ -73,40 +73,40 @@ class Pieces:
         place = self.start_ns.searchsorted(times, side="right") - 1
         return (place >= 0) & (times < np.append(self.end_ns, 0)[place])
 
-    def by(self, length_ns: int) -> Iterator["Pieces"]:
+    def by(self, length_ns: int) -> Iterator["WindowList"]:
         """Groups of those that start in one interval of a length."""
         interval = self.start_ns // length_ns
         edges = np.flatnonzero(interval[1:] != interval[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
-        return (Pieces(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
+        return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
 
 
 # By the length of intervals in nanoseconds: the pieces that are to be made of such.
-Layers: TypeAlias = Mapping[int, Pieces]
+Layers: TypeAlias = Mapping[int, WindowList]
 
 
-def layers_of(pieces: Pieces) -> dict[int, Pieces]:
+def layers_of(pieces: WindowList) -> dict[int, WindowList]:
     """The pieces in layers: the longest whole intervals that fit, shorter ones at the edges, down to 1 ns.
 
     No interval is cut by the edge of a piece.
     """
-    layers: dict[int, Pieces] = {}
+    layers: dict[int, WindowList] = {}
     left = pieces
     for level in (*reversed(LEVELS_NS), 1):
         start, end = -(-left.start_ns // level) * level, left.end_ns // level * level
         fits = start < end
         if not fits.any():
             continue
-        layers[level] = Pieces(start[fits], end[fits]).joined()
-        before = Pieces(left.start_ns, np.where(fits, start, left.end_ns))
-        behind = Pieces(np.where(fits, end, left.end_ns), left.end_ns)
-        left = Pieces.together([_filled(before), _filled(behind)])
+        layers[level] = WindowList(start[fits], end[fits]).joined()
+        before = WindowList(left.start_ns, np.where(fits, start, left.end_ns))
+        behind = WindowList(np.where(fits, end, left.end_ns), left.end_ns)
+        left = WindowList.together([_filled(before), _filled(behind)])
     return layers
 
 
-def _filled(pieces: Pieces) -> Pieces:
+def _filled(pieces: WindowList) -> WindowList:
     is_filled = pieces.start_ns < pieces.end_ns
-    return Pieces(pieces.start_ns[is_filled], pieces.end_ns[is_filled])
+    return WindowList(pieces.start_ns[is_filled], pieces.end_ns[is_filled])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class BarQuery:
 
     def layers(self, window: Window) -> Layers:
         """What bars of a window of whole intervals are merged from: aggregates of one length."""
-        return {level_for(self.interval_ns) or self.interval_ns: Pieces.of(window)}
+        return {level_for(self.interval_ns) or self.interval_ns: WindowList.of(window)}
 
 
 @dataclass(frozen=True, slots=True)

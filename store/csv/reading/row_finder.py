@@ -11,8 +11,8 @@ from store.arrays import Integers, Mask
 from store.csv.derived.manifest import Segment
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
-from store.csv.reading.log_reader import LogReader, Snapshot
-from store.csv.reading.pieces import Pieces
+from store.csv.reading.log_reader import LogReader, LogSnapshot
+from store.csv.reading.pieces import WindowList
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.timestamps import DAY_NS
@@ -110,7 +110,7 @@ class RowFinder:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
 
-    def take_window(self, window: Window, rows: int, snapshot: Snapshot, *, from_end: bool) -> Window:
+    def take_window(self, window: Window, rows: int, snapshot: LogSnapshot, *, from_end: bool) -> Window:
         """See `QueryableStore.take_window`.
 
         The cost grows with `rows`, and with rows beside them that do not stand.
@@ -130,12 +130,14 @@ class RowFinder:
             rest = direction.behind(rest, part)
         return window
 
-    def bound(self, window: Window, snapshot: Snapshot) -> int:
+    def bound(self, window: Window, snapshot: LogSnapshot) -> int:
         """See `QueryableStore.row_bound`."""
-        count = sum(_count_of_segment(each, window, snapshot.at) for each in snapshot.segments.within(window))
+        count = sum(
+            _count_of_segment(each, window, snapshot.commit) for each in snapshot.segments.within(window)
+        )
         if not snapshot.has_tail:
             return count
-        parts = snapshot.history.parts_in(window, snapshot.at, after=snapshot.segments.head.number)
+        parts = snapshot.history.parts_in(window, snapshot.commit, after=snapshot.segments.head.number)
         for day, of_date in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
             count += self._count_of_date(day, list(of_date), window, snapshot)
         # It is a bound with the cancelled rows as well: what needs no damaged file is answered without it.
@@ -145,7 +147,7 @@ class RowFinder:
             return count
 
     def _nearest(
-        self, rest: Window, dates: Integers, snapshot: Snapshot, direction: Direction
+        self, rest: Window, dates: Integers, snapshot: LogSnapshot, direction: Direction
     ) -> tuple[Window, list[SortedRows]] | None:
         """The near part of a window whose rows are from the same places, and these; None at the end."""
         if rest.start_ns >= rest.end_ns:
@@ -161,24 +163,24 @@ class RowFinder:
         stretch = direction.stretch(rest, extents)
         sources: list[SortedRows] = [*snapshot.segments.within(stretch)]
         if len(dates) and _meet(extents[-1], stretch):
-            sources += self._reader.blocks(Pieces.of(stretch), snapshot)
+            sources += self._reader.blocks(WindowList.of(stretch), snapshot)
         return stretch, sources
 
     def _standing_times(
-        self, window: Window, sources: Sequence[SortedRows], snapshot: Snapshot
+        self, window: Window, sources: Sequence[SortedRows], snapshot: LogSnapshot
     ) -> Iterator[Integers]:
         """The times of each source's rows in the window that stand."""
         cancelled = self._cancelled(window, snapshot)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-            stands = _stand(source, start, end, snapshot.at)
+            stands = _stand(source, start, end, snapshot.commit)
             if len(cancelled):
                 stands &= ~np.isin(source.column("arrival", start, end), cancelled)
             yield source.times[start:end][stands]
 
-    def _cancelled(self, window: Window, snapshot: Snapshot) -> Integers:
+    def _cancelled(self, window: Window, snapshot: LogSnapshot) -> Integers:
         """The arrival numbers of rows in the window that were cancelled, though no segment has seen that."""
-        corrections = self._reader.corrections(Pieces.of(window), snapshot) if snapshot.has_tail else None
+        corrections = self._reader.corrections(WindowList.of(window), snapshot) if snapshot.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
         is_cancel = corrections.column("action").to_numpy() == Action.CANCEL
@@ -186,7 +188,7 @@ class RowFinder:
         return arrivals
 
     def _count_of_date(
-        self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: Snapshot
+        self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: LogSnapshot
     ) -> int:
         """The rows in a window of one date's parts, all of which have some in it, or the parts' bounds do."""
         of_parts = sum(stored.part.rows for stored in parts)
@@ -195,17 +197,17 @@ class RowFinder:
         of_date = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
         # The commits' count is a bound too: who reads the rows themselves is told of the damage.
         try:
-            blocks = list(self._reader.blocks(Pieces.of(of_date), snapshot))
+            blocks = list(self._reader.blocks(WindowList.of(of_date), snapshot))
         except DataDamaged:
             return of_parts
-        return sum(_count(block, of_date, snapshot.at) for block in blocks)
+        return sum(_count(block, of_date, snapshot.commit) for block in blocks)
 
 
-def _tail_dates(window: Window, snapshot: Snapshot) -> Integers:
+def _tail_dates(window: Window, snapshot: LogSnapshot) -> Integers:
     """The event dates in a window of which there are rows that no segment holds, ascending."""
     if not snapshot.has_tail:
         return np.empty(0, np.int64)
-    dates, newest = snapshot.history.newest_by_date(window, snapshot.at)
+    dates, newest = snapshot.history.newest_by_date(window, snapshot.commit)
     return dates[newest > snapshot.segments.head.number]
 
 
@@ -221,21 +223,23 @@ def _is_inside(first_ns: int, last_ns: int, window: Window) -> bool:
     return window.start_ns <= first_ns and last_ns < window.end_ns
 
 
-def _count_of_segment(mapped: MappedSegment, window: Window, at: int) -> int:
+def _count_of_segment(mapped: MappedSegment, window: Window, commit: int) -> int:
     segment = mapped.segment
     if not _is_inside(segment.first_ns, segment.last_ns, window):
-        return _count(mapped, window, at)
-    return segment.standing if segment.newest <= at else segment.rows
+        return _count(mapped, window, commit)
+    return segment.standing if segment.newest <= commit else segment.rows
 
 
-def _count(source: SortedRows, window: Window, at: int) -> int:
+def _count(source: SortedRows, window: Window, commit: int) -> int:
     start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
     if end - start > _COUNTED_ROWS:
         return int(end - start)
-    return int(np.count_nonzero(_stand(source, start, end, at)))
+    return int(np.count_nonzero(_stand(source, start, end, commit)))
 
 
-def _stand(source: SortedRows, start: int, end: int, at: int) -> Mask:
+def _stand(source: SortedRows, start: int, end: int, commit: int) -> Mask:
     """Whether the rows from one place up to another stand at a commit, by what the source knows."""
-    stands: Mask = (source.column("commit", start, end) <= at) & (source.column("until", start, end) > at)
+    stands: Mask = (source.column("commit", start, end) <= commit) & (
+        source.column("until", start, end) > commit
+    )
     return stands

@@ -18,7 +18,7 @@ from store.csv.files.part_reader import corrections_of, known_values
 from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
 from store.protocol import Amendment, Append
-from store.rows.corrections import Change
+from store.rows.corrections import AppliedCorrection
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
@@ -227,11 +227,11 @@ class PreparedAmendment:
         """How many corrections there are."""
         return len(self.amendment.corrections)
 
-    def chunks(self, made: Sequence[Change]) -> tuple[CorrectionChunk, ...]:
+    def chunks(self, made: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """The changes by event date, each date's in order."""
         dataset = corrections_of(self.amendment.dataset)
         time = self.amendment.dataset.columns[0].name
-        by_day: dict[int, list[Change]] = defaultdict(list)
+        by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)
         for change in made:
             by_day[int(str(change.row[time])) // DAY_NS].append(change)
         chunks, named = [], (dataset, self.amendment.symbol)

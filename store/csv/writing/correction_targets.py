@@ -9,17 +9,17 @@ import pyarrow as pa
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.part_reader import corrections_table, read_corrections, read_rows, rows_table
 from store.csv.writing.batch import CorrectionChunk, PreparedAmendment
-from store.csv.writing.staging import Stage
+from store.csv.writing.staging import StagedCommits
 from store.declarations import Dataset
 from store.lazy_imports import compute as pc
 from store.protocol import Window
-from store.rows.corrections import Life, changes
+from store.rows.corrections import RowHistory, changes
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
 
 def new_changes(
-    work: PreparedAmendment, stage: Stage, folder: Path
+    work: PreparedAmendment, stage: StagedCommits, folder: Path
 ) -> tuple[tuple[CorrectionChunk, ...], tuple[int, ...]]:
     """The corrections that apply, by date, and the places of those that were applied before.
 
@@ -32,17 +32,19 @@ def new_changes(
     lives = [
         life
         for day in sorted(instants)
-        for life in _lives(_Date(amendment.dataset, folder, stage, day, sorted(instants[day])))
+        for life in _lives(_RowsOfDate(amendment.dataset, folder, stage, day, sorted(instants[day])))
     ]
     made = changes(amendment.corrections, lives)
     applied = {change.place for change in made}
     return work.chunks(made), tuple(place for place in range(work.received) if place not in applied)
 
 
-class _Date:
+class _RowsOfDate:
     """What is known of one event date, before a batch, at the event times of the batch."""
 
-    def __init__(self, dataset: Dataset, folder: Path, stage: Stage, day: int, instants: list[int]) -> None:
+    def __init__(
+        self, dataset: Dataset, folder: Path, stage: StagedCommits, day: int, instants: list[int]
+    ) -> None:
         self.dataset = dataset
         self._folder = folder
         self._stage = stage
@@ -74,12 +76,12 @@ class _Date:
         return table.filter(pc.is_in(table.column(0), self._instants))
 
 
-def _lives(date: _Date) -> list[Life]:
+def _lives(date: _RowsOfDate) -> list[RowHistory]:
     names = date.dataset.schema.names
-    lives: dict[int, Life] = {}
+    lives: dict[int, RowHistory] = {}
     for table in date.rows():
         for row in table.to_pylist():
-            lives[row[ARRIVAL.name]] = Life(row[ARRIVAL.name], [{name: row[name] for name in names}])
+            lives[row[ARRIVAL.name]] = RowHistory(row[ARRIVAL.name], [{name: row[name] for name in names}])
     for table in date.corrections():
         for row in table.to_pylist():
             lives[row[ARRIVAL.name]].apply(row[ACTION.name], {name: row[name] for name in names})

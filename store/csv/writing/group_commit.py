@@ -11,14 +11,14 @@ from store.protocol import Receipt
 
 GROUP_LIMIT = 64
 
-Work: TypeAlias = PreparedBatch | PreparedAmendment
+PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class PendingCommit:
     """A batch that waits to be written, and what became of it: a receipt or an error."""
 
-    work: Work
+    work: PreparedRequest
     receipt: Receipt | None = None
     error: BaseException | None = None
     woken: threading.Event = field(default_factory=threading.Event)
@@ -37,16 +37,16 @@ class GroupCommit:
     over, so that nobody writes for others for ever.
     """
 
-    def __init__(self, write: Callable[[Sequence[Ticket]], None]) -> None:
+    def __init__(self, write: Callable[[Sequence[PendingCommit]], None]) -> None:
         self._write = write
         self._mutex = threading.Lock()
-        self._waiting: list[Ticket] = []
+        self._waiting: list[PendingCommit] = []
         self._is_led = False
         self._running_keys: set[tuple[str, str]] = set()
 
-    def commit(self, work: Work) -> Receipt:
+    def commit(self, work: PreparedRequest) -> Receipt:
         """What became of a batch. Raises `RequestInProgress`, and whatever error `write` settled it with."""
-        ticket = Ticket(work)
+        ticket = PendingCommit(work)
         key = (work.caller, work.key_hash) if work.key_hash is not None else None
         with self._mutex:
             if key is not None:
@@ -62,7 +62,7 @@ class GroupCommit:
                 with self._mutex:
                     self._running_keys.discard(key)
 
-    def _outcome(self, ticket: Ticket) -> Receipt:
+    def _outcome(self, ticket: PendingCommit) -> Receipt:
         if not ticket.leads:
             ticket.woken.wait()
         if ticket.leads:

@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.csv.files.column_file import (
-    Column,
     ColumnFile,
     ColumnsDamaged,
     ColumnWriter,
+    MappedColumn,
     Records,
     records_in_piece,
 )
 from store.csv.files.disk import MappedBytes
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.csv.writing.row_hashes import NO_HASHES, Hashes, StoredHashes, between, bounds_in, hashed_columns
 from store.declarations import Dataset
@@ -119,7 +119,7 @@ def subject_of(dataset: Dataset, date: int) -> list[str]:
     return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
 
 
-def read_hash_file(path: Path, subject: list[str], history: History) -> HashFile | None:
+def read_hash_file(path: Path, subject: list[str], history: CommitHistory) -> HashFile | None:
     """The file at a path, if it is there, as it was written, of a subject, and of a commit of the history."""
     try:
         file = HashFile.mapped(path)
@@ -169,7 +169,7 @@ def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) ->
     return writer
 
 
-def _runs(new: Records, places: Integers, old: Column | None) -> Iterator[Records]:
+def _runs(new: Records, places: Integers, old: MappedColumn | None) -> Iterator[Records]:
     """The new records at their places among all, the old ones in order at the others; many pieces at a time."""
     count = len(new) + (0 if old is None else len(old))
     size = _PIECES_IN_RUN * records_in_piece(new.dtype)

@@ -12,7 +12,7 @@ import numpy as np
 from store.csv.files.commit_records import loads_of
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, file_signature
 from store.csv.files.part_reader import read_known
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.writing.hash_file import HashFile, hash_path, read_hash_file, subject_of, write_hash_file
 from store.csv.writing.row_hashes import Hashes, StoredHashes, between, bounds_in, hash_rows
 from store.declarations import Dataset
@@ -103,7 +103,7 @@ class KnownDate:
     covered: up to which commit the date's rows are known.
     """
 
-    def __init__(self, dataset: Dataset, day: int, folder: Path, history: History) -> None:
+    def __init__(self, dataset: Dataset, day: int, folder: Path, history: CommitHistory) -> None:
         self.history = history
         self.covered = 0
         self._dataset = dataset

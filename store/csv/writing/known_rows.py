@@ -7,8 +7,8 @@ from pathlib import Path
 from cachetools import LRUCache
 
 from store.csv.files.column_file import PIECE_BYTES, ColumnsDamaged
-from store.csv.files.commit_records import Day, StoredPart
-from store.csv.log.history import History
+from store.csv.files.commit_records import DateSummary, StoredPart
+from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk
 from store.csv.writing.known_date import IdentityIndex, KnownDate
 from store.csv.writing.matching import Duplicates, duplicates_among
@@ -38,7 +38,7 @@ class KnownRows:
         self._mutex = threading.Lock()
 
     def duplicates(
-        self, chunk: Chunk, history: History, folder: Path, *, staged: IdentityIndex | None
+        self, chunk: Chunk, history: CommitHistory, folder: Path, *, staged: IdentityIndex | None
     ) -> Duplicates:
         """The chunk's rows that are stored in the log of a folder, or `staged` to be. Needs the log's lock.
 
@@ -55,10 +55,10 @@ class KnownRows:
     def stored(
         self,
         chunks: Sequence[tuple[StoredPart, Chunk]],
-        history: History,
+        history: CommitHistory,
         folder: Path,
         *,
-        before: Day | None,
+        before: DateSummary | None,
     ) -> None:
         """Take in chunks that have just become an event date's newest parts. before: the date as it was."""
         number = chunks[0][1].day
@@ -74,7 +74,7 @@ class KnownRows:
                 date = None
             self._keep((folder, number), date)
 
-    def _stored(self, chunk: Chunk, history: History, folder: Path, newest: int) -> list[StoredHashes]:
+    def _stored(self, chunk: Chunk, history: CommitHistory, folder: Path, newest: int) -> list[StoredHashes]:
         """The stored rows of the chunk's date that share an identity with one of its rows."""
         key, wanted = (folder, chunk.day), chunk.identities
         date = self._held(key)

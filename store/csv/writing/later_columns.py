@@ -18,15 +18,17 @@ from store.csv.files.commit_records import PartKind, StoredPart, loads_of
 from store.csv.files.part_reader import known_values, read_known
 from store.csv.writing.batch import Chunk
 from store.csv.writing.row_hashes import Hashes, RowHashes, hash_rows
-from store.csv.writing.staging import Stage
+from store.csv.writing.staging import StagedCommits
 from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.lazy_imports import compute as pc
 from store.protocol import Window
-from store.rows.duplicates import Identified, Said, said_before
+from store.rows.duplicates import IdentifiedRow, StoredValues, stored_rows_among
 
 
-def with_later_columns(chunk: Chunk, stage: Stage, folder: Path, known: Callable[[Chunk], Mask]) -> Mask:
+def with_later_columns(
+    chunk: Chunk, stage: StagedCommits, folder: Path, known: Callable[[Chunk], Mask]
+) -> Mask:
     """A mask of the chunk's rows that are stored, or staged to be.
 
     `known` gives the mask without a look at later columns. Raises `IdConflict` as it does, for all rows that
@@ -52,7 +54,7 @@ def with_later_columns(chunk: Chunk, stage: Stage, folder: Path, known: Callable
 class _Candidates:
     """The stored and staged rows that a chunk's rows may repeat: those of the instants of its duplicates."""
 
-    def __init__(self, chunk: Chunk, duplicates: Mask, stage: Stage, folder: Path) -> None:
+    def __init__(self, chunk: Chunk, duplicates: Mask, stage: StagedCommits, folder: Path) -> None:
         self._chunk = chunk
         self._folder = folder
         self._instants = chunk.rows.column(0).filter(pa.array(duplicates)).unique()
@@ -99,13 +101,13 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
     confirmed = np.isin(hashes.identity, wanted)
     differing = rows.differing(stored)
     if len(differing):
-        said: dict[Hashable, list[Said]] = defaultdict(list)
+        said: dict[Hashable, list[StoredValues]] = defaultdict(list)
         for each in stored:
             for row in each.identified(differing):
                 said[row.identity].append((row.value, row.later))
         confirmed &= ~np.isin(hashes.identity, differing)
         try:
-            confirmed[said_before(rows.identified(differing), said)] = True
+            confirmed[stored_rows_among(rows.identified(differing), said)] = True
         except IdConflict as error:
             raise IdConflict(chunk.places[error.rows].tolist()) from error
     return confirmed
@@ -145,7 +147,7 @@ class _Compared:
         is_there = np.where(self.hashes.has_id, (have > 0)[inverse], (have >= counts)[inverse])
         return np.unique(self.hashes.identity[~is_there])
 
-    def identified(self, identities: Hashes) -> list[Identified]:
+    def identified(self, identities: Hashes) -> list[IdentifiedRow]:
         """The rows of some of the identities, for the rule row by row."""
         chosen = np.flatnonzero(np.isin(self.hashes.identity, identities))
         hashes = self.hashes
@@ -154,7 +156,7 @@ class _Compared:
             *(values.to_pylist() for values in self.later.take(pa.array(chosen)).columns), strict=True
         )
         return [
-            Identified(place, (identity, check), value, has_id, given)
+            IdentifiedRow(place, (identity, check), value, has_id, given)
             for place, identity, check, value, has_id, given in zip(
                 *(column[chosen].tolist() for column in columns), later, strict=True
             )

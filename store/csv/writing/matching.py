@@ -13,7 +13,7 @@ from store.arrays import Integers, Mask
 from store.csv.writing.batch import Chunk
 from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
-from store.rows.duplicates import Identified, stored_before
+from store.rows.duplicates import IdentifiedRow, stored_values_among
 
 # From so many rows on, looking at whole columns is faster than at rows one by one.
 _MANY_ROWS = 512
@@ -60,7 +60,7 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
             return Duplicates(stored_rows(chunk.hashes, candidates, chunk.places), candidates)
     if not len(candidates) and not chunk.has_ids:
         return Duplicates(np.zeros(chunk.rows.num_rows, dtype=bool), candidates)
-    stored = stored_before(_identified(chunk, candidates), _values(candidates))
+    stored = stored_values_among(_identified(chunk, candidates), _values(candidates))
     return Duplicates(np.isin(chunk.places, stored), candidates)
 
 
@@ -105,7 +105,7 @@ def _values(candidates: StoredHashes) -> Mapping[Hashable, list[int]]:
     return stored
 
 
-def _identified(chunk: Chunk, candidates: StoredHashes) -> list[Identified]:
+def _identified(chunk: Chunk, candidates: StoredHashes) -> list[IdentifiedRow]:
     """The chunk's rows that may be stored, or that share an id with another row of the chunk."""
     hashes = chunk.hashes
     suspects = np.isin(hashes.identity, candidates.identity)
@@ -116,7 +116,7 @@ def _identified(chunk: Chunk, candidates: StoredHashes) -> list[Identified]:
     rows = np.flatnonzero(suspects)
     columns = (hashes.identity, hashes.check, hashes.value, hashes.has_id)
     return [
-        Identified(place, (identity, check), value, has_id)
+        IdentifiedRow(place, (identity, check), value, has_id)
         for place, identity, check, value, has_id in _items(
             chunk.places[rows], *(column[rows] for column in columns)
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from store.arrays import Integers, Mask
-from store.declarations import Column, Dataset, Kind
+from store.declarations import Column, ColumnKind, Dataset
 from store.text_columns import text_ends
 
 Words = npt.NDArray[np.uint64]
@@ -172,17 +172,17 @@ def _by_id(dataset: Dataset, columns: Mapping[str, _ColumnWords | None], has_id:
     return RowHashes(identity, check, value, has_id)
 
 
-def _words(values: pa.Array | pa.ChunkedArray, kind: Kind) -> _ColumnWords | None:
+def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords | None:
     """A word per value, of a text two; None if all are null."""
     if values.null_count == len(values):
         return None
     present = values.is_valid().to_numpy(zero_copy_only=False) if values.null_count else None
-    if kind is Kind.TEXT:
+    if kind is ColumnKind.TEXT:
         texts = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         return _ColumnWords(text_words(texts), present)
-    if kind is Kind.BOOLEAN:
+    if kind is ColumnKind.BOOLEAN:
         values = values.cast(pa.int64())
-    dtype = np.float64 if kind is Kind.NUMBER else np.int64
+    dtype = np.float64 if kind is ColumnKind.NUMBER else np.int64
     filled: npt.NDArray[Any] = np.asarray(values.fill_null(0) if values.null_count else values, dtype=dtype)
     return _ColumnWords(filled.view(np.uint64)[np.newaxis], present)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from store.csv.files.codec import Header, header_in, header_line
 from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
 from store.csv.files.file_names import file_for
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk
-from store.csv.writing.group_commit import Work
+from store.csv.writing.group_commit import PreparedRequest
 from store.csv.writing.known_date import IdentityIndex
 from store.protocol import DUPLICATE_ROWS_KEPT
 
@@ -25,10 +25,10 @@ class _StagedDay:
     indexed: int = 0
 
 
-class Stage:
+class StagedCommits:
     """Grows batch by batch; `commits` and `writes` are what the disk is to get, in this order per file."""
 
-    def __init__(self, history: History, folder: Path) -> None:
+    def __init__(self, history: CommitHistory, folder: Path) -> None:
         self.history = history
         self._folder = folder
         self.commits: list[Commit] = []
@@ -41,7 +41,9 @@ class Stage:
         self._headers: dict[str, Header] = {}
         self._rows = history.rows
 
-    def add(self, work: Work, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int) -> Commit:
+    def add(
+        self, work: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
+    ) -> Commit:
         """Give what is new of a batch a number, an instant and places in files; returns the commit to be."""
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)

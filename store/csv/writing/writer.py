@@ -8,13 +8,13 @@ from pathlib import Path
 from store.arrays import Mask
 from store.csv.files.disk import Disk, unavailable
 from store.csv.log.commit_log import CommitLog, SyncFailed
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedBatch
 from store.csv.writing.correction_targets import new_changes
-from store.csv.writing.group_commit import GroupCommit, Ticket, Work
+from store.csv.writing.group_commit import GroupCommit, PendingCommit, PreparedRequest
 from store.csv.writing.known_rows import KnownRows
 from store.csv.writing.later_columns import with_later_columns
-from store.csv.writing.staging import Stage
+from store.csv.writing.staging import StagedCommits
 from store.exceptions import DataDamaged, IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
 from store.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
@@ -78,7 +78,7 @@ def _cut(disk: Disk, descriptor: int, end: int, path: Path) -> None:
         disk.truncate(descriptor, end)
 
 
-Outcome = Callable[[History], Receipt]
+Outcome = Callable[[CommitHistory], Receipt]
 
 
 class Writer:
@@ -94,15 +94,15 @@ class Writer:
         self._clock = clock
         self._groups = GroupCommit(self._write_group)
 
-    def commit(self, work: Work) -> Receipt:
+    def commit(self, work: PreparedRequest) -> Receipt:
         """Store a batch of rows or corrections; see `MarketStore.append` and `MarketStore.correct`."""
         return self._groups.commit(work)
 
-    def _write_group(self, group: Sequence[Ticket]) -> None:
+    def _write_group(self, group: Sequence[PendingCommit]) -> None:
         try:
             with self._log.locked() as descriptor:
                 history = self._log.recover(descriptor)
-                stage = Stage(history, self._folder)
+                stage = StagedCommits(history, self._folder)
                 outcomes = [self._decide(ticket, stage) for ticket in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
@@ -119,7 +119,7 @@ class Writer:
             else:
                 ticket.receipt = outcome(history)
 
-    def _decide(self, ticket: Ticket, stage: Stage) -> Outcome | StorageError:
+    def _decide(self, ticket: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
         """Stage what is new of a batch; how its receipt is made once all is written, or why it is refused."""
         work = ticket.work
         try:
@@ -135,13 +135,17 @@ class Writer:
         commit = stage.add(work, chunks, duplicates, self._clock())
         return lambda history: commit.receipt(history.head(commit.commit).hash)
 
-    def _new_chunks(self, work: Work, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+    def _new_chunks(
+        self, work: PreparedRequest, stage: StagedCommits
+    ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
         """What is new of a batch, by date, and the places of what is stored."""
         if isinstance(work, PreparedAmendment):
             return new_changes(work, stage, self._folder)
         return self._new_rows(work, stage)
 
-    def _new_rows(self, batch: PreparedBatch, stage: Stage) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+    def _new_rows(
+        self, batch: PreparedBatch, stage: StagedCommits
+    ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
         """The batch's new rows by date, and the places of those that are stored."""
         dedupe = batch.append.dedupe
         if dedupe is Dedupe.BATCH and (
@@ -165,14 +169,14 @@ class Writer:
             raise IdConflict(sorted(conflicts))
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
-    def _stored_rows(self, chunk: Chunk, stage: Stage) -> Mask:
+    def _stored_rows(self, chunk: Chunk, stage: StagedCommits) -> Mask:
         def known(rows: Chunk) -> Mask:
             staged = stage.index_for(rows)
             return self._known_rows.duplicates(rows, stage.history, self._folder, staged=staged).mask
 
         return with_later_columns(chunk, stage, self._folder, known)
 
-    def _write(self, descriptor: int, stage: Stage) -> History:
+    def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
         append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
         staged = [(stage.staged(day), stage.history.day(day)) for day in stage.days()]
         history = self._log.append(descriptor, stage.commits)
@@ -181,7 +185,7 @@ class Writer:
         return history
 
 
-def _replay(work: Work, history: History) -> Receipt | None:
+def _replay(work: PreparedRequest, history: CommitHistory) -> Receipt | None:
     """The answer that the batch's idempotency key has had.
 
     Raises `RequestKeyReused` for another batch's key.

@@ -124,7 +124,7 @@ def test_a_walk_is_the_snapshot_of_its_first_page(filled: Api, tape: pa.RecordBa
     with Writer(store, tape).writing() as writer:
         writer.await_commit()
         ids, commit = walked(filled, sort, writer)
-    snapshot = store.rows(TRADES, SYMBOL, HOUR, at=commit)
+    snapshot = store.rows(TRADES, SYMBOL, HOUR, commit=commit)
     expected = snapshot.column("trade_id").to_pylist()
     assert len(expected) > ROWS
     assert len(pc.unique(snapshot.column("timestamp"))) < ROWS / 4

@@ -149,7 +149,7 @@ class Race:
             response = self._api.ohlc(symbol=self.symbol, interval="1h")
             number = int(response["X-Commit"].removeprefix("trades=").split("-")[0])
             volume = sum(bar["volume"] for bar in answer(response)["data"])
-            uncached = market_store().bars(self.symbol, window, length_ns, at=number).volume.sum()
+            uncached = market_store().bars(self.symbol, window, length_ns, commit=number).volume.sum()
             if number < newest or volume != uncached:
                 self.differences.append((newest, number, volume, uncached))
 

@@ -33,7 +33,7 @@ def tuples(bars: Bars) -> list[tuple[float, ...]]:
 
 
 def aggregated(rows: list[Row], policy: BarPolicy, interval: int, at: int | None = None) -> Aggregates:
-    return aggregate_prints(prints_of(table(rows), policy, at=at), interval)
+    return aggregate_prints(prints_of(table(rows), policy, commit=at), interval)
 
 
 def assert_same(left: Aggregates, right: Aggregates) -> None:
@@ -47,7 +47,7 @@ def assert_same(left: Aggregates, right: Aggregates) -> None:
 def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
     rows = in_order(drawn)
     expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at)
-    prints = prints_of(table(rows), policy, at=at)
+    prints = prints_of(table(rows), policy, commit=at)
     assert tuples(bars_of_prints(prints, interval)) == expected
     try:
         bars = bars_of(merge([aggregate_prints(prints, SECOND)], interval))

@@ -58,7 +58,7 @@ def test_session_bars_are_those_made_row_by_row(drawn, at):
             [r for r in rows if r["timestamp"] // DAY * DAY == date], STANDS - 1 if at is None else at
         )
         expected += [(date, *bar)] if bar else []
-    assert tuples(session_bars_of(table(rows), US_EQUITIES, at=at)) == expected
+    assert tuples(session_bars_of(table(rows), US_EQUITIES, commit=at)) == expected
 
 
 @given(drawn=st.lists(several_days, max_size=20))

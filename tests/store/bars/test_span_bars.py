@@ -10,7 +10,7 @@ from store.bars.aggregation import aggregate_prints
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from store.bars.spans import Spans, span_bars_of, span_bars_of_prints
-from store.csv.reading.pieces import Pieces, layers_of
+from store.csv.reading.pieces import WindowList, layers_of
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
 from tests.store.bars.test_policy_bars import LOPSIDED, tuples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
@@ -33,7 +33,7 @@ prints = st.one_of(printed, several_days)
 def test_bars_of_prints_are_those_made_row_by_row(policy, drawn, spans: list[Span], credits, at):
     rows = in_order(drawn)
     expected = slow_span_bars(rows, policy, spans, credits=credits, at=STANDS - 1 if at is None else at)
-    found = span_bars_of_prints(prints_of(table(rows), policy, at=at), columns(spans), credits=credits)
+    found = span_bars_of_prints(prints_of(table(rows), policy, commit=at), columns(spans), credits=credits)
     assert tuples(found) == expected
 
 
@@ -92,7 +92,7 @@ def test_layers_hold_each_instant_of_the_spans_once_in_whole_intervals_of_none_b
     spans: list[Span],
 ):
     of_spans = columns(spans)
-    layers = layers_of(Pieces(of_spans.start_ns, of_spans.end_ns))
+    layers = layers_of(WindowList(of_spans.start_ns, of_spans.end_ns))
     for level, pieces in layers.items():
         assert not (pieces.start_ns % level).any()
         assert not (pieces.end_ns % level).any()

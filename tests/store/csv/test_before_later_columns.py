@@ -58,8 +58,8 @@ def test_it_is_read_as_it_was(path: Path, derived: bool):
     store = CsvStore(path)
     assert stored(store) == STANDING
     assert stored(store, Window(NOON, NOON + 3)) == STANDING[:2]
-    assert stored(store, at=1) == FIRST
-    assert stored(store, at=2) == [*WITH_IDS, *SECOND, FIRST[3]]
+    assert stored(store, commit=1) == FIRST
+    assert stored(store, commit=2) == [*WITH_IDS, *SECOND, FIRST[3]]
     assert store.head(TRADES, SYMBOL).token == "4-1fb85d"
     assert list(store.check(TRADES, SYMBOL).findings()) == []
 
@@ -67,7 +67,7 @@ def test_it_is_read_as_it_was(path: Path, derived: bool):
 def test_its_segments_are_used(path: Path, store: CsvStore):
     for file in (path / FOLDER).glob("*.csv"):
         file.write_bytes(b"")
-    assert stored(store, at=3) == [row for row in STANDING if row != LAST]
+    assert stored(store, commit=3) == [row for row in STANDING if row != LAST]
 
 
 def test_its_segments_are_folded_on(path: Path, store: CsvStore):
@@ -113,7 +113,7 @@ def test_it_is_appended_to(path: Path, store: CsvStore):
     assert after.keys() - before.keys() == {"2025-01-02.1.csv", "2025-01-04.csv"}
     new = [trade(30), *with_flag([trade(31), trade(32, trade_id="e")])]
     assert stored(CsvStore(path)) == [*STANDING[:-1], *new, STANDING[-1], *with_flag([trade(2 * DAY)])]
-    assert stored(CsvStore(path), at=4) == STANDING
+    assert stored(CsvStore(path), commit=4) == STANDING
     with pytest.raises(IdConflict):
         store.append(batch(*with_flag([trade(32, trade_id="e")], flag=False)))
     assert list(store.check(TRADES, SYMBOL).findings()) == []
@@ -123,7 +123,7 @@ def test_its_rows_are_corrected(path: Path, store: CsvStore):
     store.correct(amendment(correct(2, trade_id="c", new={"buyer_is_maker": True}), cancel(20, trade_id="d")))
     expected = [STANDING[0], *with_flag(STANDING[1:2]), *STANDING[2:5], STANDING[6]]
     assert stored(store) == stored(CsvStore(path)) == expected
-    assert stored(store, at=4) == STANDING
+    assert stored(store, commit=4) == STANDING
     assert list(store.check(TRADES, SYMBOL).findings()) == []
     store.derive(TRADES, SYMBOL)
     assert stored(CsvStore(path)) == expected

@@ -47,7 +47,7 @@ def assert_only_this_commit_is_withheld(folder: Path, number: int) -> None:
     assert len(stored(store, window_of(other))) == ROWS
     assert stored(store, Window(NOON + DAY, NOON + 2 * DAY)) == [trade(DAY)]
     assert stored(store, symbol="MSFT") == [trade(0)]
-    assert len(stored(store, at=number)) == number * ROWS
+    assert len(stored(store, commit=number)) == number * ROWS
 
 
 def test_one_flipped_bit_in_any_of_a_hundred_rows_is_found_and_named(folder: Path):

@@ -11,12 +11,12 @@ from store.csv.derived.manifest import read_manifest
 from store.csv.files import file_names
 from store.csv.files.commit_records import StoredPart
 from store.csv.files.part_reader import read_known
-from store.csv.verify import LogCheck
+from store.csv.verify import CsvLogCheck
 from store.csv.writing import later_columns
 from store.datasets import TRADES
-from store.declarations import Column, Dataset, Kind, Partition
+from store.declarations import Column, ColumnKind, Dataset, Partition
 from store.exceptions import DataDamaged, IdConflict
-from store.maintained import Finding
+from store.maintained import LogFinding
 from store.protocol import ALL_TIME, Append
 from tests.store.builders import DAY, NOON, SYMBOL, Row, amendment, batch, correct, stored, trade
 from tests.store.csv.disks import WatchedDisk
@@ -27,7 +27,7 @@ FLAG = ",buyer_is_maker"
 DATE = "2025-01-02"
 # A version that does not know the column, and one that knows another one, too.
 OLDER = TRADES.first_form
-NEWER = replace(TRADES, columns=(*TRADES.columns, Column("venue_note", Kind.TEXT, later=True)))
+NEWER = replace(TRADES, columns=(*TRADES.columns, Column("venue_note", ColumnKind.TEXT, later=True)))
 
 
 def flagged(flag: bool | None, at: int = 1, **others: str | float) -> Row:
@@ -49,8 +49,8 @@ def cells(path: Path, file: str) -> list[str]:
     return [line.rpartition(",")[2] for line in (folder_of(path) / file).read_text().splitlines()[1:]]
 
 
-def findings(path: Path, dataset: Dataset = TRADES) -> list[Finding]:
-    return list(LogCheck(dataset, SYMBOL, folder_of(path)).findings())
+def findings(path: Path, dataset: Dataset = TRADES) -> list[LogFinding]:
+    return list(CsvLogCheck(dataset, SYMBOL, folder_of(path)).findings())
 
 
 def rows_of(dataset: Dataset, *rows: Row) -> Append:

@@ -9,10 +9,10 @@ import pytest
 
 from store.csv import CsvStore, verify
 from store.csv.files.codec import header_line, header_of
-from store.csv.verify import LogCheck
+from store.csv.verify import CsvLogCheck
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
-from store.maintained import Finding
+from store.maintained import LogFinding
 from tests.store.builders import MINUTE, SYMBOL, batch, trade
 
 DAY_FILE = "2025-01-02.csv"
@@ -34,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "trades" / SYMBOL
 
 
-def findings(folder: Path) -> list[Finding]:
-    return list(LogCheck(TRADES, SYMBOL, folder).findings())
+def findings(folder: Path) -> list[LogFinding]:
+    return list(CsvLogCheck(TRADES, SYMBOL, folder).findings())
 
 
 def parts(folder: Path) -> list[tuple[int, int, int]]:
@@ -55,7 +55,7 @@ def changed(path: Path, change: Callable[[bytearray], None]) -> None:
 def test_a_whole_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, read_bytes: int):
     monkeypatch.setattr(verify, "READ_BYTES", read_bytes)
     told: list[int] = []
-    check = LogCheck(TRADES, SYMBOL, folder, progress=told.append)
+    check = CsvLogCheck(TRADES, SYMBOL, folder, progress=told.append)
     assert list(check.findings()) == []
     files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     headers = (len(files) - 1) * len(header_line(header_of(TRADES)))
@@ -133,7 +133,7 @@ def test_a_damaged_record_is_named_and_the_others_go_on_being_checked(folder: Pa
         data[at] ^= 2
 
     changed(folder / "commits.jsonl", change)
-    check = LogCheck(TRADES, SYMBOL, folder)
+    check = CsvLogCheck(TRADES, SYMBOL, folder)
     (found,) = check.findings()
     assert (found.file, found.offset, found.commit) == ("commits.jsonl", start, place + 1)
     assert check.checked.commits == COMMITS

@@ -33,10 +33,10 @@ def log(store: QueryableStore) -> LogView:
 
 @pytest.mark.parametrize("at", [None, 1, 4])
 @pytest.mark.parametrize("many", [1, 4, 1000])
-def test_a_walk_gives_every_row_once(log: LogView, at, many: int, monkeypatch: pytest.MonkeyPatch):
+def test_a_walk_gives_every_row_once(log: LogView, commit, many: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_view, "ROWS_AT_ONCE", many)
     monkeypatch.setattr(log_view, "_FEW_ROWS", 1)
-    view = log_as_of(log.store, TRADES, SYMBOL, at)
+    view = log_as_of(log.store, TRADES, SYMBOL, commit)
     whole = view.rows(ALL_TIME)
     parts = list(rows_backwards(view))[::-1]
     assert pa.concat_tables(parts).equals(whole)
@@ -69,10 +69,10 @@ def only(rows: pa.Table | None) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("at", [None, 1, 4, 5])
-def test_coverage_is_what_is_stored_at_a_commit(log: LogView, at):
-    found = log_coverage(log_as_of(log.store, TRADES, SYMBOL, at))
-    times = log.store.rows(TRADES, SYMBOL, ALL_TIME, at=at).column(0).to_pylist()
-    head = log.store.head(TRADES, SYMBOL, at=at)
+def test_coverage_is_what_is_stored_at_a_commit(log: LogView, commit):
+    found = log_coverage(log_as_of(log.store, TRADES, SYMBOL, commit))
+    times = log.store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit).column(0).to_pylist()
+    head = log.store.head(TRADES, SYMBOL, commit=commit)
     assert (found.first_ns, found.last_ns, found.commits, found.head) == (
         times[0],
         times[-1],
@@ -80,7 +80,7 @@ def test_coverage_is_what_is_stored_at_a_commit(log: LogView, at):
         head,
     )
     assert found.rows >= len(times)
-    if at in (None, 5):
+    if commit in (None, 5):
         assert found.rows == len(times)
 
 

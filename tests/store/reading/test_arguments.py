@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.protocol import ALL_TIME, Window
-from store.reading.arguments import exact_window, instant_ns, interval_ns, whole_window
+from store.reading.arguments import aligned_window, exact_window, instant_ns, interval_ns
 from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidWindow
 from store.timestamps import EARLIEST_NS, LATEST_NS
 
@@ -135,7 +135,7 @@ def test_what_is_no_interval_is_refused(wrong: Any):
 )
 def test_whole_bars_cover_the_window_and_not_one_more(start: int, length: int, interval: int):
     end = min(start + length, LATEST_NS + 1)
-    window = whole_window(start, end, interval)
+    window = aligned_window(start, end, interval)
     assert window.start_ns % interval == window.end_ns % interval == 0
     assert start - interval < window.start_ns <= start < end <= window.end_ns < end + interval
 

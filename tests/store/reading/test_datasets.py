@@ -9,14 +9,19 @@ import pytest
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import DATASETS
-from store.declarations import Dataset, Kind
+from store.declarations import ColumnKind, Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, Append
 from store.reading import Reader
 from tests.store.builders import NOON
 
 METHODS = {name: name for name in DATASETS} | {"bars": "vendor_bars"}
-VALUES: dict[Kind, Any] = {Kind.NUMBER: 1.5, Kind.INTEGER: 7, Kind.TEXT: "word", Kind.BOOLEAN: True}
+VALUES: dict[ColumnKind, Any] = {
+    ColumnKind.NUMBER: 1.5,
+    ColumnKind.INTEGER: 7,
+    ColumnKind.TEXT: "word",
+    ColumnKind.BOOLEAN: True,
+}
 
 
 def rows_of(dataset: Dataset) -> pa.RecordBatch:
@@ -45,9 +50,11 @@ def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
     assert list(columns) == dataset.schema.names
     assert columns.time_ns.tolist() == [NOON, NOON + 1]
     for column in dataset.columns:
-        assert columns[column.name].dtype.kind == {Kind.NUMBER: "f", Kind.TEXT: "O", Kind.BOOLEAN: "O"}.get(
-            column.kind, "i"
-        )
+        assert columns[column.name].dtype.kind == {
+            ColumnKind.NUMBER: "f",
+            ColumnKind.TEXT: "O",
+            ColumnKind.BOOLEAN: "O",
+        }.get(column.kind, "i")
     frame = columns.frame()
     assert frame.columns.tolist() == dataset.schema.names[1:]
     assert frame.isna().to_numpy()[0].any() == False  # noqa: E712 a numpy boolean

@@ -186,7 +186,7 @@ def test_symbols_and_versions(sample: Reader, sample_folder: Path, tmp_path: Pat
     first = Window(NOON, NOON + 6 * DAY)
     assert (
         sample.version("DEMOA", "2025-01-08T12:00Z", "2025-01-08T13:00Z")
-        == store.head(TRADES, "DEMOA", at=1).token
+        == store.head(TRADES, "DEMOA", commit=1).token
     )
     assert first.start_ns < first.end_ns
     assert open_store(tmp_path).symbols() == []

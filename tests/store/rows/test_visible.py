@@ -14,7 +14,7 @@ from store.rows.stored_rows import (
     ACTION,
     ARRIVAL,
     COMMIT,
-    Run,
+    ArrivalRun,
     apply_corrections,
     stored_rows,
     stored_schema,
@@ -41,12 +41,12 @@ def corrections(*changes: Change) -> pa.Table:
 def base(*counts: int) -> pa.Table:
     """Trades in commits 1, 2, … of so many rows each; the price tells the arrival."""
     rows = [trade(arrival % 3, float(arrival + 1)) for arrival in range(sum(counts))]
-    runs = [Run(sum(counts[:n]), n + 1, count) for n, count in enumerate(counts)]
+    runs = [ArrivalRun(sum(counts[:n]), n + 1, count) for n, count in enumerate(counts)]
     return stored_rows(pa.Table.from_batches([record_batch(*rows)]), runs)
 
 
-def prices(rows: pa.Table, at: int | None = None) -> list[float]:
-    found: list[float] = visible(rows, at).column("price").to_pylist()
+def prices(rows: pa.Table, commit: int | None = None) -> list[float]:
+    found: list[float] = visible(rows, commit).column("price").to_pylist()
     return found
 
 
@@ -60,7 +60,7 @@ def test_rows_get_their_arrival_and_commit_and_stand():
 
 def test_runs_of_a_part_of_the_log_keep_their_numbers():
     table = pa.Table.from_batches([record_batch(trade(1), trade(2), trade(3))])
-    rows = stored_rows(table, [Run(70, 4, 1), Run(900, 9, 2)])
+    rows = stored_rows(table, [ArrivalRun(70, 4, 1), ArrivalRun(900, 9, 2)])
     assert rows.column("arrival").to_pylist() == [70, 900, 901]
     assert rows.column("commit").to_pylist() == [4, 9, 9]
 
@@ -149,4 +149,4 @@ def test_any_corrections_give_what_a_walk_through_them_gives(changes: list[Chang
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_what_is_visible_is_in_the_datasets_columns(at: int):
     rows = apply_corrections(base(1, 1), corrections(change(0, 3)))
-    assert visible(rows, at).schema.equals(TRADES.schema)
+    assert visible(rows, commit).schema.equals(TRADES.schema)

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from store.declarations import Dataset, Form, Kind
+from store.declarations import ColumnForm, ColumnKind, Dataset
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.batches.row_batch import Expected, RowBatch
 from trades.formats.registry import READERS
@@ -86,15 +86,15 @@ def arrow_column(dataset: Dataset, name: str, rows: Sequence[Row]) -> pa.Array:
     if name == "symbol":
         return pa.array(values).dictionary_encode()
     column = dataset.column(name)
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         naive = pa.array([value and value.removesuffix("Z") for value in values], pa.string())
         return naive.cast(pa.timestamp("ns")).cast(pa.timestamp("ns", "UTC"))
-    if column.kind is Kind.TEXT:
+    if column.kind is ColumnKind.TEXT:
         values = [str(value) if isinstance(value, int) else value for value in values]
-        return pa.array(values, pa.list_(pa.string()) if column.form is Form.WORDS else pa.string())
-    if column.kind is Kind.NUMBER:
+        return pa.array(values, pa.list_(pa.string()) if column.form is ColumnForm.WORDS else pa.string())
+    if column.kind is ColumnKind.NUMBER:
         return pa.array(values, pa.float64())
-    if column.kind is Kind.BOOLEAN:
+    if column.kind is ColumnKind.BOOLEAN:
         return pa.array(values, pa.bool_())
     return pa.array(values, pa.int64())
 
@@ -137,22 +137,22 @@ def valid_row(draw: Any, dataset: Dataset, present: Sequence[Any]) -> Row:
 
 
 def value_of(column: Any) -> Any:
-    if column.kind is Kind.TIME:
-        days = column.form is Form.DATE
+    if column.kind is ColumnKind.TIME:
+        days = column.form is ColumnForm.DATE
         instants = st.integers(0, 364).map(lambda n: n * DAY_NS) if days else st.integers(0, 365 * DAY_NS - 1)
         return instants.map(lambda ns: format_timestamp(YEAR_START + ns))
-    if column.kind is Kind.NUMBER:
+    if column.kind is ColumnKind.NUMBER:
         least = 0.0 if column.above.zero_allowed else 5e-324
         return st.one_of(
             st.floats(least, 2.0**53), st.integers(1, 2**53), st.sampled_from([0.1, 2**53, 189.98, 1e-9])
         )
-    if column.kind in {Kind.INTEGER, Kind.BOOLEAN}:
-        return st.integers(0, 2**53) if column.kind is Kind.INTEGER else st.booleans()
+    if column.kind in {ColumnKind.INTEGER, ColumnKind.BOOLEAN}:
+        return st.integers(0, 2**53) if column.kind is ColumnKind.INTEGER else st.booleans()
     if column.choices:
         return st.sampled_from([*column.choices, *(alias for alias, _ in column.aliases)])
-    if column.form is Form.WORDS:
+    if column.form is ColumnForm.WORDS:
         return st.lists(CONDITION, max_size=4)
-    return WORD | st.integers(0, 2**53) if column.form is Form.ID else WORD
+    return WORD | st.integers(0, 2**53) if column.form is ColumnForm.ID else WORD
 
 
 def fitted(dataset: Dataset, row: Row) -> Row:

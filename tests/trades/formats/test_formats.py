@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.datasets import DATASETS, TRADES
-from store.declarations import Dataset, Kind
+from store.declarations import ColumnKind, Dataset
 from tests.trades.formats.bodies import ENCODERS, read, valid_rows
 from trades.batches.row_batch import Expected
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -45,11 +45,11 @@ def test_the_same_rows_are_the_same_batch_in_every_format(dataset, data):
         assert batch.rows.equals(by_json.rows), name
 
 
-WRONG_VALUES: dict[Kind, list[Any]] = {
-    Kind.TIME: ["1899-12-31T23:59:59Z", "2201-01-01T00:00:00Z"],
-    Kind.NUMBER: [-1.0, -5e-324, 2.0**53 + 2, 1e300],
-    Kind.INTEGER: [-1, 2**53 + 1, 2**63 - 1],
-    Kind.TEXT: ["a b", "\u202e", "x" * 65, "caf\u00e9", "\x7f"],
+WRONG_VALUES: dict[ColumnKind, list[Any]] = {
+    ColumnKind.TIME: ["1899-12-31T23:59:59Z", "2201-01-01T00:00:00Z"],
+    ColumnKind.NUMBER: [-1.0, -5e-324, 2.0**53 + 2, 1e300],
+    ColumnKind.INTEGER: [-1, 2**53 + 1, 2**63 - 1],
+    ColumnKind.TEXT: ["a b", "\u202e", "x" * 65, "caf\u00e9", "\x7f"],
 }
 
 
@@ -98,7 +98,7 @@ def outcome(name: str, rows: list[Any], expected: Expected) -> Any:
 @given(data=st.data())
 def test_formats_that_have_jsons_types_judge_any_value_as_json_does(dataset, data):
     rows = data.draw(valid_rows(dataset))
-    column = data.draw(st.sampled_from([c for c in dataset.columns if c.kind is not Kind.TIME]))
+    column = data.draw(st.sampled_from([c for c in dataset.columns if c.kind is not ColumnKind.TIME]))
     data.draw(st.sampled_from(rows))[column.name] = data.draw(ANY_VALUE)
     by_json = outcome("json", rows, Expected(dataset))
     for name in BY_ROWS:

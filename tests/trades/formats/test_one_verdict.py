@@ -16,7 +16,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS, TRADES
-from store.declarations import Column, Dataset, Form, Kind
+from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from tests.trades.formats.bodies import ENCODERS, Row, arrow_column, csv_body, stream_of, used
 from trades.batches.row_batch import Expected, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -28,7 +28,7 @@ from trades.imports.reading import Reading, layout_of
 from trades.ingest.views import ingest_view
 
 FLAGGED = replace(
-    TRADES, columns=(*TRADES.columns, Column("flag", Kind.BOOLEAN), Column("is_buy", Kind.BOOLEAN, required=True))
+    TRADES, columns=(*TRADES.columns, Column("flag", ColumnKind.BOOLEAN), Column("is_buy", ColumnKind.BOOLEAN, required=True))
 )  # fmt: skip
 ROWS = {dataset: SAMPLE_ROWS[dataset.name][0] for dataset in DATASETS.values()} | {
     FLAGGED: {**SAMPLE_ROWS["trades"][0], "is_buy": True}
@@ -149,15 +149,15 @@ DATES: list[Case] = [
     ("2025-01-02T00:00:01Z", ALL, "invalid_date", "must be a date, or its midnight in UTC"),
 ]
 CASES = {
-    (Kind.TIME, Form.PLAIN): TIMES,
-    (Kind.TIME, Form.DATE): [*TIMES, *DATES],
-    (Kind.NUMBER, Form.PLAIN): NUMBERS,
-    (Kind.INTEGER, Form.PLAIN): INTEGERS,
-    (Kind.BOOLEAN, Form.PLAIN): BOOLEANS,
-    (Kind.TEXT, Form.PLAIN): [*PLAIN, *NO_STRINGS],
-    (Kind.TEXT, Form.ID): [*PLAIN, *IDS],
-    (Kind.TEXT, Form.WORDS): LISTS,
-    (Kind.TEXT, Form.SYMBOL): [*SYMBOLS, *NO_STRINGS],
+    (ColumnKind.TIME, ColumnForm.PLAIN): TIMES,
+    (ColumnKind.TIME, ColumnForm.DATE): [*TIMES, *DATES],
+    (ColumnKind.NUMBER, ColumnForm.PLAIN): NUMBERS,
+    (ColumnKind.INTEGER, ColumnForm.PLAIN): INTEGERS,
+    (ColumnKind.BOOLEAN, ColumnForm.PLAIN): BOOLEANS,
+    (ColumnKind.TEXT, ColumnForm.PLAIN): [*PLAIN, *NO_STRINGS],
+    (ColumnKind.TEXT, ColumnForm.ID): [*PLAIN, *IDS],
+    (ColumnKind.TEXT, ColumnForm.WORDS): LISTS,
+    (ColumnKind.TEXT, ColumnForm.SYMBOL): [*SYMBOLS, *NO_STRINGS],
 }
 
 
@@ -177,7 +177,7 @@ def all_cases(column: Column) -> Iterator[Case]:
             yield word, ALL, "invalid_choice", f"must be one of {', '.join(column.choices)}"
         return
     yield from CASES[column.kind, column.form]
-    if column.kind is Kind.NUMBER:
+    if column.kind is ColumnKind.NUMBER:
         yield from bounds(column)
 
 
@@ -213,10 +213,10 @@ def arrow(dataset: Dataset, rows: list[Row], column: str) -> bytes:
     """The rows as a stream; times as texts and integers as floats where a value can only be said so."""
     columns = {name: arrow_column(dataset, name, rows) for name in used(dataset, rows) if name != column}
     values = [row.get(column) for row in rows]
-    kind = Kind.TEXT if column == "symbol" else dataset.column(column).kind
-    if kind is Kind.TIME:
+    kind = ColumnKind.TEXT if column == "symbol" else dataset.column(column).kind
+    if kind is ColumnKind.TIME:
         columns[column] = pa.array(values, pa.string())
-    elif kind is Kind.INTEGER and isinstance(values[-1], float):
+    elif kind is ColumnKind.INTEGER and isinstance(values[-1], float):
         columns[column] = pa.array([values[0] and float(values[0]), values[-1]], pa.float64())
     else:
         columns[column] = arrow_column(dataset, column, rows)
@@ -225,7 +225,10 @@ def arrow(dataset: Dataset, rows: list[Row], column: str) -> bytes:
 
 def every_column() -> Iterator[Any]:
     for dataset in ROWS:
-        for column in (*dataset.columns, Column("symbol", Kind.TEXT, required=True, form=Form.SYMBOL)):
+        for column in (
+            *dataset.columns,
+            Column("symbol", ColumnKind.TEXT, required=True, form=ColumnForm.SYMBOL),
+        ):
             title = "flagged" if dataset is FLAGGED else dataset.name
             yield pytest.param(dataset, column, id=f"{title}-{column.name}")
 
@@ -254,7 +257,7 @@ def test_a_value_has_one_verdict_in_every_format(dataset: Dataset, column: Colum
 @pytest.mark.parametrize("dataset", ROWS, ids=lambda dataset: dataset.name)
 def test_a_field_that_a_row_lacks_is_required(dataset: Dataset, name: str):
     row = ROWS[dataset]
-    for column in (*dataset.columns, Column("symbol", Kind.TEXT, required=True)):
+    for column in (*dataset.columns, Column("symbol", ColumnKind.TEXT, required=True)):
         rows = [row, {key: value for key, value in row.items() if key != column.name}]
         if column.required:
             with pytest.raises(BatchRefused) as refused:
@@ -273,7 +276,7 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
     for value, formats, code, message in cases(dataset, column, row):
         if "csv" not in formats or code == "invalid_timestamp" or value == "9999-12-31":
             continue  # an import takes more texts for times, and says which
-        if value in (2**53 + 1, -(2**53) - 1) and column.kind is Kind.NUMBER:
+        if value in (2**53 + 1, -(2**53) - 1) and column.kind is ColumnKind.NUMBER:
             continue  # an import reads numbers as floats
         header, _, lines = csv_body(dataset, [row, {**row, column.name: value}]).partition(b"\n")
         parser = Parser(file, layout_of(header, reading), reading, symbol=None, skip_bad=False)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from store.datasets import DATASETS
 from store.exceptions import StorageError
-from store.maintained import Check, Finding, LogStatistics
+from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
 from trades.maintenance import LogName, NotMaintained, logs_of, maintained_store
@@ -80,7 +80,7 @@ class Command(BaseCommand):
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
 
-    def _told(self, log: str, found: Finding) -> bool:
+    def _told(self, log: str, found: LogFinding) -> bool:
         """Print a finding; whether it is damage."""
         commit = f" (commit {found.commit})" if found.commit is not None else ""
         times = ""
@@ -120,7 +120,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{dataset.name}/{symbol}: {told}")
 
 
-def _findings(log: str, check: Check) -> Iterator[Finding]:
+def _findings(log: str, check: LogCheck) -> Iterator[LogFinding]:
     """The findings of a check; a log that cannot be read at all is one."""
     try:
         yield from check.findings()

@@ -86,7 +86,7 @@ def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monke
 
 def test_an_empty_log_has_nothing_that_stands(quoted):
     log, times, _ = quoted
-    nothing = replace(log, at=NO_COMMIT)
+    nothing = replace(log, commit=NO_COMMIT)
     assert standing_rows(nothing, np.array(times), reach_ns=REACH_NS).values("bid").null_count == len(times)
     assert quotes_at([], np.array(times)).bid.shape == (len(times), 0)
 

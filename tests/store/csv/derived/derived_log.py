@@ -8,7 +8,7 @@ from store.csv.derived.arrow_files import map_columns
 from store.csv.derived.manifest import Segment, columns_file, read_manifest
 from store.csv.log.index_files import INDEX_FILE
 from store.datasets import TRADES
-from store.maintained import Derived
+from store.maintained import DerivedStatistics
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME
 from tests.store.builders import SYMBOL, Row, batch
@@ -35,12 +35,12 @@ class DerivedLog:
         for store in (self.store, self.memory):
             store.append(batch(*rows))
 
-    def derive(self, *, rebuild: bool = False, compact: bool = False) -> Derived:
+    def derive(self, *, rebuild: bool = False, compact: bool = False) -> DerivedStatistics:
         derived = self.store.derive(TRADES, SYMBOL, rebuild=rebuild, compact=compact)
         assert derived is not None
         return derived
 
-    def add_and_derive(self, *rows: Row) -> Derived:
+    def add_and_derive(self, *rows: Row) -> DerivedStatistics:
         self.append(*rows)
         return self.derive()
 
@@ -61,9 +61,9 @@ class DerivedLog:
             for each in self.segments
         ]
 
-    def is_like_memory(self, *, at: int | None = None) -> bool:
-        expected = self.memory.rows(TRADES, SYMBOL, ALL_TIME, at=at)
-        found = [store.rows(TRADES, SYMBOL, ALL_TIME, at=at) for store in (self.store, self.opened())]
+    def is_like_memory(self, *, commit: int | None = None) -> bool:
+        expected = self.memory.rows(TRADES, SYMBOL, ALL_TIME, commit=commit)
+        found = [store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit) for store in (self.store, self.opened())]
         return all(rows.equals(expected) for rows in found)
 
     def contents(self) -> dict[str, str]:

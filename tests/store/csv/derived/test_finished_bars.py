@@ -73,9 +73,9 @@ def test_a_window_makes_the_bars_of_its_own_rows_only_and_of_each_row_once(store
     store, _ = stores
     made: list[int] = []
 
-    def counted(rows, policy, *, at=None):
+    def counted(rows, policy, *, commit=None):
         made.append(len(rows))
-        return prints_of(rows, policy, at=at)
+        return prints_of(rows, policy, commit=commit)
 
     monkeypatch.setattr(bars_without_rollups, "prints_of", counted)
     store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
@@ -130,7 +130,7 @@ def test_bars_as_of_the_last_commit_on_their_dates_are_taken_as_they_are_from_a_
     store.derive(TRADES, SYMBOL)
     monkeypatch.delattr(bar_reader, "merge")
     window = Window(NOON + DAY, NOON + DAY + 5 * MINUTE)
-    read = [each.bars(SYMBOL, window, MINUTE, policy=policy, at=2) for each in (store, memory)]
+    read = [each.bars(SYMBOL, window, MINUTE, policy=policy, commit=2) for each in (store, memory)]
     assert_same(*read)
     assert len(read[0]) == 5
 
@@ -145,7 +145,7 @@ def test_bars_as_of_a_commit_know_nothing_of_later_ones_in_their_segment(tmp_pat
     store.derive(TRADES, SYMBOL)
     window = Window(NOON + MINUTE, NOON + 5 * MINUTE)
     for at in range(1, 5):
-        read = [each.bars(SYMBOL, window, MINUTE, policy=policy, at=at) for each in (store, memory)]
+        read = [each.bars(SYMBOL, window, MINUTE, policy=policy, commit=at) for each in (store, memory)]
         assert_same(*read)
         assert read[0].high.tolist() == [float(at)] * 4
 

@@ -78,7 +78,7 @@ def test_late_rows_and_corrections_rewrite_only_the_segments_that_they_touch(log
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True, True]
     assert [old == new for old, new in zip(before, log.names, strict=True)] == [True, False, True, False]
     assert log.is_like_memory()
-    assert log.is_like_memory(at=1)
+    assert log.is_like_memory(commit=1)
 
 
 def test_a_row_between_two_segments_goes_to_the_one_before(log: DerivedLog) -> None:

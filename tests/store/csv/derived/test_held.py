@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from store.csv.derived.held import Held
+from store.csv.derived.held import SegmentMemory
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.store.builders import DAY, MINUTE, SYMBOL, batch, stored, trade
@@ -31,7 +31,7 @@ class Something:
 
 
 def test_too_many_release_those_used_longest_ago() -> None:
-    held = Held(segments_limit=8)
+    held = SegmentMemory(segments_limit=8)
     some = [Something(used) for used in (5, 1, 7, 3, 8, 2, 6, 4)]
     for each in some:
         held.add(each)
@@ -43,7 +43,7 @@ def test_too_many_release_those_used_longest_ago() -> None:
 
 
 def test_too_many_bytes_release_those_used_longest_ago_but_never_the_last() -> None:
-    held = Held(bytes_limit=100)
+    held = SegmentMemory(bytes_limit=100)
     some = [Something(used, 30) for used in (1, 2, 3)]
     for each in [*some, large := Something(4, 1000)]:
         held.add(each)
@@ -52,14 +52,14 @@ def test_too_many_bytes_release_those_used_longest_ago_but_never_the_last() -> N
 
 
 def test_what_nobody_uses_any_more_is_not_kept_alive() -> None:
-    held = Held()
+    held = SegmentMemory()
     held.add(Something(1, 10))
     gc.collect()
     assert (len(held), held.bytes) == (0, 0)
 
 
 def test_when_much_was_read_those_give_back_that_were_read_since() -> None:
-    held = Held(pages_limit=100)
+    held = SegmentMemory(pages_limit=100)
     one, two, three = some = [Something(used) for used in (1, 2, 3)]
     held.note_read(one, 60)
     held.note_read(two, 40)
@@ -83,7 +83,7 @@ def log(tmp_path: Path) -> DerivedLog:
 
 def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
     log.store = log.opened()
-    log.store._held = held = Held(segments_limit=10)
+    log.store._held = held = SegmentMemory(segments_limit=10)
     for _ in range(2):
         assert len(stored(log.store)) == 80
         assert len(log.store.bars(SYMBOL, ALL_TIME, DAY)) == 21
@@ -94,7 +94,7 @@ def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
 
 def test_bars_of_sparse_symbols_are_held_within_bytes(tmp_path: Path) -> None:
     store = DerivedLog(tmp_path).store
-    store._held = held = Held(bytes_limit=20_000)
+    store._held = held = SegmentMemory(bytes_limit=20_000)
     for number in range(20):
         store.append(batch(*(trade(n * MINUTE) for n in range(30)), symbol=f"S{number}"))
         store.derive(TRADES, f"S{number}")

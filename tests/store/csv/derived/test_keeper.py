@@ -7,13 +7,13 @@ import pytest
 
 from store.bar_policies import US_EQUITIES
 from store.csv import CsvStore
-from store.csv.derived.keeper import Keeper, Log
+from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.manifest import read_manifest
 from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.instruments import Instrument
-from store.maintained import Behind
+from store.maintained import DerivedBacklog
 from tests.store.builders import NOON, SYMBOL, batch, trade
 
 REST, RETRY = 2.0, 64.0
@@ -29,7 +29,7 @@ class Kept:
         self.takes = 0.0
         self.folds: list[str] = []
         self.error: Exception | None = None
-        self.keeper = Keeper(self.store._all_logs, self._fold, clock=lambda: self.now)
+        self.keeper = DerivedKeeper(self.store._all_logs, self._fold, clock=lambda: self.now)
 
     def append(self, at: int = 0, symbol: str = SYMBOL) -> None:
         self.store.append(batch(trade(at), symbol=symbol))
@@ -72,17 +72,17 @@ def test_a_change_is_folded_once(kept: Kept) -> None:
 
 
 def test_what_is_not_folded_is_behind_until_it_is(kept: Kept) -> None:
-    assert kept.keeper.behind() == Behind()
+    assert kept.keeper.behind() == DerivedBacklog()
     kept.error = OSError(28, "full")
     kept.round()
     kept.append(symbol="IBM")
     kept.round(after=REST)
-    assert kept.keeper.behind() == Behind(logs=2, seconds=REST)
+    assert kept.keeper.behind() == DerivedBacklog(logs=2, seconds=REST)
     kept.round(after=REST)
-    assert kept.keeper.behind() == Behind(logs=2, seconds=2 * REST)
+    assert kept.keeper.behind() == DerivedBacklog(logs=2, seconds=2 * REST)
     kept.error = None
     kept.round(after=RETRY)
-    assert kept.keeper.behind() == Behind()
+    assert kept.keeper.behind() == DerivedBacklog()
 
 
 def test_a_log_rests_after_a_fold_for_as_long_as_that_took(kept: Kept) -> None:
@@ -199,7 +199,7 @@ def test_the_states_of_a_log_change_with_its_files(tmp_path: Path) -> None:
     store = CsvStore(tmp_path)
     store.append(batch(trade(NOON)))
 
-    log = Log("trades", SYMBOL, str(tmp_path / "trades" / SYMBOL), "")
+    log = WatchedLog("trades", SYMBOL, str(tmp_path / "trades" / SYMBOL), "")
     fresh = log.commits(), log.manifest()
     store.derive(TRADES, SYMBOL)
     derived = log.commits(), log.manifest()

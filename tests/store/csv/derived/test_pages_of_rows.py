@@ -46,8 +46,8 @@ def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
     """All rows of the hour at a commit, a page at a time, and those that share a time with its last."""
     rest = HOUR
     while rest.start_ns < rest.end_ns:
-        window = store.take_window(TRADES, SYMBOL, rest, PAGE, from_end=from_end, at=at)
-        yield store.rows(TRADES, SYMBOL, window, at=at)
+        window = store.take_window(TRADES, SYMBOL, rest, PAGE, from_end=from_end, commit=at)
+        yield store.rows(TRADES, SYMBOL, window, commit=at)
         rest = Window(rest.start_ns, window.start_ns) if from_end else Window(window.end_ns, rest.end_ns)
 
 
@@ -55,7 +55,7 @@ def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
 def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(folder: Path, from_end: bool):
     store, writer = CsvStore(folder), CsvStore(folder, segment_rows=300_000)
     at = store.head(TRADES, SYMBOL).number
-    snapshot = store.rows(TRADES, SYMBOL, HOUR, at=at)
+    snapshot = store.rows(TRADES, SYMBOL, HOUR, commit=at)
     walked = []
     for number, page in enumerate(pages(store, at, from_end=from_end)):
         walked.append(page)
@@ -74,7 +74,7 @@ def test_rows_are_found_without_decoding_any(folder: Path, monkeypatch: pytest.M
     store.derive(TRADES, SYMBOL)
     monkeypatch.delattr(log_reader, "plain_rows")
     monkeypatch.delattr(log_reader, "read_rows")
-    window = store.take_window(TRADES, SYMBOL, HOUR, PAGE, at=10)
+    window = store.take_window(TRADES, SYMBOL, HOUR, PAGE, commit=10)
     assert window.end_ns < NOON + MINUTE
     assert store.row_bound(TRADES, SYMBOL, HOUR) >= ROWS
 

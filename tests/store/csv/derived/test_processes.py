@@ -75,7 +75,7 @@ def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: D
     try:
         for number in range(25):
             log.append(trade(number % 7 * DAY + number * SECOND + 500))
-            assert log.is_like_memory(at=number + 2)
+            assert log.is_like_memory(commit=number + 2)
             assert same_bars(log)
     finally:
         for process in processes:

@@ -22,7 +22,7 @@ from store.csv.derived.rollups import (
     rollups_of,
     write_rollups,
 )
-from store.rows.stored_rows import Run, stored_rows
+from store.rows.stored_rows import ArrivalRun, stored_rows
 from tests.store.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
 
 EXTREMES = [0, -1, 1, 2**63 - 1, -(2**63)]
@@ -81,7 +81,7 @@ def prints(count: int, apart_ns: int) -> Prints:
 
 
 def stored(rows: list[Row]) -> pa.Table:
-    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), [Run(0, 1, len(rows))])
+    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), [ArrivalRun(0, 1, len(rows))])
 
 
 @pytest.mark.parametrize(

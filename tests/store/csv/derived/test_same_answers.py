@@ -147,24 +147,24 @@ def windows(rows: pa.Table, interval_ns: int, seed: int) -> list[Window]:
 
 
 def check(house: House, at: int, seed: int) -> None:
-    rows = house.memory.rows(TRADES, SYMBOL, ALL_TIME, at=at)
-    assert house.store.rows(TRADES, SYMBOL, ALL_TIME, at=at).equals(rows)
+    rows = house.memory.rows(TRADES, SYMBOL, ALL_TIME, commit=at)
+    assert house.store.rows(TRADES, SYMBOL, ALL_TIME, commit=at).equals(rows)
     if not len(rows):
         return
     for policy in (EVERY_PRINT, US_EQUITIES):
         for window in windows(rows, DAY, seed):
-            expected = house.memory.session_bars(SYMBOL, window, policy=policy, at=at)
-            found = house.store.session_bars(SYMBOL, window, policy=policy, at=at)
+            expected = house.memory.session_bars(SYMBOL, window, policy=policy, commit=at)
+            found = house.store.session_bars(SYMBOL, window, policy=policy, commit=at)
             assert_equal(found, expected, (policy.name, window, at))
-    check_span_bars(house, rows, at=at, seed=seed)
-    check_take_window(house, rows, at=at, seed=seed)
+    check_span_bars(house, rows, commit=at, seed=seed)
+    check_take_window(house, rows, commit=at, seed=seed)
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
-                check_bars(house.store, rows, window, interval_ns, policy=policy, at=at)
+                check_bars(house.store, rows, window, interval_ns, policy=policy, commit=at)
 
 
-def check_span_bars(house: House, rows: pa.Table, *, at: int, seed: int) -> None:
+def check_span_bars(house: House, rows: pa.Table, *, commit: int, seed: int) -> None:
     rng = random.Random(seed)
     first, last = rows.column("timestamp").to_numpy()[[0, -1]].tolist()
     for unit in (DAY, 30 * MINUTE, MINUTE, SECOND, 1):
@@ -174,31 +174,31 @@ def check_span_bars(house: House, rows: pa.Table, *, at: int, seed: int) -> None
         ]
         spans = columns(random_spans(rng, edges))
         for policy in (EVERY_PRINT, US_EQUITIES):
-            wanted: dict[str, Any] = {"policy": policy, "credits": rng.random() < 0.5, "at": at}
+            wanted: dict[str, Any] = {"policy": policy, "credits": rng.random() < 0.5, "commit": commit}
             expected = house.memory.span_bars(SYMBOL, spans, **wanted)
             assert_equal(house.store.span_bars(SYMBOL, spans, **wanted), expected, (spans, wanted))
 
 
-def check_take_window(house: House, rows: pa.Table, *, at: int, seed: int) -> None:
+def check_take_window(house: House, rows: pa.Table, *, commit: int, seed: int) -> None:
     rng = random.Random(seed)
     for window in (*windows(rows, 1, seed), *windows(rows, DAY, seed + 1)):
-        inside = house.memory.row_bound(TRADES, SYMBOL, window, at=at)
-        assert house.store.row_bound(TRADES, SYMBOL, window, at=at) >= inside
+        inside = house.memory.row_bound(TRADES, SYMBOL, window, commit=commit)
+        assert house.store.row_bound(TRADES, SYMBOL, window, commit=commit) >= inside
         count, from_end = rng.randint(1, inside + 2), rng.random() < 0.5
         found, expected = (
-            store.take_window(TRADES, SYMBOL, window, count, from_end=from_end, at=at)
+            store.take_window(TRADES, SYMBOL, window, count, from_end=from_end, commit=commit)
             for store in (house.store, house.memory)
         )
-        assert found == expected, (window, count, from_end, at)
+        assert found == expected, (window, count, from_end, commit)
 
 
 def check_bars(
-    store: CsvStore, rows: pa.Table, window: Window, interval_ns: int, *, policy: BarPolicy, at: int
+    store: CsvStore, rows: pa.Table, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int
 ) -> None:
     of_all = bars_of_rows(rows, interval_ns, policy)
     start, end = of_all.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    found = store.bars(SYMBOL, window, interval_ns, policy=policy, at=at)
-    assert_equal(found, of_all[start:end], (interval_ns, policy.name, window, at))
+    found = store.bars(SYMBOL, window, interval_ns, policy=policy, commit=commit)
+    assert_equal(found, of_all[start:end], (interval_ns, policy.name, window, commit))
 
 
 def assert_equal(found: Bars, expected: Bars, of: object) -> None:

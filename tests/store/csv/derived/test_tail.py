@@ -13,10 +13,10 @@ from store.bar_policies import EVERY_PRINT
 from store.bars.aggregates import Aggregates
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import prints_of
-from store.csv.derived.tail import Block, TailRows
+from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.commit_records import StoredPart
 from store.csv.files.part_reader import read_rows
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade
@@ -32,13 +32,13 @@ class Tail:
         self.read: list[int] = []
 
     @property
-    def history(self) -> History:
+    def history(self) -> CommitHistory:
         return self.log.store._known_log(TRADES, SYMBOL).commits.history()
 
     def append(self, *times: int) -> None:
         self.log.append(*(trade(at) for at in times))
 
-    def blocks(self, day: int = 0) -> Sequence[Block]:
+    def blocks(self, day: int = 0) -> Sequence[TailBlock]:
         start = (NOON // DAY + day) * DAY
         parts = self.history.parts_in(Window(start, start + DAY))
         return self.rows.blocks(("trades", SYMBOL, 0), self.history, parts, self._read)
@@ -154,4 +154,4 @@ def test_corrections_of_rows_that_no_segment_holds(tail: Tail) -> None:
     for store in (tail.log.store, tail.log.memory):
         store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
     assert tail.log.is_like_memory()
-    assert tail.log.is_like_memory(at=1)
+    assert tail.log.is_like_memory(commit=1)

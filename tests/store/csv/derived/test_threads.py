@@ -79,8 +79,10 @@ class Race:
         window = Window(start, start + chooser.randint(0, max(1, 3 * DAY // interval_ns)) * interval_ns)
         policy = chooser.choice([*BAR_POLICIES.values()])
         stores = self.house.store, self.house.memory
-        found, expected = (store.bars(SYMBOL, window, interval_ns, policy=policy, at=at) for store in stores)
-        rows, expected_rows = (store.rows(TRADES, SYMBOL, window, at=at) for store in stores)
+        found, expected = (
+            store.bars(SYMBOL, window, interval_ns, policy=policy, commit=at) for store in stores
+        )
+        rows, expected_rows = (store.rows(TRADES, SYMBOL, window, commit=at) for store in stores)
         same = all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__)
         if not same or not rows.equals(expected_rows):
             self.errors.append((window, interval_ns, policy.name, at))

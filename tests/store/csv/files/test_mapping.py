@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from store.csv.derived.held import Held
+from store.csv.derived.held import SegmentMemory
 from store.csv.files import disk as disk_module
 from store.csv.files.disk import MappedBytes
 from store.datasets import TRADES
@@ -108,7 +108,7 @@ def log(tmp_path: Path) -> DerivedLog:
     return log
 
 
-def walked(log: DerivedLog, held: Held) -> tuple[list[dict[str, object]], int]:
+def walked(log: DerivedLog, held: SegmentMemory) -> tuple[list[dict[str, object]], int]:
     """All rows, read in many windows, and the most of their files that was in memory."""
     store, length = log.opened(), DAY // 100
     store._held = held
@@ -120,8 +120,8 @@ def walked(log: DerivedLog, held: Held) -> tuple[list[dict[str, object]], int]:
 
 
 def test_a_walk_over_all_rows_has_few_of_them_in_memory(log: DerivedLog):
-    bounded, most = walked(log, Held(pages_limit=MIB))
-    unbounded, all_of_them = walked(log, Held(pages_limit=1 << 40))
+    bounded, most = walked(log, SegmentMemory(pages_limit=MIB))
+    unbounded, all_of_them = walked(log, SegmentMemory(pages_limit=1 << 40))
     assert len(bounded) == ROWS
     assert bounded == unbounded
     assert 2 * most < all_of_them
@@ -135,7 +135,7 @@ def test_a_file_is_verified_without_having_it_in_memory(log: DerivedLog):
 
 def test_rows_that_were_handed_out_stay_as_they_are(log: DerivedLog):
     store = log.opened()
-    store._held = Held(pages_limit=1)
+    store._held = SegmentMemory(pages_limit=1)
     first = store.rows(TRADES, SYMBOL, Window(0, DAY // 2))
     expected = first.to_pydict()
     assert len(store.rows(TRADES, SYMBOL, ALL_TIME)) == ROWS

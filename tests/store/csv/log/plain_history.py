@@ -4,9 +4,9 @@ import random
 from pathlib import Path
 
 from store.csv.files.commit_records import (
-    Accepted,
+    AcceptedBatch,
     Commit,
-    Day,
+    DateSummary,
     Part,
     PartKind,
     StoredPart,
@@ -30,8 +30,8 @@ class PlainHistory:
         self.commits.append(commit)
         self.ids.append(commit_id)
 
-    def head(self, at: int | None = None) -> CommitId:
-        return self.ids[len(self.commits) if at is None else at]
+    def head(self, commit: int | None = None) -> CommitId:
+        return self.ids[len(self.commits) if commit is None else commit]
 
     def committed_at(self) -> int:
         return self.commits[-1].committed_at if self.commits else 0
@@ -42,10 +42,12 @@ class PlainHistory:
     def committed_at_of(self, number: int) -> int:
         return self.commits[number - 1].committed_at
 
-    def accepted(self, caller: str, key_hash: str) -> Accepted | None:
+    def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         for commit in reversed(self.commits):
             if (commit.caller, commit.key_hash) == (caller, key_hash):
-                return Accepted(commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True))
+                return AcceptedBatch(
+                    commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True)
+                )
         return None
 
     def knows_batch(self, digest: str) -> bool:
@@ -57,38 +59,38 @@ class PlainHistory:
     def rows(self) -> int:
         return sum(part.rows for c in self.commits for part in c.parts if part.kind == PartKind.ROWS)
 
-    def stored(self, after: int = 0, at: int | None = None) -> list[StoredPart]:
+    def stored(self, after: int = 0, commit: int | None = None) -> list[StoredPart]:
         """The parts in order of arrival."""
         parts, arrival = [], 0
-        for commit in self.commits[:at]:
-            for part in commit.parts:
+        for made in self.commits[:commit]:
+            for part in made.parts:
                 is_rows = part.kind == PartKind.ROWS
-                if commit.commit > after:
-                    parts.append(StoredPart(commit.commit, arrival if is_rows else 0, part))
+                if made.commit > after:
+                    parts.append(StoredPart(made.commit, arrival if is_rows else 0, part))
                 arrival += part.rows if is_rows else 0
         return parts
 
-    def parts_in(self, window: Window, at: int | None = None, *, after: int = 0) -> list[StoredPart]:
+    def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         found = [
             stored
-            for stored in self.stored(after, at)
+            for stored in self.stored(after, commit)
             if stored.part.first_ns < window.end_ns and stored.part.last_ns >= window.start_ns
         ]
         return sorted(found, key=lambda stored: (stored.part.day, stored.commit))
 
-    def newest_by_date(self, window: Window, at: int | None = None) -> dict[int, int]:
+    def newest_by_date(self, window: Window, commit: int | None = None) -> dict[int, int]:
         first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
-        return {s.part.day: s.commit for s in self.stored(0, at) if first <= s.part.day <= last}
+        return {s.part.day: s.commit for s in self.stored(0, commit) if first <= s.part.day <= last}
 
-    def version(self, window: Window, at: int | None = None) -> CommitId:
-        return self.head(max(self.newest_by_date(window, at).values(), default=0))
+    def version(self, window: Window, commit: int | None = None) -> CommitId:
+        return self.head(max(self.newest_by_date(window, commit).values(), default=0))
 
-    def day(self, date: int) -> Day | None:
+    def day(self, date: int) -> DateSummary | None:
         parts = [stored.part for stored in self.stored() if stored.part.day == date]
         newest = self.newest_by_date(Window(date * DAY_NS, (date + 1) * DAY_NS)).get(date)
         if newest is None:
             return None
-        return Day(newest, min(part.first_ns for part in parts), max(part.last_ns for part in parts))
+        return DateSummary(newest, min(part.first_ns for part in parts), max(part.last_ns for part in parts))
 
 
 class LogWriter:

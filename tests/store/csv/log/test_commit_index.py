@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.csv.files import column_file
-from store.csv.files.commit_records import Line, read_lines
+from store.csv.files.commit_records import CommitLine, read_lines
 from store.csv.files.disk import Disk
 from store.csv.log import history, index_files
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_log import CommitLog
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import IndexFiles, derived_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
@@ -53,7 +53,7 @@ def index_of(writer: LogWriter) -> Path:
     return IndexFiles(writer.path).path
 
 
-def base_of(history: History) -> CommitIndex:
+def base_of(history: CommitHistory) -> CommitIndex:
     return history._known.base
 
 
@@ -66,7 +66,7 @@ def indexed_batch(writer: LogWriter) -> str:
 def test_an_index_is_mapped_and_only_what_follows_it_is_read(writer: LogWriter, monkeypatch):
     ranges: list[tuple[int, int]] = []
 
-    def read(path: Path, start: int, end: int, previous: CommitId) -> Iterator[Line]:
+    def read(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
         ranges.append((start, end))
         return read_lines(path, start, end, previous)
 
@@ -239,7 +239,7 @@ def read_until(ended: threading.Event, store: CsvStore) -> list[tuple[int, int]]
     seen = []
     while not ended.is_set():
         number = store.version(TRADES, SYMBOL, ALL_TIME).number
-        seen.append((number, len(stored(store, at=number))))
+        seen.append((number, len(stored(store, commit=number))))
     return seen
 
 

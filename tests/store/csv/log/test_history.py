@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from store.csv.files import column_file
 from store.csv.files.disk import Disk
 from store.csv.log.commit_log import CommitLog
-from store.csv.log.history import History
+from store.csv.log.history import CommitHistory
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter, PlainHistory
@@ -31,14 +31,14 @@ def windows(writer: LogWriter, count: int) -> list[Window]:
     return chosen
 
 
-def assert_equal(history: History, plain: PlainHistory, writer: LogWriter, *, asked: int = 6) -> None:
+def assert_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter, *, asked: int = 6) -> None:
     head = len(plain.commits)
     assert history.head() == plain.head()
     assert (history.committed_at, history.rows) == (plain.committed_at(), plain.rows())
     ats = {0, head, *(writer.random.randint(0, head) for _ in range(asked))}
-    for at in ats:
-        assert history.head(at) == plain.head(at)
-        assert not at or history.committed_at_of(at) == plain.committed_at_of(at)
+    for commit in ats:
+        assert history.head(commit) == plain.head(commit)
+        assert not commit or history.committed_at_of(commit) == plain.committed_at_of(commit)
     for known in (None, *ats):
         for window in windows(writer, asked):
             assert_windows_equal(history, plain, window, known)
@@ -47,14 +47,16 @@ def assert_equal(history: History, plain: PlainHistory, writer: LogWriter, *, as
     assert_lookups_equal(history, plain, writer)
 
 
-def assert_windows_equal(history: History, plain: PlainHistory, window: Window, at: int | None) -> None:
-    assert history.version(window, at) == plain.version(window, at)
-    dates, newest = history.newest_by_date(window, at)
-    assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, at)
-    assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, at).tolist()
+def assert_windows_equal(
+    history: CommitHistory, plain: PlainHistory, window: Window, commit: int | None
+) -> None:
+    assert history.version(window, commit) == plain.version(window, commit)
+    dates, newest = history.newest_by_date(window, commit)
+    assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, commit)
+    assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, commit).tolist()
 
 
-def assert_lookups_equal(history: History, plain: PlainHistory, writer: LogWriter) -> None:
+def assert_lookups_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter) -> None:
     for instant in range(-1, plain.committed_at() + 2, 1 + plain.committed_at() // 20):
         assert history.commit_as_of(instant) == plain.commit_as_of(instant)
     for date in range(FIRST_DAY - 1, FIRST_DAY + DATES + 1):

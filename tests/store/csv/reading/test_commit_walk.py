@@ -15,7 +15,7 @@ from store.csv.reading import commit_walk
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
 from store.protocol import CommitId
-from store.walk import BEGINNING, CommitRecord, Piece, Place, Resync
+from store.walk import BEGINNING, CommitPiece, CommitRecord, LogPosition, Resync
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, correct, record_batch, trade
 from tests.store.csv.disks import FailingDisk, WatchedDisk
@@ -26,7 +26,7 @@ LOG = f"trades/{SYMBOL}/commits.jsonl"
 FILE = f"trades/{SYMBOL}/2025-01-02.csv"
 
 
-def numbers(pieces: list[Piece]) -> list[int]:
+def numbers(pieces: list[CommitPiece]) -> list[int]:
     return [piece.id.number for piece in pieces if isinstance(piece, CommitRecord)]
 
 
@@ -139,7 +139,7 @@ def test_a_walk_that_is_under_way_while_the_log_is_restored_is_resync(tmp_path: 
 
 def test_a_log_that_was_restored_to_where_a_walk_is_is_not_damaged(tmp_path: Path):
     store = CsvStore(tmp_path / "store")
-    place = Place(store.append(batch(trade(1))).commit)
+    place = LogPosition(store.append(batch(trade(1))).commit)
     shutil.copytree(tmp_path / "store", tmp_path / "backup")
     for number in range(2, 70):
         store.append(batch(trade(number)))
@@ -162,7 +162,7 @@ def test_a_log_whose_memory_a_writer_drops_meanwhile_is_walked(
 
 def test_a_log_that_is_gone_is_resync_for_who_has_followed_it(tmp_path: Path):
     store = CsvStore(tmp_path)
-    place = Place(store.append(batch(trade(1))).commit)
+    place = LogPosition(store.append(batch(trade(1))).commit)
     begun = store.commits(TRADES, SYMBOL, BEGINNING)
     shutil.rmtree(tmp_path / "trades")
     for walked in (lambda: store.commits(TRADES, SYMBOL, place), lambda: list(begun)[2:]):
@@ -175,7 +175,7 @@ def test_a_log_whose_records_are_gone_before_they_are_read_is_resync(tmp_path: P
     store = CsvStore(tmp_path)
     commits = [store.append(batch(trade(number))).commit for number in range(70)]
     store._log(TRADES, SYMBOL).commits.write_index()
-    begun = CsvStore(tmp_path).commits(TRADES, SYMBOL, Place(commits[2]))
+    begun = CsvStore(tmp_path).commits(TRADES, SYMBOL, LogPosition(commits[2]))
     shutil.rmtree(tmp_path / "trades")
     with pytest.raises(Resync):
         list(begun)
@@ -193,7 +193,7 @@ def test_damaged_rows_are_damaged_and_the_walk_goes_on_behind_them(tmp_path: Pat
     begun = store.commits(TRADES, SYMBOL, BEGINNING)
     place = [next(begun) for _ in range(3)][-1].place
     assert place.commit.number == 2
-    assert numbers(walk(store, Place(place.commit))) == [3]
+    assert numbers(walk(store, LogPosition(place.commit))) == [3]
 
 
 def test_records_that_are_in_the_index_alone_are_read_from_the_log(tmp_path: Path):
@@ -206,7 +206,7 @@ def test_records_that_are_in_the_index_alone_are_read_from_the_log(tmp_path: Pat
     store.append(batch(trade(99)))
     fresh = CsvStore(tmp_path)
     assert flat(walk(fresh, upto=71)) == whole
-    place = Place(fresh.head(TRADES, SYMBOL, at=40), 0)
+    place = LogPosition(fresh.head(TRADES, SYMBOL, commit=40), 0)
     assert flat(walk(fresh, place))[:-2] == [
         each for each in whole if commit_of(each).number > 40 or each is whole[79]
     ]
@@ -225,7 +225,7 @@ def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pyt
     _, *pieces = walk(store)
     assert len(pieces) > 20
     assert [each for _, _, each in flat(pieces)] == record_batch(*rows).to_pylist()
-    assert [each[1] for each in flat(walk(store, Place(commit, 1234)))] == [*range(1234, 2000)]
+    assert [each[1] for each in flat(walk(store, LogPosition(commit, 1234)))] == [*range(1234, 2000)]
 
 
 def test_corrections_come_in_bounded_pieces_from_any_of_them_on(
@@ -236,7 +236,7 @@ def test_corrections_come_in_bounded_pieces_from_any_of_them_on(
     store.append(batch(*(trade(n, 1.0 + n, trade_id=str(n)) for n in range(4))))
     new = [correct(n % 4, trade_id=str(n % 4), new={"price": 50.0 + n}) for n in range(8)]
     commit = store.correct(amendment(*new, cancel(2, trade_id="2"))).commit
-    whole = flat(walk(store, Place(commit, 0)))
+    whole = flat(walk(store, LogPosition(commit, 0)))
     assert len(whole) == 9
     for taken in range(10):
-        assert flat(walk(store, Place(commit, taken))) == whole[taken:]
+        assert flat(walk(store, LogPosition(commit, taken))) == whole[taken:]

@@ -85,7 +85,7 @@ def test_another_process_and_a_restart_see_corrections_and_recognise_what_was_se
     store.correct(FIXES)
     for seen in (other, CsvStore(tmp_path)):
         assert stored(seen) == FIXED
-        assert stored(seen, at=1) == ROWS
+        assert stored(seen, commit=1) == ROWS
         assert seen.correct(FIXES).stored == 0
         assert seen.append(batch(*ROWS)).stored == 0
 
@@ -107,7 +107,12 @@ def test_a_file_of_corrections_that_is_full_is_followed_by_another(store, tmp_pa
         store.correct(amendment(correct(1, trade_id="a", new={"price": price})))
     names = sorted(path.name for path in folder_of(tmp_path).glob("*.corrections*"))
     assert names == ["2025-01-02.corrections.1.csv", "2025-01-02.corrections.csv"]
-    assert [stored(CsvStore(tmp_path), at=at)[0]["price"] for at in (1, 2, 3, 4)] == [100.0, 1.0, 2.0, 3.0]
+    assert [stored(CsvStore(tmp_path), commit=at)[0]["price"] for at in (1, 2, 3, 4)] == [
+        100.0,
+        1.0,
+        2.0,
+        3.0,
+    ]
 
 
 def test_rows_and_corrections_of_one_group_see_each_other_in_order(tmp_path: Path):
@@ -131,7 +136,7 @@ def test_rows_and_corrections_of_one_group_see_each_other_in_order(tmp_path: Pat
     assert [each.result().stored for each in futures if each.exception() is None] == [1, 1, 0, 1, 0]
     assert disk.calls["sync"] <= 4
     for seen in (store, CsvStore(tmp_path)):
-        prices = [[each["price"] for each in stored(seen, NEAR_NOON, at=at)] for at in (3, 4, 5)]
+        prices = [[each["price"] for each in stored(seen, NEAR_NOON, commit=at)] for at in (3, 4, 5)]
         assert prices == [[100.0], [7.0], []]
         assert seen.append(batch(row, row | new)).stored == 0
 
@@ -176,7 +181,7 @@ def test_any_failure_leaves_the_rows_as_they_were_and_a_retry_corrects_once(
             assert seen == [ROWS, ROWS]
         assert store.correct(FIXES).commit.number == 2
         assert stored(store) == stored(CsvStore(folder)) == FIXED
-        assert stored(store, at=1) == ROWS
+        assert stored(store, commit=1) == ROWS
         assert CsvStore(folder).append(batch(trade(9))).commit.number == 3
     assert failing > 6
     assert doubts >= 1
@@ -232,7 +237,7 @@ def test_a_flipped_bit_in_a_correction_withholds_its_date_and_is_named(store: Cs
         stored(damaged)
     with pytest.raises(DataDamaged):
         damaged.correct(amendment(cancel(2, price=6.0, volume=1.0)))
-    assert stored(damaged, at=1) == ROWS
+    assert stored(damaged, commit=1) == ROWS
     assert damaged.append(batch(trade(5 * DAY))).stored == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.writing.batch import PreparedBatch
-from store.csv.writing.group_commit import GROUP_LIMIT, GroupCommit, Ticket
+from store.csv.writing.group_commit import GROUP_LIMIT, GroupCommit, PendingCommit
 from store.datasets import TRADES
 from store.exceptions import (
     IdConflict,
@@ -42,7 +42,7 @@ class HeldWrites:
         self.may_go = threading.Semaphore(0)
         self.groups = GroupCommit(self._write)
 
-    def _write(self, group: Sequence[Ticket]) -> None:
+    def _write(self, group: Sequence[PendingCommit]) -> None:
         self.sizes.append(len(group))
         self.threads.append(threading.get_ident())
         assert self.may_go.acquire(timeout=PATIENCE_SECONDS)

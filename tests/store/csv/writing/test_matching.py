@@ -11,7 +11,7 @@ from store.csv.writing.known_date import IdentityIndex
 from store.csv.writing.matching import NOT_STORED, Duplicates, stored_rows
 from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
-from store.rows.duplicates import Identified, stored_before
+from store.rows.duplicates import IdentifiedRow, stored_values_among
 
 Row = tuple[int, int, int, bool]  # identity, check, value, has an id
 
@@ -39,9 +39,9 @@ def row_by_row(rows: list[Row], stored: list[Row]) -> tuple[list[int], bool]:
     known: dict[Hashable, list[Hashable]] = {}
     for identity, check, value, _ in stored:
         known.setdefault((identity, check), []).append(value)
-    identified = [Identified(at, row[:2], row[2], row[3]) for at, row in enumerate(rows)]
+    identified = [IdentifiedRow(at, row[:2], row[2], row[3]) for at, row in enumerate(rows)]
     try:
-        return stored_before(identified, known), False
+        return stored_values_among(identified, known), False
     except IdConflict as error:
         return error.rows, True
 
