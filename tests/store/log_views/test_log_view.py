@@ -31,7 +31,7 @@ def log(store: QueryableStore) -> LogView:
     return log_as_of(store, TRADES, SYMBOL, None)
 
 
-@pytest.mark.parametrize("at", [None, 1, 4])
+@pytest.mark.parametrize("commit", [None, 1, 4])
 @pytest.mark.parametrize("many", [1, 4, 1000])
 def test_a_walk_gives_every_row_once(log: LogView, commit, many: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_view, "ROWS_AT_ONCE", many)
@@ -68,7 +68,7 @@ def only(rows: pa.Table | None) -> dict[str, Any] | None:
     return None if rows is None else rows.to_pylist()[0]
 
 
-@pytest.mark.parametrize("at", [None, 1, 4, 5])
+@pytest.mark.parametrize("commit", [None, 1, 4, 5])
 def test_coverage_is_what_is_stored_at_a_commit(log: LogView, commit):
     found = log_coverage(log_as_of(log.store, TRADES, SYMBOL, commit))
     times = log.store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit).column(0).to_pylist()

@@ -146,7 +146,7 @@ def test_any_corrections_give_what_a_walk_through_them_gives(changes: list[Chang
             assert visible(table, at).to_pylist() == expected
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 3])
-def test_what_is_visible_is_in_the_datasets_columns(at: int):
+@pytest.mark.parametrize("commit", [0, 1, 2, 3])
+def test_what_is_visible_is_in_the_datasets_columns(commit: int):
     rows = apply_corrections(base(1, 1), corrections(change(0, 3)))
     assert visible(rows, commit).schema.equals(TRADES.schema)
