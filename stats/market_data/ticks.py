@@ -17,7 +17,7 @@ from stats.rendering.table import OutColumn, Role, Table
 from stats.sessions.spans import Hours
 from store.arrays import Integers, Mask
 from store.datasets import OPEN_INTEREST, TRADES
-from store.declarations import Column, Dataset, ColumnForm, ColumnKind
+from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.resolutions import Resolution
