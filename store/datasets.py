@@ -37,9 +37,11 @@ TRADES = Dataset(
             ColumnKind.NUMBER,
             required=True,
             help="Price per unit, above zero unless the instrument allows others.",
-            above=PRICE,
+            lower_bound=PRICE,
         ),
-        Column("volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
+        Column(
+            "volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME
+        ),
         Column(
             "trade_id",
             ColumnKind.TEXT,
@@ -69,12 +71,17 @@ TRADES = Dataset(
 
 _QUOTE_COLUMNS = (
     _TIMESTAMP,
-    Column("bid", ColumnKind.NUMBER, help="Best bid, zero or more; null where there is none.", above=QUOTED),
-    Column("bid_size", ColumnKind.NUMBER, help="Units bid for.", above=SIZE),
     Column(
-        "ask", ColumnKind.NUMBER, help="Best offer, zero or more; null where there is none.", above=QUOTED
+        "bid", ColumnKind.NUMBER, help="Best bid, zero or more; null where there is none.", lower_bound=QUOTED
     ),
-    Column("ask_size", ColumnKind.NUMBER, help="Units offered.", above=SIZE),
+    Column("bid_size", ColumnKind.NUMBER, help="Units bid for.", lower_bound=SIZE),
+    Column(
+        "ask",
+        ColumnKind.NUMBER,
+        help="Best offer, zero or more; null where there is none.",
+        lower_bound=QUOTED,
+    ),
+    Column("ask_size", ColumnKind.NUMBER, help="Units offered.", lower_bound=SIZE),
     _SEQUENCE,
     Column("exchange", ColumnKind.TEXT, help="Where it was quoted."),
     Column("conditions", ColumnKind.TEXT, help="Quote conditions, as words.", form=ColumnForm.WORDS),
@@ -108,7 +115,7 @@ BARS = Dataset(
             aliases=RESOLUTION_ALIASES,
         ),
         *(
-            Column(name, ColumnKind.NUMBER, required=True, help=help_text, above=PRICE)
+            Column(name, ColumnKind.NUMBER, required=True, help=help_text, lower_bound=PRICE)
             for name, help_text in (
                 ("open", "The first price."),
                 ("high", "The highest price."),
@@ -116,7 +123,9 @@ BARS = Dataset(
                 ("close", "The last price."),
             )
         ),
-        Column("volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", above=VOLUME),
+        Column(
+            "volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME
+        ),
     ),
     id_columns=("resolution", "timestamp"),
     partition=Partition.YEAR,
@@ -160,7 +169,7 @@ OPEN_INTEREST = Dataset(
             ColumnKind.NUMBER,
             required=True,
             help="Contracts open, zero or more.",
-            above=SIZE,
+            lower_bound=SIZE,
         ),
         Column(
             "status",
@@ -191,10 +200,16 @@ CORPORATE_ACTIONS = Dataset(
         ),
         Column("kind", ColumnKind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
         Column(
-            "ratio", ColumnKind.NUMBER, help="Of a split: new shares per old one, above zero.", above=POSITIVE
+            "ratio",
+            ColumnKind.NUMBER,
+            help="Of a split: new shares per old one, above zero.",
+            lower_bound=POSITIVE,
         ),
         Column(
-            "amount", ColumnKind.NUMBER, help="Of a dividend: cash per share, above zero.", above=POSITIVE
+            "amount",
+            ColumnKind.NUMBER,
+            help="Of a dividend: cash per share, above zero.",
+            lower_bound=POSITIVE,
         ),
         Column("currency", ColumnKind.TEXT, help="Of the amount."),
     ),

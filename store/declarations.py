@@ -59,7 +59,7 @@ ARROW_TYPES = {
 class Column:
     """One column. A column that is not required may hold nulls.
 
-    above: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text
+    lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text
     may be; aliases: other spellings, which become the second of their pair. later: the column was added after
     the dataset's first form; it is optional, and neither identity nor digest depends on it.
     """
@@ -69,7 +69,7 @@ class Column:
     required: bool = False
     help: str = ""
     form: ColumnForm = ColumnForm.PLAIN
-    above: LowerBound | None = None
+    lower_bound: LowerBound | None = None
     choices: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     later: bool = False

@@ -93,14 +93,14 @@ class RequestKeyReused(NotStored):
 class AliasTaken(NotStored):
     """An alias means another instrument.
 
-    Choose another one; `place` is the instrument's among those told at once.
+    Choose another one; `index` is the instrument's among those told at once.
     """
 
     code = "alias_taken"
 
-    def __init__(self, place: int, alias: str, reason: str) -> None:
+    def __init__(self, index: int, alias: str, reason: str) -> None:
         super().__init__(f"{alias} cannot be used: {reason}")
-        self.place = place
+        self.index = index
         self.alias = alias
 
 

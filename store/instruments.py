@@ -77,7 +77,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.calendar is not None or (self.exchange is not None and self.instrument_class != CRYPTO)
 
     @property
-    def has_whole_volume(self) -> bool:
+    def has_integer_volume(self) -> bool:
         """Whether its volumes are counts, and written as integers."""
         return self.volume_kind == WHOLE_UNITS
 
@@ -132,13 +132,13 @@ class InstrumentHistory:
         return default_instrument(symbol) if told is None else told
 
     def told(self, symbol: str | None, as_of_ns: int | None) -> list[Instrument]:
-        """See `MarketStore.told_instruments`."""
+        """See `MarketStore.declared_instruments`."""
         symbols = sorted(set(self._told).difference(self._owners)) if symbol is None else [symbol]
         found = (self._found(each, as_of_ns) for each in symbols)
         return [instrument for instrument in found if instrument is not None]
 
-    def told_until(self, as_of_ns: int) -> int:
-        """See `MarketStore.told_until`."""
+    def last_declared_ns(self, as_of_ns: int) -> int:
+        """See `MarketStore.last_declared_ns`."""
         newest = bisect_right(self._instants, as_of_ns)
         return self._instants[newest - 1] if newest else 0
 
@@ -147,18 +147,18 @@ class InstrumentHistory:
         told = {instrument.symbol: instrument for instrument in instruments}
         # A copy in one step: another thread may add an alias while we go through them.
         owners = {alias: owner for alias, owner in self._owners.copy().items() if owner not in told}
-        for place, instrument in enumerate(instruments):
+        for index, instrument in enumerate(instruments):
             for alias in instrument.aliases:
                 owner = owners.setdefault(alias, instrument.symbol)
                 if owner != instrument.symbol:
-                    raise AliasTaken(place, alias, f"it is an alias of {owner}")
+                    raise AliasTaken(index, alias, f"it is an alias of {owner}")
                 if alias in told or self._has_aliases(alias):
-                    raise AliasTaken(place, alias, "it is an instrument of its own")
+                    raise AliasTaken(index, alias, "it is an instrument of its own")
                 if has_data(alias):
-                    raise AliasTaken(place, alias, "it is a symbol with data of its own")
-        for place, symbol in enumerate(told):
+                    raise AliasTaken(index, alias, "it is a symbol with data of its own")
+        for index, symbol in enumerate(told):
             if symbol in owners:
-                raise AliasTaken(place, symbol, f"it is an alias of {owners[symbol]}: tell about that one")
+                raise AliasTaken(index, symbol, f"it is an alias of {owners[symbol]}: tell about that one")
 
     def _has_aliases(self, symbol: str) -> bool:
         told = self._found(symbol, None)

@@ -93,7 +93,7 @@ class Upkeep(Protocol):
         """Work for about so many seconds; on how many logs."""
         ...
 
-    def behind(self) -> DerivedBacklog:
+    def backlog(self) -> DerivedBacklog:
         """What the last round found and was not done since. Thread safe."""
         ...
 

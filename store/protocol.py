@@ -34,12 +34,14 @@ class Catalogue(Protocol):
         ...
 
     @abstractmethod
-    def told_instruments(self, *, symbol: str | None = None, as_of_ns: int | None = None) -> list[Instrument]:
+    def declared_instruments(
+        self, *, symbol: str | None = None, as_of_ns: int | None = None
+    ) -> list[Instrument]:
         """What was told, until now or an instant, of all instruments or of one symbol; by symbol."""
         ...
 
     @abstractmethod
-    def told_until(self, as_of_ns: int) -> int:
+    def last_declared_ns(self, as_of_ns: int) -> int:
         """When any instrument was last told about, until an instant, in nanoseconds UTC; 0 if never."""
         ...
 

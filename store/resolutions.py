@@ -68,7 +68,7 @@ class Resolution(Enum):
 RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
 
 _PERIODS = frozenset({Resolution.DAY, Resolution.WEEK, Resolution.MONTH})
-_RANKS = {resolution: place for place, resolution in enumerate(Resolution)}
+_RANKS = {resolution: index for index, resolution in enumerate(Resolution)}
 _UNITS_NS = {"s": SECOND_NS, "m": _MINUTE_NS, "h": _HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS, "M": 31 * DAY_NS}
 _LENGTHS_NS = {Resolution.TICK: 1} | {
     resolution: int(resolution.value[:-1]) * _UNITS_NS[resolution.value[-1]]

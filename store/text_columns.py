@@ -39,19 +39,19 @@ def joined_lines(pieces: Sequence[TextPiece], count: int) -> bytes:
     for start in range(0, count, _LINES_AT_ONCE):
         lines = min(_LINES_AT_ONCE, count - start)
         texts = pa.concat_arrays([*(column.slice(start, lines) for column in columns), constants])
-        taken = pc.take(texts, _places(layout, lines), boundscheck=False)
+        taken = pc.take(texts, _indices(layout, lines), boundscheck=False)
         parts.append(taken.buffers()[2] or b"")
     return b"".join(parts)
 
 
 @lru_cache(maxsize=16)
-def _places(layout: tuple[bool, ...], lines: int) -> pa.Array:
+def _indices(layout: tuple[bool, ...], lines: int) -> pa.Array:
     """Where each line's pieces lie, line by line: the columns one by one, then each constant once."""
     is_constant = np.array(layout, dtype=bool)
     first = np.where(is_constant, np.cumsum(is_constant) - 1, (np.cumsum(~is_constant) - 1) * lines)
     first[is_constant] += lines * np.count_nonzero(~is_constant)
-    places = first + np.arange(lines)[:, np.newaxis] * ~is_constant
-    return pa.array(places.astype(np.int32).ravel())
+    indices = first + np.arange(lines)[:, np.newaxis] * ~is_constant
+    return pa.array(indices.astype(np.int32).ravel())
 
 
 def _constants_joined(pieces: Sequence[TextPiece]) -> Iterator[TextPiece]:

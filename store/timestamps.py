@@ -115,10 +115,10 @@ def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Arra
     """A string array of `2025-01-02T14:30:00`, the seconds that hold instants, between the ASCII texts."""
     count, date = len(instants), len(before)
     behind = date + _SECONDS_WIDTH
-    places = {"date": ("S11", date), "clock": ("u8", date + 11)}
+    indices = {"date": ("S11", date), "clock": ("u8", date + 11)}
     around = {"before": (before.encode(), 0), "end": (end.encode(), behind)}
-    places |= {name: (f"S{len(text)}", at) for name, (text, at) in around.items() if text}
-    cells = np.empty(count, dtype=_cells(places, behind + len(end)))
+    indices |= {name: (f"S{len(text)}", at) for name, (text, at) in around.items() if text}
+    cells = np.empty(count, dtype=_cells(indices, behind + len(end)))
     days, within = np.divmod(instants, DAY_NS)
     cells["date"] = _dates(days)
     cells["clock"] = _digits()[0][within // SECOND_NS]
@@ -130,7 +130,7 @@ def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Arra
 
 def _cell_type(end: int) -> np.dtype[np.void]:
     """Where the pieces of a text lie. Those of three digits are written as four bytes at once."""
-    places = {
+    indices = {
         "date": ("S11", 0),
         "clock": ("u8", 11),
         "milli": ("u4", 19),
@@ -138,17 +138,17 @@ def _cell_type(end: int) -> np.dtype[np.void]:
         "nano": ("u4", 26),
     }
     if end:
-        places["end"] = (f"S{end}", _TEXT_WIDTH)
-    return _cells(places, _TEXT_WIDTH + end)
+        indices["end"] = (f"S{end}", _TEXT_WIDTH)
+    return _cells(indices, _TEXT_WIDTH + end)
 
 
-def _cells(places: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
+def _cells(indices: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
     """Cells of so many bytes: the type and the place of each piece."""
     return np.dtype(
         {
-            "names": list(places),
-            "formats": [kind for kind, _ in places.values()],
-            "offsets": [at for _, at in places.values()],
+            "names": list(indices),
+            "formats": [kind for kind, _ in indices.values()],
+            "offsets": [at for _, at in indices.values()],
             "itemsize": width,
         }
     )
@@ -163,8 +163,8 @@ def _dates(days: Instants) -> npt.NDArray[np.bytes_]:
     """`2025-01-02T` of each day since the epoch; a single one if all are the same."""
     if not len(days) or days.min() == days.max():
         return _date_texts(days[:1])
-    distinct, places = np.unique(days, return_inverse=True)
-    return _date_texts(distinct)[places]
+    distinct, indices = np.unique(days, return_inverse=True)
+    return _date_texts(distinct)[indices]
 
 
 def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:

@@ -48,7 +48,7 @@ class CommitRecord:
     receipt: Receipt
 
     @property
-    def place(self) -> LogPosition:
+    def position(self) -> LogPosition:
         """The place behind it: before the commit's first row."""
         return LogPosition(self.id, 0)
 
@@ -65,7 +65,7 @@ class CommittedRows:
     rows: pa.RecordBatch
 
     @property
-    def place(self) -> LogPosition:
+    def position(self) -> LogPosition:
         """The place behind the last row."""
         return LogPosition(self.commit, self.ordinal + self.rows.num_rows)
 
@@ -98,7 +98,7 @@ class CommittedCorrections:
     corrections: tuple[CommittedCorrection, ...]
 
     @property
-    def place(self) -> LogPosition:
+    def position(self) -> LogPosition:
         """The place behind the last correction."""
         return LogPosition(self.commit, self.ordinal + len(self.corrections))
 

@@ -32,8 +32,8 @@ def metrics_published(process: str) -> Publisher:
 def follow_fold(keeper: Upkeep | None) -> None:
     """From now on export how far the derived files are behind."""
     if keeper is not None:
-        FOLD_WAITING_LOGS.follow(lambda: keeper.behind().logs)
-        FOLD_LAG_SECONDS.follow(lambda: keeper.behind().seconds)
+        FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
+        FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def load_libraries() -> Thread:
 
 def _load_libraries() -> None:
     try:
-        calendars_load(listed=market_store().told_instruments(), now_ns=time.time_ns())
+        calendars_load(listed=market_store().declared_instruments(), now_ns=time.time_ns())
         quantlib()
     except Exception:
         logger.exception("What only some requests need could not be loaded; they will try it again")

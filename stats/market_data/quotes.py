@@ -48,7 +48,7 @@ class QuoteBarReader:
         return quote_bar_columns(whole=self.whole, with_date=self.grid.resolution.is_period)
 
     def floor(self, time_ns: int) -> int:
-        return self.grid.whole(time_ns, time_ns + 1).start_ns
+        return self.grid.aligned(time_ns, time_ns + 1).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
@@ -183,7 +183,7 @@ def _bars(asked: Asked) -> Plan:
     changes_ns = open_until(asked, grid, asked_for)
     return Plan(
         source=WindowedSource(
-            QuoteBarReader(log, window, grid, asked.instrument.has_whole_volume, settled_ns)
+            QuoteBarReader(log, window, grid, asked.instrument.has_integer_volume, settled_ns)
         ),
         range=asked_for,
         reason=reason_for_none(asked),

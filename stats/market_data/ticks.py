@@ -166,7 +166,7 @@ def tick_plan(asked: Asked, added: tuple[AddedColumn, ...] = ()) -> Plan:
     next_second_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = asked.query.end_ns is None and end_ns == asked_for.end_ns
     return Plan(
-        source=WindowedSource(TickReader(log, window, asked.instrument.has_whole_volume, within, added)),
+        source=WindowedSource(TickReader(log, window, asked.instrument.has_integer_volume, within, added)),
         range=Range(asked_for.start_ns, end_ns),
         reason=reason_for_none(asked),
         logs=(log,),

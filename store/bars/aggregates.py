@@ -71,14 +71,14 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 }
 
 
-def _taken(column: npt.NDArray[Any], places: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _taken(column: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The values at some places, ten times as fast as by indexing.
 
     A column of one value stays so: it is not written out.
     """
     if column.strides == (0,) and len(column):
-        return np.broadcast_to(column[0], len(places))
-    return column.take(places)
+        return np.broadcast_to(column[0], len(indices))
+    return column.take(indices)
 
 
 def frozen(aggregates: Aggregates) -> Aggregates:

@@ -79,8 +79,8 @@ def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> F
     date = prints.time[rows] // DAY_NS * DAY_NS
     order = np.lexsort((rows, -prints.volume[rows], date))
     dates, first = np.unique(date[order], return_index=True)
-    place = np.searchsorted(dates, days)
+    index = np.searchsorted(dates, days)
     found = np.isin(days, dates)
     prices = prices.copy()
-    prices[found] = prints.price[rows[order[first[place[found]]]]]
+    prices[found] = prints.price[rows[order[first[index[found]]]]]
     return prices

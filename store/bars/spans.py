@@ -52,11 +52,11 @@ class Spans:
         )
         return length if is_of_intervals else None
 
-    def places(self, time: Integers) -> Integers:
+    def indices(self, time: Integers) -> Integers:
         """The place of the span that each instant lies in; -1 where it lies in none."""
-        place = self.start_ns.searchsorted(time, side="right") - 1
+        index = self.start_ns.searchsorted(time, side="right") - 1
         # An instant before the first span has place -1, here the last span's end, and keeps it.
-        return np.where(time < self.end_ns[place], place, -1) if len(self) else place
+        return np.where(time < self.end_ns[index], index, -1) if len(self) else index
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:
         """The place of the span to whose bar the volume of each belongs; -1 where it is nobody's.
@@ -65,8 +65,8 @@ class Spans:
         `credits` the others belong to the last span with a price before them, if all spans from that one on
         touch: each ends where the next one starts.
         """
-        place = np.arange(len(self))
-        owner = np.where(priced, place, -1)
+        index = np.arange(len(self))
+        owner = np.where(priced, index, -1)
         if not credits or not len(self):
             return owner
         nearest = np.maximum.accumulate(owner)
@@ -96,28 +96,28 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
     two of them. What lies in no span is passed over. Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
-    place = spans.places(joined.time)
-    if (place < 0).any():
-        joined, place = joined[place >= 0], place[place >= 0]
-    of_spans = merged_by(joined, spans.start_ns[place])
-    place = spans.start_ns.searchsorted(of_spans.time)
-    labelled = merged_by(of_spans, spans.label_ns[place])
+    index = spans.indices(joined.time)
+    if (index < 0).any():
+        joined, index = joined[index >= 0], index[index >= 0]
+    of_spans = merged_by(joined, spans.start_ns[index])
+    index = spans.start_ns.searchsorted(of_spans.time)
+    labelled = merged_by(of_spans, spans.label_ns[index])
     has_price = labelled.price_count > 0
     if has_price.all():
         return bars_of(labelled)
     priced = labelled[has_price]
-    owner = spans.owners(_are_of(spans, priced.time), credits=credits)[place]
+    owner = spans.owners(_are_of(spans, priced.time), credits=credits)[index]
     owned = owner >= 0
     return credited_bars(priced, of_spans[owned], _run_starts(spans.label_ns[owner[owned]]))
 
 
 def span_bars_of_prints(prints: Prints, spans: Spans, *, credits: bool) -> Bars:
     """The same of ordered prints, exact whatever the range of their sizes: each sum is rounded once."""
-    place = spans.places(prints.time)
-    prints, place = prints[place >= 0], place[place >= 0]
-    labelled = aggregate_by(prints, spans.label_ns[place], mergeable=False)
+    index = spans.indices(prints.time)
+    prints, index = prints[index >= 0], index[index >= 0]
+    labelled = aggregate_by(prints, spans.label_ns[index], mergeable=False)
     priced = labelled[labelled.price_count > 0]
-    owner = spans.owners(_are_of(spans, priced.time), credits=credits)[place]
+    owner = spans.owners(_are_of(spans, priced.time), credits=credits)[index]
     owned = prints[owner >= 0]
     starts = _run_starts(spans.label_ns[owner[owner >= 0]])
     volume, notional = (rounded_sums(column, starts).total for column in counted(owned))

@@ -72,7 +72,7 @@ class CsvCatalogue:
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """See `MarketStore.instrument`."""
         try:
-            return self._instruments.whole().instrument(symbol, as_of_ns)
+            return self._instruments.verified().instrument(symbol, as_of_ns)
         except OSError as error:
             raise unavailable(error) from error
 
@@ -86,17 +86,19 @@ class CsvCatalogue:
         except OSError as error:
             raise unavailable(error) from error
 
-    def told_instruments(self, *, symbol: str | None = None, as_of_ns: int | None = None) -> list[Instrument]:
-        """See `MarketStore.told_instruments`."""
+    def declared_instruments(
+        self, *, symbol: str | None = None, as_of_ns: int | None = None
+    ) -> list[Instrument]:
+        """See `MarketStore.declared_instruments`."""
         try:
-            return self._instruments.whole().told(symbol, as_of_ns)
+            return self._instruments.verified().told(symbol, as_of_ns)
         except OSError as error:
             raise unavailable(error) from error
 
-    def told_until(self, as_of_ns: int) -> int:
-        """See `MarketStore.told_until`."""
+    def last_declared_ns(self, as_of_ns: int) -> int:
+        """See `MarketStore.last_declared_ns`."""
         try:
-            return self._instruments.whole().told_until(as_of_ns)
+            return self._instruments.verified().last_declared_ns(as_of_ns)
         except OSError as error:
             raise unavailable(error) from error
 
@@ -114,7 +116,7 @@ class CsvCatalogue:
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """See `MarketStore.check_instruments`."""
         try:
-            self._instruments.whole().check(instruments, self._has_data)
+            self._instruments.verified().check(instruments, self._has_data)
         except OSError as error:
             raise unavailable(error) from error
 

@@ -70,7 +70,7 @@ class InstrumentFile:
             self._read(signature)
         return self._history
 
-    def whole(self) -> InstrumentHistory:
+    def verified(self) -> InstrumentHistory:
         """The same, of all lines. Raises `OSError`, `DataDamaged`."""
         history = self.readable()
         if self._damage is not None:
@@ -88,7 +88,7 @@ class InstrumentFile:
             length = _told_length(os.pread(descriptor, size, 0))
             if length < size:
                 self._disk.truncate(descriptor, length)
-            self.whole().check(instruments, has_data)
+            self.verified().check(instruments, has_data)
             self._append(descriptor, length, _lines(instruments, self._clock()))
 
     def _append(self, descriptor: int, length: int, lines: bytes) -> None:

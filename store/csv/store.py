@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from store.csv.catalogue import CsvCatalogue
 from store.csv.derived.arrow_files import NotUsable
 from store.csv.derived.fold import Fold
-from store.csv.derived.held import SegmentMemory
 from store.csv.derived.keeper import DerivedKeeper
 from store.csv.derived.keeper import WatchedLog as KeptLog
+from store.csv.derived.segment_memory import SegmentMemory
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.tail import TailRows
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
@@ -61,7 +61,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         self._known_rows = KnownRows()
         self._segment_rows = segment_rows
         self._tail = TailRows()
-        self._held = SegmentMemory()
+        self._segment_memory = SegmentMemory()
 
     def append(self, batch: Append) -> Receipt:
         """See `MarketStore.append`."""
@@ -166,5 +166,5 @@ class CsvStore(CsvCatalogue, StoreReads):
         folder = self._folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
         writer = Writer(folder, commits, disk=self._disk, known_rows=self._known_rows, clock=self._clock)
-        reader = LogReader(dataset, symbol, folder, self._tail, self._held)
+        reader = LogReader(dataset, symbol, folder, self._tail, self._segment_memory)
         return OpenLog(commits, writer, reader, BarReader(reader), RowFinder(reader))

@@ -20,8 +20,8 @@ from store.csv.log.history import CommitHistory
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.commit_walk import CommitWalk
 from store.csv.reading.log_reader import LogReader, LogSnapshot
-from store.csv.reading.pieces import BarQuery, SpanQuery
 from store.csv.reading.row_finder import RowFinder
+from store.csv.reading.window_list import BarQuery, SpanQuery
 from store.csv.writing.writer import Writer
 from store.datasets import TRADES
 from store.declarations import Dataset

@@ -49,7 +49,7 @@ class Grid(Protocol):
         """The grid of the same hours and dates with another resolution."""
         ...
 
-    def whole(self, start_ns: int, end_ns: int) -> Window:
+    def aligned(self, start_ns: int, end_ns: int) -> Window:
         """The window of whole intervals that a range touches."""
         ...
 
@@ -121,7 +121,7 @@ class PlainGrid:
     def with_resolution(self, resolution: Resolution) -> "PlainGrid":
         return replace(self, resolution=resolution)
 
-    def whole(self, start_ns: int, end_ns: int) -> Window:
+    def aligned(self, start_ns: int, end_ns: int) -> Window:
         length = self.resolution.length_ns
         return Window(start_ns - start_ns % length, end_ns + -end_ns % length)
 

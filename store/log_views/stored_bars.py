@@ -93,8 +93,8 @@ class _WithStoredBars:
         """The bars with these labels that have something from stored ones, each put together of shorter bars."""
         first, last = int(labels[0]), int(labels[-1])
         parts_window = Window(
-            max(self.grid.whole(first, first + 1).start_ns, window.start_ns),
-            min(self.grid.whole(last, last + 1).end_ns, window.end_ns),
+            max(self.grid.aligned(first, first + 1).start_ns, window.start_ns),
+            min(self.grid.aligned(last, last + 1).end_ns, window.end_ns),
         )
         parts, of_parts = self._parts(resolution, parts_window)
         merged = merged_bars(parts[of_parts != OUTSIDE], of_parts[of_parts != OUTSIDE])
@@ -106,7 +106,7 @@ class _WithStoredBars:
         Instead of a bar that has prints of two of the grid's intervals there are shorter ones, which have not.
         """
         maker = replace(self, grid=self.grid.with_resolution(resolution))
-        bars = maker.bars(maker.grid.whole(window.start_ns, window.end_ns))
+        bars = maker.bars(maker.grid.aligned(window.start_ns, window.end_ns))
         labels = self._labels_of_parts(bars.time_ns, resolution, window)
         if self._nests(resolution, window):
             return bars, labels
@@ -167,11 +167,11 @@ class _WithStoredBars:
         """The label of the period that a date lies in; a closed one belongs to the next trading date."""
         before = Window(max(window.start_ns - _DATES_BEFORE_NS, ALL_TIME.start_ns), window.end_ns)
         dates = self.grid.with_resolution(Resolution.DAY).periods(before)
-        place = np.searchsorted(dates.dates, days)
+        index = np.searchsorted(dates.dates, days)
         begins = dates.spans.start_ns[np.searchsorted(dates.spans.label_ns, dates.labels)]
-        known = place < len(begins)
+        known = index < len(begins)
         labels = np.full_like(days, OUTSIDE)
-        labels[known] = self.grid.labels_of(begins[place[known]], window)
+        labels[known] = self.grid.labels_of(begins[index[known]], window)
         return labels
 
 

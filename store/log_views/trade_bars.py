@@ -115,9 +115,9 @@ class _AuctionBars:
 def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
     """The bars of a grid's periods from those of days, whose time is midnight UTC of their date."""
     periods = grid.periods(window)
-    place = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1
-    inside = (place >= 0) & (days.time_ns < periods.ends_ns[place])
-    return merged_bars(days[inside], periods.labels[place[inside]])
+    index = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1
+    inside = (index >= 0) & (days.time_ns < periods.ends_ns[index])
+    return merged_bars(days[inside], periods.labels[index[inside]])
 
 
 def merged_bars(bars: Bars, labels: Integers) -> Bars:

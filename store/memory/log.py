@@ -116,18 +116,18 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
         if row.has_id or id(version) in originals:
             stored[row.identity].append((row.value, row.later))
     return stored_rows_among(
-        [_identified(batch.dataset, place, row) for place, row in enumerate(rows)], stored
+        [_identified(batch.dataset, index, row) for index, row in enumerate(rows)], stored
     )
 
 
-def _identified(dataset: Dataset, place: int, row: Row) -> IdentifiedRow:
+def _identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
     names = dataset.first_form.schema.names
     later = tuple(row.get(name) for name in dataset.later_names)
     if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
-        return IdentifiedRow(place, tuple(row[name] for name in names), None, has_id=False, later=later)
+        return IdentifiedRow(index, tuple(row[name] for name in names), None, has_id=False, later=later)
     identity = (date_of(row), *(row[name] for name in dataset.id_columns))
     said = tuple(row[name] for name in names if name not in dataset.arrival_columns)
-    return IdentifiedRow(place, identity, said, has_id=True, later=later)
+    return IdentifiedRow(index, identity, said, has_id=True, later=later)
 
 
 def lives_of(log: MemoryLog) -> list[RowHistory]:
@@ -173,7 +173,7 @@ def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
 
 
 def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
-    """The pieces behind a place that the log has."""
+    """The pieces behind a position that the log has."""
     for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
         is_begun = commit.id == after.commit
         if not is_begun:
@@ -181,10 +181,10 @@ def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | Non
         yield from _content(dataset, log, commit, after.ordinal if is_begun else 0)
 
 
-def has_commit(log: MemoryLog, place: LogPosition) -> bool:
-    """Whether a place is one in this log."""
+def has_commit(log: MemoryLog, position: LogPosition) -> bool:
+    """Whether a position is one in this log."""
     ids = [NO_COMMIT, *(commit.id for commit in log.commits)]
-    return place.commit in ids
+    return position.commit in ids
 
 
 def take_in(log: MemoryLog, piece: CommitPiece) -> None:

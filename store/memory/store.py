@@ -63,13 +63,15 @@ class MemoryCatalogue:
         """See `MarketStore.canonical`."""
         return self._history.canonical(symbol)
 
-    def told_instruments(self, *, symbol: str | None = None, as_of_ns: int | None = None) -> list[Instrument]:
-        """See `MarketStore.told_instruments`."""
+    def declared_instruments(
+        self, *, symbol: str | None = None, as_of_ns: int | None = None
+    ) -> list[Instrument]:
+        """See `MarketStore.declared_instruments`."""
         return self._history.told(symbol, as_of_ns)
 
-    def told_until(self, as_of_ns: int) -> int:
-        """See `MarketStore.told_until`."""
-        return self._history.told_until(as_of_ns)
+    def last_declared_ns(self, as_of_ns: int) -> int:
+        """See `MarketStore.last_declared_ns`."""
+        return self._history.last_declared_ns(as_of_ns)
 
     def set_instrument(self, instrument: Instrument) -> None:
         """See `MarketStore.set_instrument`."""
@@ -182,7 +184,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         if replayed is not None:
             return replayed
         duplicates = duplicates_of(batch, rows, log)
-        new = sorted((row for place, row in enumerate(rows) if place not in set(duplicates)), key=date_of)
+        new = sorted((row for index, row in enumerate(rows) if index not in set(duplicates)), key=date_of)
         if not new and batch.request_key is None:
             return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
         receipt = self._commit(log, batch, len(rows), duplicates)
@@ -195,8 +197,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         if replayed is not None:
             return replayed
         made = sorted(changes(corrections, lives_of(log)), key=lambda change: date_of(change.row))
-        applied = {change.place for change in made}
-        duplicates = [place for place in range(len(corrections)) if place not in applied]
+        applied = {change.index for change in made}
+        duplicates = [index for index in range(len(corrections)) if index not in applied]
         if not made and amendment.request_key is None:
             return Receipt(len(corrections), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
         receipt = self._commit(log, amendment, len(corrections), duplicates)

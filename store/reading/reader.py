@@ -177,8 +177,8 @@ class Reader(RowReader):
             for symbol, each in zip(universe, logs, strict=True)
         ]
 
-        def bars_of(place: int, part: Window) -> Bars:
-            return makers[place].bars(part)
+        def bars_of(index: int, part: Window) -> Bars:
+            return makers[index].bars(part)
 
         return merged_slices(universe, window, length, bars_of, fill=fill)
 

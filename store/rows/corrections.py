@@ -36,7 +36,7 @@ class AppliedCorrection:
     row: the values from now on; for a cancel, those that stood.
     """
 
-    place: int
+    index: int
     arrival: int
     action: Action
     row: Row
@@ -53,16 +53,16 @@ def changes(corrections: Sequence[Correction], lives: Iterable[RowHistory]) -> l
     made: list[AppliedCorrection] = []
     missing: list[int] = []
     ambiguous: list[int] = []
-    for place, correction in enumerate(corrections):
+    for index, correction in enumerate(corrections):
         candidates = known.candidates(correction)
         standing = [life for life in candidates if life.stands and _fits(life.states[-1], correction)]
         if not standing:
             if not any(_was_applied(life, correction) for life in candidates):
-                missing.append(place)
+                missing.append(index)
         elif any(life.states[-1] != standing[-1].states[-1] for life in standing):
-            ambiguous.append(place)
+            ambiguous.append(index)
         elif (row := _corrected(standing[-1], correction)) is not None:
-            made.append(AppliedCorrection(place, standing[-1].arrival, correction.action, row))
+            made.append(AppliedCorrection(index, standing[-1].arrival, correction.action, row))
             known.apply(standing[-1], correction.action, row)
     if missing:
         raise CorrectionTargetMissing(missing)
@@ -121,10 +121,10 @@ def _corrected(life: RowHistory, correction: Correction) -> Row | None:
 
 def _was_applied(life: RowHistory, correction: Correction) -> bool:
     """Whether a state that the correction names was followed by what the correction makes of it."""
-    fitting = [place for place, state in enumerate(life.states) if _fits(state, correction)]
+    fitting = [index for index, state in enumerate(life.states) if _fits(state, correction)]
     if correction.action is Action.CANCEL:
         return bool(fitting) and not life.stands
-    made = [{**life.states[place], **correction.new} for place in fitting]
-    following = [life.states[place + 1 : place + 2] for place in fitting]
+    made = [{**life.states[index], **correction.new} for index in fitting]
+    following = [life.states[index + 1 : index + 2] for index in fitting]
     is_present = life.stands and life.states[-1] in made
     return is_present or any([row] == after for row, after in zip(made, following, strict=True))

@@ -55,7 +55,7 @@ def stored_rows_among(
         if row.has_id and not taken.get(row.identity):
             taken[row.identity] = [(row.value, row.later)]
         elif row.has_id:
-            is_same = _place(taken[row.identity], row, agree) is not None
+            is_same = _index(taken[row.identity], row, agree) is not None
             (duplicates if is_same else conflicts).append(row.row)
     if conflicts:
         raise IdConflict(conflicts)
@@ -80,13 +80,13 @@ def _takes(
 ) -> bool:
     """Whether a stored row is left that a row is the same as; it is taken away."""
     said = taken.get(row.identity, [])
-    place = _place(said, row, matches)
-    if place is not None:
-        del said[place]
-    return place is not None
+    index = _index(said, row, matches)
+    if index is not None:
+        del said[index]
+    return index is not None
 
 
-def _place(
+def _index(
     said: Sequence[StoredValues], row: IdentifiedRow, matches: Callable[[LaterValues, LaterValues], bool]
 ) -> int | None:
     found = (at for at, (value, later) in enumerate(said) if value == row.value and matches(later, row.later))

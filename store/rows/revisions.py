@@ -102,17 +102,17 @@ def within(window: Window, bars: Bars) -> Bars:
 
 def values_at(bars: Bars, time_ns: int) -> BarValues | None:
     """The bar of the interval that begins at an instant; None if there is none."""
-    place = int(np.searchsorted(bars.time_ns, time_ns))
-    if place == len(bars) or bars.time_ns[place] != time_ns:
+    index = int(np.searchsorted(bars.time_ns, time_ns))
+    if index == len(bars) or bars.time_ns[index] != time_ns:
         return None
-    return BarValues(*(getattr(bars, name)[place].item() for name in _VALUES))
+    return BarValues(*(getattr(bars, name)[index].item() for name in _VALUES))
 
 
 def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
     """The bars of the intervals that begin at these instants, as `values_at`."""
-    places = np.searchsorted(bars.time_ns, times)
-    there = np.append(bars.time_ns, ALL_TIME.end_ns)[places] == times
-    columns = (getattr(bars, name)[places[there]].tolist() for name in _VALUES)
+    indices = np.searchsorted(bars.time_ns, times)
+    there = np.append(bars.time_ns, ALL_TIME.end_ns)[indices] == times
+    columns = (getattr(bars, name)[indices[there]].tolist() for name in _VALUES)
     values = iter([BarValues(*row) for row in zip(*columns, strict=True)])
     return [next(values) if is_there else None for is_there in there.tolist()]
 

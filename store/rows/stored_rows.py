@@ -91,17 +91,17 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     A correction has the dataset's columns, as the row is from `commit` on (for a cancel, as it was), the
     `arrival` of the row that it corrects, `action` (cancel or correct) and `commit`. Each one ends the
     standing row of its arrival number: that gets the correction's commit as `until`, and a correct adds the
-    row which takes its place. Additions stand behind the other rows. A correction of an arrival number that
+    row which takes its index. Additions stand behind the other rows. A correction of an arrival number that
     no standing row of `rows` has, or that `rows` has seen already, is passed over; so is a row that was never
     visible, because one commit corrected it twice.
     """
     standing = np.flatnonzero(_integers(rows, "until") == STANDS)
     standing = standing[np.argsort(_integers(rows, "arrival")[standing], kind="stable")]
-    place = _places(_integers(rows, "arrival")[standing], _integers(corrections, "arrival"))
+    index = _indices(_integers(rows, "arrival")[standing], _integers(corrections, "arrival"))
     if not len(standing):
         return rows
-    corrected = standing[place]
-    newer = (place >= 0) & (_integers(corrections, "commit") > _integers(rows, "commit")[corrected])
+    corrected = standing[index]
+    newer = (index >= 0) & (_integers(corrections, "commit") > _integers(rows, "commit")[corrected])
     order = np.flatnonzero(newer)
     order = order[np.argsort(corrected[order], kind="stable")]
     if not len(order):
@@ -144,12 +144,12 @@ def _integers(table: pa.Table, name: str) -> Integers:
     return values
 
 
-def _places(ascending: Integers, wanted: Integers) -> Integers:
+def _indices(ascending: Integers, wanted: Integers) -> Integers:
     """Where each wanted number is in the ascending ones; -1 where it is not."""
     if not len(ascending):
         return np.full(len(wanted), -1)
-    place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
-    return np.where(ascending[place] == wanted, place, -1)
+    index = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.where(ascending[index] == wanted, index, -1)
 
 
 def _with_columns(table: pa.Table, **columns: npt.NDArray[Any]) -> pa.Table:

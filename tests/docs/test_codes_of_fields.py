@@ -83,7 +83,9 @@ def codes_in_program() -> set[object]:
 def codes_of_rows() -> set[str]:
     """Of times and symbols, and of what the datasets declare: bounds of numbers, rules of rows."""
     declared = DATASETS.values()
-    bounds = {column.above.code for dataset in declared for column in dataset.columns if column.above}
+    bounds = {
+        column.lower_bound.code for dataset in declared for column in dataset.columns if column.lower_bound
+    }
     texts = {error.code for error in (InvalidSymbol, InvalidTimestamp, *kinds(InvalidTimestamp))}
     return texts | bounds | {rule.code for dataset in declared for rule in dataset.rules}
 

@@ -60,7 +60,7 @@ class Follower:
 
     folder: Path
     rng: random.Random
-    place: LogPosition = BEGINNING
+    position: LogPosition = BEGINNING
     found: list[Any] = field(default_factory=list)
     token: object = None
 
@@ -74,14 +74,14 @@ class Follower:
     def take(self, store: CsvStore) -> bool:
         """Whether it took all there was: by chance it leaves a walk, and goes on at its place."""
         try:
-            for piece in store.commits(TRADES, SYMBOL, self.place):
+            for piece in store.commits(TRADES, SYMBOL, self.position):
                 self.found += flat([piece])
-                self.place = piece.place
+                self.position = piece.position
                 if self.rng.random() < 0.05:
                     return False
         except Resync:
             self.found.append(RESYNC)
-            self.place = BEGINNING
+            self.position = BEGINNING
             return False
         return True
 

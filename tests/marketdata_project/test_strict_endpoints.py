@@ -74,7 +74,7 @@ def test_without_its_record_it_changes_nothing_in_the_database(call, endpoint):
         refused = call(endpoint)
     assert problem(refused) == (503, CALLS[endpoint][3])
     assert (state(), AuditRecord.objects.count()) == before
-    is_told = bool(market_store().told_instruments(symbol="AAPL"))
+    is_told = bool(market_store().declared_instruments(symbol="AAPL"))
     assert is_told is (endpoint == ("instrument", "PUT"))
 
 
@@ -87,4 +87,4 @@ def test_an_instrument_whose_change_cannot_be_recorded_is_not_changed(call):
 
     with connection.execute_wrapper(refuse):
         assert problem(call(("instrument", "PUT"))) == (503, "audit_unavailable")
-    assert not market_store().told_instruments(symbol="AAPL")
+    assert not market_store().declared_instruments(symbol="AAPL")

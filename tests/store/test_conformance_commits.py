@@ -94,15 +94,15 @@ def test_a_walk_goes_on_behind_any_place(store):
     whole = flat(walk(store))
     assert [each.id.number for each in whole if isinstance(each, CommitRecord)] == [1, 2, 3, 4, 5, 6]
     for taken, each in enumerate(whole):
-        place = each.place if isinstance(each, CommitRecord) else LogPosition(each[0], each[1] + 1)
+        place = each.position if isinstance(each, CommitRecord) else LogPosition(each[0], each[1] + 1)
         assert flat(walk(store, place)) == whole[taken + 1 :]
     for piece in walk(store):
-        assert flat([*walk_up_to(store, piece.place), *walk(store, piece.place)]) == whole
+        assert flat([*walk_up_to(store, piece.position), *walk(store, piece.position)]) == whole
 
 
 def walk_up_to(store, place: LogPosition):
     pieces = walk(store)
-    return pieces[: [piece.place for piece in pieces].index(place) + 1]
+    return pieces[: [piece.position for piece in pieces].index(place) + 1]
 
 
 def test_the_place_of_a_whole_commit_and_the_beginning(store):

@@ -53,14 +53,16 @@ def interest() -> Append:
 def test_nobody_told_about_it(store, symbol: str, expected: Instrument):
     assert store.instrument(symbol) == expected
     assert store.canonical(symbol) == symbol
-    assert store.told_instruments() == store.told_instruments(symbol=symbol) == []
+    assert store.declared_instruments() == store.declared_instruments(symbol=symbol) == []
 
 
 @pytest.mark.parametrize("instrument", [FUTURE, OPTION, Instrument("AAPL")], ids=lambda each: each.symbol)
 def test_all_that_was_told_is_kept(store, instrument: Instrument):
     store.set_instrument(instrument)
     assert store.instrument(instrument.symbol) == instrument
-    assert store.told_instruments() == store.told_instruments(symbol=instrument.symbol) == [instrument]
+    assert (
+        store.declared_instruments() == store.declared_instruments(symbol=instrument.symbol) == [instrument]
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_all_that_was_told_is_kept(store, instrument: Instrument):
 def test_a_volume_is_a_count_but_for_crypto(store, instrument_class: str, kind: str):
     store.set_instrument(Instrument("X", instrument_class=instrument_class))
     assert store.instrument("X").volume_kind == kind
-    assert store.instrument("X").has_whole_volume is (kind == "whole")
+    assert store.instrument("X").has_integer_volume is (kind == "whole")
 
 
 def test_an_instant_is_answered_with_what_had_been_told_by_then(store, clock: Clock):
@@ -81,9 +83,16 @@ def test_an_instant_is_answered_with_what_had_been_told_by_then(store, clock: Cl
     instants = [NOON, NOON + 9, NOON + 10, NOON + 19, NOON + 20, NOON + 99]
     found = [store.instrument(SYMBOL, as_of_ns=at).exchange for at in instants]
     assert found == [None, None, "XNAS", "XNAS", "XNYS", "XNYS"]
-    listed = [[each.exchange for each in store.told_instruments(as_of_ns=at)] for at in instants]
+    listed = [[each.exchange for each in store.declared_instruments(as_of_ns=at)] for at in instants]
     assert listed == [[], [], ["XNAS"], ["XNAS"], ["XNYS"], ["XNYS"]]
-    assert [store.told_until(at) for at in instants] == [0, 0, NOON + 10, NOON + 10, NOON + 20, NOON + 20]
+    assert [store.last_declared_ns(at) for at in instants] == [
+        0,
+        0,
+        NOON + 10,
+        NOON + 10,
+        NOON + 20,
+        NOON + 20,
+    ]
 
 
 def test_an_alias_stands_for_its_symbol_until_it_is_given_up(store):
@@ -124,15 +133,15 @@ def test_an_alias_that_means_something_else_is_refused_with_all_that_was_told_at
     for refuse in (store.check_instruments, store.set_instruments):
         with pytest.raises(AliasTaken, match=taken) as refusal:
             refuse(instruments)
-        assert (refusal.value.place, refusal.value.alias) == (place, taken)
-    assert [each.symbol for each in store.told_instruments()] == ["ALPHABET"]
+        assert (refusal.value.index, refusal.value.alias) == (place, taken)
+    assert [each.symbol for each in store.declared_instruments()] == ["ALPHABET"]
 
 
 def test_a_symbol_that_was_told_about_in_vain_may_become_an_alias(store):
     store.set_instrument(Instrument("FB", exchange="XNAS"))
     store.set_instrument(Instrument("META", aliases=("FB",)))
     assert store.canonical("FB") == "META"
-    assert [each.symbol for each in store.told_instruments()] == ["META"]
+    assert [each.symbol for each in store.declared_instruments()] == ["META"]
 
 
 def test_aliases_change_hands_at_once(store):

@@ -51,7 +51,7 @@ def check_commit_by_commit(store: QueryableStore, symbol: str) -> MemoryStore:
     for number in range(1, store.head(TRADES, symbol).number + 1):
         for piece in walk(store, place, number, symbol=symbol):
             replica.apply(TRADES, symbol, piece)
-            place = piece.place
+            place = piece.position
         assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, commit=number)
         assert replica.head(TRADES, symbol) == store.head(TRADES, symbol, commit=number)
     return replica
@@ -86,7 +86,7 @@ def check_a_place_by_chance(store: QueryableStore, symbol: str, data: Any) -> No
     whole = flat(walk(store, symbol=symbol))
     taken = data.draw(st.integers(1, len(whole)))
     last = whole[taken - 1]
-    place = last.place if isinstance(last, CommitRecord) else LogPosition(last[0], last[1] + 1)
+    place = last.position if isinstance(last, CommitRecord) else LogPosition(last[0], last[1] + 1)
     assert flat(walk(store, place, symbol=symbol)) == whole[taken:]
 
 

@@ -212,7 +212,7 @@ def test_other_bounds_hold_for_every_instrument():
         f"{dataset.name}.{column.name}"
         for dataset in DATASETS.values()
         for column in dataset.columns
-        if column.above is not None and column.above.waivable
+        if column.lower_bound is not None and column.lower_bound.waivable
     }
     assert lifted == {
         "trades.price", "bars.open", "bars.high", "bars.low", "bars.close",

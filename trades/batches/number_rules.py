@@ -86,7 +86,7 @@ class NumberRule(_NumericRule):
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        above = column.above
+        above = column.lower_bound
         self.checks = (Check(NUMBER_OUT_OF_RANGE, lambda number: ~(np.abs(number) <= LARGEST_NUMBER)),)
         bound = {}
         if above is not None:

@@ -18,7 +18,12 @@ _DECLARED = DATASETS.values()
 # If every error of a batch is of one of these kinds, the whole answer carries that code.
 _TELLING = (
     {"invalid_symbol", "unknown_field"}
-    | {column.above.code for dataset in _DECLARED for column in dataset.columns if column.above is not None}
+    | {
+        column.lower_bound.code
+        for dataset in _DECLARED
+        for column in dataset.columns
+        if column.lower_bound is not None
+    }
     | {rule.code for dataset in _DECLARED for rule in dataset.rules}
 ) - {"out_of_range"}
 _BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resolutions", "too_many_dates"}

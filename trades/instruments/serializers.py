@@ -71,7 +71,7 @@ def _word(name: str, choices: Sequence[str], help_text: str, **options: Any) -> 
 
 
 def _number(name: str, help_text: str) -> ColumnField:
-    return ColumnField(Column(name, ColumnKind.NUMBER, help=help_text, above=POSITIVE))
+    return ColumnField(Column(name, ColumnKind.NUMBER, help=help_text, lower_bound=POSITIVE))
 
 
 @extend_schema_serializer(

@@ -50,7 +50,7 @@ def instrument_resolved(instrument: Instrument) -> Instrument:
 def instruments_known() -> list[Instrument]:
     """Every instrument that has data or that somebody told about, by symbol. Raises `StorageError`s."""
     store = market_store()
-    told = {instrument.symbol: instrument for instrument in store.told_instruments()}
+    told = {instrument.symbol: instrument for instrument in store.declared_instruments()}
     with_data = {symbol for dataset in DATASETS.values() for symbol in store.symbols(dataset)}
     return [told.get(symbol) or default_instrument(symbol) for symbol in sorted(with_data | set(told))]
 
@@ -63,7 +63,7 @@ def known_instrument(*, symbol: str, as_of_ns: int | None = None) -> Instrument:
     """
     store = market_store()
     symbol = store.canonical(symbol)
-    if not store.told_instruments(symbol=symbol, as_of_ns=as_of_ns) and not _has_data(symbol, as_of_ns):
+    if not store.declared_instruments(symbol=symbol, as_of_ns=as_of_ns) and not _has_data(symbol, as_of_ns):
         raise UnknownSymbol(symbol)
     return store.instrument(symbol, as_of_ns=as_of_ns)
 

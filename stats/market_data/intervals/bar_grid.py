@@ -56,7 +56,7 @@ class BarGrid:
         """See `Grid.with_resolution`."""
         return replace(self, resolution=resolution)
 
-    def whole(self, start_ns: int, end_ns: int) -> Window:
+    def aligned(self, start_ns: int, end_ns: int) -> Window:
         """The window of whole intervals that a range touches."""
         return whole_window(self.resolution, start_ns, end_ns, calendar=self.cut_by)
 
@@ -64,9 +64,9 @@ class BarGrid:
         """So many intervals of a window, more where not all are equally long, from its start or its end."""
         length = min(count * self.resolution.length_ns, window.end_ns - window.start_ns)
         if from_end:
-            whole = self.whole(window.end_ns - length, window.end_ns)
+            whole = self.aligned(window.end_ns - length, window.end_ns)
             return Window(max(window.start_ns, whole.start_ns), window.end_ns)
-        whole = self.whole(window.start_ns, window.start_ns + length)
+        whole = self.aligned(window.start_ns, window.start_ns + length)
         return Window(window.start_ns, min(whole.end_ns, window.end_ns))
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
@@ -89,7 +89,7 @@ class BarGrid:
 
     def steady(self, now_ns: int) -> Window:
         """The instants around now at which the same bars are final, and the same one is open."""
-        whole = self.whole(now_ns, now_ns + 1)
+        whole = self.aligned(now_ns, now_ns + 1)
         if self.is_plain or not self.resolution.is_period:
             return whole
         closes = [int(end) for end in self.periods(whole).ends_ns if whole.start_ns < end < whole.end_ns]
@@ -99,7 +99,7 @@ class BarGrid:
 
     def settled(self, now_ns: int) -> int:
         """The start of the first interval that is not final."""
-        whole = self.whole(now_ns, now_ns + 1)
+        whole = self.aligned(now_ns, now_ns + 1)
         return whole.start_ns if self.steady(now_ns).start_ns == whole.start_ns else whole.end_ns
 
     def date_start(self, day_ns: int) -> int:

@@ -67,7 +67,7 @@ def bar_range(asked: Asked, grid: BarGrid) -> Range:
         start_ns = grid.date_start(start_ns) if start_ns is not None and query.whole_dates[0] else start_ns
         end_ns = grid.date_start(end_ns) if query.whole_dates[1] else end_ns
     first_ns = end_ns - 1 if start_ns is None else start_ns
-    whole = grid.whole(first_ns, max(first_ns + 1, end_ns))
+    whole = grid.aligned(first_ns, max(first_ns + 1, end_ns))
     if end_ns <= first_ns:
         # Only dates on which the exchange is closed: there is none of its bars among them.
         return Range(whole.start_ns, whole.start_ns)
@@ -83,7 +83,7 @@ def bar_window(asked_for: Range, grid: BarGrid, logs: Iterable[LogView]) -> Wind
     first_ns = extent.start_ns - _MARGIN_NS
     start_ns = first_ns if asked_for.start_ns is None else max(asked_for.start_ns, first_ns)
     end_ns = min(asked_for.end_ns, extent.end_ns + _MARGIN_NS)
-    return grid.whole(start_ns, end_ns) if start_ns < end_ns else NOTHING
+    return grid.aligned(start_ns, end_ns) if start_ns < end_ns else NOTHING
 
 
 def tick_range(asked: Asked) -> Range:
@@ -152,10 +152,10 @@ def part_over_gaps(
         return window
     if from_end:
         start_ns = max(reach.start_ns for reach in reaches)
-        start_ns = min(part.start_ns, grid.whole(start_ns, start_ns + 1).start_ns)
+        start_ns = min(part.start_ns, grid.aligned(start_ns, start_ns + 1).start_ns)
         return Window(max(start_ns, window.start_ns), window.end_ns)
     end_ns = min(reach.end_ns for reach in reaches)
-    end_ns = max(part.end_ns, grid.whole(end_ns - 1, end_ns).end_ns)
+    end_ns = max(part.end_ns, grid.aligned(end_ns - 1, end_ns).end_ns)
     return Window(window.start_ns, min(end_ns, window.end_ns))
 
 
@@ -170,15 +170,15 @@ def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, f
 
 def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
     """The intervals of a part that end at an instant or before it; the first one if none does."""
-    end_ns = grid.whole(end_ns, end_ns + 1).start_ns
+    end_ns = grid.aligned(end_ns, end_ns + 1).start_ns
     if end_ns <= part.start_ns:
-        end_ns = grid.whole(part.start_ns, part.start_ns + 1).end_ns
+        end_ns = grid.aligned(part.start_ns, part.start_ns + 1).end_ns
     return Window(part.start_ns, min(end_ns, part.end_ns))
 
 
 def _last_of(grid: BarGrid, part: Window, start_ns: int) -> Window:
     """The intervals of a part that start at an instant or behind it; the last one if none does."""
-    start_ns = grid.whole(start_ns - 1, start_ns).end_ns
+    start_ns = grid.aligned(start_ns - 1, start_ns).end_ns
     if start_ns >= part.end_ns:
-        start_ns = grid.whole(part.end_ns - 1, part.end_ns).start_ns
+        start_ns = grid.aligned(part.end_ns - 1, part.end_ns).start_ns
     return Window(max(start_ns, part.start_ns), part.end_ns)

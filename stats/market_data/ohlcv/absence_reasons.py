@@ -117,7 +117,7 @@ class Absences:
         """The times of the window's bars, and the dates of its days' bars."""
         if window.start_ns >= window.end_ns:
             return _NONE, _NONE
-        whole = self.day_grid.whole(window.start_ns, window.end_ns)
+        whole = self.day_grid.aligned(window.start_ns, window.end_ns)
         _, dates = self.day_grid.ends_and_dates(self.days.bars(whole).time_ns, whole)
         return self.maker.bars(window).time_ns, dates
 

@@ -46,8 +46,8 @@ class PagesOfAbsences:
         grid = self.absences.grid
         whole = self.asked_for.since(self.absences.listed.start_ns)
         return Window(
-            whole.start_ns if start_ns is None else grid.whole(start_ns, start_ns + 1).start_ns,
-            whole.end_ns if end_ns is None else grid.whole(end_ns, end_ns + 1).start_ns,
+            whole.start_ns if start_ns is None else grid.aligned(start_ns, start_ns + 1).start_ns,
+            whole.end_ns if end_ns is None else grid.aligned(end_ns, end_ns + 1).start_ns,
         )
 
     def _check_length(self, window: Window) -> None:
@@ -106,7 +106,7 @@ def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
     time_ns = first.column("timestamp")[0].as_py()
     if log.dataset is BARS and Resolution(first.column("resolution")[0].as_py()).is_period:
         return days.date_start(int(date_of_stored(np.array([time_ns]), days)[0]) * DAY_NS)
-    return days.whole(time_ns, time_ns + 1).start_ns
+    return days.aligned(time_ns, time_ns + 1).start_ns
 
 
 @dataclass(frozen=True, slots=True)

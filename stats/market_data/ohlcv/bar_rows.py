@@ -49,7 +49,7 @@ class BarReader:
         return maker
 
     def floor(self, time_ns: int) -> int:
-        return self.grid.whole(time_ns, time_ns + 1).start_ns
+        return self.grid.aligned(time_ns, time_ns + 1).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         return part_over_gaps(

@@ -50,7 +50,7 @@ class AdjustedBars:
         """The intervals of a window in the midst of which an action takes effect."""
         within = (self.adjustment.time_ns >= window.start_ns) & (self.adjustment.time_ns < window.end_ns)
         for time_ns in self.adjustment.time_ns[within].tolist():
-            whole = self.grid.whole(time_ns, time_ns + 1)
+            whole = self.grid.aligned(time_ns, time_ns + 1)
             if whole.start_ns < time_ns and whole.end_ns - whole.start_ns > MINUTE_NS:
                 yield whole
 
@@ -99,7 +99,7 @@ class OfficialCloses:
         """The last close before an action's stored time; None if the fourteen days before have none."""
         effect_ns = _takes_effect(self.grid, time_ns)
         first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
-        window = self.grid.whole(first_ns, effect_ns)
+        window = self.grid.aligned(first_ns, effect_ns)
         bars = self.days.bars(window)
         ends_ns, _ = self.grid.ends_and_dates(bars.time_ns, window)
         closes = bars.close[(bars.time_ns >= first_ns) & (ends_ns <= effect_ns)]

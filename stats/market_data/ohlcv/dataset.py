@@ -92,7 +92,9 @@ def bars_plan(asked: Asked, grid: BarGrid, trades: LogView, stored: LogView, act
     absences = _absences(asked, grid, asked_for, inputs) if query.with_coverage else None
     changes_ns = _changes(asked, grid, asked_for, terms, absences)
     return Plan(
-        source=WindowedSource(BarReader(inputs, window, grid, asked.instrument.has_whole_volume, settled_ns)),
+        source=WindowedSource(
+            BarReader(inputs, window, grid, asked.instrument.has_integer_volume, settled_ns)
+        ),
         range=asked_for,
         reason=reason_for_none(asked),
         logs=logs,
@@ -129,13 +131,13 @@ def _needed(asked: Asked, grid: BarGrid, asked_for: Range, of_trades: Window, ac
     if not actions.is_empty:
         needed = Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
     if asked.query.with_coverage:
-        last = day_grid(grid).whole(asked_for.end_ns - 1, asked_for.end_ns)
+        last = day_grid(grid).aligned(asked_for.end_ns - 1, asked_for.end_ns)
         needed = Window(ALL_TIME.start_ns, max(needed.end_ns, last.end_ns))
     return needed
 
 
 def _terms(asked: Asked, grid: BarGrid) -> Terms:
-    today = day_grid(grid).whole(asked.now_ns, asked.now_ns + 1)
+    today = day_grid(grid).aligned(asked.now_ns, asked.now_ns + 1)
     return Terms(asked.query.adjustment == "all", asked.instrument.currency, today.end_ns)
 
 
@@ -165,7 +167,7 @@ def _absences(asked: Asked, grid: BarGrid, asked_for: Range, inputs: BarInputs) 
     days, settled_ns = asked_days(asked), grid.steady(asked.now_ns).start_ns
     # Closed days at the end of the range last until the next trading date opens.
     next_date_ns = day_grid(grid).date_start(days[1] * DAY_NS)
-    judged_until_ns = max(asked_for.end_ns, day_grid(grid).whole(next_date_ns, next_date_ns + 1).end_ns)
+    judged_until_ns = max(asked_for.end_ns, day_grid(grid).aligned(next_date_ns, next_date_ns + 1).end_ns)
     return BarAbsences(
         inputs,
         grid,

@@ -81,7 +81,7 @@ class Revisions:
         after = _commit_before(log, asked.query.after_ns)
         instrument = asked.instrument
         changes_ns = grid.steady(asked.now_ns).end_ns if asked.query.end_ns is None else None
-        reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_whole_volume)
+        reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_integer_volume)
         return Plan(
             source=WindowedSource(reader),
             range=asked_for,
@@ -121,7 +121,7 @@ class _RevisionReader:
         return revision_columns(whole=self.whole)
 
     def floor(self, time_ns: int) -> int:
-        return self.grid.whole(time_ns, time_ns + 1).start_ns
+        return self.grid.aligned(time_ns, time_ns + 1).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         return self.grid.part(window, count, from_end=from_end)

@@ -38,7 +38,7 @@ class Untold:
         untold = np.zeros(len(starts), dtype=bool)
         if self.stored.is_empty or not len(starts):
             return untold
-        days = self.day_grid.whole(window.start_ns, window.end_ns)
+        days = self.day_grid.aligned(window.start_ns, window.end_ns)
         rows = self.stored.rows(around(days, self.day_grid))
         coarser = [each for each in resolutions_in(rows) if self._is_coarser(each)]
         if not coarser:
@@ -46,7 +46,9 @@ class Untold:
         whole = replace(self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL)
         for resolution in coarser:
             of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
-            finer = self.maker_of(self._within_both(resolution)).bars(whole.whole(days.start_ns, days.end_ns))
+            finer = self.maker_of(self._within_both(resolution)).bars(
+                whole.aligned(days.start_ns, days.end_ns)
+            )
             if resolution is Resolution.DAY:
                 finer_dates = trading_date_of(finer.time_ns, self.day_grid.cut_by)
                 keys = _untold_keys(*self._told(of_one, resolution), finer_dates, finer.volume)

@@ -88,7 +88,7 @@ def pinned_chain(
     others now: one of the logs was restored, or a commit under way then is to be seen since.
     """
     seen, known_by_ns = asked.snapshot.seen, seen_by(asked, place)
-    told = {each.symbol for each in market_store().told_instruments(as_of_ns=known_by_ns)}
+    told = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
     snapshot = Snapshot(known_by_ns, None)
     logs = [(contract, snapshot.log(OPTION_QUOTES, contract.symbol, 0)) for contract in contracts]
     listed = [each for each in logs if each[1].head != NO_COMMIT or each[0].symbol in told]
@@ -110,7 +110,7 @@ def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
     # Where nothing is needed of a log, there is still the option, from its first commit on.
     numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
     commits = (store.committed_at(log.dataset, log.symbol, number) for log, number in numbers)
-    return max(store.told_until(known_by_ns), *commits, 0)
+    return max(store.last_declared_ns(known_by_ns), *commits, 0)
 
 
 def contracts_of(options: Iterable[Instrument], underlying: Instrument) -> list[OptionContract]:
@@ -124,7 +124,7 @@ def _options(store: Hashable, _stamp: Hashable, as_of_ns: int | None) -> dict[st
 
 
 def _by_underlying(store: MarketStore, as_of_ns: int | None) -> dict[str, tuple[Instrument, ...]]:
-    told = {each.symbol: each for each in store.told_instruments(as_of_ns=as_of_ns)}
+    told = {each.symbol: each for each in store.declared_instruments(as_of_ns=as_of_ns)}
     found: dict[str, list[Instrument]] = {}
     for symbol in sorted({*told, *store.symbols(OPTION_QUOTES)}):
         option = told.get(symbol) or default_instrument(symbol)

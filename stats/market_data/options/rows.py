@@ -81,7 +81,7 @@ class OptionRows:
         return option_columns(self.names, of_bars=not resolution.is_tick, with_date=resolution.is_period)
 
     def floor(self, time_ns: int) -> int:
-        return time_ns if self.grid.resolution.is_tick else self.grid.whole(time_ns, time_ns + 1).start_ns
+        return time_ns if self.grid.resolution.is_tick else self.grid.aligned(time_ns, time_ns + 1).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         if not self.grid.resolution.is_tick:

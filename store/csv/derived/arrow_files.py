@@ -69,7 +69,7 @@ def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapped
             if _checksum(memoryview(content), mapping) != checksum:
                 raise NotUsable(f"{path.name} is not what was written")
             reader = pa.ipc.open_file(content)
-            return [reader.get_batch(place) for place in range(reader.num_record_batches)], mapping
+            return [reader.get_batch(index) for index in range(reader.num_record_batches)], mapping
     except pa.ArrowException as error:
         raise NotUsable(f"{path.name} is not what was written") from error
     except OSError as error:

@@ -123,13 +123,13 @@ class Fold:
         corrected = _takers(segments, corrections)
         touched = {*takers.tolist(), *corrected.tolist()}
         written: list[Segment] = []
-        for place in range(len(segments) + 1):
-            here = segments[place : place + 1]
-            if place not in touched:
+        for index in range(len(segments) + 1):
+            here = segments[index : index + 1]
+            if index not in touched:
                 written += here
                 continue
-            new = rows.filter(pa.array(takers == place))
-            amended = corrections.filter(pa.array(corrected == place))
+            new = rows.filter(pa.array(takers == index))
+            amended = corrections.filter(pa.array(corrected == index))
             stored = apply_corrections(pa.concat_tables([*writer.rows_of(here), new]), amended)
             written += writer.write(stored_in_order(stored))
         return written
@@ -176,8 +176,8 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
     if not segments:
         return np.zeros(len(time), np.int64)
     firsts = np.array([segment.first_ns for segment in segments])
-    places = np.maximum(firsts.searchsorted(time, side="right") - 1, 0)
-    return np.where(time > segments[-1].last_ns, len(segments), places)
+    indices = np.maximum(firsts.searchsorted(time, side="right") - 1, 0)
+    return np.where(time > segments[-1].last_ns, len(segments), indices)
 
 
 def _remove_others(derived: Path) -> None:

@@ -96,8 +96,8 @@ class DerivedKeeper:
                 break
         return count
 
-    def behind(self) -> DerivedBacklog:
-        """See `Upkeep.behind`; at first all logs are thought to have grown."""
+    def backlog(self) -> DerivedBacklog:
+        """See `Upkeep.backlog`; at first all logs are thought to have grown."""
         since = list(self._waiting.values())
         return DerivedBacklog(len(since), self._clock() - min(since)) if since else DerivedBacklog()
 

@@ -147,12 +147,12 @@ def map_sessions(path: Path, checksum: int) -> SegmentSessions:
 
 def _on_every_date(time: Integers, bars: Bars) -> Bars:
     """The bars with a row for each date, without prices where there is no bar."""
-    places = time.searchsorted(bars.time_ns)
+    indices = time.searchsorted(bars.time_ns)
 
     def spread(name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
         column = getattr(bars, name)
         spread = np.full(len(time), np.nan if column.dtype.kind == "f" else 0, column.dtype)
-        spread[places] = column
+        spread[indices] = column
         return spread
 
     return Bars(time, *(spread(name) for name in _BAR_COLUMNS[1:]))  # type: ignore[arg-type]

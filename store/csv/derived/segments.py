@@ -14,8 +14,7 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
 from store.csv.derived.arrow_files import as_numpy, map_columns
-from store.csv.derived.bars_without_rollups import ComputedBars
-from store.csv.derived.held import SegmentMemory
+from store.csv.derived.computed_bars import ComputedBars
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -25,6 +24,7 @@ from store.csv.derived.manifest import (
     sessions_file,
 )
 from store.csv.derived.rollups import MINUTE_NS, Rollups, SegmentSessions, map_rollups, map_sessions
+from store.csv.derived.segment_memory import SegmentMemory
 from store.csv.files.disk import MappedBytes
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
@@ -40,12 +40,12 @@ class MappedSegment:
     Every method raises `NotUsable` if the file that it needs is gone or damaged.
     """
 
-    def __init__(self, folder: Path, segment: Segment, held: SegmentMemory) -> None:
+    def __init__(self, folder: Path, segment: Segment, memory: SegmentMemory) -> None:
         self.segment = segment
         self.used = 0
         self.held_bytes = 0
         self._folder = folder
-        self._held = held
+        self._memory = memory
         self.release()
 
     def release(self) -> None:
@@ -73,16 +73,16 @@ class MappedSegment:
             path = self._folder / columns_file(self.segment.name)
             rows, self._mapping = map_columns(path, self.segment.columns)
             self._rows = rows
-            self._held.add(self)
+            self._memory.add(self)
         return rows
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
         """Its stored rows in the window."""
-        return self._slice(*self._places(window))
+        return self._slice(*self._indices(window))
 
     def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
         """Its stored rows in the window that stand at a commit, as far as it knows."""
-        start, end = self._places(window)
+        start, end = self._indices(window)
         rows = self._slice(start, end)
         stands = (self.column("commit", start, end) <= commit) & (self.column("until", start, end) > commit)
         return rows if stands.all() else rows.filter(pa.array(stands))
@@ -96,15 +96,15 @@ class MappedSegment:
         """A column of numbers without nulls, of the rows from one place up to another."""
         return as_numpy(self.rows.column(name))[start:end]
 
-    def rows_at(self, places: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
+    def rows_at(self, indices: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
         """Its stored rows at some places, of them the named columns that are not empty."""
         rows = self.rows
         rows = rows.select([name for name in rows.schema.names if name in names])
-        if isinstance(places, slice):
-            self._note_read(places.stop - places.start)
-            return rows.slice(places.start, places.stop - places.start)
-        self._note_read(len(places))
-        return rows.take(pa.array(places))
+        if isinstance(indices, slice):
+            self._note_read(indices.stop - indices.start)
+            return rows.slice(indices.start, indices.stop - indices.start)
+        self._note_read(len(indices))
+        return rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
         """Its aggregates of a level; None where they are not kept."""
@@ -115,7 +115,7 @@ class MappedSegment:
             path = self._folder / rollups_file(self.segment.name, policy_key)
             rollups = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
             self._rollups[policy_key] = rollups
-            self._held.add(self)
+            self._memory.add(self)
         return rollups.get(level_ns)
 
     def sessions(self, policy_key: str) -> SegmentSessions | None:
@@ -127,7 +127,7 @@ class MappedSegment:
         if sessions is None:
             sessions = map_sessions(self._folder / sessions_file(self.segment.name, policy_key), checksum)
             self._sessions[policy_key] = sessions
-            self._held.add(self)
+            self._memory.add(self)
         return sessions
 
     def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
@@ -147,7 +147,7 @@ class MappedSegment:
             known[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return known[key]
 
-    def _places(self, window: Window) -> tuple[int, int]:
+    def _indices(self, window: Window) -> tuple[int, int]:
         """The place of the first row in a window, and the one behind the last."""
         start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return start, end
@@ -159,7 +159,7 @@ class MappedSegment:
     def _note_read(self, count: int) -> None:
         mapping = self._mapping
         if mapping is not None and count:
-            self._held.note_read(self, mapping.size * count // self.segment.rows)
+            self._memory.note_read(self, mapping.size * count // self.segment.rows)
 
     def _made_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
         made, key = self._made, (policy.key, level_ns)
@@ -170,7 +170,7 @@ class MappedSegment:
         held_bytes = sum(each.nbytes for each in list(made.values()))
         if held_bytes > self.held_bytes:
             self.held_bytes = held_bytes
-            self._held.add(self)
+            self._memory.add(self)
         return bars
 
 
@@ -194,7 +194,7 @@ NO_SEGMENTS = LogSegments(NO_COMMIT, ())
 
 
 def open_segments(
-    dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, held: SegmentMemory
+    dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, memory: SegmentMemory
 ) -> LogSegments:
     """The segments of a log's current manifest; none if it is missing or not of this history.
 
@@ -210,7 +210,7 @@ def open_segments(
     for segment in manifest.segments:
         each = known.get(segment.name)
         is_known = each is not None and each.segment == segment
-        mapped.append(each if each and is_known else MappedSegment(derived, segment, held))
+        mapped.append(each if each and is_known else MappedSegment(derived, segment, memory))
     return LogSegments(manifest.head, mapped)
 
 

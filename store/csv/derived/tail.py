@@ -51,11 +51,11 @@ class TailBlock:
         start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return self.rows.slice(start, end - start)
 
-    def rows_at(self, places: slice | Integers) -> pa.Table:
+    def rows_at(self, indices: slice | Integers) -> pa.Table:
         """Its rows at some places."""
-        if isinstance(places, slice):
-            return self.rows.slice(places.start, places.stop - places.start)
-        return self.rows.take(pa.array(places))
+        if isinstance(indices, slice):
+            return self.rows.slice(indices.start, indices.stop - indices.start)
+        return self.rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
         """The aggregates of a level under a policy, made once or, of many levels, a few times."""

@@ -128,15 +128,15 @@ class CommitIndex:
     def file_end(self, file: str) -> int:
         """The offset behind a file's last byte that a commit names, 0 if none does."""
         files = self.columns["files"].all()
-        found = (int(place) for place in np.flatnonzero(files["hash"] == hashed(file)))
-        return next((int(files["end"][place]) for place in found if self.file_name(place) == file), 0)
+        found = (int(index) for index in np.flatnonzero(files["hash"] == hashed(file)))
+        return next((int(files["end"][index]) for index in found if self.file_name(index) == file), 0)
 
-    def file_name(self, place: int) -> str:
+    def file_name(self, index: int) -> str:
         """The name of a file, by its place among the files."""
-        name = self._names.get(place)
+        name = self._names.get(index)
         if name is None:
-            _, _, start, length = self.columns["files"].all()[place].item()
-            name = self._names[place] = self._text(start, start + length).decode()
+            _, _, start, length = self.columns["files"].all()[index].item()
+            name = self._names[index] = self._text(start, start + length).decode()
         return name
 
     def newest_at(self, dates: Integers, commit: int) -> Integers:
@@ -144,10 +144,10 @@ class CommitIndex:
         newest = np.zeros(len(dates), np.int64)
         if not len(self.dates):
             return newest
-        places = np.minimum(self.dates.searchsorted(dates), len(self.dates) - 1)
-        is_there = self.dates[places] == dates
-        places = places[is_there]
-        starts, stops = self._first_part[places], self._parts_until(places, commit)
+        indices = np.minimum(self.dates.searchsorted(dates), len(self.dates) - 1)
+        is_there = self.dates[indices] == dates
+        indices = indices[is_there]
+        starts, stops = self._first_part[indices], self._parts_until(indices, commit)
         newest[np.flatnonzero(is_there)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
         return newest
 
@@ -155,24 +155,24 @@ class CommitIndex:
         """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
         first, last = dates_of(window)
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
-        places = start + np.flatnonzero(self.newest[start:stop] > after)
-        starts, stops = self._parts_until(places, after), self._parts_until(places, commit)
+        indices = start + np.flatnonzero(self.newest[start:stop] > after)
+        starts, stops = self._parts_until(indices, after), self._parts_until(indices, commit)
         gaps = np.flatnonzero(starts[1:] != stops[:-1]) + 1
         parts: list[StoredPart] = []
-        if len(places):
+        if len(indices):
             for begin, end in zip(starts[np.append(0, gaps)], stops[np.append(gaps - 1, -1)], strict=True):
                 parts += self._stored(self.columns["parts"].part(int(begin), int(end)), window)
         return parts
 
-    def _parts_until(self, places: Integers, commit: int) -> Integers:
+    def _parts_until(self, indices: Integers, commit: int) -> Integers:
         """For each date: where its parts of commits later than `commit` begin."""
         if commit <= 0:
-            return self._first_part[places]
+            return self._first_part[indices]
         if commit >= self.number:
-            return self._first_part[places + 1]
+            return self._first_part[indices + 1]
         commits = self.columns["part_commits"]
-        low, high = self._first_part[places], self._first_part[places + 1]
-        if len(places) <= _FEW_DATES:
+        low, high = self._first_part[indices], self._first_part[indices + 1]
+        if len(indices) <= _FEW_DATES:
             spans = zip(low.tolist(), high.tolist(), strict=True)
             return np.array(
                 [a + commits.part(a, b).searchsorted(commit, "right") for a, b in spans], np.int64

@@ -30,13 +30,13 @@ class _Rows:
     last_ns: Integers
     count: int
 
-    def copied(self, place: int) -> "_Rows":
-        """A copy with room, an empty entry at `place` not counted."""
+    def copied(self, index: int) -> "_Rows":
+        """A copy with room, an empty entry at `index` not counted."""
 
         def copied(column: Integers) -> Integers:
             copy = np.zeros(self.count + self.count // 8 + _ROOM, np.int64)
-            copy[:place] = column[:place]
-            copy[place + 1 : self.count + 1] = column[place : self.count]
+            copy[:index] = column[:index]
+            copy[index + 1 : self.count + 1] = column[index : self.count]
             return copy
 
         columns = copied(self.dates), copied(self.newest), copied(self.first_ns), copied(self.last_ns)
@@ -55,23 +55,23 @@ class DateTable:
 
     def add(self, date: int, commit: int, first_ns: int, last_ns: int) -> None:
         """Take in a part of the commit that is newest."""
-        rows, place = self._rows, self._place(date)
-        if place == rows.count or rows.dates[place] != date:
-            self._insert(place, date, commit, first_ns, last_ns)
+        rows, index = self._rows, self._index(date)
+        if index == rows.count or rows.dates[index] != date:
+            self._insert(index, date, commit, first_ns, last_ns)
             return
         if not self._is_own:
             rows = rows.copied(rows.count)  # all entries stay, with room behind them
-        rows.newest[place] = commit
-        rows.first_ns[place] = min(first_ns, int(rows.first_ns[place]))
-        rows.last_ns[place] = max(last_ns, int(rows.last_ns[place]))
+        rows.newest[index] = commit
+        rows.first_ns[index] = min(first_ns, int(rows.first_ns[index]))
+        rows.last_ns[index] = max(last_ns, int(rows.last_ns[index]))
         self._rows, self._is_own = rows, True
 
     def day(self, date: int) -> DateSummary | None:
         """A date's row."""
-        rows, place = self._rows, self._place(date)
-        if place == rows.count or rows.dates[place] != date:
+        rows, index = self._rows, self._index(date)
+        if index == rows.count or rows.dates[index] != date:
             return None
-        return DateSummary(int(rows.newest[place]), int(rows.first_ns[place]), int(rows.last_ns[place]))
+        return DateSummary(int(rows.newest[index]), int(rows.first_ns[index]), int(rows.last_ns[index]))
 
     def newest_in(self, window: Window) -> tuple[Integers, Integers]:
         """The window's dates and the newest commit of each: views that change when something is added."""
@@ -81,23 +81,23 @@ class DateTable:
         start, stop = dates.searchsorted(first), dates.searchsorted(last, "right")
         return dates[start:stop], rows.newest[start:stop]
 
-    def _place(self, date: int) -> int:
+    def _index(self, date: int) -> int:
         rows = self._rows
         if rows.count and rows.dates[rows.count - 1] == date:  # rows of today, nearly always
             return rows.count - 1
         return int(rows.dates[: rows.count].searchsorted(date))
 
-    def _insert(self, place: int, date: int, commit: int, first_ns: int, last_ns: int) -> None:
+    def _insert(self, index: int, date: int, commit: int, first_ns: int, last_ns: int) -> None:
         rows = self._rows
-        if not self._is_own or place < rows.count or rows.count == len(rows.dates):
-            rows = rows.copied(place)
+        if not self._is_own or index < rows.count or rows.count == len(rows.dates):
+            rows = rows.copied(index)
         for column, value in (
             (rows.dates, date),
             (rows.newest, commit),
             (rows.first_ns, first_ns),
             (rows.last_ns, last_ns),
         ):
-            column[place] = value
+            column[index] = value
         rows.count += 1
         self._rows, self._is_own = rows, True
 

@@ -26,11 +26,11 @@ class IndexBuilder:
         self._base = base
         self.head, self._end = base.head, base.end
         self._committed_at, self._rows = base.committed_at, base.rows
-        self._kinds = {kind: place for place, kind in enumerate(base.kinds)}
+        self._kinds = {kind: index for index, kind in enumerate(base.kinds)}
         self._new: dict[str, list[Records]] = {name: [] for name in DTYPES}
         self._text_end = len(base.columns["texts"])
-        names = [base.file_name(place) for place in range(len(base.columns["files"]))]
-        self._files = {name: place for place, name in enumerate(names)}
+        names = [base.file_name(index) for index in range(len(base.columns["files"]))]
+        self._files = {name: index for index, name in enumerate(names)}
         self._file_ends: dict[int, int] = {}
 
     def add(self, added: Sequence[CommitLine]) -> None:
@@ -115,13 +115,13 @@ class IndexBuilder:
         old = self._base.columns["files"].all()
         files[: len(old)] = old
         at, names = self._text_end, []
-        for file, place in list(self._files.items())[len(old) :]:
+        for file, index in list(self._files.items())[len(old) :]:
             name = file.encode()
-            files[place] = (hashed(file), 0, at, len(name))
+            files[index] = (hashed(file), 0, at, len(name))
             names.append(name)
             at += len(name)
-        for place, end in self._file_ends.items():
-            files["end"][place] = end
+        for index, end in self._file_ends.items():
+            files["end"][index] = end
         return np.concatenate([self._joined("texts"), np.frombuffer(b"".join(names), np.uint8)]), files
 
     def _write_parts(self, writer: ColumnWriter) -> None:
@@ -149,9 +149,9 @@ class IndexBuilder:
         first, last = np.full(len(dates), np.iinfo(np.int64).max), np.full(len(dates), np.iinfo(np.int64).min)
         old = dates.searchsorted(self._base.dates)
         first[old], last[old] = self._base.first_ns, self._base.last_ns
-        places = dates.searchsorted(new["first_ns"] // DAY_NS)
-        np.minimum.at(first, places, new["first_ns"])
-        np.maximum.at(last, places, new["last_ns"])
+        indices = dates.searchsorted(new["first_ns"] // DAY_NS)
+        np.minimum.at(first, indices, new["first_ns"])
+        np.maximum.at(last, indices, new["last_ns"])
         return first, last
 
 
@@ -169,11 +169,11 @@ def _runs(old: MappedColumn, new: Records, order: Integers | None = None) -> Ite
             first = old.part(min(start, len(old)), min(stop, len(old)))
             yield np.concatenate([first, new[max(0, start - len(old)) : max(0, stop - len(old))]])
         else:
-            places = order[start:stop]
-            is_old = places < len(old)
-            run = np.empty(len(places), new.dtype)
-            run[is_old] = old.all()[places[is_old]]
-            run[~is_old] = new[places[~is_old] - len(old)]
+            indices = order[start:stop]
+            is_old = indices < len(old)
+            run = np.empty(len(indices), new.dtype)
+            run[is_old] = old.all()[indices[is_old]]
+            run[~is_old] = new[indices[~is_old] - len(old)]
             yield run
 
 

@@ -14,7 +14,7 @@ from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
 from store.csv.derived.segments import MappedSegment
 from store.csv.derived.tail import TailBlock
 from store.csv.reading.log_reader import LogReader, LogSnapshot
-from store.csv.reading.pieces import Layers, WindowList
+from store.csv.reading.window_list import Layers, WindowList
 from store.datasets import TRADES
 from store.timestamps import DAY_NS
 
@@ -33,8 +33,8 @@ class AggregateReader:
         """
         if not layers:
             return
-        pieces = WindowList.together(list(layers.values()))
-        corrected = self._corrected(layers, pieces, snapshot)
+        windows = WindowList.together(list(layers.values()))
+        corrected = self._corrected(layers, windows, snapshot)
         for level_ns, of_level in layers.items():
             for mapped in snapshot.segments.within(of_level.hull):
                 for part in _of_segment(mapped, of_level, level_ns, policy, snapshot.commit):
@@ -42,22 +42,22 @@ class AggregateReader:
         if not snapshot.has_tail:
             return
         finest = min(layers)
-        for block in self._reader.blocks(pieces, snapshot):
-            yield _outside(_of_block(block, pieces, finest, policy, snapshot.commit), corrected)
+        for block in self._reader.blocks(windows, snapshot):
+            yield _outside(_of_block(block, windows, finest, policy, snapshot.commit), corrected)
         for of_date in corrected.by(DAY_NS):
             rows = self._reader.stored(of_date.hull, snapshot, PRINT_COLUMNS)
             made = _aggregated(rows, finest, policy, snapshot.commit)
-            yield made[of_date.places(made.time)]
+            yield made[of_date.indices(made.time)]
 
-    def _corrected(self, layers: Layers, pieces: WindowList, snapshot: LogSnapshot) -> WindowList:
+    def _corrected(self, layers: Layers, windows: WindowList, snapshot: LogSnapshot) -> WindowList:
         """The intervals, each of its layer's length, with corrections that no segment has seen."""
-        corrections = self._reader.corrections(pieces, snapshot) if snapshot.has_tail else None
+        corrections = self._reader.corrections(windows, snapshot) if snapshot.has_tail else None
         if corrections is None:
             return _NONE
         times = corrections.column("timestamp").to_numpy()
         found = []
         for level_ns, of_level in layers.items():
-            starts = np.unique(times[of_level.hold(times)] // level_ns * level_ns)
+            starts = np.unique(times[of_level.contains(times)] // level_ns * level_ns)
             found.append(WindowList(starts, starts + level_ns))
         return WindowList.together(found)
 
@@ -67,16 +67,16 @@ _NONE = WindowList(_NOTHING, _NOTHING)
 
 
 def _of_segment(
-    mapped: MappedSegment, pieces: WindowList, level_ns: int, policy: BarPolicy, commit: int
+    mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Iterator[Aggregates]:
-    pieces = pieces.meeting(mapped.segment.first_ns, mapped.segment.last_ns)
-    if not len(pieces):
+    windows = windows.overlapping(mapped.segment.first_ns, mapped.segment.last_ns)
+    if not len(windows):
         return
     kept = mapped.aggregates(policy.key, level_ns)
     if kept is None:
-        yield _of_rows(mapped, pieces, level_ns, policy, commit)
+        yield _of_rows(mapped, windows, level_ns, policy, commit)
         return
-    part = kept[pieces.places(kept.time)]
+    part = kept[windows.indices(kept.time)]
     if mapped.segment.newest > commit and len(part):
         is_later = part.newest > commit
         starts = part.time[is_later]
@@ -87,14 +87,14 @@ def _of_segment(
 
 
 def _of_rows(
-    mapped: MappedSegment, pieces: WindowList, level_ns: int, policy: BarPolicy, commit: int
+    mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
-    rows = mapped.rows_at(pieces.places(mapped.times), PRINT_COLUMNS)
+    rows = mapped.rows_at(windows.indices(mapped.times), PRINT_COLUMNS)
     return _aggregated(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, commit)
 
 
 def _of_block(
-    block: TailBlock, pieces: WindowList, level_ns: int, policy: BarPolicy, commit: int
+    block: TailBlock, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
     """A block's aggregates: made once of all of it where all of it counts."""
     if block.newest <= commit:
@@ -103,12 +103,12 @@ def _of_block(
         )
     else:
         made = _aggregated(block.rows, level_ns, policy, commit)
-    return made[pieces.places(made.time)]
+    return made[windows.indices(made.time)]
 
 
 def _aggregated(rows: pa.Table, level_ns: int, policy: BarPolicy, commit: int) -> Aggregates:
     return aggregate_prints(prints_of(rows, policy, commit=commit), level_ns)
 
 
-def _outside(aggregates: Aggregates, pieces: WindowList) -> Aggregates:
-    return aggregates[~pieces.hold(aggregates.time)] if len(pieces) else aggregates
+def _outside(aggregates: Aggregates, windows: WindowList) -> Aggregates:
+    return aggregates[~windows.contains(aggregates.time)] if len(windows) else aggregates

@@ -17,9 +17,9 @@ from store.bars.session_bars import session_bars_of
 from store.bars.spans import span_bars_of, span_bars_of_prints
 from store.csv.derived.arrow_files import PRINT_COLUMNS
 from store.csv.reading.aggregate_reader import AggregateReader
-from store.csv.reading.finished import finished_bars, finished_span_bars
+from store.csv.reading.finished_bars import finished_bars, finished_span_bars
 from store.csv.reading.log_reader import LogReader, LogSnapshot
-from store.csv.reading.pieces import BarQuery, SpanQuery, WindowList, layers_of
+from store.csv.reading.window_list import BarQuery, SpanQuery, WindowList, layers_of
 from store.protocol import ALL_TIME, Window
 from store.rows.revisions import Revision, RevisionQuery, revisions_of
 from store.timestamps import DAY_NS
@@ -52,12 +52,12 @@ class BarReader:
         ready = finished_span_bars(spans, policy, snapshot)
         if ready is not None:
             return ready
-        pieces = WindowList(spans.start_ns, spans.end_ns)
+        windows = WindowList(spans.start_ns, spans.end_ns)
         try:
-            parts = list(self._aggregates.parts(layers_of(pieces), policy, snapshot))
+            parts = list(self._aggregates.parts(layers_of(windows), policy, snapshot))
             return span_bars_of(parts, spans, credits=query.credits)
         except Unmergeable:
-            rows = self._reader.stored(pieces.hull, snapshot, PRINT_COLUMNS)
+            rows = self._reader.stored(windows.hull, snapshot, PRINT_COLUMNS)
             prints = prints_of(rows, policy, commit=snapshot.commit)
             return span_bars_of_prints(prints, spans, credits=query.credits)
 

@@ -15,7 +15,7 @@ from store.csv.files.part_reader import corrections_of, read_piecewise
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader
-from store.csv.reading.pieces import WindowList
+from store.csv.reading.window_list import WindowList
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
@@ -142,11 +142,11 @@ class _Targets:
 
     def of(self, arrival: int) -> tuple[int, int]:
         """The commit's number, and the ordinal."""
-        place = int(self._firsts.searchsorted(arrival, "right")) - 1
-        stored = self._parts[place]
-        start = self._starts.get(place)
+        index = int(self._firsts.searchsorted(arrival, "right")) - 1
+        stored = self._parts[index]
+        start = self._starts.get(index)
         if start is None:
-            start = self._starts[place] = _ordinal(self._history, stored)
+            start = self._starts[index] = _ordinal(self._history, stored)
         return stored.commit, start + arrival - stored.first_arrival
 
 

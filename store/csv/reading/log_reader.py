@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from store.arrays import Mask
 from store.csv.derived.arrow_files import NotUsable, plain_rows
-from store.csv.derived.held import SegmentMemory
 from store.csv.derived.manifest import discard_manifest, manifest_signature
+from store.csv.derived.segment_memory import SegmentMemory
 from store.csv.derived.segments import NO_SEGMENTS, LogSegments, is_of, open_segments
 from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
@@ -22,7 +22,7 @@ from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.reading.pieces import WindowList
+from store.csv.reading.window_list import WindowList
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Window
@@ -66,15 +66,15 @@ class LogReader:
     """Reads one log. Safe for many threads; what it holds of derived files outlives their deletion."""
 
     def __init__(
-        self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, held: SegmentMemory
+        self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, memory: SegmentMemory
     ) -> None:
-        """`tail` and `held` are those of all logs of a store."""
+        """`tail` and `memory` are those of all logs of a store."""
         self._dataset = dataset
         self._symbol = symbol
         self._folder = folder
         self._derived = str(folder / DERIVED_FOLDER)
         self._tail = tail
-        self._held = held
+        self._memory = memory
         self._opened = _NOTHING
 
     def answer(self, history: CommitHistory, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
@@ -92,8 +92,8 @@ class LogReader:
 
     def rows_behind(self, snapshot: LogSnapshot) -> int:
         """About how many rows no segment holds: of a corrected row a segment holds what it was, too."""
-        held = sum(each.segment.rows for each in snapshot.segments.mapped)
-        return max(snapshot.history.rows - held, 0)
+        in_segments = sum(each.segment.rows for each in snapshot.segments.mapped)
+        return max(snapshot.history.rows - in_segments, 0)
 
     def rows(self, window: Window, snapshot: LogSnapshot) -> pa.Table:
         """The rows in the window that stand, in order, in the dataset's schema."""
@@ -122,48 +122,50 @@ class LogReader:
             tables.append(plain_rows(self._dataset, rows, names))
         if not snapshot.has_tail:
             return pa.concat_tables(tables)
-        pieces = WindowList.of(window)
-        tables += [block.rows_in(window).select(names) for block in self.blocks(pieces, snapshot)]
+        windows = WindowList.of(window)
+        tables += [block.rows_in(window).select(names) for block in self.blocks(windows, snapshot)]
         stored = pa.concat_tables(tables)
-        corrections = self.corrections(pieces, snapshot)
+        corrections = self.corrections(windows, snapshot)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
-    def standing(self, pieces: WindowList, snapshot: LogSnapshot) -> pa.Table:
+    def standing(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table:
         """The stored rows in the pieces that stand at the snapshot's commit, in any order."""
         tables = [stored_schema(self._dataset).empty_table()]
-        for mapped in snapshot.segments.within(pieces.hull):
-            rows = mapped.rows_at(pieces.places(mapped.times), tables[0].column_names)
+        for mapped in snapshot.segments.within(windows.hull):
+            rows = mapped.rows_at(windows.indices(mapped.times), tables[0].column_names)
             tables.append(plain_rows(self._dataset, rows))
         corrections = None
         if snapshot.has_tail:
-            tables += [block.rows_at(pieces.places(block.times)) for block in self.blocks(pieces, snapshot)]
-            corrections = self.corrections(pieces, snapshot)
+            tables += [
+                block.rows_at(windows.indices(block.times)) for block in self.blocks(windows, snapshot)
+            ]
+            corrections = self.corrections(windows, snapshot)
         stored = pa.concat_tables(tables)
         stored = apply_corrections(stored, corrections) if corrections else stored
         return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
-    def blocks(self, pieces: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
+    def blocks(self, windows: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
         """The rows of the event dates in the pieces that no segment holds, perhaps of whole dates."""
-        for day, of_date in groupby(self._tail_parts(pieces, snapshot), key=lambda each: each.part.day):
+        for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
-            if parts and pieces.meets(day * DAY_NS, (day + 1) * DAY_NS - 1):
-                yield from self._blocks_of_date(parts, pieces, snapshot)
+            if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
+                yield from self._blocks_of_date(parts, windows, snapshot)
 
-    def corrections(self, pieces: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
+    def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
         """The corrections of rows in the pieces that no segment holds, by commit; None without any."""
         parts = [
             stored
-            for stored in of_kind(self._tail_parts(pieces, snapshot), PartKind.CORRECTIONS)
-            if _matters(stored, pieces, snapshot)
+            for stored in of_kind(self._tail_parts(windows, snapshot), PartKind.CORRECTIONS)
+            if _matters(stored, windows, snapshot)
         ]
         if not parts:
             return None
         parts.sort(key=attrgetter("commit"))
         found = read_corrections(self._dataset, self._folder, parts)
-        return found.filter(pa.array(pieces.hold(found.column("timestamp").to_numpy())))
+        return found.filter(pa.array(windows.contains(found.column("timestamp").to_numpy())))
 
     def _blocks_of_date(
-        self, parts: Sequence[StoredPart], pieces: WindowList, snapshot: LogSnapshot
+        self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot
     ) -> Sequence[TailBlock]:
         """The date's rows as they are kept, all of them; only the needed ones where others are damaged."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
@@ -171,12 +173,12 @@ class LogReader:
         try:
             return self._tail.blocks(log, snapshot.history, parts, read)
         except DataDamaged:
-            needed = [stored for stored in parts if _matters(stored, pieces, snapshot)]
+            needed = [stored for stored in parts if _matters(stored, windows, snapshot)]
             return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
-    def _tail_parts(self, pieces: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
+    def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
         """All parts of the event dates in the pieces, and between them, that no segment holds."""
-        window = pieces.hull
+        window = windows.hull
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
 
@@ -187,7 +189,7 @@ class LogReader:
             return opened
         signature, segments = manifest_signature(self._derived), opened.segments
         if signature != opened.signature or not is_of(segments.head, history):
-            segments = open_segments(self._dataset, self._folder, history, segments, self._held)
+            segments = open_segments(self._dataset, self._folder, history, segments, self._memory)
             if segments is NO_SEGMENTS and signature != NO_FILE:
                 signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
         opened = self._opened = _Opened(head, signature, segments)
@@ -200,5 +202,5 @@ def _stands(stored: pa.Table, commit: int) -> Mask:
     return stands
 
 
-def _matters(stored: StoredPart, pieces: WindowList, snapshot: LogSnapshot) -> bool:
-    return stored.commit <= snapshot.commit and pieces.meets(stored.part.first_ns, stored.part.last_ns)
+def _matters(stored: StoredPart, windows: WindowList, snapshot: LogSnapshot) -> bool:
+    return stored.commit <= snapshot.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)

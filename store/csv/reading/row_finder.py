@@ -12,7 +12,7 @@ from store.csv.derived.manifest import Segment
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.reading.log_reader import LogReader, LogSnapshot
-from store.csv.reading.pieces import WindowList
+from store.csv.reading.window_list import WindowList
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.timestamps import DAY_NS

@@ -41,7 +41,7 @@ class BatchHashes:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A batch's rows of one event date, in order of arrival. `places` are their row numbers in the batch."""
+    """A batch's rows of one event date, in order of arrival. `indices` are their row numbers in the batch."""
 
     kind: ClassVar[PartKind] = PartKind.ROWS
 
@@ -49,7 +49,7 @@ class Chunk:
     symbol: str
     day: int
     rows: pa.RecordBatch
-    places: Integers
+    indices: Integers
     of_batch: BatchHashes
 
     @cached_property
@@ -92,7 +92,7 @@ class Chunk:
     @cached_property
     def hashes(self) -> RowHashes:
         """What the rows are recognised by."""
-        return self.of_batch.rows.taken(self.places)
+        return self.of_batch.rows.taken(self.indices)
 
     @cached_property
     def identities(self) -> Hashes:
@@ -126,7 +126,7 @@ class Chunk:
     def without(self, dropped: Mask) -> "Chunk":
         """The chunk less the rows of a mask."""
         kept = ~dropped
-        return replace(self, rows=self.rows.filter(pa.array(kept)), places=self.places[kept])
+        return replace(self, rows=self.rows.filter(pa.array(kept)), indices=self.indices[kept])
 
 
 @dataclass(frozen=True)
@@ -159,15 +159,15 @@ class PreparedBatch:
             digest.update(chunk.first_form_text)
             _ = chunk.checksums
             if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
-                digest.update(chunk.places.tobytes())
+                digest.update(chunk.indices.tobytes())
         return cls(batch, chunks, digest.hexdigest())
 
 
 def _chunks(batch: Append) -> list[Chunk]:
     days = batch.rows.column(0).to_numpy() // DAY_NS
-    places, hashes = np.arange(len(days)), BatchHashes(batch.dataset, batch.rows)
+    indices, hashes = np.arange(len(days)), BatchHashes(batch.dataset, batch.rows)
     if days.min() == days.max():
-        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, places, hashes)]
+        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices, hashes)]
     by_day = [(int(day), np.flatnonzero(days == day)) for day in np.unique(days)]
     return [
         Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(of_day)), of_day, hashes)
@@ -241,6 +241,6 @@ class PreparedAmendment:
                 for change in of_day
             ]
             batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
-            places = np.array([change.place for change in of_day])
-            chunks.append(CorrectionChunk(*named, day, batch, places, BatchHashes(dataset, batch)))
+            indices = np.array([change.index for change in of_day])
+            chunks.append(CorrectionChunk(*named, day, batch, indices, BatchHashes(dataset, batch)))
         return tuple(chunks)

@@ -35,8 +35,8 @@ def new_changes(
         for life in _lives(_RowsOfDate(amendment.dataset, folder, stage, day, sorted(instants[day])))
     ]
     made = changes(amendment.corrections, lives)
-    applied = {change.place for change in made}
-    return work.chunks(made), tuple(place for place in range(work.received) if place not in applied)
+    applied = {change.index for change in made}
+    return work.chunks(made), tuple(index for index in range(work.received) if index not in applied)
 
 
 class _RowsOfDate:

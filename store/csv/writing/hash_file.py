@@ -74,13 +74,13 @@ class HashFile:
     def stored(self, wanted: Hashes) -> StoredHashes:
         """The rows with the identities in `wanted`, which are sorted and distinct; of each by arrival."""
         starts, stops = self._bounds(wanted)
-        places = between(starts, stops)
-        if not len(places):
+        indices = between(starts, stops)
+        if not len(indices):
             return NO_HASHES
-        if len(places) > _FEW:
-            rest = self.rest.all()[places]
+        if len(indices) > _FEW:
+            rest = self.rest.all()[indices]
         else:
-            rest = np.array([self.rest.part(place, place + 1)[0] for place in places.tolist()], _REST)
+            rest = np.array([self.rest.part(index, index + 1)[0] for index in indices.tolist()], _REST)
         identity = np.repeat(wanted, stops - starts)
         return StoredHashes(identity, rest["check"], rest["value"], rest["arrival"])
 
@@ -160,24 +160,24 @@ def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) ->
     identity = np.ascontiguousarray(rows.identity).view(_IDENTITY)
     rest = np.empty(len(rows), _REST)
     rest["check"], rest["value"], rest["arrival"] = rows.check, rows.value, rows.arrival
-    places = np.arange(len(rows))
+    indices = np.arange(len(rows))
     old_identity, old_rest = (None, None) if base is None else (base.identity, base.rest)
     if old_identity is not None:
-        places += old_identity.all()["identity"].searchsorted(rows.identity, "right")
-    writer.write("identity", _IDENTITY, _runs(identity, places, old_identity), searched="identity")
-    writer.write("rest", _REST, _runs(rest, places, old_rest))
+        indices += old_identity.all()["identity"].searchsorted(rows.identity, "right")
+    writer.write("identity", _IDENTITY, _runs(identity, indices, old_identity), searched="identity")
+    writer.write("rest", _REST, _runs(rest, indices, old_rest))
     return writer
 
 
-def _runs(new: Records, places: Integers, old: MappedColumn | None) -> Iterator[Records]:
+def _runs(new: Records, indices: Integers, old: MappedColumn | None) -> Iterator[Records]:
     """The new records at their places among all, the old ones in order at the others; many pieces at a time."""
     count = len(new) + (0 if old is None else len(old))
     size = _PIECES_IN_RUN * records_in_piece(new.dtype)
     for start in range(0, count, size):
         stop = min(start + size, count)
-        first, last = places.searchsorted([start, stop]).tolist()
+        first, last = indices.searchsorted([start, stop]).tolist()
         run, is_new = np.empty(stop - start, new.dtype), np.zeros(stop - start, dtype=bool)
-        is_new[places[first:last] - start] = True
+        is_new[indices[first:last] - start] = True
         run[is_new] = new[first:last]
         if old is not None:
             run[~is_new] = old.part(start - first, stop - last)

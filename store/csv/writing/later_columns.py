@@ -40,7 +40,7 @@ def with_later_columns(
         mask, conflicts, kept = known(chunk), [], chunk
     except IdConflict as error:
         conflicts = error.rows
-        kept = chunk.without(np.isin(chunk.places, conflicts))
+        kept = chunk.without(np.isin(chunk.indices, conflicts))
         mask = known(kept) if kept.rows.num_rows else np.zeros(0, dtype=bool)
     try:
         mask = _confirmed(kept, mask, _Candidates(kept, mask, stage, folder))
@@ -109,7 +109,7 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
         try:
             confirmed[stored_rows_among(rows.identified(differing), said)] = True
         except IdConflict as error:
-            raise IdConflict(chunk.places[error.rows].tolist()) from error
+            raise IdConflict(chunk.indices[error.rows].tolist()) from error
     return confirmed
 
 
@@ -123,7 +123,7 @@ def _repeats_ids(hashes: RowHashes) -> bool:
 class _Compared:
     """Rows with certain identities: their places in a table, hashes, later columns, and a hash of all."""
 
-    places: Integers
+    indices: Integers
     hashes: RowHashes
     later: pa.RecordBatch | pa.Table
     exact: Hashes
@@ -132,12 +132,12 @@ class _Compared:
     def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, wanted: Hashes) -> "_Compared":
         """Those of the rows that have an identity in `wanted`."""
         hashed = hash_rows(dataset, rows)
-        places = np.flatnonzero(np.isin(hashed.identity, wanted))
-        hashes = hashed.taken(places)
-        later = rows.select(dataset.later_names).take(pa.array(places))
+        indices = np.flatnonzero(np.isin(hashed.identity, wanted))
+        hashes = hashed.taken(indices)
+        later = rows.select(dataset.later_names).take(pa.array(indices))
         own = tuple(replace(column, later=False) for column in dataset.columns if column.later)
         exact = hashes.value ^ hash_rows(replace(dataset, columns=own, id_columns=()), later).identity
-        return cls(places, hashes, later, exact)
+        return cls(indices, hashes, later, exact)
 
     def differing(self, stored: Sequence["_Compared"]) -> Hashes:
         """The identities of which some row is not among the stored ones as it is, counted without an id."""
@@ -151,13 +151,13 @@ class _Compared:
         """The rows of some of the identities, for the rule row by row."""
         chosen = np.flatnonzero(np.isin(self.hashes.identity, identities))
         hashes = self.hashes
-        columns = (self.places, hashes.identity, hashes.check, hashes.value, hashes.has_id)
+        columns = (self.indices, hashes.identity, hashes.check, hashes.value, hashes.has_id)
         later = zip(
             *(values.to_pylist() for values in self.later.take(pa.array(chosen)).columns), strict=True
         )
         return [
-            IdentifiedRow(place, (identity, check), value, has_id, given)
-            for place, identity, check, value, has_id, given in zip(
+            IdentifiedRow(index, (identity, check), value, has_id, given)
+            for index, identity, check, value, has_id, given in zip(
                 *(column[chosen].tolist() for column in columns), later, strict=True
             )
         ]

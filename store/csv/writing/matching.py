@@ -33,7 +33,7 @@ class Duplicates:
         `NOT_STORED` for a row that is new, or that repeats a row of its own batch. Of equal rows without ids
         the first is taken for the one that arrived first, and so on.
         """
-        stored, places = self.candidates, np.flatnonzero(self.mask)
+        stored, indices = self.candidates, np.flatnonzero(self.mask)
         found: dict[Hashable, list[int]] = defaultdict(list)
         for identity, check, value, arrival in _items(
             stored.identity, stored.check, stored.value, stored.arrival
@@ -41,11 +41,11 @@ class Duplicates:
             found[identity, check, value].append(arrival)
         arrivals = np.full(len(rows), NOT_STORED)
         taken: dict[Hashable, int] = defaultdict(int)
-        said = (rows.identity[places], rows.check[places], rows.value[places])
-        for place, has_id, *row in _items(places, rows.has_id[places], *said):
+        said = (rows.identity[indices], rows.check[indices], rows.value[indices])
+        for index, has_id, *row in _items(indices, rows.has_id[indices], *said):
             key = tuple(row)
             if key in found:
-                arrivals[place] = found[key][taken[key]]
+                arrivals[index] = found[key][taken[key]]
                 taken[key] += not has_id
         return arrivals
 
@@ -57,19 +57,19 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
     """
     if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
         with suppress(IdConflict):  # which may be one only because a row was corrected
-            return Duplicates(stored_rows(chunk.hashes, candidates, chunk.places), candidates)
+            return Duplicates(stored_rows(chunk.hashes, candidates, chunk.indices), candidates)
     if not len(candidates) and not chunk.has_ids:
         return Duplicates(np.zeros(chunk.rows.num_rows, dtype=bool), candidates)
     stored = stored_values_among(_identified(chunk, candidates), _values(candidates))
-    return Duplicates(np.isin(chunk.places, stored), candidates)
+    return Duplicates(np.isin(chunk.indices, stored), candidates)
 
 
-def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask:
+def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mask:
     """A mask of the rows that are among `stored`: every stored row that shares an identity with one.
 
     Rows are grouped by identity, the stored ones of a group first. Without ids the first k of a group with k
     stored rows are known. With an id all but the group's first row are, and must say what that one says.
-    Raises `IdConflict` with the `places` of rows that say something else.
+    Raises `IdConflict` with the `indices` of rows that say something else.
     """
     count, known = len(stored.identity), len(rows)
     identity = np.concatenate([stored.identity, rows.identity])
@@ -93,7 +93,7 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, places: Integers) -> Mask
         duplicate = np.where(rows.has_id, is_known & is_equal, duplicate)
         conflict = rows.has_id & is_known & ~is_equal
     if conflict.any():
-        raise IdConflict(sorted(places[conflict].tolist()))
+        raise IdConflict(sorted(indices[conflict].tolist()))
     return duplicate
 
 
@@ -116,9 +116,9 @@ def _identified(chunk: Chunk, candidates: StoredHashes) -> list[IdentifiedRow]:
     rows = np.flatnonzero(suspects)
     columns = (hashes.identity, hashes.check, hashes.value, hashes.has_id)
     return [
-        IdentifiedRow(place, (identity, check), value, has_id)
-        for place, identity, check, value, has_id in _items(
-            chunk.places[rows], *(column[rows] for column in columns)
+        IdentifiedRow(index, (identity, check), value, has_id)
+        for index, identity, check, value, has_id in _items(
+            chunk.indices[rows], *(column[rows] for column in columns)
         )
     ]
 

@@ -82,9 +82,11 @@ class RowHashes:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def taken(self, places: Integers) -> "RowHashes":
+    def taken(self, indices: Integers) -> "RowHashes":
         """Those of some rows."""
-        return RowHashes(self.identity[places], self.check[places], self.value[places], self.has_id[places])
+        return RowHashes(
+            self.identity[indices], self.check[indices], self.value[indices], self.has_id[indices]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,10 @@ class StoredHashes:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def taken(self, places: Integers) -> "StoredHashes":
+    def taken(self, indices: Integers) -> "StoredHashes":
         """Those of some rows."""
         return StoredHashes(
-            self.identity[places], self.check[places], self.value[places], self.arrival[places]
+            self.identity[indices], self.check[indices], self.value[indices], self.arrival[indices]
         )
 
     def by_identity(self) -> "StoredHashes":
@@ -193,11 +195,11 @@ def _combined(
     """A row of hashes of the named columns for each seed: sums of mixed words, to which a null adds nothing."""
     salts = np.array([[seed * int(STEP) % 2**64] for seed in seeds], dtype=np.uint64)
     total = np.repeat(salts, count, axis=1)
-    for place, (name, column) in enumerate(columns.items()):
+    for index, (name, column) in enumerate(columns.items()):
         if column is None or name not in names:
             continue
         for number, words in enumerate(column.words):
-            own = np.uint64((2 * place + number + 1) * int(MIX_1) % 2**64)
+            own = np.uint64((2 * index + number + 1) * int(MIX_1) % 2**64)
             added = mixed(words + (salts ^ own))
             total += added if column.present is None else added * column.present
     return mixed(total).view(np.int64)

@@ -53,7 +53,7 @@ class StagedCommits:
             caller=work.caller,
             digest=work.digest,
             received=work.received,
-            parts=tuple(self._place(chunk) for chunk in chunks),
+            parts=tuple(self._part_for(chunk) for chunk in chunks),
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
             key_hash=work.key_hash,
         )
@@ -84,9 +84,13 @@ class StagedCommits:
         day.indexed = len(day.chunks)
         return day.index
 
-    def _place(self, chunk: Chunk) -> Part:
+    def _part_for(self, chunk: Chunk) -> Part:
         file = file_for(
-            chunk.day, chunk.dataset.partition, self._end, chunk.kind, holds=partial(self._holds, chunk)
+            chunk.day,
+            chunk.dataset.partition,
+            self._end,
+            chunk.kind,
+            holds=partial(self._has_columns_of, chunk),
         )
         start = self._end(file)
         if start == 0:
@@ -98,10 +102,10 @@ class StagedCommits:
         self._ends[file] = start + len(text)
         rows, (first_ns, last_ns) = chunk.rows.num_rows, chunk.bounds
         part = Part(file, start, len(text), rows, first_ns, last_ns, checksums, chunk.kind)
-        self._hold(chunk, part)
+        self._record(chunk, part)
         return part
 
-    def _holds(self, chunk: Chunk, file: str) -> bool:
+    def _has_columns_of(self, chunk: Chunk, file: str) -> bool:
         """Whether the header of a file has all columns that a chunk's rows give.
 
         One that is damaged has none: the rows begin another file. Raises `DataDamaged` without the file.
@@ -110,7 +114,7 @@ class StagedCommits:
             self._headers[file] = header_in(chunk.dataset, self._folder / file)
         return set(chunk.header).issubset(self._headers[file])
 
-    def _hold(self, chunk: Chunk, part: Part) -> None:
+    def _record(self, chunk: Chunk, part: Part) -> None:
         is_rows = part.kind == PartKind.ROWS
         day = self._days.setdefault(chunk.day, _StagedDay())
         day.chunks.append(chunk)

@@ -163,7 +163,7 @@ class Writer:
             except IdConflict as error:
                 conflicts.extend(error.rows)
                 continue
-            duplicates.extend(chunk.places[stored].tolist())
+            duplicates.extend(chunk.indices[stored].tolist())
             new.append(chunk.without(stored) if stored.any() else chunk)
         if conflicts:
             raise IdConflict(sorted(conflicts))

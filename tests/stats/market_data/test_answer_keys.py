@@ -201,7 +201,7 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
     look(all_=True)
     for now_ns in (NOW_NS + 60 * SECOND_NS, NOW_NS + 3 * HOUR_NS, LATE_NS):
         look(now_ns)
-    store, told = market_store(), market_store().told_instruments()
+    store, told = market_store(), market_store().declared_instruments()
     for instrument, name in itertools.product(told, Instrument.__struct_fields__):
         changed = other(instrument, name)
         if changed is not None and instrument.symbol in {EQUITY, CALL, SPLIT}:

@@ -10,7 +10,7 @@ from store.bars.aggregation import aggregate_prints
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from store.bars.spans import Spans, span_bars_of, span_bars_of_prints
-from store.csv.reading.pieces import WindowList, layers_of
+from store.csv.reading.window_list import WindowList, layers_of
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
 from tests.store.bars.test_policy_bars import LOPSIDED, tuples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
@@ -100,8 +100,8 @@ def test_layers_hold_each_instant_of_the_spans_once_in_whole_intervals_of_none_b
     assert total == sum(end - start for start, end, _ in spans)
     edges = np.array(sorted({edge for start, end, _ in spans for edge in (start, end)}), np.int64)
     for level, pieces in layers.items():
-        inside = edges[pieces.hold(edges)]
+        inside = edges[pieces.contains(edges)]
         assert not (inside % level).any(), "an interval is cut by a span's edge"
     for instant in np.concatenate([edges, edges - 1]):
-        held = sum(bool(pieces.hold(np.array([instant]))[0]) for pieces in layers.values())
+        held = sum(bool(pieces.contains(np.array([instant]))[0]) for pieces in layers.values())
         assert held == any(start <= instant < end for start, end, _ in spans)

@@ -109,14 +109,14 @@ def test_ingest_goes_on_by_the_lines_that_can_be_read(store: CsvStore, file: Pat
 def test_a_file_that_was_replaced_is_read_from_its_beginning(store: CsvStore, file: Path) -> None:
     for name in ("A", "B"):
         store.set_instrument(Instrument(name, "us_equities"))
-    assert len(store.told_instruments()) == 2
+    assert len(store.declared_instruments()) == 2
     with file.open("r+b") as same_inode:
         same_inode.write(file.read_bytes().replace(b'"symbol":"A"', b'"symbol":"C"'))
         same_inode.seek(0, 2)
         same_inode.write(b'{"symbol":"D"}\n')
-    assert [each.symbol for each in store.told_instruments()] == ["B", "C", "D"]
+    assert [each.symbol for each in store.declared_instruments()] == ["B", "C", "D"]
     file.unlink()
-    assert store.told_instruments() == []
+    assert store.declared_instruments() == []
 
 
 def test_a_thousand_at_once_are_one_write(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_thousand_at_once_are_one_write(tmp_path: Path) -> None:
     store = CsvStore(tmp_path, disk=disk)
     instruments = [Instrument(f"S{number:04}", exchange="XNAS") for number in range(1000)]
     store.set_instruments(instruments)
-    assert CsvStore(tmp_path).told_instruments() == instruments
+    assert CsvStore(tmp_path).declared_instruments() == instruments
     assert disk.calls == {"append": 1, "sync": 1, "sync_folder": 1}
 
 
@@ -162,10 +162,10 @@ def test_many_that_the_disk_refuses_are_not_told(
     store = CsvStore(tmp_path, disk=disk)
     with pytest.raises(StoreUnavailable):
         store.set_instruments(MANY)
-    assert store.told_instruments() == CsvStore(tmp_path).told_instruments() == before
+    assert store.declared_instruments() == CsvStore(tmp_path).declared_instruments() == before
     disk.heal()
     store.set_instruments(MANY)
-    assert store.told_instruments() == CsvStore(tmp_path).told_instruments() == before + MANY
+    assert store.declared_instruments() == CsvStore(tmp_path).declared_instruments() == before + MANY
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.0, []), (0.99, []), (1.0, MANY)])
@@ -176,7 +176,7 @@ def test_many_that_cannot_be_taken_back_are_in_doubt_but_told_all_or_none(
     with pytest.raises(OutcomeUnknown):
         CsvStore(tmp_path, disk=disk).set_instruments(MANY)
     assert disk.failed == ["append", "truncate"]
-    assert CsvStore(tmp_path).told_instruments() == told
+    assert CsvStore(tmp_path).declared_instruments() == told
 
 
 def test_many_whose_write_ended_amid_are_told_all_or_none(store: CsvStore, file: Path) -> None:
@@ -186,11 +186,13 @@ def test_many_whose_write_ended_amid_are_told_all_or_none(store: CsvStore, file:
     written = file.read_bytes()
     for length in range(len(before), len(written)):
         file.write_bytes(written[:length])
-        assert store.told_instruments() == CsvStore(file.parent).told_instruments() == [US], length
+        assert store.declared_instruments() == CsvStore(file.parent).declared_instruments() == [US], length
     store.set_instruments([Instrument("Z")])
-    assert store.told_instruments() == CsvStore(file.parent).told_instruments() == [US, Instrument("Z")]
+    assert (
+        store.declared_instruments() == CsvStore(file.parent).declared_instruments() == [US, Instrument("Z")]
+    )
     file.write_bytes(written)
-    assert store.told_instruments() == CsvStore(file.parent).told_instruments() == [US, *MANY]
+    assert store.declared_instruments() == CsvStore(file.parent).declared_instruments() == [US, *MANY]
 
 
 def test_a_damaged_line_amid_many_is_said(store: CsvStore, file: Path) -> None:
@@ -199,7 +201,7 @@ def test_a_damaged_line_amid_many_is_said(store: CsvStore, file: Path) -> None:
     for number in range(len(lines)):
         file.write_bytes(b"".join([*lines[:number], b"garbage\n", *lines[number + 1 :]]))
         with pytest.raises(DataDamaged, match=f"line {number + 1}:"):
-            store.told_instruments()
+            store.declared_instruments()
 
 
 def change(folder: Path, name: str) -> None:

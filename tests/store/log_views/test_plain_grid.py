@@ -23,8 +23,8 @@ def test_both_grids_are_the_same(resolution: Resolution):
     other = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
     assert grid.resolution is resolution
     assert (grid.is_plain, grid.is_of_regular_sessions) == (other.is_plain, other.is_of_regular_sessions)
-    window = grid.whole(NOON - 1, NOON + DAY)
-    assert window == other.whole(NOON - 1, NOON + DAY)
+    window = grid.aligned(NOON - 1, NOON + DAY)
+    assert window == other.aligned(NOON - 1, NOON + DAY)
     assert grid.labels_of(TIMES, window).tolist() == other.labels_of(TIMES, window).tolist()
     assert grid.trading_dates(TIMES).tolist() == other.trading_dates(TIMES).tolist()
 

@@ -142,7 +142,7 @@ def value_of(column: Any) -> Any:
         instants = st.integers(0, 364).map(lambda n: n * DAY_NS) if days else st.integers(0, 365 * DAY_NS - 1)
         return instants.map(lambda ns: format_timestamp(YEAR_START + ns))
     if column.kind is ColumnKind.NUMBER:
-        least = 0.0 if column.above.zero_allowed else 5e-324
+        least = 0.0 if column.lower_bound.zero_allowed else 5e-324
         return st.one_of(
             st.floats(least, 2.0**53), st.integers(1, 2**53), st.sampled_from([0.1, 2**53, 189.98, 1e-9])
         )

@@ -112,7 +112,7 @@ def test_what_cannot_be_told_is_said_beside_its_field(
     found = errors(change(staff, "IBM", **values))
     assert list(found) == [field]
     assert message in found[field][0]
-    assert market_store().told_instruments(symbol="IBM") == []
+    assert market_store().declared_instruments(symbol="IBM") == []
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_cannot_be_told_is_said_beside_its_field(
 def test_what_cannot_be_added(staff: Client, symbol: str, message: str):
     found = errors(staff.post(f"{LIST}add/", {**EMPTY, "symbol": symbol}))
     assert message in found["symbol"][0]
-    assert [each.symbol for each in market_store().told_instruments()] == ["ESH26"]
+    assert [each.symbol for each in market_store().declared_instruments()] == ["ESH26"]
 
 
 def test_none_is_deleted(staff: Client):

@@ -115,7 +115,7 @@ def test_a_kind_of_volume_that_is_taken_back_is_that_of_the_class():
 
 def test_showing_tells_nothing():
     run("AAPL")
-    assert market_store().told_instruments() == []
+    assert market_store().declared_instruments() == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_what_cannot_be_told_is_refused(arguments: list[str], message: str):
     with pytest.raises(CommandError) as refusal:
         run(*arguments)
     assert message in str(refusal.value)
-    assert market_store().told_instruments() == []
+    assert market_store().declared_instruments() == []
 
 
 def test_what_is_exported_is_taken_again(file: Path, settings, tmp_path: Path):
@@ -157,7 +157,7 @@ def test_what_is_exported_is_taken_again(file: Path, settings, tmp_path: Path):
         "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
     }
     assert run("--csv", str(file)) == "4 instruments told\n"
-    assert market_store().told_instruments() == [
+    assert market_store().declared_instruments() == [
         default_instrument(OCC), told("BTC-USD"), ES, Instrument("IBM"),
     ]  # fmt: skip
     assert told("BTC-USD") == Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)
@@ -215,7 +215,7 @@ def test_all_wrong_lines_are_named_and_none_is_taken(file: Path, text: str, erro
     assert len(lines) == len(errors)
     for line, expected in zip(lines, errors, strict=True):
         assert line.startswith(f"{file}, {expected}")
-    assert market_store().told_instruments() == []
+    assert market_store().declared_instruments() == []
 
 
 def test_a_file_that_is_no_text_is_refused(file: Path):

@@ -284,7 +284,7 @@ def test_what_is_told_is_answered_and_holds_at_once(stocked: Api):
     assert answer(told) == {**FUTURE_DOCUMENT, "symbol": "ESZ26", "aliases": ["ES Z6"], "underlying": "FDAX"}
     assert answer(stocked.get(f"{PATH}/es%20z6")) == answer(told)
     assert answer(put(stocked, "ES Z6", answer(told))) == answer(told)
-    assert len(market_store().told_instruments(symbol="ESZ26")) == 1
+    assert len(market_store().declared_instruments(symbol="ESZ26")) == 1
 
 
 def test_what_is_left_out_is_as_nobody_had_told(stocked: Api):
@@ -315,7 +315,7 @@ def test_what_cannot_be_told_changes_nothing(
     response = put(stocked, symbol, body)
     assert problem(response) == refusal
     assert [error["path"] for error in answer(response)["errors"]] == ([] if path is None else [path])
-    assert market_store().told_instruments(symbol="AAPL") == []
+    assert market_store().declared_instruments(symbol="AAPL") == []
 
 
 @pytest.mark.parametrize(

@@ -144,5 +144,5 @@ def _told_by_file(path: Path) -> int:
         with recorded(instruments, actor=command_actor()):
             instruments_set(instruments=instruments)
     except AliasTaken as error:
-        raise CommandError(f"{path}, line {told[error.place].line}: {error}") from error
+        raise CommandError(f"{path}, line {told[error.index].line}: {error}") from error
     return len(told)

@@ -78,7 +78,7 @@ def _hint(error: Exception) -> str:
 
 def _declare(symbol: str) -> None:
     """Make a symbol that nobody has declared an equity of Nasdaq: its days are trading dates, its bars of the prints that count."""
-    if market_store().told_instruments(symbol=symbol):
+    if market_store().declared_instruments(symbol=symbol):
         return
     instrument = Instrument(symbol, exchange="XNAS", currency="USD", bar_policy="us_equities")
     with recorded([instrument], actor=command_actor()):

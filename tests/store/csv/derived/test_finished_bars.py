@@ -9,7 +9,7 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
 from store.bars.prints import prints_of
 from store.csv import CsvStore
-from store.csv.derived import bars_without_rollups
+from store.csv.derived import computed_bars
 from store.csv.reading import bar_reader
 from store.datasets import TRADES
 from store.memory import MemoryStore
@@ -77,7 +77,7 @@ def test_a_window_makes_the_bars_of_its_own_rows_only_and_of_each_row_once(store
         made.append(len(rows))
         return prints_of(rows, policy, commit=commit)
 
-    monkeypatch.setattr(bars_without_rollups, "prints_of", counted)
+    monkeypatch.setattr(computed_bars, "prints_of", counted)
     store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
     assert 0 < sum(made) < 30
     for _ in range(2):

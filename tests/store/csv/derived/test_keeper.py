@@ -72,17 +72,17 @@ def test_a_change_is_folded_once(kept: Kept) -> None:
 
 
 def test_what_is_not_folded_is_behind_until_it_is(kept: Kept) -> None:
-    assert kept.keeper.behind() == DerivedBacklog()
+    assert kept.keeper.backlog() == DerivedBacklog()
     kept.error = OSError(28, "full")
     kept.round()
     kept.append(symbol="IBM")
     kept.round(after=REST)
-    assert kept.keeper.behind() == DerivedBacklog(logs=2, seconds=REST)
+    assert kept.keeper.backlog() == DerivedBacklog(logs=2, seconds=REST)
     kept.round(after=REST)
-    assert kept.keeper.behind() == DerivedBacklog(logs=2, seconds=2 * REST)
+    assert kept.keeper.backlog() == DerivedBacklog(logs=2, seconds=2 * REST)
     kept.error = None
     kept.round(after=RETRY)
-    assert kept.keeper.behind() == DerivedBacklog()
+    assert kept.keeper.backlog() == DerivedBacklog()
 
 
 def test_a_log_rests_after_a_fold_for_as_long_as_that_took(kept: Kept) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from store.csv.derived.held import SegmentMemory
+from store.csv.derived.segment_memory import SegmentMemory
 from store.csv.files import disk as disk_module
 from store.csv.files.disk import MappedBytes
 from store.datasets import TRADES
@@ -111,7 +111,7 @@ def log(tmp_path: Path) -> DerivedLog:
 def walked(log: DerivedLog, held: SegmentMemory) -> tuple[list[dict[str, object]], int]:
     """All rows, read in many windows, and the most of their files that was in memory."""
     store, length = log.opened(), DAY // 100
-    store._held = held
+    store._segment_memory = held
     rows, most = [], 0
     for start in range(0, DAY, length):
         rows += store.rows(TRADES, SYMBOL, Window(start, start + length)).to_pylist()
@@ -135,7 +135,7 @@ def test_a_file_is_verified_without_having_it_in_memory(log: DerivedLog):
 
 def test_rows_that_were_handed_out_stay_as_they_are(log: DerivedLog):
     store = log.opened()
-    store._held = SegmentMemory(pages_limit=1)
+    store._segment_memory = SegmentMemory(pages_limit=1)
     first = store.rows(TRADES, SYMBOL, Window(0, DAY // 2))
     expected = first.to_pydict()
     assert len(store.rows(TRADES, SYMBOL, ALL_TIME)) == ROWS

@@ -128,7 +128,7 @@ def test_a_walk_that_is_under_way_while_the_log_is_restored_is_resync(tmp_path: 
     store.append(batch(trade(2), trade(DAY)))
     follower = CsvStore(tmp_path / "store")
     begun = follower.commits(TRADES, SYMBOL, BEGINNING)
-    assert [next(begun).place.commit.number for _ in range(3)] == [1, 1, 2]
+    assert [next(begun).position.commit.number for _ in range(3)] == [1, 1, 2]
     shutil.rmtree(tmp_path / "store")
     shutil.copytree(tmp_path / "backup", tmp_path / "store")
     with pytest.raises(Resync) as caught:
@@ -191,7 +191,7 @@ def test_damaged_rows_are_damaged_and_the_walk_goes_on_behind_them(tmp_path: Pat
     with pytest.raises(DataDamaged, match="commit 2"):
         walk(store)
     begun = store.commits(TRADES, SYMBOL, BEGINNING)
-    place = [next(begun) for _ in range(3)][-1].place
+    place = [next(begun) for _ in range(3)][-1].position
     assert place.commit.number == 2
     assert numbers(walk(store, LogPosition(place.commit))) == [3]
 

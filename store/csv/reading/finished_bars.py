@@ -7,7 +7,7 @@ from store.bars.bars import Bars, joined_bars
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS
 from store.csv.reading.log_reader import LogSnapshot
-from store.csv.reading.pieces import BarQuery, WindowList
+from store.csv.reading.window_list import BarQuery, WindowList
 from store.protocol import Window
 
 
@@ -26,16 +26,16 @@ def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
 
 def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -> Bars | None:
     """The same of spans each of which is one interval of a level, labelled by its start."""
-    pieces = WindowList(spans.start_ns, spans.end_ns)
+    windows = WindowList(spans.start_ns, spans.end_ns)
     length = spans.interval_ns
     if length is None or length not in LEVELS_NS:
         return None
-    query = BarQuery(pieces.hull, length, policy)
+    query = BarQuery(windows.hull, length, policy)
     found = _of_segments(query, snapshot)
     if not found or _has_tail_in(query.window, snapshot):
         return None
     bars = _joined([_cut(each, query.window) for each in found])
-    return None if bars is None else bars[pieces.joined().places(bars.time_ns)]
+    return None if bars is None else bars[windows.joined().indices(bars.time_ns)]
 
 
 def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:

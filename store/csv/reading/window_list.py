@@ -47,17 +47,17 @@ class WindowList:
         """From the first one's start to the last one's end; an empty window where there is none."""
         return Window(int(self.start_ns[0]), int(self.end_ns[-1])) if len(self) else Window(0, 0)
 
-    def meeting(self, first_ns: int, last_ns: int) -> "WindowList":
+    def overlapping(self, first_ns: int, last_ns: int) -> "WindowList":
         """Those in which some of the instants from the first to the last lie, both inclusive."""
         begin = int(self.end_ns.searchsorted(first_ns, side="right"))
         end = int(self.start_ns.searchsorted(last_ns, side="right"))
         return WindowList(self.start_ns[begin:end], self.end_ns[begin:end])
 
-    def meets(self, first_ns: int, last_ns: int) -> bool:
+    def overlaps(self, first_ns: int, last_ns: int) -> bool:
         """Whether any of the instants from the first to the last lies in a piece."""
-        return len(self.meeting(first_ns, last_ns)) > 0
+        return len(self.overlapping(first_ns, last_ns)) > 0
 
-    def places(self, times: Integers) -> slice | Integers:
+    def indices(self, times: Integers) -> slice | Integers:
         """The places of the ascending times that lie in the pieces; a slice if they follow one another."""
         begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
         filled = np.flatnonzero(begin < end)
@@ -65,13 +65,13 @@ class WindowList:
             return slice(int(begin[filled[0]]), int(end[filled[0]])) if len(filled) else slice(0, 0)
         begin, count = begin[filled], (end - begin)[filled]
         behind = np.cumsum(count)
-        places: Integers = np.arange(behind[-1]) + np.repeat(begin - (behind - count), count)
-        return places
+        indices: Integers = np.arange(behind[-1]) + np.repeat(begin - (behind - count), count)
+        return indices
 
-    def hold(self, times: Integers) -> Mask:
+    def contains(self, times: Integers) -> Mask:
         """Whether each of the times, in any order, lies in a piece."""
-        place = self.start_ns.searchsorted(times, side="right") - 1
-        return (place >= 0) & (times < np.append(self.end_ns, 0)[place])
+        index = self.start_ns.searchsorted(times, side="right") - 1
+        return (index >= 0) & (times < np.append(self.end_ns, 0)[index])
 
     def by(self, length_ns: int) -> Iterator["WindowList"]:
         """Groups of those that start in one interval of a length."""
@@ -85,13 +85,13 @@ class WindowList:
 Layers: TypeAlias = Mapping[int, WindowList]
 
 
-def layers_of(pieces: WindowList) -> dict[int, WindowList]:
+def layers_of(windows: WindowList) -> dict[int, WindowList]:
     """The pieces in layers: the longest whole intervals that fit, shorter ones at the edges, down to 1 ns.
 
     No interval is cut by the edge of a piece.
     """
     layers: dict[int, WindowList] = {}
-    left = pieces
+    left = windows
     for level in (*reversed(LEVELS_NS), 1):
         start, end = -(-left.start_ns // level) * level, left.end_ns // level * level
         fits = start < end
@@ -104,9 +104,9 @@ def layers_of(pieces: WindowList) -> dict[int, WindowList]:
     return layers
 
 
-def _filled(pieces: WindowList) -> WindowList:
-    is_filled = pieces.start_ns < pieces.end_ns
-    return WindowList(pieces.start_ns[is_filled], pieces.end_ns[is_filled])
+def _filled(windows: WindowList) -> WindowList:
+    is_filled = windows.start_ns < windows.end_ns
+    return WindowList(windows.start_ns[is_filled], windows.end_ns[is_filled])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from store.csv.derived.held import SegmentMemory
+from store.csv.derived.segment_memory import SegmentMemory
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.store.builders import DAY, MINUTE, SYMBOL, batch, stored, trade
@@ -83,7 +83,7 @@ def log(tmp_path: Path) -> DerivedLog:
 
 def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
     log.store = log.opened()
-    log.store._held = held = SegmentMemory(segments_limit=10)
+    log.store._segment_memory = held = SegmentMemory(segments_limit=10)
     for _ in range(2):
         assert len(stored(log.store)) == 80
         assert len(log.store.bars(SYMBOL, ALL_TIME, DAY)) == 21
@@ -94,7 +94,7 @@ def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
 
 def test_bars_of_sparse_symbols_are_held_within_bytes(tmp_path: Path) -> None:
     store = DerivedLog(tmp_path).store
-    store._held = held = SegmentMemory(bytes_limit=20_000)
+    store._segment_memory = held = SegmentMemory(bytes_limit=20_000)
     for number in range(20):
         store.append(batch(*(trade(n * MINUTE) for n in range(30)), symbol=f"S{number}"))
         store.derive(TRADES, f"S{number}")
