@@ -25,10 +25,9 @@ from ratelimit.access.table import Access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify
 from ratelimit.credentials.people.sessions import session_begin
-from ratelimit.keys.api_keys import digest
+from ratelimit.keys.api_keys import digest, signing_secret
 from ratelimit.keys.services import key_create
-from ratelimit.keys.signing_secrets import signing_secret
-from ratelimit.limits.buckets.leases import LEASE_ABOVE
+from ratelimit.limits.prefetched_tokens import PREFETCH_ABOVE
 from ratelimit.models import AccessProfile
 from stats.ohlc.views import OhlcViewSet
 
@@ -37,7 +36,7 @@ Switches = dict[str, tuple[Callable[[Environ], Any], Callable[[], AbstractContex
 
 def new_key(**terms: Any) -> str:
     """A key of the highest rate at which every request asks Redis."""
-    grants = {"tier": "internal", "scopes": ["market:read"], "rate": LEASE_ABOVE, **terms}
+    grants = {"tier": "internal", "scopes": ["market:read"], "rate": PREFETCH_ABOVE, **terms}
     return key_create(name="bench", actor="bench", now=timezone.now(), **grants).key
 
 
@@ -97,7 +96,7 @@ def _access_token() -> str:
     """Of a person with the same limits as the key."""
     password = token_urlsafe(24)
     user = User.objects.create_user("bench", password=password)
-    AccessProfile.objects.create(user=user, tier="internal", scopes=["market:read"], rate=LEASE_ABOVE)
+    AccessProfile.objects.create(user=user, tier="internal", scopes=["market:read"], rate=PREFETCH_ABOVE)
     return session_begin(username="bench", password=password, request=None, now=timezone.now()).access
 
 

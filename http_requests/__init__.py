@@ -1,4 +1,4 @@
-"""Requests over HTTP, read strictly: what nobody knows is refused; and what a client takes: encodings, tags.
+"""HTTP requests read strictly: bodies, parameters and addresses, and the encodings and entity tags of answers.
 
-Knows none of the apps.
+Unknown names are refused, never ignored. Imports none of the apps.
 """

@@ -1,13 +1,16 @@
-"""DRF's nested validation errors as a flat list."""
+"""Serializers that refuse unknown fields, and DRF's nested validation errors as a flat list."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, cast
 
+from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from refusals.field_error import FieldError
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 
-# How the codes of DRF's own fields are called here, one word for what is the same to a client.
+# Our codes for DRF's: one code for errors that are the same to a client.
 CODES_OF_DRF = {
     "invalid": "invalid_type",
     "not_a_list": "invalid_type",
@@ -23,7 +26,7 @@ CODES_OF_DRF = {
 
 
 def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
-    """DRF's nested errors, one by one, with paths such as `trades[3].price`."""
+    """Flatten DRF's nested errors; paths look like `trades[3].price`."""
     if isinstance(detail, ErrorDetail):
         code = detail.code or "invalid"
         yield FieldError(path, CODES_OF_DRF.get(code, code), str(detail))
@@ -41,3 +44,29 @@ def _extended(path: str, name: str | int) -> str:
     if isinstance(name, int):
         return f"{path}[{name}]"
     return f"{path}.{name}" if path else name
+
+
+class KnownFieldsSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not declare, and names the nearest declared one."""
+
+    default_error_messages = {"invalid": "must be an object"}
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The validated value. Unknown fields are ignored if the context has `ignore_unknown`."""
+        unknown = {} if self.context.get("ignore_unknown") else self._unknown(data)
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**cast("dict[str, Any]", error.detail), **unknown}) from error
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return value
+
+    def _unknown(self, data: Any) -> dict[str, list[serializers.ErrorDetail]]:
+        """An error for each undeclared field, at most ERRORS_LIMIT; empty if `data` is no object."""
+        names = data if isinstance(data, Mapping) else ()
+        undeclared = (str(name) for name in names if name not in self.fields)
+        return {name[:LONGEST_SHOWN]: [self._refusal(name)] for name in islice(undeclared, ERRORS_LIMIT)}
+
+    def _refusal(self, name: str) -> serializers.ErrorDetail:
+        return serializers.ErrorDetail(no_such_field(name, list(self.fields)), "unknown_field")

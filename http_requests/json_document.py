@@ -11,27 +11,26 @@ import numpy as np
 from http_requests.exceptions import MalformedDocument
 
 DEPTH_LIMIT = 500
-# A batch of 100,000 rows has at most twice as many lists and objects, and about 15 values a row.
+# Enough for a batch of 100,000 rows: at most two lists or objects and about 15 values a row.
 CONTAINERS_LIMIT = 250_000
 VALUES_LIMIT = 2_000_000
 _PIECE_BYTES = 2**20
 _DIGITS_KEPT = 300
 _QUOTE, _COMMA = ord('"'), ord(",")
-# By byte: +1 for an opening bracket, -1 for a closing one.
+# For each byte +1 for an opening bracket, -1 for a closing one.
 _STEPS = np.zeros(256, dtype=np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
-# Every digit as a zero, so that a long run of digits is found by a search for zeros.
+# Maps every digit to zero, so a search for zeros finds a long run of digits.
 _AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_RUN = b"0" * _DIGITS_KEPT
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(body: bytes) -> object:
-    """The document in `body`. Numbers that no float can hold come out as infinite.
+    """Parse one JSON document (RFC 8259, UTF-8). Numbers beyond a float's range become infinite.
 
-    Raises `MalformedDocument` for what is not JSON (RFC 8259) in UTF-8: also for a byte order mark, NaN and
-    Infinity, half of a surrogate pair, a key that is repeated in one object, and for a document that is
-    deeper or larger than any batch: that is counted before anything is built.
+    Raises MalformedDocument, also for a byte order mark, NaN, Infinity, half of a surrogate pair, a repeated key
+    in one object, and a document that is deeper or larger than any batch. Size is checked before parsing.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
@@ -43,7 +42,7 @@ def read_json(body: bytes) -> object:
             body.decode(),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            # A function of ours for each integer would take a third of the whole time.
+            # A Python function for each integer would add a third to the time.
             parse_int=_integer if _LONG_RUN in body.translate(_AS_ZEROS) else int,
         )
         if _SURROGATE.search(body):
@@ -54,7 +53,7 @@ def read_json(body: bytes) -> object:
 
 
 def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
-    """What a body is not, and where or why."""
+    """The format that the body fails, with the position or the reason."""
     if isinstance(error, UnicodeDecodeError):
         return f"UTF-8: byte {error.start} is wrong"
     if isinstance(error, UnicodeEncodeError):
@@ -64,7 +63,7 @@ def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeErro
 
 def _check_size(body: bytes) -> None:
     """Refuse more than DEPTH_LIMIT levels, CONTAINERS_LIMIT lists and objects, or VALUES_LIMIT commas."""
-    # Without escapes, every quotation mark begins or ends a text.
+    # Once escapes are masked, every quotation mark begins or ends a string.
     plain = body.replace(rb"\\", b"..").replace(rb"\"", b"..") if b"\\" in body else body
     is_text, depth, containers, commas = np.False_, 0, 0, 0
     for start in range(0, len(plain), _PIECE_BYTES):
@@ -91,10 +90,13 @@ def _refuse_depth(depth: int) -> None:
 def _refuse_counts(containers: int, commas: int) -> None:
     if containers > CONTAINERS_LIMIT:
         raise MalformedDocument(
-            "document_too_large", f"the body has more than {CONTAINERS_LIMIT:,} lists and objects"
+            "document_too_large",
+            f"the body has more than {CONTAINERS_LIMIT:,} lists and objects; split the batch",
         )
     if commas > VALUES_LIMIT:
-        raise MalformedDocument("document_too_large", f"the body has more than {VALUES_LIMIT:,} values")
+        raise MalformedDocument(
+            "document_too_large", f"the body has more than {VALUES_LIMIT:,} values; split the batch"
+        )
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,46 +1,47 @@
-"""Query parameters, read strictly: a typo never silently changes a result."""
+"""Query parameters, read strictly, so that a typo never silently changes a result."""
 
 from collections.abc import Collection, Mapping
 
 from django.http import QueryDict
 
 from http_requests.exceptions import InvalidParameter
-from refusals.nearest_name import LONGEST_SHOWN, nearest_or_all
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_or_all
 
 
 def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str]:
-    """Each parameter's one value.
+    """Each parameter with its one value.
 
-    Raises InvalidParameter for a name that is not known (with the nearest that is), a parameter given twice,
-    and an empty one.
+    Raises InvalidParameter for an unknown name (with the nearest known one), a repeated parameter and an empty
+    one.
     """
     for name in query:
         if name not in known:
-            told = f"the parameter {name[:LONGEST_SHOWN]} is not known here{nearest_or_all(name, known)}"
-            raise InvalidParameter("unknown_parameter", told)
+            message = f"the parameter {name[:LONGEST_SHOWN]} is not known here{nearest_or_all(name, known)}"
+            raise InvalidParameter("unknown_parameter", message)
     values = {name: query.getlist(name) for name in query}
     for name, given in values.items():
         if len(given) > 1:
-            raise InvalidParameter("repeated_parameter", f"the parameter {name} is given {len(given)} times")
+            raise InvalidParameter(
+                "repeated_parameter", f"the parameter {name} is given {len(given)} times; send it once"
+            )
         if not given[0]:
-            raise InvalidParameter("empty_parameter", f"the parameter {name} is empty")
+            raise InvalidParameter(
+                "empty_parameter", f"the parameter {name} is empty; give a value or leave it out"
+            )
     return {name: str(given[0]) for name, given in values.items()}
 
 
 def choice(values: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
-    """A parameter that is one of a few words. Raises InvalidParameter."""
+    """A parameter's value, which must be one of `choices`. Raises InvalidParameter."""
     value = values.get(name, default)
     if value not in choices:
-        told = f"{name} is one of {', '.join(choices)}, not {value[:LONGEST_SHOWN]!r}"
-        raise InvalidParameter("invalid_parameter", told)
+        message = f"{name} is one of {', '.join(choices)}, not {value[:LONGEST_SHOWN]!r}"
+        raise InvalidParameter("invalid_parameter", message)
     return value
 
 
 def is_true(given: Mapping[str, str], name: str) -> bool:
-    """Whether a parameter is given as `true`.
-
-    Raises InvalidParameter where it is neither that nor `false`.
-    """
+    """Whether a parameter is `true`; False without it. Raises InvalidParameter unless it is `true` or `false`."""
     text = given.get(name, "false")
     if text not in ("true", "false"):
         raise InvalidParameter("invalid_parameter", f"{name} is true or false, not {text[:LONGEST_SHOWN]!r}")

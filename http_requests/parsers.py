@@ -1,4 +1,4 @@
-"""Bodies: as bytes for the view that decodes them itself, as a document for all others."""
+"""DRF parsers: raw bytes for views that decode bodies themselves, JSON documents for all others."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -17,7 +17,7 @@ _UTF_8 = {"utf-8", "utf8"}
 
 
 class BytesParser(BaseParser):
-    """A body that is not decoded yet."""
+    """Returns a body's bytes."""
 
     def parse(
         self,
@@ -25,20 +25,20 @@ class BytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The body's bytes. Raises `UnsupportedMediaType` for one that is compressed or not UTF-8."""
+        """The body's bytes. Raises UnsupportedMediaType for a compressed body or a charset other than UTF-8."""
         _check_encoding(media_type or "", parser_context or {})
         return stream.read()
 
 
 class JSONBytesParser(BytesParser):
-    """`application/json`, not decoded yet."""
+    """`application/json` as bytes."""
 
     media_type = "application/json"
     renderer_class = JSONRenderer  # fills the browsable form
 
 
 class JSONDocumentParser(JSONBytesParser):
-    """`application/json`, read strictly, for bodies that are small."""
+    """`application/json`, parsed strictly, for small bodies."""
 
     def parse(
         self,
@@ -50,20 +50,17 @@ class JSONDocumentParser(JSONBytesParser):
         return read_json(super().parse(stream, media_type, parser_context))
 
 
-def sent_document(request: Request) -> Any:
-    """What `JSONDocumentParser` reads of a request.
-
-    Raises `MalformedDocument` where there is no body: that is not `{}`.
-    """
+def request_document(request: Request) -> Any:
+    """The JSON document of a request. Raises MalformedDocument, also without a body (that is not `{}`)."""
     if request.stream is None:
         raise MalformedDocument("malformed_json", "there is no body; send one JSON document")
     return request.data
 
 
 def take_body(request: Request) -> bytes:
-    """Return the bytes that a `BytesParser` read, b"" where DRF asked none, and have the request forget them.
+    """The bytes that a BytesParser read, b"" without a body. The request no longer holds them afterwards.
 
-    DRF's requests and views refer to each other: what they hold stays until the next garbage collection.
+    DRF's requests and views refer to each other, so a body would stay in memory until the next garbage collection.
     """
     body = request.data
     vars(request).update(_data=b"", _full_data=b"")
@@ -71,12 +68,12 @@ def take_body(request: Request) -> bytes:
 
 
 def bytes_parser(media_type: str) -> type[BytesParser]:
-    """The parser of a media type, which decodes nothing."""
+    """A BytesParser class for a media type."""
     return type("MediaTypeParser", (BytesParser,), {"media_type": media_type})
 
 
 def media_type_of(content_type: str) -> str:
-    """The media type of a header, without its parameters."""
+    """The media type in a Content-Type header, without parameters."""
     return parse_header_parameters(content_type)[0].lower()
 
 
@@ -86,8 +83,8 @@ def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
     if encoding not in _PLAIN:
         raise UnsupportedMediaType(
             media_type,
-            f"bodies are read as they are: Content-Encoding is identity or left out, not {encoding[:32]}",
+            f"send the body uncompressed: Content-Encoding is identity or left out, not {encoding[:32]}",
         )
     _, parameters = parse_header_parameters(media_type)
     if parameters.get("charset", "utf-8").lower() not in _UTF_8:
-        raise UnsupportedMediaType(media_type, "texts are read as UTF-8")
+        raise UnsupportedMediaType(media_type, "send the body in UTF-8")

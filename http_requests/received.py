@@ -1,4 +1,4 @@
-"""A call as it was received: the one value that identity, cost and record of a call are functions of."""
+"""A call as it was received. Authentication, cost and audit record are functions of this one value."""
 
 import codecs
 from collections.abc import Mapping, MutableMapping
@@ -8,20 +8,19 @@ from urllib.parse import quote
 
 _HEADER = "HTTP_"
 _BARE_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
-# Characters that a path has as they are (RFC 3986, 3.3).
+# Characters that a path may hold unencoded (RFC 3986, 3.3).
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~"
-# What Django leaves as it is where it quotes the bytes of a path that are no UTF-8.
+# Characters that Django leaves unquoted where it quotes bytes of a path that are no UTF-8.
 _REQUOTED_SAFE = "/#%[]=:;$&()+,!?*@'~"
-# The WSGI variable that keeps the value for whoever asks next.
+# The WSGI variable that caches the value.
 _KEPT = "marketdata.received_call"
 
 
 class ReceivedCall(NamedTuple):
-    """A call as it was received; made once, before any of it is changed.
+    """A call as it was received, made once before anything is changed.
 
-    `path` is decoded, as the URLconf resolves it; `target` is the path as it was sent, percent-encoded, and so
-    is `query`. `headers` have lower-case names. `address` and `scheme` are the client's own where a trusted
-    proxy tells them.
+    `path` is decoded, as the URLconf resolves it. `target` (the path) and `query` are percent-encoded, as sent.
+    Header names are in lower case. `address` and `scheme` are the client's own where a trusted proxy states them.
     """
 
     method: str
@@ -34,22 +33,22 @@ class ReceivedCall(NamedTuple):
     headers: Mapping[str, str]
 
     def __repr__(self) -> str:
-        """Headers and query may hold secrets, and are not shown."""
+        """Without headers and query, which may hold secrets."""
         return f"ReceivedCall({self.method} {self.path} from {self.address})"
 
 
 class DjangoRequest(Protocol):
-    """What is needed of Django's request."""
+    """The part of Django's request that `call_of` reads."""
 
     META: dict[str, Any]
     path_info: str
 
 
 def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
-    """The call of a WSGI environ that nobody has changed yet; it is kept there.
+    """The call in a WSGI environ, which must be unchanged and have a trusted proxy's headers applied.
 
-    Where proxies are in front the environ is one to be believed already. `REQUEST_URI`, where the server gives
-    it, is the target as it was sent; without it the path is encoded again, as UTF-8.
+    The value is cached in the environ. `REQUEST_URI`, if the server sets it, is the target as it was sent;
+    without it the path is encoded again, as UTF-8.
     """
     kept: ReceivedCall | None = environ.get(_KEPT)
     if kept is None:
@@ -58,7 +57,7 @@ def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
 
 
 def call_of(request: DjangoRequest) -> ReceivedCall:
-    """The call that Django's request is of: the one that was kept, else as Django reads it."""
+    """The call of Django's request: the cached value, or else one made of what Django parsed."""
     environ = request.META
     kept: ReceivedCall | None = environ.get(_KEPT)
     if kept is None:
@@ -94,7 +93,7 @@ def _header(name: str) -> str:
 
 
 def _decoded(path: str) -> str:
-    """A path of PEP 3333, whose characters are bytes, as UTF-8; bytes that are none are quoted, as Django does."""
+    """Decode a PEP 3333 path (one character a byte) as UTF-8. Other bytes are quoted, as Django does."""
     if path.isascii():
         return path or "/"
     return path.encode("latin-1").decode("utf-8", _REQUOTE)
@@ -107,3 +106,7 @@ def _requoted(error: UnicodeError) -> tuple[str, int]:
 
 _REQUOTE = "marketdata_requote"
 codecs.register_error(_REQUOTE, _requoted)
+
+
+# What changes nothing (RFC 9110, 9.2.1), of the methods that are answered here.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -1,4 +1,4 @@
-"""Answers that no cache holds: tagged by what they say, so that a client which has them gets 304."""
+"""Answers with an entity tag of their content, so that a client that has them gets 304."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,25 +16,24 @@ from http_requests.conditional import REVALIDATED, content_tag, is_current
 
 
 def tagged_answer(request: Request, data: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer with these data, compressed as the client likes it; 304 if the client has it.
+    """The answer with these data, compressed by `Accept-Encoding`; 304 if the client has it.
 
-    A page for a browser is made for one person: it has no tag, and as it may hold a token against forged
-    requests it is never compressed.
+    A page of the browsable API has no tag and is never compressed, because it may hold a CSRF token.
     """
-    said = {**REVALIDATED, **(headers or {})}
+    all_headers = {**REVALIDATED, **(headers or {})}
     if isinstance(request.accepted_renderer, BrowsableAPIRenderer):
-        return Response(data, headers=said)
+        return Response(data, headers=all_headers)
     encoding = accepted_encoding(request.headers.get("Accept-Encoding"))
-    said["ETag"] = content_tag(orjson.dumps([data, request.accepted_renderer.media_type, encoding]))
-    if is_current(request.headers.get("If-None-Match"), said["ETag"]):
-        return Response(status=HTTPStatus.NOT_MODIFIED, headers=said)
-    response = Response(data, headers=said)
+    all_headers["ETag"] = content_tag(orjson.dumps([data, request.accepted_renderer.media_type, encoding]))
+    if is_current(request.headers.get("If-None-Match"), all_headers["ETag"]):
+        return Response(status=HTTPStatus.NOT_MODIFIED, headers=all_headers)
+    response = Response(data, headers=all_headers)
     response.add_post_render_callback(partial(_encode, encoding=encoding))
     return response
 
 
 def _encode(response: HttpResponse, *, encoding: Encoding | None) -> None:
-    done = compressed(response.content, encoding)
-    if done.encoding is not None:
-        response.content = done.body
-        response.headers["Content-Encoding"] = done.encoding
+    encoded = compressed(response.content, encoding)
+    if encoded.encoding is not None:
+        response.content = encoded.body
+        response.headers["Content-Encoding"] = encoded.encoding

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: parsed, whose it is, refusals, and the answers that the database keeps.
+"""Requests with an Idempotency-Key: the key, its errors, and the answers stored in the database.
 
-The market store keeps its own answers in its commits. Knows none of the apps.
+Ingest stores its answers in the market store's commits instead. Imports none of the apps.
 """

@@ -1,15 +1,21 @@
-"""One answer to all calls with the same Idempotency-Key, of POSTs whose truth is the database.
+"""One answer to all calls with the same Idempotency-Key, for POSTs that write to the database.
 
-It may show what is shown once: it is kept sealed.
+Answers may show secrets that are shown once, so they are stored encrypted with a key derived from SECRET_KEY.
 """
 
 import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from rest_framework.request import Request
@@ -17,7 +23,6 @@ from rest_framework.request import Request
 from idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
 from idempotency.models import SealedAnswer
 from idempotency.request_key import idempotency_key, key_scope
-from idempotency.sealing import opened, seal
 
 KEPT = timedelta(days=1)
 
@@ -26,7 +31,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class KeyedCall:
-    """A call with an Idempotency-Key: in whose name, to which path, and its decoded body."""
+    """A call with an Idempotency-Key; `body` is decoded."""
 
     scope: str
     path: str
@@ -35,42 +40,39 @@ class KeyedCall:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the body, in hex; the order of its names does not matter."""
+        """SHA-256 of the body, in hex, independent of the order of its names."""
         return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def keyed_call(request: Request, body: Any) -> KeyedCall | None:
-    """The call that a request makes with this decoded body; None without an Idempotency-Key.
-
-    Raises `InvalidParameter`.
-    """
+    """The request as a keyed call; None without an Idempotency-Key. Raises InvalidParameter."""
     key = idempotency_key(request)
     return None if key is None else KeyedCall(key_scope(request), request.path.rstrip("/"), key, body)
 
 
 def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
-    """The answer to a call, and whether it is that of an earlier one.
+    """The answer to a call, and whether it is replayed.
 
-    `make` is called at most once, within the same transaction. A refusal, which `make` raises, is not kept.
-    Of two calls at a time the second waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
+    `make` is called at most once, in the same transaction; if it raises, nothing is stored. A concurrent second
+    call waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
     """
     with transaction.atomic():
-        answers_forget(now=now)
+        answers_delete_expired(now=now)
         kept = _begun(call, now=now)
         if kept is not None:
             return _answer(kept, call), True
         made = make()
-        _of(call).update(sealed=seal(orjson.dumps(made)))
+        _of(call).update(sealed=_encrypted(orjson.dumps(made)))
         return made, False
 
 
-def answers_forget(*, now: datetime) -> None:
-    """Delete the answers that were kept for long enough."""
+def answers_delete_expired(*, now: datetime) -> None:
+    """Delete the answers that are older than a day."""
     SealedAnswer.objects.filter(created_at__lte=now - KEPT).delete()
 
 
 def _begun(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
-    """The earlier call's answer; None where this one is the first, which is noted."""
+    """Store the call. Returns the row of an earlier one with the same key; None if this is the first."""
     try:
         with transaction.atomic():
             SealedAnswer.objects.create(fingerprint=call.fingerprint, created_at=now, **_names(call))
@@ -82,7 +84,7 @@ def _begun(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
 def _answer(kept: SealedAnswer, call: KeyedCall) -> Document:
     if kept.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused
-    data = opened(kept.sealed)
+    data = _decrypted(kept.sealed)
     if data is None:
         raise AlreadyMade
     answer: Document = orjson.loads(data)
@@ -94,6 +96,31 @@ def _of(call: KeyedCall) -> QuerySet[SealedAnswer]:
 
 
 def _names(call: KeyedCall) -> dict[str, str]:
-    # A client may have sent a secret as its key, so only the hash is kept.
+    # Hashed, because a client may have sent a secret as its key.
     key_hash = hashlib.sha256(call.key.encode()).hexdigest()
     return {"identity": call.scope, "path": call.path, "idempotency_key": key_hash}
+
+
+_LABEL = b"marketdata sealed answers 1"
+
+
+def _encrypted(data: bytes) -> str:
+    return _box().encrypt(data).decode()
+
+
+def _decrypted(sealed: str) -> bytes | None:
+    """The decrypted data; None if SECRET_KEY was changed, or the text altered."""
+    try:
+        return _box().decrypt(sealed.encode())
+    except InvalidToken:
+        return None
+
+
+def _box() -> MultiFernet:
+    return MultiFernet([_fernet(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+@lru_cache(maxsize=16)
+def _fernet(secret_key: str) -> Fernet:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_LABEL).derive(secret_key.encode())
+    return Fernet(urlsafe_b64encode(derived))

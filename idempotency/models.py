@@ -1,12 +1,12 @@
-"""Answers that are kept to be given again."""
+"""Answers stored to be replayed."""
 
 from django.db import models
 
 
 class SealedAnswer(models.Model):
-    """The answer to a POST with an Idempotency-Key, for a day.
+    """The answer to a POST with an Idempotency-Key, kept for a day.
 
-    It may show a secret, so it is sealed with the secret key. `identity` is that of the caller's family.
+    It may show a secret, so it is encrypted with a key derived from SECRET_KEY. `identity` is the caller's family.
     """
 
     identity = models.CharField(max_length=100)
@@ -17,7 +17,7 @@ class SealedAnswer(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        # Made by the app that had it first.
+        # The table was created by another app.
         db_table = "ratelimit_sealedanswer"
         constraints = [
             models.UniqueConstraint(fields=["identity", "path", "idempotency_key"], name="sealed_answer_once")

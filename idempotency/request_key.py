@@ -1,4 +1,4 @@
-"""The header by which a request is known again, and in whose name it counts."""
+"""The Idempotency-Key header and its scope."""
 
 import re
 from typing import Any, cast
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from http_requests.exceptions import InvalidParameter
 
 REPLAYED = {"Idempotency-Replayed": "true"}
-"""Headers of an answer that an earlier request with the same key was given."""
+"""Headers of a replayed answer."""
 
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -19,14 +19,14 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def key_scope(request: Request) -> str:
-    """In whose name a request's key counts: its caller's family, which stays the same when a key is rotated."""
+    """The scope in which a key is unique: the caller's family, which rotation does not change."""
     return str(cast("Any", request.user).family)
 
 
 def parse_key(header: str | None) -> str | None:
-    """The key in a header, 1-255 visible ASCII characters, quoted or bare; None without a header.
+    """Parse the header: 1-255 visible ASCII characters, quoted or bare. None without one.
 
-    Raises `InvalidParameter` for anything else.
+    Raises InvalidParameter.
     """
     if header is None:
         return None

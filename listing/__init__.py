@@ -1,4 +1,1 @@
-"""Lists that are read page by page: their cursors, their pages, and the documents of these.
-
-Knows none of the apps.
-"""
+"""Lists that are read page by page: filters, keyset pagination, sealed cursors. Imports none of the apps."""

@@ -1,41 +1,89 @@
-"""Opaque cursors of lists: from or before which row, in which query."""
+"""Opaque cursors of lists, and the seal that makes them unforgeable."""
 
+import base64
+import binascii
 import hashlib
+import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
-from listing.exceptions import InvalidCursor
-from listing.sealed_text import opened_text, sealed_text
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from http_requests.exceptions import RequestError
 
 _LABEL = "listing.cursors"
 _FINGERPRINT_BYTES = 8
+_FORGED = "the cursor was not made here; begin again without a cursor"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the list that `query` names, in its order.
-
-    Forward: the rows from `place` on. Backward: the rows just before it.
-    """
+    """A position in the ordered list of `query`: forward the rows from it on, backward the rows just before it."""
 
     backward: bool
-    place: str
+    position: str
     query: str
 
     def encode(self) -> str:
-        """URL-safe base64, sealed with the secret key."""
-        payload = bytes([self.backward]) + _fingerprint(self.query) + self.place.encode()
-        return sealed_text(payload, label=_LABEL)
+        """The cursor as URL-safe base64, sealed with the secret key."""
+        payload = bytes([self.backward]) + _fingerprint(self.query) + self.position.encode()
+        return seal_text(payload, label=_LABEL)
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
-        """The cursor in `text`. Raises InvalidCursor unless it was made here, for the same query."""
-        payload = opened_text(text, label=_LABEL)
+        """The cursor in `text`. Raises InvalidCursor unless it was sealed here for the same query."""
+        payload = unseal_text(text, label=_LABEL)
         behind = 1 + _FINGERPRINT_BYTES
         if payload[1:behind] != _fingerprint(query):
-            raise InvalidCursor("the cursor belongs to another query")
+            raise InvalidCursor("the cursor belongs to another query; begin again without a cursor")
         return cls(bool(payload[0]), payload[behind:].decode(), query)
 
 
 def _fingerprint(query: str) -> bytes:
     return hashlib.sha256(query.encode()).digest()[:_FINGERPRINT_BYTES]
+
+
+_SEAL_BYTES = 16
+
+
+def seal_text(payload: bytes, *, label: str) -> str:
+    """Seal a payload as URL-safe base64. A text sealed with one label cannot be unsealed with another."""
+    return _canonical(payload + _seal(payload, label, settings.SECRET_KEY))
+
+
+def unseal_text(text: str, *, label: str) -> bytes:
+    """The payload of a text sealed with the secret key or one of its fallbacks. Raises InvalidCursor."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidCursor(_FORGED) from error
+    payload, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    is_ours = any(hmac.compare_digest(seal, _seal(payload, label, secret)) for secret in secrets)
+    if not is_ours or _canonical(data) != text:
+        raise InvalidCursor(_FORGED)
+    return payload
+
+
+def _canonical(data: bytes) -> str:
+    """The canonical base64. Decoders also accept padding, and ignore the last bits."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _seal(payload: bytes, label: str, secret: str | bytes) -> bytes:
+    return hmac.digest(_key(label, secret), payload, "sha256")[:_SEAL_BYTES]
+
+
+@lru_cache(maxsize=64)
+def _key(label: str, secret: str | bytes) -> bytes:
+    # Cached because every page seals and unseals cursors.
+    return salted_hmac(label, "", secret, algorithm="sha256").digest()
+
+
+class InvalidCursor(RequestError):
+    """The cursor is forged, cut, or of another query; begin again without one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid_cursor", message)

@@ -1,5 +1,6 @@
-"""Pages of rows of the database in the order of one unique column."""
+"""Keyset pagination: pages of database rows in the order of one unique column."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,7 +13,6 @@ from rest_framework.views import APIView
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import choice
 from listing.cursors import Cursor
-from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 
 PAGE_PARAMETERS = ("limit", "cursor", "sort")
 SORTS = ("asc", "desc")
@@ -21,7 +21,7 @@ _NOT_OF_THE_QUERY = {"limit", "cursor", "format"}
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in the order that was asked for, and the cursors of what lies behind and before them."""
+    """Rows in the requested order, and the cursors of the next and the previous page."""
 
     rows: list[Any]
     next_cursor: str | None
@@ -29,8 +29,8 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """Rows by the unique column `by`, and the query to which the cursors of a walk through them belong."""
+class OrderedRows:
+    """Rows in the order of the unique column `by`. Cursors hold `query` and are good for that alone."""
 
     rows: QuerySet[Any]
     by: str
@@ -38,46 +38,46 @@ class Walk:
     query: str
 
     def page(self, cursor: Cursor | None, limit: int) -> Page:
-        """At most `limit` rows at a cursor; the first ones without."""
+        """At most `limit` rows from a cursor, or the first rows."""
         if cursor is not None and cursor.backward:
-            found = list(self._before(cursor.place).reverse()[: limit + 1])
+            found = list(self._before(cursor.position).reverse()[: limit + 1])
             rows = found[:limit][::-1]
-            following = cursor.place if self._from(cursor.place).exists() else None
-            return self._page(rows, cursor.place, following, has_before=len(found) > limit)
-        found = list((self._ordered() if cursor is None else self._from(cursor.place))[: limit + 1])
+            following = cursor.position if self._from(cursor.position).exists() else None
+            return self._page(rows, cursor.position, following, has_before=len(found) > limit)
+        found = list((self._ordered() if cursor is None else self._from(cursor.position))[: limit + 1])
         rows = found[:limit]
-        following = self._place(found[limit]) if len(found) > limit else None
+        following = self._position(found[limit]) if len(found) > limit else None
         if cursor is None:
             return self._page(rows, "", following, has_before=False)
-        first = self._place(rows[0]) if rows else cursor.place
-        return self._page(rows, cursor.place, following, has_before=self._before(first).exists())
+        first = self._position(rows[0]) if rows else cursor.position
+        return self._page(rows, cursor.position, following, has_before=self._before(first).exists())
 
-    def _page(self, rows: list[Any], place: str, following: str | None, *, has_before: bool) -> Page:
-        first = self._place(rows[0]) if rows else place
+    def _page(self, rows: list[Any], position: str, following: str | None, *, has_before: bool) -> Page:
+        first = self._position(rows[0]) if rows else position
         return Page(
             rows,
             None if following is None else Cursor(False, following, self.query).encode(),
             Cursor(True, first, self.query).encode() if has_before else None,
         )
 
-    def _place(self, row: Any) -> str:
+    def _position(self, row: Any) -> str:
         return str(getattr(row, self.by))
 
     def _ordered(self) -> QuerySet[Any]:
         return self.rows.order_by(f"-{self.by}" if self.is_descending else self.by)
 
-    def _from(self, place: str) -> QuerySet[Any]:
-        return self._ordered().filter(**{f"{self.by}__{'lte' if self.is_descending else 'gte'}": place})
+    def _from(self, position: str) -> QuerySet[Any]:
+        return self._ordered().filter(**{f"{self.by}__{'lte' if self.is_descending else 'gte'}": position})
 
-    def _before(self, place: str) -> QuerySet[Any]:
-        return self._ordered().filter(**{f"{self.by}__{'gt' if self.is_descending else 'lt'}": place})
+    def _before(self, position: str) -> QuerySet[Any]:
+        return self._ordered().filter(**{f"{self.by}__{'gt' if self.is_descending else 'lt'}": position})
 
 
-class PlacePagination(BasePagination):
-    """`limit`, `cursor` and `sort`. A walk shows each row that there is from its first page to its last once.
+class KeysetPagination(BasePagination):
+    """The parameters `limit`, `cursor` and `sort`. Rows that exist during a whole walk are shown exactly once.
 
-    A list says what its rows are called in the document, and by which column they are in order. `counted` is
-    how many are counted at most, None for all.
+    A subclass sets `rows_name` (the rows' name in the document) and `by` (the unique column of the order).
+    `counted` bounds `total_estimate`; None counts all rows.
     """
 
     rows_name: ClassVar[str]
@@ -94,8 +94,8 @@ class PlacePagination(BasePagination):
         asked = {name: value for name, value in values.items() if name not in _NOT_OF_THE_QUERY}
         query = repr((self.rows_name, sorted({**asked, "sort": sort}.items())))
         cursor = Cursor.decode(values["cursor"], query=query) if "cursor" in values else None
-        walk = Walk(queryset, self.by, sort == "desc", query)
-        self.page = walk.page(cursor, self._limit(values.get("limit")))
+        rows = OrderedRows(queryset, self.by, sort == "desc", query)
+        self.page = rows.page(cursor, self._limit(values.get("limit")))
         self.total = queryset.order_by()[: self.counted].count()
         return self.page.rows
 
@@ -109,7 +109,7 @@ class PlacePagination(BasePagination):
         }
 
     def get_results(self, data: Mapping[str, Any]) -> Any:
-        """The rows of an envelope, so that the browsable API shows its form of filters."""
+        """The rows of an envelope; the browsable API shows its filter form only if they are a list."""
         return data[self.rows_name]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -151,3 +151,14 @@ class PlacePagination(BasePagination):
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+PAGE_LIMIT = 10_000
+PAGE_LIMIT_RULE = f"must be a whole number between 1 and {PAGE_LIMIT:,}"
+
+
+def page_limit(text: str) -> int | None:
+    """Parse a limit in plain digits; None if it is not a number from 1 to PAGE_LIMIT."""
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= PAGE_LIMIT:
+        return None
+    return int(text)

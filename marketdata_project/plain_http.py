@@ -19,8 +19,8 @@ from audit.services import call_record, call_spool
 from http_requests.received import call_of
 from marketdata_project.anonymous_clients import charged
 from marketdata_project.problems import Problem
-from ratelimit.credentials.exposure import exposed_credential
-from ratelimit.limits.headers import admission_headers
+from ratelimit.credentials.identify import exposed_credential
+from ratelimit.limits.admission import admission_headers
 from ratelimit.wsgi_variables import ADMISSION
 
 # What Django's SecurityMiddleware answers: a redirect, or a refusal of the host. All else is from within.

@@ -26,6 +26,7 @@ from rest_framework.views import set_rollback
 from audit import exceptions as audit
 from audit.records.masking import masked_path
 from http_requests import exceptions as requests
+from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
 from idempotency import exceptions as idempotency
 from marketdata_project.correlation import correlation_id
@@ -33,7 +34,6 @@ from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import BODY_TOO_LARGE, CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
-from refusals.field_error import FieldError
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path
 from store import exceptions as storage

@@ -9,9 +9,7 @@ from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, stylesheet
 from marketdata_project.schema_view import SchemaView
-from ratelimit.credentials.urls import urlpatterns as credential_urlpatterns
-from ratelimit.keys.urls import urlpatterns as key_urlpatterns
-from ratelimit.limits.urls import urlpatterns as limit_urlpatterns
+from ratelimit.urls import urlpatterns as access_urlpatterns
 from stats.caching.urls import urlpatterns as cache_urlpatterns
 from stats.market_data.urls import market_data_urlpatterns
 from stats.ohlc.urls import urlpatterns as ohlc_urlpatterns
@@ -41,9 +39,7 @@ only_v1 = [
     *market_data_urlpatterns,
     *cache_urlpatterns,
     *session_urlpatterns,
-    *limit_urlpatterns,
-    *key_urlpatterns,
-    *credential_urlpatterns,
+    *access_urlpatterns,
     *audit_urlpatterns,
     *documentation,
 ]

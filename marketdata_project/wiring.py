@@ -16,12 +16,12 @@ from trades.instruments.known_hours import HOURS_REFUSAL
 
 def wire() -> None:
     """Hand over everything, once in a process."""
-    ACCESS_TABLE.hand_over(_access_table)
-    CLASS_OF_CALL.hand_over(lambda: _class_of_call)
-    RECORDED_NAMES.hand_over(_recorded_names)
-    PROBLEM_ANSWER.hand_over(lambda: _problem_answer)
-    PERSON_MAY.hand_over(_person_may)
-    HOURS_REFUSAL.hand_over(_hours_refusal)
+    ACCESS_TABLE.provide(_access_table)
+    CLASS_OF_CALL.provide(lambda: _class_of_call)
+    RECORDED_NAMES.provide(_recorded_names)
+    PROBLEM_ANSWER.provide(lambda: _problem_answer)
+    PERSON_MAY.provide(_person_may)
+    HOURS_REFUSAL.provide(_hours_refusal)
 
 
 def _access_table() -> AccessTable:
@@ -48,7 +48,7 @@ def _problem_answer(error: Exception) -> HttpResponse:
 
 
 def _person_may() -> Callable[[HttpRequest, str, str], bool]:
-    from ratelimit.credentials.people.page_access import person_may
+    from ratelimit.credentials.people.grants import person_may
 
     return person_may
 

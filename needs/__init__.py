@@ -1,6 +1,6 @@
-"""What a room needs of a higher one, which it may not import: declared below, handed over at start-up from above.
+"""Late binding: a lower package declares a value that it needs from a higher one, which it may not import.
 
-Knows none of the apps.
+The wiring module provides it at start-up. Imports none of the apps.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,39 +10,39 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class NotHandedOver(RuntimeError):
-    """A need is used before anything was handed over. The program must be wired at start-up."""
+class NotProvided(RuntimeError):
+    """A value is used before it was provided. Call the wiring module at start-up."""
 
 
 class Need(Generic[T]):
-    """A typed place for one function or value of a higher room.
+    """One function or value of a higher package.
 
-    The lower room declares it and calls `get`; the wiring module calls `hand_over` once, at start-up.
+    The lower package declares it and calls `get`; the wiring module calls `provide` once, at start-up.
     """
 
     def __init__(self, name: str) -> None:
-        """name: by which errors name it."""
+        """name: the dotted name for error messages."""
         self._name = name
         self._make: Callable[[], T] | None = None
         self._made: list[T] = []
 
-    def hand_over(self, make: Callable[[], T]) -> None:
-        """Have `make` give the value when it is first needed. Raises RuntimeError if there is one already."""
+    def provide(self, make: Callable[[], T]) -> None:
+        """Register `make`, which is called at the first `get`. Raises RuntimeError if called twice."""
         if self._make is not None:
-            raise RuntimeError(f"{self._name} was handed over before")
+            raise RuntimeError(f"{self._name} was already provided")
         self._make = make
 
     def get(self) -> T:
-        """The value. Raises NotHandedOver."""
+        """The value. Raises NotProvided."""
         if not self._made:
             if self._make is None:
-                raise NotHandedOver(f"{self._name} is needed, and nobody has handed it over")
+                raise NotProvided(f"{self._name} was not provided; wire the program at start-up")
             self._made = [self._make()]
         return self._made[0]
 
     @contextmanager
     def replaced(self, value: T) -> Iterator[None]:
-        """Have another value meanwhile, in all threads: for tests."""
+        """Use another value inside the context, in all threads. For tests."""
         before = self._make, self._made
         self._make, self._made = lambda: value, [value]
         try:

@@ -1,1 +1,1 @@
-"""Who calls and how much: API keys, tiers, scopes, the token bucket."""
+"""Who calls, what they may do and how much: credentials, API keys, scopes, limits."""

@@ -9,4 +9,4 @@ class RateLimitConfig(AppConfig):
     def ready(self) -> None:
         # They register themselves: with the signals of logins, and with the schema generator.
         from ratelimit.credentials import schema  # noqa: F401, PLC0415
-        from ratelimit.credentials.people import page_logins  # noqa: F401, PLC0415
+        from ratelimit.credentials.people import logins  # noqa: F401, PLC0415

@@ -1,4 +1,4 @@
-"""Who makes a request, whatever credential says so."""
+"""The caller of a request, the same for every kind of credential."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +11,13 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller and what it was granted.
+    """A caller and its grants.
 
-    `identity` names it for ever and everywhere: `key:12`, `client:3` (of OAuth2), `user:7` (a person).
-    `credential` is how it proved who it is this time: `api_key`, `jwt`, `oauth2`, `signature`, `certificate`
-    or `session`. Rates are in requests per second; a quota of None is none. `accounts` holds ALL_ACCOUNTS
-    where every account is its own. `family` is what its buckets and quotas are of: the first key of a chain
-    of rotations (`key:3`), of others their identity. `expires_at` is the end of what it was granted; what is
-    `signed_only` is never shown bare.
+    `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind used
+    this time: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in requests per
+    second; a quota of None is unlimited. `accounts` holds ALL_ACCOUNTS for every account. `family` owns the
+    buckets and quotas: the first key of a chain of rotations (`key:3`), otherwise the identity. `expires_at`
+    ends the grants. A `signed_only` key is accepted in signatures only.
     """
 
     identity: str
@@ -49,14 +48,14 @@ class Caller:
         return ALL_ACCOUNTS in self.accounts or account in self.accounts
 
     def may_call_from(self, address: str) -> bool:
-        """Whether an IP address lies in one of its networks; without networks from anywhere."""
+        """Whether an IP address is in one of its networks; True without networks."""
         if not self.networks:
             return True
         try:
             parsed = ip_address(address)
         except ValueError:
             return False
-        # Where a socket is for both, whoever calls over IPv4 has an address of IPv6.
+        # A dual-stack socket shows an IPv4 client by an IPv4-mapped IPv6 address.
         plain = getattr(parsed, "ipv4_mapped", None) or parsed
         return any(plain in network for network in self.networks)
 

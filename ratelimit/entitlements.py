@@ -1,4 +1,4 @@
-"""From what is stored of a credential to the caller that it makes."""
+"""Turns the stored grants of a credential into a caller."""
 
 from datetime import datetime
 from ipaddress import ip_network
@@ -12,7 +12,7 @@ from ratelimit.models import ApiKey, Entitlement
 
 NO_QUOTA = 0
 STATES = ("active", "expired", "revoked")
-# What every credential may be granted, by name: all that an Entitlement has but when it ends.
+# The fields of an Entitlement that are granted: all except those that end it.
 GRANTS = (
     "tier",
     "rate",
@@ -29,10 +29,7 @@ GRANTS = (
 def caller_from(
     entitlement: Entitlement, *, identity: str, name: str, credential: str, family: str = ""
 ) -> Caller:
-    """The caller with what it was granted, the tier's limits where it has none of its own.
-
-    Raises UnknownTier.
-    """
+    """The caller with these grants; its tier's limits unless it has its own. Raises UnknownTier."""
     tier = tier_named(entitlement.tier)
     return Caller(
         identity=identity,
@@ -54,17 +51,14 @@ def caller_from(
 
 
 def quota(own: int | None, *, of_tier: int | None) -> int | None:
-    """Tokens of a period: a credential's own number, or its tier's; None is no quota."""
+    """Tokens per period: the credential's own number, or the tier's; None is no quota."""
     if own is None:
         return of_tier
     return None if own == NO_QUOTA else own
 
 
 def granted_document(entitlement: Entitlement, caller: Caller) -> dict[str, Any]:
-    """What is granted, with the rates and quotas that hold for the caller, its own or its tier's.
-
-    A quota of None is none.
-    """
+    """The grants as a document, with the caller's effective rates and quotas (None: no quota)."""
     of_caller = ("rate", "trading_rate", "daily_quota", "monthly_quota")
     return {name: getattr(caller if name in of_caller else entitlement, name) for name in GRANTS}
 

@@ -1,4 +1,4 @@
-"""What happens to keys goes into the audit log."""
+"""Audit records of changes of keys and grants."""
 
 from datetime import datetime
 from typing import Any
@@ -18,10 +18,10 @@ def key_event(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> None:
-    """Leave a record of a change of keys in the current transaction; without it there is no change.
+    """Write an audit record in the current transaction, so that there is no change without its record.
 
-    `detail` holds no secret; its `change` is a pair of documents, before and after. `record` is what records
-    it, by default `event_record`. Raises what that does.
+    `detail` must hold no secret; its `change` is a pair of documents, before and after. `record` writes the
+    record, by default `event_record`, and its errors are raised.
     """
     (record or event_record)(
         at=at,

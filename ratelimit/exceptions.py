@@ -1,7 +1,7 @@
-"""What can go wrong with credentials.
+"""Errors of credentials and keys.
 
 RateLimitError
-├── CredentialError            the caller must present another credential; a retry with the same fails again
+├── CredentialError            the caller must send another credential; a retry with the same one fails again
 │   ├── InvalidAuthorization
 │   ├── AmbiguousCredentials
 │   ├── SignatureRequired
@@ -26,56 +26,56 @@ RateLimitError
     ├── NotRotatable
     └── GrantExceeded
 
-What is wrong with the form of a call about keys is in `http_requests.exceptions`.
+Errors in the form of a call are in `http_requests.exceptions`.
 """
 
 from typing import ClassVar
 
-from refusals.field_error import FieldError
+from http_requests.exceptions import FieldError
 
 
 class RateLimitError(Exception):
     """Base of all errors of this app; `str(error)` may be shown to the client.
 
-    What a client can meet has a stable `code`; the others are met by operators at the command line.
+    Errors that a client can get have a stable `code`; the others occur on the command line only.
     """
 
     code: ClassVar[str]
 
 
 class CredentialError(RateLimitError):
-    """A credential was presented and does not admit its bearer."""
+    """A credential was sent and is not accepted."""
 
 
 class InvalidAuthorization(CredentialError):
-    """The header is not one known scheme with one credential; correct it."""
+    """Authorization is not one known scheme with one credential; correct it."""
 
     code = "invalid_credentials"
 
 
 class AmbiguousCredentials(CredentialError):
-    """Several credentials were presented; send one."""
+    """Several credentials were sent; send one."""
 
     code = "ambiguous_credentials"
 
 
 class SignatureRequired(CredentialError):
-    """The key is good for signing only; sign the request instead of sending the key."""
+    """The key is for signing only; sign the request instead of sending the key."""
 
     code = "signature_required"
 
 
 class InvalidToken(CredentialError):
-    """The token is not one of ours, has expired or was withdrawn; get a new one. What it is, is not told."""
+    """The token is unknown, expired or revoked; get a new one. The message does not tell which."""
 
     code = "invalid_token"
 
     def __init__(self) -> None:
-        super().__init__("the token is not valid")
+        super().__init__("the token is not valid; get a new one")
 
 
 class InvalidLogin(CredentialError):
-    """The name and the password admit nobody; correct them."""
+    """The name or the password is wrong; correct it."""
 
     code = "invalid_login"
 
@@ -84,37 +84,37 @@ class InvalidLogin(CredentialError):
 
 
 class InvalidApiKey(CredentialError):
-    """The key is malformed or unknown; present a valid one."""
+    """The key is malformed or unknown; send a valid one."""
 
     code = "invalid_api_key"
 
 
 class ExpiredApiKey(CredentialError):
-    """The key was valid until its expiry; ask for a new one."""
+    """The key has expired; ask for a new one."""
 
     code = "expired_api_key"
 
 
 class RevokedApiKey(CredentialError):
-    """The key was withdrawn; ask for a new one."""
+    """The key was revoked; ask for a new one."""
 
     code = "revoked_api_key"
 
 
 class InvalidSignature(CredentialError):
-    """The signature is malformed, wrong, of no key, or covers too little; sign the request as it is sent."""
+    """The signature is malformed, wrong, of an unknown key, or covers too little; sign the request as it is sent."""
 
     code = "invalid_signature"
 
 
 class SignatureExpired(CredentialError):
-    """The signature was made too long ago, or in the future; set the clock and sign again."""
+    """The signature is too old, or from the future; set the clock and sign again."""
 
     code = "signature_expired"
 
 
 class DigestMismatch(CredentialError):
-    """The digest that was signed is not that of the body; sign the body that is sent."""
+    """The signed digest is not the body's; sign the body that is sent."""
 
     code = "digest_mismatch"
 
@@ -126,23 +126,23 @@ class NonceUsed(CredentialError):
 
 
 class InvalidCertificate(CredentialError):
-    """The client certificate stands for no key; have it entered, or connect with another."""
+    """The client certificate belongs to no key; register it with a key, or connect with another."""
 
     code = "invalid_certificate"
 
 
 class NetworkNotAllowed(RateLimitError):
-    """The credential is good, but not from this address; call from one of its networks."""
+    """The credential is valid, but not from this address; call from one of its networks."""
 
     code = "network_not_allowed"
 
 
 class KeyAdministrationError(RateLimitError):
-    """A key could not be made, found or changed as asked."""
+    """A key could not be created, found or changed."""
 
 
 class InvalidKeyRequest(KeyAdministrationError):
-    """A term of a new key, or the overlap of a rotation, is none that there can be; correct it."""
+    """A term of a new key, or the overlap of a rotation, is invalid; correct it."""
 
     code = "invalid_key_request"
 
@@ -152,11 +152,11 @@ class InvalidKeyRequest(KeyAdministrationError):
 
 
 class UnknownTier(KeyAdministrationError):
-    """There is no such tier; choose one of those that the message lists."""
+    """The tier is unknown; choose one that the message lists."""
 
 
 class UnknownScope(KeyAdministrationError):
-    """There is no such scope; choose from those that the message lists."""
+    """The scope is unknown; choose one that the message lists."""
 
 
 class UnknownKey(KeyAdministrationError):
@@ -166,20 +166,20 @@ class UnknownKey(KeyAdministrationError):
 
 
 class UnknownClient(KeyAdministrationError):
-    """No client of OAuth2 has this number or client id; look it up in the list of clients."""
+    """No OAuth2 client has this number or client id; look it up in the list of clients."""
 
 
 class AmbiguousKey(KeyAdministrationError):
-    """Several keys share this prefix; name the one that is meant by its id."""
+    """Several keys share this prefix; use the id."""
 
 
 class NotRotatable(KeyAdministrationError):
-    """The key was rotated or revoked before, or has expired; rotate its successor, or make a new key."""
+    """The key was rotated or revoked before, or has expired; rotate its successor, or create a new key."""
 
     code = "not_rotatable"
 
 
 class GrantExceeded(KeyAdministrationError):
-    """The key has, or would have, more than whoever asks; ask for less, or ask somebody with more."""
+    """The key has, or would have, more grants than the caller; ask for less, or ask somebody with more."""
 
     code = "grant_exceeded"

@@ -1,4 +1,4 @@
-"""Credentials and what they grant, and what must outlive Redis: used nonces and booked quotas."""
+"""Credentials and their grants; used nonces and reserved quotas, which must outlive Redis."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from oauth2_provider.models import AbstractApplication
 
 
 class Entitlement(models.Model):
-    """What the bearer of a credential may do, and how much of it."""
+    """The grants of a credential: what its bearer may do, and how much."""
 
     tier = models.CharField(max_length=20, default="default")
     rate = models.PositiveIntegerField(
@@ -41,7 +41,7 @@ class Entitlement(models.Model):
 
 
 class ApiKey(Entitlement):
-    """A credential of a program. The key itself is not stored, only its SHA-256."""
+    """An API key. Only its SHA-256 is stored."""
 
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=8, db_index=True)
@@ -83,7 +83,7 @@ class ApiKey(Entitlement):
 
 
 class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # without types
-    """A program that gets its tokens by the client-credentials grant of OAuth2."""
+    """A program that gets tokens by OAuth2's client-credentials grant."""
 
     class Meta(AbstractApplication.Meta):  # type: ignore[misc]  # without types
         verbose_name = "OAuth2 client"
@@ -92,19 +92,16 @@ class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # wi
         return str(self.name or self.client_id)
 
     def is_good(self, *, now: datetime) -> bool:
-        """Whether it was not revoked and has not expired."""
+        """Whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def is_usable(self, request: Any) -> bool:
-        """What the library asks before it issues or revokes a token."""
+        """Called by the library before it issues or revokes a token."""
         return self.is_good(now=timezone.now())
 
 
 class AccessProfile(Entitlement):
-    """What a person may do who is logged in to the admin or to the dashboard.
-
-    Superusers may do everything.
-    """
+    """The grants of a person who is logged in. Superusers may do everything without one."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_profile"
@@ -115,7 +112,7 @@ class AccessProfile(Entitlement):
 
 
 class UsedNonce(models.Model):
-    """A nonce of a signed request: the same one of the same caller is a replay until it expires."""
+    """A used nonce of a signed request: until it expires, the same caller's same nonce is a replay."""
 
     identity = models.CharField(max_length=100)
     nonce = models.CharField(max_length=128)
@@ -129,7 +126,7 @@ class UsedNonce(models.Model):
 
 
 class QuotaUse(models.Model):
-    """Tokens of a caller's quota that were handed out in lots; never more than the quota.
+    """Tokens of a caller's quota that are reserved, never more than the quota.
 
     `period` is a UTC day (2026-11-20) or month (2026-11).
     """

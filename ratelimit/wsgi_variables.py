@@ -1,8 +1,8 @@
-"""What is found out about a call on its way, by the WSGI variables (Django's META) that keep it."""
+"""WSGI variables (Django's META) that hold results of earlier steps of a call."""
 
-# How the call was admitted; without it nothing was charged.
+# The Admission; absent if nothing was charged yet.
 ADMISSION = "marketdata.admission"
-# The signature whose headers were verified before the body was read.
+# The VerifiedSignature, made before the body was read.
 VERIFIED_SIGNATURE = "marketdata.verified_signature"
-# There, where a body was not read to its end.
+# Present if the body was not read to its end.
 BODY_UNREAD = "marketdata.body_unread"

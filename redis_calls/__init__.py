@@ -1,1 +1,1 @@
-"""Calls to Redis: connections that fail at once while it is away, one of them per thread, and Lua scripts over that."""
+"""Redis connections that fail at once while Redis is away, one per thread, and Lua scripts."""

@@ -1,10 +1,10 @@
-"""Connections to Redis that fail at once while Redis is away, instead of each waiting for its timeout.
+"""Redis connections behind a circuit breaker: while Redis is away they fail at once instead of timing out.
 
-All connections of the process share one breaker. A failed connect or a command without an answer in time
+All connections of the process share one breaker. A failed connect, or a command without an answer in time,
 opens it: for `PAUSE_SECONDS` every connect and send raises redis.exceptions.ConnectionError without touching
-a socket. Then one connection may try, while the others go on failing; an answer closes the breaker, a failure
-starts the next pause. A socket that the server closed says only that *that* session is over (Redis may have
-been restarted since), so it opens nothing: the connect that follows decides.
+a socket. Then one connection probes while the others keep failing. An answer closes the breaker, a failure
+starts the next pause. A socket that the server closed does not open it, because Redis may have been restarted;
+the next connect decides.
 """
 
 import threading
@@ -29,10 +29,10 @@ PAUSE_SECONDS = 1.0
 
 
 class Breaker:
-    """Whether Redis is thought to be there. Thread-safe; `clock` is monotonic, in seconds.
+    """A circuit breaker. Thread-safe; `clock` is monotonic, in seconds.
 
-    `who` is the connection that asks or reports: while the breaker is open only the one that was let through
-    counts. A probe that reports nothing within a pause is given up, and the next connection may try.
+    `who` is the connection that asks or reports. While the breaker is open only the probing one counts. A probe
+    that reports nothing within a pause is replaced by the next connection that asks.
     """
 
     def __init__(self, *, pause: float = PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,10 +48,7 @@ class Breaker:
         return self._is_open
 
     def check(self, who: object) -> bool:
-        """Whether `who`, which may talk to Redis now, is the one that begins to try whether it is back.
-
-        Raises redis.exceptions.ConnectionError if it may not.
-        """
+        """Whether `who` begins to probe now. Raises redis.exceptions.ConnectionError if it may not use Redis."""
         if not self._is_open:
             return False
         with self._lock:
@@ -62,10 +59,10 @@ class Breaker:
                 self._probe = id(who)
                 self._next_probe_at = now + self._pause
                 return True
-        raise RedisConnectionError("Redis is away; it is tried again shortly.")
+        raise RedisConnectionError("Redis is away; the next attempt follows shortly")
 
     def failed(self, who: object) -> None:
-        """`who` could not connect or got no answer in time."""
+        """Report that `who` could not connect or got no answer in time."""
         with self._lock:
             if self._is_open and self._probe not in (None, id(who)):
                 return
@@ -74,17 +71,17 @@ class Breaker:
             self._next_probe_at = self._clock() + self._pause
 
     def lost(self, who: object) -> None:
-        """Note that the server closed the session of `who`; that matters only if `who` was the probe."""
+        """Report that the server closed the socket of `who`; that counts only for the probe."""
         if self._is_open and self._probe == id(who):
             self.failed(who)
 
     def succeeded(self) -> None:
-        """Redis answered somebody."""
+        """Report an answer of Redis."""
         if self._is_open:
             self.close()
 
     def close(self) -> None:
-        """Think of Redis as there, whatever was before."""
+        """Close the breaker."""
         with self._lock:
             self._is_open = False
             self._probe = None
@@ -99,7 +96,7 @@ def is_available() -> bool:
 
 
 class FailFast(AbstractConnection):
-    """Asks the breaker before it connects or sends, tells it what came of it, and never retries by itself."""
+    """Asks the breaker before each connect and send, reports the outcome to it, and never retries by itself."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -134,13 +131,13 @@ class FailFast(AbstractConnection):
         return response
 
     def ask(self, *command: str | bytes | int) -> Any:
-        """The answer to one command: what sending it and reading its response come to, at less cost.
+        """Send one command and return its answer, faster than the methods above.
 
-        Unlike a pool, it does not look beforehand whether the server has closed the socket.
+        Unlike a pool, it does not check first whether the server has closed the socket.
         """
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
         if breaker.check(self):
-            # A socket of before the outage is most likely closed, which would be taken for Redis being away.
+            # A socket from before the outage is most likely closed; the probe would count that as a failure.
             self.disconnect()  # type: ignore[no-untyped-call]
         try:
             super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
@@ -151,9 +148,9 @@ class FailFast(AbstractConnection):
         breaker.succeeded()
         return answer
 
-    # Called where something failed only: a context manager would cost every command a tenth more.
+    # Called after a failure only. A context manager would make every command a tenth slower.
     def _report(self, error: RedisError, *, is_answer_due: bool = True) -> None:
-        """Tell the breaker of a command that failed; an error that Redis answered is an answer."""
+        """Report a failed command to the breaker. An error that Redis returned counts as an answer."""
         if isinstance(error, RedisTimeoutError):
             if is_answer_due:
                 breaker.failed(self)
@@ -176,7 +173,7 @@ class FailFastUnixConnection(FailFast, UnixDomainSocketConnection):
 
 
 def connection_class_for(url: str) -> type[AbstractConnection]:
-    """Choose the class for CONNECTION_POOL_KWARGS["connection_class"]: `unix://`, `rediss://`, else plain TCP."""
+    """The class for CONNECTION_POOL_KWARGS["connection_class"] by the URL's scheme."""
     if url.startswith("unix://"):
         return FailFastUnixConnection
     return FailFastSSLConnection if url.startswith("rediss://") else FailFastConnection

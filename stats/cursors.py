@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from listing.exceptions import InvalidCursor
-from listing.sealed_text import opened_text, sealed_text
+from listing.cursors import InvalidCursor, seal_text, unseal_text
 from stats.exceptions import Resync
 from store.protocol import CommitId
 
@@ -84,12 +83,12 @@ class Cursor:
             len(self.commits),
         )
         commits = (_COMMIT.pack(commit.number, bytes.fromhex(commit.hash)) for commit in self.commits)
-        return sealed_text(b"".join((head, *commits)), label=_LABEL)
+        return seal_text(b"".join((head, *commits)), label=_LABEL)
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
         """The cursor in `text`. Raises `InvalidCursor` unless it was made here, for the same query."""
-        payload = opened_text(text, label=_LABEL)
+        payload = unseal_text(text, label=_LABEL)
         earlier, place, time_ns, ordinal, begun_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
             payload
         )

@@ -12,7 +12,7 @@ StatsError
 
 On both sides a wrong query parameter is `http_requests.exceptions.InvalidParameter` or
 `trades.exceptions.InvalidValue`, and a cursor that was not made here, or for another query,
-`listing.exceptions.InvalidCursor`.
+`listing.cursors.InvalidCursor`.
 """
 
 from typing import ClassVar

@@ -15,7 +15,7 @@ from rest_framework import serializers
 from http_requests.exceptions import InvalidParameter
 from http_requests.field_errors import field_errors
 from http_requests.parameters import single_parameters
-from listing.page_limit import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
+from listing.pages import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch

@@ -12,9 +12,9 @@ from django.db import connection
 from hypothesis import settings as hypothesis_settings
 
 from audit.chain.tables import triggers_drop
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.limiter import process_limiter
-from ratelimit.limits.shared_buckets import take_shared
+from ratelimit.limits.shared_limits import take_shared
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.faults import table
@@ -70,11 +70,11 @@ def store_path(default_store: Path) -> Path:
 @pytest.fixture
 def api(db, default_store: Path) -> Iterator[Api]:
     """A caller with every scope and no limit to speak of, before an empty store and an empty cache."""
-    known_keys.clear()
+    key_cache.clear()
     process_limiter.cache_clear()  # keys of other tests had the same numbers
     process_tiers().local.clear()
     yield Api(make_key())
-    known_keys.clear()
+    key_cache.clear()
 
 
 @pytest.fixture

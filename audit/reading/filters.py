@@ -14,9 +14,8 @@ from rest_framework import serializers
 from audit.models import AuditRecord
 from audit.records import columns
 from http_requests.exceptions import InvalidParameter
-from http_requests.filters import first_wrong, word_filter
-from listing.page_limit import PAGE_LIMIT
-from listing.pages import SORTS, PlacePagination
+from listing.filters import choice_filter, first_wrong
+from listing.pages import PAGE_LIMIT, SORTS, KeysetPagination
 from store.instant_text import parse_instant_or_epoch
 
 CLASSES = ("trading", "risk", "config", "keys")
@@ -55,10 +54,10 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
         method="of_caller",
         widget=forms.TextInput(attrs={"list": "audit-callers"}),
     )
-    method = word_filter(METHODS, "Of the call.")
+    method = choice_filter(METHODS, "Of the call.")
     path = _text(columns.PATH_CHARS, "What its path begins with.", lookup_expr="startswith")
-    status_class = word_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
-    audit_class = word_filter(
+    status_class = choice_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
+    audit_class = choice_filter(
         CLASSES, "Of calls and events that are recorded before they are answered.", label="Class"
     )
     event = _text(
@@ -104,7 +103,7 @@ def records_selected(parameters: Mapping[str, str]) -> Records:
     raise InvalidParameter("invalid_parameter", message)
 
 
-class RecordPagination(PlacePagination):
+class RecordPagination(KeysetPagination):
     """By sequence, the newest first."""
 
     rows_name = "records"

@@ -26,8 +26,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from http_requests.addresses import identity_of
-from http_requests.methods import SAFE_METHODS
-from http_requests.received import ReceivedCall, call_in
+from http_requests.received import SAFE_METHODS, ReceivedCall, call_in
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (

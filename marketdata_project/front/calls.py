@@ -13,10 +13,9 @@ from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
 from marketdata_project.front.body import BodyBudgetExhausted
 from marketdata_project.front.door import is_secure
-from ratelimit.access.decision import Denial, may
-from ratelimit.access.table import Access, access_of
+from ratelimit.access.table import Access, Denial, access_of, denial_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import identify, nonce_spent
+from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
 from ratelimit.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
@@ -37,7 +36,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
             return None
         if identity.signature is not None:
             # Before it is charged: whoever replays a call's headers would spend the caller's tokens.
-            environ[VERIFIED_SIGNATURE] = nonce_spent(identity).signature
+            environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
         return None
@@ -60,7 +59,7 @@ def _judged(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial |
         return None, None
     access = access_of(endpoint.url_name, call.method)
     account = None if access is None or access.account is None else endpoint.kwargs.get(access.account)
-    return access, may(caller, access, account=account)
+    return access, denial_of(caller, access, account=account)
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:

@@ -30,12 +30,10 @@ from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import ROUTE, route_of
 from marketdata_project.problem_body import BODY_TOO_LARGE
-from ratelimit.access.decision import may
-from ratelimit.access.table import Access, access_of
+from ratelimit.access.table import Access, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
-from ratelimit.limits.admission import Admission
-from ratelimit.limits.headers import admission_headers
+from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_call
 from ratelimit.wsgi_variables import ADMISSION
 from stats.delivery.delivered import Finished, delivered_if_held
@@ -133,7 +131,7 @@ def _held_for(
 ) -> tuple[Finished, Caller] | None:
     try:
         identity = identify(call, now=at)
-        if identity is None or may(identity.caller, access) is not None:
+        if identity is None or denial_of(identity.caller, access) is not None:
             return None
         held = answer_held(call)
     except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it

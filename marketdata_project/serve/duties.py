@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from audit.chain.prune import retention_keep
 from audit.services import spool_collect
-from idempotency.answers import answers_forget
+from idempotency.answers import answers_delete_expired
 from marketdata_project.serve.status import counted_duty, follow_fold
-from ratelimit.credentials.signatures.nonces import nonces_forget
+from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
-from ratelimit.limits.quotas.book import quotas_forget_old
+from ratelimit.limits.quota_usage import quota_usage_delete_old
 from trades.maintenance import derived_keeper
 
 logger = logging.getLogger(__name__)
@@ -35,10 +35,10 @@ class Duty:
 
 DUTIES: tuple[Duty, ...] = (
     Duty(spool_collect, every=SECOND, after_error=SECOND),
-    Duty(nonces_forget, every=SECOND, after_error=SECOND),
+    Duty(nonces_delete_expired, every=SECOND, after_error=SECOND),
     Duty(keys_watch, every=HOUR),
-    Duty(answers_forget, every=HOUR),
-    Duty(quotas_forget_old, every=HOUR),
+    Duty(answers_delete_expired, every=HOUR),
+    Duty(quota_usage_delete_old, every=HOUR),
     Duty(retention_keep, every=HOUR),
 )
 

@@ -30,7 +30,7 @@ OAUTH2_PROVIDER = {
 # The first is for passwords, the last for what was drawn at random.
 PASSWORD_HASHERS = [
     *global_settings.PASSWORD_HASHERS,
-    "ratelimit.credentials.programs.secret_hasher.SecretHasher",
+    "ratelimit.credentials.programs.server.SecretHasher",
 ]
 # Where people's tokens come from: two installations with one secret, which they should not have, tell theirs
 # apart by it.

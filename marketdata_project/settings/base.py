@@ -114,7 +114,7 @@ MIDDLEWARE = [
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.calls.middleware.AuditMiddleware",
-    "ratelimit.limits.headers.RateLimitHeadersMiddleware",
+    "ratelimit.limits.admission.RateLimitHeadersMiddleware",
     "marketdata_project.anonymous_clients.AnonymousClientMiddleware",
     "marketdata_project.problems.ProblemMiddleware",
     "marketdata_project.browsers.SessionMiddleware",

@@ -35,7 +35,7 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "marketdata_project.problems.csrf_failure"
 AUTHENTICATION_BACKENDS = [
-    "ratelimit.credentials.people.login_limit.LoginLimit",
+    "ratelimit.credentials.people.logins.LoginLimit",
     "django.contrib.auth.backends.ModelBackend",
 ]
 # Attempts per second from one address; of one name five times as many from all.

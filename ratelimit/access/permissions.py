@@ -1,4 +1,4 @@
-"""DRF's permission over the table of access."""
+"""DRF's permission class, by the access table."""
 
 from typing import TYPE_CHECKING
 
@@ -7,8 +7,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from http_requests.exceptions import BodyTooLarge
-from ratelimit.access.decision import may
-from ratelimit.access.table import SMALL_BODY_BYTES, Access, access_asked
+from ratelimit.access.table import SMALL_BODY_BYTES, Access, access_of_call, denial_of
 from ratelimit.callers import Caller
 from ratelimit.wsgi_variables import ADMISSION, BODY_UNREAD
 
@@ -21,24 +20,22 @@ _ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated,
 
 
 class HasAccess(BasePermission):
-    """Admits whom the endpoint's row admits; an endpoint without a row admits nobody.
+    """Admits a request by its endpoint's row; an endpoint without a row admits nobody.
 
-    OPTIONS, and a method that the view lacks and that is left to be a 405, need a caller only, and none where
-    the endpoint is for anybody. Another's account is 404, as one that is not there. A refusal of a caller is
-    charged as an answer is: what is free could be asked without end, and would tell another's account from
-    one that is not there.
+    OPTIONS, and a method that the view lacks (a 405), need any caller, or nobody if the endpoint is open to
+    anybody. Another's account is 404, as an unknown one. A refused caller is charged like an admitted one:
+    otherwise refusals would be free and would tell another's account from an unknown one.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """True. Raises NotAuthenticated, PermissionDenied or NotFound, and Throttled in their place.
+        """Return True or raise NotAuthenticated, PermissionDenied or NotFound; Throttled takes precedence.
 
-        Raises BodyTooLarge where the body was not read since the call was refused when its headers came, and
-        what refused it has changed.
+        Raises BodyTooLarge for a call that was refused before its body was read and would be admitted now.
         """
-        access, user = asked_access(request, view), request.user
+        access, user = access_of_request(request, view), request.user
         caller = user if isinstance(user, Caller) else None
         account = None if access is None or access.account is None else view.kwargs.get(access.account)
-        denial = may(caller, access, account=account)
+        denial = denial_of(caller, access, account=account)
         if denial is not None:
             if caller is not None and access is not None and not _is_charged(request):
                 view.check_throttles(request)
@@ -48,15 +45,12 @@ class HasAccess(BasePermission):
         return True
 
 
-def asked_access(request: Request, view: "APIView") -> Access | None:
-    """The row by which a request is judged; None where it is denied.
-
-    The throttle asks for what the permission found.
-    """
+def access_of_request(request: Request, view: "APIView") -> Access | None:
+    """The row that decides about a request; None if it is denied. Cached on the request for the throttle."""
     of_request = vars(request)
-    if "asked_access" not in of_request:
-        of_request["asked_access"] = _asked_access(request, view)
-    access: Access | None = of_request["asked_access"]
+    if "access_of_request" not in of_request:
+        of_request["access_of_request"] = _asked_access(request, view)
+    access: Access | None = of_request["access_of_request"]
     return access
 
 
@@ -64,18 +58,15 @@ def _asked_access(request: Request, view: "APIView") -> Access | None:
     match = request.resolver_match
     url_name = None if match is None else match.url_name
     method = request.method or ""
-    return access_asked(url_name, method, is_implemented=_implements(view, method))
+    return access_of_call(url_name, method, is_implemented=_implements(view, method))
 
 
 def _is_charged(request: Request) -> bool:
-    """Whether there was an admission already.
-
-    DRF asks again for the forms of a page and for what OPTIONS tells.
-    """
+    """Whether the request was charged before. DRF asks again for a page's forms and for OPTIONS."""
     return ADMISSION in request.META
 
 
 def _implements(view: "APIView", method: str) -> bool:
-    """Whether there is something to protect; what is not implemented is left to be a 405."""
+    """Whether the view has the method; otherwise the answer is a 405."""
     name = method.lower()
     return name in view.http_method_names and hasattr(view, name)

@@ -1,6 +1,7 @@
-"""The words of what may be done: scopes (which calls) and sensitivities (which data)."""
+"""Scopes (which calls), sensitivities (which data), and roles, the names of common grants for the commands."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ratelimit.exceptions import UnknownScope
 
@@ -20,13 +21,44 @@ SENSITIVITIES = ("public", "internal", "confidential")
 
 
 def expand_scopes(names: Iterable[str]) -> tuple[str, ...]:
-    """The scopes named, once each, in the order of `SCOPES`; `all` stands for every one.
-
-    Raises UnknownScope, which lists the known ones.
-    """
+    """The named scopes without repeats, in the order of `SCOPES`; `all` is every scope. Raises UnknownScope."""
     wanted = set(names)
     unknown = sorted(wanted.difference(SCOPES, [ALL_SCOPES]))
     if unknown:
         known = ", ".join((ALL_SCOPES, *SCOPES))
         raise UnknownScope(f"there is no scope {unknown[0]!r}; the scopes are {known}")
     return SCOPES if ALL_SCOPES in wanted else tuple(scope for scope in SCOPES if scope in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRole:
+    """Scopes and a sensitivity under one name. Accounts are granted separately. `purpose` is for people."""
+
+    name: str
+    scopes: tuple[str, ...]
+    sensitivity: str
+    purpose: str
+
+
+ROLES = {
+    role.name: role
+    for role in (
+        AccessRole("reader", ("market:read",), "internal", "reads market data"),
+        AccessRole("feeder", ("market:read", "market:write"), "internal", "stores market data, and reads it"),
+        AccessRole(
+            "trader",
+            ("market:read", "trading:read", "trading:write"),
+            "internal",
+            "places orders for its accounts",
+        ),
+        AccessRole(
+            "risk",
+            ("market:read", "trading:read", "risk:write"),
+            "internal",
+            "sees its accounts' trading and sets its limits",
+        ),
+        AccessRole("auditor", ("audit:read",), "confidential", "reads what was recorded"),
+        AccessRole("keymaster", ("keys:manage",), "confidential", "lists, rotates and revokes keys"),
+        AccessRole("everything", SCOPES, "confidential", "does everything"),
+    )
+}

@@ -1,34 +1,36 @@
-"""What each endpoint asks of its callers, as data: who may call it, what it costs, and how it is recorded.
+"""The access table: for each endpoint who may call it, its bucket and cost, and how it is audited.
 
-The rows are the project's, which hands them over at start-up: by (url name, method).
-HEAD follows GET. What is not in the table is denied to everybody.
+The project provides the rows at start-up, by (url name, method). HEAD uses the row of GET. An endpoint without a
+row is denied to everybody.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from needs import Need
+from ratelimit.access.scopes import SENSITIVITIES
+from ratelimit.callers import Caller
 
-# Instead of a scope: whoever calls, or whoever is known.
+# Instead of a scope: everybody, or every caller with a credential.
 ANYBODY = "anybody"
 ANY_CALLER = "any caller"
 
 READ, WRITE, TRADING = "read", "write", "trading"
 KINDS = (READ, WRITE, TRADING)
-# A body of at most this size is read before it is known who sends it.
+# A body up to this size is read before the caller is authenticated.
 SMALL_BODY_BYTES = 16 * 2**10
-# Calls of these are never answered without their record.
+# A call of these classes is never answered without its audit record.
 AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an endpoint asks of its callers.
+    """One row of the access table.
 
-    scope: of `SCOPES`, or ANYBODY or ANY_CALLER. sensitivity: of `SENSITIVITIES`. account: the URL keyword
-    that names the account whose object it is. group and kind name the bucket that is charged, cost the rule
-    of `limits.costs` by which. audit_class: `trading`, `risk`, `config` or `keys` where no answer may go out
-    without its record. body_bytes: the largest body that is read, in bytes.
+    scope: one of `SCOPES`, ANYBODY or ANY_CALLER. sensitivity: one of `SENSITIVITIES`. account: the URL keyword
+    with the account that owns the object. group and kind: the bucket that is charged. cost: a rule of
+    `limits.costs`. audit_class: `trading`, `risk`, `config` or `keys` if no answer may go out without its audit
+    record. body_bytes: the largest body accepted, in bytes.
     """
 
     scope: str
@@ -48,16 +50,16 @@ _OPEN_TO_CALLERS = Access(ANY_CALLER)
 
 
 class AccessTable:
-    """The rows, and what each endpoint asks around its methods."""
+    """The rows, and for each endpoint the access of methods that have no row."""
 
     def __init__(self, rows: Table) -> None:
         self.rows = rows
-        self.around: dict[str, Access] = {}
+        self.other_methods: dict[str, Access] = {}
         for (name, _method), access in rows.items():
             if access.scope == ANYBODY:
-                self.around[name] = _OPEN
+                self.other_methods[name] = _OPEN
             else:
-                self.around.setdefault(name, _OPEN_TO_CALLERS)
+                self.other_methods.setdefault(name, _OPEN_TO_CALLERS)
 
 
 ACCESS_TABLE: Need[AccessTable] = Need("ratelimit.access.table.ACCESS_TABLE")
@@ -68,23 +70,68 @@ def access_table() -> Table:
 
 
 def access_of(url_name: str | None, method: str) -> Access | None:
-    """The row of an endpoint; None where it is not declared, which is: denied."""
+    """The row of an endpoint; None (denied) without one."""
     return access_table().get((url_name or "", "GET" if method == "HEAD" else method))
 
 
-def access_asked(url_name: str | None, method: str, *, is_implemented: bool = True) -> Access | None:
-    """The row by which a call is judged; None where it is denied.
+def access_of_call(url_name: str | None, method: str, *, is_implemented: bool = True) -> Access | None:
+    """The row that decides about a call; None if it is denied.
 
-    is_implemented: whether the endpoint has that method; one that it lacks is left to be a 405.
+    is_implemented: whether the endpoint has that method; for one that it lacks the answer is a 405.
     """
     if method == "OPTIONS" or not is_implemented:
-        return access_around(url_name)
+        return access_of_other_methods(url_name)
     return access_of(url_name, method)
 
 
-def access_around(url_name: str | None) -> Access | None:
-    """What is asked for OPTIONS, and for a method that an endpoint does not have.
+def access_of_other_methods(url_name: str | None) -> Access | None:
+    """The access of OPTIONS and of methods that an endpoint lacks.
 
-    It is a caller, where the endpoint's methods ask for one. None where the endpoint has no row at all.
+    Any caller, or anybody if one of the endpoint's methods is open to anybody. None without any row.
     """
-    return ACCESS_TABLE.get().around.get(url_name or "")
+    return ACCESS_TABLE.get().other_methods.get(url_name or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A refusal: an error code and a message."""
+
+    code: str
+    message: str
+
+
+UNDECLARED = Denial("forbidden", "no access is declared here")
+NOBODY = Denial("not_authenticated", "a credential is needed")
+# The same as for an unknown object, so that nobody learns of another's.
+NOT_THERE = Denial("not_found", "there is nothing here")
+
+
+def denial_of(caller: Caller | None, access: Access | None, *, account: str | None = None) -> Denial | None:
+    """Why a caller may not use an endpoint; None if it may.
+
+    account: the account in the URL, if the row names a keyword for it.
+    """
+    if access is None:
+        return UNDECLARED
+    if access.scope == ANYBODY:
+        return None
+    if caller is None:
+        return NOBODY
+    denial = _grant_denial(caller, access)
+    if denial is None and access.account is not None and (account is None or not caller.owns(account)):
+        return NOT_THERE
+    return denial
+
+
+def _grant_denial(caller: Caller, access: Access) -> Denial | None:
+    if access.scope != ANY_CALLER and access.scope not in caller.scopes:
+        return Denial("missing_scope", f"the caller lacks the scope {access.scope}")
+    if not is_cleared(caller.sensitivity, for_=access.sensitivity):
+        message = f"the caller is cleared for {caller.sensitivity} data, this is {access.sensitivity}"
+        return Denial("insufficient_sensitivity", message)
+    return None
+
+
+def is_cleared(sensitivity: str, *, for_: str) -> bool:
+    """Whether clearance for `sensitivity` covers data of `for_`; an unknown word covers nothing."""
+    return sensitivity in SENSITIVITIES and SENSITIVITIES.index(for_) <= SENSITIVITIES.index(sensitivity)

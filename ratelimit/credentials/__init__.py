@@ -1,1 +1,1 @@
-"""Who calls: what a request presents, and whose it is."""
+"""Authentication: the credential of a request, and its caller."""

@@ -1,4 +1,4 @@
-"""DRF's view of who calls: whatever credential a call carries, or a person's session."""
+"""DRF's authentication classes: any credential in the headers, or a person's session."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from http_requests.received import call_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import check_network, completed, identify, nonce_spent
+from ratelimit.credentials.identify import check_network, complete_identity, identify, use_nonce
 from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
@@ -28,10 +28,10 @@ class CredentialAuthentication(authentication.BaseAuthentication):
             identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
             if identity is None:
                 return None
-            # What has no body because it is refused is not held against one.
+            # The call is refused and its body was not read, so the digest is not checked.
             if BODY_UNREAD in meta:
-                return nonce_spent(identity).caller, None
-            return completed(identity, call, body=lambda: django_request.body, now=now), None
+                return use_nonce(identity).caller, None
+            return complete_identity(identity, call, body=lambda: django_request.body, now=now), None
         except CredentialError as error:
             raise AuthenticationFailed(str(error), code=error.code) from None
         except NetworkNotAllowed as error:
@@ -42,7 +42,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """A person's session, CSRF enforced: the browsable API for whoever is logged in."""
+    """A person's session, with CSRF checks, for the browsable API."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user = getattr(request._request, "user", None)  # noqa: SLF001 DRF's own way to the session's user

@@ -1,25 +1,24 @@
-"""Tokens in `Authorization: Bearer`: of people (JWT) and of programs (OAuth2).
-
-Known ones are answered from memory.
-"""
+"""Tokens in `Authorization: Bearer`: JWTs of people, opaque OAuth2 tokens of programs. Valid ones are cached."""
 
 import hashlib
 import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cachetools import LRUCache
+from oauth2_provider.models import AccessToken
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.people import jwt
 from ratelimit.credentials.people.sessions import caller_in_session
-from ratelimit.credentials.program_tokens import caller_of_program
+from ratelimit.entitlements import caller_from
 from ratelimit.exceptions import InvalidToken
+from ratelimit.models import OAuthClient
 
-# A withdrawal is promised to be effective within 1 s.
+# A revocation is promised to be effective within 1 s.
 MAX_AGE_SECONDS = 0.9
 MAX_CACHED_TOKENS = 10_000
 # RFC 6750, 2.1.
@@ -27,8 +26,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class KnownToken:
-    """A good token as of `loaded_at`, in seconds of the monotonic clock."""
+class CachedToken:
+    """A valid token as of `loaded_at`, in seconds of the monotonic clock."""
 
     caller: Caller
     expires_at: datetime
@@ -36,7 +35,7 @@ class KnownToken:
 
 
 class TokenCache:
-    """The good tokens lately used, by their digests; others are never held."""
+    """LRU cache of valid tokens by their digests."""
 
     def __init__(
         self,
@@ -45,13 +44,13 @@ class TokenCache:
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._known: LRUCache[bytes, KnownToken] = LRUCache(capacity)
+        self._known: LRUCache[bytes, CachedToken] = LRUCache(capacity)
         self._lock = threading.Lock()
         self._max_age = max_age
         self._clock = clock
 
-    def find(self, token: str, *, now: datetime) -> KnownToken:
-        """What the token stands for, at most `max_age` old. Raises InvalidToken."""
+    def find(self, token: str, *, now: datetime) -> CachedToken:
+        """The token's caller, read at most `max_age` ago. Raises InvalidToken."""
         digest = hashlib.sha256(token.encode()).digest()
         loaded_at = self._clock()
         with self._lock:
@@ -66,7 +65,7 @@ class TokenCache:
         return known
 
     def forget(self, identity: str) -> None:
-        """Load the tokens of a caller anew when they are next shown."""
+        """Drop a caller's tokens, so that they are read again."""
         with self._lock:
             for digest in [
                 digest for digest, known in self._known.items() if known.caller.identity == identity
@@ -81,24 +80,47 @@ class TokenCache:
         return len(self._known)
 
 
-known_tokens = TokenCache()
+token_cache = TokenCache()
 
 
 def caller_of_bearer(token: str, *, now: datetime) -> Caller:
-    """The caller that a token makes. Raises InvalidToken, with the same message whatever is wrong with it."""
+    """The caller of a token. Raises InvalidToken, with one message for every reason."""
     if len(token) > jwt.MAX_LENGTH or _TOKEN.fullmatch(token) is None:
         raise InvalidToken
-    known = known_tokens.find(token, now=now)
+    known = token_cache.find(token, now=now)
     if now >= known.expires_at:
         raise InvalidToken
     return known.caller
 
 
-def _load(token: str, *, now: datetime, loaded_at: float) -> KnownToken:
+def _load(token: str, *, now: datetime, loaded_at: float) -> CachedToken:
     # A program's token is opaque and without a dot, a person's has two.
     if "." not in token:
-        caller, expires_at = caller_of_program(token, now=now)
-        return KnownToken(caller=caller, expires_at=expires_at, loaded_at=loaded_at)
+        caller, expires_at = caller_of_program_token(token, now=now)
+        return CachedToken(caller=caller, expires_at=expires_at, loaded_at=loaded_at)
     claims = jwt.read_access_token(token)
     caller = caller_in_session(claims, now=now)
-    return KnownToken(caller=caller, expires_at=claims.expires_at, loaded_at=loaded_at)
+    return CachedToken(caller=caller, expires_at=claims.expires_at, loaded_at=loaded_at)
+
+
+OAUTH2 = "oauth2"
+
+
+def caller_of_program_token(token: str, *, now: datetime) -> tuple[Caller, datetime]:
+    """The caller of a program's access token, and when it ends.
+
+    Its scopes are those of both the client and the token. Raises InvalidToken.
+    """
+    checksum = hashlib.sha256(token.encode()).hexdigest()
+    found = AccessToken.objects.select_related("application").filter(token_checksum=checksum).first()
+    client = None if found is None else found.application
+    if found is None or client is None or now >= found.expires or not client.is_good(now=now):
+        raise InvalidToken
+    granted = caller_from(client, identity=client_identity(client), name=str(client), credential=OAUTH2)
+    caller = replace(granted, scopes=granted.scopes & frozenset(found.scope.split()))
+    ends = [found.expires] if client.expires_at is None else [found.expires, client.expires_at]
+    return caller, min(ends)
+
+
+def client_identity(client: OAuthClient) -> str:
+    return f"client:{client.pk}"

@@ -1,7 +1,7 @@
-"""The caller of a request over mTLS: a client certificate stands for a key.
+"""The caller of a request over mTLS: the key that the client certificate is registered with.
 
-The proxy in front has verified it. The headers are there only if a trusted proxy wrote them. It vouches for
-the chain, the dates and the list of revoked certificates; here the certificate is found by its SHA-256.
+The proxy in front verifies the chain, the dates and revocations, and passes the certificate in headers that are
+accepted from trusted proxies only. The key is found by the certificate's SHA-256.
 """
 
 from dataclasses import replace
@@ -15,24 +15,21 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.exceptions import InvalidCertificate
-from ratelimit.keys.selectors import caller_of_key, key_used, known_keys
+from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 
-# What nginx says in $ssl_client_verify of a certificate that is good, and of none.
+# nginx's $ssl_client_verify for a valid certificate.
 VERIFIED = "SUCCESS"
 MAX_CACHED_CERTIFICATES = 1_024
 LONGEST_HEADER = 16_384
 
 
-def caller_certified(call: ReceivedCall, *, now: datetime) -> Caller:
-    """The caller whose key the certificate stands for.
-
-    Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey.
-    """
+def caller_of_certificate(call: ReceivedCall, *, now: datetime) -> Caller:
+    """The caller of the certificate's key. Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey."""
     if call.headers.get("x-ssl-client-verify") != VERIFIED:
         raise InvalidCertificate("the client certificate was not verified")
-    known = known_keys.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
+    known = key_cache.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
     if known is None:
-        raise InvalidCertificate("the client certificate stands for no key")
+        raise InvalidCertificate("the client certificate belongs to no key; register it with one")
     caller = replace(caller_of_key(known, now=now), credential="certificate")
     key_used(known, now=now)
     return caller

@@ -1,7 +1,4 @@
-"""Whose call it is: one credential, of whichever kind, and the caller that it makes.
-
-The headers decide it; only what a signature covers of the body is looked at later.
-"""
+"""Finds the one credential in a call's headers, and its caller. A signature's body digest is checked later."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,35 +8,36 @@ from typing import NamedTuple
 from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer
-from ratelimit.credentials.certificates import caller_certified
-from ratelimit.credentials.signatures.verification import (
+from ratelimit.credentials.certificates import caller_of_certificate
+from ratelimit.credentials.signed_requests import (
     VerifiedSignature,
-    nonce_used,
-    signature_completed,
+    check_signed_body,
     signature_verified,
     signer_of,
+    with_nonce_used,
 )
 from ratelimit.exceptions import (
     AmbiguousCredentials,
+    CredentialError,
     InvalidApiKey,
     InvalidAuthorization,
     NetworkNotAllowed,
     SignatureRequired,
 )
-from ratelimit.keys.api_keys import SCHEME, digest, presented_key
-from ratelimit.keys.selectors import caller_of_key, key_used, known_keys
+from ratelimit.keys.api_keys import SCHEME, digest, key_in_headers, prefix_of
+from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 
 API_KEY, BEARER, SIGNATURE, CERTIFICATE = "api_key", "bearer", "signature", "certificate"
 
 _SCHEMES = {SCHEME.lower(): API_KEY, "bearer": BEARER}
 # RFC 9110, 11.4: one scheme, one space, and here always one credential without spaces.
 _AUTHORIZATION = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([^\s,]+)", re.ASCII)
-# The proxy's word of a connection whose client showed no certificate.
+# The proxy's value for a connection without a client certificate.
 _NO_CERTIFICATE = "NONE"
 
 
 class Identity(NamedTuple):
-    """Who calls, as the headers prove it; a `signature` is still to be held against the body by `completed`."""
+    """The caller that the headers prove. `complete_identity` still checks a `signature` against the body."""
 
     caller: Caller
     signature: VerifiedSignature | None = None
@@ -48,10 +46,10 @@ class Identity(NamedTuple):
 def identify(
     call: ReceivedCall, *, now: datetime, signature: VerifiedSignature | None = None
 ) -> Identity | None:
-    """Whose credential a call carries, by its headers alone; None where it carries none.
+    """Authenticate a call by its headers; None without a credential.
 
-    `signature` is that of this call where it was verified before; then only its key is looked up again. Raises
-    a CredentialError, of which each code says what is wrong, and NetworkNotAllowed.
+    `signature` is this call's, if it was verified before; then only its key is read again. Raises CredentialError,
+    NetworkNotAllowed.
     """
     headers = call.headers
     authorization = headers.get("authorization")
@@ -65,29 +63,31 @@ def identify(
         signature = signature or signature_verified(call, now=now)
         caller = signer_of(signature, now=now)
     elif kind == CERTIFICATE:
-        caller = caller_certified(call, now=now)
+        caller = caller_of_certificate(call, now=now)
     else:
         caller = caller_of_bearer(authorized[1] if authorized else "", now=now)
     check_network(caller, call.address)
     return Identity(caller, signature)
 
 
-def completed(identity: Identity, call: ReceivedCall, *, body: Callable[[], bytes], now: datetime) -> Caller:
-    """The caller, once what it signed is held against the body; to be called once for a call.
+def complete_identity(
+    identity: Identity, call: ReceivedCall, *, body: Callable[[], bytes], now: datetime
+) -> Caller:
+    """The caller, after the body of a signed call is checked and its nonce used. Call it once for a call.
 
-    `body` gives the whole body and is asked of signed calls only, whose nonce is used up. Raises
-    InvalidSignature, DigestMismatch, NonceUsed.
+    `body` returns the whole body and is called for signed calls only. Raises InvalidSignature, DigestMismatch,
+    NonceUsed.
     """
     if identity.signature is not None:
-        signature_completed(identity.signature, call, body(), identity=identity.caller.identity, now=now)
+        check_signed_body(identity.signature, call, body(), identity=identity.caller.identity, now=now)
     return identity.caller
 
 
-def nonce_spent(identity: Identity) -> Identity:
-    """The identity with the nonce of its signature used up, if it has one. Raises NonceUsed."""
+def use_nonce(identity: Identity) -> Identity:
+    """Use the nonce of a signed call. Raises NonceUsed."""
     if identity.signature is None:
         return identity
-    return identity._replace(signature=nonce_used(identity.signature, identity=identity.caller.identity))
+    return identity._replace(signature=with_nonce_used(identity.signature, identity=identity.caller.identity))
 
 
 def authorization_of(header: str) -> tuple[str, str]:
@@ -96,23 +96,25 @@ def authorization_of(header: str) -> tuple[str, str]:
     Raises InvalidAuthorization and, where several such headers were joined, AmbiguousCredentials.
     """
     if "," in header:
-        # No credential here has a comma: a server joins repeated headers with it.
-        raise AmbiguousCredentials("there is more than one credential in Authorization")
+        # Servers join repeated headers with commas, and no credential has one.
+        raise AmbiguousCredentials("there is more than one credential in Authorization; send one")
     found = _AUTHORIZATION.fullmatch(header.strip(" \t"))
     kind = _SCHEMES.get(found[1].lower()) if found else None
     if found is None or kind is None:
-        raise InvalidAuthorization("Authorization is one of: Api-Key <key>, Bearer <token>")
+        raise InvalidAuthorization("Authorization must be one of: Api-Key <key>, Bearer <token>")
     return kind, found[2]
 
 
 def check_network(caller: Caller, address: str) -> None:
-    """Raises NetworkNotAllowed unless the caller may call from that address."""
+    """Raise NetworkNotAllowed unless the caller may call from that address."""
     if not caller.may_call_from(address):
-        raise NetworkNotAllowed("the credential is not good from this address")
+        raise NetworkNotAllowed(
+            "the credential is not valid from this address; call from one of its networks"
+        )
 
 
 def _kind(headers: Mapping[str, str], authorized: str | None) -> str | None:
-    """The one kind of credential among the headers; raises AmbiguousCredentials."""
+    """The kind of the one credential in the headers; None without one. Raises AmbiguousCredentials."""
     kinds = {authorized} if authorized else set()
     if "x-api-key" in headers:
         kinds.add(API_KEY)
@@ -126,12 +128,31 @@ def _kind(headers: Mapping[str, str], authorized: str | None) -> str | None:
 
 
 def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
-    key = presented_key(authorization=headers.get("authorization"), x_api_key=headers.get("x-api-key"))
-    known = known_keys.find(digest(key or ""))
+    key = key_in_headers(authorization=headers.get("authorization"), x_api_key=headers.get("x-api-key"))
+    known = key_cache.find(digest(key or ""))
     if known is None:
         raise InvalidApiKey("the API key is unknown")
     caller = caller_of_key(known, now=now)
     if known.signed_only:
-        raise SignatureRequired("this key signs requests; it is not accepted as it is")
+        raise SignatureRequired("this key is for signing only; sign the request instead of sending the key")
     key_used(known, now=now)
     return caller
+
+
+def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
+    """Name the valid key or token that a call over plain HTTP exposes, without its secret; None without one.
+
+    A signature exposes no secret.
+    """
+    authorization = call.headers.get("authorization")
+    try:
+        key = key_in_headers(authorization=authorization, x_api_key=call.headers.get("x-api-key"))
+        if key is not None:
+            known = key_cache.find(digest(key))
+            return None if known is None or known.revoked_at else f"the API key md_{prefix_of(key)}"
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return f"a token of {caller_of_bearer(token.strip(), now=now).identity}"
+    except CredentialError:
+        return None

@@ -1,4 +1,4 @@
-"""How the credentials appear in the OpenAPI document."""
+"""The credentials in the OpenAPI document."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"type": "apiKey", "in": "header", "name": name, "description": description}
 
 
-# The security schemes by name, of which each alone suffices.
+# The security schemes by name. Each alone suffices.
 _SCHEMES: dict[str, dict[str, Any]] = {
     "ApiKey": _header("Authorization", "`Authorization: Api-Key <key>`"),
     "XApiKey": _header("X-API-Key", "`X-API-Key: <key>`"),
@@ -48,7 +48,7 @@ _SCHEMES: dict[str, dict[str, Any]] = {
 
 
 class CredentialSchemes(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Any one of them alone suffices."""
+    """Each scheme alone suffices."""
 
     target_class = "ratelimit.credentials.authentication.CredentialAuthentication"
     name = list(_SCHEMES)

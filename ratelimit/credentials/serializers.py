@@ -1,10 +1,10 @@
-"""Bodies of the calls by which people and programs get their tokens, in and out."""
+"""Bodies of the calls that issue, renew and revoke tokens."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from http_requests.known_fields import KnownFieldsSerializer
+from http_requests.field_errors import KnownFieldsSerializer
 from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
 
 _MAX_PASSWORD_LENGTH = 1024

@@ -1,4 +1,4 @@
-"""The endpoints at which people log in, go on, and log out."""
+"""The endpoints where people log in, renew their tokens, and log out."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from http_requests.parameters import single_parameters
-from http_requests.parsers import sent_document
+from http_requests.parsers import request_document
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
-from ratelimit.credentials.bearer import known_tokens
+from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people.sessions import (
     CREDENTIAL,
     TokenPair,
@@ -46,7 +46,7 @@ _PAIR = OpenApiExample(
 
 
 class NoCredential(BaseAuthentication):
-    """Reads no credential, so that one that has expired is not in the way of a new one."""
+    """Reads no credential, so that an expired one in the headers does not prevent getting a new one."""
 
     def authenticate(self, request: Request) -> None:
         return None
@@ -59,7 +59,7 @@ class _SessionView(APIView):
     authentication_classes = [NoCredential]
 
     def handle_exception(self, exc: Exception) -> Response:
-        """What is wrong with a credential is a 401, also where it came in the body."""
+        """Answer 401 for a wrong credential in the body, too."""
         if isinstance(exc, CredentialError):
             exc = AuthenticationFailed(str(exc), code=exc.code)
         return super().handle_exception(exc)
@@ -76,7 +76,7 @@ class TokenView(_SessionView):
         examples=[_LOGIN, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """Tokens for a person's name and password: one to call with for five minutes, one to renew it with for a day."""
+        """Tokens for a person's name and password: an access token for five minutes, a refresh token for a day."""
         login = _valid(LoginSerializer, request)
         pair = session_begin(
             username=login["username"],
@@ -98,7 +98,7 @@ class RefreshView(_SessionView):
         examples=[_REFRESH, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """The next two tokens for a refresh token, which is good once: shown again, it ends the session, since one of two has stolen it."""
+        """Two new tokens for a refresh token, which is valid once. A second use ends the session, because the token may be stolen."""
         refresh = _valid(RefreshSerializer, request)["refresh"]
         return _answer(request, session_continue(refresh=refresh, now=timezone.now()))
 
@@ -114,25 +114,25 @@ class LogoutView(_SessionView):
         examples=[_REFRESH],
     )
     def post(self, request: Request) -> Response:
-        """End the session of a refresh token: neither it nor any access token of the session is accepted after a second."""
+        """End the session of a refresh token. Within a second none of its tokens is accepted any more."""
         identity = session_end(refresh=_valid(RefreshSerializer, request)["refresh"])
-        known_tokens.forget(identity)
-        # Whose call it was, for the audit log: somebody who is granted nothing here.
+        token_cache.forget(identity)
+        # For the audit log: the caller, without any grants.
         request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
         return Response(status=204, headers=NOT_STORED)
 
 
 def _valid(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """What the body says. Nothing is said in the query, where logs would keep it."""
+    """The validated body. No query parameters are accepted, because logs would keep them."""
     single_parameters(request.GET, ("format",))
-    serializer = kind(data=sent_document(request))
+    serializer = kind(data=request_document(request))
     serializer.is_valid(raise_exception=True)
     valid: dict[str, Any] = serializer.validated_data
     return valid
 
 
 def _answer(request: Request, pair: TokenPair) -> Response:
-    # Whose call it was, for the audit log.
+    # For the audit log.
     request.user = pair.caller  # type: ignore[assignment]  # as after every other authentication
     body = TokenPairSerializer({"access": pair.access, "refresh": pair.refresh}).data
     return Response(body, headers=NOT_STORED)

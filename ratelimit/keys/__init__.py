@@ -1,1 +1,1 @@
-"""API keys: their form, making and withdrawing them, and finding them at each request."""
+"""API keys: their format, creation, rotation, revocation, and look-up on each request."""

@@ -1,8 +1,12 @@
-"""API keys as values: their format, their digest, and how a request presents one. No database here.
+"""API keys as values: their format, digest and signing secret, and how headers carry one. No database.
 
-A key is `md_<prefix>_<secret>`. The prefix (8 characters, a letter first, so that it is never taken for a
-numeric id) names the key in lists and logs; the secret has 43 base-62 characters, 256 bits. Only the SHA-256
-of the whole key is stored: with that much entropy a slow password hash would add time and no safety.
+A key is `md_<prefix>_<secret>`. The prefix (8 characters, a letter first, so that it never looks like a numeric id)
+names the key in lists and logs. The secret has 43 base-62 characters, 256 bits. Only the SHA-256 of the whole key is
+stored: with that much entropy a slow password hash would add time and no safety.
+
+The signing secret is derived on demand and never stored: HKDF-SHA256 (RFC 5869) of the master secret, with the key's
+digest as `info`. The database alone, or the master secret alone, signs nothing. The master secret is the setting
+SIGNING_SECRET or, without it, derived from SECRET_KEY under a label of its own.
 """
 
 import hashlib
@@ -10,7 +14,13 @@ import hmac
 import re
 import secrets
 import string
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
 
 from ratelimit.exceptions import AmbiguousCredentials, InvalidApiKey
 
@@ -23,7 +33,7 @@ _KEY = re.compile(r"md_([A-Za-z][A-Za-z0-9]{7})_[A-Za-z0-9]{32,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made; `key` is known here and nowhere else."""
+    """A new key. `key` is stored nowhere else."""
 
     key: str = field(repr=False)
     prefix: str
@@ -51,22 +61,22 @@ def is_well_formed(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def presented_key(*, authorization: str | None, x_api_key: str | None) -> str | None:
-    """The key that the two headers present, or None where neither does.
+def key_in_headers(*, authorization: str | None, x_api_key: str | None) -> str | None:
+    """The key in the two headers; None without one.
 
-    `Authorization` counts only with the scheme `Api-Key` (in any case). Raises InvalidApiKey where a key is
-    malformed, AmbiguousCredentials where the headers present different ones, or one of them several.
+    `Authorization` counts only with the scheme `Api-Key`, in any case. Raises InvalidApiKey for a malformed key,
+    AmbiguousCredentials for several keys.
     """
     found = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
     if not found:
         return None
     if len(found) > 1 and not hmac.compare_digest(found[0].encode(), found[1].encode()):
-        raise AmbiguousCredentials("Authorization and X-API-Key present different keys; send one")
+        raise AmbiguousCredentials("Authorization and X-API-Key have different keys; send one")
     if "," in found[-1]:
-        # No key has a comma: a server joins repeated headers with it.
+        # Servers join repeated headers with commas, and no key has one.
         raise AmbiguousCredentials("there is more than one key in X-API-Key; send one")
     if not is_well_formed(found[0]):
-        raise InvalidApiKey("the API key is malformed")
+        raise InvalidApiKey("the API key is malformed; send it as it was shown")
     return found[0]
 
 
@@ -79,3 +89,45 @@ def _from_authorization(authorization: str | None) -> str | None:
 
 def _random(length: int) -> str:
     return "".join(secrets.choice(_BASE62) for _ in range(length))
+
+
+# What a signing secret begins with, so that one is known for a secret wherever it turns up.
+MARK = "mds_"
+_MASTER_LABEL = b"marketdata signing master 1"
+_KEY_LABEL = b"marketdata signing secret 1:"
+_BYTES = 32
+
+
+def signing_secret(digest: str) -> str:
+    """The signing secret of the key with that digest.
+
+    It is 47 ASCII characters, which are the HMAC's key as they are.
+    """
+    return signing_secrets(digest)[0]
+
+
+def signing_secrets(digest: str) -> tuple[str, ...]:
+    """The signing secret of a key, and the former ones that still hold, of SECRET_KEY_FALLBACKS."""
+    return tuple(_of_key(master, digest) for master in _masters())
+
+
+def _masters() -> list[bytes]:
+    if settings.SIGNING_SECRET:
+        return [settings.SIGNING_SECRET.encode()]
+    return [_of_secret_key(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+@lru_cache(maxsize=16)
+def _of_secret_key(secret_key: str) -> bytes:
+    return _derived(secret_key.encode(), _MASTER_LABEL)
+
+
+# Asked at each signed request.
+@lru_cache(maxsize=10_000)
+def _of_key(master: bytes, digest: str) -> str:
+    derived = _derived(master, _KEY_LABEL + digest.encode())
+    return MARK + urlsafe_b64encode(derived).rstrip(b"=").decode()
+
+
+def _derived(secret: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=_BYTES, salt=None, info=info).derive(secret)

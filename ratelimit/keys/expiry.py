@@ -1,4 +1,4 @@
-"""What happens by itself before keys expire: a warning, or a successor. Done by the worker."""
+"""The worker's duty before keys expire: warn, or rotate."""
 
 import json
 import logging
@@ -26,17 +26,17 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """How many keys were warned of, and how many have a successor now."""
+class ExpiryRun:
+    """How many keys were warned about, and how many were rotated."""
 
     warned: int
     rotated: int
 
 
-def keys_watch(*, now: datetime) -> Watched:
-    """Warn of keys 14, 7 and 1 days before they expire, and rotate those whose policy says so a week before.
+def keys_watch(*, now: datetime) -> ExpiryRun:
+    """Warn about keys 14, 7 and 1 days before they expire; rotate those with that policy a week before.
 
-    Several at a time do each thing once. What fails is logged, and tried again at the next call.
+    Concurrent calls do each step once. A failed step is logged and tried again at the next call.
     """
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):
@@ -45,21 +45,18 @@ def keys_watch(*, now: datetime) -> Watched:
             rotated += is_rotated
             warned += not is_rotated and _is_warning_due(key, now=now) and _warned(key, now=now)
         except (Error, KeyAdministrationError):
-            logger.exception("The expiry of API key %d (%s) could not be seen to", key.pk, key.prefix)
-    return Watched(warned=warned, rotated=rotated)
+            logger.exception("API key %d (%s) expires soon and could not be handled", key.pk, key.prefix)
+    return ExpiryRun(warned=warned, rotated=rotated)
 
 
 def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
-    """Whether it is time for a successor: a week before the end, not in the first half of the key's life."""
+    """Whether to rotate: from a week before the end, and not in the first half of the key's life."""
     life = _end_of(key) - key.created_at
     return _end_of(key) - now <= min(ROTATED_BEFORE, life / 2)
 
 
 def warning_at(key: ApiKey, *, now: datetime) -> timedelta | None:
-    """The shortest of WARNINGS before a key's end that has come; None before the first.
-
-    One longer than the key's life is none.
-    """
+    """The last of WARNINGS that is due; None before the first. Warnings longer than the key's life are skipped."""
     left, life = _end_of(key) - now, _end_of(key) - key.created_at
     return min((before for before in WARNINGS if left <= before < life), default=None)
 
@@ -69,7 +66,7 @@ def _is_rotation_due(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
-    """Whether a warning is due; of a key that rotates by itself only when that should have been done."""
+    """Whether a warning is due; for a key that rotates by itself only once its rotation is overdue."""
     if key.before_expiry == "rotate" and not rotation_is_due(key, now=now):
         return False
     before = warning_at(key, now=now)
@@ -77,7 +74,7 @@ def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _warned(key: ApiKey, *, now: datetime) -> bool:
-    """Whether this call is the one that warned."""
+    """Warn. Returns False if a concurrent call did."""
     with transaction.atomic():
         untouched = ApiKey.objects.filter(
             pk=key.pk, warned_at=key.warned_at, revoked_at=None, successors=None
@@ -93,16 +90,16 @@ def _warned(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _rotated(key: ApiKey, *, now: datetime) -> bool:
-    """Whether this call made the key's successor, whose secrets lie in the folder for them now."""
+    """Rotate the key and write the successor's secrets to a file. Returns False if that was not possible."""
     folder = Path(settings.ROTATED_KEYS_DIR)
     try:
         with transaction.atomic():
             created = key_rotate(key=key, overlap=_end_of(key) - now, now=now, actor=ACTOR)
-            # Before the commit: there is no successor whose key nobody knows. A file without its successor,
-            # of a commit that failed, is overwritten by the next.
+            # Before the commit, so that no successor exists whose key is lost. If the commit fails, the next
+            # rotation overwrites the file.
             path = _written(created, folder / f"{key.prefix}.json", now=now)
     except NotRotatable:
-        # Somebody else was faster.
+        # A concurrent call rotated it.
         return False
     except OSError:
         logger.exception(
@@ -117,7 +114,7 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _written(created: CreatedKey, path: Path, *, now: datetime) -> Path:
-    """The file with a new key, for its owner's eyes only; there whole or not at all. Raises OSError."""
+    """Write a new key to a file that only the owner can read, atomically. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -1,4 +1,4 @@
-"""Grants that go no further than those of whoever makes, changes or withdraws a key."""
+"""Checks that a key's grants are within those of the caller who creates, rotates or revokes it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,29 +14,23 @@ from ratelimit.models import ApiKey
 _Bound = TypeVar("_Bound", int, datetime)
 
 
-# How long and in which way: no reason not to withdraw a key.
+# Grants that do not matter for revoking a key.
 _OF_THE_KEY_ITSELF = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded where a key has more than the caller.
-
-    None is an operator, who may give anything.
-    """
+    """Raise GrantExceeded if a key has more grants than the caller. None is an operator, who may grant anything."""
     _refuse(() if caller is None else exceeded_grants(caller, _granted_by(key)))
 
 
 def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
-    """Raise GrantExceeded where a caller that ends makes a key that gets successors by itself.
-
-    They would go on without it.
-    """
+    """Raise GrantExceeded if a caller that expires creates a key that rotates by itself, and so would outlive it."""
     if caller is not None and caller.expires_at is not None and before_expiry == "rotate":
         _refuse(("before_expiry",))
 
 
 def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded where a key may do more than the caller, however long and however shown.
+    """Raise GrantExceeded if a key may do more than the caller, apart from its expiry and `signed_only`.
 
     None is an operator.
     """
@@ -45,13 +39,13 @@ def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
 
 
 def end_within(caller: Caller | None, end: datetime | None) -> datetime | None:
-    """The earlier of an end and of the caller's own; None is no end."""
+    """The earlier of an expiry and the caller's own; None is no expiry."""
     own = None if caller is None else caller.expires_at
     return min((each for each in (end, own) if each is not None), default=None)
 
 
 def exceeded_grants(caller: Caller, wanted: Caller) -> list[str]:
-    """The names of what `wanted` has beyond what `caller` has."""
+    """The names of the grants in which `wanted` exceeds `caller`."""
     within = {
         "scopes": wanted.scopes <= caller.scopes,
         "accounts": all(caller.owns(account) for account in wanted.accounts),
@@ -73,16 +67,16 @@ def _granted_by(key: ApiKey) -> Caller:
 
 def _refuse(exceeded: Sequence[str]) -> None:
     if exceeded:
-        raise GrantExceeded(f"beyond what the caller itself was granted: {', '.join(exceeded)}")
+        raise GrantExceeded(f"beyond what the caller itself was granted: {', '.join(exceeded)}; ask for less")
 
 
 def _is_at_most(wanted: _Bound | None, most: _Bound | None) -> bool:
-    """Whether a quota or an end is none beyond another; None is without."""
+    """Whether a quota or an expiry is within another; None is unlimited."""
     return most is None or (wanted is not None and wanted <= most)
 
 
 def _is_inside(networks: tuple[Network, ...], outer: tuple[Network, ...]) -> bool:
-    """Whether whoever calls from the one may call from the other; no networks are all of them."""
+    """Whether all `networks` lie within `outer`; an empty tuple is every network."""
     if not outer:
         return True
     return bool(networks) and all(

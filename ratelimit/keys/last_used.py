@@ -1,7 +1,4 @@
-"""When each key was last used.
-
-That is noted in the process's memory, and brought to the database now and then by a thread.
-"""
+"""When each key was last used: noted in memory, and written to the database by a thread every 30 seconds."""
 
 import atexit
 import logging
@@ -14,14 +11,14 @@ from django.db.models import Q
 from ratelimit.models import ApiKey
 
 FLUSH_SECONDS = 30.0
-# How long the last uses, which may be lost, may hold up the end of a process.
+# At its end a process waits this long for the last write; unwritten uses may be lost.
 PATIENCE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class LastUsed:
-    """The latest use of each key in this process, and what of it the database knows."""
+    """The latest use of each key in this process, and the latest one written to the database."""
 
     def __init__(self) -> None:
         self._noted: dict[int, datetime] = {}
@@ -32,9 +29,9 @@ class LastUsed:
         self._noted[key_id] = at
 
     def flush(self) -> int:
-        """How many keys were brought up to date; a later use that another process noted is left as it is.
+        """Write new uses, never over a later one of another process. Returns how many keys were written.
 
-        Raises django.db.Error; what was not written is at the next call.
+        Raises django.db.Error; the next call writes the rest.
         """
         with self._flushing:
             fresh = [(key_id, at) for key_id, at in self._noted.copy().items() if self._is_news(key_id, at)]
@@ -50,10 +47,7 @@ class LastUsed:
 
 
 class LastUsedWriter:
-    """The thread of a serving process that writes the uses down.
-
-    It does so at most every `seconds`, and once more at the end.
-    """
+    """The thread that writes uses every `seconds`, and once more at the end."""
 
     def __init__(self, uses: LastUsed, *, seconds: float = FLUSH_SECONDS) -> None:
         self._uses = uses
@@ -65,7 +59,7 @@ class LastUsedWriter:
         self._thread.start()
 
     def stop(self, *, patience: float = PATIENCE_SECONDS) -> None:
-        """Write what is left, for at most `patience` seconds."""
+        """Write the rest and end; wait at most `patience` seconds."""
         self._ending.set()
         self._thread.join(patience)
 
@@ -87,7 +81,7 @@ last_used = LastUsed()
 
 
 def keep_last_uses() -> None:
-    """Write down the uses of keys in this process from now on to its end."""
+    """Start the writer of this process; it ends with the process."""
     writer = LastUsedWriter(last_used)
     writer.start()
     atexit.register(writer.stop)

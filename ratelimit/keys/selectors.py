@@ -1,20 +1,17 @@
-"""Reading keys.
-
-`known_keys` is on the path of every request with one and answers from the process's memory.
-"""
+"""Reading keys: `key_cache`, which answers every request with a key from memory, queries, and documents."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from cachetools import LRUCache
 from django.db.models import QuerySet
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from ratelimit.entitlements import caller_from
+from ratelimit.entitlements import caller_from, granted_document, state_of
 from ratelimit.exceptions import (
     AmbiguousKey,
     ExpiredApiKey,
@@ -23,6 +20,7 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.last_used import last_used
 from ratelimit.models import ApiKey
+from store.instant_text import format_instant
 
 KeyName = Literal["digest", "prefix", "certificate"]
 
@@ -31,7 +29,7 @@ MAX_CACHED_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class KnownKey:
+class CachedKey:
     """A stored key as of `loaded_at`, in seconds of the monotonic clock."""
 
     key_id: int
@@ -44,7 +42,7 @@ class KnownKey:
 
 
 class KeyCache:
-    """The keys lately used, by digest, prefix or certificate; unknown keys are never held."""
+    """LRU cache of stored keys by digest, prefix or certificate. Unknown keys are not cached."""
 
     def __init__(
         self,
@@ -53,16 +51,13 @@ class KeyCache:
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._known: LRUCache[tuple[str, str], KnownKey] = LRUCache(capacity)
+        self._known: LRUCache[tuple[str, str], CachedKey] = LRUCache(capacity)
         self._lock = threading.Lock()
         self._max_age = max_age
         self._clock = clock
 
-    def find(self, value: str, *, by: KeyName = "digest") -> KnownKey | None:
-        """The key with that digest, prefix or certificate, at most `max_age` old.
-
-        None where there is none.
-        """
+    def find(self, value: str, *, by: KeyName = "digest") -> CachedKey | None:
+        """The key with that digest, prefix or certificate, read at most `max_age` ago; None if there is none."""
         name = (by, value)
         with self._lock:
             known = self._known.get(name)
@@ -77,7 +72,7 @@ class KeyCache:
         return known
 
     def forget(self, key_id: int) -> None:
-        """Load the key with that id anew when it is next asked for, by whichever name."""
+        """Drop a key, so that it is read again."""
         with self._lock:
             for name in [name for name, known in self._known.items() if known.key_id == key_id]:
                 del self._known[name]
@@ -90,14 +85,11 @@ class KeyCache:
         return len(self._known)
 
 
-known_keys = KeyCache()
+key_cache = KeyCache()
 
 
-def caller_of_key(known: KnownKey, *, now: datetime) -> Caller:
-    """The caller that a key makes, if it is neither revoked nor expired: else RevokedApiKey, ExpiredApiKey.
-
-    Whoever has then verified the credential notes its use.
-    """
+def caller_of_key(known: CachedKey, *, now: datetime) -> Caller:
+    """The caller of a key. Raises RevokedApiKey, ExpiredApiKey. The use is noted by `key_used`."""
     if known.revoked_at is not None:
         raise RevokedApiKey("the API key was revoked")
     if known.expires_at is not None and now >= known.expires_at:
@@ -105,13 +97,13 @@ def caller_of_key(known: KnownKey, *, now: datetime) -> Caller:
     return known.caller
 
 
-def key_used(known: KnownKey, *, now: datetime) -> None:
-    """Note that a credential of a key was verified."""
+def key_used(known: CachedKey, *, now: datetime) -> None:
+    """Note the use of a key, once its credential is verified."""
     last_used.note(known.key_id, now)
 
 
 def family_of(key: ApiKey) -> str:
-    """What a key's buckets and quotas are of: the first key of its chain of rotations."""
+    """The family of a key, which owns its buckets and quotas: the first key of its chain of rotations."""
     return f"key:{key.pk if key.family is None else key.family}"
 
 
@@ -121,22 +113,22 @@ def key_list() -> QuerySet[ApiKey]:
 
 
 def keys_expiring(*, now: datetime, within: timedelta) -> QuerySet[ApiKey]:
-    """The valid keys without a successor that expire within a time, the next one first."""
+    """The valid keys without a successor that expire within a time span, soonest first."""
     valid = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, successors=None)
     return valid.filter(expires_at__lte=now + within).order_by("expires_at", "id")
 
 
 def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
-    """The keys of which a caller may know, oldest first: those that have no account but its own."""
+    """The keys that a caller may see, oldest first: those whose accounts are all its own."""
     if ALL_ACCOUNTS in caller.accounts:
         return key_list()
-    # Lists of accounts are few beside keys, and no two databases ask alike whether one contains another.
+    # Distinct lists of accounts are few, and databases differ in how they query JSON lists.
     lists = ApiKey.objects.order_by().values_list("accounts", flat=True).distinct()
     return key_list().filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
 
 
 def key_visible(caller: Caller, reference: str) -> ApiKey:
-    """The key with that id, if the caller may know of it; else UnknownKey, as if there were none."""
+    """The key with that id. Raises UnknownKey, also for a key that the caller may not see."""
     is_id = reference.isascii() and reference.isdecimal() and len(reference) < 19
     key = ApiKey.objects.filter(pk=int(reference)).first() if is_id else None
     if key is None or not all(map(caller.owns, key.accounts)):
@@ -145,7 +137,7 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 
 
 def key_named(reference: str) -> ApiKey:
-    """The key with that id or prefix (bare or as `md_<prefix>`); raises UnknownKey, AmbiguousKey."""
+    """The key with that id or prefix (bare or as `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
     if reference.isascii() and reference.isdecimal():
         found = list(ApiKey.objects.filter(pk=int(reference)) if len(reference) < 19 else ())
     else:
@@ -157,13 +149,13 @@ def key_named(reference: str) -> ApiKey:
     return found[0]
 
 
-def _load(by: KeyName, value: str, *, loaded_at: float) -> KnownKey | None:
-    # Prefixes are not unique by the database's law: of several keys none is meant.
+def _load(by: KeyName, value: str, *, loaded_at: float) -> CachedKey | None:
+    # Prefixes have no unique constraint; if several keys match, none is used.
     found = list(ApiKey.objects.filter(**{by: value})[:2])
     if len(found) != 1:
         return None
     key = found[0]
-    return KnownKey(
+    return CachedKey(
         key_id=key.pk,
         digest=key.digest,
         signed_only=key.signed_only,
@@ -174,3 +166,27 @@ def _load(by: KeyName, value: str, *, loaded_at: float) -> KnownKey | None:
         revoked_at=key.revoked_at,
         loaded_at=loaded_at,
     )
+
+
+def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
+    """The key at `now` as a document, without secrets and digest.
+
+    Rates and quotas are the effective ones; a quota of None is unlimited.
+    """
+    caller = caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key")
+    return {
+        "id": key.pk,
+        "prefix": key.prefix,
+        "name": key.name,
+        "state": state_of(key, now=now),
+        **granted_document(key, caller),
+        "signed_only": key.signed_only,
+        "certificate": key.certificate,
+        "before_expiry": key.before_expiry,
+        "created_at": format_instant(key.created_at),
+        "expires_at": format_instant(key.expires_at),
+        "revoked_at": format_instant(key.revoked_at),
+        "last_used_at": format_instant(key.last_used_at),
+        "replaces": key.replaces_id,
+        "replaced_by": next((successor.pk for successor in key.successors.all()), None),
+    }

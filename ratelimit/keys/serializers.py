@@ -1,4 +1,4 @@
-"""What is sent to make and to rotate a key, read strictly, and what is answered."""
+"""Bodies of the key endpoints, in and out, with examples for the schema."""
 
 from typing import Any
 
@@ -7,23 +7,62 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
-from http_requests.known_fields import KnownFieldsSerializer
-from listing.page_limit import PAGE_LIMIT
-from listing.pages import SORTS
+from http_requests.field_errors import KnownFieldsSerializer
+from listing.pages import PAGE_LIMIT, SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import STATES
-from ratelimit.keys.pages import KeyPagination
+from ratelimit.keys.lists import KeyPagination
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
-from ratelimit.limits.quotas.spends import MAX_QUOTA
+from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.limits.tiers import TIERS
 from store.instant_text import parse_instant
+
+NEW_KEY: dict[str, Any] = {
+    "name": "feed",
+    "tier": "premium",
+    "scopes": ["market:read", "market:write"],
+    "networks": ["203.0.113.0/24"],
+    "expires_at": "2030-01-02T03:04:05Z",
+}
+ROTATION = {"overlap_seconds": 3600}
+KEY: dict[str, Any] = {
+    "id": 12,
+    "prefix": "Qm3xT9aL",
+    "name": "feed",
+    "state": "active",
+    "tier": "premium",
+    "rate": 100,
+    "trading_rate": 1,
+    "daily_quota": 10_000_000,
+    "monthly_quota": 200_000_000,
+    "scopes": ["market:read", "market:write"],
+    "accounts": [],
+    "sensitivity": "internal",
+    "networks": ["203.0.113.0/24"],
+    "signed_only": False,
+    "certificate": None,
+    "before_expiry": "warn",
+    "created_at": "2029-01-02T03:04:05Z",
+    "expires_at": "2030-01-02T03:04:05Z",
+    "revoked_at": None,
+    "last_used_at": None,
+    "replaces": None,
+    "replaced_by": None,
+}
+_SECRETS = {
+    "key": "md_Qm3xT9aL_" + "0123456789abcdefghijABCDEFGHIJ0123456789abc",
+    "signing_secret": "mds_" + "0123456789abcdefghijABCDEFGHIJ0123456789abc",
+}
+NEW_KEY_ANSWER: dict[str, Any] = {**_SECRETS, **KEY}
+ROTATED_KEY_ANSWER: dict[str, Any] = {**NEW_KEY_ANSWER, "replaces": 11}
+
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
 
 
 class _Typed(serializers.Field[Any, Any, Any, Any]):
-    """A field that takes one type of JSON as it is, and makes none of another."""
+    """A field that accepts one JSON type and converts no other."""
 
     kind: type
     wording: str
@@ -62,7 +101,7 @@ class Instant(Text):
 
 
 class EachOnce(serializers.ListField):
-    """A list in which nothing stands twice."""
+    """A list without repeated values."""
 
     default_error_messages = {"too_many": f"has at most {MAX_LISTED} values"}
 
@@ -70,11 +109,11 @@ class EachOnce(serializers.ListField):
         if isinstance(data, list) and len(data) > MAX_LISTED:
             self.fail("too_many")
         values: list[Any] = super().to_internal_value(data)
-        again = [place for place, value in enumerate(values) if value in values[:place]]
-        if again:
-            refusal = serializers.ErrorDetail("stands in the list before", "repeated")
-            at: dict[Any, Any] = {place: [refusal] for place in again}  # as DRF's own lists do
-            raise serializers.ValidationError(at)
+        repeats = [index for index, value in enumerate(values) if value in values[:index]]
+        if repeats:
+            refusal = serializers.ErrorDetail("is already in the list; remove it", "repeated")
+            errors: dict[Any, Any] = {index: [refusal] for index in repeats}  # as DRF's own lists do
+            raise serializers.ValidationError(errors)
         return values
 
 
@@ -82,7 +121,7 @@ class EachOnceInSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-unty
     target_class = EachOnce
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        """That of a list, of different values."""
+        """A list's schema with `uniqueItems`."""
         listed = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # type: ignore[no-untyped-call]  # noqa: SLF001 its own way
         return {**listed, "uniqueItems": True}
 
@@ -96,10 +135,7 @@ def _number(text: str, *, least: int, most: int) -> Integer:
 
 
 class NewKeySerializer(KnownFieldsSerializer):
-    """What a key is to be.
-
-    What is left out is the default; nothing may be beyond what the caller itself has.
-    """
+    """The terms of a new key. Omitted fields have defaults; no grant may exceed the caller's own."""
 
     name = Text(max_length=MAX_NAME_LENGTH)
     tier = Word(list(TIERS), required=False)
@@ -114,37 +150,39 @@ class NewKeySerializer(KnownFieldsSerializer):
     sensitivity = Word(
         list(SENSITIVITIES),
         required=False,
-        help_text="The most sensitive data that may be read; by default the least that the scopes need.",
+        help_text="The most sensitive data that may be read; by default what the scopes need at least.",
     )
     networks = _listed(
-        Text(max_length=64), "Networks (CIDR) to call from; none is from anywhere.", required=False
+        Text(max_length=64),
+        "Networks (CIDR) to call from; an empty list allows every address.",
+        required=False,
     )
-    expires_at = Instant(required=False, allow_null=True, help_text="When it ends by itself.")
+    expires_at = Instant(required=False, allow_null=True, help_text="When it expires.")
     signed_only = Flag(required=False, help_text="Whether only signed requests are accepted.")
     certificate = Text(
         required=False,
         allow_null=True,
         max_length=95,
-        help_text="SHA-256 of the client certificate (DER) that stands for the key, in hexadecimal.",
+        help_text="SHA-256 of the client certificate (DER) that authenticates as the key, in hexadecimal.",
     )
     before_expiry = Word(
-        list(BEFORE_EXPIRY), required=False, help_text="What happens by itself before it expires."
+        list(BEFORE_EXPIRY), required=False, help_text="What the worker does before it expires."
     )
 
 
 class RotationSerializer(KnownFieldsSerializer):
-    """How a key is rotated."""
+    """The terms of a rotation."""
 
     overlap_seconds = Integer(
         default=int(DEFAULT_OVERLAP.total_seconds()),
         min_value=0,
         max_value=_LONGEST_OVERLAP,
-        help_text="How long the old key still holds, at most until its own expiry; 0 revokes it at once.",
+        help_text="How long the old key stays valid, at most until its own expiry; 0 revokes it at once.",
     )
 
 
 class KeysQuerySerializer(serializers.Serializer[Any]):
-    """The query parameters of the list as a form shows them; the filters and the pages check them."""
+    """The list's query parameters for a browser's form; filters and pagination validate them."""
 
     tier = serializers.ChoiceField(list(TIERS), required=False)
     state = serializers.ChoiceField(list(STATES), required=False)
@@ -156,7 +194,7 @@ class KeysQuerySerializer(serializers.Serializer[Any]):
 
 
 class KeySerializer(serializers.Serializer[Any]):
-    """A key, without its secrets. Rates and quotas are those that hold for it; a quota of null is none."""
+    """A key, without its secrets. Rates and quotas are the effective ones; a quota of null is unlimited."""
 
     id = serializers.IntegerField()
     prefix = serializers.CharField(help_text="The key begins with `md_<prefix>_`.")
@@ -178,12 +216,12 @@ class KeySerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To within a minute.")
-    replaces = serializers.IntegerField(allow_null=True, help_text="The key that it is the successor of.")
+    replaces = serializers.IntegerField(allow_null=True, help_text="The key that it replaces.")
     replaced_by = serializers.IntegerField(allow_null=True, help_text="Its successor.")
 
 
 class NewKeyAnswerSerializer(KeySerializer):
-    """A new key, whose secrets are shown now and never again."""
+    """A new key with its secrets, which are never shown again."""
 
     key = serializers.CharField(help_text="The key itself.")
-    signing_secret = serializers.CharField(help_text="The HMAC's key for signed requests.")
+    signing_secret = serializers.CharField(help_text="The HMAC key for signed requests.")

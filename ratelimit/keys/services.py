@@ -1,8 +1,7 @@
-"""Making, rotating and withdrawing keys: at once in this process, within a second in all others.
+"""Create, rotate and revoke keys. Changes take effect at once in this process, within a second in others.
 
-`actor` says who does it, for the audit log: the identity of a caller, `command:<login>`, or `worker`.
-`within` is the caller whose grants may not be exceeded; None is an operator. `record` is what records the
-event of the change, by default `event_record`.
+`actor` is for the audit log: a caller's identity, `command:<login>`, or `worker`. `within` is the caller whose grants
+may not be exceeded; None is an operator. `record` writes the audit record, by default `event_record`.
 """
 
 from dataclasses import dataclass, field
@@ -17,23 +16,22 @@ from ratelimit.entitlements import GRANTS, state_of
 from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
 from ratelimit.keys import api_keys
-from ratelimit.keys.documents import key_document
+from ratelimit.keys.api_keys import signing_secret
 from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, end_within
-from ratelimit.keys.selectors import known_keys
-from ratelimit.keys.signing_secrets import signing_secret
+from ratelimit.keys.selectors import key_cache, key_document
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import ApiKey
 
 MAX_OVERLAP = timedelta(days=30)
 DEFAULT_OVERLAP = timedelta(days=1)
 
-# What a successor has as its predecessor had it.
+# Fields that a successor copies from its predecessor.
 _INHERITED = ("name", *GRANTS, "signed_only", "certificate", "before_expiry")
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """A new key. The key and its signing secret are shown to its owner now; the key cannot be had again."""
+    """A new key. The key and its signing secret are shown once, now."""
 
     stored: ApiKey
     key: str = field(repr=False)
@@ -48,7 +46,7 @@ class CreatedKey:
         return self.stored.prefix
 
     def document(self, *, now: datetime) -> dict[str, Any]:
-        """What is shown once."""
+        """The key with its secrets."""
         described = key_document(self.stored, now=now)
         return {"id": self.id, "key": self.key, "signing_secret": self.signing_secret, **described}
 
@@ -62,10 +60,10 @@ def key_create(
     record: EventRecorder | None = None,
     **terms: Unpack[KeyTerms],
 ) -> CreatedKey:
-    """A new key, which is stored.
+    """Create and store a key.
 
-    Where nothing is said it ends with whoever makes it, and is for signing only if that is. Raises
-    InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded.
+    Defaults: expires with its creator; signing-only if the creator is. Raises InvalidKeyRequest, UnknownTier,
+    UnknownScope, GrantExceeded.
     """
     if within is not None:
         terms.setdefault("signed_only", within.signed_only)
@@ -96,11 +94,11 @@ def key_rotate(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> CreatedKey:
-    """A successor with the same grants and the same length of life.
+    """Create a successor with the same grants and the same lifetime.
 
-    The old key holds for `overlap` more, at most until its own expiry; without overlap it is revoked. The
-    successor ends with `within` at the latest. A client certificate goes over to the successor at once. Of
-    two calls at a time one makes the successor. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
+    The old key stays valid for `overlap`, at most until its own expiry; without overlap it is revoked. The
+    successor expires with `within` at the latest, and takes over a client certificate at once. Of concurrent
+    calls one succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
     _check_overlap(overlap)
     with transaction.atomic():
@@ -132,7 +130,7 @@ def key_revoke(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> list[ApiKey]:
-    """What this call withdrew: the key, or nothing where it was revoked before. Raises GrantExceeded."""
+    """Revoke a key. Returns it, or an empty list if it was revoked before. Raises GrantExceeded."""
     with transaction.atomic():
         stored = ApiKey.objects.select_for_update().get(pk=key.pk)
         check_may_revoke(within, stored)
@@ -163,7 +161,7 @@ def key_revoke_with_successors(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> list[ApiKey]:
-    """What this call withdrew of the key and of all living ones that came of it by rotation: all, or none.
+    """Revoke a key and its valid successors by rotation: all, or none. Returns the keys revoked by this call.
 
     Raises GrantExceeded.
     """
@@ -180,7 +178,7 @@ def key_revoke_with_successors(
                     correlation_id=correlation_id,
                     record=record,
                 )
-            # Read after the key is locked and withdrawn: nobody makes a further successor.
+            # Read after the key is locked and revoked, so that no further successor can appear.
             following = ApiKey.objects.filter(replaces_id=following.pk).first()
     for each in revoked:
         _forget(each.pk)
@@ -188,7 +186,7 @@ def key_revoke_with_successors(
 
 
 def _stored(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
-    """A key that is new, with its secrets, in the database."""
+    """Give a new key its secrets and store it."""
     check_within(within, key)
     new = api_keys.generate()
     key.prefix, key.digest, key.created_at = new.prefix, new.digest, now
@@ -196,7 +194,9 @@ def _stored(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
         with transaction.atomic():
             key.save(force_insert=True)
     except IntegrityError as error:
-        raise InvalidKeyRequest("the certificate stands for another key already", "certificate") from error
+        raise InvalidKeyRequest(
+            "the certificate belongs to another key; use another", "certificate"
+        ) from error
     return CreatedKey(stored=key, key=new.key, signing_secret=signing_secret(new.digest))
 
 
@@ -209,24 +209,21 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
     state = state_of(key, now=now)
     if state != "active":
         word = "was revoked" if state == "revoked" else "has expired"
-        raise NotRotatable(f"the key {key.pk} {word}; make a new one")
+        raise NotRotatable(f"the key {key.pk} {word}; create a new one")
     successor = key.successors.first()
     if successor is not None:
         raise NotRotatable(f"the key {key.pk} was rotated before; its successor is the key {successor.pk}")
 
 
 def _replaced(key: ApiKey, *, overlap: timedelta, now: datetime, within: Caller | None) -> CreatedKey:
-    """The stored successor of a key that ends.
-
-    It is made before the end is set, and stored after the certificate is free.
-    """
+    """End a key and store its successor, whose lifetime is that of the unchanged key."""
     successor = _successor(key, now=now, within=within)
     _end(key, overlap=overlap, now=now)
     return _stored(successor, now=now, within=within)
 
 
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
-    """A key that is not stored yet, which lives as long as the one that it replaces was made to live."""
+    """An unstored successor with the lifetime that the key was created with."""
     inherited = {name: getattr(key, name) for name in _INHERITED}
     expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
     family = key.pk if key.family is None else key.family
@@ -248,6 +245,6 @@ def _subject(key: ApiKey) -> str:
 
 
 def _forget(pk: int) -> None:
-    """Forget a key that was changed, again after the commit: until then another thread finds it as it was."""
-    known_keys.forget(pk)
-    transaction.on_commit(lambda: known_keys.forget(pk))
+    """Drop a changed key from the cache, again after the commit: another thread may read the old row until then."""
+    key_cache.forget(pk)
+    transaction.on_commit(lambda: key_cache.forget(pk))

@@ -1,4 +1,4 @@
-"""What a key may be granted, checked and brought into the form in which it is stored. No database here."""
+"""The terms of a new key: validation and normalization. No database."""
 
 import re
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from typing import Any, Required, TypedDict
 from ratelimit.access.scopes import SENSITIVITIES, expand_scopes
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.exceptions import InvalidKeyRequest
-from ratelimit.limits.quotas.spends import MAX_QUOTA
+from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.limits.tiers import tier_named
 from store.instant_text import YEARS
 
 MAX_NAME_LENGTH = 100
-MAX_RATE = 2**31 - 1  # what the column holds; twice as much in microseconds is exact in the script's doubles
+MAX_RATE = 2**31 - 1  # fits the column; twice as much in microseconds is exact in the Lua script
 MAX_LISTED = 100
 BEFORE_EXPIRY = ("warn", "rotate")
 
@@ -22,17 +22,17 @@ ACCOUNT_FORM = r"\*|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 CERTIFICATE_FORM = "[0-9a-f]{64}"
 # The length of ::ffff:0:0/96.
 _MAPPED_BITS = 96
-# What keys, their signing secrets and the secrets of OAuth2 clients look like; the audit log masks these.
+# Keys, signing secrets and secrets of OAuth2 clients; the audit log masks these, too.
 _SECRET = re.compile(r"md_[\w-]{8}_[\w-]+|mds_[\w-]{20,}", re.IGNORECASE | re.ASCII)
 _MARKET_DATA = "market:"
 
 
 class KeyTerms(TypedDict, total=False):
-    """What a key is asked to be; what is left out or None is the default.
+    """The terms of a new key. Omitted and None are the default.
 
-    Rates are per second and override the tier's; quotas are in tokens, 0 is none. `all` among the scopes is
-    every one, `*` among the accounts every account. `certificate` is the SHA-256 of a client certificate
-    (DER) in hexadecimal.
+    Rates are per second and override the tier's. Quotas are in tokens; 0 is no quota. The scope `all` is every
+    scope, the account `*` every account. `certificate` is the SHA-256 of a client certificate (DER), in
+    hexadecimal.
     """
 
     name: Required[str]
@@ -52,7 +52,7 @@ class KeyTerms(TypedDict, total=False):
 
 
 def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
-    """The columns of a key with these terms. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
+    """The model's columns for these terms. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
     scopes = expand_scopes(terms["scopes"])
     _check(bool(scopes), "scopes", "a key needs at least one scope")
     return {
@@ -74,10 +74,7 @@ def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
 
 
 def least_sensitivity(scopes: Iterable[str]) -> str:
-    """The least sensitivity with which these scopes are of use.
-
-    Market data is internal, all else confidential.
-    """
+    """The least sensitivity that these scopes need: market data is internal, all else confidential."""
     return "internal" if all(scope.startswith(_MARKET_DATA) for scope in scopes) else "confidential"
 
 
@@ -129,13 +126,13 @@ def _network(text: str) -> str:
     if mapped is not None and network.prefixlen >= _MAPPED_BITS:
         plain = ip_network((mapped, network.prefixlen - _MAPPED_BITS), strict=False)
         raise InvalidKeyRequest(f"{text[:64]!r} is a network of IPv4 in IPv6; write {plain}", "networks")
-    # An address of an interface (fe80::1%eth0) means something on one machine only.
+    # A scoped address (fe80::1%eth0) has a meaning on one machine only.
     _check("%" not in text, "networks", f"{text[:64]!r} names an interface")
     return str(network)
 
 
 def _certificate(fingerprint: str | None) -> str | None:
-    """The fingerprint as it is compared: lower case, without the colons that OpenSSL prints."""
+    """Normalize a fingerprint: lower case, without OpenSSL's colons."""
     if fingerprint is None:
         return None
     bare = fingerprint.replace(":", "").lower()

@@ -14,19 +14,21 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_recorded
 from audit.services import EventRecorder
-from http_requests.filters import StrictFilterBackend
 from http_requests.parameters import is_true, single_parameters
-from http_requests.parsers import sent_document
+from http_requests.parsers import request_document
 from idempotency.answers import Document, answer_once, keyed_call
 from idempotency.request_key import REPLAYED
+from listing.filters import StrictFilterBackend
 from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller
-from ratelimit.keys.documents import key_document
-from ratelimit.keys.examples import KEY, NEW_KEY, NEW_KEY_ANSWER, ROTATED_KEY_ANSWER, ROTATION
-from ratelimit.keys.filters import KeyFilter
-from ratelimit.keys.pages import KeyPagination
-from ratelimit.keys.selectors import key_visible, keys_visible
+from ratelimit.keys.lists import KeyFilter, KeyPagination
+from ratelimit.keys.selectors import key_document, key_visible, keys_visible
 from ratelimit.keys.serializers import (
+    KEY,
+    NEW_KEY,
+    NEW_KEY_ANSWER,
+    ROTATED_KEY_ANSWER,
+    ROTATION,
     KeySerializer,
     KeysQuerySerializer,
     NewKeyAnswerSerializer,
@@ -46,7 +48,7 @@ _SUCCESSORS = OpenApiParameter(
     "successors",
     {"type": "boolean", "default": False},
     OpenApiParameter.QUERY,
-    description="Whether every living key that came of it by rotation is withdrawn, too: all, or none.",
+    description="Whether its valid successors by rotation are revoked, too: all, or none.",
 )
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -54,12 +56,12 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same one gives the same answer for a day, with `Idempotency-Replayed: true`.",
 )
-# Keys are nobody's to keep on the way.
+# No cache may store keys.
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
 class KeysViewSet(GenericViewSet[ApiKey]):
-    """Keys: those that have no account but the caller's own."""
+    """Keys whose accounts are all the caller's own."""
 
     queryset = ApiKey.objects.all()
     filter_backends = [StrictFilterBackend]
@@ -68,7 +70,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
     query_serializer_classes = {"list": KeysQuerySerializer}
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
-        """What a browser's form of the action has."""
+        """The fields of a browser's form."""
         bodies: dict[str, type[Serializer[Any]]] = {"create": NewKeySerializer, "rotate": RotationSerializer}
         return bodies.get(self.action, KeySerializer)
 
@@ -87,7 +89,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 
     @extend_schema(
         operation_id="key_create",
-        summary="Make a key",
+        summary="Create a key",
         parameters=[_IDEMPOTENCY_KEY],
         request=NewKeySerializer,
         responses={201: NewKeyAnswerSerializer},
@@ -97,12 +99,9 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def create(self, request: Request) -> Response:
-        """A new key, which is shown in this answer and never again.
-
-        It has at most what the caller itself has.
-        """
+        """A new key, shown in this answer and never again. Its grants are at most the caller's."""
         single_parameters(request.GET, ("format",))
-        serializer = NewKeySerializer(data=sent_document(request))
+        serializer = NewKeySerializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         terms, by = serializer.validated_data, _by(request)
 
@@ -113,7 +112,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 
     @extend_schema(
         operation_id="key",
-        summary="What a key is",
+        summary="Get a key",
         parameters=[_ID],
         examples=[OpenApiExample("A key", value=KEY)],
     )
@@ -131,7 +130,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         examples=[OpenApiExample("A revoked key", value={**KEY, "state": "revoked"})],
     )
     def destroy(self, request: Request, key: str) -> Response:
-        """Withdraw a key, everywhere within a second; with `successors`, those that came of it by rotation, too, as a leaked one needs it.
+        """Revoke a key, everywhere within a second. Use `successors` for a leaked key.
 
         It stays in the list; a second call changes nothing.
         """
@@ -158,12 +157,9 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def rotate(self, request: Request, key: str) -> Response:
-        """A successor with the same grants, shown once.
-
-        The old key holds for the overlap, a day if nothing is said.
-        """
+        """A successor with the same grants, shown once. The old key stays valid for the overlap, by default a day."""
         single_parameters(request.GET, ("format",))
-        serializer = RotationSerializer(data=sent_document(request) if request.stream is not None else {})
+        serializer = RotationSerializer(data=request_document(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)
         found = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
@@ -174,7 +170,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         return self._made(request, make)
 
     def _made(self, request: Request, make: Callable[[datetime, EventRecorder], Document]) -> Response:
-        """The answer that shows a new key, the same again to the same Idempotency-Key."""
+        """The answer with a new key; the same answer again for the same Idempotency-Key."""
         now, call = timezone.now(), keyed_call(request, request.data if request.stream is not None else {})
 
         def write(record: EventRecorder) -> Response:
@@ -188,14 +184,14 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 
 
 def _caller(request: Request) -> Caller:
-    """Who calls, as the permission has made sure."""
+    """The caller, which the permission has checked."""
     caller = request.user
     assert isinstance(caller, Caller)  # noqa: S101 nobody else has the scope
     return caller
 
 
 def _by(request: Request) -> dict[str, Any]:
-    """Who does what is done, within what it has, in which call."""
+    """The arguments of the key services that name the caller and the call."""
     caller = _caller(request)
     correlation_id = getattr(request, "correlation_id", "")
     return {"actor": caller.identity, "within": caller, "correlation_id": correlation_id}

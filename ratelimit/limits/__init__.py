@@ -1,1 +1,1 @@
-"""How much a caller may do: tiers, buckets, quotas, and the headers that tell of them."""
+"""How much a caller may do: tiers, costs, token buckets, quotas, and their headers."""

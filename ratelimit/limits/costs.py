@@ -1,7 +1,4 @@
-"""What a request costs in tokens: rules by name, as data.
-
-The table of access names one for each endpoint.
-"""
+"""The cost of a request in tokens: rules by name. The access table names one for each endpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +6,20 @@ from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 ROWS_PER_TOKEN = 1_000
-# No page has more rows than 10,000.
+# A page has at most 10,000 rows.
 MOST_PAGE_TOKENS = 10
 STREAM_TOKENS = 10
 EXPORT_FORMAT = "ndjson"
 _ROWS_ASKED = ("limit", "last")
-# More digits than of the most rows, with zeros in front or without, are refused later as well.
+# A longer number, with or without leading zeros, is refused later.
 _MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class CostRule:
-    """`tokens` of a query string, as it was sent, and of the format of the answer.
+    """`tokens(query, format)` is the cost; `query` as sent, `format` the answer's or "".
 
-    The format is "" where that does not matter. is_metered: whether they count towards quotas, too.
+    is_metered: whether the tokens also count towards quotas.
     """
 
     name: str
@@ -36,12 +33,11 @@ def _one(_query: str, _format: str) -> int:
 
 
 def _page(query: str, _format: str) -> int:
-    """One per started 1,000 of `limit` or `last`.
+    """One token for each started 1,000 rows of `limit` or `last`.
 
-    What is more than a page may have is refused later, and costs the most. What is no such number is refused
-    later, too, and costs one.
+    A number above the largest page costs as much as the largest page; no number costs one. Both are refused later.
     """
-    # Names may be percent-encoded, too.
+    # A name may be percent-encoded.
     if "limit" not in query and "last" not in query and "%" not in query:
         return 1
     rows = [_rows(value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _ROWS_ASKED]
@@ -83,8 +79,8 @@ COST_RULES = MappingProxyType(
 
 
 def cost_of(rule: str, query: str = "", answer_format: str = "") -> int:
-    """Tokens that a request costs by a rule of COST_RULES; `admit` takes at most the burst.
+    """The tokens of a request by a rule of COST_RULES; `admit` charges at most the burst.
 
-    query: its query string. answer_format: the name of the format that was chosen for the answer.
+    query: the query string. answer_format: the name of the answer's format.
     """
     return COST_RULES[rule].tokens(query, answer_format)

@@ -1,4 +1,4 @@
-"""DRF's throttle over the admission."""
+"""DRF's throttle class: charges the caller's limits."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from http_requests.received import call_of
-from ratelimit.access.permissions import asked_access
+from ratelimit.access.permissions import access_of_request
 from ratelimit.access.table import ANY_CALLER, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
@@ -19,12 +19,10 @@ if TYPE_CHECKING:  # DRF's views import this module through their settings
 
 
 class TokenBucketThrottle(BaseThrottle):
-    """Charges the caller, or the address of whoever is not known, unless the call was charged before.
-
-    Raises LimitReached.
-    """
+    """Charges the caller, or an anonymous client's address, unless the call was charged before."""
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
+        """Return True or raise LimitReached."""
         meta = request.META
         if ADMISSION not in meta:
             meta[ADMISSION] = _admission(request, view)
@@ -35,7 +33,7 @@ class TokenBucketThrottle(BaseThrottle):
 
 
 class LimitReached(Throttled):
-    """429 with the code of what refused, a bucket or a quota; retry after `wait` seconds."""
+    """429 with the code of the bucket or the quota that refused; retry after `wait` seconds."""
 
     def __init__(self, admission: Admission) -> None:
         super().__init__(detail=admission.message, code=admission.code)
@@ -43,9 +41,9 @@ class LimitReached(Throttled):
 
 
 def _admission(request: Request, view: "APIView") -> Admission:
-    """The admission of a request by its row in the table of access, or by its method where it has none."""
+    """The admission of a request by its row in the access table, or by its method without a row."""
     caller = request.user if isinstance(request.user, Caller) else None
-    access = asked_access(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
-    # DRF has chosen it before it asks who calls.
+    access = access_of_request(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
+    # DRF negotiates the format before it authenticates.
     answer_format = getattr(getattr(request, "accepted_renderer", None), "format", None) or ""
     return admit_call(call_of(request._request), caller, access, answer_format=answer_format)  # noqa: SLF001 Django's

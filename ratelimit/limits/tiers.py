@@ -1,4 +1,4 @@
-"""How much a caller may do by its tier."""
+"""Tiers: the default limits of a caller."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,10 +10,7 @@ BURST_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """`rate` is in requests per second and holds for reads and for writes, each by itself.
-
-    Quotas are in tokens per UTC day and per UTC month; None is none.
-    """
+    """`rate` is in requests per second, for each bucket. Quotas are in tokens per UTC day and month; None: no quota."""
 
     name: str
     rate: int
@@ -34,7 +31,7 @@ TIERS = MappingProxyType(
 
 
 def tier_named(name: str) -> Tier:
-    """The tier of that name; raises UnknownTier."""
+    """The tier with that name. Raises UnknownTier."""
     try:
         return TIERS[name]
     except KeyError:
@@ -42,5 +39,5 @@ def tier_named(name: str) -> Tier:
 
 
 def burst_of(rate: int) -> int:
-    """How many requests may come at once after a pause, for a rate per second."""
+    """The size of a bucket with that rate per second, in tokens."""
     return BURST_SECONDS * rate

@@ -1,17 +1,89 @@
-"""The endpoint that tells a caller how it stands."""
+"""`GET /limits`: the caller's own buckets and quotas, and what calls cost."""
 
-from typing import cast
+from typing import Any, cast
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
 from ratelimit.callers import Caller
-from ratelimit.limits.serializers import LimitsSerializer, limits_document
-from ratelimit.limits.standing import limits_report
+from ratelimit.limits.report import limits_document
 from ratelimit.wsgi_variables import ADMISSION
+
+
+class BucketSerializer(serializers.Serializer[Any]):
+    """A token bucket: `rate` tokens per second flow in, up to `limit`."""
+
+    name = serializers.CharField(help_text="As in the headers `RateLimit` and `RateLimit-Policy`.")
+    rate = serializers.IntegerField(help_text="Tokens per second.")
+    limit = serializers.IntegerField(help_text="Tokens that a full bucket holds.")
+    remaining = serializers.IntegerField()
+    reset = serializers.DateTimeField(help_text="When the bucket is full again, to the second above.")
+
+
+class QuotaSerializer(serializers.Serializer[Any]):
+    """Tokens of a UTC day or month."""
+
+    name = serializers.ChoiceField(choices=["day", "month"])
+    limit = serializers.IntegerField()
+    used = serializers.IntegerField()
+    remaining = serializers.IntegerField()
+    reset = serializers.DateTimeField(help_text="When the next period begins.")
+
+
+class CostSerializer(serializers.Serializer[Any]):
+    """A rule of what a request costs."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    is_metered = serializers.BooleanField(help_text="Whether the tokens count towards quotas, too.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A key of the tier default",
+            value={
+                "identity": "key:12",
+                "name": "research",
+                "credential": "api_key",
+                "tier": "default",
+                "buckets": [
+                    {
+                        "name": "read",
+                        "rate": 10,
+                        "limit": 20,
+                        "remaining": 17,
+                        "reset": "2026-11-20T18:40:01Z",
+                    }
+                ],
+                "quotas": [
+                    {
+                        "name": "day",
+                        "limit": 100000,
+                        "used": 412,
+                        "remaining": 99588,
+                        "reset": "2026-11-21T00:00:00Z",
+                    }
+                ],
+                "costs": [{"name": "one", "description": "1 token.", "is_metered": True}],
+            },
+        )
+    ]
+)
+class LimitsSerializer(serializers.Serializer[Any]):
+    """How the caller stands."""
+
+    identity = serializers.CharField(help_text="Who the caller is, for ever.")
+    name = serializers.CharField()
+    credential = serializers.CharField(help_text="How it proved that this time.")
+    tier = serializers.CharField()
+    buckets = BucketSerializer(many=True)
+    quotas = QuotaSerializer(many=True, help_text="None for a caller without quotas.")
+    costs = CostSerializer(many=True)
 
 
 class LimitsViewSet(ViewSet):
@@ -28,5 +100,4 @@ class LimitsViewSet(ViewSet):
         single_parameters(request.query_params, ("format",))
         caller = cast("Caller", request.user)
         charged = request.META[ADMISSION]
-        document = limits_document(caller, limits_report(caller, charged=charged))
-        return Response(document, headers={"Cache-Control": "no-store"})
+        return Response(limits_document(caller, charged=charged), headers={"Cache-Control": "no-store"})

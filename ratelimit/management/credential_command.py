@@ -1,18 +1,25 @@
-"""What the commands about credentials have in common: verbs that are methods, `--json`, refusals."""
+"""The base of the commands about credentials: verbs as methods, `--json`, errors, and their arguments."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ratelimit.access.scopes import ALL_SCOPES, ROLES, SCOPES, SENSITIVITIES
+from ratelimit.callers import ALL_ACCOUNTS
+from ratelimit.entitlements import NO_QUOTA
 from ratelimit.exceptions import KeyAdministrationError
+from ratelimit.limits.tiers import TIERS
+from store.instant_text import parse_instant
 
 
 class CredentialCommand(BaseCommand, ABC):
-    """A command whose verbs are its methods of the same name, which take the options."""
+    """A command whose verbs are methods of the same name, called with the options."""
 
     @abstractmethod
     def add_verbs(self, verbs: Any) -> None:
@@ -25,13 +32,109 @@ class CredentialCommand(BaseCommand, ABC):
             verb.add_argument("--json", action="store_true", help="print JSON only")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the verb. Raises CommandError for what cannot be granted or is not there."""
+        """Run the verb. Raises CommandError for invalid grants and unknown keys."""
         try:
             getattr(self, options["verb"])(options)
         except KeyAdministrationError as error:
             raise CommandError(str(error)) from None
 
     def tell(self, document: Any, lines: Iterable[str], options: dict[str, Any]) -> None:
-        """Print the document where JSON is asked for, else the lines."""
+        """Print the document with `--json`, else the lines."""
         for line in [json.dumps(document)] if options["json"] else lines:
             self.stdout.write(line)
+
+
+DEFAULT_SCOPE = "market:read"
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--rate": {"type": int, "help": "requests per second instead of the tier's"},
+    "--trading-rate": {"type": int, "help": "trading calls per second instead of the setting's"},
+    "--daily-quota": {"metavar": "N|none", "help": "tokens per UTC day instead of the tier's"},
+    "--monthly-quota": {"metavar": "N|none", "help": "tokens per UTC month instead of the tier's"},
+    "--account": {
+        "action": "append",
+        "dest": "accounts",
+        "help": "repeatable; * is every account, the default with --scope all",
+    },
+    "--sensitivity": {"choices": SENSITIVITIES, "help": "default: the least that the scopes need"},
+    "--network": {
+        "action": "append",
+        "dest": "networks",
+        "metavar": "CIDR",
+        "help": "repeatable; default: every address",
+    },
+    "--expires": {"help": "ISO 8601; UTC without an offset"},
+}
+
+
+def add_entitlement(create: ArgumentParser) -> None:
+    """Add the arguments: name, tier, scopes, limits, accounts, sensitivity, networks, expiry."""
+    create.add_argument("name")
+    create.add_argument("--tier", default="default", choices=[*TIERS])
+    granted = create.add_mutually_exclusive_group()
+    granted.add_argument("--role", choices=[*ROLES], help="the scopes and the sensitivity of docs/access.md")
+    granted.add_argument(
+        "--scope",
+        action="append",
+        dest="scopes",
+        choices=[ALL_SCOPES, *SCOPES],
+        help=f"repeatable; default: {DEFAULT_SCOPE}",
+    )
+    for option, what in _OPTIONS.items():
+        create.add_argument(option, **what)
+
+
+def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The terms that the options give. Raises CommandError."""
+    role = ROLES.get(options["role"])
+    scopes = options["scopes"] or ([DEFAULT_SCOPE] if role is None else [*role.scopes])
+    return {
+        "name": options["name"],
+        "tier": options["tier"],
+        "scopes": scopes,
+        "rate": options["rate"],
+        "trading_rate": options["trading_rate"],
+        "daily_quota": _quota(options["daily_quota"]),
+        "monthly_quota": _quota(options["monthly_quota"]),
+        "accounts": _accounts(options["accounts"], scopes),
+        "sensitivity": options["sensitivity"] or (None if role is None else role.sensitivity),
+        "networks": options["networks"] or (),
+        "expires_at": None if options["expires"] is None else read(parse_instant, options["expires"]),
+    }
+
+
+def read(reader: Any, text: str) -> Any:
+    """Parse an option with `reader`; its ValueError becomes a CommandError."""
+    try:
+        return reader(text)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _accounts(named: list[str] | None, scopes: list[str]) -> list[str]:
+    if named:
+        return named
+    return [ALL_ACCOUNTS] if ALL_SCOPES in scopes else []
+
+
+def _quota(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text == "none":
+        return NO_QUOTA
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise CommandError(f"a quota is a whole number of tokens, or none, not {text!r}")
+    return int(text)
+
+
+_SPAN = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
+_SECONDS_OF = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_span(text: str) -> timedelta:
+    """Parse a number of seconds, or one with a unit `s`, `m`, `h` or `d`. Raises ValueError."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:64]!r} is not a span such as 3600, 90m, 12h or 7d")
+    return timedelta(seconds=int(found[1]) * _SECONDS_OF[found[2]])

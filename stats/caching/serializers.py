@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from http_requests.known_fields import KnownFieldsSerializer
+from http_requests.field_errors import KnownFieldsSerializer
 from trades.batches.fields import SymbolField
 
 

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONDocumentParser, sent_document
+from http_requests.parsers import JSONDocumentParser, request_document
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
 from stats.caching.tiers import drop, process_tiers
 from trades.services.instruments import symbol_canonical
@@ -39,7 +39,7 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
         They are never stale; this frees memory and has them computed again.
         """
         single_parameters(request.GET, ("format",))
-        serializer = self.get_serializer(data=sent_document(request))
+        serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         symbol = symbol_canonical(serializer.validated_data["symbol"])
         dropped = drop(symbol)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from refusals.nearest_name import nearest_or_all
+from http_requests.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, REPORTS

@@ -1,6 +1,6 @@
 """Which calendar of pandas-market-calendars is an exchange's, by its MIC (ISO 10383)."""
 
-from refusals.nearest_name import nearest_or_all
+from http_requests.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
 
 # One exchange has many products; one whose own hours differ names its calendar (`Instrument.calendar`).

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from refusals.nearest_name import nearest_name
+from http_requests.nearest_name import nearest_name
 from stats.exceptions import UnknownExchange
 from stats.sessions.schedule import Schedule
 from store.arrays import Integers

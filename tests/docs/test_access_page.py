@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from marketdata_project.access_table import ACCESS, PUBLIC_VIEWS
-from ratelimit.access.roles import ROLES
-from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.access.scopes import ROLES, SCOPES, SENSITIVITIES
 from stats.market_data.query import MARKET_CLASSES
 from tests.api_client import Api, make_key
 from tests.ratelimit.access.urlconf import Route, endpoints, routes

@@ -11,8 +11,7 @@ import pytest
 from django.conf import settings
 from rest_framework import serializers
 
-from http_requests.field_errors import CODES_OF_DRF
-from http_requests.known_fields import KnownFieldsSerializer
+from http_requests.field_errors import CODES_OF_DRF, KnownFieldsSerializer
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS
 from store.symbols import InvalidSymbol

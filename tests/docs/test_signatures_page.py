@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from http_requests.received import call_in
-from ratelimit.credentials.signatures.verification import (
+from ratelimit.credentials.signed_requests import (
     AHEAD_SECONDS,
     LONGEST_HEADER,
     NONCE_LENGTHS,

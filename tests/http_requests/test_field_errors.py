@@ -3,9 +3,8 @@
 import pytest
 from rest_framework import serializers
 
-from http_requests.field_errors import field_errors
-from http_requests.known_fields import KnownFieldsSerializer
-from refusals.field_error import ERRORS_LIMIT, FieldError
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from http_requests.field_errors import KnownFieldsSerializer, field_errors
 
 
 class RowSerializer(KnownFieldsSerializer):

@@ -15,8 +15,8 @@ KNOWN = ("limit", "sort")
         ("limt=1", "unknown_parameter", "the parameter limt is not known here; did you mean limit?"),
         ("zzz=1", "unknown_parameter", "the parameter zzz is not known here; known are limit, sort"),
         ("x" * 99, "unknown_parameter", f"the parameter {'x' * 64} is not known here; known are limit, sort"),
-        ("limit=1&limit=2", "repeated_parameter", "the parameter limit is given 2 times"),
-        ("limit=", "empty_parameter", "the parameter limit is empty"),
+        ("limit=1&limit=2", "repeated_parameter", "the parameter limit is given 2 times; send it once"),
+        ("limit=", "empty_parameter", "the parameter limit is empty; give a value or leave it out"),
         ("limit=&zzz=1", "unknown_parameter", "the parameter zzz is not known here; known are limit, sort"),
     ],
 )

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listing.cursors import Cursor
-from listing.exceptions import InvalidCursor
+from listing.cursors import Cursor, InvalidCursor
 
 QUERY = "('keys', [('sort', 'asc')])"
 
@@ -44,4 +43,4 @@ def test_a_cursor_outlives_the_secret_that_sealed_it_for_as_long_as_that_is_a_fa
     with pytest.raises(InvalidCursor):
         Cursor.decode(text, query=QUERY)
     settings.SECRET_KEY_FALLBACKS = [before]
-    assert Cursor.decode(text, query=QUERY).place == "7"
+    assert Cursor.decode(text, query=QUERY).position == "7"

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from listing.cursors import Cursor
-from listing.pages import Walk
+from listing.pages import OrderedRows
 from trades.models import InstrumentEntry
 
 
-def walk(*, is_descending: bool) -> Walk:
-    return Walk(InstrumentEntry.objects.all(), "symbol", is_descending, "query")
+def walk(*, is_descending: bool) -> OrderedRows:
+    return OrderedRows(InstrumentEntry.objects.all(), "symbol", is_descending, "query")
 
 
 def at(text: str | None) -> Cursor | None:

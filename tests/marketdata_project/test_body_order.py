@@ -10,8 +10,8 @@ from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.calls import body_sender
 from marketdata_project.front.environ import environ_for
 from ratelimit.access.table import SMALL_BODY_BYTES
-from ratelimit.credentials.signatures.verification import RequestVerifier
-from ratelimit.keys.selectors import known_keys
+from ratelimit.credentials.signed_requests import RequestVerifier
+from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey, UsedNonce
 from ratelimit.wsgi_variables import ADMISSION, BODY_UNREAD
 from tests.api_client import INGEST, body_of, make_key, problem, trade
@@ -116,7 +116,7 @@ def test_a_key_that_is_revoked_while_its_body_comes_stores_nothing(key):
     assert body_sender(environ) is not None
     environ.update({"wsgi.input": BytesIO(BODY)})
     ApiKey.objects.update(revoked_at="2025-01-01T00:00:00Z")
-    known_keys.clear()
+    key_cache.clear()
     assert problem(DjangoHandler().respond(environ)) == (401, "revoked_api_key")
 
 
@@ -142,7 +142,7 @@ def test_what_was_refused_without_its_body_is_not_let_in_by_a_grant_made_since(a
     environ = environ_of(headers_by(key))
     assert body_sender(environ) is None
     ApiKey.objects.update(scopes=["market:write"])
-    known_keys.clear()
+    key_cache.clear()
     environ.update({BODY_UNREAD: True, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"})
     assert problem(DjangoHandler().respond(environ)) == (413, "body_too_large")
 

@@ -1,4 +1,4 @@
-"""A need is handed over once, made when it is first used, and said to be missing where nobody handed it over."""
+"""A need is provided once, made when it is first used, and named in the error if nobody provided it."""
 
 import subprocess
 import sys
@@ -6,10 +6,10 @@ import sys
 import pytest
 from django.conf import settings
 
-from needs import Need, NotHandedOver
+from needs import Need, NotProvided
 
 
-def test_what_was_handed_over_is_made_once_when_it_is_first_needed():
+def test_what_was_provided_is_made_once_when_it_is_first_needed():
     made: list[list[int]] = []
 
     def make() -> list[int]:
@@ -17,30 +17,30 @@ def test_what_was_handed_over_is_made_once_when_it_is_first_needed():
         return made[-1]
 
     need: Need[list[int]] = Need("a need")
-    need.hand_over(make)
+    need.provide(make)
     assert made == []
     assert need.get() is need.get() is made[0]
     assert len(made) == 1
 
 
-def test_what_nobody_handed_over_is_named():
+def test_what_nobody_provided_is_named():
     need: Need[int] = Need("some.room.A_NEED")
-    with pytest.raises(NotHandedOver, match=r"some\.room\.A_NEED"):
+    with pytest.raises(NotProvided, match=r"some\.room\.A_NEED"):
         need.get()
 
 
-def test_it_is_handed_over_once():
+def test_it_is_provided_once():
     need: Need[int] = Need("some.room.A_NEED")
-    need.hand_over(lambda: 1)
+    need.provide(lambda: 1)
     with pytest.raises(RuntimeError, match=r"some\.room\.A_NEED"):
-        need.hand_over(lambda: 2)
+        need.provide(lambda: 2)
     assert need.get() == 1
 
 
 @pytest.mark.parametrize("is_used_before", [False, True])
 def test_another_value_holds_meanwhile(is_used_before):
     need: Need[int] = Need("a need")
-    need.hand_over(lambda: 1)
+    need.provide(lambda: 1)
     if is_used_before:
         need.get()
     with need.replaced(2):
@@ -52,7 +52,7 @@ def test_a_need_without_a_value_is_without_it_again():
     need: Need[int] = Need("a need")
     with need.replaced(2):
         pass
-    with pytest.raises(NotHandedOver):
+    with pytest.raises(NotProvided):
         need.get()
 
 
@@ -61,4 +61,4 @@ def test_a_room_that_is_used_without_wiring_fails_clearly():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
     )
-    assert "NotHandedOver: ratelimit.access.table.ACCESS_TABLE is needed" in done.stderr
+    assert "NotProvided: ratelimit.access.table.ACCESS_TABLE was not provided" in done.stderr

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.selectors import key_cache
 from tests.ratelimit import key_events
 from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, cache_settings
@@ -29,6 +29,6 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 @pytest.fixture(autouse=True)
 def _no_known_keys() -> Iterator[None]:
     """Keys of another test's database are not remembered."""
-    known_keys.clear()
+    key_cache.clear()
     yield
-    known_keys.clear()
+    key_cache.clear()

@@ -22,12 +22,12 @@ def main(rate: int, quota: int) -> None:
     cache["OPTIONS"] |= patience_of(PATIENCE_SECONDS)
     from django_redis import get_redis_connection  # noqa: PLC0415 after the settings
 
-    from ratelimit.limits.buckets.token_bucket import Bucket, Charge  # noqa: PLC0415
     from ratelimit.limits.limiter import process_limiter  # noqa: PLC0415
-    from ratelimit.limits.quotas.spends import Spend  # noqa: PLC0415
+    from ratelimit.limits.quotas import QuotaCharge  # noqa: PLC0415
+    from ratelimit.limits.token_bucket import Bucket, Charge  # noqa: PLC0415
 
     charge = Charge("key:1", "read", Bucket(rate, 2 * rate))
-    spends = (Spend("day", quota, 1),) if quota else ()
+    quotas = (QuotaCharge("day", quota, 1),) if quota else ()
     client, now = get_redis_connection("default"), 0
     client.ping()
     sys.stdout.write("ready\n")
@@ -39,7 +39,7 @@ def main(rate: int, quota: int) -> None:
     admitted, first, last = 0, 0, 0
     is_used_up = False
     while last < end and not is_used_up:
-        admission = process_limiter().admit(charge, spends)
+        admission = process_limiter().admit(charge, quotas)
         first, last = first or admission.bucket.now_us, admission.bucket.now_us
         admitted += admission.admitted
         is_used_up = admission.code == "quota_exceeded"

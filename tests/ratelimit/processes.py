@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ratelimit.limits.buckets.token_bucket import SECOND_US
+from ratelimit.limits.token_bucket import SECOND_US
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,10 +31,10 @@ def asked_at_once(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env={**environment, "WORKER_NUMBER": str(number)},
+            env=environment,
             text=True,
         )
-        for number in range(count)
+        for _ in range(count)
     ]
     try:
         assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * count

@@ -123,7 +123,7 @@ def test_what_only_the_service_can_refuse_is_said(staff):
     ok = {**NEW, "certificate": "0f" * 32}
     staff.post(f"{CHANGES}add/", ok)
     shown = page(staff.post(f"{CHANGES}add/", ok, follow=True))
-    assert "stands for another key" in shown
+    assert "belongs to another key" in shown
     assert ApiKey.objects.count() == 1
 
 
@@ -214,7 +214,7 @@ def test_of_keys_that_are_not_there_for_a_person_it_is_said_that_nothing_was_don
     granted(accounts=["A"])
     ApiKey.objects.update(accounts=["B"])
     shown = act(clerk, action, key)
-    assert "Nothing was done: no selected key is among those that you may know of." in shown
+    assert "Nothing was done: you may not see any of the selected keys." in shown
     assert "Revoked:" not in shown
     assert not ApiKey.objects.exclude(revoked_at=None).exists()
 

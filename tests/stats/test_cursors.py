@@ -2,7 +2,7 @@
 
 import pytest
 
-from listing.exceptions import InvalidCursor
+from listing.cursors import InvalidCursor
 from stats.cursors import Cursor, Position, SeenCommit
 
 CURSOR = Cursor(False, Position(0, 10**18), (SeenCommit(5, "ab" * 8),))

@@ -26,12 +26,12 @@ from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
 from ratelimit.credentials.people.sessions import session_begin, session_continue, session_end  # noqa: E402
-from ratelimit.credentials.signatures.nonces import nonce_use  # noqa: E402
+from ratelimit.credentials.signed_requests import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
-from ratelimit.limits.quotas.book import quota_book, quota_booked  # noqa: E402
-from ratelimit.limits.quotas.periods import DAY, period_at  # noqa: E402
+from ratelimit.limits.quota_usage import quota_reserve, quota_reserved  # noqa: E402
+from ratelimit.limits.quotas import DAY, QuotaCharge, period_at  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
 from tests.patience import PATIENCE_SECONDS  # noqa: E402
 from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402
@@ -66,20 +66,20 @@ def use_nonce(*, nonce: str, at: float) -> Any:
     return at_once(lambda: nonce_use(identity="key:1", nonce=nonce, useless_at=now), at)
 
 
-def book(*, identity: str, limit: int, tokens: int, at: float) -> Any:
-    """The tokens that each thread got, in lots, until there were none."""
-    now = datetime.now(UTC)
-    period = period_at(DAY, int(now.timestamp()) * 1_000_000)
+def reserve(*, identity: str, limit: int, tokens: int, at: float) -> Any:
+    """The tokens that each thread reserved until there were none left."""
+    now_us = int(time.time()) * 1_000_000
 
-    def lots() -> int:
-        got = 0
-        while granted := quota_book(
-            identity=identity, period=period, limit=limit, tokens=tokens, expected=None, now=now
-        ).granted:
-            got += granted
-        return got
+    def all_left() -> int:
+        reserved = 0
+        while granted := quota_reserve(identity, QuotaCharge(DAY, limit, tokens), now_us=now_us).tokens:
+            reserved += granted
+        return reserved
 
-    return {"got": at_once(lots, at), "booked": quota_booked(identity=identity, period=period)}
+    return {
+        "got": at_once(all_left, at),
+        "reserved": quota_reserved(identity=identity, period=period_at(DAY, now_us)),
+    }
 
 
 def create() -> Any:
@@ -203,7 +203,7 @@ COMMANDS = {
     command.__name__: command
     for command in (
         use_nonce,
-        book,
+        reserve,
         create,
         rotate,
         manager,

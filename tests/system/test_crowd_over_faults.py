@@ -42,11 +42,13 @@ class Attempt:
     rate: int
     faults: int
     is_more_than_the_fault: bool
-    """Whether a process lost Redis more often than by the fault: who is cut off alone gives its share beside the whole."""
+    """Whether a process lost Redis more often than by the fault."""
 
     @property
     def share(self) -> float:
-        return admitted_of(self.seen).share_of(burst=burst_of(self.rate), rate=self.rate)
+        """Admitted calls as a share of rate x time and the bursts of `docs/limits.md`: one, and two for each fault."""
+        burst = (1 + 2 * self.faults) * burst_of(self.rate)
+        return admitted_of(self.seen).share_of(burst=burst, rate=self.rate)
 
 
 def attempted(installation: Installation, fault: Callable[[Installation], None], *, rate: int) -> Attempt:
@@ -65,7 +67,7 @@ def attempted(installation: Installation, fault: Callable[[Installation], None],
 
 
 @pytest.mark.parametrize("fault", [kill_redis, emptied, frozen])
-def test_a_crowd_is_admitted_no_more_when_redis_is_killed_emptied_or_frozen_each_second(
+def test_a_crowd_stays_limited_when_redis_is_killed_emptied_or_frozen_each_second(
     installation: Installation, told: Told, fault: Callable[[Installation], None]
 ):
     rates = rates_from(RATE)
@@ -75,7 +77,7 @@ def test_a_crowd_is_admitted_no_more_when_redis_is_killed_emptied_or_frozen_each
         admitted = admitted_of(attempt.seen)
         told(
             f"17 admitted, 200 clients on one key, {fault.__name__} {attempt.faults} times",
-            f"{admitted.count} of {len(attempt.seen)} in {admitted.seconds:.3f} s: {attempt.share:.4f} of burst + rate x time",
+            f"{admitted.count} of {len(attempt.seen)} in {admitted.seconds:.3f} s: {attempt.share:.4f} of the bursts + rate x time",
         )
         assert {each.status for each in attempt.seen} <= {404, 429}
         assert attempt.share <= 1 or attempt.is_more_than_the_fault

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
 from ratelimit.access.table import ACCESS_TABLE, ANY_CALLER, ANYBODY, Access, AccessTable
-from ratelimit.credentials.bearer import known_tokens
+from ratelimit.credentials.bearer import token_cache
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, answer, make_key
 from tests.ratelimit.access.programs import token_of_a_program
@@ -85,10 +85,10 @@ REFUSED: dict[str, tuple[Callable[[], Headers], int, str]] = {
 @pytest.fixture
 def bars(api: Api) -> Iterator[None]:
     """Bars that this process holds, and nobody's token."""
-    known_tokens.clear()
+    token_cache.clear()
     assert api.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status_code == 200
     yield
-    known_tokens.clear()
+    token_cache.clear()
     process_tiers().local.clear()
 
 

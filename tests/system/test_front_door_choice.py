@@ -10,7 +10,7 @@ from django.db import OperationalError
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import HELD, FrontDoor
 from marketdata_project.problem_body import BODY_TOO_LARGE
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.selectors import key_cache
 from stats.caching.tiers import process_tiers
 from stats.delivery.delivered import Finished
 from tests.api_client import Api, make_key
@@ -109,7 +109,7 @@ def test_a_key_that_cannot_be_looked_up_is_left_to_django(key, monkeypatch):
         raise OperationalError("the database is away")
 
     assert answered(key, "GET", "", {})
-    known_keys.clear()
+    key_cache.clear()
     monkeypatch.setattr("ratelimit.keys.selectors._load", away)
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
 

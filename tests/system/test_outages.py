@@ -94,7 +94,8 @@ def test_limits_hold_over_all_of_a_frozen_and_a_killed_redis(installation: Insta
             f"p99 {p99(seen):.3f} s, healed in {max(healed):.1f} s",
         )
         assert {each.status for each in seen} <= {404, 429}
-        assert share <= 1
+        # One more burst when Redis goes and one when it comes back: docs/limits.md.
+        assert admitted.count <= rate * admitted.seconds + burst_of(rate) * (1 + 2 * len(healed))
         if is_refused(seen):
             assert p99(seen) < allowed(SLOWEST_SECONDS)
             assert is_kept(HEALS_SECONDS, healed)

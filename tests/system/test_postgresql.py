@@ -85,10 +85,10 @@ def test_of_ten_that_show_a_nonce_at_once_one_has_used_it(pair):
 
 
 @pytest.mark.parametrize(("limit", "tokens"), [(1, 1), (500, 7), (100, 1000)])
-def test_lots_of_a_quota_that_are_booked_at_once_are_the_quota(pair, limit, tokens):
-    found = pair.race("book", identity=f"key:{limit}", limit=limit, tokens=tokens)
+def test_reservations_made_at_once_are_the_quota(pair, limit, tokens):
+    found = pair.race("reserve", identity=f"key:{limit}", limit=limit, tokens=tokens)
     assert sum(sum(each["got"]) for each in found) == limit
-    assert [each["booked"] for each in found] == [limit, limit]
+    assert [each["reserved"] for each in found] == [limit, limit]
 
 
 def test_of_ten_rotations_of_a_key_at_once_one_makes_the_successor(pair):

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET
 
-from refusals.field_error import ERRORS_LIMIT
-from refusals.nearest_name import LONGEST_SHOWN, no_such_field
+from http_requests.exceptions import ERRORS_LIMIT
+from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.timestamps import (
     EARLIEST_NS,

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from http_requests.exceptions import MalformedDocument
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from http_requests.field_errors import field_errors
-from refusals.field_error import ERRORS_LIMIT, FieldError
 from store.datasets import DATASETS
 from store.declarations import Dataset
 from trades.batches.row_batch import Expected

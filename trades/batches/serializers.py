@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from rest_framework import serializers
 
-from http_requests.known_fields import KnownFieldsSerializer
+from http_requests.field_errors import KnownFieldsSerializer
 from store.declarations import Dataset
 from trades.batches.fields import ColumnField, SymbolField
 from trades.batches.json_columns import JsonRows, read_rows

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refusals.field_error import ERRORS_LIMIT
+from http_requests.exceptions import ERRORS_LIMIT
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from trades.batches.number_rules import BooleanRule, IntegerRule, NumberRule, TimeRule

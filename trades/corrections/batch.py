@@ -8,10 +8,9 @@ from typing import Any, cast
 import numpy as np
 from rest_framework import serializers
 
-from http_requests.field_errors import field_errors
+from http_requests.exceptions import ERRORS_LIMIT
+from http_requests.field_errors import KnownFieldsSerializer, field_errors
 from http_requests.json_document import read_json
-from http_requests.known_fields import KnownFieldsSerializer
-from refusals.field_error import ERRORS_LIMIT
 from store.datasets import TRADES
 from store.protocol import Action, Correction
 from store.symbols import parse_symbol

@@ -1,6 +1,6 @@
 """Corrections and cancels of stored trades: the service."""
 
-from refusals.field_error import ERRORS_LIMIT, FieldError
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from store.datasets import TRADES
 from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
 from store.protocol import Amendment

@@ -4,9 +4,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from http_requests.exceptions import MalformedDocument
-from refusals.field_error import ERRORS_LIMIT, FieldError
-from refusals.nearest_name import LONGEST_SHOWN, nearest_name
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from store.declarations import ARROW_TYPES, Column
 from trades.batches.refusals import refused, rows_refusal
 from trades.batches.row_batch import Expected, RowBatch, assembled, check_size

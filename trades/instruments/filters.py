@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.drainage import set_override
 
-from http_requests.filters import StrictFilterBackend, word_filter
+from listing.filters import StrictFilterBackend, choice_filter
 from store.bar_policies import BAR_POLICIES
 from store.instruments import INSTRUMENT_CLASSES, RIGHTS
 from store.symbols import InvalidSymbol, parse_symbol
@@ -70,7 +70,7 @@ def _declared(found: Any, schema: dict[str, Any]) -> Any:
 class InstrumentFilter(FilterSet):  # type: ignore[misc]
     """What an instrument must be to be listed: all that is given holds."""
 
-    instrument_class = word_filter(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
+    instrument_class = choice_filter(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
     exchange = _code("[A-Z0-9]{4}", "a MIC, four of A-Z and 0-9, such as XNAS", "MIC of its exchange.")
     currency = _code("[A-Z]{3}", "three of A-Z, such as USD", "Of its prices.")
     underlying = _declared(
@@ -80,9 +80,9 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
     expiry = _date("The date on which it expires.", "exact")
     expiry_from = _date("It expires on this date or later.", "gte")
     expiry_to = _date("It expires on this date or earlier.", "lte")
-    right = word_filter(RIGHTS, "Of options.")
+    right = choice_filter(RIGHTS, "Of options.")
     strike = django_filters.NumberFilter(help_text="Of options: the strike price.")
-    bar_policy = word_filter(tuple(BAR_POLICIES), "Which prints make its bars.")
+    bar_policy = choice_filter(tuple(BAR_POLICIES), "Which prints make its bars.")
     search = _declared(
         django_filters.CharFilter(
             method="search_words",

@@ -1,9 +1,9 @@
 """Pages of the list of instruments."""
 
-from listing.pages import PlacePagination
+from listing.pages import KeysetPagination
 
 
-class InstrumentPagination(PlacePagination):
+class InstrumentPagination(KeysetPagination):
     """By symbol."""
 
     rows_name = "instruments"

@@ -7,9 +7,8 @@ import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from http_requests.field_errors import field_errors
-from http_requests.known_fields import KnownFieldsSerializer
-from refusals.field_error import FieldError
+from http_requests.exceptions import FieldError
+from http_requests.field_errors import KnownFieldsSerializer, field_errors
 from store.bar_policies import BAR_POLICIES
 from store.declarations import Column, ColumnKind
 from store.instruments import (

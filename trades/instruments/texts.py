@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import TextIOBase
 from typing import Any, TextIO
 
-from refusals.field_error import ERRORS_LIMIT, FieldError
-from refusals.nearest_name import LONGEST_SHOWN, nearest_name
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from store.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
 from store.symbols import InvalidSymbol, parse_symbol
 from store.text_columns import escaped_text, unescaped_text

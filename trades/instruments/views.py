@@ -11,7 +11,7 @@ from rest_framework.viewsets import GenericViewSet
 from audit.calls.strict import change_elsewhere_recorded
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONDocumentParser, sent_document
+from http_requests.parsers import JSONDocumentParser, request_document
 from http_requests.tagged_answer import tagged_answer
 from listing.pages import PAGE_PARAMETERS
 from store.instruments import default_instrument
@@ -117,7 +117,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         """
         single_parameters(request.GET, ("format",))
         _symbol(symbol)
-        serializer = self.get_serializer(data=sent_document(request))
+        serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         instrument = instrument_resolved(serializer.validated_data["instrument"])
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from idempotency.exceptions import IdempotencyKeyReused, RequestInProgress
-from refusals.field_error import ERRORS_LIMIT, FieldError
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from store import exceptions as storage
 from store.declarations import Dataset
 from store.exceptions import IdConflict, RequestKeyReused
@@ -60,7 +60,7 @@ def request_keys_refused() -> Iterator[None]:
     except RequestKeyReused as error:
         raise IdempotencyKeyReused from error
     except storage.RequestInProgress as error:
-        raise RequestInProgress from error
+        raise RequestStillRunning from error
 
 
 def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:

@@ -1,1 +1,1 @@
-"""People: what they may, their sessions and tokens, their logins."""
+"""People: their grants, logins, sessions and tokens."""

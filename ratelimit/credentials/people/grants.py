@@ -1,4 +1,4 @@
-"""What a person may do who is logged in."""
+"""The grants of a logged-in person."""
 
 from datetime import datetime
 from typing import Any
@@ -7,8 +7,11 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest
+from django.utils import timezone
 
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.access.table import access_of, denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import GRANTS, caller_from
 from ratelimit.limits.tiers import tier_named
@@ -16,18 +19,17 @@ from ratelimit.models import AccessProfile
 from store.instant_text import format_instant
 
 PEOPLES_TIER = "internal"
-# What staff may do by being staff: to look at market data in the browsable API.
+# Staff without a profile may read market data in the browsable API.
 STAFF_SCOPES = frozenset({"market:read"})
 
 
 def caller_of_person(
     user: AbstractBaseUser | AnonymousUser, *, credential: str, now: datetime
 ) -> Caller | None:
-    """The caller that a person makes.
+    """A person as a caller; None for an inactive person, or one without valid grants.
 
-    None for whoever is inactive, or was granted nothing that is still good. A superuser may do everything.
-    Anybody else may do what the access profile says until it expires or is revoked; without a profile, staff
-    may read market data that is public.
+    A superuser may do everything. Others have the grants of their access profile until it expires or is revoked.
+    Staff without a profile may read public market data.
     """
     if not user.is_active or user.pk is None:
         return None
@@ -47,7 +49,7 @@ def caller_of_person(
 
 
 def profile_document(profile: AccessProfile) -> dict[str, Any]:
-    """What a profile grants, as the audit log shows it."""
+    """A profile's grants for the audit log."""
     return {
         **{name: getattr(profile, name) for name in GRANTS},
         "expires_at": format_instant(profile.expires_at),
@@ -56,7 +58,7 @@ def profile_document(profile: AccessProfile) -> dict[str, Any]:
 
 
 def person_of(user_id: str) -> User | None:
-    """The person with that id, at most 18 digits; None where there is none."""
+    """The person with that id (at most 18 digits), or None."""
     found = get_user_model().objects.filter(pk=int(user_id)).first()
     return found if isinstance(found, User) else None
 
@@ -83,3 +85,15 @@ def _of_tier(
         sensitivity=sensitivity,
         credential=credential,
     )
+
+
+def person_may(request: HttpRequest, url_name: str, method: str) -> bool:
+    """Whether a session's person may use an endpoint, from the request's address.
+
+    Admin pages check this in addition to Django's permissions, which know no scopes, sensitivity, expiry or
+    networks.
+    """
+    caller = caller_of_person(request.user, credential="session", now=timezone.now())
+    if caller is None or not caller.may_call_from(request.META.get("REMOTE_ADDR", "")):
+        return False
+    return denial_of(caller, access_of(url_name, method)) is None

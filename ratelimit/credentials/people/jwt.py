@@ -1,8 +1,7 @@
-"""Tokens of people (JWT, RFC 7519): made and read here; whether their session still holds is said elsewhere.
+"""Tokens of people (JWT, RFC 7519): made and parsed here; `sessions` checks whether their session is alive.
 
-They are simplejwt's, narrowed: one algorithm, one header to the byte, and a key of their own, derived of
-SECRET_KEY (HKDF, RFC 5869), so that nothing else that this installation signs is a token, and no token
-anything else.
+They are simplejwt's tokens with stricter rules: one algorithm, one exact header, and keys of their own, derived
+from SECRET_KEY (HKDF, RFC 5869), so that no other signature of this installation is a token.
 """
 
 import re
@@ -26,16 +25,16 @@ from ratelimit.exceptions import InvalidToken
 ALGORITHM = "HS256"
 ACCESS_LIFETIME = timedelta(minutes=5)
 REFRESH_LIFETIME = timedelta(days=1)
-# However often it is renewed, a session is over so long after its login: what was stolen unseen ends with it.
+# A session ends this long after its login, however often it is renewed. That bounds an unnoticed theft.
 SESSION_LIFETIME = timedelta(days=30)
-# How far the clocks of two hosts may be apart.
+# The clocks of two hosts may differ by this much.
 LEEWAY = timedelta(seconds=2)
 MAX_LENGTH = 2048
 AUDIENCE = "marketdata-api"
 SESSION = "sid"
-# When the password was given, in seconds since the epoch.
+# The time of the login, in seconds since the epoch.
 LOGIN_TIME = "auth_time"
-# A digest of the password's hash, by which a change of the password ends its sessions.
+# A digest of the password's hash, so that changing the password ends the sessions.
 PASSWORD = "pwd"  # noqa: S105 the name of a claim
 
 _LABEL = b"marketdata: tokens of people, 1"
@@ -52,9 +51,9 @@ _HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says.
+    """The claims of a verified token.
 
-    `password` is a digest of the password's hash; `expires_at` has the leeway in it.
+    `password` is a digest of the password's hash; `expires_at` includes the leeway.
     """
 
     user_id: str
@@ -66,10 +65,7 @@ class Claims:
 
 
 def signing_keys() -> tuple[bytes, ...]:
-    """The keys of which the first signs, and any verifies.
-
-    A SECRET_KEY that is replaced is good for as long as it is a fallback.
-    """
+    """The first key signs; all verify. A replaced SECRET_KEY verifies as long as it is a fallback."""
     return _derived((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
@@ -82,7 +78,7 @@ def _derived(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 class Backend(TokenBackend):
-    """Signs with the first of the keys and accepts any; every claim is required."""
+    """Signs with the first key, verifies with any, and requires every claim."""
 
     def __init__(self) -> None:
         super().__init__(algorithm=ALGORITHM, audience=AUDIENCE, issuer=settings.TOKEN_ISSUER, leeway=LEEWAY)
@@ -113,7 +109,7 @@ class Backend(TokenBackend):
 
 
 class PersonsAccessToken(AccessToken):
-    """One that calls; what a refresh token says of the session, it says, too."""
+    """An access token; it copies the session claims of its refresh token."""
 
     lifetime = ACCESS_LIFETIME
 
@@ -122,7 +118,7 @@ class PersonsAccessToken(AccessToken):
 
 
 class PersonsRefreshToken(RefreshToken):
-    """One that gets the next two."""
+    """A refresh token, which buys the next two tokens."""
 
     lifetime = REFRESH_LIFETIME
     access_token_class = PersonsAccessToken
@@ -131,16 +127,16 @@ class PersonsRefreshToken(RefreshToken):
         return Backend()
 
     def check_blacklist(self) -> None:
-        """Whether it was used before is decided where it is used, in one transaction."""
+        """Skip the library's check: `sessions` checks for reuse in the transaction that uses the token."""
 
 
 def read_access_token(token: str) -> Claims:
-    """What an access token says. Raises InvalidToken, with the same message whatever is wrong with it."""
+    """The claims of an access token. Raises InvalidToken, with one message for every reason."""
     return _read(token, PersonsAccessToken)
 
 
 def read_refresh_token(token: str) -> Claims:
-    """What a refresh token says, used or not. Raises InvalidToken."""
+    """The claims of a refresh token, used or not. Raises InvalidToken."""
     claims = _read(token, PersonsRefreshToken)
     if not claims.token_id.startswith(f"{claims.session_id}."):
         raise InvalidToken
@@ -151,7 +147,7 @@ def _read(token: str, kind: type[PersonsAccessToken] | type[PersonsRefreshToken]
     if not _is_well_formed(token):
         raise InvalidToken
     try:
-        # It is typed as the token that it makes.
+        # The library's annotation of its argument is wrong.
         payload = kind(token).payload  # type: ignore[arg-type]
         expires_at = datetime.fromtimestamp(payload["exp"], tz=UTC) + LEEWAY
         logged_in_at = _instant(payload[LOGIN_TIME])
@@ -179,7 +175,7 @@ def _instant(seconds: object) -> datetime:
 
 
 def _is_well_formed(token: str) -> bool:
-    """Whether it is short, has our header to the byte, and a signature in its only spelling."""
+    """Whether it is short, has our exact header, and a canonically encoded signature."""
     found = _SEGMENTS.fullmatch(token) if len(token) <= MAX_LENGTH else None
     if found is None or found[1] != _HEADER:
         return False
@@ -196,7 +192,7 @@ def new_session_id() -> str:
 def new_refresh_token(
     *, user_id: str, session_id: str, password: str, logged_in_at: datetime
 ) -> PersonsRefreshToken:
-    """A refresh token of a session; its `access_token` says the same. It is good once it is outstanding."""
+    """A refresh token of a session, with its `access_token`. It is valid once it is stored as outstanding."""
     token = PersonsRefreshToken()
     token["sub"] = user_id
     token[SESSION] = session_id

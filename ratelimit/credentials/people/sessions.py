@@ -1,9 +1,8 @@
-"""Sessions of people who hold tokens.
+"""Token sessions of people: begun with a password, continued with refresh tokens that are valid once, ended.
 
-They are begun by a password, continued by refresh tokens that are good once, and ended. A session is a family
-of refresh tokens, whose ids begin with the session's. Of a family at most one is not blacklisted; without one
-the session is over, and so it is some time after its login, however often it was continued. The tokens
-themselves are not stored.
+A session's refresh tokens have ids that begin with the session's id. At most one of them is not blacklisted;
+without one the session is over. It also ends SESSION_LIFETIME after the login. The tokens themselves are not
+stored.
 """
 
 import hmac
@@ -27,7 +26,7 @@ CREDENTIAL = "jwt"
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a person calls with, what it is renewed with, and who it is."""
+    """An access token, its refresh token, and their caller."""
 
     caller: Caller
     access: str = field(repr=False)
@@ -35,10 +34,7 @@ class TokenPair:
 
 
 def session_begin(*, username: str, password: str, request: HttpRequest | None, now: datetime) -> TokenPair:
-    """The tokens of a new session.
-
-    Raises InvalidLogin, after the same time whether or not the name is known.
-    """
+    """Log in: the tokens of a new session. Raises InvalidLogin, in the same time for an unknown name."""
     user = authenticate(request, username=username, password=password)
     caller = caller_of_person(user, credential=CREDENTIAL, now=now) if isinstance(user, User) else None
     if not isinstance(user, User) or caller is None:
@@ -48,9 +44,9 @@ def session_begin(*, username: str, password: str, request: HttpRequest | None, 
 
 
 def session_continue(*, refresh: str, now: datetime) -> TokenPair:
-    """The session's next tokens for its newest refresh token.
+    """The session's next tokens for its newest refresh token. An older one ends the session.
 
-    For any older one, or after its longest time, the session is over. Raises InvalidToken.
+    Raises InvalidToken.
     """
     claims = jwt.read_refresh_token(refresh)
     with transaction.atomic():
@@ -62,14 +58,13 @@ def session_continue(*, refresh: str, now: datetime) -> TokenPair:
             is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
             if is_first and caller is not None and not is_over:
                 return _issued(user, caller, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
-            # It was used before, so that one of two who had it stole it, and nobody knows which; or nothing
-            # is granted any more.
+            # The token was used before, so one of its two holders stole it; or the grants or the session ended.
             _end(claims)
     raise InvalidToken
 
 
 def session_end(*, refresh: str) -> str:
-    """The identity of whose session is over now, if it was not before. Raises InvalidToken."""
+    """End the session of a refresh token. Returns the person's identity. Raises InvalidToken."""
     claims = jwt.read_refresh_token(refresh)
     with transaction.atomic():
         _end(claims)
@@ -77,7 +72,7 @@ def session_end(*, refresh: str) -> str:
 
 
 def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
-    """The caller that an access token makes while its session lasts. Raises InvalidToken."""
+    """The caller of an access token whose session is alive. Raises InvalidToken."""
     user = _holder(claims)
     if user is None or not _living(claims).exists():
         raise InvalidToken
@@ -88,7 +83,7 @@ def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
 
 
 def _holder(claims: jwt.Claims) -> User | None:
-    """Whose token it is; None where the password was changed since, or nobody is there any more."""
+    """The token's person; None if the password was changed since, or the person is gone."""
     user = person_of(claims.user_id)
     if user is None:
         return None
@@ -98,7 +93,7 @@ def _holder(claims: jwt.Claims) -> User | None:
 
 
 def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
-    """The tokens of a session that are not blacklisted; those of its holder are few, which an index finds."""
+    """The session's tokens that are not blacklisted. The filter by person uses an index."""
     prefix = f"{claims.session_id}."
     return OutstandingToken.objects.filter(
         user_id=claims.user_id, jti__startswith=prefix, blacklistedtoken=None
@@ -106,8 +101,7 @@ def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
 
 
 def _end(claims: jwt.Claims) -> None:
-    # Of two at once the later one waits for the blacklisting of the same token; by then another may have been
-    # issued for it.
+    # Loops because a concurrent call may issue another token while this one waits to blacklist the first.
     while living := list(_living(claims)):
         for token in living:
             BlacklistedToken.objects.get_or_create(token=token)
@@ -123,7 +117,7 @@ def _issued(user: User, caller: Caller, *, session_id: str, logged_in_at: dateti
     OutstandingToken.objects.create(
         user=user,
         jti=token["jti"],
-        # The library would keep the token itself here, where whoever reads the database could take it.
+        # The library would store the token itself here, where a reader of the database could steal it.
         token="",
         created_at=token.current_time,
         expires_at=datetime.fromtimestamp(token["exp"], tz=UTC),

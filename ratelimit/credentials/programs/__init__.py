@@ -1,1 +1,1 @@
-"""Programs (OAuth2): their clients, and where they get their tokens."""
+"""OAuth2 clients of programs, and their token endpoints."""

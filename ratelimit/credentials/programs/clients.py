@@ -1,4 +1,4 @@
-"""Programs that get their tokens by OAuth2: made, found and withdrawn."""
+"""OAuth2 clients: create, find, revoke."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -9,8 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from oauth2_provider.models import AccessToken
 
-from ratelimit.credentials.bearer import known_tokens
-from ratelimit.credentials.program_tokens import CREDENTIAL, identity_of
+from ratelimit.credentials.bearer import OAUTH2, client_identity, token_cache
 from ratelimit.entitlements import caller_from, granted_document, state_of
 from ratelimit.events import key_event
 from ratelimit.exceptions import UnknownClient
@@ -18,31 +17,31 @@ from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import OAuthClient
 from store.instant_text import format_instant
 
-# In the shape of a key, by which secrets are found and masked wherever they turn up.
+# Shaped like a key, so that secrets are recognized and masked wherever they appear.
 SECRET_PREFIX = "md_oauth2cl_"  # noqa: S105 what all secrets begin with
 _ONLY_OF_KEYS = ("signed_only", "certificate", "before_expiry")
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedClient:
-    """A new client. The secret is shown to its owner now and cannot be had again."""
+    """A new client. The secret is shown once, now."""
 
     stored: OAuthClient
     secret: str = field(repr=False)
 
     def document(self, *, now: datetime) -> dict[str, Any]:
-        """What is shown once."""
+        """The client with its secret."""
         return {**client_document(self.stored, now=now), "client_secret": self.secret}
 
 
 def client_create(
     *, now: datetime, actor: str, correlation_id: str = "", **terms: Unpack[KeyTerms]
 ) -> CreatedClient:
-    """A new client, which is stored. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
+    """Create and store a client. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
     columns = columns_of(terms, now=now)
     secret = SECRET_PREFIX + secrets.token_hex(32)
     with transaction.atomic():
-        # The library hashes the secret as it stores it, and leaves the hash on the instance.
+        # The library stores a hash of the secret.
         client = OAuthClient.objects.create(
             client_type=OAuthClient.CLIENT_CONFIDENTIAL,
             authorization_grant_type=OAuthClient.GRANT_CLIENT_CREDENTIALS,
@@ -53,7 +52,7 @@ def client_create(
             at=now,
             actor=actor,
             event="client.created",
-            subject=identity_of(client),
+            subject=client_identity(client),
             detail={"change": ({}, client_document(client, now=now))},
             correlation_id=correlation_id,
         )
@@ -61,10 +60,7 @@ def client_create(
 
 
 def client_revoke(*, client: OAuthClient, now: datetime, actor: str, correlation_id: str = "") -> OAuthClient:
-    """The client, withdrawn with all of its tokens, everywhere within a second.
-
-    A second call changes nothing.
-    """
+    """Revoke the client and its tokens, everywhere within a second. A second call changes nothing."""
     with transaction.atomic():
         stored: OAuthClient = OAuthClient.objects.select_for_update().get(pk=client.pk)
         if stored.revoked_at is None:
@@ -76,11 +72,11 @@ def client_revoke(*, client: OAuthClient, now: datetime, actor: str, correlation
                 at=now,
                 actor=actor,
                 event="client.revoked",
-                subject=identity_of(stored),
+                subject=client_identity(stored),
                 detail={"change": (before, client_document(stored, now=now))},
                 correlation_id=correlation_id,
             )
-    known_tokens.forget(identity_of(stored))
+    token_cache.forget(client_identity(stored))
     return stored
 
 
@@ -100,8 +96,8 @@ def client_named(reference: str) -> OAuthClient:
 
 
 def client_document(client: OAuthClient, *, now: datetime) -> dict[str, Any]:
-    """What a client is at `now`, without its secret and without the secret's hash."""
-    caller = caller_from(client, identity=identity_of(client), name=str(client), credential=CREDENTIAL)
+    """The client at `now` as a document, without its secret and the secret's hash."""
+    caller = caller_from(client, identity=client_identity(client), name=str(client), credential=OAUTH2)
     return {
         "id": client.pk,
         "client_id": client.client_id,

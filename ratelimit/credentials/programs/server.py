@@ -1,11 +1,11 @@
-"""The authorization server (OAuth2, RFC 6749) that django-oauth-toolkit is told to be, by its settings."""
+"""Our parts of django-oauth-toolkit's authorization server (RFC 6749), which its settings name."""
 
 import secrets
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, make_password
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
@@ -13,19 +13,18 @@ from oauth2_provider.scopes import BaseScopes
 from oauth2_provider.settings import oauth2_settings
 
 from ratelimit.access.scopes import SCOPES
-from ratelimit.credentials.bearer import known_tokens
-from ratelimit.credentials.program_tokens import identity_of
+from ratelimit.credentials.bearer import client_identity, token_cache
 from ratelimit.models import OAuthClient
 
-# In the shape of a key, by which secrets are found and masked wherever they turn up.
+# Shaped like a key, so that tokens are recognized and masked wherever they appear.
 TOKEN_PREFIX = "md_oauthtok_"  # noqa: S105 what all tokens begin with
 
 
 class ClientValidator(OAuth2Validator):  # type: ignore[misc]  # without types
-    """The library's own, which takes as long for a client that is not there as for a wrong secret."""
+    """The library's validator, made to take as long for an unknown client as for a wrong secret."""
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
-        # The library tries the one way and then the other, and so forgets whom it has found.
+        # The library tries both ways in turn, and the second attempt loses the client that the first found.
         by_header = self._extract_basic_auth(request) is not None
         authenticate = self._authenticate_basic_auth if by_header else self._authenticate_request_body
         is_authenticated = bool(authenticate(request))
@@ -34,17 +33,17 @@ class ClientValidator(OAuth2Validator):  # type: ignore[misc]  # without types
         return is_authenticated
 
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> None:
-        """Store a token, and sweep those of the client that have expired."""
+        """Store a token, and delete the client's expired ones."""
         AccessToken.objects.filter(application=request.client, expires__lt=timezone.now()).delete()
         super().save_bearer_token(token, request, *args, **kwargs)
 
     def revoke_token(self, token: str, token_type_hint: str, request: Any, *args: Any, **kwargs: Any) -> None:
         super().revoke_token(token, token_type_hint, request, *args, **kwargs)
-        known_tokens.forget(identity_of(request.client))
+        token_cache.forget(client_identity(request.client))
 
 
 class ClientScopes(BaseScopes):  # type: ignore[misc]  # without types
-    """A client may ask for any of its own scopes, and gets all of them if it asks for none."""
+    """A client may ask for some of its scopes; without asking it gets all."""
 
     def get_all_scopes(self) -> Mapping[str, str]:
         return {scope: scope for scope in SCOPES}
@@ -61,10 +60,20 @@ class ClientScopes(BaseScopes):  # type: ignore[misc]  # without types
 
 
 def new_token(request: Any, refresh_token: bool = False) -> str:
-    """An opaque token of 256 bits, without a dot, which a person's token has."""
+    """An opaque token of 256 bits. It has no dot, unlike a JWT."""
     return TOKEN_PREFIX + secrets.token_hex(32)
 
 
 @cache
 def _secret_of_nobody() -> str:
     return make_password("the secret of nobody", hasher=oauth2_settings.CLIENT_SECRET_HASHER)
+
+
+class SecretHasher(PBKDF2PasswordHasher):
+    """PBKDF2 in a millisecond, for random secrets of 256 bits, which nobody can guess.
+
+    As slow as for passwords, it would let any client keep the processors busy.
+    """
+
+    algorithm = "pbkdf2_sha256_of_random"
+    iterations = 1_000

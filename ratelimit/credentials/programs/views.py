@@ -1,4 +1,4 @@
-"""The endpoints at which programs get and give back their tokens: bodies and errors are OAuth2's own (RFC 6749, RFC 7009)."""
+"""OAuth2's token and revocation endpoints, with the bodies and errors of RFC 6749 and RFC 7009."""
 
 from base64 import b64decode
 from contextlib import suppress
@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from ratelimit.credentials import serializers
 from ratelimit.credentials.authentication import REALM
-from ratelimit.credentials.program_tokens import caller_of_program
+from ratelimit.credentials.bearer import caller_of_program_token
 from ratelimit.credentials.views import NOT_STORED, NoCredential
 from ratelimit.exceptions import InvalidToken
 
@@ -41,13 +41,13 @@ _REVOCATION = OpenApiExample("The token", value={"token": "9f…"}, request_only
 
 
 class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
-    """Clients say who they are by HTTP Basic or in the form, never by what other endpoints take."""
+    """Authenticates clients by HTTP Basic or by the form, never by other credentials."""
 
     authentication_classes = [NoCredential]
     parser_classes = [FormParser]
 
     def _answered(self, request: Request, answer: Any) -> HttpResponse:
-        """The library's answer, after what it does not look at."""
+        """The library's answer, after checks that the library omits."""
         django_request = request._request  # noqa: SLF001 what the library reads
         error = _wrong_with(django_request)
         if error is not None:
@@ -80,9 +80,9 @@ class OAuthTokenView(_Endpoint):
         answer = self._answered(request, self.create_token_response)
         if answer.status_code == 200:
             token = msgspec.json.decode(answer.content)["access_token"]
-            # Whose call it was, for the audit log.
+            # For the audit log.
             with suppress(InvalidToken):
-                request.user = cast("Any", caller_of_program(token, now=timezone.now())[0])
+                request.user = cast("Any", caller_of_program_token(token, now=timezone.now())[0])
         return answer
 
 
@@ -105,7 +105,7 @@ class OAuthRevokeView(_Endpoint):
 
 
 def _wrong_with(request: HttpRequest) -> str | None:
-    """What is wrong with a request beyond what the library looks for, or would stumble over; None if nothing is."""
+    """An error that the library misses or fails on; None if there is none."""
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if request.content_type != _FORM or charset not in ("utf-8", "utf8"):
         return f"the body is {_FORM} in UTF-8"
@@ -118,7 +118,7 @@ def _wrong_with(request: HttpRequest) -> str | None:
 
 
 def _wrong_with_client(request: HttpRequest) -> str | None:
-    """The same of what names the client, and of what the library would hand to the database."""
+    """The same for the client's authentication, and for values that the library passes to the database."""
     if not request.META.get("HTTP_AUTHORIZATION", "").isascii():
         return "Authorization is ASCII"
     if _names_two_clients(request):
@@ -129,7 +129,7 @@ def _wrong_with_client(request: HttpRequest) -> str | None:
 
 
 def _names_two_clients(request: HttpRequest) -> bool:
-    """Whether the form has a secret beside HTTP Basic, or another client (RFC 6749, 2.3: one way for each request)."""
+    """Whether the form has a secret or another client besides HTTP Basic (RFC 6749, 2.3: one way a request)."""
     scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     if scheme.lower() != "basic":
         return False
@@ -138,6 +138,6 @@ def _names_two_clients(request: HttpRequest) -> bool:
     try:
         client_id = unquote_plus(b64decode(encoded).decode().partition(":")[0])
     except ValueError:
-        # What the library refuses.
+        # The library refuses it.
         return False
     return request.POST.get("client_id", client_id) != client_id

@@ -12,13 +12,16 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from command_line.actor import command_actor
-from ratelimit.keys.documents import key_document
-from ratelimit.keys.selectors import key_list, key_named, keys_expiring
+from ratelimit.keys.selectors import key_document, key_list, key_named, keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY
-from ratelimit.management.credential_command import CredentialCommand
-from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of, read
-from ratelimit.management.spans import parse_span
+from ratelimit.management.credential_command import (
+    CredentialCommand,
+    add_entitlement,
+    entitlement_of,
+    parse_span,
+    read,
+)
 from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
@@ -31,21 +34,17 @@ class Command(CredentialCommand):
     help = "Creates, lists, rotates and revokes API keys; also while the server runs."
 
     def add_verbs(self, verbs: Any) -> None:
-        _add_create(verbs.add_parser("create", help="make a key and show it, once"))
+        _add_create(verbs.add_parser("create", help="create a key and show it, once"))
         verbs.add_parser("list", help="show all keys, without their secrets")
-        rotate = verbs.add_parser("rotate", help="make a key's successor and show it, once")
+        rotate = verbs.add_parser("rotate", help="create a key's successor and show it, once")
         rotate.add_argument("reference", metavar="PREFIX_OR_ID")
         rotate.add_argument(
-            "--overlap", default="1d", help="how long the old key still holds: 3600, 12h, 1d; 0"
+            "--overlap", default="1d", help="how long the old key stays valid: 3600, 12h, 1d; 0"
         )
-        revoke = verbs.add_parser("revoke", help="withdraw a key, everywhere within a second")
+        revoke = verbs.add_parser("revoke", help="revoke a key, everywhere within a second")
         revoke.add_argument("reference", metavar="PREFIX_OR_ID")
-        revoke.add_argument(
-            "--successors", action="store_true", help="and all living keys that came of it by rotation"
-        )
-        expiring = verbs.add_parser(
-            "expiring", help="show the valid keys that soon expire, the next one first"
-        )
+        revoke.add_argument("--successors", action="store_true", help="and its valid successors by rotation")
+        expiring = verbs.add_parser("expiring", help="show the valid keys that expire soon, soonest first")
         expiring.add_argument("--within", default="14d", help="how soon: 12h, 14d")
 
     def create(self, options: dict[str, Any]) -> None:
@@ -99,29 +98,32 @@ class Command(CredentialCommand):
 def _created_lines(created: CreatedKey, document: dict[str, Any]) -> Iterator[str]:
     yield f"{created.key}\n"
     yield f"Signing secret: {created.signing_secret}"
-    yield "This is the only time that they are shown."
+    yield "They are shown only now."
     told = "id {id}, tier {tier}, {rate} requests/s".format(**document)
     yield f"{told}, scopes {' '.join(document['scopes'])}"
     replaced = created.stored.replaces
     if replaced is not None:
         end = format_instant(replaced.revoked_at or replaced.expires_at)
-        yield f"Key {replaced.pk} ({replaced.prefix}) holds until {end}."
+        yield f"Key {replaced.pk} ({replaced.prefix}) is valid until {end}."
 
 
 def _add_create(create: ArgumentParser) -> None:
     add_entitlement(create)
     create.add_argument("--signed-only", action="store_true", help="accept signed requests only")
     create.add_argument(
-        "--certificate", type=Path, metavar="FILE.pem", help="the client certificate that stands for the key"
+        "--certificate",
+        type=Path,
+        metavar="FILE.pem",
+        help="the client certificate that authenticates as the key",
     )
     create.add_argument("--before-expiry", default=BEFORE_EXPIRY[0], choices=BEFORE_EXPIRY)
 
 
 def _fingerprint(path: Path | None) -> str | None:
-    """The SHA-256 of the certificate in a PEM file, of its DER form."""
+    """The SHA-256 of the DER form of the certificate in a PEM file."""
     if path is None:
         return None
     try:
         return load_pem_x509_certificate(path.read_bytes()).fingerprint(SHA256()).hex()
     except (OSError, ValueError) as error:
-        raise CommandError(f"{path} holds no certificate in PEM that can be read") from error
+        raise CommandError(f"{path} has no readable PEM certificate") from error

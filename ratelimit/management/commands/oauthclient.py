@@ -12,8 +12,7 @@ from ratelimit.credentials.programs.clients import (
     client_named,
     client_revoke,
 )
-from ratelimit.management.credential_command import CredentialCommand
-from ratelimit.management.entitlement_arguments import add_entitlement, entitlement_of
+from ratelimit.management.credential_command import CredentialCommand, add_entitlement, entitlement_of
 
 _LINE = "{id:>5}  {client_id}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
@@ -22,9 +21,9 @@ class Command(CredentialCommand):
     help = "Creates, lists and revokes clients of OAuth2; also while the server runs."
 
     def add_verbs(self, verbs: Any) -> None:
-        add_entitlement(verbs.add_parser("create", help="make a client and show its secret, once"))
+        add_entitlement(verbs.add_parser("create", help="create a client and show its secret, once"))
         verbs.add_parser("list", help="show all clients, without their secrets")
-        revoke = verbs.add_parser("revoke", help="withdraw a client, everywhere within a second")
+        revoke = verbs.add_parser("revoke", help="revoke a client, everywhere within a second")
         revoke.add_argument("reference", metavar="CLIENT_ID_OR_NUMBER")
 
     def create(self, options: dict[str, Any]) -> None:
@@ -32,7 +31,7 @@ class Command(CredentialCommand):
         document = client_create(**entitlement_of(options), now=now, actor=command_actor()).document(now=now)
         lines = [
             "client_id     {client_id}\nclient_secret {client_secret}".format(**document),
-            "This is the only time that the secret is shown.",
+            "The secret is shown only now.",
             f"Scopes {' '.join(document['scopes'])}, tier {document['tier']}",
         ]
         self.tell(document, lines, options)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cachetools import LRUCache
 
 from http_requests.exceptions import InvalidParameter
-from listing.exceptions import InvalidCursor
+from listing.cursors import InvalidCursor
 from stats.cursors import Cursor
 from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.pinned_logs import Snapshot

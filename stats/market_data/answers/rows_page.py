@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from http_requests.exceptions import InvalidParameter
-from refusals.nearest_name import nearest_or_all
+from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
 from stats.cursors import Cursor, fingerprint, seen_commits
 from stats.delivery.delivered import NEXT, PREVIOUS

@@ -2,9 +2,17 @@
 
 import pytest
 
-from ratelimit.access.decision import NOBODY, NOT_THERE, UNDECLARED, is_cleared, may
 from ratelimit.access.scopes import SENSITIVITIES
-from ratelimit.access.table import ANY_CALLER, ANYBODY, Access
+from ratelimit.access.table import (
+    ANY_CALLER,
+    ANYBODY,
+    NOBODY,
+    NOT_THERE,
+    UNDECLARED,
+    Access,
+    denial_of,
+    is_cleared,
+)
 from ratelimit.callers import Caller
 
 READ = Access("market:read", sensitivity="internal")
@@ -26,30 +34,30 @@ def caller(**changes) -> Caller:
 
 @pytest.mark.parametrize("who", [None, caller()], ids=["nobody", "a caller"])
 def test_what_is_not_declared_is_denied_to_everybody(who):
-    assert may(who, None) is UNDECLARED
+    assert denial_of(who, None) is UNDECLARED
     assert UNDECLARED.code == "forbidden"
 
 
 def test_nobody_may_only_what_anybody_may():
-    assert may(None, Access(ANYBODY)) is None
-    assert may(None, READ) is may(None, Access(ANY_CALLER)) is NOBODY
+    assert denial_of(None, Access(ANYBODY)) is None
+    assert denial_of(None, READ) is denial_of(None, Access(ANY_CALLER)) is NOBODY
     assert NOBODY.code == "not_authenticated"
 
 
 def test_a_caller_without_any_scope_may_what_any_caller_may():
     bare = caller(scopes=frozenset(), sensitivity="public", accounts=frozenset())
-    assert may(bare, Access(ANY_CALLER)) is may(bare, Access(ANYBODY)) is None
+    assert denial_of(bare, Access(ANY_CALLER)) is denial_of(bare, Access(ANYBODY)) is None
 
 
 def test_the_missing_scope_is_named():
-    denial = may(caller(scopes=frozenset({"market:write"})), READ)
+    denial = denial_of(caller(scopes=frozenset({"market:write"})), READ)
     assert denial is not None
     assert denial.code == "missing_scope"
     assert denial.message == "the caller lacks the scope market:read"
 
 
 def test_the_sensitivity_is_named():
-    denial = may(caller(sensitivity="public"), READ)
+    denial = denial_of(caller(sensitivity="public"), READ)
     assert denial is not None
     assert denial.code == "insufficient_sensitivity"
     assert denial.message == "the caller is cleared for public data, this is internal"
@@ -79,9 +87,9 @@ def test_an_unknown_word_clears_for_nothing():
     ],
 )
 def test_another_account_is_not_there(accounts, account, expected):
-    assert may(caller(accounts=frozenset(accounts)), OF_ACCOUNT, account=account) is expected
+    assert denial_of(caller(accounts=frozenset(accounts)), OF_ACCOUNT, account=account) is expected
 
 
 def test_who_lacks_the_scope_learns_nothing_of_accounts():
     stranger = caller(scopes=frozenset(), accounts=frozenset({"A1"}))
-    assert may(stranger, OF_ACCOUNT, account="A1") == may(stranger, OF_ACCOUNT, account="A2")
+    assert denial_of(stranger, OF_ACCOUNT, account="A1") == denial_of(stranger, OF_ACCOUNT, account="A2")

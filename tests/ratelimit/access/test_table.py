@@ -10,7 +10,15 @@ from rest_framework.settings import api_settings
 from marketdata_project.access_table import ACCESS, PUBLIC_VIEWS
 from ratelimit.access.permissions import HasAccess
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
-from ratelimit.access.table import ANY_CALLER, ANYBODY, AUDIT_CLASSES, KINDS, READ, access_around, access_of
+from ratelimit.access.table import (
+    ANY_CALLER,
+    ANYBODY,
+    AUDIT_CLASSES,
+    KINDS,
+    READ,
+    access_of,
+    access_of_other_methods,
+)
 from tests.ratelimit.access.urlconf import endpoints, routes
 
 NAMES = {name for name, _ in ACCESS}
@@ -77,5 +85,5 @@ def test_what_is_not_declared_has_no_row():
     assert access_of("ohlc", "DELETE") is None
     assert access_of("nothing", "GET") is None
     assert access_of(None, "GET") is None
-    assert access_around("nothing") is None
-    assert access_around(None) is None
+    assert access_of_other_methods("nothing") is None
+    assert access_of_other_methods(None) is None

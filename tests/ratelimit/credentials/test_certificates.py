@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 
 from http_requests.received import ReceivedCall
-from ratelimit.credentials.certificates import LONGEST_HEADER, caller_certified, fingerprint_of
+from ratelimit.credentials.certificates import LONGEST_HEADER, caller_of_certificate, fingerprint_of
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.selectors import key_cache
 from ratelimit.keys.services import key_revoke
 from ratelimit.models import ApiKey
 from tests.api_client import make_key
@@ -46,12 +46,12 @@ def call_with(certificate: str | None, *, verify: str | None = "SUCCESS") -> Rec
 
 def refusal(request: ReceivedCall) -> str:
     with pytest.raises(CredentialError) as caught:
-        caller_certified(request, now=NOW)
+        caller_of_certificate(request, now=NOW)
     return caught.value.code
 
 
 def test_a_certificate_is_its_key(stored, issued):
-    caller = caller_certified(call_with(escaped(issued)), now=NOW)
+    caller = caller_of_certificate(call_with(escaped(issued)), now=NOW)
     assert (caller.identity, caller.credential) == (f"key:{stored.pk}", "certificate")
 
 
@@ -89,7 +89,7 @@ def test_a_certificate_of_no_key_is_refused(stored):
 def test_a_key_that_holds_no_more_is_refused(stored, issued):
     ApiKey.objects.filter(pk=stored.pk).update(expires_at=NOW - timedelta(seconds=1))
     assert refusal(call_with(escaped(issued))) == "expired_api_key"
-    known_keys.clear()
+    key_cache.clear()
     key_revoke(key=stored, now=NOW, actor="test")
     assert refusal(call_with(escaped(issued))) == "revoked_api_key"
 

@@ -23,7 +23,7 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.api_keys import generate
 from ratelimit.keys.last_used import last_used
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.selectors import key_cache
 from ratelimit.models import AccessProfile, ApiKey
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person
@@ -142,7 +142,7 @@ def test_a_key_that_is_refused_bare_was_not_used(monkeypatch):
     found(x_api_key=key)
     stored = ApiKey.objects.get()
     assert keys == [stored.pk]
-    known_keys.clear()
+    key_cache.clear()
     ApiKey.objects.update(signed_only=True)
     with pytest.raises(SignatureRequired):
         found(x_api_key=key)

@@ -126,7 +126,7 @@ def test_a_certificate_that_is_taken_stays_taken_when_its_key_is_revoked_or_rota
     for _ in range(2):
         refused = post(api, body=certified)
         assert problem(refused) == (422, "invalid_key_request")
-        assert answer(refused)["message"] == "the certificate stands for another key already"
+        assert answer(refused)["message"] == "the certificate belongs to another key; use another"
         api.call("DELETE", f"{KEYS}/{second['id']}")
 
 

@@ -13,7 +13,7 @@ from ratelimit.exceptions import (
     UnknownScope,
     UnknownTier,
 )
-from ratelimit.keys.api_keys import digest, generate, is_well_formed, presented_key
+from ratelimit.keys.api_keys import digest, generate, is_well_formed, key_in_headers
 from ratelimit.limits.tiers import TIERS, burst_of, tier_named
 
 KEY = "md_abcdefgh_" + "s" * 43
@@ -44,12 +44,12 @@ def test_generated_keys_differ():
     ids=["authorization", "case and blanks", "x-api-key", "both the same", "beside another scheme"],
 )
 def test_a_key_is_found_in_either_header(authorization, x_api_key):
-    assert presented_key(authorization=authorization, x_api_key=x_api_key) == KEY
+    assert key_in_headers(authorization=authorization, x_api_key=x_api_key) == KEY
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer abc", "", "Api-Keys x"])
 def test_other_schemes_present_no_key(authorization):
-    assert presented_key(authorization=authorization, x_api_key=None) is None
+    assert key_in_headers(authorization=authorization, x_api_key=None) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_other_schemes_present_no_key(authorization):
 )
 def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
     with pytest.raises(InvalidApiKey):
-        presented_key(authorization=authorization, x_api_key=x_api_key)
+        key_in_headers(authorization=authorization, x_api_key=x_api_key)
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
 )
 def test_several_keys_are_ambiguous(authorization, x_api_key):
     with pytest.raises(AmbiguousCredentials):
-        presented_key(authorization=authorization, x_api_key=x_api_key)
+        key_in_headers(authorization=authorization, x_api_key=x_api_key)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=80))
 def test_no_text_raises_anything_but_invalid(text):
     try:
-        assert presented_key(authorization=f"Api-Key {text}", x_api_key=None) == text.strip()
+        assert key_in_headers(authorization=f"Api-Key {text}", x_api_key=None) == text.strip()
     except (AmbiguousCredentials, InvalidApiKey):
         assert not is_well_formed(text.strip())
 
@@ -150,8 +150,8 @@ def test_every_error_is_drawn_in_the_tree():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: presented_key(authorization=f"Api-Key {KEY}", x_api_key=OTHER),
-        lambda: presented_key(authorization=None, x_api_key="x"),
+        lambda: key_in_headers(authorization=f"Api-Key {KEY}", x_api_key=OTHER),
+        lambda: key_in_headers(authorization=None, x_api_key="x"),
         lambda: tier_named("gold"),
         lambda: expand_scopes(["gold"]),
     ],

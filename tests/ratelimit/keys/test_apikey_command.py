@@ -177,7 +177,7 @@ def test_rotate_for_a_person_says_until_when_the_old_key_holds():
     created = json.loads(run("create", "feed", "--json"))
     out = run("rotate", str(created["id"]), "--overlap", "0")
     assert bearer(out.splitlines()[0]).name == "feed"
-    assert f"Key {created['id']} ({created['prefix']}) holds until" in out
+    assert f"Key {created['id']} ({created['prefix']}) is valid until" in out
 
 
 @pytest.mark.parametrize("overlap", ["31d", "-1", "soon"])

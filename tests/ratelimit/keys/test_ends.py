@@ -9,7 +9,7 @@ import pytest
 from ratelimit.callers import Caller
 from ratelimit.exceptions import GrantExceeded
 from ratelimit.keys.api_keys import digest
-from ratelimit.keys.selectors import caller_of_key, known_keys
+from ratelimit.keys.selectors import caller_of_key, key_cache
 from ratelimit.keys.services import (
     CreatedKey,
     key_create,
@@ -34,7 +34,7 @@ def made(**terms) -> CreatedKey:
 
 
 def caller(created: CreatedKey, **changes) -> Caller:
-    known = known_keys.find(digest(created.key))
+    known = key_cache.find(digest(created.key))
     assert known is not None
     return replace(caller_of_key(known, now=NOW), **changes)
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import DatabaseError
 
 from ratelimit.keys import expiry
-from ratelimit.keys.expiry import Watched, keys_watch
+from ratelimit.keys.expiry import ExpiryRun, keys_watch
 from ratelimit.keys.selectors import keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.models import ApiKey
@@ -35,12 +35,12 @@ def made(life: timedelta | None = 100 * DAY, **changes) -> CreatedKey:
     return key_create(**terms, now=NOW, actor="test")
 
 
-def watched_hourly(start: timedelta, end: timedelta) -> list[tuple[int, Watched]]:
+def watched_hourly(start: timedelta, end: timedelta) -> list[tuple[int, ExpiryRun]]:
     """What was done, by the day after NOW on which it was, of a worker that looks each hour."""
     done = []
     for hour in range(int(start / HOUR), int(end / HOUR) + 1):
         seen = keys_watch(now=NOW + hour * HOUR)
-        if seen != Watched(0, 0):
+        if seen != ExpiryRun(0, 0):
             done.append((hour // 24, seen))
     return done
 
@@ -50,9 +50,9 @@ def test_a_key_is_warned_of_14_7_and_1_days_before_its_end_once_each(events, cap
     events.clear()
     with caplog.at_level(logging.WARNING):
         assert watched_hourly(80 * DAY, 101 * DAY) == [
-            (86, Watched(1, 0)),
-            (93, Watched(1, 0)),
-            (99, Watched(1, 0)),
+            (86, ExpiryRun(1, 0)),
+            (93, ExpiryRun(1, 0)),
+            (99, ExpiryRun(1, 0)),
         ]
     assert [(told["event"], told["subject"], told["actor"]) for told in events] == [
         ("key.expiring", f"key:{created.id}", "worker")
@@ -64,7 +64,7 @@ def test_a_key_is_warned_of_14_7_and_1_days_before_its_end_once_each(events, cap
 
 def test_a_worker_that_was_away_warns_once_of_what_is_left(events):
     made()
-    assert watched_hourly(94 * DAY, 98 * DAY) == [(94, Watched(1, 0))]
+    assert watched_hourly(94 * DAY, 98 * DAY) == [(94, ExpiryRun(1, 0))]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_key_is_rotated_once_a_week_before_its_end(events, folder, caplog):
     old = made(before_expiry="rotate", rate=7)
     events.clear()
     with caplog.at_level(logging.WARNING):
-        assert watched_hourly(80 * DAY, 100 * DAY) == [(93, Watched(0, 1))]
+        assert watched_hourly(80 * DAY, 100 * DAY) == [(93, ExpiryRun(0, 1))]
     new = ApiKey.objects.get(replaces=old.id)
     assert (new.rate, new.before_expiry, new.expires_at) == (7, "rotate", NOW + 193 * DAY)
     assert ApiKey.objects.get(pk=old.id).expires_at == NOW + 100 * DAY
@@ -132,13 +132,13 @@ def test_without_its_file_there_is_no_successor_and_a_warning_instead(folder, ev
     folder.parent.mkdir()
     folder.write_text("a file where the folder should be")
     events.clear()
-    assert keys_watch(now=NOW + 93 * DAY) == Watched(1, 0)
-    assert keys_watch(now=NOW + 93 * DAY + HOUR) == Watched(0, 0)
+    assert keys_watch(now=NOW + 93 * DAY) == ExpiryRun(1, 0)
+    assert keys_watch(now=NOW + 93 * DAY + HOUR) == ExpiryRun(0, 0)
     assert ApiKey.objects.count() == 1
     assert ApiKey.objects.get().expires_at == old.stored.expires_at
     assert "could not be written" in caplog.text
     folder.unlink()
-    assert keys_watch(now=NOW + 94 * DAY) == Watched(0, 1)
+    assert keys_watch(now=NOW + 94 * DAY) == ExpiryRun(0, 1)
 
 
 def test_a_file_that_cannot_be_finished_leaves_nothing(folder, monkeypatch):
@@ -174,9 +174,9 @@ def test_what_another_worker_did_first_is_not_done_again(monkeypatch, folder):
     for life in (100 * DAY, 99 * DAY):
         made(life, before_expiry="rotate" if life == 99 * DAY else "warn")
     seen = list(keys_expiring(now=NOW + 95 * DAY, within=14 * DAY))
-    assert keys_watch(now=NOW + 95 * DAY) == Watched(1, 1)
+    assert keys_watch(now=NOW + 95 * DAY) == ExpiryRun(1, 1)
     monkeypatch.setattr(expiry, "keys_expiring", lambda **_: seen)
-    assert keys_watch(now=NOW + 95 * DAY) == Watched(0, 0)
+    assert keys_watch(now=NOW + 95 * DAY) == ExpiryRun(0, 0)
     assert ApiKey.objects.count() == 3
 
 
@@ -191,5 +191,5 @@ def test_one_key_that_fails_does_not_keep_the_others(settings, monkeypatch, capl
         return warned(key, now=now)
 
     monkeypatch.setattr(expiry, "_warned", failing)
-    assert keys_watch(now=NOW + 90 * DAY) == Watched(1, 0)
-    assert "could not be seen to" in caplog.text
+    assert keys_watch(now=NOW + 90 * DAY) == ExpiryRun(1, 0)
+    assert "could not be handled" in caplog.text

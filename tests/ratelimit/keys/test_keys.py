@@ -14,7 +14,7 @@ from ratelimit.exceptions import (
     UnknownTier,
 )
 from ratelimit.keys.api_keys import generate
-from ratelimit.keys.selectors import KeyCache, KnownKey, key_list, key_named, known_keys
+from ratelimit.keys.selectors import CachedKey, KeyCache, key_cache, key_list, key_named
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke
 from ratelimit.models import ApiKey
 from tests.ratelimit.keys.key_callers import caller_by
@@ -33,7 +33,7 @@ def bearer(key: str) -> Caller:
     return caller_by(key, now=NOW)
 
 
-def found(cache: KeyCache, key: ApiKey) -> KnownKey:
+def found(cache: KeyCache, key: ApiKey) -> CachedKey:
     known = cache.find(key.digest)
     assert known is not None
     return known
@@ -70,7 +70,7 @@ def test_an_unknown_key_is_refused_and_takes_no_memory():
     for _ in range(20):
         with pytest.raises(InvalidApiKey):
             caller_by(generate().key, now=NOW)
-    assert len(known_keys) == 0
+    assert len(key_cache) == 0
 
 
 def test_a_key_is_valid_until_its_expiry():

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from listing.pages import PAGE_PARAMETERS
-from ratelimit.keys.filters import KeyFilter
+from ratelimit.keys.lists import KeyFilter
 from ratelimit.keys.serializers import KeysQuerySerializer
 from ratelimit.models import ApiKey
 from tests.api_client import answer, problem

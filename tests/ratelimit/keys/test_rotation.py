@@ -15,10 +15,9 @@ from ratelimit.exceptions import (
     NotRotatable,
     RevokedApiKey,
 )
-from ratelimit.keys.documents import key_document
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.api_keys import signing_secret
+from ratelimit.keys.selectors import key_cache, key_document
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
-from ratelimit.keys.signing_secrets import signing_secret
 from ratelimit.models import ApiKey
 from tests.ratelimit import key_events
 from tests.ratelimit.keys.key_callers import caller_by
@@ -118,7 +117,7 @@ def test_a_certificate_goes_over_to_the_successor():
     old = made(certificate="0f" * 32)
     new = rotated(old)
     assert ApiKey.objects.get(pk=old.id).certificate is None
-    known = known_keys.find("0f" * 32, by="certificate")
+    known = key_cache.find("0f" * 32, by="certificate")
     assert known is not None
     assert known.key_id == new.id
 

@@ -2,8 +2,7 @@ import re
 
 import pytest
 
-from ratelimit.keys.api_keys import digest
-from ratelimit.keys.signing_secrets import signing_secret, signing_secrets
+from ratelimit.keys.api_keys import digest, signing_secret, signing_secrets
 
 ONE, OTHER = digest("md_aaaaaaaa_" + "1" * 43), digest("md_aaaaaaaa_" + "2" * 43)
 

@@ -7,7 +7,7 @@ import pytest
 
 from ratelimit.exceptions import InvalidKeyRequest, UnknownScope, UnknownTier
 from ratelimit.keys.terms import MAX_LISTED, MAX_RATE, columns_of, least_sensitivity
-from ratelimit.limits.quotas.spends import MAX_QUOTA
+from ratelimit.limits.quotas import MAX_QUOTA
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FINGERPRINT = "0f" * 32

@@ -8,7 +8,6 @@ def made_world(redis_server, monkeypatch):
     def made(*, workers: int = 1) -> World:
         world = World(workers=workers)
         monkeypatch.setattr("ratelimit.limits.limiter.take_shared", world.take_shared)
-        monkeypatch.setattr("ratelimit.limits.limiter.failures", lambda: world.failures)
         return world
 
     return made

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ratelimit.management.spans import parse_span
+from ratelimit.management.credential_command import parse_span
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django.test import override_settings
 
-from ratelimit.keys.selectors import known_keys
+from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.limiter import process_limiter
 from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
@@ -19,7 +19,7 @@ from tests.store_settings import stores_at
 
 def forget() -> None:
     """Drop what processes keep of keys, limits and answers: numbers of keys and names of symbols come again."""
-    known_keys.clear()
+    key_cache.clear()
     process_limiter.cache_clear()
     process_tiers().local.clear()
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 from django.core import signing
 
-from ratelimit.credentials.bearer import known_tokens
+from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people import jwt
 from tests.api_client import Api, answer, problem
 from tests.ratelimit.credentials.logins import called, logged_in, person, post
@@ -193,7 +193,7 @@ def body_of(response: Any) -> dict[str, Any]:
 
 def test_the_table_begins_with_tokens_that_are_good(good):
     assert called(good.access).status_code == 200
-    known_tokens.clear()
+    token_cache.clear()
     assert called(hs256(good.claims)).status_code == 200
 
 
@@ -203,7 +203,7 @@ def test_a_forged_access_token_is_401_and_tells_nothing(good, name):
     response = called(FORGED[name](good))
     assert problem(response) == (401, "invalid_token")
     assert body_of(response) == body_of(expected)
-    assert len(known_tokens) == 0
+    assert len(token_cache) == 0
 
 
 @pytest.mark.parametrize("name", [name for name in FORGED if "huge" not in name])

@@ -17,7 +17,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from audit.services import call_spool
-from ratelimit.credentials.bearer import TokenCache, known_tokens
+from ratelimit.credentials.bearer import TokenCache, token_cache
 from ratelimit.credentials.people.sessions import session_begin
 from ratelimit.exceptions import InvalidToken
 from ratelimit.models import AccessProfile
@@ -44,7 +44,7 @@ def test_a_person_calls_with_the_token_of_a_login():
     )
     assert response["Cache-Control"] == "no-store"
     assert called(tokens["access"]).status_code == 200
-    known = known_tokens.find(tokens["access"], now=timezone.now())
+    known = token_cache.find(tokens["access"], now=timezone.now())
     assert (known.caller.identity, known.caller.credential) == (f"user:{user.pk}", "jwt")
 
 
@@ -150,10 +150,10 @@ def test_a_refresh_token_that_comes_again_ends_the_whole_session_and_no_other():
     other, first = logged_in(), logged_in()
     second = answer(refreshed(first))
     third = answer(refreshed(second))
-    known_tokens.clear()
+    token_cache.clear()
     assert called(third["access"]).status_code == 200
     assert problem(refreshed(first)) == INVALID
-    known_tokens.clear()
+    token_cache.clear()
     for tokens in (first, second, third):
         assert problem(called(tokens["access"])) == INVALID
         assert problem(refreshed(tokens)) == INVALID
@@ -247,10 +247,10 @@ def test_an_access_token_is_good_for_five_minutes_also_when_it_is_remembered():
         clock.shift(301)
         assert called(tokens["access"]).status_code == 200
         clock.shift(2)
-        known = next(iter(known_tokens._known.values()))
+        known = next(iter(token_cache._known.values()))
         assert known.caller.credential == "jwt"
         assert problem(called(tokens["access"])) == INVALID
-        known_tokens.clear()
+        token_cache.clear()
         assert problem(called(tokens["access"])) == INVALID
         assert refreshed(tokens).status_code == 200
 
@@ -274,7 +274,7 @@ def test_a_session_that_is_renewed_every_day_is_over_thirty_days_after_its_login
         tokens = answer(refreshed(tokens))
         clock.shift(timedelta(seconds=1))
         assert problem(refreshed(tokens)) == INVALID
-        known_tokens.clear()
+        token_cache.clear()
         assert problem(called(tokens["access"])) == INVALID
         assert called(logged_in()["access"]).status_code == 200
 
@@ -292,11 +292,11 @@ def test_a_secret_key_that_was_replaced_is_good_while_it_is_a_fallback(settings)
     person(scopes=["market:read"])
     tokens = logged_in()
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the next one", [settings.SECRET_KEY]
-    known_tokens.clear()
+    token_cache.clear()
     assert called(tokens["access"]).status_code == 200
     new = answer(refreshed(tokens))
     settings.SECRET_KEY_FALLBACKS = []
-    known_tokens.clear()
+    token_cache.clear()
     assert problem(called(tokens["access"])) == INVALID
     assert called(new["access"]).status_code == 200
 

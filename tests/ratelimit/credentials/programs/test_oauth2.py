@@ -14,7 +14,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, RefreshToken
 
-from ratelimit.credentials.bearer import TokenCache, known_tokens
+from ratelimit.credentials.bearer import TokenCache, token_cache
 from ratelimit.credentials.programs.clients import CreatedClient, client_create, client_revoke
 from ratelimit.exceptions import InvalidToken
 from ratelimit.models import OAuthClient
@@ -79,7 +79,7 @@ def test_a_client_gets_a_token_of_all_its_scopes_and_calls_with_it(way):
     assert (body["expires_in"], body["token_type"]) == (3600, "Bearer")
     assert set(body["scope"].split()) == {"market:read", "audit:read"}
     assert called(body["access_token"]).status_code == 200
-    caller = known_tokens.find(body["access_token"], now=timezone.now()).caller
+    caller = token_cache.find(body["access_token"], now=timezone.now()).caller
     assert (caller.identity, caller.credential, caller.tier) == (
         f"client:{client.stored.pk}",
         "oauth2",
@@ -247,7 +247,7 @@ def test_a_client_gives_back_its_own_tokens_only_and_is_not_told_of_others():
     token = issued(client)
     assert post("revoke", {"token": token}, by_basic(other)).status_code == 200
     assert post("revoke", {"token": "unknown"}, by_basic(other)).status_code == 200
-    known_tokens.clear()
+    token_cache.clear()
     assert called(token).status_code == 200
     assert error(post("revoke", {"token": token})) == (401, "invalid_client")
     assert error(post("revoke", {}, by_basic(client))) == (400, "invalid_request")

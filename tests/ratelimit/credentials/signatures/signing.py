@@ -14,11 +14,10 @@ from http_message_signatures.algorithms import HMAC_SHA256
 
 from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import completed, identify
-from ratelimit.credentials.signatures.verification import COVERED_IF_SENT
+from ratelimit.credentials.identify import complete_identity, identify
+from ratelimit.credentials.signed_requests import COVERED_IF_SENT
 from ratelimit.exceptions import CredentialError
-from ratelimit.keys.api_keys import digest
-from ratelimit.keys.signing_secrets import signing_secret
+from ratelimit.keys.api_keys import digest, signing_secret
 
 COVERED = ("@method", "@target-uri")
 HOST = "desk.example"
@@ -136,7 +135,7 @@ def caller_signed(arrived: Arrived, *, now: datetime) -> Caller:
     identity = identify(arrived.call, now=now)
     assert identity is not None
     assert identity.signature is not None
-    return completed(identity, arrived.call, body=lambda: arrived.body, now=now)
+    return complete_identity(identity, arrived.call, body=lambda: arrived.body, now=now)
 
 
 def refusal(arrived: Arrived, *, now: datetime | None = None) -> str:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import transaction
 
-from ratelimit.credentials.signatures import nonces
-from ratelimit.credentials.signatures.nonces import KEPT_LONGER, nonce_use, nonces_forget
+from ratelimit.credentials import signed_requests
+from ratelimit.credentials.signed_requests import KEPT_LONGER, nonce_use, nonces_delete_expired
 from ratelimit.exceptions import NonceUsed
 from ratelimit.models import UsedNonce
 
@@ -38,17 +38,17 @@ def test_a_nonce_is_not_used_up_within_what_may_be_taken_back():
 def test_nonces_are_forgotten_an_hour_after_they_are_of_use():
     use("old")
     use("new", at=NOW + timedelta(seconds=1))
-    assert nonces_forget(now=NOW + KEPT_LONGER) == 0
-    assert nonces_forget(now=NOW + KEPT_LONGER + timedelta(milliseconds=1)) == 1
+    assert nonces_delete_expired(now=NOW + KEPT_LONGER) == 0
+    assert nonces_delete_expired(now=NOW + KEPT_LONGER + timedelta(milliseconds=1)) == 1
     assert [row.nonce for row in UsedNonce.objects.all()] == ["new"]
     # A clock that is ahead by less than an hour forgets nothing that still counts.
-    assert nonces_forget(now=NOW + timedelta(minutes=59)) == 0
+    assert nonces_delete_expired(now=NOW + timedelta(minutes=59)) == 0
 
 
 @pytest.mark.django_db
 def test_many_are_forgotten_in_lots(monkeypatch):
-    monkeypatch.setattr(nonces, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(signed_requests, "MOST_AT_ONCE", 4)
     for number in range(10):
         use(str(number))
     later = NOW + timedelta(days=1)
-    assert [nonces_forget(now=later) for _ in range(4)] == [4, 4, 2, 0]
+    assert [nonces_delete_expired(now=later) for _ in range(4)] == [4, 4, 2, 0]

@@ -9,7 +9,7 @@ from http_message_signatures import ContentDigest, MappingKeyResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit.credentials.signatures.verification import (
+from ratelimit.credentials.signed_requests import (
     SignedMessage,
     check_body_covered,
     check_headers_covered,

@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 from http_message_signatures import ContentDigest
 
-from ratelimit.credentials.signatures import verification
-from ratelimit.credentials.signatures.verification import LONGEST_HEADER
+from ratelimit.credentials import signed_requests
+from ratelimit.credentials.signed_requests import LONGEST_HEADER
 from ratelimit.exceptions import CredentialError, InvalidSignature, NonceUsed
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.last_used import last_used
@@ -159,7 +159,7 @@ def test_an_unknown_key_says_what_a_wrong_secret_says(key):
 
 
 def test_nobodys_secret_makes_nobody_a_caller(key, monkeypatch):
-    monkeypatch.setattr(verification, "_NOBODYS_SECRET", b"guessed")
+    monkeypatch.setattr(signed_requests, "_NOBODYS_SECRET", b"guessed")
     assert refusal(request(key, key_id="Zunknown", secret="guessed")) == "invalid_signature"
 
 

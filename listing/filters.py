@@ -1,0 +1,43 @@
+"""Filters of lists, as strict as other query parameters."""
+
+from collections.abc import Collection
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from http_requests.exceptions import InvalidParameter
+
+
+class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
+    """Refuses a filter's invalid value with `invalid_parameter`."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
+        """The rows that match. Raises the exception of `refusal`."""
+        filters = self.get_filterset(request, queryset, view)
+        if filters.is_valid():
+            return filters.qs
+        raise self.refusal(*first_wrong(filters))
+
+    def refusal(self, code: str, message: str) -> Exception:
+        """The exception for an invalid value. `code` is that of the form's error."""
+        return InvalidParameter("invalid_parameter", message)
+
+
+def first_wrong(filters: FilterSet) -> tuple[str, str]:
+    """The form's code and message of the first invalid filter; one must be invalid."""
+    name, errors = next(iter(filters.errors.as_data().items()))
+    return str(errors[0].code), f"{name}: {errors[0].messages[0]}"
+
+
+def choice_filter(words: Collection[str], text: str, **options: Any) -> django_filters.ChoiceFilter:
+    """A filter by one of `words`; `text` is its description in the schema."""
+    return django_filters.ChoiceFilter(
+        choices=[(word, word) for word in words],
+        help_text=text,
+        error_messages={"invalid_choice": f"must be one of {', '.join(words)}"},
+        **options,
+    )

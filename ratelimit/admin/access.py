@@ -1,0 +1,162 @@
+"""The admin's pages of access profiles and OAuth2 clients. The libraries' own pages of tokens are removed."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from oauth2_provider.models import AccessToken, Grant, IDToken, RefreshToken
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+
+from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.credentials.bearer import token_cache
+from ratelimit.credentials.people.grants import profile_document
+from ratelimit.credentials.programs.clients import client_revoke
+from ratelimit.entitlements import GRANTS
+from ratelimit.events import key_event
+from ratelimit.exceptions import KeyAdministrationError
+from ratelimit.keys.terms import columns_of
+from ratelimit.limits.tiers import TIERS
+from ratelimit.models import AccessProfile, OAuthClient
+
+
+class ChangedBySuperusers(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Pages that only superusers may change, whatever Django's permissions allow.
+
+    Anybody else who could change people could make themselves a superuser. Superusers have every grant, so nobody
+    grants more than their own.
+    """
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_superuser(request)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+class WordListField(forms.CharField):
+    """A list of words, separated by lines, spaces or commas."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        """The words, one a line."""
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> Any:
+        return super().clean(value).replace(",", " ").split()
+
+
+# Deleting a row that marks a token as used would make the token valid again.
+for of_library in (
+    AccessToken,
+    Grant,
+    IDToken,
+    RefreshToken,
+    OutstandingToken,
+    BlacklistedToken,
+    OAuthClient,
+):
+    admin.site.unregister(of_library)
+
+_GRANTED = (*GRANTS, "expires_at", "revoked_at")
+
+
+class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A person's grants, validated like a key's."""
+
+    tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
+    scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
+    accounts = WordListField(required=False, help_text="By id, one a line; * is every account.")
+    sensitivity = forms.ChoiceField(choices=[(word, word) for word in SENSITIVITIES])
+    networks = WordListField(
+        required=False, help_text="Such as 10.1.0.0/16, one a line; none is from anywhere."
+    )
+
+    class Meta:
+        model = AccessProfile
+        fields = ("user", *_GRANTED)
+
+    def clean(self) -> dict[str, Any]:
+        """The values as they are stored."""
+        cleaned = super().clean() or {}
+        if self.errors:
+            return cleaned
+        # An expired profile may be saved; a key's expiry must be in the future.
+        terms = {name: cleaned[name] for name in _GRANTED if name not in ("expires_at", "revoked_at")}
+        try:
+            columns = columns_of({"name": str(cleaned["user"]), **terms}, now=timezone.now())  # type: ignore[typeddict-item]
+        except KeyAdministrationError as error:
+            raise forms.ValidationError(str(error)) from error
+        return {**cleaned, **{name: columns[name] for name in terms}}
+
+
+@admin.register(AccessProfile)
+class AccessProfileAdmin(ChangedBySuperusers):
+    """People's grants."""
+
+    form = AccessProfileForm
+    list_display = ("user", "tier", "scopes", "sensitivity", "expires_at", "revoked_at")
+    list_filter = ("tier", "sensitivity")
+    search_fields = ("user__username",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: AccessProfile | None = None) -> bool:
+        """False: a revoked profile stays, with the time of its revocation."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: AccessProfile, form: Any, change: bool) -> None:
+        """Store the profile with its record, or neither."""
+        before = profile_document(AccessProfile.objects.get(pk=obj.pk)) if change else {}
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            key_event(
+                at=timezone.now(),
+                event="person.changed" if change else "person.granted",
+                subject=f"user:{obj.user_id}",
+                detail={"change": (before, profile_document(obj))},
+                **_by(request),
+            )
+        token_cache.forget(f"user:{obj.user_id}")
+
+
+@admin.register(OAuthClient)
+class OAuthClientAdmin(ChangedBySuperusers):
+    """OAuth2 clients, to view and to revoke. `manage.py oauthclient create` creates them and shows the secret once."""
+
+    list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
+    list_filter = ("tier", "sensitivity")
+    search_fields = ("name", "client_id")
+    date_hierarchy = "created"
+    fields = ("name", "client_id", *_GRANTED, "created")
+    readonly_fields = fields
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: OAuthClient | None = None) -> bool:
+        return False
+
+    @admin.action(description="Revoke the selected clients", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[OAuthClient]) -> None:
+        for client in queryset:
+            client_revoke(client=client, now=timezone.now(), **_by(request))
+        self.message_user(request, f"Revoked: {len(queryset)}. This is effective everywhere within a second.")
+
+
+def _by(request: HttpRequest) -> dict[str, Any]:
+    """The actor and the request, for the audit log."""
+    return {
+        "actor": f"user:{request.user.pk}",
+        "correlation_id": getattr(request, "correlation_id", ""),
+    }

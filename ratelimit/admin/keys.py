@@ -1,0 +1,220 @@
+"""The admin's page of API keys."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+
+from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.admin.access import WordListField
+from ratelimit.callers import Caller
+from ratelimit.credentials.people.grants import caller_of_person, person_may
+from ratelimit.entitlements import GRANTS, STATES, state_of
+from ratelimit.exceptions import KeyAdministrationError
+from ratelimit.keys.lists import in_state
+from ratelimit.keys.selectors import keys_visible
+from ratelimit.keys.services import (
+    DEFAULT_OVERLAP,
+    CreatedKey,
+    key_create,
+    key_revoke,
+    key_revoke_with_successors,
+    key_rotate,
+)
+from ratelimit.keys.terms import columns_of
+from ratelimit.limits.tiers import TIERS
+from ratelimit.models import ApiKey
+
+_GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry")
+
+
+class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """The terms of a new key, validated by the same services as everywhere."""
+
+    tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
+    scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
+    accounts = WordListField(required=False, help_text="By id, one a line; * is every account.")
+    sensitivity = forms.ChoiceField(
+        choices=[("", "the least that the scopes need"), *((word, word) for word in SENSITIVITIES)],
+        required=False,
+    )
+    networks = WordListField(
+        required=False, help_text="Such as 10.1.0.0/16, one a line; none is from anywhere."
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", *_GRANTED)
+
+    def clean(self) -> Any:
+        """The terms; errors of the services become the form's."""
+        terms = {**self.cleaned_data, "certificate": self.cleaned_data.get("certificate") or None}
+        if self.errors:
+            return terms
+        try:
+            columns_of(terms, now=timezone.now())  # type: ignore[arg-type]  # the fields are the terms'
+        except KeyAdministrationError as error:
+            raise forms.ValidationError(str(error)) from error
+        return terms
+
+    def _post_clean(self) -> None:
+        """Skip the model's own validation: it would require columns that are filled later."""
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state) for state in STATES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        state = self.value()
+        return in_state(queryset, state) if state in STATES else queryset
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Keys to create, view, rotate and revoke. They cannot be edited or deleted."""
+
+    # As many as fit beside the filters in 1,200 px; the rest is on the key's own page.
+    list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")
+    list_filter = (StateFilter, "tier", "sensitivity", "before_expiry", "signed_only")
+    search_fields = ("name", "prefix")
+    date_hierarchy = "created_at"
+    readonly_fields = (
+        "name",
+        "prefix",
+        *_GRANTED,
+        "created_at",
+        "revoked_at",
+        "last_used_at",
+        "replaces",
+    )
+    actions = ("rotate", "revoke", "revoke_with_successors")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        within = _within(request)
+        return super().get_queryset(request) if within is None else keys_visible(within)
+
+    @admin.display(description="state")
+    def state(self, key: ApiKey) -> str:
+        return state_of(key, now=timezone.now())
+
+    def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return super().has_view_permission(request, obj) and person_may(request, "keys", "GET")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and person_may(request, "keys", "POST")
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return super().has_change_permission(request, obj) and person_may(request, "key", "DELETE")
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        return ("name", *_GRANTED) if obj is None else self.readonly_fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        return () if obj is None else self.readonly_fields
+
+    def get_form(
+        self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **options: Any
+    ) -> Any:
+        return NewKeyForm if obj is None else super().get_form(request, obj, change, **options)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form; an error that only the services find is shown above an empty one."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except KeyAdministrationError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Create a key. Existing keys have no editable field."""
+        if not change:
+            created = key_create(**form.cleaned_data, now=timezone.now(), **_by(request))
+            obj.pk, obj.name, obj.prefix = created.id, created.stored.name, created.prefix
+            self._show(request, created)
+
+    @admin.action(description="Rotate the selected keys, with a day's overlap", permissions=["add"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in self._selected(request, queryset):
+            try:
+                created = key_rotate(key=key, overlap=DEFAULT_OVERLAP, now=timezone.now(), **_by(request))
+            except KeyAdministrationError as error:
+                self.message_user(request, f"Key {key}: {error}", messages.ERROR)
+            else:
+                self._show(request, created)
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        self._revoke(request, queryset, key_revoke)
+
+    @admin.action(
+        description="Revoke the selected keys and their successors by rotation", permissions=["change"]
+    )
+    def revoke_with_successors(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        self._revoke(request, queryset, key_revoke_with_successors)
+
+    def _revoke(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey], revoke: Callable[..., list[ApiKey]]
+    ) -> None:
+        revoked: set[int] = set()
+        for key in self._selected(request, queryset):
+            try:
+                revoked.update(each.pk for each in revoke(key=key, now=timezone.now(), **_by(request)))
+            except KeyAdministrationError as error:
+                self.message_user(request, f"Key {key}: {error}", messages.ERROR)
+            else:
+                if key.pk not in revoked:
+                    self.message_user(request, f"Key {key} was revoked before.", messages.WARNING)
+        if revoked:
+            message = f"Revoked: {len(revoked)}. This is effective everywhere within a second."
+            self.message_user(request, message)
+
+    def _selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> list[ApiKey]:
+        """The selected keys that the person may see, with a message if there are none."""
+        keys = list(queryset)
+        if not keys:
+            message = "Nothing was done: you may not see any of the selected keys."
+            self.message_user(request, message, messages.ERROR)
+        return keys
+
+    def _show(self, request: HttpRequest, created: CreatedKey) -> None:
+        """Show the secrets once, in a message to this browser."""
+        secrets = f"{created.key}, signing secret {created.signing_secret}"
+        self.message_user(
+            request, f"Key {created.stored}: {secrets}. They are shown only now.", messages.WARNING
+        )
+
+
+def _within(request: HttpRequest) -> Caller | None:
+    """The caller whose grants may not be exceeded; None for a superuser.
+
+    Raises PermissionDenied for a person without grants.
+    """
+    if getattr(request.user, "is_superuser", False):
+        return None
+    caller = caller_of_person(request.user, credential="session", now=timezone.now())
+    if caller is None:
+        raise PermissionDenied
+    return caller
+
+
+def _by(request: HttpRequest) -> dict[str, Any]:
+    """The arguments of the key services that name the person and the request."""
+    return {
+        "actor": f"user:{request.user.pk}",
+        "within": _within(request),
+        "correlation_id": getattr(request, "correlation_id", ""),
+    }

@@ -1,0 +1,114 @@
+"""The admin's pages of people and groups. Each change of grants is audited; passwords are not recorded."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, Permission, User
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from ratelimit.admin.access import ChangedBySuperusers
+from ratelimit.events import key_event
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+class _Recorded(ChangedBySuperusers):
+    """Pages that write an audit record of each change, in its transaction."""
+
+    kind: str
+
+    def document(self, obj: Any) -> dict[str, Any]:
+        """The stored object for the audit log."""
+        raise NotImplementedError
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        """Store the object, and remember its old document for `save_related`."""
+        stored = self.get_queryset(request).get(pk=obj.pk) if change else None
+        vars(request)["stored_before"] = {} if stored is None else self.document(stored)
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Store related objects, and record the change. Django's view has opened the transaction."""
+        super().save_related(request, form, formsets, change)
+        before, after = vars(request)["stored_before"], self.document(form.instance)
+        self.record(request, form.instance, "changed" if change else "added", before, after)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        """Remove the object with its record, or neither."""
+        with transaction.atomic():
+            self.record(request, obj, "removed", self.document(obj), {})
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Remove the objects with their records, or none."""
+        with transaction.atomic():
+            for obj in queryset:
+                self.record(request, obj, "removed", self.document(obj), {})
+            super().delete_queryset(request, queryset)
+
+    def record(
+        self, request: HttpRequest, obj: Model, what: str, before: Any = None, after: Any = None
+    ) -> None:
+        """Write the audit record in the current transaction."""
+        key_event(
+            at=timezone.now(),
+            actor=f"user:{request.user.pk}",
+            event=f"{self.kind}.{what}",
+            subject=f"{self.kind}:{obj.pk}",
+            detail={"name": str(obj), **({} if before is None else {"change": (before, after)})},
+            correlation_id=getattr(request, "correlation_id", ""),
+        )
+
+
+@admin.register(User)
+class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """People: whether they may log in, and their permissions in the admin."""
+
+    kind = "user"
+
+    def document(self, obj: User) -> dict[str, Any]:
+        """The person's permissions."""
+        return {
+            "name": obj.username,
+            "is_active": obj.is_active,
+            "is_staff": obj.is_staff,
+            "is_superuser": obj.is_superuser,
+            "groups": sorted(obj.groups.values_list("name", flat=True)),
+            "permissions": _names(obj.user_permissions.all()),
+        }
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 Django's
+        """Django's page; a changed password is recorded as an event."""
+        with transaction.atomic():
+            before = self._password(id)
+            response = super().user_change_password(request, id, form_url)
+            if self._password(id) != before:
+                self.record(request, User.objects.get(pk=id), "password_changed")
+        return response
+
+    def _password(self, user_id: str) -> str | None:
+        if not user_id.isdecimal():
+            return None
+        return User.objects.filter(pk=int(user_id)).values_list("password", flat=True).first()
+
+
+@admin.register(Group)
+class RecordedGroupAdmin(_Recorded, GroupAdmin):
+    """Groups: the permissions of their members in the admin."""
+
+    kind = "group"
+
+    def document(self, obj: Group) -> dict[str, Any]:
+        """The group's permissions."""
+        return {"name": obj.name, "permissions": _names(obj.permissions.all())}
+
+
+def _names(permissions: QuerySet[Permission]) -> list[str]:
+    return sorted(
+        f"{app}.{name}" for app, name in permissions.values_list("content_type__app_label", "codename")
+    )

@@ -1,1 +1,0 @@
-"""Signed requests, and the nonces that were used."""

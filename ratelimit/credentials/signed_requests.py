@@ -1,0 +1,279 @@
+"""Signed requests: HTTP Message Signatures (RFC 9421) with hmac-sha256, and used nonces.
+
+The headers are verified before the body is read; the body's digest (RFC 9530) after it. The library computes the
+signature base and compares. This module checks coverage, age and nonce. Used nonces are in the database, so that
+neither a restart nor Redis loses them.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature as CryptographyInvalidSignature
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from http_message_signatures import (
+    ContentDigest,
+    HTTPMessageSignaturesException,
+    HTTPMessageVerifier,
+    HTTPSignatureKeyResolver,
+    VerifyResult,
+)
+from http_message_signatures.algorithms import HMAC_SHA256
+
+from http_requests.received import ReceivedCall
+from ratelimit.callers import Caller
+from ratelimit.exceptions import DigestMismatch, InvalidSignature, NonceUsed, SignatureExpired
+from ratelimit.keys.api_keys import signing_secrets
+from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_used
+from ratelimit.models import UsedNonce
+
+# Nonces are kept this much longer than their signatures are valid, so that a clock that is wrong by less, here or
+# in the process that deletes nonces, lets no replay in.
+KEPT_LONGER = timedelta(hours=1)
+MOST_AT_ONCE = 5_000
+
+
+def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
+    """Use a nonce; no signature with it is valid after `useless_at`. Raises NonceUsed.
+
+    The first row in the database wins. It is committed at once, whatever happens to the request, so call this
+    outside of a transaction.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            UsedNonce.objects.create(identity=identity, nonce=nonce, expires_at=useless_at + KEPT_LONGER)
+    except IntegrityError:
+        raise NonceUsed("the nonce was used before; sign again with another one") from None
+
+
+def nonces_delete_expired(*, now: datetime) -> int:
+    """Delete at most MOST_AT_ONCE expired nonces. Returns how many; call it again for more."""
+    expired = UsedNonce.objects.filter(expires_at__lt=now)
+    if not expired.exists():
+        return 0
+    removed, _ = UsedNonce.objects.filter(pk__in=expired.values("pk")[:MOST_AT_ONCE]).delete()
+    return removed
+
+
+# A client's clock may be ahead by this much.
+AHEAD_SECONDS = 5
+NONCE_LENGTHS = range(16, 129)
+# Bounds the time of the parser, which is written in Python. Real lists of components are far shorter.
+LONGEST_HEADER = 2_048
+# Signatures of these methods cover a digest even of an empty body.
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+# Headers that change what a request does must be covered if they are sent.
+COVERED_IF_SENT = ("content-type", "idempotency-key")
+_DIGEST = "content-digest"
+_TARGET = ("@target-uri",)
+_TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
+# Stands for unknown keys, so that they take as long, and get the same answer, as a wrong signature.
+_NOBODYS_SECRET = secrets.token_bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """A request in the form that the library reads; `url` as it was sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+class AnyOfSecrets(HMAC_SHA256):
+    """hmac-sha256 that accepts any of several secrets, which `public_key` holds."""
+
+    def __init__(self, public_key: Sequence[bytes]) -> None:
+        self._each = [_hmac_of(secret) for secret in public_key]
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """Raise the library's InvalidSignature unless one of the secrets made the signature."""
+        for hmac in self._each[:-1]:
+            with suppress(CryptographyInvalidSignature):
+                hmac.verify(signature, message)
+                return
+        self._each[-1].verify(signature, message)
+
+
+class SigningKeys(HTTPSignatureKeyResolver):
+    """Resolves key prefixes to signing secrets; `known` is the key that was resolved last."""
+
+    known: CachedKey | None = None
+
+    def resolve_public_key(self, key_id: str) -> Sequence[bytes]:
+        self.known = key_cache.find(key_id, by="prefix")
+        if self.known is None:
+            return (_NOBODYS_SECRET,)
+        return [secret.encode() for secret in signing_secrets(self.known.digest)]
+
+
+class RequestVerifier(HTTPMessageVerifier):
+    """The library's verifier with our rules of age, at the time `now`."""
+
+    def __init__(self, *, key_resolver: HTTPSignatureKeyResolver, now: datetime) -> None:
+        super().__init__(signature_algorithm=AnyOfSecrets, key_resolver=key_resolver)
+        self._now = now.timestamp()
+
+    def validate_created_and_expires(self, sig_input: Any, max_age: timedelta | None = None) -> None:
+        """Raise SignatureExpired outside of the window, InvalidSignature without `created`."""
+        params = sig_input.params
+        if "created" not in params:
+            raise InvalidSignature("the signature has no created; add the time of signing")
+        age = self._now - params["created"]
+        if not -AHEAD_SECONDS <= age <= settings.SIGNATURE_WINDOW_SECONDS:
+            raise SignatureExpired(
+                f"created is not within the last {settings.SIGNATURE_WINDOW_SECONDS} seconds of the server's clock; sign again"
+            )
+        if "expires" in params and self._now >= params["expires"]:
+            raise SignatureExpired("the signature has expired; sign again")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSignature:
+    """A valid signature over a call's headers. The body's digest and the nonce are checked later.
+
+    `key_prefix` names the key that made it. No signature with its nonce is valid after `useless_at`. `is_used`:
+    whether this call has used the nonce.
+    """
+
+    key_prefix: str
+    covered_components: Mapping[str, str]
+    nonce: str
+    useless_at: datetime
+    is_used: bool = False
+
+
+def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignature:
+    """Verify the signature over a call's headers: its key, age and coverage.
+
+    Raises InvalidSignature, SignatureExpired.
+    """
+    keys = SigningKeys()
+    message = message_of(call)
+    signature = verified(message, key_resolver=keys, now=now)
+    check_headers_covered(message, signature)
+    nonce = _nonce_in(signature)
+    if keys.known is None:
+        raise InvalidSignature("the signature is not right")
+    key_prefix = str(signature.parameters["keyid"])
+    return VerifiedSignature(key_prefix, signature.covered_components, nonce, _useless_at(signature))
+
+
+def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
+    """The caller of the key that made a verified signature.
+
+    Raises InvalidSignature if the key is gone, RevokedApiKey, ExpiredApiKey.
+    """
+    known = key_cache.find(signature.key_prefix, by="prefix")
+    if known is None:
+        raise InvalidSignature("the signature is not right")
+    return replace(caller_of_key(known, now=now), credential="signature")
+
+
+def with_nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedSignature:
+    """Use the nonce of the key `identity`, once in a call. Returns the signature so marked. Raises NonceUsed."""
+    if signature.is_used:
+        return signature
+    nonce_use(identity=identity, nonce=signature.nonce, useless_at=signature.useless_at)
+    return replace(signature, is_used=True)
+
+
+def check_signed_body(
+    signature: VerifiedSignature, call: ReceivedCall, body: bytes, *, identity: str, now: datetime
+) -> None:
+    """Check the body against a verified signature, and use the nonce unless this call did.
+
+    Raises InvalidSignature, DigestMismatch, NonceUsed.
+    """
+    check_body_covered(message_of(call), signature.covered_components, body)
+    with_nonce_used(signature, identity=identity)
+    known = key_cache.find(signature.key_prefix, by="prefix")
+    if known is not None:
+        key_used(known, now=now)
+
+
+def _hmac_of(secret: bytes) -> HMAC_SHA256:
+    return HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
+
+
+def message_of(call: ReceivedCall) -> SignedMessage:
+    """The call in the form that the library reads."""
+    query = f"?{call.query}" if call.query else ""
+    url = f"{call.scheme}://{call.host}{call.target}{query}"
+    return SignedMessage(method=call.method, url=url, headers=call.headers)
+
+
+def verified(
+    message: SignedMessage, *, key_resolver: HTTPSignatureKeyResolver, now: datetime
+) -> VerifyResult:
+    """Verify a message's one signature and its age; coverage is checked later.
+
+    Raises InvalidSignature, SignatureExpired.
+    """
+    if any(len(message.headers.get(name, "")) > LONGEST_HEADER for name in ("signature", "signature-input")):
+        raise InvalidSignature(f"the signature's headers are longer than {LONGEST_HEADER} characters")
+    try:
+        return RequestVerifier(key_resolver=key_resolver, now=now).verify(message)[0]
+    except HTTPMessageSignaturesException as error:
+        raise InvalidSignature(f"the signature is not right: {error}") from None
+
+
+def check_headers_covered(message: SignedMessage, signature: VerifyResult) -> None:
+    """Raise InvalidSignature unless the signature covers every component that decides what the request does."""
+    _check_components(message, signature)
+    if _needs_digest(message) and not any(
+        component.startswith(f'"{_DIGEST}"') for component in signature.covered_components
+    ):
+        raise _digest_not_covered()
+
+
+def check_body_covered(message: SignedMessage, covered_components: Mapping[str, str], body: bytes) -> None:
+    """Check the body against the covered digest. Raises InvalidSignature, DigestMismatch."""
+    try:
+        is_covered = ContentDigest.verify_components(covered_components, body)
+    except HTTPMessageSignaturesException as error:
+        raise DigestMismatch(f"content-digest is not that of the body: {error}") from None
+    if (body or _needs_digest(message)) and not is_covered:
+        raise _digest_not_covered()
+
+
+def _needs_digest(message: SignedMessage) -> bool:
+    return message.method in WITH_BODY or _DIGEST in message.headers
+
+
+def _digest_not_covered() -> InvalidSignature:
+    return InvalidSignature(f"the signature does not cover {_DIGEST}")
+
+
+def _check_components(message: SignedMessage, signature: VerifyResult) -> None:
+    def covers(names: Sequence[str]) -> bool:
+        # Without parameters: those of the library's serialization would follow the quotes.
+        return all(f'"{name}"' in signature.covered_components for name in names)
+
+    if not covers(("@method",)) or not (covers(_TARGET) or covers(_TARGET_IN_PARTS)):
+        raise InvalidSignature(
+            "the signature does not cover @method and @target-uri (or @scheme, @authority, @path and @query)"
+        )
+    for name in COVERED_IF_SENT:
+        if message.headers.get(name) and not covers((name,)):
+            raise InvalidSignature(
+                f"the request has the header {name}, and the signature does not cover {name}"
+            )
+
+
+def _nonce_in(signature: VerifyResult) -> str:
+    nonce = signature.nonce or ""
+    if len(nonce) not in NONCE_LENGTHS:
+        raise InvalidSignature(
+            f"the signature needs a nonce of {NONCE_LENGTHS.start} to {NONCE_LENGTHS.stop - 1} characters"
+        )
+    return nonce
+
+
+def _useless_at(signature: VerifyResult) -> datetime:
+    created = datetime.fromtimestamp(int(signature.parameters["created"]), UTC)
+    return created + timedelta(seconds=settings.SIGNATURE_WINDOW_SECONDS)

@@ -1,0 +1,59 @@
+"""Filters and pages of the list of keys."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django_filters.rest_framework import FilterSet
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from listing.filters import choice_filter
+from listing.pages import KeysetPagination
+from ratelimit.entitlements import STATES
+from ratelimit.limits.tiers import TIERS
+from ratelimit.models import ApiKey
+
+
+class KeyPagination(KeysetPagination):
+    """By id."""
+
+    rows_name = "keys"
+    by = "id"
+    sort_description = "By id, oldest first."
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        """The page's keys, with their successors prefetched. Raises RequestError."""
+        return super().paginate_queryset(queryset.prefetch_related("successors"), request, view)
+
+
+Keys = QuerySet[ApiKey]
+
+
+def in_state(keys: Keys, state: str) -> Keys:
+    """The keys whose state is `state` now, one of STATES."""
+    now = timezone.now()
+    if state == "revoked":
+        return keys.exclude(revoked_at=None)
+    is_expired = Q(expires_at__lte=now)
+    valid = keys.filter(revoked_at=None)
+    return valid.filter(is_expired) if state == "expired" else valid.exclude(is_expired)
+
+
+class KeyFilter(FilterSet):  # type: ignore[misc]  # not typed
+    """The filters of the list, combined with AND."""
+
+    tier = choice_filter(tuple(TIERS), "Its tier.")
+    state = choice_filter(STATES, "What it is now.", method="of_state")
+    name = django_filters.CharFilter(
+        lookup_expr="istartswith", max_length=100, help_text="What its name begins with."
+    )
+    prefix = django_filters.CharFilter(max_length=8, help_text="Its prefix: `md_<prefix>_…`.")
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = ()
+
+    def of_state(self, keys: Keys, _: str, state: str) -> Keys:
+        return in_state(keys, state)

@@ -1,1 +1,0 @@
-"""Token buckets: as a pure function, and what one process holds of them."""

@@ -1,0 +1,98 @@
+"""Buckets and quotas in Redis, shared by all processes: one script call for a request, by Redis's own clock."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from django_redis import get_redis_connection
+
+from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, Reservation
+from ratelimit.limits.token_bucket import BucketState, Charge, Taken, bucket_state
+from redis_calls.script import Script
+
+_KEYS_PER_SCAN = 1_000
+# The script's outcome is 1 (admitted), 0 (the bucket has too little) or this one.
+_QUOTA_SHORT = 2
+
+
+class SharedAnswer(NamedTuple):
+    """The bucket and the quotas' balances after a charge.
+
+    is_short: the bucket had enough and a quota had not, so nothing was charged.
+    """
+
+    bucket: BucketState
+    balances: tuple[QuotaBalance | None, ...] = ()
+    is_short: bool = False
+
+
+@cache
+def admission_script() -> Script:
+    text = Path(__file__).with_name("admission.lua").read_text()
+    return Script(text, note_restart=_drop_reservations)
+
+
+def take_shared(
+    charge: Charge,
+    *,
+    quotas: Sequence[QuotaCharge] = (),
+    reservations: Sequence[Reservation | None] = (),
+    now_us: int | None = None,
+) -> SharedAnswer:
+    """Charge a bucket and quotas: all of them, or none.
+
+    All `quotas` are charged the same number of tokens. `reservations` were made just now: one or None for each
+    quota, or nothing at all. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
+    """
+    bucket = charge.bucket
+    keys = [bucket_key(charge), *[quota_key(charge.identity, quota.unit) for quota in quotas]]
+    arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost, "" if now_us is None else now_us]
+    if quotas:
+        arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_text, reservations))
+    # A reservation that is sent twice would count twice.
+    answer = admission_script()(keys, arguments, is_once=any(reservations))
+    return _answer(charge, answer)
+
+
+def bucket_key(charge: Charge) -> str:
+    """The bucket's key in Redis."""
+    return f"ratelimit:{charge.name}:{charge.identity}"
+
+
+def quota_key(identity: str, unit: str) -> str:
+    """The key in Redis of the unspent tokens of a quota."""
+    return f"ratelimit:quota:{unit}:{identity}"
+
+
+def _answer(charge: Charge, answer: list[int]) -> SharedAnswer:
+    now_us, outcome, full_us, full_part, *counts = answer
+    taken = Taken(outcome != 0, full_us * charge.bucket.rate + full_part)
+    state = bucket_state(
+        charge.bucket, taken, name=charge.name, now_us=now_us, epoch_now_us=now_us, cost=charge.cost
+    )
+    if not counts:
+        return SharedAnswer(state)
+    balances = tuple(
+        None if unspent < 0 else QuotaBalance(unspent, reserved)
+        for unspent, reserved in zip(counts[::2], counts[1::2], strict=True)
+    )
+    return SharedAnswer(state, balances, outcome == _QUOTA_SHORT)
+
+
+def _text(reservation: Reservation | None) -> str:
+    if reservation is None:
+        return ""
+    period = reservation.period
+    return f"{period.begins_us} {period.ends_us} {reservation.tokens} {reservation.reserved}"
+
+
+def _drop_reservations() -> None:
+    """Delete the unspent tokens of all quotas.
+
+    A restarted Redis may have loaded an old copy, with tokens that were given since. They stay reserved in the
+    database, so at worst too few are given.
+    """
+    client = get_redis_connection("default")
+    for key in client.scan_iter(match=quota_key("*", "*"), count=_KEYS_PER_SCAN):
+        client.unlink(key)

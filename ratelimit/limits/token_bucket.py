@@ -1,0 +1,95 @@
+"""A token bucket as one number: the instant at which it will be full again (virtual scheduling GCRA).
+
+All arithmetic is on integers and exact. Instants and spans are counted in *parts*: a part is 1/rate of a
+microsecond, so a token is worth `period_us` parts at any rate. The script `admission.lua` computes the same
+with pairs (microseconds, parts), because a double holds 53 bits.
+The values are tuples because every request makes several: a frozen dataclass takes several times as long.
+"""
+
+from typing import NamedTuple
+
+SECOND_US = 1_000_000
+
+
+class Bucket(NamedTuple):
+    """Holds `burst` tokens; `rate` tokens flow in every `period_us` microseconds. All are at least 1."""
+
+    rate: int
+    burst: int
+    period_us: int = SECOND_US
+
+    @property
+    def capacity(self) -> int:
+        """Parts in which an empty bucket fills up."""
+        return self.burst * self.period_us
+
+
+class Charge(NamedTuple):
+    """`cost` tokens of a caller's bucket `name`. The bucket's period is a second."""
+
+    identity: str
+    name: str
+    bucket: Bucket
+    cost: int = 1
+
+
+class Taken(NamedTuple):
+    """Whether the tokens were given, and when the bucket is full (an instant in parts)."""
+
+    admitted: bool
+    full_at: int
+
+
+class BucketState(NamedTuple):
+    """A bucket after a charge, as a caller sees it. `now_us` is microseconds since the epoch."""
+
+    admitted: bool
+    name: str
+    limit: int
+    remaining: int
+    refill_us: int
+    now_us: int
+    until_full_us: int
+    retry_after_us: int
+
+    @property
+    def reset(self) -> int:
+        """The epoch second, rounded up, at which the bucket will be full."""
+        return -(-(self.now_us + self.until_full_us) // SECOND_US)
+
+
+def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> Taken:
+    """Take `cost` tokens at `now_us`.
+
+    `full_at` is the stored state in parts; None and any instant before now is a full bucket. An instant
+    further away than an empty bucket needs (the clock was set back) is an empty bucket. A cost above the
+    burst is never admitted.
+    """
+    start = now_us * bucket.rate
+    latest = start + bucket.capacity
+    begin = start if full_at is None else min(max(start, full_at), latest)
+    end = begin + cost * bucket.period_us
+    return Taken(True, end) if end <= latest else Taken(False, begin)
+
+
+def bucket_state(
+    bucket: Bucket, taken: Taken, *, name: str, now_us: int, epoch_now_us: int, cost: int = 1
+) -> BucketState:
+    """The bucket after `take` at the same `now_us`, which is `epoch_now_us` since the epoch.
+
+    `retry_after_us` is the span after which `cost` tokens will be there if nobody else takes any; 0 if
+    admitted.
+    """
+    rate, burst, period_us = bucket
+    capacity, used = burst * period_us, taken.full_at - now_us * rate
+    missing = 0 if taken.admitted else max(0, used + cost * period_us - capacity)
+    return BucketState(
+        admitted=taken.admitted,
+        name=name,
+        limit=burst,
+        remaining=max(0, capacity - used) // period_us,
+        refill_us=-(-capacity // rate),
+        now_us=epoch_now_us,
+        until_full_us=-(-used // rate),
+        retry_after_us=-(-missing // rate),
+    )

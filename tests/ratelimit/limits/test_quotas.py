@@ -1,0 +1,384 @@
+"""Quotas against a plain count: over any moves of callers, Redis and time, never more than the quota is given."""
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django_redis import get_redis_connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.exceptions import RedisError
+
+from ratelimit.limits import shared_limits
+from ratelimit.limits.admission import QUOTA_EXCEEDED, RATE_LIMITED, Admission
+from ratelimit.limits.limiter import Limiter
+from ratelimit.limits.quota_usage import KEPT, quota_reserve, quota_usage_delete_old
+from ratelimit.limits.quotas import DAY, MONTH, QuotaCharge, period_at, reservation_size
+from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge
+from ratelimit.models import QuotaUse
+from tests.patience import PATIENCE_SECONDS
+from tests.ratelimit.processes import asked_at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY_US = 86_400 * SECOND_US
+# The last hour of a month.
+START_US = int(datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp()) * SECOND_US
+NOW = datetime(2026, 11, 30, 23, tzinfo=UTC)
+WIDE = Bucket(1_000_000, 2_000_000)
+ATTEMPTS = 10
+
+with_redis = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class World:
+    """Processes of one installation, the clock of Redis and of all of them, and a Redis that can be away."""
+
+    def __init__(self, *, workers: int = 1, ahead_us: int = 0) -> None:
+        self.now_us = START_US
+        self.ahead_us = ahead_us
+        self.is_away = False
+        self.calls = 0
+        self.limiters = [
+            Limiter(workers=workers, clock=self.clock_ns, wall_clock=self.wall_clock_ns)
+            for _ in range(workers)
+        ]
+        get_redis_connection("default").flushall()
+        QuotaUse.objects.all().delete()
+
+    def clock_ns(self) -> int:
+        return self.now_us * 1000
+
+    def wall_clock_ns(self) -> int:
+        return (self.now_us + self.ahead_us) * 1000
+
+    def take_shared(self, charge, **details):
+        if self.is_away:
+            raise RedisError("away")
+        self.calls += 1
+        return shared_limits.take_shared(charge, now_us=self.now_us, **details)
+
+    def ask(
+        self, *, day: int | None = None, month: int | None = None, tokens: int = 1, worker: int = 0,
+        bucket: Bucket = WIDE,
+    ) -> Admission:  # fmt: skip
+        limits = ((DAY, day), (MONTH, month))
+        quotas = tuple(QuotaCharge(unit, limit, tokens) for unit, limit in limits if limit is not None)
+        return self.limiters[worker].admit(Charge("key:1", "read", bucket, max(1, tokens)), quotas)
+
+
+@pytest.fixture
+def made_world(redis_server, monkeypatch):
+    def made(*, workers: int = 1, ahead_us: int = 0) -> World:
+        world = World(workers=workers, ahead_us=ahead_us)
+        monkeypatch.setattr("ratelimit.limits.limiter.take_shared", world.take_shared)
+        return world
+
+    return made
+
+
+def reserved(unit: str = DAY) -> int:
+    period = period_at(unit, START_US)
+    return QuotaUse.objects.filter(period=period.name).values_list("booked", flat=True).first() or 0
+
+
+@with_redis
+@given(
+    day=st.one_of(st.none(), st.integers(1, 40), st.just(4000)),
+    month=st.one_of(st.none(), st.integers(1, 60)),
+    moves=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 7), st.integers(0, 30)), max_size=25),
+)
+def test_with_redis_there_every_answer_is_that_of_a_plain_count(made_world, day, month, moves):
+    """Admitted, remaining, which quota refused, when it begins anew: two processes are as one counter that forgets nothing."""
+    world = made_world(workers=2)
+    used: dict[str, int] = {}
+    limits = {unit: limit for unit, limit in ((DAY, day), (MONTH, month)) if limit is not None}
+    for worker, tokens, minutes in moves:
+        world.now_us += minutes * 60 * SECOND_US
+        told = world.ask(day=day, month=month, tokens=tokens, worker=worker)
+        periods = {unit: period_at(unit, world.now_us) for unit in limits}
+        left = {unit: limits[unit] - used.get(periods[unit].name, 0) for unit in limits}
+        fits = all(tokens <= rest for rest in left.values())
+        assert told.admitted == fits
+        for unit in limits if fits else ():
+            used[periods[unit].name] = used.get(periods[unit].name, 0) + tokens
+        refused = [unit for unit, rest in left.items() if tokens > rest]
+        assert [quota.name for quota in told.quotas if not quota.admitted] == refused
+        assert told.code == (QUOTA_EXCEEDED if refused else "")
+        ends = [periods[unit].ends_us - world.now_us for unit in refused]
+        assert told.retry_after_us == max(ends, default=0)
+        assert {quota.name: quota.remaining for quota in told.quotas} == {
+            unit: rest - (tokens if fits else 0) for unit, rest in left.items()
+        }
+
+
+@with_redis
+@given(
+    quota=st.sampled_from([1, 7, 30, 3000]),
+    workers=st.integers(1, 3),
+    moves=st.lists(
+        st.tuples(
+            st.sampled_from(["ask", "ask", "ask", "ask", "flush", "restart", "away", "back"]),
+            st.integers(0, 2),
+            st.integers(1, 3),
+        ),
+        max_size=30,
+    ),
+)
+def test_whatever_redis_does_a_quota_is_never_exceeded_and_little_of_it_is_lost(
+    made_world, redis_server, quota, workers, moves
+):
+    world, given_out, losses = made_world(workers=workers), 0, 0
+    for move, worker, tokens in moves:
+        if move == "ask":
+            given_out += tokens * world.ask(day=quota, tokens=tokens, worker=worker % workers).admitted
+        elif move == "flush":
+            get_redis_connection("default").flushall()
+        elif move == "restart":
+            redis_server.kill()
+            redis_server.start()
+        else:
+            world.is_away = move == "away"
+        losses += move in ("flush", "restart")
+    world.is_away = False
+    for tokens in (500, 3, 1):
+        for worker in range(workers):
+            while world.ask(day=quota, tokens=tokens, worker=worker).admitted:
+                given_out += tokens
+    assert given_out <= reserved() <= quota
+    # Each loss costs what Redis had reserved last; each process may keep a reservation that it made without it.
+    most = reservation_size(QuotaCharge(DAY, quota, 3))
+    assert given_out >= quota - (losses + workers) * 2 * most
+
+
+def test_a_thousandth_is_reserved_at_once_and_only_such_a_request_writes(
+    made_world, django_assert_num_queries
+):
+    world = made_world()
+    assert world.ask(day=5000).quotas[0].remaining == 4999
+    assert reserved() == 5
+    with django_assert_num_queries(0):
+        assert [world.ask(day=5000).quotas[0].remaining for _ in range(4)] == [4998, 4997, 4996, 4995]
+    calls = world.calls
+    world.ask(day=5000)
+    assert (reserved(), world.calls - calls) == (10, 3)
+
+
+def test_a_quota_that_is_used_up_is_refused_without_the_database(made_world, django_assert_num_queries):
+    world = made_world(workers=2)
+    assert [world.ask(day=3, worker=number % 2).admitted for number in range(4)] == [True, True, True, False]
+    with django_assert_num_queries(0):
+        refusals = [world.ask(day=3, worker=number % 2) for number in range(10)]
+    assert {(told.code, told.retry_after) for told in refusals} == {(QUOTA_EXCEEDED, 3600)}
+    world.now_us += 3600 * SECOND_US
+    assert world.ask(day=3).admitted
+
+
+def test_a_request_that_the_bucket_refuses_costs_nothing_of_a_quota(made_world):
+    world, bucket = made_world(), Bucket(1, 2)
+    told = [world.ask(day=10, month=20, bucket=bucket) for _ in range(6)]
+    assert [one.code for one in told] == ["", "", *[RATE_LIMITED] * 4]
+    assert [quota.remaining for quota in told[-1].quotas] == [8, 18]
+    assert reserved() == 2
+
+
+def test_a_request_that_a_quota_refuses_costs_nothing_of_the_bucket_nor_of_the_other_quota(made_world):
+    world, bucket = made_world(), Bucket(10, 20)
+    assert world.ask(day=5, month=3, tokens=3, bucket=bucket).admitted
+    told = world.ask(day=5, month=3, tokens=2, bucket=bucket)
+    assert [(quota.name, quota.admitted, quota.remaining) for quota in told.quotas] == [
+        (DAY, True, 2),
+        (MONTH, False, 0),
+    ]
+    assert told.bucket.remaining == 17
+    assert world.ask(day=5, tokens=2, bucket=bucket).bucket.remaining == 15
+
+
+def test_while_redis_is_away_a_quota_is_charged_or_refused_by_what_this_process_reserves(made_world):
+    world, bucket = made_world(), Bucket(10, 20)
+    world.is_away = True
+    assert world.ask(day=5, month=3, tokens=3, bucket=bucket).admitted
+    told = world.ask(day=5, month=3, tokens=2, bucket=bucket)
+    assert told.code == QUOTA_EXCEEDED
+    assert [quota.remaining for quota in told.quotas] == [2, 0]
+    assert world.ask(day=5, tokens=2, bucket=bucket).admitted
+    told = [world.ask(day=100, bucket=Bucket(1, 2)) for _ in range(3)]
+    assert [one.code for one in told] == ["", "", RATE_LIMITED]
+    assert [one.quotas[0].remaining for one in told] == [94, 93, 93]
+
+
+def test_what_a_process_reserved_without_redis_it_spends_in_the_next_outage(made_world):
+    world = made_world(workers=2)
+    for spent in (1, 2):
+        world.is_away = True
+        assert world.ask(day=10_000).quotas[0].remaining == 10_000 - spent
+        assert reserved() == 10
+        world.is_away = False
+    assert world.ask(day=10_000, worker=1).admitted
+    assert reserved() == 20
+
+
+def test_a_workers_own_clock_does_not_matter_while_redis_is_there(made_world):
+    world = made_world(ahead_us=2 * DAY_US)
+    assert [world.ask(day=2).code for _ in range(3)] == ["", "", QUOTA_EXCEEDED]
+    assert {row.period for row in QuotaUse.objects.all()} == {"2026-11-30"}
+    world.is_away = True
+    told = world.ask(day=2)
+    assert told.quotas[0].period.name == "2026-12-02"
+
+
+def test_a_limit_that_is_lowered_holds_at_once_and_one_that_is_raised_too(made_world):
+    world = made_world()
+    assert all(world.ask(day=10_000).admitted for _ in range(5))
+    told = [world.ask(day=7) for _ in range(4)]
+    assert [one.admitted for one in told] == [True, True, False, False]
+    assert world.ask(day=4).quotas[0].remaining == 0
+    assert world.ask(day=9).quotas[0].remaining == 1
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    ["", "x", "0 9999999999999999 500 100", "1 2 3 4", "0 1e400 5 5", "-1 9 9 9", "list"],
+    ids=[
+        "empty",
+        "text",
+        "more unspent than reserved",
+        "another time",
+        "exponent",
+        "negative",
+        "another type",
+    ],
+)
+def test_garbage_under_a_quotas_key_counts_as_nothing(made_world, garbage):
+    world, client = made_world(), get_redis_connection("default")
+    key = shared_limits.quota_key("key:1", DAY)
+    client.rpush(key, "x") if garbage == "list" else client.set(key, garbage)
+    assert [world.ask(day=2).admitted for _ in range(3)] == [True, True, False]
+    assert reserved() == 2
+
+
+def test_a_redis_that_comes_back_with_what_it_held_a_while_ago_gives_nothing_twice(redis_server):
+    limiter, charge, quotas = (
+        Limiter(workers=1),
+        Charge("key:1", "read", WIDE),
+        (QuotaCharge(DAY, 20_000, 1),),
+    )
+    given_out = int(limiter.admit(charge, quotas).admitted)
+    get_redis_connection("default").save()
+    given_out += sum(limiter.admit(charge, quotas).admitted for _ in range(15))
+    redis_server.kill()
+    redis_server.start()
+    key = shared_limits.quota_key("key:1", DAY)
+    assert get_redis_connection("default").get(key).split()[2:] == [b"19", b"20"]
+    given_out += sum(limiter.admit(charge, quotas).admitted for _ in range(30))
+    row = QuotaUse.objects.get()
+    _, _, rest, told = map(int, get_redis_connection("default").get(key).split())
+    assert row.booked == told
+    assert given_out + rest <= row.booked <= given_out + rest + 20
+
+
+def test_a_caller_with_a_quota_takes_no_more_than_its_request_costs(made_world):
+    world, wide = made_world(), Bucket(100_000, 200_000)
+    remaining = [world.ask(day=1000, bucket=wide).bucket.remaining for _ in range(3)]
+    assert remaining == [199_999, 199_998, 199_997]
+    assert world.ask(bucket=wide).bucket.remaining == 199_897
+
+
+def test_the_unspent_tokens_live_in_redis_until_the_period_ends(redis_server):
+    limiter = Limiter(workers=1)
+    told = limiter.admit(
+        Charge("key:1", "read", WIDE), (QuotaCharge(DAY, 5000, 1), QuotaCharge(MONTH, 5000, 1))
+    )
+    client = get_redis_connection("default")
+    for quota in told.quotas:
+        lives_us = client.pttl(shared_limits.quota_key("key:1", quota.name)) * 1000
+        assert -1000 <= quota.until_reset_us - lives_us < PATIENCE_SECONDS * SECOND_US
+
+
+def test_reservations_never_exceed_the_limit():
+    def reserve(tokens: int) -> tuple[int, int]:
+        made = quota_reserve("key:1", QuotaCharge(DAY, 10, tokens), now_us=START_US)
+        return made.tokens, made.reserved
+
+    assert [reserve(4), reserve(4), reserve(4), reserve(1)] == [(4, 4), (4, 8), (2, 10), (0, 10)]
+
+
+def test_rows_of_periods_long_over_are_removed_and_no_others():
+    for period, age in (
+        ("2026-10-20", KEPT + timedelta(seconds=1)),
+        ("2026-11", KEPT),
+        ("2026-11-30", KEPT * 0),
+    ):
+        QuotaUse.objects.create(identity="key:1", period=period, booked=1, updated_at=NOW - age)
+    assert quota_usage_delete_old(now=NOW) == 1
+    assert {row.period for row in QuotaUse.objects.all()} == {"2026-11", "2026-11-30"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "at", "name", "seconds"),
+    [
+        (DAY, "2026-11-20T00:00:00", "2026-11-20", 86_400),
+        (DAY, "2028-02-29T23:59:59", "2028-02-29", 86_400),
+        (MONTH, "2028-02-29T23:59:59", "2028-02", 29 * 86_400),
+        (MONTH, "2026-12-31T23:59:59", "2026-12", 31 * 86_400),
+    ],
+)
+def test_periods_are_days_and_months_of_utc(unit, at, name, seconds):
+    now_us = int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()) * SECOND_US
+    period = period_at(unit, now_us)
+    assert (period.name, period.ends_us - period.begins_us) == (name, seconds * SECOND_US)
+    assert period.begins_us <= now_us < period.ends_us
+    assert period_at(unit, period.ends_us).begins_us == period.ends_us
+
+
+def test_two_processes_give_exactly_the_quota(redis_server, tmp_path):
+    path = tmp_path / "quotas.sqlite3"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sql FROM sqlite_master WHERE tbl_name = %s AND sql IS NOT NULL", ["ratelimit_quotause"]
+        )
+        statements = [row[0] for row in cursor.fetchall()]
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(";".join(["PRAGMA journal_mode=WAL", *statements]))
+    for _ in range(ATTEMPTS):
+        told = asked_at_once(
+            redis_url=redis_server.url, database_url=f"sqlite:///{path}", rate=100_000, quota=300, seconds=50
+        )
+        with closing(sqlite3.connect(path)) as database, database:
+            rows = database.execute("DELETE FROM ratelimit_quotause RETURNING booked").fetchall()
+        assert sum(one["admitted"] for one in told) == 300
+        assert rows == [(300,)]
+        # Otherwise one of them began when the other had ended.
+        if min(one["admitted"] for one in told) > 0:
+            return
+        get_redis_connection("default").flushall()
+    pytest.fail("two processes were never at it at once")
+
+
+def test_threads_of_one_process_give_exactly_the_quota_too(redis_server):
+    """Reservations of several connections at once; sqlite in memory has one for all threads."""
+    limiter, charge = Limiter(workers=1), Charge("key:1", "read", WIDE)
+    admitted: list[bool] = []
+    quotas = (QuotaCharge(DAY, 150, 1), QuotaCharge(MONTH, 190, 1))
+
+    def ask() -> None:
+        try:
+            admitted.extend(limiter.admit(charge, quotas).admitted for _ in range(100))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(admitted), sum(admitted)) == (400, 150)
+    assert {row.period: row.booked for row in QuotaUse.objects.all()}[
+        period_at(DAY, int(time.time()) * SECOND_US).name
+    ] == 150
