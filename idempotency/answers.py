@@ -1,15 +1,16 @@
-"""One answer to all calls with the same Idempotency-Key, for POSTs that write to the database.
+"""The Idempotency-Key, and one answer to all calls with the same one, for POSTs that write to the database.
 
 Answers may show secrets that are shown once, so they are stored encrypted with a key derived from SECRET_KEY.
 """
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -20,13 +21,40 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from rest_framework.request import Request
 
+from http_requests.exceptions import InvalidParameter
 from idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
 from idempotency.models import SealedAnswer
-from idempotency.request_key import idempotency_key, key_scope
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+"""Headers of a replayed answer."""
 
 KEPT = timedelta(days=1)
+_KEY = re.compile(r"[!-~]{1,255}")
 
 Document = dict[str, Any]
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The request's `Idempotency-Key`, parsed; None without one. Raises `InvalidParameter`."""
+    return parse_key(request.headers.get("Idempotency-Key"))
+
+
+def key_scope(request: Request) -> str:
+    """The scope in which a key is unique: the caller's family, which rotation does not change."""
+    return str(cast("Any", request.user).family)
+
+
+def parse_key(header: str | None) -> str | None:
+    """Parse the header: 1-255 visible ASCII characters, quoted or bare. None without one.
+
+    Raises InvalidParameter.
+    """
+    if header is None:
+        return None
+    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
+    if not _KEY.fullmatch(key):
+        raise InvalidParameter("invalid_idempotency_key", "Idempotency-Key is 1-255 visible ASCII characters")
+    return key
 
 
 @dataclass(frozen=True, slots=True)

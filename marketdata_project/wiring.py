@@ -15,7 +15,7 @@ from trades.instruments.known_hours import HOURS_REFUSAL
 
 
 def wire() -> None:
-    """Hand over everything, once in a process."""
+    """Provide everything, once in a process."""
     ACCESS_TABLE.provide(_access_table)
     CLASS_OF_CALL.provide(lambda: _class_of_call)
     RECORDED_NAMES.provide(_recorded_names)

@@ -16,8 +16,7 @@ from audit.calls.strict import change_recorded
 from audit.services import EventRecorder
 from http_requests.parameters import is_true, single_parameters
 from http_requests.parsers import request_document
-from idempotency.answers import Document, answer_once, keyed_call
-from idempotency.request_key import REPLAYED
+from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from listing.filters import StrictFilterBackend
 from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller

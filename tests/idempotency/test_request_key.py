@@ -3,7 +3,7 @@
 import pytest
 
 from http_requests.exceptions import InvalidParameter
-from idempotency.request_key import parse_key
+from idempotency.answers import parse_key
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONBytesParser, take_body
-from idempotency.request_key import REPLAYED, idempotency_key, key_scope
+from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from trades.corrections.batch import (
     SEED_CORRECTIONS,
     CorrectionAnswerSerializer,

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
-from idempotency.request_key import REPLAYED, idempotency_key, key_scope
+from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.batches.row_batch import Expected
