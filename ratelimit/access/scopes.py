@@ -57,7 +57,7 @@ ROLES = {
             "internal",
             "sees its accounts' trading and sets its limits",
         ),
-        AccessRole("auditor", ("audit:read",), "confidential", "reads what was recorded"),
+        AccessRole("auditor", ("audit:read",), "confidential", "reads audit records"),
         AccessRole("keymaster", ("keys:manage",), "confidential", "lists, rotates and revokes keys"),
         AccessRole("everything", SCOPES, "confidential", "does everything"),
     )

@@ -33,7 +33,7 @@ _SCHEMES: dict[str, dict[str, Any]] = {
         "flows": {
             "clientCredentials": {
                 "tokenUrl": TOKEN_URL,
-                "scopes": {scope: f"What needs {scope}." for scope in SCOPES},
+                "scopes": {scope: f"Calls that need {scope}." for scope in SCOPES},
             }
         },
     },
@@ -42,7 +42,7 @@ _SCHEMES: dict[str, dict[str, Any]] = {
     ),
     "Certificate": {
         "type": "mutualTLS",
-        "description": "A client certificate that stands for a key, shown to the proxy in front.",
+        "description": "A client certificate that is registered with a key, verified by the proxy.",
     },
 }
 

@@ -236,7 +236,7 @@ def check_body_covered(message: SignedMessage, covered_components: Mapping[str, 
     try:
         is_covered = ContentDigest.verify_components(covered_components, body)
     except HTTPMessageSignaturesException as error:
-        raise DigestMismatch(f"content-digest is not that of the body: {error}") from None
+        raise DigestMismatch(f"content-digest does not match the body: {error}") from None
     if (body or _needs_digest(message)) and not is_covered:
         raise _digest_not_covered()
 

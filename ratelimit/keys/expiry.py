@@ -107,7 +107,7 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
         )
         return False
     logger.warning(
-        "API key %d (%s, %s) has a successor, %d (%s), which is in %s; it expires at %s",
+        "API key %d (%s, %s) has a successor, %d (%s), in the file %s; the old key expires at %s",
         key.pk, key.prefix, key.name, created.id, created.prefix, path, format_instant(key.expires_at),
     )  # fmt: skip
     return True

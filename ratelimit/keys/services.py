@@ -216,7 +216,7 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
 
 
 def _replaced(key: ApiKey, *, overlap: timedelta, now: datetime, within: Caller | None) -> CreatedKey:
-    """End a key and store its successor, whose lifetime is that of the unchanged key."""
+    """End a key and store its successor, which has the old key's lifetime."""
     successor = _successor(key, now=now, within=within)
     _end(key, overlap=overlap, now=now)
     return _stored(successor, now=now, within=within)

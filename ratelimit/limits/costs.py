@@ -33,7 +33,7 @@ def _one(_query: str, _format: str) -> int:
 
 
 def _page(query: str, _format: str) -> int:
-    """One token for each started 1,000 rows of `limit` or `last`.
+    """A token for each started 1,000 rows of `limit` or `last`.
 
     A number above the largest page costs as much as the largest page; no number costs one. Both are refused later.
     """
@@ -71,7 +71,7 @@ COST_RULES = MappingProxyType(
                 _page,
             ),
             CostRule(STREAM, "10 tokens, whatever its length.", _stream),
-            CostRule(EXPORT, "As a page; as NDJSON, which is all that there is, 10 tokens.", _page_or_export),
+            CostRule(EXPORT, "As a page; 10 tokens as NDJSON, which has all rows.", _page_or_export),
             CostRule(UNMETERED, "1 token of its bucket, and none of a quota.", _one, is_metered=False),
         )
     }

@@ -99,7 +99,7 @@ class LocalLimits:
         self._reservations[identity, quota.unit] = LocalReservation(period, balance)
 
     def _balance(self, identity: str, quota: QuotaCharge, now_us: int) -> QuotaBalance | None:
-        """What this process reserved in the period that is now; None if nothing."""
+        """This process's balance in the current period; None without a reservation."""
         reservation = self._reservations.get((identity, quota.unit))
         if reservation is None or not reservation.period.begins_us <= now_us < reservation.period.ends_us:
             return None

@@ -75,7 +75,7 @@ class CostSerializer(serializers.Serializer[Any]):
     ]
 )
 class LimitsSerializer(serializers.Serializer[Any]):
-    """How the caller stands."""
+    """The caller's buckets and quotas, and the costs of calls."""
 
     identity = serializers.CharField(help_text="Who the caller is, for ever.")
     name = serializers.CharField()
@@ -91,7 +91,7 @@ class LimitsViewSet(ViewSet):
 
     @extend_schema(
         operation_id="limits",
-        summary="How the caller stands",
+        summary="Get the caller's limits",
         responses={200: LimitsSerializer},
         tags=["access"],
     )
