@@ -9,7 +9,7 @@ from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import Installation, installed
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("browser")]
 
 USER, PASSWORD = "lovelace", "the analytical engine 1843"
 LOGIN = f"""

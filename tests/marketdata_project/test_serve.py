@@ -15,6 +15,8 @@ from tests.marketdata_project.front_server import connected, eventually
 from tests.marketdata_project.serve_process import serving, sockets_of, start
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
 
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("serve")]
+
 STOP_SECONDS = 10.0
 
 

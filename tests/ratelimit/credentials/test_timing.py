@@ -24,7 +24,7 @@ from tests.ratelimit.credentials.logins import login, next_address, person
 from tests.ratelimit.credentials.programs.test_oauth2 import GRANT, basic, client_of, post
 from tests.received_calls import received
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 WITHIN = 0.10
 # Of few calls that take a quarter of a second each; a hash that is left out would be 100 %.
 OF_HASHES = 0.25

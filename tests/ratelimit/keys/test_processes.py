@@ -14,7 +14,7 @@ from django.conf import settings
 from ratelimit.keys.selectors import MAX_AGE_SECONDS
 from tests.patience import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.xdist_group("key_processes")
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("key_processes")]
 
 EFFECTIVE_SECONDS = 1.0
 ATTEMPTS = 10
