@@ -38,14 +38,14 @@ test: .venv/.installed-dev  ## run the tests without the system suites
 
 test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
 	@echo "Testing real processes"
-	@$(PYTEST) -n 2 --dist loadgroup -m "system and not quiet"
+	@$(PYTEST) -n 2 --dist loadgroup -m system
 
-# Promises in seconds are judged last, when nothing runs beside them.
+# Tests of promises in seconds come last, when nothing runs beside them.
 soak: .venv/.installed-dev  ## run all tests with full counts
 	@echo "Testing with full counts"
-	@SOAK=1 $(PYTEST) -n 2 --dist loadgroup -m "not quiet"; outcome=$$?; \
+	@SOAK=1 $(PYTEST) -n 2 --dist loadgroup -m "not seconds"; outcome=$$?; \
 		echo "Testing promises in seconds, alone"; \
-		SOAK=1 $(PYTEST) -m quiet && exit $$outcome
+		SOAK=1 $(PYTEST) -m seconds && exit $$outcome
 
 check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, migrations, schema
 	@echo "Formatting"; $(PY) -m ruff format --check --quiet .

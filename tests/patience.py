@@ -14,14 +14,14 @@ PROGRAM_SECONDS = 300.0
 SLOWER = 4.0
 """So many times slower than alone may everything be that runs beside other things."""
 
-_IS_ALONE = bool(os.environ.get("SOAK"))
+_IS_ALONE = "SOAK" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ
 
 
 def allowed(promised: float) -> float:
-    """What may be measured where so much is promised: just that with SOAK=1, when nothing runs beside."""
+    """The most that may be measured where `promised` is promised: just that in a soak's tests that run alone."""
     return promised if _IS_ALONE else promised * SLOWER
 
 
 def is_kept(promised: float, measured: Iterable[float]) -> bool:
-    """Whether measurements of the same thing keep a promise: each of them with SOAK=1, else the best, and that as `allowed`."""
+    """Whether measurements keep a promise: each of them in a soak's tests that run alone, else the best, as `allowed`."""
     return (max if _IS_ALONE else min)(measured) <= allowed(promised)

@@ -124,6 +124,7 @@ def test_a_data_folder_that_is_none_is_said_in_one_line(tmp_path):
     assert line.startswith(f"CommandError: The folder {tmp_path}/data/run cannot be used: ")
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("stop", "group"),
     [(signal.SIGINT, True), (signal.SIGTERM, False)],
@@ -161,6 +162,7 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path):
         assert served.process.returncode == 0
 
 
+@pytest.mark.seconds
 def test_a_request_that_never_ends_does_not_keep_the_server(tmp_path):
     with serving(tmp_path) as served, connected(served.port) as connection:
         begin(connection, b"POST")

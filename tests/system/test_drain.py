@@ -7,6 +7,8 @@ import signal
 import time
 from itertools import count
 
+import pytest
+
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.patience import is_kept
@@ -28,6 +30,7 @@ def stopped(served: Served) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.seconds
 def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, seed):
     ledger = Ledger()
     sender = Sender(ledger, random.Random(seed), count(1), day=0)

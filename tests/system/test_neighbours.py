@@ -19,7 +19,7 @@ from tests.system.batches import Batch
 from tests.system.clients import Client, connected
 from tests.system.installation import Installation
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
 SECONDS = 20.0 if SOAK else 4.0
 WORST_SECONDS = 0.5

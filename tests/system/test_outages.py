@@ -29,7 +29,7 @@ from tests.system.redis_faults import (
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
 from tests.system.undisturbed import times_lost
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
 CLIENTS = 20
 RATE = 50

@@ -27,7 +27,7 @@ from tests.system.redis_faults import (
     kill_redis,
 )
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from tests.system.batches import Batch
 from tests.system.clients import OHLC, Client, connected
 from tests.system.installation import UNLIMITED, Installation
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
 EACH = 200 if SOAK else 50
 CLOSED_SECONDS = 30.0
