@@ -83,17 +83,6 @@ def test_names_that_the_pages_give_are_in_the_program():
         assert named - words == set(), page
 
 
-def test_the_calls_of_the_readme_answer_as_printed(api):
-    call, stored, bars, document = blocks_from(README, "/v1/trades/ingest")[:4]
-    again = stored.replace('"stored":3,"duplicates":0,"duplicate_rows":[]', AGAIN)
-    assert f"{AGAIN}," in README.read_text()
-    for expected in (stored, again):
-        assert api.call("POST", "/v1/trades/ingest", body_in(call)).content.decode() == expected
-    path = re.search(r"8000(/v1/stats/ohlc[^\"]*)", bars)
-    assert path is not None
-    assert api.get(path[1]).content.decode() == document
-
-
 def test_the_call_of_the_page_of_corrections_answers_as_printed(api):
     api.call("POST", "/v1/trades/ingest", body_in(blocks_from(README, "/v1/trades/ingest")[0]))
     call, answer = blocks_from(DOCS / "corrections.md", "/api/v1/trades/corrections")[:2]

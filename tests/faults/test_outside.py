@@ -10,8 +10,6 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.protocol import Dedupe
-from tests.api_client import Api
-from tests.api_client import trade as posted_trade
 from tests.faults.table import SOAK, Tallies
 from tests.store.builders import SYMBOL, batch, stored, trade
 
@@ -66,37 +64,6 @@ def test_no_name_reaches_a_file_outside_the_store(tmp_path: Path, tallied: Talli
     }
     assert (tmp_path / "x").read_text() == "outside"
     tally.settle()
-
-
-def test_no_name_in_a_request_touches_a_file_and_none_is_an_error_of_ours(
-    api: Api, store_path: Path, tmp_path: Path, tallied: Tallies
-):
-    tally = tallied("names that lead out of the store, over HTTP")
-    taken = {}
-    for name in NAMES:
-        replies = [
-            api.ingest(posted_trade(symbol=name)),
-            api.ohlc(symbol=name, interval="1min"),
-            api.get(f"/api/v1/symbols/{name}"),
-        ]
-        assert all(reply.status_code < 500 for reply in replies), name
-        if replies[0].status_code == 200:
-            taken[name.upper().replace("/", "-")] = name
-        else:
-            assert replies[0].status_code in {400, 422}, name
-            assert replies[1].status_code in {400, 422}, name
-        tally.add(tried=len(replies))
-    assert sorted(taken) == ["A-..-..-B", "AUX.", "COM1", "COMMITS.JSONL", "CON", "LPT9.TXT", "NUL"]
-    assert CsvStore(store_path).symbols(TRADES) == sorted(taken)
-    assert {path.parts[0] for path in files_below(tmp_path)} <= {"store"}
-    tally.settle()
-
-
-def test_one_symbol_has_one_folder_however_it_is_written(api: Api, store_path: Path):
-    for number, name in enumerate(["IBM", "ibm", "Ibm"]):
-        assert api.ingest(posted_trade(symbol=name, volume=1 + number)).status_code == 200
-    assert [path.name for path in (store_path / TRADES.name).iterdir()] == ["IBM"]
-    assert len(stored(CsvStore(store_path), symbol="IBM")) == 3
 
 
 def test_every_text_is_read_back_as_it_was_and_none_is_a_formula(

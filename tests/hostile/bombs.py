@@ -82,6 +82,7 @@ LARGE: dict[str, Body] = {
     "a fraction of 10 MB": (JSON, lambda: with_value("price", b"0." + b"0" * 10_000_000 + b"1")),
     "an exponent of 1 MB": (JSON, lambda: with_value("price", b"1e" + b"9" * 1_000_000)),
     "a symbol of 10 MB": (JSON, lambda: with_value("symbol", b'"' + b"A" * 10_000_000 + b'"')),
+    "a key of 10 MB": (JSON, lambda: b'{"trades":[{"' + b"k" * 10_000_000 + b'":1}]}'),
     "a time of 10 MB": (JSON, lambda: with_value("timestamp", b'"' + b"2" * 10_000_000 + b'"')),
     "a million escapes": (JSON, lambda: with_value("exchange", b'"' + b"\\u0041" * 1_000_000 + b'"')),
     "a million conditions": (JSON, lambda: with_value("conditions", b"[" + b'"w",' * 1_000_000 + b'"w"]')),

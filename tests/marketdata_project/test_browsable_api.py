@@ -67,12 +67,6 @@ def test_who_is_not_staff_sees_nothing(api):
     assert client.get(OHLC, {"symbol": "AAPL"}, headers=HTML).status_code == 401
 
 
-@pytest.mark.parametrize("path", [OHLC, INGEST, "/api/v1/cache/stats", "/api/v1/cache/invalidate"])
-def test_no_page_fails_the_server(browser, path):
-    for method in ("GET", "OPTIONS"):
-        assert browser.generic(method, path, headers=HTML).status_code < 500
-
-
 def test_the_page_of_a_refusal_shows_the_type_that_programs_get(browser):
     page = browser.get(OHLC, {"symbol": "NOPE"}, headers=HTML).content.decode()
     assert "application/problem+json" in page

@@ -197,14 +197,6 @@ def test_the_schema_of_a_row_takes_what_the_service_takes(api, row, fits):
     assert (api.ingest(row).status_code == 200) is fits
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/schema", "/schema/", "/api/v1/schema", "/api/v1/schema/", "/docs", "/api/v1/docs", "/api/v1/docs/"],
-)
-def test_schema_and_pages_need_no_key(db, path):
-    assert Client().get(path).status_code == 200
-
-
 def test_the_page_loads_nothing_from_elsewhere(db):
     page = Client().get("/api/v1/docs").content.decode()
     assert "https://" not in page.replace("https://github.com/swagger-api", "")

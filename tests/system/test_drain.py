@@ -1,10 +1,11 @@
-"""SIGTERM while requests run: whatever was accepted is answered, whatever was answered is there."""
+"""SIGTERM while requests run: what was accepted is answered, what was answered is stored, last uses of keys are written."""
 
 import logging
 import os
 import random
 import signal
 import time
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -13,8 +14,8 @@ from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.patience import is_kept
 from tests.system.batches import stored_counts
-from tests.system.clients import Crowd, clients_of_every_web
-from tests.system.installation import UNLIMITED, WORKERS, installed
+from tests.system.clients import Crowd, clients_of_every_web, connected
+from tests.system.installation import UNLIMITED, WORKERS, Installation, installed
 from tests.system.ledger import SYMBOLS, Ledger, Sender
 
 logger = logging.getLogger(__name__)
@@ -30,16 +31,26 @@ def stopped(served: Served) -> float:
     return time.monotonic() - began
 
 
+def last_use_of(installation: Installation, key: str) -> datetime:
+    with installation._database() as database:
+        query = "SELECT last_used_at FROM ratelimit_apikey WHERE prefix = ?"
+        (used_at,) = database.execute(query, [key.split("_")[1]]).fetchone()
+    return datetime.fromisoformat(used_at).replace(tzinfo=UTC)
+
+
 @pytest.mark.seconds
 def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, seed):
     ledger = Ledger()
     sender = Sender(ledger, random.Random(seed), count(1), day=0)
     with installed(tmp_path) as installation:
         served, key = installation.served, installation.new_key(rate=UNLIMITED)
+        other_key, began = installation.new_key(), datetime.now(UTC)
         with clients_of_every_web(served, key, each=3) as clients:
             with Crowd(clients, sender) as crowd:
                 time.sleep(1)
                 assert eventually(lambda: len(ledger.processes_with_work()) == WORKERS)
+                with connected(installation.port, other_key) as client:
+                    assert client.get("/api/v1/clock").status == 200
                 seconds = stopped(served)
             assert crowd.errors == []
         assert served.process.returncode == 0
@@ -52,3 +63,4 @@ def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, se
         )
         assert is_kept(DRAIN_SECONDS, [seconds])
         assert "Traceback" not in served.output.read_text()
+        assert last_use_of(installation, other_key) >= began

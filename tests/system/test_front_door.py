@@ -1,6 +1,9 @@
-"""The front door gives Django's own answers, only sooner: same status, headers, body, record and charge."""
+"""The front door gives Django's own answers, only sooner: same status, headers, body, record and charge.
 
-from datetime import timedelta
+Which calls it answers, and that it answers all kinds of callers as Django does, is in `test_front_door_choice.py`
+and `test_front_door_callers.py`; all of them beside Django alone in `test_front_and_django.py`.
+"""
+
 from functools import partial
 from itertools import count
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
-from tests.system.front_door import ENCODINGS, FORCES_DJANGO, LEFT, SYMBOL, TAKEN, hour_of
+from tests.system.front_door import FORCES_DJANGO, SYMBOL
 from tests.system.installation import UNLIMITED, Installation
 from tests.system.undisturbed import undisturbed, while_limits_are_shared
 
@@ -56,93 +59,17 @@ def both_ways(client: Client, path: str, headers: dict[str, str]) -> list[Reply]
     ]
 
 
-@pytest.mark.parametrize("forced", FORCES_DJANGO)
-@pytest.mark.parametrize("query", TAKEN.values(), ids=TAKEN)
-def test_an_answer_is_the_same_at_the_front_door_and_from_django(installation, key, query, forced):
-    path = f"{OHLC}?symbol={SYMBOL}{query}"
+def test_calls_get_the_same_answer_and_leave_the_same_record(installation, key):
+    pairs = []
     with connected(installation.port, key) as client:
-
-        def ask() -> list[Reply]:
-            tag = {"If-None-Match": client.get(path, FORCES_DJANGO[forced]).headers["etag"]}
-            return [
-                client.get(path, {**tagged, **forcing})
-                for tagged in ({}, tag)
-                for forcing in ({}, FORCES_DJANGO[forced])
-            ]
-
-        front, django, front_again, django_again = undisturbed(ask)
-    assert front.status == 200
-    assert front.headers["x-cache"] == "hit"
-    assert visible(front) == visible(django)
-    assert front_again.status == 304
-    assert visible(front_again) == visible(django_again)
-
-
-@pytest.mark.parametrize(("accepted", "used"), ENCODINGS.items())
-def test_a_compressed_answer_is_the_same_at_the_front_door_and_from_django(installation, key, accepted, used):
-    path, asked = f"{OHLC}?symbol=FRONTLARGE", {"Accept-Encoding": accepted}
-    with connected(installation.port, key) as client:
-        assert client.ingest(hour_of("FRONTLARGE")).status == 200
-
-        def ask() -> list[Reply]:
-            tag = {"If-None-Match": client.get(path, {**asked, **FORCES_DJANGO["cookie"]}).headers["etag"]}
-            return [
-                client.get(path, {**asked, **tagged, **forcing})
-                for tagged in ({}, tag)
-                for forcing in ({}, FORCES_DJANGO["cookie"])
-            ]
-
-        front, django, front_again, django_again = undisturbed(ask)
-    assert (front.status, front.headers["x-cache"]) == (200, "hit")
-    assert front.headers.get("content-encoding") == used
-    assert visible(front) == visible(django)
-    assert front_again.status == 304
-    assert visible(front_again) == visible(django_again)
-
-
-@pytest.mark.parametrize("path", [OHLC, f"/api{OHLC}", f"{OHLC}/", f"/api{OHLC}/"])
-def test_a_call_leaves_the_same_record(installation, key, path):
-    with connected(installation.port, key) as client:
-        for condition, status in (({}, 200), ({"If-None-Match": "*"}, 304)):
-            front, django = undisturbed(partial(both_ways, client, f"{path}?symbol={SYMBOL}", condition))
-            assert front.status == status
-            assert visible(front) == visible(django)
-            assert recorded(installation, front) == recorded(installation, django)
-
-
-@pytest.mark.parametrize(("method", "query", "headers"), LEFT.values(), ids=LEFT)
-def test_what_is_not_plainly_an_answer_is_left_to_django(installation, key, method, query, headers):
-    path = f"{OHLC}?symbol={SYMBOL}{query}"
-    with connected(installation.port, key) as client:
-        assert client.get(f"{OHLC}?symbol={SYMBOL}").status == 200
-        # A page for people asks for fewer bars: it is kept from now on.
-        client.call(method, path, None, headers)
-        forcing = {**headers, **FORCES_DJANGO["cookie"]}
-        plain, django = undisturbed(
-            lambda: [client.call(method, path, None, each) for each in (headers, forcing)]
-        )
-    assert visible(plain) == visible(django)
-    assert plain.status < 500
-
-
-KEYS: dict[str, tuple[dict[str, Any], int, str]] = {
-    "wrong scope": ({"scopes": ("market:write",)}, 403, "missing_scope"),
-    "expired": ({"expires_in": timedelta(seconds=-1)}, 401, "expired_api_key"),
-    "revoked": ({"revoked": True}, 401, "revoked_api_key"),
-}
-
-
-@pytest.mark.parametrize(("options", "status", "code"), KEYS.values(), ids=KEYS)
-def test_keys_that_may_not_read_are_refused_as_by_django(installation, key, options, status, code):
-    path = f"{OHLC}?symbol={SYMBOL}"
-    other = {"X-API-Key": installation.new_key(**options)}
-    with connected(installation.port, key) as client:
-        assert client.get(path).status == 200
-        forcing = {**other, **FORCES_DJANGO["cookie"]}
-        plain, django = undisturbed(lambda: [client.get(path, each) for each in (other, forcing)])
-        assert (plain.status, plain.json()["code"]) == (status, code)
-        assert visible(plain) == visible(django)
-        assert client.get(path).status == 200
+        for path in (OHLC, f"/api{OHLC}", f"{OHLC}/", f"/api{OHLC}/"):
+            for condition, status in (({}, 200), ({"If-None-Match": "*"}, 304)):
+                front, django = undisturbed(partial(both_ways, client, f"{path}?symbol={SYMBOL}", condition))
+                assert front.status == status
+                assert visible(front) == visible(django)
+                pairs.append((front, django))
+    for front, django in pairs:
+        assert recorded(installation, front) == recorded(installation, django)
 
 
 def test_a_call_is_charged_once_either_way(installation, key):

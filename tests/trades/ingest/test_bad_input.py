@@ -2,34 +2,23 @@
 
 import gzip
 import json
-import os
-import random
-import time
 
 import pytest
 
 from store.datasets import TRADES
 from tests.api_client import body_of, problem, trade
-from tests.machine import slowness
-from tests.trades.formats.test_decoding_agreement import SOAK, naughty_strings
 from trades.stores import market_store
 
 MALFORMED = (400, "malformed_json")
 DUPLICATE = (400, "duplicate_key")
 TOO_DEEP = (400, "nesting_too_deep")
 INVALID = (422, "validation_failed")
-# A bomb may take 200 ms on an idle machine; this bound holds on a busy one and is far below a quadratic step.
-PROCESSOR_SECONDS = 1.0
 
 
 def with_value(name: str, value: str | bytes) -> bytes:
     """A batch of one row in which a field's value is this JSON text."""
     raw = value.encode() if isinstance(value, str) else value
     return json.dumps({"trades": [trade(**{name: "@"})]}).encode().replace(b'"@"', raw)
-
-
-def nested(depth: int) -> bytes:
-    return b'{"trades":' + b"[" * depth + b"]" * depth + b"}"
 
 
 @pytest.mark.parametrize(
@@ -140,67 +129,15 @@ def test_a_key_that_is_half_of_a_surrogate_pair_can_be_spoken_of(api):
     assert problem(api.ingest(with_value("x", "1").replace(b'"x"', b'"\\ud83d"'))) == MALFORMED
 
 
-@pytest.mark.parametrize("depth", [10, 100, 900, 980, 1_000, 10_000, 100_000])
-def test_deep_nesting_is_refused(api, depth):
-    for body in (
-        nested(depth),
-        b"[" * depth,
-        b'{"trades":[' + b'{"a":' * depth,
-        with_value("x", nested(depth)),
-    ):
-        began = time.process_time()
-        status, code = problem(api.ingest(body))
-        assert time.process_time() - began < PROCESSOR_SECONDS * slowness()
-        assert (status, code) in {MALFORMED, TOO_DEEP, INVALID, (422, "unknown_field")}
-        assert depth < 1_000 or code == "nesting_too_deep"
-
-
 @pytest.mark.parametrize(("depth", "status"), [(10, 200), (100, 200), (1_000, 400), (100_000, 400)])
 def test_nesting_in_a_field_that_is_passed_over_is_bounded_too(api, depth, status):
     body = with_value("x", b"[" * depth + b"]" * depth)
     assert api.ingest(body, query="unknown=ignore").status_code == status
 
 
-def many_keys(count: int) -> bytes:
-    return ",".join(f'"price{number}":1' for number in range(count)).encode()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"{" + many_keys(240_000) + b"}",
-        b'{"trades":[{' + many_keys(240_000) + b"}]}",
-        with_value("x", b"{" + many_keys(240_000) + b"}"),
-        b'{"trades":[{' + b'"price":1,' * 240_000 + b'"price":1}]}',
-        b'{"trades":[' + b"{}," * 100_000 + b"{}]}",
-        b'{"trades":[' + b"1," * 1_000_000 + b"1]}",
-        b'{"trades":[{"' + b"k" * 10_000_000 + b'":1}]}',
-        with_value("symbol", b'"' + b"A" * 10_000_000 + b'"'),
-        with_value("timestamp", b'"' + b"2" * 10_000_000 + b'"'),
-        with_value("exchange", b'"' + b"\\u0041" * 1_000_000 + b'"'),
-        with_value("conditions", b"[" + b'"w",' * 1_000_000 + b'"w"]'),
-        with_value("price", b"9" * 10_000_000),
-        with_value("price", b"0." + b"0" * 10_000_000 + b"1"),
-        with_value("price", b"1e" + b"9" * 1_000_000),
-        b'"' + b"\\" * 10_000_001,
-    ],
-    ids=[
-        "keys", "keys of a row", "keys of a field", "one key again and again", "empty rows", "numbers", "long key", "long symbol",
-        "long time", "escapes", "conditions", "long integer", "long fraction", "long exponent", "backslashes",
-    ],
-)  # fmt: skip
-def test_a_bomb_costs_little_and_its_answer_is_short(api, body):
-    began = time.process_time()
-    response = api.ingest(body)
-    assert time.process_time() - began < PROCESSOR_SECONDS * slowness()
-    assert problem(response)[0] in {400, 422}
-    assert len(response.content) < 50_000
-
-
-@pytest.mark.parametrize("excess", [1, 2**20])
-def test_a_body_over_the_limit_is_413(api, settings, excess):
+def test_a_body_over_the_limit_is_413(api, settings):
     body = body_of(trade())
-    padding = b" " * (settings.MAX_BODY_BYTES + excess - len(body))
+    padding = b" " * (settings.MAX_BODY_BYTES + 1 - len(body))
     assert problem(api.ingest(body + padding)) == (413, "body_too_large")
     assert market_store().symbols(TRADES) == []
 
@@ -208,37 +145,3 @@ def test_a_body_over_the_limit_is_413(api, settings, excess):
 def test_a_body_of_exactly_the_limit_is_taken(api, settings):
     body = body_of(trade())
     assert api.ingest(body + b" " * (settings.MAX_BODY_BYTES - len(body))).status_code == 200
-
-
-def test_mutants_of_a_good_body_never_fail_the_server(api):
-    seed = int(os.environ.get("SEED", "20250102"))
-    generator = random.Random(seed)
-    good = body_of(trade(trade_id="1", conditions=["a"], exchange="X", sequence=1), trade(price=2))
-    for number in range(10_000 if SOAK else 300):
-        body = bytearray(good)
-        for _ in range(generator.randint(1, 4)):
-            at = generator.randrange(len(body))
-            body[at : at + generator.randrange(3)] = generator.randbytes(generator.randrange(3))
-        response = api.ingest(bytes(body))
-        assert response.status_code in {200, 400, 422}, (seed, number, bytes(body))
-        if response.status_code != 200:
-            problem(response)
-
-
-@pytest.mark.parametrize("place", ["symbol", "start", "interval", "cursor", "limit", "name"])
-def test_naughty_strings_in_a_query_never_fail_the_server(api, place):
-    api.ingest(trade())
-    for text in naughty_strings()[:: 1 if SOAK else 3]:
-        params = {"symbol": "AAPL", **({text: "x"} if place == "name" else {place: text})}
-        response = api.ohlc(params)
-        assert response.status_code in {200, 400, 404, 422}, (place, text)
-        if response.status_code != 200:
-            problem(response)
-
-
-@pytest.mark.parametrize("header", ["Idempotency-Key", "X-Correlation-ID", "If-None-Match", "Accept"])
-def test_naughty_strings_in_a_header_never_fail_the_server(api, header):
-    for text in naughty_strings()[:: 1 if SOAK else 10]:
-        value = text.encode("utf-8").decode("latin-1").replace("\n", " ").replace("\r", " ")
-        assert api.ingest(trade(), **{header: value}).status_code < 500, (header, text)
-        assert api.get("/v1/stats/ohlc?symbol=AAPL", **{header: value}).status_code < 500, (header, text)
