@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle
@@ -64,12 +63,6 @@ def is_whole_everywhere(installation: Installation) -> bool:
 
     with clients_of_every_web(installation.served, installation.key, each=1) as clients:
         return all(eventually(partial(is_whole, client)) for client in clients)
-
-
-def seconds_to_heal(installation: Installation) -> float:
-    began = time.monotonic()
-    assert is_whole_everywhere(installation)
-    return time.monotonic() - began
 
 
 # Every type of value that Redis knows, and texts that something else might be taken for.

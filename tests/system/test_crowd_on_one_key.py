@@ -10,9 +10,8 @@ from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.scale import SOAK
 from tests.patience import PATIENCE_SECONDS
-from tests.system.clients import connected
 from tests.system.installation import WORKERS, Installation
-from tests.system.limits import PATH, until_refused
+from tests.system.limits import PATH
 from tests.system.swarm import Seen, admitted_of, least_share_of, swarm
 from tests.system.undisturbed import while_limits_are_shared
 
@@ -64,14 +63,3 @@ def test_two_hundred_clients_on_one_key_share_its_rate_exactly(installation: Ins
         least = least_of(seen)
     assert least >= LEAST
     assert min(worked) >= WORKED_SECONDS, "one of the processes was asked nothing"
-
-
-@pytest.mark.parametrize("rate", [1, 3, 10])
-def test_a_refused_client_that_waits_as_told_is_admitted(installation: Installation, rate: int):
-    def status_after_the_wait() -> int:
-        with connected(installation.port, installation.new_key(rate=rate)) as client:
-            refused, _ = until_refused(client)
-            time.sleep(int(refused.headers["retry-after"]))
-            return client.get(PATH).status
-
-    assert while_limits_are_shared(installation, status_after_the_wait) == 404

@@ -1,7 +1,7 @@
 """The front door gives Django's own answers, only sooner: same status, headers, body, record and charge.
 
 Which calls it answers, and that it answers all kinds of callers as Django does, is in `test_front_door_choice.py`
-and `test_front_door_callers.py`; all of them beside Django alone in `test_front_and_django.py`.
+and `test_front_door_callers.py` of `tests/marketdata_project`; all of them beside Django alone in `test_front_and_django.py`.
 """
 
 from functools import partial

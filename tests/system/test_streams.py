@@ -4,9 +4,7 @@ import hashlib
 import json
 import logging
 import re
-import selectors
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import IncompleteRead
@@ -21,9 +19,7 @@ from store.datasets import QUOTES, TRADES
 from store.protocol import Window
 from store.timestamps import DAY_NS, parse_timestamp
 from tests.hostile.gauge import MIB
-from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
-from tests.patience import PATIENCE_SECONDS
 from tests.stats.market_data import tapes
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation
@@ -245,33 +241,3 @@ def test_clients_that_do_not_read_cost_a_piece_each_and_hold_up_nobody(
         assert len(body(installation.port, key, path("trades", HOUR)).splitlines()) > 1000
         assert webs.gauge.anonymous_mib() - memory < MANY * HELD_MIB
     assert eventually(lambda: webs.gauge.anonymous_mib() - memory < WORKERS * ALLOWED_MIB)
-
-
-@pytest.mark.skipif(not SOAK, reason="the kernel waits for half a minute; SOAK=1")
-def test_a_client_that_stops_reading_is_given_up(installation: Installation, key: str, webs: Webs):
-    with asked(installation.port, key, path("trades", RANGE), buffer=4096) as connection:
-        read_until(connection, b"}\n")
-        assert eventually(webs.stand_still)
-        assert webs.connections() == 1
-        assert eventually(lambda: not webs.connections(), seconds=3 * PATIENCE_SECONDS)
-
-
-def test_more_streams_than_threads_go_on_together(installation: Installation, key: str, webs: Webs):
-    with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        got: dict[object, int] = {}
-        before = webs.written()
-        for _ in range(MANY):
-            connection = stack.enter_context(
-                asked(installation.port, key, path("trades", RANGE), buffer=65536)
-            )
-            got[connection] = len(read_until(connection, b"}\n"))
-            selector.register(connection, selectors.EVENT_READ)
-        assert eventually(webs.stand_still)
-        waiting = (webs.written() - before) / MANY
-        # All get more than waited for them in buffers before the first of them ends.
-        while min(got.values()) <= 1.5 * waiting:
-            for ready, _ in selector.select(PATIENCE_SECONDS):
-                assert isinstance(ready.fileobj, socket.socket)
-                piece = ready.fileobj.recv(65536)
-                assert piece, sorted(got.values())
-                got[ready.fileobj] += len(piece)
