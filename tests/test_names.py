@@ -3,9 +3,7 @@
 import ast
 from collections import Counter
 
-from django.conf import settings
-
-from tests.program import PACKAGES
+from tests.program import program_nodes
 
 # Django finds these by their names, one in each module or model.
 OF_DJANGO = {"Meta", "Command"}
@@ -46,12 +44,11 @@ SHARED = {
 
 
 def test_no_two_classes_have_the_same_name():
-    paths = [path for package in PACKAGES for path in (settings.BASE_DIR / package).rglob("*.py")]
     counts = Counter(
         node.name
-        for path in paths
+        for path, nodes in program_nodes().items()
         if "migrations" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes
         if isinstance(node, ast.ClassDef)
     )
     assert {name for name, count in counts.items() if count > 1} - OF_DJANGO == SHARED

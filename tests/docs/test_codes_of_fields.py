@@ -16,7 +16,7 @@ from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS
 from store.symbols import InvalidSymbol
 from store.timestamps import InvalidTimestamp
-from tests.program import PACKAGES
+from tests.program import PACKAGES, program_nodes
 from trades.batches.serializers import batch_serializer
 
 PAGE = Path(settings.BASE_DIR, "docs", "errors.md")
@@ -72,10 +72,7 @@ def said_in(node: ast.AST) -> Iterator[object]:
 
 
 def codes_in_program() -> set[object]:
-    paths = [path for package in PACKAGES for path in Path(settings.BASE_DIR, package).rglob("*.py")]
-    found = {
-        code for path in paths for node in ast.walk(ast.parse(path.read_text())) for code in said_in(node)
-    }
+    found = {code for nodes in program_nodes().values() for node in nodes for code in said_in(node)}
     return {CODES_OF_DRF.get(str(code), code) for code in found}
 
 

@@ -17,7 +17,7 @@ from marketdata_project.error_codes import DECLARED, ERROR_CODES, NextStep
 from marketdata_project.problem_body import TITLES
 from marketdata_project.problems import OWN_ERRORS
 from tests.docs.test_codes_of_fields import codes_of, kinds
-from tests.program import PACKAGES
+from tests.program import program_nodes
 from trades.batches.refusals import _BATCH_CODES, _TELLING
 
 # The calls whose first argument is the code of an answer.
@@ -29,10 +29,9 @@ CODED_CALLS = {
 
 def program() -> Iterator[ast.AST]:
     """All nodes of the program but for the declarations themselves."""
-    for package in PACKAGES:
-        for path in Path(settings.BASE_DIR, package).rglob("*.py"):
-            if path.name != "error_codes.py":
-                yield from ast.walk(ast.parse(path.read_text()))
+    for path, nodes in program_nodes().items():
+        if path.name != "error_codes.py":
+            yield from nodes
 
 
 def literals() -> set[str]:

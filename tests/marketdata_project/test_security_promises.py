@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +21,7 @@ from ratelimit.access.table import ANYBODY, READ, TRADING, WRITE
 from ratelimit.limits.costs import COST_RULES
 from tests.api_client import Api
 from tests.hostile.scale import SOAK
-from tests.program import PACKAGES
+from tests.program import program_nodes
 
 # The supervisor asks its own web processes whether they are ready.
 ALLOWED_CLIENTS = {("marketdata_project/serve/supervisor.py", "http.client")}
@@ -67,8 +66,8 @@ def test_only_the_beginning_and_the_end_of_a_login_is_for_anybody():
 # API7 and API10: addresses that others choose, answers of others
 
 
-def modules_imported_by(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules_imported_by(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -80,9 +79,8 @@ def test_the_program_has_no_client_of_other_services():
     """It answers, and asks nobody: so nobody can choose whom it asks, and no answer of others is trusted."""
     found = {
         (str(path.relative_to(settings.BASE_DIR)), module)
-        for room in PACKAGES
-        for path in (settings.BASE_DIR / room).rglob("*.py")
-        for module in modules_imported_by(path)
+        for path, nodes in program_nodes().items()
+        for module in modules_imported_by(nodes)
         if module in HTTP_CLIENTS or module.split(".")[0] in HTTP_CLIENTS
     }
     assert found == ALLOWED_CLIENTS
