@@ -1,8 +1,6 @@
 """`/healthz` and `/readyz`."""
 
 import os
-import subprocess
-import sys
 from http import HTTPStatus
 
 import orjson
@@ -13,7 +11,6 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from marketdata_project import monitoring
 from marketdata_project.monitoring import healthz, readyz
 from marketdata_project.serve.status import Heartbeat
-from tests.patience import PROGRAM_SECONDS
 
 
 class Redis:
@@ -99,20 +96,3 @@ def test_readyz_is_unavailable_without_the_store(rf, installation, settings):
 def test_a_store_that_is_no_folder_is_not_looked_for(rf, settings, options):
     settings.MARKET_STORES = {"default": {"BACKEND": "store.memory.MemoryStore", **options}}
     assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK
-
-
-def test_the_wsgi_application_serves_any_wsgi_server(tmp_path):
-    script = (
-        "from marketdata_project.wsgi import application\n"
-        "from wsgiref.util import setup_testing_defaults\n"
-        "environ = {'PATH_INFO': '/healthz', 'HTTP_HOST': 'localhost', 'wsgi.url_scheme': 'https'}\n"
-        "setup_testing_defaults(environ)\n"
-        "print(b''.join(application(environ, lambda status, headers: print(status))).decode())\n"
-    )
-    environment = {**os.environ, "SECRET_KEY": "0123456789" * 5, "DATA_DIR": str(tmp_path)}
-    environment["DJANGO_SETTINGS_MODULE"] = "marketdata_project.settings.production"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
-    )
-    assert done.stdout.splitlines() == ["200 OK", '{"status": "ok"}'], done.stderr
