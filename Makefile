@@ -32,6 +32,9 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
+# Tests start many processes: modules are compiled once, whatever the environment says.
+test test-system soak: export PYTHONDONTWRITEBYTECODE =
+
 test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
 	@$(PYTEST) -n 2 --dist loadgroup -m "not system"

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 import redis
-from django.conf import settings
 
 from ratelimit.access.scopes import SCOPES
 from ratelimit.keys.api_keys import generate
@@ -25,15 +24,14 @@ from tests.system.clients import clients_of_every_web
 
 WORKERS = 2
 UNLIMITED = 1_000_000
-# Started as an installed program is, with its bytecode at hand, wherever the tests themselves may write none.
 ENVIRONMENT = {
     "WORKERS": str(WORKERS),
     "REDIS_URL": "",
     # All tests call from one address, and many of them with credentials that are none.
     "ADDRESS_RATE": str(UNLIMITED),
     "LOGIN_RATE": str(UNLIMITED),
+    # Modules are compiled once, and not in each process.
     "PYTHONDONTWRITEBYTECODE": "",
-    "PYTHONPYCACHEPREFIX": str(settings.BASE_DIR / ".pytest_cache" / "bytecode"),
 }
 READY = (200, {"status": "ready"})
 
