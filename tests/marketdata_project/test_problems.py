@@ -168,7 +168,6 @@ def test_an_error_outside_of_the_api_is_a_problem_too(db, monkeypatch):
         "/api/v1/market-data/bonds/A/ohlcv",
         "/api/v1/trades/ingest/more",
         "/.env",
-        "//",
         "/v1/cache/stats",
         "/api/v1//trades/ingest",
         "/%00",
