@@ -54,7 +54,7 @@ def both_ways(client: Client, path: str, headers: dict[str, str]) -> list[Reply]
     """The answer at the front door and Django's, from a process that holds the answer in memory."""
     assert client.get(path, FORCES_DJANGO["cookie"]).status == 200
     return [
-        client.get(path, {**headers, **forcing, "X-Correlation-ID": f"front-{next(_numbers)}"})
+        client.get(path, {**headers, **forcing, "X-Correlation-ID": f"front-{next(_numbers):04}"})
         for forcing in ({}, FORCES_DJANGO["cookie"])
     ]
 
