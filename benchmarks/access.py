@@ -1,59 +1,49 @@
-"""What it costs to know who calls, to limit and to record it: each switched off in turn, in processor time of one request."""
+"""What authentication, limits and audit cost: each is switched off in turn, in processor time of one request."""
 
 import json
 import os
+from collections.abc import Iterator
 
-from benchmarks.access_in_process import Measured
-from benchmarks.access_parts import BARS, DOOR, DRF, OFF, QUERY
-from benchmarks.posting import Connection
+from benchmarks.generated_trades import json_body, spread_rows
 from benchmarks.processes import run_python
-from benchmarks.report import Report
-from benchmarks.servers import OF_OTHERS, Server, our_server
-from benchmarks.sizes import Sizes
-from benchmarks.tape import json_body, spread_rows
+from benchmarks.report import Note, Ratio, Row, Sizes
+from benchmarks.servers import OF_OTHERS, Connection, our_server
 
-_WANTED_US = 120
-_PATHS = {DRF: "through Django", DOOR: "at the front door"}
+BARS = "/v1/stats/ohlc"
+# A day that is over: the answer stays cached as long as there is room.
+QUERY = "symbol=BENCH&interval=1min&start=2025-01-06T00:00:00Z&end=2025-01-06T01:00:00Z"
+_PATHS = {"drf": "through Django", "door": "at the front door"}
 _ROWS = 1_000
+_IN_PROCESS = (
+    "import json; from benchmarks.access_in_process import measure; print(json.dumps(measure({rounds})))"
+)
 
 
-def measure_access(report: Report, sizes: Sizes) -> None:
-    """Add for each way of a request its whole time and what each part of access is of it."""
+def measure_access(sizes: Sizes) -> Iterator[Row]:
+    """Microseconds of a request by what is switched off, and by kind of credential."""
     with our_server() as server:
-        _store_rows(server)
-        measured = _measured(server, rounds=4 * sizes.rounds)
-    for path, name in _PATHS.items():
-        whole, without = measured["switched_off"][path]["nothing"], measured["switched_off"][path]
-        for part in OFF:
-            wanted = f"<= {_WANTED_US} us between them" if part == "all three" else ""
-            report.add(
-                f"a cached answer {name}, against one without {part}", here=whole, peer=without[part], unit="us", wanted=wanted
-            )  # fmt: skip
-        report.notes.append(
-            f"{name}, authentication, throttle and audit take {whole - without['all three']:.0f} us of processor time together"
+        with Connection(server) as connection:
+            connection.post([(json_body(spread_rows(_ROWS, minutes=60)), _ROWS)])
+            connection.exchange(server.request("GET", f"{BARS}?{QUERY}"))
+        # A process beside the server answers the requests, over the server's database, Redis and store.
+        environment = {
+            **{name: value for name, value in os.environ.items() if name not in OF_OTHERS},
+            "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
+            "DATA_DIR": str(server.folder),
+            "WORKERS": "1",
+        }
+        code = _IN_PROCESS.format(rounds=4 * sizes.rounds)
+        log = server.folder / "access.log"
+        found = json.loads(
+            run_python("django", "shell", "--no-imports", "-c", code, environment=environment, log=log)
         )
-    for credential, microseconds in measured["credentials"].items():
-        report.add(
-            f"a request by {credential}, against one by a key", here=microseconds, peer=measured["credentials"]["key"], unit="us", wanted=""
-        )  # fmt: skip
-
-
-def _store_rows(server: Server) -> None:
-    with Connection(server) as connection:
-        connection.post([(json_body(spread_rows(_ROWS, minutes=60)), _ROWS)])
-        connection.exchange(server.request("GET", f"{BARS}?{QUERY}"))
-
-
-def _measured(server: Server, *, rounds: int) -> Measured:
-    """What a process beside the server measures over its database, Redis and store."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if name not in OF_OTHERS},
-        "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
-        "DATA_DIR": str(server.folder),
-        "WORKERS": "1",
-    }
-    printed = run_python(
-        "benchmarks.access_in_process", str(rounds), environment=environment, log=server.folder / "access.log"
-    )
-    found: Measured = json.loads(printed)
-    return found
+    for path, name in _PATHS.items():
+        taken = found[path]
+        complete = taken.pop("nothing")
+        for part, without in taken.items():
+            yield Ratio(f"a cached answer {name}, against one without {part}", complete, without, "us")
+        difference = complete - taken["all three"]
+        yield Note(f"{name}, authentication, limits and audit take {difference:.0f} us (wanted: at most 120)")
+    by_key = found["credentials"].pop("key")
+    for credential, microseconds in found["credentials"].items():
+        yield Ratio(f"a request by {credential}, against one by a key", microseconds, by_key, "us")

@@ -1,84 +1,230 @@
-"""Requests answered in this process, with parts of access switched off in turn.
+"""Requests answered in this process, with parts of access switched off in turn. Django must be set up.
 
-Run as `python -m benchmarks.access_in_process ROUNDS` beside a server whose folder is in DATA_DIR and store
-has the bars: prints JSON, microseconds of processor time of a request.
+The process has the settings, the database, Redis and the store of a running server.
 """
 
-import json
-import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from secrets import token_urlsafe
 from statistics import median
-from typing import Any, TypedDict
+from typing import Any
+from unittest.mock import patch
 
-import django
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test.utils import override_settings
+from django.utils import timezone
+from http_message_signatures import HTTPMessageSigner, MappingKeyResolver
+from http_message_signatures.algorithms import HMAC_SHA256
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
 
-from benchmarks.access_parts import DOOR, DRF, Environ, environ_with
+from benchmarks.access import BARS, QUERY
+from http_requests.received import call_in
+from marketdata_project.front import door
+from marketdata_project.front.application import DjangoHandler
+from marketdata_project.serve.warm import drop_request_signals, load_everything, tune_garbage_collector
+from ratelimit.access.table import Access
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import Identity, identify
+from ratelimit.credentials.people.sessions import session_begin
+from ratelimit.keys.api_keys import digest, signing_secret
+from ratelimit.keys.services import key_create
+from ratelimit.limits.prefetched_tokens import PREFETCH_ABOVE
+from ratelimit.models import AccessProfile
+from stats.ohlc.views import OhlcViewSet
 
+_PARTS = ("authentication", "limits", "audit")
+_SWITCHED_OFF = {"nothing": (), **{part: (part,) for part in _PARTS}, "all three": _PARTS}
 _CALLS = 200
 _TRIES = 5
 
-Call = Callable[[Environ], Any]
-Switch = Callable[[], AbstractContextManager[None]]
+Environ = dict[str, Any]
+NewEnviron = Callable[[], Environ]
+Handler = Callable[[Environ], Any]
+# The handler to call, and what replaces its parts meanwhile.
+Variant = tuple[Handler, Callable[[], AbstractContextManager[None]]]
 
 
-class Measured(TypedDict):
-    """Microseconds by path and what was switched off, and by credential on the path through Django."""
-
-    switched_off: dict[str, dict[str, float]]
-    credentials: dict[str, float]
-
-
-def main(rounds: int) -> Measured:
-    """Rounds in which each variant has its turn; the median of each."""
-    django.setup(set_prefix=False)
-    from benchmarks.access_switches import credentials, door_switches, drf_switches, new_key  # noqa: PLC0415
-
-    key = new_key()
-    paths = {DRF: drf_switches(key), DOOR: door_switches(key)}
-    whole = paths[DRF]["nothing"]
-    refresh, by_key = whole[0], environ_with({"HTTP_X_API_KEY": key})
-    switched = {
-        path: taken_in_turn(switches, dict.fromkeys(switches, by_key), refresh, rounds=rounds)
-        for path, switches in paths.items()
+def measure(rounds: int) -> dict[str, dict[str, float]]:
+    """Microseconds of processor time: by path (`drf`, `door`) and part switched off, and by credential through Django."""
+    key = _new_key()
+    by_key = _environ_with({"HTTP_X_API_KEY": key})
+    through_django, at_door = _django_variants(key), _door_variants(key)
+    refresh = through_django["nothing"][0]
+    credentials = _credentials(key)
+    return {
+        "drf": _medians(through_django, dict.fromkeys(through_django, by_key), refresh, rounds),
+        "door": _medians(at_door, dict.fromkeys(at_door, by_key), refresh, rounds),
+        "credentials": _medians(
+            dict.fromkeys(credentials, through_django["nothing"]), credentials, refresh, rounds
+        ),
     }
-    makers = credentials(key)
-    by_credential = taken_in_turn(dict.fromkeys(makers, whole), makers, refresh, rounds=rounds)
-    return Measured(switched_off=switched, credentials=by_credential)
 
 
-def taken_in_turn(
-    variants: Mapping[str, tuple[Call, Switch]],
-    environs: Mapping[str, Callable[[], Environ]],
-    refresh: Call,
-    *,
-    rounds: int,
+def _medians(
+    variants: Mapping[str, Variant], environs: Mapping[str, NewEnviron], refresh: Handler, rounds: int
 ) -> dict[str, float]:
-    """Microseconds of processor time of a call of each, the median of rounds; each must be answered 200."""
+    """Microseconds of a call of each variant: the median of rounds in turn, without the first round."""
     taken: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(rounds + 1):
-        for name, (call, off) in variants.items():
-            spent = _spent(call, off, environs[name], refresh)
-            if turn:
-                taken[name].append(spent / _CALLS / 1000)
-    return {name: median(microseconds) for name, microseconds in taken.items()}
+    for _ in range(rounds + 1):
+        for name, variant in variants.items():
+            taken[name].append(_microseconds(variant, environs[name], refresh))
+    return {name: median(microseconds[1:]) for name, microseconds in taken.items()}
 
 
-def _spent(call: Call, off: Switch, environ: Callable[[], Environ], refresh: Call) -> int:
-    """Nanoseconds of processor time of all calls, each of which was answered 200."""
+def _microseconds(variant: Variant, environ: NewEnviron, refresh: Handler) -> float:
+    """Processor time of a call. Raises `SystemExit` unless every call is answered 200."""
+    handler, switch_off = variant
     for _ in range(_TRIES):
         requests = [environ() for _ in range(_CALLS)]
-        # The door only gives what this process holds, and leaves to Django what has just lapsed.
+        # The front door answers from the process's cache and leaves an expired entry to Django.
         refresh(environ())
-        with off():
+        with switch_off():
             began = time.process_time_ns()
-            answers = [call(request) for request in requests]
+            answers = [handler(request) for request in requests]
             spent = time.process_time_ns() - began
         if all(answer and getattr(answer, "status_code", 200) == 200 for answer in answers):
-            return spent
+            return spent / _CALLS / 1000
     raise SystemExit("some requests were not answered")
 
 
-if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]))))
+@contextmanager
+def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for owner, name, value in attributes:
+            stack.enter_context(patch.object(owner, name, value))
+        yield
+
+
+def _django_variants(key: str) -> dict[str, Variant]:
+    recorded, unrecorded = _django_handler(recorded=True), _django_handler(recorded=False)
+    authenticator = type("KnownCaller", (_KnownCaller,), {"caller": _caller(key)})
+    replacements = {
+        "authentication": (OhlcViewSet, "authentication_classes", [authenticator]),
+        "limits": (OhlcViewSet, "throttle_classes", []),
+    }
+    return {
+        name: (
+            unrecorded if "audit" in parts else recorded,
+            partial(_replaced, *(replacements[part] for part in parts if part in replacements)),
+        )
+        for name, parts in _SWITCHED_OFF.items()
+    }
+
+
+def _door_variants(key: str) -> dict[str, Variant]:
+    front, caller = door.FrontDoor(), _caller(key)
+    admission = door.admit_call(call_in(_environ_with({})()), caller, Access("market:read"))
+    replacements = {
+        "authentication": (door, "identify", lambda *_, **__: Identity(caller)),
+        "limits": (door, "admit_call", lambda *_, **__: admission),
+        "audit": (door, "call_record", lambda **_: None),
+    }
+    return {
+        name: (front, partial(_replaced, *(replacements[part] for part in parts)))
+        for name, parts in _SWITCHED_OFF.items()
+    }
+
+
+def _django_handler(*, recorded: bool) -> Handler:
+    """Django's middleware and views as a web process has them, with or without the audit middleware."""
+    middleware = [name for name in settings.MIDDLEWARE if recorded or not name.startswith("audit.")]
+    with override_settings(MIDDLEWARE=middleware):
+        handler = DjangoHandler()
+    drop_request_signals()
+    load_everything(handler)
+    tune_garbage_collector()
+
+    def answered(environ: Environ) -> Any:
+        response = handler.respond(environ)
+        response.close()
+        return response
+
+    return answered
+
+
+class _KnownCaller(BaseAuthentication):
+    """Always the same caller, without a look at the request."""
+
+    caller: Caller
+
+    def authenticate(self, request: Request) -> tuple[Caller, None]:
+        return self.caller, None
+
+
+def _caller(key: str) -> Caller:
+    identity = identify(call_in(_environ_with({"HTTP_X_API_KEY": key})()), now=timezone.now())
+    assert identity is not None
+    return identity.caller
+
+
+def _environ_with(headers: Mapping[str, str]) -> NewEnviron:
+    """A function that makes the request for the cached bars: Django changes an environ, so each call needs its own."""
+    template = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": BARS,
+        "REQUEST_URI": f"{BARS}?{QUERY}",
+        "QUERY_STRING": QUERY,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "127.0.0.1:8000",
+        "HTTP_X_CORRELATION_ID": "01975c1e-5d4f-7000-8000-000000000000",
+        "wsgi.url_scheme": "http",
+        **headers,
+    }
+    return lambda: {**template, "wsgi.input": BytesIO()}
+
+
+def _new_key(**terms: Any) -> str:
+    """A key of the highest rate at which every request asks Redis."""
+    grants = {"tier": "internal", "scopes": ["market:read"], "rate": PREFETCH_ABOVE, **terms}
+    return key_create(name="bench", actor="bench", now=timezone.now(), **grants).key
+
+
+def _credentials(key: str) -> dict[str, NewEnviron]:
+    metered = _new_key(daily_quota=10**9, monthly_quota=10**10)
+    return {
+        "key": _environ_with({"HTTP_X_API_KEY": key}),
+        "key with quotas": _environ_with({"HTTP_X_API_KEY": metered}),
+        "JWT": _environ_with({"HTTP_AUTHORIZATION": f"Bearer {_access_token()}"}),
+        "signature": lambda: {**_environ_with({})(), **_signature(key)},
+    }
+
+
+def _access_token() -> str:
+    """A token of a person with the same limits as the key."""
+    password = token_urlsafe(24)
+    user = User.objects.create_user("bench", password=password)
+    AccessProfile.objects.create(user=user, tier="internal", scopes=["market:read"], rate=PREFETCH_ABOVE)
+    return session_begin(username="bench", password=password, request=None, now=timezone.now()).access
+
+
+@dataclass
+class _UnsignedRequest:
+    method: str
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def _signature(key: str) -> dict[str, str]:
+    """The headers of a signed request, with a new nonce."""
+    key_id, secret = key.split("_")[1], signing_secret(digest(key)).encode()
+    keys = MappingKeyResolver(public_keys={}, private_keys={key_id: secret})
+    environ = _environ_with({})()
+    message = _UnsignedRequest("GET", f"http://{environ['HTTP_HOST']}{environ['REQUEST_URI']}")
+    HTTPMessageSigner(signature_algorithm=HMAC_SHA256, key_resolver=keys).sign(
+        message,
+        key_id=key_id,
+        created=timezone.now(),
+        nonce=token_urlsafe(24),
+        covered_component_ids=("@method", "@target-uri"),
+    )
+    return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in message.headers.items()}

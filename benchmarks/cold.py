@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.pinning import unpinned
-from benchmarks.posting import UnexpectedAnswer
-from benchmarks.processes import BASE_DIR
-from benchmarks.report import Report
-from benchmarks.servers import PEER_VENV
-from benchmarks.sizes import Sizes
-from benchmarks.stream import SYMBOL, Stream, stored
+from benchmarks.generated_trades import SYMBOL, Stream, stored
+from benchmarks.processes import BASE_DIR, unpinned
+from benchmarks.report import Note, Ratio, Row, Sizes
+from benchmarks.servers import PEER_VENV, UnexpectedAnswer
 from store.datasets import TRADES
 from store.timestamps import DAY_NS, SECOND_NS
 
@@ -68,13 +65,13 @@ class _Run:
     total: float
 
 
-def measure_cold(report: Report, sizes: Sizes) -> None:
+def measure_cold(sizes: Sizes) -> Iterator[Row]:
     """The process from its start to its end, and the answer alone."""
     pythons = {"store": sys.executable, "pandas": sys.executable}
     if (PEER_VENV / ".installed").exists():
         pythons |= dict.fromkeys(_OF_PARQUET, str(PEER_VENV / "bin" / "python"))
     else:
-        report.left_out.append("DuckDB and polars: requirements-bench.txt is not installed in .venv-bench")
+        yield Note("DuckDB and polars: requirements-bench.txt is not installed in .venv-bench")
     runs: dict[str, list[_Run]] = {name: [] for name in pythons}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, unpinned():
         paths = _written(Path(folder), sizes.trades)
@@ -93,14 +90,14 @@ def measure_cold(report: Report, sizes: Sizes) -> None:
                 if name != "pandas" or turn < _PANDAS_ROUNDS:
                     runs[name].append(run(python, name, day))
                     _check(name, runs[name][-1], runs["store"][-1])
-    _add(report, sizes, runs)
+    yield from _add(sizes, runs)
 
 
-def _add(report: Report, sizes: Sizes, runs: Mapping[str, list[_Run]]) -> None:
+def _add(sizes: Sizes, runs: Mapping[str, list[_Run]]) -> Iterator[Row]:
     for name, label in _NAMES.items():
         for what in _WHATS if name in runs else ():
             theirs, ours = (median(getattr(run, what) for run in runs[who]) for who in (name, "store"))
-            report.add(
+            yield Ratio(
                 f"a day of {sizes.trades / 1e6:g} million trades, {_WHATS[what]}: {label}, against the store",
                 here=theirs * 1e3,
                 peer=ours * 1e3,

@@ -13,12 +13,11 @@ from statistics import median
 
 import pyarrow.csv as pacsv
 
+from benchmarks.generated_trades import SYMBOL, Stream, stored
 from benchmarks.ingest import Feeder
-from benchmarks.processes import line_with, run_python, running
-from benchmarks.report import Report
+from benchmarks.processes import line_with, memory_of_process, run_python, running
+from benchmarks.report import Note, Ratio, Row, Sizes
 from benchmarks.servers import Server, our_server
-from benchmarks.sizes import Sizes
-from benchmarks.stream import SYMBOL, Stream, stored
 from store.csv import CsvStore
 from store.csv.derived.manifest import read_manifest
 from store.csv.log.index_files import DERIVED_FOLDER
@@ -37,16 +36,16 @@ _BATCH_ROWS = 10_000
 _MIB = 2**20
 
 
-def measure_derived(report: Report, sizes: Sizes) -> None:
+def measure_derived(sizes: Sizes) -> Iterator[Row]:
     """Ingest with and without a keeper, space by kind of stream, building all of a long history."""
-    _measure_in_store(report, sizes)
-    _measure_over_http(report, sizes)
+    yield from _measure_in_store(sizes)
+    yield from _measure_over_http(sizes)
     for name, stream in _KINDS.items():
-        _measure_space(report, name, stream, sizes.trades // 10)
-    _measure_building(report, sizes.trades)
+        yield from _measure_space(name, stream, sizes.trades // 10)
+    yield from _measure_building(sizes.trades)
 
 
-def _measure_in_store(report: Report, sizes: Sizes) -> None:
+def _measure_in_store(sizes: Sizes) -> Iterator[Row]:
     """The keeper has a core of its own here."""
     count = sizes.batches * _LONGER
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -55,7 +54,7 @@ def _measure_in_store(report: Report, sizes: Sizes) -> None:
         seconds: list[list[float]] = [[], []]
         log = Path(folder) / "keeper.log"
         with running(
-            [sys.executable, "-m", "benchmarks.keeping", "keep", str(paths[0])],
+            [sys.executable, "-m", "benchmarks.derived", "keep", str(paths[0])],
             environment=os.environ,
             log=log,
         ) as keeper:
@@ -64,11 +63,11 @@ def _measure_in_store(report: Report, sizes: Sizes) -> None:
                 appends = list(_appends(turn * count, count))
                 for store, taken in zip(stores, seconds, strict=True):
                     taken += [_seconds(store, append) for append in appends]
-        _note_lag(report, paths[0], count * sizes.rounds)
-    _add_ingest(report, "in the store, the keeper on another core", seconds)
+        yield from _note_lag(paths[0], count * sizes.rounds)
+    yield from _add_ingest("in the store, the keeper on another core", seconds)
 
 
-def _measure_over_http(report: Report, sizes: Sizes) -> None:
+def _measure_over_http(sizes: Sizes) -> Iterator[Row]:
     """The worker and the server share a core here; while the other server has its turn, a worker is stopped."""
     count = sizes.batches * _LONGER
     seconds: list[list[float]] = [[], []]
@@ -82,13 +81,13 @@ def _measure_over_http(report: Report, sizes: Sizes) -> None:
                 seconds[0] += feeders[0].seconds_each(count)
                 with _stopped(kept):
                     seconds[1] += feeders[1].seconds_each(count)
-    _add_ingest(report, "over HTTP, the worker on the server's core", seconds)
+    yield from _add_ingest("over HTTP, the worker on the server's core", seconds)
 
 
-def _add_ingest(report: Report, name: str, seconds: list[list[float]]) -> None:
+def _add_ingest(name: str, seconds: list[list[float]]) -> Iterator[Row]:
     """By the sum of all batches: the few that a fold slows down count for what they are."""
     kept, plain = seconds
-    report.add(
+    yield Ratio(
         f"ingest with derived data kept current, against without: {name}",
         here=_BATCH_ROWS * len(kept) / sum(kept),
         peer=_BATCH_ROWS * len(plain) / sum(plain),
@@ -97,13 +96,11 @@ def _add_ingest(report: Report, name: str, seconds: list[list[float]]) -> None:
     )
 
 
-def _note_lag(report: Report, store: Path, commits: int) -> None:
+def _note_lag(store: Path, commits: int) -> Iterator[Row]:
     """How far the derived files were behind when the last batch was stored."""
     manifest = read_manifest(store / TRADES.name / SYMBOL / DERIVED_FOLDER)
     current = f"current to commit {manifest.commit}" if manifest else "not there yet"
-    report.notes.append(
-        f"beside a feed in full flood, after {commits:,} commits, the derived files were {current}"
-    )
+    yield Note(f"beside a feed in full flood, after {commits:,} commits, the derived files were {current}")
 
 
 def _appends(first: int, count: int) -> Iterator[Append]:
@@ -129,11 +126,11 @@ def _stopped(server: Server) -> Iterator[None]:
         os.kill(worker, signal.SIGCONT)
 
 
-def _measure_space(report: Report, name: str, stream: Stream, trades: int) -> None:
+def _measure_space(name: str, stream: Stream, trades: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         stored(Path(folder), stream, trades)
         log = Path(folder) / TRADES.name / SYMBOL
-        report.add(
+        yield Ratio(
             f"derived files of {trades:,} trades, {name}, against their CSV",
             here=_size(log / DERIVED_FOLDER, "*") / _MIB,
             peer=_size(log, "*.csv") / _MIB,
@@ -146,24 +143,24 @@ def _size(folder: Path, pattern: str) -> int:
     return sum(path.stat().st_size for path in folder.glob(pattern))
 
 
-def _measure_building(report: Report, trades: int) -> None:
+def _measure_building(trades: int) -> Iterator[Row]:
     label = f"building the derived files of {trades / 1e6:g} million trades"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = Path(folder) / "store"
         stored(store, _DENSE, trades, derived=False)
         printed = run_python(
-            "benchmarks.keeping", "build", str(store), environment=os.environ, log=Path(folder) / "log"
+            "benchmarks.derived", "build", str(store), environment=os.environ, log=Path(folder) / "log"
         )
         built = json.loads(printed)
         reading = median(_reading_seconds(store) for _ in range(3))
-    report.add(
+    yield Ratio(
         f"{label}, against pyarrow reading their CSV by one thread",
         here=trades / built["seconds"],
         peer=trades / reading,
         unit="rows/s",
         wanted="",
     )
-    report.add(
+    yield Ratio(
         f"{label}: peak of memory, against before",
         here=built["peak"] / _MIB,
         peer=built["before"] / _MIB,
@@ -177,3 +174,30 @@ def _reading_seconds(store: Path) -> float:
     for path in (store / TRADES.name / SYMBOL).glob("*.csv"):
         pacsv.read_csv(path, pacsv.ReadOptions(use_threads=False))
     return time.perf_counter() - began
+
+
+_PERIOD_SECONDS = 1.0
+
+
+def keep(store: CsvStore) -> None:
+    """Round after round."""
+    keeper = store.keeper()
+    print("Keeping", flush=True)
+    while True:
+        time.sleep(_PERIOD_SECONDS)
+        keeper.round(seconds=_PERIOD_SECONDS)
+
+
+def build(store: CsvStore) -> None:
+    """All at once."""
+    before, began = memory_of_process("VmHWM"), time.perf_counter()
+    store.derive(TRADES, SYMBOL, rebuild=True)
+    print(
+        json.dumps(
+            {"seconds": time.perf_counter() - began, "before": before, "peak": memory_of_process("VmHWM")}
+        )
+    )
+
+
+if __name__ == "__main__":
+    {"keep": keep, "build": build}[sys.argv[1]](CsvStore(sys.argv[2]))

@@ -6,7 +6,7 @@ Bars of a second, made from the real trades in the folder REAL_DATA, or else fro
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from django.conf import settings
 
-from benchmarks.report import Report
-from benchmarks.sizes import Sizes
-from benchmarks.stream import Stream
+from benchmarks.generated_trades import Stream
+from benchmarks.report import Note, Ratio, Row, Sizes
 from http_requests.compression import Encoding, compressed
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
@@ -59,22 +58,27 @@ _TRADE_COLUMNS = (
 )
 
 
-def measure_formats(report: Report, _sizes: Sizes) -> None:
+def measure_formats(_sizes: Sizes) -> Iterator[Row]:
     """Sizes against rows of JSON, and the table of all of them; streams against Django REST Framework's encoder."""
-    bars = _bars(report)
-    _measure_sizes(report, bars.slice(0, _BARS))
+    bars = _bars()
+    if not _ticks().exists():
+        yield Note("the bars were generated: REAL_DATA names no folder of real trades")
+    yield from _measure_sizes(bars.slice(0, _BARS))
     (trades,) = Stream(a_minute=600, with_ids=True).batches(_CHUNK_ROWS)
-    _measure_streams(report, "bars", _repeated(bars))
-    _measure_streams(report, "trades", Table(_TRADE_COLUMNS, _selected(trades)))
+    yield from _measure_streams("bars", _repeated(bars))
+    yield from _measure_streams("trades", Table(_TRADE_COLUMNS, _selected(trades)))
 
 
-def _bars(report: Report) -> Table:
+def _ticks() -> Path:
     folder = os.environ.get("REAL_DATA") or str(Path(__file__).resolve().parents[2] / "shared" / "data")
-    ticks = Path(folder) / _TICKS
+    return Path(folder) / _TICKS
+
+
+def _bars() -> Table:
+    ticks = _ticks()
     if ticks.exists():
         rows = _real_rows(ticks)
     else:
-        report.notes.append("the bars were generated: REAL_DATA names no folder of real trades")
         (rows,) = Stream(a_minute=60).batches(_GENERATED_ROWS)
     store = MemoryStore()
     store.append(Append(TRADES, "BARS", rows, "bench", Dedupe.NONE))
@@ -116,7 +120,7 @@ def _repeated(bars: Table) -> Table:
     return Table(bars.columns, pa.concat_tables([bars.data] * times).combine_chunks()).slice(0, _CHUNK_ROWS)
 
 
-def _measure_sizes(report: Report, bars: Table) -> None:
+def _measure_sizes(bars: Table) -> Iterator[Row]:
     tail = {"next_cursor": None, "prev_cursor": None, "total_estimate": len(bars)}
     document = Document({"symbol": "IBM", "resolution": "1s"}, "bars", bars, tail)
     bodies = {name: each.render(document, None).body for name, each in FORMATS.items()}
@@ -134,17 +138,17 @@ def _measure_sizes(report: Report, bars: Table) -> None:
         for encoding in _ENCODINGS:
             size, seconds = len(compressed(body, encoding).body), taken[name] + taken[name, encoding]
             lines.append(_line(f"  {encoding}", size, seconds, of=(len(bodies[_ROWS]), taken[_ROWS])))
-    report.tables.append("\n".join(lines))
+    yield Note("\n".join(lines))
     for name, wanted in _WANTED.items():
         what = f"size of {len(bars):,} bars, {name} against rows"
-        report.add(what, here=len(bodies[name]), peer=len(bodies[_ROWS]), unit="bytes", wanted=wanted)
+        yield Ratio(what, here=len(bodies[name]), peer=len(bodies[_ROWS]), unit="bytes", wanted=wanted)
 
 
 def _line(label: str, size: int, seconds: float, *, of: tuple[int, float]) -> str:
     return f"{label:10}{size:9,}{size / of[0]:9.3f}{seconds * 1e6:8.0f}{seconds / of[1]:9.2f}"
 
 
-def _measure_streams(report: Report, what: str, table: Table) -> None:
+def _measure_streams(what: str, table: Table) -> Iterator[Row]:
     """A chunk, against the same rows as a list of dictionaries that is ready."""
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], frameworks_renderer()
@@ -152,7 +156,7 @@ def _measure_streams(report: Report, what: str, table: Table) -> None:
     acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}
     taken = _seconds(acts | {_PEER: lambda: render(rows)})
     for name in encoders:
-        report.add(
+        yield Ratio(
             f"encoding {what} for a stream of {name}, against {_PEER}",
             here=len(table) / taken[name],
             peer=len(table) / taken[_PEER],

@@ -1,14 +1,13 @@
 """Implied volatility and greeks of 10,000 quotes, against a plain loop over QuantLib's instruments, one processor each."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import QuantLib
 
-from benchmarks.report import Report
-from benchmarks.sizes import Sizes
+from benchmarks.report import Ratio, Row, Sizes
 from stats.options.american import AndersenLake
 from stats.options.european import BlackScholes
 from stats.options.inputs import SOLVED, Inputs, make_inputs
@@ -33,18 +32,18 @@ class _Quotes:
     american: bool
 
 
-def measure_greeks(report: Report, _sizes: Sizes) -> None:
+def measure_greeks(_sizes: Sizes) -> Iterator[Row]:
     """European and American quotes of random strikes, expiries and volatilities."""
     for american in (False, True):
         style, quotes = "American" if american else "European", _quotes(american=american)
         here = min(_seconds(lambda q=quotes: _valued(q)) for _ in range(_TRIES))
         count = _OF_THE_LOOP[american]
         loop = _seconds(lambda q=quotes, n=count: _looped(q, n)) * _QUOTES / count
-        report.add(
+        yield Ratio(
             f"greeks of {_QUOTES:,} {style} quotes, against a second of one core",
             here=here, peer=1.0, unit="s", wanted="below 1",
         )  # fmt: skip
-        report.add(
+        yield Ratio(
             f"greeks of {style} quotes, against a loop over QuantLib's instruments",
             here=_QUOTES / here, peer=_QUOTES / loop, unit="quotes/s", wanted="above 1",
         )  # fmt: skip

@@ -2,23 +2,26 @@
 
 import json
 import os
+import resource
+import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pyarrow.csv as pacsv
 
-from benchmarks.pinning import CORES
-from benchmarks.processes import run_python
-from benchmarks.report import Report
-from benchmarks.sizes import Sizes
-from benchmarks.tape import CSV_HEADER, csv_text
+from benchmarks.generated_trades import CSV_HEADER, csv_text
+from benchmarks.processes import CORES, run_python
+from benchmarks.report import Note, Ratio, Row, Sizes
 
 _PIECE = 500_000
 _WANTED = "at least 0.5"
 
 
-def measure_import(report: Report, sizes: Sizes) -> None:
+def measure_import(sizes: Sizes) -> Iterator[Row]:
     """Rows a second of an import into an empty store, and of pyarrow's two readers; peak memory as a note."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "BENCH.csv"
@@ -32,14 +35,14 @@ def measure_import(report: Report, sizes: Sizes) -> None:
                 peaks += [found["peak"]] if how == "import" else []
     rates = {how: sizes.import_rows / median(taken) for how, taken in seconds.items()}
     for name, how in (("streaming", "stream"), ("reading it into memory", "table")):
-        report.add(
+        yield Ratio(
             f"import of {sizes.import_rows:,} trades against pyarrow {name}",
             here=rates["import"],
             peer=rates[how],
             unit="rows/s",
             wanted=_WANTED,
         )
-    report.notes.append(f"the import had at most {max(peaks) / 2**20:.0f} MiB in memory")
+    yield Note(f"the import had at most {max(peaks) / 2**20:.0f} MiB in memory")
 
 
 def _measured(how: str, file: Path, data_dir: Path) -> dict[str, float]:
@@ -51,7 +54,7 @@ def _measured(how: str, file: Path, data_dir: Path) -> dict[str, float]:
     log = data_dir / "errors.log"
     cores = [str(core) for core in CORES]
     printed = run_python(
-        "benchmarks.import_rates", how, str(file), *cores, environment={**os.environ, **settings}, log=log
+        "benchmarks.import_csv", how, str(file), *cores, environment={**os.environ, **settings}, log=log
     )
     found: dict[str, float] = json.loads(printed)
     return found
@@ -62,3 +65,47 @@ def _write(file: Path, rows: int) -> None:
         target.write(CSV_HEADER)
         for first in range(0, rows, _PIECE):
             target.write(csv_text(np.arange(first, min(rows, first + _PIECE))))
+
+
+def by_stream(file: Path) -> int:
+    """Rows that pyarrow's streaming reader reads."""
+    return sum(batch.num_rows for batch in pacsv.open_csv(file))
+
+
+def by_table(file: Path) -> int:
+    """Rows that pyarrow reads at once, into memory."""
+    return int(pacsv.read_csv(file).num_rows)
+
+
+def by_import(file: Path) -> int:
+    """Rows that were stored. Raises `SystemExit` unless all were."""
+    from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
+
+    from store.datasets import TRADES  # noqa: PLC0415
+    from trades.imports.reading import Reading  # noqa: PLC0415
+    from trades.imports.services import csv_import  # noqa: PLC0415
+
+    done = csv_import(path=file, reading=Reading(TRADES), notes=settings.DATA_DIR / "imports")
+    if done.stored != done.rows:
+        sys.exit(f"{done.rows - done.stored} rows were not stored")
+    return done.rows
+
+
+def main(how: str, file: str, cores: list[str]) -> None:
+    """Measure one way."""
+    if cores:
+        os.sched_setaffinity(0, map(int, cores))
+    ways: dict[str, Callable[[Path], int]] = {"stream": by_stream, "table": by_table, "import": by_import}
+    if how == "import":
+        import django  # noqa: PLC0415
+
+        django.setup()
+    started = time.perf_counter()
+    rows = ways[how](Path(file))
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"rows": rows, "seconds": seconds, "peak": peak}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

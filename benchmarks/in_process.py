@@ -14,8 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from benchmarks.report import Report
-from benchmarks.sizes import Sizes
+from benchmarks.report import Ratio, Row, Sizes
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import TRADES
@@ -36,19 +35,19 @@ _CALLS_TIMED = 50
 Column = npt.NDArray[Any]
 
 
-def measure_in_process(report: Report, sizes: Sizes) -> None:
+def measure_in_process(sizes: Sizes) -> Iterator[Row]:
     """Add the ratios of `bars`, `latest` and `scan`, all warm and with derived files that are current."""
     with _universe(sizes.symbols) as folder:
         reader = open_store(folder)
         symbol = reader.symbols()[0]
-        _measure_bars(report, reader, symbol, folder)
+        yield from _measure_bars(reader, symbol, folder)
         file = str(folder / TRADES.name / symbol / "commits.jsonl")
         here, peer = _microseconds(lambda: reader.latest(symbol), lambda: os.stat(file))  # noqa: PTH116
-        report.add("latest(), against one stat of its log", here=here, peer=peer, unit="us", wanted="< 5 us")
-        _measure_scan(report, reader)
+        yield Ratio("latest(), against one stat of its log", here=here, peer=peer, unit="us", wanted="< 5 us")
+        yield from _measure_scan(reader)
 
 
-def _measure_bars(report: Report, reader: Reader, symbol: str, folder: Path) -> None:
+def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
     whole = reader.bars(symbol)
     first = len(whole) // 2 - _BARS // 2
     start, end = int(whole.time_ns[first]), int(whole.time_ns[first + _BARS])
@@ -58,12 +57,12 @@ def _measure_bars(report: Report, reader: Reader, symbol: str, folder: Path) -> 
         here, peer = _microseconds(
             lambda: reader.bars(symbol, start, end), lambda columns=columns: _sliced(columns, start, end)
         )
-        report.add(
+        yield Ratio(
             f"bars() of {_BARS} minutes, against slices of {name}", here=here, peer=peer, unit="us", wanted="<= 3, < 20 us"
         )  # fmt: skip
 
 
-def _measure_scan(report: Report, reader: Reader) -> None:
+def _measure_scan(reader: Reader) -> Iterator[Row]:
     """Bars per second of a warm scan that looks at every close, and of pandas' groups by time over one day of the same bars."""
     day_end = _FIRST_DAY_NS + DAY_NS
     _scanned(reader, None)
@@ -71,9 +70,9 @@ def _measure_scan(report: Report, reader: Reader) -> None:
     frames = [reader.bars(symbol, end=day_end, frame=True)[["close"]] for symbol in reader.symbols()]
     peer = _rate(lambda: _grouped(frames))
     name = f"scan() of {len(frames)} symbols, against pandas' groupby"
-    report.add(name, here=here, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
+    yield Ratio(name, here=here, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
     rows = max(_rate(lambda: _scanned_rows(reader)) for _ in range(3))
-    report.add("the same by rows()", here=rows, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
+    yield Ratio("the same by rows()", here=rows, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
 
 
 def _scanned(reader: Reader, end: int | None) -> int:

@@ -1,7 +1,7 @@
 """Batches of 10,000 trades over HTTP in every format, against the same batches in JSON."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -9,11 +9,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from benchmarks.posting import Connection, check_stored
-from benchmarks.report import Report
-from benchmarks.servers import INGEST_PATH, Server, our_server
-from benchmarks.sizes import Sizes
-from benchmarks.stream import Stream
+from benchmarks.generated_trades import Stream
+from benchmarks.report import Ratio, Row, Sizes
+from benchmarks.servers import INGEST_PATH, Connection, Server, check_stored, our_server
 from store.timestamps import fixed_width_text
 
 _ROWS = 10_000
@@ -31,7 +29,7 @@ class _Format:
     wanted: str = "above 1"
 
 
-def measure_ingest_formats(report: Report, sizes: Sizes) -> None:
+def measure_ingest_formats(sizes: Sizes) -> Iterator[Row]:
     """Round by round in turn, each format a symbol of its own."""
     seconds: dict[str, list[float]] = {name: [] for name in _FORMATS}
     with our_server() as server, Connection(server) as connection:
@@ -43,7 +41,7 @@ def measure_ingest_formats(report: Report, sizes: Sizes) -> None:
                 seconds[name] += taken if turn else []
     for name, taken in seconds.items():
         if name != _BASE:
-            report.add(
+            yield Ratio(
                 f"ingest of batches of {_ROWS:,} rows, {name} against {_BASE}",
                 here=_ROWS / median(taken),
                 peer=_ROWS / median(seconds[_BASE]),

@@ -19,12 +19,10 @@ import orjson
 import pyarrow as pa
 
 from benchmarks.formats import frameworks_renderer
-from benchmarks.posting import UnexpectedAnswer
+from benchmarks.generated_trades import SYMBOL, Stream, stored
 from benchmarks.processes import memory_of_process
-from benchmarks.report import Report
-from benchmarks.servers import Server, our_server
-from benchmarks.sizes import Sizes
-from benchmarks.stream import SYMBOL, Stream, stored
+from benchmarks.report import Ratio, Row, Sizes
+from benchmarks.servers import Server, UnexpectedAnswer, our_server
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.timestamps import format_timestamp
@@ -58,7 +56,7 @@ class _Measured:
     most: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
 
 
-def measure_long_stream(report: Report, sizes: Sizes) -> None:
+def measure_long_stream(sizes: Sizes) -> Iterator[Row]:
     """By one client of one web process."""
     count = sizes.trades // _STREAM.a_minute * _STREAM.a_minute
     with our_server() as server:
@@ -72,9 +70,9 @@ def measure_long_stream(report: Report, sizes: Sizes) -> None:
             for name in _FORMATS:
                 _measure_round(measured[name], server, web, rows, name=name, count=count)
         for name in _FORMATS:
-            _tell(report, f"{count:,} trades streamed as {name}", measured[name], base)
-            _measure_first(report, server, count, name)
-            _measure_leaving(report, server, web, _target(count, name), name)
+            yield from _tell(f"{count:,} trades streamed as {name}", measured[name], base)
+            yield from _measure_first(server, count, name)
+            yield from _measure_leaving(server, web, _target(count, name), name)
 
 
 def _measure_round(
@@ -105,14 +103,14 @@ def _measure_round(
     )
 
 
-def _tell(report: Report, what: str, measured: _Measured, base: dict[str, float]) -> None:
+def _tell(what: str, measured: _Measured, base: dict[str, float]) -> Iterator[Row]:
     for measure, kind in _MEASURES.items():
         grown = measured.most[measure] - base[measure]
-        report.add(f"{what}: {kind}", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
+        yield Ratio(f"{what}: {kind}", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
     grown = sum(measured.most.values()) - sum(base.values())
-    report.add(f"{what}: both", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
+    yield Ratio(f"{what}: both", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
     for place, kind in enumerate(("by the clock", "of the processor, all of the server's")):
-        report.add(
+        yield Ratio(
             f"{what}, against the framework's JSON of them, {kind}",
             here=1 / median(each[place] for each in measured.streamed),
             peer=1 / median(each[place] for each in measured.rendered),
@@ -121,7 +119,7 @@ def _tell(report: Report, what: str, measured: _Measured, base: dict[str, float]
         )
 
 
-def _measure_first(report: Report, server: Server, count: int, name: str) -> None:
+def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
     """From the request to the first row, each on a connection of its own, against a page of one row, in turns."""
     first, page = [], []
     for turn in range(_TURNS):
@@ -133,7 +131,7 @@ def _measure_first(report: Report, server: Server, count: int, name: str) -> Non
         with _answer(server, f"{_TRADES}.{name}?limit=1&{_range(turn * _HOUR, _HOUR)}") as response:
             response.read()
             page.append(time.perf_counter() - began)
-    report.add(
+    yield Ratio(
         f"the first row as {name}, against a page of one",
         here=1e3 * median(first),
         peer=1e3 * median(page),
@@ -142,7 +140,7 @@ def _measure_first(report: Report, server: Server, count: int, name: str) -> Non
     )
 
 
-def _measure_leaving(report: Report, server: Server, web: int, target: str, name: str) -> None:
+def _measure_leaving(server: Server, web: int, target: str, name: str) -> Iterator[Row]:
     """From a client's going away amid a stream until the server has neither its connection nor its memory.
 
     Raises `UnexpectedAnswer`.
@@ -161,7 +159,7 @@ def _measure_leaving(report: Report, server: Server, web: int, target: str, name
                 )
             time.sleep(0.002)
         seconds.append(time.perf_counter() - began)
-    report.add(
+    yield Ratio(
         f"what the slowest of {_TURNS} clients as {name} held that went away: free again",
         here=max(seconds),
         peer=_ALLOWED_SECONDS,

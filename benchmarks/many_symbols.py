@@ -6,28 +6,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.posting import UnexpectedAnswer
-from benchmarks.processes import BASE_DIR
-from benchmarks.report import Report
-from benchmarks.sizes import Sizes
-from benchmarks.stream import FIRST_DAY_NS, MINUTE_NS, Unsynced
+from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, Unsynced
+from benchmarks.processes import BASE_DIR, memory_of_process
+from benchmarks.report import Note, Ratio, Row, Sizes
+from benchmarks.servers import UnexpectedAnswer
+from store import open_store
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import Append, Dedupe
+from store.reading import Reader as _  # noqa: F401 imported before anything is timed
 from store.timestamps import DAY_NS
 
 _ROWS_A_DATE = 20
 _MIB = 2**20
 
 
-def measure_many_symbols(report: Report, sizes: Sizes) -> None:
+def measure_many_symbols(sizes: Sizes) -> Iterator[Row]:
     """All by new processes, in turn with a store of one such symbol."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         wide, single = Path(folder) / "wide", Path(folder) / "single"
@@ -45,16 +47,16 @@ def measure_many_symbols(report: Report, sizes: Sizes) -> None:
         ("first", "first read of one", "< 5 ms"),
         ("others", "first reads of the others, median", "< 5 ms"),
     ):
-        report.add(label + what, here=many[name] * 1e3, peer=one[name] * 1e3, unit="ms", wanted=wanted)
+        yield Ratio(label + what, here=many[name] * 1e3, peer=one[name] * 1e3, unit="ms", wanted=wanted)
     for measure, what in (("VmRSS", "resident, mapped files and all"), ("RssAnon", "its own memory")):
-        report.add(
+        yield Ratio(
             f"{label}{what}, once every symbol is read",
             here=many[measure] / _MIB,
             peer=one[measure] / _MIB,
             unit="MiB",
             wanted="bounded",
         )
-    report.notes.append(
+    yield Note(
         f"with {sizes.logs:,} symbols read, {many['handles']:.0f} handles are open ({one['handles']:.0f} with one),"
         f" {many['maps']:.0f} derived files are mapped"
     )
@@ -62,7 +64,7 @@ def measure_many_symbols(report: Report, sizes: Sizes) -> None:
 
 def _cost(store: Path, dates: int) -> dict[str, float]:
     start = FIRST_DAY_NS + dates // 2 * DAY_NS
-    command = [sys.executable, "-m", "benchmarks.many_reads", str(store), str(start), str(start + DAY_NS)]
+    command = [sys.executable, "-m", "benchmarks.many_symbols", str(store), str(start), str(start + DAY_NS)]
     done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, check=False)
     if done.returncode:
         raise UnexpectedAnswer(done.stderr.decode()[-500:])
@@ -100,3 +102,36 @@ def _rows(dates: int) -> pa.RecordBatch:
         pa.array(given[f.name]) if f.name in given else pa.nulls(len(days), f.type) for f in TRADES.schema
     ]
     return pa.record_batch(columns, schema=TRADES.schema)
+
+
+_MEASURES = ("VmRSS", "RssAnon")
+
+
+def main(store: str, start: int, end: int) -> None:
+    """Open, read the middle symbol first, then all others."""
+    before = {measure: memory_of_process(measure) for measure in _MEASURES}
+    began = time.perf_counter()
+    reader = open_store(store)
+    opened = time.perf_counter()
+    symbols = reader.symbols()
+    listed = time.perf_counter()
+    seconds, bars = [], 0
+    for symbol in sorted(symbols, key=lambda name: name != symbols[len(symbols) // 2]):
+        asked = time.perf_counter()
+        bars += len(reader.bars(symbol, start, end))
+        seconds.append(time.perf_counter() - asked)
+    cost = {
+        "opening": opened - began,
+        "listing": listed - opened,
+        "first": seconds[0],
+        "others": float(np.median(seconds[1:])) if seconds[1:] else seconds[0],
+        **{measure: memory_of_process(measure) - before[measure] for measure in _MEASURES},
+        "handles": len(list(Path("/proc/self/fd").iterdir())) - 1,
+        "maps": Path("/proc/self/maps").read_text().count(".arrow"),
+        "bars": bars,
+    }
+    print(json.dumps(cost))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

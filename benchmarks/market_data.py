@@ -1,22 +1,19 @@
-"""The tree over HTTP: a page that has to be made against one that is kept, page 1,000 of a walk against page 1, a stream.
+"""The tree over HTTP: a page that has to be made against one that is kept, and page 1,000 of a walk against page 1.
 
 Bars of a minute are of 30 days with 20 trades a minute; trades are of an hour with 20,000 a minute. All of
 them are folded.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from statistics import median
 
 import orjson
 
-from benchmarks.formats import frameworks_renderer
-from benchmarks.posting import Connection, UnexpectedAnswer
-from benchmarks.report import Report
-from benchmarks.servers import Server, our_server
-from benchmarks.sizes import Sizes
-from benchmarks.stream import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, stored
+from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, stored
+from benchmarks.report import Ratio, Row, Sizes
+from benchmarks.servers import Connection, Server, UnexpectedAnswer, our_server
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
 _ROOT = f"/api/v1/market-data/equities/{SYMBOL}"
@@ -26,10 +23,6 @@ _BARS = 1_000
 _PAIRS = 200
 _WALKS_EACH = 9
 _PAGES, _QUICK_PAGES = 1_000, 100
-_STREAMED_MINUTES = 50
-_RENDERED_ROWS = 10_000
-_LINE_BYTES = 512  # more than a line has
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ _WALKS = (
 )  # fmt: skip
 
 
-def measure_market_data(report: Report, sizes: Sizes) -> None:
+def measure_market_data(sizes: Sizes) -> Iterator[Row]:
     """By one client of one web process."""
     pages = _PAGES if sizes.trades > _PAGES**2 else _QUICK_PAGES
     with our_server() as server:
@@ -67,14 +60,15 @@ def measure_market_data(report: Report, sizes: Sizes) -> None:
         stored(server.folder, _DENSE, _DENSE_MINUTES * _DENSE.a_minute)
         with Connection(server) as connection:
             for format_name in ("json", "columnar"):
-                _measure_misses(report, server, connection, format_name)
+                yield from _measure_misses(server, connection, format_name)
             for walk in _WALKS:
                 firsts = [walk.first(number) for number in range(_WALKS_EACH)]
-                _measure_walk(report, walk, [_walked(server, connection, first, pages) for first in firsts])
-        _measure_stream(report, server, sizes.rounds)
+                yield from _measure_walk(
+                    walk, [_walked(server, connection, first, pages) for first in firsts]
+                )
 
 
-def _measure_misses(report: Report, server: Server, connection: Connection, format_name: str) -> None:
+def _measure_misses(server: Server, connection: Connection, format_name: str) -> Iterator[Row]:
     misses, hits = [], []
     for number in range(_PAIRS):
         start_ns = FIRST_DAY_NS + number * MINUTE_NS
@@ -82,7 +76,7 @@ def _measure_misses(report: Report, server: Server, connection: Connection, form
         request = server.request("GET", f"{_ROOT}/ohlcv.{format_name}?{query}")
         misses.append(_timed(connection, request, "miss")[0])
         hits.append(_timed(connection, request, "hit")[0])
-    report.add(
+    yield Ratio(
         f"a page of {_BARS:,} bars in {format_name}, made, against the same one kept",
         here=1e3 * median(misses),
         peer=1e3 * median(hits),
@@ -101,8 +95,8 @@ def _walked(server: Server, connection: Connection, target: str, pages: int) -> 
     return seconds
 
 
-def _measure_walk(report: Report, walk: _Walk, walks: list[list[float]]) -> None:
-    report.add(
+def _measure_walk(walk: _Walk, walks: list[list[float]]) -> Iterator[Row]:
+    yield Ratio(
         f"page {len(walks[0]):,} of a walk over {walk.what}, {walk.limit:,} a page, against page 1",
         here=1e3 * median(seconds[-1] for seconds in walks),
         peer=1e3 * median(seconds[0] for seconds in walks),
@@ -122,46 +116,6 @@ def _timed(connection: Connection, request: bytes, outcome: str) -> tuple[float,
     if b"x-cache: " + outcome.encode() not in head:
         raise UnexpectedAnswer(f"no {outcome}: {head!r}")
     return taken, body
-
-
-def _measure_stream(report: Report, server: Server, rounds: int) -> None:
-    """Rows of a stream of lines, and the first of them as dictionaries through the framework's renderer, in turns."""
-    end_ns = _DENSE.start_ns + _STREAMED_MINUTES * MINUTE_NS
-    target = f"{_ROOT}/trades/stream?{_range(_DENSE.start_ns, end_ns)}"
-    render = frameworks_renderer()
-    here, peer = [], []
-    for _ in range(rounds):
-        count, taken, beginning = _streamed(server, target)
-        if count != _STREAMED_MINUTES * _DENSE.a_minute:
-            raise UnexpectedAnswer(f"{count} rows were streamed")
-        rows = [orjson.loads(line) for line in beginning.splitlines()[:_RENDERED_ROWS]]
-        started = time.perf_counter()
-        render(rows)
-        here.append(count / taken)
-        peer.append(len(rows) / (time.perf_counter() - started))
-    report.add(
-        "trades streamed as lines over loopback, against the framework's JSON of them",
-        here=median(here),
-        peer=median(peer),
-        unit="rows/s",
-        wanted="at least 5",
-    )
-
-
-def _streamed(server: Server, target: str) -> tuple[int, float, bytes]:
-    """How many lines came, in how many seconds, and the beginning of them."""
-    connection = HTTPConnection(server.host, server.port, timeout=60)
-    started = time.perf_counter()
-    connection.request("GET", target, headers={"X-API-Key": server.key})
-    response = connection.getresponse()
-    beginning, lines = b"", 0
-    while piece := response.read(_CHUNK):
-        lines += piece.count(b"\n")
-        if len(beginning) < _RENDERED_ROWS * _LINE_BYTES:
-            beginning += piece
-    taken = time.perf_counter() - started
-    connection.close()
-    return lines, taken, beginning
 
 
 def _range(start_ns: int, end_ns: int) -> str:

@@ -1,5 +1,6 @@
 """Processes that a benchmark starts on the servers' core, and ends by their ids."""
 
+import os
 import selectors
 import signal
 import subprocess
@@ -9,7 +10,41 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.pinning import SERVER_CORE, pinned
+
+def _cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+
+
+CORES = _cores()
+SERVER_CORE, LOAD_CORE = (CORES[0], CORES[-1]) if len(CORES) > 1 else (None, None)
+
+
+@contextmanager
+def pinned(core: int | None) -> Iterator[None]:
+    """Run this thread, and the processes that it starts meanwhile, on one core; None changes nothing."""
+    with _on(set() if core is None else {core}):
+        yield
+
+
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Run this thread, and the processes that it starts meanwhile, on all cores."""
+    with _on(set(CORES)):
+        yield
+
+
+@contextmanager
+def _on(cores: set[int]) -> Iterator[None]:
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
 
 START_SECONDS = 90.0
 _END_SECONDS = 12.0

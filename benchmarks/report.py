@@ -1,65 +1,115 @@
-"""What was measured, as a table of ratios, and what had to be left out."""
+"""A benchmark is a function of `Sizes` that yields `Ratio`s and `Note`s; `table` prints them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    rounds: int
+    seconds: int  # of load in a round
+    small_rows: int  # stored before ingest is measured
+    large_rows: int
+    batches: int  # of 10,000 rows, in a round
+    peer_batches: int  # to the plain peer, which slows down with what it stores
+    posts: int  # calls of a client, each with one row or one key
+    commits: int  # of the long log
+    symbols: int  # read in process
+    import_rows: int  # of the imported file
+    trades: int  # of one symbol with a long history
+    logs: int  # symbols of the store of many symbols
+    dates: int  # of each of these symbols
+
+
+FULL = Sizes(
+    rounds=5,
+    seconds=5,
+    small_rows=1_000_000,
+    large_rows=5_000_000,
+    batches=10,
+    peer_batches=3,
+    posts=300,
+    commits=1_000_000,
+    symbols=200,
+    import_rows=2_000_000,
+    trades=10_000_000,
+    logs=2_000,
+    dates=250,
+)
+QUICK = Sizes(
+    rounds=3,
+    seconds=2,
+    small_rows=100_000,
+    large_rows=400_000,
+    batches=5,
+    peer_batches=2,
+    posts=60,
+    commits=50_000,
+    symbols=40,
+    import_rows=200_000,
+    trades=400_000,
+    logs=50,
+    dates=20,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`here` divided by `peer`, both in `unit`; `wanted` says which ratio is aimed at."""
+    """`here` divided by `peer`, both in `unit`. wanted: the aim, as text."""
 
     name: str
     here: float
     peer: float
     unit: str
-    wanted: str
+    wanted: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """The table's cells."""
+        """The cells of its row."""
+        ratio = self.here / self.peer
         return (
             self.name,
             _number(self.here),
             _number(self.peer),
             self.unit,
-            f"{self.here / self.peer:.2f}" if self.here < 20 * self.peer else f"{self.here / self.peer:.0f}",
+            f"{ratio:.2f}" if ratio < 20 else f"{ratio:.0f}",
             self.wanted,
         )
 
+    def __str__(self) -> str:
+        return "  ".join(self.cells()[:5])
 
-@dataclass(slots=True)
-class Report:
-    """Ratios in the order in which they were measured; `tables` are text as it is, `notes` and `left_out` sentences."""
 
-    ratios: list[Ratio] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence or a table below the ratios."""
 
-    def add(self, name: str, *, here: float, peer: float, unit: str, wanted: str) -> None:
-        """Take a ratio in, and show it at once."""
-        ratio = Ratio(name, here, peer, unit, wanted)
-        self.ratios.append(ratio)
-        print("  ".join(ratio.cells()[:5]), flush=True)
+    text: str
 
     def __str__(self) -> str:
-        lines = _aligned(
-            [("what", "here", "peer", "unit", "ratio", "wanted"), *(r.cells() for r in self.ratios)]
-        )
-        lines += [f"\n{table}\n" for table in self.tables]
-        lines += [f"Note: {note}" for note in self.notes]
-        lines += [f"Left out: {name}" for name in self.left_out]
-        return "\n".join(lines)
+        return self.text
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numeric = {1, 2, 4}
-    return [
+Row = Ratio | Note
+Measure = Callable[[Sizes], Iterator[Row]]
+
+_HEADER = ("what", "here", "peer", "unit", "ratio", "wanted")
+_RIGHT_ALIGNED = {1, 2, 4}
+
+
+def table(rows: list[Row]) -> str:
+    """The ratios as an aligned table, then the notes."""
+    cells = [_HEADER, *(row.cells() for row in rows if isinstance(row, Ratio))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
         "  ".join(
-            cell.rjust(width) if place in numeric else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if number in _RIGHT_ALIGNED else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in rows
+        for row in cells
     ]
+    return "\n".join([*lines, *(str(row) for row in rows if isinstance(row, Note))])
 
 
 def _number(value: float) -> str:

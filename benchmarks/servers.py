@@ -1,20 +1,24 @@
 """The servers that are compared: this project's `serve` with one worker, and the plain peer with its Redis."""
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import BASE_DIR, await_ready, line_with, run_python, running
+from benchmarks.processes import BASE_DIR, LOAD_CORE, await_ready, line_with, pinned, run_python, running
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 
 RATE = 1_000_000
 PEER_VENV = BASE_DIR / ".venv-bench"
+_PEERS = Path(os.environ.get("PEERS") or "peers").resolve()
 INGEST_PATH = "/v1/trades/ingest"
 # An installation that the shell is set up for is left alone.
 OF_OTHERS = frozenset({"REDIS_URL", "DATABASE_URL"})
@@ -85,19 +89,17 @@ def our_server(
             yield Server(host, int(port), json.loads(made)["key"], data)
 
 
-def peer_obstacle(peers: Path | None) -> str | None:
+def peer_obstacle() -> str | None:
     """Why the plain peer cannot be run; None if it can."""
-    if peers is None:
-        return "no folder of peers was given (make bench PEERS=…)"
-    if not (peers / "naive" / "app.py").is_file():
-        return f"there is no naive/app.py in {peers}"
+    if not (_PEERS / "naive" / "app.py").is_file():
+        return f"there is no naive/app.py in the folder that PEERS names, {_PEERS}"
     if not (PEER_VENV / ".installed").exists():
-        return "the peer's packages (requirements-bench.txt) are not installed in .venv-bench"
+        return "requirements-bench.txt is not installed in .venv-bench"
     return None
 
 
 @contextmanager
-def naive_peer(peers: Path) -> Iterator[Server]:
+def naive_peer() -> Iterator[Server]:
     """The plain peer with one uvicorn worker, and a Redis of its own; all on the servers' core."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -109,7 +111,7 @@ def naive_peer(peers: Path) -> Iterator[Server]:
         with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
             port, fd = listener.getsockname()[1], listener.fileno()
             command = [str(PEER_VENV / "bin" / "python"), "-m", "uvicorn", "app:app", "--fd", str(fd)]
-            command += ["--app-dir", str(peers / "naive"), "--loop", "uvloop", "--http", "httptools"]
+            command += ["--app-dir", str(_PEERS / "naive"), "--loop", "uvloop", "--http", "httptools"]
             command += ["--no-access-log", "--log-level", "warning"]
             environment = {
                 "PATH": os.environ.get("PATH", ""),
@@ -119,3 +121,112 @@ def naive_peer(peers: Path) -> Iterator[Server]:
             }
             stack.enter_context(running(command, environment=environment, descriptors=(fd,), log=log))
         yield Server("127.0.0.1", port, "key", folder)
+
+
+_TIMEOUT_SECONDS = 60.0
+_CHUNK = 256 * 1024
+
+
+class UnexpectedAnswer(Exception):
+    """A server did not do what was measured."""
+
+
+class Connection:
+    """One persistent connection to a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._socket = socket.create_connection((server.host, server.port), timeout=_TIMEOUT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def exchange(self, request: bytes) -> bytes:
+        """Send a whole request; returns the body of its answer.
+
+        Raises `UnexpectedAnswer` unless it is a 200 or 201.
+        """
+        return self.answer(request)[1]
+
+    def answer(self, request: bytes) -> tuple[bytes, bytes]:
+        """The same; returns the answer's head in lower case, too."""
+        self._socket.sendall(request)
+        received = b""
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += self._more()
+        head, body = received[:end].lower(), received[end + 4 :]
+        length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        pieces, missing = [body], length - len(body)
+        while missing > 0:
+            pieces.append(self._more())
+            missing -= len(pieces[-1])
+        body = b"".join(pieces)
+        if not head.startswith((b"http/1.1 200", b"http/1.1 201")):
+            raise UnexpectedAnswer(f"{head[:40]!r}: {body[:500]!r}")
+        return head, body
+
+    def post(self, bodies: Iterable[tuple[bytes, int]]) -> list[float]:
+        """Seconds that each batch (a body and its rows) took from the first byte sent to the answer."""
+        seconds = []
+        for body, rows in bodies:
+            request = self._server.request("POST", INGEST_PATH, body)
+            started = time.perf_counter()
+            answer = self.exchange(request)
+            seconds.append(time.perf_counter() - started)
+            check_stored(answer, rows)
+        return seconds
+
+    def _more(self) -> bytes:
+        data = self._socket.recv(_CHUNK)
+        if not data:
+            raise UnexpectedAnswer("the server closed the connection")
+        return data
+
+
+def post_together(server: Server, by_client: Sequence[Iterable[tuple[bytes, int]]]) -> float:
+    """Seconds from the common start of all clients, each with its own batches, to the end of the last."""
+    return run_together(server, [lambda client, own=bodies: client.post(own) for bodies in by_client])
+
+
+def run_together(server: Server, clients: Sequence[Callable[[Connection], object]]) -> float:
+    """Run each function in a thread with a connection of its own; seconds from their common start to the end of the last.
+
+    Raises the first exception of a function.
+    """
+    ready = threading.Barrier(len(clients) + 1)
+    errors: list[BaseException] = []
+
+    def run(client: Callable[[Connection], object]) -> None:
+        try:
+            with pinned(LOAD_CORE), Connection(server) as connection:
+                ready.wait()
+                client(connection)
+        except BaseException as error:  # noqa: BLE001 raised again below
+            errors.append(error)
+            ready.abort()
+
+    threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in clients]
+    for thread in threads:
+        thread.start()
+    with contextlib.suppress(threading.BrokenBarrierError):
+        ready.wait()
+    started = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return time.perf_counter() - started
+
+
+def check_stored(answer: bytes, rows: int) -> None:
+    """Hold an ingest's answer against the number of rows, all of which were new.
+
+    Raises `UnexpectedAnswer`.
+    """
+    stored = json.loads(answer)["stored"]
+    if stored != rows:
+        raise UnexpectedAnswer(f"{stored} of {rows} new rows were stored")

@@ -11,7 +11,6 @@ from store.csv import CsvStore
 from store.exceptions import OutcomeUnknown, StoreFull, StoreUnavailable
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.failing_disk import RecordSyncFails
-from tests.faults.power import UnsyncedDisk
 from tests.faults.table import SOAK, Tallies
 from tests.store.csv.disks import FailingDisk
 
@@ -19,10 +18,6 @@ BATCHES = range(1, 6)
 CODES = {errno.EIO: StoreUnavailable, errno.ENOSPC: StoreFull, errno.EROFS: StoreUnavailable}
 TURNS = 6 if SOAK else 1
 TRIES = 100 if SOAK else 15
-
-
-class QuickFailingDisk(FailingDisk, UnsyncedDisk):
-    """Fails as told, and waits for no real disk."""
 
 
 def sent_to(store: CsvStore) -> dict[int, type[Exception] | None]:

@@ -19,7 +19,6 @@ from tests.system.installation import UNLIMITED, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("installation")
 
-ROUNDS = 15
 FLOOD = 300
 
 

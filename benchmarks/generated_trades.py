@@ -1,4 +1,8 @@
-"""One symbol's trades at an even rate, as record batches, addressed by row number; stored without a server."""
+"""The trades that all sides get: one symbol's stream, row by row the same at every call, as JSON and as CSV.
+
+The stream is addressed by row number, so that any part of it can be made by itself. Rows have no ids; their
+times differ, so none is a duplicate of another.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +18,85 @@ from store.datasets import TRADES
 from store.protocol import Append, Dedupe, Window
 from store.timestamps import SECOND_NS
 
+BATCH_ROWS = 10_000
+# A busy symbol's day. Spread over 23 h 20 min, so that no date holds more.
+ROWS_A_DAY = 1_400_000
+_STEP_US = 60_000
+_FIRST_DATE = np.datetime64("2025-01-06", "us")
+_ONE_DAY = np.timedelta64(1, "D")
+
+_JSON_ROW = b'{"timestamp":"2025-01-06T00:00:00.000000Z","symbol":"BENCH","price":100.00,"volume":100},'
+_CSV_ROW = b"2025-01-06 00:00:00.000000+00:00,BENCH,100.00,100.0\n"
+CSV_HEADER = b"timestamp,symbol,price,volume\n"
+
+Rows = npt.NDArray[np.int64]
+Text = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where the values stand in a row of text in which every value has one width."""
+
+    text: bytes
+    time: int
+    price: int
+    volume: int
+    separator: bytes
+
+
+_JSON = _Line(_JSON_ROW, _JSON_ROW.index(b"2025"), _JSON_ROW.index(b"100.00"), _JSON_ROW.rindex(b"100"), b"T")
+_CSV = _Line(_CSV_ROW, 0, _CSV_ROW.index(b"100.00"), _CSV_ROW.rindex(b"100.0"), b" ")
+
+
+def batch_rows(number: int, *, feed: int = 0, feeds: int = 1) -> Rows:
+    """Row numbers of a feed's batch.
+
+    Several feeds share the stream row by row, each a batch ahead of the last.
+    """
+    first = (number + feed) * BATCH_ROWS
+    return np.arange(first, first + BATCH_ROWS) * feeds + feed
+
+
+def json_body(rows: Rows, *, symbol: str = "BENCH") -> bytes:
+    """A body for `POST /v1/trades/ingest`. `symbol` has five characters."""
+    text = _filled(_JSON, rows).tobytes().replace(b"BENCH", symbol.encode())
+    return b'{"trades":[' + text[:-1] + b"]}"
+
+
+def csv_text(rows: Rows) -> bytes:
+    """The same rows as the plain peer stores them, without its header."""
+    return _filled(_CSV, rows).tobytes()
+
+
+def spread_rows(count: int, *, minutes: int) -> Rows:
+    """Row numbers evenly over the first `minutes` of the first day."""
+    return np.linspace(0, minutes * 60_000_000 // _STEP_US - 1, count).astype(np.int64)
+
+
+def _filled(line: _Line, rows: Rows) -> Text:
+    count = len(rows)
+    text = np.tile(np.frombuffer(line.text, np.uint8), (count, 1))
+    days, places = np.divmod(rows, ROWS_A_DAY)
+    times = _FIRST_DATE + days * _ONE_DAY + (places * _STEP_US).astype("m8[us]")
+    written = np.datetime_as_string(times, unit="us").astype("S26")
+    text[:, line.time : line.time + 26] = written.view(np.uint8).reshape(count, 26)
+    text[:, line.time + 10] = line.separator[0]
+    cents = 10_000 + rows * 7919 % 90_000
+    _put_digits(text, line.price, cents // 100, width=3)
+    _put_digits(text, line.price + 4, cents % 100, width=2)
+    _put_digits(text, line.volume, 100 + rows * 31 % 900, width=3)
+    return text
+
+
+def _put_digits(text: Text, at: int, values: Rows, *, width: int) -> None:
+    for place in range(width):
+        text[:, at + place] = ord("0") + values // 10 ** (width - 1 - place) % 10
+
+
 FIRST_DAY_NS = 1_577_836_800 * SECOND_NS  # 2020-01-01
 MINUTE_NS = 60 * SECOND_NS
 SYMBOL = "BENCH"
-BATCH_ROWS = 50_000
+CHUNK_ROWS = 50_000
 _EXCHANGES = np.array(["XNAS", "XNYS", "ARCX", "BATS"])
 _CONDITIONS = np.array(["", "odd_lot", "intermarket_sweep", "odd_lot;intermarket_sweep"])
 
@@ -37,24 +116,24 @@ class Stream:
 
     def batches(self, count: int, *, first: int = 0) -> Iterator[pa.RecordBatch]:
         """`count` rows from row `first` on: a row is the same at every call."""
-        for start in range(first // BATCH_ROWS * BATCH_ROWS, first + count, BATCH_ROWS):
+        for start in range(first // CHUNK_ROWS * CHUNK_ROWS, first + count, CHUNK_ROWS):
             inside = max(first - start, 0)
             yield self._rows(start).slice(inside, first + count - start - inside)
 
     def _rows(self, first: int) -> pa.RecordBatch:
         """A batch of rows from one whose number is a multiple of their count."""
-        rows = np.arange(first, first + BATCH_ROWS)
+        rows = np.arange(first, first + CHUNK_ROWS)
         rng = np.random.default_rng(first)
         given = {
             "timestamp": self._times(rows, rng),
-            "price": (20_000 + np.cumsum(rng.integers(-5, 6, BATCH_ROWS))) / 100,
-            "volume": rng.integers(1, 500, BATCH_ROWS).astype(np.float64),
+            "price": (20_000 + np.cumsum(rng.integers(-5, 6, CHUNK_ROWS))) / 100,
+            "volume": rng.integers(1, 500, CHUNK_ROWS).astype(np.float64),
         }
         columns = {name: pa.array(values) for name, values in given.items()}
         if self.with_ids:
             columns |= _identities(rows, rng)
         return pa.record_batch(
-            [columns.get(field.name, pa.nulls(BATCH_ROWS, field.type)) for field in TRADES.schema],
+            [columns.get(field.name, pa.nulls(CHUNK_ROWS, field.type)) for field in TRADES.schema],
             schema=TRADES.schema,
         )
 
