@@ -1,6 +1,6 @@
-"""The audit log in the admin: to be read, filtered and exported, never changed.
+"""The audit log in the admin: records can be read, filtered and exported, not changed.
 
-Made for tables of many millions of rows.
+Its queries suit tables of many millions of rows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ else:
 def first_callers(limit: int) -> list[str]:
     """At most `limit` callers that have records, in order.
 
-    One look into the index for each: DISTINCT would read the index of the whole table.
+    Each is one look-up in the index; DISTINCT would read the whole index.
     """
     callers: list[str] = []
     last = ""
@@ -54,7 +54,7 @@ def first_callers(limit: int) -> list[str]:
 
 
 class BoundedPaginator(_Paginator):
-    """Counts to COUNTED_RECORDS and no further; older records are reached through a filter."""
+    """Counts at most COUNTED_RECORDS; filters reach older records."""
 
     @cached_property
     def count(self) -> int:
@@ -66,15 +66,12 @@ class FilteredList(ChangeList):
     """A list whose filters are those of `GET /audit`."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
-        """What is left to Django's own filters: the date hierarchy."""
+        """The parameters for Django's own filters: the date hierarchy."""
         others = super().get_filters_params(params)
         return {name: value for name, value in others.items() if name not in AuditFilter.base_filters}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """The records that hold all that is given.
-
-        What is given wrongly is told in the form, and lists nothing.
-        """
+        """The records that match all filters; none if a filter's value is wrong, which the form shows."""
         self.filters = AuditFilter(request.GET, super().get_queryset(request, exclude_parameters))
         return cast(
             "QuerySet[Any]", self.filters.qs if self.filters.is_valid() else AuditRecord.objects.none()
@@ -82,18 +79,18 @@ class FilteredList(ChangeList):
 
     @property
     def chosen_filters(self) -> bool:
-        """Whether any of the filters is in use."""
+        """Whether any filter is in use."""
         return any(name in AuditFilter.base_filters for name in self.params)
 
     @property
     def unrelated(self) -> list[tuple[str, str]]:
-        """What a new choice of filters leaves as it is: the date, and what is searched for."""
+        """The parameters that new filters keep: the date, and the search."""
         return [(name, value) for name, value in self.params.items() if name not in AuditFilter.base_filters]
 
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(_ModelAdmin):
-    """Records to be read."""
+    """The read-only list and page of records."""
 
     list_display = (
         "sequence",
@@ -127,12 +124,12 @@ class AuditRecordAdmin(_ModelAdmin):
 
     @admin.display(description="when")
     def when(self, record: AuditRecord) -> str:
-        """To the microsecond, UTC."""
+        """When the call began, to the microsecond, UTC."""
         return f"{record.at:%Y-%m-%d %H:%M:%S.%fZ}"
 
     @admin.display(description="what")
     def what(self, record: AuditRecord) -> str:
-        """The call, or the event and what it happened to."""
+        """Method, path and query of a call, or an event and its subject."""
         if record.event:
             return f"{record.event} {record.subject}"
         query = f"?{record.query}" if record.query else ""
@@ -140,48 +137,48 @@ class AuditRecordAdmin(_ModelAdmin):
 
     @admin.display(description="status")
     def status_shown(self, record: AuditRecord) -> str:
-        """Of the answer; events have none."""
+        """The answer's status; "-" for an event."""
         return str(record.status) if record.status else "-"
 
     @admin.display(description="took")
     def took(self, record: AuditRecord) -> str:
-        """Until the answer was ready."""
+        """Milliseconds until the answer was ready; "-" for an event."""
         return f"{record.latency_us / 1000:,.1f} ms" if record.status else "-"
 
     @admin.display(description="what changed")
     def change(self, record: AuditRecord) -> SafeString:
-        """Place by place, before and after."""
+        """The changed members, before and after."""
         return shown_change(record.detail)
 
     @admin.display(description="what was sent")
     def body(self, record: AuditRecord) -> SafeString:
-        """With secrets masked."""
+        """The body, masked."""
         return shown_body(record.detail)
 
     @admin.display(description="more")
     def more(self, record: AuditRecord) -> SafeString:
-        """What else an event tells."""
+        """The rest of the detail."""
         return shown_detail(record.detail)
 
     @admin.action(description="Export the selected records as NDJSON", permissions=["view"])
     def export_selected(self, request: HttpRequest, records: QuerySet[AuditRecord]) -> HttpResponseBase:
-        """What was ticked."""
+        """Download the ticked records."""
         return _exported(records)
 
     def get_fields(self, request: HttpRequest, obj: AuditRecord | None = None) -> tuple[str, ...]:
-        """Those that have something to show: a call has no event, and an event no path."""
+        """The fields that are not empty: a call has no event, and an event no path."""
         return tuple(name for name in self.fields if self._value(name, obj) not in ("", NOTHING))
 
     def _value(self, name: str, record: AuditRecord | None) -> Any:
         return getattr(self, name)(record) if hasattr(self, name) else getattr(record, name, "")
 
     def get_urls(self) -> list[URLPattern]:
-        """The pages, and the export."""
+        """The admin's pages and the export."""
         export = path("export/", self.admin_site.admin_view(self.export), name="audit_auditrecord_export")
         return [export, *super().get_urls()]
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """All records that the list's filters leave. Raises PermissionDenied."""
+        """Download all records that match the list's filters. Raises PermissionDenied."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         listed = self.get_changelist_instance(request)
@@ -192,12 +189,12 @@ class AuditRecordAdmin(_ModelAdmin):
         return FilteredList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The list; callers that there are go with the form."""
+        """The list, with known callers as suggestions for the form."""
         callers = {"first_callers": first_callers(LISTED_CALLERS), **(extra_context or {})}
         return super().changelist_view(request, callers)
 
     def has_view_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
-        """Django's permission, and what `GET /audit` asks for."""
+        """Whether the person has Django's permission and the access of `GET /audit`."""
         return super().has_view_permission(request, obj) and _may_read(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""Audit records in the database, their chain's ends, and how far each spool file has been moved there."""
+"""Audit records, the two ends of their chain, and the progress of each spool file."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def _refused(*_: Any, **__: Any) -> NoReturn:
 
 
 class AuditRecords(_QuerySet):
-    """Records to be read: whatever writes raises AppendOnly. `audit.chain.append` writes."""
+    """A read-only query set: writing methods raise AppendOnly. `audit.chain.append` writes records."""
 
     create = get_or_create = update_or_create = _refused
     update = bulk_update = bulk_create = delete = _raw_delete = _update = _insert = _refused
 
 
 class AuditRecord(models.Model):
-    """One API call, or an event that is none.
+    """One API call, or one event.
 
-    The order is that of `sequence`, which the chain gives, from 1 on without a gap.
+    The chain numbers records by `sequence`, from 1 on without a gap.
     """
 
-    # An integer key is the row's own place in SQLite; its values are always given.
+    # In SQLite an integer key is the row id; the chain always sets it.
     sequence = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(help_text="When the call began, UTC.")
     caller = models.CharField(
@@ -76,10 +76,9 @@ class AuditRecord(models.Model):
 
 
 class ChainEnds(models.Model):
-    """The chain's two ends: the head, which every writer locks, and the base.
+    """The chain's head, which every writer locks, and its base: the last record that was pruned.
 
-    Up to the base records were pruned. One row, made with the first record. The base is sealed: without
-    the key nobody can pretend that records were pruned.
+    There is one row, made with the first record. `base_seal` proves that the audit log set the base.
     """
 
     head_sequence = models.PositiveBigIntegerField()
@@ -95,7 +94,7 @@ class ChainEnds(models.Model):
 class SpoolFile(models.Model):
     """Progress in one spool file: everything before `offset` is in the database or counted as unreadable.
 
-    The row goes when the file is deleted, unless lines of it were unreadable: then it stays as their trace.
+    The row is deleted with the file, unless lines were unreadable.
     """
 
     name = models.CharField(max_length=255, unique=True)

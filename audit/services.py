@@ -1,4 +1,4 @@
-"""What the rest of the program calls: leave a record, and move records into the database."""
+"""Services of the audit log: record calls and events, move spooled records into the database."""
 
 import logging
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from metrics.declarations import AUDIT_COLLECTED
 logger = logging.getLogger(__name__)
 
 EventRecorder = Callable[..., None]
-"""`event_record`, or what takes the same and leaves the record later in the same transaction."""
+"""`event_record`, or a function with the same arguments that records later in the same transaction."""
 
 COLLECT_LIMIT = 50_000
 _NO_SUCCESS = 300
@@ -31,12 +31,12 @@ _NOT_MODIFIED = 304
 
 
 def call_spool() -> Spool:
-    """Return the spool that this process records its calls in, `AUDIT_DIR/spool`."""
+    """This process's spool, in `AUDIT_DIR/spool`."""
     return process_spool(_spool_folder(), spool_key())
 
 
 def anonymous_refusals() -> AnonymousRefusals:
-    """Return the counter of this process's refusals without a caller: settle it now and then, close it at the end."""
+    """This process's counter of anonymous refusals. Call `settle` each second, and `close` at the end."""
     return refusals_of(call_spool())
 
 
@@ -50,10 +50,10 @@ def call_record(
     latency_us: int,
     correlation_id: str,
 ) -> bool:
-    """Leave one record of an API call; of a refusal without a caller, count all but an address's first in a minute.
+    """Record an API call in the spool; an anonymous refusal is counted, except an address's first in a minute.
 
-    `at` is when it began (aware, UTC), `caller` who was authenticated, "" if nobody. False if it could not be
-    written, which is logged and counted in `spool.lost` and is no reason to fail the call.
+    `at` is when the call began (aware, UTC), `caller` the authenticated caller or "". False if the record could
+    not be written, which is logged and counted; the call need not fail.
     """
     if is_anonymous_refusal(caller, status) and refusals_of(spool).is_counted(call.address, status):
         return True
@@ -80,7 +80,7 @@ def recorded_of(call: ReceivedCall) -> dict[str, Any]:
 
 
 def is_anonymous_refusal(caller: str, status: int) -> bool:
-    """Whether nobody was authenticated and the answer is no success."""
+    """Whether nobody was authenticated and the status is neither 2xx nor 304."""
     return not caller and status >= _NO_SUCCESS and status != _NOT_MODIFIED
 
 
@@ -94,14 +94,13 @@ def event_record(
     detail: dict[str, Any],
     correlation_id: str = "",
 ) -> None:
-    """Leave a record of what is no call of the API (a command, the admin, the worker).
+    """Record an event that is no API call, such as one of a command, the admin or the worker.
 
-    It belongs to the current transaction: it is committed with the change that it tells of, or neither is.
-    `actor` is who did it (`key:12`, `user:7`, `command:root`), `event` what happened (`key.rotated`),
-    `subject` to what (`key:12`), all shorter than they may be; `detail` is a document of JSON, whose secrets
-    are masked; `detail["change"]`, a pair of documents before and after, becomes the list of what changed.
-    Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at`
-    without an offset.
+    The record belongs to the current transaction: it is committed with the change that it describes, or neither
+    is. `actor` is `key:12`, `user:7` or `command:root`, `event` a name such as `key.rotated`, `subject` what it
+    happened to (`key:12`). `detail` is a JSON document; secrets in it are masked, and its member `change`, a
+    pair of documents before and after, becomes the list of differences. Locks the chain's head until the
+    transaction ends. Raises django.db.Error, and ValueError for an `at` without an offset.
     """
     columns = columns_of_event(
         at=at,
@@ -116,19 +115,18 @@ def event_record(
 
 
 def events_lock() -> None:
-    """Lock the chain's head until the current transaction ends.
+    """Lock the chain's head until the current transaction ends, so that no other event is recorded meanwhile.
 
-    What is read from here on is so when its event is recorded. Raises django.db.Error.
+    Raises django.db.Error.
     """
     head_reserved()
 
 
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
-    """Move what the spool files hold into the database, oldest file first; returns how many were moved.
+    """Move spooled records into the database, oldest file first; returns how many were moved.
 
-    Ends after about `limit` records, two or three seconds, so that a backlog does not keep its caller.
-    Returns 0 while another collector is at work. A file that cannot be read is logged and the others go on;
-    errors of the database are raised and lose nothing.
+    Stops after about `limit` records, two or three seconds. Returns 0 while another collector runs. A file that
+    cannot be read is logged and skipped. Raises django.db.Error, which loses nothing.
     """
     with exclusive(Path(settings.AUDIT_DIR) / "collector.lock") as alone:
         if not alone:
@@ -147,7 +145,7 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
 
 
 def audit_lag(*, now: datetime) -> SpoolLag:
-    """How far the database is behind the calls. Raises django.db.Error."""
+    """How far the database is behind the spool. Raises django.db.Error."""
     return spool_lag(_spool_folder(), now=now)
 
 

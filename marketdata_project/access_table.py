@@ -1,8 +1,7 @@
-"""Every endpoint of the API and what it asks of its callers: the table of all access.
+"""The table of access: every endpoint of the API with the scope, cost and audit class of its calls.
 
-An endpoint is a url name and a method; HEAD follows GET. What is not here is denied to everybody. Paths that
-serve the same endpoint (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `ohlcv`) have its name, and so its
-rows.
+An endpoint is a url name and a method; HEAD has GET's row. An endpoint without a row is denied to everybody.
+Paths with the same name (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `ohlcv`) share their rows.
 """
 
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ _MARKET_DATA: Table = {
     ("cache-invalidate", "POST"): Access("market:write", sensitivity="internal", kind=WRITE),
 }
 
-# One row per dataset that is taken in.
+# One row per dataset.
 _INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}
 
 # The tree: one row per class and dataset, as its paths are declared.
@@ -96,12 +95,12 @@ ACCESS: Table = {
     **_AUDIT,
 }
 
-# What is no endpoint of the API and asks for no caller: pages for people, the documentation, signs of life.
+# Views without a row that anybody may open: pages for people, the documentation, health and metrics.
 PUBLIC_VIEWS = frozenset(
     {"home", "stylesheet", "healthz", "readyz", "metrics", "schema", "docs", "errors", "guides", "guide"}
 )
 
-# Django's own sites by their URL namespace, which ask for a staff member's session, or are where it begins.
+# URL namespaces of Django's own sites: the admin, which asks for a staff session, and the login.
 DJANGO_SITES = frozenset({"admin", "rest_framework"})
 
 # The query parameters of all endpoints, and the body fields of those with an audit class. The audit log records

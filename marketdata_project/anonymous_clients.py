@@ -1,4 +1,4 @@
-"""Clients without a known caller have a bucket by address: public pages, each 401 and unknown paths are charged to it."""
+"""Charges clients without a known caller to a bucket by address: for public pages, 401s and unknown paths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,17 +20,17 @@ from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.wsgi_variables import ADMISSION
 
-# Asked by whatever keeps the service running, or watches it.
+# Load balancers, the supervisor and Prometheus ask for these.
 _FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """Charges for what nothing else was charged for: public pages beforehand, a 401, 404, 406 or 413 afterwards.
+    """Charges requests that no throttle has charged: public pages beforehand, a 401, 404, 406 or 413 afterwards.
 
-    A public page, an unknown path, a 406 or a 413 is charged to the caller, if there is one, otherwise to the
-    address. Over the limit the answer is 429 instead. Whoever is charged after the answer is left as the
-    request's user, as after every authentication.
+    A 401 is charged to the address, all others to the caller if there is one, else to the address. Over the
+    limit the answer is 429 instead. A caller who is charged afterwards becomes the request's user, so that the
+    audit record names it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -42,18 +42,18 @@ class AnonymousClientMiddleware:
             return response
         if response.status_code == 401:
             return charged(request, None) or response
-        # A view of Django's own sites that finds nothing is none of these.
+        # A 404 of a view, as of the admin, is not charged: its path is known.
         if response.status_code in {406, 413} or (
             response.status_code == 404 and request.resolver_match is None
         ):
             caller = _known_caller(request)
             if caller is not None:
-                request.user = caller  # type: ignore[assignment]  # the audit record is of whom the call was charged to
+                request.user = caller  # type: ignore[assignment]  # for the audit record
             return charged(request, caller) or response
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """429 for a public page over the limit."""
+        """Charge a public page; the 429 if it is over the limit, else None."""
         match = request.resolver_match
         if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or ADMISSION in request.META:
             return None
@@ -61,15 +61,15 @@ class AnonymousClientMiddleware:
 
 
 def charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
-    """None once a caller or the address was charged; the 429 if that was refused."""
+    """Charge the caller, or without one the address; the 429 if the limit refuses, else None."""
     admission = request.META[ADMISSION] = admit_call(call_of(request), caller, _PAGES)
     return None if admission.admitted else problem_of(LimitReached(admission)).response()
 
 
 def _known_caller(request: HttpRequest) -> Caller | None:
-    """Whose credential or session it is; None where it is not good, or cannot be looked up now."""
+    """The caller by credential or session; None if it is not valid, or cannot be looked up now."""
     call, now = call_of(request), timezone.now()
-    # A signature is of one call: its nonce is not used up for a page that needs none.
+    # Verifying a signature would use up its nonce, and this page needs no caller.
     if {"signature", "signature-input"} & call.headers.keys():
         return None
     try:

@@ -1,4 +1,4 @@
-"""System checks: what cannot work is said before anything is started, with an id and what to do about it."""
+"""System checks of the settings: each finding has a stable id and a hint. They run before any command."""
 
 import stat
 from ipaddress import ip_address
@@ -17,7 +17,7 @@ _OTHERS = stat.S_IRWXO
 
 
 def check_workers(**_: Any) -> list[CheckMessage]:
-    """marketdata.E001: somebody has to answer."""
+    """marketdata.E001: there is at least one web process."""
     if settings.WORKERS >= 1:
         return []
     message = f"WORKERS is {settings.WORKERS}: there would be no web process."
@@ -25,16 +25,16 @@ def check_workers(**_: Any) -> list[CheckMessage]:
 
 
 def check_port(**_: Any) -> list[CheckMessage]:
-    """marketdata.E002: the port is one that exists."""
+    """marketdata.E002: PORT is a valid port."""
     if 0 <= settings.PORT <= _HIGHEST_PORT:
         return []
-    message = f"PORT is {settings.PORT}, which is no port."
-    hint = f"Set PORT to 1-{_HIGHEST_PORT}, or to 0 for any free one."
+    message = f"PORT is {settings.PORT}, which is not a port."
+    hint = f"Set PORT to 1-{_HIGHEST_PORT}, or to 0 for any free port."
     return [Error(message, hint=hint, id="marketdata.E002")]
 
 
 def check_store(**_: Any) -> list[CheckMessage]:
-    """marketdata.E003: the default market store can be made from its declaration."""
+    """marketdata.E003: the default market store opens."""
     try:
         market_store()
     except Exception as error:  # noqa: BLE001 a backend may refuse its options in any way
@@ -45,20 +45,20 @@ def check_store(**_: Any) -> list[CheckMessage]:
 
 
 def check_proxies(**_: Any) -> list[CheckMessage]:
-    """marketdata.E004: a proxy whose word is taken is one that is named."""
+    """marketdata.E004: BEHIND_TLS_PROXY needs TRUSTED_PROXIES."""
     if not settings.BEHIND_TLS_PROXY or settings.TRUSTED_PROXIES:
         return []
     message = (
-        "BEHIND_TLS_PROXY is set, and TRUSTED_PROXIES names no proxy: nobody's X-Forwarded-Proto would count."
+        "BEHIND_TLS_PROXY is set, and TRUSTED_PROXIES is empty: every X-Forwarded-Proto would be ignored."
     )
     hint = "Set TRUSTED_PROXIES to the addresses of the proxies."
     return [Error(message, hint=hint, id="marketdata.E004")]
 
 
 def check_csrf(**_: Any) -> list[CheckMessage]:
-    """marketdata.E005: CSRF tokens are checked.
+    """marketdata.E005: a middleware checks CSRF tokens.
 
-    Django's own check (security.W003) does not know subclasses.
+    Django's own check (security.W003) does not recognise subclasses.
     """
     if any(_is_csrf(import_string(path)) for path in settings.MIDDLEWARE):
         return []
@@ -72,13 +72,13 @@ def _is_csrf(middleware: object) -> bool:
 
 
 def check_debug(**_: Any) -> list[CheckMessage]:
-    """marketdata.W001: pages that show internals are for this machine alone."""
+    """marketdata.W001: DEBUG is on only where other machines cannot connect."""
     if not settings.DEBUG or _is_local(settings.HOST):
         return []
     message = (
-        f"DEBUG is on, and {settings.HOST} is reached from other machines: error pages show them internals."
+        f"DEBUG is on, and other machines can reach {settings.HOST}: error pages would show them internals."
     )
-    return [Warning(message, hint="Leave DEBUG out.", id="marketdata.W001")]
+    return [Warning(message, hint="Unset DEBUG.", id="marketdata.W001")]
 
 
 def _is_local(host: str) -> bool:
@@ -89,19 +89,19 @@ def _is_local(host: str) -> bool:
 
 
 def check_hosts(**_: Any) -> list[CheckMessage]:
-    """marketdata.W002, of a deployment: links are made of no host that a client has made up."""
+    """marketdata.W002 (`check --deploy`): ALLOWED_HOSTS lists the service's hosts."""
     if "*" not in settings.ALLOWED_HOSTS:
         return []
-    message = "ALLOWED_HOSTS is '*': any Host header is taken, and ends up in redirects and links."
-    return [Warning(message, hint="Name the hosts under which the service is reached.", id="marketdata.W002")]
+    message = "ALLOWED_HOSTS is '*': redirects and links would contain any Host header that a client sends."
+    return [Warning(message, hint="List the host names of the service.", id="marketdata.W002")]
 
 
 def check_data_folder(**_: Any) -> list[CheckMessage]:
-    """marketdata.W003, of a deployment: nobody else on the machine reads what is stored, or writes it."""
+    """marketdata.W003 (`check --deploy`): other users of the machine cannot open the data folder."""
     folder = Path(settings.DATA_DIR)
     if not folder.is_dir() or not stat.S_IMODE(folder.stat().st_mode) & _OTHERS:
         return []
-    message = f"The data folder {folder} is open to every user of this machine."
+    message = f"Every user of this machine can open the data folder {folder}."
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
 
 
@@ -110,7 +110,7 @@ _OF_DEPLOYMENTS = (check_hosts, check_data_folder)
 
 
 def register_checks() -> None:
-    """Have them run with all others: by `check`, and before any command."""
+    """Register the checks with Django."""
     for check in _CHECKS:
         register(check)
     for check in _OF_DEPLOYMENTS:

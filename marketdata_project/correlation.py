@@ -1,4 +1,4 @@
-"""One id per request, in its answer, its errors, its audit record and its log lines."""
+"""The correlation id: one per request, in its answer, errors, audit record and log lines."""
 
 import logging
 import re
@@ -18,13 +18,13 @@ _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 def correlation_id() -> str:
-    """The id of the request that is being answered here; empty outside of one."""
+    """The current request's id; "" outside of a request."""
     return _current.get()
 
 
 @contextmanager
 def correlated(chosen: str) -> Iterator[None]:
-    """While it is entered, errors and log lines made here are those of the request with that id."""
+    """Make `chosen` the current request's id while the context is entered."""
     token = _current.set(chosen)
     try:
         yield
@@ -33,19 +33,19 @@ def correlated(chosen: str) -> Iterator[None]:
 
 
 def chosen_id(offered: str | None) -> str:
-    """The client's id if it is a sane one and does not look like a secret, else a new one."""
+    """The client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new one."""
     if offered is None or not _SANE.fullmatch(offered) or masked_text(offered) != offered:
         return secrets.token_hex(16)
     return offered
 
 
 def correlation_headers(chosen: str) -> dict[str, str]:
-    """The request's id, and whether a part of the service is away."""
+    """`X-Correlation-ID`, and `X-Degraded` while Redis is away."""
     return {HEADER: chosen} if is_available() else {HEADER: chosen, "X-Degraded": "redis"}
 
 
 class CorrelationFilter(logging.Filter):
-    """Gives each log record the id of the request that it belongs to."""
+    """Sets `correlation_id` on each log record; `-` outside of a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.correlation_id = correlation_id() or "-"
@@ -53,14 +53,14 @@ class CorrelationFilter(logging.Filter):
 
 
 class CorrelationMiddleware:
-    """Gives each request its id, and each answer the headers that say so."""
+    """Sets `correlation_id` on each request and the headers of `correlation_headers` on its answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         chosen = chosen_id(request.META.get("HTTP_X_CORRELATION_ID"))
-        request.correlation_id = chosen  # type: ignore[attr-defined]  # for the audit log, which knows no other app
+        request.correlation_id = chosen  # type: ignore[attr-defined]  # the audit middleware reads it
         with correlated(chosen):
             response = self._get_response(request)
         for name, value in correlation_headers(chosen).items():

@@ -1,4 +1,4 @@
-"""Which endpoint a path is of, by the URLconf, and what its row in the table of access says of a call."""
+"""Finds the endpoint of a path, and the largest body that it takes."""
 
 from functools import lru_cache
 
@@ -6,17 +6,17 @@ from django.urls import Resolver404, ResolverMatch, resolve
 
 from ratelimit.access.table import SMALL_BODY_BYTES, access_of
 
-# No path of an endpoint is that long, and paths come from clients: what is remembered of them is bounded.
+# Longer than any endpoint's path. Paths come from clients, so the cache's memory must be bounded.
 _LONGEST_REMEMBERED = 256
 
 
 def endpoint_at(path: str) -> ResolverMatch | None:
-    """The view, its name and its arguments at a decoded path; None where there is nothing."""
+    """The view, its url name and its arguments at a decoded path; None for an unknown path."""
     return _remembered(path) if len(path) <= _LONGEST_REMEMBERED else _found(path)
 
 
 def body_limit(path: str, method: str) -> int:
-    """Return the largest body of a call in bytes; a small one for a path or method that is no endpoint."""
+    """The largest body of a call in bytes; SMALL_BODY_BYTES for a path or method that is no endpoint."""
     endpoint = endpoint_at(path)
     access = None if endpoint is None else access_of(endpoint.url_name, method)
     return SMALL_BODY_BYTES if access is None else access.body_bytes

@@ -1,6 +1,6 @@
-"""Log lines without secrets, and without lines that a client has made up.
+"""Log lines without secrets, and without lines forged by a client.
 
-Masked is the finished text, so that nothing gets past: messages, their arguments, tracebacks.
+The finished text is masked: message, arguments and traceback alike.
 """
 
 import logging
@@ -16,21 +16,21 @@ from django.conf import settings
 
 from audit.records.masking import MASK, masked_text
 
-# What is shorter is no secret, and would be found in every second word.
+# A shorter text would occur in ordinary words.
 _SHORTEST = 6
 _SECRETS = ("SECRET_KEY", "SIGNING_SECRET", "AUDIT_KEY")
 _URLS = ("DATABASE_URL", "REDIS_URL")
 
-# Of an address that is told in a line.
+# The query of an address.
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 logger = logging.getLogger(__name__)
 
 
 class MaskingFormatter(logging.Formatter):
-    """Lines with what looks like a secret, and the installation's own secrets, replaced by `***`.
+    """Replaces secrets by `***`: the installation's own, queries of addresses, and texts that look like credentials.
 
-    A record is one line and, indented, those of its traceback: no text in it can be taken for another record.
+    A record is one line, followed by its traceback, indented: no text in it can pass for another record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -43,7 +43,7 @@ class MaskingFormatter(logging.Formatter):
 
 
 def masked(text: str) -> str:
-    """The text without secrets."""
+    """The text with secrets and the queries of addresses replaced."""
     for secret in own_secrets():
         text = text.replace(secret, MASK)
     return _QUERY.sub(f"?{MASK}", masked_text(text))
@@ -51,7 +51,7 @@ def masked(text: str) -> str:
 
 @cache
 def own_secrets() -> tuple[str, ...]:
-    """What this installation keeps secret, as it may stand in a text, the longest first."""
+    """The secrets in the settings, as they may occur in a text; the longest first."""
     values = {str(getattr(settings, name, "")) for name in _SECRETS}
     values.update(getattr(settings, "SECRET_KEY_FALLBACKS", []))
     for name in _URLS:
@@ -61,10 +61,7 @@ def own_secrets() -> tuple[str, ...]:
 
 
 def log_uncaught() -> None:
-    """Have what nobody catches logged like all else, instead of printed as it is.
-
-    Errors of logging itself are dropped.
-    """
+    """Log uncaught exceptions, masked, instead of printing them. Errors of logging itself are dropped."""
     logging.raiseExceptions = False
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

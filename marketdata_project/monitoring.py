@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: requests can be served, and what is missing."""
+"""`/healthz`, `/readyz` and `/metrics`: pages for load balancers, the supervisor and Prometheus."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ from metrics.exposition import exposition
 from metrics.metric_types import Metric
 from metrics.process_files import totals
 
-# Below this a batch of some thousand rows finds no room.
+# With less a batch of some thousand rows cannot be stored.
 _FREE_BYTES = 2**20
 
 
@@ -41,7 +41,7 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` naming what is down."""
+    """200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons."""
     down = [*_database_problems(), *_store_problems()]
     if down:
         return JsonResponse({"status": "unavailable", "reasons": down}, status=503)
@@ -52,7 +52,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 
 def _database_problems() -> list[str]:
-    """Read one row of a table that exists once the database was migrated."""
+    """Reads a table that exists once the database was migrated."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
@@ -76,7 +76,7 @@ def _store_problems() -> list[str]:
 
 
 def _space_problems() -> list[str]:
-    """Reads go on without space, writes do not."""
+    """Reads work without free space, writes do not."""
     free = shutil.disk_usage(settings.DATA_DIR).free
     return [] if free >= _FREE_BYTES else [f"disk: {free:,} bytes are left, nothing can be stored"]
 
@@ -90,7 +90,7 @@ def _redis_problems() -> list[str]:
 
 
 def _worker_problems(*, now: float) -> list[str]:
-    """Look for a sign of life; one from the future (the clock was set back) is none either."""
+    """A heartbeat from the future (the clock was set back) counts as missing."""
     age = Heartbeat(settings.RUN_DIR).age(now=now)
     if age is None:
         return ["worker: it is not running"]
@@ -101,7 +101,7 @@ def _worker_problems(*, now: float) -> list[str]:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Text 0.0.4 or OpenMetrics, by Accept. 404 for an address that is not of METRICS_NETWORKS."""
+    """The metrics of all processes, as text 0.0.4 or OpenMetrics, by Accept. 404 for an address outside METRICS_NETWORKS."""
     if not _is_allowed(request.META.get("REMOTE_ADDR", "")):
         raise Http404
     found = totals()
@@ -119,7 +119,7 @@ def _is_allowed(address: str) -> bool:
 
 
 def _of_installation() -> dict[Metric, float]:
-    """What no process counts. What cannot be found out now is left out."""
+    """Values that no process counts; one that cannot be read now is left out."""
     found: dict[Metric, float] = {WEB_PROCESSES_WANTED: settings.WORKERS}
     with suppress(OSError):
         found[DISK_FREE] = shutil.disk_usage(settings.DATA_DIR).free

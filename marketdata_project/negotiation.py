@@ -1,4 +1,4 @@
-"""Which format an answer gets."""
+"""Content negotiation: the format of an answer, and the parser of a body."""
 
 import re
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 class ContentNegotiation(DefaultContentNegotiation):
-    """DRF's, with the weights of RFC 9110, 12.4.2; what there is not is 406 with the list of what there is.
+    """DRF's negotiation with the weights of RFC 9110, 12.4.2.
 
-    A `format` or a suffix in the address stands above `Accept`; two that differ are refused. An empty
-    `Accept` asks for nothing in particular. For a page the query has no empty parameters. A body of another
-    type than is read here is 415 with the list of those that are.
+    A suffix or `format` in the address overrides `Accept`; if both are given they must agree. An empty
+    `Accept` means `*/*`. An unknown format is 406 and an unknown body type 415, each with the list of known
+    ones. For an HTML page empty query parameters are dropped.
     """
 
     def select_renderer(
@@ -59,7 +59,7 @@ class ContentNegotiation(DefaultContentNegotiation):
             known = ", ".join(parser.media_type for parser in parsers)
             given = request.content_type[:100]
             raise UnsupportedMediaType(
-                given, f"a body of the type {given!r} is not read here; known are {known}"
+                given, f"the endpoint does not read a body of type {given!r}; send one of {known}"
             )
         return parser
 
@@ -72,21 +72,18 @@ class ContentNegotiation(DefaultContentNegotiation):
 
 
 def _named(request: Request, format_suffix: str | None) -> str | None:
-    """The format that the address names, if any.
-
-    Raises `InvalidParameter` where its suffix and its query name two.
-    """
+    """The format in the address, if any. Raises `InvalidParameter` if suffix and query differ."""
     asked = request.query_params.get("format")
     if format_suffix and asked and asked != format_suffix:
         raise InvalidParameter(
             "conflicting_parameters",
-            f"the path names the format {format_suffix}, the query {asked:.64}: take one",
+            f"the path asks for the format {format_suffix}, the query for {asked:.64}: give one",
         )
     return format_suffix or asked
 
 
 def _drop_empty_inputs(request: HttpRequest) -> None:
-    """A form without a script sends its empty inputs, too: on a page they are as if they had not been sent."""
+    """Drop empty parameters, which an HTML form sends for inputs that were left empty."""
     asked = request.META.get("QUERY_STRING", "")
     kept = without_empty(asked)
     if kept != asked:
@@ -96,13 +93,13 @@ def _drop_empty_inputs(request: HttpRequest) -> None:
 
 @lru_cache(maxsize=256)
 def _weights(accepted: tuple[str, ...], offered: tuple[str, ...]) -> tuple[float, ...]:
-    """How much a client that accepts some ranges likes each media type that is offered; 0: not at all."""
+    """The weight of each offered media type by the ranges of `Accept`; 0 if none covers it."""
     ranges = [_MediaType(text) for text in accepted]
     return tuple(_weight(_MediaType(media_type), ranges) for media_type in offered)
 
 
 def _weight(offered: _MediaType, ranges: Iterable[_MediaType]) -> float:
-    """What the most special of the ranges that cover the type says."""
+    """The weight of the most specific range that covers the type."""
     covering = [each for each in ranges if offered.match(each)]
     if not covering:
         return 0.0

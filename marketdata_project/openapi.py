@@ -1,4 +1,4 @@
-"""What the OpenAPI schema has beyond the views: one path per endpoint, and the problems of every operation."""
+"""Hooks of the OpenAPI document: one path per endpoint, and each operation's access and error codes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ Operations = dict[tuple[str, str], Access | None]
 
 
 def access_of_operations(endpoints: list[tuple[Any, ...]]) -> Operations:
-    """The row of each path and method (in lower case), from what the schema's generator enumerates."""
+    """The row of each path and lower-case method, by the endpoints of the schema generator."""
     names = dict(_names(get_resolver()))
     return {
         (path, method.lower()): access_of(names.get(callback), method)
@@ -34,7 +34,7 @@ def _names(resolver: URLResolver) -> Iterator[tuple[Any, str | None]]:
 
 
 def add_access(operation: dict[str, Any], access: Access | None) -> None:
-    """Tell what an operation asks for: to programs by `x-required-…`, to people by a line of the description."""
+    """Add what an operation requires: `x-required-…` for programs, a sentence in the description for people."""
     if access is None:
         return
     needed = _needed(access)
@@ -51,9 +51,9 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
 
 
 def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
-    """Whether an operation with that row and method (in lower case) can be refused with a code.
+    """Whether an operation with that row and lower-case method can answer with a code.
 
-    Operations without a row have all codes that their method can be refused with.
+    Without a row every code that fits the method counts.
     """
     if error.given_by in _CHANGES and method == "get":
         return False
@@ -106,9 +106,9 @@ _OF_OPERATION = {
     "key_revoke": {404},
     "key_rotate": {404},
 }
-# The branches of the market-data tree, whose operations are all refused for the same reasons.
+# Statuses of all operations of the market-data tree.
 _OF_TREE = {404, 409, 422}
-# Whose body may be left out: what it would say has defaults.
+# Operations whose body may be left out.
 _BODY_IS_OPTIONAL = {"key_rotate"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -142,7 +142,7 @@ _PROBLEM = {
 
 
 def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[Any, ...]]:
-    """A drf-spectacular preprocessing hook: each endpoint once, below /api/v1, without the optional slash."""
+    """drf-spectacular preprocessing hook: each endpoint once, below /api/v1, without the optional slash."""
     return [
         (path.rstrip("/"), *rest)
         for path, *rest in endpoints
@@ -151,7 +151,7 @@ def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[An
 
 
 def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """A drf-spectacular postprocessing hook: what each operation asks for, and what it is refused with."""
+    """drf-spectacular postprocessing hook: adds each operation's access and error responses."""
     components = result["components"]
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("examples", {}).update(
@@ -180,10 +180,7 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
-    """A refusal by one of these codes.
-
-    Its examples are those of the components: there are few codes, and many operations that have them.
-    """
+    """The response with one of these codes; examples are references, as many operations share them."""
     return {
         "description": TITLES[status],
         "content": {

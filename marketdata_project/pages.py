@@ -1,4 +1,4 @@
-"""The few pages for a person: what there is, and what the error codes mean."""
+"""Pages for people: the home page and the error codes."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from store.exceptions import StorageError
 from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
 
-# So many symbols a link asks for at once.
+# Symbols in a link of several.
 _AT_ONCE = 3
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
@@ -32,10 +32,7 @@ ul.columns { columns: 18rem 3; }
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch of the tree by the first of its symbols, if it has any.
-
-    several: links of some symbols at once.
-    """
+    """A class of instruments with links to the answers of its first symbol; `several`: of several symbols at once."""
 
     path: str
     instrument_class: str
@@ -46,7 +43,7 @@ class Branch:
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """`/`: leads a browser to what there is, and who is logged in through the tree."""
+    """`/`: links to the documentation, and for staff to the market-data tree and the ingest endpoints."""
     user = getattr(request, "user", None)
     is_staff = user is not None and user.is_active and getattr(user, "is_staff", False)
     context = {
@@ -59,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _branches() -> list[Branch]:
-    """None while the store cannot be used: this page leads to what tells why."""
+    """Empty while the store cannot be used: the page must still open."""
     try:
         found = {each: catalogue_first(each.instrument_class, _AT_ONCE) for each in MARKET_CLASSES.values()}
     except StorageError:
@@ -78,14 +75,14 @@ def _branch(market_class: MarketClass, instruments: list[Instrument]) -> Branch:
 
 
 def _ingests() -> list[Leading]:
-    """Where rows of each dataset are taken in."""
+    """Links to the ingest endpoints, by dataset."""
     names = [name.replace("_", "-") for name in DATASETS]
     return [Leading(reverse(f"{name}-ingest"), name) for name in names]
 
 
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
-    """Every error code with its meaning; a problem's `type` points into this page."""
+    """Every error code with its meaning; a problem's `type` links to its row."""
     return render(request, "errors.html", {"errors": ERROR_CODES})
 
 

@@ -1,6 +1,6 @@
-"""Plain HTTP where TLS is asked for: pages are redirected to it, calls of the API are refused.
+"""Plain HTTP where TLS is required: pages are redirected, API calls are refused.
 
-Each call leaves a record and is charged to its address. A good key or token that it carried is named in the log.
+Each call is recorded and charged to its address. A valid key or token that it carried is named in the log.
 """
 
 import logging
@@ -23,21 +23,22 @@ from ratelimit.credentials.identify import exposed_credential
 from ratelimit.limits.admission import admission_headers
 from ratelimit.wsgi_variables import ADMISSION
 
-# What Django's SecurityMiddleware answers: a redirect, or a refusal of the host. All else is from within.
+# Statuses of Django's SecurityMiddleware: a redirect, or a refused host. Other answers come from a view.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 _HTTPS_REQUIRED = Problem(
-    "https_required", "the API is called over https; what this request carried could be read on its way"
+    "https_required",
+    "the API is called over https; the request's credential was readable on its way: replace it",
 )
 
 logger = logging.getLogger(__name__)
 
 
 class PlainHttpMiddleware:
-    """Stands around Django's SecurityMiddleware, whose redirects of pages keep method and body here (308).
+    """Wraps Django's SecurityMiddleware: redirects become 308, which keeps method and body, or 403 for API calls.
 
-    A call of the API is 403 instead: a client that follows redirects would send its key in the open with
-    every call, unseen. Over the address's limit the answer is 429.
+    A client that follows redirects would send its key in the open with every call, unnoticed. Over the
+    address's limit the answer is 429.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -69,7 +70,7 @@ class PlainHttpMiddleware:
 
 
 def _refused(response: HttpResponse) -> HttpResponse:
-    """The 403 in a redirect's place, with the redirect's other headers."""
+    """The 403 that replaces a redirect, with the redirect's other headers; any other response as it is."""
     if response.status_code != _REDIRECTED:
         return response
     refusal = _HTTPS_REQUIRED.response()
@@ -89,7 +90,7 @@ def _name_exposed(request: HttpRequest, now: datetime) -> None:
 
 
 def _bounded(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The answer, once it was charged to the address; the 429 if that was refused."""
+    """Charge the address; the response with rate-limit headers, or the 429 if the limit refuses."""
     if response.status_code == _REDIRECTED:
         response.status_code = HTTPStatus.PERMANENT_REDIRECT
     refusal = charged(request, None)

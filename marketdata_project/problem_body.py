@@ -1,11 +1,11 @@
-"""The one form of every error (RFC 9457), as a value: for Django's answers, the front's and the schema."""
+"""The JSON body of every error (RFC 9457): for Django's answers, the front's and the schema."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "/api/v1/docs/errors#"
-# The WSGI variable that holds the limit of a body which was over it, and is not there.
+# WSGI variable: the limit of a body that was larger and was not read.
 BODY_TOO_LARGE = "marketdata.body_too_large"
 
 TITLES = {

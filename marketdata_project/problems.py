@@ -1,4 +1,4 @@
-"""Every error as one body: `application/problem+json` (RFC 9457) with a stable `code`."""
+"""Maps every exception to a problem: `application/problem+json` (RFC 9457) with a stable `code`."""
 
 import logging
 import math
@@ -63,9 +63,9 @@ _DRF_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, as clients see it, by a declared code.
+    """An error as clients see it, with a declared code.
 
-    wait_seconds: for `Retry-After`, where a limit computed it; else it is the code's own.
+    wait_seconds: `Retry-After` as computed by a limit; None takes the code's own.
     """
 
     code: str
@@ -94,16 +94,13 @@ class Problem:
         return {} if seconds is None else {"Retry-After": str(seconds)}
 
     def response(self) -> HttpResponse:
-        """A finished response, for where DRF has no part in it."""
+        """A finished response, for answers outside of DRF."""
         body = orjson.dumps(self.body())
         return HttpResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers())
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem for any exception.
-
-    One that is not known, or whose code is not declared, is logged, and nothing of it is shown.
-    """
+    """The problem for any exception. An unknown one is logged and shown as `internal_error`."""
     if isinstance(error, OWN_ERRORS) and getattr(error, "code", None) in DECLARED:
         return Problem(error.code, str(error), getattr(error, "errors", ()))
     for classes, of in _FOREIGN:
@@ -114,7 +111,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """DRF's hook: the problem as a response that the browsable API can show too."""
+    """DRF's EXCEPTION_HANDLER: the problem as a response, which the browsable API can show, too."""
     set_rollback()
     problem = problem_of(error)
     request = context.get("request")
@@ -159,12 +156,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return Problem("internal_error", "an error that nobody expected; the correlation id finds it").response()
 
 
-# Asked by the supervisor, load balancers and Prometheus, at whatever address the process listens on.
+# The supervisor, load balancers and Prometheus ask for these by any address of the process.
 _OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
 
 
 class ProblemMiddleware:
-    """Answers for what never reaches a view: another's host, a body over the limit, errors outside of DRF."""
+    """Answers requests that reach no DRF view: a wrong host, a body over the limit, errors outside of DRF."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -182,14 +179,14 @@ class ProblemMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """An error in a view that is not DRF's; Django's own kinds go to its handlers."""
+        """The problem for an error in a view outside of DRF; None for errors that Django's handlers answer."""
         if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation):
             return None
         return problem_of(exception).response()
 
 
 def _check_reception(request: HttpRequest) -> None:
-    """Raise DisallowedHost or BodyTooLarge; the front has found out before how long a chunked body is."""
+    """Raise DisallowedHost or BodyTooLarge. The front has measured chunked bodies before."""
     if request.path_info not in _OF_ANY_HOST:
         request.get_host()
     if BODY_TOO_LARGE in request.META:
@@ -216,7 +213,7 @@ def _of_drf(error: Exception) -> Problem:
 def _of_throttle(error: drf.Throttled) -> Problem:
     seconds = math.ceil(getattr(error, "wait", None) or 1)
     code = cast("Any", error.detail).code
-    # DRF's own says nothing that a client could use.
+    # DRF's own message does not say when to retry.
     if code == drf.Throttled.default_code:
         code, message = "rate_limited", f"the limit is reached; retry in {seconds} s"
     else:

@@ -1,7 +1,7 @@
-"""Whose word counts about who calls: what proxies in front say is believed of those in TRUSTED_PROXIES only.
+"""Takes client address, scheme and certificate from the headers of proxies in TRUSTED_PROXIES, and of nobody else.
 
-Done once, where a request comes in. Everybody behind reads `REMOTE_ADDR`, `wsgi.url_scheme`,
-X-Forwarded-Proto and the X-SSL-Client headers, and may believe them.
+It is done once, where a request comes in. All later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
+X-Forwarded-Proto and the X-SSL-Client headers.
 """
 
 import re
@@ -17,7 +17,7 @@ from http_requests.addresses import Address
 
 Network = IPv4Network | IPv6Network
 
-# So many proxies in a row are believed; a longer list is somebody's invention.
+# The longest chain of proxies; entries before it are ignored.
 MOST_HOPS = 10
 FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
 FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
@@ -34,12 +34,11 @@ _ENTRY = re.compile(
 
 
 def trusted_environ(environ: MutableMapping[str, Any]) -> None:
-    """Make a WSGI environ believable, in place: to be called once, where the request comes in.
+    """Set a WSGI environ's address and scheme to the client's, in place. Call it once per request.
 
-    From a trusted proxy REMOTE_ADDR becomes the client's, and `wsgi.url_scheme` the client's where
-    BEHIND_TLS_PROXY says that the proxy tells it. From anybody else X-Forwarded-Proto and the X-SSL-Client
-    headers vanish. X-Forwarded-For always does: what is to be believed of it is in REMOTE_ADDR, an IPv4
-    address always as such.
+    From a trusted proxy REMOTE_ADDR is set by X-Forwarded-For, and with BEHIND_TLS_PROXY `wsgi.url_scheme` by
+    X-Forwarded-Proto. From any other peer X-Forwarded-Proto and the X-SSL-Client headers are removed.
+    X-Forwarded-For is always removed. REMOTE_ADDR holds an IPv4 address without its IPv6 prefix.
     """
     forwarded = environ.pop(FORWARDED_FOR, "")
     trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
@@ -55,11 +54,10 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
-    """The address of whoever sent a request to the first proxy that is not trusted to lie about it.
+    """The client's address: the right-most entry of X-Forwarded-For that is not a trusted proxy's.
 
-    `forwarded` is X-Forwarded-For, several of them joined by commas. From the right, each entry was written
-    by the one before: the walk ends at the first that is not of a trusted proxy, at the last of MOST_HOPS, or
-    before what is no address.
+    `forwarded` is X-Forwarded-For, several joined by commas. Each entry was written by the hop to its right,
+    so the walk goes from the right. It also ends after MOST_HOPS entries, or before one that is no address.
     """
     address = parsed_address(peer)
     if address is None or not _lies_in(address, trusted):
@@ -75,10 +73,7 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
 
 
 def parsed_address(entry: str) -> Address | None:
-    """An IP address with or without brackets and port; None for anything else.
-
-    An IPv4 one within IPv6 is the IPv4 one.
-    """
+    """An IP address from a text with or without brackets and port, else None. IPv4 within IPv6 becomes IPv4."""
     entry = entry.strip(" \t")
     found = _ENTRY.fullmatch(entry) if len(entry) <= _LONGEST_ENTRY else None
     if found is None:
@@ -104,12 +99,12 @@ def _is_trusted(peer: str, trusted: tuple[Network, ...]) -> bool:
 def _settle_address(environ: MutableMapping[str, Any], address: str) -> None:
     if address != environ["REMOTE_ADDR"]:
         environ["REMOTE_ADDR"] = address
-        # It was the proxy's port.
+        # This is the proxy's port.
         environ.pop("REMOTE_PORT", None)
 
 
 def _settle_scheme(environ: MutableMapping[str, Any]) -> None:
-    """Leave of X-Forwarded-Proto what the trusted proxy itself wrote: the last word, if it is a scheme."""
+    """Keep the last entry of X-Forwarded-Proto, which the trusted proxy wrote, if it is http or https."""
     scheme = str(environ.pop(FORWARDED_PROTO, "")).rpartition(",")[2].strip().lower()
     if scheme not in _SCHEMES:
         return

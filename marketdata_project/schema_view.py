@@ -29,7 +29,7 @@ class SchemaDocument:
 
 
 class SchemaView(SpectacularAPIView):
-    """The OpenAPI document of this version, the same for everybody."""
+    """The OpenAPI document, the same for every caller."""
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
@@ -37,7 +37,7 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *_: Any, **__: Any) -> HttpResponseBase:
-        """The document in YAML or JSON; 304 if the client has it. Raises `InvalidParameter`."""
+        """The document in YAML or JSON, or 304. Raises `InvalidParameter`."""
         single_parameters(request.GET, ("format",))
         renderer = request.accepted_renderer
         encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
@@ -53,18 +53,18 @@ class SchemaView(SpectacularAPIView):
                 **({"Content-Encoding": document.encoding} if document.encoding else {}),
             },
         )
-        # It is Django's function, which wants Django's request.
+        # Django's function takes Django's request.
         return get_conditional_response(request._request, etag=document.etag, response=response) or response  # noqa: SLF001
 
 
 @cache
 def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocument:
-    """The document in a format, `json` or `yaml`, and an encoding."""
+    """The document in a format (`json` or `yaml`) and a content encoding; made once each."""
     if encoding is not None:
         plain = schema_document(name)
         done = compressed(plain.body, encoding)
         return SchemaDocument(done.body, f'{plain.etag[:-1]}-{encoding}"', done.encoding)
-    # JSON is for programs: without the indentation, which is half of it.
+    # Without indentation, which would double its size.
     body = orjson.dumps(_schema()) if name == "json" else _yaml()
     return SchemaDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', None)
 

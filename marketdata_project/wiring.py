@@ -1,6 +1,6 @@
-"""Hands the lower rooms what they need of higher ones, which they may not import.
+"""Hands over what lower apps need of higher ones, which they may not import (see `needs`).
 
-Each is imported when it is first used: a command that needs none of them does not load the endpoints.
+Each value is imported when it is first used: a command that needs none does not load the endpoints.
 """
 # ruff: noqa: PLC0415
 
@@ -15,7 +15,7 @@ from trades.instruments.known_hours import HOURS_REFUSAL
 
 
 def wire() -> None:
-    """Provide everything, once in a process."""
+    """Provide all values; call it once per process."""
     ACCESS_TABLE.provide(_access_table)
     CLASS_OF_CALL.provide(lambda: _class_of_call)
     RECORDED_NAMES.provide(_recorded_names)

@@ -1,6 +1,6 @@
-"""Every metric of the service: name, help text, labels. docs/metrics.md lists them.
+"""Declares every metric of the service; docs/metrics.md lists them.
 
-Label values are few: names of routes, buckets, datasets and duties, never what a client sends.
+Label values are few: names of routes, buckets, datasets and duties, never texts from a client.
 """
 
 from metrics.metric_types import Counter, Gauge, Histogram, Metric
@@ -8,7 +8,7 @@ from metrics.metric_types import Counter, Gauge, Histogram, Metric
 _ANSWER_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _WRITE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
-# Requests. `route` is a name of the URLconf, or one of UNROUTED and a Django site's namespace.
+# Requests. `route` is a url name, a Django site's namespace, or UNROUTED.
 UNROUTED = "unrouted"
 REQUESTS = Counter(
     "marketdata_http_requests",

@@ -1,7 +1,7 @@
 """Counters, gauges and histograms of one process: plain numbers in memory.
 
-An increment costs a tenth of one of prometheus_client's multi-process mode, which writes each into a mapped
-file. What one process has counted reaches the others by `process_files`.
+An increment costs a tenth of one in prometheus_client's multi-process mode, which writes to a mapped file.
+`process_files` shares the numbers with other processes.
 """
 
 import threading
@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 
 Labels = tuple[str, ...]
 Series = dict[Labels, list[float]]
-"""The values by label values; one of a counter or gauge, of a histogram each bucket's count and the sum."""
+"""Numbers by label values: one for a counter or gauge; for a histogram each bucket's count, then the sum."""
 
 
 class Metric:
-    """A metric's name without a suffix, in base units, its help text and its labels. Thread safe.
+    """A metric with its name (without suffix, in base units), help text and labels. Thread safe.
 
-    A counter or histogram without labels is exported from the start, all others once they have a value.
+    A counter or histogram without labels is exported from the start, others once they have a value.
     """
 
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = (), *, width: int = 1) -> None:
-        """`width` is how many numbers a series has."""
+        """`width` is the count of numbers per series."""
         self.name = name
         self.help_text = help_text
         self.labels = tuple(labels)
@@ -30,17 +30,17 @@ class Metric:
         self.clear()
 
     def series(self) -> Series:
-        """A copy of what this process has counted."""
+        """A copy of this process's numbers."""
         with self._lock:
             return {labels: list(values) for labels, values in self._series.items()}
 
     def restore(self, series: Series) -> None:
-        """Add what an earlier process had counted."""
+        """Add the numbers of an earlier process."""
         with self._lock:
             add_series(self._series, series)
 
     def clear(self) -> None:
-        """Begin anew, at zero."""
+        """Reset to zero."""
         with self._lock:
             self._series = {} if self.labels else {(): [0.0] * self._width}
 
@@ -56,39 +56,39 @@ class Counter(Metric):
     """Counts up; exported as `<name>_total`."""
 
     def add(self, *labels: str, amount: float = 1) -> None:
-        """Count `amount` more; 0 makes the series known before anything has happened."""
+        """Add `amount`; 0 exports the series before its first event."""
         with self._lock:
             self._values(labels)[0] += amount
 
 
 class Gauge(Metric):
-    """What is so now. Values of living processes are added up, or told apart by a label `process`."""
+    """A current value. Living processes' values are added up, or exported apart with the label `process`."""
 
     def __init__(
         self, name: str, help_text: str, labels: Sequence[str] = (), *, of_each_process: bool = False
     ) -> None:
-        """`of_each_process`: exported with the label `process`, which is not among `labels`."""
+        """`of_each_process`: export each process's value with the label `process`, which is not in `labels`."""
         super().__init__(name, help_text, labels)
         self.of_each_process = of_each_process
         self._source: Callable[[], float] | None = None
 
     def clear(self) -> None:
-        """Know nothing."""
+        """Remove all values."""
         with self._lock:
             self._series = {}
 
     def set(self, value: float, *labels: str) -> None:
-        """Note that it is `value` now."""
+        """Set the value."""
         with self._lock:
             self._values(labels)[0] = float(value)
 
     def add(self, amount: float, *labels: str) -> None:
-        """Note that it is `amount` more than before."""
+        """Add to the value."""
         with self._lock:
             self._values(labels)[0] += amount
 
     def follow(self, source: Callable[[], float]) -> None:
-        """Ask `source` whenever the value is exported; it must not fail."""
+        """Call `source` for the value at each export; it must not raise."""
         self._source = source
 
     def series(self) -> Series:
@@ -98,12 +98,12 @@ class Gauge(Metric):
 
 
 class Histogram(Metric):
-    """How many observations are at most as large as each of `bounds`, and their sum."""
+    """Counts observations by bucket, and their sum."""
 
     def __init__(
         self, name: str, help_text: str, labels: Sequence[str] = (), *, bounds: Sequence[float]
     ) -> None:
-        """`bounds` ascend; a bucket without bound follows the last."""
+        """`bounds` are the buckets' upper bounds, ascending; a last bucket is unbounded."""
         super().__init__(name, help_text, labels, width=len(bounds) + 2)
         self.bounds = tuple(bounds)
 

@@ -1,7 +1,7 @@
-"""How the numbers of one process reach the others: a file for each process, replaced once a second.
+"""Shares each process's numbers in a file, replaced once a second, and adds up those of all processes.
 
-A file is read whole or not at all. A process that takes another's place goes on from its file, so counters
-never fall; the gauges in it count only while the process that wrote them lives.
+A process that replaces another continues from its file, so counters never fall. Gauges count only while the
+process that wrote them lives.
 """
 
 import logging
@@ -31,7 +31,7 @@ Saved = dict[str, list[tuple[tuple[str, ...], list[float]]]]
 
 
 class ProcessValues(msgspec.Struct):
-    """What one process has counted, by metric."""
+    """The content of a file: one process's numbers by metric."""
 
     process: str
     pid: int
@@ -42,10 +42,10 @@ _DECODER = msgspec.json.Decoder(ProcessValues)
 
 
 class Publisher:
-    """Writes the numbers of this process, the one that is called `process`, into its file in `folder`.
+    """Writes this process's numbers to `<process>.json` in `folder`.
 
-    Without room on the disk the file stays as it was, and the next second tries again: a process loses at most
-    the last second's numbers, and only if it is killed.
+    If the disk is full the file stays as it was, and the next second tries again. A killed process loses the
+    last second's numbers.
     """
 
     def __init__(self, folder: Path, process: str) -> None:
@@ -58,7 +58,7 @@ class Publisher:
         self._is_failing = False
 
     def start(self) -> None:
-        """Go on from the numbers of the process before, and publish once a second, in a thread."""
+        """Add the numbers of the process before, and publish once a second in a thread."""
         global _publisher  # noqa: PLW0603 a process has one
         before = _read(self._path)
         for metric in METRICS:
@@ -87,7 +87,7 @@ class Publisher:
                 self._is_failing = True
 
     def stop(self) -> None:
-        """Publish for the last time."""
+        """End the thread and publish for the last time."""
         global _publisher  # noqa: PLW0603 a process has one
         self._stopping.set()
         self._thread.join()
@@ -109,7 +109,7 @@ def forget(folder: Path) -> None:
 
 
 def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
-    """The numbers of all processes that publish, added up; in a process that does not publish, its own."""
+    """The sums over all publishing processes; in a process that does not publish, its own numbers."""
     total: dict[Metric, Series] = {metric: {} for metric in metrics}
     for values in _published():
         is_alive = _is_alive(values.pid)
@@ -120,7 +120,7 @@ def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
 
 
 def _published() -> list[ProcessValues]:
-    """What the files say; this process's own is written first, so that no number falls when it is killed."""
+    """The content of all files. This process's file is written first, so that no number falls if it is killed."""
     if _publisher is None:
         return [_own_values("this")]
     _publisher.publish()
@@ -134,7 +134,7 @@ def _own_values(process: str) -> ProcessValues:
 
 
 def _read(path: Path) -> ProcessValues | None:
-    """None for a file that is not there, or not whole, as after a power cut."""
+    """A file's content; None if it is missing or, as after a power cut, incomplete."""
     try:
         return _DECODER.decode(path.read_bytes())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Leaves an audit record of every API call, whatever became of it."""
+"""Records every API call, whatever its outcome."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ from audit.services import anonymous_refusals, call_record, call_spool, is_anony
 from http_requests.received import call_of
 
 CORRELATION_ID = "correlation_id"
-"""Where an earlier middleware leaves what the log and the answer name the call by."""
+"""The request's attribute that holds the correlation id; an earlier middleware sets it."""
 _UNDERWAY = "audit_call"
 
 
@@ -31,9 +31,9 @@ _UNDERWAY = "audit_call"
 class CallUnderway:
     """A call that is being answered.
 
-    When it began: `at` on the wall clock, `started` in ns of the monotonic one. `audit_class` is that of a
-    call which is recorded in the database before its answer goes out, and `body` what was sent with it; ""
-    leaves the call to the spool. `is_recorded` says that its record is committed.
+    `at` is when it began, `started` the same by `perf_counter_ns`. A call with an `audit_class` is recorded in
+    the database before its answer is sent, with its `body`; without one it is recorded in the spool.
+    `is_recorded`: the record is committed.
     """
 
     at: datetime
@@ -43,17 +43,17 @@ class CallUnderway:
     is_recorded: bool = False
 
     def latency_us(self) -> int:
-        """How long ago it began."""
+        """Microseconds since the call began."""
         return (perf_counter_ns() - self.started) // 1000
 
 
 def call_begin(request: HttpRequest, call: CallUnderway) -> None:
-    """Leave it on the request."""
+    """Store the call on its request."""
     vars(request)[_UNDERWAY] = call
 
 
 def call_underway(request: HttpRequest) -> CallUnderway | None:
-    """What `call_begin` left; None of what is no call of the API."""
+    """The call that `call_begin` stored; None if the request is no API call."""
     return vars(request).get(_UNDERWAY)
 
 
@@ -69,11 +69,10 @@ def is_api_call(path: str) -> bool:
 
 
 class AuditMiddleware:
-    """Records calls with the time until their answer was ready; a streamed body is not waited for.
+    """Records API calls with the time until their answer was ready, a stream's until its headers.
 
-    Calls of a class that CLASS_OF_CALL names are recorded in the database before they are
-    answered: with their change where they make one (`audit.calls.strict`), all others here. What is left
-    is recorded in the spool.
+    Calls with an audit class (CLASS_OF_CALL) are recorded in the database before they are answered: changes by
+    `audit.calls.strict`, in the same transaction, all others here. Calls without one go to the spool.
     """
 
     sync_capable = True
@@ -102,7 +101,7 @@ class AuditMiddleware:
                 call_record(spool=self.spool, call=call_of(request), **_outcome(request, call, status))
 
     def process_view(self, request: HttpRequest, *_: Any) -> None:
-        """Note whether the call is recorded strictly, and its body before a parser takes it."""
+        """Set the call's audit class, and keep its body before a parser consumes it."""
         call, match = call_underway(request), request.resolver_match
         if call is not None and match is not None:
             call.audit_class = self.class_of(match.url_name, request.method or "")
@@ -111,9 +110,9 @@ class AuditMiddleware:
     def _recorded(
         self, request: HttpRequest, call: CallUnderway, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """The answer to a strict call that made no change, recorded; 503 if it cannot be.
+        """Record a strict call that made no change; returns the answer, or a 503 if that failed.
 
-        Of refusals without a caller all but an address's first in a minute are left to be counted.
+        Anonymous refusals are left to be counted, except an address's first in a minute.
         """
         status = response.status_code
         address = request.META.get("REMOTE_ADDR", "")
@@ -132,14 +131,14 @@ class AuditMiddleware:
 def strict_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> AuditColumns:
-    """The record of a strict call: its body beside `detail`."""
+    """The record of a strict call, with its masked body added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
     record = record_of_call(**recorded_of(call_of(request)), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
 
 
 def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:
-    """What a record says of a call's course."""
+    """The fields of a record about the call's outcome."""
     return {
         "at": call.at,
         "caller": _caller(request),
@@ -150,9 +149,6 @@ def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str,
 
 
 def _caller(request: HttpRequest) -> str:
-    """Who was authenticated, "" if nobody.
-
-    A session's user that is not loaded yet stays so: that is a query.
-    """
+    """The authenticated caller's identity, or "". A session's lazy user is not loaded, which would be a query."""
     user = request.__dict__.get("user")
     return "" if user is None or isinstance(user, LazyObject) else str(getattr(user, "identity", ""))

@@ -1,8 +1,8 @@
-"""Changes that are made by a call and committed with its record: both, or neither.
+"""Commits a call's change together with its audit record: both, or neither.
 
-A handler parses and checks first, then has its change written here. Until the record is appended nobody else
-waits for the chain's head, but on SQLite, where whoever writes is alone. A call of a strict class that makes
-no change (a refusal, a read) is recorded by the middleware.
+A view parses and checks first, then writes its change through these functions. The chain's head is locked only
+while the record is appended; on SQLite a writing transaction excludes all others. The middleware records strict
+calls that make no change, such as refusals and reads.
 """
 
 import logging
@@ -27,18 +27,18 @@ _REFUSED = 400
 
 
 class _Progress:
-    """Whether the change is made: then a failure leaves its outcome unknown."""
+    """Whether the change is made; from then on a failure leaves the outcome unknown."""
 
     is_made = False
 
 
 def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -> Response:
-    """The rendered answer to a call whose change is in the database; change and record are committed.
+    """Make a change in the database and record the call in one transaction; returns the rendered answer.
 
-    `write` makes the change and returns the answer. It gets what records events of the change, in place of
-    `event_record`: they are appended with the call's record, once the answer is rendered. If it raises, or
-    its answer is a refusal, what it wrote is rolled back, and the middleware records the refusal. Raises
-    AuditUnavailable: nothing was done; ChangeOutcomeUnknown: the commit was not confirmed.
+    `write` makes the change and returns the answer. It is given a function to use in place of `event_record`,
+    whose events are appended with the call's record, after rendering. If `write` raises or its answer is a
+    refusal, the change is rolled back, and the middleware records the refusal. Raises AuditUnavailable:
+    nothing was done; ChangeOutcomeUnknown: the commit was not confirmed.
     """
     events: list[AuditColumns] = []
 
@@ -59,12 +59,12 @@ def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -
 def change_elsewhere_recorded(
     view: APIView, answer: Response, write: Callable[[], tuple[Any, Any]]
 ) -> Response:
-    """The rendered answer to a call whose change is not in the database, such as one of the market store.
+    """Make a change outside of the database, such as in the market store, and record the call.
 
-    The answer is rendered before the head is taken, the head is taken before the change is made: what cannot
-    be recorded is refused before anything is done. `write` makes the change and returns documents of what was
-    there before and after. Raises AuditUnavailable: nothing was done; ChangeOutcomeUnknown: the change is made, and
-    its record not confirmed.
+    The answer is rendered first, then the chain's head locked, then the change made: if the call cannot be
+    recorded, nothing was done. `write` makes the change and returns documents before and after it. Returns the
+    rendered answer. Raises AuditUnavailable: nothing was done; ChangeOutcomeUnknown: the change is made, and
+    its record is not confirmed.
     """
     answer = _rendered(view, answer)
     with _one_commit(view) as (call, progress):
@@ -81,7 +81,7 @@ def _one_commit(view: APIView) -> Iterator[tuple[CallUnderway, _Progress]]:
     call, progress = call_underway(view.request._request), _Progress()  # noqa: SLF001 DRF's own way to Django's request
     if call is None or not call.audit_class:
         raise RuntimeError(
-            "a change is recorded with its call, which has no audit class in the table of access"
+            "the endpoint makes a recorded change, but its row in the table of access has no audit class"
         )
     try:
         with records_transaction():
@@ -106,6 +106,6 @@ def _append(
 
 
 def _rendered(view: APIView, answer: Response) -> Response:
-    """The answer with its bytes, as DRF would finish it later: what fails in rendering changes nothing."""
+    """Render the answer now, so that an error in rendering comes before any change is committed."""
     view.finalize_response(view.request, answer).render()
     return answer

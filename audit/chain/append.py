@@ -1,4 +1,4 @@
-"""The one writer of audit records: puts them at the chain's head, locked until the transaction ends."""
+"""Appends audit records to the chain, whose head stays locked until the transaction ends."""
 
 import fcntl
 import time
@@ -31,17 +31,17 @@ _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S60
 
 
 def chain_key() -> ChainKey:
-    """The key of this installation's chain, of AUDIT_KEY or else of SECRET_KEY."""
+    """The key of this installation's chain, from AUDIT_KEY or else SECRET_KEY."""
     return _key_of(settings.AUDIT_KEY or settings.SECRET_KEY)
 
 
 def spool_key() -> bytes:
-    """What lines of the spool are sealed with."""
+    """The key of the spool's seals."""
     return chain_key().derived(_SPOOL)
 
 
 def spool_keys() -> tuple[bytes, ...]:
-    """What lines that are still in the spool may be sealed with: the key, and those before that are known."""
+    """The keys with which lines in the spool may be sealed: the current one and former ones in the settings."""
     secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
 
@@ -52,22 +52,22 @@ def _key_of(secret: str) -> ChainKey:
 
 
 def head_locked() -> Head:
-    """The chain's head, which nobody else moves before this transaction ends. Raises django.db.Error.
+    """Lock and return the chain's head until this transaction ends. Raises django.db.Error.
 
-    On PostgreSQL the row is locked; on SQLite the transaction itself is the only one that writes.
+    PostgreSQL locks the row; on SQLite no other transaction writes.
     """
     ends = ChainEnds.objects.select_for_update().filter(pk=_ENDS).first()
     return Head(ends.head_sequence, ends.head_hash) if ends is not None else _head_made()
 
 
 def head_reserved() -> Head:
-    """The same, by a write: a database that takes none says so before anything has been done."""
+    """Lock and return the head by a write, which fails now if the database is read-only or full."""
     ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=F("head_sequence"))
     return head_locked()
 
 
 def base_of_chain() -> Head:
-    """The last record that was pruned, sealed or not; `BEGINNING` without."""
+    """The last record that was pruned, or `BEGINNING`. The seal is not checked."""
     ends = ChainEnds.objects.filter(pk=_ENDS).first()
     return Head(ends.base_sequence, ends.base_hash) if ends is not None else BEGINNING
 
@@ -116,9 +116,9 @@ def _wait_for_lock(fd: int, seconds: float) -> None:
 
 
 def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
-    """Add records to the chain in the current transaction; it returns the new head. Raises django.db.Error.
+    """Append records to the chain in the current transaction; returns the new head. Raises django.db.Error.
 
-    Once they are committed, the head is kept outside of the database, too.
+    After the commit the head is also written outside of the database (`audit.chain.witness`).
     """
     with transaction.atomic():
         before = head_locked()
@@ -135,19 +135,19 @@ def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
 
 
 def base_set(base: Head) -> None:
-    """Have the chain begin after `base`, in the current transaction; then what is before can be deleted."""
+    """Move the chain's base, in the current transaction; records up to it can be deleted afterwards."""
     ChainEnds.objects.filter(pk=_ENDS).update(
         base_sequence=base.sequence, base_hash=base.hash, base_seal=base_seal(base)
     )
 
 
 def base_seal(base: Head) -> str:
-    """What shows that the base was set here."""
+    """The seal that proves that the audit log set the base."""
     return chain_key().seal("base", f"{base.sequence} {base.hash}")
 
 
 def _head_made() -> Head:
-    """The head of a chain that has no ends yet: that of its last record, if it has any."""
+    """Make the missing row of ends; its head is the last record, if there is any."""
     last = AuditRecord.objects.order_by("-sequence").values_list("sequence", "hash").first()
     head = BEGINNING if last is None else Head(*last)
     ChainEnds.objects.create(
@@ -162,7 +162,7 @@ def _head_made() -> Head:
 
 
 def _hash_of(sequence: int) -> str | None:
-    """What the database says of a record, None where it has none of that number."""
+    """The hash of a record in the database; None without a record of that number."""
     base = base_of_chain()
     if sequence == base.sequence:
         return base.hash

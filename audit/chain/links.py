@@ -1,9 +1,8 @@
-"""The chain of records: each carries a keyed hash over itself and the hash before.
+"""The hash chain: each record has a keyed hash over itself and the hash before.
 
-Pure: no Django, no files, no clock. `hash` of record n = HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its
-columns in the order of `AuditColumns`]), in hex. Keyed, so that whoever can write the database and knows all of
-this cannot make a hash anew. Of the texts of JSON one is canonical: msgspec's, without spaces, times in RFC
-3339 and UTC with as many digits as needed.
+Pure: no Django, no files, no clock. The hash of record n is HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its
+columns in the order of `AuditColumns`]), in hex. Without the key nobody can compute a valid hash. The JSON is
+msgspec's: without spaces, times in RFC 3339 and UTC with as many digits as needed.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ import msgspec
 from audit.records.columns import AuditColumns
 
 GENESIS = "0" * 64
-"""What stands for the hash before the first record."""
+"""The "hash before" of the first record."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,14 +40,14 @@ class Link(NamedTuple):
 
 
 class ChainKey:
-    """What hashes are keyed with, derived from a secret; it shows in no representation."""
+    """The key of hashes and seals, derived from a secret; its repr does not show it."""
 
     def __init__(self, secret: str) -> None:
         self._root = hashlib.sha256(secret.encode()).digest()
         self._records = self._keyed("records")
 
     def hash(self, previous: str, sequence: int, columns: Iterable[object]) -> str:
-        """The hash of a record, given the one before it. Times are aware."""
+        """The hash of a record after one with the hash `previous`. Times are aware."""
         mac = self._records.copy()
         mac.update(previous.encode())
         mac.update(_encode((sequence, *columns)))
@@ -59,17 +58,17 @@ class ChainKey:
         return hmac.digest(self._root, b"marketdata audit " + purpose.encode(), "sha256")
 
     def seal(self, purpose: str, text: str) -> str:
-        """A code that shows that `text` was written by a holder of the key, for this purpose and no other."""
+        """A code that proves that a holder of the key wrote `text` for this purpose."""
         mac = self._keyed(purpose)
         mac.update(text.encode())
         return mac.hexdigest()
 
     def is_sealed(self, purpose: str, text: str, seal: str) -> bool:
-        """Whether `seal` is the text's."""
+        """Whether `seal` is the seal of `text`."""
         return hmac.compare_digest(self.seal(purpose, text).encode(), seal.encode("utf-8", "replace"))
 
     def chained(self, head: Head, rows: Iterable[AuditColumns]) -> Iterator[Link]:
-        """The rows with their places after `head`."""
+        """The rows with numbers and hashes that continue from `head`."""
         sequence, previous = head
         for columns in rows:
             sequence += 1
@@ -81,7 +80,7 @@ class ChainKey:
 
 
 def in_utc(at: datetime) -> datetime:
-    """The same instant in UTC: its one spelling. Raises ValueError for a time without an offset."""
+    """The instant in UTC. Raises ValueError for a time without an offset."""
     if at.tzinfo is UTC:
         return at
     if at.tzinfo is None:

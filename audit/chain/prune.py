@@ -1,7 +1,7 @@
-"""Old records go, from the chain's beginning only, and where it begins then is sealed.
+"""Removes old records from the chain's beginning; the new beginning is sealed, so that the rest can be verified.
 
-With the seal the rest can be verified. What goes is verified before: otherwise whoever dates young records
-back, or alters old ones, would have the trace removed and the rest sealed.
+The records are verified before they are removed: otherwise somebody could alter or backdate records and have
+pruning remove the evidence.
 """
 
 from datetime import datetime, timedelta
@@ -18,15 +18,16 @@ from audit.exceptions import NotAsWritten
 from audit.models import AuditRecord
 from audit.records.call import columns_of_event
 
-# The head is locked meanwhile, so that calls wait: a tenth of a second or two.
+# Strict calls wait while so many are removed: a tenth of a second or two.
 AT_ONCE = 10_000
 
 
 def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bool = False) -> int:
-    """Remove the records up to the first that is not older than `before`; returns how many went.
+    """Remove the records before the first that is not older than `before`; returns how many were removed.
 
-    That it was done is an event in the chain, committed with the first that go; where they go `unverified` it
-    says what was wrong first. Raises django.db.Error, and NotAsWritten: nothing was removed.
+    The event `audit.pruned` is recorded with the first removal. If verification fails, raises NotAsWritten and
+    removes nothing; with `unverified` it removes all the same, and the event contains the finding. Raises
+    django.db.Error.
     """
     end, removed = _end(before), 0
     wrong = beginning_verify(end)
@@ -36,7 +37,7 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
     while True:
         with transaction.atomic():
             head_locked()
-            # Another one may prune at the same time.
+            # Another process may prune at the same time.
             base = base_of_chain().sequence
             if base >= end:
                 return removed
@@ -48,18 +49,18 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
 
 
 def retention_keep(*, now: datetime) -> int:
-    """Remove what is older than AUDIT_RETENTION_DAYS; 0 keeps everything. Returns how many records went."""
+    """Remove records older than AUDIT_RETENTION_DAYS (0 keeps all); returns how many were removed."""
     days: int = settings.AUDIT_RETENTION_DAYS
     return records_prune(before=now - timedelta(days=days), now=now, actor="worker") if days > 0 else 0
 
 
 def _end(before: datetime) -> int:
-    """The number of the last record that goes: all up to it are older."""
+    """The number of the last record to remove: it and all before it are older than `before`."""
     first, last = (
         AuditRecord.objects.order_by(order).values_list("sequence", flat=True).first() or 0
         for order in ("sequence", "-sequence")
     )
-    # Lot by lot: of all that are younger, only the first is looked for.
+    # In ranges of numbers: a query for the first younger record would read all younger ones.
     for start in range(first, last + 1, AT_ONCE):
         lot = AuditRecord.objects.filter(sequence__range=(start, start + AT_ONCE - 1), at__gte=before)
         if (younger := lot.order_by("sequence").values_list("sequence", flat=True).first()) is not None:

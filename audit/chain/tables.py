@@ -1,7 +1,6 @@
-"""What only the audit log does to its table: triggers that refuse everybody else, removal of a beginning.
+"""Database triggers that refuse to change or delete audit records, and the deletion of pruned ones.
 
-The triggers are against mistakes and other programs; whoever may alter the schema can drop them. Against
-people there is the chain.
+Triggers prevent mistakes. Somebody who may alter the schema can drop them; the chain detects what they do then.
 """
 
 from typing import Any
@@ -50,20 +49,17 @@ MADE = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 
 def triggers_make(_apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Have the database refuse UPDATE and DELETE of records that are not pruned.
-
-    A migration that makes the table anew calls it again.
-    """
+    """Make the triggers. A migration that rebuilds the table must call it again."""
     _run(schema_editor, MADE)
 
 
 def triggers_drop(_apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Have it refuse nothing."""
+    """Drop the triggers."""
     _run(schema_editor, REMOVED)
 
 
 def rows_delete(end: int) -> None:
-    """Delete the records up to `end`, which the chain's base has reached before. Raises django.db.Error."""
+    """Delete the records up to number `end`; the chain's base must be there already. Raises django.db.Error."""
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {_TABLE} WHERE sequence <= %s", [end])  # noqa: S608
 

@@ -1,9 +1,8 @@
-"""The chain's head, kept outside of the database, without which nobody could tell that its end was cut off.
+"""The witness: files outside of the database with the chain's head, which show if its end was cut off.
 
-`head` holds the last head (replaced atomically, under a file lock); `anchors.jsonl` gets a line with a head
-every 10,000 records or hour, and one whenever the database turns out to have been put back behind the head.
-Everything is sealed with the chain's key; anchors also go to the log, and to a second file where one is
-named, on another disk.
+`head` holds the last head; it is replaced atomically, under a file lock. `anchors.jsonl` gets a line with the
+head every 10,000 records or hour, and one if the database was put back to before the head. All lines are sealed
+with the chain's key. Anchors are also logged, and written to AUDIT_ANCHOR_FILE if it is set.
 """
 
 import contextlib
@@ -26,18 +25,19 @@ logger = logging.getLogger(__name__)
 ANCHOR_RECORDS = 10_000
 ANCHOR_PERIOD = timedelta(hours=1)
 ANCHOR, PUT_BACK, HEAD_LOST, ANCHORS_LOST = "anchor", "put back", "head lost", "anchors lost"
-# Of the anchors' end: a dozen of them.
+# Holds about a dozen anchors.
 _TAIL_BYTES = 4096
 
 
 class UnreadableWitness(ValueError):
-    """What is kept outside of the database is damaged, or was not written here."""
+    """A line outside of the database is damaged, or is not sealed with this key."""
 
 
 class WitnessNote(msgspec.Struct, frozen=True):
-    """A head at a time.
+    """A line of the witness's files: the head at a time.
 
-    `anchored` and `anchored_at` are of the last anchor; of one that was put back: where it had been.
+    `anchored` and `anchored_at` are the number and time of the last anchor; in a PUT_BACK line those of the
+    head before.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class WitnessNote(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> Head:
-        """The head that it holds."""
+        """Number and hash as a Head."""
         return Head(self.sequence, self.hash)
 
 
@@ -59,27 +59,28 @@ _DECODER = msgspec.json.Decoder(WitnessNote)
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The files in `folder`, and `copy`, a second file of anchors."""
+    """Reads and writes the files in `folder`, and `copy`, a second file of anchors."""
 
     folder: Path
     key: ChainKey
     copy: Path | None
 
     def kept(self) -> WitnessNote | None:
-        """What `head` holds; None if there is none. Raises UnreadableWitness and OSError."""
+        """The content of the head file; None without the file. Raises UnreadableWitness and OSError."""
         try:
             return self._read((self.folder / "head").read_bytes())
         except FileNotFoundError:
             return None
 
     def has_head(self) -> bool:
-        """Whether there is a head, readable or not."""
+        """Whether there is a head file, readable or not."""
         return (self.folder / "head").exists()
 
     def anchors(self, on_error: Callable[[UnreadableWitness], object] | None = None) -> Iterator[WitnessNote]:
-        """The anchors, in the order in which they were written.
+        """The anchors of all files, in the order in which they were written.
 
-        Lines that are none go to `on_error`; without it the first raises UnreadableWitness. Raises OSError.
+        A line that cannot be read is passed to `on_error`; without it UnreadableWitness is raised. Raises
+        OSError.
         """
         for path in self._anchor_files():
             if path.exists():
@@ -87,7 +88,7 @@ class Witness:
                     yield from self._notes(file, on_error)
 
     def has_anchor(self, kept: WitnessNote) -> bool:
-        """Whether the last anchor that a head speaks of is at the end of `anchors.jsonl`. Raises OSError."""
+        """Whether the last anchor that a head names is at the end of `anchors.jsonl`. Raises OSError."""
         try:
             with (self.folder / "anchors.jsonl").open("rb") as file:
                 file.seek(max(os.fstat(file.fileno()).st_size - _TAIL_BYTES, 0))
@@ -99,11 +100,11 @@ class Witness:
     def check(
         self, head: Head, *, now: datetime, hash_of: Callable[[int], str | None] = lambda _: None
     ) -> None:
-        """Leave a note where the database, whose head is locked, does not go on from what was kept.
+        """Compare the database's locked head with the head file, and write an anchor if they contradict.
 
-        Three cases: it is behind, so it was put back; it is ahead, but of another chain; nothing is kept any
-        more though there are anchors. `hash_of` gives the database's hash of a record, None of one that it
-        has not. Never raises OSError.
+        They do if the database is behind (it was put back), is ahead with another hash (another chain), or the
+        head file is gone though there are anchors. `hash_of` returns the database's hash of a record or None.
+        Never raises OSError.
         """
         with self._patiently():
             kept = self._kept_or_none()
@@ -117,14 +118,14 @@ class Witness:
                     self._put_back(kept, head, now)
 
     def advance(self, head: Head, *, now: datetime) -> None:
-        """Keep a head that is committed, unless a later one is kept already. Never raises OSError."""
+        """Write a committed head to the file, unless the file has a later one. Never raises OSError."""
         with self._patiently(), self._alone():
             kept = self._kept_or_none()
             if kept is None or kept.sequence < head.sequence:
                 self._keep(head, kept, now)
 
     def anchor_if_due(self, *, now: datetime) -> None:
-        """Anchor the kept head where the last anchor is old and not the head. Never raises OSError."""
+        """Write an anchor if the last one is old and before the head. Never raises OSError."""
         with self._patiently():
             kept = self.kept()
             if kept is not None and kept.anchored < kept.sequence and _is_old(kept, now):
@@ -151,18 +152,18 @@ class Witness:
         self._replace(WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
 
     def _fork(self, kept: WitnessNote) -> None:
-        """What was reached here stays known, though the database goes on from elsewhere."""
+        """Anchor the head file's head, so that verification will find the contradiction."""
         with self._alone():
             self._anchor(kept)
         logger.error(
-            "the audit log is another: record %d is not the one that was written here", kept.sequence
+            "the audit log was replaced: record %d is not the one that was written here", kept.sequence
         )
 
     def _lose(self, head: Head, now: datetime) -> None:
         if not head.sequence or not any(path.exists() for path in self._anchor_files()):
             return
         with self._alone():
-            # Another process may be keeping the first one right now.
+            # Another process may just have written the first head.
             if self._kept_or_none() is not None:
                 return
             note = WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
@@ -174,7 +175,7 @@ class Witness:
         try:
             return self.kept()
         except UnreadableWitness:
-            logger.exception("the audit head in %s is damaged and made anew", self.folder)
+            logger.exception("the audit head in %s is damaged and will be replaced", self.folder)
             return None
 
     def _anchor(self, note: WitnessNote) -> None:
@@ -184,7 +185,7 @@ class Witness:
             try:
                 _append(path, self._sealed(note))
             except OSError:
-                # A disk that is away keeps nothing back of what is kept here.
+                # The first file is written all the same.
                 logger.exception("an audit anchor cannot be written to %s", path)
 
     def _replace(self, note: WitnessNote) -> None:
@@ -230,7 +231,7 @@ class Witness:
 
     @contextlib.contextmanager
     def _patiently(self) -> Iterator[None]:
-        """What is kept here is a second proof: where it cannot be, the records themselves still are."""
+        """Log errors instead of raising them: the records themselves are in the database."""
         try:
             yield
         except (OSError, UnreadableWitness):
@@ -248,7 +249,7 @@ def _copy(name: str) -> Path | None:
 
 
 def _is_old(kept: WitnessNote, now: datetime) -> bool:
-    # A clock that went back is no reason to wait.
+    # `abs`: the clock may have been set back.
     return abs(now - kept.anchored_at) >= ANCHOR_PERIOD
 
 
@@ -258,7 +259,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Add a line, whole or not at all; it continues none that a crash has torn."""
+    """Append a line, whole or not at all; if a crash left a torn line, begin a new one."""
     with _opened(path, os.O_APPEND) as fd:
         size = os.fstat(fd).st_size
         is_torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"

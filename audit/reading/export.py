@@ -1,4 +1,4 @@
-"""Records as lines of JSON, of which each can be verified alone: it says the hash before its own."""
+"""Exports records as NDJSON and verifies exports. Each line holds the hash before its own, so it can be verified alone."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ _NO_DETAIL = b"null"
 
 
 class Line(NamedTuple):
-    """A record as it is exported: with the hash before its own."""
+    """A record with the hash of the record before it."""
 
     sequence: int
     columns: AuditColumns
@@ -26,10 +26,7 @@ class Line(NamedTuple):
     hash: str
 
     def document(self) -> dict[str, Any]:
-        """Its members, in the order in which they are written.
-
-        `detail` is the very text that its hash covers; null is none.
-        """
+        """The members of the exported line, in order. `detail` is the text that the hash covers, or null."""
         detail = msgspec.Raw(self.columns.detail.encode() or _NO_DETAIL)
         columns = {**self.columns._asdict(), "detail": detail}
         return {"sequence": self.sequence, **columns, "previous": self.previous, "hash": self.hash}
@@ -49,7 +46,7 @@ _Members = msgspec.defstruct(
 
 
 class LinesVerified(NamedTuple):
-    """How many lines are right, and the last of them; their gaps, and where the first begins, or 0."""
+    """The number of valid lines, the last of them, the number of gaps, where the first one begins (or 0), and the finding."""
 
     records: int = 0
     last: Head = BEGINNING
@@ -59,9 +56,9 @@ class LinesVerified(NamedTuple):
 
     @property
     def remark(self) -> str:
-        """What their numbers say, and what nothing says."""
+        """A sentence on gaps, and on what a file cannot show."""
         gaps = f"gaps: {self.gaps:,}, the first at record {self.gap:,}" if self.gaps else "no gaps"
-        return f"{gaps}; whether records follow the last is not told by a file"
+        return f"{gaps}; a file cannot show whether records after its last are missing"
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -69,10 +66,7 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Members)
 
 
 def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
-    """The records in the order of the chain, some hundred lines at a time.
-
-    Between pieces no query is open.
-    """
+    """The records as NDJSON in the chain's order, PIECE_RECORDS lines a piece. No query is open between pieces."""
     last = -1
     while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
         last = rows[-1].sequence
@@ -80,7 +74,7 @@ def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
 
 
 def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
-    """The records, each with the hash before its own."""
+    """The records with the hashes before their own."""
     rows = list(rows)
     before = _hashes_before(rows)
     return [
@@ -90,11 +84,10 @@ def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
 
 
 def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> LinesVerified:
-    """How many lines of an export are right, and what is wrong with the first that is not.
+    """Verify the lines of an export up to the first wrong one.
 
-    Each line is verified alone, and against the one before where it follows it in the chain. An export that
-    was filtered has gaps; of one that was not, `is_unfiltered`, the first gap is what is wrong. Where it ends
-    says nothing.
+    Each line is verified alone, and against the line before if their numbers follow each other. A filtered
+    export may have gaps; with `is_unfiltered` a gap is a finding. A missing end cannot be found.
     """
     key, found = chain_key(), LinesVerified()
     for number, text in enumerate(lines, 1):
@@ -116,11 +109,11 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
 
 
 def _line(text: bytes) -> Line:
-    """Raises ValueError and RecursionError of what is no line of an export."""
+    """Parse a line. Raises ValueError or RecursionError if it is none of an export."""
     told = _DECODER.decode(text)
-    # Of a member that is there twice, readers of JSON see one or the other.
+    # JSON readers differ on which of two equal members they see.
     if len(json.loads(text, object_pairs_hook=list)) != len(_Members.__struct_fields__):
-        raise ValueError("a member is there twice")
+        raise ValueError("a member is repeated")
     detail = bytes(told.detail)
     columns = _columns_of(told, "" if detail == _NO_DETAIL else detail.decode())
     return Line(told.sequence, columns, told.previous, told.hash)

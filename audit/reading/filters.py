@@ -1,4 +1,4 @@
-"""The filters of audit records: of the list, the export and the admin."""
+"""Filters, pages and query parameters of audit records, for the list, the export and the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -46,7 +46,7 @@ def _text(limit: int, text: str, **options: Any) -> django_filters.CharFilter:
 
 
 class AuditFilter(FilterSet):  # type: ignore[misc]
-    """What a record must be to be listed: all that is given holds."""
+    """The filters of records; a record must match all that are given."""
 
     caller = _text(
         columns.CALLER_CHARS,
@@ -75,23 +75,23 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
 
     @classmethod
     def get_filters(cls) -> dict[str, Any]:
-        """The filters, by parameter; `class` is no name in Python."""
+        """The filters by parameter name; `class` cannot be an attribute in Python."""
         return {
             "class" if name == "audit_class" else name: each for name, each in super().get_filters().items()
         }
 
     def of_caller(self, records: Records, _: str, caller: str) -> Records:
-        """The records of a caller, or of nobody."""
+        """The records of a caller, or with `-` those without one."""
         return records.filter(caller="" if caller == NOBODY else caller)
 
     def of_status_class(self, records: Records, _: str, status_class: str) -> Records:
-        """The records whose status begins with the digit."""
+        """The records whose status begins with the class's digit."""
         first = int(status_class[0]) * 100
         return records.filter(status__gte=first, status__lt=first + 100)
 
 
 def records_selected(parameters: Mapping[str, str]) -> Records:
-    """The records that hold all that is given. Raises InvalidParameter."""
+    """The records that match all given filters. Raises InvalidParameter."""
     filters = AuditFilter(parameters, AuditRecord.objects.all())
     if filters.is_valid():
         since, until = (filters.form.cleaned_data.get(name) for name in ("since", "until"))
@@ -104,7 +104,7 @@ def records_selected(parameters: Mapping[str, str]) -> Records:
 
 
 class RecordPagination(KeysetPagination):
-    """By sequence, the newest first."""
+    """Pages by sequence, the newest first; counts at most 10,000 records."""
 
     rows_name = "records"
     by = "sequence"

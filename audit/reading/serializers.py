@@ -1,4 +1,4 @@
-"""What a record looks like to a client."""
+"""A record as JSON, for clients and the OpenAPI document."""
 
 import json
 from typing import Any
@@ -57,6 +57,6 @@ class RecordSerializer(serializers.Serializer[AuditRecord]):
 
 
 def record_document(line: Line) -> dict[str, Any]:
-    """A record as a client sees it."""
+    """A record as JSON for a client."""
     detail = line.columns.detail
     return {**line.document(), "detail": json.loads(detail) if detail else None}

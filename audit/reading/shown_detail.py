@@ -1,4 +1,4 @@
-"""What a record tells besides its columns, as HTML for people. Everything in it is escaped."""
+"""The `detail` of a record as escaped HTML, for the admin."""
 
 import json
 from typing import Any
@@ -7,12 +7,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 NOTHING = SafeString("-")
-"""Where there is nothing to show."""
+"""Shown for an empty value."""
 _APART = ("change", "body")
 
 
 def shown_change(detail: str) -> SafeString:
-    """A table: a row for each place that changed, with what was and what is there."""
+    """A table of the changed members, with the values before and after."""
     changes = _told(detail).get("change")
     if not changes:
         return NOTHING
@@ -27,13 +27,13 @@ def shown_change(detail: str) -> SafeString:
 
 
 def shown_body(detail: str) -> SafeString:
-    """What was sent with the call."""
+    """The recorded body of the call."""
     told = _told(detail)
     return _block(told["body"]) if "body" in told else NOTHING
 
 
 def shown_detail(detail: str) -> SafeString:
-    """What is neither a change nor what was sent."""
+    """The members of the detail except change and body."""
     rest = {name: value for name, value in _told(detail).items() if name not in _APART}
     return _block(rest) if rest else NOTHING
 

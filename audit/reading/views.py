@@ -29,7 +29,7 @@ from listing.pages import PAGE_PARAMETERS
 
 
 class NdjsonRenderer(BaseRenderer):
-    """The export, which is streamed; whatever else a view says is JSON."""
+    """The format of the export, which is streamed without it; it renders errors as JSON."""
 
     media_type = "application/x-ndjson"
     format = "ndjson"
@@ -46,20 +46,20 @@ class NdjsonRenderer(BaseRenderer):
 
 
 _DEFAULT_RENDERERS: tuple[Any, ...] = tuple(api_settings.DEFAULT_RENDERER_CLASSES)
-# Who did what is nobody's to keep on the way.
+# No cache may keep who did what.
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
 class AuditFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
-    """Refuses a filter's wrong value with the code of other query parameters."""
+    """Raises InvalidParameter for a wrong filter value, as other query parameters do."""
 
     def filter_queryset(self, request: Request, queryset: Records, view: APIView) -> Records:
-        """The records that are left. Raises InvalidParameter."""
+        """The records that match the query. Raises InvalidParameter."""
         return records_selected(request.query_params)
 
 
 class AuditViewSet(GenericViewSet[AuditRecord]):
-    """Records of calls and events: to be read."""
+    """The read-only endpoint of records."""
 
     queryset = AuditRecord.objects.all()
     serializer_class = RecordSerializer

@@ -1,4 +1,4 @@
-"""One API call, and one event, as it is recorded. Pure: no Django, no files, no clock."""
+"""Makes the records of API calls and events. Pure: no Django, no files, no clock."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,17 +23,11 @@ from audit.records.detail import detail_text
 from audit.records.masking import masked_path, masked_query, masked_text
 
 LINE_BYTES = 4096
-"""A line is at most this long with its seal and its line feed.
-
-It is PIPE_BUF, so that one write is whole on any kind of file.
-"""
+"""The longest spool line with its seal and line feed: PIPE_BUF, so that one write is atomic on any file."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is kept of a call.
-
-    `at` is when it began (aware, UTC); texts are masked and at most as long as said.
-    """
+    """The record of a call in the spool. `at` is when it began (aware, UTC); texts are masked and cut."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     caller: Annotated[str, msgspec.Meta(max_length=CALLER_CHARS)]
@@ -44,7 +38,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     latency_us: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     address: Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS)]
     correlation_id: Annotated[str, msgspec.Meta(max_length=CORRELATION_ID_CHARS)]
-    # Of what is no call: records that were lost on their way.
+    # Set only in spooled events: lost records and counted refusals.
     event: Annotated[str, msgspec.Meta(max_length=EVENT_CHARS)] = ""
     detail: Annotated[str, msgspec.Meta(max_length=LINE_BYTES)] = ""
 
@@ -92,7 +86,7 @@ def record_of_call(
 
 
 def columns_of_call(record: CallRecord) -> AuditColumns:
-    """What the chain holds of a call that was spooled."""
+    """A spooled record as columns of the chain."""
     return AuditColumns(
         record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
         record.address, record.correlation_id, event=record.event, detail=record.detail,
@@ -102,7 +96,7 @@ def columns_of_call(record: CallRecord) -> AuditColumns:
 def columns_of_strict_call(
     record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]
 ) -> AuditColumns:
-    """What the chain holds of a call that is recorded before its answer goes out."""
+    """The record of a strict call as columns of the chain."""
     return columns_of_call(_speakable(record))._replace(
         audit_class=fitted(audit_class, CLASS_CHARS), detail=detail_text(detail)
     )
@@ -112,7 +106,7 @@ def columns_of_event(
     *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
     correlation_id: str = "",
 ) -> AuditColumns:  # fmt: skip
-    """What the chain holds of something that is no call. Secrets in `subject`, `detail` and `correlation_id` are masked."""
+    """An event as columns of the chain. Secrets in `subject`, `detail` and `correlation_id` are masked."""
     return AuditColumns(
         at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(masked_text(correlation_id), CORRELATION_ID_CHARS),
         audit_class=_spoken(audit_class, CLASS_CHARS),
@@ -123,12 +117,12 @@ def columns_of_event(
 
 
 def call_texts(record: CallRecord) -> dict[str, str]:
-    """What the record says in texts, by name."""
+    """The record's text fields by name."""
     return {name: getattr(record, name) for name in _LIMITS}
 
 
 def without_surrogates(record: CallRecord) -> CallRecord:
-    """The record with halves of surrogate pairs, which UTF-8 cannot carry, as their escapes."""
+    """The record with lone surrogates, which UTF-8 cannot encode, replaced by escapes."""
     texts = {name: _spoken(text, _LIMITS[name]) for name, text in call_texts(record).items()}
     return msgspec.structs.replace(record, **texts)
 

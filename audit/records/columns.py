@@ -1,4 +1,4 @@
-"""What a record says: its columns, in the one order in which they are hashed, stored and exported."""
+"""The columns of a record, in the order in which they are hashed, stored and exported."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -14,14 +14,11 @@ EVENT_CHARS = 64
 SUBJECT_CHARS = 200
 DETAIL_CHARS = 65_536
 TRUNCATED = "…"
-"""What a value that was too long ends with."""
+"""The end of a value that was cut."""
 
 
 class AuditColumns(NamedTuple):
-    """What is kept of a call or an event: all that its hash covers besides its sequence.
-
-    `detail` is JSON or empty.
-    """
+    """A record of a call or an event: all that its hash covers except its number. `detail` is JSON or ""."""
 
     at: datetime
     caller: str
@@ -39,7 +36,7 @@ class AuditColumns(NamedTuple):
 
 
 def fitted(text: str, limit: int) -> str:
-    """The text as a column takes it: at most `limit` characters, and none of them NUL."""
+    """The text cut to `limit` characters, with NULs escaped."""
     if "\0" in text:
         text = text.replace("\0", "\\0")
     return text if len(text) <= limit else text[: limit - 1] + TRUNCATED

@@ -1,4 +1,4 @@
-"""What a record tells besides its columns: masked documents as JSON."""
+"""The `detail` of a record: masked documents as JSON, and the differences between two documents."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from audit.records.columns import DETAIL_CHARS
 from audit.records.masking import masked_body, masked_document
 
 BODY_BYTES = 4096
-"""Of a longer body no more is kept than its size and hash."""
+"""Of a longer body only size and hash are recorded."""
 
 
 def detail_text(detail: Mapping[str, Any]) -> str:
-    """A masked document as JSON, "" of none.
+    """The detail as masked JSON, "" if it is empty; its size and hash if it is longer than DETAIL_CHARS.
 
-    `change`, a pair of before and after, becomes the list of what changed.
+    Its member `change`, a pair of documents before and after, becomes the list of differences.
     """
     told = {name: changes(*value) if name == "change" else value for name, value in detail.items()}
     if not told:
@@ -38,12 +38,12 @@ def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
 
 
 def size_of(body: bytes) -> dict[str, Any]:
-    """What tells one body from another without telling it."""
+    """Size and SHA-256 of a body."""
     return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def json_text(document: Any) -> str:
-    """A document as JSON; what JSON has no word for is a text."""
+    """A document as JSON; values that JSON cannot represent become texts."""
     try:
         return msgspec.json.encode(document, enc_hook=str).decode()
     except (UnicodeEncodeError, TypeError):

@@ -1,4 +1,4 @@
-"""Refusals of callers without an identity, by address and minute: the first is recorded whole, the rest are counted."""
+"""Counts refusals of anonymous clients by address and minute; an address's first is recorded, the rest counted."""
 
 import threading
 import time
@@ -12,16 +12,16 @@ from audit.spooling.spool import Spool
 from http_requests.addresses import identity_of
 
 MOST_ADDRESSES = 1_000
-"""More addresses within a minute share one count, and nothing of theirs is recorded whole."""
+"""Further addresses within a minute share one count, and none of their refusals is recorded."""
 OTHER_ADDRESSES = "other addresses"
 _MINUTE_SECONDS = 60
 
 
 class AnonymousRefusals:
-    """Counts this process's refusals of the current minute; an IPv6 address counts as its /64.
+    """Counts this process's anonymous refusals in the current minute; an IPv6 address counts as its /64.
 
-    The counts of a minute are spooled at the first call after it: one line for each address that was refused
-    more than once. `clock` gives seconds since the epoch. Thread safe.
+    The first call after a minute spools its counts: one line per address with more than one refusal. `clock`
+    returns seconds since the epoch. Thread safe.
     """
 
     def __init__(self, spool: Spool, *, clock: Callable[[], float] = time.time) -> None:
@@ -29,20 +29,20 @@ class AnonymousRefusals:
         self._clock = clock
         self._lock = threading.Lock()
         self._minute = 0
-        # Statuses by address; of an address that was refused once there are none.
+        # Counts by status, for each address, without its first refusal.
         self._counted: dict[str, Counter[int]] = {}
 
     def is_first(self, address: str) -> bool:
-        """Whether nothing of the address was refused in this minute, and it is among the first MOST_ADDRESSES.
+        """Note a refusal; True if it is the address's first in this minute, which the caller must record.
 
-        Then this refusal is to be recorded whole, and the next ones are not the first.
+        Always False for addresses after the first MOST_ADDRESSES.
         """
         with self._lock:
             self._end_minute()
             return self._noted(identity_of(address))
 
     def is_counted(self, address: str, status: int) -> bool:
-        """Count a refusal; False if it is the address's first, which is to be recorded whole."""
+        """Count a refusal; False, uncounted, if it is the address's first in this minute, which the caller must record."""
         client = identity_of(address)
         with self._lock:
             self._end_minute()
@@ -84,5 +84,5 @@ class AnonymousRefusals:
 
 @lru_cache(maxsize=8)
 def refusals_of(spool: Spool) -> AnonymousRefusals:
-    """Return the one counter of this process for `spool`."""
+    """This process's counter for `spool`."""
     return AnonymousRefusals(spool)

@@ -1,8 +1,7 @@
 """Moves spool files into the database, each record exactly once.
 
-The records of a batch and the new offset of their file are committed in one transaction, so a crash before
-the commit leaves both as they were. A file is deleted after its last byte is accounted for and its writer,
-which would hold an flock on it, is gone.
+The records of a batch and the new offset of their file are committed in one transaction. A file is deleted
+after its last byte was processed and its writer, which holds an flock on it, is gone.
 """
 
 import contextlib
@@ -32,15 +31,15 @@ _SAMPLE_BYTES = 200
 
 
 Fits = Callable[[bytes, int], bool]
-"""Whether a line was sealed for the place in its file at which it begins."""
+"""Whether a line has the seal of its file and of the offset at which it begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolBatch:
-    """The complete lines of bytes [start, end) of a spool file.
+    """The lines of bytes [start, end) of a spool file.
 
-    `unreadable` holds those that are no records, or not as they were written; `unsealed` those of versions
-    before that are taken in without a seal.
+    `unreadable` are lines that are no records or have a wrong seal; `unsealed` lines of a file of an earlier
+    version, which has no seals and is collected all the same.
     """
 
     start: int
@@ -52,20 +51,19 @@ class SpoolBatch:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
-    """Hold the lock file at `path`, made if missing; yields False, at once, when another process holds it."""
+    """Lock the file at `path`, made if missing; yields False at once if another process has the lock."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("a") as file:
         yield _locked(file.fileno())
 
 
 def file_collect(path: Path, *, now: datetime, limit: int) -> int:
-    """Move about `limit` records (whole batches) of one spool file; delete it when it is done with.
+    """Move about `limit` records of one spool file, in whole batches; delete it when it is finished.
 
-    Returns how many were moved. Only what the file held at the call is looked at, so a busy writer cannot
-    keep it going. Raises OSError if the file cannot be read.
+    Returns how many were moved. Reads only what the file held at the call. Raises OSError if it cannot be read.
     """
     with _opened(path) as fd:
-        # In this order: once the lock is ours, the size is final.
+        # The lock first: once it is ours the size is final.
         writer_is_gone = _locked(fd)
         size = os.fstat(fd).st_size
         offset, moved, fits = _offset(path.name), 0, _seals_of(path.name)
@@ -82,7 +80,7 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """A spool file. Raises OSError, also for what is none: a link, a folder, a pipe to wait for."""
+    """Open a spool file. Raises OSError, also for anything but a regular file."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -93,15 +91,15 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> SpoolBatch:
-    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none.
+    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) without any.
 
-    Without `fits` the file is one without seals.
+    `fits` is None for a file without seals.
     """
     chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
     lines = chunk.split(b"\n", BATCH_RECORDS)
     rest = lines.pop()
     if not lines and len(rest) == READ_BYTES:
-        # No record is as long as that: step over it piece by piece.
+        # Longer than any record: skip it piece by piece.
         return SpoolBatch(start, start + len(rest), unreadable=(rest,))
     records, readable, unreadable = [], [], []
     position = start
@@ -126,7 +124,7 @@ def _decoded(line: bytes, position: int, fits: Fits | None) -> CallRecord:
 
 
 def _seals_of(name: str) -> Fits | None:
-    """What knows the lines of a file by their seals; None of a file that has none."""
+    """The check of a file's seals; None for a file without seals."""
     if not name.endswith(SEALED_SUFFIX):
         return None
     seals = [FileSeal(key, name) for key in spool_keys()]
@@ -134,7 +132,7 @@ def _seals_of(name: str) -> Fits | None:
 
 
 def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
-    """Commit a batch with its progress. False if somebody else has moved these bytes since they were read."""
+    """Commit a batch with the file's progress; False if another process has moved these bytes meanwhile."""
     with records_transaction():
         progress, _ = SpoolFile.objects.select_for_update().get_or_create(
             name=name, defaults={"updated_at": now}
@@ -152,7 +150,7 @@ def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
 
 
 def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
-    """Have it on record that a file ends before what was taken in of it; returns where it ends."""
+    """Record that a file is shorter than its collected part; returns its size."""
     with records_transaction():
         detail = {"from": size, "to": offset}
         told = columns_of_event(
@@ -165,7 +163,7 @@ def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
 
 
 def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
-    """What the chain gets of a batch; of lines that are no records, that they were left out."""
+    """The records of a batch, and events for unreadable and unsealed lines."""
     rows = [columns_of_call(record) for record in batch.records]
     told = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
     for event, lines in told.items():
@@ -179,9 +177,9 @@ def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
 
 
 def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:
-    """Account for a torn last line, then delete the file, and its row after it.
+    """Record a torn last line, then delete the file, then its row.
 
-    A crash in between leaves at worst a row without a file; the other order could collect a file twice.
+    A crash in between leaves a row without a file; in the other order the file could be collected twice.
     """
     if offset < size:
         torn = os.pread(fd, _SAMPLE_BYTES, offset)

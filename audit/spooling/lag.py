@@ -1,4 +1,4 @@
-"""How far the database is behind the spool files."""
+"""Measures how far the database is behind the spool files."""
 
 import stat
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from audit.spooling.spool import ANY_SUFFIX
 
 @dataclass(frozen=True, slots=True)
 class SpoolLag:
-    """Bytes of the records that are not in the database yet, and the oldest one's age in seconds, 0 without any."""
+    """Bytes of records that are not in the database yet, and the age of the oldest in seconds (0 without any)."""
 
     spooled_bytes: int
     seconds: float
@@ -37,7 +37,7 @@ def spool_lag(folder: Path, *, now: datetime) -> SpoolLag:
 
 
 def _left(folder: Path) -> Iterator[tuple[Path, int, int]]:
-    """The files that hold something to collect, from which byte on, and how much."""
+    """The files with uncollected bytes: path, offset of the first, and their count."""
     sizes = {path: size for path in folder.glob(f"*{ANY_SUFFIX}") if (size := _size(path))}
     known = SpoolFile.objects.filter(name__in=[path.name for path in sizes])
     offsets = dict(known.values_list("name", "offset"))
@@ -48,7 +48,7 @@ def _left(folder: Path) -> Iterator[tuple[Path, int, int]]:
 
 
 def _size(path: Path) -> int:
-    """0 for what was removed meanwhile, or is no file."""
+    """The size of a regular file; 0 if it was removed meanwhile or is none."""
     try:
         state = path.lstat()
     except OSError:
@@ -57,7 +57,7 @@ def _size(path: Path) -> int:
 
 
 def _begun(path: Path, offset: int) -> datetime | None:
-    """When the call of the first record behind `offset` began; None if that cannot be read (yet)."""
+    """When the first call after `offset` began; None if its line cannot be read (yet)."""
     try:
         with path.open("rb") as file:
             file.seek(offset)

@@ -1,4 +1,4 @@
-"""A line of the spool: a call, how many were lost, or how many refusals were counted. Pure."""
+"""Lines of the spool: calls, counts of lost records and of refusals; and their seals. Pure."""
 
 import hashlib
 import hmac
@@ -13,29 +13,29 @@ from audit.records.columns import PATH_CHARS, QUERY_CHARS, fitted
 from audit.records.detail import json_text
 
 SEAL_BYTES = 43
-"""How long a line's end is that is its seal."""
+"""The length of a seal at a line's end."""
 
 _HEX_BYTES = 32
 _FORM = b',"seal":"%s"}'
 
 
 class FileSeal:
-    """Seals the lines of one spool file: each for its name, and for the byte at which it begins.
+    """Seals the lines of one spool file: each seal covers the file's name and the line's offset.
 
-    A seal is the last member of the line's object: BLAKE2b with a key, of 128 bits, in hex. It costs a third
-    of an HMAC.
+    Without the key nobody can add, alter or move a line. A seal is the last member of the line's JSON object:
+    keyed BLAKE2b, 128 bits, in hex. It costs a third of an HMAC.
     """
 
     def __init__(self, key: bytes, name: str) -> None:
         self._keyed = hashlib.blake2b(name.encode() + b"\0", key=key, digest_size=_HEX_BYTES // 2)
 
     def sealed(self, line: bytes, position: int) -> bytes:
-        """The line, an object of JSON with a member or more and a line feed, with its seal."""
+        """The line with its seal. It must be a JSON object with at least one member, and a line feed."""
         told = line[:-2]
         return told + _FORM % self._seal(told, position) + b"\n"
 
     def fits(self, line: bytes, position: int) -> bool:
-        """Whether `line`, without its line feed, was sealed here."""
+        """Whether `line`, without its line feed, has the seal for this offset."""
         told, seal = line[:-SEAL_BYTES], line[-SEAL_BYTES:]
         return hmac.compare_digest(seal, _FORM % self._seal(told, position))
 
@@ -47,14 +47,14 @@ class FileSeal:
 
 
 class UnreadableRecordError(ValueError):
-    """A line is not a record; it can only be counted and left out."""
+    """The line is not a record; count it and skip it."""
 
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
 _LOST = "audit.records_lost"
 _COUNTED = "audit.refusals_counted"
-# The events that are ever spooled, and what their details look like.
+# The only events that are spooled, with the form of their details.
 _DETAILS = {
     _LOST: re.compile(r'\{"records":[0-9]{1,18}\}'),
     _COUNTED: re.compile(
@@ -64,10 +64,10 @@ _DETAILS = {
 
 
 def encode_line(record: CallRecord) -> bytes:
-    """Write the record as JSON with a line feed at its end and nowhere else; it has room for a seal.
+    """The record as one line of JSON, short enough for a seal.
 
-    Characters that take several bytes can make a line too long; then path and query are cut further, never
-    the identity of the caller. Half a surrogate pair, which UTF-8 cannot carry, is written as its escape.
+    Characters of several bytes can make it too long; then path and query are cut further, never the caller. A
+    lone surrogate, which UTF-8 cannot encode, becomes an escape.
     """
     try:
         line = _ENCODER.encode(record)
@@ -81,9 +81,9 @@ def encode_line(record: CallRecord) -> bytes:
 
 
 def decode_line(line: bytes) -> CallRecord:
-    """Read the record in `line`, without its line feed, sealed or not: of a call or an event of `_DETAILS`.
+    """The record in `line` (without its line feed): a call, or an event of `_DETAILS`. Its seal is not checked.
 
-    Nothing else is spooled. Raises UnreadableRecordError.
+    Raises UnreadableRecordError.
     """
     try:
         record = _DECODER.decode(line)
@@ -98,19 +98,19 @@ def decode_line(line: bytes) -> CallRecord:
 
 
 def unsealed(record: CallRecord) -> CallRecord:
-    """A record that says of itself that its line had no seal."""
+    """The record with the mark that its line had no seal."""
     detail = msgspec.json.decode(record.detail) if record.detail else {}
     return msgspec.structs.replace(record, detail=json_text({**detail, "unsealed": True}))
 
 
 def lost_line(count: int, at: datetime) -> bytes:
-    """The line that says how many records could not be written before it."""
+    """The line for `count` records that could not be written before it."""
     detail = json_text({"records": count})
     return encode_line(CallRecord(at, "", "", "", "", 0, 0, "", "", event=_LOST, detail=detail))
 
 
 def counted_line(address: str, statuses: Mapping[int, int], at: datetime) -> bytes:
-    """The line that says how often an address was refused in the minute from `at` on, by status."""
+    """The line with an address's refusals in the minute from `at` on, by status."""
     told = {str(status): count for status, count in sorted(statuses.items())}
     detail = json_text({"refusals": sum(statuses.values()), "statuses": told})
     return encode_line(CallRecord(at, "", "", "", "", 0, 0, address, "", event=_COUNTED, detail=detail))

@@ -1,8 +1,8 @@
-"""Append-only files between a call and the database: one write per record, whole even after kill -9.
+"""Spool files: records of calls on their way to the database, one write per record, complete even after kill -9.
 
-Every process writes files of its own, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the one that may
-still grow; the collector can take that lock as soon as the file is finished or its writer is gone. Files
-without seals (`<start ns>-<pid>.jsonl`) are of versions before.
+Each process writes its own files, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the current one; the
+collector gets the lock once the file is finished or its writer is gone. Files without seals
+(`<start ns>-<pid>.jsonl`) are of earlier versions.
 """
 
 import errno
@@ -23,7 +23,7 @@ from metrics.declarations import AUDIT_LOST
 logger = logging.getLogger(__name__)
 
 ROTATE_BYTES = 4 * 2**20
-# How often a writer looks whether its file is still there: it takes as long as a tenth of a record.
+# How often a writer checks that its file still exists, which costs a tenth of a record.
 _LOOK_SECONDS = 1.0
 ANY_SUFFIX = ".jsonl"
 SEALED_SUFFIX = ".sealed.jsonl"
@@ -32,10 +32,10 @@ _CLOSED = -1
 
 
 class Spool:
-    """This process's spool file in `folder`, opened at the first record and again after a fork.
+    """Writes this process's spool file in `folder`; opens it at the first record and anew after a fork.
 
-    Lines, objects of JSON, are sealed with `key`; without one they are written as they are.
-    `lost` counts the records that could not be written since the process began. Thread safe.
+    Lines are JSON objects; with `key` they are sealed. `lost` counts the records that could not be written since
+    the process began. Thread safe.
     """
 
     def __init__(
@@ -63,10 +63,7 @@ class Spool:
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
     def append(self, line: bytes) -> bool:
-        """Write one record, which ends in a line feed.
-
-        False if it could not be written; never raises OSError.
-        """
+        """Write one record, which ends in a line feed; False if that failed. Never raises OSError."""
         with self._lock:
             try:
                 if self._fd == _CLOSED or self._size + len(line) > self._rotate_bytes:
@@ -82,15 +79,15 @@ class Spool:
             return True
 
     def close(self) -> None:
-        """Finish the current file; the next record opens another."""
+        """Close the current file; the next record opens another."""
         with self._lock:
             self._close()
 
     def _write(self, line: bytes) -> None:
-        # Where the line will begin, also if something else has written into the file.
+        # The offset of the line, even if another program has written into the file.
         size = os.lseek(self._fd, 0, os.SEEK_END)
         if size < self._size:
-            # The collector looks for nothing before the place that it has reached.
+            # The collector may already be past this offset.
             logger.error("the audit spool file %s was cut off: records in it may be lost", self._path)
             self._open_next()
             size = os.lseek(self._fd, 0, os.SEEK_END)
@@ -101,7 +98,7 @@ class Spool:
         if written == len(line):
             self._size += written
             return
-        # The disk took a part: take it back, so that the next record does not continue a torn line.
+        # Remove the written part, so that the next record does not continue a torn line.
         try:
             os.ftruncate(self._fd, self._size)
         except OSError:
@@ -109,7 +106,7 @@ class Spool:
         raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written")
 
     def _open_next(self) -> None:
-        """Go on in a new file. When none can be made, an open file is kept, larger than it should be."""
+        """Open a new file; if that fails, go on in the open one beyond its usual size."""
         try:
             fd, name = _open_locked(self.folder, ANY_SUFFIX if self._key is None else SEALED_SUFFIX)
         except OSError:
@@ -122,7 +119,7 @@ class Spool:
         self._seal = None if self._key is None else FileSeal(self._key, name)
 
     def _look(self) -> None:
-        """Go on in a new file where the open one was removed or moved: nobody looks into that."""
+        """Open a new file if the current one was removed or moved, as the collector would not find it."""
         self._looked_at = time.monotonic()
         try:
             is_there = self._path.stat().st_ino == os.fstat(self._fd).st_ino
@@ -133,13 +130,13 @@ class Spool:
             self._open_next()
 
     def _close(self) -> None:
-        # Forgotten first: a child forked in between must not close a number that means another file by then.
+        # Reset first: a child forked in between must not close a descriptor that means another file by then.
         fd, self._fd = self._fd, _CLOSED
         if fd != _CLOSED:
             os.close(fd)
 
     def _forget_parent(self) -> None:
-        """In a forked child: the file stays the parent's; a lock held at the fork is never released."""
+        """In a forked child: leave the file to the parent, and replace the lock, which may be held for ever."""
         self._lock = threading.Lock()
         self._close()
 
@@ -151,7 +148,7 @@ class Spool:
         self._failing = True
 
     def _note_recovery(self) -> None:
-        """Leave a record of how many were lost, too; where that fails, the next record tries again."""
+        """Write a record of how many were lost; if that fails, the next record tries again."""
         try:
             self._write(self._lost_line(self.lost - self._told, datetime.now(UTC)))
         except OSError:
@@ -162,12 +159,12 @@ class Spool:
 
 @functools.lru_cache(maxsize=8)
 def process_spool(folder: Path, key: bytes | None = None) -> Spool:
-    """Return the one Spool of this process for `folder` and `key`, whoever in it records calls."""
+    """This process's Spool for `folder` and `key`."""
     return Spool(folder, key)
 
 
 def _open_locked(folder: Path, suffix: str) -> tuple[int, str]:
-    """A new file, locked, and its name."""
+    """Make and lock a new file; its descriptor and name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         path = folder / f"{time.time_ns()}-{os.getpid()}{suffix}"
@@ -181,10 +178,7 @@ def _open_locked(folder: Path, suffix: str) -> tuple[int, str]:
 
 
 def _is_ours(fd: int) -> bool:
-    """Lock a new file.
-
-    False when a collector found it before it was locked and is removing it as abandoned.
-    """
+    """Lock a new file; False if a collector found it unlocked and is removing it as abandoned."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

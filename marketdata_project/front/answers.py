@@ -1,4 +1,4 @@
-"""What is sent: a finished body, or one in the making."""
+"""What the front sends: finished bodies, streams, and refusals of requests that never reach Django; and their counts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ WITHOUT_BODY = frozenset({204, 304})
 
 
 class Answer(NamedTuple):
-    """What the application answered: a finished `body`, or `stream`, whose pieces are still to be made."""
+    """An answer with a finished `body`, or with a `stream` whose pieces are still to be made."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -33,18 +33,18 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A body in the making; `close` is to be called once, whatever happens."""
+    """A body that is made piece by piece; `close` must be called once."""
 
     pieces: Iterator[bytes]
     close: Callable[[], None]
 
     def next_piece(self) -> bytes | None:
-        """Make the next piece, None after the last one."""
+        """Make the next piece; None after the last one."""
         return next(self.pieces, None)
 
 
 def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
-    """Django's response as it is sent. A finished one is closed here, a stream by who sends it."""
+    """Django's response as an answer. A finished response is closed here; the sender closes a stream."""
     status = response.status_code
     headers = _encoded_headers(response, without_length=not response.streaming or status in WITHOUT_BODY)
     if not isinstance(response, HttpResponse):
@@ -58,7 +58,7 @@ def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
 
 
 def answer_of_finished(finished: Finished) -> Answer:
-    """An answer that was held, as it is sent."""
+    """A cached finished answer as an answer to send."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in finished.headers.items()
     ]
@@ -68,13 +68,13 @@ def answer_of_finished(finished: Finished) -> Answer:
 
 
 def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
-    """Return a response's pieces; a file's are larger than Django's 4 KiB, since each changes threads."""
+    """A response's pieces. A file's are 256 KiB, not Django's 4 KiB: each costs two changes of threads."""
     file: IO[bytes] | None = getattr(response, "file_to_stream", None)
     return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
 
 
 def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
-    """Return a response's headers and cookies as ASGI wants them, with or without its own Content-Length."""
+    """A response's headers and cookies in ASGI's form, with or without its own Content-Length."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     if without_length and response.has_header("Content-Length"):
         headers = [header for header in headers if header[0] != b"content-length"]
@@ -85,18 +85,18 @@ def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An RFC 9457 problem in the API's form, by a declared code; the connection closes after it."""
+    """A problem (RFC 9457) with a declared code, after which the connection is closed."""
 
     code: str
     message: str
 
     @property
     def status(self) -> HTTPStatus:
-        """The status of its code."""
+        """The HTTP status of the code."""
         return HTTPStatus(DECLARED[self.code].status)
 
     def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Headers and body of the answer to the request with that id."""
+        """The headers and body, for the request with that id."""
         retry_seconds = DECLARED[self.code].retry_seconds
         body = orjson.dumps(
             problem_body(
@@ -120,7 +120,7 @@ class Refusal:
         return headers, body
 
     def wire(self, *, offered: str | None) -> bytes:
-        """Render the whole answer as HTTP/1.1 bytes, with the client's id if a sane one was read, else one of its own."""
+        """The answer as HTTP/1.1 bytes, with the client's id `offered` if it is allowed, else with a new one."""
         headers, body = self.render(correlation_id=chosen_id(offered))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
@@ -142,7 +142,7 @@ BODY_TOO_SLOW = Refusal("request_timeout", "The request's body did not arrive in
 APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this request.")
 
 
-# The WSGI variable that names a request's route.
+# WSGI variable: the name of the request's route.
 ROUTE = "marketdata.route"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "other"
@@ -150,7 +150,7 @@ _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 def route_of(match: ResolverMatch | None) -> str:
-    """The name of a URL, of Django's own sites that of the site; UNROUTED for a path that has none."""
+    """The route's name for metrics: the url name, the namespace of one of Django's sites, or UNROUTED."""
     if match is None:
         return UNROUTED
     from marketdata_project.access_table import DJANGO_SITES  # noqa: PLC0415 needs the apps
@@ -160,14 +160,14 @@ def route_of(match: ResolverMatch | None) -> str:
 
 
 def count_answer(environ: dict[str, Any], status: int, *, began_ns: int) -> None:
-    """Count an answer that was begun at a time of `perf_counter_ns`."""
+    """Count an answer and its duration; `began_ns` is of `perf_counter_ns`."""
     route = environ.get(ROUTE, UNROUTED)
     REQUEST_SECONDS.observe((perf_counter_ns() - began_ns) / 1e9, route)
     REQUESTS.add(route, _method(environ["REQUEST_METHOD"]), _CLASSES[status // 100])
 
 
 def count_refusal(refusal: Refusal, *, method: str = "") -> None:
-    """Count what was refused before Django; `method` is "" where it was not read."""
+    """Count a refusal before Django; `method` is "" if it was not read."""
     FRONT_REFUSALS.add(refusal.code)
     REQUESTS.add(UNROUTED, _method(method), _CLASSES[refusal.status // 100])
 

@@ -1,11 +1,10 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Two lanes of threads, so that writes that wait for the disk never hold up reads, and a third for bodies that
-are produced piece by piece. A body is read before a thread is taken: a slow client holds a coroutine, not a
-thread.
+Reads and writes have threads of their own, so that writes that wait for the disk never delay reads; streamed
+bodies have a third kind. A body is read before a thread is taken: a slow client holds a coroutine, no thread.
 
-A streamed body is iterated by whichever thread is free, one piece at a time: it must not keep a database
-cursor open between pieces.
+Any stream thread may make the next piece of a streamed body: it must not keep a database cursor open between
+pieces.
 """
 
 import asyncio
@@ -66,7 +65,7 @@ from stats.delivery.delivered import Finished
 READ_THREADS = 3
 WRITE_THREADS = 16
 STREAM_THREADS = 8
-# A client that does not take so much of a stream for so long is given up.
+# A stream ends if its client does not take PART_BYTES within STALLED_SECONDS.
 PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
@@ -75,7 +74,7 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedCall(NamedTuple):
-    """A request that was answered with `status` instead of by the application, after `latency_us`."""
+    """A request that the front itself refused, with `status`, after `latency_us`."""
 
     environ: dict[str, Any]
     status: int
@@ -83,7 +82,7 @@ class RefusedCall(NamedTuple):
 
 
 class BodyAllowance(NamedTuple):
-    """How many bytes of a body are read, by what they are counted, and whether the sender is refused a larger one."""
+    """The largest body in bytes, what its bytes are counted by, and whether only an unproven caller keeps it small."""
 
     limit: int
     held: ReservedBytes
@@ -91,10 +90,10 @@ class BodyAllowance(NamedTuple):
 
 
 class DjangoHandler(WSGIHandler):
-    """Django's WSGI handler, which hands over its response as it is instead of by way of start_response."""
+    """Django's WSGI handler, which returns the response instead of calling start_response."""
 
     def respond(self, environ: dict[str, Any]) -> HttpResponseBase:
-        """Answer a request; errors are answers, too. The caller closes the response."""
+        """Answer a request; errors become responses. The caller closes the response."""
         request_started.send(sender=self.__class__, environ=environ)
         request = self.request_class(environ)
         response = self.get_response(request)
@@ -103,7 +102,7 @@ class DjangoHandler(WSGIHandler):
         return response
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        """The view, found once for a call. Raises Resolver404."""
+        """The view of a request, from the cache of paths. Raises Resolver404."""
         found = endpoint_at(request.path_info)
         if found is None:
             return super().resolve_request(request)
@@ -124,12 +123,11 @@ class Front:
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         budget: BodyBudget | None = None,
     ) -> None:
-        """`body_limit` gives the largest body in bytes by path and method, called in the event loop.
+        """`body_limit` returns the largest body in bytes for a path and method; it is called in the event loop.
 
-        `body_sender` gives the identity of a caller whose larger body is read or None, called in a thread. `ready` may give a
-        whole answer without the application; None leaves the request to it. `on_refusal` is told, in a
-        thread, of a request that got its answer here instead of from the application. The bodies of known
-        callers share `budget`.
+        The other three are called in a thread. `body_sender` returns the identity of a caller who may send a
+        large body, or None. `ready` returns a finished answer without Django, or None. `on_refusal` is called
+        for each request that the front itself refuses. Large bodies of known callers share `budget`.
         """
         self._respond = respond
         self._ready = ready
@@ -138,7 +136,7 @@ class Front:
         self._body_sender = body_sender
         self._budget = budget or BodyBudget(MOST_BODY_BYTES)
         self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
-        # Once per job instead of five receivers of Django's two request signals (see serve/warm.py).
+        # `after` replaces Django's receivers of the request signals (see serve/warm.py).
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
         self._streams = [
@@ -148,7 +146,7 @@ class Front:
 
     @property
     def reads(self) -> Lane:
-        """The lane in which reads are answered."""
+        """The lane of reads, which the watchdog probes."""
         return self._reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +167,7 @@ class Front:
         environ = environ_for(scope)
         trusted_environ(environ)
         environ["wsgi.input"] = BytesIO()
-        # Whoever looks for the client's id from here on finds the one that was chosen.
+        # All later code finds the chosen id in the header's place.
         environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
         call = call_in(environ)
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
@@ -185,7 +183,7 @@ class Front:
                 count_answer(environ, answer.status, began_ns=began_ns)
             except ClientGone:
                 return
-            except Exception as error:  # noqa: BLE001 which refusal it is decides whether it is logged
+            except Exception as error:  # noqa: BLE001 unknown ones are logged by _refusal_of
                 refusal = _refusal_of(error)
                 count_refusal(refusal, method=environ["REQUEST_METHOD"])
                 await _refuse(send, refusal, correlation_id=environ[_CORRELATION_ID])
@@ -195,15 +193,15 @@ class Front:
             finally:
                 if held is not None:
                     held.release()
-                    # Django's and DRF's requests refer to themselves, and hold it until they are collected.
+                    # Django's and DRF's requests are reference cycles, which would keep the body until collected.
                     environ["wsgi.input"].close()
             await self._answer(answer, environ, receive, send)
 
     async def _allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> "BodyAllowance":
-        """How much of a call's body is read: none of one that is declared to be over its endpoint's limit.
+        """How much of a call's body may be read.
 
-        A small one is read before it is known who sends it, and counts as the address's. A larger one is read
-        only of a caller whom the headers prove and who is let in, which takes a thread to find out.
+        A small body is read before the caller is known, and counts for the address. A larger one is read only
+        after the headers have proved a caller who may make the call, which takes a thread.
         """
         limit = self._body_limit(call.path, call.method)
         address = identity_of(call.address)
@@ -217,13 +215,13 @@ class Front:
         return BodyAllowance(limit, ReservedBytes(self._budget, (sender, address)))
 
     def _call(self, environ: dict[str, Any]) -> Answer:
-        """Have a request answered; in a thread."""
+        """Answer a request; called in a thread."""
         with correlated(environ[_CORRELATION_ID]):
             finished = self._ready(environ)
             return self._application_made(environ) if finished is None else answer_of_finished(finished)
 
     def _application_made(self, environ: dict[str, Any]) -> Answer:
-        """The application's answer. A finished response is closed here, a stream by who sends it."""
+        """Django's answer to a request."""
         response = self._respond(environ)
         return answer_of_response(response, is_head=environ["REQUEST_METHOD"] == "HEAD")
 
@@ -259,11 +257,11 @@ class Front:
 
     @property
     def _stream_lane(self) -> Lane:
-        """The first that is idle, else one with the fewest jobs: each thread keeps memory, and few streams need few of them."""
+        """The first idle lane, else one with the fewest jobs. Few streams thus start few threads, which keep memory."""
         return min(self._streams, key=attrgetter("open"))
 
     async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
-        """Make and send piece after piece, in parts; a piece is made when the one before has been taken."""
+        """Make and send the pieces, each in parts; a piece is made after the one before was taken."""
         while (piece := await self._stream_lane.run(stream.next_piece)) is not None:
             for start in range(0, len(piece), PART_BYTES):
                 if gone.done():
@@ -294,7 +292,7 @@ _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 def _refusal_of(error: Exception) -> Refusal:
-    """What a client is told of an error that the application did not answer for itself."""
+    """The refusal for an error that Django did not turn into a response. An unknown error is logged."""
     if isinstance(error, BodyTooSlow):
         return BODY_TOO_SLOW
     if isinstance(error, BodyBudgetExhausted):

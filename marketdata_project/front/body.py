@@ -1,4 +1,4 @@
-"""Reading a request's body in the event loop, bounded in size, in time and in what its sender may hold.
+"""Reads a request's body in the event loop, within limits of size, time and the senders' budget.
 
 BodyError
 ├── BodyOverLimit    the client must send less
@@ -15,9 +15,9 @@ from io import BytesIO
 from marketdata_project.front.environ import Receive
 from marketdata_project.front.limits import ReservedBytes
 
-# A body ends if nothing of it comes for this long,
+# The body is refused if nothing of it arrives for this long,
 PROGRESS_SECONDS = 5.0
-# or if it takes longer than this and a second more for each so many bytes.
+# or if it takes longer than GRACE_SECONDS plus a second for each SLOWEST_BYTES_PER_SECOND bytes.
 GRACE_SECONDS = 20.0
 SLOWEST_BYTES_PER_SECOND = 128 * 1024
 LINGER_SECONDS = 2.0
@@ -25,7 +25,7 @@ LINGER_BYTES = 256 * 2**20
 
 
 class BodyError(Exception):
-    """The request's body cannot be had."""
+    """The request's body cannot be read."""
 
 
 class BodyOverLimit(BodyError):
@@ -37,7 +37,7 @@ class BodyTooSlow(BodyError):
 
 
 class BodyBudgetExhausted(BodyError):
-    """There is no room for the body now; send it again in a moment."""
+    """Too many bytes of bodies are in memory; send it again in a moment."""
 
 
 class ClientGone(BodyError):
@@ -45,16 +45,16 @@ class ClientGone(BodyError):
 
 
 def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the message has a body by RFC 9112: Content-Length or Transfer-Encoding is there."""
+    """Whether the message has a body (RFC 9112): it has Content-Length or Transfer-Encoding."""
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
 async def read_body(receive: Receive, *, declared: str, limit: int, held: ReservedBytes) -> BytesIO:
-    """Return the whole body, positioned at its beginning.
+    """The whole body, positioned at its beginning.
 
-    `declared` is the Content-Length or ''. At most `limit` bytes are ever kept; `held` counts them, and
-    whoever made it releases it. Raises BodyOverLimit (at once when declared so, else with the first byte over
-    the limit), BodyTooSlow, BodyBudgetExhausted, ClientGone.
+    `declared` is the Content-Length or ''. At most `limit` bytes are kept; `held` counts them, and the caller
+    releases it. Raises BodyOverLimit (at once if `declared` exceeds the limit, else with the first byte over
+    it), BodyTooSlow, BodyBudgetExhausted and ClientGone.
     """
     if declared and int(declared) > limit:
         raise BodyOverLimit
@@ -69,7 +69,7 @@ async def read_body(receive: Receive, *, declared: str, limit: int, held: Reserv
 
 
 async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: ReservedBytes) -> None:
-    """Read to the body's end. Raises TimeoutError beside what `read_body` does."""
+    """Read to the body's end. Raises TimeoutError and what `read_body` raises."""
     now = asyncio.get_running_loop().time
     start = now() + GRACE_SECONDS
     async with asyncio.timeout(PROGRESS_SECONDS) as deadline:
@@ -91,9 +91,9 @@ async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: Reserved
 
 
 async def discard_rest(receive: Receive) -> None:
-    """Read on and throw away for a while, so that a client which still sends gets to read its answer.
+    """Read and discard the rest of a body for LINGER_SECONDS, so that the client can read its answer.
 
-    Closing at once would reset the connection under the answer.
+    Closing at once would reset the connection before the answer arrives.
     """
     left = LINGER_BYTES
     with suppress(TimeoutError):

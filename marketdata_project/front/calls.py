@@ -1,4 +1,4 @@
-"""Whose large body is read: that of a caller whom the headers prove, who may make the call, and who is charged."""
+"""What the front does without Django's middlewares: proves and charges the sender of a large body, records a refusal."""
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -22,10 +22,10 @@ from ratelimit.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
 
 
 def body_sender(environ: MutableMapping[str, Any]) -> str | None:
-    """Return the identity of the caller whose body is to be read; None where the call is refused without it.
+    """Prove, authorize and charge the caller by the headers; its identity, or None if the call will be refused.
 
-    Django's chain gives the refusal. What is found out on the way it does not do again: the admission and the
-    verified signature are left in the environ. Raises BodyBudgetExhausted while keys cannot be looked up.
+    Django's chain answers a refusal. Admission and verified signature are left in the environ, so that the
+    chain does not charge or verify again. Raises BodyBudgetExhausted while the database cannot be used.
     """
     if is_secure(environ) is None:
         return None
@@ -35,7 +35,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
         if identity is None:
             return None
         if identity.signature is not None:
-            # Before it is charged: whoever replays a call's headers would spend the caller's tokens.
+            # Before charging: otherwise replayed headers would spend the caller's tokens.
             environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
@@ -63,7 +63,7 @@ def _judged(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial |
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:
-    """A function that leaves the record of one such call, of a caller that nobody has looked at."""
+    """A function that records a refused API call, without a caller: nobody was authenticated."""
     spool = call_spool()
 
     def record(call: RefusedCall) -> None:

@@ -1,8 +1,8 @@
-"""Answers that this process holds in memory are given before Django, in a fifth of the processor time.
+"""The front door: gives answers that this process holds in memory without Django, in a fifth of the processor time.
 
-Who calls, whether it may, what it costs and what is recorded is decided by the functions that DRF's classes
-and the middlewares call. The door only finds out whether a finished answer is held for the call. Whatever else
-it is, Django answers it: other formats, sessions, signatures, callers that are refused, answers not held.
+Identity, access, cost and record are decided by the functions that DRF's classes and the middlewares call. The
+door takes only calls with a held JSON answer. Django answers all others: other formats, sessions, signatures,
+refused callers, answers not held.
 """
 
 import time
@@ -52,9 +52,9 @@ def _held_bars(call: ReceivedCall) -> Finished | None:
 
 
 HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}
-"""By the names of endpoints without path arguments: the JSON answer to a GET that this process holds, if it does.
+"""By url name, for endpoints without path arguments: the function that finds a held JSON answer to a GET.
 
-It raises what the endpoint's view raises.
+It returns None without one, and raises what the endpoint's view raises.
 """
 
 _DJANGOS = frozenset({"cookie", "origin", "signature", "signature-input"})
@@ -63,7 +63,7 @@ _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 
 
 class _Prepared(NamedTuple):
-    """A held answer, who may have it by which row, and what its headers depend on beside it."""
+    """A held answer, the caller, its row in the table of access, and what the headers depend on."""
 
     held: Finished
     caller: Caller
@@ -73,14 +73,14 @@ class _Prepared(NamedTuple):
 
 
 class FrontDoor:
-    """Gives answers that are held, charged and recorded."""
+    """Finds the held answer to a call, charges the caller and records the call."""
 
     def __init__(self) -> None:
         self._spool = call_spool()
         self._security_headers = {secure: _security_headers(is_secure=secure) for secure in (False, True)}
 
     def __call__(self, environ: Environ) -> Finished | None:
-        """The whole answer to a call; None if it is Django's to give."""
+        """The finished answer to a call; None leaves the call to Django."""
         call, at, started = call_in(environ), datetime.now(UTC), perf_counter_ns()
         prepared = _prepared(call, environ, at)
         if prepared is None:
@@ -109,16 +109,13 @@ class FrontDoor:
 
 
 def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared | None:
-    """The answer that this process holds for a caller who may have it.
-
-    Nothing is charged yet.
-    """
+    """The held answer for a caller who may have it, or None. Nothing is charged yet."""
     endpoint = endpoint_at(call.path) if call.method == "GET" else None
     answer_held = None if endpoint is None else HELD.get(endpoint.url_name or "")
     if endpoint is None or answer_held is None or BODY_TOO_LARGE in environ or not _asks_for_json(call):
         return None
     access, secure = access_of(endpoint.url_name, call.method), is_secure(environ)
-    # A strict class is recorded in the view's own transaction.
+    # A call with an audit class is recorded in its view's transaction.
     if access is None or access.audit_class or secure is None:
         return None
     found = _held_for(call, access, answer_held, at)
@@ -134,15 +131,15 @@ def _held_for(
         if identity is None or denial_of(identity.caller, access) is not None:
             return None
         held = answer_held(call)
-    except Exception:  # noqa: BLE001 Django meets the same error, answers it and records it
+    except Exception:  # noqa: BLE001 Django will meet the same error, answer and record it
         return None
     return None if held is None else (held, identity.caller)
 
 
 def _admitted(call: ReceivedCall, prepared: _Prepared, environ: Environ) -> Admission | None:
-    """The admission of a call that was charged; None if no quota could be booked, or it was refused.
+    """Charge a call; the admission, or None if the limit refused or the database cannot be used.
 
-    A refusal is left in the environ: Django tells it.
+    A refusal is left in the environ, where Django's throttle finds it.
     """
     try:
         admission = admit_call(call, prepared.caller, prepared.access)
@@ -155,18 +152,18 @@ def _admitted(call: ReceivedCall, prepared: _Prepared, environ: Environ) -> Admi
 
 
 def _asks_for_json(call: ReceivedCall) -> bool:
-    """Whether the answer is plainly JSON, and the call unsigned, without a session and not from another site's page."""
+    """Whether the call accepts JSON, and has no signature, session cookie or Origin."""
     headers = call.headers
     return (
         headers.get("accept", "*/*") in _JSON
         and "format=" not in unquote(call.query)
-        # The nonce of a signature is used up by Django's chain.
+        # Django's chain handles these headers: it uses up nonces, opens sessions, checks CORS.
         and headers.keys().isdisjoint(_DJANGOS)
     )
 
 
 def is_secure(environ: Mapping[str, Any]) -> bool | None:
-    """Whether a call came over TLS; None where Django refuses its host or redirects it."""
+    """Whether a call came over TLS; None if Django would refuse its host or redirect it."""
     named = settings.SECURE_PROXY_SSL_HEADER
     scheme_header = named[0] if named else "HTTP_X_FORWARDED_PROTO"
     names = ("wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", scheme_header)
@@ -197,7 +194,7 @@ setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.door")
 
 @cache
 def _allowed(view: Any) -> str:
-    """What DRF's answers say in `Allow`; `view` is what the `as_view` of a view or a viewset gave."""
+    """The `Allow` header of DRF's answers; `view` is the result of `as_view` of a view or a viewset."""
     actions = getattr(view, "actions", None)
     names = (
         {name for name in view.cls.http_method_names if hasattr(view.cls, name)}
@@ -210,7 +207,7 @@ def _allowed(view: Any) -> str:
 
 
 def _security_headers(*, is_secure: bool) -> dict[str, str]:
-    """What those of Django's middlewares add that say something about transport, as far as they are in use."""
+    """The headers that Django's security middlewares add, of those in MIDDLEWARE."""
     request = _bare_request({"wsgi.url_scheme": "https" if is_secure else "http"})
     bare, secured = HttpResponse(), HttpResponse()
     for middleware in _SECURITY:

@@ -1,7 +1,6 @@
-"""Lanes: small pools of threads in which an event loop has blocking work done.
+"""Lanes: small thread pools for blocking work of an event loop.
 
-A lane costs about half of what `loop.run_in_executor` does for each job: one queue, one future, one wake-up
-of the loop.
+A job costs about half as much as with `loop.run_in_executor`: one queue, one future, one wake-up of the loop.
 """
 
 import asyncio
@@ -26,11 +25,10 @@ class _Job(NamedTuple):
 
 
 class Lane:
-    """Up to `threads` daemon threads that take jobs in the order in which they came.
+    """Up to `threads` daemon threads that do jobs first in, first out.
 
-    `after` is called in the thread after every job. A thread starts when a job finds all others busy, so a
-    lane may be made before a process is complete; each thread keeps memory of its own, and who is alone needs
-    one.
+    `after` is called in the thread after every job. A thread is started when a job finds all others busy:
+    threads keep memory, and few jobs need few threads.
     """
 
     def __init__(self, name: str, *, threads: int, after: Callable[[], None]) -> None:
@@ -44,23 +42,23 @@ class Lane:
 
     @property
     def open(self) -> int:
-        """How many jobs were given and are not yet done, as the loop knows it."""
+        """Number of jobs that were given and are not yet done, as the loop knows it."""
         return self._open
 
     @property
     def finished(self) -> int:
-        """How many jobs were done, as the loop knows it."""
+        """Number of jobs that were done, as the loop knows it."""
         return self._finished
 
     def processor_seconds(self) -> float:
-        """Processor time that the threads have taken so far; 0 where the system does not tell (macOS)."""
+        """Processor time of the threads so far; 0 where it cannot be read (macOS)."""
         clock_of = getattr(time, "pthread_getcpuclockid", None)
         if clock_of is None:
             return 0.0
         return sum(time.clock_gettime(clock_of(thread.ident)) for thread in self._running if thread.ident)
 
     def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
-        """Have `function(*arguments)` done in a thread; called in the loop that awaits the future."""
+        """Run `function(*arguments)` in a thread; call it in the loop that awaits the future."""
         self._open += 1
         if len(self._running) < min(self._open, self._threads):
             self._start()
@@ -84,11 +82,11 @@ class Lane:
         result = None
         try:
             result = job.function(*job.arguments)
-        except BaseException as error:  # noqa: BLE001 whatever it is belongs to the one who awaits the job
+        except BaseException as error:  # noqa: BLE001 raised where the job is awaited
             failure = error
         try:
             job.loop.call_soon_threadsafe(self._deliver, job.future, result, failure)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed
             return
         try:
             self._after()

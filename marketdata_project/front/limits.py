@@ -1,4 +1,4 @@
-"""How much one process takes in at once: connections of one address, and bytes of bodies of all."""
+"""Limits of one process: open connections per client address, and bytes of bodies in memory."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from http_requests import addresses
 
 MOST_PER_ADDRESS = 1000
-# Of bodies whose senders are known, and of those that are small enough to be read before.
+# For bodies of known callers, and for small ones, which are read before the caller is known.
 MOST_BODY_BYTES = 384 * 2**20
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 
@@ -15,9 +15,9 @@ Network = IPv4Network | IPv6Network
 
 
 class ConnectionSlots:
-    """ConnectionSlots for connections: `most` for each address, or each /64 of IPv6; those of `uncounted` networks have no end.
+    """At most `most` connections per IPv4 address or IPv6 /64; addresses in `uncounted` networks are not limited.
 
-    For an event loop's thread alone.
+    Not thread safe: for an event loop's thread.
     """
 
     def __init__(self, most: int = MOST_PER_ADDRESS, *, uncounted: Sequence[Network] = ()) -> None:
@@ -26,7 +26,7 @@ class ConnectionSlots:
         self._taken: dict[str, int] = {}
 
     def take(self, address: str) -> bool:
-        """Whether a connection of that address has a place; it gives it back in the end."""
+        """Take a slot for a connection of `address`; False if it has all of its slots in use."""
         client = client_of(address, self._uncounted)
         if not client:
             return True
@@ -37,7 +37,7 @@ class ConnectionSlots:
         return True
 
     def give_back(self, address: str) -> None:
-        """Have one place less taken."""
+        """Release a slot that `take` gave."""
         client = client_of(address, self._uncounted)
         left = self._taken.get(client, 0) - 1
         if left > 0:
@@ -46,14 +46,14 @@ class ConnectionSlots:
             self._taken.pop(client, None)
 
     def taken(self) -> dict[str, int]:
-        """How many each client has now."""
+        """The number of slots in use, by client."""
         return dict(self._taken)
 
 
 class BodyBudget:
-    """Bytes of the bodies that are being received and worked on: `most` in all, for one holder a quarter of it.
+    """Bytes of the bodies in memory: at most `most` in all, and a quarter of that per holder.
 
-    For an event loop's thread alone.
+    A holder is a caller or an address. Not thread safe: for an event loop's thread.
     """
 
     def __init__(self, most: int) -> None:
@@ -63,7 +63,7 @@ class BodyBudget:
         self.taken = 0
 
     def take(self, count: int, holders: Sequence[str]) -> bool:
-        """Count so many bytes more, of each of the holders; False if that is too much for one of them or in all."""
+        """Add `count` bytes for each of the holders; False, without adding, if that exceeds a limit."""
         held = [self._of_holder.get(holder, 0) + count for holder in holders]
         if self.taken + count > self._most or any(each > self._share for each in held):
             return False
@@ -72,7 +72,7 @@ class BodyBudget:
         return True
 
     def give_back(self, count: int, holders: Sequence[str]) -> None:
-        """Count so many bytes less."""
+        """Subtract `count` bytes for each of the holders."""
         self.taken -= count
         for holder in holders:
             self._of_holder[holder] -= count
@@ -81,7 +81,7 @@ class BodyBudget:
 
 
 class ReservedBytes:
-    """What one body takes of a budget, in the name of its holders."""
+    """The bytes of a budget that one body has, for its holders."""
 
     def __init__(self, budget: BodyBudget, holders: Sequence[str]) -> None:
         self._budget = budget
@@ -89,13 +89,13 @@ class ReservedBytes:
         self._count = 0
 
     def take(self, count: int) -> bool:
-        """Whether the budget has so many bytes more."""
+        """Add `count` bytes; False if the budget refuses."""
         is_taken = self._budget.take(count, self._holders)
         self._count += count if is_taken else 0
         return is_taken
 
     def release(self) -> None:
-        """Give all of it back."""
+        """Give all bytes back."""
         if self._count:
             self._budget.give_back(self._count, self._holders)
             self._count = 0
@@ -103,7 +103,7 @@ class ReservedBytes:
 
 @lru_cache(maxsize=1024)
 def client_of(address: str, uncounted: tuple[Network, ...]) -> str:
-    """Whom an address is counted as; "" for one that is not counted, such as a unix socket's."""
+    """The client whose slots an address takes; "" if it is not counted, such as a unix socket's."""
     try:
         found = addresses.parse(address)
     except ValueError:

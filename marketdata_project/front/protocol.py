@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with what it lacks: limits on connections and on headers in time and size, problem bodies."""
+"""uvicorn's HTTP/1.1 protocol with limits on connections, header time and header size, and problem bodies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,9 +34,9 @@ def knows_chunks(http_version: str) -> bool:
 
 
 def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
-    """`app`, whose bodies of unknown length are sent as they are and end with the connection (RFC 9112, 6.3).
+    """`app`, sending bodies of unknown length without chunks; they end with the connection (RFC 9112, 6.3).
 
-    Where uvicorn may not send chunks it lets nothing pass beyond a length, which each piece therefore brings.
+    Without chunks uvicorn sends no more than the expected length, so each piece sets it to its own.
     """
     is_bare = False
 
@@ -65,12 +65,11 @@ _CORRELATION_ID = HEADER.lower().encode()
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers take longer than HEADER_SECONDS, or are too many or too large.
+    """Closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
-    `slots` count all connections of a process; whoever finds none is told so and cut off before anything
-    is read. The same number of bytes may come at any time without a message getting further: trailers behind
-    a body are no way around. One timer per connection looks every few seconds: a timer per request would cost
-    more than all else here.
+    `slots` limits the connections of the whole process; one without a slot is refused before anything is read.
+    HEADER_BYTES also limits what may arrive without completing headers, a piece of a body or a request, such
+    as trailers. One timer per connection looks every few seconds; one per request would be too expensive.
     """
 
     slots = ConnectionSlots()
@@ -84,7 +83,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        """Begin to wait for headers, unless the address has its fill of connections."""
+        """Begin to wait for headers; refuse the connection if its address has no free slot."""
         super().connection_made(transport)
         CONNECTIONS.add(1)
         self._headers_since = self.loop.time()
@@ -94,7 +93,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the connection's timer, and give its place back."""
+        """Cancel the timer and release the slot."""
         self._check.cancel()
         CONNECTIONS.add(-1)
         if self._has_slot:
@@ -103,21 +102,20 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Begin to wait for a further request's headers."""
+        """Begin to wait for the request's headers."""
         self._headers_since = self.loop.time()
         self._has_begun = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header without the white space around its value, which is none of it (RFC 9112, 5.1)."""
+        """Keep a header without the white space around its value (RFC 9112, 5.1)."""
         super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """Headers are there: the body's limits are the application's.
+        """Check the headers; from here on the application limits the body.
 
         Raises HttpParserError for headers that are too large, for none or several Hosts (RFC 9112, 3.2), and
-        for a body that is not framed in chunks although it says how it is: it would have no end (RFC 9112,
-        6.3).
+        for any Transfer-Encoding but `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
         if (refusal := _excess(self.url, self.headers)) is not None:
             self._refuse(refusal)
@@ -133,22 +131,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_in_body = self._got_further = True
         super().on_headers_complete()
         if framings:
-            # Trailers are no headers (RFC 9110, 6.5.1): a proxy that guards these has not looked at them.
+            # Trailers must not become headers (RFC 9110, 6.5.1): a proxy has not checked them.
             self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        """Hand a piece of a body on."""
+        """Pass on a piece of a body."""
         self._got_further = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is there, with its body."""
+        """Note that a request is complete."""
         self._has_begun = self._is_in_body = False
         self._got_further = True
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, then look at how much has come without headers, a piece of a body or a request being complete."""
+        """Parse, then refuse if HEADER_BYTES arrived without completing anything."""
         self._got_further = False
         super().data_received(data)
         self._unfinished_bytes = 0 if self._got_further else self._unfinished_bytes + len(data)
@@ -156,7 +154,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(HEADERS_TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP in the API's own form."""
+        """Answer a malformed request with a problem."""
         self._refuse(MALFORMED)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -178,10 +176,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     def _offered_id(self) -> str | None:
-        """The client's id, as far as the headers of the request that is under way have been read.
-
-        None without exactly one.
-        """
+        """The current request's X-Correlation-ID, of the headers read so far; None without exactly one."""
         if not self._has_begun:
             return None
         ids = [value for name, value in self.headers if name == _CORRELATION_ID]
@@ -191,10 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, refusal: Refusal | None) -> None:
-        """Answer and close; while an earlier request is answered, only close.
-
-        Nobody else answers afterwards.
-        """
+        """Answer and close; only close while an earlier request is being answered. No other answer follows."""
         if self.transport.is_closing():
             return
         if refusal is not None and (not self._answering() or self._awaits_own_body()):
@@ -206,16 +198,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _awaits_own_body(self) -> bool:
-        """Whether the request that has no answer yet is the very one whose body is still coming."""
+        """Whether the request whose body is still arriving is the one to be answered."""
         return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
 
 
 def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """What is too much of a request's first lines, if anything is."""
+    """The refusal of a request line or headers over a limit; None within all limits."""
     if len(headers) > MOST_HEADERS:
         return TOO_MANY_HEADERS
     total = len(target) + sum(len(name) + len(value) for name, value in headers)
-    # Within this all together, no line is longer: most requests need no second look.
+    # If all together are shorter than one line's limit, no line exceeds it.
     if total <= LINE_BYTES:
         return None
     if total > HEADER_BYTES:

@@ -1,4 +1,4 @@
-"""One process that the supervisor keeps running."""
+"""A child process of the supervisor: started, restarted after a delay, and ended with its parent."""
 
 import ctypes
 import os
@@ -16,10 +16,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> Callable[[], None]:
-    """Return a function for `preexec_fn`: the kernel kills the child when this process's main thread ends.
+    """A function for `preexec_fn`: the kernel kills the child when this process's main thread ends.
 
-    Linux only; elsewhere Python children look at `parent_is` now and then. What the function needs is loaded
-    here, since little may be done between fork and exec.
+    Linux only; elsewhere Python children poll `parent_is`. The C function is loaded here, as little is allowed
+    between fork and exec.
     """
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -34,7 +34,7 @@ def end_with_parent() -> Callable[[], None]:
 
 
 def parent_is(pid: int | None) -> bool:
-    """Whether the process that started this one still lives; no `pid` means that nobody asks."""
+    """Whether `pid` still is this process's parent; always True for None."""
     return pid is None or os.getppid() == pid
 
 
@@ -46,8 +46,8 @@ _STEADY_SECONDS = 10.0
 class Program:
     """A program that the supervisor runs.
 
-    `before` is called ahead of each start, `apart` puts it into a process group of its own, `watchdog` hears
-    whether it can answer.
+    `before` is called before each start; `tie` in the new process. `apart` gives it a process group of its own.
+    `watchdog` receives its proofs of life.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Program:
 
 @dataclass(slots=True)
 class Child:
-    """The process of a program, or the time at which it is due to be started again."""
+    """A program's process, or the monotonic time `due_at` at which to start it again."""
 
     program: Program
     process: subprocess.Popen[bytes] | None = None
@@ -72,7 +72,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and its end was not seen yet."""
+        """Whether it was started and not yet reaped."""
         return self.process is not None
 
     def start(self) -> None:
@@ -92,12 +92,12 @@ class Child:
 
     def _begin(self) -> None:
         """Runs in the new process."""
-        # Ctrl-C reaches it, too, but the supervisor ends it: none that is starting prints a traceback.
+        # Ctrl-C reaches it, too, but the supervisor ends it; a starting Python would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.tie()
 
     def postpone(self) -> float:
-        """Make it due again after a delay that grows while it keeps failing; returns the delay in seconds."""
+        """Schedule the next start; returns the delay in seconds, which grows while the process keeps failing."""
         now = time.monotonic()
         self._failures = 1 if now - self._started_at > _STEADY_SECONDS else self._failures + 1
         delay = restart_delay(self._failures)
@@ -105,7 +105,7 @@ class Child:
         return delay
 
     def reap(self) -> str | None:
-        """How the process ended, once; None while it runs or when there is none."""
+        """A sentence on how the process ended, once; None while it runs or without a process."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         pid, self.process = self.process.pid, None
@@ -113,7 +113,7 @@ class Child:
         return f"{self.program.name} (process {pid}) {how}"
 
     def send(self, signal_number: int) -> None:
-        """Send a signal if it runs."""
+        """Send a signal to the process, if there is one."""
         if self.process is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal_number)

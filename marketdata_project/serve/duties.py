@@ -1,4 +1,4 @@
-"""The worker's duties, as data, and their threads: a slow duty delays no other."""
+"""The worker's duties (periodic services), and a thread for each, so that a slow one delays no other."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A service that takes `now`, done again after `every` seconds, or `after_error` seconds when it raised."""
+    """A service that takes `now`; repeated after `every` seconds, or `after_error` seconds if it raised."""
 
     work: Callable[..., object]
     every: float
@@ -44,7 +44,7 @@ DUTIES: tuple[Duty, ...] = (
 
 
 def store_duties() -> tuple[Duty, ...]:
-    """Return the duty of a market store that keeps derived files; nothing for one that has none."""
+    """The duty of keeping the market store's derived files; empty for a store without any."""
     keeper = derived_keeper()
     if keeper is None:
         return ()
@@ -57,7 +57,7 @@ def store_duties() -> tuple[Duty, ...]:
 
 
 class DutyThreads:
-    """A thread for each duty, with a database connection of its own, which does it at once and then again and again."""
+    """Runs each duty in a thread with a database connection of its own, at once and then periodically."""
 
     def __init__(self, duties: Iterable[Duty]) -> None:
         self._ending = Event()
@@ -68,10 +68,10 @@ class DutyThreads:
             thread.start()
 
     def stop(self, *, patience: float) -> None:
-        """Begin no duty any more, and wait for those under way: `patience` seconds for all of them together.
+        """Start no more duties, and wait up to `patience` seconds in all for the running ones.
 
-        A duty that takes longer ends with the process. That loses nothing: a transaction is rolled back, a
-        derived file that was begun is litter.
+        A duty that takes longer ends with the process. Nothing is lost: its transaction is rolled back, and an
+        unfinished derived file is ignored.
         """
         self._ending.set()
         deadline = time.monotonic() + patience
@@ -85,7 +85,7 @@ class DutyThreads:
 
 
 def duty_try(duty: Duty) -> bool:
-    """Do a duty now; whether it succeeded. An exception is logged."""
+    """Run a duty once; whether it succeeded. An exception is logged."""
     try:
         try:
             with counted_duty(duty.work.__name__):

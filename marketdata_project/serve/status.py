@@ -1,4 +1,4 @@
-"""What the processes of an installation publish of themselves."""
+"""What an installation's processes publish about themselves: metrics, and the worker's heartbeat."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ from store.maintained import Upkeep
 
 
 def metrics_published(process: str) -> Publisher:
-    """The publisher of this process, `web-1` or `worker`, at work; it is to be stopped at the end."""
+    """Start publishing the metrics of this process, `web-1` or `worker`; the caller stops the publisher."""
     REDIS_AVAILABLE.follow(is_available)
     publisher = Publisher(settings.METRICS_DIR, process)
     publisher.start()
@@ -30,7 +30,7 @@ def metrics_published(process: str) -> Publisher:
 
 
 def follow_fold(keeper: Upkeep | None) -> None:
-    """From now on export how far the derived files are behind."""
+    """Export how far the derived files are behind the commits."""
     if keeper is not None:
         FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
         FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
@@ -38,7 +38,7 @@ def follow_fold(keeper: Upkeep | None) -> None:
 
 @contextmanager
 def counted_duty(name: str) -> Iterator[None]:
-    """Count one run of a duty, which fails with an exception."""
+    """Count one run of a duty and its duration; an exception counts as a failure."""
     began = time.monotonic()
     DUTY_RUNS.add(name, "failed", amount=0)
     try:
@@ -59,28 +59,25 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The sign of life of the worker of one installation, in its `run` folder."""
+    """The worker's heartbeat: the modification time of a file in the `run` folder."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "worker.heartbeat"
 
     def beat(self) -> None:
-        """Say that the worker lives; a full disk does not end the worker."""
+        """Touch the file. An OSError, as of a full disk, is logged."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch()
         except OSError as error:
-            logger.warning("No sign of life could be left: %s", error)
+            logger.warning("The worker's heartbeat cannot be written: %s", error)
 
     def stop(self) -> None:
-        """Say that the worker ended."""
+        """Remove the file: the worker ends."""
         self._path.unlink(missing_ok=True)
 
     def age(self, *, now: float) -> float | None:
-        """Seconds since the last sign (epoch seconds `now`), negative if the clock went back.
-
-        None if there is none.
-        """
+        """Seconds since the last beat, negative if the clock went back; None without a file. `now` is in epoch seconds."""
         try:
             return now - self._path.stat().st_mtime
         except FileNotFoundError:

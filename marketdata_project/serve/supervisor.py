@@ -23,10 +23,7 @@ from marketdata_project.serve.watchdog import Watchdog
 
 
 class SignalInbox:
-    """While it is entered, `signals` no longer interrupt anything: they are received here, one after the other.
-
-    For the main thread only.
-    """
+    """While entered, collects `signals` instead of letting them interrupt. For the main thread only."""
 
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
         self._signals = tuple(signals)
@@ -53,7 +50,7 @@ class SignalInbox:
         self._sender.close()
 
     def wait(self, seconds: float) -> frozenset[int]:
-        """Return the signals that have arrived, empty if none does within `seconds`."""
+        """Wait for signals; those that arrived, empty if none did within `seconds`."""
         select([self._receiver], [], [], max(seconds, 0))
         with suppress(BlockingIOError):
             return frozenset(self._receiver.recv(4096))
@@ -79,9 +76,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ServePlan:
-    """What to run: `workers` web processes on `listener`, a worker, and `redis` unless somebody else runs it.
+    """What to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    A web process that answers nothing for `watchdog_seconds` is replaced; 0: none is.
+    A web process without proof of life for `watchdog_seconds` is replaced; 0 turns that off.
     """
 
     listener: socket.socket
@@ -92,7 +89,7 @@ class ServePlan:
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
-    """Return this process's environment, made independent of where it was started and of `PORT=0`."""
+    """The environment of child processes: this process's, with absolute paths and the actual port."""
     path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
     return {
         **os.environ,
@@ -105,7 +102,7 @@ def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, p
 
 
 class Supervisor:
-    """Runs a plan in the foreground, in the main thread of a process that has no other threads."""
+    """Runs a plan in the foreground, in the main thread of a process without other threads."""
 
     def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan
@@ -116,7 +113,7 @@ class Supervisor:
         self._replaced = 0
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
-        """Run until a stop signal; `on_ready` is called once, when requests are being served."""
+        """Run until a stop signal; `on_ready` is called once, when `/readyz` answers 200."""
         with SignalInbox([*STOP_SIGNALS, signal.SIGCHLD]) as inbox:
             try:
                 if self._start(inbox):
@@ -136,7 +133,7 @@ class Supervisor:
                 child.program.watchdog.close()
 
     def _start(self, inbox: SignalInbox) -> bool:
-        """Start all, Redis first; whether to go on."""
+        """Start all programs, Redis first; False if a stop signal came meanwhile."""
         self._start_due(self._redis)
         if self._plan.redis is not None and not self._await_redis(self._plan.redis, inbox):
             return False
@@ -147,7 +144,9 @@ class Supervisor:
         deadline = time.monotonic() + _REDIS_START_SECONDS
         while not redis.answers():
             if time.monotonic() > deadline:
-                self._say(f"Redis does not answer yet (see {redis.run_dir / 'redis.log'}); going on without")
+                self._say(
+                    f"Redis does not answer yet (see {redis.run_dir / 'redis.log'}); starting without it"
+                )
                 break
             if inbox.wait(0.02).intersection(STOP_SIGNALS):
                 return False
@@ -164,7 +163,7 @@ class Supervisor:
                 on_ready()
 
     def _patience(self, children: Iterable[Child]) -> float:
-        """Seconds until something is to be done."""
+        """Seconds until the next start or check is due."""
         if not self._ready:
             return _PROBE_SECONDS
         due = [child.due_at - time.monotonic() for child in children if not child.running]
@@ -176,7 +175,7 @@ class Supervisor:
                 self._say(f"{end}; starting it again in {child.postpone():.1f} s")
 
     def _kill_silent(self, children: Iterable[Child]) -> None:
-        """Kill web processes that answer nothing; they are reaped and started again as any that dies."""
+        """Kill web processes without proof of life; they are reaped and started again like any other."""
         for child in children:
             watchdog = child.program.watchdog
             if watchdog is None or child.process is None:
@@ -187,7 +186,7 @@ class Supervisor:
                     "%s (process %d) answered nothing for %.1f s and is killed and replaced; replaced so far: %d",
                     child.program.name, child.process.pid, silence, self._replaced,
                 )  # fmt: skip
-                # Not SIGTERM: it could not react, and what it has acknowledged is on the disk.
+                # Not SIGTERM: it could not react. Acknowledged writes are on the disk.
                 child.send(signal.SIGKILL)
                 watchdog.reset()
 
@@ -202,7 +201,7 @@ class Supervisor:
                 self._say(f"{name} cannot be started: {error}; trying again in {child.postpone():.1f} s")
 
     def _end(self, children: list[Child], inbox: SignalInbox, seconds: float) -> None:
-        """End children in order, and by force what is left after `seconds`."""
+        """Send SIGTERM to the children, and kill those that still run after `seconds`."""
         deadline = time.monotonic() + seconds
         for child in children:
             child.send(signal.SIGTERM)
@@ -225,7 +224,7 @@ class Supervisor:
 def _redis_programs(plan: ServePlan) -> list[Program]:
     if plan.redis is None:
         return []
-    # Apart, so that a Ctrl-C, which goes to the whole process group, does not end it before its users.
+    # Apart: a Ctrl-C goes to the whole process group and would end Redis before its users.
     return [
         Program(
             name="redis",

@@ -1,6 +1,6 @@
-"""What a web process does once before it serves: load everything, tune memory.
+"""Warms up a web process before it serves: loads modules, tunes memory and the garbage collector.
 
-Once it serves, what is large and seldom needed is loaded in a thread.
+Large libraries that few requests need are loaded in a thread afterwards.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_everything(handler: DjangoHandler) -> None:
-    """Import the URLconf, decode a batch and send two requests through the chain: no client pays for imports."""
+    """Import the URLconf, decode a batch and answer two requests, so that no client waits for imports."""
     _ = get_resolver().url_patterns
     decode_json(orjson.dumps({"trades": SEED_TRADES}), Expected())
     for _attempt in range(2):
@@ -54,10 +54,10 @@ def load_everything(handler: DjangoHandler) -> None:
 
 
 def load_libraries() -> Thread:
-    """Load in a thread what takes a second and only some requests need: trading calendars and QuantLib.
+    """Load trading calendars and QuantLib, which take a second and only some requests need, in a thread.
 
-    Who needs them before they are there waits for them, as without it. The interpreter is never held for much
-    longer than a tenth of a second.
+    A request that needs them earlier waits for them. The interpreter lock is never held for much longer than
+    a tenth of a second.
     """
     thread = Thread(target=_load_libraries, name="libraries", daemon=True)
     thread.start()
@@ -69,17 +69,17 @@ def _load_libraries() -> None:
         calendars_load(listed=market_store().declared_instruments(), now_ns=time.time_ns())
         quantlib()
     except Exception:
-        logger.exception("What only some requests need could not be loaded; they will try it again")
-    # Like all that is loaded, out of the collector's sight.
+        logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")
+    # As after start-up: see `tune_garbage_collector`.
     gc.freeze()
 
 
 def share_allocator() -> None:
-    """Have Arrow take its memory from the C library, as all else does, and large blocks go back when freed.
+    """Make Arrow use the C library's allocator, and have glibc return freed blocks over OWN_BLOCK_BYTES at once.
 
-    Arrow's own allocator keeps 20 MiB for each thread that has ever made rows; what the C library keeps, the
-    end of a stream gives back. glibc raises its threshold for blocks of their own up to 32 MiB: eight bodies
-    of that size, received at once, left holes of 1.3 GiB in its heap.
+    Arrow's own allocator keeps 20 MiB per thread that ever made rows. glibc would raise its threshold for
+    separate blocks up to 32 MiB: eight bodies of that size, received at once, left holes of 1.3 GiB in its
+    heap.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -88,9 +88,9 @@ def share_allocator() -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Keep full collections rare and short; they are what makes the slowest 1 % of the answers slow.
+    """Make full collections rare and short: they cause the slowest 1 % of the answers.
 
-    What is loaded by now stays for ever and is taken out of the collector's sight.
+    All objects that exist now stay for ever, so the collector need not look at them.
     """
     gc.collect()
     gc.freeze()
@@ -98,14 +98,14 @@ def tune_garbage_collector() -> None:
 
 
 def drop_request_signals() -> None:
-    """Disconnect Django's own receivers of the request signals: 20 µs of each request for nothing.
+    """Disconnect Django's own receivers of the request signals, which cost 20 µs per request to no effect.
 
     - `close_old_connections` (connected twice): the front calls it once after each job;
     - `reset_queries`: the log of queries exists in DEBUG only, where it stays connected;
     - `close_caches`: django-redis keeps its connections, so closing does nothing;
     - `reset_urlconf`: the handler sets the URLconf at the beginning of each request.
 
-    Receivers of others stay.
+    Receivers of other packages stay.
     """
     signals.request_started.disconnect(close_old_connections)
     signals.request_finished.disconnect(close_old_connections)

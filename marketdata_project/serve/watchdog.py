@@ -1,6 +1,6 @@
-"""The watchdog: web processes prove to the supervisor that they can answer, and it counts the seconds in which one does not.
+"""The watchdog: web processes prove that they can answer; the supervisor counts the seconds without a proof.
 
-A proof is a byte in a pipe, because a request to the port that all of them share says nothing of one of them.
+A proof is a byte in a pipe per process. A request to the shared port would not tell which process answered.
 """
 
 import asyncio
@@ -12,18 +12,17 @@ from contextlib import suppress
 from marketdata_project.front.lanes import Lane
 
 BEAT_SECONDS = 0.5
-# The supervisor looks each second. Of a longer pause it was suspended or starved, as its children may have been.
+# The supervisor looks each second. If it looks later it was suspended or starved, and so may its children have been.
 LONGEST_LOOK_SECONDS = 2.0
-# More than threads take that only wait, less than those that compute get in ten seconds on any machine.
+# More processor time than waiting threads take, less than computing ones get in ten seconds on any machine.
 WORKED_SECONDS = 0.05
 _PIPE_BYTES = 65_536
 
 
 class Watchdog:
-    """The supervisor's end of the pipe of one web process.
+    """The supervisor's end of one web process's pipe.
 
-    `clock` is monotonic, in seconds. A process that has not proved anything yet is still starting: its silence
-    is not counted.
+    `clock` is monotonic, in seconds. Silence counts from the first proof on: before, the process is starting.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,14 +33,14 @@ class Watchdog:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was heard: another process starts."""
+        """Start anew for another process."""
         self._heard()
         self._has_started = False
         self._silence = 0.0
         self._looked_at = self._clock()
 
     def look(self) -> float:
-        """Return the seconds of silence, as far as the supervisor itself was running."""
+        """The seconds without a proof, at most LONGEST_LOOK_SECONDS per look."""
         now = self._clock()
         elapsed, self._looked_at = min(now - self._looked_at, LONGEST_LOOK_SECONDS), now
         if self._heard():
@@ -51,7 +50,7 @@ class Watchdog:
         return self._silence
 
     def close(self) -> None:
-        """Give both ends back."""
+        """Close both ends of the pipe."""
         os.close(self._receiver)
         os.close(self.sender)
 
@@ -62,10 +61,10 @@ class Watchdog:
 
 
 class Pulse:
-    """A web process's end: proves twice a second that its event loop turns and its lane of reads gets on.
+    """The web process's end: twice a second it proves that the event loop runs and the lane of reads makes progress.
 
-    The lane gets on when it does a job that was given since, when it finishes another one before it, or while
-    its threads compute. Without any of these all of its threads wait for something that does not come.
+    The lane makes progress if it finished the last probe, finished another job, or its threads compute.
+    Otherwise all of its threads hang.
     """
 
     def __init__(self, sender: int, lane: Lane) -> None:
@@ -82,10 +81,10 @@ class Pulse:
             await asyncio.sleep(BEAT_SECONDS)
 
     def beat(self) -> None:
-        """Send a proof if there is one, as the first beat is; called in the event loop."""
+        """Send a proof if there was progress; the first beat always does. Call it in the event loop."""
         if self._gets_on():
             self._finished, self._worked = self._lane.finished, self._lane.processor_seconds()
-            # A full pipe holds proofs enough; without a supervisor nobody reads it.
+            # A full pipe holds proofs enough, and without a supervisor nobody reads it.
             with suppress(OSError):
                 os.write(self._sender, b".")
         if self._probe is None or self._probe.done():

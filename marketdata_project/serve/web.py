@@ -1,4 +1,4 @@
-"""A web process: Django behind the front on a listening socket that the supervisor opened.
+"""A web process: the front and Django on a listening socket that the supervisor opened.
 
 Run as `python -m marketdata_project.serve.web --fd 5 --parent 4711`.
 """
@@ -45,7 +45,7 @@ TICKS_BEFORE_LIBRARIES = 10
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn's server, which also drains and ends when its parent is gone, and has a pulse for its watchdog."""
+    """uvicorn's server, which also ends when its parent is gone, and sends proofs of life by `pulse`."""
 
     parent: int | None = None
     pulse: Pulse | None = None
@@ -55,18 +55,17 @@ class WebServer(uvicorn.Server):
     _beating: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve. The pulse goes on while requests are drained, until the loop ends."""
+        """Begin to serve. The pulse beats until the loop ends, also while requests are drained."""
         if self.pulse is not None:
-            # Its first beat comes before the first answer: from here on it is watched.
+            # From its first beat on the process is watched.
             self.pulse.beat()
             self._beating = asyncio.create_task(self.pulse.run())
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to end.
+        """Called ten times a second; whether to end.
 
-        After a second, when requests are being served, libraries are loaded. `each_second` is
-        called in a thread.
+        Loads libraries after the first second, and calls `each_second` in a thread each second.
         """
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
@@ -78,7 +77,7 @@ class WebServer(uvicorn.Server):
 
 
 def web_server(*, pulse: int | None = None) -> WebServer:
-    """Everything loaded and tuned, ready to run on a socket. `pulse` is the pipe of its watchdog."""
+    """The server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
     django.setup(set_prefix=False)
     log_uncaught()
     handler = DjangoHandler()
@@ -93,7 +92,7 @@ def web_server(*, pulse: int | None = None) -> WebServer:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # its warnings are what clients do wrong: they could fill the log
+        log_level="error",  # its warnings are about malformed requests: clients could fill the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -107,7 +106,7 @@ def web_server(*, pulse: int | None = None) -> WebServer:
 
 
 def _protocol() -> type[GuardedProtocol]:
-    """The protocol with as many places for an address as the settings say."""
+    """The protocol class with the connection slots of the settings."""
 
     class Protocol(GuardedProtocol):
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
@@ -116,7 +115,7 @@ def _protocol() -> type[GuardedProtocol]:
 
 
 def _front(handler: DjangoHandler) -> Front:
-    """The front with what it can only have when Django's apps are loaded."""
+    """The front; its parts are imported here because they need Django's apps."""
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
@@ -131,7 +130,7 @@ def _front(handler: DjangoHandler) -> Front:
 
 
 def _last_uses() -> "LastUsedWriter":
-    """The thread that notes when keys were last used, at work."""
+    """Start the thread that writes when keys were last used."""
     from ratelimit.keys.last_used import LastUsedWriter, last_used  # noqa: PLC0415 its models need the apps
 
     writer = LastUsedWriter(last_used)
@@ -140,14 +139,14 @@ def _last_uses() -> "LastUsedWriter":
 
 
 def _anonymous_refusals() -> "AnonymousRefusals":
-    """What counts refusals for the audit log: it is to be settled and closed."""
+    """The audit log's counter of refusals; settle it each second, close it at the end."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
 
     return anonymous_refusals()
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until SIGTERM; then finish what was begun, for at most DRAIN_SECONDS."""
+    """Serve until SIGTERM; then finish running requests for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
@@ -160,7 +159,7 @@ def main(arguments: list[str]) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
-    # Until uvicorn has its own; it raises the signal that ended it once more when it has drained.
+    # Until uvicorn installs its own handlers; after draining it raises the signal once more.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     uses, refusals = _last_uses(), _anonymous_refusals()
@@ -174,7 +173,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _end_now() -> None:
-    """End without waiting for threads: what still runs has had DRAIN_SECONDS, and its client is gone."""
+    """Exit without waiting for threads: what still runs has had DRAIN_SECONDS."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

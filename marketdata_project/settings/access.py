@@ -1,11 +1,11 @@
-"""Who calls, what they may do, and how much."""
+"""Settings of callers, access, limits and the audit log."""
 
 from django.conf import global_settings
 
 from marketdata_project.settings.environment import env, integer, networks, secret
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
-# Programs get tokens by the client-credentials grant alone; what is not used is as strict as it can be.
+# Programs get tokens by the client-credentials grant alone; the options of other grants are as strict as possible.
 OAUTH2_PROVIDER = {
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
     "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.programs.server.ClientValidator",
@@ -27,34 +27,33 @@ OAUTH2_PROVIDER = {
     "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
     "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
 }
-# The first is for passwords, the last for what was drawn at random.
+# The first is for passwords, the last for random secrets.
 PASSWORD_HASHERS = [
     *global_settings.PASSWORD_HASHERS,
     "ratelimit.credentials.programs.server.SecretHasher",
 ]
-# Where people's tokens come from: two installations with one secret, which they should not have, tell theirs
-# apart by it.
+# The issuer in people's tokens. Two installations that share a secret, which they should not, need different ones.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
 SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
 # Trading calls per second of every tier.
 TRADING_RATE = integer("TRADING_RATE", 1)
-# Whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers count; nobody's without.
+# Proxies whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers are used.
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
-# Who may read /metrics; everybody else finds nothing there.
+# Networks that may read /metrics; others get 404.
 METRICS_NETWORKS = networks("METRICS_NETWORKS", default="127.0.0.0/8,::1")
-# Whether those tell by X-Forwarded-Proto what the client's own connection is.
+# Whether these proxies set X-Forwarded-Proto to the scheme of the client's connection.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
-# Of which the signing secrets of all keys are derived; without it they are derived of SECRET_KEY.
+# The signing secrets of all keys are derived from it; from SECRET_KEY if it is empty.
 SIGNING_SECRET = secret("SIGNING_SECRET")
 
-# What the chain of audit records is keyed with; SECRET_KEY where there is none.
+# The key of the chain of audit records; SECRET_KEY if it is empty.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)
 
-# How long ago a request may have been signed.
+# The greatest age of a signature.
 SIGNATURE_WINDOW_SECONDS = integer("SIGNATURE_WINDOW_SECONDS", 30)
-# Requests per second of whoever is not known, by address.
+# Requests per second of anonymous clients, by address.
 ADDRESS_RATE = integer("ADDRESS_RATE", 10)
-# Which of WORKERS this process is, counted from 0; the supervisor says so.
+# The number of this web process, from 0; the supervisor sets it.
 WORKER_NUMBER = integer("WORKER_NUMBER", 0)

@@ -1,4 +1,4 @@
-"""What every environment shares.
+"""Settings of all environments.
 
 `docs/settings.md` lists each variable with its meaning and default.
 """
@@ -12,9 +12,9 @@ from urllib.parse import quote
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from marketdata_project.settings.access import *  # noqa: F403 a part of these settings
+from marketdata_project.settings.access import *  # noqa: F403 settings by subject
 from marketdata_project.settings.environment import env, integer, secret
-from marketdata_project.settings.transport import *  # noqa: F403 a part of these settings
+from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from redis_calls.connection import connection_class_for
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
@@ -32,7 +32,7 @@ LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
-# What a page of another origin may send, and read beside the body.
+# Headers that a page of another origin may send, and those of the answer that it may read.
 CORS_ALLOW_HEADERS = (
     *default_headers,
     "content-digest",
@@ -63,7 +63,7 @@ CORS_EXPOSE_HEADERS = [
 
 
 def _redis_socket(run_dir: Path) -> Path:
-    """The embedded Redis's socket; the kernel takes at most 107 bytes, so a deep folder gets a short path."""
+    """The embedded Redis's socket. Its path has at most 107 bytes: for a deep folder it lies in a temporary one."""
     wanted = run_dir / "redis.sock"
     if len(os.fsencode(wanted)) <= 107:
         return wanted
@@ -106,7 +106,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
-    # Redirects and refusals of the next two have a correlation id, too.
+    # First, so that redirects and refusals of the next two have a correlation id.
     "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -158,7 +158,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
-# The address of Redis: scripts go there by django-redis's connections; nothing uses Django's cache itself.
+# The address of Redis for django-redis's connections; nothing uses Django's cache.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -224,7 +224,7 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-# Metrics of all processes add up through files here.
+# The processes' files of metrics.
 METRICS_DIR = RUN_DIR / "metrics"
 
 LOGGING = {
@@ -241,8 +241,8 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "filters": ["correlation"], "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    # Each 4xx is in the audit record; a line for each would let any client fill the log. What Django logs of
-    # suspicious requests is theirs, with a traceback, as an error.
+    # Each 4xx has an audit record; a line for each would let any client fill the log. Django logs suspicious
+    # requests as errors, with a traceback.
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "CRITICAL"},

@@ -1,4 +1,4 @@
-"""The environment, which is read in this folder and nowhere else in the program."""
+"""Reads environment variables. Only this package reads them."""
 
 import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -7,7 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-# As Django's own check of SECRET_KEY (security.W009) has them.
+# The bounds of Django's own check of SECRET_KEY (security.W009).
 SHORTEST_SECRET = 50
 FEWEST_CHARACTERS = 5
 _NOT_SECRET = ("django-insecure-", "changeme", "change-me")
@@ -16,7 +16,7 @@ env = environ.Env()
 
 
 def integer(name: str, default: int) -> int:
-    """A whole number; raises ImproperlyConfigured, which names the variable."""
+    """The variable as a whole number. Raises ImproperlyConfigured, which names the variable."""
     try:
         return int(env.int(name, default))
     except ValueError as error:
@@ -24,7 +24,7 @@ def integer(name: str, default: int) -> int:
 
 
 def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
-    """Networks and addresses, separated by commas; raises ImproperlyConfigured, which names the variable."""
+    """Networks and addresses, separated by commas. Raises ImproperlyConfigured, which names the variable."""
     given = env.str(name, default).split(",")
     return tuple(_network(name, text.strip()) for text in given if text.strip())
 
@@ -35,16 +35,16 @@ def _network(name: str, text: str) -> IPv4Network | IPv6Network:
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
     if network.prefixlen == 0:
-        raise ImproperlyConfigured(f"{name}: {text} is everybody")
+        raise ImproperlyConfigured(f"{name}: {text} covers all addresses; list the networks")
     return network
 
 
 def secret(name: str) -> str:
-    """The secret in the variable `name`, or in the file that `name`_FILE names; "" if there is none.
+    """The secret in the variable `name`, or in the file named by `name`_FILE; "" without either.
 
     Raises ImproperlyConfigured if both are given, or the file cannot be read.
     """
-    # Not by `env`, which would take a secret that begins with $ for another variable's name.
+    # Not by `env`, which would read a secret that begins with $ as the name of another variable.
     file, value = os.environ.get(f"{name}_FILE", ""), os.environ.get(name, "")
     if not file:
         return value
@@ -57,7 +57,7 @@ def secret(name: str) -> str:
 
 
 def required_secret(name: str) -> str:
-    """The secret of that name. Raises ImproperlyConfigured without one, and for one that could be guessed."""
+    """The secret of that name. Raises ImproperlyConfigured if it is missing or could be guessed."""
     found = secret(name)
     if not found:
         raise ImproperlyConfigured(
@@ -67,20 +67,20 @@ def required_secret(name: str) -> str:
 
 
 def secrets_list(name: str) -> list[str]:
-    """The secrets of that name, separated by commas or lines; none of them may be weak."""
+    """The secrets of that name, separated by commas or lines. Raises ImproperlyConfigured if one could be guessed."""
     found = secret(name).replace(",", "\n").split()
     return [checked_secret(f"{name}, number {number},", value) for number, value in enumerate(found, 1)]
 
 
 def checked_secret(name: str, value: str) -> str:
-    """The secret itself. Raises ImproperlyConfigured, which does not show it, if it could be guessed."""
+    """Return `value`. Raises ImproperlyConfigured, which does not show it, if it could be guessed."""
     if weakness := weakness_of(value):
         raise ImproperlyConfigured(f"{name} is too weak: {weakness}; {_REMEDY}")
     return value
 
 
 def weakness_of(value: str) -> str:
-    """Why a secret could be guessed; "" if it is long and random enough to be one."""
+    """Why a secret could be guessed; "" if it is long and random enough."""
     if len(value) < SHORTEST_SECRET:
         return f"it has {len(value)} characters, fewer than {SHORTEST_SECRET}"
     if len(set(value)) < FEWEST_CHARACTERS:

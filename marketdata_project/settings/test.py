@@ -1,10 +1,10 @@
-"""The test suite: a data folder of its own for each test process, Redis where a test starts one."""
+"""Settings of the test suite: a data folder per test process; Redis only where a test starts one."""
 
 import os
 import tempfile
 from pathlib import Path
 
-# Processes that a test starts inherit the folder; pytest's own worker processes must not share one.
+# Processes that a test starts inherit the folder; pytest's workers must not share one.
 _process = os.environ.get("PYTEST_XDIST_WORKER", "main")
 if os.environ.get("TEST_DATA_OF") != _process:
     os.environ["TEST_DATA_OF"] = _process

@@ -1,10 +1,10 @@
-"""What goes over the wire beside the answers: headers, cookies, what a browser may do, how much a request may bring."""
+"""Settings of security headers, cookies, logins, and the largest request."""
 
 from csp import constants as csp
 
 from marketdata_project.settings.environment import integer
 
-# Scripts and styles are files of ours: nothing that a page shows can become one.
+# Scripts and styles are our own files: no text on a page can become one.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [csp.NONE],
@@ -38,7 +38,7 @@ AUTHENTICATION_BACKENDS = [
     "ratelimit.credentials.people.logins.LoginLimit",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Attempts per second from one address; of one name five times as many from all.
+# Attempts per second from one address; five times as many for one name from all addresses.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
@@ -48,11 +48,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
 ]
 
-# Of one client address, in each web process; proxies that are trusted are not counted.
+# Per client address and web process; trusted proxies are not counted.
 MAX_CONNECTIONS_PER_ADDRESS = integer("MAX_CONNECTIONS_PER_ADDRESS", 1000)
 
 MAX_BODY_BYTES = 32 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# Of a query and of a form; no form here takes a file.
+# In a query or a form; no form takes a file.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 0

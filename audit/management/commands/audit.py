@@ -1,4 +1,4 @@
-"""`manage.py audit`: verifies the chain of records, exports them, and removes old ones."""
+"""`manage.py audit`: verify the chain of records, export them, remove old ones."""
 
 import json
 import sys
@@ -29,14 +29,14 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         _add_verify(
             verbs.add_parser(
-                "verify", help="name the first record that is not as it was written; exit code 1"
+                "verify", help="name the first record that was altered or is missing; exit code 1"
             )
         )
         _add_export(verbs.add_parser("export", help="write records as NDJSON, in the order of the chain"))
         _add_prune(verbs.add_parser("prune", help="remove the records up to the first that is not older"))
 
     def handle(self, *_: Any, verb: str, **options: Any) -> None:
-        """Run what is asked for. Raises CommandError, and SystemExit(1) where something was found."""
+        """Run a verb. Raises CommandError, and SystemExit(1) if verification finds anything."""
         {"verify": self._verify, "export": self._export, "prune": self._prune}[verb](options)
 
     def _verify(self, options: dict[str, Any]) -> None:
@@ -99,7 +99,9 @@ def _add_export(export: ArgumentParser) -> None:
 def _add_prune(prune: ArgumentParser) -> None:
     prune.add_argument("--before", required=True, type=_instant, metavar="DATE", help="such as 2025-01-02")
     prune.add_argument(
-        "--unverified", action="store_true", help="also what is not as it was written; the event says so"
+        "--unverified",
+        action="store_true",
+        help="remove records even if verification fails; the event says so",
     )
 
 
@@ -111,7 +113,7 @@ def _file_verified(name: str, *, is_unfiltered: bool) -> Verification:
 
 
 def _opened(name: str, mode: str) -> BinaryIO:
-    """A file, or the terminal's; which is not closed."""
+    """The file, or standard input or output, which stays open."""
     if name != _TERMINAL:
         return Path(name).open(mode)  # type: ignore[return-value]
     descriptor = sys.stdout.fileno() if mode == "wb" else sys.stdin.fileno()

@@ -56,7 +56,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _prepare(self) -> None:
-        """Bring the database up to date, make the first key, load the sample, forget the last run's counters."""
+        """Migrate the database, make the first key, load the sample, remove the last run's counters."""
         allow_many_files()
         _forget_counters()
         self._migrate()
@@ -88,10 +88,10 @@ class Command(BaseCommand):
             self._say(f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}")
 
     def _load_sample(self) -> None:
-        """Load the sample; it is a convenience, without it the server serves all the same."""
+        """Load the sample; if that fails the server starts without it."""
         try:
             call_command("sample", stdout=self.stdout, stderr=self.stderr)
-        except Exception as error:  # noqa: BLE001 reported, and not worth a server
+        except Exception as error:  # noqa: BLE001 reported; the server starts all the same
             self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")
 
     def _run(self, listener: socket.socket, redis: EmbeddedRedis | None) -> None:
@@ -120,7 +120,7 @@ class Command(BaseCommand):
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
-    """Before anything runs, a stop signal simply ends the command."""
+    """Handle a stop signal before anything runs: end the command."""
     raise SystemExit(0)
 
 
@@ -132,7 +132,7 @@ def _forget_counters() -> None:
 
 
 def _embedded_redis() -> EmbeddedRedis | None:
-    """Return the Redis to start, None when REDIS_URL names another; raises RedisMissing."""
+    """The Redis to start; None if REDIS_URL names one. Raises RedisMissing."""
     if not settings.REDIS_EMBEDDED:
         return None
     redis = EmbeddedRedis(socket_path=settings.REDIS_SOCKET, run_dir=settings.RUN_DIR)

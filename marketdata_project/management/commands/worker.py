@@ -1,4 +1,4 @@
-"""The background process."""
+"""`manage.py worker`: the background process that runs the duties."""
 
 import os
 import signal
@@ -16,9 +16,9 @@ from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
 from marketdata_project.serve.status import Heartbeat, metrics_published
 
 PERIOD_SECONDS = 1.0
-# How long duties under way may hold up the end: the supervisor kills after `END_SECONDS`.
+# How long to wait for running duties at the end; the supervisor kills after `END_SECONDS`.
 PATIENCE_SECONDS = 3.0
-# Requests go first: at full load the worker would otherwise take time from the slowest of them.
+# At full load requests go first: the worker would otherwise delay the slowest of them.
 _NICENESS = 10
 
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # Under a supervisor Ctrl-C is its own: a second signal amid the first would never get its lock.
+        # Under a supervisor Ctrl-C is the supervisor's: a second signal amid the first would deadlock.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         else:
