@@ -115,7 +115,7 @@ def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
         is_alive = _is_alive(values.pid)
         for metric, series in total.items():
             if is_alive or not isinstance(metric, Gauge):
-                add_series(series, _told_apart(metric, _series_of(values, metric), values.process))
+                add_series(series, _labelled(metric, _series_of(values, metric), values.process))
     return total
 
 
@@ -148,7 +148,7 @@ def _series_of(values: ProcessValues, metric: Metric) -> Series:
     return dict(values.values.get(metric.name, ()))
 
 
-def _told_apart(metric: Metric, series: Series, process: str) -> Series:
+def _labelled(metric: Metric, series: Series, process: str) -> Series:
     if not isinstance(metric, Gauge) or not metric.of_each_process:
         return series
     return {(*labels, process): values for labels, values in series.items()}

@@ -33,7 +33,7 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
     wrong = beginning_verify(end)
     if wrong is not None and not unverified:
         raise NotAsWritten(wrong.message)
-    told = {"before": before, **({} if wrong is None else {"wrong": wrong.message})}
+    detail = {"before": before, **({} if wrong is None else {"wrong": wrong.message})}
     while True:
         with transaction.atomic():
             head_locked()
@@ -42,7 +42,7 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
             if base >= end:
                 return removed
             if not removed:
-                _tell(told, now=now, actor=actor, base=base, end=end)
+                _record_pruning(detail, now=now, actor=actor, base=base, end=end)
             last = min(base + AT_ONCE, end)
             _remove(last)
         removed += last - base
@@ -62,15 +62,19 @@ def _end(before: datetime) -> int:
     )
     # In ranges of numbers: a query for the first younger record would read all younger ones.
     for start in range(first, last + 1, AT_ONCE):
-        lot = AuditRecord.objects.filter(sequence__range=(start, start + AT_ONCE - 1), at__gte=before)
-        if (younger := lot.order_by("sequence").values_list("sequence", flat=True).first()) is not None:
+        younger_ones = AuditRecord.objects.filter(
+            sequence__range=(start, start + AT_ONCE - 1), at__gte=before
+        )
+        if (
+            younger := younger_ones.order_by("sequence").values_list("sequence", flat=True).first()
+        ) is not None:
             return younger - 1
     return last
 
 
-def _tell(told: dict[str, Any], *, now: datetime, actor: str, base: int, end: int) -> None:
+def _record_pruning(detail: dict[str, Any], *, now: datetime, actor: str, base: int, end: int) -> None:
     last = AuditRecord.objects.get(sequence=end)
-    detail = {**told, "first": base + 1, "last": end, "last_hash": last.hash}
+    detail = {**detail, "first": base + 1, "last": end, "last_hash": last.hash}
     columns = columns_of_event(
         at=now, actor=actor, audit_class="config", event="audit.pruned", subject="audit", detail=detail
     )

@@ -92,7 +92,9 @@ class Evidence:
         """
         for note in notes:
             if note.kind == PUT_BACK:
-                self.hashes = {each: told for each, told in self.hashes.items() if each <= note.sequence}
+                self.hashes = {
+                    number: each for number, each in self.hashes.items() if number <= note.sequence
+                }
                 remark = (
                     f"the database was put back to {note.sequence:,} from {note.anchored:,} before {note.at}"
                 )

@@ -110,17 +110,17 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
 
 def _line(text: bytes) -> Line:
     """Parse a line. Raises ValueError or RecursionError if it is none of an export."""
-    told = _DECODER.decode(text)
+    parsed = _DECODER.decode(text)
     # JSON readers differ on which of two equal members they see.
     if len(json.loads(text, object_pairs_hook=list)) != len(_Members.__struct_fields__):
         raise ValueError("a member is repeated")
-    detail = bytes(told.detail)
-    columns = _columns_of(told, "" if detail == _NO_DETAIL else detail.decode())
-    return Line(told.sequence, columns, told.previous, told.hash)
+    detail = bytes(parsed.detail)
+    columns = _columns_of(parsed, "" if detail == _NO_DETAIL else detail.decode())
+    return Line(parsed.sequence, columns, parsed.previous, parsed.hash)
 
 
-def _columns_of(told: Any, detail: str) -> AuditColumns:
-    return AuditColumns(**{name: getattr(told, name) for name in AuditColumns._fields[:-1]}, detail=detail)
+def _columns_of(source: Any, detail: str) -> AuditColumns:
+    return AuditColumns(**{name: getattr(source, name) for name in AuditColumns._fields[:-1]}, detail=detail)
 
 
 def _wrong(key: ChainKey, before: Head, line: Line) -> ChainFinding | None:

@@ -32,12 +32,12 @@ EXAMPLE = {
 class RecordSerializer(serializers.Serializer[AuditRecord]):
     """One record: a call of the API, or an event that is none."""
 
-    sequence = serializers.IntegerField(min_value=1, help_text="Its place in the chain, without a gap.")
-    at = serializers.DateTimeField(help_text="When it began.")
+    sequence = serializers.IntegerField(min_value=1, help_text="Its number in the chain, without a gap.")
+    at = serializers.DateTimeField(help_text="When the call began.")
     caller = serializers.CharField(help_text="Empty: nobody was authenticated.")
     method = serializers.CharField(help_text="Empty: an event.")
     path = serializers.CharField()
-    query = serializers.CharField(help_text="As it was sent, with secrets masked.")
+    query = serializers.CharField(help_text="Declared parameters as they were sent; other values are masked.")
     status = serializers.IntegerField(help_text="0 of an event.")
     latency_us = serializers.IntegerField(help_text="In microseconds, until the answer was ready.")
     address = serializers.CharField()
@@ -50,7 +50,7 @@ class RecordSerializer(serializers.Serializer[AuditRecord]):
     subject = serializers.CharField(help_text="What the event happened to.")
     detail = serializers.DictField(
         allow_null=True,
-        help_text="`body`: what was sent, masked; `change`: what a change changed; more of events.",
+        help_text="`body`: the declared fields that were sent; `change`: the changed members; more for events.",
     )
     previous = serializers.CharField(help_text="The hash of the record before.")
     hash = serializers.CharField(help_text="Over `previous` and this record, keyed.")

@@ -13,7 +13,7 @@ _APART = ("change", "body")
 
 def shown_change(detail: str) -> SafeString:
     """A table of the changed members, with the values before and after."""
-    changes = _told(detail).get("change")
+    changes = _parsed(detail).get("change")
     if not changes:
         return NOTHING
     rows = format_html_join(
@@ -28,19 +28,19 @@ def shown_change(detail: str) -> SafeString:
 
 def shown_body(detail: str) -> SafeString:
     """The recorded body of the call."""
-    told = _told(detail)
-    return _block(told["body"]) if "body" in told else NOTHING
+    parsed = _parsed(detail)
+    return _block(parsed["body"]) if "body" in parsed else NOTHING
 
 
 def shown_detail(detail: str) -> SafeString:
     """The members of the detail except change and body."""
-    rest = {name: value for name, value in _told(detail).items() if name not in _APART}
+    rest = {name: value for name, value in _parsed(detail).items() if name not in _APART}
     return _block(rest) if rest else NOTHING
 
 
-def _told(detail: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(detail) if detail else {}
-    return told
+def _parsed(detail: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(detail) if detail else {}
+    return parsed
 
 
 def _value(change: dict[str, Any], name: str) -> SafeString:

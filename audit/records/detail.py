@@ -20,10 +20,10 @@ def detail_text(detail: Mapping[str, Any]) -> str:
 
     Its member `change`, a pair of documents before and after, becomes the list of differences.
     """
-    told = {name: changes(*value) if name == "change" else value for name, value in detail.items()}
-    if not told:
+    document = {name: changes(*value) if name == "change" else value for name, value in detail.items()}
+    if not document:
         return ""
-    text = json_text(masked_document(told))
+    text = json_text(masked_document(document))
     return text if len(text) <= DETAIL_CHARS else json_text(size_of(text.encode()))
 
 

@@ -39,14 +39,14 @@ class AnonymousRefusals:
         """
         with self._lock:
             self._end_minute()
-            return self._noted(identity_of(address))
+            return self._note(identity_of(address))
 
     def is_counted(self, address: str, status: int) -> bool:
         """Count a refusal; False, uncounted, if it is the address's first in this minute, which the caller must record."""
         client = identity_of(address)
         with self._lock:
             self._end_minute()
-            if self._noted(client):
+            if self._note(client):
                 return False
             known = client if client in self._counted else OTHER_ADDRESSES
             self._counted.setdefault(known, Counter())[status] += 1
@@ -62,7 +62,7 @@ class AnonymousRefusals:
         with self._lock:
             self._write()
 
-    def _noted(self, client: str) -> bool:
+    def _note(self, client: str) -> bool:
         if client in self._counted or len(self._counted) >= MOST_ADDRESSES:
             return False
         self._counted[client] = Counter()

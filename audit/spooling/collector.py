@@ -153,10 +153,10 @@ def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
     """Record that a file is shorter than its collected part; returns its size."""
     with records_transaction():
         detail = {"from": size, "to": offset}
-        told = columns_of_event(
+        event = columns_of_event(
             at=now, actor="", audit_class="", event="audit.lines_cut_off", subject=name, detail=detail
         )
-        records_append([told], now=now)
+        records_append([event], now=now)
         SpoolFile.objects.filter(name=name).update(offset=size, updated_at=now)
     logger.warning("the audit spool file %s was cut off: bytes %d to %d are gone", name, size, offset)
     return size
@@ -165,11 +165,11 @@ def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
 def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
     """The records of a batch, and events for unreadable and unsealed lines."""
     rows = [columns_of_call(record) for record in batch.records]
-    told = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
-    for event, lines in told.items():
+    left_out = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
+    for event, lines in left_out.items():
         if lines:
-            place = {"lines": len(lines), "from": batch.start, "to": batch.end}
-            detail = {**place, **size_of(b"\n".join(lines))}
+            span = {"lines": len(lines), "from": batch.start, "to": batch.end}
+            detail = {**span, **size_of(b"\n".join(lines))}
             rows.append(
                 columns_of_event(at=now, actor="", audit_class="", event=event, subject=name, detail=detail)
             )
@@ -201,8 +201,8 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _warn(name: str, batch: SpoolBatch, lines: tuple[bytes, ...], told: str) -> None:
+def _warn(name: str, batch: SpoolBatch, lines: tuple[bytes, ...], text: str) -> None:
     if lines:
         first = lines[0][:_SAMPLE_BYTES]
-        message = f"%d {told}; the first begins %r"
+        message = f"%d {text}; the first begins %r"
         logger.warning(message, len(lines), name, batch.start, batch.end, first)

@@ -31,18 +31,18 @@ class FileSeal:
 
     def sealed(self, line: bytes, position: int) -> bytes:
         """The line with its seal. It must be a JSON object with at least one member, and a line feed."""
-        told = line[:-2]
-        return told + _FORM % self._seal(told, position) + b"\n"
+        content = line[:-2]
+        return content + _FORM % self._seal(content, position) + b"\n"
 
     def fits(self, line: bytes, position: int) -> bool:
         """Whether `line`, without its line feed, has the seal for this offset."""
-        told, seal = line[:-SEAL_BYTES], line[-SEAL_BYTES:]
-        return hmac.compare_digest(seal, _FORM % self._seal(told, position))
+        content, seal = line[:-SEAL_BYTES], line[-SEAL_BYTES:]
+        return hmac.compare_digest(seal, _FORM % self._seal(content, position))
 
-    def _seal(self, told: bytes, position: int) -> bytes:
+    def _seal(self, content: bytes, position: int) -> bytes:
         keyed = self._keyed.copy()
         keyed.update(b"%d\0" % position)
-        keyed.update(told)
+        keyed.update(content)
         return keyed.hexdigest().encode()
 
 
@@ -111,8 +111,8 @@ def lost_line(count: int, at: datetime) -> bytes:
 
 def counted_line(address: str, statuses: Mapping[int, int], at: datetime) -> bytes:
     """The line with an address's refusals in the minute from `at` on, by status."""
-    told = {str(status): count for status, count in sorted(statuses.items())}
-    detail = json_text({"refusals": sum(statuses.values()), "statuses": told})
+    counts = {str(status): count for status, count in sorted(statuses.items())}
+    detail = json_text({"refusals": sum(statuses.values()), "statuses": counts})
     return encode_line(CallRecord(at, "", "", "", "", 0, 0, address, "", event=_COUNTED, detail=detail))
 
 

@@ -48,7 +48,7 @@ class Spool:
     ) -> None:
         self.folder = folder
         self.lost = 0
-        self._told = 0
+        self._reported = 0
         self._key = key
         self._seal: FileSeal | None = None
         self._lost_line = lost_line
@@ -74,7 +74,7 @@ class Spool:
             except OSError as error:
                 self._note_failure(error)
                 return False
-            if self._told < self.lost:
+            if self._reported < self.lost:
                 self._note_recovery()
             return True
 
@@ -150,10 +150,10 @@ class Spool:
     def _note_recovery(self) -> None:
         """Write a record of how many were lost; if that fails, the next record tries again."""
         try:
-            self._write(self._lost_line(self.lost - self._told, datetime.now(UTC)))
+            self._write(self._lost_line(self.lost - self._reported, datetime.now(UTC)))
         except OSError:
             return
-        self._told, self._failing = self.lost, False
+        self._reported, self._failing = self.lost, False
         logger.warning("audit records are written again; %d were lost since the start", self.lost)
 
 

@@ -272,9 +272,10 @@ class Front:
 
 
 async def _add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
-    """Read the body, or none of it if it is too large.
+    """Set the environ's body; an empty one, and BODY_UNREAD, if the body is too large.
 
-    The application says why a sender is refused, and may know one with a session: that is told of the limit.
+    Django answers then: 413 with the limit, or the reason why the caller was not proved. It may know a caller
+    by a session, which gets the limit.
     """
     declared = environ.get("CONTENT_LENGTH", "")
     try:

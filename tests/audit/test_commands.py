@@ -94,8 +94,8 @@ def test_an_export_is_verified_alone(chain):
     assert run("export", file)[1] == 0
     assert [json.loads(line)["sequence"] for line in file.read_text().splitlines()] == [*range(1, COUNT + 1)]
     told = f"20 records are as they were written, up to record 20, {AuditRecord.objects.get(pk=20).hash}\n"
-    untold = "no gaps; whether records follow the last is not told by a file\n"
-    assert run("verify", "--file", file, "--unfiltered") == (told + untold, 0)
+    unknown = "no gaps; a file cannot show whether records after its last are missing\n"
+    assert run("verify", "--file", file, "--unfiltered") == (told + unknown, 0)
 
 
 @pytest.mark.parametrize("taken", [{7}, {7, 8, 12}], ids=["one", "several"])
@@ -116,7 +116,7 @@ def test_an_export_whose_end_was_cut_off_is_not_said_to_be_all(chain):
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:12]))
     said, code = run("verify", "--file", file, "--unfiltered")
     assert (code, "up to record 12," in said) == (0, True)
-    assert "whether records follow the last is not told by a file" in said
+    assert "a file cannot show whether records after its last are missing" in said
 
 
 def test_an_export_is_of_what_is_asked_for_and_verified_all_the_same(chain):

@@ -123,11 +123,11 @@ def _opened(name: str, mode: str) -> BinaryIO:
 def _sentence(found: Verification) -> str:
     said = [finding.message for finding in found.findings]
     if found.records or not said:
-        told = (
+        verified = (
             "1 record is as it was" if found.records == 1 else f"{found.records:,} records are as they were"
         )
         last = f", up to record {found.last.sequence:,}, {found.last.hash}" if found.last.sequence else ""
-        said.append(f"{told} written{last}")
+        said.append(f"{verified} written{last}")
     if found.remark:
         said.append(found.remark)
     return "\n".join(said)
@@ -138,12 +138,12 @@ def _document(found: Verification) -> dict[str, Any]:
         "ok": found.is_whole,
         "records": found.records,
         "last": {"sequence": found.last.sequence, "hash": found.last.hash},
-        "findings": [_told(finding) for finding in found.findings],
+        "findings": [_finding_document(finding) for finding in found.findings],
         **({"remark": found.remark} if found.remark else {}),
     }
 
 
-def _told(finding: ChainFinding) -> dict[str, Any]:
+def _finding_document(finding: ChainFinding) -> dict[str, Any]:
     return {"kind": finding.kind.value, "sequence": finding.sequence, "message": finding.message}
 
 
