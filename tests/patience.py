@@ -11,7 +11,7 @@ from collections.abc import Iterable
 PATIENCE_SECONDS = 120.0
 PROGRAM_SECONDS = 300.0
 """For a program that is started: it imports everything, and may make a database first."""
-SLOWER = 4.0
+SLOWER = 10.0
 """So many times slower than alone may everything be that runs beside other things."""
 
 _IS_ALONE = "SOAK" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ

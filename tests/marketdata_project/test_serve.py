@@ -18,6 +18,7 @@ from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("serve")]
 
 STOP_SECONDS = 10.0
+FIRST_ANSWER_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +176,17 @@ def test_a_request_that_never_ends_does_not_keep_the_server(tmp_path):
         assert served.process.returncode == 0
 
 
+@pytest.mark.seconds
 def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
     with serving(tmp_path) as served:
         assert served.port
         os.kill(served.process.pid, signal.SIGKILL)
         assert served.ended()
         assert (served.data_dir / "run" / "redis.sock").exists()
+    began = time.monotonic()
     with serving(tmp_path) as again:
+        assert again.get("/healthz")[0] == 200
+        assert is_kept(FIRST_ANSWER_SECONDS, [time.monotonic() - began])
         assert eventually(lambda: again.get("/readyz") == (200, {"status": "ready"}))
         output = again.output.read_text()
         assert "Database: up to date" in output
