@@ -7,7 +7,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from command_line.pipes import quiet_without_a_reader
+from command_line import quiet_without_a_reader
 
 if __name__ == "__main__":
     # What a command makes is nobody else's to read: the database, the secret key, market data.

@@ -82,10 +82,10 @@ def by_import(file: Path) -> int:
     from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
 
     from store.datasets import TRADES  # noqa: PLC0415
-    from trades.imports.reading import Reading  # noqa: PLC0415
+    from trades.imports.layout import ReadOptions  # noqa: PLC0415
     from trades.imports.services import csv_import  # noqa: PLC0415
 
-    done = csv_import(path=file, reading=Reading(TRADES), notes=settings.DATA_DIR / "imports")
+    done = csv_import(path=file, options=ReadOptions(TRADES), notes=settings.DATA_DIR / "imports")
     if done.stored != done.rows:
         sys.exit(f"{done.rows - done.stored} rows were not stored")
     return done.rows

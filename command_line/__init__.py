@@ -1,1 +1,46 @@
-"""What commands of all apps have in common. Knows none of them."""
+"""Shared by the commands of all apps: the actor for the audit log, and a quiet end when output is cut off."""
+
+import getpass
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# The exit status that a shell reports for a program killed by SIGPIPE.
+_SIGPIPE_STATUS = 128 + signal.SIGPIPE
+
+
+def command_actor() -> str:
+    """Return the user as an actor of the audit log: `command:alice`, or `command:1000` for a user without a name."""
+    try:
+        return f"command:{getpass.getuser()}"
+    except (KeyError, OSError):  # containers often run as a number without a name
+        return f"command:{os.getuid()}"
+
+
+@contextmanager
+def quiet_without_a_reader() -> Iterator[None]:
+    """Exit with status 141, without a traceback, if the reader of standard output ends first, as `head` does.
+
+    SIGPIPE stays ignored: it would end a server when a client disconnects. Other broken pipes are raised.
+    """
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        # The interpreter flushes the rest at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_SIGPIPE_STATUS)
+
+
+def _reader_is_gone() -> bool:
+    if sys.stdout is None:
+        return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)  # no events: poll always reports errors
+    return bool(output.poll(0))

@@ -2,11 +2,11 @@
 
     .venv/bin/python examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
 
-A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. What a
-bar's close decides is traded at the open of the symbol's next bar, at a cost: nothing is known before it
-happened. Each symbol has the same capital; what is still held at the end is valued at its last close.
-DATA_DIR (default: the environment's, else `data`) is the folder of a server, which may be running. Prints the
-trades made, the profit, and how many bars a second went through.
+A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. A decision
+at a bar's close is traded at the open of the symbol's next bar, at a cost, so no decision uses later prices.
+Each symbol has the same capital; shares held at the end are valued at the last close. DATA_DIR (default: the
+environment's, else `data`) is a server's folder; the server may be running. Prints the number of trades, the
+profit, and the bars per second.
 """
 
 import argparse
@@ -32,7 +32,7 @@ NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a
 
 @dataclass(slots=True)
 class Crossover:
-    """One symbol's averages and account. cost: of each trade, as a share of its value. closes: a ring of the last ones."""
+    """One symbol's averages and account. cost: of a trade, as a fraction of its value. closes: a ring buffer."""
 
     fast: int
     slow: int
@@ -50,7 +50,7 @@ class Crossover:
         self.closes = [0.0] * self.slow
 
     def on_bar(self, open_: float, close: float) -> None:
-        """Trade at the open what the bar before decided, then decide at the close."""
+        """Trade the previous bar's decision at the open, then decide at the close."""
         if self.is_wanted != (self.shares > 0):
             self.trade(open_)
         place = self.bars % self.slow
@@ -61,7 +61,7 @@ class Crossover:
         self.is_wanted = self.bars >= self.slow and self.fast_sum * self.slow > self.slow_sum * self.fast
 
     def trade(self, price: float) -> None:
-        """Buy for all the cash, or sell all."""
+        """Buy with all cash, or sell all shares."""
         if self.shares:
             self.cash += self.shares * price * (1 - self.cost)
             self.shares = 0.0
@@ -71,19 +71,19 @@ class Crossover:
         self.trades += 1
 
     def profit(self) -> float:
-        """What was won, with what is held valued at the last close."""
+        """Return the profit, with shares valued at the last close."""
         return self.cash + self.shares * self.closes[(self.bars - 1) % self.slow] - CAPITAL
 
 
 def run(slices: Iterable[tuple[int, Slice]], strategies: list[Crossover]) -> None:
-    """Show every strategy its symbol's bars in order of time; `strategies` are in the order of the universe."""
+    """Pass each bar to its symbol's strategy, in order of time; `strategies` are in the order of the symbols."""
     for _, view in slices:
         for place, open_, _, _, close, _ in view.rows():
             strategies[place].on_bar(open_, close)
 
 
 def backtest(reader: Reader, options: argparse.Namespace) -> str:
-    """What came of it, as text. Raises ValueError and `StorageError`."""
+    """Run the backtest and return its report. Raises ValueError and `StorageError`."""
     symbols = options.symbols or reader.symbols()
     strategies = [Crossover(options.fast, options.slow, options.cost / 10_000) for _ in symbols]
     began = time.perf_counter()
@@ -106,7 +106,7 @@ def backtest(reader: Reader, options: argparse.Namespace) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run from the command line; returns 1 where there is nothing to run over, 2 for wrong arguments."""
+    """Run from the command line; return 0, or 1 without trades, or exit with 2 for wrong arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     folder = os.environ.get("DATA_DIR", PROJECT / "data")
     parser.add_argument("data_dir", nargs="?", default=folder, type=Path, metavar="DATA_DIR")

@@ -1,10 +1,10 @@
-"""A signed request (RFC 9421, hmac-sha256) with nothing but the standard library.
+"""Sends a signed request (RFC 9421, hmac-sha256), with the standard library alone.
 
     MARKETDATA_SIGNING_SECRET=mds_… python examples/signed_request.py http://127.0.0.1:8000/api/v1/limits
     --key-id AbCd1234 … --method POST --body trades.json
 
-`--key-id` is the key's prefix, the 8 characters after `md_`. The secret is read from the environment, where
-the list of processes does not show it.
+`--key-id` is the key's prefix, the 8 characters after `md_`. The secret comes from the environment, so that
+the process list does not show it.
 """
 
 import argparse
@@ -30,9 +30,9 @@ def signature_headers(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The headers that sign a request, and those given, which are covered.
+    """Return the headers of a signed request: `headers`, which the signature covers, and the signature's.
 
-    `url` is absolute and percent-encoded, as it is going to be sent.
+    `url` is absolute and percent-encoded, exactly as it is sent.
     """
     sent = headers or {}
     digest = f"sha-256=:{_base64(hashlib.sha256(body).digest())}:"
@@ -55,7 +55,7 @@ def signature_headers(
 
 
 def send(method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, bytes]:
-    """Status and body of the answer to a request with these headers."""
+    """Send a request; return the answer's status and body."""
     request = Request(url, data=body or None, method=method, headers=dict(headers))  # noqa: S310 the caller's URL
     try:
         with urlopen(request, timeout=30) as response:  # noqa: S310 as above
@@ -69,7 +69,7 @@ def _base64(content: bytes) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """0 if the answer is a success."""
+    """Run from the command line; return 0 if the answer is a success, else 1."""
     parser = argparse.ArgumentParser(description="Send one signed request and print the answer.")
     parser.add_argument("url")
     parser.add_argument("--key-id", required=True, help="the key's prefix")

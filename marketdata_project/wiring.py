@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from store.instruments import Instrument
-from trades.instruments.known_hours import HOURS_REFUSAL
+from trades.instruments.serializers import HOURS_REFUSAL
 
 
 def wire() -> None:

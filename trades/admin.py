@@ -1,4 +1,4 @@
-"""Instruments in the admin: found in their table, and changed by the same service as everywhere."""
+"""Instruments in the admin: searched in their table, changed by the same service as over HTTP."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,9 @@ from store.instruments import (
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.instruments.catalogue import catalogue_refresh
 from trades.instruments.serializers import INSTRUMENT_FIELDS
+from trades.instruments.services import instruments_declare, symbol_canonical
 from trades.instruments.texts import read_texts
-from trades.instruments.told_changes import recorded
 from trades.models import InstrumentEntry
-from trades.services.instruments import instrument_set, symbol_canonical
 from trades.stores import market_store
 
 # Generic for the type checker only: at run time Django's classes take no parameter.
@@ -46,7 +45,7 @@ _WORDS = {
 
 
 class InstrumentEntryForm(_ModelForm):
-    """What is told about an instrument; an empty field is what nobody has told."""
+    """An instrument's declaration; an empty field is undeclared."""
 
     instrument: Instrument
 
@@ -62,18 +61,20 @@ class InstrumentEntryForm(_ModelForm):
         self.fields["aliases"].widget = forms.TextInput(attrs={"size": 60})
 
     def clean_symbol(self) -> str:
-        """The symbol's one spelling; an alias is to be found under its symbol."""
+        """Return the normalized symbol. Refuses an alias: its symbol's page is the one to change."""
         try:
             symbol = parse_symbol(self.cleaned_data["symbol"])
         except InvalidSymbol as error:
             raise forms.ValidationError(str(error)) from error
         if symbol_canonical(symbol) != symbol:
-            raise forms.ValidationError(f"{symbol} is an alias of {symbol_canonical(symbol)}")
-        catalogue_refresh()  # one that there is already is changed, not added
+            raise forms.ValidationError(
+                f"{symbol} is an alias of {symbol_canonical(symbol)}: change that one"
+            )
+        catalogue_refresh()  # so that the model refuses a symbol that exists already
         return symbol
 
     def clean(self) -> dict[str, Any]:
-        """The same rules as for HTTP and for files."""
+        """Check by the same rules as HTTP and files."""
         values = super().clean() or self.cleaned_data
         symbol = self.instance.symbol or values.get("symbol")
         if self.errors or not symbol:
@@ -91,7 +92,7 @@ class InstrumentEntryForm(_ModelForm):
 
 @admin.register(InstrumentEntry)
 class InstrumentEntryAdmin(_ModelAdmin):
-    """Instruments to be found and changed; none is deleted, since what was told is kept."""
+    """Search and change instruments. None is deleted: the store keeps every declaration."""
 
     form = InstrumentEntryForm
     list_display = (
@@ -104,7 +105,7 @@ class InstrumentEntryAdmin(_ModelAdmin):
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InstrumentEntry]:
-        """The rows as the store is now."""
+        """Bring the table up to date with the store first."""
         catalogue_refresh()
         return super().get_queryset(request)
 
@@ -117,9 +118,8 @@ class InstrumentEntryAdmin(_ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: InstrumentEntry, form: Any, change: bool) -> None:
-        """Tell the store, which the table follows."""
-        with recorded([form.instrument], actor=f"user:{request.user.pk}"):
-            instrument_set(instrument=form.instrument)
+        """Declare the instrument in the store, then refresh the table."""
+        instruments_declare(instruments=[form.instrument], actor=f"user:{request.user.pk}")
         catalogue_refresh()
 
 

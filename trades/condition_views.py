@@ -17,7 +17,7 @@ EFFECTS = [effect.name.lower() for effect in Effect]
 
 
 def policy_document(policy: BarPolicy) -> dict[str, Any]:
-    """A bar policy as it is shown."""
+    """Return the document of a bar policy."""
     return {
         "name": policy.name,
         "fingerprint": policy.fingerprint,
@@ -33,7 +33,7 @@ def policy_document(policy: BarPolicy) -> dict[str, Any]:
 
 
 class ConditionSerializer(serializers.Serializer[Any]):
-    """What a condition word does to the three things that a print may do; of several words the strongest decides."""
+    """The effects of a condition word; of a print's words the strongest effect decides."""
 
     condition = serializers.CharField()
     open_close = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it sets open and close.")
@@ -42,7 +42,7 @@ class ConditionSerializer(serializers.Serializer[Any]):
 
 
 class DailyTableSerializer(serializers.Serializer[Any]):
-    """The words by which the daily bar of the regular session is made."""
+    """The condition words that make the daily bar of the regular session."""
 
     opening = serializers.CharField(help_text="The largest print with it is the open.")
     closing = serializers.CharField(help_text="The largest print with it is the close.")
@@ -72,7 +72,7 @@ class ConditionsViewSet(ViewSet):
 
     @extend_schema(
         operation_id="conditions",
-        summary="Sale conditions, and what they do under each bar policy",
+        summary="Sale conditions and their effects under each bar policy",
         responses={200: BarPoliciesSerializer},
         examples=[
             OpenApiExample(
@@ -83,7 +83,7 @@ class ConditionsViewSet(ViewSet):
         ],
     )
     def list(self, request: Request) -> Response:
-        """The condition words that bar policies know: whether a print with one sets prices and counts in volume.
+        """List the condition words of each bar policy: whether a print with one sets prices and counts in volume.
 
         Of a print's words the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
         """

@@ -1,19 +1,51 @@
-"""What the write side refuses before the store is asked.
+"""The refusals of the write side, before the store is called.
 
 RequestError
-├── InvalidValue          a query parameter is well-formed and names nothing we have
-└── BatchRefused          the document is well-formed and its content is wrong; the caller must correct it
+├── InvalidValue          a well-formed parameter names something that does not exist; correct it
+└── BatchRefused          a value of a well-formed batch is wrong; correct it
+ImportsError
+├── ImportRefused         the arguments, or the file as a whole; correct them
+├── BadRow                a row of the file; correct it, or skip bad rows
+├── NotInOrder            the file is not in order of time and must be sorted (never leaves `imports`)
+└── ImportRunning         another process imports the same file; wait for it
 
-What may be wrong with the form of any request is in `http_requests.exceptions`. The store's own refusals are
-in `store.exceptions`.
+Malformed requests are in `http_requests.exceptions`, the store's refusals in `store.exceptions`.
 """
+
+from pathlib import Path
 
 from http_requests.exceptions import RequestError
 
 
 class InvalidValue(RequestError):
-    """A query parameter is well-formed, but its value is not one of those that exist. Correct it."""
+    """A well-formed query parameter names something that does not exist. Correct it."""
 
 
 class BatchRefused(RequestError):
-    """The batch is well-formed, and at least one of its values is wrong. Nothing was stored. Correct it."""
+    """At least one value of a well-formed batch is wrong. Nothing was stored. Correct it."""
+
+
+class ImportsError(Exception):
+    """The base of an import's refusals."""
+
+
+class ImportRefused(ImportsError):
+    """The arguments, or the file as a whole, cannot be imported. Correct them."""
+
+
+class BadRow(ImportsError):
+    """A row cannot be stored. Correct the file, or skip bad rows. `line` is counted from 1, the header's."""
+
+    def __init__(self, path: Path, line: int, field: str | None, message: str) -> None:
+        where = f"{path}, line {line}" + (f", {field}" if field else "")
+        super().__init__(f"{where}: {message}")
+        self.line = line
+        self.field = field
+
+
+class NotInOrder(ImportsError):
+    """Rows go back in time or have several symbols: they must be sorted before they are stored."""
+
+
+class ImportRunning(ImportsError):
+    """Another process is importing this file. Wait until it has ended."""

@@ -1,10 +1,9 @@
-"""The market store's instruments in Django's database, for search: the record is the store."""
+"""The search table of instruments, a copy of the market store's instruments in Django's database."""
 
 from typing import Any
 
 from django.db import models
 
-# How long the texts may be.
 TEXT_LENGTHS = {
     "instrument_class": 16,
     "name": 200,
@@ -25,10 +24,10 @@ def _text(name: str, label: str | None = None, **options: Any) -> "models.CharFi
 
 
 class InstrumentEntry(models.Model):
-    """An instrument that has data or that somebody told about; brought up to date by `catalogue_refresh`.
+    """An instrument that has data or a declaration; `catalogue_refresh` brings the table up to date.
 
-    document: the instrument as JSON, of which answers are made; the other columns are for filters, search and
-    the admin. A text that is not known is empty.
+    document: the instrument as JSON, from which answers are made. The other columns serve filters, search and
+    the admin; an undeclared text is empty.
     """
 
     symbol = models.CharField(max_length=32, primary_key=True)
@@ -61,7 +60,7 @@ class InstrumentEntry(models.Model):
 
 
 class CatalogueState(models.Model):
-    """A single row: the store's stamp when the table of instruments was as the store, with so many rows."""
+    """A single row: the store's stamp at the last refresh of the search table, and the table's row count."""
 
     stamp = models.CharField(max_length=64)
     rows = models.PositiveBigIntegerField()

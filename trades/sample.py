@@ -1,12 +1,13 @@
-"""Made-up trades with the look of real ones: any day of any symbol, reproducible, without its predecessors.
+"""Generated trades for the demo symbols: plausible, reproducible, and any day without the days before it.
 
-Pre-market, regular hours with their auctions and after-hours, put together from the processes of
-`sample_process`, numbered in the order of arrival. Nothing here reads a clock or a store.
+Prints arrive by a Poisson process: thin in extended hours, U-shaped over the regular session. The price is a
+random walk. Nothing here reads a clock or a store.
 """
 
 import datetime as dt
+import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,36 +16,25 @@ import pandas_market_calendars
 
 from store.arrays import Floats, Integers
 from store.timestamps import SECOND_NS
-from trades import sample_process as process
-from trades.sample_process import Phase
 
 EXCHANGE_ZONE: Final = ZoneInfo("America/New_York")
 PRE_MARKET_OPENS: Final = dt.time(4)
 AFTER_HOURS: Final = 4 * 3_600 * SECOND_NS
-REGULAR_PRINTS: Final = 5_000
-REGULAR_LENGTH: Final = 23_400 * SECOND_NS
-PRE_MARKET_PRINTS: Final = 90
-AFTER_HOURS_PRINTS: Final = 110
-
-CONDITION_WORDS: Final = (
-    "opening_print",
-    "closing_print",
-    "intermarket_sweep",
-    "extended_hours",
-    "out_of_sequence",
-    "odd_lot",
-)
-OPENING, CLOSING, SWEEP, EXTENDED, LATE, ODD_LOT = (1 << bit for bit in range(len(CONDITION_WORDS)))
-
+MINUTE: Final = 60 * SECOND_NS
+WALK_BEGINS: Final = dt.date(2000, 1, 1)
+DAILY_DEVIATION: Final = 0.008
+QUIET_PRINTS_PER_MINUTE: Final = 0.4
+NOON_PRINTS_PER_MINUTE: Final = 8.0
+EDGE_PRINTS_PER_MINUTE: Final = 32.0
 VENUES: Final = ("XNYS", "XNAS", "ARCX", "BATS", "EDGX", "IEXG", "FINN")
-VENUE_SHARES: Final = (0.15, 0.19, 0.1, 0.1, 0.08, 0.04, 0.34)
-LISTING_VENUES: Final = (VENUES.index("XNYS"), VENUES.index("XNAS"))
-OFF_EXCHANGE: Final = VENUES.index("FINN")
+SIZES: Final = (10, 25, 50, 100, 200, 300, 500, 1_000)
+SIZE_SHARES: Final = (0.12, 0.12, 0.12, 0.42, 0.1, 0.06, 0.04, 0.02)
+AUCTION_LOTS: Final = (150, 900)
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A trading day. The bounds are nanoseconds since the epoch, UTC; `closes` and `ends` are exclusive."""
+class TradingSession:
+    """A trading day. Bounds are nanoseconds since the epoch, UTC; `closes` and `ends` are exclusive."""
 
     date: dt.date
     begins: int
@@ -55,10 +45,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SymbolDay:
-    """The trades of one symbol on one trading day, as columns of equal length, in order of arrival.
+    """One symbol's trades on one trading day, as columns of equal length, in order of arrival.
 
-    `time_ns` and `received_at_ns` are int64 nanoseconds since the epoch, UTC; `price` lies on a grid of 0.01;
-    `volume` is whole and positive; `sequence` counts the arrivals from 1 and is the number in `trade_id`.
+    Times are int64 nanoseconds since the epoch, UTC. Prices are multiples of 0.01, volumes positive integers.
+    `sequence` counts from 1 and is the number in `trade_id`.
     """
 
     symbol: str
@@ -78,54 +68,21 @@ class SymbolDay:
     def reported_by(self, now_ns: int) -> "SymbolDay":
         """Return the trades received at `now_ns` or before: always the first ones of the day."""
         count = int(np.searchsorted(self.received_at_ns, now_ns, side="right"))
-        return replace(
-            self,
-            time_ns=self.time_ns[:count],
-            price=self.price[:count],
-            volume=self.volume[:count],
-            trade_id=self.trade_id[:count],
-            sequence=self.sequence[:count],
-            exchange=self.exchange[:count],
-            conditions=self.conditions[:count],
-            received_at_ns=self.received_at_ns[:count],
-        )
+        columns = [field.name for field in fields(self) if field.name not in {"symbol", "date"}]
+        return replace(self, **{name: getattr(self, name)[:count] for name in columns})
 
 
-@dataclass(frozen=True, slots=True)
-class _Prints:
-    """Columns of prints before they are numbered: time in ns, price in cents, size, condition bits, venue."""
+def trading_sessions(*, now: dt.datetime, days: int) -> tuple[TradingSession, ...]:
+    """Return the last `days` trading days of XNYS whose pre-market began by the aware `now`, ascending.
 
-    time: Integers
-    cents: Integers
-    size: Integers
-    flags: Integers
-    venue: Integers
-
-    @classmethod
-    def joined(cls, *parts: "_Prints") -> "_Prints":
-        """All parts, ordered by time; prints of one moment stay in the order of the parts."""
-        whole = cls(*(np.concatenate(column) for column in zip(*map(cls.columns, parts), strict=True)))
-        return whole.taken(np.argsort(whole.time, kind="stable"))
-
-    def taken(self, rows: Integers) -> "_Prints":
-        return _Prints(*(column[rows] for column in self.columns()))
-
-    def columns(self) -> tuple[Integers, ...]:
-        return (self.time, self.cents, self.size, self.flags, self.venue)
-
-
-def trading_sessions(*, now: dt.datetime, days: int) -> tuple[Session, ...]:
-    """The last `days` trading days of XNYS that began (pre-market) by the aware moment `now`, ascending.
-
-    Holidays and early closes are those of pandas-market-calendars; after-hours trading ends four hours after
-    the close, whenever that is. Raises ValueError where `days` is not positive.
+    Holidays and early closes come from pandas-market-calendars; after-hours trading ends four hours after the
+    close. Raises ValueError unless `days` is positive.
     """
     if days < 1:
         raise ValueError("days must be at least 1")
     today = now.astimezone(EXCHANGE_ZONE).date()
     first = today - dt.timedelta(days=days * 2 + 10)
-    calendar = pandas_market_calendars.get_calendar("XNYS")
-    schedule = calendar.schedule(first.isoformat(), today.isoformat())
+    schedule = pandas_market_calendars.get_calendar("XNYS").schedule(first.isoformat(), today.isoformat())
     sessions = [
         _session(day.date(), opens.value, closes.value)
         for day, opens, closes in zip(
@@ -136,102 +93,78 @@ def trading_sessions(*, now: dt.datetime, days: int) -> tuple[Session, ...]:
     return tuple(begun[-days:])
 
 
-def _session(day: dt.date, opens: int, closes: int) -> Session:
+def _session(day: dt.date, opens: int, closes: int) -> TradingSession:
     begins = dt.datetime.combine(day, PRE_MARKET_OPENS, EXCHANGE_ZONE)
-    return Session(day, int(begins.timestamp()) * SECOND_NS, opens, closes, closes + AFTER_HOURS)
+    return TradingSession(day, int(begins.timestamp()) * SECOND_NS, opens, closes, closes + AFTER_HOURS)
 
 
-def symbol_day(*, seed: int, symbol: str, session: Session) -> SymbolDay:
-    """Make the whole of `symbol`'s trading day: the same columns for the same arguments.
+def symbol_day(*, seed: int, symbol: str, session: TradingSession) -> SymbolDay:
+    """Make a whole trading day of `symbol`; the same arguments give the same columns.
 
     Another release of numpy may draw other numbers from the same seed, and so give other trades.
     """
-    rng = process.generator(seed, symbol, "day", session.date.isoformat())
-    listing = int(process.generator(seed, symbol, "listing").choice(LISTING_VENUES))
-    levels = process.levels_of(seed, symbol, session.date)
-    opening = _auction(rng, session.opens + _micros(rng, 1_000, 400_000), levels[1], OPENING, listing)
-    closing = _auction(rng, session.closes + _micros(rng, 100_000, 2_500_000), levels[2], CLOSING, listing)
-    pre, regular, after = _phases(session, int(opening.time[0]), levels)
-    extended = (_phase_prints(rng, phase, flags=EXTENDED, half_spread=2.0) for phase in (pre, after))
-    prints = _Prints.joined(opening, closing, _phase_prints(rng, regular), *extended)
-    prints, received_at = _in_order_of_arrival(rng, prints)
-    return _named(symbol, session.date, prints, received_at)
-
-
-def _micros(rng: np.random.Generator, low: int, high: int) -> int:
-    return int(rng.integers(low, high)) * 1_000
-
-
-def _phases(session: Session, opened: int, levels: tuple[float, ...]) -> tuple[Phase, Phase, Phase]:
-    """Pre-market, which grows towards the open; the regular hours, U-shaped; after-hours, which fade."""
-    grid = np.linspace(0.0, 1.0, 512)
-    u_shape = 0.55 + 2.2 * np.exp(-grid / 0.07) + 2.6 * np.exp((grid - 1) / 0.06) + 0.5 * (2 * grid - 1) ** 2
-    rising, fading = 0.1 + np.exp((grid - 1) / 0.2), 0.05 + np.exp(-grid / 0.15)
-    expected = REGULAR_PRINTS * (session.closes - session.opens) / REGULAR_LENGTH
-    return (
-        Phase(session.begins, session.opens, rising, PRE_MARKET_PRINTS, levels[:2], steps=1),
-        Phase(opened, session.closes, u_shape, expected, levels[1:3], steps=5),
-        Phase(session.closes, session.ends, fading, AFTER_HOURS_PRINTS, levels[2:], steps=1),
-    )
-
-
-def _phase_prints(
-    rng: np.random.Generator, phase: Phase, *, flags: int = 0, half_spread: float = 0.5
-) -> _Prints:
-    """Draw a phase's prints, each with at least `flags`; half of the spread is given in cents."""
-    seconds, cluster, swift = process.arrivals(rng, phase)
-    size = process.sizes(rng, len(seconds))
-    venue = rng.choice(len(VENUES), len(seconds), p=VENUE_SHARES).astype(np.int64)
-    sweep = (rng.random(len(seconds)) < np.where(swift, 0.5, 0.08)) & (venue != OFF_EXCHANGE)
-    bits = flags | np.where(sweep, SWEEP, 0) | np.where(size < 100, ODD_LOT, 0)
-    # One order's prints are on one side, so a cluster shares its side of the spread.
-    side = rng.choice((-1.0, 1.0), int(cluster.max(initial=0)) + 1)[cluster]
-    cents = np.rint(100 * np.exp(process.bridge(rng, phase, seconds)) + side * half_spread)
-    time = phase.begins + np.floor(seconds * 1e6).astype(np.int64) * 1_000
-    return _Prints(time, cents.astype(np.int64), size, bits.astype(np.int64), venue)
-
-
-def _auction(rng: np.random.Generator, time: int, level: float, flag: int, venue: int) -> _Prints:
-    cents, size = round(100 * math.exp(level)), 100 * int(rng.integers(150, 900))
-    return _Prints(*(np.array([value], dtype=np.int64) for value in (time, cents, size, flag, venue)))
-
-
-def _in_order_of_arrival(rng: np.random.Generator, prints: _Prints) -> tuple[_Prints, Integers]:
-    """Order prints as they were reported, and tell when; a few of regular hours are minutes late."""
-    candidates = np.flatnonzero((prints.flags & (OPENING | CLOSING | EXTENDED)) == 0)
-    count = min(len(candidates), 4 + int(rng.poisson(10)))
-    late = rng.choice(candidates, count, replace=False)
-    latency = np.minimum(rng.lognormal(math.log(400), 0.6, len(prints.time)), 20_000).astype(np.int64) * 1_000
-    punctual = np.ones(len(prints.time), dtype=np.bool_)
-    punctual[late] = False
-    received_at = prints.time + latency
-    # One feed delivers in order: a print is never received before the one ahead of it.
-    received_at[punctual] = np.maximum.accumulate(received_at[punctual])
-    delay = np.minimum(60 + rng.exponential(240, count), 1_800)
-    received_at[late] = prints.time[late] + (delay * 1e6).astype(np.int64) * 1_000
-    flags = prints.flags | np.where(punctual, 0, LATE)
-    order = np.argsort(received_at, kind="stable")
-    return replace(prints, flags=flags).taken(order), received_at[order]
-
-
-def _named(symbol: str, day: dt.date, prints: _Prints, received_at: Integers) -> SymbolDay:
-    count = len(received_at)
-    # An id has no spaces, a symbol may.
-    stem = f"{symbol.replace(' ', '_')}-{day:%Y%m%d}"
-    words = {flags: _words(flags) for flags in np.unique(prints.flags).tolist()}
+    rng = _generator(seed, symbol, session.date.isoformat())
+    auctions = np.array([session.opens, session.closes])
+    time_ns = np.sort(np.concatenate((_arrivals(rng, session), auctions)))
+    count = len(time_ns)
+    is_extended = (time_ns < session.opens) | (time_ns > session.closes)
+    volume = rng.choice(SIZES, count, p=SIZE_SHARES).astype(np.float64)
+    auction_rows = np.searchsorted(time_ns, auctions)
+    volume[auction_rows] = 100 * rng.integers(*AUCTION_LOTS, 2)
+    conditions = list(map(_conditions, is_extended.tolist(), (volume < 100).tolist()))
+    for row, word in zip(auction_rows.tolist(), ("opening_print", "closing_print"), strict=True):
+        conditions[row] = (word,)
+    stem = f"{symbol.replace(' ', '_')}-{session.date:%Y%m%d}"  # a trade_id has no spaces
+    latency = rng.integers(200, 2_000, count) * 1_000
     return SymbolDay(
         symbol=symbol,
-        date=day,
-        time_ns=prints.time,
-        price=prints.cents / 100,
-        volume=prints.size.astype(np.float64),
+        date=session.date,
+        time_ns=time_ns,
+        price=_prices(rng, seed, symbol, session.date, count),
+        volume=volume,
         trade_id=[f"{stem}-{number:06d}" for number in range(1, count + 1)],
         sequence=np.arange(1, count + 1, dtype=np.int64),
-        exchange=[VENUES[venue] for venue in prints.venue.tolist()],
-        conditions=[words[flags] for flags in prints.flags.tolist()],
-        received_at_ns=received_at,
+        exchange=rng.choice(VENUES, count).tolist(),
+        conditions=conditions,
+        # The feed delivers in order: a print is never received before the one ahead of it.
+        received_at_ns=np.maximum.accumulate(time_ns + latency),
     )
 
 
-def _words(flags: int) -> tuple[str, ...]:
-    return tuple(word for bit, word in enumerate(CONDITION_WORDS) if flags >> bit & 1) or ("regular",)
+def _generator(*parts: object) -> np.random.Generator:
+    """Return a generator seeded by these parts, the same in every process."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def _arrivals(rng: np.random.Generator, session: TradingSession) -> Integers:
+    """Draw a Poisson number of prints for each minute, at whole microseconds inside it, never at its start."""
+    starts = np.arange(session.begins, session.ends, MINUTE)
+    is_regular = (starts >= session.opens) & (starts < session.closes)
+    from_noon = (
+        2 * (starts - session.opens) / (session.closes - session.opens) - 1
+    )  # -1 at the open, 1 at the close
+    u_shape = NOON_PRINTS_PER_MINUTE + (EDGE_PRINTS_PER_MINUTE - NOON_PRINTS_PER_MINUTE) * from_noon**4
+    counts = rng.poisson(np.where(is_regular, u_shape, QUIET_PRINTS_PER_MINUTE))
+    offsets = rng.integers(1, MINUTE // 1_000, int(counts.sum())) * 1_000
+    return np.asarray(np.repeat(starts, counts) + offsets, dtype=np.int64)
+
+
+def _prices(rng: np.random.Generator, seed: int, symbol: str, day: dt.date, count: int) -> Floats:
+    """Draw a random walk from this day's level to the next day's, rounded to cents."""
+    walk = np.cumsum(rng.normal(0.0, DAILY_DEVIATION / math.sqrt(count), count))
+    start, end = (_level(seed, symbol, date) for date in (day, day + dt.timedelta(days=1)))
+    log_price = start + walk + np.linspace(0.0, 1.0, count) * (end - start - walk[-1])
+    return np.asarray(np.rint(100 * np.exp(log_price)) / 100, dtype=np.float64)
+
+
+def _level(seed: int, symbol: str, day: dt.date) -> float:
+    """Return the log price at the start of `day`: a walk of one step per date since WALK_BEGINS."""
+    rng = _generator(seed, symbol, "level")
+    base = rng.uniform(math.log(40.0), math.log(240.0))
+    return float(base + rng.normal(0.0, DAILY_DEVIATION, (day - WALK_BEGINS).days).sum())
+
+
+def _conditions(is_extended: bool, is_odd_lot: bool) -> tuple[str, ...]:
+    words = ("extended_hours",) * is_extended + ("odd_lot",) * is_odd_lot
+    return words or ("regular",)

@@ -1,6 +1,11 @@
-"""The registry of market stores, from the setting `MARKET_STORES`, in the grammar of Django's `STORAGES`."""
+"""The registry of market stores, from the setting `MARKET_STORES`, in the form of Django's `STORAGES`.
+
+Also what counts their writes, and what operators may ask of a store of files.
+"""
 
 import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from django.conf import settings
@@ -9,15 +14,20 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
+from metrics.declarations import COMMIT_FAILURES, COMMIT_SECONDS, COMMITS, ROWS
+from store.datasets import DATASETS
+from store.declarations import Dataset
+from store.exceptions import StoreUnavailable, UnknownSymbol
+from store.maintained import MaintainedStore, Upkeep
+from store.protocol import CommitId, Receipt
 from store.queries import QueryableStore
-from trades.store_writes import count_commit
 
 _opened: dict[str, QueryableStore] = {}
 _mutex = threading.Lock()
 
 
 def market_store(alias: str = "default") -> QueryableStore:
-    """The store of an alias; made at its first use, one per process."""
+    """Return the store of an alias; opened at its first use, one per process."""
     store = _opened.get(alias)
     if store is None:
         with _mutex:
@@ -42,3 +52,66 @@ def _make(alias: str) -> QueryableStore:
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == "MARKET_STORES":
         _opened.clear()
+
+
+# Exported as 0 before the first failure, so that the first one is an increase.
+for _name in DATASETS:
+    COMMIT_FAILURES.add(_name, amount=0)
+
+
+def count_commit(dataset: Dataset, _symbol: str, _commit: CommitId) -> None:
+    """Count a commit; a store calls it after each one."""
+    COMMITS.add(dataset.name)
+
+
+def counted(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
+    """Call `write` and return its receipt; counts its rows, its time and its failure."""
+    began = time.perf_counter()
+    try:
+        receipt = write()
+    except StoreUnavailable:
+        COMMIT_FAILURES.add(dataset.name)
+        raise
+    COMMIT_SECONDS.observe(time.perf_counter() - began, dataset.name)
+    if not receipt.replayed:
+        ROWS.add(dataset.name, amount=receipt.stored)
+    return receipt
+
+
+LogName = tuple[Dataset, str]
+
+
+class NotMaintained(Exception):
+    """The configured store has no files to maintain. Use a store of files, or the store's own tools."""
+
+
+def maintained_store() -> MaintainedStore:
+    """Return the configured store of files. Raises `NotMaintained`."""
+    store = market_store()
+    if not isinstance(store, MaintainedStore):
+        raise NotMaintained(f"the configured store, {type(store).__name__}, has no files to maintain")
+    return store
+
+
+def derived_keeper() -> Upkeep | None:
+    """Return what keeps the store's derived files current; None for a store without such files."""
+    store = market_store()
+    return store.keeper() if isinstance(store, MaintainedStore) else None
+
+
+def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool = False) -> list[LogName]:
+    """Return the logs of these symbols and datasets; an empty list stands for all. Raises `UnknownSymbol`.
+
+    with_empty: include folders without a commit, whose log may be lost.
+    """
+    known_in = maintained_store().folders if with_empty else market_store().symbols
+    found = [(DATASETS[name], set(known_in(DATASETS[name]))) for name in datasets or DATASETS]
+    for symbol in symbols:
+        if not any(symbol in known for _, known in found):
+            raise UnknownSymbol(symbol)
+    return [
+        (dataset, symbol)
+        for dataset, known in found
+        for symbol in symbols or sorted(known)
+        if symbol in known
+    ]

@@ -3,8 +3,8 @@ from django.urls import URLPattern, re_path
 from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from trades.condition_views import ConditionsViewSet
-from trades.corrections.views import CorrectionsViewSet
-from trades.ingest.views import ingest_view
+from trades.corrections import CorrectionsViewSet
+from trades.ingest import ingest_view
 from trades.instruments.views import InstrumentsViewSet
 
 

@@ -17,7 +17,7 @@ from marketdata_project.serve.status import counted_duty, follow_fold
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quota_usage import quota_usage_delete_old
-from trades.maintenance import derived_keeper
+from trades.stores import derived_keeper
 
 logger = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from django.urls import get_resolver
 from marketdata_project.front.application import DjangoHandler
 from stats.options.quantlib import quantlib
 from stats.sessions.services import calendars_load
-from trades.batches.row_batch import Expected
+from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
-from trades.formats.json_rows import decode_json
+from trades.formats.json_body import decode_json
 from trades.stores import market_store
 
 # glibc's malloc.h.
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 def load_everything(handler: DjangoHandler) -> None:
     """Import the URLconf, decode a batch and answer two requests, so that no client waits for imports."""
     _ = get_resolver().url_patterns
-    decode_json(orjson.dumps({"trades": SEED_TRADES}), Expected())
+    decode_json(orjson.dumps({"trades": SEED_TRADES}), BatchOptions())
     for _attempt in range(2):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "GET",

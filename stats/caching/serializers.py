@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
-from trades.batches.fields import SymbolField
+from trades.batches.serializers import SymbolField
 
 
 @extend_schema_serializer(

@@ -9,7 +9,7 @@ from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONDocumentParser, request_document
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
 from stats.caching.tiers import drop, process_tiers
-from trades.services.instruments import symbol_canonical
+from trades.instruments.services import symbol_canonical
 
 
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it

@@ -9,7 +9,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.log_views.log_view import LogView, log_as_of, nothing_of
 from store.protocol import NO_COMMIT, CommitId, Window
-from trades.services.instruments import known_instrument
+from trades.instruments.services import instrument_get
 from trades.stores import market_store
 
 
@@ -79,7 +79,7 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
         head = store.head(dataset, symbol)
         commit = head if head.number < seen.number else store.head(dataset, symbol, commit=seen.number)
     except UnknownSymbol:
-        known_instrument(symbol=symbol)
+        instrument_get(symbol=symbol)
         commit = NO_COMMIT
     seen.check(commit)
     return LogView(store, dataset, symbol, commit, commit)

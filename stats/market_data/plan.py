@@ -12,7 +12,7 @@ from store.declarations import Dataset
 from store.instruments import Instrument
 from store.log_views.log_view import LogView
 from store.protocol import Window
-from trades.services.instruments import known_instrument
+from trades.instruments.services import instrument_get
 from trades.stores import market_store
 
 
@@ -168,7 +168,7 @@ def _is_underlying(query: MarketDataQuery) -> bool:
 
 def check_known(symbol: str) -> None:
     """Raises `UnknownSymbol` for one that has no rows of any dataset, and that nobody told about."""
-    known_instrument(symbol=symbol)
+    instrument_get(symbol=symbol)
 
 
 def reason_for_none(asked: Asked) -> str:

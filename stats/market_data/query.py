@@ -19,7 +19,7 @@ from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
-from trades.named_symbol import named_symbol
+from trades.instruments.services import requested_symbol
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +185,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     return MarketDataQuery(
         market_class=MARKET_CLASSES[target.market_class],
         form=form,
-        symbols=found["symbols"] if target.symbol is None else (named_symbol(target.symbol),),
+        symbols=found["symbols"] if target.symbol is None else (requested_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
         has_maximum_range=not target.streamed,

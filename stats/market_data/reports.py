@@ -23,8 +23,7 @@ from stats.rendering.json_rows import row_objects
 from store.datasets import DATASETS
 from store.log_views.log_view import LogView, log_coverage
 from store.timestamps import format_timestamp
-from trades.named_symbol import named_symbol
-from trades.services.instruments import symbol_canonical
+from trades.instruments.services import requested_symbol, symbol_canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     """The query in a URL. Raises `InvalidParameter` and `InvalidValue`."""
     names = ("symbols", "as_of") if symbol is None else ("as_of",)
     found = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
-    symbols = found["symbols"] if symbol is None else (named_symbol(symbol),)
+    symbols = found["symbols"] if symbol is None else (requested_symbol(symbol),)
     return ReportQuery(report, market_class, symbols, symbol is None, found.get("as_of"))
 
 

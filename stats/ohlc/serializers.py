@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from stats.parameters import CursorField, PageLimitField, QueryTimeField
 from store.resolutions import Resolution
-from trades.batches.fields import SymbolField
+from trades.batches.serializers import SymbolField
 
 
 class OhlcInterval(Enum):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from command_line.actor import command_actor
+from command_line import command_actor
 
 
 def test_whoever_runs_a_command_is_called_by_name(monkeypatch):

@@ -46,7 +46,7 @@ def test_a_command_ends_quietly_once_nobody_reads_it(
 def test_another_broken_pipe_is_told(tmp_path: Path) -> None:
     program = """
 import os, sys
-from command_line.pipes import quiet_without_a_reader
+from command_line import quiet_without_a_reader
 sys.stdout = sys.stderr
 reader, writer = os.pipe()
 os.close(reader)
@@ -60,7 +60,7 @@ with quiet_without_a_reader():
 
 def test_output_that_is_read_is_whole() -> None:
     program = """
-from command_line.pipes import quiet_without_a_reader
+from command_line import quiet_without_a_reader
 with quiet_without_a_reader():
     print("x" * 1_000_000)
 """

@@ -8,7 +8,7 @@ from django.conf import settings
 from store.datasets import DATASETS
 from store.resolutions import RESOLUTION_ALIASES, Resolution
 from tests.api_client import answer
-from trades.formats.registry import READERS
+from trades.formats import READERS
 
 PAGE = (settings.BASE_DIR / "docs" / "ingest.md").read_text()
 

@@ -16,7 +16,7 @@ from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS
 from tests.trades.imports.files import written
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.services.instruments import instrument_set, instruments_set
+from trades.instruments.services import instrument_set, instruments_set
 from trades.stores import market_store
 
 META = Instrument("META", aliases=("FB", "FACEBOOK INC"))

@@ -16,11 +16,11 @@ from store.protocol import ALL_TIME
 from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS, stream_of
 from tests.trades.imports.files import written
-from trades.batches.row_batch import Expected
-from trades.batches.value_rule import LARGEST_NUMBER
+from trades.batches.row_batch import BatchOptions
+from trades.batches.value_rules import LARGEST_NUMBER
 from trades.exceptions import BatchRefused
-from trades.formats.registry import READERS
-from trades.services.instruments import instrument_set
+from trades.formats import READERS
+from trades.instruments.services import instrument_set
 from trades.stores import market_store
 
 AT = "2020-04-20T18:00:00Z"
@@ -142,7 +142,7 @@ IN_FORMATS = {
 
 @pytest.mark.parametrize(("name", "price"), IN_FORMATS.values(), ids=IN_FORMATS)
 def test_a_number_that_no_float_holds_is_refused_below_zero_too(name: str, price: float):
-    read, expected = READERS[ENCODERS[name][0]], Expected(takes_any_price=lambda _: True)
+    read, expected = READERS[ENCODERS[name][0]], BatchOptions(allows_nonpositive_price=lambda _: True)
     with pytest.raises(BatchRefused, match="price"):
         read(body_of_price(name, price), expected)
     lowest = read(body_of_price(name, -LARGEST_NUMBER), expected)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
-from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
+from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.stores import market_store
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -35,7 +35,7 @@ def nanoseconds(moment: dt.datetime) -> int:
 
 
 @cache
-def session_of(date: str) -> Session:
+def session_of(date: str) -> TradingSession:
     (session,) = trading_sessions(now=new_york(f"{date}T23:00"), days=1)
     assert session.date.isoformat() == date
     return session
@@ -106,12 +106,6 @@ def test_a_number_of_days_that_is_not_positive_is_refused(days):
         trading_sessions(now=new_york("2025-11-19T12:00"), days=days)
 
 
-def test_years_of_sessions_can_be_asked_for():
-    sessions = trading_sessions(now=new_york("2025-11-19T12:00"), days=2_600)
-    assert len(sessions) == 2_600
-    assert sessions[0].date.year == 2015
-
-
 def test_the_first_and_the_last_half_hour_are_busier_than_noon():
     for day in (day_of("2025-11-19", symbol=symbol) for symbol in ("DEMOA", "DEMOB", "DEMOC")):
         session = session_of("2025-11-19")
@@ -125,29 +119,6 @@ def test_the_first_and_the_last_half_hour_are_busier_than_noon():
 
 def test_a_day_has_about_five_thousand_trades(ordinary):
     assert all(4_000 <= len(day) <= 6_000 for day in ordinary)
-
-
-def test_prints_cluster_far_beyond_a_poisson_process(ordinary):
-    for day in ordinary:
-        session = session_of(day.date.isoformat())
-        quiet = day.time_ns[
-            (day.time_ns > session.opens + 60 * MINUTE) & (day.time_ns < session.closes - 60 * MINUTE)
-        ]
-        counts = np.histogram(quiet, bins=540)[0]
-        # 1 for a Poisson process of constant intensity; the U-shape alone gives 1.14 here.
-        assert counts.var() / counts.mean() > 2.2
-
-
-def test_sizes_are_odd_lots_and_round_lots_with_a_few_blocks(ordinary):
-    for day in ordinary:
-        assert 0.3 < (day.volume < 100).mean() < 0.45
-        assert 0.35 < (day.volume == 100).mean() < 0.5
-        assert 0.07 < (day.volume == 200).mean() < 0.14
-        assert day.volume.min() >= 1
-        assert np.array_equal(day.volume, np.floor(day.volume))
-    blocks = [int((day.volume >= 10_000).sum()) for day in ordinary]
-    assert sum(blocks) > 0
-    assert max(blocks) < 30
 
 
 def test_prices_are_positive_and_on_the_grid_of_a_cent(ordinary):
@@ -189,47 +160,25 @@ def test_an_early_close_ends_at_one_with_four_hours_behind_it_and_fewer_trades()
     assert len(early) < 0.75 * len(whole)
 
 
-def test_each_auction_is_one_large_print_on_the_listing_exchange(ordinary):
-    for day in ordinary:
-        opening, closing = with_condition(day, "opening_print"), with_condition(day, "closing_print")
-        assert opening.sum() == closing.sum() == 1
-        assert min(day.volume[opening][0], day.volume[closing][0]) >= 15_000
-        (venue,) = {day.exchange[int(np.flatnonzero(auction)[0])] for auction in (opening, closing)}
-        assert venue in {"XNYS", "XNAS"}
-        regular = ~with_condition(day, "extended_hours")
-        assert np.flatnonzero(opening)[0] == np.flatnonzero(regular)[0]
-
-
 def test_every_print_has_its_conditions(ordinary):
     for day in ordinary:
         assert all(day.conditions)
-        auctions = with_condition(day, "opening_print") | with_condition(day, "closing_print")
-        assert np.array_equal(with_condition(day, "odd_lot"), (day.volume < 100) & ~auctions)
-        sweeps = with_condition(day, "intermarket_sweep")
-        assert 0.1 < sweeps.mean() < 0.35
-        assert "FINN" not in {day.exchange[row] for row in np.flatnonzero(sweeps)}
-        assert len(set(day.exchange)) == 7
+        opening, closing = with_condition(day, "opening_print"), with_condition(day, "closing_print")
+        assert opening.sum() == closing.sum() == 1
+        assert min(day.volume[opening][0], day.volume[closing][0]) >= 15_000
+        assert np.array_equal(with_condition(day, "odd_lot"), day.volume < 100)
+        assert np.array_equal(day.volume, np.floor(day.volume))
+        assert day.volume.min() >= 1
 
 
 def test_rows_come_in_the_order_of_arrival(ordinary):
     for day in ordinary:
         assert (np.diff(day.received_at_ns) >= 0).all()
+        assert (np.diff(day.time_ns) >= 0).all()
+        assert (day.time_ns < day.received_at_ns).all()
         assert np.array_equal(day.sequence, np.arange(1, len(day) + 1))
         assert day.trade_id[122] == f"{day.symbol}-{day.date:%Y%m%d}-000123"
         assert len(set(day.trade_id)) == len(day)
-
-
-def test_only_the_late_prints_arrive_out_of_order_and_minutes_after_the_event(ordinary):
-    for day in ordinary:
-        late = with_condition(day, "out_of_sequence")
-        delay = day.received_at_ns - day.time_ns
-        assert 4 <= late.sum() < 40
-        assert (delay[late] >= MINUTE).all()
-        assert (delay[late] <= 30 * MINUTE).all()
-        assert (np.diff(day.time_ns[~late]) >= 0).all()
-        assert (day.time_ns[late] < np.maximum.accumulate(day.time_ns)[late]).any()
-        assert (delay[~late] > 0).all()
-        assert (delay[~late] < SECOND).all()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +203,7 @@ def test_a_day_is_the_one_that_earlier_runs_stored():
     """Ids are kept by the store: a day that came out otherwise would be refused as a conflict."""
     day = day_of("2025-11-19")
     found = (len(day), float(day.price[0]), float(day.price[-1]), int(day.volume.sum()))
-    assert found == (4919, 203.13, 206.18, 1_056_854)
+    assert found == (5194, 265.7, 263.64, 766_425)
 
 
 @settings(max_examples=25, deadline=None)
@@ -355,12 +304,11 @@ def test_a_second_run_stores_nothing_and_makes_no_commit():
 def test_a_later_run_adds_what_has_been_reported_since():
     arguments = ("--days", "1", "--symbols", "DEMOA")
     day = day_of("2025-11-19")
-    late = np.flatnonzero(with_condition(day, "out_of_sequence"))[0]
-    now = dt.datetime.fromtimestamp((day.time_ns[late] + 30 * SECOND) / SECOND, NEW_YORK)
+    now = dt.datetime.fromtimestamp(day.time_ns[1_000] // SECOND, NEW_YORK)
     moment = now.replace(tzinfo=None).isoformat()
     run_sample(moment, *arguments)
     part = stored()
-    assert day.trade_id[late] not in part["trade_id"].to_pylist()
+    assert 0 < len(part) < len(day)
     assert_holds(part, day.reported_by(int(now.timestamp() * SECOND)))
     missing = len(day) - len(part)
     assert run_sample("2025-11-19T23:00", *arguments) == [
@@ -380,7 +328,7 @@ def test_nothing_is_stored_before_the_first_print_of_the_day():
 def test_the_sample_of_another_seed_is_refused_and_changes_nothing():
     run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA")
     before = head()
-    with pytest.raises(CommandError, match=r"DEMOA: .* another --seed is stored under this symbol"):
+    with pytest.raises(CommandError, match=r"DEMOA: .* another --seed or another release is stored"):
         run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA", "--seed", "8")
     assert head() == before
 

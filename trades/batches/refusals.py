@@ -1,4 +1,4 @@
-"""The error of a batch that is refused."""
+"""The errors of refused batches."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -8,13 +8,13 @@ from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from http_requests.field_errors import field_errors
 from store.datasets import DATASETS
 from store.declarations import Dataset
-from trades.batches.row_batch import Expected
+from trades.batches.row_batch import BatchOptions
 from trades.batches.serializers import batch_serializer
-from trades.batches.validation import Finding
+from trades.batches.validation import RowError
 from trades.exceptions import BatchRefused
 
 _DECLARED = DATASETS.values()
-# If every error of a batch is of one of these kinds, the whole answer carries that code.
+# If all errors of a batch share one of these codes, the answer carries it instead of `validation_failed`.
 _TELLING = (
     {"invalid_symbol", "unknown_field"}
     | {
@@ -28,26 +28,25 @@ _TELLING = (
 _BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resolutions", "too_many_dates"}
 
 
-def batch_refusal(
-    expected: Expected, document: Any, *, unreadable: str, is_document: bool = False, epoch: bool = False
+def document_refusal(
+    options: BatchOptions, document: Any, *, unreadable: str, is_document: bool = False, epoch: bool = False
 ) -> BatchRefused | MalformedDocument:
-    """The error that says what is wrong with rows, or with a document of them under their dataset's name.
+    """Return the error of rows, or of a whole document, that the typed decoder refused.
 
-    unreadable: the code of a body in which nothing is wrong that can be named. epoch: times may also be
-    nanoseconds since the Unix epoch.
+    unreadable: the code if no field is wrong. epoch: times may also be nanoseconds since the Unix epoch.
     """
-    serializer = batch_serializer(expected.dataset)(
-        data=document if is_document else {expected.dataset.name: document},
-        context={"expected": expected, "ignore_unknown": expected.ignore_unknown, "epoch": epoch},
+    serializer = batch_serializer(options.dataset)(
+        data=document if is_document else {options.dataset.name: document},
+        context={"options": options, "ignore_unknown": options.ignore_unknown, "epoch": epoch},
     )
     if serializer.is_valid():
         return MalformedDocument(unreadable, "the body cannot be read")
-    return refused(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
+    return refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
 
 
-def rows_refusal(dataset: Dataset, found: Iterable[Finding]) -> BatchRefused:
-    """The error that says what is wrong with rows."""
-    return refused(
+def rows_refusal(dataset: Dataset, found: Iterable[RowError]) -> BatchRefused:
+    """Return the refusal of a batch with these row errors."""
+    return refusal_of(
         [
             FieldError(
                 f"{dataset.name}[{each.row}]" + (f".{each.column}" if each.column else ""),
@@ -59,8 +58,8 @@ def rows_refusal(dataset: Dataset, found: Iterable[Finding]) -> BatchRefused:
     )
 
 
-def refused(errors: Sequence[FieldError]) -> BatchRefused:
-    """The refusal of a batch for these errors, at least one: its code is the one that tells most."""
+def refusal_of(errors: Sequence[FieldError]) -> BatchRefused:
+    """Return the refusal of a batch with these errors, at least one; its code is the most specific one that fits all."""
     codes = {error.code for error in errors}
     if len(codes) == 1 and codes <= _BATCH_CODES:
         return BatchRefused(errors[0].code, errors[0].message)

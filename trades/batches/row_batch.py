@@ -1,4 +1,4 @@
-"""A batch of rows as the store takes it, and what must hold of them together, whatever their format."""
+"""A batch of rows for the store, and the checks of a batch as a whole, for every format."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,71 +20,72 @@ ROWS_LIMIT = 100_000
 DATES_LIMIT = 366
 
 
-class NotTyped(ValueError):
-    """The body is not a batch of rows of its dataset; only reading it again can say why."""
+class TypedDecodeFailed(ValueError):
+    """The typed decoder refuses the body. Read it again without types to learn why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Checked rows of one symbol, in the body's order, in the dataset's columns."""
+    """Valid rows of one symbol in the dataset's schema, in the body's order."""
 
     symbol: str
     rows: pa.RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a body is read as.
+class BatchOptions:
+    """How a body is read.
 
-    `given`: values that the query gives for every row, by column, the symbol among them. canonical: the
-    symbol that a symbol stands for. takes_any_price: whether a (canonical) symbol's prices may be zero or
-    less.
+    given: the query's values for every row, by column; the symbol may be among them. canonical: resolves an
+    alias. allows_nonpositive_price: of a canonical symbol.
     """
 
     dataset: Dataset = TRADES
     ignore_unknown: bool = False
     given: Mapping[str, str] = field(default_factory=dict)
     canonical: Callable[[str], str] = str
-    takes_any_price: Callable[[str], bool] = lambda _: False
+    allows_nonpositive_price: Callable[[str], bool] = lambda _: False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The fields of a row."""
+        """Return the fields of a row."""
         return tuple(column.name for column in self.columns)
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The fields that no row may lack."""
+        """Return the fields that every row must have."""
         return tuple(c.name for c in self.columns if c.required and c.name not in self.given)
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of a row, the event time first and the symbol second."""
+        """Return the columns of a row, the event time first and the symbol second."""
         return columns_of(self.dataset)
 
-    def any_price(self, spellings: Iterable[Any]) -> bool:
-        """Whether prices may be zero or less: if all spellings mean one symbol, whose instrument says so."""
-        said = {text for text in chain(spellings, [self.given.get("symbol")]) if isinstance(text, str)}
-        symbols = {self.canonical(parse_symbol(text)) for text in said if is_symbol(text)}
-        return len(symbols) == 1 and self.takes_any_price(symbols.pop())
+    def nonpositive_allowed(self, spellings: Iterable[Any]) -> bool:
+        """Return whether prices may be zero or less: all spellings must mean one symbol that allows it."""
+        texts = {text for text in chain(spellings, [self.given.get("symbol")]) if isinstance(text, str)}
+        symbols = {self.canonical(parse_symbol(text)) for text in texts if is_symbol(text)}
+        return len(symbols) == 1 and self.allows_nonpositive_price(symbols.pop())
 
 
-def assembled(expected: Expected, columns: Mapping[str, pa.Array], symbols: Iterable[str]) -> RowBatch:
-    """The batch of rows that are right one by one.
+def assemble_batch(
+    options: BatchOptions, columns: Mapping[str, pa.Array], symbols: Iterable[str]
+) -> RowBatch:
+    """Return the batch of valid rows. `symbols`: the distinct ones that rows name.
 
-    symbols: each that a row names. Raises `BatchRefused` if rows do not go together.
+    Raises `BatchRefused` for several symbols, too many dates, or rows that contradict the query.
     """
-    dataset = expected.dataset
-    given = expected.given.get("symbol")
-    symbol = check_symbols(symbols if given is None else {*symbols, given}, expected.canonical)
-    check_query_column(expected, columns)
+    dataset = options.dataset
+    given = options.given.get("symbol")
+    symbol = check_symbols(symbols if given is None else {*symbols, given}, options.canonical)
+    check_query_column(options, columns)
     check_dates(columns[dataset.columns[0].name].to_numpy())
     arrays = [columns[name] for name in dataset.schema.names]
     return RowBatch(symbol, pa.record_batch(arrays, schema=dataset.schema))
 
 
 def check_size(rows: int, name: str = "trades") -> None:
-    """Refuse a batch without rows, or with too many."""
+    """Raise `BatchRefused` for a batch without rows or with too many."""
     if not rows:
         raise BatchRefused("empty_batch", f"the list of {name} is empty")
     if rows > ROWS_LIMIT:
@@ -92,19 +93,16 @@ def check_size(rows: int, name: str = "trades") -> None:
 
 
 def check_symbols(spellings: Iterable[str], canonical: Callable[[str], str] = str) -> str:
-    """The one symbol that all spellings mean.
-
-    Raises `InvalidSymbol`, and `BatchRefused` if there are several.
-    """
+    """Return the one symbol that all spellings mean. Raises `InvalidSymbol`; `BatchRefused` for several."""
     symbols = sorted({canonical(parse_symbol(spelling)) for spelling in spellings})
     if len(symbols) > 1:
         named = ", ".join(symbols[:5]) + (", …" if len(symbols) > 5 else "")
-        raise BatchRefused("mixed_symbols", f"a batch is of one symbol; this one has {named}")
+        raise BatchRefused("mixed_symbols", f"a batch has one symbol; this one has {named}")
     return symbols[0]
 
 
 def check_dates(times: Integers) -> None:
-    """Refuse a batch whose event times (int64 ns) lie on too many UTC dates."""
+    """Raise `BatchRefused` if event times (int64 ns) fall on too many UTC dates."""
     dates = (
         len(np.unique(times // DAY_NS)) if times.max() // DAY_NS - times.min() // DAY_NS >= DATES_LIMIT else 1
     )
@@ -114,21 +112,19 @@ def check_dates(times: Integers) -> None:
         )
 
 
-def check_query_column(expected: Expected, columns: Mapping[str, pa.Array]) -> None:
-    """Refuse rows that say otherwise than the query."""
-    name = expected.dataset.query_column
-    given = expected.given.get(name or "")
+def check_query_column(options: BatchOptions, columns: Mapping[str, pa.Array]) -> None:
+    """Raise `BatchRefused` for rows that contradict the query."""
+    name = options.dataset.query_column
+    given = options.given.get(name or "")
     if name is None or given is None:
         return
-    said = set(columns[name].unique().to_pylist())
-    if said - {given}:
-        raise BatchRefused(
-            "mixed_resolutions", f"the query says {name}={given}; a row says {min(said - {given})}"
-        )
+    others = set(columns[name].unique().to_pylist()) - {given}
+    if others:
+        raise BatchRefused("mixed_resolutions", f"the query has {name}={given}; a row has {min(others)}")
 
 
 def is_symbol(text: str) -> bool:
-    """Whether a text can name an instrument."""
+    """Return whether a text is a valid symbol."""
     try:
         parse_symbol(text)
     except InvalidSymbol:

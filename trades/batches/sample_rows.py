@@ -1,4 +1,4 @@
-"""A few rows of each dataset: the schema's examples, and what the browsable forms begin with."""
+"""A few rows of each dataset, for the schema's examples and the browsable forms."""
 
 from typing import Any
 

@@ -1,37 +1,71 @@
-"""The declared form of what is sent and answered: the schema's and the browsable form's source.
+"""The serializers of batches, made from the datasets' declarations; source of the schema and the browsable forms.
 
-A batch normally goes through the typed decoder. These serializers accept and refuse the same, by the same
-validation of columns, and say why.
+A batch normally goes through the typed decoder. These serializers accept and refuse the same batches, and
+collect every error. No JSON type is coerced into another.
 """
 
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, cast
 
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
-from store.declarations import Dataset
-from trades.batches.fields import ColumnField, SymbolField
-from trades.batches.json_columns import JsonRows, read_rows
-from trades.batches.row_batch import ROWS_LIMIT, Expected, assembled, check_size
+from store.declarations import Column, Dataset
+from trades.batches.json_columns import JsonRows, read_json_rows
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, assemble_batch, check_size
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.batches.validation import Finding
+from trades.batches.validation import SYMBOL, RowError, column_rule
+from trades.batches.value_rules import NULL, REQUIRED, Fault
 from trades.exceptions import BatchRefused
 
 
+class ColumnField(serializers.Field[Any, Any, Any, Any]):
+    """A value of a column, returned in the column's type; a list of words as one text.
+
+    Options default to the declaration's. The context's `allows_nonpositive_price()` waives the lower bound of
+    prices.
+    """
+
+    def __init__(self, column: Column, **options: Any) -> None:
+        declared = {} if column.required else {"required": False, "allow_null": True}
+        super().__init__(**{"help_text": column.help} | declared | options)
+        self._rule = column_rule(column)
+        for fault in (REQUIRED, NULL, *self._rule.faults):
+            self.error_messages[fault.code] = fault.message
+        schema = self._rule.schema
+        if column.choices and self.allow_null:
+            # drf-spectacular would name a plain enum, and drop its null.
+            schema = {"anyOf": [schema]}
+        set_override(self, "field", schema)
+
+    def to_internal_value(self, data: object) -> Any:
+        found = self._rule.convert_and_check(data, self.context.get("allows_nonpositive_price", bool))
+        if isinstance(found, Fault):
+            raise serializers.ValidationError(found.message, code=found.code)
+        return found
+
+
+class SymbolField(ColumnField):
+    """A symbol in any case; `/` becomes `-`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(SYMBOL, **options)
+
+
 class RowListSerializer(serializers.ListSerializer[Any]):
-    """Rows, validated by columns; names at most the first hundred wrong fields."""
+    """Rows, validated as columns; reports at most the first hundred wrong fields."""
 
     def to_internal_value(self, data: Any) -> Any:
-        expected = cast("BatchSerializer", self.parent).expected
+        options = cast("BatchSerializer", self.parent).options
         if not isinstance(data, list):
             raise serializers.ValidationError(
-                f"must be a list of {expected.dataset.name}", code="invalid_type"
+                f"must be a list of {options.dataset.name}", code="invalid_type"
             )
-        rows = read_rows(data, expected, epoch=self.context.get("epoch", False))
-        if rows.findings:
-            raise serializers.ValidationError(cast("Any", _by_row(rows.findings)))
+        rows = read_json_rows(data, options, epoch=self.context.get("epoch", False))
+        if rows.errors:
+            raise serializers.ValidationError(cast("Any", _by_row(rows.errors)))
         return rows
 
 
@@ -47,28 +81,28 @@ class RowSerializer(KnownFieldsSerializer):
 class BatchSerializer(KnownFieldsSerializer):
     """A batch of rows of one symbol, stored whole or not at all.
 
-    The context's `expected` says what it is read as, its `epoch` whether times may be nanoseconds.
+    Context: `options` (`BatchOptions`) and `epoch`, whether times may be nanoseconds.
     """
 
     dataset: Dataset
 
     @property
-    def expected(self) -> Expected:
-        """What the document is read as."""
+    def options(self) -> BatchOptions:
+        """Return how the document is read."""
         ignore_unknown = bool(self.context.get("ignore_unknown"))
-        return self.context.get("expected") or Expected(self.dataset, ignore_unknown)
+        return self.context.get("options") or BatchOptions(self.dataset, ignore_unknown)
 
     def get_initial(self) -> Any:
-        """What the browsable form begins with."""
+        """Return the initial content of the browsable form."""
         return {self.dataset.name: SAMPLE_ROWS[self.dataset.name]}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """The batch in place of its rows."""
+        """Replace the rows by the batch."""
         name = self.dataset.name
         rows: JsonRows = attrs[name]
         try:
             check_size(rows.count, name)
-            batch = assembled(self.expected, rows.columns, rows.columns["symbol"].unique().to_pylist())
+            batch = assemble_batch(self.options, rows.columns, rows.columns["symbol"].unique().to_pylist())
         except BatchRefused as error:
             raise serializers.ValidationError(str(error), code=error.code) from error
         return {name: batch}
@@ -76,18 +110,18 @@ class BatchSerializer(KnownFieldsSerializer):
 
 @cache
 def row_serializer(dataset: Dataset) -> type[RowSerializer]:
-    """The serializer of one row, made from the dataset's declaration."""
+    """Return the serializer of one row of a dataset."""
     first, *others = dataset.columns
     symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
     fields = {first.name: ColumnField(first), "symbol": symbol} | {c.name: ColumnField(c) for c in others}
-    title = _title(dataset) + "Row"  # what is read back is another form, and has the plain names
+    title = _title(dataset) + "Row"  # the plain name belongs to the rows that are read back
     doc = f"One {dataset.row_name.replace('_', ' ')}."
     return type(f"{title}Serializer", (RowSerializer,), {"__doc__": doc, "dataset": dataset, **fields})
 
 
 @cache
 def batch_serializer(dataset: Dataset) -> type[BatchSerializer]:
-    """The serializer of a document that holds a batch."""
+    """Return the serializer of a document with a batch of a dataset."""
     what = dataset.name.replace("_", " ")
     rows = row_serializer(dataset)(many=True, help_text=f"1 to {ROWS_LIMIT:,} {what} of one symbol.")
     doc = f"A batch of {what} of one symbol, stored whole or not at all."
@@ -99,7 +133,7 @@ def batch_serializer(dataset: Dataset) -> type[BatchSerializer]:
 
 
 class IngestAnswerSerializer(serializers.Serializer[Any]):
-    """What became of a batch."""
+    """The result of a batch."""
 
     symbol = serializers.CharField()
     received = serializers.IntegerField(source="receipt.received", help_text="Rows in the batch.")
@@ -116,15 +150,14 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
     )
 
 
-def _by_row(findings: Iterable[Finding]) -> dict[int, dict[str, list[serializers.ErrorDetail]]]:
-    """Findings as the errors of a list of objects."""
-    errors: dict[int, dict[str, list[serializers.ErrorDetail]]] = {}
-    for finding in findings:
-        of_row = errors.setdefault(finding.row, {})
-        of_row[finding.column or "non_field_errors"] = [
-            serializers.ErrorDetail(finding.message, finding.code)
+def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[serializers.ErrorDetail]]]:
+    """Return row errors in DRF's form: field to details, by row number."""
+    by_row: dict[int, dict[str, list[serializers.ErrorDetail]]] = {}
+    for error in errors:
+        by_row.setdefault(error.row, {})[error.column or "non_field_errors"] = [
+            serializers.ErrorDetail(error.message, error.code)
         ]
-    return errors
+    return by_row
 
 
 def _title(dataset: Dataset) -> str:

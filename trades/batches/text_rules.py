@@ -1,4 +1,4 @@
-"""What texts may be: words, ids, choices, lists of words, symbols."""
+"""The rules of texts: words, ids, choices, lists of words, symbols."""
 
 import math
 import re
@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from store.declarations import WORD_SEPARATOR, Column
 from store.symbols import InvalidSymbol, parse_symbol
 from store.text_columns import text_bytes
-from trades.batches.number_rules import IntegerRule
-from trades.batches.value_rule import (
+from trades.batches.value_rules import (
     COUNT_OUT_OF_RANGE,
     ID_LENGTH,
     INVALID_SYMBOL,
@@ -21,9 +20,10 @@ from trades.batches.value_rule import (
     NO_WORDS,
     TOO_MANY_WORDS,
     WORDS_LIMIT,
-    AnyPrice,
     Fault,
-    Found,
+    FaultMasks,
+    IntegerRule,
+    NonpositiveAllowed,
     ValueRule,
 )
 
@@ -31,33 +31,33 @@ _WORD = re.compile(rf"[!-~]{{1,{ID_LENGTH}}}")
 
 
 class WordRule(ValueRule):
-    """Visible ASCII without spaces. The rules of other texts are made from it."""
+    """Visible ASCII without spaces; the base of the other text rules."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
         self.faults = (self.invalid_type, NO_WORD)
         self.schema = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH, "pattern": "^[!-~]+$"}
 
-    def stored(self, said: object) -> Any:
-        return said if isinstance(said, str) else self.invalid_type
+    def convert(self, value: object) -> Any:
+        return value if isinstance(value, str) else self.invalid_type
 
-    def fault(self, value: Any, any_price: AnyPrice = bool) -> Fault | None:
+    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
         return None if _WORD.fullmatch(value) else NO_WORD
 
-    def found(self, values: pa.Array, any_price: AnyPrice = bool) -> Found:
-        if self.are_surely_right(values):
+    def check_column(self, values: pa.Array, nonpositive_allowed: NonpositiveAllowed = bool) -> FaultMasks:
+        if self.is_surely_valid(values):
             return []
         texts: dict[Fault, list[str]] = {}
         for text in values.unique().to_pylist():
-            fault = None if text is None else self.fault(text)
+            fault = None if text is None else self.check_value(text)
             if fault is not None:
                 texts.setdefault(fault, []).append(text)
         return [
             (fault, np.asarray(pc.is_in(values, pa.array(of)), dtype=bool)) for fault, of in texts.items()
         ]
 
-    def are_surely_right(self, values: pa.Array) -> bool:
-        """Whether no text needs a look of its own."""
+    def is_surely_valid(self, values: pa.Array) -> bool:
+        """Return whether a fast check of the whole column proves it valid."""
         lengths = pc.min_max(pc.binary_length(values)).as_py()
         if lengths["min"] is None or not 1 <= lengths["min"] <= lengths["max"] <= ID_LENGTH:
             return lengths["min"] is None
@@ -66,7 +66,7 @@ class WordRule(ValueRule):
 
 
 class IdRule(WordRule):
-    """A word, or a whole number, which is kept as its text."""
+    """A word or an integer, stored as text."""
 
     type_message = "must be a string or an integer"
 
@@ -76,17 +76,17 @@ class IdRule(WordRule):
         self.faults = (self.invalid_type, NO_WORD, COUNT_OUT_OF_RANGE)
         self.schema = {"oneOf": [self.schema, self._count.schema]}
 
-    def stored(self, said: object) -> Any:
-        if isinstance(said, str):
-            return said
-        if isinstance(said, bool) or not (isinstance(said, int) or said == math.inf):
+    def convert(self, value: object) -> Any:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool) or not (isinstance(value, int) or value == math.inf):
             return self.invalid_type
-        count = self._count.stored(said)
+        count = self._count.convert(value)
         return count if isinstance(count, Fault) else str(count)
 
 
 class ChoiceRule(WordRule):
-    """One of a few words, stored in its first spelling."""
+    """One of the column's choices, or an alias of one, which is stored as the choice."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
@@ -96,23 +96,23 @@ class ChoiceRule(WordRule):
         self.faults = (self.invalid_type, self._fault)
         self.schema = {"type": "string", "enum": [*column.choices, *self._aliases]}
 
-    def stored(self, said: object) -> Any:
-        return self._aliases.get(said, said) if isinstance(said, str) else self.invalid_type
+    def convert(self, value: object) -> Any:
+        return self._aliases.get(value, value) if isinstance(value, str) else self.invalid_type
 
-    def fault(self, value: Any, any_price: AnyPrice = bool) -> Fault | None:
+    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
         return None if value in self._choices else self._fault
 
-    def are_surely_right(self, values: pa.Array) -> bool:
+    def is_surely_valid(self, values: pa.Array) -> bool:
         return False
 
-    def in_one_spelling(self, values: pa.Array) -> pa.Array:
+    def normalized(self, values: pa.Array) -> pa.Array:
         for alias, word in self.column.aliases:
             values = pc.if_else(pc.equal(values, alias), word, values)
         return values
 
 
 class WordsRule(WordRule):
-    """Words, held as one text with semicolons between; unknown ones are kept. No words are an empty text."""
+    """A list of words, stored as one text with semicolons. An empty list is an empty text; any word is kept."""
 
     type_message = "must be a list of strings"
 
@@ -122,15 +122,15 @@ class WordsRule(WordRule):
         word = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH, "pattern": "^[!-:<-~]+$"}
         self.schema = {"type": "array", "maxItems": WORDS_LIMIT, "items": word}
 
-    def stored(self, said: object) -> Any:
-        if not isinstance(said, list):
+    def convert(self, value: object) -> Any:
+        if not isinstance(value, list):
             return self.invalid_type
-        return self._fault_of_words(said) or WORD_SEPARATOR.join(said)
+        return self._fault_of_words(value) or WORD_SEPARATOR.join(value)
 
-    def judged(self, said: object, any_price: AnyPrice = bool) -> Any:
-        return self.stored(said)
+    def convert_and_check(self, value: object, nonpositive_allowed: NonpositiveAllowed = bool) -> Any:
+        return self.convert(value)
 
-    def fault(self, value: Any, any_price: AnyPrice = bool) -> Fault | None:
+    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
         return self._fault_of_words(value.split(WORD_SEPARATOR))
 
     def _fault_of_words(self, words: Sequence[object]) -> Fault | None:
@@ -143,29 +143,29 @@ class WordsRule(WordRule):
                 return NO_WORDS
         return None
 
-    def are_surely_right(self, values: pa.Array) -> bool:
+    def is_surely_valid(self, values: pa.Array) -> bool:
         return False
 
 
 class SymbolRule(WordRule):
-    """The name of an instrument in any case; `/` is taken as `-`."""
+    """A symbol in any case, stored in capitals; `/` is stored as `-`."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
         self.faults = (self.invalid_type, INVALID_SYMBOL)
         self.schema = {"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]}
 
-    def stored(self, said: object) -> Any:
-        if not isinstance(said, str):
+    def convert(self, value: object) -> Any:
+        if not isinstance(value, str):
             return self.invalid_type
         try:
-            return parse_symbol(said)
+            return parse_symbol(value)
         except InvalidSymbol:
             return INVALID_SYMBOL
 
-    def fault(self, value: Any, any_price: AnyPrice = bool) -> Fault | None:
-        found = self.stored(value)
+    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+        found = self.convert(value)
         return found if isinstance(found, Fault) else None
 
-    def are_surely_right(self, values: pa.Array) -> bool:
+    def is_surely_valid(self, values: pa.Array) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Rows decoded by their types in one pass. Says yes or no; reading the document again says why not."""
+"""The fast path: decodes rows by their types in one pass. Refuses a wrong batch without saying why."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -11,9 +11,16 @@ from msgspec import UNSET, Meta, UnsetType
 
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind, Dataset
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
-from trades.batches.row_batch import Expected, NotTyped, RowBatch, assembled, check_size, is_symbol
-from trades.batches.validation import Typed, columns_of, validated
-from trades.batches.value_rule import LARGEST_NUMBER
+from trades.batches.row_batch import (
+    BatchOptions,
+    RowBatch,
+    TypedDecodeFailed,
+    assemble_batch,
+    check_size,
+    is_symbol,
+)
+from trades.batches.validation import TypedColumn, columns_of, validate_columns
+from trades.batches.value_rules import LARGEST_NUMBER
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
 _TYPES: dict[ColumnKind, Any] = {
@@ -27,19 +34,16 @@ _FORMS: dict[ColumnForm, Any] = {ColumnForm.ID: str | Integer, ColumnForm.WORDS:
 
 
 def value_type(column: Column, *, epoch: bool = False) -> Any:
-    """The type of a value as it stands in a body. What it must be beyond that is validated by columns.
-
-    epoch: times may also be nanoseconds since the Unix epoch.
-    """
+    """Return the type of a column's values in a body. epoch: times may also be nanoseconds since the Unix epoch."""
     if epoch and column.kind is ColumnKind.TIME:
         return str | int
     return _FORMS.get(column.form, _TYPES[column.kind])
 
 
-def row_type(
+def row_struct(
     dataset: Dataset, *, given: frozenset[str], lenient: bool, epoch: bool = False
 ) -> type[msgspec.Struct]:
-    """A row as it stands in a body. Lenient: it may have further fields, which are passed over."""
+    """Return the struct of a row in a body. lenient: ignore unknown fields."""
     fields: list[Any] = []
     for column in columns_of(dataset):
         kind = value_type(column, epoch=epoch)
@@ -55,74 +59,78 @@ def row_type(
 
 
 def row_values(rows: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]]:
-    """The rows' values by field; a value that is not given is UNSET."""
+    """Return the rows' values by field; a missing value is UNSET."""
     return {name: list(map(attrgetter(name), rows)) for name in names}
 
 
-def required_values(rows: Sequence[Any], expected: Expected) -> dict[str, Iterable[Any]]:
-    """The values of the fields that no row lacks, each to be read once; of symbols each only once."""
-    values: dict[str, Iterable[Any]] = {name: map(attrgetter(name), rows) for name in expected.required}
-    # What every row has is read fastest by its name.
+def required_values(rows: Sequence[Any], options: BatchOptions) -> dict[str, Iterable[Any]]:
+    """Return iterators over the values of the required fields; of symbols the distinct ones."""
+    values: dict[str, Iterable[Any]] = {name: map(attrgetter(name), rows) for name in options.required}
+    # An attribute in a comprehension is faster than attrgetter.
     values["timestamp"] = [row.timestamp for row in rows]
     if "symbol" in values:
         values["symbol"] = {row.symbol for row in rows}
     return values
 
 
-def batch_of(expected: Expected, values: Mapping[str, Iterable[Any]], count: int) -> RowBatch:
-    """The batch of typed values; columns that are not there are null.
+def typed_batch(options: BatchOptions, values: Mapping[str, Iterable[Any]], count: int) -> RowBatch:
+    """Return the batch of typed values; missing columns are null.
 
-    Raises `NotTyped` if a value is wrong, `BatchRefused` if the rows are right one by one and not together.
+    Raises `TypedDecodeFailed` for a wrong value, `BatchRefused` for valid rows that do not form a batch.
     """
-    dataset = expected.dataset
+    dataset = options.dataset
     check_size(count, dataset.name)
     symbols = set(values.get("symbol", ())) - {UNSET}
     if not all(map(is_symbol, symbols)):
-        raise NotTyped("a symbol is none")
+        raise TypedDecodeFailed("a text is not a symbol")
     columns = {
-        column.name: typed_column(column, _filled(expected, column, values, count), count)
+        column.name: typed_column(column, _filled(options, column, values, count), count)
         for column in dataset.columns
     }
-    stored, broken = validated(dataset, columns, any_price=lambda: expected.any_price(symbols))
+    stored, broken = validate_columns(
+        dataset, columns, nonpositive_allowed=lambda: options.nonpositive_allowed(symbols)
+    )
     if broken:
-        raise NotTyped(broken[0].fault.message)
-    return assembled(expected, stored, symbols)
+        raise TypedDecodeFailed(broken[0].fault.message)
+    return assemble_batch(options, stored, symbols)
 
 
-def typed_column(column: Column, values: Iterable[Any], count: int) -> Typed:
-    """A column of typed values, null where they are UNSET. Raises `NotTyped` if one cannot be held."""
+def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColumn:
+    """Return a column of typed values, null where they are UNSET. Raises `TypedDecodeFailed`."""
     try:
-        return Typed(_column(column, values, count))
+        return TypedColumn(_column(column, values, count))
     except (InvalidTimestamp, OverflowError, UnicodeEncodeError) as error:
-        raise NotTyped(str(error)) from error
+        raise TypedDecodeFailed(str(error)) from error
 
 
-def has_largest(dataset: Dataset, rows: pa.RecordBatch) -> bool:
-    """Whether a number is 2^53: an integer that is larger comes down to it by becoming a float."""
+def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
+    """Return whether a number is 2^53, to which a larger integer may have been rounded."""
     return any(
-        is_at_largest(rows[column.name]) for column in dataset.columns if column.kind is ColumnKind.NUMBER
+        is_at_largest_number(rows[column.name])
+        for column in dataset.columns
+        if column.kind is ColumnKind.NUMBER
     )
 
 
-def is_at_largest(numbers: pa.Array) -> bool:
-    """Whether a number is 2^53, or its negative."""
+def is_at_largest_number(numbers: pa.Array) -> bool:
+    """Return whether a number is 2^53 or -2^53."""
     return numbers.null_count < len(numbers) and bool(np.equal(np.abs(numbers), LARGEST_NUMBER).any())
 
 
 def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
-    """Refuse integers that came down to the largest number only by becoming floats."""
+    """Raise `TypedDecodeFailed` for integers beyond 2^53, which the typed decoder rounds to it."""
     names = [column.name for column in dataset.columns if column.kind is ColumnKind.NUMBER]
     for row in rows:
         if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
-            raise NotTyped("a number is over 2^53")
+            raise TypedDecodeFailed("a number is over 2^53")
 
 
 def _filled(
-    expected: Expected, column: Column, values: Mapping[str, Iterable[Any]], count: int
+    options: BatchOptions, column: Column, values: Mapping[str, Iterable[Any]], count: int
 ) -> Iterable[Any]:
-    """A column's values, those that the query gives where a row has none; empty if no row has any."""
+    """Return a column's values, with the query's value for rows without one; empty if no row has any."""
     found = values.get(column.name, ())
-    given = expected.given.get(column.name)
+    given = options.given.get(column.name)
     if given is None:
         return found
     return [given if value is UNSET else value for value in found] or [given] * count
@@ -141,7 +149,7 @@ def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
 
 
 def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
-    """What makes a column of values, or of nothing where they are None."""
+    """Return the function that builds a column of values, null for None."""
     if column.kind is ColumnKind.TIME:
         return lambda values: _times(list(values))
     if column.kind is ColumnKind.NUMBER:
@@ -166,10 +174,10 @@ def _ids(values: Iterable[str | int | None]) -> pa.Array:
 
 
 def _words(words_of: Iterable[list[str] | None]) -> pa.Array:
-    """A column of words joined by semicolons; null where there are none."""
+    """Return a column of words joined by semicolons; null for an empty list."""
     values = list(words_of)
     if any(WORD_SEPARATOR in word for words in values if words for word in words):
-        raise NotTyped("a condition has a semicolon")
+        raise TypedDecodeFailed("a condition has a semicolon")
     return _texts(WORD_SEPARATOR.join(words) if words else None for words in values)
 
 
@@ -179,10 +187,10 @@ def _times(values: Sequence[str | int | None]) -> pa.Array:
 
 
 def _instants(values: Sequence[str | int]) -> Instants:
-    """Instants as they are; one that nanoseconds cannot count is raised as an `OverflowError`."""
+    """Return texts and integers as instants. Raises `OverflowError` beyond 64 bits, `InvalidTimestamp`."""
     try:
-        return parse_timestamps(values)  # type: ignore[arg-type]  # the next line
-    except TypeError:  # there are integers among them
+        return parse_timestamps(values)  # type: ignore[arg-type]  # integers raise TypeError
+    except TypeError:
         texts = iter(parse_timestamps([value for value in values if isinstance(value, str)]).tolist())
         return np.array(
             [next(texts) if isinstance(value, str) else value for value in values], dtype=np.int64

@@ -1,5 +1,12 @@
-"""Bodies of Arrow's IPC stream: record batches whose columns are known by name. Nothing of it is trusted."""
+"""Bodies in Arrow's IPC stream format: record batches with columns by name. Everything is validated.
 
+Compressed buffers are refused, which Arrow itself reports only after inflating them; so the message headers
+are read here. Source: `Message.fbs` of Arrow's columnar format, and the FlatBuffers binary format: a table
+begins with the signed distance back to its vtable; a vtable is its own size, the table's size, and an offset
+per field.
+"""
+
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,10 +14,9 @@ import pyarrow as pa
 
 from http_requests.exceptions import MalformedDocument
 from store.declarations import Column
-from trades.batches.row_batch import ROWS_LIMIT, Expected, RowBatch
-from trades.batches.validation import Typed
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch
+from trades.batches.validation import TypedColumn
 from trades.exceptions import BatchRefused
-from trades.formats.arrow_messages import is_compressed
 from trades.formats.arrow_values import typed_values
 from trades.formats.columns import check_not_repeated, read_columns
 
@@ -18,11 +24,44 @@ COLUMNS_LIMIT = 1_000
 _MESSAGES_LIMIT = 10_000
 _MESSAGE_LIMIT = 200
 _FILE_MAGIC = b"ARROW1"
+_MESSAGE_HEADER = 2  # Message: version, header_type, header, …
+_BATCH_COMPRESSION = 3  # RecordBatch: length, nodes, buffers, compression
+_DICTIONARY_DATA = 1  # DictionaryBatch: id, data, …
+
+
+def is_compressed(message_type: str, metadata: pa.Buffer) -> bool:
+    """Return whether a message is a compressed record batch or dictionary. `metadata` must be verified."""
+    if message_type not in {"record batch", "dictionary"}:
+        return False
+    data = memoryview(metadata)
+    table = _follow(data, _root(data), _MESSAGE_HEADER)
+    if table is not None and message_type == "dictionary":
+        table = _follow(data, table, _DICTIONARY_DATA)
+    return table is not None and _field(data, table, _BATCH_COMPRESSION) is not None
+
+
+def _root(data: memoryview) -> int:
+    return int(struct.unpack_from("<I", data, 0)[0])
+
+
+def _field(data: memoryview, table: int, slot: int) -> int | None:
+    """Return the offset of a table's field, or None if the field is absent."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    size = struct.unpack_from("<H", data, vtable)[0]
+    entry = 4 + 2 * slot
+    offset = struct.unpack_from("<H", data, vtable + entry)[0] if entry + 2 <= size else 0
+    return table + offset if offset else None
+
+
+def _follow(data: memoryview, table: int, slot: int) -> int | None:
+    """Return the offset of the table that a field refers to, or None if the field is absent."""
+    offset = _field(data, table, slot)
+    return None if offset is None else offset + int(struct.unpack_from("<I", data, offset)[0])
 
 
 @dataclass(frozen=True)
 class ArrowColumns:
-    """The known columns of a stream, each in one piece."""
+    """The known columns of a stream."""
 
     names: list[str]
     table: pa.Table
@@ -30,32 +69,32 @@ class ArrowColumns:
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]
 
-    def typed(self, column: Column) -> Typed:
+    def typed(self, column: Column) -> TypedColumn:
         return typed_values(column, _in_one_piece(self.table.column(column.name)))
 
 
-def read_arrow_body(body: bytes, expected: Expected) -> RowBatch:
-    """The batch in a stream. Raises `MalformedDocument`, `BatchRefused`."""
+def read_arrow_body(body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the batch of a stream. Raises `MalformedDocument`, `BatchRefused`."""
     try:
-        names, batches = _read(body, expected)
+        names, batches = _read(body, options)
         source = ArrowColumns(names, pa.Table.from_batches(batches) if batches else pa.table({}))
-        return read_columns(source, expected)
+        return read_columns(source, options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = str(error).encode("ascii", "replace").decode()
         raise _malformed(f"the body is not an Arrow stream: {text[:_MESSAGE_LIMIT]}") from error
 
 
-def _read(body: bytes, expected: Expected) -> tuple[list[str], list[pa.RecordBatch]]:
-    """The names of all columns, and the batches' known ones, checked to the last offset."""
+def _read(body: bytes, options: BatchOptions) -> tuple[list[str], list[pa.RecordBatch]]:
+    """Return the names of all columns, and the record batches with the known columns, fully validated."""
     if body.startswith(_FILE_MAGIC):
-        raise _malformed("the body is an Arrow file; send the stream format")
+        raise _malformed("the body is in Arrow's file format; send the stream format")
     _check_messages(body)
     with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
         names = list(reader.schema.names)
         if len(names) > COLUMNS_LIMIT:
             raise _malformed(f"there are more than {COLUMNS_LIMIT:,} columns")
         check_not_repeated(names)
-        known = [name for name in names if name in expected.names]
+        known = [name for name in names if name in options.names]
         batches, rows = [], 0
         for batch in reader:
             rows += batch.num_rows
@@ -70,13 +109,13 @@ def _read(body: bytes, expected: Expected) -> tuple[list[str], list[pa.RecordBat
 
 
 def _check_messages(body: bytes) -> None:
-    """Refuse compressed buffers, whose declared sizes would be allocated before they are looked at."""
+    """Refuse compressed buffers: reading them would allocate the sizes that they declare."""
     messages: Iterator[pa.ipc.Message] = iter(pa.ipc.MessageReader.open_stream(pa.py_buffer(body)))
     for number, message in enumerate(messages):
         if number > _MESSAGES_LIMIT:
             raise _malformed(f"the stream has more than {_MESSAGES_LIMIT:,} messages")
         if is_compressed(message.type, message.metadata):
-            raise _malformed("the stream's buffers are compressed; send them as they are")
+            raise _malformed("the stream's buffers are compressed; send them uncompressed")
 
 
 def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:

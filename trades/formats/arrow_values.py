@@ -1,4 +1,4 @@
-"""Arrow's types as the columns of a dataset: safe casts only, nothing wraps and nothing is lost."""
+"""Casts Arrow columns to the types of a dataset's columns, without overflow or loss."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from http_requests.exceptions import FieldError
 from store.arrays import Integers
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
-from trades.batches.json_columns import text_times
-from trades.batches.refusals import refused
-from trades.batches.validation import Typed, faults_at, rule_of
-from trades.batches.value_rule import (
+from trades.batches.json_columns import parse_time_column
+from trades.batches.refusals import refusal_of
+from trades.batches.validation import TypedColumn, column_rule, fault_masks
+from trades.batches.value_rules import (
     COUNT_OUT_OF_RANGE,
     ID_LENGTH,
     LARGEST_NUMBER,
@@ -23,36 +23,33 @@ from trades.batches.value_rule import (
     TIME_OUT_OF_RANGE,
     WORDS_LIMIT,
     Fault,
-    Found,
+    FaultMasks,
 )
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-# No text that is right is longer; a longer one in a dictionary could stand in every row.
+# Valid texts are at most this long. A longer one in a dictionary could be repeated in every row.
 _LONGEST_TEXT = WORDS_LIMIT * (ID_LENGTH + 1)
 _TOO_LONG = " "
 
 
 class _OfAnotherType(TypeError):
-    """No value of this Arrow type can be one of the column's."""
+    """The Arrow type cannot be cast to the column's."""
 
 
-def typed_values(column: Column, values: pa.Array) -> Typed:
-    """A column in the type of its kind; nulls stay nulls.
-
-    Raises `BatchRefused` for a type that cannot be it.
-    """
+def typed_values(column: Column, values: pa.Array) -> TypedColumn:
+    """Cast a column to the type of its kind; nulls stay nulls. Raises `BatchRefused` for another type."""
     plain = _decoded(values)
     if types.is_null(plain.type):
-        return Typed(pa.nulls(len(plain), ARROW_TYPES[column.kind]))
+        return TypedColumn(pa.nulls(len(plain), ARROW_TYPES[column.kind]))
     try:
         return _READERS[column.kind](column, plain)
     except _OfAnotherType:
         message = f"a column of type {str(values.type)[:64]} cannot be read as {column.kind.value}"
-        raise refused([FieldError(column.name, "invalid_type", message)]) from None
+        raise refusal_of([FieldError(column.name, "invalid_type", message)]) from None
 
 
 def _decoded(values: pa.Array) -> pa.Array:
-    """The values themselves where they were encoded as a dictionary."""
+    """Return the values, decoded if they are dictionary-encoded; texts that are too long are cut."""
     if not types.is_dictionary(values.type):
         return values
     dictionary = values.dictionary
@@ -61,18 +58,18 @@ def _decoded(values: pa.Array) -> pa.Array:
         is_long = pc.greater(pc.binary_length(dictionary), _LONGEST_TEXT)
         dictionary = pc.if_else(is_long, _TOO_LONG, dictionary)
     elif not types.is_primitive(dictionary.type):
-        return pa.array([None] * len(values), pa.binary())  # of another type, whatever the column is
+        return pa.array([None] * len(values), pa.binary())  # binary fits no column
     return dictionary.take(values.indices)
 
 
-def _times(column: Column, values: pa.Array) -> Typed:
+def _times(column: Column, values: pa.Array) -> TypedColumn:
     if _is_text(values.type):
-        return text_times(column, values.cast(pa.string()))
+        return parse_time_column(column, values.cast(pa.string()))
     return _instants(values)
 
 
-def _instants(values: pa.Array) -> Typed:
-    """Nanoseconds of timestamps, dates, and integers, which are nanoseconds already."""
+def _instants(values: pa.Array) -> TypedColumn:
+    """Return timestamps and dates as nanoseconds; integers are nanoseconds already."""
     unit_ns = _unit_of(values.type)
     whole = values.cast(pa.int32()) if types.is_date32(values.type) else values
     if types.is_uint64(whole.type):
@@ -83,7 +80,7 @@ def _instants(values: pa.Array) -> Typed:
     wrong = (counts < -(-EARLIEST_NS // unit_ns)) | (counts > LATEST_NS // unit_ns)
     instants = np.where(wrong, 0, counts) * unit_ns if unit_ns > 1 or wrong.any() else counts
     mask = counted.is_null().to_numpy(zero_copy_only=False) if counted.null_count else None
-    return Typed(pa.array(instants, mask=mask), [(TIME_OUT_OF_RANGE, wrong)] if wrong.any() else ())
+    return TypedColumn(pa.array(instants, mask=mask), [(TIME_OUT_OF_RANGE, wrong)] if wrong.any() else ())
 
 
 def _unit_of(kind: pa.DataType) -> int:
@@ -98,8 +95,8 @@ def _unit_of(kind: pa.DataType) -> int:
     raise _OfAnotherType
 
 
-def _numbers(_column: Column, values: pa.Array) -> Typed:
-    faults: Found = []
+def _numbers(_column: Column, values: pa.Array) -> TypedColumn:
+    faults: FaultMasks = []
     if types.is_integer(values.type):
         rounded = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
         faults = [(NUMBER_OUT_OF_RANGE, rounded)] if rounded.any() else []
@@ -110,11 +107,11 @@ def _numbers(_column: Column, values: pa.Array) -> Typed:
         raise _OfAnotherType
     mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
     # Minus zero is zero.
-    return Typed(pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), faults)
+    return TypedColumn(pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), faults)
 
 
-def _integers(column: Column, values: pa.Array) -> Typed:
-    """Integers, and floats that are whole: pandas has no others where some are missing."""
+def _integers(column: Column, values: pa.Array) -> TypedColumn:
+    """Cast integers, and floats with integer values: pandas stores integers with gaps as floats."""
     if types.is_floating(values.type):
         wide = values.cast(pa.float64())
         fits = pc.and_(pc.equal(pc.floor(wide), wide), pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
@@ -124,25 +121,25 @@ def _integers(column: Column, values: pa.Array) -> Typed:
     else:
         raise _OfAnotherType
     faults = {
-        int(place): rule_of(column).stored(_whole(wide[int(place)].as_py()))
-        for place in np.flatnonzero(pc.invert(fits).fill_null(False))
+        int(index): column_rule(column).convert(_whole(wide[int(index)].as_py()))
+        for index in np.flatnonzero(pc.invert(fits).fill_null(False))
     }
-    return Typed(pc.if_else(fits, wide, None).cast(pa.int64()), faults_at(len(values), faults))
+    return TypedColumn(pc.if_else(fits, wide, None).cast(pa.int64()), fault_masks(len(values), faults))
 
 
 def _whole(number: float) -> float:
-    """A float as an integer if it is one."""
+    """Return a float as an integer if it has an integer value."""
     return int(number) if math.isfinite(number) and number == math.floor(number) else number
 
 
-def _booleans(_column: Column, values: pa.Array) -> Typed:
+def _booleans(_column: Column, values: pa.Array) -> TypedColumn:
     if not types.is_boolean(values.type):
         raise _OfAnotherType
-    return Typed(values)
+    return TypedColumn(values)
 
 
 def _at_most_exact(values: pa.Array) -> pa.Array:
-    """Which integers are at most 2^53 away from zero, beyond which floats are not exact."""
+    """Return which integers are at most 2^53 in magnitude; beyond it floats are not exact."""
     if types.is_uint64(values.type):
         return pc.less_equal(values, pa.scalar(LARGEST_NUMBER, pa.uint64()))
     wide = values.cast(pa.int64())
@@ -150,42 +147,44 @@ def _at_most_exact(values: pa.Array) -> pa.Array:
     return pc.and_(pc.less_equal(wide, largest), pc.greater_equal(wide, smallest))
 
 
-def _texts(column: Column, values: pa.Array) -> Typed:
+def _texts(column: Column, values: pa.Array) -> TypedColumn:
     if _is_text(values.type):
         texts = values.cast(pa.string())
         if column.form is ColumnForm.WORDS:
             texts = pc.if_else(pc.equal(texts, ""), None, texts)
-        return Typed(texts)
+        return TypedColumn(texts)
     if column.form is ColumnForm.ID and types.is_integer(values.type):
         counts = _integers(column, values)
         negative = pc.less(counts.values, 0).fill_null(False).to_numpy(zero_copy_only=False)
-        return Typed(counts.values.cast(pa.string()), [*counts.faults, (COUNT_OUT_OF_RANGE, negative)])
+        return TypedColumn(counts.values.cast(pa.string()), [*counts.faults, (COUNT_OUT_OF_RANGE, negative)])
     is_list = types.is_list(values.type) or types.is_large_list(values.type)
     if column.form is ColumnForm.WORDS and is_list and _is_text(values.type.value_type):
         return _joined(column, values)
     raise _OfAnotherType
 
 
-def _joined(column: Column, lists: pa.Array) -> Typed:
-    """Lists of words as texts with semicolons between them."""
-    # Some writers make lists of large texts or of views, which Arrow neither searches nor joins.
+def _joined(column: Column, lists: pa.Array) -> TypedColumn:
+    """Join lists of words by semicolons."""
+    # Arrow cannot search or join lists of large strings or string views, which some writers make.
     lists = lists.cast(pa.list_(pa.string()))
     words = lists.flatten()
     faults: dict[int, Fault] = {}
     if words.null_count or pc.any(pc.match_substring(words, WORD_SEPARATOR)).as_py():
-        stored = (None if found is None else rule_of(column).stored(found) for found in lists.to_pylist())
-        faults = {place: found for place, found in enumerate(stored) if isinstance(found, Fault)}
+        stored = (
+            None if found is None else column_rule(column).convert(found) for found in lists.to_pylist()
+        )
+        faults = {index: found for index, found in enumerate(stored) if isinstance(found, Fault)}
     texts = pc.binary_join(lists, WORD_SEPARATOR)
-    # A list of one empty word is joined to the same text as an empty list.
+    # An empty list is null; a list of one empty word joins to the same text, and is refused.
     is_empty = pc.equal(pc.list_value_length(lists), 0)
-    return Typed(pc.if_else(is_empty, None, texts), faults_at(len(lists), faults))
+    return TypedColumn(pc.if_else(is_empty, None, texts), fault_masks(len(lists), faults))
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
-_READERS: dict[ColumnKind, Callable[[Column, pa.Array], Typed]] = {
+_READERS: dict[ColumnKind, Callable[[Column, pa.Array], TypedColumn]] = {
     ColumnKind.TIME: _times,
     ColumnKind.NUMBER: _numbers,
     ColumnKind.INTEGER: _integers,

@@ -1,4 +1,4 @@
-"""Batches that come by columns."""
+"""Reads a batch from columns: CSV, Arrow, MessagePack by columns."""
 
 from typing import Protocol
 
@@ -7,62 +7,64 @@ import pyarrow as pa
 from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from store.declarations import ARROW_TYPES, Column
-from trades.batches.refusals import refused, rows_refusal
-from trades.batches.row_batch import Expected, RowBatch, assembled, check_size
-from trades.batches.validation import Typed, findings, validated
+from trades.batches.refusals import refusal_of, rows_refusal
+from trades.batches.row_batch import BatchOptions, RowBatch, assemble_batch, check_size
+from trades.batches.validation import TypedColumn, row_errors, validate_columns
 
 
-class Source(Protocol):
-    """Columns as a format has them."""
+class ColumnSource(Protocol):
+    """The columns of a body."""
 
     @property
     def names(self) -> list[str]:
-        """The columns' names."""
+        """Return the columns' names."""
         ...
 
     def __len__(self) -> int: ...
 
-    def typed(self, column: Column) -> Typed:
-        """A column that is there. Raises `BatchRefused` if it cannot hold such values at all."""
+    def typed(self, column: Column) -> TypedColumn:
+        """Return a present column. Raises `BatchRefused` if its type is wrong."""
         ...
 
 
-def read_columns(source: Source, expected: Expected) -> RowBatch:
-    """The batch in columns. Raises `BatchRefused`."""
-    check_names(source.names, expected)
-    check_size(len(source), expected.dataset.name)
-    typed = {column.name: _typed(source, expected, column) for column in expected.columns}
+def read_columns(source: ColumnSource, options: BatchOptions) -> RowBatch:
+    """Return the batch of these columns. Raises `BatchRefused`."""
+    check_names(source.names, options)
+    check_size(len(source), options.dataset.name)
+    typed = {column.name: _typed(source, options, column) for column in options.columns}
     symbols = typed["symbol"].values.unique().to_pylist()
-    columns, broken = validated(expected.dataset, typed, any_price=lambda: expected.any_price(symbols))
+    columns, broken = validate_columns(
+        options.dataset, typed, nonpositive_allowed=lambda: options.nonpositive_allowed(symbols)
+    )
     if broken:
-        raise rows_refusal(expected.dataset, findings(broken))
-    return assembled(expected, columns, symbols)
+        raise rows_refusal(options.dataset, row_errors(broken))
+    return assemble_batch(options, columns, symbols)
 
 
 def check_not_repeated(names: list[str]) -> None:
-    """Refuse a column that is named twice. Raises `MalformedDocument`."""
+    """Raise `MalformedDocument` for a column that is named twice."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise MalformedDocument("duplicate_key", f"the column {twice[:64]!r} is named twice")
 
 
-def check_names(names: list[str], expected: Expected) -> None:
-    """Refuse columns of which one is missing, or not known."""
-    missing = [name for name in expected.required if name not in names]
-    unknown = [] if expected.ignore_unknown else [name for name in names if name not in expected.names]
+def check_names(names: list[str], options: BatchOptions) -> None:
+    """Raise `BatchRefused` for missing or unknown columns."""
+    missing = [name for name in options.required if name not in names]
+    unknown = [] if options.ignore_unknown else [name for name in names if name not in options.names]
     errors = [FieldError(name, "required", "the column is missing") for name in missing]
     for name in unknown[:ERRORS_LIMIT]:
-        message = f"is not a column of these rows{nearest_name(name, expected.names)}"
+        message = f"is not a column of these rows{nearest_name(name, options.names)}"
         errors.append(FieldError(name[:LONGEST_SHOWN], "unknown_field", message))
     if errors:
-        raise refused(errors[:ERRORS_LIMIT])
+        raise refusal_of(errors[:ERRORS_LIMIT])
 
 
-def _typed(source: Source, expected: Expected, column: Column) -> Typed:
-    """A column of the source, of the query, or of nulls."""
+def _typed(source: ColumnSource, options: BatchOptions, column: Column) -> TypedColumn:
+    """Return a column from the body, else filled with the query's value, else null."""
     if column.name in source.names:
         return source.typed(column)
-    given = expected.given.get(column.name)
+    given = options.given.get(column.name)
     if given is not None:
-        return Typed(pa.repeat(given, len(source)))
-    return Typed(pa.nulls(len(source), ARROW_TYPES[column.kind]))
+        return TypedColumn(pa.repeat(given, len(source)))
+    return TypedColumn(pa.nulls(len(source), ARROW_TYPES[column.kind]))

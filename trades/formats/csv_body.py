@@ -1,56 +1,72 @@
-"""Bodies of CSV (RFC 4180) with a header line that names the columns; an empty cell is null."""
+"""Bodies of CSV (RFC 4180) with a header line; an empty cell is null.
+
+Cells are converted strictly: a number must be one that JSON would take.
+"""
 
 import csv
+import math
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from http_requests.exceptions import MalformedDocument
-from store.declarations import Column
-from trades.batches.row_batch import Expected, RowBatch
-from trades.batches.validation import Typed
+from store.declarations import ARROW_TYPES, Column, ColumnKind
+from store.text_columns import ESCAPED_FIRST
+from trades.batches.json_columns import parse_time_column
+from trades.batches.row_batch import BatchOptions, RowBatch
+from trades.batches.validation import TypedColumn, column_rule, fault_masks
+from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
 from trades.formats.columns import check_not_repeated, read_columns
-from trades.formats.text_cells import typed_cells
 
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10
 _MESSAGE_LIMIT = 200
 _PIECE_BYTES = 2**20
-_STRAY_QUOTE = "a quotation mark stands inside of a cell, or has no second one"
+_STRAY_QUOTE = "a quotation mark is inside of a cell, or is not closed"
 _QUOTE = ord('"')
 _BESIDE_A_QUOTE = np.zeros(256, dtype=bool)
 _BESIDE_A_QUOTE[list(b',\r\n"')] = True
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
+_IS_INTEGER = re.compile(r"-?[0-9]+")
+_DIGITS_LIMIT = 18
+_SHORT_INTEGER = rf"^-?[0-9]{{1,{_DIGITS_LIMIT}}}$"
+# The store's own files write an apostrophe before these, so that a spreadsheet does not run them as formulas.
+_ESCAPED = "^'[" + ESCAPED_FIRST.replace("-", r"\-") + "]"
 
 
 @dataclass(frozen=True)
 class CsvColumns:
-    """The columns of a file, all of them texts."""
+    """The columns of a CSV body, as texts."""
 
     table: pa.Table
 
     @property
     def names(self) -> list[str]:
-        """The header."""
+        """Return the names in the header."""
         return self.table.column_names  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]
 
-    def typed(self, column: Column) -> Typed:
+    def typed(self, column: Column) -> TypedColumn:
         return typed_cells(column, self.table.column(column.name).chunk(0))
 
 
-def read_csv_body(body: bytes, expected: Expected) -> RowBatch:
-    """The batch in a file. Raises `MalformedDocument`, `BatchRefused`."""
+def read_csv_body(body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the batch of a CSV body. Raises `MalformedDocument`, `BatchRefused`."""
     names, start = _header(body)
     _check_quotes(body)
-    return read_columns(CsvColumns(_cells(names, body, start)), expected)
+    return read_columns(CsvColumns(_cells(names, body, start)), options)
 
 
 def _header(body: bytes) -> tuple[list[str], int]:
-    """The names in the first line, and where the second one begins."""
+    """Return the names in the first line, and the offset of the second."""
     line = body[:_HEADER_BYTES_LIMIT].splitlines(keepends=True)[:1]
     if not line or not line[0].strip():
         raise _malformed("the first line must name the columns")
@@ -68,24 +84,24 @@ def _header(body: bytes) -> tuple[list[str], int]:
 
 
 def _check_quotes(body: bytes) -> None:
-    """Refuse quotation marks that do not enclose a whole cell; the parser would pass over some of them."""
+    """Refuse quotation marks that do not enclose a whole cell; Arrow's parser accepts some of them."""
     if b'"' not in body:
         return
     text = np.frombuffer(b"\n" + body.removeprefix(b"\xef\xbb\xbf") + b"\n", dtype=np.uint8)
     seen = 0
-    # In pieces: the place of a byte takes eight.
+    # In pieces, since the index of each quotation mark takes eight bytes.
     for start in range(0, len(text), _PIECE_BYTES):
-        places = np.flatnonzero(text[start : start + _PIECE_BYTES] == _QUOTE) + start
-        opening, closing = places[seen % 2 :: 2], places[1 - seen % 2 :: 2]
+        indexes = np.flatnonzero(text[start : start + _PIECE_BYTES] == _QUOTE) + start
+        opening, closing = indexes[seen % 2 :: 2], indexes[1 - seen % 2 :: 2]
         if not (_BESIDE_A_QUOTE[text[opening - 1]].all() and _BESIDE_A_QUOTE[text[closing + 1]].all()):
             raise _malformed(_STRAY_QUOTE)
-        seen += len(places)
+        seen += len(indexes)
     if seen % 2:
         raise _malformed(_STRAY_QUOTE)
 
 
 def _cells(names: list[str], body: bytes, start: int) -> pa.Table:
-    """Every cell as a text, null where it is empty."""
+    """Return all cells as texts, null where empty."""
     types = dict.fromkeys(names, pa.string())
     rest = body[start:]
     if not rest.strip(b"\r\n"):
@@ -114,3 +130,79 @@ def _short(error: Exception) -> str:
 
 def _malformed(message: str) -> MalformedDocument:
     return MalformedDocument("malformed_csv", message)
+
+
+def typed_cells(column: Column, cells: pa.Array) -> TypedColumn:
+    """Convert a column of texts to the type of its kind; nulls stay nulls."""
+    if cells.null_count == len(cells):
+        return TypedColumn(pa.nulls(len(cells), ARROW_TYPES[column.kind]))
+    return _READERS[column.kind](column, cells)
+
+
+def unescaped(cells: pa.Array) -> pa.Array:
+    """Return texts without the apostrophe that protects formulas."""
+    if not pc.any(pc.starts_with(cells, "'")).as_py():
+        return cells
+    escaped = pc.match_substring_regex(cells, _ESCAPED)
+    return pc.if_else(escaped, pc.utf8_slice_codeunits(cells, 1), cells)
+
+
+def _json_value(cell: str) -> object:
+    """Return a cell as the number that JSON would have, else the text."""
+    if _IS_INTEGER.fullmatch(cell):
+        return int(cell) if len(cell) <= _DIGITS_LIMIT else math.inf
+    return float(cell) if _IS_NUMBER.match(cell) else cell
+
+
+def _numbers(column: Column, cells: pa.Array) -> TypedColumn:
+    try:
+        numbers = cells.cast(pa.float64())
+    except pa.ArrowInvalid:
+        fits = pc.match_substring_regex(cells, _NUMBER)
+        numbers = pc.if_else(fits, cells, None).cast(pa.float64())
+    values = numbers.to_numpy(zero_copy_only=False) + 0.0  # minus zero is zero
+    # Includes texts that the cast accepts and JSON does not, and integers that it rounded to 2^53.
+    looked_at = ~(np.abs(values) < LARGEST_NUMBER)
+    if cells.null_count:
+        looked_at &= cells.is_valid().to_numpy(zero_copy_only=False)
+    mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
+    return TypedColumn(pa.array(values, mask=mask), _faults(column, cells, np.flatnonzero(looked_at)))
+
+
+def _integers(column: Column, cells: pa.Array) -> TypedColumn:
+    fits = pc.match_substring_regex(cells, _SHORT_INTEGER)
+    values = pc.if_else(fits, cells, None).cast(pa.int64())
+    wrong = pc.invert(fits).fill_null(False)
+    return TypedColumn(values, _faults(column, cells, np.flatnonzero(wrong)))
+
+
+def _booleans(column: Column, cells: pa.Array) -> TypedColumn:
+    words = pc.ascii_lower(cells)
+    is_true = pc.equal(words, "true")
+    fits = pc.or_(is_true, pc.equal(words, "false"))
+    wrong = pc.invert(fits).fill_null(False)
+    return TypedColumn(pc.if_else(fits, is_true, None), _faults(column, cells, np.flatnonzero(wrong)))
+
+
+def _texts(_column: Column, cells: pa.Array) -> TypedColumn:
+    return TypedColumn(unescaped(cells))
+
+
+def _faults(column: Column, cells: pa.Array, indexes: Iterable[int]) -> FaultMasks:
+    """Return the faults of the cells at these indexes. Nulls have none."""
+    rule, faults = column_rule(column), {}
+    for index in indexes:
+        cell = cells[int(index)].as_py()
+        found = None if cell is None else rule.convert(_json_value(cell))
+        if isinstance(found, Fault):
+            faults[int(index)] = found
+    return fault_masks(len(cells), faults)
+
+
+_READERS: dict[ColumnKind, Callable[[Column, pa.Array], TypedColumn]] = {
+    ColumnKind.TIME: parse_time_column,
+    ColumnKind.NUMBER: _numbers,
+    ColumnKind.INTEGER: _integers,
+    ColumnKind.TEXT: _texts,
+    ColumnKind.BOOLEAN: _booleans,
+}

@@ -1,10 +1,13 @@
 """Bodies of MessagePack: the JSON document's structure, or columns: `{"timestamp": […], "price": […]}`.
 
-Times are texts, or integers: nanoseconds since the Unix epoch.
+Times are texts, or integers: nanoseconds since the Unix epoch. Declared lengths are checked before values are
+made, since a few bytes can declare millions of objects.
+Source: https://github.com/msgpack/msgpack/blob/master/spec.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -14,37 +17,101 @@ from msgspec import UNSET
 from http_requests.exceptions import MalformedDocument
 from store.declarations import Column, ColumnKind, Dataset
 from trades.batches.json_columns import json_column
-from trades.batches.refusals import batch_refusal
-from trades.batches.row_batch import Expected, NotTyped, RowBatch, check_size
+from trades.batches.refusals import document_refusal
+from trades.batches.row_batch import BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
-    batch_of,
     check_not_rounded,
-    has_largest,
-    is_at_largest,
+    holds_largest_number,
+    is_at_largest_number,
     required_values,
-    row_type,
+    row_struct,
     row_values,
+    typed_batch,
     typed_column,
     value_type,
 )
-from trades.batches.validation import Typed
+from trades.batches.validation import TypedColumn
+from trades.batches.value_rules import WORDS_LIMIT
 from trades.exceptions import BatchRefused
 from trades.formats.columns import check_names, read_columns
-from trades.formats.msgpack_values import Shape, count_keys, fields_of, length_of, modest_value
 
+KEYS_LIMIT = 1_000
+_LAST_SMALL_MAP = 0x8F
+_DECODED_BYTES_LIMIT = 16 * 2**10
+_map_of_raw = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _UNREADABLE = "malformed_msgpack"
 _raw_list = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 Fields = Mapping[str, msgspec.Raw]
 
 
-def read_msgpack_body(body: bytes, expected: Expected) -> RowBatch:
-    """The batch in a document. Raises `MalformedDocument`, `BatchRefused`."""
+class Shape(Enum):
+    """The kinds of values with a declared length."""
+
+    MAP = "map"
+    LIST = "list"
+
+
+def shape_of(value: bytes | msgspec.Raw) -> tuple[Shape | None, int]:
+    """Return whether a value is a map or a list, and its declared length; (None, 0) for others."""
+    data = memoryview(value)
+    first = data[0] if data else 0xC0
+    if 0x80 <= first <= 0x9F:
+        return (Shape.MAP if first < 0x90 else Shape.LIST), first & 0x0F
+    if 0xDC <= first <= 0xDF:
+        width = 2 if first in {0xDC, 0xDE} else 4
+        return (Shape.LIST if first <= 0xDD else Shape.MAP), int.from_bytes(data[1 : 1 + width], "big")
+    return None, 0
+
+
+def length_of(value: bytes | msgspec.Raw, shape: Shape) -> int | None:
+    """Return the declared length of a value of this shape; None for others."""
+    found, length = shape_of(value)
+    return length if found is shape else None
+
+
+def fields_of(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+    """Return the undecoded fields of a map; None for other values.
+
+    Raises `MalformedDocument` for repeated keys, keys that are not texts, or too many keys.
+    """
+    declared = length_of(value, Shape.MAP)
+    if declared is None:
+        return None
+    if declared > KEYS_LIMIT:
+        raise MalformedDocument("malformed_msgpack", f"a map has more than {KEYS_LIMIT:,} keys")
+    try:
+        fields = _map_of_raw.decode(value)
+    except msgspec.ValidationError as error:
+        raise MalformedDocument("malformed_msgpack", "a key of a map is not a text") from error
+    if len(fields) < declared:
+        raise MalformedDocument("duplicate_key", "a key is repeated in one map")
+    return fields
+
+
+def count_keys(maps: Sequence[msgspec.Raw]) -> int:
+    """Return how many keys the maps declare together."""
+    firsts = [memoryview(value)[0] for value in maps]
+    if max(firsts) <= _LAST_SMALL_MAP:
+        return sum(firsts) - 0x80 * len(firsts)
+    return sum(length_of(value, Shape.MAP) or 0 for value in maps)
+
+
+def bounded_value(value: bytes | msgspec.Raw) -> Any:
+    """Decode a value; a large list or map, which is always wrong, becomes a small one that is wrong too."""
+    shape, length = shape_of(value)
+    if shape is None or len(memoryview(value)) <= _DECODED_BYTES_LIMIT:
+        return msgspec.msgpack.decode(value)
+    return {} if shape is Shape.MAP else [None] * min(length, WORDS_LIMIT + 1)
+
+
+def read_msgpack_body(body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the batch of a document. Raises `MalformedDocument`, `BatchRefused`."""
     try:
         fields = fields_of(body)
         if fields is None:
-            raise _refusal(expected, modest_value(body), is_document=True)
-        return _read_columns(fields, expected) if _is_columnar(fields) else _read_rows(fields, expected)
+            raise _refusal(options, bounded_value(body), is_document=True)
+        return _read_columns(fields, options) if _is_columnar(fields) else _read_rows(fields, options)
     except RecursionError as error:
         raise MalformedDocument(
             "nesting_too_deep", "the body is nested deeper than any batch needs"
@@ -57,106 +124,106 @@ def _is_columnar(fields: Fields) -> bool:
     return "timestamp" in fields and length_of(fields["timestamp"], Shape.LIST) is not None
 
 
-def _read_rows(fields: Fields, expected: Expected) -> RowBatch:
-    name = expected.dataset.name
+def _read_rows(fields: Fields, options: BatchOptions) -> RowBatch:
+    name = options.dataset.name
     count = length_of(fields[name], Shape.LIST) if name in fields else None
-    if count is None or (len(fields) > 1 and not expected.ignore_unknown):
+    if count is None or (len(fields) > 1 and not options.ignore_unknown):
         document = {
-            field: [] if count and field == name else modest_value(raw) for field, raw in fields.items()
+            field: [] if count and field == name else bounded_value(raw) for field, raw in fields.items()
         }
-        raise _refusal(expected, document, is_document=True)
+        raise _refusal(options, document, is_document=True)
     check_size(count, name)
     try:
-        batch = batch_of(expected, _typed_rows(fields[name], expected), count)
-        if has_largest(expected.dataset, batch.rows):
-            check_not_rounded(expected.dataset, _document_rows(fields[name]))
-    except NotTyped:
-        raise _refusal(expected, _document_rows(fields[name])) from None
+        batch = typed_batch(options, _typed_rows(fields[name], options), count)
+        if holds_largest_number(options.dataset, batch.rows):
+            check_not_rounded(options.dataset, _document_rows(fields[name]))
+    except TypedDecodeFailed:
+        raise _refusal(options, _document_rows(fields[name])) from None
     return batch
 
 
 def _refusal(
-    expected: Expected, document: Any, *, is_document: bool = False
+    options: BatchOptions, document: Any, *, is_document: bool = False
 ) -> BatchRefused | MalformedDocument:
-    return batch_refusal(expected, document, unreadable=_UNREADABLE, is_document=is_document, epoch=True)
+    return document_refusal(options, document, unreadable=_UNREADABLE, is_document=is_document, epoch=True)
 
 
 @cache
 def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any:
-    row = row_type(dataset, given=given, lenient=lenient, epoch=True)
+    row = row_struct(dataset, given=given, lenient=lenient, epoch=True)
     return msgspec.msgpack.Decoder(list[row])  # type: ignore[valid-type]
 
 
-def _typed_rows(value: msgspec.Raw, expected: Expected) -> dict[str, Iterable[Any]]:
-    """The typed rows' values by field.
+def _typed_rows(value: msgspec.Raw, options: BatchOptions) -> dict[str, Iterable[Any]]:
+    """Return the typed rows' values by field.
 
-    Raises `NotTyped`, and `MalformedDocument` for a row that has a key twice.
+    Raises `TypedDecodeFailed`; `MalformedDocument` for a repeated key in a row.
     """
-    decoder = _rows_decoder(expected.dataset, frozenset(expected.given), expected.ignore_unknown)
+    decoder = _rows_decoder(options.dataset, frozenset(options.given), options.ignore_unknown)
     try:
         rows: Sequence[Any] = decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise NotTyped(str(error)) from error
-    required = required_values(rows, expected)
+        raise TypedDecodeFailed(str(error)) from error
+    required = required_values(rows, options)
     raw_rows = _raw_list.decode(value)
     surplus = count_keys(raw_rows) - len(required) * len(rows)
     if not surplus:
         return required
-    optional = row_values(rows, [name for name in expected.names if name not in required])
-    if expected.ignore_unknown:
+    optional = row_values(rows, [name for name in options.names if name not in required])
+    if options.ignore_unknown:
         for row in raw_rows:
-            fields_of(row)  # looks for repeated keys
+            fields_of(row)  # raises for repeated keys
     elif surplus != sum(len(values) - values.count(UNSET) for values in optional.values()):
         raise MalformedDocument("duplicate_key", "a key is repeated in one row")
     return required | optional
 
 
 def _document_rows(value: msgspec.Raw) -> list[Any]:
-    """The rows, right or wrong."""
+    """Decode the rows without types."""
     rows: list[Any] = []
     for raw in _raw_list.decode(value):
         fields = fields_of(raw)
         if fields is None:
-            rows.append(modest_value(raw))
+            rows.append(bounded_value(raw))
         else:
-            rows.append({name: modest_value(field) for name, field in fields.items()})
+            rows.append({name: bounded_value(field) for name, field in fields.items()})
     return rows
 
 
 @dataclass(frozen=True, slots=True)
 class PackedColumns:
-    """The columns of a document, not made yet, all of one length."""
+    """The undecoded columns of a document, all of one length."""
 
     fields: Fields
     count: int
 
     @property
     def names(self) -> list[str]:
-        """The document's keys."""
+        """Return the document's keys."""
         return list(self.fields)
 
     def __len__(self) -> int:
         return self.count
 
-    def typed(self, column: Column) -> Typed:
+    def typed(self, column: Column) -> TypedColumn:
         packed = self.fields[column.name]
         try:
             typed = typed_column(column, _column_decoder(column).decode(packed), self.count)
-        except (msgspec.ValidationError, NotTyped):
+        except (msgspec.ValidationError, TypedDecodeFailed):
             return _careful_column(column, packed)
-        is_rounded = column.kind is ColumnKind.NUMBER and is_at_largest(typed.values)
+        is_rounded = column.kind is ColumnKind.NUMBER and is_at_largest_number(typed.values)
         return _careful_column(column, packed) if is_rounded else typed
 
 
-def _read_columns(fields: Fields, expected: Expected) -> RowBatch:
-    lengths = {name: length_of(fields[name], Shape.LIST) for name in expected.names if name in fields}
+def _read_columns(fields: Fields, options: BatchOptions) -> RowBatch:
+    lengths = {name: length_of(fields[name], Shape.LIST) for name in options.names if name in fields}
     count = lengths["timestamp"] or 0
-    check_size(count, expected.dataset.name)
-    check_names(list(fields), expected)
+    check_size(count, options.dataset.name)
+    check_names(list(fields), options)
     for name, length in lengths.items():
         if length != count:
             raise BatchRefused("unequal_columns", f"{name} is not a list of {count:,} values as timestamp is")
-    return read_columns(PackedColumns(fields, count), expected)
+    return read_columns(PackedColumns(fields, count), options)
 
 
 @cache
@@ -165,6 +232,6 @@ def _column_decoder(column: Column) -> Any:
     return msgspec.msgpack.Decoder(list[kind] if column.required else list[kind | None])  # type: ignore[valid-type]
 
 
-def _careful_column(column: Column, packed: msgspec.Raw) -> Typed:
-    """The column of values of which one is wrong, or may be."""
-    return json_column(column, [modest_value(raw) for raw in _raw_list.decode(packed)], epoch=True)
+def _careful_column(column: Column, packed: msgspec.Raw) -> TypedColumn:
+    """Convert a column value by value, which finds the wrong ones."""
+    return json_column(column, [bounded_value(raw) for raw in _raw_list.decode(packed)], epoch=True)

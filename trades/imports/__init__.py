@@ -1,1 +1,1 @@
-"""Files of CSV, of any size, into the store: in bounded memory, resumable, nothing stored twice."""
+"""Imports CSV files of any size: bounded memory, resumable, nothing stored twice."""

@@ -1,4 +1,4 @@
-"""A file as blocks of rows: read in pieces of 4 MiB, each cut where its event time changes."""
+"""Reads a CSV file as blocks of rows: 4 MiB at a time, cut where the event time changes."""
 
 import gzip
 import zlib
@@ -11,18 +11,20 @@ from typing import IO, cast
 import numpy as np
 import pyarrow as pa
 
-from trades.imports.exceptions import BadRow, ImportRefused, NotInOrder
-from trades.imports.lines import Lines
-from trades.imports.parse import Parsed, Parser
-from trades.imports.reading import Layout, Reading, layout_of
+from trades.exceptions import BadRow, ImportRefused, NotInOrder
+from trades.imports.layout import FileLayout, LineNumbers, ReadOptions, file_layout
+from trades.imports.parse import BlockParser, ParsedBlock
 
 BLOCK_BYTES = 4 * 2**20
 LINE_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """A place between two lines: bytes before it, number of the line after it, newest time before it."""
+class FilePosition:
+    """A position between two lines.
+
+    offset: bytes before it, uncompressed. line: number of the next line. last_ns, symbol: of the row before it.
+    """
 
     offset: int
     line: int
@@ -31,27 +33,24 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of the file, and the position behind them.
-
-    `read` counts the bytes of the file (compressed) so far.
-    """
+class RowBlock:
+    """Rows of the file, the position after them, and the bytes of the (compressed) file read so far."""
 
     rows: pa.RecordBatch
     symbols: pa.DictionaryArray
-    lines: Lines
+    lines: LineNumbers
     bad: tuple[BadRow, ...]
-    end: Position
+    end: FilePosition
     read: int
 
     @property
     def symbol(self) -> str:
-        """The symbol of a block of one symbol that has rows."""
+        """Return the symbol of a block that has rows of one symbol."""
         return str(self.symbols[0].as_py())
 
 
-class Source:
-    """The text of a `.csv` or `.csv.gz` file, from any offset on."""
+class CsvFile:
+    """A `.csv` or `.csv.gz` file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,63 +58,63 @@ class Source:
 
     @contextmanager
     def opened(self, offset: int = 0) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-        """The text behind `offset`, and the file below it, which tells how much of it was read."""
+        """Open the text at `offset`; yields it and the raw file, whose `tell()` counts the bytes read."""
         with self.path.open("rb") as raw:
             is_compressed = self.path.name.endswith(".gz")
             text = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if is_compressed else raw)
             text.seek(offset)
             yield text, raw
 
-    def layout(self, reading: Reading) -> tuple[Layout, Position]:
-        """What the first line says, and where the rows begin. Raises `ImportRefused`."""
+    def layout(self, options: ReadOptions) -> tuple[FileLayout, FilePosition]:
+        """Return the layout by the first line, and the position of the first row. Raises `ImportRefused`."""
         try:
             with self.opened() as (text, _):
                 header = text.readline(LINE_BYTES)
         except (EOFError, gzip.BadGzipFile) as error:
             raise ImportRefused(f"{self.path}: {error}") from error
         try:
-            return layout_of(header, reading), Position(len(header), 2)
+            return file_layout(header, options), FilePosition(len(header), 2)
         except ImportRefused as error:
             raise ImportRefused(f"{self.path}: {error}") from error
 
 
-def blocks_in_order(source: Source, parser: Parser, start: Position) -> Iterator[Block]:
-    """The rows behind `start` of a file of one symbol in order of time; equal times are never in two blocks.
+def blocks_in_order(file: CsvFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
+    """Yield the rows after `start` of a file with one symbol in order of time; equal times share a block.
 
-    Raises `NotInOrder` where the file is another one.
+    Raises `NotInOrder` for any other file.
     """
-    with source.opened(start.offset) as (stream, raw):
+    with file.opened(start.offset) as (stream, raw):
         position, held_back, is_last = start, b"", False
         while not is_last:
-            text, is_last = _next_lines(source.path, stream, held_back)
+            text, is_last = _next_lines(file.path, stream, held_back)
             parsed = parser.parse(text, position.line)
-            is_whole = is_last or not len(parsed.lines)
-            kept = len(parsed.lines) if is_whole else _before_last_time(parsed)
+            is_kept = is_last or not len(parsed.lines)
+            kept = len(parsed.lines) if is_kept else _rows_before_last_time(parsed)
             newest, symbol = _checked_order(parsed, kept, position)
-            line = position.line + parsed.line_count if is_whole else int(parsed.lines[kept])
-            cut = len(text) if is_whole else _line_start(text, position.line + parsed.line_count - line)
-            position = Position(position.offset + cut, line, newest, symbol)
+            line = position.line + parsed.line_count if is_kept else int(parsed.lines[kept])
+            cut = len(text) if is_kept else _line_start(text, position.line + parsed.line_count - line)
+            position = FilePosition(position.offset + cut, line, newest, symbol)
             held_back = text[cut:]
             block = _block(parsed, kept, position, raw.tell())
-            del text, parsed  # while the next block is read this one's text is not to be held
+            del text, parsed  # frees their memory while the next block is read
             yield block
 
 
-def blocks_as_they_are(source: Source, parser: Parser, start: Position) -> Iterator[Block]:
-    """The rows behind `start` in whatever order, of any symbols."""
-    with source.opened(start.offset) as (stream, raw):
+def blocks_unordered(file: CsvFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
+    """Yield the rows after `start` in the file's order, of any symbols."""
+    with file.opened(start.offset) as (stream, raw):
         position, is_last = start, False
         while not is_last:
-            text, is_last = _next_lines(source.path, stream, b"")
+            text, is_last = _next_lines(file.path, stream, b"")
             parsed = parser.parse(text, position.line)
-            position = Position(position.offset + len(text), position.line + parsed.line_count)
+            position = FilePosition(position.offset + len(text), position.line + parsed.line_count)
             block = _block(parsed, len(parsed.lines), position, raw.tell())
             del text, parsed
             yield block
 
 
 def _next_lines(path: Path, stream: IO[bytes], held_back: bytes) -> tuple[bytes, bool]:
-    """Whole lines, those held back first, and whether the file has ended."""
+    """Return the next complete lines, after those held back, and whether the file has ended."""
     try:
         piece = stream.read(BLOCK_BYTES)
         rest = stream.readline(LINE_BYTES)
@@ -126,19 +125,16 @@ def _next_lines(path: Path, stream: IO[bytes], held_back: bytes) -> tuple[bytes,
     return b"".join((held_back, piece, rest)), len(piece) < BLOCK_BYTES
 
 
-def _before_last_time(parsed: Parsed) -> int:
-    """How many rows stand before those of the block's last time. Raises `NotInOrder` if none does."""
+def _rows_before_last_time(parsed: ParsedBlock) -> int:
+    """Return how many rows precede those with the block's last time."""
     times = parsed.rows.column(0).to_numpy()
     if not len(times):
         return 0
     return int(np.searchsorted(times, times[-1]))
 
 
-def _checked_order(parsed: Parsed, kept: int, before: Position) -> tuple[int | None, str | None]:
-    """The newest time and the symbol behind the first `kept` rows, which follow `before`.
-
-    Raises `NotInOrder`.
-    """
+def _checked_order(parsed: ParsedBlock, kept: int, before: FilePosition) -> tuple[int | None, str | None]:
+    """Return the newest time and the symbol of the first `kept` rows, which follow `before`. Raises `NotInOrder`."""
     times = parsed.rows.column(0).to_numpy()
     if not len(times):
         return before.last_ns, before.symbol
@@ -153,15 +149,15 @@ def _checked_order(parsed: Parsed, kept: int, before: Position) -> tuple[int | N
 
 
 def _line_start(text: bytes, lines: int) -> int:
-    """Where the last `lines` lines begin, the text ending in a line end."""
-    at = len(text)
+    """Return the offset of the last `lines` lines of a text that ends with a line end."""
+    offset = len(text)
     for _ in range(lines + 1):
-        at = text.rfind(b"\n", 0, at)
-    return at + 1
+        offset = text.rfind(b"\n", 0, offset)
+    return offset + 1
 
 
-def _block(parsed: Parsed, kept: int, end: Position, read: int) -> Block:
-    return Block(
+def _block(parsed: ParsedBlock, kept: int, end: FilePosition, read: int) -> RowBlock:
+    return RowBlock(
         parsed.rows.slice(0, kept),
         parsed.symbols.slice(0, kept),
         parsed.lines[:kept],

@@ -1,61 +1,130 @@
-"""One run over one file: block by block while it is in order of time, otherwise by way of a spool."""
+"""Imports one file: block by block if its rows are in order of time, else sorted through temporary files."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from store.exceptions import IdConflict
-from store.protocol import Append
-from trades.imports.batches import Batch, Work, batches_of, groups_of, tables_of
-from trades.imports.blocks import Block, Position, Source, blocks_as_they_are, blocks_in_order
-from trades.imports.exceptions import BadRow, ImportRefused, NotInOrder
-from trades.imports.parse import Parser
-from trades.imports.progress_note import Note, Progress
-from trades.imports.read_ahead import read_ahead
-from trades.imports.spool import Spool
-from trades.services.rows import class_refusal
+from store.protocol import Append, Receipt
+from store.timestamps import DAY_NS
+from trades.exceptions import BadRow, ImportRefused, NotInOrder
+from trades.imports.blocks import CsvFile, FilePosition, RowBlock, blocks_in_order, blocks_unordered
+from trades.imports.layout import LineNumbers
+from trades.imports.parse import BlockParser
+from trades.imports.progress import ImportProgress, ProgressNote
+from trades.imports.spool import ROWS_AT_ONCE, SortSpool, SpoolPartition
+from trades.services import class_refusal
 from trades.stores import market_store
 
+DATES_AT_ONCE = 64
 EXAMPLES_LIMIT = 20
 _CALLER_LENGTH = 200
 _LINE = "line"
+_Item = TypeVar("_Item")
 
 
-class Stage(StrEnum):
-    """What is being done: storing as it is read, or sorting first and then storing."""
+class ImportStage(StrEnum):
+    """The stages: a file in order is stored as it is read; another is sorted first."""
 
     STORING = "storing"
     SORTING = "sorting"
     STORING_SORTED = "storing, sorted"
 
 
-class Step(NamedTuple):
-    """How far a stage is, `done` of `total` in any unit, and how many rows of the file were read."""
+class StageStatus(NamedTuple):
+    """The state of a stage: `done` of `total` in its unit, and the rows of the file read so far."""
 
-    stage: Stage
+    stage: ImportStage
     done: int
     total: int
     rows: int
 
 
-class Run:
-    """The import of a file from where an earlier run was ended, or from its beginning."""
+@dataclass(frozen=True, slots=True)
+class PreparedAppend:
+    """Rows of one symbol, their line numbers, and the function that stores them."""
+
+    symbol: str
+    rows: pa.RecordBatch
+    lines: LineNumbers
+    store: Callable[[], Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendGroup:
+    """Appends, and the progress to save once all of them are stored.
+
+    position or partitions: how much of the file is stored then. rows, bad: rows of the file that the group adds
+    to the counts. done: of the stage, in its unit.
+    """
+
+    appends: tuple[PreparedAppend, ...]
+    done: int
+    position: FilePosition | None = None
+    partitions: int | None = None
+    rows: int = 0
+    bad: tuple[BadRow, ...] = ()
+
+
+@contextmanager
+def _read_ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
+    """Yield an iterator over the items, none of them None, that makes the next one in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        yield _made_ahead(pool, items)
+
+
+def _made_ahead(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_Item]:
+    made = pool.submit(next, items, None)
+    while (item := made.result()) is not None:
+        made = pool.submit(next, items, None)
+        yield item
+        del item  # frees its memory while the next one is waited for
+
+
+def _partition_groups(
+    partitions: Sequence[SpoolPartition],
+) -> Iterator[tuple[int, list[SpoolPartition]]]:
+    """Yield neighbouring partitions of one symbol to store together, with the number of partitions up to their end."""
+    group: list[SpoolPartition] = []
+    for number, partition in enumerate(partitions):
+        rows = sum(each.rows for each in group) + partition.rows
+        is_other = bool(group) and group[0].symbol != partition.symbol
+        if group and (is_other or rows > ROWS_AT_ONCE or len(group) >= DATES_AT_ONCE):
+            yield number, group
+            group = []
+        group.append(partition)
+    if group:
+        yield len(partitions), group
+
+
+def _group_tables(spool: SortSpool, group: Sequence[SpoolPartition]) -> Iterator[pa.Table]:
+    """Yield a group's rows in order of time: one table, or several of a partition too large for one."""
+    if len(group) == 1:
+        yield from spool.rows_in_order(group[0])
+    else:
+        yield pa.concat_tables(table for partition in group for table in spool.rows_in_order(partition))
+
+
+class FileImport:
+    """The import of a file, from its beginning or from where an earlier run ended."""
 
     def __init__(
         self,
-        source: Source,
-        parser: Parser,
-        note: Note,
+        file: CsvFile,
+        parser: BlockParser,
+        note: ProgressNote,
         *,
-        start: Position,
-        done: Progress,
-        progress: Callable[[Step], None],
+        start: FilePosition,
+        done: ImportProgress,
+        progress: Callable[[StageStatus], None],
     ) -> None:
-        self._source = source
+        self._file = file
         self._dataset = parser.dataset
         self._parser = parser
         self._note = note
@@ -64,10 +133,10 @@ class Run:
         self._progress = progress
         self._examples: list[BadRow] = []
         self._store = market_store()
-        self._caller = f"import:{source.path.name}"[:_CALLER_LENGTH]
+        self._caller = f"import:{file.path.name}"[:_CALLER_LENGTH]
 
-    def all(self) -> tuple[Progress, tuple[BadRow, ...]]:
-        """Store what is left; returns the counts of the whole file and the first bad rows of this run."""
+    def run(self) -> tuple[ImportProgress, tuple[BadRow, ...]]:
+        """Store the remaining rows; return the counts of the whole file and the first bad rows of this run."""
         try:
             if self._done.partitions is None:
                 self._store_in_order()
@@ -81,95 +150,104 @@ class Run:
 
     def _store_in_order(self) -> None:
         start = self._done.position or self._start
-        with read_ahead(blocks_in_order(self._source, self._parser, start)) as blocks:
-            self._store_all(map(self._work_of, blocks), Stage.STORING, self._source.size)
+        with _read_ahead(blocks_in_order(self._file, self._parser, start)) as blocks:
+            self._store_all(map(self._block_group, blocks), ImportStage.STORING, self._file.size)
 
-    def _work_of(self, block: Block) -> Work:
-        batches = self._batches(block.symbol, block.rows, block.lines) if len(block.lines) else ()
+    def _block_group(self, block: RowBlock) -> AppendGroup:
+        appends = self._prepared(block.symbol, block.rows, block.lines) if len(block.lines) else ()
         rows = len(block.lines) + len(block.bad)
-        return Work(batches, block.read, position=block.end, rows=rows, bad=block.bad)
+        return AppendGroup(appends, block.read, position=block.end, rows=rows, bad=block.bad)
 
     def _store_by_spool(self) -> None:
         schema = self._dataset.schema.append(pa.field(_LINE, pa.int64()))
         is_filled = self._done.partitions is not None
-        spool = Spool.finished(self._note.spool, schema) if is_filled else None
+        spool = SortSpool.finished(self._note.spool, schema) if is_filled else None
         if spool is None:
             spool = self._filled_spool(schema)
         total = sum(partition.rows for partition in spool.partitions())
-        self._store_all(self._sorted_works(spool), Stage.STORING_SORTED, total)
+        self._store_all(self._sorted_groups(spool), ImportStage.STORING_SORTED, total)
         spool.remove()
 
-    def _filled_spool(self, schema: pa.Schema) -> Spool:
+    def _filled_spool(self, schema: pa.Schema) -> SortSpool:
+        """Read the whole file into a new spool."""
         self._examples.clear()
         self._done = replace(self._done, position=None, partitions=None, rows=0, bad=0)
-        spool = Spool.started(self._note.spool, schema)
-        with read_ahead(blocks_as_they_are(self._source, self._parser, self._start)) as blocks:
+        spool = SortSpool.started(self._note.spool, schema)
+        with _read_ahead(blocks_unordered(self._file, self._parser, self._start)) as blocks:
             for block in blocks:
                 self._count(len(block.lines) + len(block.bad), block.bad)
                 columns = [*block.rows.columns, pa.array(block.lines)]
                 spool.add(pa.record_batch(columns, schema=schema), block.symbols)
-                self._tell(Stage.SORTING, block.read, self._source.size)
+                self._report(ImportStage.SORTING, block.read, self._file.size)
         spool.finish()
         self._done = replace(self._done, partitions=0)
         self._note.save(self._done)
         return spool
 
-    def _sorted_works(self, spool: Spool) -> Iterator[Work]:
-        """What is left of a spool; how far it is changes with the last table of a group only."""
+    def _sorted_groups(self, spool: SortSpool) -> Iterator[AppendGroup]:
+        """Yield the groups of a spool that are not stored; the last table of a group completes its partitions."""
         stored, before = 0, 0
-        for partitions, group in groups_of(spool.partitions()):
+        for partitions, group in _partition_groups(spool.partitions()):
             rows = sum(partition.rows for partition in group)
             if partitions > (self._done.partitions or 0):
                 left = rows
-                for table in tables_of(spool, group):
+                for table in _group_tables(spool, group):
                     left -= table.num_rows
-                    whole = table.combine_chunks().to_batches()[0]
-                    lines = whole.column(_LINE).to_numpy()
-                    batches = self._batches(group[0].symbol, whole.select(self._dataset.schema.names), lines)
-                    yield Work(batches, stored + rows - left, partitions=before if left else partitions)
+                    batch = table.combine_chunks().to_batches()[0]
+                    lines = batch.column(_LINE).to_numpy()
+                    appends = self._prepared(group[0].symbol, batch.select(self._dataset.schema.names), lines)
+                    done = stored + rows - left
+                    yield AppendGroup(appends, done, partitions=before if left else partitions)
             stored, before = stored + rows, partitions
 
-    def _batches(self, symbol: str, rows: pa.RecordBatch, lines: Any) -> tuple[Batch, ...]:
+    def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: LineNumbers) -> tuple[PreparedAppend, ...]:
+        """Cut rows in order of time into appends of at most `DATES_AT_ONCE` dates. Raises `ImportRefused`."""
         refusal = class_refusal(dataset=self._dataset, symbol=symbol)
         if refusal is not None:
-            raise ImportRefused(f"{self._source.path}: {refusal}")
-        template = Append(self._dataset, symbol, rows, self._caller)
-        return tuple(batches_of(template, rows, lines, self._store.prepare_append))
+            raise ImportRefused(f"{self._file.path}: {refusal}")
+        if not rows.num_rows:
+            return ()
+        days = rows.column(0).to_numpy() // DAY_NS
+        starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))[::DATES_AT_ONCE].tolist()
+        appends = []
+        for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
+            part = rows.slice(start, end - start)
+            store = self._store.prepare_append(Append(self._dataset, symbol, part, self._caller))
+            appends.append(PreparedAppend(symbol, part, lines[start:end], store))
+        return tuple(appends)
 
-    def _store_all(self, works: Iterator[Work], stage: Stage, total: int) -> None:
-        with read_ahead(works) as ready:
-            for work in ready:
-                for batch in work.batches:
-                    self._append(batch)
-                self._count(work.rows, work.bad)
-                self._done = replace(self._done, position=work.position, partitions=work.partitions)
+    def _store_all(self, groups: Iterator[AppendGroup], stage: ImportStage, total: int) -> None:
+        with _read_ahead(groups) as ready:
+            for group in ready:
+                for append in group.appends:
+                    self._append(append)
+                self._count(group.rows, group.bad)
+                self._done = replace(self._done, position=group.position, partitions=group.partitions)
                 self._note.save(self._done)
-                self._tell(stage, work.done, total)
+                self._report(stage, group.done, total)
 
-    def _append(self, batch: Batch) -> None:
+    def _append(self, append: PreparedAppend) -> None:
+        """Store an append. Rows whose ids conflict are bad rows; the others are stored without them."""
         try:
-            receipt = batch.store()
+            receipt = append.store()
         except IdConflict as error:
             field = self._dataset.id_columns[-1]
-            bad = [BadRow(self._source.path, int(batch.lines[row]), field, str(error)) for row in error.rows]
+            bad = [BadRow(self._file.path, int(append.lines[row]), field, str(error)) for row in error.rows]
             if not self._parser.skips_bad:
                 raise bad[0] from error
             self._count(0, tuple(bad))
-            self._append_without(batch, error.rows)
+            kept = np.ones(len(append.lines), dtype=bool)
+            kept[error.rows] = False
+            rows = append.rows.filter(pa.array(kept))
+            for remaining in self._prepared(append.symbol, rows, append.lines[kept]):
+                self._append(remaining)
             return
-        newest = (batch.append.symbol, receipt.commit.number, receipt.commit.hash)
+        newest = (append.symbol, receipt.commit.number, receipt.commit.hash)
         self._done = replace(self._done, stored=self._done.stored + receipt.stored, commit=newest)
-
-    def _append_without(self, batch: Batch, dropped: list[int]) -> None:
-        kept = np.ones(len(batch.lines), dtype=bool)
-        kept[dropped] = False
-        rows = batch.append.rows.filter(pa.array(kept))
-        for left in self._batches(batch.append.symbol, rows, batch.lines[kept]):
-            self._append(left)
 
     def _count(self, rows: int, bad: tuple[BadRow, ...]) -> None:
         self._done = replace(self._done, rows=self._done.rows + rows, bad=self._done.bad + len(bad))
         self._examples += bad[: EXAMPLES_LIMIT - len(self._examples)]
 
-    def _tell(self, stage: Stage, done: int, total: int) -> None:
-        self._progress(Step(stage, done, total, self._done.rows))
+    def _report(self, stage: ImportStage, done: int, total: int) -> None:
+        self._progress(StageStatus(stage, done, total, self._done.rows))

@@ -1,4 +1,4 @@
-"""`csv_import`: one file into the store."""
+"""`csv_import`: imports one file into the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,26 +6,26 @@ from pathlib import Path
 
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.imports.blocks import Source
-from trades.imports.exceptions import BadRow, ImportRefused
-from trades.imports.parse import Parser
-from trades.imports.progress_note import Note, Progress
-from trades.imports.reading import Layout, Reading
-from trades.imports.run import Run, Step
-from trades.services.instruments import symbol_canonical
+from trades.exceptions import BadRow, ImportRefused
+from trades.imports.blocks import CsvFile
+from trades.imports.layout import FileLayout, ReadOptions
+from trades.imports.parse import BlockParser
+from trades.imports.progress import ImportProgress, ProgressNote
+from trades.imports.run import FileImport, StageStatus
+from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """What became of a file. duplicates: rows that were stored before. examples: the first bad rows."""
+class ImportResult:
+    """The result of an import. duplicates: rows that were stored before. examples: the first bad rows."""
 
     path: Path
     rows: int
     stored: int
     bad: int
     examples: tuple[BadRow, ...] = ()
-    passed_over: tuple[str, ...] = ()
+    unread_columns: tuple[str, ...] = ()
     was_known: bool = False
 
     @property
@@ -36,55 +36,56 @@ class Imported:
 def csv_import(
     *,
     path: Path,
-    reading: Reading,
+    options: ReadOptions,
     notes: Path,
     skip_bad: bool = False,
     restart: bool = False,
-    progress: Callable[[Step], None] = lambda _: None,
-) -> Imported:
-    """Store the rows of a `.csv` or `.csv.gz` file that are not stored.
+    progress: Callable[[StageStatus], None] = lambda _: None,
+) -> ImportResult:
+    """Store the rows of a `.csv` or `.csv.gz` file that are not stored yet, in bounded memory.
 
-    Equal rows are counted over the whole file. Memory is bounded whatever the file's size.
-    notes: the folder of the notes by which an import that was ended goes on. `restart` passes over them.
-    Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
+    Equal rows are counted over the whole file. notes: the folder with the progress of unfinished imports;
+    `restart` ignores it. Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
-    if reading.symbol is not None:
-        reading = replace(reading, symbol=symbol_canonical(reading.symbol))
-    note = Note(notes, path, f"{reading!r}{skip_bad}")
+    if options.symbol is not None:
+        options = replace(options, symbol=symbol_canonical(options.symbol))
+    note = ProgressNote(notes, path, f"{options!r}{skip_bad}")
     with note.held():
-        source = Source(path)
-        layout, start = source.layout(reading)
-        known = None if restart else _still_true(note.load(), reading)
+        file = CsvFile(path)
+        layout, start = file.layout(options)
+        known = None if restart else _current_progress(note.load(), options)
         if known is not None and known.is_finished:
-            return Imported(path, known.rows, 0, known.bad, (), layout.passed_over, was_known=True)
-        symbol = _symbol_of(path, layout, reading)
-        parser = Parser(path, layout, reading, symbol=symbol, skip_bad=skip_bad)
-        run = Run(source, parser, note, start=start, done=known or Progress(), progress=progress)
-        done, examples = run.all()
-        return Imported(path, done.rows, done.stored, done.bad, examples, layout.passed_over)
+            return ImportResult(path, known.rows, 0, known.bad, (), layout.unread_columns, was_known=True)
+        symbol = _symbol_of(path, layout, options)
+        parser = BlockParser(path, layout, options, symbol=symbol, skip_bad=skip_bad)
+        file_import = FileImport(
+            file, parser, note, start=start, done=known or ImportProgress(), progress=progress
+        )
+        done, examples = file_import.run()
+        return ImportResult(path, done.rows, done.stored, done.bad, examples, layout.unread_columns)
 
 
-def _still_true(known: Progress | None, reading: Reading) -> Progress | None:
-    """A note whose newest commit is the store's still: not that of a store which was emptied or restored."""
+def _current_progress(known: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:
+    """Return the progress if the store still has its newest commit, None if the store was emptied or restored."""
     if known is None or known.commit is None:
         return None
     symbol, number, commit_hash = known.commit
     store = market_store()
     try:
-        if store.head(reading.dataset, symbol).number < number:
+        if store.head(options.dataset, symbol).number < number:
             return None
-        return known if store.head(reading.dataset, symbol, commit=number).hash == commit_hash else None
+        return known if store.head(options.dataset, symbol, commit=number).hash == commit_hash else None
     except StorageError:
         return None
 
 
-def _symbol_of(path: Path, layout: Layout, reading: Reading) -> str | None:
-    if layout.symbol is not None or reading.symbol is not None:
-        return reading.symbol
+def _symbol_of(path: Path, layout: FileLayout, options: ReadOptions) -> str | None:
+    if layout.symbol is not None or options.symbol is not None:
+        return options.symbol
     stem = path.name.removesuffix(".gz").removesuffix(".csv")
     try:
         return symbol_canonical(parse_symbol(stem))
     except InvalidSymbol as error:
         raise ImportRefused(
-            f"{path}: no symbol is given, no column has it, and the file's name is none"
+            f"{path}: no column has the symbol, and the file's name is not one: give --symbol"
         ) from error

@@ -1,4 +1,4 @@
-"""Rows on their way into order: temporary files by symbol and event date, read back in order of time."""
+"""Sorts rows on disk: temporary files by symbol and event date, read back in order of time."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.timestamps import DAY_NS, format_timestamp
-from trades.imports.exceptions import ImportRefused
+from trades.exceptions import ImportRefused
 
 ROWS_AT_ONCE = 400_000
 EQUAL_TIMES_LIMIT = 2_000_000
@@ -21,8 +21,8 @@ _MANIFEST = "manifest.json"
 
 
 @dataclass(slots=True)
-class Partition:
-    """The rows of one symbol and one stretch of time, at most an event date, in the order of arrival."""
+class SpoolPartition:
+    """The rows of one symbol and one time slice, at most an event date, in order of arrival."""
 
     symbol: str
     first_slice: int
@@ -33,35 +33,35 @@ class Partition:
     last_ns: int = -(2**63)
 
     def add(self, times: Integers, size: int) -> None:
-        """Count rows that were written."""
+        """Count written rows."""
         self.rows += len(times)
         self.bytes += size
         self.first_ns = min(self.first_ns, int(times.min()))
         self.last_ns = max(self.last_ns, int(times.max()))
 
 
-class Spool:
-    """A folder of partitions, each a file of Arrow messages. Slices of time are `slice_ns` wide."""
+class SortSpool:
+    """A folder of partitions, each a file of Arrow messages; time slices are `slice_ns` wide."""
 
     def __init__(self, folder: Path, schema: pa.Schema, slice_ns: int = DAY_NS) -> None:
         self.folder = folder
         self._schema = schema
         self._slice_ns = slice_ns
-        self._partitions: dict[tuple[str, int], Partition] = {}
+        self._partitions: dict[tuple[str, int], SpoolPartition] = {}
 
     @classmethod
-    def started(cls, folder: Path, schema: pa.Schema, slice_ns: int = DAY_NS) -> "Spool":
-        """An empty spool; what was in the folder is gone."""
+    def started(cls, folder: Path, schema: pa.Schema, slice_ns: int = DAY_NS) -> "SortSpool":
+        """Return an empty spool; deletes the folder's content."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return cls(folder, schema, slice_ns)
 
     @classmethod
-    def finished(cls, folder: Path, schema: pa.Schema) -> "Spool | None":
-        """A spool that was filled by a process that is no more; None if it is not whole."""
+    def finished(cls, folder: Path, schema: pa.Schema) -> "SortSpool | None":
+        """Return a spool that an earlier process filled; None if it is incomplete."""
         spool = cls(folder, schema)
         try:
-            kept = [Partition(**item) for item in json.loads((folder / _MANIFEST).read_bytes())]
+            kept = [SpoolPartition(**item) for item in json.loads((folder / _MANIFEST).read_bytes())]
             if any((folder / partition.file).stat().st_size != partition.bytes for partition in kept):
                 return None
         except (OSError, ValueError, TypeError):
@@ -70,7 +70,7 @@ class Spool:
         return spool
 
     def add(self, rows: pa.RecordBatch, symbols: pa.DictionaryArray) -> None:
-        """Write rows to their partitions. `rows` begins with the event time."""
+        """Write rows to their partitions. The first column is the event time."""
         if not rows.num_rows:
             return
         slices = rows.column(0).to_numpy() // self._slice_ns
@@ -85,18 +85,18 @@ class Spool:
             self._write(symbol, int(slices[start]), rows.slice(start, end - start))
 
     def finish(self) -> None:
-        """Write down that the spool is whole."""
+        """Write the manifest, which marks the spool complete."""
         content = json.dumps([asdict(partition) for partition in self.partitions()])
         (self.folder / _MANIFEST).write_text(content)
 
-    def partitions(self) -> list[Partition]:
-        """All partitions, by symbol, then by time."""
+    def partitions(self) -> list[SpoolPartition]:
+        """Return all partitions, by symbol, then by time."""
         return [self._partitions[key] for key in sorted(self._partitions)]
 
-    def rows_in_order(self, partition: Partition) -> Iterator[pa.Table]:
-        """A partition's rows in order of time, those of one time in the order of arrival, never apart.
+    def rows_in_order(self, partition: SpoolPartition) -> Iterator[pa.Table]:
+        """Yield a partition's rows in order of time, then of arrival; equal times share a table.
 
-        Raises `ImportRefused` if there are too many of one time to be held in memory.
+        Raises `ImportRefused` for too many rows of one time, which do not fit in memory.
         """
         if partition.rows <= ROWS_AT_ONCE or partition.first_ns == partition.last_ns:
             if partition.rows > EQUAL_TIMES_LIMIT:
@@ -110,7 +110,7 @@ class Spool:
             yield table if is_sorted else table.take(pa.array(np.argsort(times, kind="stable")))
             return
         width = -(-(partition.last_ns - partition.first_ns + 1) // _SLICES)
-        finer = Spool.started(self.folder / f"{partition.file}.finer", self._schema, width)
+        finer = SortSpool.started(self.folder / f"{partition.file}.finer", self._schema, width)
         for batch in self._read(partition):
             codes = pa.array(np.zeros(batch.num_rows, dtype=np.int32))
             finer.add(batch, pa.DictionaryArray.from_arrays(codes, pa.array([partition.symbol])))
@@ -125,7 +125,7 @@ class Spool:
     def _write(self, symbol: str, number: int, rows: pa.RecordBatch) -> None:
         partition = self._partitions.get((symbol, number))
         if partition is None:
-            partition = Partition(symbol, number, f"{len(self._partitions)}.rows")
+            partition = SpoolPartition(symbol, number, f"{len(self._partitions)}.rows")
             self._partitions[symbol, number] = partition
         message = rows.serialize()
         with (self.folder / partition.file).open("ab") as file:
@@ -133,7 +133,7 @@ class Spool:
             file.write(message)
         partition.add(rows.column(0).to_numpy(), _LENGTH_BYTES + message.size)
 
-    def _read(self, partition: Partition) -> Iterator[pa.RecordBatch]:
+    def _read(self, partition: SpoolPartition) -> Iterator[pa.RecordBatch]:
         with (self.folder / partition.file).open("rb") as file:
             while length := file.read(_LENGTH_BYTES):
                 message = file.read(int.from_bytes(length, "little"))

@@ -1,4 +1,4 @@
-"""Times in a file as nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
+"""Converts a file's times to nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from store.arrays import Mask
 from store.timestamps import SECOND_NS
-from trades.imports.reading import Reading
+from trades.imports.layout import ReadOptions
 
-Places = list[int]
+Indexes = list[int]
 
 # Epoch integers of 10, 13, 16, 19 digits: seconds, milliseconds, microseconds, nanoseconds.
 _EPOCHS = ((10**9, SECOND_NS), (10**12, 10**6), (10**15, 10**3), (10**18, 1))
@@ -21,8 +21,8 @@ _HAS_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _COMPACT_DATE = r"^([0-9]{4})([0-9]{2})([0-9]{2})([T ]|$)"
 
 
-class Style(Enum):
-    """How a column's times are written, and the type in which a block of them is read at once."""
+class TimeStyle(Enum):
+    """How a column's times are written; the value is the Arrow type that reads a whole block."""
 
     OFFSET = pa.timestamp("ns", "UTC")
     LOCAL = pa.timestamp("ns")
@@ -30,77 +30,77 @@ class Style(Enum):
     TEXT = pa.string()
 
 
-def style_of(cell: str) -> Style:
-    """The style of one cell; TEXT where only a closer look can tell."""
+def time_style(cell: str) -> TimeStyle:
+    """Return the style of one cell; TEXT if each cell must be parsed by itself."""
     column = pa.array([cell])
     if pc.match_substring_regex(column, _IS_EPOCH)[0].as_py() or cell.isdigit():
-        return Style.EPOCH
-    for style in (Style.OFFSET, Style.LOCAL):
+        return TimeStyle.EPOCH
+    for style in (TimeStyle.OFFSET, TimeStyle.LOCAL):
         try:
             column.cast(style.value)
         except pa.ArrowInvalid:
             continue
         return style
-    return Style.TEXT
+    return TimeStyle.TEXT
 
 
-def instants(values: pa.Array, style: Style, reading: Reading, *, is_event: bool) -> pa.Array:
-    """A column that was read in its style's type, as int64 nanoseconds UTC. Raises `pa.ArrowInvalid`.
+def cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, is_event: bool) -> pa.Array:
+    """Convert a column in its style's type to int64 nanoseconds UTC. Raises `pa.ArrowInvalid`.
 
-    is_event: the event time, which counts milliseconds since midnight where `reading` has a date.
+    is_event: the event time, which counts milliseconds since midnight if `options` has a date.
     """
-    if style is Style.OFFSET:
+    if style is TimeStyle.OFFSET:
         return values.cast(pa.int64())
-    if style is Style.LOCAL:
-        return _from_local(values, reading)
-    if is_event and reading.date is not None:
-        return _from_local(_since_midnight(values, reading.date), reading)
+    if style is TimeStyle.LOCAL:
+        return _from_local(values, options)
+    if is_event and options.date is not None:
+        return _from_local(_since_midnight(values, options.date), options)
     return _from_epochs(values)
 
 
-def careful_instants(
-    cells: pa.Array, reading: Reading, *, is_event: bool, limit: int | None
-) -> tuple[pa.Array, Places]:
-    """Texts of any styles as instants, null where a cell is wrong, and the first `limit` wrong places."""
+def parse_instants(
+    cells: pa.Array, options: ReadOptions, *, is_event: bool, limit: int | None
+) -> tuple[pa.Array, Indexes]:
+    """Convert texts of mixed styles, null where wrong; return also the first `limit` wrong indexes."""
     texts = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
-    if is_event and reading.date is not None:
-        by_style = {Style.EPOCH: np.ones(len(cells), dtype=bool)}
+    if is_event and options.date is not None:
+        by_style = {TimeStyle.EPOCH: np.ones(len(cells), dtype=bool)}
     else:
         texts, by_style = _styled(texts)
     times = np.zeros(len(cells), dtype=np.int64)
     valid = np.zeros(len(cells), dtype=bool)
-    wrong: Places = []
+    wrong: Indexes = []
     for style, mask in by_style.items():
-        places = np.flatnonzero(mask & _mask(cells.is_valid()))
+        indexes = np.flatnonzero(mask & _mask(cells.is_valid()))
 
-        def convert(some: pa.Array, style: Style = style) -> pa.Array:
-            return instants(some.cast(style.value), style, reading, is_event=is_event)
+        def convert(some: pa.Array, style: TimeStyle = style) -> pa.Array:
+            return cast_instants(some.cast(style.value), style, options, is_event=is_event)
 
-        converted, refused = converted_or_refused(texts.take(pa.array(places)), convert, limit=limit)
-        times[places] = converted.fill_null(0).to_numpy()
-        valid[places] = _mask(converted.is_valid())
-        wrong += places[refused].tolist()
+        converted, refused = convert_by_bisection(texts.take(pa.array(indexes)), convert, limit=limit)
+        times[indexes] = converted.fill_null(0).to_numpy()
+        valid[indexes] = _mask(converted.is_valid())
+        wrong += indexes[refused].tolist()
     return pa.array(times, mask=~valid), sorted(wrong)[:limit]
 
 
-def _styled(texts: pa.Array) -> tuple[pa.Array, dict[Style, Mask]]:
-    """Texts in capitals with hyphens in their dates, and which of them are of which style."""
+def _styled(texts: pa.Array) -> tuple[pa.Array, dict[TimeStyle, Mask]]:
+    """Return the texts with hyphens in their dates, and a mask per style."""
     is_epoch = _mask(pc.match_substring_regex(texts, _IS_EPOCH))
     texts = pc.replace_substring_regex(texts, _COMPACT_DATE, r"\1-\2-\3\4")
     has_offset = ~is_epoch & _mask(pc.match_substring_regex(texts, _HAS_OFFSET))
     return texts, {
-        Style.EPOCH: is_epoch,
-        Style.OFFSET: has_offset,
-        Style.LOCAL: ~is_epoch & ~has_offset,
+        TimeStyle.EPOCH: is_epoch,
+        TimeStyle.OFFSET: has_offset,
+        TimeStyle.LOCAL: ~is_epoch & ~has_offset,
     }
 
 
-def converted_or_refused(
+def convert_by_bisection(
     cells: pa.Array, convert: Callable[[pa.Array], pa.Array], *, limit: int | None
-) -> tuple[pa.Array, Places]:
-    """Cells converted, null where `convert` raises `pa.ArrowInvalid`, and the first `limit` such places."""
+) -> tuple[pa.Array, Indexes]:
+    """Convert cells by bisection, null where `convert` raises `pa.ArrowInvalid`; return also the first `limit` indexes."""
     pieces: list[pa.Array] = []
-    wrong: Places = []
+    wrong: Indexes = []
     pending = [(0, len(cells))]
     while pending:
         start, end = pending.pop()
@@ -114,14 +114,13 @@ def converted_or_refused(
             else:
                 middle = (start + end) // 2
                 pending += [(middle, end), (start, middle)]
-    whole = pa.concat_arrays(pieces) if pieces else convert(cells)
-    return whole, wrong
+    return (pa.concat_arrays(pieces) if pieces else convert(cells)), wrong
 
 
-def _from_local(values: pa.Array, reading: Reading) -> pa.Array:
-    if reading.zone == "UTC":
+def _from_local(values: pa.Array, options: ReadOptions) -> pa.Array:
+    if options.zone == "UTC":
         return values.cast(pa.int64())
-    zoned = pc.assume_timezone(values, reading.zone, ambiguous=reading.ambiguous, nonexistent="raise")
+    zoned = pc.assume_timezone(values, options.zone, ambiguous=options.ambiguous, nonexistent="raise")
     return zoned.cast(pa.int64())
 
 
@@ -130,7 +129,7 @@ def _since_midnight(values: pa.Array, date: np.datetime64) -> pa.Array:
     if len(counts) and (counts.min() < 0 or counts.max() >= _MILLISECONDS_A_DAY):
         raise pa.ArrowInvalid("not milliseconds since midnight")
     midnight = date.astype("datetime64[ns]").astype(np.int64)
-    return pa.array(midnight + counts * 10**6, mask=_mask(values.is_null())).view(Style.LOCAL.value)
+    return pa.array(midnight + counts * 10**6, mask=_mask(values.is_null())).view(TimeStyle.LOCAL.value)
 
 
 def _from_epochs(values: pa.Array) -> pa.Array:

@@ -1,1 +1,1 @@
-"""Instruments: what may be told of them, how they are found, and their endpoints."""
+"""Instruments: services, endpoints, and the table that is searched. The facts are in the store."""

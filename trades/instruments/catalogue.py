@@ -1,4 +1,4 @@
-"""The table of instruments, kept as the store is: compared before every search, written where they differ."""
+"""Keeps the search table of instruments equal to the store: compared before each search, updated if different."""
 
 import fcntl
 import hashlib
@@ -13,11 +13,11 @@ from django.conf import settings
 from django.db import transaction
 
 from store.instruments import ALIAS_SEPARATOR, Instrument
+from trades.instruments.services import instruments_all
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
-from trades.services.instruments import instruments_known
 from trades.stores import market_store
 
-# Other writers of the database wait no longer than for so many rows.
+# Bounds the time that other writers of the database wait for a batch.
 _ROWS_AT_ONCE = 2_000
 _STATE = 1
 _LOCK = "catalogue.lock"
@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 def catalogue_refresh() -> None:
-    """Bring the table up to date if the store has changed since. Raises `StorageError`s."""
+    """Update the table if the store has changed since the last refresh. Raises `StorageError`s."""
     if _is_current(_stamp()):
         return
     with _one_at_a_time():
@@ -48,8 +48,8 @@ def _is_current(stamp: str) -> bool:
 
 
 def _bring_up_to(stamp: str) -> None:
-    """What changes from here on changes the stamp: the next one to look sees it."""
-    known = {instrument.symbol: instrument for instrument in instruments_known()}
+    # The stamp was taken before the instruments are read, so a later change makes the next refresh run.
+    known = {instrument.symbol: instrument for instrument in instruments_all()}
     documents = dict(InstrumentEntry.objects.values_list("symbol", "document"))
     entries = (
         entry_of(instrument)
@@ -64,10 +64,7 @@ def _bring_up_to(stamp: str) -> None:
 
 
 def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
-    """So many of the first instruments of a class by symbol, or all if it has fewer.
-
-    Raises `StorageError`s.
-    """
+    """Return the first `count` instruments of a class by symbol. Raises `StorageError`s."""
     catalogue_refresh()
     of_class = InstrumentEntry.objects.filter(instrument_class=instrument_class).order_by("symbol")
     return [instrument_in(entry) for entry in of_class[:count]]
@@ -75,9 +72,9 @@ def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Keep other threads and processes waiting, lest all do the same work; it would come out right without.
+    """Lock out other threads and processes, which would only do the same work again.
 
-    Whoever is in a transaction may hold what the one at work waits for, and does not wait for that one.
+    A caller inside a transaction does not wait: it may hold the database lock that the other one needs.
     """
     if transaction.get_connection().in_atomic_block:
         yield
@@ -90,15 +87,12 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def instrument_in(entry: InstrumentEntry) -> Instrument:
-    """The instrument of a row."""
+    """Return the instrument of a row."""
     return _decoder.decode(entry.document)
 
 
 def entry_of(instrument: Instrument) -> InstrumentEntry:
-    """The row of an instrument, not saved.
-
-    What does not fit, as of a later version, is cut: it is for search only.
-    """
+    """Return the unsaved row of an instrument. Texts that do not fit are cut: they serve search only."""
     texts = {name: (getattr(instrument, name) or "")[:length] for name, length in TEXT_LENGTHS.items()}
     return InstrumentEntry(
         symbol=instrument.symbol,

@@ -1,4 +1,4 @@
-"""Serializer fields of what is told about an instrument; no coercion of one JSON type into another."""
+"""The serializer fields of an instrument. No JSON type is coerced into another."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from store.timestamps import InvalidTimestamp, parse_timestamp
-from trades.batches.fields import SymbolField
+from trades.batches.serializers import SymbolField
 
 ALIASES_LIMIT = 32
 NAME_LENGTH = 200
@@ -16,7 +16,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class PatternField(serializers.Field[str, str, str, Any]):
-    """A text of a form, at most `longest` characters; `wording` says which."""
+    """A text of at most `longest` characters that matches a pattern; `wording` describes it in errors."""
 
     default_error_messages = {"invalid_type": "must be a string", "invalid_format": "must be {wording}"}
 
@@ -38,7 +38,7 @@ class PatternField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": NAME_LENGTH})
 class NameField(serializers.Field[str, str, str, Any]):
-    """A name for people: any printable characters, no blanks at its ends."""
+    """A name for people: printable characters, no blanks at the ends."""
 
     default_error_messages = {
         "invalid_type": "must be a string",
@@ -55,7 +55,7 @@ class NameField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "string", "format": "date", "examples": ["2026-03-20"]})
 class CalendarDateField(serializers.Field[str, str, str, Any]):
-    """A date of the years 1900-2200 as yyyy-mm-dd, kept as its text."""
+    """A date of the years 1900-2200, kept as text: yyyy-mm-dd."""
 
     default_error_messages = {
         "invalid_type": "must be a string",
@@ -74,7 +74,7 @@ class CalendarDateField(serializers.Field[str, str, str, Any]):
     {"type": "array", "maxItems": ALIASES_LIMIT, "items": {"type": "string", "minLength": 1, "maxLength": 32}}
 )
 class AliasesField(serializers.Field[tuple[str, ...], list[str], list[str], Any]):
-    """Symbols, each once, in their one spelling."""
+    """Symbols, normalized and without repetition."""
 
     default_error_messages = {
         "invalid_type": "must be a list of symbols",

@@ -1,30 +1,44 @@
-"""The filters of the list of instruments."""
+"""The query parameters of instruments: filters, pages, and the fields that the browsable form shows for them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from django_filters import ChoiceFilter
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.drainage import set_override
+from drf_spectacular.drainage import get_override, set_override
+from rest_framework import serializers
+from rest_framework.views import APIView
 
 from listing.filters import StrictFilterBackend, choice_filter
+from listing.pages import KeysetPagination
 from store.bar_policies import BAR_POLICIES
 from store.instruments import INSTRUMENT_CLASSES, RIGHTS
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
+from trades.instruments.services import symbol_canonical
 from trades.models import InstrumentEntry
-from trades.services.instruments import symbol_canonical
 
-# Each word is a condition of its own: SQLite takes a thousand.
+
+class InstrumentPagination(KeysetPagination):
+    """Pages of instruments, by symbol."""
+
+    rows_name = "instruments"
+    by = "symbol"
+    sort_description = "By symbol."
+
+
+# Each word adds a condition; SQLite allows a thousand.
 SEARCH_LENGTH = 200
 _SEARCHED = ("symbol", "name", "aliases", "underlying")
 Entries = QuerySet[InstrumentEntry]
 
 
 class SymbolFormField(forms.CharField):
-    """A symbol in any spelling, or an alias, as its symbol."""
+    """A symbol in any spelling, or an alias; cleaned to the canonical symbol."""
 
     def clean(self, value: Any) -> str:
         text = super().clean(value)
@@ -39,7 +53,7 @@ class SymbolFilter(django_filters.CharFilter):  # type: ignore[misc]  # not type
 
 
 class CodeFilter(django_filters.CharFilter):  # type: ignore[misc]
-    """A code of a form, which `regex` gives."""
+    """A text that matches `regex`."""
 
     field_class = forms.RegexField
 
@@ -62,13 +76,13 @@ def _code(regex: str, wording: str, text: str) -> Any:
 
 
 def _declared(found: Any, schema: dict[str, Any]) -> Any:
-    """A filter whose values the schema says more of than that they are texts."""
+    """Return the filter with a schema of its values."""
     set_override(found, "field", schema)
     return found
 
 
 class InstrumentFilter(FilterSet):  # type: ignore[misc]
-    """What an instrument must be to be listed: all that is given holds."""
+    """The filters of the list; an instrument must match all that are given."""
 
     instrument_class = choice_filter(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
     exchange = _code("[A-Z0-9]{4}", "a MIC, four of A-Z and 0-9, such as XNAS", "MIC of its exchange.")
@@ -102,7 +116,7 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
         return {CLASS if name == "instrument_class" else name: each for name, each in filters.items()}
 
     def search_words(self, entries: Entries, _: str, text: str) -> Entries:
-        """Rows in which every word occurs."""
+        """Return the rows in which every word occurs."""
         for word in text.split():
             found = Q()
             for name in _SEARCHED:
@@ -112,9 +126,47 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
 
 
 class InstrumentFilterBackend(StrictFilterBackend):
-    """Refuses what is no symbol as it is refused elsewhere."""
+    """Refuses an invalid symbol with the same error as other endpoints."""
 
     def refusal(self, code: str, message: str) -> Exception:
         if code == InvalidSymbol.code:
             return InvalidValue(code, message)
         return super().refusal(code, message)
+
+
+class ShownField(serializers.CharField):
+    """A parameter with a given schema."""
+
+    def __init__(self, *, schema: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(required=False, **options)
+        set_override(self, "field", dict(schema))
+
+
+def _of_filter(found: Any) -> ShownField:
+    choices = [value for value, _ in found.extra["choices"]] if isinstance(found, ChoiceFilter) else []
+    schema = {"enum": choices} if choices else get_override(found, "field", {})
+    return ShownField(schema=schema, help_text=str(found.extra["help_text"]))
+
+
+def _query_serializer(name: str, fields: Mapping[str, ShownField]) -> type[serializers.Serializer[Any]]:
+    doc = {"__doc__": "The query parameters.", "__module__": __name__}
+    return type(name, (serializers.Serializer,), {**doc, **fields})
+
+
+InstrumentsQuerySerializer = _query_serializer(
+    "InstrumentsQuerySerializer",
+    {name: _of_filter(found) for name, found in InstrumentFilter.base_filters.items()}
+    | {
+        each["name"]: ShownField(schema=each["schema"], help_text=each["description"])
+        for each in InstrumentPagination().get_schema_operation_parameters(APIView())
+    },
+)
+InstrumentQuerySerializer = _query_serializer(
+    "InstrumentQuerySerializer",
+    {
+        "as_of": ShownField(
+            schema={"examples": ["2025-01-02T14:30:00Z"]},
+            help_text="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
+        )
+    },
+)

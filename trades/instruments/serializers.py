@@ -1,6 +1,6 @@
-"""What may be told about an instrument, by the same rules wherever it comes from, and how it is shown."""
+"""The serializer of instruments: the rules of a declaration, over HTTP and for files, and the document shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import KnownFieldsSerializer, field_errors
+from needs import Need
 from store.bar_policies import BAR_POLICIES
 from store.declarations import Column, ColumnKind
 from store.instruments import (
@@ -23,12 +24,11 @@ from store.instruments import (
     default_instrument,
 )
 from store.row_rules import POSITIVE
-from trades.batches.fields import ColumnField, SymbolField
+from trades.batches.serializers import ColumnField, SymbolField
 from trades.instruments.fields import AliasesField, CalendarDateField, NameField, PatternField
-from trades.instruments.known_hours import HOURS_REFUSAL
 
 CLASS = "class"
-# Which classes of instruments have a field that not all have.
+# The instrument classes that have a field; fields not listed belong to all.
 CLASSES_WITH = {
     "underlying": (FUTURE, OPTION),
     "expiry": (FUTURE, OPTION),
@@ -60,7 +60,7 @@ FUTURE_DOCUMENT = {
     "settlement": None,
 }
 
-# The attribute of each field, in the order in which they are shown.
+# The attribute of each field, in the order of the document.
 INSTRUMENT_FIELDS = {name: "instrument_class" if name == CLASS else name for name in FUTURE_DOCUMENT}
 
 
@@ -79,7 +79,7 @@ def _number(name: str, help_text: str) -> ColumnField:
 class InstrumentSerializer(KnownFieldsSerializer):
     """An instrument.
 
-    What is not given is as the context's `base` has it; null is not known, beyond what its symbol says.
+    A missing field keeps the value of the context's `base`; null makes it undeclared.
     """
 
     symbol = SymbolField(required=False, help_text="Its one symbol.")
@@ -91,7 +91,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         wording="a MIC, four of A-Z and 0-9, such as XNAS",
         required=False,
         allow_null=True,
-        help_text="The market identifier code (ISO 10383) of its exchange, whose hours are known or told by `calendar`.",
+        help_text="The market identifier code (ISO 10383) of its exchange, whose hours are known or given by `calendar`.",
     )
     currency = PatternField(
         "[A-Z]{3}",
@@ -146,7 +146,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         return {CLASS if name == "instrument_class" else name: field for name, field in fields.items()}
 
     def get_initial(self) -> Any:
-        """What the browsable form begins with."""
+        """Return the initial content of the browsable form."""
         base = self.context.get("base")
         return FUTURE_DOCUMENT if base is None else instrument_document(base)
 
@@ -175,16 +175,15 @@ class InstrumentSerializer(KnownFieldsSerializer):
                 if getattr(instrument, name) is None:
                     raise self._error(name, "required_of_option")
 
-    def _error(self, field: str, code: str, **said: str) -> serializers.ValidationError:
-        message = self.error_messages[code].format(**said)
+    def _error(self, field: str, code: str, **values: str) -> serializers.ValidationError:
+        message = self.error_messages[code].format(**values)
         return serializers.ValidationError({field: [serializers.ErrorDetail(message, code=code)]})
 
 
 def merged(base: Instrument, given: Mapping[str, Any]) -> Instrument:
-    """An instrument with other values.
+    """Return `base` with other values; None takes the default of the symbol.
 
-    What is not known (None) is what its symbol says of it. Of another class it loses what that class has not,
-    and has that class's kind of volume.
+    A change of class drops the fields that the new class does not have, and takes its default volume kind.
     """
     instrument_class = given.get("instrument_class", base.instrument_class)
     defaults = default_instrument(base.symbol)
@@ -200,7 +199,7 @@ def merged(base: Instrument, given: Mapping[str, Any]) -> Instrument:
 
 
 def read_instrument(data: Any, *, base: Instrument) -> tuple[Instrument, list[FieldError]]:
-    """What `data` makes of `base`, and what is wrong with it; if anything is, the instrument is `base`."""
+    """Return `base` changed by `data` and no errors, or `base` itself and the errors."""
     serializer = InstrumentSerializer(data=data, context={"base": base})
     if not serializer.is_valid():
         return base, list(field_errors(serializer.errors))
@@ -208,5 +207,11 @@ def read_instrument(data: Any, *, base: Instrument) -> tuple[Instrument, list[Fi
 
 
 def instrument_document(instrument: Instrument) -> dict[str, Any]:
-    """An instrument as it is shown; the same document sent back changes nothing."""
+    """Return the document of an instrument; sending it back changes nothing."""
     return {name: getattr(instrument, attribute) for name, attribute in INSTRUMENT_FIELDS.items()}
+
+
+HOURS_REFUSAL: Need[Callable[[Instrument], tuple[str, str] | None]] = Need(
+    "trades.instruments.serializers.HOURS_REFUSAL"
+)
+"""Which field, `exchange` or `calendar`, leaves its hours unknown, and why; None where they are known."""

@@ -1,4 +1,4 @@
-"""Instruments as texts: options of a command, and CSV with a column per field, read as it was written."""
+"""Instruments as texts: the options of a command, and CSV with a column per field."""
 
 import csv
 import re
@@ -21,15 +21,15 @@ _FLAGS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a line tells about an instrument. `line` is counted from 1, the header's."""
+class InstrumentDeclaration:
+    """An instrument declared by a line of a file. `line` counts from 1, the header."""
 
     line: int
     instrument: Instrument
 
 
 class InstrumentsRefused(ValueError):
-    """Lines of a file are wrong, each with a sentence that begins with its place. Correct them."""
+    """Lines of a file are wrong; each error begins with its line. Correct them."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("\n".join(errors))
@@ -37,37 +37,36 @@ class InstrumentsRefused(ValueError):
 
 
 def read_texts(cells: Mapping[str, str], current: Instrument) -> tuple[Instrument, list[FieldError]]:
-    """The instrument with what the texts say by field, and what is wrong with them.
+    """Return the instrument changed by the texts, by field, and their errors.
 
-    An empty text is what nobody has told: the default of the symbol, mostly nothing. Fields without a text
-    stay.
+    An empty text makes a field undeclared. Fields without a text stay.
     """
     defaults = default_instrument(current.symbol)
     empty = {INSTRUMENT_FIELDS[name] for name, text in cells.items() if not text and name not in _NULLABLE}
     base = merged(current, {name: "" if name == "volume_kind" else getattr(defaults, name) for name in empty})
-    told = {
-        name: _value(name, text) if text else None
+    given = {
+        name: _json_value(name, text) if text else None
         for name, text in cells.items()
         if text or name in _NULLABLE
     }
-    return read_instrument(told, base=base)
+    return read_instrument(given, base=base)
 
 
 def write_csv(instruments: Iterable[Instrument], file: TextIO | TextIOBase) -> None:
-    """One line per instrument, a column per field; what is not known is empty."""
+    """Write one line per instrument, a column per field; an undeclared field is empty."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(INSTRUMENT_FIELDS)
     for instrument in instruments:
         writer.writerow([_text(value) for value in instrument_document(instrument).values()])
 
 
-def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[Told]:
-    """What the lines of a file tell; columns that it has not leave what an instrument is `current`ly.
+def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[InstrumentDeclaration]:
+    """Return the declarations of a file's lines; fields without a column stay as in `current(symbol)`.
 
     Raises `InstrumentsRefused` if any line is wrong.
     """
     reader = csv.reader(file, strict=True)
-    told: dict[str, Told] = {}
+    declared: dict[str, InstrumentDeclaration] = {}
     errors: list[str] = []
     try:
         names = [name.strip() for name in next(reader, [])]
@@ -78,16 +77,16 @@ def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[Told]:
             line, found, wrong = reader.line_num, None, _wrong_count(row, names)
             if not wrong:
                 found, wrong = _read_row(dict(zip(names, row, strict=True)), current)
-            if found is not None and found.symbol in told:
-                wrong = [f"{found.symbol} stands in line {told[found.symbol].line} already"]
+            if found is not None and found.symbol in declared:
+                wrong = [f"{found.symbol} is in line {declared[found.symbol].line} already"]
             errors += [f"line {line}: {text}" for text in wrong]
             if found is not None:
-                told.setdefault(found.symbol, Told(line, found))
+                declared.setdefault(found.symbol, InstrumentDeclaration(line, found))
     except csv.Error as error:
         errors.append(f"line {reader.line_num}: {error}")
     if errors:
         raise InstrumentsRefused(errors)
-    return list(told.values())
+    return list(declared.values())
 
 
 def _read_row(
@@ -116,8 +115,8 @@ def _wrong_count(row: list[str], names: list[str]) -> list[str]:
     return [] if len(row) == len(names) else [f"has {len(row)} cells instead of {len(names)}"]
 
 
-def _value(name: str, text: str) -> Any:
-    """What a text says in JSON's types; itself where it says nothing of the field's."""
+def _json_value(name: str, text: str) -> Any:
+    """Return a text as the field's JSON value; unchanged if it is not one, which the serializer refuses."""
     if name in _NUMBERS:
         return float(text) if _NUMBER.fullmatch(text) else text
     if name == "aliases":
@@ -140,7 +139,7 @@ def _text(value: Any) -> str:
 
 
 def described(instrument: Instrument) -> str:
-    """An instrument in one line for people: its bar policy, and all that is not as nobody had told."""
+    """Return an instrument as one line for people: its bar policy and all declared fields."""
     shown = instrument_document(instrument)
     plain = instrument_document(Instrument(instrument.symbol))
     parts = [f"bar policy {instrument.bar_policy}"]

@@ -1,4 +1,4 @@
-"""The endpoints of instruments."""
+"""The endpoints of instruments: find, read, declare."""
 
 from contextlib import suppress
 from typing import Any
@@ -18,18 +18,22 @@ from store.instruments import default_instrument
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
 from trades.exceptions import InvalidValue
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
-from trades.instruments.filters import InstrumentFilter, InstrumentFilterBackend
-from trades.instruments.pages import InstrumentPagination
-from trades.instruments.query import InstrumentQuerySerializer, InstrumentsQuerySerializer
+from trades.instruments.filters import (
+    InstrumentFilter,
+    InstrumentFilterBackend,
+    InstrumentPagination,
+    InstrumentQuerySerializer,
+    InstrumentsQuerySerializer,
+)
 from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
-from trades.models import InstrumentEntry
-from trades.named_symbol import named_symbol
-from trades.services.instruments import (
+from trades.instruments.services import (
+    instrument_get,
     instrument_resolved,
     instrument_set,
-    known_instrument,
+    requested_symbol,
     symbol_canonical,
 )
+from trades.models import InstrumentEntry
 from trades.stores import market_store
 
 _SYMBOL = OpenApiParameter(
@@ -41,13 +45,13 @@ _SYMBOL = OpenApiParameter(
 _AS_OF = OpenApiParameter(
     "as_of",
     {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]},
-    description="Answer with what had been told by then: ISO 8601 / RFC 3339 or an epoch integer.",
+    description="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
 )
 _FUTURE = OpenApiExample("A future", value=FUTURE_DOCUMENT)
 
 
 class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
-    """Instruments: those with data, and those that somebody told about."""
+    """Instruments with data or a declaration."""
 
     queryset = InstrumentEntry.objects.all()
     serializer_class = InstrumentSerializer
@@ -59,10 +63,10 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     query_serializer_classes = {"list": InstrumentsQuerySerializer, "retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """What is not given in a document is as its symbol says."""
+        """Add the symbol's default as `base`: PUT replaces the whole declaration."""
         symbol = self.kwargs.get("symbol")
         context = dict(super().get_serializer_context())
-        # The page of a refusal has a form, too, be it of what is no symbol.
+        # The browsable page of a refusal asks for the form of an invalid symbol.
         with suppress(InvalidValue):
             if symbol is not None:
                 context["base"] = default_instrument(_symbol(symbol))
@@ -76,7 +80,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         ],
     )
     def list(self, request: Request) -> Response:
-        """Instruments by symbol: every symbol with data, and every one that somebody told about."""
+        """List the instruments that have data or a declaration, by symbol."""
         single_parameters(request.GET, (*InstrumentFilter.base_filters, *PAGE_PARAMETERS, "format"))
         catalogue_refresh()
         pages = InstrumentPagination()
@@ -86,34 +90,32 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
 
     @extend_schema(
         operation_id="instrument",
-        summary="What an instrument is",
+        summary="Read an instrument",
         parameters=[_SYMBOL, _AS_OF],
         responses={200: InstrumentSerializer},
         examples=[_FUTURE],
     )
     def retrieve(self, request: Request, symbol: str) -> Response:
-        """What an instrument is, or was at `as_of`.
-
-        One that has no data and that nobody told about is 404.
-        """
+        """Return an instrument, now or at `as_of`. Without data and a declaration it is 404."""
         values = single_parameters(request.GET, ("as_of", "format"))
         as_of_ns = _instant(values.get("as_of"))
-        instrument = known_instrument(symbol=_symbol(symbol), as_of_ns=as_of_ns)
+        instrument = instrument_get(symbol=_symbol(symbol), as_of_ns=as_of_ns)
         headers = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
         return tagged_answer(request, instrument_document(instrument), headers)
 
     @extend_schema(
         operation_id="instrument_set",
-        summary="Tell what an instrument is",
+        summary="Declare an instrument",
         parameters=[_SYMBOL],
         request=InstrumentSerializer,
         responses={200: InstrumentSerializer},
         examples=[_FUTURE],
     )
     def update(self, request: Request, symbol: str) -> Response:
-        """Make an instrument what the body says, at once and everywhere; what it leaves out is as nobody had told.
+        """Replace an instrument's declaration; a missing field becomes undeclared.
 
-        Derived data are made again, stored rows stay as they are. What it was stays readable by `as_of`.
+        The change takes effect at once in every process: derived data are rebuilt, stored rows stay. `as_of`
+        still reads earlier declarations.
         """
         single_parameters(request.GET, ("format",))
         _symbol(symbol)
@@ -122,7 +124,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         instrument = instrument_resolved(serializer.validated_data["instrument"])
 
         def write() -> tuple[Any, Any]:
-            # Nobody else changes an instrument meanwhile: this is what is replaced.
+            # Declarations are locked here, so this is the document that is replaced.
             before = instrument_document(market_store().instrument(instrument.symbol))
             return before, instrument_document(instrument_set(instrument=instrument))
 
@@ -130,8 +132,8 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
 
 
 def _symbol(text: str) -> str:
-    """The symbol that a path names, by itself or an alias. Raises `InvalidValue`."""
-    return symbol_canonical(named_symbol(text))
+    """Return the canonical symbol of a path. Raises `InvalidValue`."""
+    return symbol_canonical(requested_symbol(text))
 
 
 def _instant(text: str | None) -> int | None:

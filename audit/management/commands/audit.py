@@ -15,7 +15,7 @@ from audit.chain.verify import ChainFinding, Verification, chain_verify
 from audit.exceptions import NoSuchBeginning, NotAsWritten
 from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
-from command_line.actor import command_actor
+from command_line import command_actor
 from http_requests.exceptions import InvalidParameter
 from store.instant_text import parse_instant_or_epoch
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from command_line.actor import command_actor
+from command_line import command_actor
 from ratelimit.credentials.programs.clients import (
     client_create,
     client_document,

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from stats.caching.tiers import drop
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.services.instruments import symbol_canonical
+from trades.instruments.services import symbol_canonical
 
 
 class Command(BaseCommand):

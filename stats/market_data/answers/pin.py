@@ -13,7 +13,7 @@ from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.pinned_logs import Snapshot
 from stats.market_data.plan import Asked, MarketDataset, listed
 from stats.market_data.query import MarketDataQuery
-from trades.services.instruments import symbol_canonical
+from trades.instruments.services import symbol_canonical
 
 MAX_PAGES = 2_048
 # By query, instruments and commits: when a page was pinned, and the page.

@@ -12,7 +12,7 @@ from store.instruments import Instrument
 from store.maintained import MaintainedStore
 from tests.api_client import Api, answer, trade
 from tests.store.builders import SYMBOL
-from trades.services.instruments import instrument_set
+from trades.instruments.services import instrument_set
 from trades.stores import market_store
 
 FIRST_DAY = {"symbol": SYMBOL, "start": "2025-01-02T00:00:00Z", "end": "2025-01-03T00:00:00Z"}

@@ -7,7 +7,7 @@ import time_machine
 
 from store.instruments import Instrument
 from tests.api_client import Api, problem, trade
-from trades.services.instruments import instrument_set
+from trades.instruments.services import instrument_set
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from store.declarations import ColumnForm, ColumnKind, Dataset
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
-from trades.batches.row_batch import Expected, RowBatch
-from trades.formats.registry import READERS
+from trades.batches.row_batch import BatchOptions, RowBatch
+from trades.formats import READERS
 
 Row = dict[str, Any]
 
@@ -115,7 +115,7 @@ ENCODERS: dict[str, tuple[str, Callable[[Dataset, Sequence[Any]], bytes]]] = {
 }
 
 
-def read(name: str, rows: Sequence[Any], expected: Expected) -> RowBatch:
+def read(name: str, rows: Sequence[Any], expected: BatchOptions) -> RowBatch:
     """The batch of rows that went through a format."""
     media_type, encode = ENCODERS[name]
     return READERS[media_type](encode(expected.dataset, rows), expected)

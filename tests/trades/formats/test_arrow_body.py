@@ -14,7 +14,7 @@ from http_requests.exceptions import MalformedDocument, RequestError
 from store.datasets import DATASETS
 from store.timestamps import parse_timestamp
 from tests.trades.formats.bodies import stream_of
-from trades.batches.row_batch import Expected
+from trades.batches.row_batch import BatchOptions
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_body import read_arrow_body
 
@@ -34,7 +34,7 @@ def table(**columns: Any) -> pa.Table:
 
 
 def rows(sent: pa.Table, **options: Any) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = read_arrow_body(stream_of(sent, **options), Expected()).rows.to_pydict()
+    found: dict[str, list[Any]] = read_arrow_body(stream_of(sent, **options), BatchOptions()).rows.to_pydict()
     return found
 
 
@@ -170,7 +170,7 @@ def test_a_stream_of_several_batches_is_one_batch():
 def test_dictionaries_may_differ_from_batch_to_batch():
     encoded = [table(exchange=pa.array([word] * 2).dictionary_encode()) for word in ("XNAS", "XNYS")]
     body = stream_of(pa.concat_tables(encoded))
-    assert read_arrow_body(body, Expected()).rows["exchange"].to_pylist() == ["XNAS"] * 2 + ["XNYS"] * 2
+    assert read_arrow_body(body, BatchOptions()).rows["exchange"].to_pylist() == ["XNAS"] * 2 + ["XNYS"] * 2
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
@@ -189,7 +189,7 @@ def test_compressed_buffers_are_refused(codec, column):
 )  # fmt: skip
 def test_what_is_no_stream_is_malformed(body):
     with pytest.raises(MalformedDocument) as refused:
-        read_arrow_body(body, Expected())
+        read_arrow_body(body, BatchOptions())
     assert refused.value.code == "malformed_arrow"
 
 
@@ -231,7 +231,7 @@ def test_mutants_of_a_good_stream_are_read_or_refused(name):
         for _ in range(generator.randint(1, 3)):
             body[generator.randrange(len(body))] = generator.randrange(256)
         try:
-            read += read_arrow_body(bytes(body), Expected()).rows.num_rows > 0
+            read += read_arrow_body(bytes(body), BatchOptions()).rows.num_rows > 0
         except RequestError as error:
             assert len(str(error)) < 1_000  # noqa: PT017
     assert read
@@ -244,5 +244,5 @@ def test_the_date_of_open_interest_may_be_an_arrow_date():
             "open_interest": [7], "status": ["final"],
         }
     )  # fmt: skip
-    batch = read_arrow_body(stream_of(sent), Expected(DATASETS["open_interest"]))
+    batch = read_arrow_body(stream_of(sent), BatchOptions(DATASETS["open_interest"]))
     assert batch.rows["date"].to_pylist() == [parse_timestamp("2025-01-01")]

@@ -14,10 +14,10 @@ from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
 from store.datasets import TRADES
 from tests.api_client import body_of, trade
-from trades.batches.row_batch import Expected, NotTyped
+from trades.batches.row_batch import BatchOptions, TypedDecodeFailed
 from trades.batches.serializers import batch_serializer
 from trades.exceptions import BatchRefused
-from trades.formats.json_rows import decode_json, json_refusal
+from trades.formats.json_body import decode_json, json_refusal
 
 SOAK = bool(os.environ.get("SOAK"))
 REFERENCE = project.REAL_DATA / "reference"
@@ -48,8 +48,8 @@ FULL = {
 
 def typed_accepts(body: bytes, *, ignore_unknown: bool) -> bool:
     try:
-        decode_json(body, Expected(ignore_unknown=ignore_unknown))
-    except (NotTyped, BatchRefused, MalformedDocument):
+        decode_json(body, BatchOptions(ignore_unknown=ignore_unknown))
+    except (TypedDecodeFailed, BatchRefused, MalformedDocument):
         return False
     return True
 
@@ -69,7 +69,7 @@ def assert_agreement(body: bytes, *, thorough: bool = True) -> None:
         typed = typed_accepts(body, ignore_unknown=ignore_unknown)
         assert declared_accepts(body, ignore_unknown=ignore_unknown) == typed, (ignore_unknown, body)
     if thorough and not typed:
-        refusal = json_refusal(body, Expected(ignore_unknown=ignore_unknown))
+        refusal = json_refusal(body, BatchOptions(ignore_unknown=ignore_unknown))
         orjson.dumps([refusal.code, str(refusal), [(e.path, e.code, e.message) for e in refusal.errors]])
 
 
@@ -239,17 +239,17 @@ def test_both_judge_each_value_alike(field):
 
 
 def test_both_judge_each_price_alike_of_an_instrument_that_may_have_any():
-    expected = Expected(takes_any_price=lambda _: True)
+    expected = BatchOptions(allows_nonpositive_price=lambda _: True)
     accepted = 0
     for value in [*NUMBERS, *(f"-{number}" for number in NUMBERS), *OTHER_VALUES]:
         row = "{" + ",".join(f'"{n}":{value if n == "price" else v}' for n, v in FULL.items()) + "}"
         body = f'{{"trades":[{row}]}}'.encode("utf-8", "surrogatepass")
         try:
             typed = bool(decode_json(body, expected))
-        except (NotTyped, MalformedDocument):
+        except (TypedDecodeFailed, MalformedDocument):
             typed = False
         try:
-            serializer = batch_serializer(TRADES)(data=read_json(body), context={"expected": expected})
+            serializer = batch_serializer(TRADES)(data=read_json(body), context={"options": expected})
             assert serializer.is_valid() is typed, body
         except MalformedDocument:
             assert not typed, body

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from store.datasets import DATASETS, TRADES
 from store.declarations import ColumnKind, Dataset
 from tests.trades.formats.bodies import ENCODERS, read, valid_rows
-from trades.batches.row_batch import Expected
+from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.exceptions import BatchRefused
 
@@ -24,7 +24,7 @@ often = settings(
 )
 
 
-def refusal(name: str, rows: list[Any], expected: Expected) -> tuple[str, set[tuple[str, str]]]:
+def refusal(name: str, rows: list[Any], expected: BatchOptions) -> tuple[str, set[tuple[str, str]]]:
     """The code of the whole, and of each field with its path."""
     with pytest.raises(BatchRefused) as refused:
         read(name, rows, expected)
@@ -36,7 +36,7 @@ def refusal(name: str, rows: list[Any], expected: Expected) -> tuple[str, set[tu
 @given(data=st.data())
 def test_the_same_rows_are_the_same_batch_in_every_format(dataset, data):
     rows = data.draw(valid_rows(dataset))
-    expected = Expected(dataset)
+    expected = BatchOptions(dataset)
     by_json = read("json", rows, expected)
     assert by_json.rows.schema.equals(dataset.schema)
     for name in OTHERS:
@@ -72,7 +72,7 @@ def wrong_rows(draw: Any, dataset: Dataset) -> list[dict[str, Any]]:
 @given(data=st.data())
 def test_a_wrong_value_is_refused_alike_in_every_format(dataset, data):
     rows = data.draw(wrong_rows(dataset))
-    expected = Expected(dataset)
+    expected = BatchOptions(dataset)
     by_json = refusal("json", rows, expected)
     for name in OTHERS:
         assert refusal(name, rows, expected) == by_json, name
@@ -86,7 +86,7 @@ ANY_VALUE = st.one_of(
 )  # fmt: skip
 
 
-def outcome(name: str, rows: list[Any], expected: Expected) -> Any:
+def outcome(name: str, rows: list[Any], expected: BatchOptions) -> Any:
     try:
         return read(name, rows, expected).rows.to_pydict()
     except BatchRefused:
@@ -100,9 +100,9 @@ def test_formats_that_have_jsons_types_judge_any_value_as_json_does(dataset, dat
     rows = data.draw(valid_rows(dataset))
     column = data.draw(st.sampled_from([c for c in dataset.columns if c.kind is not ColumnKind.TIME]))
     data.draw(st.sampled_from(rows))[column.name] = data.draw(ANY_VALUE)
-    by_json = outcome("json", rows, Expected(dataset))
+    by_json = outcome("json", rows, BatchOptions(dataset))
     for name in BY_ROWS:
-        assert outcome(name, rows, Expected(dataset)) == by_json, name
+        assert outcome(name, rows, BatchOptions(dataset)) == by_json, name
 
 
 @datasets
@@ -110,7 +110,7 @@ def test_formats_that_have_jsons_types_judge_any_value_as_json_does(dataset, dat
 def test_rows_of_two_symbols_are_mixed_in_every_format(dataset, name):
     rows = [dict(row) for row in SAMPLE_ROWS[dataset.name] * 2]
     rows[-1]["symbol"] = "MSFT"
-    assert refusal(name, rows, Expected(dataset))[0] == "mixed_symbols"
+    assert refusal(name, rows, BatchOptions(dataset))[0] == "mixed_symbols"
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -118,30 +118,30 @@ def test_an_unknown_field_is_named_with_the_nearest_or_passed_over(name):
     rows = [dict(SAMPLE_ROWS["trades"][0], prise=1.5)]
     encoded = [row | {"prise": "1.5"} for row in rows] if name == "arrow" else rows
     if name != "arrow":
-        code, errors = refusal(name, encoded, Expected())
+        code, errors = refusal(name, encoded, BatchOptions())
         assert (code, {path.rpartition(".")[2] for path, _ in errors}) == ("unknown_field", {"prise"})
-        assert read(name, encoded, Expected(ignore_unknown=True)).rows.num_rows == 1
+        assert read(name, encoded, BatchOptions(ignore_unknown=True)).rows.num_rows == 1
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_a_missing_required_field_is_named(name):
     rows = [{key: value for key, value in SAMPLE_ROWS["trades"][0].items() if key != "price"}]
-    _, errors = refusal(name, rows, Expected())
+    _, errors = refusal(name, rows, BatchOptions())
     assert {(path.rpartition(".")[2], code) for path, code in errors} == {("price", "required")}
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_query_may_name_the_symbol(name):
     rows = [{key: value for key, value in row.items() if key != "symbol"} for row in SAMPLE_ROWS["trades"]]
-    assert read(name, rows, Expected(given={"symbol": "AAPL"})).symbol == "AAPL"
-    assert "symbol" in str(refusal(name, rows, Expected())[1])
+    assert read(name, rows, BatchOptions(given={"symbol": "AAPL"})).symbol == "AAPL"
+    assert "symbol" in str(refusal(name, rows, BatchOptions())[1])
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_query_and_rows_must_name_the_same_symbol(name):
     rows = SAMPLE_ROWS["trades"]
-    assert read(name, rows, Expected(given={"symbol": "AAPL"})).rows.num_rows == 3
-    assert refusal(name, rows, Expected(given={"symbol": "MSFT"}))[0] == "mixed_symbols"
+    assert read(name, rows, BatchOptions(given={"symbol": "AAPL"})).rows.num_rows == 3
+    assert refusal(name, rows, BatchOptions(given={"symbol": "MSFT"}))[0] == "mixed_symbols"
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -149,11 +149,11 @@ def test_the_query_may_give_the_resolution_of_bars(name):
     bars = DATASETS["bars"]
     rows = SAMPLE_ROWS["bars"]
     without = [{key: value for key, value in row.items() if key != "resolution"} for row in rows]
-    assert read(name, without, Expected(bars, given={"resolution": "1m"})).rows["resolution"].to_pylist() == [
-        "1m"
-    ]
-    assert read(name, rows, Expected(bars, given={"resolution": "1m"})).rows.num_rows == 1
-    assert refusal(name, rows, Expected(bars, given={"resolution": "1h"}))[0] == "mixed_resolutions"
+    assert read(name, without, BatchOptions(bars, given={"resolution": "1m"})).rows[
+        "resolution"
+    ].to_pylist() == ["1m"]
+    assert read(name, rows, BatchOptions(bars, given={"resolution": "1m"})).rows.num_rows == 1
+    assert refusal(name, rows, BatchOptions(bars, given={"resolution": "1h"}))[0] == "mixed_resolutions"
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -161,15 +161,15 @@ def test_a_batch_has_at_most_so_many_rows(name, monkeypatch):
     row = SAMPLE_ROWS["trades"][0]
     monkeypatch.setattr("trades.batches.row_batch.ROWS_LIMIT", 100)
     monkeypatch.setattr("trades.formats.arrow_body.ROWS_LIMIT", 100)
-    assert read(name, [row] * 100, Expected()).rows.num_rows == 100
-    assert refusal(name, [row] * 101, Expected())[0] == "too_many_rows"
+    assert read(name, [row] * 100, BatchOptions()).rows.num_rows == 100
+    assert refusal(name, [row] * 101, BatchOptions())[0] == "too_many_rows"
 
 
 @pytest.mark.parametrize("name", ["csv", "msgpack columns", "arrow", "ndjson", "msgpack"])
 def test_one_wrong_row_of_many_is_found(name):
     rows = [dict(SAMPLE_ROWS["trades"][0]) for _ in range(5_000)]
     rows[3_333]["volume"] = -1.0
-    assert refusal(name, rows, Expected(TRADES)) == (
+    assert refusal(name, rows, BatchOptions(TRADES)) == (
         "negative_volume",
         {("trades[3333].volume", "negative_volume")},
     )

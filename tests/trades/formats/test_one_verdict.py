@@ -18,14 +18,13 @@ from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS, TRADES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from tests.trades.formats.bodies import ENCODERS, Row, arrow_column, csv_body, stream_of, used
-from trades.batches.row_batch import Expected, RowBatch
+from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.exceptions import BatchRefused
-from trades.formats.registry import READERS
-from trades.imports.exceptions import BadRow
-from trades.imports.parse import Parser
-from trades.imports.reading import Reading, layout_of
-from trades.ingest.views import ingest_view
+from trades.exceptions import BadRow, BatchRefused
+from trades.formats import READERS
+from trades.imports.layout import ReadOptions, file_layout
+from trades.imports.parse import BlockParser
+from trades.ingest import ingest_view
 
 FLAGGED = replace(
     TRADES, columns=(*TRADES.columns, Column("flag", ColumnKind.BOOLEAN), Column("is_buy", ColumnKind.BOOLEAN, required=True))
@@ -206,7 +205,7 @@ def read(name: str, dataset: Dataset, rows: list[Row], column: str) -> RowBatch:
         body = body.replace(b'"9"', json.dumps(rows[1][column]).encode())
     else:
         body = encode(dataset, rows)
-    return READERS[media_type](body, Expected(dataset))
+    return READERS[media_type](body, BatchOptions(dataset))
 
 
 def arrow(dataset: Dataset, rows: list[Row], column: str) -> bytes:
@@ -272,14 +271,14 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
     dataset: Dataset, column: Column, settings: Any, store_path: Path, tmp_path: Path
 ):
     settings.DATA_DIR = tmp_path / "data"
-    row, file, reading = ROWS[dataset], tmp_path / "AAPL.csv", Reading(dataset)
+    row, file, reading = ROWS[dataset], tmp_path / "AAPL.csv", ReadOptions(dataset)
     for value, formats, code, message in cases(dataset, column, row):
         if "csv" not in formats or code == "invalid_timestamp" or value == "9999-12-31":
             continue  # an import takes more texts for times, and says which
         if value in (2**53 + 1, -(2**53) - 1) and column.kind is ColumnKind.NUMBER:
             continue  # an import reads numbers as floats
         header, _, lines = csv_body(dataset, [row, {**row, column.name: value}]).partition(b"\n")
-        parser = Parser(file, layout_of(header, reading), reading, symbol=None, skip_bad=False)
+        parser = BlockParser(file, file_layout(header, reading), reading, symbol=None, skip_bad=False)
         if not code:
             assert len(parser.parse(lines, 2).lines) == 2, value
             continue

@@ -9,8 +9,8 @@ import pytest
 from http_requests.exceptions import RequestError
 from tests.machine import slowness
 from tests.trades.formats.bodies import CSV, MSGPACK, NDJSON
-from trades.batches.row_batch import Expected
-from trades.formats.registry import READERS
+from trades.batches.row_batch import BatchOptions
+from trades.formats import READERS
 
 HEADER = b"timestamp,symbol,price,volume\n"
 LINE = b"2025-01-02T14:30:00Z,AAPL,1.5,100\n"
@@ -20,7 +20,7 @@ PROCESSOR_SECONDS = 2.0
 
 
 def read(media_type: str, body: bytes, **options: Any) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = READERS[media_type](body, Expected(**options)).rows.to_pydict()
+    found: dict[str, list[Any]] = READERS[media_type](body, BatchOptions(**options)).rows.to_pydict()
     return found
 
 

@@ -11,8 +11,8 @@ from django.conf import settings
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import fixed_width_text
-from trades.imports.reading import Reading
-from trades.imports.services import Imported, csv_import
+from trades.imports.layout import ReadOptions
+from trades.imports.services import ImportResult, csv_import
 from trades.stores import market_store
 
 HEADER = "timestamp,price,volume"
@@ -29,9 +29,9 @@ def line_of(at_ns: int, price: float, volume: float) -> str:
 
 def imported(
     path: Path, notes: Path, *, skip_bad: bool = False, restart: bool = False, **options: Any
-) -> Imported:
-    reading = Reading(options.pop("dataset", TRADES), **options)
-    return csv_import(path=path, reading=reading, notes=notes, skip_bad=skip_bad, restart=restart)
+) -> ImportResult:
+    read_options = ReadOptions(options.pop("dataset", TRADES), **options)
+    return csv_import(path=path, options=read_options, notes=notes, skip_bad=skip_bad, restart=restart)
 
 
 def stored_rows(symbol: str) -> Counter[tuple[int, float, float]]:

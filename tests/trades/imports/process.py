@@ -18,10 +18,10 @@ def main(block_bytes: int, file: str, seconds: str = "", since: str = "ready") -
     django.setup()
     from django.core.management import call_command  # noqa: PLC0415 after the set-up
 
-    from trades.imports import batches, blocks, spool  # noqa: PLC0415
+    from trades.imports import blocks, run, spool  # noqa: PLC0415
 
     blocks.BLOCK_BYTES = block_bytes
-    for module in (spool, batches):
+    for module in (spool, run):
         module.ROWS_AT_ONCE = block_bytes // 40  # type: ignore[attr-defined]
     end_later = partial(signal.setitimer, signal.ITIMER_PROF, float(seconds)) if seconds else None
     if end_later is not None and since == "stored":
@@ -34,22 +34,22 @@ def main(block_bytes: int, file: str, seconds: str = "", since: str = "ready") -
 
 def when_more_is_stored(act: Callable[[], object]) -> None:
     """Act once, when it is noted that more rows are stored."""
-    from trades.imports.progress_note import Note, Progress  # noqa: PLC0415 after the set-up
+    from trades.imports.progress import ImportProgress, ProgressNote  # noqa: PLC0415 after the set-up
 
-    load, save, before = Note.load, Note.save, [0]
+    load, save, before = ProgressNote.load, ProgressNote.save, [0]
 
-    def loaded(note: Note) -> Progress | None:
+    def loaded(note: ProgressNote) -> ImportProgress | None:
         progress = load(note)
         before[:] = [0 if progress is None else progress.stored]
         return progress
 
-    def saved(note: Note, progress: Progress) -> None:
+    def saved(note: ProgressNote, progress: ImportProgress) -> None:
         save(note, progress)
         if before and progress.stored > before[0]:
             before.clear()
             act()
 
-    replaced: Any = Note
+    replaced: Any = ProgressNote
     replaced.load, replaced.save = loaded, saved
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from store.datasets import TRADES
 from store.timestamps import parse_timestamp
 from tests.trades.imports.files import imported, line_of, stored_rows, written
-from trades.imports import batches, blocks, spool
-from trades.imports.exceptions import BadRow, ImportRefused, ImportRunning
-from trades.imports.progress_note import Note
-from trades.imports.reading import Reading
+from trades.exceptions import BadRow, ImportRefused, ImportRunning
+from trades.imports import blocks, run, spool
+from trades.imports.layout import ReadOptions
+from trades.imports.progress import ProgressNote
 from trades.stores import market_store
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
@@ -34,7 +34,7 @@ _rows = st.tuples(
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
     monkeypatch.setattr(spool, "ROWS_AT_ONCE", 5)
-    monkeypatch.setattr(batches, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(run, "ROWS_AT_ONCE", 5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -75,7 +75,7 @@ def test_a_file_in_order_goes_straight_to_the_store(store_path: Path, tmp_path: 
     def never(*_: object) -> None:
         raise AssertionError("a file in order needs no spool")
 
-    monkeypatch.setattr(spool.Spool, "started", never)
+    monkeypatch.setattr(spool.SortSpool, "started", never)
     rows = generated(500)
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
     assert imported(path, tmp_path / "notes").stored == 500
@@ -132,5 +132,8 @@ def test_a_note_of_another_store_is_not_believed(store_path: Path, tmp_path: Pat
 
 def test_two_imports_of_one_file_at_once_are_refused(store_path: Path, tmp_path: Path):
     path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)])
-    with Note(tmp_path / "notes", path, f"{Reading(TRADES)!r}{False}").held(), pytest.raises(ImportRunning):
+    with (
+        ProgressNote(tmp_path / "notes", path, f"{ReadOptions(TRADES)!r}{False}").held(),
+        pytest.raises(ImportRunning),
+    ):
         imported(path, tmp_path / "notes")

@@ -242,7 +242,7 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str
         ("A.csv", b"", "are missing"),
         ("A.csv", b"timestamp,price\n", "volume are missing"),
         ("A.csv", b"timestamp,price,volume,price\n", "twice"),
-        ("a b  c.csv", b"timestamp,price,volume\n", "the file's name is none"),
+        ("a b  c.csv", b"timestamp,price,volume\n", "the file's name is not one"),
         ("A.csv.gz", b"not compressed", "gzip"),
         (
             "A.csv.gz",

@@ -21,7 +21,7 @@ EMPTY = dict.fromkeys(
 
 @pytest.fixture
 def staff(api: Api) -> Client:
-    """A superuser's browser before a store with a symbol and an instrument that was told of."""
+    """A superuser's browser before a store with a symbol and an instrument with a declaration."""
     api.ingest(trade(symbol="IBM"))
     market_store().set_instrument(
         Instrument("ESH26", instrument_class="future", exchange="XCME", expiry="2026-03-20", aliases=("ES1",))

@@ -12,8 +12,8 @@ from django.db import connection
 
 from store.instruments import Instrument
 from trades.instruments import catalogue
+from trades.instruments.services import instruments_all
 from trades.models import InstrumentEntry
-from trades.services.instruments import instruments_known
 from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store_path")]
@@ -54,14 +54,14 @@ class Refreshing:
 def loads(monkeypatch) -> list[int]:
     """One item for each time that all instruments are loaded, which takes a while."""
     times: list[int] = []
-    load = instruments_known
+    load = instruments_all
 
     def slow() -> list[Instrument]:
         times.append(1)
         time.sleep(0.1)
         return load()
 
-    monkeypatch.setattr(catalogue, "instruments_known", slow)
+    monkeypatch.setattr(catalogue, "instruments_all", slow)
     return times
 
 
@@ -75,10 +75,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def test_of_many_at_once_one_loads_the_instruments_and_all_find_them(loads: list[int]):
-    for told in (["A"], ["A", "B", "C"]):
+    for declared in (["A"], ["A", "B", "C"]):
         loads.clear()
-        market_store().set_instruments([Instrument(symbol) for symbol in told])
-        assert Refreshing(THREADS).joined() == [told] * THREADS
+        market_store().set_instruments([Instrument(symbol) for symbol in declared])
+        assert Refreshing(THREADS).joined() == [declared] * THREADS
         assert loads == [1]
 
 

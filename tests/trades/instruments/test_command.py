@@ -15,7 +15,7 @@ from audit.models import AuditRecord
 from store.instruments import Instrument, default_instrument
 from tests.store.builders import batch, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT
-from trades.services.instruments import instrument_set
+from trades.instruments.services import instrument_set
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def told(symbol: str) -> Instrument:
+def declared(symbol: str) -> Instrument:
     return market_store().instrument(symbol)
 
 
@@ -83,34 +83,34 @@ def test_only_what_is_given_changes_and_an_empty_value_takes_back():
         "--name=E-mini",
         "--currency=USD",
     )
-    assert told("ES1") == Instrument(
+    assert declared("ES1") == Instrument(
         "ESH26", instrument_class="future", exchange="XCME", currency="USD", tick_size=0.25, aliases=("ES1", "ES MAR26"),
         expiry="2026-03-20", multiplier=50.0, allow_nonpositive_price=True, name="E-mini",
     )  # fmt: skip
     run("ESH26", "--exchange=", "--alias=", "--no-allow-nonpositive-price", "--expiry", "", "--name=")
-    assert told("ESH26") == Instrument(
+    assert declared("ESH26") == Instrument(
         "ESH26", instrument_class="future", currency="USD", tick_size=0.25, multiplier=50.0
     )
     run("ESH26", "--class=")
-    assert told("ESH26") == Instrument("ESH26", currency="USD", tick_size=0.25)
+    assert declared("ESH26") == Instrument("ESH26", currency="USD", tick_size=0.25)
 
 
 def test_an_option_of_an_occ_symbol_stays_what_its_symbol_says():
     run(OCC, "--exchange=XCBO", "--exercise=european")
-    assert (told(OCC).strike, told(OCC).exercise) == (150.0, "european")
+    assert (declared(OCC).strike, declared(OCC).exercise) == (150.0, "european")
     run(OCC, "--exercise=")
-    assert told(OCC).exercise == "american"
+    assert declared(OCC).exercise == "american"
     run(OCC, "--class=equity")
-    assert told(OCC) == Instrument(OCC, exchange="XCBO")
+    assert declared(OCC) == Instrument(OCC, exchange="XCBO")
     run(OCC, "--class=")
-    assert told(OCC) == replace(default_instrument(OCC), exchange="XCBO")
+    assert declared(OCC) == replace(default_instrument(OCC), exchange="XCBO")
 
 
 def test_a_kind_of_volume_that_is_taken_back_is_that_of_the_class():
     run("BTC-USD", "--class=crypto", "--volume-kind=whole")
-    assert told("BTC-USD").volume_kind == "whole"
+    assert declared("BTC-USD").volume_kind == "whole"
     run("BTC-USD", "--volume-kind=")
-    assert told("BTC-USD").volume_kind == "fractional"
+    assert declared("BTC-USD").volume_kind == "fractional"
 
 
 def test_showing_tells_nothing():
@@ -156,11 +156,11 @@ def test_what_is_exported_is_taken_again(file: Path, settings, tmp_path: Path):
     settings.MARKET_STORES = {
         "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
     }
-    assert run("--csv", str(file)) == "4 instruments told\n"
+    assert run("--csv", str(file)) == "4 instruments declared\n"
     assert market_store().declared_instruments() == [
-        default_instrument(OCC), told("BTC-USD"), ES, Instrument("IBM"),
+        default_instrument(OCC), declared("BTC-USD"), ES, Instrument("IBM"),
     ]  # fmt: skip
-    assert told("BTC-USD") == Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)
+    assert declared("BTC-USD") == Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)
     assert run("--export") == file.read_text()
 
 
@@ -184,9 +184,9 @@ def test_columns_that_a_file_has_not_stay_as_they_are(file: Path):
     )
     file.write_text("symbol,exchange,class\nes1,XCBT,future\nIBM,XNYS,\nBTC-USD,,crypto\n")
     run("--csv", str(file))
-    assert [told(symbol).exchange for symbol in ("ESH26", "IBM", "BTC-USD")] == ["XCBT", "XNYS", None]
-    assert (told("ESH26").multiplier, told("ESH26").aliases) == (50.0, ES.aliases)
-    assert told("BTC-USD").volume_kind == "whole"
+    assert [declared(symbol).exchange for symbol in ("ESH26", "IBM", "BTC-USD")] == ["XCBT", "XNYS", None]
+    assert (declared("ESH26").multiplier, declared("ESH26").aliases) == (50.0, ES.aliases)
+    assert declared("BTC-USD").volume_kind == "whole"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_columns_that_a_file_has_not_stay_as_they_are(file: Path):
         ("symbol,exchnage\n", ["line 1: 'exchnage' is not a column of instruments; did you mean exchange?"]),
         ("symbol,name,name\nA,b,c\n", ["line 1: the column name is named twice"]),
         ("symbol,exchange\nA,XNAS\nB,nasdaq\n\n../x,XNAS\nC\n", ["line 3: exchange: must be a MIC", "line 5: symbol: a symbol is", "line 6: has 1 cells instead of 2"]),
-        ("symbol,name\nA,\"two\nlines\"\nB,ok\nb,again\n", ["line 3: name: must be", "line 5: B stands in line 4 already"]),
+        ("symbol,name\nA,\"two\nlines\"\nB,ok\nb,again\n", ["line 3: name: must be", "line 5: B is in line 4 already"]),
         ("symbol,exchange\nA,XNYS\nB,ZZZZ\n", ["line 3: exchange: no calendar is known"]),
         ("symbol,tick_size\nA,1e\n", ["line 2: tick_size: must be a number"]),
         ("symbol,allow_nonpositive_price\nA,yes\n", ["line 2: allow_nonpositive_price: must be true or false"]),
@@ -236,7 +236,7 @@ def test_a_commit_that_is_lost_after_the_change_leaves_the_outcome_unknown(store
     monkeypatch.setattr(DATABASE, "_commit", commit_and_lose)
     with pytest.raises(CommandError, match="the outcome is unknown"):
         run("AAPL", "--name", "Apple Inc.")
-    assert told("AAPL").name == "Apple Inc."
+    assert declared("AAPL").name == "Apple Inc."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -248,17 +248,17 @@ def test_a_change_that_cannot_be_recorded_is_not_made(store_path):
 
     with connection.execute_wrapper(refuse), pytest.raises(CommandError, match="so it was not made"):
         run("AAPL", "--name", "Apple Inc.")
-    assert told("AAPL").name != "Apple Inc."
+    assert declared("AAPL").name != "Apple Inc."
 
 
 def test_what_was_there_before_is_read_when_nobody_else_can_change_it(store_path, settings, monkeypatch):
     """Another process tells of the instrument just before the head is locked."""
     settings.AUDIT_DIR = store_path.parent / "audit"
-    monkeypatch.setattr("trades.instruments.told_changes.events_lock", told_in_between)
+    monkeypatch.setattr("trades.instruments.services.events_lock", told_in_between)
     run("AAPL", "--name", "Apple Inc.")
     detail = json.loads(AuditRecord.objects.get(event="instrument.told").detail)
     assert {"path": "name", "before": "Between", "after": "Apple Inc."} in detail["change"]
 
 
 def told_in_between() -> None:
-    instrument_set(instrument=replace(told("AAPL"), name="Between"))
+    instrument_set(instrument=replace(declared("AAPL"), name="Between"))

@@ -1,4 +1,4 @@
-"""Instruments over HTTP: found, shown, told."""
+"""Instruments over HTTP: found, read, declared."""
 
 from datetime import date
 from typing import Any
@@ -12,8 +12,8 @@ from django.test import Client
 from store.instruments import Instrument, default_instrument
 from tests.api_client import Api, answer, make_key, problem, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT, instrument_document
+from trades.instruments.services import instruments_set
 from trades.models import CatalogueState, InstrumentEntry
-from trades.services.instruments import instruments_set
 from trades.stores import market_store
 
 PATH = "/api/v1/instruments"
@@ -29,7 +29,7 @@ ALL = ["AAPL", CALL, PUT, "BTC-USD", "ESH26", "ESM26", "FDAX", "META"]
 
 @pytest.fixture
 def stocked(api: Api) -> Api:
-    """A caller before symbols with data, of several datasets, and instruments that were told of."""
+    """A caller before symbols with data, of several datasets, and instruments with declarations."""
     api.ingest(trade(symbol="AAPL"))
     api.ingest(trade(symbol="META"))
     for symbol in (CALL, PUT):
@@ -200,7 +200,7 @@ def test_the_table_follows_the_store(stocked: Api):
 
 
 def test_a_symbol_that_becomes_an_alias_is_no_longer_listed(stocked: Api):
-    assert put(stocked, "GOLD", {"name": "told in vain"}).status_code == 200
+    assert put(stocked, "GOLD", {"name": "declared in vain"}).status_code == 200
     assert "GOLD" in found(stocked)
     assert put(stocked, "GC", {"aliases": ["GOLD"]}).status_code == 200
     assert found(stocked, search="gold") == ["GC"]
@@ -279,11 +279,16 @@ def test_as_of_an_instant_it_is_what_had_been_told_by_then(api: Api):
 
 def test_what_is_told_is_answered_and_holds_at_once(stocked: Api):
     document = {**FUTURE_DOCUMENT, "symbol": "esz26", "aliases": ["es z6"], "underlying": "dax1"}
-    told = put(stocked, "ESZ26", document)
-    assert told.status_code == 200
-    assert answer(told) == {**FUTURE_DOCUMENT, "symbol": "ESZ26", "aliases": ["ES Z6"], "underlying": "FDAX"}
-    assert answer(stocked.get(f"{PATH}/es%20z6")) == answer(told)
-    assert answer(put(stocked, "ES Z6", answer(told))) == answer(told)
+    declared = put(stocked, "ESZ26", document)
+    assert declared.status_code == 200
+    assert answer(declared) == {
+        **FUTURE_DOCUMENT,
+        "symbol": "ESZ26",
+        "aliases": ["ES Z6"],
+        "underlying": "FDAX",
+    }
+    assert answer(stocked.get(f"{PATH}/es%20z6")) == answer(declared)
+    assert answer(put(stocked, "ES Z6", answer(declared))) == answer(declared)
     assert len(market_store().declared_instruments(symbol="ESZ26")) == 1
 
 

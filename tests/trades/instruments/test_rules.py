@@ -1,4 +1,4 @@
-"""What may be told about an instrument, wherever it comes from."""
+"""The rules of a declaration, over HTTP, in files and in the admin."""
 
 from datetime import date
 from io import StringIO

@@ -1,4 +1,4 @@
-"""`manage.py import_csv PATTERN…`."""
+"""`manage.py import_csv PATTERN…`: imports CSV files."""
 
 import glob
 from argparse import ArgumentParser
@@ -17,19 +17,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from store.datasets import DATASETS, TRADES
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.imports.exceptions import ImportRefused, ImportsError
-from trades.imports.reading import AMBIGUOUS, Reading, Scale
-from trades.imports.run import Step
-from trades.imports.services import Imported, csv_import
+from trades.exceptions import ImportRefused, ImportsError
+from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
+from trades.imports.run import StageStatus
+from trades.imports.services import ImportResult, csv_import
 
 NOTES = "imports"
 _SUFFIXES = (".csv", ".csv.gz")
 
 
 class Command(BaseCommand):
-    """Goes on where it was ended, and stores nothing twice."""
+    """Resumes where it was ended, and stores nothing twice."""
 
-    help = "Store the rows of CSV files that are not stored: files of any size, patterns, folders."
+    help = "Import CSV files of any size: files, patterns, folders. Rows that are stored already are skipped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -37,23 +37,23 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dataset", default=TRADES.name, choices=list(DATASETS))
         parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
-        parser.add_argument("--skip-bad", action="store_true", help="pass over rows that cannot be stored")
+        parser.add_argument("--skip-bad", action="store_true", help="skip rows that cannot be stored")
         parser.add_argument(
-            "--restart", action="store_true", help="read from the beginning what was imported, or begun"
+            "--restart", action="store_true", help="read files from the beginning, whatever was imported"
         )
         _add_times(parser)
         _add_columns(parser)
 
     def handle(self, *_: Any, patterns: Sequence[str], **options: Any) -> None:
-        """Print a line per file. Raises CommandError at the first file that cannot be imported."""
+        """Print a line per file. Raises CommandError for the first file that cannot be imported."""
         try:
-            reading = _reading(options)
+            read_options = _read_options(options)
             files = files_of(patterns)
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
                     imported = csv_import(
                         path=path,
-                        reading=reading,
+                        options=read_options,
                         notes=settings.DATA_DIR / NOTES,
                         skip_bad=options["skip_bad"],
                         restart=options["restart"],
@@ -65,14 +65,14 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
 
-    def _report(self, done: Imported) -> None:
+    def _report(self, done: ImportResult) -> None:
         parts = [f"{done.rows:,} rows", f"{done.stored:,} stored", f"{done.duplicates:,} already there"]
         if done.bad:
             parts.append(f"{done.bad:,} bad")
         if done.was_known:
             parts.append("imported before (--restart reads it again)")
-        if done.passed_over:
-            parts.append(f"columns not read: {', '.join(done.passed_over)}")
+        if done.unread_columns:
+            parts.append(f"columns not read: {', '.join(done.unread_columns)}")
         self.stdout.write(f"{done.path}: {'; '.join(parts)}")
         for row in done.examples:
             self.stderr.write(f"  {row}")
@@ -84,7 +84,7 @@ def _add_times(parser: ArgumentParser) -> None:
         "--ambiguous",
         default="raise",
         choices=AMBIGUOUS,
-        help="what a time means that the clock showed twice, when summer time ended (default: refuse it)",
+        help="how to read a local time that occurred twice, when summer time ended (default: refuse it)",
     )
     parser.add_argument("--date", help="of times in milliseconds since local midnight, such as 2013-10-07")
 
@@ -100,7 +100,7 @@ def _add_columns(parser: ArgumentParser) -> None:
 
 
 def files_of(patterns: Sequence[str]) -> list[Path]:
-    """The files that patterns name, each once. Raises `ImportRefused` for a pattern that names none."""
+    """Return the files that match the patterns, each once. Raises `ImportRefused` for a pattern without a file."""
     files: dict[Path, None] = {}
     for pattern in patterns:
         matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 a pattern may be absolute
@@ -122,7 +122,7 @@ def _within(path: Path) -> list[Path]:
     return [path] if path.name.endswith(_SUFFIXES) else []
 
 
-def _reading(options: dict[str, Any]) -> Reading:
+def _read_options(options: dict[str, Any]) -> ReadOptions:
     try:
         symbol = parse_symbol(options["symbol"]) if options["symbol"] else None
         date = np.datetime64(options["date"], "D") if options["date"] else None
@@ -132,7 +132,7 @@ def _reading(options: dict[str, Any]) -> Reading:
     given = options["resolution"]
     if given and dataset.query_column != "resolution":
         raise ImportRefused(f"{dataset.name} have no resolution")
-    return Reading(
+    return ReadOptions(
         dataset,
         given={"resolution": given} if given else {},
         symbol=symbol,
@@ -153,14 +153,14 @@ def _pairs(given: Sequence[str] | str | None, option: str) -> dict[str, str]:
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[Callable[[str], Callable[[Step], None]]]:
+def _bar(console: Console) -> Iterator[Callable[[str], Callable[[StageStatus], None]]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[rows]:,} rows"), console=console, transient=True) as bar:
 
-        def task_for(name: str) -> Callable[[Step], None]:
+        def task_for(name: str) -> Callable[[StageStatus], None]:
             task = bar.add_task(escape(name), total=None, rows=0)
 
-            def show(step: Step) -> None:
+            def show(step: StageStatus) -> None:
                 bar.update(
                     task,
                     description=f"{escape(name)}: {step.stage}",

@@ -1,4 +1,4 @@
-"""`manage.py instrument`: shows an instrument, changes it, and takes and gives many as CSV."""
+"""`manage.py instrument`: shows an instrument, changes it, imports and exports many as CSV."""
 
 import json
 from argparse import ArgumentParser, BooleanOptionalAction
@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from command_line.actor import command_actor
+from command_line import command_actor
 from store.bar_policies import BAR_POLICIES
 from store.exceptions import AliasTaken, StorageError
 from store.instruments import (
@@ -22,6 +22,7 @@ from store.instruments import (
 )
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document
+from trades.instruments.services import instruments_all, instruments_declare
 from trades.instruments.texts import (
     InstrumentsRefused,
     described,
@@ -29,8 +30,6 @@ from trades.instruments.texts import (
     read_texts,
     write_csv,
 )
-from trades.instruments.told_changes import recorded
-from trades.services.instruments import instrument_set, instruments_known, instruments_set
 from trades.stores import market_store
 
 _HELP = {
@@ -54,8 +53,8 @@ _HELP = {
 
 class Command(BaseCommand):
     help = (
-        "Show an instrument, or change what is given of it: a change takes effect at once everywhere. An empty value is what"
-        " nobody has told."
+        "Show an instrument, or change the fields that are given. A change takes effect at once everywhere. An empty value"
+        " makes a field undeclared."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -63,7 +62,7 @@ class Command(BaseCommand):
         for name, text in _HELP.items():
             parser.add_argument(f"--{name.replace('_', '-')}", help=text)
         parser.add_argument(
-            "--alias", action="append", dest="aliases", help="another symbol that means it; all of them"
+            "--alias", action="append", dest="aliases", help="another symbol that means it; give all of them"
         )
         parser.add_argument(
             "--allow-nonpositive-price",
@@ -71,16 +70,13 @@ class Command(BaseCommand):
             help="whether prices may be zero or less",
         )
         parser.add_argument("--json", action="store_true", help="print a line of JSON")
-        parser.add_argument("--csv", metavar="FILE", help="change many: a line each, none if any is wrong")
         parser.add_argument(
-            "--export", action="store_true", help="print all that there are, as CSV that --csv takes"
+            "--csv", metavar="FILE", help="change many, one a line; none if any line is wrong"
         )
+        parser.add_argument("--export", action="store_true", help="print all instruments as CSV for --csv")
 
     def handle(self, *_: Any, symbol: str | None, **options: Any) -> None:
-        """Run what is asked for.
-
-        Raises CommandError for what cannot be told, naming it, and where the store refuses.
-        """
+        """Show, change, import or export. Raises CommandError for wrong fields and for the store's refusals."""
         cells = _cells(options)
         if sum([symbol is not None, options["csv"] is not None, options["export"]]) != 1:
             raise CommandError("give one of SYMBOL, --csv FILE and --export")
@@ -90,9 +86,9 @@ class Command(BaseCommand):
             if symbol is not None:
                 self._show(_changed(symbol, cells), as_json=options["json"])
             elif options["csv"] is not None:
-                self.stdout.write(f"{_told_by_file(Path(options['csv'])):,} instruments told")
+                self.stdout.write(f"{_declared_from(Path(options['csv'])):,} instruments declared")
             else:
-                write_csv(instruments_known(), self.stdout)
+                write_csv(instruments_all(), self.stdout)
         except StorageError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
@@ -103,7 +99,7 @@ class Command(BaseCommand):
 
 
 def _cells(options: dict[str, Any]) -> dict[str, str]:
-    """What is given of an instrument, by field, as texts."""
+    """Return the given fields of an instrument as texts."""
     given = {name: options[name] for name in INSTRUMENT_FIELDS if options.get(name) is not None}
     if "aliases" in given:
         given["aliases"] = ALIAS_SEPARATOR.join(given["aliases"])
@@ -113,7 +109,7 @@ def _cells(options: dict[str, Any]) -> dict[str, str]:
 
 
 def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
-    """The instrument with these changes, if there are any. Raises `CommandError`."""
+    """Declare the changes, if there are any, and return the instrument. Raises `CommandError`."""
     try:
         current = market_store().instrument(parse_symbol(symbol))
     except InvalidSymbol as error:
@@ -123,26 +119,23 @@ def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
     instrument, errors = read_texts(cells, current)
     if errors:
         raise CommandError("; ".join(f"{error.path}: {error.message}" for error in errors))
-    with recorded([instrument], actor=command_actor()):
-        return instrument_set(instrument=instrument)
+    return instruments_declare(instruments=[instrument], actor=command_actor())[0]
 
 
-def _told_by_file(path: Path) -> int:
-    """How many instruments a file told about.
+def _declared_from(path: Path) -> int:
+    """Declare all instruments of a CSV file; return how many.
 
-    Raises `CommandError`, which names the wrong lines; then none was told.
+    Raises `CommandError` naming the wrong lines, and then declares none.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            told = read_csv(file, market_store().instrument)
+            declared = read_csv(file, market_store().instrument)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     except InstrumentsRefused as error:
         raise CommandError("\n".join(f"{path}, {line}" for line in error.errors)) from error
     try:
-        instruments = [each.instrument for each in told]
-        with recorded(instruments, actor=command_actor()):
-            instruments_set(instruments=instruments)
+        instruments_declare(instruments=[each.instrument for each in declared], actor=command_actor())
     except AliasTaken as error:
-        raise CommandError(f"{path}, line {told[error.index].line}: {error}") from error
-    return len(told)
+        raise CommandError(f"{path}, line {declared[error.index].line}: {error}") from error
+    return len(declared)

@@ -1,4 +1,4 @@
-"""Makes trades of a few invented symbols and stores them as any caller's are."""
+"""`manage.py sample`: generates trades of a few demo symbols and stores them as any caller's are."""
 
 import datetime as dt
 from argparse import ArgumentParser
@@ -9,29 +9,32 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from command_line.actor import command_actor
+from command_line import command_actor
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.instruments import Instrument
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import SECOND_NS, fixed_width_text
-from trades.batches.row_batch import Expected
+from trades.batches.row_batch import BatchOptions
 from trades.exceptions import BatchRefused
-from trades.formats.json_rows import read_json_body
-from trades.instruments.told_changes import recorded
-from trades.sample import Session, SymbolDay, symbol_day, trading_sessions
-from trades.services.instruments import instrument_set
-from trades.services.rows import rows_ingest
+from trades.formats.json_body import read_json_body
+from trades.instruments.services import instruments_declare
+from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
+from trades.services import rows_ingest
 from trades.stores import market_store
 
 CALLER = "command:sample"
 DAYS_LIMIT = 2_600
+_OTHER_SAMPLE = (
+    "; the sample of another --seed or another release is stored under this symbol: choose other --symbols,"
+    " or stop the server and delete the symbol's folder"
+)
 
 
 class Command(BaseCommand):
-    """Idempotent: what is stored stays, what has happened since is added."""
+    """Idempotent: stored days stay, missing trades up to now are added."""
 
-    help = "Make trades with the look of real ones for the last trading days, up to now, and store them."
+    help = "Generate plausible trades for the last trading days, up to now, and store them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -47,63 +50,55 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, days: int, seed: int, symbols: Sequence[str], **__: Any) -> None:
-        """Print one line per symbol. Raises CommandError for wrong arguments, and where the store refuses."""
+        """Print one line per symbol. Raises CommandError for wrong arguments and for the store's refusals."""
         if not 1 <= days <= DAYS_LIMIT:
             raise CommandError(f"--days is 1 to {DAYS_LIMIT}")
+        try:
+            parsed = list(dict.fromkeys(map(parse_symbol, symbols)))
+        except InvalidSymbol as error:
+            raise CommandError(f"--symbols: {error}") from error
         now = dt.datetime.now(dt.UTC)
         sessions = trading_sessions(now=now, days=days)
-        for symbol in _parsed(symbols):
+        for symbol in parsed:
             try:
                 _declare(symbol)
-                stored, known = _ingest(symbol=symbol, seed=seed, sessions=sessions, now=now)
+                stored, duplicates = _ingest(symbol=symbol, seed=seed, sessions=sessions, now=now)
             except (BatchRefused, StorageError) as error:
-                raise CommandError(f"{symbol}: {error}{_hint(error)}") from error
+                is_conflict = getattr(error, "code", "") == "trade_id_conflict"
+                raise CommandError(f"{symbol}: {error}{_OTHER_SAMPLE if is_conflict else ''}") from error
             except DatabaseError as error:
                 raise CommandError(f"{symbol}: its declaration cannot be recorded: {error}") from error
-            self.stdout.write(f"{symbol}: {stored} stored, {known} already there")
-
-
-def _parsed(symbols: Sequence[str]) -> list[str]:
-    try:
-        return list(dict.fromkeys(map(parse_symbol, symbols)))
-    except InvalidSymbol as error:
-        raise CommandError(f"--symbols: {error}") from error
-
-
-def _hint(error: Exception) -> str:
-    if getattr(error, "code", "") == "trade_id_conflict":
-        return "; a sample of another --seed is stored under this symbol: choose another symbol"
-    return ""
+            self.stdout.write(f"{symbol}: {stored} stored, {duplicates} already there")
 
 
 def _declare(symbol: str) -> None:
-    """Make a symbol that nobody has declared an equity of Nasdaq: its days are trading dates, its bars of the prints that count."""
+    """Declare an undeclared symbol a Nasdaq equity, which gives its bars trading dates and sale conditions."""
     if market_store().declared_instruments(symbol=symbol):
         return
     instrument = Instrument(symbol, exchange="XNAS", currency="USD", bar_policy="us_equities")
-    with recorded([instrument], actor=command_actor()):
-        instrument_set(instrument=instrument)
+    instruments_declare(instruments=[instrument], actor=command_actor())
 
 
-def _ingest(*, symbol: str, seed: int, sessions: Sequence[Session], now: dt.datetime) -> tuple[int, int]:
-    """Store what was reported by `now`, a batch per day; return how many rows were stored and how many known.
+def _ingest(
+    *, symbol: str, seed: int, sessions: Sequence[TradingSession], now: dt.datetime
+) -> tuple[int, int]:
+    """Store the trades reported by `now`, one batch per day; return the counts of stored and duplicate rows.
 
-    Every day is made and sent again: the store tells what it has, which costs milliseconds, and no count or
-    mark of a day could tell it as surely.
+    Every day is generated and sent again: the store recognises duplicates in milliseconds.
     """
     now_ns = int(now.timestamp() * SECOND_NS)
-    stored = known = 0
+    stored = duplicates = 0
     for session in sessions:
         day = symbol_day(seed=seed, symbol=symbol, session=session).reported_by(now_ns)
         if len(day):
-            batch = read_json_body(_body(day), Expected(TRADES))
+            batch = read_json_body(_body(day), BatchOptions(TRADES))
             receipt = rows_ingest(dataset=TRADES, batch=batch, caller=CALLER).receipt
-            stored, known = stored + receipt.stored, known + receipt.duplicates
-    return stored, known
+            stored, duplicates = stored + receipt.stored, duplicates + receipt.duplicates
+    return stored, duplicates
 
 
 def _body(day: SymbolDay) -> bytes:
-    """Write the day as a client would send it."""
+    """Return the day as the JSON that a client would send."""
     columns = zip(
         fixed_width_text(day.time_ns).to_pylist(),
         day.price.tolist(),

@@ -16,19 +16,19 @@ from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
-from trades.maintenance import LogName, NotMaintained, logs_of, maintained_store
+from trades.stores import LogName, NotMaintained, logs_of, maintained_store
 
 _VERIFY = (
-    "Hold every byte against the commit records: the chain of hashes, and the checksum of every 4 KiB. Names the first"
-    " wrong byte of each damaged part with its file, offset, commit and the times of the rows that cannot be served:"
-    " the byte itself where a single one was changed; otherwise the first line that the store would not have written;"
-    " otherwise, if the text still looks right, the beginning of the 4 KiB. Of a commit record its line's beginning."
-    " Goes on to the other symbols. Exit status 1 if anything is damaged."
+    "LogCheck every byte against the commit records: the chain of hashes, and the checksum of every 4 KiB. Prints the"
+    " position of each damage with its file, offset, commit and the times of the rows that cannot be served: the very"
+    " byte if a single one was changed; otherwise the first line that the store would not have written; otherwise the"
+    " start of the 4 KiB. For a commit record, the start of its line. Continues with the other symbols. Exit status 1"
+    " if anything is damaged."
 )
 
 
 class Command(BaseCommand):
-    help = "Looks after the store: checks it, counts it, builds what is derived from it."
+    help = "Maintain the store: verify it, print statistics, rebuild derived files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             "verify": _VERIFY,
             "stats": "Commits, rows, bytes and times of each symbol.",
             "rebuild": "Delete derived files and build them again.",
-            "compact-derived": "Join derived files that have become many.",
+            "compact-derived": "Merge small derived files.",
         }
         for verb, text in texts.items():
             of_verb = verbs.add_parser(verb, help=text.partition(":")[0].partition(".")[0], description=text)
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                 of_verb.add_argument("--json", action="store_true", help="print JSON only")
 
     def handle(self, *_: Any, verb: str, symbols: list[str], **options: Any) -> None:
-        """Run a verb over the logs. Raises CommandError, with status 1, where one is damaged or unknown."""
+        """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
         try:
             logs = logs_of(
                 datasets=options["datasets"] or [],
@@ -73,15 +73,15 @@ class Command(BaseCommand):
             for name, check in checks:
                 bar.update(task, description=name)
                 check.progress = partial(bar.advance, task)
-                damages += sum(self._told(name, found) for found in _findings(name, check))
+                damages += sum(self._report(name, found) for found in _findings(name, check))
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
 
-    def _told(self, log: str, found: LogFinding) -> bool:
-        """Print a finding; whether it is damage."""
+    def _report(self, log: str, found: LogFinding) -> bool:
+        """Print a finding; return whether it is damage."""
         commit = f" (commit {found.commit})" if found.commit is not None else ""
         times = ""
         if found.first_ns is not None and found.last_ns is not None:
@@ -114,14 +114,14 @@ class Command(BaseCommand):
         store, is_rebuilt = maintained_store(), options["verb"] == "rebuild"
         for dataset, symbol in logs:
             made = store.derive(dataset, symbol, rebuild=is_rebuilt, compact=not is_rebuilt)
-            told = "another process is at it"
+            result = "skipped: another process is building it; run the command again later"
             if made is not None:
-                told = f"{made.segments:,} segments, {made.rows:,} rows, {made.bytes:,} bytes, to commit {made.commit}"
-            self.stdout.write(f"{dataset.name}/{symbol}: {told}")
+                result = f"{made.segments:,} segments, {made.rows:,} rows, {made.bytes:,} bytes, to commit {made.commit}"
+            self.stdout.write(f"{dataset.name}/{symbol}: {result}")
 
 
 def _findings(log: str, check: LogCheck) -> Iterator[LogFinding]:
-    """The findings of a check; a log that cannot be read at all is one."""
+    """Yield the findings of a check. Raises CommandError for a log that cannot be read."""
     try:
         yield from check.findings()
     except OSError as error:

@@ -1,24 +1,32 @@
-"""The declared form of a body of corrections, and how it is read."""
+"""The endpoint of corrections and cancels of stored trades."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, cast
 
 import numpy as np
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
 
 from http_requests.exceptions import ERRORS_LIMIT
 from http_requests.field_errors import KnownFieldsSerializer, field_errors
 from http_requests.json_document import read_json
+from http_requests.parameters import single_parameters
+from http_requests.parsers import JSONBytesParser, take_body
+from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.protocol import Action, Correction
 from store.symbols import parse_symbol
-from trades.batches.fields import ColumnField, SymbolField
-from trades.batches.refusals import refused
+from trades.batches.refusals import refusal_of
 from trades.batches.row_batch import check_dates, is_symbol
-from trades.batches.serializers import IngestAnswerSerializer
+from trades.batches.serializers import ColumnField, IngestAnswerSerializer, SymbolField
 from trades.exceptions import BatchRefused
+from trades.instruments.services import allows_nonpositive_price, symbol_canonical
+from trades.services import CorrectionBatch, trades_correct
 
 CORRECTIONS_LIMIT = 10_000
 SEED_CORRECTIONS = [
@@ -32,8 +40,7 @@ SEED_CORRECTIONS = [
     },
 ]
 
-# The field that brings a new value, by the column that it is for.
-_NEW = {
+_NEW_FIELDS = {
     "price": "new_price",
     "volume": "new_volume",
     "conditions": "new_conditions",
@@ -41,16 +48,8 @@ _NEW = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectionBatch:
-    """Checked corrections of one symbol, in the body's order."""
-
-    symbol: str
-    corrections: tuple[Correction, ...]
-
-
 class CorrectionListSerializer(serializers.ListSerializer[Any]):
-    """Corrections; names the fields of as many wrong ones as hold a hundred errors, and looks no further."""
+    """A list of corrections; stops validating after a hundred wrong ones."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, list):
@@ -58,11 +57,11 @@ class CorrectionListSerializer(serializers.ListSerializer[Any]):
         _check_size(len(data))
         values: list[Any] = []
         errors: dict[int, Any] = {}
-        for place, each in enumerate(data):
+        for index, each in enumerate(data):
             try:
                 values.append(self.run_child_validation(each))
             except serializers.ValidationError as error:
-                errors[place] = error.detail
+                errors[index] = error.detail
             if len(errors) >= ERRORS_LIMIT:
                 break
         if errors:
@@ -71,7 +70,7 @@ class CorrectionListSerializer(serializers.ListSerializer[Any]):
 
 
 def _field(column: str, help_text: str, *, required: bool = False, **changes: Any) -> ColumnField:
-    """What takes a value of a trade's column."""
+    """Return a field for values of a trade's column."""
     return ColumnField(replace(TRADES.column(column), required=required, help=help_text, **changes))
 
 
@@ -105,7 +104,7 @@ class CorrectionSerializer(KnownFieldsSerializer):
         given = {name: value for name, value in attrs.items() if value is not None}
         if "trade_id" not in given and not {"price", "volume"} <= set(given):
             self.fail("target_required")
-        new = [name for name in _NEW.values() if name in given]
+        new = [name for name in _NEW_FIELDS.values() if name in given]
         if given["action"] == Action.CANCEL and new:
             message = self.error_messages["new_value_forbidden"]
             raise serializers.ValidationError(dict.fromkeys(new, message), code="new_value_forbidden")
@@ -121,12 +120,12 @@ class CorrectionBatchSerializer(KnownFieldsSerializer):
     corrections = CorrectionSerializer(many=True, help_text=f"1 to {CORRECTIONS_LIMIT:,} corrections.")
 
     def get_initial(self) -> Any:
-        """What the browsable form begins with."""
+        """Return the initial content of the browsable form."""
         return {"symbol": "AAPL", "corrections": SEED_CORRECTIONS}
 
 
 class CorrectionAnswerSerializer(IngestAnswerSerializer):
-    """What became of a batch of corrections."""
+    """The result of a batch of corrections."""
 
     received = serializers.IntegerField(source="receipt.received", help_text="Corrections in the batch.")
     stored = serializers.IntegerField(source="receipt.stored", help_text="Those that were applied now.")
@@ -135,29 +134,23 @@ class CorrectionAnswerSerializer(IngestAnswerSerializer):
     )
 
 
-def read_corrections(
-    body: bytes,
-    *,
-    canonical: Callable[[str], str] = str,
-    takes_any_price: Callable[[str], bool] = lambda _: False,
-) -> CorrectionBatch:
-    """The batch in a JSON body. Raises `MalformedDocument`, and `BatchRefused`, which names the wrong fields.
-
-    canonical: the symbol that a symbol stands for. takes_any_price: whether a symbol's prices may be zero or
-    less.
-    """
+def read_corrections(body: bytes) -> CorrectionBatch:
+    """Return the batch of a JSON body. Raises `MalformedDocument`, `BatchRefused` with the wrong fields."""
     document: Any = read_json(body)
     symbol = str(document.get("symbol")) if isinstance(document, dict) else ""
-    context = {
-        "takes_any_price": lambda: is_symbol(symbol) and takes_any_price(canonical(parse_symbol(symbol)))
-    }
-    serializer = CorrectionBatchSerializer(data=document, context=context)
+
+    def allows_nonpositive() -> bool:
+        return is_symbol(symbol) and allows_nonpositive_price(symbol_canonical(parse_symbol(symbol)))
+
+    serializer = CorrectionBatchSerializer(
+        data=document, context={"allows_nonpositive_price": allows_nonpositive}
+    )
     if not serializer.is_valid():
-        raise refused(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
+        raise refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
     given = serializer.validated_data
     corrections = tuple(_correction(each) for each in given["corrections"])
     check_dates(np.array([correction.timestamp_ns for correction in corrections]))
-    return CorrectionBatch(canonical(given["symbol"]), corrections)
+    return CorrectionBatch(symbol_canonical(given["symbol"]), corrections)
 
 
 def _check_size(count: int) -> None:
@@ -177,13 +170,64 @@ def _correction(given: Mapping[str, Any]) -> Correction:
         exchange=given.get("exchange"),
         price=given.get("price"),
         volume=given.get("volume"),
-        new=dict(_new_values(given)),
+        new={
+            # An empty list of conditions is stored as null.
+            column: (given[name] or None) if column == "conditions" else given[name]
+            for column, name in _NEW_FIELDS.items()
+            if name in given
+        },
     )
 
 
-def _new_values(given: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """The new values by column, as the store keeps them."""
-    for column, name in _NEW.items():
-        if name not in given:
-            continue
-        yield column, (given[name] or None) if column == "conditions" else given[name]
+_PARAMETERS = [
+    OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        location=OpenApiParameter.HEADER,
+        description="1-255 visible ASCII characters. The same key and corrections give the first answer again.",
+    ),
+]
+_BODY = OpenApiExample(
+    "A cancel and a correction of AAPL",
+    value={"symbol": "AAPL", "corrections": SEED_CORRECTIONS},
+    request_only=True,
+)
+_ANSWER = OpenApiExample(
+    "Both applied",
+    value={"symbol": "AAPL", "received": 2, "stored": 2, "duplicates": 0, "duplicate_rows": [], "commit": 2},
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
+    """Cancels and corrections of stored trades."""
+
+    serializer_class = CorrectionBatchSerializer
+    parser_classes = [JSONBytesParser]
+
+    @extend_schema(
+        operation_id="trades_correct",
+        summary="Cancel or correct stored trades",
+        parameters=_PARAMETERS,
+        responses={200: CorrectionAnswerSerializer},
+        examples=[_BODY, _ANSWER],
+    )
+    def correct(self, request: Request) -> Response:
+        """Cancel or correct stored trades of one symbol durably, all of them or none.
+
+        A correction names a trade by its event time and `trade_id`, or by its event time, `price` and
+        `volume`. All given fields must match, as they are after the corrections before it in the batch. If
+        several equal trades match, the last one is corrected; if they differ, the answer is 422
+        `correction_ambiguous`. A correction that is applied already is a duplicate. Bars change at once; with an
+        earlier `as_of` they do not. A cancelled trade that is sent again stays cancelled. **Where trades may be
+        equal, send an `Idempotency-Key` to repeat a request safely.**
+        """
+        single_parameters(request.GET, ("format",))
+        request_key = idempotency_key(request)
+        batch = read_corrections(take_body(request))
+        corrected = trades_correct(batch=batch, caller=key_scope(request), request_key=request_key)
+        headers = {"X-Commit": f"trades={corrected.receipt.commit.token}"}
+        if corrected.receipt.replayed:
+            headers.update(REPLAYED)
+        return Response(CorrectionAnswerSerializer(corrected).data, headers=headers)

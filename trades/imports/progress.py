@@ -1,4 +1,4 @@
-"""What is known of an import that was begun: a small file that is written anew after each commit."""
+"""The saved progress of an import: a small file, rewritten after each commit."""
 
 import fcntl
 import hashlib
@@ -10,20 +10,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trades.imports.blocks import Position
-from trades.imports.exceptions import ImportRunning
+from trades.exceptions import ImportRunning
+from trades.imports.blocks import FilePosition
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a file's import is.
+class ImportProgress:
+    """The progress of a file's import.
 
-    position: behind the last row that was committed, while the file is in order. partitions: how many of the
-    sorted ones are committed; None while it is in order. The counts are of the file's rows; `stored` of those
-    that were new. commit: symbol, number and hash of the newest commit that this import made or met.
+    position: after the last committed row, for a file in order. partitions: how many sorted ones are
+    committed, None for a file in order. rows, stored, bad: counts of the file's rows; `stored` are the new ones.
+    commit: symbol, number and hash of the newest commit, made or found.
     """
 
-    position: Position | None = None
+    position: FilePosition | None = None
     partitions: int | None = None
     rows: int = 0
     stored: int = 0
@@ -32,18 +32,18 @@ class Progress:
     is_finished: bool = False
 
     @classmethod
-    def of(cls, content: Any) -> "Progress":
-        """What `asdict` made. Raises `TypeError`, `KeyError`, `ValueError` for what it did not make."""
+    def of(cls, content: Any) -> "ImportProgress":
+        """Return the progress that `asdict` gave as `content`. Raises `TypeError`, `KeyError`, `ValueError`."""
         position, commit = content.pop("position"), content.pop("commit")
         return replace(
             cls(**content),
-            position=None if position is None else Position(**position),
+            position=None if position is None else FilePosition(**position),
             commit=None if commit is None else (str(commit[0]), int(commit[1]), str(commit[2])),
         )
 
 
-class Note:
-    """The note of one file as it is now, under these options: a changed file has another note."""
+class ProgressNote:
+    """The saved progress of one file under some options. A changed file has another note."""
 
     def __init__(self, folder: Path, path: Path, options: str) -> None:
         found = path.stat()
@@ -55,30 +55,29 @@ class Note:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from importing the file. Raises `ImportRunning`; ends with the process."""
+        """Lock the file against imports of other processes. Raises `ImportRunning`."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ImportRunning("another process is importing this file") from error
+                raise ImportRunning(
+                    "another process is importing this file: wait until it has ended"
+                ) from error
             yield
         finally:
             os.close(descriptor)
 
-    def load(self) -> Progress | None:
-        """What was written last; None if nothing was, or nothing that can be read."""
+    def load(self) -> ImportProgress | None:
+        """Return the last saved progress; None if there is none, or none that can be read."""
         try:
-            return Progress.of(json.loads(self._path.read_bytes()))
+            return ImportProgress.of(json.loads(self._path.read_bytes()))
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def save(self, progress: Progress) -> None:
-        """Write how far the import is.
-
-        After a power cut it may be an older one: the store knows the rows between.
-        """
+    def save(self, progress: ImportProgress) -> None:
+        """Save the progress, without fsync: after a power cut it may be older, and rows read again are duplicates."""
         written = self._path.with_suffix(".new")
         written.write_text(json.dumps(asdict(progress)))
         written.replace(self._path)

@@ -1,1 +1,0 @@
-"""Corrections and cancels of stored trades."""

@@ -1,0 +1,194 @@
+"""Bodies of JSON: a document with a list of rows, or one row per line (NDJSON)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from http_requests.exceptions import MalformedDocument
+from http_requests.json_document import read_json
+from store.declarations import ColumnKind, Dataset
+from trades.batches.refusals import document_refusal
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
+from trades.batches.typed_rows import (
+    check_not_rounded,
+    holds_largest_number,
+    required_values,
+    row_struct,
+    row_values,
+    typed_batch,
+)
+from trades.exceptions import BatchRefused
+
+_LINES_LIMIT = 10 * ROWS_LIMIT
+_QUOTATION_MARK = ord('"')
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def read_json_body(body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the batch of `{"<dataset>": [row, …]}`. Raises `MalformedDocument`, `BatchRefused`."""
+    try:
+        return decode_json(body, options)
+    except TypedDecodeFailed:
+        raise json_refusal(body, options) from None
+
+
+def read_ndjson_body(body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the batch of lines with one row each; empty lines are skipped.
+
+    Raises `MalformedDocument`, `BatchRefused`.
+    """
+    if body.count(b"\n") > _LINES_LIMIT:
+        raise MalformedDocument("malformed_ndjson", f"the body has more than {_LINES_LIMIT:,} lines")
+    lines = [line for line in body.split(b"\n") if line and not line.isspace()]
+    check_size(len(lines), options.dataset.name)
+    try:
+        return _decode_lines(body, lines, options)
+    except TypedDecodeFailed:
+        raise document_refusal(options, _documents(body, lines), unreadable="malformed_ndjson") from None
+
+
+def decode_json(body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the batch of a document.
+
+    Raises `TypedDecodeFailed` for a wrong value, `MalformedDocument` for repeated keys, `BatchRefused` for
+    valid rows that do not form a batch: none, too many, several symbols, too many dates.
+    """
+    rows, is_strict = _decode(body, options)
+    values, has_surplus = _values(body, rows, options, keys_beside=1)
+    if has_surplus or not is_strict:
+        read_json(body)
+    batch = typed_batch(options, values, len(rows))
+    if holds_largest_number(options.dataset, batch.rows):
+        document: Any = read_json(body)
+        check_not_rounded(options.dataset, document[options.dataset.name])
+    return batch
+
+
+def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | MalformedDocument:
+    """Return the error of a document that the typed decoder refused."""
+    try:
+        document = read_json(body)
+    except MalformedDocument as error:
+        return error
+    return document_refusal(options, document, unreadable="malformed_json", is_document=True)
+
+
+def _values(
+    body: bytes, rows: Sequence[Any], options: BatchOptions, *, keys_beside: int
+) -> tuple[dict[str, Iterable[Any]], bool]:
+    """Return the rows' values by column, and whether the body may repeat a key.
+
+    Without escapes every key and text has two quotation marks, so a repeated key makes their count too high.
+    """
+    marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
+    required = required_values(rows, options)
+    surplus = marks - 2 * (keys_beside + (len(required) + _texts_among(options)) * len(rows))
+    if not surplus and b"\\" not in body:
+        return required, False
+    optional = row_values(rows, [name for name in options.names if name not in required])
+    surplus -= 2 * sum(map(_keys_and_texts, optional.values()))
+    return required | optional, bool(surplus) or b"\\" in body
+
+
+def _texts_among(options: BatchOptions) -> int:
+    """Return how many of the required fields are texts in JSON."""
+    texts = {column.name for column in options.columns if column.kind in {ColumnKind.TIME, ColumnKind.TEXT}}
+    return len(texts.intersection(options.required))
+
+
+def _keys_and_texts(values: Sequence[Any]) -> int:
+    """Return how many keys and texts an optional column has in the body."""
+    given = [value for value in values if value is not UNSET]
+    texts = sum(len(value) if isinstance(value, list) else isinstance(value, str) for value in given)
+    return len(given) + texts
+
+
+@cache
+def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tuple[Any, Any]:
+    """Return the decoders of a document and of a row."""
+    row: Any = row_struct(dataset, given=given, lenient=lenient)
+    body = msgspec.defstruct(
+        "Body",
+        [(dataset.name, list[row])],
+        gc=False,
+        forbid_unknown_fields=not lenient,
+    )
+    return msgspec.json.Decoder(body), msgspec.json.Decoder(row)
+
+
+def _decode(body: bytes, options: BatchOptions) -> tuple[Sequence[Any], bool]:
+    """Return the rows, and whether all keys in the body are known."""
+    document, is_strict = _first_decoded(options, lambda decoders: decoders[0].decode(body))
+    return getattr(document, options.dataset.name), is_strict
+
+
+def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], Any]) -> tuple[Any, bool]:
+    """Decode strictly, else leniently if unknown fields are ignored; return the result and whether it was strict.
+
+    Raises `TypedDecodeFailed`. No frame keeps the exception: its traceback would hold the body until the next
+    garbage collection.
+    """
+    given = frozenset(options.given)
+    try:
+        return decode(_decoders(options.dataset, given, lenient=False)), True
+    except _UNREADABLE as error:
+        if not options.ignore_unknown:
+            raise TypedDecodeFailed(str(error)) from error
+    try:
+        return decode(_decoders(options.dataset, given, lenient=True)), False
+    except _UNREADABLE as error:
+        raise TypedDecodeFailed(str(error)) from error
+
+
+def _decode_lines(body: bytes, lines: Sequence[bytes], options: BatchOptions) -> RowBatch:
+    rows, is_strict = _first_decoded(options, lambda decoders: list(map(decoders[1].decode, lines)))
+    values, has_surplus = _values(body, rows, options, keys_beside=0)
+    if has_surplus or not is_strict:
+        _documents(body, lines)
+    batch = typed_batch(options, values, len(rows))
+    if holds_largest_number(options.dataset, batch.rows):
+        check_not_rounded(options.dataset, _documents(body, lines))
+    return batch
+
+
+def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:
+    """Return each line's document, read strictly. Raises `MalformedDocument` with the line's number."""
+    documents = _joined(lines)
+    if documents is not None:
+        return documents
+    first, count = 0, len(lines)
+    while count > 1:  # the malformed line is one of `count`
+        half = count // 2
+        if _joined(lines[first : first + half]) is None:
+            count = half
+        else:
+            first, count = first + half, count - half
+    numbers = (
+        number for number, line in enumerate(body.split(b"\n"), start=1) if line and not line.isspace()
+    )
+    number = next(islice(numbers, first, None))
+    try:
+        read_json(lines[first])
+    except MalformedDocument as error:
+        code = "malformed_ndjson" if error.code == "malformed_json" else error.code
+        raise MalformedDocument(code, f"line {number}: {error}") from error
+    raise MalformedDocument("malformed_ndjson", f"line {number} is not one JSON object")
+
+
+def _joined(lines: Sequence[bytes]) -> list[Any] | None:
+    """Return the lines' documents, read in one pass; None if any line is malformed.
+
+    Raises `MalformedDocument` if they are too large together.
+    """
+    try:
+        documents: Any = read_json(b"[%b]" % b",".join(lines))
+    except MalformedDocument as error:
+        if error.code == "document_too_large":
+            raise
+        return None
+    return documents if len(documents) == len(lines) else None

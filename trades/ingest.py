@@ -1,0 +1,217 @@
+"""The ingest endpoints: one per dataset, made from its declaration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.http import QueryDict
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from http_requests.exceptions import InvalidParameter
+from http_requests.parameters import choice, single_parameters
+from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from idempotency.answers import REPLAYED, idempotency_key, key_scope
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.protocol import Dedupe
+from trades.batches.row_batch import BatchOptions
+from trades.batches.sample_rows import SAMPLE_ROWS
+from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
+from trades.formats import JSON, READERS, WITHOUT_SYMBOLS
+from trades.instruments.services import allows_nonpositive_price, requested_symbol, symbol_canonical
+from trades.services import rows_ingest
+
+DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
+UNKNOWN_CHOICES = ["refuse", "ignore"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestQuery:
+    """The query of an ingest request. `given`: values for every row, by column."""
+
+    dedupe: Dedupe
+    ignore_unknown: bool
+    given: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, query: QueryDict, dataset: Dataset, *, takes_symbol: bool) -> Self:
+        """Parse the query. Raises `InvalidParameter`, and `InvalidValue` for an invalid symbol."""
+        if "symbol" in query and not takes_symbol:
+            raise InvalidParameter(
+                "unknown_parameter",
+                "the parameter symbol is for the other formats: in JSON every row names its symbol",
+            )
+        of_rows = [name for name in ("symbol" if takes_symbol else None, dataset.query_column) if name]
+        values = single_parameters(query, ("dedupe", "unknown", "format", *of_rows))
+        return cls(
+            dedupe=Dedupe(choice(values, "dedupe", DEDUPE_CHOICES, Dedupe.ROWS)),
+            ignore_unknown=choice(values, "unknown", UNKNOWN_CHOICES, "refuse") == "ignore",
+            given={name: _given(values, dataset, name) for name in of_rows if name in values},
+        )
+
+
+def _given(values: dict[str, str], dataset: Dataset, name: str) -> str:
+    """Return a value for every row, normalized."""
+    if name == "symbol":
+        return requested_symbol(values[name])
+    column = dataset.column(name)
+    aliases = dict(column.aliases)
+    word = choice(values, name, (*column.choices, *aliases), "")
+    return aliases.get(word, word)
+
+
+_PARAMETERS = [
+    OpenApiParameter(
+        "dedupe",
+        enum=DEDUPE_CHOICES,
+        default="rows",
+        description="How stored rows are recognised: row by row, only as whole batches, or never.",
+    ),
+    OpenApiParameter(
+        "unknown",
+        enum=UNKNOWN_CHOICES,
+        default="refuse",
+        description="`ignore` skips unknown fields, so that a vendor's new field does not stop a feed.",
+    ),
+    OpenApiParameter(
+        "symbol",
+        description="The symbol of rows that do not name it; not with `application/json`.",
+    ),
+    OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        location=OpenApiParameter.HEADER,
+        description="1-255 visible ASCII characters. The same key and batch give the first answer again.",
+    ),
+]
+_COUNTS = ("no", "One", "Two", "Three")
+
+
+def ingest_schema(dataset: Dataset) -> dict[str, Any]:
+    """Return the arguments of `extend_schema` for a dataset's endpoint."""
+    what = dataset.name.replace("_", " ")
+    return {
+        "operation_id": f"{dataset.name}_ingest",
+        "summary": f"Store a batch of {what}",
+        "description": _description(dataset, what),
+        "parameters": [*_PARAMETERS, *_query_column(dataset)],
+        "request": {media_type: _body(dataset, media_type) for media_type in READERS},
+        "responses": {200: IngestAnswerSerializer},
+        "examples": _examples(dataset, what),
+    }
+
+
+def _description(dataset: Dataset, what: str) -> str:
+    text = f"Store a batch of {what} of one symbol durably, all of it or nothing.\n\n"
+    if not dataset.id_columns:
+        known_by = "by all their columns"
+    elif dataset.column(dataset.id_columns[-1]).required:
+        names = ", ".join(f"`{name}`" for name in dataset.id_columns)
+        return f"{text}Stored rows are recognised by {names}; sending other values for them is a conflict."
+    else:
+        names = ", ".join(
+            f"`{name}`" if name == dataset.id_columns[-1] else name for name in dataset.id_columns
+        )
+        known_by = f"by (event date, {names}), or without an id by all their columns"
+    return (
+        f"{text}Stored rows are recognised {known_by}, counted as a multiset. **A feed without ids must not split"
+        " equal rows over requests**, or sends `dedupe=batch` or `dedupe=none`: real prints do repeat."
+    )
+
+
+def _query_column(dataset: Dataset) -> list[OpenApiParameter]:
+    if dataset.query_column is None:
+        return []
+    column = dataset.column(dataset.query_column)
+    words = [*column.choices, *(alias for alias, _ in column.aliases)]
+    text = f"The {column.name} of rows that do not name it."
+    return [OpenApiParameter(column.name, enum=words, description=text)]
+
+
+def _body(dataset: Dataset, media_type: str) -> Any:
+    """Return the body's schema: a serializer for JSON; OpenAPI cannot describe the other formats' fields."""
+    if media_type == JSON:
+        return batch_serializer(dataset)
+    if media_type == "text/csv":
+        first, *others = dataset.schema.names
+        return {"type": "string", "description": "Header line of " + ", ".join([first, "symbol", *others])}
+    return {"type": "string", "format": "binary"}
+
+
+def _examples(dataset: Dataset, what: str) -> list[OpenApiExample]:
+    """Return the examples of a request and its answer; they replace the serializer's."""
+    rows = SAMPLE_ROWS[dataset.name]
+    count, symbol = len(rows), rows[0]["symbol"]
+    answer = {
+        "symbol": symbol,
+        "received": count,
+        "stored": count,
+        "duplicates": 0,
+        "duplicate_rows": [],
+        "commit": 1,
+    }
+    return [
+        OpenApiExample(
+            f"{what.capitalize()} of {symbol}", value={dataset.name: rows}, request_only=True, media_type=JSON
+        ),
+        OpenApiExample(
+            f"{_COUNTS[count]} stored",
+            value=answer,
+            response_only=True,
+            status_codes=["200"],
+            media_type=JSON,
+        ),
+    ]
+
+
+# Shared: making a serializer takes six times as long as using it.
+_ANSWERS = IngestAnswerSerializer()
+
+
+class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
+    """Takes batches of a dataset's rows."""
+
+    dataset: Dataset = TRADES
+    parser_classes = [JSONBytesParser, *(bytes_parser(name) for name in READERS if name != JSON)]
+
+    def store(self, request: Request) -> Response:
+        """Read the body in its format, store its rows, answer with the result."""
+        media_type = media_type_of(request.content_type)
+        query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=media_type in WITHOUT_SYMBOLS)
+        request_key = idempotency_key(request)
+        body = take_body(request)
+        options = BatchOptions(
+            self.dataset, query.ignore_unknown, query.given, symbol_canonical, allows_nonpositive_price
+        )
+        ingested = rows_ingest(
+            dataset=self.dataset,
+            batch=READERS.get(media_type, READERS[JSON])(body, options),
+            caller=key_scope(request),
+            dedupe=query.dedupe,
+            request_key=request_key,
+        )
+        headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}
+        if ingested.receipt.replayed:
+            headers.update(REPLAYED)
+        return Response(_ANSWERS.to_representation(ingested), headers=headers)
+
+
+def ingest_view(dataset: Dataset) -> type[IngestViewSet]:
+    """Return the viewset of a dataset."""
+    serializer = batch_serializer(dataset)
+    title = serializer.__name__.removesuffix("BatchSerializer")
+    what = dataset.name.replace("_", " ").capitalize()
+
+    def ingest(self: IngestViewSet, request: Request) -> Response:
+        return self.store(request)
+
+    attributes = {
+        "__doc__": f"{what} as they come from a feed.",
+        "dataset": dataset,
+        "serializer_class": serializer,
+        "ingest": extend_schema(**ingest_schema(dataset))(ingest),
+    }
+    return type(f"{title}IngestViewSet", (IngestViewSet,), attributes)

@@ -1,0 +1,145 @@
+"""The services of instruments: read them, declare them, and record declarations in the audit log."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from django.db import Error, transaction
+from django.utils import timezone
+from msgspec import structs
+
+from audit.services import event_record, events_lock
+from store.datasets import DATASETS
+from store.exceptions import OutcomeUnknown, UnknownSymbol
+from store.instruments import Instrument, default_instrument
+from store.symbols import InvalidSymbol, parse_symbol
+from trades.exceptions import InvalidValue
+from trades.instruments.serializers import instrument_document
+from trades.stores import market_store
+
+AUDIT_CLASS, EVENT = "config", "instrument.told"
+_UNCONFIRMED = (
+    "the change is made, and its audit record is not confirmed: the outcome is unknown; read the audit log to learn"
+    " whether it was recorded"
+)
+
+
+def requested_symbol(text: str) -> str:
+    """Return the normalized symbol of a path or parameter. Raises `InvalidValue`."""
+    try:
+        return parse_symbol(text)
+    except InvalidSymbol as error:
+        raise InvalidValue(error.code, str(error)) from error
+
+
+def symbol_canonical(symbol: str) -> str:
+    """Return the symbol that an alias stands for; any other symbol unchanged. Raises `StorageError`s."""
+    return market_store().canonical(symbol)
+
+
+def allows_nonpositive_price(symbol: str) -> bool:
+    """Return whether an instrument's prices may be zero or less. Raises `StorageError`s."""
+    return market_store().instrument(symbol).allow_nonpositive_price
+
+
+def instruments_declare(*, instruments: Sequence[Instrument], actor: str) -> list[Instrument]:
+    """Record the changes in the audit log and store the instruments: all or none, no two of one symbol.
+
+    Returns the instruments as stored. Raises `AliasTaken`, other `StorageError`s, and django.db.Error when
+    nothing was done. `OutcomeUnknown`: the change is made, and its record is not confirmed.
+    """
+    with _recorded(instruments, actor):
+        return instruments_set(instruments=instruments)
+
+
+def instrument_set(*, instrument: Instrument) -> Instrument:
+    """Store an instrument without an audit record, as `instruments_set` does."""
+    return instruments_set(instruments=[instrument])[0]
+
+
+def instruments_set(*, instruments: Sequence[Instrument]) -> list[Instrument]:
+    """Store instruments without an audit record: all or none, no two of one symbol.
+
+    Every process sees the change with its next answer. Returns the instruments as stored, underlyings
+    resolved. Raises `AliasTaken` and other `StorageError`s.
+    """
+    resolved = [instrument_resolved(each) for each in instruments]
+    market_store().set_instruments(resolved)
+    return resolved
+
+
+def instrument_resolved(instrument: Instrument) -> Instrument:
+    """Return the instrument with an underlying that is an alias replaced by its symbol. Raises `StorageError`s."""
+    if not instrument.underlying:
+        return instrument
+    return structs.replace(instrument, underlying=market_store().canonical(instrument.underlying))
+
+
+def instruments_all() -> list[Instrument]:
+    """Return every instrument that has data or a declaration, by symbol. Raises `StorageError`s."""
+    store = market_store()
+    declared = {instrument.symbol: instrument for instrument in store.declared_instruments()}
+    with_data = {symbol for dataset in DATASETS.values() for symbol in store.symbols(dataset)}
+    return [
+        declared.get(symbol) or default_instrument(symbol) for symbol in sorted(with_data | set(declared))
+    ]
+
+
+def instrument_get(*, symbol: str, as_of_ns: int | None = None) -> Instrument:
+    """Return the instrument of a symbol or alias, now or as of an instant.
+
+    Raises `UnknownSymbol` if it had neither data nor a declaration then; other `StorageError`s.
+    """
+    store = market_store()
+    symbol = store.canonical(symbol)
+    if not store.declared_instruments(symbol=symbol, as_of_ns=as_of_ns) and not _has_data(symbol, as_of_ns):
+        raise UnknownSymbol(symbol)
+    return store.instrument(symbol, as_of_ns=as_of_ns)
+
+
+def _has_data(symbol: str, as_of_ns: int | None) -> bool:
+    """Return whether any dataset had a commit of the symbol."""
+    store = market_store()
+    for dataset in DATASETS.values():
+        with suppress(UnknownSymbol):
+            head = store.head(dataset, symbol).number
+            if head if as_of_ns is None else store.commit_as_of(dataset, symbol, as_of_ns):
+                return True
+    return False
+
+
+@contextmanager
+def _recorded(instruments: Sequence[Instrument], actor: str) -> Iterator[None]:
+    """Record what changes, then run the body; without the record nothing is changed."""
+    is_made = False
+    try:
+        with transaction.atomic():
+            _record_changes(instruments, actor)
+            yield
+            is_made = True
+    except Error as error:
+        if is_made:
+            raise OutcomeUnknown(_UNCONFIRMED) from error
+        raise
+
+
+def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:
+    """Record the instruments that differ from the stored ones, in one event."""
+    events_lock()  # keeps other declarations out until the transaction ends: `before` is what will be replaced
+    store = market_store()
+    before = {each.symbol: instrument_document(store.instrument(each.symbol)) for each in instruments}
+    after = {each.symbol: instrument_document(each) for each in instruments}
+    changed = [symbol for symbol in after if before[symbol] != after[symbol]]
+    if not changed:
+        return
+    subject = f"{len(changed)} instruments"
+    change = {each: before[each] for each in changed}, {each: after[each] for each in changed}
+    if len(changed) == 1:
+        subject, change = changed[0], (before[changed[0]], after[changed[0]])
+    event_record(
+        at=timezone.now(),
+        actor=actor,
+        audit_class=AUDIT_CLASS,
+        event=EVENT,
+        subject=subject,
+        detail={"change": change},
+    )

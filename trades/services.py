@@ -1,0 +1,108 @@
+"""The services that write: batches of rows and corrections, into the store."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
+from store import exceptions as storage
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
+from store.protocol import Amendment, Append, Correction, Dedupe, Receipt
+from trades.batches.row_batch import RowBatch
+from trades.exceptions import BatchRefused
+from trades.stores import counted, market_store
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionBatch:
+    """Checked corrections of one symbol, in the body's order."""
+
+    symbol: str
+    corrections: tuple[Correction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """The result of a batch: its symbol, and the store's receipt."""
+
+    symbol: str
+    receipt: Receipt
+
+
+def rows_ingest(
+    *,
+    dataset: Dataset,
+    batch: RowBatch,
+    caller: str,
+    dedupe: Dedupe = Dedupe.ROWS,
+    request_key: str | None = None,
+) -> Ingested:
+    """Store a checked batch durably, all of it or nothing.
+
+    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` for ids of other rows
+    and for a dataset that the instrument's class does not have; `IdempotencyError`s; the store's
+    `StorageError`s.
+    """
+    refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
+    if refusal is not None:
+        raise BatchRefused("not_an_option", refusal)
+    append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
+    try:
+        with request_keys_refused():
+            return Ingested(batch.symbol, counted(dataset, lambda: market_store().append(append)))
+    except IdConflict as error:
+        code, message, column = dataset.conflict
+        places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
+        fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
+        raise BatchRefused(code, message, fields) from error
+
+
+@contextmanager
+def request_keys_refused() -> Iterator[None]:
+    """Translate the store's refusals of a request key to `IdempotencyError`s."""
+    try:
+        yield
+    except RequestKeyReused as error:
+        raise IdempotencyKeyReused from error
+    except storage.RequestInProgress as error:
+        raise RequestStillRunning from error
+
+
+def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
+    """Return why an instrument's class has no rows of this dataset, or None if it has. Raises `StorageError`s."""
+    only = dataset.instrument_class
+    if only is None:
+        return None
+    found = market_store().instrument(symbol).instrument_class
+    if found == only:
+        return None
+    return (
+        f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does,"
+        f" such as AAPL250117C00190000, or declare its terms first by PUT /api/v1/instruments/{symbol}"
+    )
+
+
+def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | None = None) -> Ingested:
+    """Apply checked corrections durably, all of them or none.
+
+    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` for corrections that
+    match no trade, or several different ones; `IdempotencyError`s; the store's `StorageError`s.
+    """
+    amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
+    try:
+        with request_keys_refused():
+            return Ingested(batch.symbol, counted(TRADES, lambda: market_store().correct(amendment)))
+    except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
+        fields = [
+            FieldError(f"corrections[{place}]{_named_by(batch, place)}", error.code, str(error))
+            for place in error.rows[:ERRORS_LIMIT]
+        ]
+        raise BatchRefused(error.code, str(error), fields) from error
+
+
+def _named_by(batch: CorrectionBatch, place: int) -> str:
+    """Return the path of the field that names the trade: its id, or else its event time."""
+    return ".timestamp" if batch.corrections[place].trade_id is None else ".trade_id"

@@ -1,1 +1,0 @@
-"""What other apps and the edge may ask of the write side."""
