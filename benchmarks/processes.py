@@ -110,7 +110,7 @@ def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], 
 def run_python(module: str, *arguments: str, environment: Mapping[str, str], log: Path) -> str:
     """Run a module to its end on the servers' core; returns what it prints."""
     with running([sys.executable, "-m", module, *arguments], environment=environment, log=log) as process:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=600)
     if process.returncode:
         raise StartFailed(f"{module} failed: {log.read_text()[-2000:]}")
     return output.decode()
