@@ -20,7 +20,7 @@ _SECRET = re.compile(
     r"|md_[\w-]{8}_[\w-]+|\bmds_[\w-]{20,}"
     # The random part of a key, alone or with its prefix: 43 letters of base64url, of both cases.
     r"|(?<![\w-])(?:[\w-]{8}_)?(?=[\w-]*?[a-z])(?=[\w-]*?[A-Z])[\w-]{43}(?![\w-])"
-    r"|(?P<scheme>\b(?i:basic|bearer|api-key)\s+)[\w.~+/=-]+"
+    r"|(?P<scheme>\b(?i:basic|bearer|api-key)(?:\s|%20|\+)+)[\w.~+/=-]+"
     r"|(?P<url>://)[^\s/?#@\"']+(?=@)"
     r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|signature|cookie|credentials?|authorization)"
     r"""(?:(?:\\*["'])?\s*+=|\\*["']\s*+:|:(?=\s))\s*+)"""

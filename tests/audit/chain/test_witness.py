@@ -145,7 +145,7 @@ def test_a_damaged_head_is_made_anew(kept, caplog):
     kept.check(head(1), now=AT)
     kept.advance(head(2), now=AT)
     assert kept.kept().head == head(2)
-    assert "is damaged and made anew" in caplog.text
+    assert "is damaged and will be replaced" in caplog.text
 
 
 def test_files_are_private(kept):
