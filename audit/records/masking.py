@@ -7,6 +7,7 @@ credential or is assigned to a secret's name (`token=…`, `"password": "…"`).
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -32,9 +33,10 @@ _SIGNS = (
     "md_", "mds_", "eyj", "-----begin", "basic", "bearer", "://", "key", "token", "secret", "passw",
     "signature", "cookie", "credential", "authorization",
 )  # fmt: skip
-_RANDOM = re.compile(r"[\w-]{43}", re.ASCII)
+_RANDOM = re.compile(r"(?<![\w-])[\w-]{43}", re.ASCII)
 # What the API's own values and paths are written in; no percent sign, which may hide something.
 _PLAIN = re.compile(r"[\w.,:;/*^~@|!$()&+= -]*", re.ASCII)
+_REMEMBERED_CHARS = 256
 _PARAMETER_NAME = re.compile(r"[A-Za-z_-]{1,24}")
 
 
@@ -60,6 +62,12 @@ def masked_query(query: str, declared: frozenset[str]) -> str:
 
     A declared value is replaced, too, if it is not plain ASCII once decoded, or holds a secret.
     """
+    return (_masked_query if len(query) <= _REMEMBERED_CHARS else _masked_query.__wrapped__)(query, declared)
+
+
+# Callers repeat their queries. Longer ones are not remembered, which bounds the cache's memory.
+@lru_cache(maxsize=1024)
+def _masked_query(query: str, declared: frozenset[str]) -> str:
     parts = query.split("&")
     if _is_harmless(unquote_plus(query)) and declared.issuperset([part.partition("=")[0] for part in parts]):
         return query
