@@ -14,13 +14,14 @@ __all__ = ["open_store"]
 
 
 def open_store(path: Path | str, *, sessions: "RegularSessions | None" = None) -> "Reader":
-    """A reader of the store in a folder (a server's DATA_DIR); other processes may write to it meanwhile.
+    """Return a reader of the store in a folder, such as a server's DATA_DIR.
 
-    sessions: gives the regular sessions of an instrument, `regular_days` of
-    `stats.market_data.intervals.regular_days`; only `session_bars`, and stored days that begin at another
-    time than midnight UTC, need it. Raises `NoSuchStore` unless the path is a folder.
+    Other processes may write to the store meanwhile. sessions: a function from an instrument to its regular
+    sessions, such as `stats.market_data.intervals.regular_days.regular_days`. Only `session_bars` needs it,
+    and stored days that begin at another time than midnight UTC. Raises `NoSuchStore` unless the path is a
+    folder.
     """
-    # Only a program that reads in process pays for the reader's modules.
+    # Only programs that open a store import the reader's modules.
     from store.reading.reader import Reader  # noqa: PLC0415
 
     return Reader(path, sessions=sessions)

@@ -1,8 +1,8 @@
-"""Which prints make a bar: policies, named and declared as data. An instrument names its policy.
+"""Bar policies: which prints make a bar. They are declared as data, and an instrument names its policy.
 
-A condition word has an effect on each of three things that a print may do: set the open and the close, set
-the high and the low, count in the volume. The strongest effect among a print's words decides: NEVER, then
-ALWAYS, then NO, then YES. A print without words, and a word that a policy does not name, count everywhere.
+A print may set open and close, set high and low, and count in the volume. Each condition word has an effect
+on each of the three. Of several words the strongest effect decides: NEVER, ALWAYS, NO, YES, in this order. A
+print without words counts everywhere, and so does a word that the policy does not name.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from functools import cached_property
 
 
 class Effect(IntEnum):
-    """What a word says about one of the three; of several words the one with the largest number decides."""
+    """The effect of one condition word; of several words the largest number decides."""
 
     YES = 0
     NO = 1
@@ -23,13 +23,13 @@ class Effect(IntEnum):
 
     @property
     def counts(self) -> bool:
-        """Whether a print of which this is the strongest effect counts."""
+        """Whether a print counts if this is its strongest effect."""
         return self in {Effect.YES, Effect.ALWAYS}
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionEffect:
-    """What a condition word does to the three things that a print may do."""
+    """The effects of one condition word on open and close, on high and low, and on volume."""
 
     open_close: Effect = Effect.YES
     high_low: Effect = Effect.YES
@@ -38,7 +38,7 @@ class ConditionEffect:
 
 @dataclass(frozen=True, slots=True)
 class PrintRole:
-    """What one print does."""
+    """What one print does to its bar."""
 
     sets_open_close: bool
     sets_high_low: bool
@@ -47,12 +47,12 @@ class PrintRole:
 
 @dataclass(frozen=True, slots=True)
 class DailyTable:
-    """How the daily bar of the regular session is made; membership is by condition, never by clock.
+    """The condition words that make the daily bar of the regular session.
 
-    opening: word of the opening auction's print; the largest print of the day with it (the first of equals)
-    is the open. closing: word of the closing auction's print, whose largest is the close; without one the
-    largest with `official_close`. outside: word of prints outside regular hours. Prints with an auction's
-    word are inside, whatever else they say. distrusted: words that exclude a print from everything.
+    opening: the word of the opening auction. The day's largest print with it, the first of equals, is the
+    open. closing: the word of the closing auction, whose largest print is the close; without one the largest
+    print with `official_close`. outside: the word of prints outside regular hours. Prints of an auction are
+    always inside. distrusted: the word of prints that are excluded from everything.
     """
 
     opening: str
@@ -64,9 +64,9 @@ class DailyTable:
 
 @dataclass(frozen=True)
 class BarPolicy:
-    """A named rule: the effects of condition words, and how the regular session's daily bar is made.
+    """The effects of condition words, and the table of the regular session's daily bar.
 
-    None: that bar is not made at all.
+    daily: None if days are made like any other bar.
     """
 
     name: str
@@ -74,7 +74,7 @@ class BarPolicy:
     daily: DailyTable | None = None
 
     def role(self, words: Iterable[str]) -> PrintRole:
-        """What a print with these words does."""
+        """Return what a print with these condition words does."""
         said = [self.effects[word] for word in words if word in self.effects]
         return PrintRole(
             sets_open_close=max((effect.open_close for effect in said), default=Effect.YES).counts,
@@ -84,17 +84,17 @@ class BarPolicy:
 
     @property
     def counts_every_print(self) -> bool:
-        """Whether conditions need not be looked at."""
+        """Whether all prints count, so that conditions need not be read."""
         return not self.effects
 
     @cached_property
     def key(self) -> str:
-        """What tells the policy as declared now from others, and from what it was: `all-6230060e3bce`."""
+        """The name and the fingerprint, such as `all-6230060e3bce`."""
         return f"{self.name}-{self.fingerprint}"
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change with the policy's data, not with the order of declaration."""
+        """Twelve hexadecimal digits of a hash of the policy's data; the order of declaration does not matter."""
         effects = {word: asdict(effect) for word, effect in self.effects.items()}
         daily = asdict(self.daily) if self.daily else None
         said = json.dumps([effects, daily], sort_keys=True)
@@ -124,7 +124,7 @@ US_EQUITIES = BarPolicy(
         "official_close": _NOTHING,
         "official_open": _PRICE_ONLY,
         "trade_through_exempt": _EVERYTHING,
-        # Not in the days that the other lines were measured on; the tapes' own rule.
+        # Follows the tapes' own rule; the measured days have no odd lots.
         "odd_lot": _VOLUME_ONLY,
         "suspicious": ConditionEffect(Effect.NEVER, Effect.NEVER, Effect.NEVER),
     },

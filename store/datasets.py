@@ -1,4 +1,4 @@
-"""The datasets, declared once as data. The store keeps every one of them with the same code."""
+"""The datasets, declared as data. The same code stores all of them."""
 
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset, Partition
 from store.resolutions import RESOLUTION_ALIASES, Resolution
@@ -89,7 +89,7 @@ _QUOTE_COLUMNS = (
 )
 _ONE_SIDE = RowRule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
 
-# Locked (bid = ask) and crossed (bid > ask) quotes are stored: what they are can be seen in them.
+# Locked (bid = ask) and crossed (bid > ask) quotes are stored as they are.
 QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
 OPTION_QUOTES = Dataset(
     name="option_quotes",
@@ -213,7 +213,7 @@ CORPORATE_ACTIONS = Dataset(
         ),
         Column("currency", ColumnKind.TEXT, help="Of the amount."),
     ),
-    # An action is stored once, however often it is sent: two splits of a day would adjust twice.
+    # An action is stored once however often it is sent: a split stored twice would adjust twice.
     id_columns=("kind", "amount", "currency", "timestamp"),
     partition=Partition.YEAR,
     rules=(

@@ -1,6 +1,6 @@
-"""What is declared of a dataset: its columns, what they may hold, and by what its rows are known.
+"""The types that declare a dataset: its columns, their bounds, and the identity of its rows.
 
-Decoders, the serializers that explain a refusal, and the OpenAPI schema are made from it.
+Decoders, serializers and the OpenAPI schema are made from the declarations.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ WORD_SEPARATOR = ";"
 
 
 class ColumnKind(Enum):
-    """What a column holds: an instant in nanoseconds, a float, an integer, a text, true or false."""
+    """The type of a column: nanoseconds UTC, float, integer, text or boolean."""
 
     TIME = "time"
     NUMBER = "number"
@@ -25,11 +25,11 @@ class ColumnKind(Enum):
 
 
 class ColumnForm(Enum):
-    """What a value of a kind looks like, beyond the kind itself.
+    """The form of a value within its kind.
 
-    DATE: a time that is midnight UTC. ID: a word, or a whole number, which is kept as its text. WORDS: a list
-    of words, kept as one text with `WORD_SEPARATOR` between them. SYMBOL: the name of an instrument. A text
-    without a form is one word.
+    DATE: a time that is midnight UTC. ID: a word, or an integer, which is stored as its text. WORDS: a list
+    of words, stored as one text joined by `WORD_SEPARATOR`. SYMBOL: an instrument's symbol. PLAIN: a text is
+    one word.
     """
 
     PLAIN = "plain"
@@ -40,7 +40,7 @@ class ColumnForm(Enum):
 
 
 class Partition(StrEnum):
-    """Which rows share a file of a store: those of an event date, or of a year. It only names the file."""
+    """Which rows share a file: those of one event date or of one year. It decides the file's name only."""
 
     DAY = "day"
     YEAR = "year"
@@ -57,11 +57,11 @@ ARROW_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. A column that is not required may hold nulls.
+    """One column; unless it is required it may hold nulls.
 
-    lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the words that a text
-    may be; aliases: other spellings, which become the second of their pair. later: the column was added after
-    the dataset's first form; it is optional, and neither identity nor digest depends on it.
+    lower_bound: of a number; `INTEGER` columns are never negative. choices: the words that a text may be.
+    aliases: pairs of another spelling and its choice. later: the column was added after the dataset's first
+    form; it is optional, and identities and digests do not depend on it.
     """
 
     name: str
@@ -81,13 +81,13 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A kind of rows: its columns, the event time first and later ones last, and what makes a row known by an id.
+    """A kind of rows: its columns, event time first and later columns last, and their identity.
 
-    `id_columns` is empty or ends in the id itself; a row whose id is null is recognised by all its columns.
-    `arrival_columns` tell how a row reached us, not what happened: two reports of one id may differ in them.
-    `row_name`: what one row is called. `conflict`: code and message of an id that other values have taken,
-    and the column that is to blame, or "". `query_column`: a column that may also stand in the query, for all
-    rows. `instrument_class`: the only class of instruments that has such rows, if not all have.
+    id_columns: empty, or ending in the id itself; a row whose id is null is recognised by all its columns.
+    arrival_columns: describe how a row reached us; two reports of one id may differ in them. row_name: the
+    name of one row. conflict: error code and message for an id that is stored with other values, and the
+    column at fault or "". query_column: a column that may be given in the query, for all rows.
+    instrument_class: the only class of instruments with such rows, or None.
     """
 
     name: str
@@ -97,20 +97,20 @@ class Dataset:
     partition: Partition = Partition.DAY
     row_name: str = "row"
     rules: tuple[RowRule, ...] = ()
-    conflict: tuple[str, str, str] = ("row_conflict", "a row says otherwise of what is stored already", "")
+    conflict: tuple[str, str, str] = ("row_conflict", "a row with this id is stored with other values", "")
     query_column: str | None = None
     instrument_class: str | None = None
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Arrow's schema of the rows in the program, in the columns' order."""
+        """Arrow's schema of the rows, in the columns' order."""
         return pa.schema(
             [pa.field(c.name, ARROW_TYPES[c.kind], nullable=not c.required) for c in self.columns]
         )
 
     @cached_property
     def first_form(self) -> "Dataset":
-        """The dataset without later columns: what identity and digest are made of, and every file has."""
+        """The dataset without later columns: the columns of identities and digests, which every file has."""
         if not self.later_names:
             return self
         return replace(self, columns=tuple(column for column in self.columns if not column.later))
@@ -121,5 +121,5 @@ class Dataset:
         return tuple(column.name for column in self.columns if column.later)
 
     def column(self, name: str) -> Column:
-        """The column of a name that exists."""
+        """Return the column with this name, which must exist."""
         return next(column for column in self.columns if column.name == name)

@@ -1,34 +1,34 @@
-"""What a store can refuse.
+"""The errors of a store.
 
 StorageError
 ├── UnknownSymbol                 nothing was ever stored under this symbol
 ├── NotStored                     the batch is refused; correct it
 │   ├── IdConflict                an id is already taken by other values
-│   ├── CorrectionTargetMissing   no standing row is what a correction names
-│   ├── CorrectionAmbiguous       several rows that differ are what a correction names
+│   ├── CorrectionTargetMissing   a correction names no standing row
+│   ├── CorrectionAmbiguous       a correction names several rows that differ
 │   ├── RequestKeyReused          the idempotency key was used for another batch
-│   └── AliasTaken                an alias of an instrument means something else already
+│   └── AliasTaken                an alias belongs to another instrument
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
-    ├── StoreBusy                 another process holds the log's lock for too long
+    ├── StoreBusy                 another process held the log's lock for too long
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
     └── DataDamaged               stored bytes are not what was written; an operator must act
 
-`store.walk.Resync` is none of them: a follower must begin anew, and no request is refused with it.
+`store.walk.Resync` is not a `StorageError`: it tells a follower to start over, and refuses no request.
 """
 
 from typing import ClassVar
 
 
 class StorageError(Exception):
-    """Anything that a store refuses. What a client can meet has a stable `code`."""
+    """Base class. Errors that a client can meet have a stable `code`."""
 
     code: ClassVar[str]
 
 
 class UnknownSymbol(StorageError):
-    """Nothing was ever stored under this symbol. Ask for another, or ingest it first."""
+    """Nothing was ever stored under this symbol. Ask for another one, or ingest it first."""
 
     code = "unknown_symbol"
 
@@ -38,11 +38,14 @@ class UnknownSymbol(StorageError):
 
 
 class NotStored(StorageError):
-    """The batch is refused as it stands; the caller must change it."""
+    """The batch is refused. The caller must change it."""
 
 
 class IdConflict(NotStored):
-    """Rows use an id that other values have taken. The caller must correct them."""
+    """Rows use an id that is stored with other values. The caller must correct them.
+
+    rows: their indices in the batch.
+    """
 
     code = "trade_id_conflict"
 
@@ -54,46 +57,46 @@ class IdConflict(NotStored):
 
 
 class CorrectionTargetMissing(NotStored):
-    """No standing row is what a correction names.
+    """A correction names no standing row. The caller must correct it.
 
-    The caller must correct it; `rows` are the corrections' places.
+    rows: the corrections' indices in the batch.
     """
 
     code = "correction_target_not_found"
 
     def __init__(self, rows: list[int]) -> None:
-        super().__init__("no stored row is the one that the correction names")
+        super().__init__(
+            "no stored row matches the correction: check the event time, the id, price and volume"
+        )
         self.rows = rows
 
 
 class CorrectionAmbiguous(NotStored):
-    """Rows that differ are what a correction names.
+    """A correction names several rows that differ. The caller must name more of the row's values.
 
-    The caller must say more; `rows` are the corrections' places.
+    rows: the corrections' indices in the batch.
     """
 
     code = "correction_ambiguous"
 
     def __init__(self, rows: list[int]) -> None:
-        super().__init__(
-            "several stored rows, which differ, are what the correction names; say more of the row"
-        )
+        super().__init__("several different stored rows match the correction: name more of the row's values")
         self.rows = rows
 
 
 class RequestKeyReused(NotStored):
-    """The idempotency key belongs to another batch. The caller must choose a new key."""
+    """The idempotency key was used for another batch. The caller must choose a new key."""
 
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used for another request body")
+        super().__init__("this Idempotency-Key was used for another request body: choose a new key")
 
 
 class AliasTaken(NotStored):
-    """An alias means another instrument.
+    """An alias belongs to another instrument. Choose another alias.
 
-    Choose another one; `index` is the instrument's among those told at once.
+    index: the instrument's index in the request.
     """
 
     code = "alias_taken"
@@ -110,34 +113,34 @@ class RequestInProgress(StorageError):
     code = "in_progress"
 
     def __init__(self) -> None:
-        super().__init__("a request with this Idempotency-Key is still running")
+        super().__init__("a request with this Idempotency-Key is still running: retry in a moment")
 
 
 class StoreUnavailable(StorageError):
-    """The store cannot be read or written now. Retry later; nothing of the batch was stored."""
+    """The store cannot be read or written now; nothing was stored. Retry later."""
 
     code = "store_unavailable"
 
 
 class StoreBusy(StoreUnavailable):
-    """The log's lock could not be had in time. Retry."""
+    """Another process held the log's lock for too long. Retry."""
 
     code = "store_busy"
 
 
 class StoreFull(StoreUnavailable):
-    """No space is left on the device, or a file may not grow. An operator must make room; then retry."""
+    """The disk is full, or a file may not grow. An operator must free space; then retry."""
 
     code = "store_full"
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """The commit could not be confirmed. Retry: if it did get through, its rows are recognised."""
+    """The disk did not confirm the commit. Retry: rows that were stored are recognised as duplicates."""
 
     code = "outcome_unknown"
 
 
 class DataDamaged(StoreUnavailable):
-    """Stored bytes fail their checksum. An operator must restore them; what does not need them is served."""
+    """Stored bytes fail their checksum. An operator must restore them; reads that do not need them go on."""
 
     code = "data_damaged"

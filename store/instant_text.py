@@ -1,6 +1,6 @@
 """The text of one instant: ISO 8601 / RFC 3339, or an epoch integer.
 
-Whole columns of them: `store.timestamps`.
+`store.timestamps` reads whole columns of them.
 """
 
 import re
@@ -18,9 +18,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_instant(text: str) -> datetime:
-    """The time, in UTC, that an ISO 8601 text names: without an offset it is UTC, without a time midnight.
+    """Return the UTC time of an ISO 8601 text.
 
-    It is cut to microseconds. An epoch integer is none. Raises ValueError, also for a year outside 1900-2200.
+    Without an offset the text is UTC, without a time it is midnight. The result is cut to microseconds.
+    Raises ValueError for other texts, epoch integers, and years outside 1900-2200.
     """
     if not _INSTANT.fullmatch(text):
         raise ValueError(f"{text[:64]!r} is not an ISO 8601 time such as 2030-01-02T03:04:05Z")
@@ -28,12 +29,12 @@ def parse_instant(text: str) -> datetime:
         found = datetime.fromisoformat(text.upper())
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text[:64]!r} is no time that there is") from error
+        raise ValueError(f"{text[:64]!r} is not a time that exists") from error
     return _within_years(found, text)
 
 
 def parse_instant_or_epoch(text: str) -> datetime:
-    """As `parse_instant`, and epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
+    """Parse like `parse_instant`; also accept epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
     instant_ns = epoch_ns(text)
     if instant_ns is None:
         return parse_instant(text)
@@ -41,14 +42,17 @@ def parse_instant_or_epoch(text: str) -> datetime:
 
 
 def epoch_ns(text: str) -> int | None:
-    """The nanoseconds since 1970, of any year, that an epoch integer of 10, 13, 16 or 19 digits counts; None if it is none."""
+    """Return the nanoseconds since 1970 of an epoch integer of 10, 13, 16 or 19 digits.
+
+    None for other texts. The year may be any.
+    """
     if len(text) not in _EPOCH_UNITS_NS or not _DIGITS.fullmatch(text):
         return None
     return int(text) * _EPOCH_UNITS_NS[len(text)]
 
 
 def format_instant(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC with `Z`."""
+    """Return the instant as RFC 3339 in UTC, ending in `Z`; None for None."""
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""What is known of an instrument beside its data."""
+"""Instruments, and the history of their declarations."""
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
@@ -15,23 +15,22 @@ WHOLE_UNITS, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
 RIGHTS = ("call", "put")
 EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
-# Between aliases that are written as one text: no symbol has it.
+# Joins aliases in one text; no symbol contains it.
 ALIAS_SEPARATOR = ";"
 _SHARES_PER_CONTRACT = 100.0
 _REMEMBERED = 1 << 16
 
 
 class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An instrument as it was last told to be; `default_instrument` is one that nobody told about.
+    """An instrument as last declared; `default_instrument` is one that was never declared.
 
     bar_policy: the name of the policy that decides which prints make its bars. instrument_class: one of
     `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest
-    step of its price. volume_kind: one of `VOLUME_KINDS`; by default whole, fractional for crypto. aliases:
-    other symbols that mean it. underlying: of a future or an option, a symbol. expiry: of a future or an
-    option, an ISO date. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): of an
-    option. multiplier: units of the underlying in a contract. calendar: the name of its trading calendar
-    where the exchange has several. allow_nonpositive_price: whether its prices may be zero or less. None is
-    not known.
+    price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto, else whole. aliases:
+    other symbols of the instrument. underlying: the symbol under a future or an option. expiry: ISO date of
+    a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): of
+    an option. multiplier: units of the underlying per contract. calendar: the trading calendar's name if the
+    exchange has several. allow_nonpositive_price: whether prices may be zero or less. None means unknown.
     """
 
     symbol: str
@@ -60,31 +59,31 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def policy(self) -> BarPolicy:
-        """The policy itself, as it is declared now.
+        """The policy as declared now.
 
-        Raises `StoreUnavailable` for one that only another version knows.
+        Raises `StoreUnavailable` if this version does not know it.
         """
         try:
             return BAR_POLICIES[self.bar_policy]
         except KeyError as error:
             raise StoreUnavailable(
-                f"bars of {self.symbol} follow the policy {self.bar_policy}, which this version does not know"
+                f"bars of {self.symbol} follow the policy {self.bar_policy}, which this version does not know: run the version that declared it"
             ) from error
 
     @property
     def has_sessions(self) -> bool:
-        """Whether it names sessions: a calendar, or an exchange; crypto trades at all hours of its exchange."""
+        """Whether it names a calendar or, unless it is crypto, an exchange."""
         return self.calendar is not None or (self.exchange is not None and self.instrument_class != CRYPTO)
 
     @property
     def has_integer_volume(self) -> bool:
-        """Whether its volumes are counts, and written as integers."""
+        """Whether its volumes are integers."""
         return self.volume_kind == WHOLE_UNITS
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def default_instrument(symbol: str) -> Instrument:
-    """What an instrument is until somebody tells: an equity, or the option that its OCC symbol names."""
+    """Return an instrument that was never declared: an equity, or the option named by its OCC symbol."""
     option = parse_option_symbol(symbol)
     if option is None:
         return Instrument(symbol)
@@ -102,7 +101,7 @@ def default_instrument(symbol: str) -> Instrument:
 
 
 class InstrumentHistory:
-    """All tellings in their order. One thread adds at a time; others may read meanwhile."""
+    """All declarations in order. One thread may add while others read."""
 
     def __init__(self) -> None:
         self._told: dict[str, list[tuple[int, Instrument]]] = {}
@@ -110,19 +109,19 @@ class InstrumentHistory:
         self._instants: list[int] = []
 
     def add(self, told_at: int, instrument: Instrument) -> None:
-        """What an instrument is from an instant on, in nanoseconds UTC."""
+        """Add a declaration that holds from an instant on, in nanoseconds UTC."""
         told = self._told.setdefault(instrument.symbol, [])
         before = told[-1][1].aliases if told else ()
         told.append((told_at, instrument))
         insort(self._instants, told_at)
-        # Aliases that stay are never missing, not even for a moment.
+        # Set first, delete after: an alias that stays is never missing for other threads.
         self._owners.update(dict.fromkeys(instrument.aliases, instrument.symbol))
         for alias in set(before).difference(instrument.aliases):
             if self._owners.get(alias) == instrument.symbol:
                 del self._owners[alias]
 
     def canonical(self, symbol: str) -> str:
-        """The symbol that an alias stands for now; any other symbol is its own."""
+        """Return the symbol that an alias stands for now; any other symbol is returned unchanged."""
         return self._owners.get(symbol, symbol)
 
     def instrument(self, symbol: str, as_of_ns: int | None) -> Instrument:
@@ -143,9 +142,9 @@ class InstrumentHistory:
         return self._instants[newest - 1] if newest else 0
 
     def check(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
-        """Raise `AliasTaken` if these instruments, no two of one symbol, cannot stand beside the others."""
+        """Raise `AliasTaken` if these instruments, each with its own symbol, conflict with the others."""
         told = {instrument.symbol: instrument for instrument in instruments}
-        # A copy in one step: another thread may add an alias while we go through them.
+        # Copied in one step: another thread may add an alias during the loop.
         owners = {alias: owner for alias, owner in self._owners.copy().items() if owner not in told}
         for index, instrument in enumerate(instruments):
             for alias in instrument.aliases:

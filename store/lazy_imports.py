@@ -1,7 +1,7 @@
-"""pyarrow's functions and its CSV reader, imported when they are first used.
+"""pyarrow's slow modules and pandas, imported at their first use.
 
-They take as long to import as a third of all else that a program needs to read from derived files, which
-needs neither.
+`pyarrow.compute` and `pyarrow.csv` take a third of the import time of a program that reads derived files,
+which needs neither.
 """
 
 import sys
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 
 class _Later:
-    """A module that is imported when the first of its names is asked for."""
+    """Stands for a module and imports it when the first of its names is used."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -30,7 +30,10 @@ csv: Any = _Later("pyarrow.csv")
 
 
 class _NoPandas:
-    """Answers for a moment that pandas is not installed. Its proper base class takes 6 ms to import."""
+    """An import finder that reports pandas as not installed.
+
+    It has no base class: `importlib.abc` takes 6 ms to import.
+    """
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
         if fullname == "pandas":
@@ -38,11 +41,12 @@ class _NoPandas:
 
 
 def postpone_pandas() -> None:
-    """Let pyarrow do its one look for pandas, at which it would load it, while there is none to be found.
+    """Keep pyarrow from importing pandas until a caller needs it.
 
-    pyarrow looks at its first conversion from or to numpy, which takes 0.4 s and 60 MB; where it needs pandas
-    (`to_pandas`, `from_pandas`) it looks again. Until then `pyarrow.array` takes a pandas Series for a plain
-    sequence; so nothing is done where pandas is loaded already.
+    At its first conversion from or to numpy pyarrow tries to import pandas, which takes 0.4 s and 60 MB.
+    This function makes that one attempt fail; `to_pandas` and `from_pandas` try again. Until then
+    `pyarrow.array` takes a pandas Series for a plain sequence, so nothing is done if pandas is already
+    imported.
     """
     if "pandas" in sys.modules:
         return

@@ -1,4 +1,4 @@
-"""What a store that keeps files does for its operator, beyond `MarketStore`."""
+"""What a store with files offers its operator, beyond `MarketStore`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from store.declarations import Dataset
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """Something that is not as written.
+    """A byte range that is not as written, or a harmless leftover.
 
-    offset: the first wrong byte of the file, or the nearest that can be told. first_ns, last_ns: the event
-    times of the rows that cannot be served. is_harmless: nothing is lost; bytes that no commit names, columns
-    that this version does not know.
+    offset: the first wrong byte of the file, or the nearest known position. first_ns, last_ns: event times
+    of the rows that cannot be served. is_harmless: no data is lost, as with bytes that no commit names or
+    columns that this version does not know.
     """
 
     file: str
@@ -27,7 +27,7 @@ class LogFinding:
 
 @dataclass(slots=True)
 class CheckProgress:
-    """What was looked at so far. bytes: of commit records and of the parts that they name."""
+    """What a check has read so far. bytes: of commit records and of the parts that they name."""
 
     commits: int = 0
     rows: int = 0
@@ -36,9 +36,10 @@ class CheckProgress:
 
 @dataclass(frozen=True, slots=True)
 class LogStatistics:
-    """Counts of one log. bytes: of its CSV files; derived_bytes: of what can be built again from them.
+    """Counts of one log.
 
-    first_ns, last_ns: the smallest and largest event time of its rows; None without rows.
+    bytes: of its CSV files. derived_bytes: of files that can be rebuilt from them. first_ns, last_ns:
+    smallest and largest event time; None without rows.
     """
 
     commits: int
@@ -51,7 +52,7 @@ class LogStatistics:
 
 @dataclass(frozen=True, slots=True)
 class DerivedStatistics:
-    """What the derived files of a log hold: up to which commit, in how many segments, rows and bytes."""
+    """The derived files of a log: up to which commit, and how many segments, rows and bytes."""
 
     commit: int
     segments: int
@@ -60,27 +61,27 @@ class DerivedStatistics:
 
 
 class LogCheck(Protocol):
-    """A check of every byte of one log. `progress` is told how many bytes were looked at more."""
+    """A check of every byte of one log. `progress` is called with the number of bytes just read."""
 
     checked: CheckProgress
     progress: Callable[[int], None]
 
     @property
     def size(self) -> int:
-        """Bytes of the log's files."""
+        """The size of the log's files in bytes."""
         ...
 
     def findings(self) -> Iterator[LogFinding]:
-        """Damage and harmless leftovers, found as they are asked for, once.
+        """Yield damage and harmless leftovers while the log is read; can be called once.
 
-        Raises `OSError` for what cannot be read.
+        Raises `OSError` if a file cannot be read.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedBacklog:
-    """How many logs have grown since their derived files were made, and for how many seconds that is known."""
+    """How many logs have grown since their derived files were made, and for how many seconds."""
 
     logs: int = 0
     seconds: float = 0.0
@@ -90,43 +91,43 @@ class Upkeep(Protocol):
     """Background work on all logs."""
 
     def round(self, *, seconds: float) -> int:
-        """Work for about so many seconds; on how many logs."""
+        """Work for about so many seconds; return the number of logs worked on."""
         ...
 
     def backlog(self) -> DerivedBacklog:
-        """What the last round found and was not done since. Thread safe."""
+        """Return what the last round found and has not been done since. Thread-safe."""
         ...
 
 
 @runtime_checkable
 class MaintainedStore(Protocol):
-    """A store with files to look after.
+    """A store whose files need maintenance.
 
-    Raises `UnknownSymbol` for a log without any commit, or without a folder.
+    Raises `UnknownSymbol` for a log without a commit or a folder.
     """
 
     def folders(self, dataset: Dataset) -> list[str]:
-        """The symbols that have a folder, also one in which no commit is found; sorted."""
+        """Return the symbols that have a folder, with or without commits, sorted."""
         ...
 
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
-        """A check of a log, not begun."""
+        """Return a check of a log, not started."""
         ...
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
-        """What a log holds. Raises `DataDamaged`, `StoreUnavailable`."""
+        """Return the counts of a log. Raises `DataDamaged`, `StoreUnavailable`."""
         ...
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> DerivedStatistics | None:
-        """Bring the derived files of a log up to its newest commit; None if another process is at it.
+        """Bring a log's derived files up to its newest commit; return None if another process is doing it.
 
-        rebuild: begin anew. compact: join what fits together. Raises `StoreUnavailable`, and `DataDamaged` if
-        rows that are to be read are damaged.
+        rebuild: start from nothing. compact: join segments that fit into one. Raises `StoreUnavailable`, and
+        `DataDamaged` if rows that must be read are damaged.
         """
         ...
 
     def keeper(self) -> Upkeep:
-        """What keeps the derived files of all logs current."""
+        """Return the background work that keeps all logs' derived files current."""
         ...

@@ -1,7 +1,4 @@
-"""What every market store does.
-
-Backends are chosen by settings; nothing here knows of HTTP, Django or Redis.
-"""
+"""The protocol of a market store, and the values that its methods take and return."""
 
 import hashlib
 from abc import abstractmethod
@@ -18,59 +15,59 @@ from store.timestamps import EARLIEST_NS, LATEST_NS
 
 
 class Catalogue(Protocol):
-    """Instruments as they were told to be, each telling kept with its instant.
+    """The instruments, with all their declarations, and the symbols of a store.
 
     Safe for many threads and processes.
     """
 
     @abstractmethod
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """What an instrument is, or was at an instant, by symbol or alias; untold: `default_instrument`."""
+        """Return an instrument by symbol or alias, now or at an instant; undeclared: `default_instrument`."""
         ...
 
     @abstractmethod
     def canonical(self, symbol: str) -> str:
-        """The symbol that an alias stands for; any other symbol is its own. Other methods take no aliases."""
+        """Return the symbol of an alias; any other symbol unchanged. No other method takes aliases."""
         ...
 
     @abstractmethod
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None
     ) -> list[Instrument]:
-        """What was told, until now or an instant, of all instruments or of one symbol; by symbol."""
+        """Return the declared instruments by symbol, or only `symbol`'s, now or at an instant."""
         ...
 
     @abstractmethod
     def last_declared_ns(self, as_of_ns: int) -> int:
-        """When any instrument was last told about, until an instant, in nanoseconds UTC; 0 if never."""
+        """Return when any instrument was last declared up to an instant, nanoseconds UTC; 0 if never."""
         ...
 
     @abstractmethod
     def set_instrument(self, instrument: Instrument) -> None:
-        """Make an instrument what it is from now on, durably and for every process. Raises `AliasTaken`."""
+        """Declare an instrument from now on, durably and for every process. Raises `AliasTaken`."""
         ...
 
     @abstractmethod
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """The same for many at once, no two of one symbol: all of them, or none if it raises `AliasTaken`."""
+        """Declare many instruments, no two with one symbol: all of them, or none on `AliasTaken`."""
         ...
 
     @abstractmethod
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """Raise the `AliasTaken` that setting these would raise.
+        """Raise the `AliasTaken` that `set_instruments` would raise.
 
-        An alias may be no symbol with data, no other instrument's alias, and not its instrument's own symbol.
+        An alias may not be a symbol with data, another instrument's alias, or its instrument's own symbol.
         """
         ...
 
     @abstractmethod
     def catalogue_stamp(self) -> Hashable:
-        """What changes with a symbol's first commit, and with every telling of an instrument; cheap."""
+        """Return a value that changes with each symbol's first commit and each declaration. It is cheap."""
         ...
 
     @abstractmethod
     def symbols(self, dataset: Dataset) -> list[str]:
-        """The symbols with at least one commit, sorted."""
+        """Return the symbols with at least one commit, sorted."""
         ...
 
 
@@ -91,14 +88,14 @@ ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 
 @dataclass(frozen=True, slots=True)
 class CommitId:
-    """A commit of one log: its number, from 1 on, and its hash, which tells a restored log from this one."""
+    """A commit of one log: its number from 1, and its hash, which tells a restored log from this one."""
 
     number: int
     hash: str
 
     @property
     def token(self) -> str:
-        """As clients see it: `17-9f3a2c`."""
+        """The commit as clients see it: `17-9f3a2c`."""
         return f"{self.number}-{self.hash[:6]}"
 
 
@@ -106,10 +103,10 @@ NO_COMMIT = CommitId(0, "0" * 64)
 
 
 class Dedupe(StrEnum):
-    """How a row that is already stored is recognised.
+    """How a stored row is recognised.
 
-    rows: by its id, or without one by all its columns, counted as a multiset.
-    batch: only a whole batch that was accepted before. none: never.
+    rows: by its id, or without one by all its columns, counted as a multiset. batch: only a whole batch that
+    was accepted before. none: never.
     """
 
     ROWS = "rows"
@@ -118,17 +115,16 @@ class Dedupe(StrEnum):
 
 
 def hash_of_key(request_key: str) -> str:
-    """SHA-256 of an idempotency key, in hex. A client may have sent a secret as its key."""
+    """Return the SHA-256 of an idempotency key, in hex. The key may be a secret, so it is not stored."""
     return hashlib.sha256(request_key.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One batch for one log.
+    """A batch of rows for one log.
 
-    rows: a record batch in the dataset's schema, in order of arrival, at least one row.
-    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None;
-    a store keeps its hash only.
+    rows: a record batch in the dataset's schema, in order of arrival, at least one row. caller: the sender,
+    stored in the commit. request_key: the sender's idempotency key, or None; the store keeps its hash only.
     """
 
     dataset: Dataset
@@ -140,12 +136,12 @@ class Append:
 
     @property
     def key_hash(self) -> str | None:
-        """What a store keeps of the idempotency key."""
+        """The hash of the idempotency key, or None."""
         return None if self.request_key is None else hash_of_key(self.request_key)
 
 
 class Action(StrEnum):
-    """What a correction does to the row that it names: takes it away, or gives it other values."""
+    """The effect of a correction: cancel the row, or give it other values."""
 
     CANCEL = "cancel"
     CORRECT = "correct"
@@ -153,10 +149,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A cancel or a correction of the standing row of an event time that all given values fit.
+    """A cancel or a correction of the standing row that has the event time and all given values.
 
-    trade_id, or price and volume, identify the row; what else is given must fit, too. new: by column, the
-    values that a corrected row gets; never those that identify it (event time, trade_id, exchange).
+    trade_id, or price and volume, identify the row; all other given values must match, too. new: the new
+    values by column, without the identifying ones (event time, trade_id, exchange).
     """
 
     action: Action
@@ -172,8 +168,8 @@ class Correction:
 class Amendment:
     """A batch of corrections for one log, at least one, in the order in which they apply.
 
-    caller: who sends it, kept in the commit. request_key: the idempotency key in that caller's name, or None;
-    a store keeps its hash only.
+    caller: the sender, stored in the commit. request_key: the sender's idempotency key, or None; the store
+    keeps its hash only.
     """
 
     dataset: Dataset
@@ -184,7 +180,7 @@ class Amendment:
 
     @property
     def key_hash(self) -> str | None:
-        """What a store keeps of the idempotency key."""
+        """The hash of the idempotency key, or None."""
         return None if self.request_key is None else hash_of_key(self.request_key)
 
     def __post_init__(self) -> None:
@@ -192,7 +188,7 @@ class Amendment:
         changeable = {column.name for column in self.dataset.columns} - fixed
         for correction in self.corrections:
             if bool(correction.new) is (correction.action is Action.CANCEL):
-                raise ValueError("a correct has new values, and a cancel has none")
+                raise ValueError("a correct needs new values, and a cancel must have none")
             if not changeable.issuperset(correction.new):
                 raise ValueError(
                     f"a correction may change {sorted(changeable)}, not {sorted(correction.new)}"
@@ -204,10 +200,10 @@ DUPLICATE_ROWS_KEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a batch. `commit` is the log's newest commit once the batch is known to be stored.
+    """The result of a batch. `commit` is the log's newest commit once the batch is known to be stored.
 
-    duplicate_rows: the places in the batch of rows that were stored (of corrections that were applied)
-    before, the first hundred of them.
+    duplicate_rows: the indices in the batch of the first hundred rows that were stored (corrections that
+    were applied) before.
     """
 
     received: int
@@ -218,21 +214,19 @@ class Receipt:
 
     @property
     def duplicates(self) -> int:
-        """Rows of the batch that were stored before."""
+        """How many rows of the batch were stored before."""
         return self.received - self.stored
 
 
 class MarketStore(Catalogue, Protocol):
-    """What a backend must do: keep rows of (dataset, symbol) logs, in numbered commits.
+    """What a backend must do: keep rows of (dataset, symbol) logs in numbered commits.
 
-    Safe for many threads and processes at once. `QueryableStore` answers the rest over these methods.
-
-    `commit` is a commit number: the answer is what was stored by that commit; None means the newest. Reads raise
-    `UnknownSymbol` for a log without any commit, `DataDamaged` if bytes that they need are damaged.
-
-    committed: hooks that are called in the writing process with the dataset, the symbol and the commit, after
-    each commit that it made, once it is durable and visible: in the thread that called, which waits for them,
-    and in any order if several threads write. Who must not miss a commit polls `heads` beside it.
+    Safe for many threads and processes. `QueryableStore` adds answers that are functions of these methods.
+    commit: a commit number; the answer is as of that commit. None means the newest. Reads raise
+    `UnknownSymbol` for a log without a commit, and `DataDamaged` if bytes that they need are damaged.
+    committed: hooks that the writing process calls with dataset, symbol and commit after each of its
+    commits, once the commit is durable and visible. They run in the calling thread, in any order if several
+    threads write. A follower that must not miss a commit also polls `heads`.
     """
 
     committed: "list[CommitHook]"
@@ -246,57 +240,58 @@ class MarketStore(Catalogue, Protocol):
     def correct(self, amendment: Amendment) -> Receipt:
         """Apply a batch of corrections, all of it or nothing, durably before returning.
 
-        A correction sees those before it. One whose row is cancelled already, or has the new values, was
-        applied before. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other `StorageError`s.
+        A correction sees those before it. It counts as applied before if its row is cancelled already or has
+        the new values. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other
+        `StorageError`s.
         """
         ...
 
     @abstractmethod
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
-        """Rows in the window by (event time, sequence if there is one, arrival), in the dataset's schema."""
+        """Return the rows in the window by (event time, sequence, arrival), in the dataset's schema."""
         ...
 
     @abstractmethod
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:
-        """The newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
+        """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
         ...
 
     @abstractmethod
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
-        """The log's newest commit, or the commit numbered `commit` (which must exist)."""
+        """Return the log's newest commit, or the commit with this number, which must exist."""
         ...
 
     @abstractmethod
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
-        """When the commit of a number, which must exist, was made, in nanoseconds UTC."""
+        """Return when the commit with this number, which must exist, was made, in nanoseconds UTC."""
         ...
 
     @abstractmethod
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
-        """The number of the newest commit made at or before an instant; 0 if there is none."""
+        """Return the number of the newest commit made at or before an instant; 0 if there is none."""
         ...
 
     @abstractmethod
     def commits(
         self, dataset: Dataset, symbol: str, after: "LogPosition", upto: int | None = None
     ) -> Iterator["CommitPiece"]:
-        """The commits behind a place, each as its record, then its rows or corrections in bounded pieces.
+        """Yield the commits after a position: for each its record, then its rows or corrections in pieces.
 
-        In order of arrival; corrections by event date, then as they apply. after: `BEGINNING`, or the `place`
-        of the piece that was taken last. upto: the number of the last commit; None, or a number that is not
-        reached yet: the newest one commit the call. What is yielded is durable, whichever process wrote it.
-        Raises `Resync` if the log does not have the commit of `after`, also while it is iterated; iterating
-        raises like a read.
+        In order of arrival; corrections by event date, then as they apply. after: `BEGINNING`, or the
+        `position` of the last piece that was taken. upto: the number of the last commit; None, or a number
+        not yet reached, means the newest one at the call. Everything yielded is durable, whichever process
+        wrote it. Raises `Resync`, also during iteration, if the log does not have the commit of `after`.
+        Iteration raises like a read.
         """
         ...
 
     @abstractmethod
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
-        """A token for each log, of all symbols or of those given; a log without commits may be missing.
+        """Return a token for each log, of all symbols or of those given.
 
-        While a log's token is the same, nothing was committed to it. A token costs a stat, no reading. Tokens
-        compare only with others of the same store at the same path.
+        A log without commits may be missing. While a log's token is the same, nothing was committed to it. A
+        token costs one stat call. Tokens can be compared within one store at one path only.
         """
         ...

@@ -1,4 +1,4 @@
-"""What every store answers beyond `MarketStore`: windows of rows, bars, what they depend on, revisions."""
+"""Answers of a store that are functions of `MarketStore`: windows of rows, bars, revisions."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,17 +20,16 @@ from store.rows.stored_rows import ArrivalRun, stored_rows
 
 
 class QueryableStore(MarketStore):
-    """A `MarketStore` with the answers that are functions of its rows and commits.
+    """A `MarketStore` with queries that need only its rows and commits.
 
-    A backend inherits them. It overrides those that it has a faster way for, with the same answers: rollups
-    in files, SQL in a cluster. Here each of them reads the rows that it needs, every time.
-    `commit` and what is raised are as in `MarketStore`.
+    A backend overrides those that it can answer faster, with the same results. Here each query reads all
+    rows that it needs. `commit` and errors are as in `MarketStore`.
     """
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
-        """Do the part of an append that needs no lock; the function that is returned does the rest.
+        """Do the part of an append that needs no lock; return a function that does the rest.
 
-        Another thread may call it.
+        Another thread may call that function.
         """
         return partial(self.append, batch)
 
@@ -44,10 +43,10 @@ class QueryableStore(MarketStore):
         from_end: bool = False,
         commit: int | None = None,
     ) -> Window:
-        """The part of the window from its start, or end, that has at least so many rows, or all of it.
+        """Return the part of the window from its start, or end, with at least `rows` rows.
 
-        rows: 1 or more. It has no more than so many but for those that share the last one's event time. A
-        faster way reads no row: its cost does not grow with the window.
+        All of it if it has fewer. rows: at least 1. The part has more rows only if they share the last one's
+        event time. An override reads no rows: its cost does not grow with the window.
         """
         times = self.rows(dataset, symbol, window, commit=commit).column(0).to_pylist()
         if len(times) < rows:
@@ -57,10 +56,10 @@ class QueryableStore(MarketStore):
         return Window(window.start_ns, times[rows - 1] + 1)
 
     def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> int:
-        """At most so many rows are in the window. Here it is their number.
+        """Return an upper bound of the number of rows in the window; here it is exact.
 
-        A faster way is cheap, whatever the window's length: it reads no row that is counted already, in
-        derived files or in commits, and may count rows that do not stand at `commit`.
+        An override is cheap for windows of any length: it reads no row that derived files or commits have
+        counted, and it may count rows that do not stand at `commit`.
         """
         return int(self.rows(dataset, symbol, window, commit=commit).num_rows)
 
@@ -73,10 +72,10 @@ class QueryableStore(MarketStore):
         policy: BarPolicy = EVERY_PRINT,
         commit: int | None = None,
     ) -> Bars:
-        """Bars of the trades in the window, which begins and ends on whole multiples of `interval_ns`.
+        """Return bars of the trades in the window, which must be aligned to `interval_ns`.
 
-        Volume of an interval without a price is credited to the bar before it, across the window's edges,
-        too.
+        Volume of an interval without a price is credited to the bar before it, also across the window's
+        edges.
         """
         prints = self._prints(symbol, Window(window.start_ns, ALL_TIME.end_ns), policy, commit)
         return within(window, bars_of_prints(prints, interval_ns))
@@ -84,7 +83,7 @@ class QueryableStore(MarketStore):
     def session_bars(
         self, symbol: str, window: Window, *, policy: BarPolicy, commit: int | None = None
     ) -> Bars:
-        """Daily bars of the regular session, by the policy's table for the day, of whole event dates.
+        """Return daily bars of the regular session by the policy's daily table, for whole event dates.
 
         time_ns: UTC midnight of the event date.
         """
@@ -99,11 +98,10 @@ class QueryableStore(MarketStore):
         credits: bool,
         commit: int | None = None,
     ) -> Bars:
-        """One bar, at `time_ns`, for each label of the spans that has a price, of all trades in its windows.
+        """Return one bar, at `time_ns`, of all trades in a label's spans, for each label with a price.
 
-        With `credits` the volume of a span whose label has no price goes to the bar before it, if all spans
-        from that bar's last one on touch: each ends where the next one starts. What is credited to nobody is
-        in no bar. Nothing outside of the spans is looked at.
+        With `credits`, volume of a span whose label has no price goes to the bar before it, if no gap lies
+        between that bar's last span and this one; else it is dropped. Trades outside the spans are ignored.
         """
         prints = self._prints(symbol, ALL_TIME, policy, commit)
         return span_bars_of_prints(prints, spans, credits=credits)
@@ -111,10 +109,10 @@ class QueryableStore(MarketStore):
     def dependency_window(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
     ) -> Window:
-        """The window that a window's bars depend on: volume credited to its last bar may lie behind it.
+        """Return the window of rows that a window's bars depend on: credited volume may come after it.
 
-        It ends with the first interval, at or after the window's end, that has a price; if there is none,
-        with all time. It is the window itself where every print counts.
+        It ends with the first interval, at or after the window's end, that has a price, or with all time. If
+        every print counts it is the window itself.
         """
         if policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
             return window
@@ -133,10 +131,10 @@ class QueryableStore(MarketStore):
         after: int,
         commit: int | None = None,
     ) -> list[Revision]:
-        """What commits in `(after, commit]` changed of the window's bars that could be seen, by commit and time.
+        """Return what commits in `(after, commit]` changed of the window's visible bars, by commit and time.
 
-        An absence could be seen if a row at or behind the bar's end was stored by an earlier commit. Here
-        the bars of every commit are made and compared with those before.
+        A missing bar was visible if an earlier commit stored a row at or after the bar's end. Here the bars
+        of every commit are made and compared.
         """
         found: list[Revision] = []
         seen: set[int] = set()
@@ -160,5 +158,5 @@ class QueryableStore(MarketStore):
 
 
 def _as_stored(rows: pa.Table) -> pa.Table:
-    """Rows that stand, in order, with the system columns that prints are made of."""
+    """Return standing rows, in order, with the system columns that prints need."""
     return stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)])

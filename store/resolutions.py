@@ -1,4 +1,4 @@
-"""The resolutions that bars are stored in and asked for."""
+"""The resolutions of bars, in storage and in queries."""
 
 from enum import Enum
 
@@ -9,7 +9,7 @@ _HOUR_NS = 60 * _MINUTE_NS
 
 
 class Resolution(Enum):
-    """A resolution by its name in requests. `TICK` is every row as it is; a week begins on Monday."""
+    """A resolution by its name in requests. `TICK` means single rows; a week begins on Monday."""
 
     TICK = "tick"
     SECOND = "1s"
@@ -31,37 +31,37 @@ class Resolution(Enum):
 
     @property
     def is_tick(self) -> bool:
-        """Rows, not bars."""
+        """Whether it means rows, not bars."""
         return self is Resolution.TICK
 
     @property
     def is_period(self) -> bool:
-        """Days, weeks, months: cut by trading date where there is a calendar."""
+        """Whether it is days, weeks or months, which follow trading dates where there is a calendar."""
         return self in _PERIODS
 
     @property
     def length_ns(self) -> int:
-        """Nanoseconds of an intraday interval and of a UTC day; of a week or a month the longest there is."""
+        """The length in nanoseconds; for weeks and months the longest possible."""
         return _LENGTHS_NS[self]
 
     @property
     def rank(self) -> int:
-        """The place among all resolutions, the finest first."""
+        """The index among all resolutions, the finest first."""
         return _RANKS[self]
 
     @classmethod
     def names(cls) -> list[str]:
-        """All names, the finest first."""
+        """Return all names, the finest first."""
         return [resolution.value for resolution in cls]
 
     @classmethod
     def bar_names(cls) -> tuple[str, ...]:
-        """The names of those that bars can have, the finest first."""
+        """Return the names of the resolutions that bars can have, the finest first."""
         return tuple(resolution.value for resolution in cls if not resolution.is_tick)
 
     @classmethod
     def spelled(cls, name: str) -> "Resolution":
-        """The resolution of a name or an alias. Raises `ValueError`."""
+        """Return the resolution of a name or an alias. Raises `ValueError`."""
         return cls(dict(RESOLUTION_ALIASES).get(name, name))
 
 

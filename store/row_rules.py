@@ -1,4 +1,4 @@
-"""What the columns of one row must be together, as data: for one row, or for many at once as numpy arrays."""
+"""Lower bounds of numbers, and rules over several columns of a row, declared as data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from store.resolutions import Resolution
 
 @dataclass(frozen=True, slots=True)
 class LowerBound:
-    """The lower bound of a number, zero: itself allowed or not, and the refusal of what is below.
+    """A lower bound of zero, and the error for values below it.
 
-    waivable: it does not hold for instruments with `allow_nonpositive_price`.
+    zero_allowed: whether zero itself is valid. waivable: does not apply to instruments with
+    `allow_nonpositive_price`.
     """
 
     code: str
@@ -34,7 +35,8 @@ POSITIVE = LowerBound("out_of_range", "must be greater than 0", zero_allowed=Fal
 
 
 _MINUTE_NS = Resolution.MINUTE.length_ns
-# A trading date begins at most so long before its midnight in UTC; a month's first session was never after a 12th.
+# A trading date begins at most this long before its midnight UTC, and a month's first session at most on the
+# 12th.
 _EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns
 _LATEST_FIRST_DAY = 14
 _BAR_NAMES = frozenset(Resolution.bar_names())
@@ -42,10 +44,10 @@ _BAR_NAMES = frozenset(Resolution.bar_names())
 
 @dataclass(frozen=True, slots=True)
 class RowRule:
-    """What the columns of one row must be together.
+    """A rule over several columns of one row.
 
-    `is_broken` takes the values of `columns`, of one row or as numpy arrays of many, a missing number as NaN
-    and a missing text as None.
+    is_broken: takes the values of `columns`, of one row or of many as numpy arrays; a missing number is NaN
+    and a missing text None.
     """
 
     code: str
@@ -54,7 +56,7 @@ class RowRule:
     is_broken: Callable[..., Any]
 
 
-# A missing number is NaN, the only number that is not equal to itself; `&` and `|` take masks and booleans.
+# NaN is not equal to itself, which finds missing numbers; `&` and `|` take masks and booleans.
 def lacks_both_sides(bid: Any, ask: Any) -> Any:
     return (bid != bid) & (ask != ask)  # noqa: PLR0124
 
@@ -76,10 +78,11 @@ def is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
 
 
 def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
-    """Whether a bar does not begin where an interval of its resolution may. What is missing breaks nothing.
+    """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 
-    Up to 12h intervals are multiples of their length in UTC. A day, week or month begins with a date or with a
-    session of an exchange, which may be declared later: on a whole minute, a month in its first two weeks.
+    Intervals up to 12h start at multiples of their length in UTC. Days, weeks and months start at a date or
+    at an exchange's session, whose calendar may be declared later: any whole minute is valid, for months in
+    the first two weeks.
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
     off = np.zeros(len(times), dtype=bool)

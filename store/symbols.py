@@ -1,4 +1,9 @@
-"""A symbol's one spelling."""
+"""Symbols: their one spelling, and the symbols of listed options.
+
+The Options Clearing Corporation writes an option as `AAPL250117C00150000`: root, expiry as yymmdd, C or P,
+and the strike in thousandths with eight digits. In the padded form the root is filled with blanks to six
+characters, 21 in all. The compact form without blanks is canonical here.
+"""
 
 import re
 from dataclasses import dataclass
@@ -16,11 +21,10 @@ _RIGHTS = {"C": "call", "P": "put"}
 
 @dataclass(frozen=True, slots=True)
 class OptionSymbol:
-    """What a symbol says of its contract.
+    """The contract that an option symbol names.
 
-    root: 1-6 of A-Z 0-9, a letter among them; of an adjusted contract it is not the underlying's symbol.
-    expiry: in the years 2000-2099. right: call or put. strike_mills: the strike price in thousandths, above
-    zero.
+    root: 1-6 of A-Z 0-9 with at least one letter; for an adjusted contract it is not the underlying's
+    symbol. expiry: in 2000-2099. right: call or put. strike_mills: the strike in thousandths, above zero.
     """
 
     root: str
@@ -30,7 +34,7 @@ class OptionSymbol:
 
     @property
     def strike(self) -> float:
-        """The strike price, the float nearest to it."""
+        """The strike price as the nearest float."""
         return self.strike_mills / _MILLS
 
     @property
@@ -40,7 +44,7 @@ class OptionSymbol:
 
     @property
     def padded(self) -> str:
-        """The symbol in 21 characters."""
+        """The symbol in its 21 characters."""
         return f"{self.root:{_ROOT_LENGTH}}{self._tail}"
 
     @property
@@ -49,7 +53,7 @@ class OptionSymbol:
 
 
 def parse_option_symbol(text: str) -> OptionSymbol | None:
-    """What an upper-case symbol, compact or padded, says; None for others, as with a date that is none."""
+    """Return the contract of an upper-case symbol, compact or padded; None for any other text."""
     found = _OPTION_SYMBOL.fullmatch(text)
     if found is None:
         return None
@@ -70,18 +74,18 @@ NO_SYMBOL = (
 
 
 class InvalidSymbol(ValueError):
-    """The text cannot name an instrument. The caller must correct it."""
+    """The text cannot be a symbol. The caller must correct it."""
 
     code = "invalid_symbol"
 
 
 def parse_symbol(text: str) -> str:
-    """Upper case, `/` taken as `-`: `brk.b` is `BRK.B`, `BTC/USD` is `BTC-USD`; a padded OCC symbol compact.
+    """Return the canonical spelling: `brk.b` is `BRK.B`, `BTC/USD` is `BTC-USD`; OCC symbols are compact.
 
     Raises `InvalidSymbol` unless the result is 1-32 of `A-Z 0-9 . _ - = ^ : +` with single inner spaces,
-    beginning with a letter, a digit or `^`. Only ASCII letters are raised, so that look-alikes are refused.
+    beginning with a letter, a digit or `^`. Only ASCII is accepted, so look-alike letters are refused.
     """
-    # Programs may give anything: what is no text is no symbol either.
+    # Programs may pass any object.
     symbol = text.upper().replace("/", "-") if isinstance(text, str) and text.isascii() else ""
     if len(symbol) == PADDED_LENGTH and " " in symbol and (option := parse_option_symbol(symbol)):
         return option.compact

@@ -1,4 +1,4 @@
-"""Text of whole columns at once: the cells of each row are pieces, and their lines are joined in one go."""
+"""Text of whole columns: cells of each row are joined to lines for all rows at once."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -12,23 +12,23 @@ import pyarrow as pa
 
 from store.lazy_imports import compute as pc
 
-# A piece of every line: a text per row, or one that is the same in each of them.
+# A part of every line: one text per row, or a constant.
 TextPiece: TypeAlias = pa.Array | str
 _Ends: TypeAlias = npt.NDArray[np.int32]
 
-# So many that their texts stay in the processor's cache.
+# Chosen so that their texts fit into the processor's cache.
 _LINES_AT_ONCE = 4_096
 
-# A spreadsheet takes a cell that begins with one of these for a formula.
+# A spreadsheet treats a cell that begins with one of these as a formula.
 ESCAPED_FIRST = "=+-@\t\r'"
 _IS_ESCAPED_FIRST = np.zeros(256, dtype=bool)
 _IS_ESCAPED_FIRST[list(ESCAPED_FIRST.encode())] = True
 
 
 def joined_lines(pieces: Sequence[TextPiece], count: int) -> bytes:
-    """The pieces of each of `count` lines one behind the other, line behind line; a null is no text.
+    """Return `count` lines, each of which joins its pieces; a null adds no text.
 
-    All texts are laid one behind the other and taken in the lines' order: half the time of joining line by
+    All texts are concatenated and taken in the lines' order, which takes half the time of joining line by
     line.
     """
     joined = list(_constants_joined(pieces))
@@ -46,7 +46,7 @@ def joined_lines(pieces: Sequence[TextPiece], count: int) -> bytes:
 
 @lru_cache(maxsize=16)
 def _indices(layout: tuple[bool, ...], lines: int) -> pa.Array:
-    """Where each line's pieces lie, line by line: the columns one by one, then each constant once."""
+    """Return the index of each line's pieces: first the columns one by one, then each constant once."""
     is_constant = np.array(layout, dtype=bool)
     first = np.where(is_constant, np.cumsum(is_constant) - 1, (np.cumsum(~is_constant) - 1) * lines)
     first[is_constant] += lines * np.count_nonzero(~is_constant)
@@ -61,9 +61,9 @@ def _constants_joined(pieces: Sequence[TextPiece]) -> Iterator[TextPiece]:
 
 
 def ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
-    """Each number's shortest exact text before `end`, an ASCII character; `null` for what is not finite.
+    """Return each number's shortest exact text followed by `end`, an ASCII character.
 
-    The texts of a JSON list lie one behind the other with a comma between: they become the cells in place.
+    `null` if it is not finite. The texts come from one JSON list, whose commas are overwritten in place.
     """
     text = np.frombuffer(bytearray(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)), dtype=np.uint8)
     text[-1] = ord(",")
@@ -74,28 +74,28 @@ def ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
 
 
 def are_exact_integers(numbers: npt.NDArray[np.float64]) -> bool:
-    """Whether all are whole, and none is minus zero or too large for an integer to be exact."""
-    is_whole = bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) <= 2.0**53))
-    return is_whole and not np.any(np.signbit(numbers) & (numbers == 0))
+    """Return whether all numbers are integers that int64 holds exactly, and none is minus zero."""
+    are_integers = bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) <= 2.0**53))
+    return are_integers and not np.any(np.signbit(numbers) & (numbers == 0))
 
 
 def text_bytes(values: pa.Array) -> npt.NDArray[np.uint8]:
-    """The bytes of all texts, one behind the other; none where no value is present."""
+    """Return the bytes of all texts, concatenated; empty if no value is present."""
     ends = text_ends(values)
     return np.frombuffer(values.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
 
 
 def text_ends(values: pa.Array) -> _Ends:
-    """Where each text begins in the array's buffer, and where the last one ends."""
+    """Return the offset of each text in the array's buffer, and the end of the last one."""
     if not len(values):
         return np.zeros(1, np.int32)
     return np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
 
 
 def escaped(values: pa.Array) -> pa.Array:
-    """Texts that a spreadsheet takes for a formula, or that begin with an apostrophe, behind an apostrophe.
+    """Return the texts with an apostrophe before those that a spreadsheet takes for a formula.
 
-    Every text can so be read back as it was.
+    A text that begins with an apostrophe gets one, too, so that every text can be read back.
     """
     present = values.drop_null()
     starts = text_ends(present)[:-1]
@@ -108,17 +108,17 @@ def escaped(values: pa.Array) -> pa.Array:
 
 
 def escaped_text(text: str) -> str:
-    """The same of one text."""
+    """Do the same as `escaped` for one text."""
     return f"'{text}" if text.startswith(tuple(ESCAPED_FIRST)) else text
 
 
 def unescaped_text(text: str) -> str:
-    """One text as it was before it was escaped; an apostrophe before anything else is its own."""
+    """Return one text as it was before `escaped_text`."""
     return text[1:] if text.startswith("'") and text[1:].startswith(tuple(ESCAPED_FIRST)) else text
 
 
 def quoted(values: pa.Array) -> pa.Array:
-    """Texts that are empty or hold a comma, a quotation mark or a line end, in quotation marks (RFC 4180)."""
+    """Return the texts, in quotes if they are empty or hold a comma, a quote or a line end (RFC 4180)."""
     if not _may_need_quotes(values.drop_null()):
         return values
     structural = pc.match_substring_regex(values, '[,"\r\n]|^$')
@@ -127,7 +127,7 @@ def quoted(values: pa.Array) -> pa.Array:
 
 
 def _may_need_quotes(present: pa.Array) -> bool:
-    """Whether a text is empty or holds one of the characters; without a look at each text."""
+    """Return whether any text may need quotes, without looking at each text."""
     text = text_bytes(present)
     if np.any((text == ord(",")) | (text == ord('"')) | (text == ord("\r")) | (text == ord("\n"))):
         return True

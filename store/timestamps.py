@@ -1,4 +1,4 @@
-"""Instants as the program holds them: int64 nanoseconds since the Unix epoch, UTC. Text is for the edges."""
+"""Columns of instants: int64 nanoseconds since the Unix epoch, UTC, and their text."""
 
 import re
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ DAY_NS = _DAY_SECONDS * SECOND_NS
 EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
 LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 
-# What most clients send, and what the standard library reads in a thirtieth of the time.
+# What most clients send; the standard library reads it in a thirtieth of the time.
 _WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-# Years so far away that nanoseconds since 1970 cannot count them are not even parsed.
+# Nanoseconds since 1970 in int64 cannot hold these years.
 _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 OUT_OF_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
 NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
-# No time is nearly as long; the reasons that are given for a text repeat it several times.
+# Bounds error messages, which repeat the text.
 LONGEST_TEXT = 64
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
 _SECONDS_WIDTH = len("2025-01-02T14:30:00")
@@ -47,9 +47,9 @@ class TimestampOutOfRange(InvalidTimestamp):
 
 
 def parse_timestamps(texts: Sequence[str]) -> Instants:
-    """Nanoseconds of each text, in order: ISO 8601 with 0-9 fractional digits; UTC where there is no offset.
+    """Return the nanoseconds of each ISO 8601 text with 0-9 fractional digits; UTC without an offset.
 
-    Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any of them is wrong.
+    Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is invalid.
     """
     try:
         parsed = _cast(texts, "UTC")
@@ -61,7 +61,7 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
 
 
 def parse_timestamp(text: str) -> int:
-    """One instant; see `parse_timestamps`."""
+    """Return the nanoseconds of one text; see `parse_timestamps`."""
     if _WHOLE_SECONDS.fullmatch(text):
         with suppress(ValueError):  # said below
             return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS
@@ -74,7 +74,10 @@ def parse_timestamp(text: str) -> int:
 
 
 def parse_timestamp_or_epoch(text: str) -> int:
-    """As `parse_timestamp`, and epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
+    """Do the same as `parse_timestamp`.
+
+    Also accept epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns).
+    """
     instant = epoch_ns(text)
     if instant is None:
         return parse_timestamp(text)
@@ -84,14 +87,14 @@ def parse_timestamp_or_epoch(text: str) -> int:
 
 
 def format_timestamp(instant_ns: int) -> str:
-    """RFC 3339 in UTC, ending in `Z`, with as many fractional digits as are needed."""
+    """Return RFC 3339 in UTC, ending in `Z`, with as many fractional digits as needed."""
     seconds, fraction = divmod(instant_ns, SECOND_NS)
     whole = np.datetime_as_string(np.datetime64(seconds, "s"))
     return f"{whole}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{whole}Z"
 
 
 def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
-    """A string array in full precision, `2025-01-02T14:30:00.123456789Z`, each before the ASCII `end`."""
+    """Return texts such as `2025-01-02T14:30:00.123456789Z`, each followed by the ASCII `end`."""
     cells = np.empty(len(instants), dtype=_cell_type(len(end)))
     seconds = instants // SECOND_NS  # numpy's divmod takes four times as long as its quotient
     fraction = (instants - seconds * SECOND_NS).astype(np.int32)
@@ -112,7 +115,7 @@ def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
 
 
 def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Array:
-    """A string array of `2025-01-02T14:30:00`, the seconds that hold instants, between the ASCII texts."""
+    """Return texts such as `2025-01-02T14:30:00`, cut to seconds, between two ASCII texts."""
     count, date = len(instants), len(before)
     behind = date + _SECONDS_WIDTH
     indices = {"date": ("S11", date), "clock": ("u8", date + 11)}
@@ -129,7 +132,7 @@ def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Arra
 
 
 def _cell_type(end: int) -> np.dtype[np.void]:
-    """Where the pieces of a text lie. Those of three digits are written as four bytes at once."""
+    """Return the layout of a text. Pieces of three digits are written as four bytes."""
     indices = {
         "date": ("S11", 0),
         "clock": ("u8", 11),
@@ -143,7 +146,7 @@ def _cell_type(end: int) -> np.dtype[np.void]:
 
 
 def _cells(indices: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
-    """Cells of so many bytes: the type and the place of each piece."""
+    """Return a numpy type of `width` bytes with the given pieces."""
     return np.dtype(
         {
             "names": list(indices),
@@ -160,7 +163,7 @@ def _fixed_width(cells: npt.NDArray[np.void]) -> pa.Array:
 
 
 def _dates(days: Instants) -> npt.NDArray[np.bytes_]:
-    """`2025-01-02T` of each day since the epoch; a single one if all are the same."""
+    """Return `2025-01-02T` of each day since the epoch; a single text if all days are the same."""
     if not len(days) or days.min() == days.max():
         return _date_texts(days[:1])
     distinct, indices = np.unique(days, return_inverse=True)
@@ -173,7 +176,10 @@ def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:
 
 @cache
 def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """`14:30:00` of each second of a day, `.123` and `123Z` of each three-digit number, as machine words."""
+    """Return machine words: `14:30:00` of each second of a day.
+
+    `.123` and `123Z` of each number below 1,000.
+    """
     numbers = [f"{number:03d}" for number in range(1000)]
     two = np.array([number[1:] for number in numbers[:60]], dtype="S2")
     clock = np.empty(86_400, dtype=[("h", "S2"), (":", "S1"), ("m", "S2"), ("::", "S1"), ("s", "S2")])
@@ -186,7 +192,7 @@ def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArr
 
 
 def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
-    """The places of the first texts, at most `limit`, that `parse_timestamps` refuses, in order."""
+    """Return the indices of the first texts, at most `limit`, that `parse_timestamps` refuses."""
     wrong: list[int] = []
     pending = [(0, len(texts))]
     while pending and len(wrong) < limit:
@@ -208,7 +214,7 @@ def _cast(texts: Sequence[str] | pa.Array, zone: str | None) -> Instants:
 
 
 def _parse_mixed(texts: Sequence[str]) -> Instants:
-    """Texts with and without offsets. RFC 3339 also allows lower-case `t` and `z`."""
+    """Parse texts with and without offsets; RFC 3339 also allows lower-case `t` and `z`."""
     try:
         plain = pa.array(texts, pa.string())
         if pc.max(pc.binary_length(plain)).as_py() > LONGEST_TEXT:

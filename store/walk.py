@@ -1,4 +1,4 @@
-"""A walk over the commits of one log: its values, where it resumes, and the hook of who writes."""
+"""The values of a walk over the commits of one log, and the hooks that a writer calls."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -12,16 +12,16 @@ from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Recei
 
 ALL_ROWS = 2**63 - 1
 PIECE_ROWS = 65_536
-"""The most rows or corrections in one piece of a walk."""
+"""The maximum number of rows or corrections in one piece."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """How far a walk was taken: a commit's record, and so many of its rows or corrections.
+    """A position in a log: a commit, and how many of its rows or corrections were taken.
 
-    ordinal: `ALL_ROWS`, or any number that is not smaller than the commit's `receipt.stored`, is all of it.
+    ordinal: `ALL_ROWS`, or any number of at least the commit's `receipt.stored`, means all of them.
     """
 
     commit: CommitId
@@ -35,9 +35,9 @@ BEGINNING = LogPosition(NO_COMMIT)
 class CommitRecord:
     """A commit without its rows.
 
-    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: what the
-    store compares a batch with that comes under the same key. receipt: the answer that the caller was given;
-    `stored` is the number of the commit's rows or corrections.
+    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: the
+    store compares it with a batch that comes under the same key. receipt: the answer that the caller got;
+    `stored` counts the commit's rows or corrections.
     """
 
     id: CommitId
@@ -49,15 +49,15 @@ class CommitRecord:
 
     @property
     def position(self) -> LogPosition:
-        """The place behind it: before the commit's first row."""
+        """The position before the commit's first row."""
         return LogPosition(self.id, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedRows:
-    """Rows of a commit, in order of arrival, in the dataset's schema: at least one, at most `PIECE_ROWS`.
+    """Rows of a commit in order of arrival, in the dataset's schema: 1 to `PIECE_ROWS`.
 
-    ordinal: the first row's, counted from 0 in its commit.
+    ordinal: the index of the first row in its commit.
     """
 
     commit: CommitId
@@ -66,17 +66,17 @@ class CommittedRows:
 
     @property
     def position(self) -> LogPosition:
-        """The place behind the last row."""
+        """The position after the last row."""
         return LogPosition(self.commit, self.ordinal + self.rows.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedCorrection:
-    """What a correction made of a row.
+    """The effect of a correction on a row.
 
-    target_commit, target_ordinal: the commit that stored the row, and the row's ordinal in it. before: the
-    row's values until now, by column; earlier corrections, of the same commit too, are in them. after: its
-    values from now on; None for a cancel.
+    target_commit, target_ordinal: the commit that stored the row, and the row's index in it. before: the
+    row's values until now, with earlier corrections, also of the same commit. after: its new values; None
+    for a cancel.
     """
 
     action: Action
@@ -88,9 +88,9 @@ class CommittedCorrection:
 
 @dataclass(frozen=True, slots=True)
 class CommittedCorrections:
-    """Corrections of a commit, in the order in which they apply: at least one, at most `PIECE_ROWS`.
+    """Corrections of a commit in the order in which they apply: 1 to `PIECE_ROWS`.
 
-    ordinal: the first correction's, counted from 0 in its commit.
+    ordinal: the index of the first correction in its commit.
     """
 
     commit: CommitId
@@ -99,7 +99,7 @@ class CommittedCorrections:
 
     @property
     def position(self) -> LogPosition:
-        """The place behind the last correction."""
+        """The position after the last correction."""
         return LogPosition(self.commit, self.ordinal + len(self.corrections))
 
 
@@ -107,14 +107,16 @@ CommitPiece: TypeAlias = CommitRecord | CommittedRows | CommittedCorrections
 
 
 class Resync(Exception):
-    """The log does not have the commit that a walk is to go on after: it was restored, or cut.
+    """The log no longer has the commit after which a walk continues: it was restored or cut.
 
-    What was taken of the log may not be in it any more: discard that and walk from `BEGINNING`. head: the
-    log's newest commit now. It is no `StorageError`: trying again does not help.
+    Discard what was taken of the log, and walk from `BEGINNING`. head: the log's newest commit now. It is
+    not a `StorageError`: a retry does not help.
     """
 
     def __init__(self, symbol: str, head: CommitId) -> None:
-        super().__init__(f"the log of {symbol} is another one now, at commit {head.token}")
+        super().__init__(
+            f"the log of {symbol} was restored and is at commit {head.token} now: walk from the beginning"
+        )
         self.symbol = symbol
         self.head = head
 
@@ -123,9 +125,9 @@ CommitHook: TypeAlias = Callable[[Dataset, str, CommitId], None]
 
 
 def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt: Receipt) -> Receipt:
-    """The receipt, once every hook has been called if the request made a commit.
+    """Call every hook if the request made a commit, and return the receipt.
 
-    An exception of a hook is logged: the commit stands.
+    An exception of a hook is logged only: the commit is stored.
     """
     if not receipt.replayed and (receipt.stored or request.request_key is not None):
         for hook in hooks:

@@ -1,4 +1,4 @@
-"""Aggregates of prints per interval: what rollups hold and what bars are made of."""
+"""Mergeable aggregates of prints per interval: what rollups store and bars are made of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,14 +16,14 @@ BEFORE_ALL = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Aggregates:
-    """Equally long columns, one row per interval that has any row, ascending; mergeable without the prints.
+    """Equally long columns, one row per interval with rows, ascending by time; mergeable without prints.
 
-    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and close;
-    `AFTER_ALL` and `BEFORE_ALL` where none does. open, high, low, close: NaN where no print sets them.
-    volume, notional: exact sums rounded once, `_mid` and `_low` what the rounding left. price_count: prints
-    that set open and close. trade_count: prints that count in the volume. newest: the newest commit that
-    touched a row of the interval. An interval of which no row stands stays, as a tombstone with counts of 0.
-    Volume is not credited to another interval.
+    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and
+    close, `AFTER_ALL` and `BEFORE_ALL` if none does. open, high, low, close: NaN if no print sets them.
+    volume, notional: exact sums rounded once; `_mid` and `_low` hold the rounding's rest. price_count:
+    prints that set open and close. trade_count: prints that count in the volume. newest: the newest commit
+    that touched a row of the interval. An interval whose rows are all cancelled stays as a row with counts
+    of 0. Volume is not yet credited to another interval.
     """
 
     time: Integers
@@ -72,9 +72,9 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 
 
 def _taken(column: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The values at some places, ten times as fast as by indexing.
+    """Return the values at some indices; ten times as fast as indexing.
 
-    A column of one value stays so: it is not written out.
+    A column that repeats one value stays unexpanded.
     """
     if column.strides == (0,) and len(column):
         return np.broadcast_to(column[0], len(indices))
@@ -82,14 +82,14 @@ def _taken(column: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[A
 
 
 def frozen(aggregates: Aggregates) -> Aggregates:
-    """The same, whose columns nobody can change: for what is kept and shared."""
+    """Return the aggregates with read-only columns, so that they can be cached and shared."""
     for name in COLUMNS:
         getattr(aggregates, name).flags.writeable = False
     return aggregates
 
 
 def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
-    """The rows of the parts behind each other, as they are."""
+    """Return the rows of the parts one after the other, not merged."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -98,19 +98,20 @@ def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
 
 
 def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
-    """The aggregates of all the parts' prints in intervals of `interval_ns`.
+    """Return the aggregates of all the parts' prints in intervals of `interval_ns`.
 
-    The parts come in any order, may overlap and may be of different intervals, each of which divides
-    `interval_ns`. No print is in two of them. Raises `Unmergeable`.
+    The result equals, bit by bit, the aggregates made of all prints at once. Parts may overlap, come in any
+    order and have different intervals, each of which divides `interval_ns`. No print may be in two parts.
+    Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
     return merged_by(joined, joined.time // interval_ns * interval_ns)
 
 
 def merged_by(rows: Aggregates, time: Integers) -> Aggregates:
-    """One row, at that time, for all the rows that are given one `time`, ascending; no print is in two rows.
+    """Return one row for all rows with the same `time`.
 
-    Raises `Unmergeable`.
+    time: the new time of each row. No print may be in two rows. Raises `Unmergeable`.
     """
     if (time[1:] < time[:-1]).any():
         order = np.argsort(time, kind="stable")
@@ -123,7 +124,7 @@ def merged_by(rows: Aggregates, time: Integers) -> Aggregates:
 
 
 def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
-    """One row for each run of rows of one time."""
+    """Return one row for each slice of rows."""
     first, last = _first_and_last(rows, time, starts)
     volume, notional = merged_sums(rows.volume_sums, starts), merged_sums(rows.notional_sums, starts)
     return Aggregates(
@@ -151,10 +152,10 @@ def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
 
 
 def _first_and_last(rows: Aggregates, time: Integers, starts: Integers) -> tuple[Integers, Integers]:
-    """The rows that hold each run's first and last print with a price; any row where there is none."""
+    """Return the row indices of each slice's first and last print with a price; any row if there is none."""
     priced = np.flatnonzero(rows.price_count)
     ends = np.append(starts[1:], len(time))
-    # Most often the prints of each row come before those of the next, and nothing needs sorting.
+    # Usually each row's prints come before those of the next row: no sort is needed.
     if (rows.last_time[priced[:-1]] < rows.first_time[priced[1:]]).all():
         if len(priced) == len(rows):
             return starts, ends - 1

@@ -1,8 +1,9 @@
-"""Mergeable aggregates of ordered prints, and bars of prints at once.
+"""From prints to aggregates and bars.
 
-`prints.prints_of` reads rows under a bar policy, `aggregate_prints` makes aggregates of them, `merge.merge`
-brings these together, `bars.bars_of` makes the answer. Volume of an interval without a price belongs to the
-bar before it: aggregates keep it where it was printed, so that it is credited once, at the asked resolution.
+`prints.prints_of` reads rows under a bar policy, `aggregate_prints` aggregates them, `aggregates.merge`
+merges aggregates, `bars.bars_of` makes the bars. Volume of an interval without a price is credited to the
+bar before it. Aggregates keep it in its own interval, so that it is credited once, at the requested
+resolution.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from store.bars.prints import Prints
 
 
 def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
-    """The bars of prints, exact whatever the range of their sizes."""
+    """Return the bars of ordered prints; sums are exact for sizes of any range."""
     try:
         return bars_of(aggregate_prints(prints, interval_ns))
     except Unmergeable:
@@ -25,16 +26,16 @@ def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
 
 
 def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True) -> Aggregates:
-    """The aggregates of ordered prints in intervals that begin at multiples of `interval_ns` since 1970, UTC.
+    """Aggregate ordered prints in intervals that start at multiples of `interval_ns` since 1970 UTC.
 
-    Raises `Unmergeable` if a sum cannot be kept exactly; with `mergeable=False` sums are rounded instead,
-    each once, and the result must not be merged.
+    Raises `Unmergeable` if three doubles cannot hold a sum. With `mergeable=False` sums are rounded once
+    instead, and the result must not be merged.
     """
     return aggregate_by(prints, prints.time // interval_ns * interval_ns, mergeable=mergeable)
 
 
 def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> Aggregates:
-    """One aggregate for all ordered prints that are given one `time`, ascending; see `aggregate_prints`."""
+    """Aggregate ordered prints, one row for all prints with the same `time`. See `aggregate_prints`."""
     if not len(prints):
         return concatenated([])
     starts = np.concatenate([[0], np.flatnonzero(time[1:] != time[:-1]) + 1])
@@ -44,7 +45,7 @@ def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> A
 
 
 def counted(prints: Prints) -> tuple[Floats, Floats]:
-    """Size and price * size of each print, 0 where it does not count."""
+    """Return size and price * size of each print, 0 if it does not count in the volume."""
     size = prints.volume
     if not prints.counts_volume.all():
         size = np.where(prints.counts_volume, size, 0.0)
@@ -83,7 +84,7 @@ def _aggregates(
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Of each slice: how many rows are set, and the first and last of them (row 0 where none is)."""
+    """For each slice the number of set rows, and the index of the first and last (row 0 if none is set)."""
 
     count: Integers
     first: Integers
@@ -106,21 +107,24 @@ def _edges(mask: Mask, starts: Integers) -> _Edges:
 
 
 def _counts(mask: Mask, starts: Integers) -> Integers:
-    """How many rows of each slice are set."""
+    """Return the number of set rows of each slice."""
     if mask.all():
         return np.diff(starts, append=len(mask))
     return np.add.reduceat(mask, starts, dtype=np.int64)
 
 
 def _price_where(prints: Prints) -> Floats:
-    """The prices that may set high and low, NaN elsewhere."""
+    """Return the prices that may set high and low, NaN elsewhere."""
     return (
         prints.price if prints.sets_high_low.all() else np.where(prints.sets_high_low, prints.price, np.nan)
     )
 
 
 def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
-    """As `bars_of_prints`, for sums that no three doubles hold: each of all rows that it is credited with."""
+    """Do the same as `bars_of_prints` for sums that do not fit into three doubles.
+
+    Each sum is taken over all rows that are credited to the bar, and rounded once.
+    """
     aggregates = aggregate_prints(prints, interval_ns, mergeable=False)
     nothing = np.zeros(len(aggregates))
     bars = bars_of(replace(aggregates, volume=nothing, notional=nothing))

@@ -1,4 +1,4 @@
-"""Bars as they are answered, and how they are made of aggregates."""
+"""Bars, and how they are made of aggregates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from store.bars.exact_sums import merged_sums
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Equally long columns in order of time, one row per interval that has a price.
+    """Equally long columns, ascending by time, one row per interval with a price.
 
-    time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of the products price *
-    size (each a float64), rounded once. trade_count: the prints that count in the volume.
+    time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of price * size,
+    rounded once. trade_count: prints that count in the volume.
     """
 
     time_ns: Integers
@@ -32,7 +32,7 @@ class Bars:
 
     @property
     def nbytes(self) -> int:
-        """What the columns take in memory."""
+        """The columns' size in memory."""
         return sum(getattr(self, name).nbytes for name in self.__slots__)
 
     def __getitem__(self, part: slice | Integers | Mask) -> "Bars":
@@ -40,18 +40,18 @@ class Bars:
 
 
 def joined_bars(parts: Sequence[Bars]) -> Bars:
-    """The bars of the parts behind each other, as they are."""
+    """Return the bars of the parts one after the other."""
     if not parts:
         return bars_of(concatenated([]))
     return Bars(*(np.concatenate([getattr(part, name) for part in parts]) for name in Bars.__slots__))
 
 
 def bars_of(aggregates: Aggregates) -> Bars:
-    """The bars of all intervals with a price; without a gap the aggregates' own columns, not copies.
+    """Return the bars of all intervals with a price.
 
     Volume, notional and count of an interval without a price are credited to the bar before it; before the
-    first bar they are dropped. Merge first and credit once: crediting bars that are merged afterwards credits
-    wrongly. Raises `Unmergeable`.
+    first bar they are dropped. Merge aggregates first and credit once: credited bars cannot be merged.
+    Without gaps the bars share the aggregates' columns. Raises `Unmergeable`.
     """
     if aggregates.price_count.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
@@ -61,9 +61,10 @@ def bars_of(aggregates: Aggregates) -> Bars:
 
 
 def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
-    """The bars of intervals that have a price.
+    """Return bars with volume, notional and count summed from each bar's start to the next one's.
 
-    Volume, notional and count are of the rows from a bar's start to the next one's. Raises `Unmergeable`.
+    priced: the aggregates with a price. rows: all aggregates; starts: the index of each bar's first row in
+    them. Raises `Unmergeable`.
     """
     return _bars(
         priced,

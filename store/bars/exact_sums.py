@@ -1,13 +1,11 @@
-"""Sums of float64 without rounding: the same to the last bit in any order, any split and any merge tree.
+"""Exact sums of float64: the same to the last bit in any order, split or merge tree.
 
-An exact sum is kept as three doubles, each the rest of the ones before it, rounded once: `total` is the
-correctly rounded sum (`math.fsum`), `total + middle + low` the sum itself. The three depend on the sum's
-value alone.
-
-The values are cut onto common grids, powers of two: what of them lies on one grid adds up without rounding as
-long as the sum stays below 2^53 steps of it, so numpy may add it in any order (the extraction of Rump, Ogita
-and Oishi, "Accurate floating-point summation", SIAM J. Sci. Comput. 31, 2008). The sums of the few grids are
-then brought into the three doubles by error-free additions (Knuth's two-sum), slices side by side.
+An exact sum is three doubles: `total` is the correctly rounded sum (`math.fsum`), `total + middle + low` is
+the sum itself. The three depend on the sum's value only.
+Values are cut onto grids of powers of two. The parts on one grid add up without rounding while the sum is
+below 2^53 steps, so numpy may add them in any order (Rump, Ogita, Oishi: "Accurate floating-point
+summation", SIAM J. Sci. Comput. 31, 2008). The grids' sums are then combined by error-free additions
+(Knuth's two-sum).
 """
 
 import math
@@ -24,12 +22,12 @@ _SMALLEST_EXPONENT = -1074
 
 
 class Unmergeable(Exception):
-    """A sum that three doubles cannot hold, such as 1e15 beside 1e-300: read the rows and use `math.fsum`."""
+    """The sum does not fit into three doubles, such as 1e15 + 1e-300. Read the rows and use `math.fsum`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExactSums:
-    """Equally long columns: the sums rounded once, and what the rounding left."""
+    """Equally long columns: the rounded sums, and two columns with the rounding's rest."""
 
     total: Floats
     middle: Floats
@@ -40,21 +38,24 @@ class ExactSums:
 
 
 def exact_sums(values: Floats, starts: Integers) -> ExactSums:
-    """The sum of each slice of finite `values`; a slice ends where the next one starts, none is empty.
+    """Return the sum of each slice of finite `values`.
 
-    Raises `Unmergeable`.
+    A slice ends where the next one starts; none is empty. Raises `Unmergeable`.
     """
     return _renormalised(_grid_sums([values], starts))
 
 
 def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
-    """The sums of slices of sums. Raises `Unmergeable`."""
+    """Return the sums of slices of exact sums. Raises `Unmergeable`."""
     parts = [part for part in (sums.total, sums.middle, sums.low) if part.any()]
     return _renormalised(_grid_sums(parts or [sums.total], starts))
 
 
 def rounded_sums(values: Floats, starts: Integers) -> ExactSums:
-    """The sum of each slice rounded once, whatever the values' range; not to be merged, the rest is lost."""
+    """Return the sum of each slice, rounded once, for values of any range.
+
+    The rest is lost, so the result must not be merged.
+    """
     ends = np.append(starts[1:], len(values))[: len(starts)]
     total = np.array([math.fsum(values[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=np.float64)
     nothing = np.zeros(len(starts))
@@ -62,7 +63,7 @@ def rounded_sums(values: Floats, starts: Integers) -> ExactSums:
 
 
 def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
-    """For each grid, the coarsest first, the slices' sums on it; the sums of all grids together are exact."""
+    """Return the slices' sums on each grid, the coarsest first. Together they are exact."""
     if not len(starts):
         return [np.empty(0)]
     longest = int(np.max(np.diff(starts, append=len(parts[0])))) * len(parts)
@@ -79,7 +80,7 @@ def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
 
 
 def _exponent(part: Floats) -> int:
-    """The smallest e with |value| < 2^e for all values."""
+    """Return the smallest e with |value| < 2^e for all values."""
     largest = max(float(part.max()), -float(part.min()))
     exponent = math.frexp(largest)[1]
     if not math.isfinite(largest) or exponent > _LARGEST_EXPONENT:
@@ -94,7 +95,7 @@ def _on_grid(part: Floats, step: float) -> Floats:
 
 
 def _renormalised(components: list[Floats]) -> ExactSums:
-    """The three doubles of the sums of equally long components."""
+    """Return the three doubles of the sums of equally long components."""
     nothing = np.zeros(len(components[0]))
     if len(components) == 1:
         return ExactSums(components[0], nothing, nothing)
@@ -109,7 +110,7 @@ def _renormalised(components: list[Floats]) -> ExactSums:
 
 
 def _leading(components: list[Floats]) -> list[Floats]:
-    """The same sums with the correctly rounded sum in front."""
+    """Return the same sums with the correctly rounded sum first."""
     while True:
         distilled = _distilled(components)
         if all(np.array_equal(a, b) for a, b in zip(components, distilled, strict=True)):
@@ -118,7 +119,7 @@ def _leading(components: list[Floats]) -> list[Floats]:
 
 
 def _distilled(components: list[Floats]) -> list[Floats]:
-    """One pass of error-free additions from the last component up; zeros sink to the end."""
+    """Do one pass of error-free additions from the last component up; zeros move to the end."""
     carried = components[-1]
     rest = []
     for component in reversed(components[:-1]):
@@ -128,7 +129,7 @@ def _distilled(components: list[Floats]) -> list[Floats]:
 
 
 def _tie_broken(components: list[Floats]) -> list[Floats]:
-    """Half a unit in the second component rounds away where the third says that it is more than half."""
+    """Correct ties: round away from zero if the third component makes the second more than half a unit."""
     if len(components) < 3:
         return components
     first, second, third = components[:3]
@@ -140,7 +141,7 @@ def _tie_broken(components: list[Floats]) -> list[Floats]:
 
 
 def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """The rounded sum and the rounding error, exactly (Knuth, The Art of Computer Programming, 4.2.2)."""
+    """Return the rounded sum and its exact rounding error (Knuth, The Art of Computer Programming, 4.2.2)."""
     total = a + b
     b_part = total - a
     return total, (a - (total - b_part)) + (b - b_part)

@@ -1,4 +1,4 @@
-"""Rows of a trades log as prints: what bars are made of, with what a bar policy lets each of them do."""
+"""Prints: rows of a trades log with what a bar policy lets each of them do."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ NO_SEQUENCE = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Prints:
-    """Equally long columns in order of (time, sequence, arrival).
+    """Equally long columns, ordered by (time, sequence, arrival).
 
-    time: nanoseconds UTC. sequence: `NO_SEQUENCE` where there is none. newest: the newest commit that touched
-    the row. The masks are False in rows that do not stand.
+    time: nanoseconds UTC. sequence: `NO_SEQUENCE` if absent. newest: the newest commit that touched the row.
+    The masks are False in cancelled and replaced rows.
     """
 
     time: Integers
@@ -41,10 +41,10 @@ class Prints:
 
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Prints:
-    """The prints of ordered rows with the system columns `arrival`, `commit`, `until`, commit commit `at`.
+    """Return the prints of ordered stored rows as of a commit; None is the newest.
 
-    Rows that were not there yet commit `at` are left out; cancelled and replaced ones stay, as rows that do
-    nothing.
+    rows: with the columns `arrival`, `commit`, `until`. Rows of later commits are left out. Cancelled and
+    replaced rows stay, with masks of False.
     """
     rows = present_rows(rows, commit)
     stored_by, ended_by = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
@@ -64,7 +64,7 @@ def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -
 
 
 def present_rows(rows: pa.Table, commit: int | None) -> pa.Table:
-    """The rows that commit `commit` or one before it made; all of them for None."""
+    """Return the rows that this commit or an earlier one stored; all of them for None."""
     if commit is None:
         return rows
     present = rows.column("commit").to_numpy() <= commit
@@ -72,19 +72,19 @@ def present_rows(rows: pa.Table, commit: int | None) -> pa.Table:
 
 
 def standing(rows: pa.Table, commit: int | None) -> Mask:
-    """Whether each row was neither cancelled nor replaced by commit `commit`; None is the newest."""
+    """Whether each row is neither cancelled nor replaced as of a commit; None is the newest."""
     until: npt.NDArray[np.int32] = rows.column("until").to_numpy()
     return until > (STANDS - 1 if commit is None else commit)
 
 
 def sequence_of(rows: pa.Table) -> Integers:
-    """The feed's sequence numbers, `NO_SEQUENCE` where there is none."""
+    """Return the feed's sequence numbers, `NO_SEQUENCE` where absent."""
     found = sequences(rows)
     return np.full(len(rows), NO_SEQUENCE) if found is None else found
 
 
 def sequences(rows: pa.Table) -> Integers | None:
-    """The same as `sequence_of`; None if no row has any."""
+    """Return the same as `sequence_of`, or None if no row has a sequence number."""
     if "sequence" not in rows.column_names:
         return None
     column = rows.column("sequence")
@@ -92,7 +92,7 @@ def sequences(rows: pa.Table) -> Integers | None:
 
 
 def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
-    """Whether each row may set open and close, may set high and low, counts in volume, by its conditions."""
+    """Return whether each row may set open and close, may set high and low, and counts in the volume."""
     conditions = rows.column("conditions") if "conditions" in rows.column_names else None
     if policy.counts_every_print or conditions is None or conditions.null_count == len(conditions):
         everything = np.ones(len(rows), np.bool_)
@@ -107,7 +107,7 @@ def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
 
 
 def says(rows: pa.Table, *words: str) -> Mask:
-    """Whether each row has one of the condition words."""
+    """Return whether each row has one of the condition words."""
     if "conditions" not in rows.column_names or not len(rows):
         return np.zeros(len(rows), np.bool_)
     texts, codes = _encoded(rows.column("conditions"))
@@ -115,7 +115,7 @@ def says(rows: pa.Table, *words: str) -> Mask:
 
 
 def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
-    """The distinct texts, and the place among them of each row's; a null is the empty text."""
+    """Return the distinct condition texts, and each row's index among them; a null is the empty text."""
     encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)

@@ -1,4 +1,4 @@
-"""Bars of quotes: open, high, low, close of bid and ask per interval, opened at the quote carried in."""
+"""Quote bars: open, high, low and close of bid and ask per interval, opened at the quote before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class KnownQuote:
-    """The last known bid and ask with their sizes; NaN for what is not known."""
+    """The last known bid and ask with their sizes; NaN if unknown."""
 
     bid: float = NAN
     bid_size: float = NAN
@@ -22,12 +22,12 @@ class KnownQuote:
     ask_size: float = NAN
 
     @property
-    def is_whole(self) -> bool:
+    def is_two_sided(self) -> bool:
         """Whether both sides are known."""
         return not (isnan(self.bid) or isnan(self.ask))
 
     def or_else(self, older: "KnownQuote") -> "KnownQuote":
-        """Its own sides, those of an older one where it does not know them."""
+        """Return this quote, with the sides of an older one where this one's are unknown."""
         bid, ask = (older if isnan(self.bid) else self), (older if isnan(self.ask) else self)
         return KnownQuote(bid.bid, bid.bid_size, ask.ask, ask.ask_size)
 
@@ -37,10 +37,10 @@ NO_QUOTE = KnownQuote()
 
 @dataclass(frozen=True, slots=True)
 class QuoteBars:
-    """Equally long columns in order of time, one row per interval that has a quote.
+    """Equally long columns, ascending by time, one row per interval with a quote.
 
-    time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes at
-    the close.
+    time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes
+    at the close.
     """
 
     time_ns: Integers
@@ -64,7 +64,7 @@ class QuoteBars:
 
 
 def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
-    """The bars of the parts behind each other, as they are."""
+    """Return the bars of the parts one after the other."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -76,7 +76,7 @@ def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One side's price and size in each row, NaN where it says nothing, and those known before the rows."""
+    """The price and size of one side in each row, NaN if absent, and those known before the first row."""
 
     price: Floats
     size: Floats
@@ -85,10 +85,9 @@ class _Side:
 
 
 def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
-    """Bars of one venue's ordered quotes, in intervals from multiples of `interval_ns` since 1970, UTC.
+    """Return bars of one venue's ordered quotes, in intervals from multiples of `interval_ns` since 1970 UTC.
 
-    A row without a side says nothing of that side: the side stays as last known. `carried` is what was known
-    before the rows.
+    A row without a side leaves that side as it was. carried: the quote known before the rows.
     """
     time = rows.column("timestamp").to_numpy()
     bucket = time // interval_ns
@@ -103,7 +102,7 @@ def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUO
 
 
 def known_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
-    """What is known after ordered quotes, given what was known before them."""
+    """Return the quote known after ordered rows, given the one known before them."""
     known: list[float] = []
     for side in _sides(rows, before):
         said = np.flatnonzero(~np.isnan(side.price))
@@ -127,11 +126,11 @@ def _sides(rows: pa.Table, carried: KnownQuote) -> tuple[_Side, _Side]:
 
 
 def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Open, high, low, close and the size at the close of each slice."""
+    """Return open, high, low, close and the closing size of each slice."""
     if not len(starts):
         return (np.empty(0),) * 5
     said = ~np.isnan(side.price)
-    # Place 0 is what was carried in, place n + 1 row n: the newest place that said something, up to each row.
+    # Index 0 is the carried quote and n + 1 is row n; the newest index with a price up to each row.
     known = np.maximum.accumulate(np.where(said, np.arange(1, len(said) + 1), 0))
     price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
     last = known[np.append(starts[1:], len(said)) - 1]

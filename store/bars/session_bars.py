@@ -1,7 +1,7 @@
-"""Daily bars of the regular session, by a policy's table for the day.
+"""Daily bars of the regular session, by a policy's daily table.
 
-What belongs to the session is told by conditions, never by a clock. The prints of the session are those of an
-auction, and those outside of no regular hours that the policy lets count.
+Conditions decide which prints belong to the session, not the clock: prints of an auction, and counting
+prints that are not marked as outside regular hours.
 """
 
 from dataclasses import replace
@@ -20,13 +20,13 @@ from store.timestamps import DAY_NS
 
 
 def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Bars:
-    """One bar per UTC event date on which the regular session has a price; `rows` as `prints_of` takes them.
+    """Return one bar per UTC event date on which the regular session has a price.
 
-    Open: the largest opening print, else the first price of the session. Close: the largest closing print,
-    else the largest official close, else the last price. Of equally large prints the first. High and low:
-    over the session's prices, open and close. Volume, notional, count: of the prints in regular hours that
-    count, and of the auctions' prints, each once. A policy without a table for the day gives the bars of
-    whole UTC dates.
+    rows, commit: as in `prints_of`. Open: the largest opening print, else the session's first price. Close:
+    the largest closing print, else the largest official close, else the last price. Of equally large prints
+    the first counts. High and low: over the session's prices, open and close. Volume, notional and count: of
+    counting prints in regular hours and of the auctions' prints, each once. A policy without a daily table
+    gives bars of UTC dates.
     """
     rows = present_rows(rows, commit)
     prints = prints_of(rows, policy, commit=commit)
@@ -61,7 +61,7 @@ def _session_prints(prints: Prints, *, auction: Mask, outside: Mask) -> Prints:
 
 
 def _bars_of_days(prints: Prints) -> Bars:
-    """Bars of dates. A session credits nothing to the one before: without a price its volume is nobody's."""
+    """Return bars of dates. Volume of a session without a price is dropped, not credited to the day before."""
     days = _aggregated(prints)
     return bars_of(days[days.price_count > 0])
 
@@ -74,7 +74,7 @@ def _aggregated(prints: Prints) -> Aggregates:
 
 
 def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> Floats:
-    """The prices of the days, that of the largest chosen print where a day has one."""
+    """Return the days' prices, replaced by the price of the largest chosen print where a day has one."""
     rows = np.flatnonzero(chosen)
     date = prints.time[rows] // DAY_NS * DAY_NS
     order = np.lexsort((rows, -prints.volume[rows], date))

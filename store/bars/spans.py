@@ -1,4 +1,4 @@
-"""Windows of time for bars that are not all equally long: sessions, trading dates, weeks, months."""
+"""Spans: windows of time for bars of unequal length, such as sessions, trading dates, weeks and months."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ from store.bars.prints import Prints
 class Spans:
     """Disjoint windows `[start_ns, end_ns)`, ascending; each belongs to the bar labelled `label_ns`.
 
-    Equally long int64 columns, nanoseconds UTC. A label's windows are adjacent, labels ascend. Raises
-    ValueError.
+    Equally long int64 columns, nanoseconds UTC. The windows of one label are adjacent, and labels ascend.
+    Raises ValueError.
     """
 
     start_ns: Integers
@@ -28,11 +28,11 @@ class Spans:
     def __post_init__(self) -> None:
         start, end, label = self.start_ns, self.end_ns, self.label_ns
         if not len(start) == len(end) == len(label):
-            raise ValueError("the columns of spans are equally long")
+            raise ValueError("the columns of spans must be equally long")
         if not (start < end).all() or not (end[:-1] <= start[1:]).all():
-            raise ValueError("spans are disjoint and ascending, and none is empty")
+            raise ValueError("spans must be disjoint, ascending and not empty")
         if not (label[:-1] <= label[1:]).all():
-            raise ValueError("labels of spans ascend")
+            raise ValueError("labels of spans must ascend")
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -42,7 +42,7 @@ class Spans:
 
     @property
     def interval_ns(self) -> int | None:
-        """The length of equally long spans that start at its multiples and are labelled by their start, or None."""
+        """The common length of spans that start at its multiples and are labelled by their start, or None."""
         length = int(self.end_ns[0] - self.start_ns[0]) if len(self) else 0
         is_of_intervals = (
             length
@@ -53,17 +53,17 @@ class Spans:
         return length if is_of_intervals else None
 
     def indices(self, time: Integers) -> Integers:
-        """The place of the span that each instant lies in; -1 where it lies in none."""
+        """Return the index of the span that holds each instant, -1 if none does."""
         index = self.start_ns.searchsorted(time, side="right") - 1
-        # An instant before the first span has place -1, here the last span's end, and keeps it.
+        # Before the first span the index is -1, which here reads the last span's end; it stays -1.
         return np.where(time < self.end_ns[index], index, -1) if len(self) else index
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:
-        """The place of the span to whose bar the volume of each belongs; -1 where it is nobody's.
+        """Return the index of the span whose bar gets the volume of each span; -1 if it is dropped.
 
-        Ascending but for -1. priced: whether each span's label has a price: those own themselves. With
-        `credits` the others belong to the last span with a price before them, if all spans from that one on
-        touch: each ends where the next one starts.
+        Ascending except for -1. priced: whether each span's label has a price; those keep their own volume.
+        With `credits` any other span's volume goes to the last priced span before it, if no gap lies
+        between.
         """
         index = np.arange(len(self))
         owner = np.where(priced, index, -1)
@@ -78,9 +78,8 @@ class Spans:
 class PeriodSpans:
     """Days, weeks or months, ascending, and the windows that belong to them.
 
-    labels: what their bars are called, ascending, nanoseconds UTC. dates: of each label in days since 1970:
-    the trading date, the Monday, or the first of the month. ends_ns: of each label, the instant from which on
-    nothing of it is still to come.
+    labels: the time that names each bar, ascending, nanoseconds UTC. dates: each label as days since 1970:
+    the trading date, the Monday, or the first of the month. ends_ns: when each period is over.
     """
 
     spans: Spans
@@ -90,10 +89,10 @@ class PeriodSpans:
 
 
 def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) -> Bars:
-    """One bar for each label that has a price, at the label's time; see `QueryableStore.span_bars`.
+    """Return one bar per label that has a price, at the label's time; see `QueryableStore.span_bars`.
 
-    parts: aggregates in any order and of any intervals, none of which is cut by a span's edge. No print is in
-    two of them. What lies in no span is passed over. Raises `Unmergeable`.
+    parts: aggregates in any order and of any interval; no span's edge cuts an interval and no print is in
+    two parts. Aggregates outside all spans are ignored. Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
     index = spans.indices(joined.time)
@@ -112,7 +111,7 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
 
 
 def span_bars_of_prints(prints: Prints, spans: Spans, *, credits: bool) -> Bars:
-    """The same of ordered prints, exact whatever the range of their sizes: each sum is rounded once."""
+    """Return the same for ordered prints; each sum is rounded once, whatever the sizes' range."""
     index = spans.indices(prints.time)
     prints, index = prints[index >= 0], index[index >= 0]
     labelled = aggregate_by(prints, spans.label_ns[index], mergeable=False)
@@ -126,10 +125,10 @@ def span_bars_of_prints(prints: Prints, spans: Spans, *, credits: bool) -> Bars:
 
 
 def _are_of(spans: Spans, labels: Integers) -> Mask:
-    """Whether each span's label is one of the ascending labels."""
+    """Return whether each span's label is one of the ascending labels."""
     return labels.searchsorted(spans.label_ns, side="right") > labels.searchsorted(spans.label_ns)
 
 
 def _run_starts(values: Integers) -> Integers:
-    """The place of each value that is not as the one before it."""
+    """Return the index of each value that differs from the one before it."""
     return np.flatnonzero(np.append(len(values) > 0, values[1:] != values[:-1]))

@@ -1,4 +1,4 @@
-"""The CSV backend: plain files, a commit log per symbol, nothing lost that was acknowledged."""
+"""The CSV backend: plain files with a commit log per symbol; an acknowledged batch is never lost."""
 
 from store.csv.store import CsvStore
 

@@ -1,4 +1,4 @@
-"""What a store of files knows of instruments, and which symbols it holds."""
+"""The instruments and symbols of a store of files."""
 
 import os
 import threading
@@ -14,12 +14,15 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.instruments import Instrument
 
-# File systems tell the time in steps: a change that follows another at once may leave a folder's time alone.
+# File systems record times in steps: a second change within a step may not change a folder's time.
 _SETTLED_NS = 1_000_000_000
 
 
 class SymbolFolders:
-    """The symbols with commits in a folder of logs. Safe for threads. Raises `OSError`."""
+    """The symbols with commits in a folder of logs, listed again only if the folder has changed.
+
+    Thread-safe. Raises `OSError`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,13 +34,13 @@ class SymbolFolders:
         self._symbols: tuple[str, ...] = ()
 
     def symbols(self) -> tuple[str, ...]:
-        """The symbols, sorted."""
+        """Return the symbols, sorted."""
         with self._mutex:
             self._look()
             return self._symbols
 
     def stamp(self) -> Hashable:
-        """What changes when a symbol comes or goes; the same in every process."""
+        """Return a value that changes when a symbol is added or removed; the same in every process."""
         with self._mutex:
             self._look()
             return (*self._signature, len(self._symbols))
@@ -53,7 +56,7 @@ class SymbolFolders:
             self._list(self._names)
 
     def _list(self, names: set[str]) -> None:
-        """Look at folders that are new, or had no commit when they were looked at last."""
+        """Check the folders that are new, or that had no commit at the last check."""
         looked_at = names - self._names | self._empty & names
         empty = {name for name in looked_at if not has_commits(self._folder / name)}
         if looked_at - empty or self._names - names:
@@ -62,7 +65,7 @@ class SymbolFolders:
 
 
 class CsvCatalogue:
-    """The part of a `MarketStore` in a folder that is about instruments and symbols, not about rows."""
+    """The methods of a `MarketStore` in a folder that concern instruments and symbols."""
 
     def __init__(self, path: Path, disk: Disk, clock: Callable[[], int]) -> None:
         self._path = path
@@ -79,7 +82,7 @@ class CsvCatalogue:
     def canonical(self, symbol: str) -> str:
         """See `MarketStore.canonical`.
 
-        A line that cannot be read does not keep those of other symbols from ingest.
+        An unreadable line must not stop ingest of other symbols, so readable lines are enough.
         """
         try:
             return self._instruments.readable().canonical(symbol)

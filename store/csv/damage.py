@@ -1,4 +1,4 @@
-"""Where in a block of 4 KiB a byte is not the written one, as closely as its checksum and text tell."""
+"""Locates damage within a block of 4 KiB, by its checksum and its text."""
 
 import csv
 import zlib
@@ -16,18 +16,18 @@ _POLYNOMIAL = np.uint32(0xEDB88320)
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The first wrong byte, or the nearest that can be told: its place in the block, and a sentence."""
+    """The offset in the block of the first wrong byte, or the nearest known offset, and a message."""
 
     at: int
     message: str
 
 
 def changed_byte(block: bytes, checksum: int) -> Damage | None:
-    """The one byte whose change explains a CRC-32; None if no change of a single byte does.
+    """Return the single byte whose change explains a CRC-32; None if no single byte does.
 
-    CRC-32 is linear: the checksums of what was written and of what is there differ by that of the difference.
-    So each place is tried with each of the 255 differences, from the end on. A larger damage passes for a
-    single byte's in one of 4,000 cases.
+    CRC-32 is linear: the checksums of written and found bytes differ by the checksum of their difference.
+    Each offset is tried with all 255 differences, from the end on. Larger damage looks like a single byte in
+    one of 4,000 cases.
     """
     wanted = np.uint32(zlib.crc32(block) ^ checksum)
     table = _table()
@@ -36,7 +36,7 @@ def changed_byte(block: bytes, checksum: int) -> Damage | None:
         found = np.flatnonzero(state == wanted)
         if len(found):
             written = block[at] ^ (int(found[0]) + 1)
-            return Damage(at, f"is 0x{block[at]:02x} and was 0x{written:02x}")
+            return Damage(at, f"is 0x{block[at]:02x} and was written as 0x{written:02x}")
         state = table[state & np.uint32(0xFF)] ^ (state >> np.uint32(8))
     return None
 
@@ -44,15 +44,15 @@ def changed_byte(block: bytes, checksum: int) -> Damage | None:
 def changed_line(
     dataset: Dataset, symbol: str, text: bytes, bounds: tuple[int, int], header: Header
 ) -> Damage | None:
-    """The first line that cannot be read, or that the store would have written otherwise.
+    """Return the first line that cannot be read, or that the store would have written differently.
 
-    bounds: the smallest and the largest event time that its part names. header: of its file. A changed digit
-    may go unnoticed, and a change in a column that this version does not know: None.
+    bounds: the smallest and largest event time of the part. header: the file's header. None if no such line
+    is found: a changed digit is not noticed, nor a change in a column that this version does not know.
     """
     at = 0
     for line in text.splitlines(keepends=True):
         if not _is_plausible(dataset, symbol, line, bounds, header):
-            return Damage(at, "begins the first line that the store would not have written")
+            return Damage(at, "begins the first line that differs from what the store writes")
         at += len(line)
     return None
 
@@ -77,7 +77,7 @@ def _cells(line: bytes) -> Iterator[str]:
 
 
 def _are_same(found: str, written: str) -> bool:
-    """Whole numbers are written with a point where they stand among others."""
+    """Return whether the cells are equal; an integer among other numbers is written with a point."""
     return found in (written, f"{written}.0")
 
 

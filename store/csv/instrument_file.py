@@ -1,4 +1,4 @@
-"""`instruments.jsonl`: one line per change of an instrument, appended; the last line of a symbol counts."""
+"""`instruments.jsonl`: one line per declaration of an instrument, appended; a symbol's last line counts."""
 
 import fcntl
 import os
@@ -18,20 +18,20 @@ INSTRUMENTS_FILE = "instruments.jsonl"
 
 
 class _Line(Instrument, frozen=True, omit_defaults=True):
-    """What an instrument is from an instant on, in nanoseconds UTC.
+    """An instrument from an instant on, in nanoseconds UTC.
 
-    It counts if the `more` lines told with it follow.
+    more: how many lines of the same request follow; the line counts only if they are there.
     """
 
     changed_at: int = 0
     more: int = 0
 
     def __post_init__(self) -> None:
-        """Nothing is filled in: a line of an earlier version has a policy only, the rest by its symbol."""
+        """Fill in nothing: a line of an earlier version has a policy only, and the symbol gives the rest."""
 
     @property
     def instrument(self) -> Instrument:
-        """What it is."""
+        """The instrument."""
         said = {name: getattr(self, name) for name in Instrument.__struct_fields__}
         if self.volume_kind:
             return Instrument(**said)
@@ -45,9 +45,9 @@ _encoder = msgspec.json.Encoder()
 
 
 class InstrumentFile:
-    """The instruments of a store.
+    """The declared instruments of a store.
 
-    Lines whose end is missing, or that of their batch, were never acknowledged: passed over.
+    Lines without an end, or of an incomplete request, were never acknowledged and are ignored.
     """
 
     def __init__(self, folder: Path, disk: Disk, clock: Callable[[], int]) -> None:
@@ -60,27 +60,28 @@ class InstrumentFile:
 
     @property
     def signature(self) -> FileSignature:
-        """Changes with every change of an instrument. Raises `OSError`."""
+        """Changes with every declaration. Raises `OSError`."""
         return file_signature(self._path)
 
     def readable(self) -> InstrumentHistory:
-        """What the lines that can be read say; it grows with the file. Raises `OSError`."""
+        """Return the history of all readable lines; it grows with the file. Raises `OSError`."""
         signature = file_signature(self._path)
         if signature != self._signature:
             self._read(signature)
         return self._history
 
     def verified(self) -> InstrumentHistory:
-        """The same, of all lines. Raises `OSError`, `DataDamaged`."""
+        """Return the history of all lines. Raises `OSError`, and `DataDamaged` if a line is unreadable."""
         history = self.readable()
         if self._damage is not None:
             raise DataDamaged(self._damage)
         return history
 
     def put(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
-        """Make instruments what they are from now on, durably, all or none.
+        """Declare instruments from now on, durably, all or none.
 
-        Raises `AliasTaken`, `OSError`, `DataDamaged`, and `OutcomeUnknown` if they may be told all the same.
+        Raises `AliasTaken`, `OSError`, `DataDamaged`, and `OutcomeUnknown` if they may be stored after an
+        error.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self._path) as descriptor:
@@ -92,7 +93,7 @@ class InstrumentFile:
             self._append(descriptor, length, _lines(instruments, self._clock()))
 
     def _append(self, descriptor: int, length: int, lines: bytes) -> None:
-        """Write lines behind the first `length` bytes, durably; what is refused is not there afterwards."""
+        """Write lines after the first `length` bytes, durably; on an error they are cut off again."""
         try:
             self._disk.append(descriptor, lines)
             self._disk.sync(descriptor)
@@ -106,7 +107,7 @@ class InstrumentFile:
         try:
             self._disk.truncate(descriptor, length)
         except OSError as error:
-            raise OutcomeUnknown("the disk did not confirm the instruments; tell them again") from error
+            raise OutcomeUnknown("the disk did not confirm the instruments; send them again") from error
 
     def _read_nothing(self) -> None:
         self._history = InstrumentHistory()
@@ -114,7 +115,7 @@ class InstrumentFile:
         self._damage: str | None = None
 
     def _read(self, signature: FileSignature) -> None:
-        """Add the lines behind those that were read; if those are others now, begin anew."""
+        """Read the lines after those read before; start over if the earlier ones have changed."""
         with self._mutex:
             data = self._path.read_bytes() if signature != NO_FILE else b""
             length = _told_length(data)
@@ -130,7 +131,10 @@ class InstrumentFile:
         try:
             line = _decoder.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._damage = self._damage or f"{INSTRUMENTS_FILE}, line {self._lines}: not an instrument"
+            self._damage = (
+                self._damage
+                or f"{INSTRUMENTS_FILE}, line {self._lines}: not an instrument; mend the line or restore the file"
+            )
         else:
             self._history.add(line.changed_at, line.instrument)
 
@@ -144,7 +148,7 @@ def _lines(instruments: Sequence[Instrument], now: int) -> bytes:
 
 
 def _told_length(data: bytes) -> int:
-    """How many bytes from the beginning on are lines that were told: whole ones, of whole batches."""
+    """Return the length of the complete lines of complete requests."""
     length = data.rfind(b"\n") + 1
     while length:
         start = data.rfind(b"\n", 0, length - 1) + 1
@@ -155,7 +159,10 @@ def _told_length(data: bytes) -> int:
 
 
 def _is_followed(text: bytes) -> bool:
-    """Whether a line is one of a batch, and not the last; one that cannot be read is not: it is damage."""
+    """Return whether more lines of its request must follow a line.
+
+    False for an unreadable one, which is damage.
+    """
     try:
         return _decoder.decode(text).more > 0
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -164,7 +171,7 @@ def _is_followed(text: bytes) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """The open file, which no other process writes meanwhile."""
+    """Open the file and lock it against other processes."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

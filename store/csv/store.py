@@ -1,4 +1,4 @@
-"""The embedded store, and the system of record: a folder of CSV files and commit logs."""
+"""The store of files, the system of record: a folder of CSV files and commit logs."""
 
 import os
 import time
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 class CsvStore(CsvCatalogue, StoreReads):
     """A `MarketStore` in `path`; any number of processes may use the same path at once.
 
-    Logs are opened when they are asked for and the ones used last are kept in memory; nothing is read at
-    start.
+    Logs are opened on request and cached; nothing is read at the start.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         disk: Disk | None = None,
         segment_rows: int = SEGMENT_ROWS,
     ) -> None:
-        """`segment_rows`: how many rows a segment of derived columns has at most."""
+        """Create it. segment_rows: the maximum rows of a derived segment."""
         self._disk = disk or Disk()
         CsvCatalogue.__init__(self, Path(path), self._disk, clock)
         StoreReads.__init__(self, Path(path), self._opened)
@@ -84,7 +83,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         return call_hooks(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
-        """About how many rows of a log its derived files do not hold yet. Raises like `derive`."""
+        """Return about how many rows of a log its derived files lack. Raises like `derive`."""
         log = self._known_log(dataset, symbol)
         return self._answer(log, symbol, None, log.reader.rows_behind)
 
@@ -102,7 +101,9 @@ class CsvStore(CsvCatalogue, StoreReads):
                 self._log(dataset, symbol).commits.write_index()
             return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
         except NotUsable as error:
-            raise StoreUnavailable(f"derived files were lost while they were made: {error}") from error
+            raise StoreUnavailable(
+                f"derived files were deleted while they were made, retry: {error}"
+            ) from error
         except OSError as error:
             raise unavailable(error) from error
 
@@ -111,7 +112,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
-        """See `MarketStore.heads`. A token is inode, size and time of change of the log's file."""
+        """See `MarketStore.heads`. A token is the signature of the log's file."""
         names = self.symbols(dataset) if symbols is None else symbols
         try:
             found = {symbol: file_signature(self.commits_file(dataset, symbol)) for symbol in names}
@@ -120,13 +121,13 @@ class CsvStore(CsvCatalogue, StoreReads):
         return {symbol: token for symbol, token in found.items() if token != NO_FILE}
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
-        """The path of the file that every commit of a log changes, and nothing else does."""
-        # Not by way of a Path: `heads` asks for thousands of them.
+        """Return the path of the file that changes with every commit of a log, and only then."""
+        # A string, not a Path: `heads` asks for thousands.
         return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         """See `MaintainedStore.check`."""
-        # Only who looks after a store pays for this module; a program that reads it does not.
+        # Imported here, because only maintenance needs this module.
         from store.csv.verify import CsvLogCheck  # noqa: PLC0415
 
         if not self._folder(dataset, symbol).is_dir():
@@ -156,7 +157,7 @@ class CsvStore(CsvCatalogue, StoreReads):
                 yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
 
     def _policy_key(self, symbol: str) -> str:
-        """Of the policy of an instrument's bars; empty where that cannot be told: `derive` will say why."""
+        """Return the key of an instrument's bar policy; empty if it is unknown, as `derive` will report."""
         try:
             return self.instrument(symbol).policy.key
         except StorageError:

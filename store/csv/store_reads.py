@@ -1,4 +1,4 @@
-"""What a store of files answers of its logs, each opened when it is asked for."""
+"""The reads of a store of files, and the cache of its open logs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ LOGS_IN_MEMORY = 4096
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """One symbol's folder, opened."""
+    """The opened objects of one symbol's folder."""
 
     commits: CommitLog
     writer: Writer
@@ -46,23 +46,23 @@ class OpenLog:
 
 
 class OpenLogs:
-    """Opens logs when they are asked for, and keeps the ones used last.
+    """LRU cache of open logs.
 
-    Holds no handles. Safe for threads.
+    Holds no handles. Thread-safe.
     """
 
     def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
-        """`opened` opens the log of a dataset and a symbol."""
+        """Create it. `opened` opens the log of a dataset and a symbol."""
         self._opened = opened
         self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(limit)
         self._mutex = threading.Lock()
 
     def has(self, dataset: Dataset, symbol: str) -> bool:
-        """Whether a log is open."""
+        """Return whether a log is open."""
         return (dataset.name, symbol) in self._logs
 
     def get(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """The log, whether anything was ever written to it or not."""
+        """Return the log, opened if necessary; it need not exist."""
         key = (dataset.name, symbol)
         with self._mutex:
             log = self._logs.get(key)
@@ -75,10 +75,10 @@ T = TypeVar("T")
 
 
 class StoreReads(QueryableStore):
-    """The reads of a `QueryableStore` in the folder `path`: all of them by files that are derived for them."""
+    """The reads of a `QueryableStore` in a folder, which use derived files."""
 
     def __init__(self, path: Path, opened: Callable[[Dataset, str], OpenLog]) -> None:
-        """`opened` opens the log of a dataset and a symbol; those used last are kept open."""
+        """Create it. `opened` opens the log of a dataset and a symbol."""
         self._path = path
         self._logs = OpenLogs(opened)
 
@@ -206,7 +206,7 @@ class StoreReads(QueryableStore):
             raise unavailable(error) from error
 
     def _history(self, dataset: Dataset, symbol: str) -> CommitHistory:
-        """The commits of a log that has at least one.
+        """Return the commits of a log with at least one commit.
 
         Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.
         """
@@ -219,7 +219,7 @@ class StoreReads(QueryableStore):
         return history
 
     def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """A log that exists: asking for symbols that do not must not push out those that do."""
+        """Return a log that exists, so that unknown symbols do not displace open logs in the cache."""
         if not self._logs.has(dataset, symbol) and not has_log(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)

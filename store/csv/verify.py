@@ -1,4 +1,4 @@
-"""Every byte of a log held against its commit records: the chain of hashes, a checksum for every 4 KiB."""
+"""Checks every byte of a log against its commit records, and counts its content."""
 
 import base64
 import csv
@@ -41,7 +41,7 @@ from store.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
 _LINE_BYTES_LOOKED_BACK = 16 * 2**10
-# As for the readers of the log: a write that was cut short leaves the beginning of a record, never this.
+# As in `read_lines`: an interrupted write leaves the beginning of a record, never this.
 _NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
 _loose = msgspec.json.Decoder(Commit)
@@ -49,7 +49,7 @@ _loose = msgspec.json.Decoder(Commit)
 
 @dataclass
 class CsvLogCheck:
-    """The check of one log. `findings` goes through it once; `checked` grows meanwhile. Memory is bounded."""
+    """The check of one log, in bounded memory. `findings` runs it once; `checked` counts meanwhile."""
 
     dataset: Dataset
     symbol: str
@@ -61,14 +61,14 @@ class CsvLogCheck:
 
     @property
     def size(self) -> int:
-        """Bytes of the log's files."""
+        """The size of the log's files in bytes."""
         files = [*self.folder.glob(COMMITS_FILE), *self.folder.glob("*.csv")]
         return sum(path.stat().st_size for path in files)
 
     def findings(self) -> Iterator[LogFinding]:
-        """Damage and harmless leftovers, in the order of the log.
+        """Yield damage and harmless leftovers, in the order of the log.
 
-        Raises `OSError` for what cannot be read at all.
+        Raises `OSError` if a file cannot be read.
         """
         ends: dict[str, int] = {}
         with closing(_Files(self.folder)) as files:
@@ -85,13 +85,16 @@ class CsvLogCheck:
         yield from self._leftovers(ends)
 
     def _missing_records(self) -> Iterator[LogFinding]:
-        """A log that ends in the middle looks whole; what was derived of it may know better."""
+        """Report records that derived files know and the log lacks.
+
+        A log that was cut between records looks complete.
+        """
         manifest = read_manifest(self.folder / DERIVED_FOLDER)
         if manifest is not None and manifest.commit > self._newest:
             end = sum(path.stat().st_size for path in self.folder.glob(COMMITS_FILE))
             message = (
-                f"ends the log at commit {self._newest}, and derived files hold commit {manifest.commit}:"
-                " records are missing, or an older log was put in its place"
+                f"is the log's end, at commit {self._newest}, but derived files hold commit {manifest.commit}:"
+                " records are missing, or an older log was restored; restore the log from a newer backup"
             )
             yield LogFinding(COMMITS_FILE, end, message, self._newest + 1)
 
@@ -113,7 +116,11 @@ class CsvLogCheck:
                         COMMITS_FILE, offset, f"begins a damaged record: {error}", head.number + 1
                     )
                     if claimed is None:
-                        yield LogFinding(COMMITS_FILE, offset, "nothing behind this record can be checked")
+                        yield LogFinding(
+                            COMMITS_FILE,
+                            offset,
+                            "later records cannot be checked: restore the log from a backup",
+                        )
                         return
                     head = CommitId(head.number + 1, claimed[1].decode())
                     yield from _unproved(line[:-1])
@@ -122,7 +129,7 @@ class CsvLogCheck:
                 self._count(len(line), commits=1)
 
     def _header(self, files: "_Files", part: Part) -> Iterator[LogFinding]:
-        """A file's first line is in no commit: what it must begin with is known."""
+        """Check a file's first line, which no commit covers: its beginning is known."""
         dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
         found = files.read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
         if found is None:
@@ -133,7 +140,9 @@ class CsvLogCheck:
             wanted = header_line(header_of(dataset))
             pairs = enumerate(zip(found, wanted, strict=False))
             same = next((at for at, (byte, right) in pairs if byte != right), min(len(found), len(wanted)))
-            yield LogFinding(part.file, same, "is in the file's first line, which is not its header")
+            yield LogFinding(
+                part.file, same, "is in the file's first line, which is not a header: restore the line"
+            )
             return
         yield from _later_columns(
             dataset, header, part, files.read(part.file, part.offset, BLOCK_BYTES) or b""
@@ -146,13 +155,18 @@ class CsvLogCheck:
             size = min(READ_BYTES, part.length - start)
             text = files.read(part.file, part.offset + start, size)
             if text is None:
-                yield _finding(commit, part, 0, "is missing with the whole file")
+                yield _finding(
+                    commit, part, 0, "is missing with the whole file: restore the file from a backup"
+                )
                 return
             self._count(len(text))
             if len(text) < size:
                 end = part.offset + start + len(text)
                 yield _finding(
-                    commit, part, end, f"and what is behind it is missing; the commit ends at {part.end}"
+                    commit,
+                    part,
+                    end,
+                    f"and all later bytes are missing; the commit ends at {part.end}: restore the file",
                 )
                 return
             found = np.frombuffer(base64.b64decode(block_checksums(text)), dtype="<u4")
@@ -166,7 +180,7 @@ class CsvLogCheck:
                 return
 
     def _located(self, files: "_Files", part: Part, number: int, checksum: int) -> Damage:
-        """The damage in the block of a part with this number, counted from 0."""
+        """Return the damage in the block of a part with this index."""
         start = part.offset + number * BLOCK_BYTES
         block = files.read(part.file, start, min(BLOCK_BYTES, part.end - start)) or b""
         damage = changed_byte(block, checksum)
@@ -179,10 +193,10 @@ class CsvLogCheck:
             header = self._headers.get(part.file) or header_of(self.dataset)
             damage = changed_line(self.dataset, self.symbol, text, (part.first_ns, part.last_ns), header)
             if damage is not None and damage.at < len(begun):
-                damage = Damage(0, "is in the first line that the store would not have written")
+                damage = Damage(0, "is in the first line that differs from what the store writes")
             elif damage is not None:
                 damage = Damage(damage.at - len(begun), damage.message)
-        return damage or Damage(0, f"begins {len(block)} bytes of which some are not those that were written")
+        return damage or Damage(0, f"begins {len(block)} bytes, some of which are not as written")
 
     def _leftovers(self, ends: dict[str, int]) -> Iterator[LogFinding]:
         for path in sorted(self.folder.glob("*.csv")):
@@ -204,7 +218,7 @@ class CsvLogCheck:
 
 
 class _Files:
-    """Data files of a folder, the one read last kept open."""
+    """Data files of a folder; the last one used stays open."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -212,7 +226,7 @@ class _Files:
         self._file: IO[bytes] | None = None
 
     def read(self, name: str, offset: int, size: int) -> bytes | None:
-        """Bytes of a file, fewer at its end; None if there is no such file."""
+        """Return bytes of a file, fewer at its end; None if the file does not exist."""
         if name != self._name:
             self.close()
             try:
@@ -231,17 +245,19 @@ class _Files:
 
 
 def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -> Iterator[LogFinding]:
-    """What is to be said of the columns of a file behind those of the dataset's first form."""
+    """Report what is wrong with, or unknown of, a file's later columns."""
     first = header_of(dataset)
     if len(header) == len(first):
         return
     end = len(header_line(first))
     cells = next(csv.reader(io.StringIO(lines.decode(errors="replace"), newline="")), [])
     if len(cells) != len(header):
-        yield LogFinding(part.file, end, "is in the file's first line, which is not the header of its rows")
+        yield LogFinding(
+            part.file, end, "is in the file's first line, which does not fit its rows: restore the line"
+        )
     elif unknown := unknown_names(dataset, header):
         message = (
-            f"begins columns that this version does not know, {', '.join(unknown)}: kept, and in no answer"
+            f"begins columns that this version does not know, {', '.join(unknown)}: kept, but in no answer"
         )
         yield LogFinding(
             part.file, header_line(header).index(unknown[0].encode(), end), message, is_harmless=True
@@ -253,12 +269,12 @@ def _tail(line: bytes, offset: int, head: CommitId) -> LogFinding:
         return LogFinding(
             COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
         )
-    message = f"begins {len(line)} bytes of a record that was cut short: never acknowledged, harmless"
+    message = f"begins {len(line)} bytes of an incomplete record: never acknowledged, harmless"
     return LogFinding(COMMITS_FILE, offset, message, is_harmless=True)
 
 
 def _unproved(line: bytes) -> Iterator[Commit]:
-    """What a damaged record says, if it still says something: its parts are looked at all the same."""
+    """Yield the content of a damaged record if it can be decoded, so that its parts are checked."""
     try:
         yield _loose.decode(_CLAIMED_HASH.sub(b"}", line))
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -270,7 +286,7 @@ def _finding(commit: Commit, part: Part, offset: int, message: str) -> LogFindin
 
 
 def log_statistics(folder: Path) -> LogStatistics:
-    """The counts of the log in a folder. Raises `DataDamaged`, `OSError`."""
+    """Return the counts of the log in a folder. Raises `DataDamaged`, `OSError`."""
     head, rows, first, last = NO_COMMIT, 0, None, None
     with (folder / COMMITS_FILE).open("rb") as file:
         for line in file:

@@ -1,1 +1,1 @@
-"""Logs seen through the protocol of stores alone: walks over their rows, coverage, quote bars of windows."""
+"""One log at one commit: its rows, coverage and quote bars; bars of trades and stored bars on a grid."""

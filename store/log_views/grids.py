@@ -1,4 +1,4 @@
-"""What bars are cut by: the grid of intervals that a maker of bars takes."""
+"""Grids: how time is divided into bars, and the grid of equal lengths in UTC."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
-# The label of what no interval holds: all intervals begin on whole seconds.
+# The label of an instant outside all intervals. No interval starts at it: they start on whole seconds.
 OUTSIDE = -1
 
 
 class BarLength(Protocol):
-    """A length of bars; a `Resolution` is one.
+    """The length of a bar; a `Resolution` is one.
 
-    length_ns: of a week or a month the longest there is. is_period: whether it is made of whole days.
+    length_ns: for weeks and months the longest possible. is_period: whether it is a number of whole days.
     """
 
     @property
@@ -30,62 +30,65 @@ class BarLength(Protocol):
 
 
 class Grid(Protocol):
-    """Intervals of one length or of trading dates, each with a label, ascending; nanoseconds UTC."""
+    """Intervals of one length, or of trading dates, each with a label, ascending; nanoseconds UTC."""
 
     @property
     def resolution(self) -> BarLength: ...
 
     @property
     def is_plain(self) -> bool:
-        """Whether all intervals are multiples of one length since 1970, UTC, and all their prints count."""
+        """Whether all intervals are multiples of one length since 1970 UTC and all their prints count."""
         ...
 
     @property
     def is_of_regular_sessions(self) -> bool:
-        """Whether its periods are made of the regular sessions of an exchange's trading dates."""
+        """Whether its periods consist of the regular sessions of an exchange's trading dates."""
         ...
 
     def with_resolution(self, resolution: Resolution) -> "Grid":
-        """The grid of the same hours and dates with another resolution."""
+        """Return the grid of the same hours and dates with another resolution."""
         ...
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
-        """The window of whole intervals that a range touches."""
+        """Return the window of whole intervals that a range touches."""
         ...
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
-        """The label of the bar that each instant belongs to.
+        """Return the label of the bar that each instant belongs to.
 
-        It is `OUTSIDE` for those out of the window, or of the hours that count.
+        `OUTSIDE` for instants outside the window or the hours that count.
         """
         ...
 
     def trading_dates(self, time_ns: Integers) -> Integers:
-        """The trading date of each instant, in days since 1970; of UTC where there is no exchange."""
+        """Return the trading date of each instant, in days since 1970; the UTC date without an exchange."""
         ...
 
     def spans(self, window: Window) -> Spans:
-        """What the bars of a window are made of, for a grid that is not plain."""
+        """Return the spans of a window's bars, for a grid that is not plain."""
         ...
 
     def periods(self, window: Window) -> PeriodSpans:
-        """The periods of a window of whole ones, a day or longer."""
+        """Return the periods of an aligned window, each a day or longer."""
         ...
 
 
 class DayGrid(Grid, Protocol):
-    """Days, by trading date where there is an exchange."""
+    """A grid of days: trading dates if there is an exchange, else UTC dates."""
 
     def date_start(self, day_ns: int) -> int:
-        """Where the trading date begins that a date, given as its midnight UTC, is, or is followed by."""
+        """Return the start of a trading date, given as its midnight UTC.
+
+        Of the next one if the date has none.
+        """
         ...
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
-        """Of each bar the end of its interval, and the day since 1970 that it is called by."""
+        """Return the end of each bar's interval, and its date in days since 1970."""
         ...
 
 
-# The trading date of each instant, in days since 1970.
+# Returns the trading date of each instant, in days since 1970.
 DatesOf: TypeAlias = Callable[[Integers], Integers]
 
 _NAMED = {
@@ -97,7 +100,7 @@ _NAMED = {
 
 @dataclass(frozen=True, slots=True)
 class _Length:
-    """A length that is no `Resolution`."""
+    """A length that is not a `Resolution`."""
 
     length_ns: int
 
@@ -108,9 +111,9 @@ class _Length:
 
 @dataclass(frozen=True, slots=True)
 class PlainGrid:
-    """Multiples of one length since 1970, UTC; labels are the intervals' starts.
+    """Multiples of one length since 1970 UTC; labels are the intervals' starts.
 
-    dates_of: the trading dates of stored days that are given by an instant.
+    dates_of: returns the trading dates of stored days that begin at an instant.
     """
 
     resolution: BarLength
@@ -142,5 +145,5 @@ class PlainGrid:
 
 
 def plain_grid(interval_ns: int, dates_of: DatesOf) -> PlainGrid:
-    """The grid of a length in nanoseconds."""
+    """Return the grid of a length in nanoseconds."""
     return PlainGrid(_NAMED.get(interval_ns) or _Length(interval_ns), dates_of)

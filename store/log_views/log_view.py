@@ -1,4 +1,4 @@
-"""One log at one commit: its first and last rows, and walks over all of them."""
+"""One log at one commit: its first and last rows, walks over its rows, and its coverage."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 
-# A walk reads few rows first, in case they are enough, and then ever more at a time.
+# A walk reads few rows first, in case they are enough, then more and more at a time.
 _FEW_ROWS = 64
 ROWS_AT_ONCE = 1 << 18
 
@@ -20,8 +20,8 @@ ROWS_AT_ONCE = 1 << 18
 class LogView:
     """One log of a symbol as of a commit.
 
-    at: the newest commit that is read; `NO_COMMIT`: nothing is read. head: the newest commit that could be
-    read, where `commit` is an older one because those between them change nothing that is asked for.
+    commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit
+    that could be read; `commit` is older if the commits between do not change the answer.
     """
 
     store: QueryableStore
@@ -37,11 +37,11 @@ class LogView:
 
     @property
     def key(self) -> str:
-        """What cache keys say of it: commit number, and enough of the hash to tell a restored log."""
+        """The commit for cache keys: its number, and enough of its hash to recognise a restored log."""
         return f"{self.commit.number}-{self.commit.hash[:12]}"
 
     def left_out(self) -> "LogView":
-        """The same log, of which nothing is read."""
+        """Return the same log with nothing to read."""
         return nothing_of(self.store, self.dataset, self.symbol)
 
     def rows(self, window: Window) -> pa.Table:
@@ -51,7 +51,7 @@ class LogView:
         return self.store.rows(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`; the window itself where nothing is read."""
+        """See `QueryableStore.take_window`; the window itself if nothing is read."""
         if self.is_empty:
             return window
         return self.store.take_window(
@@ -59,31 +59,34 @@ class LogView:
         )
 
     def row_bound(self, window: Window) -> int:
-        """See `QueryableStore.row_bound`; 0 for a window without length."""
+        """See `QueryableStore.row_bound`; 0 for an empty window."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return 0
         return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def version(self, window: Window) -> CommitId:
-        """The newest commit that touches an event date of the window; `NO_COMMIT` without one."""
+        """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return NO_COMMIT
         return self.store.version(self.dataset, self.symbol, window, commit=self.commit.number)
 
 
 def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
-    """A log as of the commit of a number, None for the newest; 0 is before the first. Raises `UnknownSymbol`."""
+    """Return a log as of the commit with this number; None is the newest, 0 is before the first.
+
+    Raises `UnknownSymbol`.
+    """
     head = store.head(dataset, symbol, commit=commit)
     return LogView(store, dataset, symbol, head, head)
 
 
 def nothing_of(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
-    """A log of which nothing is read, if there is one at all."""
+    """Return the view of a log of which nothing is read; the log need not exist."""
     return LogView(store, dataset, symbol, NO_COMMIT, NO_COMMIT)
 
 
 def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
-    """The first row at an instant or after it, a table of one row; None if there is none."""
+    """Return the first row at or after an instant, a table of one row; None if there is none."""
     if start_ns >= ALL_TIME.end_ns:
         return None
     rows = log.rows(log.take_window(Window(start_ns, ALL_TIME.end_ns), 1))
@@ -91,7 +94,7 @@ def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | Non
 
 
 def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
-    """The last row before an instant, a table of one row; None if there is none."""
+    """Return the last row before an instant, a table of one row; None if there is none."""
     if end_ns <= ALL_TIME.start_ns:
         return None
     rows = log.rows(log.take_window(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
@@ -99,9 +102,9 @@ def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
 
 
 def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
-    """The rows before an instant: a few, then ever more at a time, the last ones first; none is empty.
+    """Yield the rows before an instant, the last ones first: a few, then more and more at a time.
 
-    Rows that share an event time are never parted.
+    No table is empty. Rows with the same event time are never split.
     """
     count, window = _FEW_ROWS, Window(ALL_TIME.start_ns, end_ns)
     while window.start_ns < window.end_ns:
@@ -113,7 +116,7 @@ def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.T
 
 
 def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
-    """The last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
+    """Return the last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
     low, high = ALL_TIME.start_ns // DAY_NS, (end_ns - 1) // DAY_NS
     if log.version(Window(low * DAY_NS, end_ns)) == NO_COMMIT:
         return None
@@ -127,7 +130,7 @@ def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
 
 
 def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
-    """The first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
+    """Return the first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
     low, high = start_ns // DAY_NS, (ALL_TIME.end_ns - 1) // DAY_NS
     if log.version(Window(start_ns, ALL_TIME.end_ns)) == NO_COMMIT:
         return None
@@ -141,11 +144,11 @@ def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
 
 
 class Coverage(NamedTuple):
-    """What is stored of a log, in short.
+    """A summary of a log's standing rows.
 
-    first_ns, last_ns: the first and the last event time of the rows that stand, nanoseconds UTC; None without
-    any. rows: as `QueryableStore.row_bound` has it, all rows that stand; more only if commits after `head` are
-    in derived files already. commits: the number of `head`, the newest commit that it is told of.
+    first_ns, last_ns: the first and the last event time, nanoseconds UTC; None without rows. rows: as in
+    `QueryableStore.row_bound`: the number of rows, too high only if derived files hold commits after `head`.
+    commits: the number of `head`, the newest commit that is counted.
     """
 
     first_ns: int | None
@@ -156,7 +159,7 @@ class Coverage(NamedTuple):
 
 
 def log_coverage(log: LogView) -> Coverage:
-    """The coverage of a log as of its commit."""
+    """Return the coverage of a log as of its commit. Reads a few rows at both ends only."""
     head = log.commit
     first = first_row(log)
     if first is None:

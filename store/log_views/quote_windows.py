@@ -1,7 +1,7 @@
-"""Quote bars of a window, opened at the quote that was standing before it.
+"""Quote bars of a window, opened at the quote before it.
 
-A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all of a log as
-one.
+A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all quotes of a
+log.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -23,19 +23,19 @@ from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
-# A side that a stream has not quoted on so many dates with quotes is taken as not quoted at all.
+# A side without a quote on this many dates with quotes counts as never quoted.
 DATES_LOOKED_BACK = 10
 
-# The exchange of a stream; None for quotes that name none, or for all of a log as one stream.
+# The exchange of a stream; None for quotes without one, or for all quotes as one stream.
 Exchange: TypeAlias = str | None
-# The streams that some rows are of; none of them is empty.
+# Splits rows into streams, none of them empty.
 Split: TypeAlias = Callable[[pa.Table], dict[Exchange, pa.Table]]
 
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
 def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
-    """Bars of one exchange's quotes, or for None of all as one stream, in a window of whole intervals."""
+    """Return bars of one exchange's quotes, or of all as one stream for None, in an aligned window."""
     split = _as_one if exchange is None else _of_exchange(exchange)
     known: KnownQuote | None = None
     made: list[QuoteBars] = []
@@ -53,12 +53,12 @@ def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange
 def carried_quotes(
     log: LogView, start_ns: int, exchanges: Collection[Exchange]
 ) -> dict[Exchange, KnownQuote]:
-    """What was known of each exchange's bid and ask just before an instant; None: quotes that name none."""
+    """Return each exchange's bid and ask just before an instant; None stands for quotes without an exchange."""
     return _carried_in(log, start_ns, exchanges, _by_exchange)
 
 
 def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
-    """The rows in a window of whole intervals, none of them parted, few more at a time than need be."""
+    """Yield the rows of an aligned window, split at interval edges, about `ROWS_AT_ONCE` at a time."""
     while window.start_ns < window.end_ns:
         end_ns = log.take_window(window, ROWS_AT_ONCE).end_ns
         end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)
@@ -69,21 +69,21 @@ def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Itera
 def _carried_in(
     log: LogView, start_ns: int, exchanges: Collection[Exchange], split: Split
 ) -> dict[Exchange, KnownQuote]:
-    """What was known of some streams just before an instant."""
+    """Return what some streams had quoted just before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
     open_ = set(exchanges)
     for rows in _looked_back(log, start_ns) if open_ else ():
         streams = split(rows)
         for exchange in open_ & streams.keys():
             known[exchange] = known[exchange].or_else(known_after(streams[exchange]))
-        open_ = {exchange for exchange in open_ if not known[exchange].is_whole}
+        open_ = {exchange for exchange in open_ if not known[exchange].is_two_sided}
         if not open_:
             break
     return known
 
 
 def _looked_back(log: LogView, start_ns: int) -> Iterator[pa.Table]:
-    """The rows before an instant, of as many dates as are looked at, the last ones first."""
+    """Yield the rows before an instant, the last ones first, of `DATES_LOOKED_BACK` dates with rows."""
     seen: set[int] = set()
     for rows in rows_backwards(log, start_ns):
         dates = rows.column("timestamp").to_numpy() // DAY_NS

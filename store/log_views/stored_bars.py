@@ -1,4 +1,4 @@
-"""Bars that came from others, as bars: they fill what trades leave open."""
+"""Stored bars: bars from a vendor or an import, which fill intervals without trades."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,13 +18,13 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 _PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
-# A date's stored bar may begin so long before its window: closed dates belong to the next trading date.
+# A date's stored bar may begin this long before its window: closed dates belong to the next trading date.
 _ROWS_BEFORE_NS = 14 * DAY_NS
-# Trading dates before a window, so far back that the date of every row around it is told from the next one.
+# How far before a window trading dates are looked up, so that each row has a trading date after it.
 _DATES_BEFORE_NS = 28 * DAY_NS
 
 
-# Of each intraday resolution those that divide it, the longest first.
+# For each intraday resolution the ones that divide it, the longest first.
 _SHORTER = {
     longer: [
         shorter
@@ -37,7 +37,7 @@ _SHORTER = {
 
 
 def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPolicy) -> BarMaker:
-    """What makes the bars of a grid from trades, and from stored bars where there are none."""
+    """Return the maker of a grid's bars: from trades, and from stored bars where there are no trades."""
     return (
         trade_bars(trades, grid, policy) if stored.is_empty else _WithStoredBars(trades, stored, grid, policy)
     )
@@ -45,12 +45,12 @@ def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPo
 
 @dataclass(frozen=True, slots=True)
 class _WithStoredBars:
-    """Bars made from trades; in an interval without one the stored bar of its length, or what shorter ones make of it.
+    """Makes bars from trades, and fills intervals without trades from stored bars.
 
-    An interval that has stored bars that are shorter is put together of them, and of the trades of those
-    parts that have any: a backfilled morning is not missing from the day. Its own stored bar is answered
-    where it has no trades, and its parts do not have more volume. What only stored bars know, notional and
-    trade_count, is NaN and `UNKNOWN_COUNT`.
+    An interval with shorter stored bars is merged from them and from the trades of the parts that have
+    trades, so that a backfilled morning is part of the day's bar. Its own stored bar is used if it has no
+    trades and its parts have no more volume. A bar with a stored part has `UNKNOWN_COUNT` trades and a
+    notional of NaN.
     """
 
     trades: LogView
@@ -69,7 +69,7 @@ class _WithStoredBars:
         for resolution, shorter in reversed(stored.items()):
             labels = shorter.time_ns
             for longer, of_longer in done.items():
-                # Of these intervals the longer ones are put together of these, too.
+                # The longer bars of these intervals are merged from this resolution, too.
                 labels = np.setdiff1d(labels, of_longer) if is_made_of(longer, resolution) else labels
             if len(labels):
                 found = most_of(found, self._of_parts(resolution, labels, window))
@@ -78,7 +78,7 @@ class _WithStoredBars:
         return filled(found, made)
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
-        """The stored bars of the window, put together by the grid's labels, of each resolution that the grid's can be made of, ascending."""
+        """Return the window's stored bars merged to the grid's labels, for each usable resolution, ascending."""
         rows = self.stored.rows(around(window, self.grid))
         found = {}
         for resolution in resolutions_in(rows):
@@ -90,7 +90,7 @@ class _WithStoredBars:
         return found
 
     def _of_parts(self, resolution: Resolution, labels: Integers, window: Window) -> Bars:
-        """The bars with these labels that have something from stored ones, each put together of shorter bars."""
+        """Return the bars with these labels that have a stored part, merged from shorter bars."""
         first, last = int(labels[0]), int(labels[-1])
         parts_window = Window(
             max(self.grid.aligned(first, first + 1).start_ns, window.start_ns),
@@ -101,9 +101,9 @@ class _WithStoredBars:
         return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
 
     def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers]:
-        """Bars of a resolution that together are the grid's in a window, and the grid's label of each.
+        """Return the bars of a resolution that make up the grid's in a window, and the grid's label of each.
 
-        Instead of a bar that has prints of two of the grid's intervals there are shorter ones, which have not.
+        A bar with prints of two of the grid's intervals is replaced by shorter ones.
         """
         maker = replace(self, grid=self.grid.with_resolution(resolution))
         bars = maker.bars(maker.grid.aligned(window.start_ns, window.end_ns))
@@ -119,7 +119,7 @@ class _WithStoredBars:
         return joined[order], np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order]
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """The grid's label for shorter bars of its own hours; `OUTSIDE` where a bar has prints of two intervals."""
+        """Return the grid's label of shorter bars; `OUTSIDE` if a bar has prints of two intervals."""
         if not self.grid.resolution.is_period:
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
         if resolution.is_period or not len(time_ns):
@@ -130,7 +130,7 @@ class _WithStoredBars:
         return np.where(spans.label_ns[first] == spans.label_ns[last], spans.label_ns[first], OUTSIDE)
 
     def _nests(self, resolution: Resolution, window: Window) -> bool:
-        """Whether no interval of a shorter resolution has prints of two of the grid's intervals."""
+        """Return whether no bar of a resolution has prints of two of the grid's intervals."""
         if resolution.is_period or not self.grid.resolution.is_period:
             return True
         spans, length = self.grid.spans(around(window, self.grid)), resolution.length_ns
@@ -150,9 +150,9 @@ class _WithStoredBars:
         return merged_bars(bars[inside], labels[inside])
 
     def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """The grid's label for bars that begin at these times.
+        """Return the grid's label of bars that begin at these times.
 
-        It is `OUTSIDE` for those that do not lie in one interval of the window and of the hours asked for.
+        `OUTSIDE` for a bar that does not lie in one interval of the window and its hours.
         """
         if not resolution.is_period:
             labels = self.grid.labels_of(time_ns, window)
@@ -164,7 +164,7 @@ class _WithStoredBars:
         )
 
     def _of_dates(self, days: Integers, window: Window) -> Integers:
-        """The label of the period that a date lies in; a closed one belongs to the next trading date."""
+        """Return the label of the period of each date; a closed date belongs to the next trading date."""
         before = Window(max(window.start_ns - _DATES_BEFORE_NS, ALL_TIME.start_ns), window.end_ns)
         dates = self.grid.with_resolution(Resolution.DAY).periods(before)
         index = np.searchsorted(dates.dates, days)
@@ -176,7 +176,7 @@ class _WithStoredBars:
 
 
 def around(window: Window, grid: Grid) -> Window:
-    """Where the rows of stored bars are that a window's bars depend on: days are dated, and need not begin in their window."""
+    """Return the window of stored bars on which a window's bars depend; a day may begin outside its window."""
     before_ns = _ROWS_BEFORE_NS if grid.resolution.is_period else DAY_NS
     return Window(
         max(window.start_ns - before_ns, ALL_TIME.start_ns), min(window.end_ns + DAY_NS, ALL_TIME.end_ns)
@@ -184,10 +184,9 @@ def around(window: Window, grid: Grid) -> Window:
 
 
 def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
-    """The dates, in days since 1970, of stored days, weeks and months that begin at these times.
+    """Return the dates, in days since 1970, of stored days, weeks and months that begin at these times.
 
-    Midnight UTC is a date alone; any other time, as the beginning of a session, is an instant of a trading
-    date.
+    Midnight UTC means its date. Any other time, such as a session's start, means its trading date.
     """
     is_instant = time_ns % DAY_NS != 0
     days = time_ns // DAY_NS
@@ -196,9 +195,9 @@ def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
 
 
 def most_of(bars: Bars, candidates: Bars) -> Bars:
-    """Of each time the bar that has more volume: less of it has fewer parts.
+    """Return for each time the bar with more volume: the other one lacks parts.
 
-    Of equal ones it is that of `bars`.
+    Of equal volumes it is the one in `bars`.
     """
     joined = joined_bars([bars, candidates])
     order = np.lexsort((-joined.volume, joined.time_ns))
@@ -207,7 +206,7 @@ def most_of(bars: Bars, candidates: Bars) -> Bars:
 
 
 def filled(bars: Bars, candidates: Bars) -> Bars:
-    """The bars, and those of the candidates whose time none of them has."""
+    """Return the bars, and the candidates at times without a bar."""
     missing = candidates[~np.isin(candidates.time_ns, bars.time_ns)]
     if not len(missing):
         return bars
@@ -216,7 +215,7 @@ def filled(bars: Bars, candidates: Bars) -> Bars:
 
 
 def is_made_of(asked: BarLength, stored: Resolution) -> bool:
-    """Whether bars of a resolution can be made of stored ones of another, or are these: whether their edges meet."""
+    """Return whether bars of a resolution can be merged from stored ones of another, or are the same."""
     if stored is asked:
         return True
     if stored.is_period:
@@ -225,12 +224,12 @@ def is_made_of(asked: BarLength, stored: Resolution) -> bool:
 
 
 def resolutions_in(rows: pa.Table) -> list[Resolution]:
-    """The resolutions of stored bars, the finest first."""
+    """Return the resolutions of stored bars, the finest first."""
     names = pc.unique(rows.column("resolution")).to_pylist()
     return sorted(map(Resolution, names), key=lambda resolution: resolution.rank)
 
 
 @lru_cache(maxsize=1024)
 def stored_resolutions(log: LogView) -> list[Resolution]:
-    """The resolutions of all stored bars of a log, the finest first."""
+    """Return the resolutions of all stored bars of a log, the finest first."""
     return resolutions_in(log.rows(ALL_TIME))

@@ -1,4 +1,4 @@
-"""Bars made from trades, by the store, on any grid."""
+"""Bars made from trades, on any grid."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,26 +13,26 @@ from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
-# Of bars that came from others: nobody told how many trades they are of.
+# The trade count of stored bars, which do not say how many trades they have.
 UNKNOWN_COUNT = -1
 
 
 class BarMaker(Protocol):
-    """Makes the bars of any window of whole intervals of a grid; their `time_ns` is the grid's label."""
+    """Makes the bars of any aligned window of a grid; `time_ns` is the grid's label."""
 
     def bars(self, window: Window) -> Bars: ...
 
 
 class TradeBars(BarMaker, Protocol):
-    """Bars made from a log of trades."""
+    """Makes bars from a log of trades."""
 
     def needed(self, window: Window) -> Window:
-        """What of the log the bars of a window depend on."""
+        """Return the window of the log that the bars of a window depend on."""
         ...
 
 
 def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
-    """What makes the bars of a grid."""
+    """Return the maker of a grid's bars."""
     if grid.is_plain:
         return _PlainBars(log, grid, policy)
     if grid.is_of_regular_sessions and policy.daily is not None:
@@ -42,7 +42,7 @@ def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
 
 @dataclass(frozen=True, slots=True)
 class _PlainBars:
-    """Bars of all prints, in intervals of one length."""
+    """Bars of all prints in intervals of one length."""
 
     log: LogView
     grid: Grid
@@ -69,7 +69,7 @@ class _PlainBars:
 class _SpanBars:
     """Bars of the prints in the spans of a grid that is not plain.
 
-    Volume without a price goes to the bar before it within a session, never from one day to another.
+    Volume without a price is credited to the bar before it within a session, never to another day.
     """
 
     log: LogView
@@ -77,7 +77,7 @@ class _SpanBars:
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        """The window, and what of the session behind it may still be credited to its last bar."""
+        """Return the window, and the rest of its last session, whose volume may be credited to its last bar."""
         if self.grid.resolution.is_period or self.policy.counts_every_print:
             return window
         return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
@@ -95,7 +95,7 @@ class _SpanBars:
 
 @dataclass(frozen=True, slots=True)
 class _AuctionBars:
-    """Days of the regular session by the policy's own table: which prints belong to it is told by conditions."""
+    """Days of the regular session by the policy's daily table, where conditions decide which prints belong."""
 
     log: LogView
     grid: Grid
@@ -113,7 +113,7 @@ class _AuctionBars:
 
 
 def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
-    """The bars of a grid's periods from those of days, whose time is midnight UTC of their date."""
+    """Merge daily bars, whose time is midnight UTC of their date, into the bars of a grid's periods."""
     periods = grid.periods(window)
     index = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1
     inside = (index >= 0) & (days.time_ns < periods.ends_ns[index])
@@ -121,9 +121,9 @@ def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
 
 
 def merged_bars(bars: Bars, labels: Integers) -> Bars:
-    """One bar for each run of bars with the same label.
+    """Merge each run of bars with the same label into one bar.
 
-    Sums are those of rounded sums; what is not known of one is not known of all.
+    Adds the bars' rounded sums. An unknown trade_count makes the merged one unknown.
     """
     if not len(bars):
         return bars

@@ -1,4 +1,4 @@
-"""The store in memory: every answer from all rows, every time."""
+"""The store in memory: the simplest backend, which answers every query from all rows."""
 
 from store.memory.store import MemoryStore
 

@@ -1,4 +1,4 @@
-"""One log of the store in memory: its commits, and every state that each of its rows has had."""
+"""One log of the store in memory: its commits, every version of its rows, and the walk over them."""
 
 import hashlib
 from collections import defaultdict
@@ -28,7 +28,7 @@ from store.walk import (
 
 @dataclass
 class RowVersion:
-    """A row's values from a commit on, until another."""
+    """A row's values from one commit until another."""
 
     arrival: int
     commit: int
@@ -55,7 +55,7 @@ class MemoryCommit:
 
 @dataclass
 class MemoryLog:
-    """Versions of one arrival number follow one another in the order in which they were made."""
+    """Commits and row versions; versions of one arrival number are in the order in which they were made."""
 
     commits: list[MemoryCommit] = field(default_factory=list)
     versions: list[RowVersion] = field(default_factory=list)
@@ -66,12 +66,12 @@ class MemoryLog:
 
     @property
     def originals(self) -> dict[int, RowVersion]:
-        """By arrival number, the rows as they came in."""
+        """The rows as they came in, by arrival number."""
         return {version.arrival: version for version in reversed(self.versions)}
 
 
 def first_form(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Rows without later columns: what tells one batch from another."""
+    """Return rows without later columns, as digests need them."""
     names = dataset.first_form.schema.names
     return [{name: row[name] for name in names} for row in rows]
 
@@ -83,7 +83,7 @@ def date_of(row: Row) -> int:
 
 
 def digest_of(request: Append | Amendment) -> str:
-    """What tells a batch from every other one."""
+    """Return a digest that identifies a batch."""
     content: Sequence[object] = (
         first_form(request.dataset, request.rows.to_pylist())
         if isinstance(request, Append)
@@ -147,7 +147,7 @@ def add_rows(log: MemoryLog, rows: Sequence[Row]) -> None:
 
 
 def apply_change(log: MemoryLog, arrival: int, action: Action, row: Row) -> None:
-    """Add a correction to the newest commit. row: as in `Change`."""
+    """Add a correction to the newest commit. row: as in `AppliedCorrection`."""
     commit, target = log.commits[-1], log.originals[arrival].commit
     standing = next(v for v in log.versions if v.arrival == arrival and v.until == STANDS)
     standing.until = commit.id.number
@@ -160,7 +160,7 @@ def apply_change(log: MemoryLog, arrival: int, action: Action, row: Row) -> None
 
 
 def first_arrival(log: MemoryLog, number: int) -> int:
-    """The arrival number of a commit's first row."""
+    """Return the arrival number of a commit's first row."""
     return min(row.arrival for row in log.originals.values() if row.commit == number)
 
 
@@ -173,7 +173,7 @@ def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
 
 
 def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
-    """The pieces behind a position that the log has."""
+    """Yield the pieces after a position that the log has."""
     for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
         is_begun = commit.id == after.commit
         if not is_begun:
@@ -182,16 +182,16 @@ def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | Non
 
 
 def has_commit(log: MemoryLog, position: LogPosition) -> bool:
-    """Whether a position is one in this log."""
+    """Return whether a position is in this log."""
     ids = [NO_COMMIT, *(commit.id for commit in log.commits)]
     return position.commit in ids
 
 
 def take_in(log: MemoryLog, piece: CommitPiece) -> None:
-    """Add what a walk over another log yielded. Raises `ValueError` unless it follows what is there."""
+    """Add a piece of a walk over another log. Raises `ValueError` unless it follows the pieces before it."""
     if isinstance(piece, CommitRecord):
-        is_whole = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored
-        if piece.id.number != log.head.number + 1 or not is_whole:
+        is_complete = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored
+        if piece.id.number != log.head.number + 1 or not is_complete:
             raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
         log.commits.append(MemoryCommit(piece, set()))
         return
@@ -218,6 +218,6 @@ def _content(
 
 
 def _taken(log: MemoryLog) -> int:
-    """How many rows or corrections the newest commit has."""
+    """Return how many rows or corrections the newest commit has."""
     rows = sum(row.commit == log.head.number for row in log.originals.values())
     return rows + len(log.commits[-1].corrections)

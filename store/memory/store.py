@@ -1,4 +1,4 @@
-"""A store in memory, written for plainness: what it answers is what every other store must answer."""
+"""A store in memory, written to be simple: other stores must give the same answers."""
 
 import hashlib
 import secrets
@@ -44,10 +44,13 @@ from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resyn
 
 
 class MemoryCatalogue:
-    """The part of a `MarketStore` in memory that is about instruments and symbols, not about rows."""
+    """The instruments and symbols of a store in memory."""
 
     def __init__(self, known: Callable[[], set[tuple[str, str]]], clock: Callable[[], int]) -> None:
-        """`known` gives (dataset's name, symbol) of the logs with commits."""
+        """Create it.
+
+        known: returns (dataset's name, symbol) of the logs with commits.
+        """
         self._known_logs = known
         self._clock = clock
         self._history = InstrumentHistory()
@@ -101,7 +104,7 @@ class MemoryCatalogue:
 
 
 class MemoryStore(MemoryCatalogue, QueryableStore):
-    """A `QueryableStore` for one process, lost with it: what a backend must do, and nothing faster."""
+    """A `QueryableStore` for one process, lost with it. It does what a backend must do and nothing faster."""
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(self._known, clock)
@@ -141,12 +144,12 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return {name: self.head(dataset, name) for name in wanted if (dataset.name, name) in known}
 
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
-        """Take in what a walk over another store's log yields, from its beginning on, piece by piece.
+        """Add a piece of a walk over another store's log, from its beginning on, piece by piece.
 
-        Commits keep their numbers, hashes and instants. A commit is whole once its last piece was applied. A
-        batch that comes again under its key is recognised if the other store was in memory, too: other stores
-        make other digests, and `RequestKeyReused` is raised. Raises `ValueError` for a piece that does not
-        follow. Its cost grows with the log: it is for tests and small logs. Hooks are not called.
+        Commits keep their numbers, hashes and times. A commit is complete once its last piece is applied. A
+        batch that comes again under its key is recognised only if the other store was in memory, too: stores
+        of files have other digests, and `RequestKeyReused` is raised. Raises `ValueError` for a piece that
+        does not follow. The cost grows with the log: for tests and small logs. Hooks are not called.
         """
         with self._mutex:
             take_in(self._logs[dataset.name, symbol], piece)
@@ -207,7 +210,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return receipt
 
     def _known(self) -> set[tuple[str, str]]:
-        """(dataset's name, symbol) of the logs with commits."""
+        """Return (dataset's name, symbol) of the logs with commits."""
         return {key for key, log in list(self._logs.items()) if log.commits}
 
     def _log(self, dataset: Dataset, symbol: str) -> MemoryLog:

@@ -1,4 +1,4 @@
-"""The in-process reader: a store's rows and bars as numpy columns, without Django, HTTP or Redis."""
+"""The in-process reader: rows and bars as numpy columns, without Django, HTTP or Redis."""
 
 from store.reading.reader import Reader
 

@@ -1,6 +1,6 @@
-"""What callers of the reader give, as the store takes it.
+"""Converts the reader's arguments for the store.
 
-Every read comes through here: integers first, texts remembered.
+Every read passes here, so integers are tested first and texts are cached.
 """
 
 import operator
@@ -17,7 +17,7 @@ from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidWin
 from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
 
-# Also pandas.Timestamp, which is a datetime.
+# pandas.Timestamp is a datetime, too.
 InstantArgument: TypeAlias = int | str | date | datetime | np.datetime64
 IntervalArgument: TypeAlias = int | str | timedelta | np.timedelta64
 
@@ -40,7 +40,7 @@ spelled = lru_cache(maxsize=1 << 16)(parse_symbol)
 
 
 def aligned_window(start: InstantArgument | None, end: InstantArgument | None, interval_ns: int) -> Window:
-    """The window of whole bars that covers `[start, end)`: start floored, end ceiled. None is open.
+    """Return `[start, end)` aligned to whole bars: start floored, end ceiled. None is open.
 
     Raises `InvalidInstant` and `InvalidWindow`.
     """
@@ -52,12 +52,12 @@ def aligned_window(start: InstantArgument | None, end: InstantArgument | None, i
 
 
 def exact_window(start: InstantArgument | None, end: InstantArgument | None) -> Window:
-    """The window `[start, end)` as it is, to the nanosecond. Raises `InvalidInstant` and `InvalidWindow`."""
+    """Return the window `[start, end)` to the nanosecond. Raises `InvalidInstant` and `InvalidWindow`."""
     return aligned_window(start, end, 1)
 
 
 def instant_ns(value: object) -> int:
-    """Nanoseconds UTC of an instant; one without a zone is in UTC, a date is its midnight.
+    """Return nanoseconds UTC of an instant; without a zone it is UTC, and a date is its midnight.
 
     Raises `InvalidInstant`.
     """
@@ -71,16 +71,16 @@ def instant_ns(value: object) -> int:
         return _within((value.toordinal() - _EPOCH.toordinal()) * DAY_NS, value)
     if isinstance(value, bool | float):
         raise InvalidInstant(
-            f"{value!r} is not an instant: whole nanoseconds since 1970, a text or a datetime"
+            f"{value!r} is not an instant: give whole nanoseconds since 1970, a text or a datetime"
         )
     try:
         return _within(operator.index(value), value)  # type: ignore[arg-type] # which is what is asked here
     except TypeError:
-        raise InvalidInstant(f"{value!r} is not an instant") from None
+        raise InvalidInstant(f"{value!r} is not an instant: give an integer, a text or a datetime") from None
 
 
 def interval_ns(value: object) -> int:
-    """The length of an interval: whole nanoseconds, a timedelta, or a text such as `1min`, `1h`, `1d`.
+    """Return the length of an interval: whole nanoseconds, a timedelta, or a text such as `1min`, `1h`, `1d`.
 
     Raises `InvalidInterval`.
     """
@@ -94,7 +94,9 @@ def interval_ns(value: object) -> int:
     else:
         length = _whole(value)
     if not 0 < length <= _LONGEST_NS:
-        raise InvalidInterval(f"an interval is a fixed positive length, at most a century: {value!r}")
+        raise InvalidInterval(
+            f"{value!r} is not an interval: give a fixed positive length of at most a century"
+        )
     return length
 
 
@@ -111,7 +113,7 @@ def _interval_of_text(text: str) -> int:
     found = _INTERVAL.fullmatch(text)
     if not found or (length := int(found[1]) * _UNITS_NS[found[2]]) > _LONGEST_NS:
         raise InvalidInterval(
-            f"{text!r} is not an interval: a whole number of {', '.join(_UNITS_NS)}, such as 1min, 1h or 1d"
+            f"{text!r} is not an interval: give a whole number of {', '.join(_UNITS_NS)}, such as 1min, 1h or 1d"
         )
     return length
 
@@ -122,7 +124,9 @@ def _whole(value: Any) -> int:
             return operator.index(value)
     except TypeError:
         pass
-    raise InvalidInterval(f"{value!r} is not an interval: whole nanoseconds, a timedelta, or a text as 1min")
+    raise InvalidInterval(
+        f"{value!r} is not an interval: give whole nanoseconds, a timedelta, or a text such as 1min"
+    )
 
 
 def _of_datetime(value: datetime) -> int:
@@ -156,4 +160,4 @@ def _refused(first: int, last: int) -> ValueError:
             _within(instant, instant)
         except InvalidInstant as error:
             return error
-    return InvalidWindow("the start of a window is before its end")
+    return InvalidWindow("the start of a window must be before its end")

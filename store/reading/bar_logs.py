@@ -1,4 +1,4 @@
-"""Bars of a symbol's trades, and of its stored bars where there are no trades."""
+"""The two logs that a symbol's bars are made from: trades, and stored bars."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -19,35 +19,38 @@ from store.log_views.stored_bars import with_stored_bars
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
-# The days of an instrument's regular sessions.
+# Returns the days of an instrument's regular sessions.
 RegularSessions: TypeAlias = Callable[[Instrument], DayGrid]
-# A symbol's trades and its stored bars, as of one commit each.
+# A symbol's trades and stored bars, each as of one commit.
 BarLogs: TypeAlias = tuple[LogView, LogView]
 
-# A stored day may be dated so many days away from the trading date that it belongs to.
+# A stored day may be this far away from its trading date.
 _DATES_APART_NS = 14 * DAY_NS
 
 
 class StoredBarsLookup:
-    """Which symbols have stored bars."""
+    """Tells which symbols have stored bars."""
 
     def __init__(self, store: CsvStore) -> None:
         self._store = store
         self._files: dict[str, str] = {}
 
     def has(self, symbol: str) -> bool:
-        """Whether bars of a symbol were ever stored. Raises `OSError` at its first use if that cannot be told."""
+        """Return whether bars of a symbol were ever stored. Raises `OSError` at the first call for a symbol."""
         file = self._files.get(symbol)
         if file is None:
             file = self._store.commits_file(BARS, symbol)
             file_signature(file)
             self._files[symbol] = file
-        # Half the time of a stat that fails, which a read of bars in memory notices.
+        # Takes half the time of a failing stat, which matters for a read of bars in memory.
         return os.access(file, os.F_OK)
 
 
 def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int | None]) -> BarLogs:
-    """The two logs at the commits that `commit_of` gives: None is the newest, 0 before the first. Raises `UnknownSymbol`."""
+    """Return the two logs at the commits that `commit_of` returns: None is the newest, 0 before the first.
+
+    Raises `UnknownSymbol` if neither exists.
+    """
     trades, stored = (_log(store, dataset, symbol, commit_of) for dataset in (TRADES, BARS))
     if trades is stored is None:
         raise UnknownSymbol(symbol)
@@ -64,7 +67,10 @@ def _log(
 
 
 def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy) -> Bars:
-    """The bars of the trading dates in a window of whole days; their time is midnight UTC of the date."""
+    """Return the bars of the trading dates in a window of whole days.
+
+    Their time is midnight UTC of the date.
+    """
     known = dates_with_rows([(log, _DATES_APART_NS) for log in logs], dates)
     window = Window(grid.date_start(known.start_ns), grid.date_start(known.end_ns))
     if window.start_ns >= window.end_ns:
@@ -75,13 +81,16 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
 
 
 def with_bars(logs: Iterable[BarLogs], window: Window) -> Window:
-    """The part of a window, from midnight to midnight UTC, in which some logs may have bars in UTC."""
+    """Return the part of a window, from midnight to midnight UTC, in which some of the logs may have bars."""
     margins = [(log, margin) for each in logs for log, margin in zip(each, (0, _DATES_APART_NS), strict=True)]
     return dates_with_rows(margins, window)
 
 
 def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Window:
-    """The part of a window around the event dates of logs, each widened by a margin; empty where there are none."""
+    """Return the part of a window around the event dates of logs, each widened by its margin.
+
+    Empty if the logs have no rows in the window.
+    """
     found: list[Window] = []
     for log, margin in logs:
         first_ns, end_ns = (

@@ -1,4 +1,4 @@
-"""Rows as numpy columns: views of the store's own memory where it has no nulls."""
+"""Rows as numpy columns: views of the store's memory where a column has no nulls."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from store.lazy_imports import compute as pc
 from store.reading.exceptions import UnknownColumn
 from store.timestamps import Instants
 
-# What a null is in a column of integers or instants; as a datetime64 it is NaT.
+# The null of integers and instants; as a datetime64 it is NaT.
 NULL = int(np.iinfo(np.int64).min)
 
 _CONCRETE = {ColumnKind.TIME: NULL, ColumnKind.INTEGER: NULL, ColumnKind.NUMBER: float("nan")}
@@ -22,9 +22,9 @@ _OBJECTS = (ColumnKind.TEXT, ColumnKind.BOOLEAN)
 class Columns:
     """Equally long columns of a dataset by (event time, sequence, arrival), as read-only numpy arrays.
 
-    `columns.price` and `columns["price"]` are the same array; iterating gives the names. Instants and
-    integers are int64, numbers float64, texts and booleans objects. A null is `NULL` (the smallest int64), NaN
-    or None; the Arrow table in `table` tells nulls from values.
+    `columns.price` and `columns["price"]` are the same array; iteration yields the names. Instants and
+    integers are int64, numbers float64, texts and booleans objects. A null is `NULL` (the smallest int64),
+    NaN or None; the Arrow table in `table` distinguishes nulls from values.
     """
 
     __slots__ = ("_arrays", "_dataset", "table")
@@ -73,14 +73,14 @@ class Columns:
         return self[self._dataset.columns[0].name]
 
     def frame(self) -> Any:
-        """A pandas DataFrame, indexed by event time in UTC; see `frames.rows_frame`."""
+        """Return a pandas DataFrame indexed by event time in UTC; see `frames.rows_frame`."""
         from store.reading.frames import rows_frame  # noqa: PLC0415 pandas takes half a second
 
         return rows_frame(self._dataset, self.table)
 
 
 def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
-    """The columns to read: the event time, then the ones named, in their order. Raises `UnknownColumn`."""
+    """Return the names of the columns to read: event time, then the given ones. Raises `UnknownColumn`."""
     event_time, known = dataset.columns[0].name, [column.name for column in dataset.columns]
     wanted = [names] if isinstance(names, str) else names
     for name in wanted:

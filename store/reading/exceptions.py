@@ -21,15 +21,15 @@ from difflib import get_close_matches
 
 
 class InvalidArgument(ValueError):
-    """An argument of the reader is wrong. Correct it."""
+    """An argument of the reader is invalid. Correct it."""
 
 
 class NoSuchStore(InvalidArgument):
-    """The path is no folder. Name the DATA_DIR of a server that has run."""
+    """The path is not a folder. Give the DATA_DIR of a server that has run."""
 
 
 class InvalidInstant(InvalidArgument):
-    """The value is not a point in time from 1900 to 2200. Correct it."""
+    """The value is not a time from 1900 to 2200. Correct it."""
 
 
 class InvalidWindow(InvalidArgument):
@@ -41,7 +41,7 @@ class InvalidInterval(InvalidArgument):
 
 
 class UnknownName(InvalidArgument):
-    """A text is not one of the names that there are, or not one that fits here."""
+    """The text is not a known name. The message lists the known ones."""
 
     def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
         names = list(known)
@@ -51,26 +51,26 @@ class UnknownName(InvalidArgument):
 
 
 class UnknownPolicy(UnknownName):
-    """No bar policy has this name. Choose one of those that the message names."""
+    """No bar policy has this name. Choose one that the message lists."""
 
 
 class UnknownDataset(UnknownName):
-    """No dataset has this name. Choose one of those that the message names."""
+    """No dataset has this name. Choose one that the message lists."""
 
 
 class UnknownColumn(UnknownName):
-    """The dataset has no column of this name. Choose one of those that the message names."""
+    """The dataset has no column with this name. Choose one that the message lists."""
 
 
 class InvalidUniverse(InvalidArgument):
-    """A scan's symbols are one text, or one of them is given twice. Give a list of different symbols."""
+    """A scan's symbols are a single text, or contain one twice. Give a list of different symbols."""
 
 
 class NoSessions(InvalidArgument):
-    """Bars depend on an exchange's sessions. Open the store with `sessions=regular_days`."""
+    """The bars depend on an exchange's sessions. Open the store with `sessions=regular_days`."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} depend on the exchange's sessions: open_store(path, sessions=regular_days), with"
-            " regular_days of stats.market_data.intervals.regular_days"
+            f"{what} depend on the exchange's sessions: open the store with open_store(path, sessions=regular_days), where"
+            " regular_days comes from stats.market_data.intervals.regular_days"
         )

@@ -1,6 +1,6 @@
-"""pandas DataFrames of what was read.
+"""pandas DataFrames of rows and bars.
 
-Imported only where one is asked for: pandas takes half a second to load.
+Imported only when a frame is requested: pandas takes half a second to import.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ _INDEX = "timestamp"
 
 
 def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
-    """Rows indexed by event time in UTC, repeated where rows share a nanosecond.
+    """Return rows indexed by event time in UTC, repeated if rows share a nanosecond.
 
-    Instants are datetime64[ns, UTC], integers that may be absent Int64, texts pandas' own str, booleans
-    pandas' own boolean.
+    Instants are datetime64[ns, UTC], integers that may be absent Int64, texts pandas' str, booleans pandas'
+    boolean.
     """
     first, *others = dataset.columns
     kinds = {column.name: column for column in others}
@@ -28,7 +28,7 @@ def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
 
 
 def bars_frame(bars: Bars | QuoteBars) -> pd.DataFrame:
-    """Bars indexed by the start of their interval in UTC: every column but `time_ns`."""
+    """Return bars indexed by the start of their interval in UTC, with all columns but `time_ns`."""
     columns = {name: getattr(bars, name) for name in bars.__slots__ if name != "time_ns"}
     return pd.DataFrame(columns, index=_instants(bars.time_ns))
 

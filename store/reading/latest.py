@@ -1,4 +1,4 @@
-"""A symbol's last trade, remembered until its log of commits changes."""
+"""Each symbol's last trade, cached until its commit log changes."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _REMEMBERED = 1 << 16
 
 
 class Trade(NamedTuple):
-    """One trade; instants in nanoseconds UTC, `conditions` joined by `;`, None for what was not said."""
+    """One trade; instants in nanoseconds UTC, `conditions` joined by `;`, None for absent values."""
 
     time_ns: int
     price: float
@@ -29,12 +29,15 @@ class Trade(NamedTuple):
 
 
 class NoTrade(LookupError):
-    """Every trade of the symbol has been cancelled."""
+    """Every trade of the symbol has been cancelled.
+
+    Ask again after new trades.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownTrade:
-    """The trade that was the last one when the log's file had this signature."""
+    """The last trade when the log's file had this signature."""
 
     commits_file: str
     signature: FileSignature
@@ -42,14 +45,14 @@ class _KnownTrade:
 
 
 class LatestTrades:
-    """The last trade of each symbol that was asked for."""
+    """The last trade of each requested symbol."""
 
     def __init__(self, store: CsvStore) -> None:
         self._store = store
         self._known: dict[str, _KnownTrade] = {}
 
     def of(self, symbol: str) -> Trade:
-        """The last trade by (event time, sequence, arrival).
+        """Return the last trade by (event time, sequence, arrival).
 
         Raises `UnknownSymbol`, `NoTrade`, `StoreUnavailable`.
         """
@@ -60,7 +63,7 @@ class LatestTrades:
 
     def _read(self, symbol: str, known: _KnownTrade | None) -> Trade:
         file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
-        # Taken before the rows are read: a commit made meanwhile makes the next call read again.
+        # Taken before the rows are read, so that a commit made meanwhile makes the next call read again.
         signature = file_signature(file)
         log = log_as_of(self._store, TRADES, symbol, None)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None

@@ -1,4 +1,4 @@
-"""One store, read by a program on the same machine."""
+"""The reader of one store, for programs on the same machine."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,17 +44,16 @@ BarsOrFrame: TypeAlias = Bars | Any
 
 
 class Reader(RowReader):
-    """Rows and bars of a store in a folder; every call sees the newest commits. Safe for threads.
+    """Reads rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
 
-    Nothing is written but derived files. Symbols are spelled as over HTTP, and an alias stands for its
-    symbol. Windows are `[start, end)`, None is open; instants are integers (nanoseconds since 1970), ISO 8601
-    texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC where they name no zone. Bars are
-    whole: start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by
-    default the instrument's. `as_of` answers as it was known commit an instant. `frame=True` gives a pandas
-    DataFrame indexed by UTC times.
-
-    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s of a store, and for wrong arguments
-    ValueErrors: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
+    It writes derived files only. Symbols are spelled as over HTTP, and an alias stands for its symbol.
+    Windows are `[start, end)`; None is open. Instants are integers (nanoseconds since 1970), ISO 8601 texts,
+    datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC unless they have a zone. Bars are whole:
+    start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by default the
+    instrument's. `as_of` returns what was known at an instant. `frame=True` returns a pandas DataFrame
+    indexed by UTC times.
+    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s, and ValueErrors for invalid
+    arguments: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
     """
 
     def __init__(self, path: Path | str, *, sessions: RegularSessions | None = None) -> None:
@@ -76,12 +75,12 @@ class Reader(RowReader):
         as_of: InstantArgument | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
-        """Bars as equally long numpy columns, one row per interval that has a price.
+        """Return bars as equally long numpy columns, one row per interval with a price.
 
-        They are made of trades, and of stored bars where there are no trades, as over HTTP. A bar with a
-        stored one in it has the trade_count -1 and the notional NaN.
-        `interval`: `1s`, `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h
-        or d, whole nanoseconds, or a timedelta. Days are UTC days.
+        They are made from trades, and from stored bars where there are no trades, as over HTTP. A bar with a
+        stored part has the trade_count -1 and the notional NaN. interval: `1s`, `1min`, `5min`, `15min`,
+        `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole nanoseconds, or a timedelta.
+        Days are UTC days.
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._begin(TRADES, name)
@@ -103,11 +102,11 @@ class Reader(RowReader):
         as_of: InstantArgument | None = None,
         frame: bool = False,
     ) -> BarsOrFrame:
-        """Daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
+        """Return daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
 
         start, end: trading dates. The bars' time is midnight UTC of their date; a date without a session has
-        none. Raises `NoSessions` where the store was opened without `sessions`, and what these raise for an
-        instrument that names no exchange.
+        no bar. Raises `NoSessions` if the store was opened without `sessions`, and what `sessions` raises
+        for an instrument without an exchange.
         """
         name = self._named(symbol)
         if self._sessions is None:
@@ -128,10 +127,10 @@ class Reader(RowReader):
         as_of: InstantArgument | None = None,
         frame: bool = False,
     ) -> QuoteBars | Any:
-        """Bid and ask bars of one venue's quotes.
+        """Return bid and ask bars of one exchange's quotes.
 
-        Without `exchange` of all quotes as one stream, as of a best bid and offer. Each side opens at the
-        quote carried in from before, also from before the window. A side never quoted is NaN.
+        Without `exchange`, of all quotes as one stream, as of a best bid and offer. Each side opens at the
+        last quote before it, also from before the window. A side that was never quoted is NaN.
         """
         name, length = self._named(symbol), interval_ns(interval)
         window = aligned_window(start, end, length)
@@ -141,9 +140,9 @@ class Reader(RowReader):
         return bars_frame(bars) if frame else bars
 
     def latest(self, symbol: str) -> Trade:
-        """The last trade by (event time, sequence, arrival).
+        """Return the last trade by (event time, sequence, arrival).
 
-        Raises `NoTrade` when all have been cancelled.
+        Raises `NoTrade` if all have been cancelled.
         """
         return self._latest.of(self._named(symbol))
 
@@ -158,11 +157,11 @@ class Reader(RowReader):
         as_of: InstantArgument | None = None,
         fill: bool = False,
     ) -> Iterator[tuple[int, Slice]]:
-        """(start in nanoseconds UTC, `Slice`) of every interval in which a symbol has a bar, ascending.
+        """Yield (start in nanoseconds UTC, `Slice`) of every interval with a bar of any symbol, ascending.
 
-        symbols: the universe, all symbols if None. It is one snapshot: each symbol is read at the commit that
-        was its newest when the scan was asked for, or commit `as_of`. With `fill` a symbol that has had a bar in
-        the scan has one in every later slice: its last close, volume 0. Memory is bounded by 2^18 bars,
+        symbols: the universe; None means all symbols. The scan is one snapshot: each symbol is read at its
+        newest commit when the scan was called, or at `as_of`. With `fill`, a symbol with an earlier bar in
+        the scan has one in every later slice: its last close, with volume 0. Memory is bounded by 2^18 bars,
         whatever the window.
         """
         universe = self._universe(symbols)
@@ -185,7 +184,7 @@ class Reader(RowReader):
     def _policy(
         self, symbol: str, policy: str | BarPolicy | None, as_of: InstantArgument | None = None
     ) -> BarPolicy:
-        """The policy that was asked for, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
+        """Return the given policy, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
             as_of_ns = None if as_of is None else instant_ns(as_of)
             return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
@@ -196,13 +195,13 @@ class Reader(RowReader):
         return self._store.instrument(symbol, as_of_ns=as_of_ns)
 
     def _bar_logs(self, symbol: str, as_of: InstantArgument | None) -> BarLogs:
-        """Trades and stored bars at their newest commits, or at `as_of`. Raises `UnknownSymbol`."""
+        """Return trades and stored bars at their newest commits, or at `as_of`. Raises `UnknownSymbol`."""
         return bar_logs(self._store, symbol, lambda dataset, name: self._pinned(dataset, name, as_of))
 
     def _maker(
         self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: InstantArgument | None
     ) -> BarMaker:
-        """Makes the bars of one length."""
+        """Return the maker of bars of one length."""
 
         def dates_of(time_ns: Integers) -> Integers:
             instrument = self._instrument(symbol, as_of)
@@ -218,10 +217,10 @@ class Reader(RowReader):
 
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):
-            raise InvalidUniverse(f"a scan takes a list of symbols: [{symbols!r}]")
+            raise InvalidUniverse(f"a scan takes a list of symbols: give [{symbols!r}]")
         universe = tuple(self._symbols_with_bars() if symbols is None else map(self._named, symbols))
         if len(set(universe)) < len(universe):
-            raise InvalidUniverse("a symbol is given twice")
+            raise InvalidUniverse("a scan's symbols must differ, and one is given twice")
         return universe
 
     def _symbols_with_bars(self) -> list[str]:
@@ -235,7 +234,7 @@ class Reader(RowReader):
 
 
 def policy_named(name: str) -> BarPolicy:
-    """The bar policy of this name. Raises `UnknownPolicy`."""
+    """Return the bar policy with this name. Raises `UnknownPolicy`."""
     try:
         return BAR_POLICIES[name]
     except KeyError:
@@ -243,7 +242,7 @@ def policy_named(name: str) -> BarPolicy:
 
 
 def bars_frame(bars: Bars | QuoteBars) -> Any:
-    """Bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
+    """Return bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
     from store.reading import frames  # noqa: PLC0415 pandas takes half a second to load
 
     return frames.bars_frame(bars)

@@ -1,4 +1,4 @@
-"""The rows of every dataset as columns, and what is stored of them."""
+"""The reader's rows of every dataset, as columns."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from store.reading.arguments import InstantArgument, exact_window, instant_ns, s
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset
 
-# A worker keeps up with less than this; a store that none looks after is brought up to date by who reads it.
+# A worker keeps logs below this. In a store without a worker the reader derives files itself.
 ROWS_BEHIND = 200_000
 
 # `Columns`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
@@ -22,7 +22,7 @@ Rows: TypeAlias = Columns | Any
 
 
 class RowOptions(TypedDict, total=False):
-    """as_of: the rows as known then. columns: those wanted besides the event time. frame: a DataFrame."""
+    """as_of: the rows as known then. columns: the wanted ones besides event time. frame: return a DataFrame."""
 
     as_of: InstantArgument | None
     columns: Sequence[str] | None
@@ -30,7 +30,7 @@ class RowOptions(TypedDict, total=False):
 
 
 class RowReader:
-    """Rows by dataset. Every read takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
+    """Reads rows by dataset. Every method takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
 
     def __init__(self, path: Path | str) -> None:
         if not Path(path).is_dir():
@@ -39,9 +39,9 @@ class RowReader:
         self._begun: set[tuple[str, str]] = set()
 
     def _begin(self, dataset: Dataset, symbol: str) -> None:
-        """At the first use of a log: derived files that are far behind are made, once for all readers.
+        """At the first use of a log, make its derived files if they are far behind.
 
-        Where they cannot be, reads are from the rows: as right, and slower.
+        If they cannot be made, reads use the rows: the same answers, slower.
         """
         key = (dataset.name, symbol)
         if key not in self._begun:
@@ -57,7 +57,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Trades: price, volume, trade_id, sequence, exchange, conditions, received_at, buyer_is_maker."""
+        """Return trades: price, volume, trade_id, sequence, exchange, conditions, received_at, buyer_is_maker."""
         return self.rows("trades", symbol, start, end, **options)
 
     def quotes(
@@ -67,7 +67,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Quotes; the side that a quote does not have is NaN."""
+        """Return quotes; an absent side is NaN."""
         return self.rows("quotes", symbol, start, end, **options)
 
     def open_interest(
@@ -77,7 +77,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Reports of open interest, by the time of the report."""
+        """Return reports of open interest, by the time of the report."""
         return self.rows("open_interest", symbol, start, end, **options)
 
     def option_quotes(
@@ -87,7 +87,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Quotes of an option contract, which is a symbol of its own."""
+        """Return quotes of an option contract, which has a symbol of its own."""
         return self.rows("option_quotes", symbol, start, end, **options)
 
     def corporate_actions(
@@ -97,7 +97,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Splits and dividends."""
+        """Return splits and dividends."""
         return self.rows("corporate_actions", symbol, start, end, **options)
 
     def vendor_bars(
@@ -107,7 +107,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Bars that were stored as such, by import or backfill; `Reader.bars` fills with them."""
+        """Return stored bars, from an import or backfill; `Reader.bars` fills gaps with them."""
         return self.rows("bars", symbol, start, end, **options)
 
     def rows(
@@ -121,7 +121,7 @@ class RowReader:
         columns: Sequence[str] | None = None,
         frame: bool = False,
     ) -> Rows:
-        """The rows of a dataset by (event time, sequence if there is one, arrival)."""
+        """Return the rows of a dataset by (event time, sequence, arrival)."""
         declared, name = dataset_named(dataset), self._named(symbol)
         wanted = None if columns is None else select(declared, columns)
         self._begin(declared, name)
@@ -131,7 +131,7 @@ class RowReader:
         return found.frame() if frame else found
 
     def symbols(self, dataset: str = "trades") -> list[str]:
-        """The symbols that have been written to, sorted."""
+        """Return the symbols with commits, sorted."""
         return self._store.symbols(dataset_named(dataset))
 
     def version(
@@ -143,26 +143,26 @@ class RowReader:
         dataset: str = "trades",
         as_of: InstantArgument | None = None,
     ) -> str:
-        """The newest commit that touches the window's event dates, as `17-9f3a2c`; changes with its rows."""
+        """Return the newest commit that touches the window's event dates, as `17-9f3a2c`."""
         declared, name = dataset_named(dataset), self._named(symbol)
         commit = self._at(declared, name, as_of)
         return self._store.version(declared, name, exact_window(start, end), commit=commit).token
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
-        """What is stored of a symbol."""
+        """Return a summary of a symbol's stored rows."""
         return log_coverage(log_as_of(self._store, dataset_named(dataset), self._named(symbol), None))
 
     def _named(self, symbol: str) -> str:
-        """The symbol that a spelling or an alias means. Raises `InvalidSymbol`, `StoreUnavailable`."""
+        """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
         return self._store.canonical(spelled(symbol))
 
     def _at(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
-        """The commit to read at: None for the newest."""
+        """Return the commit to read at; None for the newest."""
         return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
 
 
 def dataset_named(name: str) -> Dataset:
-    """The dataset's declaration. Raises `UnknownDataset`."""
+    """Return the dataset's declaration. Raises `UnknownDataset`."""
     try:
         return DATASETS[name]
     except KeyError:

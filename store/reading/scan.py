@@ -1,4 +1,4 @@
-"""A whole universe, bar by bar in order of time, in bounded memory: what a backtest iterates over."""
+"""A scan: the bars of many symbols in order of time, in bounded memory, for backtests."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,14 @@ from store.timestamps import DAY_NS
 
 Indices = npt.NDArray[np.int32]
 
-# The most bars that are held at once: each takes 60 bytes, as much again while they are put in order, and 200
-# more as Python's own numbers where `Slice.rows` is used.
+# How many bars are in memory at once. Each takes 60 bytes, as much again during sorting, and 200 more as
+# Python numbers if `Slice.rows` is used.
 BARS_AT_ONCE = 1 << 18
-# Intervals counted in 16 bits are put in order by a radix sort.
+# Interval numbers of 16 bits are sorted by radix sort.
 _INTERVALS_AT_ONCE = 1 << 16
 _LONGEST_NS = 366 * DAY_NS
 
-# The bars of the symbol with this place in the universe.
+# Returns the bars of the symbol with this index in the universe.
 BarsOf: TypeAlias = Callable[[int, Window], Bars]
 
 
@@ -31,7 +31,7 @@ _SymbolColumns: TypeAlias = list[npt.NDArray[Any]]
 
 
 class MergedBars:
-    """Bars of many symbols by (interval, place in the universe): equally long columns."""
+    """Bars of many symbols by (interval, index in the universe): equally long columns."""
 
     __slots__ = ("_lists", "columns", "place")
 
@@ -43,16 +43,16 @@ class MergedBars:
             column.flags.writeable = False
 
     def lists(self) -> list[list[Any]]:
-        """Place, open, high, low, close, volume as lists; made at the first call, for all slices."""
+        """Return place, open, high, low, close, volume as lists, made at the first call for all slices."""
         if not self._lists:
             self._lists = [column.tolist() for column in (self.place, *self.columns[:-1])]
         return self._lists
 
 
 class Slice:
-    """What the universe did in one interval: equally long read-only columns, a row per symbol with a bar.
+    """The bars of one interval: equally long read-only columns, one row per symbol with a bar.
 
-    `place` is the symbol's place in `universe`, ascending. A bar whose `trade_count` is 0 is filled.
+    `place` is the symbol's index in `universe`, ascending. A filled bar has the `trade_count` 0.
     """
 
     __slots__ = ("_begin", "_end", "_merged", "universe")
@@ -96,11 +96,11 @@ class Slice:
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols that have a bar."""
+        """The symbols with a bar."""
         return [self.universe[place] for place in self.place.tolist()]
 
     def rows(self) -> Iterator[tuple[int, float, float, float, float, float]]:
-        """(place, open, high, low, close, volume) of each bar as Python's numbers: fastest for few bars."""
+        """Yield (place, open, high, low, close, volume) of each bar as Python numbers; fastest for few bars."""
         begin, end = self._begin, self._end
         place, open_, high, low, close, volume = self._merged.lists()
         return zip(  # the lists are equally long
@@ -117,10 +117,10 @@ class Slice:
 def merged_slices(
     universe: tuple[str, ...], window: Window, interval_ns: int, bars_of: BarsOf, *, fill: bool
 ) -> Iterator[tuple[int, Slice]]:
-    """(start of the interval, its slice) for each interval in which a symbol has a bar, ascending.
+    """Yield (start of the interval, its slice) for each interval with a bar of any symbol, ascending.
 
-    With `fill` a symbol that has had a bar in the scan has one in every later slice: its last close, volume
-    0.
+    With `fill`, a symbol with an earlier bar in the scan has one in every later slice: its last close, with
+    volume 0.
     """
     filling = _Filling(len(universe))
     places: Sequence[int] = range(len(universe))
@@ -137,7 +137,7 @@ def merged_slices(
 
 
 def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:
-    """The window in parts of whole intervals: a bar of every symbol in each of them can be held."""
+    """Yield the window in parts of whole intervals, so that a bar of every symbol in each fits into memory."""
     intervals = max(1, min(BARS_AT_ONCE // max(1, symbols), _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
     length = intervals * interval_ns
     for start in range(window.start_ns, window.end_ns, length):
@@ -151,7 +151,7 @@ def _columns(bars: Bars) -> _SymbolColumns:
 def _merge(
     found: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
 ) -> tuple[list[int], list[int], MergedBars]:
-    """The times of intervals with bars, where each begins among the bars and the last ends, and the bars."""
+    """Return the times of intervals with bars, the index of each one's first bar and the end, and the bars."""
     places = sorted(found)
     time, *columns = (np.concatenate(column) for column in zip(*map(found.__getitem__, places), strict=True))
     interval = (time - start_ns) // interval_ns
@@ -165,13 +165,13 @@ def _merge(
 
 
 class _Filling:
-    """Each symbol's last close, carried from one part of the scan to the next. NaN before its first bar."""
+    """Each symbol's last close, carried from one part of the scan to the next; NaN before its first bar."""
 
     def __init__(self, symbols: int) -> None:
         self._close = [math.nan] * symbols
 
     def filled(self, found: dict[int, _SymbolColumns]) -> dict[int, _SymbolColumns]:
-        """Bars of every symbol that has had one, in every interval in which any symbol has one."""
+        """Return a bar of every symbol that has had one, in every interval in which any symbol has one."""
         times = np.unique(np.concatenate([columns[0] for columns in found.values()]))
         filled = {}
         for place, before in enumerate(self._close):

@@ -1,1 +1,1 @@
-"""The rules on rows that all stores share: order, which rows stand, duplicates, corrections, revisions."""
+"""The rules on rows that all stores share: order, corrections, duplicates, revisions."""

@@ -1,4 +1,4 @@
-"""Which stored row a correction means, and what becomes of it: the rule, apart from how rows are found."""
+"""Finds the stored row that a correction means, and applies the correction to it."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -12,9 +12,9 @@ Row = dict[str, object]
 
 @dataclass(slots=True)
 class RowHistory:
-    """A stored row from its arrival on: its values, then those of each correction.
+    """A stored row: the values that it came with, then those of each correction.
 
-    The last ones stand if it does.
+    stands: False once it is cancelled; else the last values are current.
     """
 
     arrival: int
@@ -22,7 +22,7 @@ class RowHistory:
     stands: bool = True
 
     def apply(self, action: str, row: Row) -> None:
-        """Take in a correction that comes after all that is known; `row` is as in `AppliedCorrection`."""
+        """Apply a later correction; `row` is as in `AppliedCorrection`."""
         if action == Action.CANCEL:
             self.stands = False
         else:
@@ -31,9 +31,10 @@ class RowHistory:
 
 @dataclass(frozen=True, slots=True)
 class AppliedCorrection:
-    """A correction that applies: its place in the batch, and the row that it changes.
+    """A correction of a batch with the row that it changes.
 
-    row: the values from now on; for a cancel, those that stood.
+    index: the correction's index in the batch. arrival: the row's arrival number. row: the new values; for a
+    cancel, the values until now.
     """
 
     index: int
@@ -43,11 +44,11 @@ class AppliedCorrection:
 
 
 def changes(corrections: Sequence[Correction], lives: Iterable[RowHistory]) -> list[AppliedCorrection]:
-    """What a batch changes, in order; corrections that are left out were applied before.
+    """Return what a batch changes, in order; corrections that were applied before are left out.
 
-    lives: every row, in order of arrival, that has the event time of a correction; they are changed, too. Of
-    equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing`, or `CorrectionAmbiguous`,
-    for all of the batch's corrections that are so.
+    histories: every row, in order of arrival, with the event time of a correction; they are updated. Of
+    equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing` or `CorrectionAmbiguous`
+    with all corrections at fault.
     """
     known = _RowHistories(lives)
     made: list[AppliedCorrection] = []
@@ -72,7 +73,7 @@ def changes(corrections: Sequence[Correction], lives: Iterable[RowHistory]) -> l
 
 
 class _RowHistories:
-    """Lives by what a correction can name: event time and id, or time, price and volume of any state."""
+    """Row histories by event time and id, and by event time, price and volume of any state."""
 
     def __init__(self, lives: Iterable[RowHistory]) -> None:
         self._by_id: dict[Hashable, list[RowHistory]] = defaultdict(list)
@@ -84,7 +85,7 @@ class _RowHistories:
                 self._index(life, state)
 
     def candidates(self, correction: Correction) -> list[RowHistory]:
-        """The lives that may be meant, in order of arrival."""
+        """Return the rows that a correction may mean, in order of arrival."""
         if correction.trade_id is not None:
             return self._by_id.get((correction.timestamp_ns, correction.trade_id), [])
         key = (correction.timestamp_ns, correction.price, correction.volume)
@@ -111,7 +112,7 @@ def _given(correction: Correction) -> Iterator[tuple[str, object]]:
 
 
 def _corrected(life: RowHistory, correction: Correction) -> Row | None:
-    """The change's row; None if the row has the new values already."""
+    """Return the row of `AppliedCorrection`; None if it has the new values already."""
     present = life.states[-1]
     if correction.action is Action.CANCEL:
         return present
@@ -120,7 +121,7 @@ def _corrected(life: RowHistory, correction: Correction) -> Row | None:
 
 
 def _was_applied(life: RowHistory, correction: Correction) -> bool:
-    """Whether a state that the correction names was followed by what the correction makes of it."""
+    """Whether the row already went from values that the correction names to its new values."""
     fitting = [index for index, state in enumerate(life.states) if _fits(state, correction)]
     if correction.action is Action.CANCEL:
         return bool(fitting) and not life.stands

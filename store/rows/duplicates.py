@@ -1,4 +1,4 @@
-"""Which rows of a batch are already stored: the rule, apart from how rows are found."""
+"""Decides which rows of a batch are stored already."""
 
 import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -7,17 +7,17 @@ from typing import TypeAlias
 
 from store.exceptions import IdConflict
 
-# The later columns of a row, in the dataset's order; None is not given.
+# A row's values of later columns, in the dataset's order; None is absent.
 LaterValues: TypeAlias = tuple[object, ...]
-# What a stored row says: a value that stands for its other columns, and its later ones.
+# A stored row: a value that represents its first-form columns, and its later values.
 StoredValues: TypeAlias = tuple[Hashable, LaterValues]
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedRow:
-    """A row of a batch: its place in it, what it is known by, all that it says, and whether it has an id.
+    """A row of a batch: its index, its identity, its values, and whether it has an id.
 
-    value: of all columns but the later ones.
+    value: represents all columns but the later ones.
     """
 
     row: int
@@ -30,7 +30,10 @@ class IdentifiedRow:
 def stored_values_among(
     rows: Sequence[IdentifiedRow], stored: Mapping[Hashable, Iterable[Hashable]]
 ) -> list[int]:
-    """As `stored_rows_among`, of rows whose later columns do not matter. `stored` gives values."""
+    """Do the same as `stored_rows_among` for rows whose later columns do not matter.
+
+    stored: the values of each identity.
+    """
     return stored_rows_among(
         rows, {identity: [(value, ()) for value in values] for identity, values in stored.items()}
     )
@@ -39,14 +42,14 @@ def stored_values_among(
 def stored_rows_among(
     rows: Sequence[IdentifiedRow], stored: Mapping[Hashable, Iterable[StoredValues]]
 ) -> list[int]:
-    """The places of the rows that are stored already, in order.
+    """Return the indices of the rows that are stored already, ascending.
 
-    `stored` gives what the stored rows of an identity say. Two rows are the same if their values are equal and
-    later columns that both give agree. An id is stored once: a second row with it, in the store or earlier in
-    the batch, is a duplicate if it is the same and an `IdConflict` otherwise. An id whose row was corrected
-    says several things, and to say any of them is the same. Rows without an id are counted: each stored row
-    makes one of the batch a duplicate, one with equal later columns if there is one. Cancelled rows stay
-    stored.
+    stored: the stored rows of each identity. Two rows are the same if their values are equal and their later
+    columns agree wherever both have a value. An id is stored once: a second row with it, stored or earlier
+    in the batch, is a duplicate if it is the same, else an `IdConflict`. A corrected row with an id has
+    several values; a row that equals any of them is the same. Rows without an id are counted: each stored
+    row makes one row of the batch a duplicate, preferably one with equal later columns. Cancelled rows count
+    as stored.
     """
     taken = {identity: list(said) for identity, said in stored.items()}
     duplicates: list[int] = []
@@ -69,7 +72,7 @@ def stored_rows_among(
 
 
 def agree(one: LaterValues, other: LaterValues) -> bool:
-    """Whether the columns that both give are equal."""
+    """Return whether the columns that both rows give are equal."""
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
@@ -78,7 +81,7 @@ def _takes(
     row: IdentifiedRow,
     matches: Callable[[LaterValues, LaterValues], bool],
 ) -> bool:
-    """Whether a stored row is left that a row is the same as; it is taken away."""
+    """Remove one stored row that is the same as `row`; return whether there was one."""
     said = taken.get(row.identity, [])
     index = _index(said, row, matches)
     if index is not None:

@@ -1,4 +1,4 @@
-"""Which bars changed after they could be seen, found by walking through the commits that touch a window."""
+"""Revisions: changes of bars after they became visible."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from store.protocol import ALL_TIME, Window
 
 @dataclass(frozen=True, slots=True)
 class BarValues:
-    """What one bar says; see `Bars`."""
+    """The values of one bar; see `Bars`."""
 
     open: float
     high: float
@@ -31,11 +31,11 @@ class BarValues:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A change, by a commit, of a bar that an earlier commit had made visible; late trades change bars, too.
+    """A change of a bar by a commit, after an earlier commit had made the bar visible.
 
-    time_ns: start of the bar's interval. commit, committed_at: which commit, and when, in nanoseconds UTC.
-    before, after: what the bar said before that commit and from it on; None where there was, or is, none (all
-    of its trades cancelled).
+    Late trades are changes. time_ns: start of the bar's interval. committed_at: nanoseconds UTC. before,
+    after: the bar before and after the commit; None if there is no bar, for example because all its trades
+    are cancelled.
     """
 
     time_ns: int
@@ -50,7 +50,7 @@ _VALUES = BarValues.__slots__
 
 @dataclass(frozen=True, slots=True)
 class RevisionQuery:
-    """Which revisions: of a window's bars, by commits numbered in `(after, commit]`; `commit` None is the newest."""
+    """Which revisions: of a window's bars, by commits numbered in `(after, commit]`; None is the newest."""
 
     window: Window
     interval_ns: int
@@ -60,18 +60,18 @@ class RevisionQuery:
 
     @property
     def newest(self) -> int:
-        """The last commit to look at."""
+        """The last commit to consider."""
         return STANDS - 1 if self.commit is None else self.commit
 
 
 def revisions_of(
     rows: pa.Table, revised: RevisionQuery, committed_at: Callable[[int], int], first_behind: int | None
 ) -> list[Revision]:
-    """The revisions by commit, then by time.
+    """Return the revisions by commit, then time.
 
-    rows: the stored rows, ordered by (time, sequence, arrival), of the window and of all that its bars depend
-    on at any of the commits. committed_at: when a commit was made. first_behind: the first commit that
-    brought a row at or behind the window's end; None if none did.
+    rows: the stored rows, by (time, sequence, arrival), of the window and of all that its bars depend on at
+    any of the commits. committed_at: returns a commit's time. first_behind: the first commit with a row at
+    or after the window's end; None without one.
     """
     first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
     found: list[Revision] = []
@@ -95,13 +95,13 @@ def revisions_of(
 
 
 def within(window: Window, bars: Bars) -> Bars:
-    """The bars that begin in the window."""
+    """Return the bars that begin in the window."""
     first, last = np.searchsorted(bars.time_ns, [window.start_ns, window.end_ns])
     return bars[int(first) : int(last)]
 
 
 def values_at(bars: Bars, time_ns: int) -> BarValues | None:
-    """The bar of the interval that begins at an instant; None if there is none."""
+    """Return the bar that begins at an instant, or None."""
     index = int(np.searchsorted(bars.time_ns, time_ns))
     if index == len(bars) or bars.time_ns[index] != time_ns:
         return None
@@ -109,7 +109,7 @@ def values_at(bars: Bars, time_ns: int) -> BarValues | None:
 
 
 def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
-    """The bars of the intervals that begin at these instants, as `values_at`."""
+    """Return the bars that begin at these instants; see `values_at`."""
     indices = np.searchsorted(bars.time_ns, times)
     there = np.append(bars.time_ns, ALL_TIME.end_ns)[indices] == times
     columns = (getattr(bars, name)[indices[there]].tolist() for name in _VALUES)
@@ -118,7 +118,10 @@ def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
 
 
 def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[int, Bars]]:
-    """The bars after each commit that touches the rows. Only the intervals that it touches are made again."""
+    """Yield each commit that touches the rows, with the bars after it.
+
+    Only touched intervals are recomputed.
+    """
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
     bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
     touching = np.unique(np.concatenate([commit, until]))
@@ -146,13 +149,13 @@ def _bars(rows: pa.Table, revised: RevisionQuery, commit: int) -> Bars:
 
 
 def _with(held: Aggregates, anew: Aggregates) -> Aggregates:
-    """The aggregates with some intervals replaced or added."""
+    """Return the aggregates with some intervals replaced or added."""
     both = concatenated([held[~np.isin(held.time, anew.time)], anew])
     return both[np.argsort(both.time)]
 
 
 class _KnownTimes:
-    """Up to when rows of a log were known before each commit: from there back an absence could be seen."""
+    """The newest event time known before each commit: a missing bar up to there could be seen."""
 
     def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
         commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))
@@ -162,13 +165,13 @@ class _KnownTimes:
         self._commits, self._newest = commit[order], np.maximum.accumulate(time[order])
 
     def newest_before(self, commit: int) -> int:
-        """The time of the newest row of an earlier commit; the window's end for any behind it."""
+        """Return the newest event time of earlier commits; the window's end stands for any time after it."""
         count = int(np.searchsorted(self._commits, commit))
         return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
 
 
 def _first_seen(rows: pa.Table, revised: RevisionQuery) -> dict[int, int]:
-    """By interval, the first commit at which it had a bar: one that brought a print which sets the price."""
+    """Return, by interval, the first commit with a print that sets the price."""
     index = rows.schema.get_field_index("until")
     all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))
     sets_price = prints_of(all_stand, revised.policy).sets_open_close
@@ -181,7 +184,7 @@ def _first_seen(rows: pa.Table, revised: RevisionQuery) -> dict[int, int]:
 
 
 def _changed(before: Bars, after: Bars) -> list[int]:
-    """The times of bars that are in only one of both, or differ, ascending."""
+    """Return the times of bars that differ or are in only one of both, ascending."""
     common, of_before, of_after = np.intersect1d(
         before.time_ns, after.time_ns, assume_unique=True, return_indices=True
     )

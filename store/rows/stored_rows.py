@@ -1,8 +1,9 @@
-"""Which rows stand at a commit: stored rows, the corrections that came after them, and what is left.
+"""Stored rows: their system columns, their order, and which of them stand at a commit.
 
-A *stored row* is the dataset's columns and three more: `arrival`, the row's number in its log, counted from
-0; `commit`, which made it visible; `until`, which cancelled or replaced it. It is visible commit N where `commit
-<= N < until`. A corrected row keeps the arrival number, so its place in the order, of the row it replaces.
+A *stored row* has the dataset's columns and three system columns: `arrival`, its number in the log from 0;
+`commit`, which stored it; `until`, which cancelled or replaced it. It *stands* at commit N if `commit <= N <
+until`. A corrected row keeps the arrival number of the row that it replaces, and so its position in the
+order.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,9 @@ from store.protocol import ALL_TIME, Action, Window
 
 
 def in_order(rows: pa.Table, window: Window) -> pa.Table:
-    """The rows in the window, sorted.
+    """Return the rows in the window, sorted by (event time, sequence, arrival).
 
-    `rows` is in order of arrival; rows without a sequence come behind those with.
-    Rows that are in order already are not copied.
+    rows: in order of arrival. Rows without a sequence come after those with one. Sorted rows are not copied.
     """
     time = rows.column("timestamp").to_numpy()
     inside = (time >= window.start_ns) & (time < window.end_ns)
@@ -39,9 +39,9 @@ def in_order(rows: pa.Table, window: Window) -> pa.Table:
 
 
 def stored_in_order(rows: pa.Table) -> pa.Table:
-    """Stored rows by (event time, sequence, arrival), each replaced row before the one in its place.
+    """Return stored rows by (event time, sequence, arrival), each replaced row before its successor.
 
-    Rows that are in order already are not copied.
+    Sorted rows are not copied.
     """
     time, arrival, commit = (rows.column(name).to_numpy() for name in ("timestamp", "arrival", "commit"))
     sequence = sequences(rows)
@@ -62,7 +62,7 @@ SYSTEM_FIELDS = (ARRIVAL, COMMIT, UNTIL)
 
 @dataclass(frozen=True, slots=True)
 class ArrivalRun:
-    """Rows that follow one another in arrival: the first one's number, their commit, how many they are."""
+    """Consecutive rows: the first one's arrival number, their commit, and their count."""
 
     first_arrival: int
     commit: int
@@ -70,12 +70,15 @@ class ArrivalRun:
 
 
 def stored_schema(dataset: Dataset) -> pa.Schema:
-    """Arrow's schema of stored rows."""
+    """Return Arrow's schema of stored rows."""
     return pa.schema([*dataset.schema, *SYSTEM_FIELDS])
 
 
 def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
-    """Rows as they came in, all standing, with their system columns. The runs in order are the rows."""
+    """Return new rows with their system columns; all of them stand.
+
+    runs: cover the rows, in order.
+    """
     counts = [run.rows for run in runs]
     firsts = np.array([run.first_arrival for run in runs], dtype=np.int64)
     begins = np.cumsum([0, *counts[:-1]], dtype=np.int64)[: len(runs)]
@@ -86,14 +89,13 @@ def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
 
 
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
-    """The stored rows after corrections of whole commits, which are in the order in which they were made.
+    """Return the stored rows with corrections of whole commits applied, in their order.
 
-    A correction has the dataset's columns, as the row is from `commit` on (for a cancel, as it was), the
-    `arrival` of the row that it corrects, `action` (cancel or correct) and `commit`. Each one ends the
-    standing row of its arrival number: that gets the correction's commit as `until`, and a correct adds the
-    row which takes its index. Additions stand behind the other rows. A correction of an arrival number that
-    no standing row of `rows` has, or that `rows` has seen already, is passed over; so is a row that was never
-    visible, because one commit corrected it twice.
+    A correction has the dataset's columns with the row's new values (of a cancel, the old ones), `arrival`
+    of the corrected row, `action` and `commit`. It sets `until` of the row that stands under its arrival
+    number; a correct appends the new row at the end. Ignored are corrections whose row does not stand in
+    `rows`, or that `rows` has already. A row that one commit replaces twice is never visible and is left
+    out.
     """
     standing = np.flatnonzero(_integers(rows, "until") == STANDS)
     standing = standing[np.argsort(_integers(rows, "arrival")[standing], kind="stable")]
@@ -121,7 +123,7 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 
 def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME) -> pa.Table:
-    """The stored rows in the window that stand at commit `commit` (None: the newest), without system columns.
+    """Return the rows in the window that stand at a commit, without system columns; None is the newest.
 
     By (event time, sequence with nulls last, arrival).
     """
@@ -132,7 +134,7 @@ def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME
 
 
 def ordered(rows: pa.Table, window: Window = ALL_TIME) -> pa.Table:
-    """The stored rows in the window, standing or not, by (event time, sequence with nulls last, arrival)."""
+    """Return the stored rows in the window by (event time, sequence with nulls last, arrival)."""
     arrival = _integers(rows, "arrival")
     if (arrival[1:] < arrival[:-1]).any():
         rows = rows.take(pa.array(np.argsort(arrival, kind="stable")))
@@ -145,7 +147,7 @@ def _integers(table: pa.Table, name: str) -> Integers:
 
 
 def _indices(ascending: Integers, wanted: Integers) -> Integers:
-    """Where each wanted number is in the ascending ones; -1 where it is not."""
+    """Return the index of each wanted number among ascending ones, -1 if absent."""
     if not len(ascending):
         return np.full(len(wanted), -1)
     index = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
@@ -153,7 +155,7 @@ def _indices(ascending: Integers, wanted: Integers) -> Integers:
 
 
 def _with_columns(table: pa.Table, **columns: npt.NDArray[Any]) -> pa.Table:
-    """The table with system columns set or added."""
+    """Return the table with system columns set or added."""
     fields = {field.name: field for field in SYSTEM_FIELDS}
     for name, values in columns.items():
         index = table.schema.get_field_index(name)

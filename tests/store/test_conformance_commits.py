@@ -136,7 +136,7 @@ def test_a_walk_ends_with_what_was_there_when_it_was_asked_for(store):
 @pytest.mark.parametrize("place", [LogPosition(CommitId(1, "f" * 64)), LogPosition(CommitId(9, "0" * 64), 0)])
 def test_a_place_that_the_log_does_not_have_is_resync(store, place: LogPosition):
     head = store.append(batch(trade(1))).commit
-    with pytest.raises(Resync, match=f"{SYMBOL} is another one now, at commit {head.token}") as caught:
+    with pytest.raises(Resync, match=f"{SYMBOL} was restored and is at commit {head.token} now") as caught:
         store.commits(TRADES, SYMBOL, place)
     assert (caught.value.symbol, caught.value.head) == (SYMBOL, head)
 

@@ -77,7 +77,7 @@ def test_a_log_that_ends_before_what_was_derived_of_it_is_damaged(filled: Path):
     output = StringIO()
     with pytest.raises(CommandError, match="1 damaged"):
         call_command("store", "verify", "AAPL", stdout=output)
-    line = f"damaged: trades/AAPL/commits.jsonl, byte {len(first)} (commit 2): ends the log at commit 1"
+    line = f"damaged: trades/AAPL/commits.jsonl, byte {len(first)} (commit 2): is the log's end, at commit 1"
     assert line in output.getvalue()
     log.write_bytes(first + second)
     assert "1 logs, 2 commits" in run("verify", "AAPL")

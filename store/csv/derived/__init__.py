@@ -1,1 +1,1 @@
-"""Files that can be thrown away at any moment: sorted columns and rollups, current to a commit."""
+"""Derived files, which may be deleted at any time: columns, rollups and sessions, up to a commit."""

@@ -1,4 +1,4 @@
-"""Arrow IPC files that are written whole under another name, renamed into place, and mapped once verified."""
+"""Arrow IPC files: written under a temporary name, renamed, and mapped after their checksum is verified."""
 
 import errno
 import os
@@ -18,8 +18,7 @@ from store.rows.stored_rows import stored_schema
 FILE_SUFFIX = ".arrow"
 PARTIAL_SUFFIX = ".partial"
 _PIECE_BYTES = 2**20
-# Written at once. Who reads a byte of a mapped file holds as much as was written with it: to the system's
-# cache that is one.
+# Bytes per write. Reading one byte of a mapped file loads all that was written together with it.
 _WRITTEN_BYTES = 2**16
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
@@ -30,13 +29,13 @@ _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
 
 
 class NotUsable(Exception):
-    """A derived file is missing or not what was written: do without all of them, and derive them again."""
+    """A derived file is missing or damaged. Do without derived files, and make them again."""
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:
     """Write the batches and return the file's CRC-32. Raises `OSError`.
 
-    Nothing is synced: what a power cut leaves of the file fails the checksum.
+    The file is not synced: after a power cut its checksum may fail.
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -57,21 +56,21 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
 
 
 def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], MappedBytes]:
-    """The batches of a file, mapped into memory without a copy, and the mapping.
+    """Map a file into memory; return its batches, not copied, and the mapping.
 
-    Raises `NotUsable`, and `OSError` without handles.
-    No handle stays open: the batches keep the mapping alive, and so does the file's inode when it is deleted.
+    Raises `NotUsable`, and `OSError` if handles or memory run out. No handle stays open: the batches keep
+    the mapping and a deleted file alive.
     """
     try:
         with pa.memory_map(os.fspath(path)) as source:
             content = source.read_buffer()
             mapping = MappedBytes(content)
             if _checksum(memoryview(content), mapping) != checksum:
-                raise NotUsable(f"{path.name} is not what was written")
+                raise NotUsable(f"{path.name} is not as written")
             reader = pa.ipc.open_file(content)
             return [reader.get_batch(index) for index in range(reader.num_record_batches)], mapping
     except pa.ArrowException as error:
-        raise NotUsable(f"{path.name} is not what was written") from error
+        raise NotUsable(f"{path.name} is not as written") from error
     except OSError as error:
         if error.errno in _OUT_OF_RESOURCES:
             raise
@@ -79,16 +78,16 @@ def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapped
 
 
 def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
-    """A column of numbers without nulls as a view.
+    """Return a column of numbers without nulls as a view.
 
-    Arrow's own way would import pandas, which takes half a second.
+    Arrow's own conversion imports pandas, which takes half a second.
     """
     dtype = _DTYPES[column.type]
     return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
 
 
 def _checksum(content: memoryview, mapping: MappedBytes) -> int:
-    """The CRC-32 of all bytes, of which hardly any are held meanwhile."""
+    """Return the CRC-32 of all bytes; few of them are in memory at a time."""
     checksum = 0
     for start in range(0, mapping.size, _PIECE_BYTES):
         checksum = zlib.crc32(content[start : start + _PIECE_BYTES], checksum)
@@ -96,19 +95,19 @@ def _checksum(content: memoryview, mapping: MappedBytes) -> int:
     return checksum
 
 
-# A text column is kept as a dictionary if its texts repeat this often.
+# A text column is stored as a dictionary if its texts repeat this often on average.
 _REPEATS = 4
 
-# What bars are made of.
+# The columns that bars need.
 PRINT_COLUMNS = frozenset(
     ("timestamp", "price", "volume", "sequence", "conditions", "arrival", "commit", "until")
 )
 
 
 def write_columns(path: Path, rows: pa.Table) -> int:
-    """Write stored rows, which are in order; returns the file's checksum.
+    """Write ordered stored rows and return the file's checksum.
 
-    Columns that are empty are left out.
+    Empty columns are left out.
     """
     columns = {
         name: _compact(column.combine_chunks())
@@ -120,7 +119,7 @@ def write_columns(path: Path, rows: pa.Table) -> int:
 
 
 def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, MappedBytes]:
-    """The stored rows of a file, texts as dictionaries where that is how they are kept, and where they lie.
+    """Return the stored rows of a file, with dictionary texts as stored, and the mapping.
 
     Raises `NotUsable`.
     """
@@ -131,9 +130,9 @@ def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, MappedBytes]
 
 
 def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:
-    """Mapped rows, or a slice of them, in the schema of stored rows: empty columns back, texts as texts.
+    """Return mapped rows in the schema of stored rows: with empty columns, and texts decoded.
 
-    names: only these columns, in the schema's order; all of them without.
+    names: only these columns, in the schema's order; empty means all.
     """
     schema = stored_schema(dataset)
     if names:

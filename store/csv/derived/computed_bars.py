@@ -1,4 +1,4 @@
-"""Bars of a level of which a segment keeps no rollups: made of its rows when asked for, then held."""
+"""Bars of a level without rollups: computed from a segment's rows on request, then cached."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ Times = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _BarRange:
-    """The bars of the rows from `start` up to `end`, which are whole intervals."""
+    """The bars of the rows `[start, end)`, which are whole intervals."""
 
     start: int
     end: int
@@ -27,10 +27,10 @@ class _BarRange:
 
 
 class ComputedBars:
-    """The bars of one segment under one policy at one level. A first read costs by its window.
+    """The bars of one segment under one policy at one level; the first read costs by its window.
 
-    What is made grows at both ends, there by at least as much as it holds: all reads together make no row
-    twice, and copy each bar a few times.
+    The computed range grows at both ends, each time at least to its double. So no row is aggregated twice,
+    and each bar is copied a few times only.
     """
 
     def __init__(self, rows: pa.RecordBatch, times: Times, policy: BarPolicy, level_ns: int) -> None:
@@ -43,13 +43,14 @@ class ComputedBars:
 
     @property
     def nbytes(self) -> int:
-        """What the bars take in memory."""
+        """The size of the bars in memory."""
         return self._made.bars.nbytes if self._made else 0
 
     def over(self, start_ns: int, end_ns: int) -> Bars | None:
-        """Bars of a stretch of whole intervals, and beside it; None where volume is still to be credited.
+        """Return bars of an aligned window and around it; None if volume must be credited across intervals.
 
-        The interval behind it is made, too: volume that it has and no price belongs to the last bar.
+        The interval after the window is computed, too: volume that it has without a price belongs to the
+        last bar.
         """
         if self._has_unfinished:
             return None
@@ -73,7 +74,7 @@ class ComputedBars:
         return _BarRange(start, end, _frozen(joined_bars(finished))) if len(finished) == len(parts) else None
 
     def _bars(self, start: int, end: int) -> Bars | None:
-        """The bars of some rows; None if one of their intervals has no price, or sizes are too far apart."""
+        """Return the bars of some rows; None if an interval has no price or sums are not mergeable."""
         rows = plain_rows(TRADES, self._rows.slice(start, end - start), PRINT_COLUMNS)
         try:
             aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
@@ -82,12 +83,12 @@ class ComputedBars:
         return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
 
     def _interval_start(self, row: int) -> int:
-        """The first row of the interval that a row is in."""
+        """Return the first row of the interval of a row."""
         start_ns = self._times[row] // self._level_ns * self._level_ns
         return int(self._times.searchsorted(start_ns))
 
     def _interval_end(self, row: int) -> int:
-        """The row behind the interval that a row is in; behind the last row there is none."""
+        """Return the row after the interval of a row; the end for rows after the last one."""
         if row >= len(self._times):
             return len(self._times)
         end_ns = (self._times[row] // self._level_ns + 1) * self._level_ns
@@ -95,7 +96,7 @@ class ComputedBars:
 
 
 def _frozen(bars: Bars) -> Bars:
-    """The same, whose columns nobody can change: they are shared."""
+    """Return the bars with read-only columns: they are shared."""
     for name in Bars.__slots__:
         getattr(bars, name).flags.writeable = False
     return bars

@@ -1,4 +1,4 @@
-"""Folds the commits that no segment holds yet into the segments of a log."""
+"""Folds new commits of a log into its segments."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """How the derived files of one log are kept: of which rows, policies, and size of segments."""
+    """Updates the derived files of one log, for some policies and a maximum size of segments."""
 
     dataset: Dataset
     folder: Path
@@ -47,11 +47,11 @@ class Fold:
     def run(
         self, commits: Callable[[], CommitHistory], *, rebuild: bool = False, compact: bool = False
     ) -> DerivedStatistics | None:
-        """Fold all commits in; what there is then, None if another process is at it.
+        """Fold in all commits; return the result, or None if another process is doing it.
 
-        commits: gives the log's history at the moment of the call. rebuild: begin anew. compact: join all
-        neighbours that fit into one segment. Raises `OSError`, `NotUsable` if files are lost while they are
-        made, and `DataDamaged` if rows that are to be folded in are damaged: what was there stays.
+        commits: returns the log's history at the time of the call. rebuild: start from nothing. compact:
+        join all neighbours that fit into one segment. Raises `OSError`, `NotUsable` if files are lost
+        meanwhile, and `DataDamaged` if rows to fold in are damaged; then the old files stay.
         """
         derived = self.folder / DERIVED_FOLDER
         with derived_lock(self.folder) as is_ours:
@@ -86,7 +86,7 @@ class Fold:
         return manifest
 
     def _unknown_names(self, parts: Sequence[StoredPart]) -> set[str]:
-        """The columns of the parts' files that this version does not know."""
+        """Return the columns of the parts' files that this version does not know."""
         of_corrections = corrections_of(self.dataset)
         files = {(stored.part.file, stored.part.kind) for stored in parts}
         return {
@@ -97,7 +97,7 @@ class Fold:
         }
 
     def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
-        """Parts of whole event dates, as many as fill a segment."""
+        """Yield parts of whole event dates, as many as fill a segment."""
         group: list[StoredPart] = []
         rows = 0
         for _, parts_of_date in groupby(parts, key=lambda stored: stored.part.day):
@@ -114,7 +114,7 @@ class Fold:
     def _with_parts(
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
-        """The segments after a group of parts: those that its times touch are new, the others stay."""
+        """Return the segments after adding parts: those whose times the parts touch are rewritten."""
         rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
             self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
@@ -135,7 +135,7 @@ class Fold:
         return written
 
     def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
-        """The segments with small neighbours of like sizes joined: a row is written again a few times."""
+        """Join small neighbours of similar size, so that a row is rewritten a few times only."""
         joined: list[Segment] = []
         for segment in segments:
             run = [segment]
@@ -156,7 +156,7 @@ _NOTHING = Manifest(0, NO_COMMIT.hash)
 
 
 def _begun(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
-    """The manifest to go on from."""
+    """Return the manifest to continue from."""
     manifest = read_manifest(derived)
     if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
         return _NOTHING
@@ -171,7 +171,7 @@ def _counted(derived: Path, manifest: Manifest) -> DerivedStatistics:
 
 
 def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
-    """The place of the segment that takes each row; one behind the last for rows later than all."""
+    """Return the index of the segment for each row; one after the last for rows later than all."""
     time = rows.column("timestamp").to_numpy()
     if not segments:
         return np.zeros(len(time), np.int64)
@@ -181,7 +181,7 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
 
 
 def _remove_others(derived: Path) -> None:
-    """Delete what the manifest does not name, and what a killed process left. Who has mapped it keeps it."""
+    """Delete files that the manifest does not name. Readers that have mapped them keep them."""
     manifest = read_manifest(derived) or _NOTHING
     named = {file for segment in manifest.segments for file in segment.files}
     with suppress(OSError):

@@ -12,9 +12,10 @@ from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
 from store.maintained import DerivedBacklog
 
-# A log rests this long after a fold, and as long as the fold took: a full flood leaves half a processor.
+# A log is not folded again for this long, or for as long as the fold took: under load folding takes half a
+# processor.
 _REST_SECONDS = 2.0
-# It doubles with each failure in a row, so many times: to about a minute.
+# The rest doubles with each failure in a row, this many times: up to about a minute.
 _DOUBLINGS = 5
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ _NOT_FOLDED = NEVER_SEEN
 
 @dataclass(frozen=True, slots=True)
 class WatchedLog:
-    """What a keeper must know of a log: its folder, and the policy of its bars."""
+    """A log to keep current: its folder, and the policy of its bars."""
 
     dataset: str
     symbol: str
@@ -33,21 +34,21 @@ class WatchedLog:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Which log it is."""
+        """The dataset and the symbol."""
         return self.dataset, self.symbol
 
     def commits(self) -> FileSignature:
-        """What changes with every commit."""
+        """Return a value that changes with every commit."""
         return _state(f"{self.folder}/{COMMITS_FILE}")
 
     def manifest(self) -> FileSignature:
-        """What changes when the derived files are replaced or deleted."""
+        """Return a value that changes when the derived files are replaced or deleted."""
         return _state(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
 
 
 @dataclass(frozen=True, slots=True)
 class _FoldState:
-    """The states that a fold began with and ended in, and when the log may be folded again.
+    """The state of a log at its last fold, and when it may be folded again.
 
     commits: `_NOT_FOLDED` if the fold failed.
     """
@@ -59,7 +60,7 @@ class _FoldState:
     failures: int = 0
 
     def is_of(self, log: WatchedLog) -> bool:
-        """Whether nothing has happened to the log and its files since."""
+        """Return whether the log and its derived files are unchanged since."""
         return (self.commits, self.manifest, self.policy_key) == (
             log.commits(),
             log.manifest(),
@@ -68,7 +69,7 @@ class _FoldState:
 
 
 class DerivedKeeper:
-    """Finds the logs that have grown since they were folded, and folds them, the longest rested first."""
+    """Finds the logs that have grown since their last fold, and folds them, the longest rested first."""
 
     def __init__(
         self,
@@ -77,16 +78,20 @@ class DerivedKeeper:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`logs`: all logs of the store. `fold` folds one by dataset and symbol; None if another is at it."""
+        """Create it.
+
+        logs: returns all logs of the store. fold: folds a log by dataset and symbol; None if another process
+        is doing it.
+        """
         self._logs = logs
         self._fold = fold
         self._clock = clock
         self._folded: dict[tuple[str, str], _FoldState] = {}
-        # Since when each log is known to have grown.
+        # When each log was first seen to have grown.
         self._waiting: dict[tuple[str, str], float] = {}
 
     def round(self, *, seconds: float) -> int:
-        """Fold for about so many seconds, at least one log if any has grown; how many were folded."""
+        """Fold for about so many seconds, at least one log if any has grown; return how many."""
         ends = self._clock() + seconds
         count = 0
         for log in self._due():
@@ -97,7 +102,7 @@ class DerivedKeeper:
         return count
 
     def backlog(self) -> DerivedBacklog:
-        """See `Upkeep.backlog`; at first all logs are thought to have grown."""
+        """See `Upkeep.backlog`. At first all logs count as grown."""
         since = list(self._waiting.values())
         return DerivedBacklog(len(since), self._clock() - min(since)) if since else DerivedBacklog()
 
@@ -125,7 +130,9 @@ class DerivedKeeper:
         except UnknownSymbol:
             pass  # its first commit is under way, or was cut off
         except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
-            logger.warning("the derived files of %s/%s are not kept: %r", *log.key, error)
+            logger.warning(
+                "the derived files of %s/%s could not be made and will be tried again: %r", *log.key, error
+            )
             commits, failures = _NOT_FOLDED, min(before.failures + 1 if before else 1, _DOUBLINGS)
         if commits != _NOT_FOLDED:
             self._waiting.pop(log.key, None)

@@ -1,4 +1,7 @@
-"""Which derived files are current, to which commit of the log: a small JSON file that is replaced whole."""
+"""The manifest: which derived files are current, and up to which commit.
+
+A small JSON file, replaced as a whole.
+"""
 
 import os
 import zlib
@@ -18,28 +21,28 @@ NO_ROLLUPS = 0
 
 
 def columns_file(name: str) -> str:
-    """The name of a segment's file of columns."""
+    """Return the name of a segment's file of columns."""
     return f"{name}.columns{FILE_SUFFIX}"
 
 
 def rollups_file(name: str, policy_key: str) -> str:
-    """The name of a segment's file of rollups under one policy."""
+    """Return the name of a segment's file of rollups under one policy."""
     return f"{name}.{policy_key}.rollups{FILE_SUFFIX}"
 
 
 def sessions_file(name: str, policy_key: str) -> str:
-    """The name of a segment's file of daily bars under one policy."""
+    """Return the name of a segment's file of daily bars under one policy."""
     return f"{name}.{policy_key}.sessions{FILE_SUFFIX}"
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """Rows of one stretch of event times, at most a million, which no other segment of the manifest overlaps.
+    """Rows of one range of event times, at most a million; ranges of a manifest's segments do not overlap.
 
-    name: what its files' names begin with. standing: how many of its rows stand. first_ns and last_ns:
-    smallest and largest event time, inclusive. newest: the newest commit that made or ended one of its rows.
-    columns: CRC-32 of the file of columns. rollups: CRC-32 of the file of each policy, by its key;
-    `NO_ROLLUPS` where there can be none. sessions: the same for the daily bars of policies that have a table
-    for them.
+    name: the prefix of its files' names. standing: how many rows stand. first_ns, last_ns: smallest and
+    largest event time, inclusive. newest: the newest commit that stored, cancelled or replaced one of its
+    rows. columns: CRC-32 of the file of columns. rollups: CRC-32 of each policy's file, by policy key;
+    `NO_ROLLUPS` if sums are not mergeable. sessions: the same of daily bars, for policies with a daily
+    table.
     """
 
     name: str
@@ -63,9 +66,9 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The segments in order of time, and the commit whose rows, and all before it, they hold.
+    """The segments in order of time, and the commit up to which they hold all rows.
 
-    lacking: columns of the rows' files that the version which made the segments did not know.
+    lacking: columns of the rows' files that the writing version did not know.
     """
 
     commit: int
@@ -76,16 +79,16 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> CommitId:
-        """The commit that it is current to."""
+        """The commit up to which it holds all rows."""
         return CommitId(self.commit, self.hash)
 
     def has_all_of(self, dataset: Dataset) -> bool:
-        """Whether the segments hold all that the rows' files say in the dataset's columns."""
+        """Return whether the segments hold all of the dataset's columns that the rows' files have."""
         return not set(self.lacking).intersection(dataset.later_names)
 
 
 class _Sealed(msgspec.Struct, frozen=True):
-    """The file's content: a manifest with the CRC-32 of its text."""
+    """The file's content: a manifest and the CRC-32 of its text."""
 
     checksum: int
     manifest: msgspec.Raw
@@ -96,7 +99,7 @@ _decoder = msgspec.json.Decoder(Manifest)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest in a derived folder; None without one that is as it was written."""
+    """Return the manifest in a derived folder; None if it is missing or damaged."""
     try:
         sealed = _sealed.decode((folder / MANIFEST_FILE).read_bytes())
         if zlib.crc32(sealed.manifest) != sealed.checksum:
@@ -108,7 +111,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def replace_manifest(folder: Path, manifest: Manifest) -> None:
-    """Make a manifest the current one. Needs the folder's lock. Raises `OSError`."""
+    """Replace the manifest. Needs the folder's lock. Raises `OSError`."""
     text = msgspec.json.encode(manifest)
     partial = folder / f"{MANIFEST_FILE}.{os.getpid()}{PARTIAL_SUFFIX}"
     partial.write_bytes(msgspec.json.encode(_Sealed(zlib.crc32(text), msgspec.Raw(text))))
@@ -116,7 +119,7 @@ def replace_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def manifest_signature(folder: str) -> FileSignature:
-    """What changes whenever a manifest is replaced; `NO_FILE` where there is none that can be seen."""
+    """Return a value that changes when the manifest is replaced; `NO_FILE` if it cannot be read."""
     try:
         return file_signature(f"{folder}/{MANIFEST_FILE}")
     except OSError:
@@ -124,7 +127,7 @@ def manifest_signature(folder: str) -> FileSignature:
 
 
 def discard_manifest(folder: str, signature: FileSignature) -> bool:
-    """Delete a manifest of files that are not usable, unless it was replaced since; whether it did."""
+    """Delete a manifest of unusable files, unless it was replaced since; return whether it was not replaced."""
     if signature == NO_FILE or signature != manifest_signature(folder):
         return False
     with suppress(OSError):

@@ -1,7 +1,7 @@
-"""A segment's rollups under one bar policy: aggregates of each level, one record batch a level.
+"""The rollups and the daily session bars of a segment under one bar policy.
 
-A level whose buckets hold hardly more than a row each would be larger than the rows, and is left out: its
-aggregates are made from the columns. A column that has one value throughout is kept as that value.
+Rollups are aggregates, one record batch per level. A level whose buckets hold hardly more than a row would
+be larger than the rows, and is left out. A column with one value throughout is stored as that value.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, writ
 from store.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
-# Sessions begin and end on half hours, nearly always: days, weeks and months of them are made of few rows.
+# Sessions nearly always start and end on half hours, so their days, weeks and months need few rows.
 HALF_HOUR_NS = 30 * MINUTE_NS
 HOUR_NS = 60 * MINUTE_NS
 LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
-# How many rows a bucket of a level must hold on average to be worth keeping.
+# The average number of rows per bucket from which on a level is stored.
 _WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
 _COLUMNS = tuple(field.name for field in fields(Aggregates))
 _METADATA = b"rollups"
@@ -37,19 +37,19 @@ Rollups = Mapping[int, Aggregates]
 
 
 class _Layout(msgspec.Struct, frozen=True):
-    """Which levels the batches are of, in order, and the columns that are constant in all of them."""
+    """The levels of the batches, in order, and the columns that are constant in all of them."""
 
     levels: tuple[int, ...]
     constants: dict[str, int | float]
 
 
 def level_for(interval_ns: int) -> int | None:
-    """The coarsest level of which an interval is made; None if it is finer than all, or cuts across them."""
+    """Return the coarsest level that divides an interval; None if none does."""
     return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
 
 
 def rollups_of(prints: Prints) -> dict[int, Aggregates]:
-    """The levels that are worth keeping, by their length in nanoseconds. Raises `Unmergeable`."""
+    """Return the levels that are worth storing, by length in nanoseconds. Raises `Unmergeable`."""
     rollups: dict[int, Aggregates] = {}
     finest = aggregate_prints(prints, SECOND_NS)
     for level in LEVELS_NS:
@@ -60,7 +60,7 @@ def rollups_of(prints: Prints) -> dict[int, Aggregates]:
 
 
 def write_rollups(path: Path, rollups: Rollups) -> int:
-    """Write the levels; returns the file's checksum."""
+    """Write the levels and return the file's checksum."""
     constants = {name: value for name in _COLUMNS[1:] if (value := _constant(rollups, name)) is not None}
     layout = _Layout(tuple(rollups), constants)
     kept = [name for name in _COLUMNS if name not in constants]
@@ -73,7 +73,7 @@ def write_rollups(path: Path, rollups: Rollups) -> int:
 
 
 def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
-    """The levels of a file, by their length. Raises `NotUsable`."""
+    """Return the levels of a file, by length. Raises `NotUsable`."""
     batches, _ = map_batches(path, checksum)
     if not batches or _METADATA not in (batches[0].schema.metadata or {}):
         raise NotUsable(f"{path.name} does not hold rollups")
@@ -85,7 +85,7 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
 
 
 def _constant(rollups: Rollups, name: str) -> int | float | None:
-    """The one value that a column has in every level, to the last bit, if it has one and that is finite."""
+    """Return the one finite value that a column has in every level, bit by bit; None without one."""
     column = np.concatenate([getattr(level, name) for level in rollups.values()])
     bits = column.view(np.int64)
     if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
@@ -107,9 +107,9 @@ _BAR_COLUMNS = tuple(field.name for field in fields(Bars))
 
 @dataclass(frozen=True, slots=True)
 class SegmentSessions:
-    """One row per event date.
+    """Daily session bars, one row per event date.
 
-    bars: NaN prices on a date without a session. newest: the newest commit that touched it.
+    bars: NaN prices on a date without a session. newest: the newest commit that touched the date.
     """
 
     bars: Bars
@@ -120,7 +120,7 @@ class SegmentSessions:
 
 
 def sessions_of(rows: pa.Table, policy: BarPolicy) -> SegmentSessions:
-    """The sessions of ordered stored rows, at least one."""
+    """Return the sessions of ordered stored rows, at least one row."""
     date = rows.column("timestamp").to_numpy() // DAY_NS
     starts = np.concatenate([[0], np.flatnonzero(date[1:] != date[:-1]) + 1])
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
@@ -130,14 +130,14 @@ def sessions_of(rows: pa.Table, policy: BarPolicy) -> SegmentSessions:
 
 
 def write_sessions(path: Path, sessions: SegmentSessions) -> int:
-    """Write them; returns the file's checksum."""
+    """Write the sessions and return the file's checksum."""
     columns = {name: pa.array(getattr(sessions.bars, name)) for name in _BAR_COLUMNS}
     batch = pa.record_batch({**columns, "newest": pa.array(sessions.newest)})
     return write_batches(path, batch.schema, [batch])
 
 
 def map_sessions(path: Path, checksum: int) -> SegmentSessions:
-    """The sessions of a file. Raises `NotUsable`."""
+    """Return the sessions of a file. Raises `NotUsable`."""
     batches, _ = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold sessions")
@@ -146,7 +146,7 @@ def map_sessions(path: Path, checksum: int) -> SegmentSessions:
 
 
 def _on_every_date(time: Integers, bars: Bars) -> Bars:
-    """The bars with a row for each date, without prices where there is no bar."""
+    """Return the bars with a row for each date, without prices on dates without a bar."""
     indices = time.searchsorted(bars.time_ns)
 
     def spread(name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:

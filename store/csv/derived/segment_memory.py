@@ -1,41 +1,41 @@
-"""Bounds what the segments of a store hold: mapped files, their pages in memory, bars made of their rows."""
+"""Bounds the memory of a store's segments: mapped files, their loaded pages, and computed bars."""
 
 import threading
 import weakref
 from operator import attrgetter
 from typing import Protocol
 
-# A segment maps its columns and one file for each policy; Linux gives a process 65,530 mappings, and other
-# things need some.
+# A segment maps its columns and one file per policy. Linux gives a process 65,530 mappings, of which other
+# code needs some.
 SEGMENTS_LIMIT = 8192
 BYTES_LIMIT = 256 * 2**20
-# Of rows that were read so much stays in memory: a long walk over them needs no more, and what is read again
-# comes from the system's cache in a hundredth of the time that it takes to write it as text.
+# Pages of rows that stay loaded. A long walk needs no more, and reading a page again from the system's cache
+# takes a hundredth of the time of writing it as text.
 PAGES_LIMIT = 4 * 2**20
-# When there is too much, this much is kept, so that it is not looked for all the time.
+# Above a limit, memory is released down to this share of it, so that it is not done all the time.
 _KEPT_SHARE = 0.75
 
 
 class MemoryHolder(Protocol):
-    """Who holds something that can be had again.
+    """An object whose memory can be released and made again.
 
-    `used` grows with every use; `held_bytes` are those on the heap.
+    used: grows with every use. held_bytes: bytes on the heap.
     """
 
     used: int
     held_bytes: int
 
     def release(self) -> None:
-        """Give up all of it."""
+        """Release everything."""
         ...
 
     def give_back(self) -> None:
-        """Let go of the pages of its rows that are in memory."""
+        """Release the loaded pages of its mapped rows."""
         ...
 
 
 class SegmentMemory:
-    """The holders of a store that hold something. Does not keep them alive."""
+    """The segments of a store that hold memory, by weak references."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class SegmentMemory:
 
     @property
     def bytes(self) -> int:
-        """What all of them hold on the heap."""
+        """The bytes on the heap of all of them."""
         return sum(holder.held_bytes for holder in self._holders)
 
     def add(self, holder: MemoryHolder) -> None:
-        """Note one that holds more than before.
+        """Register a holder that has grown.
 
-        Where that is too much, those used longest ago give up theirs.
+        Above a limit, the least recently used ones are released.
         """
         with self._mutex:
             self._holders.add(holder)
@@ -73,9 +73,9 @@ class SegmentMemory:
                 self._release_down_to(self._segments_limit, int(self._bytes_limit * _KEPT_SHARE))
 
     def note_read(self, holder: MemoryHolder, size: int) -> None:
-        """Note that so many bytes of one's rows are about to be read.
+        """Register that so many bytes of a holder's rows are about to be read.
 
-        Where it has become too much, what was read before is given back.
+        Above the limit, all pages that were read before are released.
         """
         with self._mutex:
             if self._read_bytes + size > self._pages_limit:
@@ -87,7 +87,7 @@ class SegmentMemory:
             self._read_bytes += size
 
     def _release_down_to(self, count: int, size: int) -> None:
-        """The one used last keeps what it holds, however large."""
+        """Release the least recently used holders; the last used one keeps its memory."""
         *holders, _ = sorted(self._holders, key=attrgetter("used"))
         held_bytes = self.bytes
         for holder in holders:

@@ -1,4 +1,4 @@
-"""Writes segments: rows in order, cut at changes of time, each with its columns and its rollups."""
+"""Writes segments: ordered rows, cut into segments, each with its columns, rollups and sessions."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ SEGMENT_ROWS = 1_000_000
 
 
 class SegmentWriter:
-    """Writes into one derived folder, whose lock its caller holds. Raises `OSError`."""
+    """Writes into one derived folder, whose lock the caller holds. Raises `OSError`."""
 
     def __init__(
         self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int
@@ -39,7 +39,7 @@ class SegmentWriter:
         self._rows_limit = rows_limit
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
-        """The stored rows of each segment. Raises `NotUsable`."""
+        """Return the stored rows of each segment. Raises `NotUsable`."""
         return [
             plain_rows(
                 self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns)[0]
@@ -48,7 +48,7 @@ class SegmentWriter:
         ]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
-        """The segments that ordered stored rows become."""
+        """Write ordered stored rows as segments and yield these."""
         time = rows.column("timestamp").to_numpy()
         start = 0
         while start < len(time):
@@ -57,7 +57,7 @@ class SegmentWriter:
             start = end
 
     def with_rollups(self, segment: Segment) -> Segment:
-        """The segment with rollups and sessions under exactly the policies in use. Raises `NotUsable`."""
+        """Return the segment with rollups and sessions of exactly the current policies. Raises `NotUsable`."""
         wanted = {policy.key: policy for policy in self._policies}
         if wanted.keys() == segment.rollups.keys():
             return segment
@@ -100,7 +100,7 @@ class SegmentWriter:
         }
 
     def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
-        """The checksum of the policy's rollups, or `NO_ROLLUPS` where sizes are too far apart for any."""
+        """Write the policy's rollups; return their checksum, or `NO_ROLLUPS` if sums are not mergeable."""
         try:
             rollups = rollups_of(prints_of(rows, policy))
         except Unmergeable:
@@ -109,9 +109,9 @@ class SegmentWriter:
 
 
 def _cut(time: Integers, start: int, limit: int) -> int:
-    """Where a segment that begins at `start` ends: at the end of a date if half of it is full by then.
+    """Return where the segment from `start` on ends: at the end of a date if it is half full by then.
 
-    Rows of one event time are never parted.
+    Rows of one event time are never split.
     """
     end = start + limit
     if end >= len(time):

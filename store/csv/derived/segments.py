@@ -1,4 +1,4 @@
-"""The current segments of a log, mapped when they are first needed."""
+"""The current segments of a log, mapped at their first use."""
 
 import itertools
 from bisect import bisect_left
@@ -35,9 +35,9 @@ _uses = itertools.count(1)
 
 
 class MappedSegment:
-    """One segment's files, mapped at their first use, and again after `release`.
+    """The files of one segment, mapped at their first use, and again after `release`.
 
-    Every method raises `NotUsable` if the file that it needs is gone or damaged.
+    Every method raises `NotUsable` if its file is missing or damaged.
     """
 
     def __init__(self, folder: Path, segment: Segment, memory: SegmentMemory) -> None:
@@ -49,7 +49,7 @@ class MappedSegment:
         self.release()
 
     def release(self) -> None:
-        """Let go of what is mapped and made; who reads it at this moment keeps it."""
+        """Release mappings and computed bars; concurrent readers keep theirs."""
         self._rows: pa.RecordBatch | None = None
         self._mapping: MappedBytes | None = None
         self._rollups: dict[str, Rollups] = {}
@@ -59,7 +59,7 @@ class MappedSegment:
         self.held_bytes = 0
 
     def give_back(self) -> None:
-        """Let go of its rows' pages in memory; they stay mapped, and come again when they are read."""
+        """Release the loaded pages of its rows; they stay mapped."""
         mapping = self._mapping
         if mapping is not None:
             mapping.give_back()
@@ -77,11 +77,11 @@ class MappedSegment:
         return rows
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
-        """Its stored rows in the window."""
+        """Return its stored rows in the window."""
         return self._slice(*self._indices(window))
 
     def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
-        """Its stored rows in the window that stand at a commit, as far as it knows."""
+        """Return its stored rows in the window that stand at a commit, without later corrections."""
         start, end = self._indices(window)
         rows = self._slice(start, end)
         stands = (self.column("commit", start, end) <= commit) & (self.column("until", start, end) > commit)
@@ -93,11 +93,11 @@ class MappedSegment:
         return as_numpy(self.rows.column(0))
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """A column of numbers without nulls, of the rows from one place up to another."""
+        """Return a column of numbers without nulls, of the rows `[start, end)`."""
         return as_numpy(self.rows.column(name))[start:end]
 
     def rows_at(self, indices: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
-        """Its stored rows at some places, of them the named columns that are not empty."""
+        """Return its stored rows at some indices, with the named columns that are not empty."""
         rows = self.rows
         rows = rows.select([name for name in rows.schema.names if name in names])
         if isinstance(indices, slice):
@@ -107,7 +107,7 @@ class MappedSegment:
         return rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
-        """Its aggregates of a level; None where they are not kept."""
+        """Return its aggregates of a level; None if the level is not stored."""
         self.used = next(_uses)
         rollups = self._rollups.get(policy_key)
         if rollups is None:
@@ -119,7 +119,7 @@ class MappedSegment:
         return rollups.get(level_ns)
 
     def sessions(self, policy_key: str) -> SegmentSessions | None:
-        """Its daily bars of the regular session; None where they are not kept."""
+        """Return its daily session bars; None if the policy has none."""
         checksum = self.segment.sessions.get(policy_key)
         if checksum is None:
             return None
@@ -131,11 +131,10 @@ class MappedSegment:
         return sessions
 
     def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """Bars of a level in the window, and others beside them.
+        """Return bars of a level in the window, and others around it.
 
-        None where volume is still to be credited, or a level is not kept that is finer than a minute. A
-        coarser level that is not kept is made of the rows where it is first asked for, and then held in
-        memory for a while.
+        None if volume must be credited across intervals, or if a level finer than a minute is not stored. A
+        coarser level that is not stored is computed from the rows and cached.
         """
         self.used = next(_uses)
         known, key = self._bars, (policy.key, level_ns)
@@ -148,7 +147,7 @@ class MappedSegment:
         return known[key]
 
     def _indices(self, window: Window) -> tuple[int, int]:
-        """The place of the first row in a window, and the one behind the last."""
+        """Return the indices of the first row in a window and of the row after its last one."""
         start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return start, end
 
@@ -175,7 +174,7 @@ class MappedSegment:
 
 
 class LogSegments:
-    """The segments of one manifest, in order of time: what a log's rows were up to the commit `head`."""
+    """The segments of one manifest, in order of time: a log's rows up to the commit `head`."""
 
     def __init__(self, head: CommitId, mapped: Sequence[MappedSegment]) -> None:
         self.head = head
@@ -184,7 +183,7 @@ class LogSegments:
         self._lasts = [each.segment.last_ns for each in mapped]
 
     def within(self, window: Window) -> Sequence[MappedSegment]:
-        """Those with event times in the window."""
+        """Return the segments with event times in the window."""
         return self.mapped[
             bisect_left(self._lasts, window.start_ns) : bisect_left(self._firsts, window.end_ns)
         ]
@@ -196,10 +195,10 @@ NO_SEGMENTS = LogSegments(NO_COMMIT, ())
 def open_segments(
     dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, memory: SegmentMemory
 ) -> LogSegments:
-    """The segments of a log's current manifest; none if it is missing or not of this history.
+    """Return the segments of a log's current manifest; none if it is missing or of another history.
 
-    None either if they were made by a version that did not know a column of the dataset, and rows give it.
-    before: those of the manifest before; what is in both stays mapped. held: who bounds what they hold.
+    Also none if the version that made them did not know a column of the dataset that rows have. before: the
+    segments of the last manifest; those in both stay mapped. memory: bounds the memory of all segments.
     """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)
@@ -215,5 +214,5 @@ def open_segments(
 
 
 def is_of(head: CommitId, history: CommitHistory) -> bool:
-    """Whether a commit is one of this history, and not of a log that was restored since."""
+    """Return whether a commit is in this history, and not in a log that was since restored."""
     return head.number <= history.head().number and history.head(head.number) == head

@@ -1,4 +1,4 @@
-"""Rows of the commits that no segment holds yet: decoded once, kept by event date, bounded in memory."""
+"""Rows of the commits after the segments: decoded once, cached by event date, bounded in memory."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from store.rows.stored_rows import stored_in_order
 ROWS_LIMIT = 2_000_000
 _LEVELS_LIMIT = 6
 
-# Which log (dataset, symbol), and the commit that its segments are current to.
+# The dataset, the symbol, and the commit up to which the log's segments hold all rows.
 LogKey = tuple[str, str, int]
 Read = Callable[[Sequence[StoredPart]], pa.Table]
 Make = Callable[[pa.Table], Aggregates]
@@ -27,7 +27,7 @@ Make = Callable[[pa.Table], Aggregates]
 
 @dataclass(eq=False, slots=True)
 class TailBlock:
-    """Stored rows of one event date in order, of consecutive commits, and aggregates made of them so far."""
+    """Ordered stored rows of one event date and consecutive commits, with their aggregates so far."""
 
     rows: pa.Table
     newest: int
@@ -43,22 +43,22 @@ class TailBlock:
         return times
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """A column of numbers without nulls, of the rows from one place up to another."""
+        """Return a column of numbers without nulls, of the rows `[start, end)`."""
         return self.rows.column(name).slice(start, end - start).to_numpy()  # type: ignore[no-any-return]
 
     def rows_in(self, window: Window) -> pa.Table:
-        """Its rows in the window."""
+        """Return its rows in the window."""
         start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return self.rows.slice(start, end - start)
 
     def rows_at(self, indices: slice | Integers) -> pa.Table:
-        """Its rows at some places."""
+        """Return its rows at some indices."""
         if isinstance(indices, slice):
             return self.rows.slice(indices.start, indices.stop - indices.start)
         return self.rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
-        """The aggregates of a level under a policy, made once or, of many levels, a few times."""
+        """Return the aggregates of a level under a policy, cached for a few levels."""
         found = self._aggregates.get((policy_key, level_ns))
         if found is None:
             if len(self._aggregates) >= _LEVELS_LIMIT:
@@ -69,14 +69,14 @@ class TailBlock:
 
 @dataclass(slots=True)
 class _TailDate:
-    """One event date: its blocks by commit, how many of its parts are in them, the last one's commit."""
+    """One event date: its blocks by commit, how many of its parts they hold, and the last part's commit."""
 
     blocks: tuple[TailBlock, ...] = ()
     covered: int = 0
     newest: CommitId = NO_COMMIT
 
     def is_of(self, history: CommitHistory) -> bool:
-        """Whether it was read of this history, and not of a log that was restored since."""
+        """Return whether it was read from this history, and not from a log that was since restored."""
         number = self.newest.number
         return not number or (number <= history.head().number and history.head(number) == self.newest)
 
@@ -86,10 +86,10 @@ class _TailDate:
 
 
 class TailRows:
-    """The dates that were asked for last, of all logs of a store."""
+    """LRU cache of dates, for all logs of a store."""
 
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
-        # A date of more rows is counted as the limit: it is held alone.
+        # A date with more rows counts as the limit, and is cached alone.
         self._dates: LRUCache[tuple[LogKey, int], _TailDate] = LRUCache(
             rows_limit, getsizeof=lambda date: min(date.rows, rows_limit)
         )
@@ -98,9 +98,9 @@ class TailRows:
     def blocks(
         self, log: LogKey, history: CommitHistory, parts: Sequence[StoredPart], read: Read
     ) -> Sequence[TailBlock]:
-        """The rows of the parts: all that a history's tail has of one date, and perhaps of later ones.
+        """Return the rows of the parts: all parts of one date after the segments.
 
-        `read` gives the stored rows of parts.
+        Later ones may be included. read: returns the stored rows of parts.
         """
         key = (log, parts[0].part.day)
         with self._mutex:
@@ -116,7 +116,7 @@ class TailRows:
     def _extended(
         self, date: _TailDate, parts: Sequence[StoredPart], read: Read, newest: CommitId
     ) -> _TailDate:
-        """The date with a block for the new parts; blocks of like size become one, as in a merge sort."""
+        """Add a block for the new parts; blocks of similar size are merged, as in a merge sort."""
         new = list(parts[date.covered :])
         block = TailBlock(stored_in_order(read(new)), max(stored.commit for stored in new))
         blocks = list(date.blocks)

@@ -1,1 +1,1 @@
-"""Files and their bytes, whatever they are for: what durability rests on, rows as CSV, mapped columns."""
+"""Files and their bytes: durable writes, commit records, parts, rows as CSV, mapped columns, names."""

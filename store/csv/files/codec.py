@@ -1,4 +1,7 @@
-"""Rows as CSV text and back, lossless. Plain CSV: pandas, a spreadsheet and awk read it as it is."""
+"""Rows as lossless CSV text and back, and the headers of data files.
+
+pandas, spreadsheets and awk can read the files.
+"""
 
 import os
 import re
@@ -17,7 +20,7 @@ from store.lazy_imports import csv as pacsv
 from store.text_columns import TextPiece, are_exact_integers, ended_numbers, escaped, joined_lines, quoted
 from store.timestamps import fixed_width_text
 
-# The names in a file's header, in its order: the event time, the symbol, then the other columns.
+# The column names of a file, in order: the event time, the symbol, then the other columns.
 Header: TypeAlias = tuple[str, ...]
 
 HEADER_LIMIT_BYTES = 4096
@@ -25,33 +28,34 @@ _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def header_of(dataset: Dataset, later: Collection[str] = ()) -> Header:
-    """The header of a new file: the dataset's first form, then those of its later columns that are named."""
+    """Return the header of a new file: the dataset's first form, then the named later columns."""
     first, *others = dataset.first_form.schema.names
     return (first, "symbol", *others, *(name for name in dataset.later_names if name in later))
 
 
 def header_line(header: Header) -> bytes:
-    """A header as the first line of a file."""
+    """Return a header as the first line of a file."""
     return (",".join(header) + "\n").encode()
 
 
 def parse_header(dataset: Dataset, text: bytes) -> Header:
-    """The header that a file begins with; its later columns may be ones that this version does not know.
+    """Return the header at the beginning of a file.
 
-    Raises `DataDamaged` if it does not begin with the dataset's first form.
+    It may have later columns that this version does not know. Raises `DataDamaged` if it does not begin with
+    the dataset's first form.
     """
     line, end, _ = text.partition(b"\n")
     names = tuple(line.decode("ascii", "replace").split(","))
     first = header_of(dataset)
     later = names[len(first) :]
-    is_whole = bool(end) and names[: len(first)] == first and len(set(names)) == len(names)
-    if not is_whole or not all(map(_LATER_NAME.fullmatch, later)):
-        raise DataDamaged(f"the first line is not a header of {dataset.name}")
+    is_valid = bool(end) and names[: len(first)] == first and len(set(names)) == len(names)
+    if not is_valid or not all(map(_LATER_NAME.fullmatch, later)):
+        raise DataDamaged(f"the first line is not a header of {dataset.name}: restore the file from a backup")
     return names
 
 
 def read_header(dataset: Dataset, path: Path, descriptor: int) -> Header:
-    """The header of an open file. Raises `DataDamaged`, naming the file, and `OSError`."""
+    """Return the header of an open file. Raises `DataDamaged`, naming the file, and `OSError`."""
     try:
         return parse_header(dataset, os.pread(descriptor, HEADER_LIMIT_BYTES, 0))
     except DataDamaged as error:
@@ -59,7 +63,10 @@ def read_header(dataset: Dataset, path: Path, descriptor: int) -> Header:
 
 
 def header_in(dataset: Dataset, path: Path) -> Header:
-    """The header of a file; no columns if it is damaged. Raises `DataDamaged` without the file, `OSError`."""
+    """Return the header of a file; empty if it is damaged.
+
+    Raises `DataDamaged` without the file, and `OSError`.
+    """
     descriptor = opened(path)
     try:
         return read_header(dataset, path, descriptor)
@@ -70,7 +77,10 @@ def header_in(dataset: Dataset, path: Path) -> Header:
 
 
 def opened(path: Path) -> int:
-    """A data file's descriptor, for reading. Raises `DataDamaged` if it is missing, and `OSError`."""
+    """Open a data file for reading; return its descriptor.
+
+    Raises `DataDamaged` if it is missing, and `OSError`.
+    """
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
@@ -78,7 +88,7 @@ def opened(path: Path) -> int:
 
 
 def unknown_names(dataset: Dataset, header: Header) -> list[str]:
-    """The columns of a header that this version does not know."""
+    """Return the columns of a header that this version does not know."""
     known = {"symbol", *dataset.schema.names}
     return [name for name in header if name not in known]
 
@@ -93,10 +103,10 @@ _READ_TYPES = {
 
 
 def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Header | None = None) -> bytes:
-    """One line per row, in order. Times in UTC at full precision, floats as their shortest exact text.
+    """Return one line per row, in order. Times are UTC at full precision, floats their shortest exact text.
 
-    header: of the file that gets the lines; by default one with all of the dataset's columns. The cells of a
-    column that is not the dataset's are empty.
+    header: of the file; by default with all of the dataset's columns. Cells of columns that the dataset does
+    not have are empty.
     """
     columns = {column.name: column for column in dataset.columns}
     first, _, *others = header or header_of(dataset, dataset.later_names)
@@ -109,10 +119,10 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Hea
 
 
 def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> pa.Table:
-    """The rows of lines that `encode_rows` made for a header, in order, in the dataset's schema.
+    """Return the rows of lines from `encode_rows` with the same header, in the dataset's schema.
 
-    A column that the header lacks is null; one that is not the dataset's is passed over. Raises
-    `pa.ArrowInvalid` if the lines are none of such a file.
+    A column that the header lacks is null; one that the dataset lacks is ignored. Raises `pa.ArrowInvalid`
+    if the lines do not have the header's columns.
     """
     names = header or header_of(dataset, dataset.later_names)
     types = {column.name: _READ_TYPES[column.kind] for column in dataset.columns if column.name in names}
@@ -140,7 +150,7 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
 
 
 def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
-    """A column's cells, null where they are empty, each followed by `end`."""
+    """Return a column's cells, null if empty, and `end` after each."""
     if values.null_count == len(values):
         return [end]
     if column.kind is ColumnKind.TIME:
@@ -156,7 +166,7 @@ def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
 
 
 def _numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
-    """Each number's text with `end` behind it. Whole numbers without a point."""
+    """Return each number's text followed by `end`; integers without a point."""
     if numbers.dtype.kind == "f" and are_exact_integers(numbers):
         numbers = numbers.astype(np.int64)
     return ended_numbers(numbers, end)

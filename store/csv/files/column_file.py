@@ -33,11 +33,14 @@ _TRAILER = struct.Struct("<QQQI8s")
 
 
 class ColumnsDamaged(Exception):
-    """The bytes are not what was written. What the file was made from must be read instead."""
+    """The file does not have the bytes that were written. Use the data that it was made from."""
 
 
 class _Extent(msgspec.Struct, frozen=True):
-    """Where a column is. searched: the field that ascends, None for none."""
+    """Where a column is.
+
+    searched: the field that ascends, or None.
+    """
 
     name: str
     start: int
@@ -53,12 +56,12 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 def records_in_piece(dtype: np.dtype[Any], piece_bytes: int | None = None) -> int:
-    """How many records have a checksum in common."""
+    """Return how many records share a checksum."""
     return max(1, (piece_bytes or PIECE_BYTES) // dtype.itemsize)
 
 
 class ColumnWriter:
-    """Writes the columns of a file, each at once, then `finish`es it."""
+    """Writes the columns of a file one after the other; call `finish` at the end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -69,7 +72,7 @@ class ColumnWriter:
     def write(
         self, name: str, dtype: np.dtype[Any], runs: Iterable[Records], *, searched: str | None = None
     ) -> None:
-        """A column of the runs' records; every run but the last must be a whole number of pieces."""
+        """Write a column, given as runs of records; every run but the last must be a whole number of pieces."""
         self._end += self._file.write(bytes(-self._end % _ALIGNMENT))
         start, count, size = self._end, 0, records_in_piece(dtype)
         sums: list[int] = []
@@ -87,7 +90,7 @@ class ColumnWriter:
             self._tables.append(np.concatenate(firsts, dtype="<i8").tobytes() if firsts else b"")
 
     def finish(self, kind: str, facts: Facts) -> None:
-        """Write what is needed to read the file. kind: what it holds, in which layout."""
+        """Write tables and header. kind: names the content and its layout."""
         tables = b"".join(self._tables)
         header = msgspec.json.encode(_Header(kind, PIECE_BYTES, facts, self._columns))
         checksum = zlib.crc32(header, zlib.crc32(tables))
@@ -96,9 +99,9 @@ class ColumnWriter:
 
 
 class MappedColumn:
-    """Records of a mapped file.
+    """The records of a mapped column.
 
-    Whatever it hands out was verified; raises `ColumnsDamaged` where it cannot be.
+    All records that it returns are verified; raises `ColumnsDamaged`.
     """
 
     def __init__(
@@ -115,18 +118,18 @@ class MappedColumn:
         return len(self._values)
 
     def part(self, start: int, stop: int) -> Records:
-        """The records `[start, stop)`, not copied."""
+        """Return the records `[start, stop)`, not copied."""
         first, last = start // self._size, -(-stop // self._size)
         if self._verified.find(0, first, last) >= 0:
             self._verify(first, last)
         return self._values[start:stop]
 
     def all(self) -> Records:
-        """All records, not copied."""
+        """Return all records, not copied."""
         return self.part(0, len(self._values))
 
     def search(self, value: int, side: Literal["left", "right"]) -> int:
-        """`numpy.searchsorted` of the searched field; looks at one piece only."""
+        """Return `numpy.searchsorted` of the searched field; reads one piece only."""
         if self._searched is None:
             raise TypeError("the column is not in order")
         start = (int(self._firsts.searchsorted(value, side)) - 1) * self._size
@@ -145,7 +148,7 @@ class MappedColumn:
 
 
 class ColumnFile:
-    """The columns and facts of a file's bytes. Raises `ColumnsDamaged` if they are no file of the kind."""
+    """The columns and facts of a file. Raises `ColumnsDamaged` if the bytes are not such a file."""
 
     def __init__(self, content: pa.Buffer | bytes, kind: str, dtypes: DTypes) -> None:
         self._content = memoryview(content)
@@ -160,7 +163,7 @@ class ColumnFile:
 
     @classmethod
     def mapped(cls, path: Path, kind: str, dtypes: DTypes) -> "ColumnFile":
-        """A file's columns. Holds no descriptor. Raises `OSError`, too."""
+        """Map a file. No descriptor stays open. Raises `OSError`, too."""
         with pa.memory_map(str(path)) as file:
             return cls(file.read_buffer(), kind, dtypes)
 
@@ -168,7 +171,7 @@ class ColumnFile:
         return self._columns[name]
 
     def verify(self) -> None:
-        """Verify whatever was not used yet."""
+        """Verify all pieces that were not used yet."""
         for column in self._columns.values():
             column.all()
 

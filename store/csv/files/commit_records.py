@@ -1,4 +1,4 @@
-"""The record of one accepted batch: a line of JSON, chained by hash to the line before it."""
+"""Commit records: JSON lines, chained by hash, that name the parts of data files."""
 
 import base64
 import hashlib
@@ -23,16 +23,16 @@ _HASH_BYTES = 64
 
 
 class PartKind(StrEnum):
-    """What the lines of a part are: rows, or corrections of rows."""
+    """Whether the lines of a part are rows or corrections."""
 
     ROWS = "rows"
     CORRECTIONS = "corrections"
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Where a commit's lines of one event date are: a file's bytes `[offset, offset + length)`.
+    """A commit's lines of one event date: the bytes `[offset, offset + length)` of a file.
 
-    rows: how many lines. first_ns and last_ns: smallest and largest event time. checksums: CRC-32 of each 4
+    rows: number of lines. first_ns, last_ns: smallest and largest event time. checksums: CRC-32 of each 4
     KiB block, base64.
     """
 
@@ -47,7 +47,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def end(self) -> int:
-        """The offset behind the last byte."""
+        """The offset after the last byte."""
         return self.offset + self.length
 
     @property
@@ -57,10 +57,10 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One accepted batch: its number, when, by whom, what became of it, and where its rows are.
+    """One accepted batch: its number, time, caller, result, and parts.
 
     committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV
-    text. duplicate_rows: the first hundred rows that were stored before. For corrections the same, of
+    text. duplicate_rows: the indices of the first hundred rows that were stored before; the same of
     corrections. key_hash: SHA-256 of the idempotency key. request_key: the key itself, only in lines of
     earlier versions; a decoded commit has its hash instead.
     """
@@ -76,7 +76,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     key_hash: str | None = None
 
     def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
-        """The answer that this commit gave to its caller."""
+        """Return the receipt that the caller got."""
         return Receipt(
             received=self.received,
             stored=sum(part.rows for part in self.parts),
@@ -91,24 +91,28 @@ _decoder = msgspec.json.Decoder(Commit)
 
 
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
-    """The line, with its line end, and the commit's hash."""
+    """Return the line, with its line end, and the commit's hash."""
     payload = _encoder.encode(commit)[:-1]
     commit_hash = _chained(previous_hash, payload)
     return payload + _HASH_FIELD + commit_hash.encode() + b'"}\n', commit_hash
 
 
 def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
-    """The commit in a line (without its line end) that follows the commit `previous`.
+    """Return the commit in a line, without its line end, that follows the commit `previous`.
 
-    Raises `DataDamaged` if a bit of it is not as written, or if it does not follow.
+    Raises `DataDamaged` if any byte was changed, or if the commit does not follow.
     """
     payload, field, rest = line.rpartition(_HASH_FIELD)
     commit_hash = rest[:_HASH_BYTES].decode("ascii", "replace")
     if not field or rest[_HASH_BYTES:] != b'"}' or _chained(previous.hash, payload) != commit_hash:
-        raise DataDamaged(f"commit record {previous.number + 1} is not what was written")
+        raise DataDamaged(
+            f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
+        )
     commit = _decoder.decode(payload + b"}")
     if commit.commit != previous.number + 1:
-        raise DataDamaged(f"commit record {previous.number + 1} is missing")
+        raise DataDamaged(
+            f"commit record {previous.number + 1} is missing: restore commits.jsonl from a backup"
+        )
     if commit.request_key is not None:
         key_hash = hash_of_key(commit.request_key)
         commit = msgspec.structs.replace(commit, request_key=None, key_hash=key_hash)
@@ -116,14 +120,14 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 
 
 def block_checksums(data: bytes) -> str:
-    """CRC-32 of each 4 KiB block of a part, little-endian, base64."""
+    """Return the CRC-32 of each 4 KiB block of a part, little-endian, base64."""
     view = memoryview(data)
     sums = [zlib.crc32(view[at : at + BLOCK_BYTES]) for at in range(0, len(data), BLOCK_BYTES)]
     return base64.b64encode(np.array(sums, dtype="<u4").tobytes()).decode()
 
 
 def first_damaged_block(data: bytes, part: Part) -> int | None:
-    """The offset in the file of the first block that is not what was written; None if all are."""
+    """Return the offset in the file of the first damaged block, None if there is none."""
     if len(data) == part.length and block_checksums(data) == part.checksums:
         return None
     written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
@@ -142,7 +146,7 @@ _LOAD_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part with the number of its commit, and the arrival number of its first row (0 for corrections)."""
+    """A part with its commit's number, and the arrival number of its first row (0 for corrections)."""
 
     commit: int
     first_arrival: int
@@ -151,7 +155,7 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class DateSummary:
-    """An event date with rows: the number of its newest commit, the smallest and the largest event time."""
+    """An event date with rows: its newest commit, and its smallest and largest event time."""
 
     newest: int
     first_ns: int
@@ -167,12 +171,12 @@ class AcceptedBatch:
 
 
 def of_kind(parts: Iterable[StoredPart], kind: PartKind) -> list[StoredPart]:
-    """Those of the parts that are of a kind, in their order."""
+    """Return the parts of a kind, in their order."""
     return [stored for stored in parts if stored.part.kind == kind]
 
 
 def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
-    """The parts in their order, about 16 MiB at a time; two of one commit that are neighbours stay together."""
+    """Yield the parts in their order, about 16 MiB at a time; neighbours of one commit stay together."""
     load: list[StoredPart] = []
     size = 0
     for stored in parts:
@@ -187,17 +191,16 @@ def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
 
 _READ_BYTES = 2**20
 
-# A write that was cut short leaves the beginning of a record, but no NULs, and no bytes behind a record.
+# An interrupted write leaves the beginning of a record, never NULs and never bytes after a complete record.
 _NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 
 CommitLine = tuple[Commit, CommitId, int]
 
 
 def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
-    """The commits in bytes `[start, end)` that follow `previous`, each with the offset behind its line.
+    """Yield the commits in bytes `[start, end)` that follow `previous`, each with the offset after its line.
 
-    A record's beginning at the end is passed over. Raises `DataDamaged` for whatever was not written like
-    this; `OSError` from the system.
+    An incomplete record at the end is ignored. Raises `DataDamaged` for any other wrong byte, and `OSError`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -213,4 +216,6 @@ def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator
     finally:
         os.close(descriptor)
     if _NOT_TORN.search(rest):
-        raise DataDamaged(f"commit record {previous.number + 1} is not what was written")
+        raise DataDamaged(
+            f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
+        )

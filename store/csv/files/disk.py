@@ -1,4 +1,4 @@
-"""The file operations on which durability rests, in one place, so that a test can put a fault into each."""
+"""File operations: durable writes, file signatures and mapped bytes. Tests inject faults into `Disk`."""
 
 import ctypes
 import errno
@@ -16,20 +16,20 @@ _REWRITTEN_AT_ONCE = 2**20
 
 
 class Disk:
-    """Appends and syncs. Every method raises `OSError` as the operating system does."""
+    """Appends and syncs. Every method raises `OSError`."""
 
     def append(self, descriptor: int, data: bytes) -> None:
-        """Write all of `data` behind the file's end."""
+        """Write all of `data` at the end of the file."""
         left = memoryview(data)
         while left:
             left = left[os.write(descriptor, left) :]
 
     def sync(self, descriptor: int) -> None:
-        """Return when what was written, and the file's length, would outlive a power cut."""
+        """Return once the file's content and length are durable."""
         os.fdatasync(descriptor)
 
     def rewrite(self, path: Path, start: int) -> None:
-        """Write the file's bytes from `start` over themselves: the next sync has to write them out."""
+        """Write the bytes from `start` on over themselves, so that the next sync writes them to the disk."""
         with path.open("r+b", buffering=0) as file:
             while data := os.pread(file.fileno(), _REWRITTEN_AT_ONCE, start):
                 start += os.pwrite(file.fileno(), data, start)
@@ -39,13 +39,13 @@ class Disk:
         os.ftruncate(descriptor, length)
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder and the two above it, durably."""
+        """Create a folder and the two above it, durably."""
         for path in (folder.parent.parent, folder.parent, folder):
             path.mkdir(parents=True, exist_ok=True)
             self.sync_folder(path.parent)  # also where it is there: whoever made it may have died before this
 
     def sync_folder(self, folder: Path) -> None:
-        """Return when the names in the folder would outlive a power cut."""
+        """Return once the names in the folder are durable."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
@@ -54,20 +54,20 @@ class Disk:
 
 
 def unavailable(error: OSError) -> StoreUnavailable:
-    """The store's word for an operating system's error."""
+    """Return the store's error for an error of the operating system."""
     kind = StoreFull if error.errno in _NO_SPACE else StoreUnavailable
     return kind(f"the store cannot be used: {os.strerror(error.errno or 0)}")
 
 
-# Inode, size and time of change in nanoseconds: neither an append nor a replacement leaves all three as they
-# were. A plain tuple: one is made on every read.
+# Inode, size and time of change in nanoseconds: an append or a replacement changes at least one. A plain
+# tuple, because every read makes one.
 FileSignature: TypeAlias = tuple[int, int, int]
 NO_FILE: FileSignature = (0, 0, 0)
 NEVER_SEEN: FileSignature = (-1, 0, 0)
 
 
 def file_signature(path: str | os.PathLike[str]) -> FileSignature:
-    """The signature of a file; `NO_FILE` where there is none, and never `NEVER_SEEN`. Raises `OSError`."""
+    """Return the signature of a file; `NO_FILE` if it is missing. Costs one system call. Raises `OSError`."""
     try:
         found = os.stat(path)  # noqa: PTH116 a quarter of Path.stat's time
     except FileNotFoundError:
@@ -80,22 +80,25 @@ _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class MappedBytes:
-    """All bytes of a mapped file."""
+    """The bytes of a mapped file.
+
+    Pages that were read count as the process's memory until they are given back.
+    """
 
     def __init__(self, content: pa.Buffer) -> None:
-        """`content` must be mapped from a file: other memory would lose what is in it."""
+        """Create it. `content` must be mapped from a file: other memory would lose its content."""
         self._content = content
 
     @property
     def size(self) -> int:
-        """How many bytes the file has."""
+        """The file's size in bytes."""
         return self._content.size  # type: ignore[no-any-return]
 
     def give_back(self, start: int = 0, end: int | None = None) -> None:
-        """Let go of the whole pages in a stretch of the bytes; without an end, of all behind its start.
+        """Release the whole pages in a range of the bytes, by default all of them.
 
-        Whoever reads them still or again gets the same: they come from the system's cache, or from the file.
-        It is advice: that it is not taken is no error.
+        Readers see the same bytes afterwards: they are loaded again from the system's cache or the file. The
+        call is advice, and its failure is ignored.
         """
         address, size, page = self._content.address, self._content.size, mmap.PAGESIZE
         first = -(-(address + start) // page) * page

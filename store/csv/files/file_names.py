@@ -1,4 +1,4 @@
-"""Which folder holds a symbol, and which file takes the next rows of an event date."""
+"""File names: the folder of a symbol, and the file for new rows of an event date."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)")
 
 
 def folder_name(symbol: str) -> str:
-    """A symbol as a folder's name that every file system can hold; `symbol_of` reads it back."""
+    """Return a symbol as a folder's name that every file system allows; `symbol_of` reverses it."""
     name = quote(symbol, safe="-_.=")
     if _RESERVED.match(name):
         name = f"%{ord(name[0]):02X}{name[1:]}"
@@ -25,7 +25,7 @@ def folder_name(symbol: str) -> str:
 
 
 def symbol_of(folder: str) -> str:
-    """The symbol that a folder holds."""
+    """Return the symbol of a folder's name."""
     return unquote(folder)
 
 
@@ -37,10 +37,10 @@ def file_for(
     *,
     holds: Callable[[str], bool] = lambda _: True,
 ) -> str:
-    """The file that takes the next lines of a date: its partition's first that can hold them, or a new one.
+    """Return the file for new lines of a date: the partition's first file that can take them, or a new one.
 
-    It has not grown to 256 MiB. `end_of` gives the end of a file, 0 where there is none; `holds` tells
-    whether the header of one that is there has the lines' columns.
+    A file can take them if it is below 256 MiB. end_of: returns the end of a file, 0 if it does not exist.
+    holds: whether the header of an existing file has the lines' columns.
     """
     name = str(np.datetime64(day, "D"))
     if partition is Partition.YEAR:

@@ -1,4 +1,4 @@
-"""Rows and corrections of the parts that commits name, verified block by block."""
+"""Reads rows and corrections of parts, verified block by block."""
 
 import base64
 import os
@@ -22,10 +22,7 @@ from store.timestamps import format_timestamp
 
 
 def corrections_of(dataset: Dataset) -> Dataset:
-    """The columns of a dataset's corrections: its own, the corrected row's arrival number, the action.
-
-    Later columns stand behind these two, too.
-    """
+    """Return the dataset's columns in a file of corrections: with `arrival` and `action` before later columns."""
     own = (
         Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
         Column(ACTION.name, ColumnKind.TEXT, required=True),
@@ -35,7 +32,7 @@ def corrections_of(dataset: Dataset) -> Dataset:
 
 
 def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
-    """The rows whose values are taken from now on: an id stays known by its corrected values, too.
+    """Return the corrected rows with ids: an id is also known by its corrected values.
 
     In the dataset's columns and `arrival`.
     """
@@ -44,22 +41,22 @@ def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa
     return corrections.filter(pc.and_(corrects, has_id)).select([*dataset.schema.names, ARRIVAL.name])
 
 
-# So many blocks of a part are read at once where memory is to stay bounded: 4 MiB.
+# How many blocks of a part are read at a time where memory is bounded: 4 MiB.
 SLICE_BLOCKS = 1024
 
 
 def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """The stored rows of parts of rows, as they came in. Raises `DataDamaged`."""
+    """Return the stored rows of parts of rows, as they came in. Raises `DataDamaged`."""
     return rows_table(read_parts(dataset, folder, parts), parts)
 
 
 def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """The corrections in parts of corrections, with their commits. Raises `DataDamaged`."""
+    """Return the corrections in parts of corrections, with their commits. Raises `DataDamaged`."""
     return corrections_table(read_parts(corrections_of(dataset), folder, parts), parts)
 
 
 def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """The rows that later ones are compared with: those that came in, and corrected ones with ids.
+    """Return the rows that new ones are compared with: rows as they came in, and corrected rows with ids.
 
     In the dataset's columns and `arrival`. Raises `DataDamaged`.
     """
@@ -73,22 +70,21 @@ def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
 
 def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
-    """The rows of parts with their system columns."""
+    """Return the rows of parts with their system columns."""
     return stored_rows(rows, [ArrivalRun(each.first_arrival, each.commit, each.part.rows) for each in parts])
 
 
 def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
-    """The corrections of parts with their commits."""
+    """Return the corrections of parts with their commits."""
     commits = np.array([each.commit for each in parts], dtype=np.int32)
     commit = np.repeat(commits, [each.part.rows for each in parts])
     return corrections.append_column(COMMIT, pa.array(commit))
 
 
 def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """The rows of the parts, one part after the other, each in order of arrival.
+    """Return the rows of the parts, part by part, each in order of arrival.
 
-    Each file is read by its own header. Raises `DataDamaged`, naming the file and the first wrong block, if
-    any byte of them is not as written.
+    Each file is read by its own header. Raises `DataDamaged`, naming the file and the first damaged block.
     """
     found: list[tuple[Header, list[bytes]]] = []
     for file, of_file in groupby(parts, key=lambda stored: stored.part.file):
@@ -103,7 +99,10 @@ def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
 
 def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterator[pa.Table]:
-    """The rows of one part in order, some mebibytes of it at a time. Raises `DataDamaged` like `read_parts`."""
+    """Yield the rows of one part in order, a few mebibytes at a time.
+
+    Raises `DataDamaged` like `read_parts`.
+    """
     rest = b""
     for each in _slices(stored):
         header, (text,) = _verified_texts(dataset, folder / each.part.file, [each])
@@ -115,7 +114,7 @@ def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterat
 
 
 def _slices(stored: StoredPart) -> Iterator[StoredPart]:
-    """The part, cut after every so many blocks."""
+    """Yield the part in slices of `SLICE_BLOCKS` blocks."""
     part, sums = stored.part, base64.b64decode(stored.part.checksums)
     for at in range(0, part.length, SLICE_BLOCKS * BLOCK_BYTES):
         first = at // BLOCK_BYTES
@@ -126,7 +125,7 @@ def _slices(stored: StoredPart) -> Iterator[StoredPart]:
 
 
 def _lines_end(text: bytes) -> int:
-    """Behind the last line that is whole, of text that begins with a line; a line end in quotes ends none."""
+    """Return the offset after the last complete line; a line end in quotes does not count."""
     if b'"' not in text:
         return text.rfind(b"\n") + 1
     data = np.frombuffer(text, np.uint8)
@@ -140,7 +139,7 @@ def _decoded(dataset: Dataset, folder: Path, header: Header, texts: Sequence[byt
     try:
         return decode_rows(dataset, b"".join(texts), header)
     except pa.ArrowInvalid as error:  # the lines are as written
-        message = f"{folder.name}: a header of {dataset.name} is not the one of its lines: {','.join(header)}"
+        message = f"{folder.name}: a header of {dataset.name} does not fit its lines: {','.join(header)}; restore the file"
         raise DataDamaged(message) from error
 
 
@@ -160,7 +159,7 @@ def _verified_text(descriptor: int, path: Path, stored: StoredPart) -> bytes:
     if damaged is not None:
         raise DataDamaged(
             f"{path.parent.name}/{path.name}, commit {stored.commit}: the {BLOCK_BYTES} bytes from {damaged}"
-            f" are not what was written; rows from {format_timestamp(part.first_ns)}"
+            f" are not as written: restore the file; rows from {format_timestamp(part.first_ns)}"
             f" to {format_timestamp(part.last_ns)} cannot be served"
         )
     return text

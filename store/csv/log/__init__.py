@@ -1,1 +1,1 @@
-"""The commit log of one symbol: its history, the index of its commits, and how it grows."""
+"""The commit log of one symbol: its file, its history, and the index of its commits."""

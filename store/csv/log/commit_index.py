@@ -1,7 +1,7 @@
-"""What a log's records say up to one commit, as columns in a file: nothing is read but what a question needs.
+"""The commit index: a log's records up to one commit, as mapped columns, so that queries read little.
 
-Commits in order of their numbers; parts by event date, then commit; a row per date and per file; the hashes
-of request keys and of batches, sorted, whose hits are looked at in the log itself.
+Commits are in order of number, parts by event date and commit. There is a row per date and per file. The
+hashes of request keys and batches are sorted; a hit is checked in the log itself.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ KIND = "commit index 3"
 
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
-# `checksums` and names of files lie in `texts`; `line_end` is an offset in the log.
+# `checksums` and file names are in `texts`; `line_end` is an offset in the log.
 DTYPES: dict[str, np.dtype[Any]] = {
     "commits": np.dtype([("hash", "V32"), ("committed_at", "<i8"), ("line_end", "<i8")]),
     "parts": np.dtype(
@@ -56,20 +56,20 @@ _FEW_DATES = 16
 
 
 def hashed(*texts: str) -> int:
-    """63 bits that stand for texts."""
+    """Return a 63-bit hash of texts."""
     digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def dates_of(window: Window) -> tuple[int, int]:
-    """The first and the last event date that a window touches, in days since the epoch."""
+    """Return the first and last event date that a window touches, in days since the epoch."""
     return window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
 
 
 class CommitIndex:
-    """An index's columns, mapped or in memory. Every method, and opening, raises `ColumnsDamaged`.
+    """An index's columns, mapped or in memory. Opening and every method raise `ColumnsDamaged`.
 
-    number, head, committed_at: the newest commit's. end: the offset in the log behind its line. rows: how
+    number, head, committed_at: of the newest commit. end: the offset in the log after its line. rows: how
     many arrival numbers were given until then.
     """
 
@@ -91,48 +91,48 @@ class CommitIndex:
 
     @classmethod
     def mapped(cls, path: Path) -> "CommitIndex":
-        """The index in a file. Raises `OSError`, too."""
+        """Map an index file. Raises `OSError`, too."""
         return cls(ColumnFile.mapped(path, KIND, DTYPES))
 
     @classmethod
     def of(cls, content: pa.Buffer | bytes) -> "CommitIndex":
-        """The index that a file with this content would hold."""
+        """Return the index in a file's content."""
         return cls(ColumnFile(content, KIND, DTYPES))
 
     def commit_id(self, number: int) -> CommitId:
-        """The commit with a number."""
+        """Return the commit with a number."""
         if number == 0:
             return NO_COMMIT
         return CommitId(number, self.columns["commits"].part(number - 1, number)["hash"].tobytes().hex())
 
     def line_end(self, number: int) -> int:
-        """The offset in the log behind a commit's line."""
+        """Return the offset in the log after a commit's line."""
         return int(self.columns["commits"].part(number - 1, number)["line_end"][0]) if number else 0
 
     def committed_at_of(self, number: int) -> int:
-        """When a commit was made, in nanoseconds UTC."""
+        """Return when a commit was made, in nanoseconds UTC."""
         return int(self.columns["commits"].part(number - 1, number)["committed_at"][0])
 
     def commit_as_of(self, instant_ns: int) -> int:
-        """The number of the newest commit made at or before an instant."""
+        """Return the number of the newest commit made at or before an instant."""
         return self.columns["commits"].search(instant_ns, "right")
 
     def request_commits(self, caller: str, key_hash: str) -> list[int]:
-        """The commits that may have been made under a caller's key, newest first."""
+        """Return the commits that may have been made under a caller's key, newest first."""
         return self._commits_of("keys", hashed(caller, key_hash))
 
     def batch_commits(self, digest: str) -> list[int]:
-        """The commits that may hold a batch, newest first."""
+        """Return the commits that may have this digest, newest first."""
         return self._commits_of("digests", hashed(digest))
 
     def file_end(self, file: str) -> int:
-        """The offset behind a file's last byte that a commit names, 0 if none does."""
+        """Return the offset after the last byte of a file that a commit names; 0 if none does."""
         files = self.columns["files"].all()
         found = (int(index) for index in np.flatnonzero(files["hash"] == hashed(file)))
         return next((int(files["end"][index]) for index in found if self.file_name(index) == file), 0)
 
     def file_name(self, index: int) -> str:
-        """The name of a file, by its place among the files."""
+        """Return the name of the file with an index."""
         name = self._names.get(index)
         if name is None:
             _, _, start, length = self.columns["files"].all()[index].item()
@@ -140,7 +140,7 @@ class CommitIndex:
         return name
 
     def newest_at(self, dates: Integers, commit: int) -> Integers:
-        """The newest commit, up to `commit`, of each date, 0 where there is none."""
+        """Return each date's newest commit up to a commit, 0 if it has none."""
         newest = np.zeros(len(dates), np.int64)
         if not len(self.dates):
             return newest
@@ -152,7 +152,10 @@ class CommitIndex:
         return newest
 
     def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
-        """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
+        """Return the parts of commits in `(after, commit]` with times in the window.
+
+        By event date, then commit.
+        """
         first, last = dates_of(window)
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
         indices = start + np.flatnonzero(self.newest[start:stop] > after)
@@ -165,7 +168,7 @@ class CommitIndex:
         return parts
 
     def _parts_until(self, indices: Integers, commit: int) -> Integers:
-        """For each date: where its parts of commits later than `commit` begin."""
+        """Return for each date the index of its first part of a later commit."""
         if commit <= 0:
             return self._first_part[indices]
         if commit >= self.number:
@@ -211,7 +214,7 @@ class CommitIndex:
 
 
 def _bisected(commits: Records, low: Integers, high: Integers, commit: int) -> Integers:
-    """For each range `[low, high)` of ascending numbers: where those larger than `commit` begin."""
+    """Return for each range `[low, high)` of ascending numbers where those above `commit` begin."""
     while (is_open := low < high).any():
         middle = (low + high) // 2
         is_later = commits[np.minimum(middle, len(commits) - 1)] > commit

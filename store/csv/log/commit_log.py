@@ -1,4 +1,4 @@
-"""A log's file of commit records: read piece by piece, verified, appended to under a lock."""
+"""The file of commit records of one log: read incrementally, verified, and appended to under a lock."""
 
 import logging
 import os
@@ -27,9 +27,9 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _LoadedLog:
-    """What was read of the file: its history, and the file's signature then.
+    """The part of the file that was read: its history, and the file's signature at that time.
 
-    confirmed: up to which byte the disk has told this process that the records would outlive a power cut.
+    confirmed: up to which byte the disk confirmed to this process that the records are durable.
     """
 
     history: CommitHistory
@@ -38,15 +38,15 @@ class _LoadedLog:
 
     @property
     def end(self) -> int:
-        """Up to which byte the file was read."""
+        """The offset up to which the file was read."""
         return self.history.end
 
 
 class CommitLog:
-    """`commits.jsonl` of one symbol, and its history: of a commit index and the records after it.
+    """`commits.jsonl` of one symbol, and its history: a commit index and the records after it.
 
-    A record is complete once its line end is written. What follows the last complete record was never
-    acknowledged: readers pass over it, and the next writer, who holds the lock, cuts it off.
+    A record is complete once its line end is written. Bytes after the last complete record were never
+    acknowledged: readers ignore them, and the next writer cuts them off under the lock.
     """
 
     def __init__(self, folder: Path, disk: Disk) -> None:
@@ -59,7 +59,7 @@ class CommitLog:
         self._folding = threading.Lock()
 
     def history(self) -> CommitHistory:
-        """All commits so far, this process's and others'. Raises `DataDamaged`; `OSError` from the system."""
+        """Return all commits so far, of all processes. Raises `DataDamaged` and `OSError`."""
         return self._current().history
 
     def _current(self) -> _LoadedLog:
@@ -72,23 +72,23 @@ class CommitLog:
         return view
 
     def write_index(self) -> None:
-        """Put the commits so far into the commit index, if nobody else is at it. Raises like `history`.
+        """Put the commits so far into the commit index, unless another process is doing it.
 
-        Where the folder cannot be written to, the index is kept in memory.
+        Raises like `history`. If the folder is not writable, the index stays in memory.
         """
         with self._mutex:
             history = self._catch_up(file_signature(self.path)).history
         self._rebase(history, self._indexes.renewed(history))
 
     def forget(self) -> None:
-        """Drop what is held in memory: the next use reads the file from its beginning."""
+        """Drop the memory of the log; the next use reads the file from its beginning."""
         with self._mutex:
             self._view = self._unread()
 
     def durable(self) -> tuple[CommitHistory, CommitId]:
-        """The history and its newest commit, which would outlive a power cut: the log is synced if need be.
+        """Return the history and its newest commit, both durable; sync the log if necessary.
 
-        It is synced under the shared lock, because a writer may take its records back until it releases the
+        The sync needs the shared lock, because a writer may take back its records until it releases the
         exclusive one. Raises `StoreBusy`, and like `history`.
         """
         view = self._current()
@@ -103,14 +103,14 @@ class CommitLog:
                     return view.history, view.history.head()
 
     def locked(self) -> AbstractContextManager[int]:
-        """Hold the log's lock alone; gives the descriptor to append to.
+        """Hold the log's exclusive lock; yields the descriptor to append to.
 
-        Raises `StoreBusy` when it cannot be had.
+        Raises `StoreBusy` if the lock is not free in time.
         """
         return self._lock.exclusive()
 
     def recover(self, descriptor: int) -> CommitHistory:
-        """The history, with whatever follows the last complete record cut off. Needs the lock."""
+        """Cut off bytes after the last complete record, and return the history. Needs the lock."""
         history = self.history()
         if os.fstat(descriptor).st_size > self._view.end:
             self.forget()  # what is cut must not be a record that took the place of a torn one unnoticed
@@ -120,10 +120,10 @@ class CommitLog:
         return history
 
     def append(self, descriptor: int, commits: Sequence[Commit]) -> CommitHistory:
-        """Write the records that follow the history's newest, durably; returns the history with them.
+        """Write the records after the newest one, durably; return the history with them.
 
-        Needs the lock. An `OSError` before anything could be durable leaves the log as it was. `SyncFailed`
-        after the records were written leaves them in doubt, and the memory of this log is dropped.
+        Needs the lock. An `OSError` before anything could be durable leaves the log unchanged. `SyncFailed`
+        means that the records may or may not be durable; the log's memory is dropped.
         """
         view = self._view
         previous, lines, ids = view.history.head(), [], []
@@ -148,7 +148,7 @@ class CommitLog:
         return history
 
     def confirm(self, descriptor: int) -> None:
-        """Return when every record is durable, also one whose writer was not told so. Needs the lock.
+        """Return once every record is durable, also those of a writer that failed to sync. Needs the lock.
 
         Raises `SyncFailed`.
         """
@@ -179,7 +179,7 @@ class CommitLog:
             if is_new:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
-            # The system now takes for clean what it could not write: the next sync would confirm it.
+            # After a failed sync the system may treat the pages as clean and the next sync as successful.
             with suppress(OSError):
                 self._disk.rewrite(self.path, self._view.confirmed)
             self.forget()
@@ -221,7 +221,7 @@ class CommitLog:
             view.history.add(*line)
 
     def _fold_if_long(self, history: CommitHistory) -> None:
-        """Have a long tail put into an index by another thread: neither reads nor writes wait for it."""
+        """Start a thread that puts a long tail into the index; neither reads nor writes wait for it."""
         if history.has_long_tail and self._folding.acquire(blocking=False):
             try:
                 threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
@@ -248,11 +248,11 @@ class CommitLog:
 
 
 class SyncFailed(OSError):
-    """The records were written, but not confirmed by the disk: they may or may not be there after a crash."""
+    """The records were written but the disk did not confirm them: after a crash they may be there or not."""
 
 
 def has_log(folder: Path) -> bool:
-    """Whether anything was ever written to a log, be it torn or damaged: that is for who reads it to find."""
+    """Return whether anything was ever written to a log, even a torn or damaged record."""
     try:
         return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
     except (FileNotFoundError, NotADirectoryError):
@@ -260,7 +260,7 @@ def has_log(folder: Path) -> bool:
 
 
 def has_commits(folder: Path) -> bool:
-    """Whether a log has a complete record, as far as its beginning tells."""
+    """Return whether a log begins with a complete record."""
     try:
         with (folder / COMMITS_FILE).open("rb") as file:
             return b"\n" in file.readline()

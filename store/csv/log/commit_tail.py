@@ -1,4 +1,4 @@
-"""The commits that follow a commit index, as objects in memory."""
+"""The commits after a commit index, in memory, and the table of a log's event dates."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _ROOM = 16
 
 @dataclass(slots=True)
 class _Rows:
-    """Columns of which the first `count` entries are there."""
+    """Columns of which the first `count` entries are valid."""
 
     dates: Integers
     newest: Integers
@@ -31,7 +31,7 @@ class _Rows:
     count: int
 
     def copied(self, index: int) -> "_Rows":
-        """A copy with room, an empty entry at `index` not counted."""
+        """Return a copy with spare room, and an empty entry at an index, which is not counted."""
 
         def copied(column: Integers) -> Integers:
             copy = np.zeros(self.count + self.count // 8 + _ROOM, np.int64)
@@ -44,9 +44,10 @@ class _Rows:
 
 
 class DateTable:
-    """Begins as somebody's columns, which are copied before anything is added.
+    """The event dates of a log in order, each with its newest commit and bounds of its event times.
 
-    One thread adds while others read: they may see the newest of a commit that is being added.
+    It begins with another object's columns and copies them before the first change. One thread adds while
+    others read: they may see the newest commit while it is being added.
     """
 
     def __init__(self, dates: Integers, newest: Integers, first_ns: Integers, last_ns: Integers) -> None:
@@ -54,7 +55,7 @@ class DateTable:
         self._is_own = False
 
     def add(self, date: int, commit: int, first_ns: int, last_ns: int) -> None:
-        """Take in a part of the commit that is newest."""
+        """Add a part of the newest commit."""
         rows, index = self._rows, self._index(date)
         if index == rows.count or rows.dates[index] != date:
             self._insert(index, date, commit, first_ns, last_ns)
@@ -67,14 +68,14 @@ class DateTable:
         self._rows, self._is_own = rows, True
 
     def day(self, date: int) -> DateSummary | None:
-        """A date's row."""
+        """Return the row of a date, or None."""
         rows, index = self._rows, self._index(date)
         if index == rows.count or rows.dates[index] != date:
             return None
         return DateSummary(int(rows.newest[index]), int(rows.first_ns[index]), int(rows.last_ns[index]))
 
     def newest_in(self, window: Window) -> tuple[Integers, Integers]:
-        """The window's dates and the newest commit of each: views that change when something is added."""
+        """Return the window's dates and the newest commit of each: views that change with additions."""
         rows = self._rows
         dates = rows.dates[: rows.count]
         first, last = dates_of(window)
@@ -107,10 +108,11 @@ def _commit_of(stored: StoredPart) -> int:
 
 
 class CommitTail:
-    """Grows only. One thread adds while others read: a commit counts once it is the head, which comes last.
+    """The commits after an index; grows only.
 
-    dates: of the index's commits, too. end: the offset in the log behind the newest line. rows: arrivals so
-    far.
+    One thread adds while others read: a commit is visible once it is the head, which is set last. dates:
+    includes the index's commits. end: the offset in the log after the newest line. rows: arrival numbers
+    given so far.
     """
 
     def __init__(self, base: CommitIndex) -> None:
@@ -129,7 +131,7 @@ class CommitTail:
         self._committed_at: list[int] = []
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
-        """Take in the commit that follows the newest."""
+        """Add the commit after the newest one."""
         for part in commit.parts:
             is_rows = part.kind == PartKind.ROWS
             stored = StoredPart(commit.commit, self.rows if is_rows else 0, part)
@@ -151,34 +153,37 @@ class CommitTail:
 
     @property
     def log_bytes(self) -> int:
-        """How long the commits' lines are."""
+        """The length of the commits' lines."""
         return self.end - self._start
 
     def commit_id(self, number: int) -> CommitId:
-        """The commit with a number."""
+        """Return the commit with a number."""
         return self.added[number - self._first][1]
 
     def commit_as_of(self, instant_ns: int) -> int | None:
-        """The number of the newest commit made at or before an instant; None if it is older than these."""
+        """Return the number of the newest commit made at or before an instant; None if it is in the index."""
         count = bisect_right(self._committed_at, instant_ns)
         return min(self._first + count - 1, self.head.number) if count else None
 
     def committed_at_of(self, number: int) -> int:
-        """When a commit was made, in nanoseconds UTC."""
+        """Return when a commit was made, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
-        """What a caller's idempotency key with that hash stored."""
+        """Return the batch that was stored under a caller's key hash, or None."""
         return self._accepted.get((caller, key_hash))
 
     def newest_at(self, date: int, commit: int) -> int:
-        """The newest of these commits, up to `commit`, with rows of a date; 0 if there is none."""
+        """Return the newest of these commits, up to a commit, with rows of a date; 0 if there is none."""
         parts = self._days.get(date, ())
         count = bisect_right(parts, commit, key=_commit_of)
         return parts[count - 1].commit if count else 0
 
     def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
-        """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
+        """Return the parts of commits in `(after, commit]` with times in the window.
+
+        By event date, then commit.
+        """
         return [
             stored
             for date in self._dates_in(window)

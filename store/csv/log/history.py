@@ -1,4 +1,4 @@
-"""What a log's commit records say: versions, parts by event date, known requests and batches."""
+"""The history of a log: versions, parts by event date, accepted requests and batches."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,31 +25,30 @@ _NOTICED_COMMITS = 64
 
 
 class LogSource(Protocol):
-    """Where a history reads what it does not hold."""
+    """Reads the commits that a history does not have in memory."""
 
     def lines(self, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
-        """The commits in a range of the log's bytes."""
+        """Yield the commits in a range of the log's bytes."""
         ...
 
     def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
-        """An index like one that turned out to be damaged."""
+        """Return a new index that replaces a damaged one."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class _IndexedLog:
-    """An index and the commits after it. The index is only ever replaced by one that says the same."""
+    """An index and the commits after it. An index is only replaced by one with the same commits."""
 
     base: CommitIndex
     tail: CommitTail
 
 
 class CommitHistory:
-    """The commits of one log, from the first to the newest. Grows only; a restored log gets a new history.
+    """The commits of one log; grows only. A restored log gets a new history.
 
-    One thread adds while others read: what they see is whole commits. A method that needs more of the log
-    than is in memory raises `DataDamaged` if it is not what was written, `StoreUnavailable` if it cannot be
-    read.
+    One thread adds while others read: they see complete commits only. Methods that must read the log raise
+    `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read.
     """
 
     def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
@@ -58,38 +57,38 @@ class CommitHistory:
         self._repair = threading.Lock()
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
-        """Take in the commit that follows the newest; its line ends at an offset in the log."""
+        """Add the commit after the newest one. line_end: the offset in the log after its line."""
         self._known.tail.add(commit, commit_id, line_end)
 
     def head(self, commit: int | None = None) -> CommitId:
-        """The newest commit, or the one numbered `commit`."""
+        """Return the newest commit, or the one with this number."""
         if commit is None:
             return self._known.tail.head
         return self._ask(lambda known: _commit_id(known, commit))
 
     @property
     def committed_at(self) -> int:
-        """When the newest commit was made, in nanoseconds UTC; 0 without any."""
+        """When the newest commit was made, in nanoseconds UTC; 0 without commits."""
         return self._known.tail.committed_at
 
     @property
     def rows(self) -> int:
-        """How many rows were ever appended: the arrival number that the next one gets."""
+        """How many rows were ever appended, which is the next arrival number."""
         return self._known.tail.rows
 
     @property
     def end(self) -> int:
-        """The offset in the log behind the newest commit's line."""
+        """The offset in the log after the newest commit's line."""
         return self._known.tail.end
 
     def committed_at_of(self, number: int) -> int:
-        """When a commit was made, in nanoseconds UTC."""
+        """Return when a commit was made, in nanoseconds UTC."""
         return self._ask(
             lambda known: (known.base if number <= known.base.number else known.tail).committed_at_of(number)
         )
 
     def commit_as_of(self, instant_ns: int) -> int:
-        """The number of the newest commit made at or before an instant."""
+        """Return the number of the newest commit made at or before an instant."""
 
         def answer(known: _IndexedLog) -> int:
             number = known.tail.commit_as_of(instant_ns)
@@ -98,7 +97,7 @@ class CommitHistory:
         return self._ask(answer)
 
     def records(self, after: int, last: int) -> Iterator[tuple[Commit, CommitId]]:
-        """The records of the commits numbered in `(after, last]`, all of which exist, in order."""
+        """Yield the records of the commits in `(after, last]`, which must exist, in order."""
         indexed, newer = self._ask(lambda known: _records(known, after, last))
         if indexed is not None:
             yield from self._indexed_records(*indexed)
@@ -106,7 +105,7 @@ class CommitHistory:
             yield commit, commit_id
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
-        """What a caller's idempotency key with that hash stored."""
+        """Return the batch that was stored under a caller's key hash, or None."""
         known = self._known
         accepted = known.tail.accepted(caller, key_hash)
         if accepted is not None or not known.base.number:
@@ -118,7 +117,7 @@ class CommitHistory:
         return None
 
     def knows_batch(self, digest: str) -> bool:
-        """Whether a batch with the same rows was accepted before."""
+        """Return whether a batch with this digest was accepted before."""
         known = self._known
         if digest in known.tail.digests or not known.base.number:
             return digest in known.tail.digests
@@ -126,16 +125,16 @@ class CommitHistory:
         return any(self._read(number).digest == digest for number in numbers)
 
     def file_end(self, file: str) -> int:
-        """The offset behind a data file's last byte that a commit names; 0 if none does."""
+        """Return the offset after the last byte of a data file that a commit names; 0 if none does."""
         end = self._known.tail.file_ends.get(file)
         return self._ask(lambda known: known.base.file_end(file)) if end is None else end
 
     def day(self, date: int) -> DateSummary | None:
-        """An event date (days since the epoch) with rows, in short."""
+        """Return the summary of an event date (days since the epoch), None without rows."""
         return self._known.tail.dates.day(date)
 
     def version(self, window: Window, commit: int | None = None) -> CommitId:
-        """The newest commit, up to `commit`, that touches an event date of the window."""
+        """Return the newest commit, up to `commit`, that touches an event date of the window."""
         tail = self._known.tail
         head = tail.head  # once: a writer may be adding
         number = head.number if commit is None else commit
@@ -145,27 +144,30 @@ class CommitHistory:
         return head if version == head.number else self.head(version)
 
     def dates(self, window: Window = ALL_TIME, commit: int | None = None) -> Integers:
-        """The event dates of the window that have parts at a commit, in days since the epoch, ascending."""
+        """Return the window's event dates with parts as of a commit, in days since the epoch, ascending."""
         return self.newest_by_date(window, commit)[0]
 
     def newest_by_date(
         self, window: Window = ALL_TIME, commit: int | None = None
     ) -> tuple[Integers, Integers]:
-        """The dates as `dates` gives them, and the newest commit, up to `commit`, of each."""
+        """Return the dates as `dates` does, and each one's newest commit up to `commit`."""
         number = self._number(commit)
         return self._ask(lambda known: _newest_by_date(known, window, number))
 
     def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """The parts of commits in `(after, commit]` with times in the window; by event date, then commit."""
+        """Return the parts of commits in `(after, commit]` with times in the window.
+
+        By event date, then commit.
+        """
         number = self._number(commit)
         return self._ask(lambda known: _parts_in(known, window, after, number))
 
     def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """The parts of one event date, like `parts_in`."""
+        """Return the parts of one event date, like `parts_in`."""
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
     def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
-        """The first commit, up to `commit`, that touches a row at an instant or behind it; None if none does."""
+        """Return the first commit, up to `commit`, with a row at or after an instant; None without one."""
         low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
         of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
@@ -181,7 +183,7 @@ class CommitHistory:
 
     @property
     def is_worth_indexing(self) -> bool:
-        """Whether so many commits are not in the index that a process which begins would notice."""
+        """Whether enough commits are not in the index to slow down the start of a process."""
         known = self._known
         return len(known.tail) >= max(_NOTICED_COMMITS, known.base.number // TAIL_SHARE)
 
@@ -194,7 +196,7 @@ class CommitHistory:
         return known.tail.log_bytes >= max(TAIL_BYTES, known.base.end // TAIL_SHARE)
 
     def builder(self) -> IndexBuilder:
-        """What makes an index of the commits so far, of a base that was verified."""
+        """Return a builder for an index of the commits so far, after verifying its base."""
 
         def answer(known: _IndexedLog) -> IndexBuilder:
             known.base.columns.verify()
@@ -205,9 +207,9 @@ class CommitHistory:
         return self._ask(answer)
 
     def rebase(self, base: CommitIndex) -> None:
-        """Hold an index instead of the commits that it covers, or begin with it.
+        """Replace the commits that an index covers by the index, or begin with it.
 
-        Not while another thread adds.
+        Must not run while another thread adds.
         """
         known = self._known
         head, old = known.tail.head.number, known.base.number
@@ -229,7 +231,7 @@ class CommitHistory:
                 return answer(known)
             except ColumnsDamaged as error:
                 if self._source is None:
-                    raise DataDamaged("a commit index is not what was written") from error
+                    raise DataDamaged("a commit index is damaged: delete it, it is made again") from error
                 with self._repair, _unavailable_if_unreadable():
                     if known.base is base:
                         known.base = self._source.rebuilt(base)
@@ -242,13 +244,15 @@ class CommitHistory:
         self, before: CommitId, last: CommitId, start: int, end: int
     ) -> Iterator[tuple[Commit, CommitId]]:
         if self._source is None:
-            raise DataDamaged("there is no log to read")
+            raise DataDamaged("there is no log to read the commits from")
         commit_id = before
         with _unavailable_if_unreadable():
             for commit, commit_id, _ in self._source.lines(start, end, before):
                 yield commit, commit_id
         if commit_id != last:
-            raise DataDamaged(f"commit record {last.number} is not what was written")
+            raise DataDamaged(
+                f"commit record {last.number} is not as written: restore commits.jsonl from a backup"
+            )
 
 
 @contextmanager
@@ -268,7 +272,7 @@ def _commit_id(known: _IndexedLog, number: int) -> CommitId:
 def _records(
     known: _IndexedLog, after: int, last: int
 ) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[CommitLine]]:
-    """The wanted records after the index, and of those in it: the commit before, the last one, their bytes."""
+    """Return the records after the index; of those in it the commits before and last, and their bytes."""
     base = known.base
     newest = min(last, base.number)
     newer = known.tail.added[max(after - base.number, 0) : max(last - base.number, 0)]

@@ -1,6 +1,6 @@
-"""Makes a commit index of an older one and the commits after it.
+"""Builds a commit index from an older one and the commits after it.
 
-Takes about 110 bytes of memory for each commit of the older index, and the added ones as they are stored.
+Needs about 110 bytes of memory per commit of the older index, plus the new commits.
 """
 
 import io
@@ -20,7 +20,7 @@ _PIECES_IN_RUN = 64
 
 
 class IndexBuilder:
-    """Takes commits in, packed; `write` puts them and the base into a file. head: the newest of them."""
+    """Packs commits; `write` writes them and the older index to a file. head: the newest commit."""
 
     def __init__(self, base: CommitIndex) -> None:
         self._base = base
@@ -34,7 +34,7 @@ class IndexBuilder:
         self._file_ends: dict[int, int] = {}
 
     def add(self, added: Sequence[CommitLine]) -> None:
-        """Take in the commits that follow."""
+        """Add the commits that follow."""
         if not added:
             return
         commits = [commit for commit, _, _ in added]
@@ -55,13 +55,13 @@ class IndexBuilder:
         return self.head.number
 
     def in_memory(self) -> CommitIndex:
-        """The index without a file."""
+        """Return the index without a file."""
         file = io.BytesIO()
         self.write(file)
         return CommitIndex.of(file.getvalue())
 
     def write(self, file: BinaryIO) -> None:
-        """The index's bytes. Raises `ColumnsDamaged` if the base is, `OSError` from the system."""
+        """Write the index. Raises `ColumnsDamaged` if the older one is damaged, and `OSError`."""
         texts, files = self._texts_and_files()
         writer = ColumnWriter(file)
         for name, new in (("commits", self._joined("commits")), ("texts", texts)):
@@ -110,7 +110,7 @@ class IndexBuilder:
         return np.concatenate([np.empty(0, DTYPES[name]), *self._new[name]])
 
     def _texts_and_files(self) -> tuple[Records, Records]:
-        """What is new of the texts, and all files."""
+        """Return the new texts, and all files."""
         files = np.zeros(len(self._files), DTYPES["files"])
         old = self._base.columns["files"].all()
         files[: len(old)] = old
@@ -145,7 +145,7 @@ class IndexBuilder:
             _write(writer, name, _split(values, name))
 
     def _bounds(self, dates: Integers, new: Records) -> tuple[Integers, Integers]:
-        """The smallest and the largest event time of each date."""
+        """Return the smallest and largest event time of each date."""
         first, last = np.full(len(dates), np.iinfo(np.int64).max), np.full(len(dates), np.iinfo(np.int64).min)
         old = dates.searchsorted(self._base.dates)
         first[old], last[old] = self._base.first_ns, self._base.last_ns
@@ -161,7 +161,7 @@ def _dates(old: MappedColumn, new: Records) -> Integers:
 
 
 def _runs(old: MappedColumn, new: Records, order: Integers | None = None) -> Iterator[Records]:
-    """The records of one column behind those of the other, or both in an order, many pieces at a time."""
+    """Yield the old column's records and then the new ones, or both in a given order, many pieces at a time."""
     count, size = len(old) + len(new), _run_size(new.dtype)
     for start in range(0, count, size):
         stop = min(start + size, count)

@@ -1,6 +1,6 @@
-"""A log's commit index on disk: found, held against the log, replaced by rename.
+"""A log's commit index on disk: read, checked against the log, and replaced by rename.
 
-It may be deleted at any moment.
+It may be deleted at any time.
 """
 
 import fcntl
@@ -22,8 +22,8 @@ from store.protocol import CommitId
 DERIVED_FOLDER = ".derived"
 INDEX_FILE = "commits.index"
 
-# An index takes in what follows it when that has grown to this, or to a part of what the index covers: so
-# that neither memory nor the writing of indexes grows with the log, but by a small factor.
+# The index is rewritten once the commits after it reach these limits or this share of it, so that neither
+# memory nor rewriting grows with the log, except for a small factor.
 TAIL_COMMITS = 4096
 TAIL_BYTES = 4 * 2**20
 TAIL_SHARE = 64
@@ -34,7 +34,7 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def derived_lock(folder: Path) -> Iterator[bool]:
-    """Whether what is derived in a symbol's folder is this caller's to replace, until the end of the block.
+    """Yield whether the caller may replace derived files in a symbol's folder during the block.
 
     Does not wait. Raises `OSError`.
     """
@@ -53,22 +53,22 @@ def derived_lock(folder: Path) -> Iterator[bool]:
 
 
 class IndexSource(Protocol):
-    """Whoever knows a log's commits."""
+    """A source of commits to index."""
 
     def builder(self) -> IndexBuilder:
-        """What makes an index of the commits so far; what it is based on was verified."""
+        """Return a builder for an index of the commits so far."""
         ...
 
 
 class IndexFiles:
-    """The index of one log. Nothing here is needed: what cannot be had is made of the log, in memory."""
+    """The index of one log. It is optional: without it the log is read and indexed in memory."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
 
     def newest(self, log_size: int) -> CommitIndex | None:
-        """The index, if there is one and it is of the log's first `log_size` bytes or fewer."""
+        """Return the index, if it exists and covers at most the log's first `log_size` bytes."""
         try:
             index = CommitIndex.mapped(self.path)
             return index if index.end <= log_size and self._agrees(index) else None
@@ -82,9 +82,9 @@ class IndexFiles:
         return read_lines(self._log, start, end, previous)
 
     def opened(self, log_size: int) -> CommitIndex:
-        """An index to begin with: what the log has behind it is short.
+        """Return an index to start from, after which the log is short.
 
-        Raises `DataDamaged`; `OSError` from the log.
+        Raises `DataDamaged`, and `OSError` from the log.
         """
         base = self.newest(log_size) or EMPTY
         if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
@@ -95,7 +95,7 @@ class IndexFiles:
             return self._extended(EMPTY, log_size)
 
     def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
-        """An index like one that turned out to be damaged. Raises like `opened`."""
+        """Return a new index that replaces a damaged one. Raises like `opened`."""
         _logger.warning("the commit index %s is damaged and is made again", self.path)
         try:
             self.path.unlink(missing_ok=True)
@@ -103,13 +103,15 @@ class IndexFiles:
             _logger.debug("the commit index %s cannot be removed: %r", self.path, error)
         index = self._extended(EMPTY, damaged.end)
         if index.head != damaged.head:
-            raise DataDamaged(f"commit record {damaged.number} is not what was written")
+            raise DataDamaged(
+                f"commit record {damaged.number} is not as written: restore commits.jsonl from a backup"
+            )
         return index
 
     def renewed(self, history: IndexSource) -> CommitIndex | None:
-        """An index of the commits so far: on disk, in memory if it cannot be.
+        """Return an index of the commits so far: on disk, or in memory if the folder is not writable.
 
-        None if somebody else is at it, or damages it. An index of this log that is newer stays.
+        None if another process is writing it or the base is damaged. A newer index of the same log is kept.
         """
         try:
             with derived_lock(self._log.parent) as is_ours:
@@ -122,7 +124,7 @@ class IndexFiles:
             return None
 
     def _extended(self, base: CommitIndex, log_size: int) -> CommitIndex:
-        """An index of all whole lines in the log's first bytes."""
+        """Return an index of all complete lines in the log's first bytes."""
         builder = IndexBuilder(base)
         lines = self.lines(base.end, log_size, base.head)
         while some := list(islice(lines, _COMMITS_AT_ONCE)):
@@ -136,7 +138,7 @@ class IndexFiles:
         return index or builder.in_memory()
 
     def _written(self, builder: IndexBuilder) -> CommitIndex | None:
-        """The builder's index, mapped, once it is the one on disk; None if a newer one is."""
+        """Write the builder's index and return it, mapped; None if a newer, different one exists."""
         existing = self.newest(self._log.stat().st_size)
         if existing is not None and existing.number >= builder.number:
             return existing if existing.head == builder.head else None
@@ -152,7 +154,7 @@ class IndexFiles:
         return index
 
     def _agrees(self, index: CommitIndex) -> bool:
-        """Whether the log has the index's newest commit where the index says."""
+        """Return whether the log has the index's newest commit at the same offset."""
         if not index.number:
             return True
         previous = index.commit_id(index.number - 1)

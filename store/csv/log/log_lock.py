@@ -1,4 +1,4 @@
-"""The lock of one log, between processes: writers hold it alone, who only reads holds it together."""
+"""The lock of one log between processes: exclusive for writers, shared for a follower's sync."""
 
 import fcntl
 import os
@@ -13,8 +13,8 @@ from store.exceptions import StoreBusy
 
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
-# Who finds that more has passed since it last looked has stood still, and so has perhaps who holds the lock:
-# no more of it counts.
+# A longer step means that this process was suspended, and perhaps the holder, too; the excess does not
+# count.
 _LONGEST_LOOK_SECONDS = 0.05
 
 _FOR_APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -23,7 +23,7 @@ _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class _Wait:
-    """A wait for the lock: when it was last tried, by the monotonic clock, and its length, in seconds."""
+    """A wait for the lock: the time of the last attempt, by the monotonic clock, and the length in seconds."""
 
     at: float
     seconds: float = 0.0
@@ -35,7 +35,7 @@ class _Wait:
 
 
 class LogLock:
-    """The lock of the log in a file. Raises `StoreBusy` when it cannot be had; `OSError` from the system."""
+    """The lock of a log's file. Raises `StoreBusy` if it is not free in time, and `OSError`."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path
@@ -43,7 +43,7 @@ class LogLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[int]:
-        """Hold it alone; yields the descriptor to append to. The file is made if it is not there."""
+        """Hold the exclusive lock; yields a descriptor to append to. Creates the file if necessary."""
         if not self._path.exists():
             self._disk.make_folder(self._path.parent)
         with self._held(_FOR_APPENDING, fcntl.LOCK_EX) as descriptor:
@@ -74,7 +74,7 @@ class LogLock:
                 fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
                 return
             if wait.is_over(time.monotonic()):
-                raise StoreBusy("another process has held this symbol's lock for too long")
+                raise StoreBusy("another process has held this symbol's lock for too long: retry")
             time.sleep(_POLL_SECONDS)
 
     def _is_current(self, descriptor: int) -> bool:

@@ -1,1 +1,1 @@
-"""Rows and bars of one log, from derived files and from what came after them."""
+"""Reads rows, bars and commits of one log, from derived files and the commits after them."""

@@ -1,4 +1,4 @@
-"""Aggregates of one log's prints: from rollups wherever they are old enough, from rows where they are not."""
+"""Reads a log's aggregates: from rollups where they are old enough, else from rows."""
 
 from collections.abc import Iterator
 
@@ -20,16 +20,16 @@ from store.timestamps import DAY_NS
 
 
 class AggregateReader:
-    """Makes aggregates of what a `LogReader` reads."""
+    """Aggregates the rows that a `LogReader` reads."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
 
     def parts(self, layers: Layers, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Aggregates]:
-        """Aggregates that together hold every print in the layers' pieces once, none cut by a piece's edge.
+        """Yield aggregates that together hold every print in the layers' windows once.
 
-        layers: pieces that begin and end on whole multiples of the length of which they are to be made. The
-        lengths divide one another. Raises `Unmergeable`.
+        layers: windows aligned to their interval lengths, which divide one another. No window's edge cuts an
+        aggregate. Raises `Unmergeable`.
         """
         if not layers:
             return
@@ -50,7 +50,7 @@ class AggregateReader:
             yield made[of_date.indices(made.time)]
 
     def _corrected(self, layers: Layers, windows: WindowList, snapshot: LogSnapshot) -> WindowList:
-        """The intervals, each of its layer's length, with corrections that no segment has seen."""
+        """Return the intervals, each of its layer's length, with corrections that no segment has."""
         corrections = self._reader.corrections(windows, snapshot) if snapshot.has_tail else None
         if corrections is None:
             return _NONE
@@ -96,7 +96,7 @@ def _of_rows(
 def _of_block(
     block: TailBlock, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
-    """A block's aggregates: made once of all of it where all of it counts."""
+    """Return a block's aggregates, cached if all of its commits count."""
     if block.newest <= commit:
         made = block.aggregates(
             policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, commit)

@@ -1,4 +1,4 @@
-"""Bars of one log: from rollups wherever they are old enough, from rows where they are not."""
+"""Reads a log's bars: from rollups where they are old enough, else from rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,14 +26,14 @@ from store.timestamps import DAY_NS
 
 
 class BarReader:
-    """Makes bars of what a `LogReader` reads."""
+    """Makes bars of the rows that a `LogReader` reads."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
         self._aggregates = AggregateReader(reader)
 
     def bars(self, query: BarQuery, snapshot: LogSnapshot) -> Bars:
-        """The bars of a query."""
+        """Return the bars of a query."""
         ready = finished_bars(query, snapshot)
         if ready is not None:
             return ready
@@ -45,7 +45,7 @@ class BarReader:
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
     def span_bars(self, query: SpanQuery, snapshot: LogSnapshot) -> Bars:
-        """The bars of spans."""
+        """Return the bars of spans."""
         spans, policy = query.spans, query.policy
         if not len(spans):
             return joined_bars([])
@@ -62,10 +62,10 @@ class BarReader:
             return span_bars_of_prints(prints, spans, credits=query.credits)
 
     def dependency_window(self, query: BarQuery, snapshot: LogSnapshot) -> Window:
-        """The window that the bars depend on: up to the end of the next interval that has a price.
+        """Return the window that the bars depend on: it ends with the next interval that has a price.
 
-        Volume printed before that is credited to the last bar; it may still come where no such interval is
-        known.
+        Volume before that is credited to the last bar. Without such an interval the window has no end, as
+        more volume may come.
         """
         window, interval = query.window, query.interval_ns
         if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
@@ -79,7 +79,7 @@ class BarReader:
         return Window(window.start_ns, ALL_TIME.end_ns)
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Bars:
-        """Daily bars of the regular session, by the policy's daily table."""
+        """Return daily bars of the regular session, by the policy's daily table."""
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         if policy.counts_every_print:
             return self.bars(BarQuery(whole, DAY_NS, policy), snapshot)
@@ -94,7 +94,7 @@ class BarReader:
         return bars[order[~np.isnan(bars.open[order])]]
 
     def revisions(self, revised: RevisionQuery, snapshot: LogSnapshot) -> list[Revision]:
-        """What commits changed of bars that could be seen already."""
+        """Return what commits changed of visible bars."""
         revised = replace(revised, commit=snapshot.commit)
         rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
         history, end_ns = snapshot.history, revised.window.end_ns
@@ -106,7 +106,7 @@ class BarReader:
         return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
 
     def _needed_since(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
-        """What the bars depend on at every one of the commits: up to a price that stood all the while."""
+        """Return what the bars depend on at every one of the commits: up to a price that stood throughout."""
         window, interval = revised.window, revised.interval_ns
         if revised.policy.counts_every_print:
             return window
@@ -121,7 +121,7 @@ class BarReader:
         return Window(window.start_ns, max(window.end_ns, ALL_TIME.end_ns))
 
     def _first_priced(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> int | None:
-        """The start of the first interval in the window that has a price."""
+        """Return the start of the first interval in the window that has a price, or None."""
         try:
             merged = self._merged(window, query, snapshot)
         except Unmergeable:
@@ -133,7 +133,7 @@ class BarReader:
         return int(starts[0]) if len(starts) else None
 
     def _from_rows(self, query: BarQuery, snapshot: LogSnapshot) -> Bars:
-        """The bars of a query from its rows: for sizes so far apart that no aggregate holds their sum."""
+        """Return the bars of a query from rows, for sizes whose sums are not mergeable."""
         window = Window(query.window.start_ns, ALL_TIME.end_ns)
         rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
         bars = bars_of_prints(prints_of(rows, query.policy, commit=snapshot.commit), query.interval_ns)
@@ -145,7 +145,7 @@ class BarReader:
 
 
 def _kept_sessions(window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Bars]:
-    """The sessions of a window's dates that lie in one segment and that no other commit has touched."""
+    """Yield stored sessions of a window's dates that are in one segment and unchanged since."""
     within = snapshot.segments.within(window)
     edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
     shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]

@@ -1,4 +1,4 @@
-"""A walk over the commits of one log, from its records and the files that they name."""
+"""A walk over the commits of one log, from its records and data files."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -34,7 +34,7 @@ from store.walk import (
 
 
 class CommitWalk:
-    """Walks over the commits of one log. What it yields would outlive a power cut."""
+    """Walks over the commits of one log. Everything that it yields is durable."""
 
     def __init__(
         self, dataset: Dataset, symbol: str, folder: Path, commits: CommitLog, reader: LogReader
@@ -51,7 +51,7 @@ class CommitWalk:
         return self._walked(history, after, head.number if upto is None else min(upto, head.number))
 
     def _confirmed(self, known: CommitId) -> tuple[CommitHistory, CommitId]:
-        """The history and its newest commit. Raises `Resync` unless the log has the commit `known`."""
+        """Return the history and its newest commit, durable. Raises `Resync` if the log lacks `known`."""
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
@@ -75,8 +75,8 @@ class CommitWalk:
         except (StoreUnavailable, OSError) as error:
             now, head = self._confirmed(walked)
             if newest.number > head.number or now.head(newest.number) != newest:
-                # What could not be read is gone, not damaged; the walk goes on from its place.
-                raise StoreUnavailable("the log was restored while it was walked; walk on") from error
+                # The unread rows are gone, not damaged; the walk can continue from its position.
+                raise StoreUnavailable("the log was restored during the walk: continue the walk") from error
             if isinstance(error, OSError):
                 raise unavailable(error) from error
             raise
@@ -84,7 +84,7 @@ class CommitWalk:
     def _content(
         self, history: CommitHistory, commit: Commit, commit_id: CommitId, taken: int
     ) -> Iterator[CommittedRows | CommittedCorrections]:
-        """The commit's rows or corrections, but for the first ones, which are taken."""
+        """Yield the commit's rows or corrections after the first `taken` ones."""
         end = 0
         for part in commit.parts:
             start, end = end, end + part.rows
@@ -106,9 +106,10 @@ class CommitWalk:
     def _corrections(
         self, history: CommitHistory, stored: StoredPart, start: int
     ) -> Iterator[tuple[int, tuple[CommittedCorrection, ...]]]:
-        """The corrections of a part, which are of one event date, each piece with its first one's ordinal.
+        """Yield the corrections of a part in pieces, each with its first one's ordinal.
 
-        From the part's first one on: a row may be corrected again.
+        All of the part's corrections are read, as a row may be corrected repeatedly. A part has one event
+        date.
         """
         tables = self._tables(corrections_of(self._dataset), stored)
         states: dict[int, Row] = {}
@@ -119,7 +120,7 @@ class CommitWalk:
             yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
 
     def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
-        """The rows that lines of corrections name, by arrival number, as they stood before a commit."""
+        """Return the rows that lines of corrections name, by arrival number, as they stood before a commit."""
         instants = np.unique(lines.column(0).to_numpy())
         read = partial(self._reader.standing, WindowList(instants, instants + 1))
         rows = self._reader.answer(history, number - 1, read)
@@ -130,7 +131,7 @@ class CommitWalk:
 
 
 class _Targets:
-    """Which commit stored each of the rows that lines of corrections name, and their ordinals in it."""
+    """Finds the commit and the ordinal of each row that lines of corrections name."""
 
     def __init__(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> None:
         times = lines.column(0).to_numpy()
@@ -141,7 +142,7 @@ class _Targets:
         self._starts: dict[int, int] = {}
 
     def of(self, arrival: int) -> tuple[int, int]:
-        """The commit's number, and the ordinal."""
+        """Return the commit's number and the row's ordinal in it."""
         index = int(self._firsts.searchsorted(arrival, "right")) - 1
         stored = self._parts[index]
         start = self._starts.get(index)
@@ -151,7 +152,7 @@ class _Targets:
 
 
 def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
-    """The ordinal of a part's first line in its commit."""
+    """Return the ordinal of a part's first line in its commit."""
     ((commit, _),) = history.records(stored.commit - 1, stored.commit)
     before = takewhile(lambda part: part != stored.part, commit.parts)
     return sum(part.rows for part in before)
@@ -165,7 +166,7 @@ def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
 
 
 def _batches(tables: Iterable[pa.Table], start: int, taken: int = 0) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Tables whose first row has the ordinal `start` as pieces, each with its ordinal, without what is taken."""
+    """Yield tables in pieces with their ordinals, from ordinal `taken` on. start: the first row's ordinal."""
     for table in tables:
         for batch in table.combine_chunks().to_batches(max_chunksize=PIECE_ROWS):
             end = start + batch.num_rows
@@ -175,7 +176,7 @@ def _batches(tables: Iterable[pa.Table], start: int, taken: int = 0) -> Iterator
 
 
 def _correction(line: Row, states: dict[int, Row], targets: _Targets) -> CommittedCorrection:
-    """What a line of corrections did; the state of its row follows."""
+    """Return the effect of a line of corrections, and update the state of its row."""
     arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(ACTION.name)))
     assert isinstance(arrival, int)  # noqa: S101 the column's type
     before = states[arrival]

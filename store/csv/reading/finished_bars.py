@@ -1,4 +1,4 @@
-"""Bars that lie finished in segments: slices of them, and nothing to be merged or credited."""
+"""Bars that segments already hold complete: they are sliced, not merged or credited."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from store.protocol import Window
 
 
 def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
-    """The bars, if they lie finished in one segment, or in several none of which begins in an interval."""
+    """Return the bars if one segment holds them complete, or several whose edges cut no interval; else None."""
     found = _of_segments(query, snapshot)
     if not found:
         return None
@@ -25,7 +25,7 @@ def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
 
 
 def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -> Bars | None:
-    """The same of spans each of which is one interval of a level, labelled by its start."""
+    """Return the same for spans that are intervals of one level, labelled by their start."""
     windows = WindowList(spans.start_ns, spans.end_ns)
     length = spans.interval_ns
     if length is None or length not in LEVELS_NS:
@@ -39,9 +39,9 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -
 
 
 def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
-    """The bars of each segment, those in the window among them; every interval has a price.
+    """Return the bars of each segment, including those in the window.
 
-    None where they are not there.
+    None if a segment does not hold them complete.
     """
     window, interval = query.window, query.interval_ns
     if interval not in LEVELS_NS or _is_other_since(window, snapshot):
@@ -56,9 +56,9 @@ def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
 
 
 def _credited_window(last: Bars, query: BarQuery) -> Window | None:
-    """The window and what is behind it up to the next bar: volume until then is credited.
+    """Return the window extended to the next bar: volume until then is credited.
 
-    None if no bar is known.
+    None if there is no next bar.
     """
     window = query.window
     if query.policy.counts_every_print:
@@ -75,7 +75,7 @@ def _cut(bars: Bars, window: Window) -> Bars:
 
 
 def _joined(parts: list[Bars]) -> Bars | None:
-    """Bars of segments behind each other; None if an interval is cut by a segment's edge."""
+    """Join the bars of segments; None if a segment's edge cuts an interval."""
     if len(parts) == 1:
         return parts[0]
     parts = [part for part in parts if len(part)]
@@ -84,7 +84,7 @@ def _joined(parts: list[Bars]) -> Bars | None:
 
 
 def _is_other_since(window: Window, snapshot: LogSnapshot) -> bool:
-    """Whether a commit after the snapshot's touches the window: segments may hold more of it."""
+    """Return whether a commit after the snapshot's touches the window, which segments may hold."""
     is_earlier = snapshot.commit < snapshot.segments.head.number
     return is_earlier and snapshot.history.version(window).number > snapshot.commit
 

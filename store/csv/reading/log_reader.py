@@ -1,4 +1,4 @@
-"""Rows of one log: from its segments, and from the commits that came after them."""
+"""Reads rows of one log: from its segments, and from the commits after them."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -32,13 +32,13 @@ from store.timestamps import DAY_NS
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-# A manifest may be replaced while it is read, and its files deleted, but not again and again.
+# A manifest and its files may be replaced while they are read, but not repeatedly.
 _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LogSnapshot:
-    """What an answer is made of: a history up to the commit `commit`, and the segments that hold a part of it."""
+    """The input of an answer: a history up to a commit, and the segments that hold part of it."""
 
     history: CommitHistory
     commit: int
@@ -46,13 +46,13 @@ class LogSnapshot:
 
     @property
     def has_tail(self) -> bool:
-        """Whether there are commits that the segments do not hold."""
+        """Whether there are commits after the segments."""
         return self.commit > self.segments.head.number
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """The segments of a manifest, by its signature, held against the history up to the commit `head`."""
+    """The segments of a manifest, its signature, and the newest commit when it was checked."""
 
     head: CommitId
     signature: FileSignature
@@ -63,12 +63,12 @@ _NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
 
 
 class LogReader:
-    """Reads one log. Safe for many threads; what it holds of derived files outlives their deletion."""
+    """Reads one log. Thread-safe; mapped files stay usable after their deletion."""
 
     def __init__(
         self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, memory: SegmentMemory
     ) -> None:
-        """`tail` and `memory` are those of all logs of a store."""
+        """Create it. `tail` and `memory` are shared by all logs of a store."""
         self._dataset = dataset
         self._symbol = symbol
         self._folder = folder
@@ -78,7 +78,10 @@ class LogReader:
         self._opened = _NOTHING
 
     def answer(self, history: CommitHistory, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
-        """What `make` makes of a snapshot. Derived files that are gone or damaged are done without."""
+        """Return what `make` returns for a snapshot.
+
+        If derived files are missing or damaged, they are discarded and the answer is made without them.
+        """
         known = history.head().number if commit is None else commit
         for _ in range(_TRIES):
             opened = self._current(history)
@@ -91,12 +94,12 @@ class LogReader:
         return make(LogSnapshot(history, known, NO_SEGMENTS))
 
     def rows_behind(self, snapshot: LogSnapshot) -> int:
-        """About how many rows no segment holds: of a corrected row a segment holds what it was, too."""
+        """Return about how many rows no segment holds; replaced rows are counted, too."""
         in_segments = sum(each.segment.rows for each in snapshot.segments.mapped)
         return max(snapshot.history.rows - in_segments, 0)
 
     def rows(self, window: Window, snapshot: LogSnapshot) -> pa.Table:
-        """The rows in the window that stand, in order, in the dataset's schema."""
+        """Return the standing rows in the window, in order, in the dataset's schema."""
         stored = self.stored(window, snapshot, is_standing=True)
         stands = _stands(stored, snapshot.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
@@ -110,10 +113,10 @@ class LogReader:
         *,
         is_standing: bool = False,
     ) -> pa.Table:
-        """The stored rows in the window, in order, with all corrections up to the snapshot's commit.
+        """Return the stored rows in the window, in order, with all corrections up to the snapshot's commit.
 
-        Rows of later commits may be among them. columns: only these; all without. is_standing: rows that do
-        not stand at the snapshot's commit are not wanted, though some may be there.
+        Rows of later commits may be included. columns: only these; empty means all. is_standing: rows that
+        do not stand may be left out.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]
@@ -129,7 +132,7 @@ class LogReader:
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
     def standing(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table:
-        """The stored rows in the pieces that stand at the snapshot's commit, in any order."""
+        """Return the stored rows in the windows that stand at the snapshot's commit, in any order."""
         tables = [stored_schema(self._dataset).empty_table()]
         for mapped in snapshot.segments.within(windows.hull):
             rows = mapped.rows_at(windows.indices(mapped.times), tables[0].column_names)
@@ -145,14 +148,14 @@ class LogReader:
         return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
     def blocks(self, windows: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
-        """The rows of the event dates in the pieces that no segment holds, perhaps of whole dates."""
+        """Yield the rows of the windows' event dates that no segment holds; dates may be complete."""
         for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
                 yield from self._blocks_of_date(parts, windows, snapshot)
 
     def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
-        """The corrections of rows in the pieces that no segment holds, by commit; None without any."""
+        """Return the corrections of rows in the windows that no segment has, by commit; None without any."""
         parts = [
             stored
             for stored in of_kind(self._tail_parts(windows, snapshot), PartKind.CORRECTIONS)
@@ -167,7 +170,7 @@ class LogReader:
     def _blocks_of_date(
         self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot
     ) -> Sequence[TailBlock]:
-        """The date's rows as they are kept, all of them; only the needed ones where others are damaged."""
+        """Return the date's cached rows; only the needed ones if others are damaged."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
         read = partial(read_rows, self._dataset, self._folder)
         try:
@@ -177,13 +180,13 @@ class LogReader:
             return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
-        """All parts of the event dates in the pieces, and between them, that no segment holds."""
+        """Return all parts after the segments, of the event dates in and between the windows."""
         window = windows.hull
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
 
     def _current(self, history: CommitHistory) -> _Opened:
-        """The segments of the manifest that is current now, held against the history."""
+        """Return the segments of the current manifest, checked against the history."""
         opened, head = self._opened, history.head()
         if opened.head == head and opened.segments.head.number == head.number:
             return opened

@@ -1,4 +1,4 @@
-"""Where so many rows of one log are in time, and how many a window has, told without reading them."""
+"""Finds the window of the first or last N rows, and counts rows, without reading them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -21,25 +21,25 @@ T = TypeVar("T")
 
 
 class Direction(Protocol):
-    """Which end of a window is near."""
+    """The end of a window from which rows are counted."""
 
     def nearest(self, items: Sequence[T]) -> T:
-        """The nearest of ascending items."""
+        """Return the nearest of ascending items."""
         ...
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
-        """The part of a window up to the next place where one of the extents that meet it begins or ends."""
+        """Return the part of a window up to the next edge of an extent."""
         ...
 
     def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
-        """The part of a window with so many of the ascending times, and all that equal the last.
+        """Return the part of a window with the nearest `count` times, and all that equal the last one.
 
-        It is the window itself if that has fewer.
+        times: ascending. The window itself if it has fewer.
         """
         ...
 
     def behind(self, window: Window, part: Window) -> Window:
-        """What of a window is behind its nearest part."""
+        """Return the window without its nearest part."""
         ...
 
 
@@ -87,7 +87,7 @@ FORWARDS: Direction = _Forwards()
 BACKWARDS: Direction = _Backwards()
 
 
-# Of so many rows it is counted which ones stand; of more all are taken for standing.
+# Up to this many rows, those that stand are counted exactly; of more rows all are assumed to stand.
 _COUNTED_ROWS = 1 << 17
 
 
@@ -96,16 +96,16 @@ class SortedRows(Protocol):
 
     @property
     def times(self) -> Integers:
-        """Their event times."""
+        """The event times."""
         ...
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """A column of numbers, of the rows from one place up to another."""
+        """Return a column of numbers, of the rows `[start, end)`."""
         ...
 
 
 class RowFinder:
-    """Finds rows of what a `LogReader` reads."""
+    """Finds rows of one log."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
@@ -113,7 +113,7 @@ class RowFinder:
     def take_window(self, window: Window, rows: int, snapshot: LogSnapshot, *, from_end: bool) -> Window:
         """See `QueryableStore.take_window`.
 
-        The cost grows with `rows`, and with rows beside them that do not stand.
+        The cost grows with `rows`, and with rows near them that do not stand.
         """
         direction = BACKWARDS if from_end else FORWARDS
         dates, chunk, rest = _tail_dates(window, snapshot), rows, window
@@ -140,7 +140,7 @@ class RowFinder:
         parts = snapshot.history.parts_in(window, snapshot.commit, after=snapshot.segments.head.number)
         for day, of_date in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
             count += self._count_of_date(day, list(of_date), window, snapshot)
-        # It is a bound with the cancelled rows as well: what needs no damaged file is answered without it.
+        # Cancelled rows may be counted: then no damaged file needs to be read.
         try:
             return count - len(np.unique(self._cancelled(window, snapshot)))
         except DataDamaged:
@@ -149,7 +149,7 @@ class RowFinder:
     def _nearest(
         self, rest: Window, dates: Integers, snapshot: LogSnapshot, direction: Direction
     ) -> tuple[Window, list[SortedRows]] | None:
-        """The near part of a window whose rows are from the same places, and these; None at the end."""
+        """Return the nearest part of a window whose rows have the same sources, and these; None at the end."""
         if rest.start_ns >= rest.end_ns:
             return None
         segments = snapshot.segments.within(rest)
@@ -169,7 +169,7 @@ class RowFinder:
     def _standing_times(
         self, window: Window, sources: Sequence[SortedRows], snapshot: LogSnapshot
     ) -> Iterator[Integers]:
-        """The times of each source's rows in the window that stand."""
+        """Yield the times of each source's standing rows in the window."""
         cancelled = self._cancelled(window, snapshot)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
@@ -179,7 +179,7 @@ class RowFinder:
             yield source.times[start:end][stands]
 
     def _cancelled(self, window: Window, snapshot: LogSnapshot) -> Integers:
-        """The arrival numbers of rows in the window that were cancelled, though no segment has seen that."""
+        """Return the arrival numbers of rows in the window that were cancelled after the segments."""
         corrections = self._reader.corrections(WindowList.of(window), snapshot) if snapshot.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
@@ -190,12 +190,12 @@ class RowFinder:
     def _count_of_date(
         self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: LogSnapshot
     ) -> int:
-        """The rows in a window of one date's parts, all of which have some in it, or the parts' bounds do."""
+        """Return the number of rows in a window of one date's parts, exact or too high."""
         of_parts = sum(stored.part.rows for stored in parts)
         if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
             return of_parts
         of_date = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
-        # The commits' count is a bound too: who reads the rows themselves is told of the damage.
+        # The commits' count is a bound, too. Readers of the rows get the error.
         try:
             blocks = list(self._reader.blocks(WindowList.of(of_date), snapshot))
         except DataDamaged:
@@ -204,7 +204,7 @@ class RowFinder:
 
 
 def _tail_dates(window: Window, snapshot: LogSnapshot) -> Integers:
-    """The event dates in a window of which there are rows that no segment holds, ascending."""
+    """Return the event dates in a window with rows that no segment holds, ascending."""
     if not snapshot.has_tail:
         return np.empty(0, np.int64)
     dates, newest = snapshot.history.newest_by_date(window, snapshot.commit)
@@ -238,7 +238,7 @@ def _count(source: SortedRows, window: Window, commit: int) -> int:
 
 
 def _stand(source: SortedRows, start: int, end: int, commit: int) -> Mask:
-    """Whether the rows from one place up to another stand at a commit, by what the source knows."""
+    """Return whether the rows `[start, end)` stand at a commit, as far as the source knows."""
     stands: Mask = (source.column("commit", start, end) <= commit) & (
         source.column("until", start, end) > commit
     )

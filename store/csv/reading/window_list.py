@@ -1,4 +1,4 @@
-"""Windows side by side, and how they are put together of whole intervals of the levels that rollups have."""
+"""Disjoint windows, their division into the levels of rollups, and the queries of bars."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class WindowList:
 
     @classmethod
     def of(cls, window: Window) -> "WindowList":
-        """The one window."""
+        """Return the list of one window."""
         return cls(np.array([window.start_ns]), np.array([window.end_ns]))
 
     @classmethod
     def together(cls, parts: Sequence["WindowList"]) -> "WindowList":
-        """Those of all the parts, at least one; none of them overlap."""
+        """Return the windows of all parts, at least one part; none overlap."""
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
         return cls(start[order], np.concatenate([part.end_ns for part in parts])[order])
@@ -36,7 +36,7 @@ class WindowList:
         return len(self.start_ns)
 
     def joined(self) -> "WindowList":
-        """The same, as few as can be: where one ends as the next one starts, they become one."""
+        """Return the same with adjacent windows joined."""
         is_apart = self.end_ns[:-1] != self.start_ns[1:]
         if is_apart.all():
             return self
@@ -44,21 +44,24 @@ class WindowList:
 
     @property
     def hull(self) -> Window:
-        """From the first one's start to the last one's end; an empty window where there is none."""
+        """The window from the first start to the last end; an empty window if there is none."""
         return Window(int(self.start_ns[0]), int(self.end_ns[-1])) if len(self) else Window(0, 0)
 
     def overlapping(self, first_ns: int, last_ns: int) -> "WindowList":
-        """Those in which some of the instants from the first to the last lie, both inclusive."""
+        """Return the windows that contain an instant of `[first_ns, last_ns]`."""
         begin = int(self.end_ns.searchsorted(first_ns, side="right"))
         end = int(self.start_ns.searchsorted(last_ns, side="right"))
         return WindowList(self.start_ns[begin:end], self.end_ns[begin:end])
 
     def overlaps(self, first_ns: int, last_ns: int) -> bool:
-        """Whether any of the instants from the first to the last lies in a piece."""
+        """Return whether any window contains an instant of `[first_ns, last_ns]`."""
         return len(self.overlapping(first_ns, last_ns)) > 0
 
     def indices(self, times: Integers) -> slice | Integers:
-        """The places of the ascending times that lie in the pieces; a slice if they follow one another."""
+        """Return the indices of the ascending times that are in the windows.
+
+        A slice if they are consecutive.
+        """
         begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
         filled = np.flatnonzero(begin < end)
         if len(filled) < 2:
@@ -69,26 +72,26 @@ class WindowList:
         return indices
 
     def contains(self, times: Integers) -> Mask:
-        """Whether each of the times, in any order, lies in a piece."""
+        """Return whether each of the times, in any order, is in a window."""
         index = self.start_ns.searchsorted(times, side="right") - 1
         return (index >= 0) & (times < np.append(self.end_ns, 0)[index])
 
     def by(self, length_ns: int) -> Iterator["WindowList"]:
-        """Groups of those that start in one interval of a length."""
+        """Yield groups of windows that start in the same interval of a length."""
         interval = self.start_ns // length_ns
         edges = np.flatnonzero(interval[1:] != interval[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
         return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
 
 
-# By the length of intervals in nanoseconds: the pieces that are to be made of such.
+# Windows by the length, in nanoseconds, of the intervals that they are made from.
 Layers: TypeAlias = Mapping[int, WindowList]
 
 
 def layers_of(windows: WindowList) -> dict[int, WindowList]:
-    """The pieces in layers: the longest whole intervals that fit, shorter ones at the edges, down to 1 ns.
+    """Divide windows into layers: the longest intervals that fit, shorter ones at the edges, down to 1 ns.
 
-    No interval is cut by the edge of a piece.
+    No window's edge cuts an interval.
     """
     layers: dict[int, WindowList] = {}
     left = windows
@@ -111,14 +114,14 @@ def _filled(windows: WindowList) -> WindowList:
 
 @dataclass(frozen=True, slots=True)
 class BarQuery:
-    """Bars of whole intervals. `window` begins and ends on whole multiples of `interval_ns`."""
+    """Bars of equal intervals; `window` is aligned to `interval_ns`."""
 
     window: Window
     interval_ns: int
     policy: BarPolicy
 
     def layers(self, window: Window) -> Layers:
-        """What bars of a window of whole intervals are merged from: aggregates of one length."""
+        """Return the aggregates from which the bars of an aligned window are merged: one length."""
         return {level_for(self.interval_ns) or self.interval_ns: WindowList.of(window)}
 
 

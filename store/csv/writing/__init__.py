@@ -1,1 +1,1 @@
-"""From batches and corrections to commits of one log."""
+"""Turns batches and corrections into commits of one log."""

@@ -1,4 +1,4 @@
-"""A batch made ready for the log before any lock is taken: split by event date, encoded, hashed."""
+"""Prepares batches of rows and of corrections before any lock: split by event date, encoded, hashed."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ from store.rows.corrections import AppliedCorrection
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
-# Rows encoded at once: what they need then stays in the processor's cache, and small.
+# Rows are encoded in pieces that fit into the processor's cache.
 _ENCODED_ROWS = 32_768
 
 
 class BatchHashes:
-    """What a batch's rows are recognised by: made for all dates at once, when it is first asked for."""
+    """The hashes of a batch's rows, computed for all dates at their first use."""
 
     def __init__(self, dataset: Dataset, rows: pa.RecordBatch) -> None:
         self._dataset = dataset
@@ -35,13 +35,16 @@ class BatchHashes:
 
     @cached_property
     def rows(self) -> RowHashes:
-        """Of all rows, in order."""
+        """The hashes of all rows, in order."""
         return hash_rows(self._dataset, self._rows)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A batch's rows of one event date, in order of arrival. `indices` are their row numbers in the batch."""
+    """A batch's rows of one event date, in order of arrival.
+
+    indices: the rows' indices in the batch.
+    """
 
     kind: ClassVar[PartKind] = PartKind.ROWS
 
@@ -54,32 +57,32 @@ class Chunk:
 
     @cached_property
     def later(self) -> tuple[str, ...]:
-        """The later columns that any row gives."""
+        """The later columns that any row has."""
         rows = self.rows
         return tuple(n for n in self.dataset.later_names if rows.column(n).null_count < rows.num_rows)
 
     @cached_property
     def header(self) -> Header:
-        """The header of a file that is begun with the rows: a later column that no row gives is not in it."""
+        """The header of a new file for these rows, with only the later columns that a row has."""
         return header_of(self.dataset, self.later)
 
     @cached_property
     def first_form_text(self) -> bytes:
-        """The rows as lines of CSV without later columns: what a batch's digest is made of."""
+        """The rows as CSV without later columns, from which a batch's digest is made."""
         return self.text if not self.later else self._encoded(header_of(self.dataset))
 
     @cached_property
     def text(self) -> bytes:
-        """The rows as lines of a file that is begun with them."""
+        """The rows as lines of a file with `header`."""
         return self._encoded(self.header)
 
     @cached_property
     def checksums(self) -> str:
-        """Of these lines, block by block."""
+        """The checksums of these lines, block by block."""
         return block_checksums(self.text)
 
     def lines_in(self, header: Header) -> tuple[bytes, str]:
-        """The rows as lines of a file with a header that has their columns, and the lines' checksums."""
+        """Return the rows as lines of a file with another header, and their checksums."""
         if header == self.header:
             return self.text, self.checksums
         text = self._encoded(header)
@@ -91,7 +94,7 @@ class Chunk:
 
     @cached_property
     def hashes(self) -> RowHashes:
-        """What the rows are recognised by."""
+        """The hashes by which the rows are recognised."""
         return self.of_batch.rows.taken(self.indices)
 
     @cached_property
@@ -102,7 +105,7 @@ class Chunk:
         return distinct
 
     def known(self, first_arrival: int) -> StoredHashes:
-        """What later rows are compared with once the chunk is stored, its first row by that arrival number."""
+        """Return the hashes that later rows are compared with. first_arrival: of the chunk's first row."""
         hashes = self.hashes
         return StoredHashes.of(hashes, np.arange(first_arrival, first_arrival + len(hashes)))
 
@@ -119,12 +122,12 @@ class Chunk:
         return bool(ids) and self.rows.column(ids[-1]).null_count < self.rows.num_rows
 
     def overlaps(self, first_ns: int, last_ns: int) -> bool:
-        """Whether the span from the smallest to the largest event time meets another one."""
+        """Return whether the chunk's range of event times meets another one."""
         first, last = self.bounds
         return first <= last_ns and last >= first_ns
 
     def without(self, dropped: Mask) -> "Chunk":
-        """The chunk less the rows of a mask."""
+        """Return the chunk without the rows of a mask."""
         kept = ~dropped
         return replace(self, rows=self.rows.filter(pa.array(kept)), indices=self.indices[kept])
 
@@ -147,12 +150,12 @@ class PreparedBatch:
 
     @property
     def received(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.append.rows)
 
     @classmethod
     def of(cls, batch: Append) -> "PreparedBatch":
-        """Do all of the work that needs no lock."""
+        """Do all work that needs no lock."""
         chunks = tuple(_chunks(batch))
         digest = hashlib.sha256()
         for chunk in chunks:
@@ -181,7 +184,7 @@ class CorrectionChunk(Chunk):
     kind = PartKind.CORRECTIONS
 
     def known(self, first_arrival: int) -> StoredHashes:
-        """The corrected values of rows with ids, under the arrival numbers of the rows that they correct."""
+        """Return the hashes of corrected rows with ids, under the arrival numbers of their rows."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)
         dataset = replace(self.dataset, columns=columns).first_form
@@ -191,14 +194,14 @@ class CorrectionChunk(Chunk):
 
 @dataclass(frozen=True)
 class PreparedAmendment:
-    """A batch of corrections and its hash."""
+    """A batch of corrections and its digest."""
 
     amendment: Amendment
     digest: str
 
     @classmethod
     def of(cls, amendment: Amendment) -> "PreparedAmendment":
-        """Do all of the work that needs no lock."""
+        """Do all work that needs no lock."""
         said = [
             [
                 each.action,
@@ -224,11 +227,11 @@ class PreparedAmendment:
 
     @property
     def received(self) -> int:
-        """How many corrections there are."""
+        """The number of corrections."""
         return len(self.amendment.corrections)
 
     def chunks(self, made: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
-        """The changes by event date, each date's in order."""
+        """Return the applied corrections by event date, each date's in order."""
         dataset = corrections_of(self.amendment.dataset)
         time = self.amendment.dataset.columns[0].name
         by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)

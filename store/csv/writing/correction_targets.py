@@ -1,4 +1,4 @@
-"""The rows that a batch of corrections may mean: stored ones, and those staged before it in its group."""
+"""Finds the rows that a batch of corrections may mean: stored ones, and those staged before it."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from store.timestamps import DAY_NS
 def new_changes(
     work: PreparedAmendment, stage: StagedCommits, folder: Path
 ) -> tuple[tuple[CorrectionChunk, ...], tuple[int, ...]]:
-    """The corrections that apply, by date, and the places of those that were applied before.
+    """Return the corrections that apply, by date, and the indices of those that were applied before.
 
     Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`, `DataDamaged`.
     """
@@ -40,7 +40,7 @@ def new_changes(
 
 
 class _RowsOfDate:
-    """What is known of one event date, before a batch, at the event times of the batch."""
+    """The rows and corrections of one event date, stored or staged before a batch, at the batch's event times."""
 
     def __init__(
         self, dataset: Dataset, folder: Path, stage: StagedCommits, day: int, instants: list[int]
@@ -53,7 +53,7 @@ class _RowsOfDate:
         self._window = Window(instants[0], instants[-1] + 1)
 
     def rows(self) -> Iterator[pa.Table]:
-        """Stored rows as they came in, in order of arrival."""
+        """Yield rows as they came in, in order of arrival."""
         for parts in self._loads(PartKind.ROWS):
             yield self._at_instants(read_rows(self.dataset, self._folder, parts))
         for part, chunk in self._stage.staged(self._day):
@@ -61,7 +61,7 @@ class _RowsOfDate:
                 yield self._at_instants(rows_table(pa.Table.from_batches([chunk.rows]), [part]))
 
     def corrections(self) -> Iterator[pa.Table]:
-        """Corrections in the order in which they were made."""
+        """Yield corrections in the order in which they were made."""
         for parts in self._loads(PartKind.CORRECTIONS):
             yield self._at_instants(read_corrections(self.dataset, self._folder, parts))
         for part, chunk in self._stage.staged(self._day):
@@ -69,7 +69,7 @@ class _RowsOfDate:
                 yield self._at_instants(corrections_table(pa.Table.from_batches([chunk.rows]), [part]))
 
     def _loads(self, kind: PartKind) -> Iterator[list[StoredPart]]:
-        """The parts of a kind, so many at a time that memory stays bounded."""
+        """Yield the parts of a kind, in loads of bounded size."""
         return loads_of(of_kind(self._stage.history.parts_in(self._window), kind))
 
     def _at_instants(self, table: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Threads that write to one log form groups: whoever comes first writes for all who wait."""
+"""Group commit: threads that write to one log share a write, which the first one makes for all."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment
 
 @dataclass(slots=True, eq=False)
 class PendingCommit:
-    """A batch that waits to be written, and what became of it: a receipt or an error."""
+    """A batch that waits to be written, and its result: a receipt or an error."""
 
     work: PreparedRequest
     receipt: Receipt | None = None
@@ -26,15 +26,15 @@ class PendingCommit:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing has become of it yet."""
+        """Whether it has no result yet."""
         return self.receipt is None and self.error is None
 
 
 class GroupCommit:
-    """Hands the waiting tickets, at most 64 at a time, to `write`, which settles each of them.
+    """Passes the waiting batches, at most 64 at a time, to `write`, which sets each one's result.
 
-    The thread that writes has its own ticket in the group; when it is done the next one that waits takes
-    over, so that nobody writes for others for ever.
+    The writing thread's own batch is in the group. Afterwards the next waiting thread writes, so that no
+    thread writes for others forever.
     """
 
     def __init__(self, write: Callable[[Sequence[PendingCommit]], None]) -> None:
@@ -45,7 +45,7 @@ class GroupCommit:
         self._running_keys: set[tuple[str, str]] = set()
 
     def commit(self, work: PreparedRequest) -> Receipt:
-        """What became of a batch. Raises `RequestInProgress`, and whatever error `write` settled it with."""
+        """Return the receipt of a batch. Raises `RequestInProgress`, and the error that `write` set."""
         ticket = PendingCommit(work)
         key = (work.caller, work.key_hash) if work.key_hash is not None else None
         with self._mutex:
@@ -70,7 +70,7 @@ class GroupCommit:
         if ticket.error is not None:
             raise ticket.error
         if ticket.receipt is None:
-            raise OutcomeUnknown("the batch was not confirmed")
+            raise OutcomeUnknown("the batch was not confirmed: send it again")
         return ticket.receipt
 
     def _lead(self) -> None:

@@ -1,8 +1,8 @@
-"""The hashes of one event date's rows in a file, sorted by identity: which rows are stored, without the CSV.
+"""Hash files: the hashes of one event date's rows, sorted by identity, to find duplicates without the CSV.
 
-`.derived/hashes/2025-01-02.hashes` says up to which commit it holds the date's rows, and that commit's hash. It
-may be deleted at any moment. Only who holds the log's lock writes it, so that none is ever replaced by an
-older one.
+`.derived/hashes/2025-01-02.hashes` names the commit up to which it holds the date's rows, and that commit's
+hash. It may be deleted at any time. Only the holder of the log's lock writes it, so an older one never
+replaces a newer one.
 """
 
 import logging
@@ -37,16 +37,17 @@ _IDENTITY = np.dtype([("identity", "<i8")])
 _REST = np.dtype([("check", "<i8"), ("value", "<i8"), ("arrival", "<i8")])
 _DTYPES: dict[str, np.dtype[Any]] = {"identity": _IDENTITY, "rest": _REST}
 _PIECES_IN_RUN = 16
-# Up to so many identities are looked for one by one: each verifies a piece or two, not the whole column.
+# Up to this many identities are searched one by one, which verifies a piece or two each instead of the
+# column.
 _FEW = 16
 
 _logger = logging.getLogger(__name__)
 
 
 class HashFile:
-    """The hashes of a date's rows up to the commit `head`, mapped. Methods raise `ColumnsDamaged`.
+    """The mapped hashes of a date's rows up to the commit `head`. Methods raise `ColumnsDamaged`.
 
-    subject: of what they are, as `subject_of` gives it.
+    subject: see `subject_of`.
     """
 
     def __init__(self, content: pa.Buffer) -> None:
@@ -59,7 +60,7 @@ class HashFile:
 
     @classmethod
     def mapped(cls, path: Path) -> "HashFile":
-        """The file at a path. Raises `OSError`, too."""
+        """Map a file. Raises `OSError`, too."""
         with pa.memory_map(str(path)) as file:
             return cls(file.read_buffer())
 
@@ -68,11 +69,11 @@ class HashFile:
 
     @property
     def nbytes(self) -> int:
-        """How large the file is."""
+        """The file's size."""
         return self._mapping.size
 
     def stored(self, wanted: Hashes) -> StoredHashes:
-        """The rows with the identities in `wanted`, which are sorted and distinct; of each by arrival."""
+        """Return the rows with identities in `wanted`, sorted and distinct; rows of one identity by arrival."""
         starts, stops = self._bounds(wanted)
         indices = between(starts, stops)
         if not len(indices):
@@ -85,11 +86,11 @@ class HashFile:
         return StoredHashes(identity, rest["check"], rest["value"], rest["arrival"])
 
     def give_back(self) -> None:
-        """Let go of the pages that were read; see `MappedBytes.give_back`."""
+        """Release the pages that were read; see `MappedBytes.give_back`."""
         self._mapping.give_back()
 
     def _bounds(self, wanted: Hashes) -> tuple[Integers, Integers]:
-        """Where each identity's rows begin and end."""
+        """Return the start and end of each identity's rows."""
         if len(wanted) > _FEW:
             return bounds_in(self.identity.all()["identity"], wanted)
         bounds = [self._bounds_of(each) for each in wanted.tolist()]
@@ -104,23 +105,23 @@ class HashFile:
 
 
 def hash_path(folder: Path, date: int) -> Path:
-    """Where the file of an event date (days since the epoch) of the log in a folder is."""
+    """Return the path of an event date's hash file (days since the epoch) in a log's folder."""
     return folder / DERIVED_FOLDER / HASHES_FOLDER / f"{np.datetime64(date, 'D')}.hashes"
 
 
 def remove_hash_files(folder: Path) -> None:
-    """Delete the files of all dates of the log in a folder, as far as they can be."""
+    """Delete all hash files of the log in a folder, as far as possible."""
     shutil.rmtree(folder / DERIVED_FOLDER / HASHES_FOLDER, ignore_errors=True)
 
 
 def subject_of(dataset: Dataset, date: int) -> list[str]:
-    """Of which date the rows are, and which columns are hashed: another declaration has other hashes."""
+    """Return the date and the hashed columns; another declaration has other hashes."""
     columns = (f"{column.name} {column.kind.value}" for column in hashed_columns(dataset))
     return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
 
 
 def read_hash_file(path: Path, subject: list[str], history: CommitHistory) -> HashFile | None:
-    """The file at a path, if it is there, as it was written, of a subject, and of a commit of the history."""
+    """Return a hash file if it is undamaged, of this subject, and of a commit of this history; else None."""
     try:
         file = HashFile.mapped(path)
     except (ColumnsDamaged, OSError) as error:
@@ -135,10 +136,10 @@ def read_hash_file(path: Path, subject: list[str], history: CommitHistory) -> Ha
 def write_hash_file(
     path: Path, subject: list[str], head: CommitId, rows: StoredHashes, base: HashFile | None
 ) -> HashFile:
-    """Replace the file at a path by one with the rows of `base`, and `rows`, which came after these.
+    """Replace a hash file by one with the rows of `base` and the newer `rows`.
 
-    `rows` are sorted by identity. Reads and writes one piece after the other. Needs the log's lock. Raises
-    `OSError`, and `ColumnsDamaged` if `base` is damaged.
+    rows: sorted by identity. Works piece by piece. Needs the log's lock. Raises `OSError`, and
+    `ColumnsDamaged` if `base` is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
@@ -170,7 +171,7 @@ def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) ->
 
 
 def _runs(new: Records, indices: Integers, old: MappedColumn | None) -> Iterator[Records]:
-    """The new records at their places among all, the old ones in order at the others; many pieces at a time."""
+    """Yield the merged records, many pieces at a time. indices: where the new records are among all."""
     count = len(new) + (0 if old is None else len(old))
     size = _PIECES_IN_RUN * records_in_piece(new.dtype)
     for start in range(0, count, size):

@@ -1,4 +1,4 @@
-"""The hashes of one event date's rows: those in a file, and in memory those that came after it."""
+"""The hashes of one event date's rows: those in a hash file, and newer ones in memory."""
 
 import logging
 import math
@@ -29,9 +29,9 @@ _Recent = tuple[int, int, int]  # (check, value, arrival) of a stored row
 
 @dataclass(slots=True)
 class IdentityIndex:
-    """Sorted runs that merge as they grow, and a dictionary for small batches.
+    """Hashes in memory: sorted runs that are merged as they grow, and a dictionary for small batches.
 
-    The cost of a look-up grows with the logarithm of the rows.
+    The cost of a search grows with the logarithm of the rows.
     """
 
     _runs: list[StoredHashes] = field(default_factory=list)
@@ -43,11 +43,11 @@ class IdentityIndex:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory the index takes."""
+        """The approximate size in memory."""
         return len(self) * _RUN_ROW_BYTES + self._recent_rows * (_RECENT_ROW_BYTES - _RUN_ROW_BYTES)
 
     def add(self, rows: StoredHashes) -> None:
-        """Take in rows that are now stored."""
+        """Add rows that are now stored."""
         if len(rows) >= _SMALL:
             self._flush_recent()
             self._add_run(rows.by_identity())
@@ -60,7 +60,7 @@ class IdentityIndex:
             self._flush_recent()
 
     def stored(self, wanted: Hashes) -> StoredHashes:
-        """The rows with the identities in `wanted`, which are sorted and distinct; of each in order of adding."""
+        """Return the rows with identities in `wanted`, sorted and distinct; rows of one identity as added."""
         found = [run.taken(between(*bounds_in(run.identity, wanted))) for run in self._runs]
         recent = self._recent
         rows = [(i, *each) for i in wanted.tolist() if i in recent for each in recent[i]] if recent else []
@@ -69,7 +69,7 @@ class IdentityIndex:
         return StoredHashes.joined(found)
 
     def by_identity(self) -> StoredHashes:
-        """All rows, sorted by identity; of each in order of adding."""
+        """Return all rows sorted by identity; rows of one identity as added."""
         self._flush_recent()
         return StoredHashes.joined(self._runs).by_identity()
 
@@ -85,11 +85,11 @@ class IdentityIndex:
         self._runs.append(run)
 
 
-# The file is written again when the rows after it are so many, and such a share of those in it: each row is
-# written about five times in all, however many there are.
+# The file is rewritten once this many rows came after it, and this share of its rows: each row is written
+# about five times in all.
 FILE_ROWS = 4_096
 FILE_SHARE = 4
-# Also when so many parts after it had to be read, each of which costs a read of its own.
+# Or once this many parts after it had to be read, each with a read of its own.
 FILE_PARTS = 256
 
 _OWN_BYTES = 4_096
@@ -98,9 +98,9 @@ _logger = logging.getLogger(__name__)
 
 
 class KnownDate:
-    """Used by one thread at a time, under its log's lock.
+    """The hashes of one event date; used by one thread at a time, under its log's lock.
 
-    covered: up to which commit the date's rows are known.
+    covered: the commit up to which the date's rows are known.
     """
 
     def __init__(self, dataset: Dataset, day: int, folder: Path, history: CommitHistory) -> None:
@@ -115,21 +115,21 @@ class KnownDate:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory is taken."""
+        """The approximate size in memory."""
         return _OWN_BYTES + self._tail.nbytes
 
     @property
     def file_bytes(self) -> int:
-        """About how large the file is."""
+        """The size of the hash file."""
         return 0 if self._file is None else self._file.nbytes
 
     def give_back(self) -> None:
-        """Let go of the pages of the file that were read."""
+        """Release the pages of the hash file that were read."""
         if self._file is not None:
             self._file.give_back()
 
     def stored(self, wanted: Hashes) -> list[StoredHashes]:
-        """The rows with the identities in `wanted`, which are sorted and distinct; of each by arrival.
+        """Return the rows with identities in `wanted`, sorted and distinct; rows of one identity by arrival.
 
         Raises `ColumnsDamaged`.
         """
@@ -137,28 +137,32 @@ class KnownDate:
         return [*in_file, self._tail.stored(wanted)]
 
     def catch_up(self, newest: int, held_bytes: int) -> None:
-        """Know all rows up to the date's newest commit, of another process's file or of the CSV files.
+        """Read all rows up to the date's newest commit, from another process's hash file or the CSV files.
 
-        Rows that take more memory than `held_bytes` go into the file. Raises `ColumnsDamaged`, `DataDamaged`.
+        Rows that need more memory than `held_bytes` go into the hash file. Raises `ColumnsDamaged`,
+        `DataDamaged`.
         """
         self._take_newer_file()
         if self.covered < newest:
             self._read(newest, held_bytes)
 
     def begin_anew(self, newest: int) -> None:
-        """Know all rows of the CSV files, whatever is in the file, which is written when rows are next added."""
+        """Ignore the damaged hash file and read all rows of the CSV files.
+
+        The file is replaced when rows are next added.
+        """
         _logger.warning("the hashes in %s are damaged and are made again", self._path)
         self._begin(None)
         self._read(newest, math.inf)
 
     def add(self, rows: Sequence[StoredHashes], newest: int) -> None:
-        """Take in the rows of the commits after those that are covered, up to one."""
+        """Add the rows of the commits after the covered ones, up to `newest`."""
         for each in rows:
             self._tail.add(each)
         self.covered = newest
 
     def write_if_due(self) -> None:
-        """Put the rows into the file if many are not in it. Raises `ColumnsDamaged`."""
+        """Write the hash file if many rows are not in it. Raises `ColumnsDamaged`."""
         if len(self._tail) >= self._due:
             self._write()
 

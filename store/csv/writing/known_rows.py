@@ -1,4 +1,4 @@
-"""Looks up which rows of a batch are stored, only where they can be, and remembers the dates it looked at."""
+"""Finds the rows of a batch that are stored, where they may be, and caches the dates that it read."""
 
 import threading
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
 HELD_BYTES = 64 * 2**20
-# Of files so much stays in memory: what is read again comes from the system's cache.
+# Loaded pages of hash files up to this size; more are released and come from the system's cache again.
 PAGES_BYTES = 16 * 2**20
 
 
 class KnownRows:
-    """The dates that were looked at last, of all logs of a store.
+    """LRU cache of dates, for all logs of a store.
 
-    They take at most `held_bytes` of memory, or as much as one of them does: what is not in memory is in a
-    file, or is read again.
+    It takes at most `held_bytes` of memory, or as much as one date needs; other dates are in hash files or
+    are read again.
     """
 
     def __init__(self, held_bytes: int = HELD_BYTES) -> None:
         self._limit = held_bytes
-        # A date of more bytes is counted as the limit: it is held alone.
+        # A date with more bytes counts as the limit, and is cached alone.
         self._dates: LRUCache[tuple[Path, int], KnownDate] = LRUCache(
             held_bytes, getsizeof=lambda date: min(date.nbytes, held_bytes)
         )
@@ -40,7 +40,7 @@ class KnownRows:
     def duplicates(
         self, chunk: Chunk, history: CommitHistory, folder: Path, *, staged: IdentityIndex | None
     ) -> Duplicates:
-        """The chunk's rows that are stored in the log of a folder, or `staged` to be. Needs the log's lock.
+        """Return the chunk's rows that are stored in a log, or staged to be. Needs the log's lock.
 
         Raises `IdConflict`, and `DataDamaged` if rows that must be read are damaged.
         """
@@ -60,7 +60,7 @@ class KnownRows:
         *,
         before: DateSummary | None,
     ) -> None:
-        """Take in chunks that have just become an event date's newest parts. before: the date as it was."""
+        """Add chunks that have just been stored for an event date. before: the date before that."""
         number = chunks[0][1].day
         date = self._held((folder, number))
         day = history.day(number)
@@ -75,7 +75,7 @@ class KnownRows:
             self._keep((folder, number), date)
 
     def _stored(self, chunk: Chunk, history: CommitHistory, folder: Path, newest: int) -> list[StoredHashes]:
-        """The stored rows of the chunk's date that share an identity with one of its rows."""
+        """Return the stored rows of the chunk's date that share an identity with one of its rows."""
         key, wanted = (folder, chunk.day), chunk.identities
         date = self._held(key)
         if date is None or date.history is not history:
@@ -96,7 +96,7 @@ class KnownRows:
             return self._dates.get(key)
 
     def _keep(self, key: tuple[Path, int], date: KnownDate | None) -> None:
-        """Hold a date at its present size, or no more if it is None."""
+        """Cache a date at its present size; None removes it."""
         with self._mutex:
             if date is None:
                 self._dates.pop(key, None)
@@ -104,7 +104,7 @@ class KnownRows:
                 self._dates[key] = date
 
     def _note_read(self, date: KnownDate, size: int) -> None:
-        """Note that so many bytes of a date's file were read, and give back all that was read if it is much."""
+        """Register bytes read from a date's file; release all pages if they are many."""
         with self._mutex:
             self._read.add(date)
             self._read_bytes += size

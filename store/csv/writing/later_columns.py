@@ -1,7 +1,7 @@
-"""Which rows that are stored already are so with their later columns, too.
+"""Finds duplicates with their later columns, which hashes do not cover.
 
-Hashes of rows know nothing of later columns. Where a batch gives one, and a stored row that it may repeat has
-one, the stored rows of those instants are read and compared.
+If a batch has a later column, and so may a stored row that it repeats, the stored rows of those instants are
+read and compared.
 """
 
 from collections import defaultdict
@@ -29,10 +29,10 @@ from store.rows.duplicates import IdentifiedRow, StoredValues, stored_rows_among
 def with_later_columns(
     chunk: Chunk, stage: StagedCommits, folder: Path, known: Callable[[Chunk], Mask]
 ) -> Mask:
-    """A mask of the chunk's rows that are stored, or staged to be.
+    """Return a mask of the chunk's rows that are stored, or staged to be.
 
-    `known` gives the mask without a look at later columns. Raises `IdConflict` as it does, for all rows that
-    are at fault in either respect.
+    known: returns the mask by first-form columns only. Raises `IdConflict` for all rows that conflict in
+    either respect.
     """
     if not chunk.later:
         return known(chunk)
@@ -52,7 +52,7 @@ def with_later_columns(
 
 
 class _Candidates:
-    """The stored and staged rows that a chunk's rows may repeat: those of the instants of its duplicates."""
+    """The stored and staged rows at the event times of a chunk's duplicates."""
 
     def __init__(self, chunk: Chunk, duplicates: Mask, stage: StagedCommits, folder: Path) -> None:
         self._chunk = chunk
@@ -69,7 +69,7 @@ class _Candidates:
             ]
 
     def have(self, names: Sequence[str]) -> bool:
-        """Whether any of them may give one of these columns. Reads headers at most."""
+        """Return whether any of them may have one of these columns. Reads headers at most."""
         wanted = set(names)
         if any(wanted.intersection(staged.later) for staged in self._staged):
             return True
@@ -77,7 +77,7 @@ class _Candidates:
         return any(wanted.intersection(header_in(self._chunk.dataset, self._folder / file)) for file in files)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Their rows as they came in and, of those with ids, as they were corrected."""
+        """Yield the rows as they came in, and rows with ids as corrected."""
         dataset = self._chunk.dataset
         for parts in loads_of(self._parts):
             yield self._at_instants(read_known(dataset, self._folder, parts))
@@ -91,7 +91,7 @@ class _Candidates:
 
 
 def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
-    """The mask of duplicates less the rows whose later columns disagree. Raises `IdConflict`."""
+    """Return the mask without rows whose later columns disagree. Raises `IdConflict`."""
     hashes = chunk.hashes
     wanted = np.unique(hashes.identity[duplicates])
     if not len(wanted) or not (_repeats_ids(hashes) or candidates.have(chunk.later)):
@@ -114,14 +114,14 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
 
 
 def _repeats_ids(hashes: RowHashes) -> bool:
-    """Whether two rows of a chunk have one id: the second may disagree with the first."""
+    """Return whether two rows of a chunk have one id: the second may disagree with the first."""
     ids = hashes.identity[hashes.has_id]
     return len(np.unique(ids)) < len(ids)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """Rows with certain identities: their places in a table, hashes, later columns, and a hash of all."""
+    """Rows with certain identities: their indices in a table, hashes, later columns, and a hash of all."""
 
     indices: Integers
     hashes: RowHashes
@@ -130,7 +130,7 @@ class _Compared:
 
     @classmethod
     def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, wanted: Hashes) -> "_Compared":
-        """Those of the rows that have an identity in `wanted`."""
+        """Select the rows with an identity in `wanted`."""
         hashed = hash_rows(dataset, rows)
         indices = np.flatnonzero(np.isin(hashed.identity, wanted))
         hashes = hashed.taken(indices)
@@ -140,7 +140,7 @@ class _Compared:
         return cls(indices, hashes, later, exact)
 
     def differing(self, stored: Sequence["_Compared"]) -> Hashes:
-        """The identities of which some row is not among the stored ones as it is, counted without an id."""
+        """Return the identities with a row that is not among the stored ones; rows without ids are counted."""
         known = np.sort(np.concatenate([np.empty(0, np.int64), *(each.exact for each in stored)]))
         exact, inverse, counts = np.unique(self.exact, return_inverse=True, return_counts=True)
         have = known.searchsorted(exact, side="right") - known.searchsorted(exact)
@@ -148,7 +148,7 @@ class _Compared:
         return np.unique(self.hashes.identity[~is_there])
 
     def identified(self, identities: Hashes) -> list[IdentifiedRow]:
-        """The rows of some of the identities, for the rule row by row."""
+        """Return the rows of some identities for `stored_rows_among`."""
         chosen = np.flatnonzero(np.isin(self.hashes.identity, identities))
         hashes = self.hashes
         columns = (self.indices, hashes.identity, hashes.check, hashes.value, hashes.has_id)

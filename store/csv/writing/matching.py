@@ -1,4 +1,4 @@
-"""Which rows of a batch are stored: the rule of `store.rows.duplicates` over hashes, vectorised for many."""
+"""Finds the rows of a batch that are stored: the rule of `store.rows.duplicates` over hashes, vectorised."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
@@ -15,23 +15,23 @@ from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
 from store.rows.duplicates import IdentifiedRow, stored_values_among
 
-# From so many rows on, looking at whole columns is faster than at rows one by one.
+# From this many rows on whole columns are faster than single rows.
 _MANY_ROWS = 512
 NOT_STORED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """A mask of a chunk's rows that are stored, and the stored rows that share an identity with one of them."""
+    """A mask of a chunk's rows that are stored, and the stored rows with the same identities."""
 
     mask: Mask
     candidates: StoredHashes
 
     def arrivals(self, rows: RowHashes) -> Integers:
-        """The arrival number of the stored row that each of the chunk's rows is taken for.
+        """Return the arrival number of the stored row that each row of the chunk duplicates.
 
-        `NOT_STORED` for a row that is new, or that repeats a row of its own batch. Of equal rows without ids
-        the first is taken for the one that arrived first, and so on.
+        `NOT_STORED` for a row that is new or repeats a row of its own batch. Equal rows without ids are
+        matched in order of arrival.
         """
         stored, indices = self.candidates, np.flatnonzero(self.mask)
         found: dict[Hashable, list[int]] = defaultdict(list)
@@ -51,9 +51,10 @@ class Duplicates:
 
 
 def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
-    """The chunk's rows that are stored, by the stored rows that share an identity with one of them.
+    """Find the chunk's rows that are stored.
 
-    Candidates of one identity are in order of arrival. Raises `IdConflict`.
+    candidates: the stored rows with the same identities; rows of one identity are in order of arrival.
+    Raises `IdConflict`.
     """
     if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
         with suppress(IdConflict):  # which may be one only because a row was corrected
@@ -65,11 +66,11 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
 
 
 def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mask:
-    """A mask of the rows that are among `stored`: every stored row that shares an identity with one.
+    """Return a mask of the rows that are among `stored`, which has all stored rows with the same identities.
 
-    Rows are grouped by identity, the stored ones of a group first. Without ids the first k of a group with k
-    stored rows are known. With an id all but the group's first row are, and must say what that one says.
-    Raises `IdConflict` with the `indices` of rows that say something else.
+    Rows are grouped by identity, stored ones first. Without ids, the first k rows of a group with k stored
+    rows are duplicates. With ids, all but a group's first row are, and must have its values. Raises
+    `IdConflict` with the `indices` of rows with other values.
     """
     count, known = len(stored.identity), len(rows)
     identity = np.concatenate([stored.identity, rows.identity])
@@ -98,7 +99,7 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mas
 
 
 def _values(candidates: StoredHashes) -> Mapping[Hashable, list[int]]:
-    """The stored values of each identity."""
+    """Return the stored values of each identity."""
     stored: dict[Hashable, list[int]] = defaultdict(list)
     for identity, check, value in _items(candidates.identity, candidates.check, candidates.value):
         stored[identity, check].append(value)
@@ -106,7 +107,7 @@ def _values(candidates: StoredHashes) -> Mapping[Hashable, list[int]]:
 
 
 def _identified(chunk: Chunk, candidates: StoredHashes) -> list[IdentifiedRow]:
-    """The chunk's rows that may be stored, or that share an id with another row of the chunk."""
+    """Return the chunk's rows that may be stored, or that share an id with another row of the chunk."""
     hashes = chunk.hashes
     suspects = np.isin(hashes.identity, candidates.identity)
     if chunk.has_ids:

@@ -1,7 +1,7 @@
-"""What rows are recognised by: hashes of their identities, the same in every process and version.
+"""Hashes that identify rows, the same in every process and version.
 
-A row is known by 128 bits (`identity`, `check`): of its id columns where it has an id, of all columns
-otherwise. `value` is a hash of what a row with an id says, so that an id taken by other values is noticed.
+A row is identified by 128 bits (`identity`, `check`): of its id columns if it has an id, else of all
+columns. `value` is a hash of the other columns of a row with an id, to notice an id with different values.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,21 +25,21 @@ MIX_1, MIX_2, STEP = (
 )
 _SEEDS = np.array([[0xA0761D6478BD642F], [0xE7037ED1A0B428DB]], dtype=np.uint64)
 _WORD_BYTES = 8
-# The bytes of a word that are a text's, by how many they are.
+# Masks of the bytes of a word that belong to a text, by their number.
 _OWN_BYTES = np.array([2 ** (8 * count) - 1 for count in range(_WORD_BYTES + 1)], dtype=np.uint64)
 
 
 def mixed(words: Words) -> Words:
-    """The finalizer of splitmix64: every input bit changes every output bit with probability one half."""
+    """Apply the finalizer of splitmix64: every input bit changes every output bit with probability one half."""
     words = (words ^ (words >> np.uint64(30))) * MIX_1
     words = (words ^ (words >> np.uint64(27))) * MIX_2
     return words ^ (words >> np.uint64(31))
 
 
 def text_words(values: pa.Array) -> Words:
-    """Two words for each text, 128 bits in all: an array of two rows. What a null has is left open.
+    """Return two words for each text, 128 bits: an array of two rows. The words of nulls are undefined.
 
-    Each text is read eight bytes at a time, all texts at once.
+    Reads all texts at once, eight bytes at a time.
     """
     ends = text_ends(values).astype(np.int64)
     padded = np.zeros(ends[-1] - ends[0] + _WORD_BYTES, np.uint8)
@@ -58,13 +58,13 @@ def text_words(values: pa.Array) -> Words:
     return hashes
 
 
-# 64 bits each, as signed integers: files of columns are searched by such.
+# 64 bits each, signed because column files are searched by signed integers.
 Hashes: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class _ColumnWords:
-    """One or two rows of words, a word per value of a column in each. present: None if no value is null."""
+    """One or two rows of words for a column's values. present: None if no value is null."""
 
     words: Words
     present: Mask | None
@@ -83,7 +83,7 @@ class RowHashes:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "RowHashes":
-        """Those of some rows."""
+        """Return the hashes of some rows."""
         return RowHashes(
             self.identity[indices], self.check[indices], self.value[indices], self.has_id[indices]
         )
@@ -91,7 +91,7 @@ class RowHashes:
 
 @dataclass(frozen=True, slots=True)
 class StoredHashes:
-    """Equally long columns, one entry per stored row, or per value that a stored row with an id has had.
+    """Equally long columns, one entry per stored row, and per value that a stored row with an id has had.
 
     arrival: the row's number in its log.
     """
@@ -103,12 +103,12 @@ class StoredHashes:
 
     @classmethod
     def of(cls, rows: RowHashes, arrival: Integers) -> "StoredHashes":
-        """The hashes of rows with these arrival numbers."""
+        """Return the hashes of rows with these arrival numbers."""
         return cls(rows.identity, rows.check, rows.value, arrival)
 
     @classmethod
     def joined(cls, parts: Sequence["StoredHashes"]) -> "StoredHashes":
-        """All parts' rows, one part after the other."""
+        """Return the entries of all parts, one part after the other."""
         full = [part for part in parts if len(part)]
         if len(full) < 2:
             return full[0] if full else NO_HASHES
@@ -123,13 +123,13 @@ class StoredHashes:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "StoredHashes":
-        """Those of some rows."""
+        """Return some entries."""
         return StoredHashes(
             self.identity[indices], self.check[indices], self.value[indices], self.arrival[indices]
         )
 
     def by_identity(self) -> "StoredHashes":
-        """Sorted by identity; rows of one stay in their order."""
+        """Return the entries sorted by identity; entries of one identity keep their order."""
         return self.taken(np.argsort(self.identity, kind="stable"))
 
 
@@ -138,14 +138,14 @@ NO_HASHES = StoredHashes(_NONE, _NONE, _NONE, _NONE)
 
 
 def hashed_columns(dataset: Dataset) -> Sequence[Column]:
-    """The columns that hashes are made of."""
+    """Return the columns that are hashed."""
     return dataset.first_form.columns
 
 
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """The hashes of rows, over the columns of the dataset's first form.
+    """Return the hashes of rows, over the columns of the dataset's first form.
 
-    A change of what is hashed or how needs another `hash_file.KIND`.
+    A change of what or how is hashed needs another `hash_file.KIND`.
     """
     columns = {
         column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)
@@ -175,7 +175,7 @@ def _by_id(dataset: Dataset, columns: Mapping[str, _ColumnWords | None], has_id:
 
 
 def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords | None:
-    """A word per value, of a text two; None if all are null."""
+    """Return a word per value, two per text; None if all values are null."""
     if values.null_count == len(values):
         return None
     present = values.is_valid().to_numpy(zero_copy_only=False) if values.null_count else None
@@ -192,7 +192,7 @@ def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords
 def _combined(
     columns: Mapping[str, _ColumnWords | None], names: Collection[str], *, seeds: Sequence[int], count: int
 ) -> Hashes:
-    """A row of hashes of the named columns for each seed: sums of mixed words, to which a null adds nothing."""
+    """Return a row of hashes of the named columns for each seed: sums of mixed words; a null adds nothing."""
     salts = np.array([[seed * int(STEP) % 2**64] for seed in seeds], dtype=np.uint64)
     total = np.repeat(salts, count, axis=1)
     for index, (name, column) in enumerate(columns.items()):
@@ -206,7 +206,7 @@ def _combined(
 
 
 def bounds_in(identity: Hashes, wanted: Hashes) -> tuple[Integers, Integers]:
-    """For each wanted hash: where those equal to it begin and end in a sorted column, which is not empty."""
+    """Return for each wanted hash the start and end of its entries in a sorted column, which is not empty."""
     starts = identity.searchsorted(wanted)
     stops = starts.copy()
     there = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] == wanted)
@@ -215,7 +215,7 @@ def bounds_in(identity: Hashes, wanted: Hashes) -> tuple[Integers, Integers]:
 
 
 def between(starts: Integers, stops: Integers) -> Integers:
-    """The places in each of the ranges `[start, stop)`, one range after the other."""
+    """Return the indices in each of the ranges `[start, stop)`, one range after the other."""
     lengths = stops - starts
     begins = np.cumsum(lengths) - lengths
     return np.repeat(starts - begins, lengths) + np.arange(lengths.sum())

@@ -1,4 +1,4 @@
-"""What a group of batches will add to a log: numbered, placed in files, not yet written."""
+"""The commits that a group of batches will make: numbered and assigned to files, not yet written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from store.protocol import DUPLICATE_ROWS_KEPT
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date with their places, and an index of those that were compared with."""
+    """The chunks of one event date with their parts, and an index of those that were compared with."""
 
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[StoredPart] = field(default_factory=list)
@@ -26,7 +26,7 @@ class _StagedDay:
 
 
 class StagedCommits:
-    """Grows batch by batch; `commits` and `writes` are what the disk is to get, in this order per file."""
+    """Grows batch by batch. `commits` and `writes` are what will be written, in this order per file."""
 
     def __init__(self, history: CommitHistory, folder: Path) -> None:
         self.history = history
@@ -44,7 +44,7 @@ class StagedCommits:
     def add(
         self, work: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
     ) -> Commit:
-        """Give what is new of a batch a number, an instant and places in files; returns the commit to be."""
+        """Stage the new rows of a batch as a commit with a number, a time and parts; return it."""
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)
         commit = Commit(
@@ -62,20 +62,20 @@ class StagedCommits:
         return commit
 
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
-        """What was placed of an event date, in order."""
+        """Return the staged parts of an event date, in order."""
         of_day = self._days.get(day, _StagedDay())
         return list(zip(of_day.parts, of_day.chunks, strict=True))
 
     def stored_ends(self) -> dict[str, int]:
-        """Where the files that get rows end as yet."""
+        """Return the current ends of the files that get rows."""
         return {file: self.history.file_end(file) for file in self.writes}
 
     def days(self) -> list[int]:
-        """The event dates of which something was placed."""
+        """Return the event dates with staged rows."""
         return list(self._days)
 
     def index_for(self, chunk: Chunk) -> IdentityIndex | None:
-        """The staged rows of the chunk's date, if any of them could equal one of its rows."""
+        """Return the staged rows of the chunk's date if one of them could equal one of its rows; else None."""
         day = self._days.get(chunk.day)
         if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
             return None
@@ -106,9 +106,9 @@ class StagedCommits:
         return part
 
     def _has_columns_of(self, chunk: Chunk, file: str) -> bool:
-        """Whether the header of a file has all columns that a chunk's rows give.
+        """Return whether a file's header has all columns of a chunk's rows.
 
-        One that is damaged has none: the rows begin another file. Raises `DataDamaged` without the file.
+        A damaged header has none, so the rows go to another file. Raises `DataDamaged` without the file.
         """
         if file not in self._headers:
             self._headers[file] = header_in(chunk.dataset, self._folder / file)

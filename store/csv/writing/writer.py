@@ -1,4 +1,4 @@
-"""Groups of batches become commits of one log: lock, decide, append, sync, commit records, sync, answer."""
+"""Writes groups of batches as commits of one log: lock, decide, append, sync, append records, sync, answer."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +19,16 @@ from store.exceptions import DataDamaged, IdConflict, OutcomeUnknown, RequestKey
 from store.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
 FILES_AT_ONCE = 64
-"""How many files are open at once: a batch may have rows of more dates than a process may have handles."""
+"""How many files are open at once; a batch may have more dates than a process has handles."""
 
 
 def append_rows(
     disk: Disk, folder: Path, writes: Mapping[str, Sequence[bytes]], ends: Mapping[str, int]
 ) -> None:
-    """Write each file's texts behind its committed end, one write and one sync a file. Needs the log's lock.
+    """Append texts to files, one write and one sync per file. Needs the log's lock.
 
-    `ends` gives the committed end of each file that commits name; what follows it was never acknowledged and
-    is cut. An `OSError` leaves no byte behind the committed ends, as far as the disk lets them be cut.
+    ends: the committed end of each file that commits name; bytes after it were never acknowledged and are
+    cut off. On an `OSError` the files are cut to their committed ends, as far as the disk allows.
     """
     files = list(writes)
     try:
@@ -73,7 +73,9 @@ def _cut_back(disk: Disk, path: Path, end: int) -> None:
 def _cut(disk: Disk, descriptor: int, end: int, path: Path) -> None:
     size = os.fstat(descriptor).st_size
     if size < end:
-        raise DataDamaged(f"{path.parent.name}/{path.name} ends at byte {size}; commits name {end}")
+        raise DataDamaged(
+            f"{path.parent.name}/{path.name} ends at byte {size}, but commits name bytes up to {end}: restore it"
+        )
     if size > end:
         disk.truncate(descriptor, end)
 
@@ -82,7 +84,7 @@ Outcome = Callable[[CommitHistory], Receipt]
 
 
 class Writer:
-    """Commits batches to one log. Threads of this process form groups, processes wait at the log's lock."""
+    """Commits batches to one log. Threads of this process share writes; processes wait for the log's lock."""
 
     def __init__(
         self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
@@ -112,7 +114,7 @@ class Writer:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
         except OSError as error:
             raise unavailable(error) from error
-        # Only now: a row that counts as stored may be one that this group has just written.
+        # Only now, because a duplicate may repeat a row that this group has just written.
         for ticket, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, StorageError):
                 ticket.error = outcome
@@ -120,7 +122,7 @@ class Writer:
                 ticket.receipt = outcome(history)
 
     def _decide(self, ticket: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
-        """Stage what is new of a batch; how its receipt is made once all is written, or why it is refused."""
+        """Stage the new rows of a batch; return a function that makes its receipt, or the refusal."""
         work = ticket.work
         try:
             replay = _replay(work, stage.history)
@@ -138,7 +140,7 @@ class Writer:
     def _new_chunks(
         self, work: PreparedRequest, stage: StagedCommits
     ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
-        """What is new of a batch, by date, and the places of what is stored."""
+        """Return the new rows or corrections of a batch, by date, and the indices of the others."""
         if isinstance(work, PreparedAmendment):
             return new_changes(work, stage, self._folder)
         return self._new_rows(work, stage)
@@ -146,7 +148,7 @@ class Writer:
     def _new_rows(
         self, batch: PreparedBatch, stage: StagedCommits
     ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
-        """The batch's new rows by date, and the places of those that are stored."""
+        """Return the batch's new rows by date, and the indices of its duplicates."""
         dedupe = batch.append.dedupe
         if dedupe is Dedupe.BATCH and (
             stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
@@ -186,9 +188,9 @@ class Writer:
 
 
 def _replay(work: PreparedRequest, history: CommitHistory) -> Receipt | None:
-    """The answer that the batch's idempotency key has had.
+    """Return the receipt that the batch's idempotency key already has, or None.
 
-    Raises `RequestKeyReused` for another batch's key.
+    Raises `RequestKeyReused` if the key was used for another batch.
     """
     if work.key_hash is None:
         return None

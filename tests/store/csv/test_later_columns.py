@@ -205,7 +205,7 @@ class TestUnknownColumns:
         file.write_bytes(text.replace(b"100,1,a", b"1x0,1,b"))
         found = [each for each in findings(path) if not each.is_harmless]
         assert [each.offset for each in found] == [len(text.splitlines(keepends=True)[0])]
-        assert "would not have written" in found[0].message
+        assert "differs from what the store writes" in found[0].message
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_one_changed_byte_is_named_exactly(folder: Path, seed: int):
     changed(folder / DAY_FILE, change)
     (found,) = findings(folder)
     assert (found.file, found.offset, found.commit) == (DAY_FILE, at, commit)
-    assert found.message == f"is 0x{written ^ flip:02x} and was 0x{written:02x}"
+    assert found.message == f"is 0x{written ^ flip:02x} and was written as 0x{written:02x}"
     assert not found.is_harmless
     assert found.first_ns is not None
     assert found.last_ns is not None

@@ -148,5 +148,5 @@ def test_open_windows_are_all_time():
 
 @pytest.mark.parametrize(("start", "end"), [(NS, NS), (NS + 1, NS), ("2025-01-02", "2025-01-01")])
 def test_a_window_that_does_not_begin_before_its_end_is_refused(start: Any, end: Any):
-    with pytest.raises(InvalidWindow, match="the start of a window is before its end"):
+    with pytest.raises(InvalidWindow, match="the start of a window must be before its end"):
         exact_window(start, end)
