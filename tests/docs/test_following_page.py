@@ -29,7 +29,7 @@ def test_the_program_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     names["follow"]()
     names["follow"]()
     agree(names["mirrors"], writer, "AAPL", "MSFT")
-    assert pickle.loads(Path("places").read_bytes()).keys() == {"AAPL"}
+    assert pickle.loads(Path("positions").read_bytes()).keys() == {"AAPL"}
     shutil.rmtree("data")
     shutil.copytree("backup", "data")
     names["follow"]()
