@@ -36,18 +36,16 @@ _STREAM = Stream(a_minute=20)
 _ROWS_A_DAY = 20 * 24 * 60
 _ROW_GROUP = 122_880
 _PANDAS_ROUNDS = 1  # it takes as long as all others together
-_OF_PARQUET = ("duckdb", "duckdb_numpy", "polars")
+_OF_PARQUET = ("duckdb", "polars")
 _MODULES = {
     "store": "store.reading",
     "pandas": "pandas",
     "duckdb": "duckdb",
-    "duckdb_numpy": "duckdb, numpy",
     "polars": "polars",
 }
 _NAMES = {
     "pandas": "pandas' read_csv and resample",
     "duckdb": "DuckDB over Parquet",
-    "duckdb_numpy": "DuckDB over Parquet, to numpy",
     "polars": "polars over Parquet",
 }
 

@@ -2,7 +2,7 @@
 
 Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line
 of JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and
-closes. NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb`, `duckdb_numpy` or `polars` (a
+closes. NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb` or `polars` (a
 Parquet file).
 """
 
@@ -53,17 +53,6 @@ def duckdb(path: str, start: int, end: int) -> Answer:
     return time.perf_counter() - began, len(rows), float(sum(row[4] + row[5] for row in rows))
 
 
-def duckdb_numpy(path: str, start: int, end: int) -> Answer:
-    """The same; the answer as numpy's columns, which is what the store answers."""
-    import duckdb as db
-    import numpy as np  # noqa: F401 an import like the others
-
-    began = time.perf_counter()
-    columns = db.execute(_SQL, [path, start * 1_000_000, end * 1_000_000]).fetchnumpy()
-    total = float(columns["close"].sum() + columns["volume"].sum())
-    return time.perf_counter() - began, len(columns["close"]), total
-
-
 def polars(path: str, start: int, end: int) -> Answer:
     """By a lazy scan of Parquet; the answer as its own columns."""
     import polars as pl
@@ -91,7 +80,6 @@ PEERS: dict[str, Callable[[str, int, int], Answer]] = {
     "store": store,
     "pandas": pandas,
     "duckdb": duckdb,
-    "duckdb_numpy": duckdb_numpy,
     "polars": polars,
 }
 

@@ -15,14 +15,12 @@ import pyarrow.csv as pacsv
 
 from benchmarks.generated_trades import SYMBOL, Stream, stored
 from benchmarks.ingest import Feeder
-from benchmarks.processes import line_with, memory_of_process, run_python, running
-from benchmarks.report import Note, Ratio, Row, Sizes
+from benchmarks.processes import memory_of_process, run_python
+from benchmarks.report import Ratio, Row, Sizes
 from benchmarks.servers import Server, our_server
 from store.csv import CsvStore
-from store.csv.derived.manifest import read_manifest
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.datasets import TRADES
-from store.protocol import Append
 
 _DENSE = Stream(a_minute=20)
 _KINDS = {
@@ -30,46 +28,23 @@ _KINDS = {
     "2 a minute": Stream(a_minute=2),
     "20 a minute, with ids and conditions": Stream(a_minute=20, with_ids=True),
 }
-# So many times as many batches as elsewhere: the worker looks at the logs once a second.
-_LONGER = 8
+# More batches than elsewhere, because the worker reads the logs once a second.
+_MORE_BATCHES = 8
 _BATCH_ROWS = 10_000
 _MIB = 2**20
 
 
 def measure_derived(sizes: Sizes) -> Iterator[Row]:
-    """Ingest with and without a keeper, space by kind of stream, building all of a long history."""
-    yield from _measure_in_store(sizes)
-    yield from _measure_over_http(sizes)
+    """Ingest with and without the worker, size by kind of stream, time and memory of building a long history."""
+    yield from _measure_ingest(sizes)
     for name, stream in _KINDS.items():
         yield from _measure_space(name, stream, sizes.trades // 10)
     yield from _measure_building(sizes.trades)
 
 
-def _measure_in_store(sizes: Sizes) -> Iterator[Row]:
-    """The keeper has a core of its own here."""
-    count = sizes.batches * _LONGER
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        paths = [Path(folder) / name for name in ("kept", "plain")]
-        stores = [CsvStore(path) for path in paths]
-        seconds: list[list[float]] = [[], []]
-        log = Path(folder) / "keeper.log"
-        with running(
-            [sys.executable, "-m", "benchmarks.derived", "keep", str(paths[0])],
-            environment=os.environ,
-            log=log,
-        ) as keeper:
-            line_with(keeper, "Keeping", log=log)
-            for turn in range(sizes.rounds):
-                appends = list(_appends(turn * count, count))
-                for store, taken in zip(stores, seconds, strict=True):
-                    taken += [_seconds(store, append) for append in appends]
-        yield from _note_lag(paths[0], count * sizes.rounds)
-    yield from _add_ingest("in the store, the keeper on another core", seconds)
-
-
-def _measure_over_http(sizes: Sizes) -> Iterator[Row]:
-    """The worker and the server share a core here; while the other server has its turn, a worker is stopped."""
-    count = sizes.batches * _LONGER
+def _measure_ingest(sizes: Sizes) -> Iterator[Row]:
+    """Worker and server share a core. A worker is stopped while the other server has its turn."""
+    count = sizes.batches * _MORE_BATCHES
     seconds: list[list[float]] = [[], []]
     with our_server() as kept, our_server() as plain:
         feeders = [Feeder(kept), Feeder(plain)]
@@ -81,38 +56,15 @@ def _measure_over_http(sizes: Sizes) -> Iterator[Row]:
                 seconds[0] += feeders[0].seconds_each(count)
                 with _stopped(kept):
                     seconds[1] += feeders[1].seconds_each(count)
-    yield from _add_ingest("over HTTP, the worker on the server's core", seconds)
-
-
-def _add_ingest(name: str, seconds: list[list[float]]) -> Iterator[Row]:
-    """By the sum of all batches: the few that a fold slows down count for what they are."""
-    kept, plain = seconds
+    # Sums and not medians: the few batches that wait for a fold count in full.
+    kept_rate, plain_rate = (_BATCH_ROWS * len(taken) / sum(taken) for taken in seconds)
     yield Ratio(
-        f"ingest with derived data kept current, against without: {name}",
-        here=_BATCH_ROWS * len(kept) / sum(kept),
-        peer=_BATCH_ROWS * len(plain) / sum(plain),
+        "ingest over HTTP with derived data kept current, against without",
+        here=kept_rate,
+        peer=plain_rate,
         unit="rows/s",
         wanted="at least 0.75",
     )
-
-
-def _note_lag(store: Path, commits: int) -> Iterator[Row]:
-    """How far the derived files were behind when the last batch was stored."""
-    manifest = read_manifest(store / TRADES.name / SYMBOL / DERIVED_FOLDER)
-    current = f"current to commit {manifest.commit}" if manifest else "not there yet"
-    yield Note(f"beside a feed in full flood, after {commits:,} commits, the derived files were {current}")
-
-
-def _appends(first: int, count: int) -> Iterator[Append]:
-    for number in range(first, first + count):
-        (rows,) = _DENSE.batches(_BATCH_ROWS, first=number * _BATCH_ROWS)
-        yield Append(TRADES, SYMBOL, rows, "bench")
-
-
-def _seconds(store: CsvStore, append: Append) -> float:
-    began = time.perf_counter()
-    store.append(append)
-    return time.perf_counter() - began
 
 
 @contextmanager
@@ -148,9 +100,8 @@ def _measure_building(trades: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = Path(folder) / "store"
         stored(store, _DENSE, trades, derived=False)
-        printed = run_python(
-            "benchmarks.derived", "build", str(store), environment=os.environ, log=Path(folder) / "log"
-        )
+        log = Path(folder) / "log"
+        printed = run_python("benchmarks.derived", str(store), environment=os.environ, log=log)
         built = json.loads(printed)
         reading = median(_reading_seconds(store) for _ in range(3))
     yield Ratio(
@@ -158,7 +109,6 @@ def _measure_building(trades: int) -> Iterator[Row]:
         here=trades / built["seconds"],
         peer=trades / reading,
         unit="rows/s",
-        wanted="",
     )
     yield Ratio(
         f"{label}: peak of memory, against before",
@@ -176,28 +126,13 @@ def _reading_seconds(store: Path) -> float:
     return time.perf_counter() - began
 
 
-_PERIOD_SECONDS = 1.0
-
-
-def keep(store: CsvStore) -> None:
-    """Round after round."""
-    keeper = store.keeper()
-    print("Keeping", flush=True)
-    while True:
-        time.sleep(_PERIOD_SECONDS)
-        keeper.round(seconds=_PERIOD_SECONDS)
-
-
-def build(store: CsvStore) -> None:
-    """All at once."""
-    before, began = memory_of_process("VmHWM"), time.perf_counter()
+def build(folder: str) -> None:
+    """Build the derived files of a store's symbol; print the seconds, and bytes of memory before and at the peak, as JSON."""
+    store, before, began = CsvStore(folder), memory_of_process("VmHWM"), time.perf_counter()
     store.derive(TRADES, SYMBOL, rebuild=True)
-    print(
-        json.dumps(
-            {"seconds": time.perf_counter() - began, "before": before, "peak": memory_of_process("VmHWM")}
-        )
-    )
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "before": before, "peak": memory_of_process("VmHWM")}))
 
 
 if __name__ == "__main__":
-    {"keep": keep, "build": build}[sys.argv[1]](CsvStore(sys.argv[2]))
+    build(sys.argv[1])

@@ -1,4 +1,4 @@
-"""What a long log costs: versions of a ten-year window, and opening it from its index against reading it."""
+"""Costs that must not grow with what is stored: versions of a window, opening a log, late rows, reading a window."""
 
 import shutil
 import tempfile

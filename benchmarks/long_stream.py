@@ -1,8 +1,7 @@
-"""All trades of a long history in one answer: what the web process holds meanwhile, how fast rows come, when the first is there.
+"""A long history of trades in one answer: memory of the web process, rows per second, time to the first row.
 
-Trades are day and night a thousand a minute, with ids, and folded: ten million of them are seven dates. What
-a process holds is told apart as the kernel does: memory of its own, and pages of mapped files, which the
-kernel takes back when it wants them.
+There are a thousand trades a minute, day and night, with ids: ten million are seven dates. Memory is counted as
+the kernel counts it: the process's own, and pages of mapped files, which the kernel takes back when it needs them.
 """
 
 import os
@@ -32,53 +31,44 @@ _STREAM = Stream(a_minute=1_000, with_ids=True)
 _HOUR = 60 * _STREAM.a_minute
 _FORMATS = ("ndjson", "csv", "arrow")
 _MIB = 1 << 20
-_MEASURES = {"RssAnon": "memory of its own", "RssFile": "pages of mapped files"}
+_MEASURES = {"RssAnon": "own memory", "RssFile": "pages of mapped files"}
 _ALLOWED_MIB = 32
-_ALLOWED_SECONDS = 1.0
-# Of what a client has cost that goes away so much may stay, as it comes and goes in a process at rest.
-_SLACK_MIB = 6
-_TAKEN_BYTES = 20 * _MIB
 _RENDERED_ROWS, _RENDERINGS = 10_000, 20
 _TURNS = 15
 _PATIENCE_SECONDS = 60.0
-_LISTENING = "0A"
 
 
 @dataclass(slots=True)
 class _Measured:
-    """What a format's streams gave: seconds of a row by the clock and of the processor, of the stream and of the framework beside it.
-
-    most: of each measure of memory, in MiB.
-    """
+    """Seconds of a row (elapsed, processor), streamed and by the framework's renderer; the peak of each measure of memory in MiB."""
 
     streamed: list[tuple[float, float]] = field(default_factory=list)
     rendered: list[tuple[float, float]] = field(default_factory=list)
-    most: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
+    peak: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
 
 
 def measure_long_stream(sizes: Sizes) -> Iterator[Row]:
-    """By one client of one web process."""
+    """One client, one web process, in each format."""
     count = sizes.trades // _STREAM.a_minute * _STREAM.a_minute
     with our_server() as server:
-        _await_folded(stored(server.folder, _STREAM, count))
+        _await_derived(stored(server.folder, _STREAM, count))
         web, rows = server.process("marketdata_project.serve.web"), _rows(server)
         for name in _FORMATS * 3:
             with _answer(server, _target(_HOUR, name)) as response:
                 response.read()
-        base, measured = _held(web), {name: _Measured() for name in _FORMATS}
+        base, measured = _memory(web), {name: _Measured() for name in _FORMATS}
         for _ in range(sizes.rounds):
             for name in _FORMATS:
                 _measure_round(measured[name], server, web, rows, name=name, count=count)
         for name in _FORMATS:
-            yield from _tell(f"{count:,} trades streamed as {name}", measured[name], base)
+            yield from _ratios(f"{count:,} trades streamed as {name}", measured[name], base)
             yield from _measure_first(server, count, name)
-            yield from _measure_leaving(server, web, _target(count, name), name)
 
 
 def _measure_round(
     measured: _Measured, server: Server, web: int, rows: list[Any], *, name: str, count: int
 ) -> None:
-    """One stream, counted row by row, and the framework's renderer on some of its rows.
+    """Read one stream and count its rows; then run the framework's renderer on the first rows.
 
     Raises `UnexpectedAnswer`.
     """
@@ -87,8 +77,8 @@ def _measure_round(
         read = 0
         for found in _COUNTS[name](response):
             read += found
-            for measure, held in _held(web).items():
-                measured.most[measure] = max(measured.most[measure], held)
+            for measure, held in _memory(web).items():
+                measured.peak[measure] = max(measured.peak[measure], held)
     measured.streamed.append(
         ((time.perf_counter() - began) / count, (_processor_seconds(web) - used) / count)
     )
@@ -103,24 +93,24 @@ def _measure_round(
     )
 
 
-def _tell(what: str, measured: _Measured, base: dict[str, float]) -> Iterator[Row]:
+def _ratios(what: str, measured: _Measured, base: dict[str, float]) -> Iterator[Row]:
     for measure, kind in _MEASURES.items():
-        grown = measured.most[measure] - base[measure]
+        grown = measured.peak[measure] - base[measure]
         yield Ratio(f"{what}: {kind}", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
-    grown = sum(measured.most.values()) - sum(base.values())
+    grown = sum(measured.peak.values()) - sum(base.values())
     yield Ratio(f"{what}: both", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
-    for place, kind in enumerate(("by the clock", "of the processor, all of the server's")):
+    for index, kind in enumerate(("elapsed time", "processor time of the server")):
         yield Ratio(
             f"{what}, against the framework's JSON of them, {kind}",
-            here=1 / median(each[place] for each in measured.streamed),
-            peer=1 / median(each[place] for each in measured.rendered),
+            here=1 / median(each[index] for each in measured.streamed),
+            peer=1 / median(each[index] for each in measured.rendered),
             unit="rows/s",
             wanted="at least 5",
         )
 
 
 def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
-    """From the request to the first row, each on a connection of its own, against a page of one row, in turns."""
+    """Time to the first row of a stream against a page of one row, in turns, each on a new connection."""
     first, page = [], []
     for turn in range(_TURNS):
         began = time.perf_counter()
@@ -140,37 +130,9 @@ def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
     )
 
 
-def _measure_leaving(server: Server, web: int, target: str, name: str) -> Iterator[Row]:
-    """From a client's going away amid a stream until the server has neither its connection nor its memory.
-
-    Raises `UnexpectedAnswer`.
-    """
-    time.sleep(_ALLOWED_SECONDS)
-    seconds, base = [], _held(web)["RssAnon"]
-    for _ in range(_TURNS):
-        with _answer(server, target) as response:
-            response.read(_TAKEN_BYTES)
-        began = time.perf_counter()
-        while _connections(server) or _held(web)["RssAnon"] > base + _SLACK_MIB:
-            if time.perf_counter() - began > _PATIENCE_SECONDS:
-                kept = _held(web)["RssAnon"] - base
-                raise UnexpectedAnswer(
-                    f"{_connections(server)} connections and {kept:.0f} MiB were kept of a client that went away"
-                )
-            time.sleep(0.002)
-        seconds.append(time.perf_counter() - began)
-    yield Ratio(
-        f"what the slowest of {_TURNS} clients as {name} held that went away: free again",
-        here=max(seconds),
-        peer=_ALLOWED_SECONDS,
-        unit="s",
-        wanted="below 1",
-    )
-
-
 @contextmanager
 def _answer(server: Server, target: str) -> Iterator[HTTPResponse]:
-    """An answer that is a 200; its connection is closed behind it. Raises `UnexpectedAnswer`."""
+    """The answer to a GET; its connection is closed at the end. Raises `UnexpectedAnswer` unless it is 200."""
     connection = HTTPConnection(server.host, server.port, timeout=_PATIENCE_SECONDS)
     try:
         connection.request("GET", target, headers={"X-API-Key": server.key})
@@ -190,14 +152,14 @@ def _rows(server: Server) -> list[Any]:
 
 
 def _lines(response: HTTPResponse, *, header: int = 0) -> Iterator[int]:
-    """How many lines each piece ends."""
+    """The number of line ends in each piece."""
     yield -header
     while piece := response.read(_MIB):
         yield piece.count(b"\n")
 
 
 def _batches(response: HTTPResponse) -> Iterator[int]:
-    """How many rows each batch has."""
+    """The number of rows of each batch."""
     with pa.ipc.open_stream(response) as batches:
         for batch in batches:
             yield batch.num_rows
@@ -207,26 +169,19 @@ _COUNTS = {"ndjson": _lines, "csv": lambda response: _lines(response, header=1),
 _FIRST_BYTES = 1_500  # more than the head of any format and a row
 
 
-def _held(web: int) -> dict[str, float]:
-    """MiB of a process by each measure."""
+def _memory(web: int) -> dict[str, float]:
+    """MiB of a process by measure."""
     return {measure: memory_of_process(measure, web) / _MIB for measure in _MEASURES}
 
 
 def _processor_seconds(web: int) -> float:
-    """What all threads of a process have used so far."""
+    """Processor seconds of all threads of a process so far."""
     fields = Path(f"/proc/{web}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _connections(server: Server) -> int:
-    """How many connections of clients the server has open."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    here = f"0100007F:{server.port:04X}"
-    return sum(row[1] == here and row[3] != _LISTENING and row[9] != "0" for row in rows)
-
-
-def _await_folded(store: CsvStore) -> None:
-    """Return when the derived files hold all rows; makes them, unless the server's worker does."""
+def _await_derived(store: CsvStore) -> None:
+    """Build derived files until they hold all rows; the server's worker may build them, too."""
     while store.rows_behind(TRADES, SYMBOL):
         store.derive(TRADES, SYMBOL)
         time.sleep(0.1)
