@@ -21,7 +21,7 @@ from benchmarks.report import Note, Ratio, Row, Sizes
 from http_requests.compression import Encoding, compressed
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import OutColumn, ColumnRole, Table
 from store.datasets import TRADES
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Append, Dedupe
@@ -39,22 +39,22 @@ _ROWS = "json"
 _PEER = "DRF's JSON"
 
 _BAR_COLUMNS = (
-    OutColumn("timestamp", Role.TIME, whole=True),
-    *(OutColumn(name, Role.NUMBER) for name in ("open", "high", "low", "close")),
-    OutColumn("volume", Role.VOLUME, whole=True),
-    OutColumn("vwap", Role.NUMBER),
-    OutColumn("trade_count", Role.INTEGER),
-    OutColumn("final", Role.FLAG),
+    OutColumn("timestamp", ColumnRole.TIME, whole=True),
+    *(OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close")),
+    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("vwap", ColumnRole.NUMBER),
+    OutColumn("trade_count", ColumnRole.INTEGER),
+    OutColumn("final", ColumnRole.FLAG),
 )
 _TRADE_COLUMNS = (
-    OutColumn("timestamp", Role.TIME),
-    OutColumn("price", Role.NUMBER),
-    OutColumn("volume", Role.VOLUME, whole=True),
-    OutColumn("trade_id", Role.TEXT),
-    OutColumn("sequence", Role.INTEGER),
-    OutColumn("exchange", Role.TEXT),
-    OutColumn("conditions", Role.WORDS),
-    OutColumn("received_at", Role.TIME),
+    OutColumn("timestamp", ColumnRole.TIME),
+    OutColumn("price", ColumnRole.NUMBER),
+    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("trade_id", ColumnRole.TEXT),
+    OutColumn("sequence", ColumnRole.INTEGER),
+    OutColumn("exchange", ColumnRole.TEXT),
+    OutColumn("conditions", ColumnRole.WORDS),
+    OutColumn("received_at", ColumnRole.TIME),
 )
 
 

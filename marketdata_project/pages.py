@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from marketdata_project.error_codes import ERROR_CODES
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.query import MARKET_CLASSES, MarketClass
-from stats.rendering.query_form import Leading
+from stats.rendering.query_form import PageLink
 from store.datasets import DATASETS
 from store.exceptions import StorageError
 from store.instruments import Instrument
@@ -37,8 +37,8 @@ class Branch:
     path: str
     instrument_class: str
     symbol: str | None
-    links: list[Leading]
-    several: list[Leading]
+    links: list[PageLink]
+    several: list[PageLink]
 
 
 @require_safe
@@ -74,10 +74,10 @@ def _branch(market_class: MarketClass, instruments: list[Instrument]) -> Branch:
     return Branch(market_class.path, market_class.instrument_class, first, links, several)
 
 
-def _ingests() -> list[Leading]:
+def _ingests() -> list[PageLink]:
     """Links to the ingest endpoints, by dataset."""
     names = [name.replace("_", "-") for name in DATASETS]
-    return [Leading(reverse(f"{name}-ingest"), name) for name in names]
+    return [PageLink(reverse(f"{name}-ingest"), name) for name in names]
 
 
 @require_safe

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from listing.cursors import InvalidCursor, seal_text, unseal_text
-from stats.exceptions import Resync
+from stats.exceptions import ResyncRequired
 from store.protocol import CommitId
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Position:
+class RowPosition:
     """A row's place.
 
     place: of its symbol among those asked for. time_ns: nanoseconds UTC. ordinal: among rows that share both.
@@ -42,9 +42,9 @@ class SeenCommit:
         return cls(commit.number, commit.hash[:16])
 
     def check(self, commit: CommitId) -> None:
-        """Raises `Resync` unless the log's commit of that number is still the same one."""
+        """Raises `ResyncRequired` unless the log's commit of that number is still the same one."""
         if SeenCommit.of(commit) != self:
-            raise Resync("the log was restored since the cursor was made; begin the walk anew")
+            raise ResyncRequired("the log was restored since the cursor was made; begin the walk anew")
 
 
 def fingerprint(text: str) -> bytes:
@@ -53,7 +53,7 @@ def fingerprint(text: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class PageCursor:
     """Rows from `position` on; if `earlier`, the rows just before it.
 
     commits: of each log that the walk reads, in the order of the query's logs: all pages are read as of
@@ -62,9 +62,9 @@ class Cursor:
     """
 
     earlier: bool
-    position: Position
+    position: RowPosition
     commits: tuple[SeenCommit, ...]
-    begun_ns: int = 0
+    walk_now_ns: int = 0
     within: bytes = fingerprint("")
     rules: bytes = fingerprint("")
 
@@ -76,7 +76,7 @@ class Cursor:
             at.place,
             at.time_ns,
             at.ordinal,
-            self.begun_ns,
+            self.walk_now_ns,
             fingerprint(query),
             self.within,
             self.rules,
@@ -89,7 +89,7 @@ class Cursor:
     def decode(cls, text: str, *, query: str) -> Self:
         """The cursor in `text`. Raises `InvalidCursor` unless it was made here, for the same query."""
         payload = unseal_text(text, label=_LABEL)
-        earlier, place, time_ns, ordinal, begun_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
+        earlier, place, time_ns, ordinal, walk_now_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
             payload
         )
         if of_query != fingerprint(query):
@@ -98,14 +98,16 @@ class Cursor:
             _COMMIT.unpack_from(payload, _LAYOUT.size + number * _COMMIT.size) for number in range(count)
         )
         seen = tuple(SeenCommit(number, digest.hex()) for number, digest in commits)
-        return cls(earlier, Position(place, time_ns, ordinal), seen, begun_ns, within, rules)
+        return cls(earlier, RowPosition(place, time_ns, ordinal), seen, walk_now_ns, within, rules)
 
     def check(self, within: bytes, rules: bytes) -> None:
-        """Raises `InvalidCursor` unless the walk is of this range, `Resync` unless its rows are still made in the same way."""
+        """Raises `InvalidCursor` unless the walk is of this range, `ResyncRequired` unless its rows are still made in the same way."""
         if self.within != within:
             raise InvalidCursor("the cursor belongs to another range")
         if self.rules != rules:
-            raise Resync("the rows are made otherwise than when the cursor was made; begin the walk anew")
+            raise ResyncRequired(
+                "the rows are made otherwise than when the cursor was made; begin the walk anew"
+            )
 
 
 def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:

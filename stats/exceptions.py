@@ -69,7 +69,7 @@ class NoContract(StatsError):
     code = "no_contract"
 
 
-class Resync(StatsError):
+class ResyncRequired(StatsError):
     """The log was restored since the cursor was made. Begin anew."""
 
     code = "resync"

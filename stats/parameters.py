@@ -52,7 +52,7 @@ class BoundField(serializers.Field[Bound, str, str, Any]):
 
 @extend_schema_field({"type": "string", "minLength": 1})
 class CursorField(serializers.Field[str, str, str, Any]):
-    """The text of a cursor; whether it was made here, and for this query, `Cursor.decode` says."""
+    """The text of a cursor; whether it was made here, and for this query, `PageCursor.decode` says."""
 
     default_error_messages = {"invalid_cursor": "must be a cursor that a page gave"}
 

@@ -16,7 +16,7 @@ from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
-from stats.delivery.delivered import Finished
+from stats.delivery.finished_answers import FinishedAnswer
 
 FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})
@@ -57,7 +57,7 @@ def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
     return Answer(status, headers, b"" if is_head else body, None)
 
 
-def answer_of_finished(finished: Finished) -> Answer:
+def answer_of_finished(finished: FinishedAnswer) -> Answer:
     """A cached finished answer as an answer to send."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in finished.headers.items()

@@ -60,7 +60,7 @@ from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT
 from ratelimit.access.table import SMALL_BODY_BYTES
 from ratelimit.wsgi_variables import BODY_UNREAD
-from stats.delivery.delivered import Finished
+from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3
 WRITE_THREADS = 16
@@ -119,7 +119,7 @@ class Front:
         *,
         body_limit: Callable[[str, str], int],
         body_sender: Callable[[dict[str, Any]], str | None],
-        ready: Callable[[dict[str, Any]], Finished | None] = lambda _environ: None,
+        ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         budget: BodyBudget | None = None,
     ) -> None:

@@ -36,19 +36,19 @@ from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_call
 from ratelimit.wsgi_variables import ADMISSION
-from stats.delivery.delivered import Finished, delivered_if_held
+from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_held
 from stats.delivery.pinned_answer import Representation
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
 
 Environ = dict[str, Any]
-AnswerHeld = Callable[[ReceivedCall], Finished | None]
+AnswerHeld = Callable[[ReceivedCall], FinishedAnswer | None]
 
 
-def _held_bars(call: ReceivedCall) -> Finished | None:
+def _held_bars(call: ReceivedCall) -> FinishedAnswer | None:
     now_ns, encoding = time.time_ns(), accepted_encoding(call.headers.get("accept-encoding"))
     bars = ohlc_pin(parse_ohlc_query(call.query), now_ns=now_ns).answer(Representation("json", encoding))
-    return delivered_if_held(bars, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
+    return finished_answer_if_held(bars, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
 
 
 HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}
@@ -65,7 +65,7 @@ _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 class _Prepared(NamedTuple):
     """A held answer, the caller, its row in the table of access, and what the headers depend on."""
 
-    held: Finished
+    held: FinishedAnswer
     caller: Caller
     access: Access
     allowed: str
@@ -79,7 +79,7 @@ class FrontDoor:
         self._spool = call_spool()
         self._security_headers = {secure: _security_headers(is_secure=secure) for secure in (False, True)}
 
-    def __call__(self, environ: Environ) -> Finished | None:
+    def __call__(self, environ: Environ) -> FinishedAnswer | None:
         """The finished answer to a call; None leaves the call to Django."""
         call, at, started = call_in(environ), datetime.now(UTC), perf_counter_ns()
         prepared = _prepared(call, environ, at)
@@ -105,7 +105,7 @@ class FrontDoor:
             **correlation_headers(correlation_id),
             **self._security_headers[prepared.is_secure],
         }
-        return Finished(held.status, headers, held.body)
+        return FinishedAnswer(held.status, headers, held.body)
 
 
 def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared | None:
@@ -125,7 +125,7 @@ def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared |
 
 def _held_for(
     call: ReceivedCall, access: Access, answer_held: AnswerHeld, at: datetime
-) -> tuple[Finished, Caller] | None:
+) -> tuple[FinishedAnswer, Caller] | None:
     try:
         identity = identify(call, now=at)
         if identity is None or denial_of(identity.caller, access) is not None:

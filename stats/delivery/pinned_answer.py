@@ -63,10 +63,6 @@ class Content(ABC):
     def is_period(self) -> bool:
         return False
 
-    @property
-    def valid_until_ns(self) -> int | None:
-        return None
-
     @abstractmethod
     def rendered(self, format_name: str) -> Rendered:
         """The answer in a format. Reads nothing but the fields. Raises `StatsError`s and `StorageError`s."""
@@ -118,7 +114,7 @@ class PinnedAnswer:
 
 
 @cached()
-def finished_answer(pinned: PinnedAnswer, now_ns: int) -> Entry:
+def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
     """The answer's bytes, computed at `now_ns`; in an encoding from those without, which are kept as well.
 
     Raises as `Content.rendered`.
@@ -126,7 +122,7 @@ def finished_answer(pinned: PinnedAnswer, now_ns: int) -> Entry:
     written = pinned.representation
     if written.encoding is not None:
         plain = pinned.content.answer(Representation(written.format))
-        return _encoded(finished_answer(plain, now_ns=now_ns).entry, written.encoding, pinned.etag)
+        return _encoded(cached_entry(plain, now_ns=now_ns).entry, written.encoding, pinned.etag)
     rendered = pinned.content.rendered(written.format)
     return Entry(
         body=rendered.body,

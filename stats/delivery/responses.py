@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from http_requests.compression import accepted_encoding
-from stats.delivery.delivered import NEXT, PREVIOUS, Finished, delivered
+from stats.delivery.finished_answers import NEXT, PREVIOUS, FinishedAnswer, finished_answer
 from stats.delivery.pinned_answer import Content, Representation
 
 _ROWS_OF_A_PAGE = 100
@@ -27,11 +27,12 @@ def content_response(request: Request, content: Content, *, now_ns: int) -> Http
     if is_browsed(request):
         return _page(
             _linked(
-                delivered(content.answer(Representation("json")), if_none_match=None, now_ns=now_ns), request
+                finished_answer(content.answer(Representation("json")), if_none_match=None, now_ns=now_ns),
+                request,
             )
         )
     encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
-    finished = delivered(
+    finished = finished_answer(
         content.answer(Representation(request.accepted_renderer.format, encoding)),
         if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
         now_ns=now_ns,
@@ -55,7 +56,7 @@ def page_query(request: Request) -> str:
     return "&".join(filter(None, (asked, f"limit={_ROWS_OF_A_PAGE}")))
 
 
-def _page(finished: Finished) -> Response:
+def _page(finished: FinishedAnswer) -> Response:
     """Made for one person, hence without a tag."""
     headers = {
         name: value for name, value in finished.headers.items() if name not in {"Content-Type", "ETag"}
@@ -63,20 +64,20 @@ def _page(finished: Finished) -> Response:
     return Response(orjson.loads(finished.body), headers=headers)
 
 
-def _bytes(finished: Finished) -> HttpResponse:
+def _bytes(finished: FinishedAnswer) -> HttpResponse:
     response = HttpResponse(finished.body, status=finished.status, headers=finished.headers)
     if finished.status == HTTPStatus.NOT_MODIFIED:
         del response.headers["Content-Type"]
     return response
 
 
-def _linked(finished: Finished, request: Request) -> Finished:
+def _linked(finished: FinishedAnswer, request: Request) -> FinishedAnswer:
     """With the header `Link` instead of the neighbours' cursors."""
     headers = dict(finished.headers)
     links = list(_links(headers, request))
     if links:
         headers["Link"] = ", ".join(links)
-    return Finished(finished.status, headers, finished.body)
+    return FinishedAnswer(finished.status, headers, finished.body)
 
 
 def _links(headers: dict[str, str], request: Request) -> Iterator[str]:

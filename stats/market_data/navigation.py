@@ -11,7 +11,7 @@ from http_requests.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, REPORTS
-from stats.rendering.query_form import Leading
+from stats.rendering.query_form import PageLink
 
 # So many rows are asked for by a link to a dataset; of each of several symbols so many.
 _ROWS = 100
@@ -41,21 +41,21 @@ def nearest_path(path: str) -> str:
     return "" if name in known else nearest_or_all(name, known)
 
 
-def links_beside(market_class: MarketClass, symbol: str | None) -> list[Leading]:
+def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink]:
     """The datasets of a symbol, each with its newest rows, and its reports; none without a symbol."""
     return [] if symbol is None else list(_links(market_class, symbol))
 
 
-def _links(market_class: MarketClass, symbol: str) -> Iterator[Leading]:
+def _links(market_class: MarketClass, symbol: str) -> Iterator[PageLink]:
     for dataset in market_class.datasets:
         if dataset in MARKET_DATASETS:
             path = _path(market_class, dataset, symbol)
-            yield Leading(f"{path}?{urlencode({'last': _ROWS})}", dataset)
+            yield PageLink(f"{path}?{urlencode({'last': _ROWS})}", dataset)
     for report in (*REPORTS, COVERAGE):
-        yield Leading(_path(market_class, report, symbol), report)
+        yield PageLink(_path(market_class, report, symbol), report)
 
 
-def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Leading]:
+def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[PageLink]:
     """The datasets and reports of several symbols at once; none without symbols."""
     if not symbols:
         return []
@@ -64,21 +64,21 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Lead
     queries = {dataset: urlencode({**named, "last": _ROWS_EACH}) for dataset in datasets}
     queries |= {report: urlencode(named) for report in REPORTS}
     return [
-        Leading(f"{reverse(f'{market_class.path}-{name}-several')}?{query}", name)
+        PageLink(f"{reverse(f'{market_class.path}-{name}-several')}?{query}", name)
         for name, query in queries.items()
     ]
 
 
-def surface_links(market_class: MarketClass, underlying: str) -> list[Leading]:
+def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
     """What is told of all that is derived from an underlying at once."""
     return [
-        Leading(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
+        PageLink(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
         for dataset in market_class.datasets
         if dataset in MARKET_DATASETS and MARKET_DATASETS[dataset].form.takes_underlyings
     ]
 
 
-def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[Leading]:
+def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[PageLink]:
     """The stream of the same rows, on a page of a dataset that has one."""
     if dataset not in market_class.streamed:
         return []
@@ -90,7 +90,7 @@ def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: Qu
         given.setdefault("resolution", form.resolution.value)
     kept = urlencode(given)
     path = _path(market_class, f"{dataset}-stream", symbol)
-    return [Leading(f"{path}?{kept}" if kept else path, f"all {dataset}, as a stream")]
+    return [PageLink(f"{path}?{kept}" if kept else path, f"all {dataset}, as a stream")]
 
 
 def _path(market_class: MarketClass, name: str, symbol: str) -> str:

@@ -10,7 +10,7 @@ from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import DatasetForm, MarketClass
 from stats.market_data.query_parameters import query_serializer
 from stats.rendering.formats import FORMATS
-from stats.rendering.table import OutColumn, Role
+from stats.rendering.table import ColumnRole, OutColumn
 from store.datasets import DATASETS
 from store.resolutions import Resolution
 
@@ -28,15 +28,15 @@ EXAMPLE_COVERAGE = {
     "commits": 17,
     "head": "17-9f3a2c",
 }
-_BY_ROLE: dict[Role, Any] = {
-    Role.TIME: "2025-01-02T14:30:00Z",
-    Role.DATE: "2025-01-02",
-    Role.NUMBER: 190.02,
-    Role.VOLUME: 350,
-    Role.INTEGER: 12,
-    Role.TEXT: None,
-    Role.WORDS: ["regular"],
-    Role.FLAG: True,
+_BY_ROLE: dict[ColumnRole, Any] = {
+    ColumnRole.TIME: "2025-01-02T14:30:00Z",
+    ColumnRole.DATE: "2025-01-02",
+    ColumnRole.NUMBER: 190.02,
+    ColumnRole.VOLUME: 350,
+    ColumnRole.INTEGER: 12,
+    ColumnRole.TEXT: None,
+    ColumnRole.WORDS: ["regular"],
+    ColumnRole.FLAG: True,
 }
 _BY_NAME: dict[str, Any] = {
     "exchange": "XNAS",
@@ -69,15 +69,15 @@ def example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
 
 Schema = dict[str, Any]
 
-_TYPES: dict[Role, Schema] = {
-    Role.TIME: {"type": ["string", "integer", "null"]},
-    Role.DATE: {"type": ["string", "null"], "format": "date"},
-    Role.NUMBER: {"type": ["number", "null"]},
-    Role.VOLUME: {"type": ["number", "null"]},
-    Role.INTEGER: {"type": ["integer", "null"]},
-    Role.TEXT: {"type": ["string", "null"]},
-    Role.WORDS: {"type": ["array", "null"], "items": {"type": "string"}},
-    Role.FLAG: {"type": ["boolean", "null"]},
+_TYPES: dict[ColumnRole, Schema] = {
+    ColumnRole.TIME: {"type": ["string", "integer", "null"]},
+    ColumnRole.DATE: {"type": ["string", "null"], "format": "date"},
+    ColumnRole.NUMBER: {"type": ["number", "null"]},
+    ColumnRole.VOLUME: {"type": ["number", "null"]},
+    ColumnRole.INTEGER: {"type": ["integer", "null"]},
+    ColumnRole.TEXT: {"type": ["string", "null"]},
+    ColumnRole.WORDS: {"type": ["array", "null"], "items": {"type": "string"}},
+    ColumnRole.FLAG: {"type": ["boolean", "null"]},
 }
 _BINARY = OpenApiTypes.BINARY
 _OTHER_FORMATS = {"columnar": OpenApiTypes.OBJECT, "csv": OpenApiTypes.STR, "ndjson": OpenApiTypes.STR}
@@ -200,7 +200,7 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
         if several
         else {"symbol": {"type": "string"}}
     )
-    columns = (OutColumn("symbol", Role.TEXT), *form.columns) if several else form.columns
+    columns = (OutColumn("symbol", ColumnRole.TEXT), *form.columns) if several else form.columns
     return {
         "type": "object",
         "required": [*symbol, form.rows_name, "next_cursor", "prev_cursor", "total_estimate"],

@@ -13,7 +13,7 @@ from trades.instruments.services import instrument_get
 from trades.stores import market_store
 
 
-class Pinned(Protocol):
+class PinnedLog(Protocol):
     """What an answer reads, fixed to a commit: a log, or several that are pinned as one."""
 
     @property
@@ -39,7 +39,7 @@ class Pinned(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class ReadPoint:
     """By which commits an answer is to be made.
 
     as_of_ns: only what was stored by then. seen: a cursor's commits, in the order in which logs are pinned;
@@ -52,7 +52,7 @@ class Snapshot:
     def log(self, dataset: Dataset, symbol: str, place: int) -> LogView:
         """The log as of its newest commit in the snapshot.
 
-        place: its number among the query's logs. Raises `Resync`.
+        place: its number among the query's logs. Raises `ResyncRequired`.
         """
         if self.seen is not None:
             return _as_seen(dataset, symbol, self.seen[place])
@@ -63,7 +63,7 @@ class Snapshot:
         except UnknownSymbol:
             return nothing_of(store, dataset, symbol)
 
-    def narrowed(self, log: LogView, needed: Window) -> LogView:
+    def limited_to(self, log: LogView, needed: Window) -> LogView:
         """The log as of the newest commit that touches a window. A cursor's log is so already."""
         if self.seen is not None or log.is_empty:
             return log
@@ -71,7 +71,7 @@ class Snapshot:
 
 
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
-    """The log at the commit that a cursor keeps. Raises `UnknownSymbol` where nothing of the symbol is left, and `Resync`."""
+    """The log at the commit that a cursor keeps. Raises `UnknownSymbol` where nothing of the symbol is left, and `ResyncRequired`."""
     store = market_store()
     if not seen.number:
         return nothing_of(store, dataset, symbol)
@@ -85,7 +85,7 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
     return LogView(store, dataset, symbol, commit, commit)
 
 
-def commits_of(logs: Iterable[Pinned], *, named: bool) -> str:
+def commits_of(logs: Iterable[PinnedLog], *, named: bool) -> str:
     """The newest commit of each log as clients see it: `trades=17-9f3a2c`; with its symbol if `named`."""
     return ", ".join(
         f"{log.dataset.name}{f':{log.symbol}' if named else ''}={log.head.token}"

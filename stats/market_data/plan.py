@@ -5,9 +5,9 @@ from typing import Annotated, Protocol
 
 from stats.caching.keys import Irrelevant, key_parts
 from stats.exceptions import WrongClass
-from stats.market_data.pinned_logs import Pinned, Snapshot
+from stats.market_data.pinned_logs import PinnedLog, ReadPoint
 from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery, class_of
-from stats.market_data.rows import Source
+from stats.market_data.rows import RowSource
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.log_views.log_view import LogView
@@ -41,7 +41,7 @@ class AbsencesOfPage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SymbolQuery:
     """A query for one symbol at an instant.
 
     logs: those that the dataset declares, each as of its newest commit in the snapshot. now_ns: when the walk
@@ -50,7 +50,7 @@ class Asked:
 
     query: MarketDataQuery
     instrument: Instrument
-    snapshot: Snapshot
+    read_point: ReadPoint
     logs: tuple[LogView, ...]
     now_ns: int
 
@@ -71,13 +71,30 @@ class Asked:
 
     def check_range(self) -> None:
         """Raises `RangeTooLarge` on a walk's first page; its others were admitted by that."""
-        if self.snapshot.seen is None:
+        if self.read_point.seen is None:
             self.query.check_range(self.now_ns)
 
-    def valid_until(self, changes_ns: int | None) -> int | None:
-        """The first instant at which another plan is made: `changes_ns`, or the range's beginning ahead."""
+    def validity(self, next_change_ns: int | None, range_end_ns: int) -> "Validity":
+        """The validity of rows that change at `next_change_ns` at the earliest, None for never.
+
+        range_end_ns: the end of the range, which is the walk's "now" where rows never change.
+        """
+        walk_now_ns = range_end_ns if next_change_ns is None else next_change_ns - 1
         begins = [self.query.start_ns + 1] if self.is_ahead and self.query.start_ns is not None else []
-        return min([*begins, *([] if changes_ns is None else [changes_ns])], default=None)
+        changes = [] if next_change_ns is None else [next_change_ns]
+        return Validity(walk_now_ns, min([*begins, *changes], default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """How long a plan holds while nothing is written.
+
+    walk_now_ns: the walk's frozen "now": every page uses it to decide which bars are final. expires_ns: the
+    first instant at which the same query gets another plan; None for never.
+    """
+
+    walk_now_ns: int
+    expires_ns: Annotated[int | None, Irrelevant("it says how long the plan is used, not what the rows are")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +107,13 @@ class Plan:
     asked for. begun_ns: the instant that stands for now on all pages of a walk. valid_until_ns: see `Content`.
     """
 
-    source: Source
+    source: RowSource
     range: Range
     reason: str
-    logs: Annotated[tuple[Pinned, ...], Irrelevant("those of them that rows are made from are in the source")]
-    begun_ns: int
-    valid_until_ns: Annotated[int | None, Irrelevant("the rows are pinned; when it has passed, others are")]
+    logs: Annotated[
+        tuple[PinnedLog, ...], Irrelevant("those of them that rows are made from are in the source")
+    ]
+    validity: Validity
     head: tuple[tuple[str, str | float], ...] = ()
     absences: AbsencesOfPage | None = None
 
@@ -120,20 +138,12 @@ class MarketDataset(Protocol):
         """The datasets of the symbol's logs that a plan is made of; None if there are logs of other symbols."""
         ...
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, symbol_query: SymbolQuery) -> Plan:
         """Fix the commits that the answer is of, and all else that its rows are made from.
 
         Raises `StatsError`s and `StorageError`s.
         """
         ...
-
-
-def begun(changes_ns: int | None, over_ns: int) -> int:
-    """The instant that stands for now on all pages of a walk: the last one before its rows change.
-
-    over_ns: an instant at which all is over that is asked for, where nothing changes any more.
-    """
-    return over_ns if changes_ns is None else changes_ns - 1
 
 
 def listed(query: MarketDataQuery, symbol: str) -> Instrument:
@@ -171,6 +181,6 @@ def check_known(symbol: str) -> None:
     instrument_get(symbol=symbol)
 
 
-def reason_for_none(asked: Asked) -> str:
+def reason_for_none(symbol_query: SymbolQuery) -> str:
     """Why a range of a known symbol may have no rows."""
-    return "not_yet" if asked.is_ahead else "no_data"
+    return "not_yet" if symbol_query.is_ahead else "no_data"

@@ -9,12 +9,18 @@ import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, open_until, part_in_memory
-from stats.market_data.plan import Asked, Plan, begun, check_known, reason_for_none
+from stats.market_data.intervals.windows import (
+    bar_range,
+    bar_window,
+    grid_of,
+    next_change_ns_of,
+    part_in_memory,
+)
+from stats.market_data.plan import Plan, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.bars.quote_bars import QuoteBars, quote_bars_of
 from store.datasets import QUOTES
@@ -41,7 +47,7 @@ class QuoteBarReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     grid: BarGrid
     whole: bool
-    settled_ns: Annotated[int, DIFFERS_BY_PAGE]
+    final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -66,7 +72,7 @@ class QuoteBarReader:
                 for name in (*_PRICES, *_SIZES)
             },
             "quote_count": np.concatenate([np.empty(0, np.int64), *(bars.quote_count for _, bars in found)]),
-            "final": ends_ns <= self.settled_ns,
+            "final": ends_ns <= self.final_until_ns,
             "date": dates,
         }
         table = Table.of(self.columns, values)
@@ -125,13 +131,13 @@ def _first_known(values: Floats, starts: Integers) -> Floats:
 def quote_bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
     """The columns of quote bars. Sizes are those at the close."""
     return (
-        OutColumn("timestamp", Role.TIME, whole=True),
-        OutColumn("exchange", Role.TEXT),
-        *(OutColumn(name, Role.NUMBER) for name in _PRICES),
-        *(OutColumn(name, Role.VOLUME, whole) for name in _SIZES),
-        OutColumn("quote_count", Role.INTEGER),
-        OutColumn("final", Role.FLAG),
-        *((OutColumn("date", Role.DATE),) if with_date else ()),
+        OutColumn("timestamp", ColumnRole.TIME, whole=True),
+        OutColumn("exchange", ColumnRole.TEXT),
+        *(OutColumn(name, ColumnRole.NUMBER) for name in _PRICES),
+        *(OutColumn(name, ColumnRole.VOLUME, whole) for name in _SIZES),
+        OutColumn("quote_count", ColumnRole.INTEGER),
+        OutColumn("final", ColumnRole.FLAG),
+        *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),
     )
 
 
@@ -153,7 +159,7 @@ QUOTES_FORM = DatasetForm(
 
 
 @dataclass(frozen=True, slots=True)
-class Quotes:
+class QuotesDataset:
     """Quotes of the class's own dataset."""
 
     form: DatasetForm = QUOTES_FORM
@@ -163,32 +169,33 @@ class Quotes:
         """See `MarketDataset.declared_logs`."""
         return (query.market_class.quotes,)
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, symbol_query: SymbolQuery) -> Plan:
         """See `MarketDataset.plan`."""
-        if asked.query.resolution.is_tick:
-            return tick_plan(asked, (QUOTE_STATE,))
-        return _bars(asked)
+        if symbol_query.query.resolution.is_tick:
+            return tick_plan(symbol_query, (QUOTE_STATE,))
+        return _bars(symbol_query)
 
 
-def _bars(asked: Asked) -> Plan:
-    (log,) = asked.logs
+def _bars(symbol_query: SymbolQuery) -> Plan:
+    (log,) = symbol_query.logs
     if log.is_empty:
-        check_known(asked.symbol)
-    grid = grid_of(asked)
-    asked_for = bar_range(asked, grid)
-    window = bar_window(asked_for, grid, (log,))
+        check_known(symbol_query.symbol)
+    grid = grid_of(symbol_query)
+    query_range = bar_range(symbol_query, grid)
+    window = bar_window(query_range, grid, (log,))
     # The quote that a bar opens at may have come at any time before it.
-    log = asked.snapshot.narrowed(log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns))
-    settled_ns = min(grid.steady(asked.now_ns).start_ns, asked_for.end_ns)
-    changes_ns = open_until(asked, grid, asked_for)
+    log = symbol_query.read_point.limited_to(
+        log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
+    )
+    final_until_ns = min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
+    next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
     return Plan(
         source=WindowedSource(
-            QuoteBarReader(log, window, grid, asked.instrument.has_integer_volume, settled_ns)
+            QuoteBarReader(log, window, grid, symbol_query.instrument.has_integer_volume, final_until_ns)
         ),
-        range=asked_for,
-        reason=reason_for_none(asked),
+        range=query_range,
+        reason=reason_for_none(symbol_query),
         logs=(log,),
-        begun_ns=begun(changes_ns, asked_for.end_ns),
-        valid_until_ns=asked.valid_until(changes_ns),
+        validity=symbol_query.validity(next_change_ns, query_range.end_ns),
         head=(("resolution", grid.resolution.value),),
     )

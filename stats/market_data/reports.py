@@ -13,7 +13,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.pinned_logs import Snapshot, commits_of
+from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
 from stats.market_data.query_parameters import query_serializer
@@ -89,10 +89,6 @@ class NewestReport(Content):
     def commits(self) -> str:
         logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
         return commits_of(logs.values(), named=self.query.several)
-
-    @property
-    def valid_until_ns(self) -> int | None:
-        return min((page.valid_until_ns for page in self.pages if page.valid_until_ns), default=None)
 
     def rendered(self, _format_name: str) -> Rendered:
         """See `Content.rendered`."""
@@ -184,9 +180,9 @@ def coverage_pin(query: ReportQuery) -> CoverageReport:
     """The coverage of a symbol as of its newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
     symbol = symbol_canonical(query.symbols[0])
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=COVERAGE)
-    snapshot = Snapshot(query.as_of_ns, None)
+    read_point = ReadPoint(query.as_of_ns, None)
     logs = tuple(
-        log for dataset in DATASETS.values() if not (log := snapshot.log(dataset, symbol, 0)).is_empty
+        log for dataset in DATASETS.values() if not (log := read_point.log(dataset, symbol, 0)).is_empty
     )
     if not logs:
         check_known(symbol)

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from stats.cursors import Position
-from stats.rendering.table import OutColumn, Role, Table
+from stats.cursors import RowPosition
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Integers
 from store.protocol import Window
 
@@ -34,11 +34,11 @@ class Rows:
             return self
         return Rows(self.table.slice(start, end), self.place[part], self.time_ns[part], self.ordinal[part])
 
-    def position(self, row: int) -> Position:
+    def position(self, row: int) -> RowPosition:
         """Where a row stands; -1 is the last."""
-        return Position(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
+        return RowPosition(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
 
-    def row_of(self, position: Position) -> int:
+    def row_of(self, position: RowPosition) -> int:
         """The number of one symbol's rows before a position."""
         first, end = np.searchsorted(self.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
         return int(first) + int(np.searchsorted(self.ordinal[first:end], position.ordinal))
@@ -71,17 +71,17 @@ def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
     )
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """Rows in order of position, in one snapshot."""
 
     @property
     def columns(self) -> tuple[OutColumn, ...]: ...
 
-    def after(self, position: Position | None, count: int) -> Rows:
+    def after(self, position: RowPosition | None, count: int) -> Rows:
         """The first `count` rows at or after a position; of all without one."""
         ...
 
-    def before(self, position: Position | None, count: int) -> Rows:
+    def before(self, position: RowPosition | None, count: int) -> Rows:
         """The last `count` rows before a position, ascending; of all without one."""
         ...
 
@@ -134,7 +134,7 @@ class WindowedSource:
     def total_estimate(self) -> int:
         return self.reader.total_estimate()
 
-    def after(self, position: Position | None, count: int) -> Rows:
+    def after(self, position: RowPosition | None, count: int) -> Rows:
         found: list[Rows] = []
         window, wanted = self.reader.window, count
         start = window.start_ns if position is None else self.reader.floor(position.time_ns)
@@ -147,7 +147,7 @@ class WindowedSource:
             start, ahead = part.end_ns, max(count, min(ahead * 4, _MOST_AHEAD))
         return joined(self.columns, [rows for rows in found if len(rows)])
 
-    def before(self, position: Position | None, count: int) -> Rows:
+    def before(self, position: RowPosition | None, count: int) -> Rows:
         found: list[Rows] = []
         window, wanted = self.reader.window, count
         end = window.end_ns if position is None else self._end_of(position)
@@ -160,7 +160,7 @@ class WindowedSource:
             end, ahead = part.start_ns, max(count, min(ahead * 4, _MOST_AHEAD))
         return joined(self.columns, [rows for rows in found if len(rows)])
 
-    def _end_of(self, position: Position) -> int:
+    def _end_of(self, position: RowPosition) -> int:
         """The end of a window that holds all rows before a position.
 
         More only where a unit has several rows.
@@ -177,17 +177,17 @@ class ChainedSource:
     """Several symbols' rows, symbol by symbol in the order asked for, each row with its symbol."""
 
     symbols: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[RowSource, ...]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         of_sources = zip(*(source.columns for source in self.sources), strict=True)
-        return (OutColumn("symbol", Role.TEXT), *(_of_all(columns) for columns in of_sources))
+        return (OutColumn("symbol", ColumnRole.TEXT), *(_of_all(columns) for columns in of_sources))
 
     def total_estimate(self) -> int:
         return sum(source.total_estimate() for source in self.sources)
 
-    def after(self, position: Position | None, count: int) -> Rows:
+    def after(self, position: RowPosition | None, count: int) -> Rows:
         found: list[Rows] = []
         for place in range(position.place if position else 0, len(self.sources)):
             at = position if position is not None and position.place == place else None
@@ -197,7 +197,7 @@ class ChainedSource:
                 break
         return joined(self.columns, [rows for rows in found if len(rows)])
 
-    def before(self, position: Position | None, count: int) -> Rows:
+    def before(self, position: RowPosition | None, count: int) -> Rows:
         found: list[Rows] = []
         for place in range(position.place if position else len(self.sources) - 1, -1, -1):
             at = position if position is not None and position.place == place else None
@@ -220,11 +220,11 @@ def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
     return replace(columns[0], whole=all(column.whole for column in columns))
 
 
-def _from(rows: Rows, position: Position | None) -> Rows:
+def _from(rows: Rows, position: RowPosition | None) -> Rows:
     return rows if position is None else rows[rows.row_of(position) :]
 
 
-def _until(rows: Rows, position: Position | None) -> Rows:
+def _until(rows: Rows, position: RowPosition | None) -> Rows:
     return rows if position is None else rows[: rows.row_of(position)]
 
 
@@ -232,19 +232,19 @@ def _until(rows: Rows, position: Position | None) -> Rows:
 class NewestSource:
     """The last `count` rows of a source, or all that it has."""
 
-    source: Source
+    source: RowSource
     count: int
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return self.source.columns
 
-    def after(self, position: Position | None, count: int) -> Rows:
+    def after(self, position: RowPosition | None, count: int) -> Rows:
         if position is None:
             return self.source.before(None, self.count)[:count]
         return self.source.after(position, count)
 
-    def before(self, position: Position | None, count: int) -> Rows:
+    def before(self, position: RowPosition | None, count: int) -> Rows:
         if position is None:
             return self.source.before(None, min(count, self.count))
         newest = self.source.before(None, self.count)

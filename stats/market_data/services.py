@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from http_requests.compression import ENCODINGS
-from stats.delivery.pinned_answer import Content, Representation, finished_answer
+from stats.delivery.pinned_answer import Content, Representation, cached_entry
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.answers.stream import RowStream
@@ -69,7 +69,7 @@ def warm(
             check_format(query, format_name)
             page = market_data_page(query=query, now_ns=now_ns)
             outcomes = [
-                finished_answer(page.answer(Representation(format_name, encoding)), now_ns=now_ns).outcome
+                cached_entry(page.answer(Representation(format_name, encoding)), now_ns=now_ns).outcome
                 for encoding in (None, *ENCODINGS)
             ]
             yield Warmed(symbol, query_string, outcomes[0].value)

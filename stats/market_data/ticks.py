@@ -10,10 +10,10 @@ import pyarrow as pa
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
-from stats.market_data.plan import Asked, Plan, Range, check_known, reason_for_none
+from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import Rows, WindowedSource
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.spans import Hours
 from store.arrays import Integers, Mask
 from store.datasets import OPEN_INTEREST, TRADES
@@ -24,13 +24,13 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 
 _ROLES = {
-    ColumnKind.TIME: Role.TIME,
-    ColumnKind.NUMBER: Role.NUMBER,
-    ColumnKind.INTEGER: Role.INTEGER,
-    ColumnKind.TEXT: Role.TEXT,
-    ColumnKind.BOOLEAN: Role.FLAG,
+    ColumnKind.TIME: ColumnRole.TIME,
+    ColumnKind.NUMBER: ColumnRole.NUMBER,
+    ColumnKind.INTEGER: ColumnRole.INTEGER,
+    ColumnKind.TEXT: ColumnRole.TEXT,
+    ColumnKind.BOOLEAN: ColumnRole.FLAG,
 }
-_FORM_ROLES = {ColumnForm.DATE: Role.DATE, ColumnForm.WORDS: Role.WORDS}
+_FORM_ROLES = {ColumnForm.DATE: ColumnRole.DATE, ColumnForm.WORDS: ColumnRole.WORDS}
 # Numbers that an instrument has whole or in fractions.
 _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 
@@ -38,7 +38,7 @@ _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 def out_column(column: Column, *, whole: bool) -> OutColumn:
     """How a dataset's column is answered."""
     if column.name in _VOLUMES:
-        return OutColumn(column.name, Role.VOLUME, whole)
+        return OutColumn(column.name, ColumnRole.VOLUME, whole)
     return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
 
 
@@ -108,7 +108,7 @@ class TickReader:
             stored, time_ns = stored.filter(pa.array(inside)), time_ns[inside]
         values = {name: stored.column(name) for name in stored.column_names}
         for column in self.columns:
-            if column.role is Role.DATE:
+            if column.role is ColumnRole.DATE:
                 values[column.name] = np.floor_divide(stored.column(column.name).to_numpy(), DAY_NS)
         values |= {added.column.name: added.of_rows(stored) for added in self.added}
         return Rows.of(Table.of(self.columns, values), time_ns)
@@ -146,32 +146,33 @@ class StoredRows:
         """See `MarketDataset.declared_logs`."""
         return (self.dataset,)
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, symbol_query: SymbolQuery) -> Plan:
         """See `MarketDataset.plan`."""
-        return tick_plan(asked)
+        return tick_plan(symbol_query)
 
 
-def tick_plan(asked: Asked, added: tuple[AddedColumn, ...] = ()) -> Plan:
+def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) -> Plan:
     """The plan for a dataset's rows as they are. Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`."""
-    (log,) = asked.logs
+    (log,) = symbol_query.logs
     if log.is_empty:
-        check_known(asked.symbol)
-    grid = grid_of(asked)
-    asked_for = tick_range(asked)
-    log = asked.snapshot.narrowed(log, tick_window(asked_for, (log,)))
-    window = tick_window(asked_for, (log,))
+        check_known(symbol_query.symbol)
+    grid = grid_of(symbol_query)
+    query_range = tick_range(symbol_query)
+    log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
+    window = tick_window(query_range, (log,))
     within = None if grid.hours is Hours.ALL else WithinHours(grid)
     # Behind the last row nothing changes as time goes on.
-    end_ns = asked_for.end_ns if window is NOTHING else window.end_ns
-    next_second_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
-    is_open = asked.query.end_ns is None and end_ns == asked_for.end_ns
+    end_ns = query_range.end_ns if window is NOTHING else window.end_ns
+    next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
+    is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns
     return Plan(
-        source=WindowedSource(TickReader(log, window, asked.instrument.has_integer_volume, within, added)),
-        range=Range(asked_for.start_ns, end_ns),
-        reason=reason_for_none(asked),
+        source=WindowedSource(
+            TickReader(log, window, symbol_query.instrument.has_integer_volume, within, added)
+        ),
+        range=Range(query_range.start_ns, end_ns),
+        reason=reason_for_none(symbol_query),
         logs=(log,),
-        begun_ns=min(end_ns, next_second_ns - 1) if is_open else end_ns,
-        valid_until_ns=asked.valid_until(next_second_ns if is_open else None),
+        validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
     )
 
 
@@ -183,4 +184,4 @@ def _state(rows: pa.Table) -> pa.Array:
 
 
 # What can be seen in a quote, said in a word.
-QUOTE_STATE = AddedColumn(OutColumn("state", Role.TEXT), _state)
+QUOTE_STATE = AddedColumn(OutColumn("state", ColumnRole.TEXT), _state)

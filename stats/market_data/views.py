@@ -19,7 +19,7 @@ from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_f
 from stats.market_data.query_parameters import query_serializer
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report, market_data_stream
-from stats.rendering.query_form import Leading, format_links
+from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 
 
@@ -39,7 +39,7 @@ class MarketDataViewSet(ViewSet):
         form = MARKET_DATASETS[self.dataset].form
         return Target(self.market_class.path, form, symbol, self.streamed)
 
-    def see_also(self) -> list[Leading]:
+    def see_also(self) -> list[PageLink]:
         """What lies beside a page for a browser."""
         symbol: str | None = self.kwargs.get("symbol")
         beside = links_beside(self.market_class, symbol)
@@ -139,7 +139,7 @@ class ReportViewSet(ViewSet):
         """What a page for a browser is called."""
         return page_name(self, self.report)
 
-    def see_also(self) -> list[Leading]:
+    def see_also(self) -> list[PageLink]:
         """What lies beside a page for a browser."""
         return links_beside(self.market_class, self.kwargs.get("symbol"))
 

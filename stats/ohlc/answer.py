@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from stats.delivery.pinned_answer import Content
 from stats.exceptions import NoData, RangeTooLarge
-from stats.market_data.answers.paging import Page
+from stats.market_data.answers.paging import PageRows
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.ohlcv.dataset import BarsOfTrades
@@ -48,10 +48,6 @@ class OhlcBars(Content):
     def commits(self) -> str:
         return self.bars.commits
 
-    @property
-    def valid_until_ns(self) -> int | None:
-        return self.bars.valid_until_ns
-
     def rendered(self, format_name: str) -> Rendered:
         """See `Content.rendered`. Raises `NoData` and `RangeTooLarge`."""
         page = self.bars.page()
@@ -64,7 +60,7 @@ class OhlcBars(Content):
             )
         return FORMATS[format_name].render(self._document(page), None)
 
-    def _document(self, page: Page) -> Document:
+    def _document(self, page: PageRows) -> Document:
         return Document(
             head={"symbol": self.symbols[0], "interval": self.query.interval.value},
             rows_name=OHLC.rows_name,

@@ -17,7 +17,7 @@ _ROUNDS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class OptionPairs:
     """Calls and puts of one expiry by strike, as quoted at each of some instants.
 
     strikes: n of them, ascending. The others: one row per instant, one column per strike; NaN where a side is
@@ -45,7 +45,7 @@ class Carry:
     dividend_yield: Floats
 
 
-def parity_forwards(pairs: Pairs, carry: Carry, *, american: bool) -> Floats:
+def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
     """The forward at each instant; NaN where no strike has a call and a put quoted on both sides, or the expiry is over.
 
     European: strike + (call - put) e^(rate t), of mid prices, for each of up to five strikes at which call
@@ -99,7 +99,7 @@ def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: 
     parities = [_Parity(*row) for row in columns.T.tolist()]
     return np.array(
         [
-            parity.settled(call_model, put_model, forward)
+            parity.fixed_point(call_model, put_model, forward)
             for parity, forward in zip(parities, forwards.tolist(), strict=True)
         ]
     )
@@ -117,7 +117,7 @@ class _Parity:
     spot: float
     dividend_yield: float
 
-    def settled(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
+    def fixed_point(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
         """The fixed point from a first forward, or NaN."""
         early_call = early_put = 0.0
         try:

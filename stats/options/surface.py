@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.options.expiry import years_until
-from stats.options.forward import Carry, Pairs, parity_forwards
+from stats.options.forward import Carry, OptionPairs, parity_forwards
 from stats.options.inputs import Inputs, make_inputs, mid_prices
 from stats.options.pricing import Valuation, valuation
 from store.arrays import Floats, Integers, Mask
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class OptionChain:
     """Options of one underlying; columns of one length.
 
     expiry: days since 1970, as the contract names it. last_trade_ns: nanoseconds UTC. strike: above zero.
@@ -31,14 +31,14 @@ class Chain:
     def __len__(self) -> int:
         return len(self.strike)
 
-    def at(self, rows: Integers | Mask) -> "Chain":
+    def at(self, rows: Integers | Mask) -> "OptionChain":
         """Some of the rows, in the order given."""
         names = ("expiry", "last_trade_ns", "strike", "is_call", "american", "bid", "ask")
-        return Chain(*(getattr(self, name)[rows] for name in names))
+        return OptionChain(*(getattr(self, name)[rows] for name in names))
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketInputs:
     """What else prices the chain. spot: NaN if not known. rate, dividend_yield: per year, continuously compounded.
 
     parity: whether forwards may be implied by put-call parity; otherwise they are grown from spot.
@@ -52,15 +52,15 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
-class Surface:
+class VolatilitySurface:
     """A chain by (expiry, strike, call before put), what each option was priced with, and what its price implies."""
 
-    chain: Chain
+    chain: OptionChain
     inputs: Inputs
     valuation: Valuation
 
 
-def volatility_surface(chain: Chain, market: Market) -> Surface:
+def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySurface:
     """The surface of all options of a chain, those without a volatility included, with their reasons."""
     chain = chain.at(np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry)))
     price, quoted = mid_prices(chain.bid, chain.ask)
@@ -75,10 +75,10 @@ def volatility_surface(chain: Chain, market: Market) -> Surface:
         is_call=chain.is_call,
         parity_forward=_forwards(chain, t, market) if market.parity else None,
     )
-    return Surface(chain, inputs, valuation(inputs, chain.american, quoted))
+    return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quoted))
 
 
-def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> Pairs:
+def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPairs:
     """Calls and puts by strike, of options of one expiry; bid and ask have a row per instant, a column per option.
 
     Of two options of one strike and right the first counts; where only one right exists the other's quotes
@@ -90,10 +90,10 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> Pairs:
     for option in range(len(strike) - 1, -1, -1):
         bids, asks = sides[:2] if is_call[option] else sides[2:]
         bids[:, place[option]], asks[:, place[option]] = bid[:, option], ask[:, option]
-    return Pairs(strikes, *sides)
+    return OptionPairs(strikes, *sides)
 
 
-def _forwards(chain: Chain, t: Floats, market: Market) -> Floats:
+def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
     """Each option's forward by parity among the options that are traded as long as it and exercised alike.
 
     NaN if none.

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
 from stats.rendering.json_rows import words
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, floats, time_text, unit_ns
 from store.lazy_imports import compute as pc
 
 _INSTANT = pa.timestamp("ns", "UTC")
-_TYPES = {Role.DATE: pa.date32(), Role.WORDS: pa.list_(pa.string())}
+_TYPES = {ColumnRole.DATE: pa.date32(), ColumnRole.WORDS: pa.list_(pa.string())}
 _TIME_TYPES = {None: _INSTANT, TimeForm.RFC3339: pa.string()}
 _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -80,21 +80,21 @@ def _texts(said: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _type(column: OutColumn, form: TimeForm | None) -> pa.DataType:
-    if column.role is Role.TIME:
+    if column.role is ColumnRole.TIME:
         return _TIME_TYPES.get(form, pa.int64())
     return _TYPES.get(column.role, column.role.arrow_type)
 
 
 def _values(column: OutColumn, values: pa.Array, form: TimeForm | None) -> pa.Array:
     match column.role:
-        case Role.NUMBER | Role.VOLUME:
+        case ColumnRole.NUMBER | ColumnRole.VOLUME:
             is_finite = np.isfinite(floats(values))
             return values if is_finite.all() else pc.if_else(pa.array(is_finite), values, None)
-        case Role.TIME:
+        case ColumnRole.TIME:
             return _times(values, form)
-        case Role.DATE:
+        case ColumnRole.DATE:
             return dates(values)
-        case Role.WORDS:
+        case ColumnRole.WORDS:
             return _lists(values)
     return values
 

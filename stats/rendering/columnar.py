@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
 from stats.rendering.json_rows import words
-from stats.rendering.table import OutColumn, Role
+from stats.rendering.table import ColumnRole, OutColumn
 from stats.rendering.value_text import dates, floats, time_text, unit_ns, whole_mask
 from store.lazy_imports import compute as pc
 
@@ -17,13 +17,13 @@ from store.lazy_imports import compute as pc
 def column_values(column: OutColumn, values: pa.Array, form: TimeForm) -> Any:
     """A column as a list, or as a numpy array in which what is not finite stands for null."""
     match column.role:
-        case Role.NUMBER | Role.VOLUME:
+        case ColumnRole.NUMBER | ColumnRole.VOLUME:
             return _whole(floats(values)) if column.whole else floats(values)
-        case Role.TIME:
+        case ColumnRole.TIME:
             return _times(values, form)
-        case Role.DATE:
+        case ColumnRole.DATE:
             return dates(values).cast(pa.string()).to_pylist()
-        case Role.WORDS:
+        case ColumnRole.WORDS:
             return [None if text is None else words(text) for text in values.to_pylist()]
     return values.to_pylist() if values.null_count else _array(values)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, ended_integers, ended_volumes, floats, time_pieces, unit_ns
 from store.arrays import Floats
 from store.lazy_imports import compute as pc
@@ -68,13 +68,13 @@ def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, en
     if values.null_count == len(values):
         return [null + end]
     match column.role:
-        case Role.NUMBER | Role.VOLUME:
+        case ColumnRole.NUMBER | ColumnRole.VOLUME:
             return [_numbers(floats(values), whole=column.whole, null=null, end=end)]
-        case Role.INTEGER:
+        case ColumnRole.INTEGER:
             return [ended_integers(values, null=null, end=end)]
-        case Role.TIME if form is not TimeForm.RFC3339:
+        case ColumnRole.TIME if form is not TimeForm.RFC3339:
             return [ended_integers(values, null=null, end=end, unit=unit_ns(form))]
-        case Role.TIME:
+        case ColumnRole.TIME:
             return _times(values, always_point=not column.whole, null=null, end=end)
     return [_TEXTS[column.role](values).fill_null(null), end]
 
@@ -92,9 +92,9 @@ def _times(values: pa.Array, *, always_point: bool, null: str, end: str) -> list
     return [pc.if_else(values.is_valid(), pc.binary_join_element_wise(*pieces, ""), null + end)]
 
 
-_TEXTS: dict[Role, Callable[[pa.Array], pa.Array]] = {
-    Role.DATE: lambda values: dates(values).cast(pa.string()),
-    Role.TEXT: lambda values: quoted(escaped(values)),
-    Role.WORDS: lambda values: quoted(escaped(values)),
-    Role.FLAG: lambda values: values.cast(pa.string()),
+_TEXTS: dict[ColumnRole, Callable[[pa.Array], pa.Array]] = {
+    ColumnRole.DATE: lambda values: dates(values).cast(pa.string()),
+    ColumnRole.TEXT: lambda values: quoted(escaped(values)),
+    ColumnRole.WORDS: lambda values: quoted(escaped(values)),
+    ColumnRole.FLAG: lambda values: values.cast(pa.string()),
 }

@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import (
     dates,
     ended_integers,
@@ -33,12 +33,12 @@ def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str,
     if values.null_count == len(values):
         return [f"{before}null{end}"]
     match column.role:
-        case Role.NUMBER | Role.VOLUME:
+        case ColumnRole.NUMBER | ColumnRole.VOLUME:
             ended = ended_volumes if column.whole else ended_numbers
             return [before, ended(floats(values), end)]
-        case Role.INTEGER:
+        case ColumnRole.INTEGER:
             return [before, ended_integers(values, null="null", end=end)]
-        case Role.TIME if form is not TimeForm.RFC3339:
+        case ColumnRole.TIME if form is not TimeForm.RFC3339:
             return [before, ended_integers(values, null="null", end=end, unit=unit_ns(form))]
     return _TEXTS[column.role](values, before, end)
 
@@ -94,12 +94,12 @@ def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str,
     return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
 
 
-_TEXTS: dict[Role, Callable[[pa.Array, str, str], list[TextPiece]]] = {
-    Role.TIME: _times,
-    Role.DATE: _dates,
-    Role.TEXT: _texts,
-    Role.WORDS: _words,
-    Role.FLAG: _flags,
+_TEXTS: dict[ColumnRole, Callable[[pa.Array, str, str], list[TextPiece]]] = {
+    ColumnRole.TIME: _times,
+    ColumnRole.DATE: _dates,
+    ColumnRole.TEXT: _texts,
+    ColumnRole.WORDS: _words,
+    ColumnRole.FLAG: _flags,
 }
 
 

@@ -47,7 +47,7 @@ class FormInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Leading:
+class PageLink:
     """An address, what it leads to, and its relation to this page, or the empty text."""
 
     url: str
@@ -77,18 +77,20 @@ def format_suffix(request: Request) -> str | None:
     return kwargs.get("format")
 
 
-def page_links(request: Request, data: Any) -> list[Leading]:
+def page_links(request: Request, data: Any) -> list[PageLink]:
     """The pages before and behind an answer that has cursors."""
     if not isinstance(data, Mapping):
         return []
     return [
-        Leading(_url(request, cursor=data[name]), label, rel) for name, rel, label in _PAGES if data.get(name)
+        PageLink(_url(request, cursor=data[name]), label, rel)
+        for name, rel, label in _PAGES
+        if data.get(name)
     ]
 
 
-def format_links(request: Request, formats: list[str]) -> list[Leading]:
+def format_links(request: Request, formats: list[str]) -> list[PageLink]:
     """The same answer in other formats."""
-    return [Leading(_url(request, format=name), name) for name in formats if name != "api"]
+    return [PageLink(_url(request, format=name), name) for name in formats if name != "api"]
 
 
 def _url(request: Request, **changes: str) -> str:

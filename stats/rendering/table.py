@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 
-class Role(Enum):
+class ColumnRole(Enum):
     """What a column holds.
 
     TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER and VOLUME: NaN and null are
@@ -32,14 +32,14 @@ class Role(Enum):
 
 
 _TYPES = {
-    Role.TIME: pa.int64(),
-    Role.DATE: pa.int64(),
-    Role.NUMBER: pa.float64(),
-    Role.VOLUME: pa.float64(),
-    Role.INTEGER: pa.int64(),
-    Role.TEXT: pa.string(),
-    Role.WORDS: pa.string(),
-    Role.FLAG: pa.bool_(),
+    ColumnRole.TIME: pa.int64(),
+    ColumnRole.DATE: pa.int64(),
+    ColumnRole.NUMBER: pa.float64(),
+    ColumnRole.VOLUME: pa.float64(),
+    ColumnRole.INTEGER: pa.int64(),
+    ColumnRole.TEXT: pa.string(),
+    ColumnRole.WORDS: pa.string(),
+    ColumnRole.FLAG: pa.bool_(),
 }
 
 
@@ -52,7 +52,7 @@ class OutColumn:
     """
 
     name: str
-    role: Role
+    role: ColumnRole
     whole: bool = False
 
 

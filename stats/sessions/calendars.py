@@ -20,7 +20,7 @@ from store.timestamps import DAY_NS
 _DAYS_BEFORE, _DAYS_BEHIND = 2, 12
 
 
-class Listed(Protocol):
+class ListedInstrument(Protocol):
     """What is traded at an exchange.
 
     instrument_class: crypto trades at all hours wherever it does. exchange: its MIC; None for what trades at
@@ -93,7 +93,7 @@ class TradingCalendar:
         return int(found.start_ns[0])
 
 
-def calendar_for(instrument: Listed) -> TradingCalendar | None:
+def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
     """The calendar of an instrument; None where it names no exchange, or is crypto, and trades at all hours.
 
     Raises `UnknownExchange` where it names an exchange or a calendar of which no hours are known.
@@ -105,7 +105,7 @@ def calendar_for(instrument: Listed) -> TradingCalendar | None:
     return exchange_calendar(instrument.exchange)
 
 
-def never_closes(instrument: Listed) -> bool:
+def never_closes(instrument: ListedInstrument) -> bool:
     """Whether an instrument is known to trade around the clock, on days of UTC."""
     return instrument.instrument_class == CRYPTO and instrument.calendar is None
 

@@ -13,7 +13,7 @@ from store.timestamps import DAY_NS
 _MONDAY_OFFSET = 3
 
 
-class Grid(Protocol):
+class TimeGrid(Protocol):
     """Consecutive pieces of all time, numbered in order."""
 
     def number_of(self, instants: Integers) -> Integers:

@@ -29,7 +29,7 @@ class SessionMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Segments:
+class OpenSegments:
     """What is open, ascending and disjoint: nanoseconds UTC, and the place of the trading date in its schedule."""
 
     start_ns: Integers
@@ -82,14 +82,14 @@ class Schedule:
         """When each date's trading ends."""
         return self.close_ns if hours is Hours.REGULAR else self.post_ns
 
-    def segments(self, hours: Hours) -> Segments:
+    def segments(self, hours: Hours) -> OpenSegments:
         """What is open: two pieces of a date with a break, one of another."""
         opens, closes = self.opens_ns(hours), self.closes_ns(hours)
         starts = np.column_stack([opens, np.maximum(self.break_end_ns, opens)]).ravel()
         ends = np.column_stack([np.minimum(self.break_start_ns, closes), closes]).ravel()
         is_open = starts < ends
         place = np.repeat(np.arange(len(self), dtype=np.int64), 2)
-        return Segments(starts[is_open], ends[is_open], place[is_open])
+        return OpenSegments(starts[is_open], ends[is_open], place[is_open])
 
 
 def joined(parts: Sequence[Schedule]) -> Schedule:

@@ -7,7 +7,7 @@ import numpy as np
 
 from stats.exceptions import RangeTooLarge, UnknownExchange
 from stats.sessions import library
-from stats.sessions.calendars import Listed, TradingCalendar, calendar_for, exchange_calendar
+from stats.sessions.calendars import ListedInstrument, TradingCalendar, calendar_for, exchange_calendar
 from stats.sessions.clock import clock_at
 from stats.sessions.schedule import Schedule
 from store.arrays import Integers
@@ -33,7 +33,7 @@ def calendar_dates(*, exchange: str, first_day: int, behind_day: int) -> dict[st
     }
 
 
-def calendars_load(*, listed: Iterable[Listed], now_ns: int) -> None:
+def calendars_load(*, listed: Iterable[ListedInstrument], now_ns: int) -> None:
     """Load the library of calendars, and the trading dates around now of those that are named: who comes first waits a second.
 
     Calendars that are not known are passed over.
@@ -43,7 +43,7 @@ def calendars_load(*, listed: Iterable[Listed], now_ns: int) -> None:
         calendar.around(now_ns, now_ns)
 
 
-def hours_refusal(listed: Listed) -> tuple[str, str] | None:
+def hours_refusal(listed: ListedInstrument) -> tuple[str, str] | None:
     """Which field of what is listed, `exchange` or `calendar`, leaves its hours unknown, and why.
 
     None where they are known.
@@ -87,7 +87,7 @@ def _rows(schedule: Schedule) -> Iterator[dict[str, Any]]:
         }
 
 
-def _known_calendar(listed: Listed) -> TradingCalendar | None:
+def _known_calendar(listed: ListedInstrument) -> TradingCalendar | None:
     try:
         return calendar_for(listed)
     except UnknownExchange:

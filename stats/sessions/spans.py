@@ -3,7 +3,7 @@
 import numpy as np
 
 from stats.sessions.calendars import TradingCalendar
-from stats.sessions.grids import DateGrid, Grid, IntervalGrid
+from stats.sessions.grids import DateGrid, IntervalGrid, TimeGrid
 from stats.sessions.schedule import Hours, Schedule, SessionMode
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
@@ -123,7 +123,7 @@ def _utc_periods(
     return PeriodSpans(spans, labels, labels // DAY_NS, spans.end_ns[is_last])
 
 
-def _utc_grid(resolution: Resolution) -> Grid:
+def _utc_grid(resolution: Resolution) -> TimeGrid:
     return DateGrid(resolution) if resolution.is_period else IntervalGrid(resolution.length_ns)
 
 
@@ -139,7 +139,7 @@ def _dated(
     return schedule, np.append(True, numbers[1:] != numbers[:-1])
 
 
-def _cut(starts: Integers, ends: Integers, grid: Grid) -> Spans:
+def _cut(starts: Integers, ends: Integers, grid: TimeGrid) -> Spans:
     """Windows cut at a grid's edges; labels are where the grid's pieces begin."""
     first, last = grid.number_of(starts), grid.number_of(ends - 1)
     counts = np.maximum(last - first + 1, 0)

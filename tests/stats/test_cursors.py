@@ -3,15 +3,15 @@
 import pytest
 
 from listing.cursors import InvalidCursor
-from stats.cursors import Cursor, Position, SeenCommit
+from stats.cursors import PageCursor, RowPosition, SeenCommit
 
-CURSOR = Cursor(False, Position(0, 10**18), (SeenCommit(5, "ab" * 8),))
+CURSOR = PageCursor(False, RowPosition(0, 10**18), (SeenCommit(5, "ab" * 8),))
 
 
 def test_a_cursor_outlives_the_secret_that_sealed_it_for_as_long_as_that_is_a_fallback(settings):
     text = CURSOR.encode("bars")
     before, settings.SECRET_KEY = settings.SECRET_KEY, "another"
     with pytest.raises(InvalidCursor):
-        Cursor.decode(text, query="bars")
+        PageCursor.decode(text, query="bars")
     settings.SECRET_KEY_FALLBACKS = [before]
-    assert Cursor.decode(text, query="bars") == CURSOR
+    assert PageCursor.decode(text, query="bars") == CURSOR

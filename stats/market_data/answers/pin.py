@@ -8,10 +8,10 @@ from cachetools import LRUCache
 
 from http_requests.exceptions import InvalidParameter
 from listing.cursors import InvalidCursor
-from stats.cursors import Cursor
+from stats.cursors import PageCursor
 from stats.market_data.answers.rows_page import RowsPage
-from stats.market_data.pinned_logs import Snapshot
-from stats.market_data.plan import Asked, MarketDataset, listed
+from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.plan import MarketDataset, SymbolQuery, listed
 from stats.market_data.query import MarketDataQuery
 from trades.instruments.services import symbol_canonical
 
@@ -25,23 +25,26 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     """The page that answers a query at a time: as of the walk's first page, or of the newest commits.
 
     The first page of a walk that was pinned before is given again while it is valid and has the newest commits. Raises
-    `UnknownSymbol`, `WrongClass`, `Resync`, `InvalidCursor` and what the dataset refuses.
+    `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and what the dataset refuses.
     """
     symbols = _canonical(query.symbols)
     if symbols != query.symbols:
         query = replace(query, symbols=symbols)
-    cursor = Cursor.decode(query.cursor, query=query.subject) if query.cursor else None
+    cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
     if cursor and len(cursor.commits) != len(symbols) * dataset.log_count:
         raise InvalidCursor("the cursor is not one of ours")
-    begun_ns = now_ns if cursor is None else cursor.begun_ns
-    asked = [_asked(dataset, query, place, cursor, begun_ns) for place in range(len(symbols))]
-    if query.streamed or cursor or not all(each.logs for each in asked):
-        return _pinned(dataset, query, asked, cursor)
-    key, known_ns = (query, tuple((each.instrument, each.logs) for each in asked)), asked[0].now_ns
+    walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
+    symbol_query = [_asked(dataset, query, place, cursor, walk_now_ns) for place in range(len(symbols))]
+    if query.streamed or cursor or not all(each.logs for each in symbol_query):
+        return _pinned(dataset, query, symbol_query, cursor)
+    key, known_ns = (
+        (query, tuple((each.instrument, each.logs) for each in symbol_query)),
+        symbol_query[0].now_ns,
+    )
     with _lock:
         pinned_ns, page = _pages.get(key, (None, None))
-    if pinned_ns is None or page is None or not pinned_ns <= known_ns < (page.valid_until_ns or known_ns + 1):
-        page = _pinned(dataset, query, asked, cursor)
+    if pinned_ns is None or page is None or not pinned_ns <= known_ns < (page.expires_ns or known_ns + 1):
+        page = _pinned(dataset, query, symbol_query, cursor)
         with _lock:
             _pages[key] = known_ns, page
     return page
@@ -54,21 +57,21 @@ def pages_forget() -> None:
 
 
 def _asked(
-    dataset: MarketDataset, query: MarketDataQuery, place: int, cursor: Cursor | None, begun_ns: int
-) -> Asked:
+    dataset: MarketDataset, query: MarketDataQuery, place: int, cursor: PageCursor | None, walk_now_ns: int
+) -> SymbolQuery:
     """What is asked of the symbol at a place among the query's, with its logs if the dataset declares them."""
     symbol, count = query.symbols[place], dataset.log_count
-    snapshot = Snapshot(query.as_of_ns, None if cursor is None else cursor.commits[place * count :])
+    read_point = ReadPoint(query.as_of_ns, None if cursor is None else cursor.commits[place * count :])
     declared = dataset.declared_logs(query) or ()
-    logs = tuple(snapshot.log(each, symbol, number) for number, each in enumerate(declared))
-    as_known_ns = begun_ns if query.as_of_ns is None else min(begun_ns, query.as_of_ns)
-    return Asked(query, listed(query, symbol), snapshot, logs, as_known_ns)
+    logs = tuple(read_point.log(each, symbol, number) for number, each in enumerate(declared))
+    as_known_ns = walk_now_ns if query.as_of_ns is None else min(walk_now_ns, query.as_of_ns)
+    return SymbolQuery(query, listed(query, symbol), read_point, logs, as_known_ns)
 
 
 def _pinned(
-    dataset: MarketDataset, query: MarketDataQuery, asked: list[Asked], cursor: Cursor | None
+    dataset: MarketDataset, query: MarketDataQuery, symbol_query: list[SymbolQuery], cursor: PageCursor | None
 ) -> RowsPage:
-    plans = tuple(map(dataset.plan, asked))
+    plans = tuple(map(dataset.plan, symbol_query))
     later = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
     columns = tuple(column.name for column in query.form.columns if column.name in later)
     page = RowsPage(query, plans, cursor, columns or None)

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from http_requests.exceptions import InvalidParameter
 from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
-from stats.cursors import Cursor, fingerprint, seen_commits
-from stats.delivery.delivered import NEXT, PREVIOUS
+from stats.cursors import PageCursor, fingerprint, seen_commits
+from stats.delivery.finished_answers import NEXT, PREVIOUS
 from stats.delivery.pinned_answer import Content
-from stats.market_data.answers.paging import Edge, Page, first_page, page_at
-from stats.market_data.pinned_logs import Pinned, commits_of
+from stats.market_data.answers.paging import PageEdge, PageRows, first_page, page_at
+from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
-from stats.market_data.rows import ChainedSource, NewestSource, Source
+from stats.market_data.rows import ChainedSource, NewestSource, RowSource
 from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Table
@@ -45,7 +45,7 @@ class RowsPage(Content):
 
     query: MarketDataQuery
     plans: tuple[Plan, ...]
-    cursor: Annotated[Cursor | None, Irrelevant("the query has it as text")]
+    cursor: Annotated[PageCursor | None, Irrelevant("the query has it as text")]
     later_columns: tuple[str, ...] | None = None
 
     @property
@@ -69,7 +69,7 @@ class RowsPage(Content):
         return self.query.as_of_ns
 
     @property
-    def logs(self) -> list[Pinned]:
+    def logs(self) -> list[PinnedLog]:
         """All logs of the plans."""
         return [log for plan in self.plans for log in plan.logs]
 
@@ -79,14 +79,17 @@ class RowsPage(Content):
         return commits_of(logs, named=self.query.several or len({log.symbol for log in logs}) > 1)
 
     @property
-    def valid_until_ns(self) -> int | None:
-        return min((plan.valid_until_ns for plan in self.plans if plan.valid_until_ns), default=None)
+    def expires_ns(self) -> int | None:
+        """The first instant at which the same query has another answer if nothing is written; None for never."""
+        found = (plan.validity.expires_ns for plan in self.plans)
+        return min((expires_ns for expires_ns in found if expires_ns is not None), default=None)
 
     @property
-    def begun_ns(self) -> int:
+    def walk_now_ns(self) -> int:
         """The walk's frozen "now": every page uses it to decide which bars are final."""
-        open_ = [plan.begun_ns for plan in self.plans if plan.valid_until_ns is not None]
-        return min(open_) if open_ else max(plan.begun_ns for plan in self.plans)
+        validities = [plan.validity for plan in self.plans]
+        changing = [each.walk_now_ns for each in validities if each.expires_ns is not None]
+        return min(changing) if changing else max(each.walk_now_ns for each in validities)
 
     @property
     def within(self) -> bytes:
@@ -99,7 +102,7 @@ class RowsPage(Content):
         return fingerprint(repr([plan.rules for plan in self.plans]))
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> RowSource:
         """The rows of all symbols."""
         if not self.query.several:
             return self.plans[0].source
@@ -116,14 +119,14 @@ class RowsPage(Content):
         headers = (*rendered.headers, *((name, cursor) for name, cursor in cursors if cursor))
         return Rendered(rendered.body, headers)
 
-    def page(self) -> Page:
+    def page(self) -> PageRows:
         """The rows that are asked for.
 
         The newest ones of several symbols are all that their walk has: it begins with the first.
         """
         query, cursor = self.query, self.cursor
         if cursor is not None:
-            return page_at(self.source, Edge(cursor.earlier, cursor.position), query.limit)
+            return page_at(self.source, PageEdge(cursor.earlier, cursor.position), query.limit)
         from_end = query.is_descending or (query.last is not None and not query.several)
         return first_page(self.source, query.limit, from_end=from_end)
 
@@ -145,7 +148,7 @@ class RowsPage(Content):
             bars_times=not (query.resolution.is_tick or query.form.of_instants),
         )
 
-    def neighbours(self, page: Page) -> dict[str, Any]:
+    def neighbours(self, page: PageRows) -> dict[str, Any]:
         """`next_cursor` and `prev_cursor` of a page, and `total_estimate`: about how many rows there are, never fewer.
 
         Rows before the `last` ones do not count.
@@ -159,7 +162,7 @@ class RowsPage(Content):
         cursors = {"next_cursor": self._cursor(following), "prev_cursor": self._cursor(preceding)}
         return {**cursors, "total_estimate": total}
 
-    def _absence(self, page: Page) -> dict[str, Any]:
+    def _absence(self, page: PageRows) -> dict[str, Any]:
         """Why there are no rows between a page's, if that is asked for, and why there are none at all."""
         plan, said = self.plans[0], dict[str, Any]()
         if plan.absences is not None:
@@ -173,14 +176,14 @@ class RowsPage(Content):
         named = {"symbols": list(query.symbols)} if query.several else {"symbol": query.symbols[0]}
         return {**named, **dict(self.plans[0].head)}
 
-    def _cursor(self, edge: Edge | None) -> str | None:
+    def _cursor(self, edge: PageEdge | None) -> str | None:
         if edge is None:
             return None
         commits = seen_commits([log.commit for log in self.logs])
-        cursor = Cursor(edge.earlier, edge.position, commits, self.begun_ns, self.within, self.rules)
+        cursor = PageCursor(edge.earlier, edge.position, commits, self.walk_now_ns, self.within, self.rules)
         return cursor.encode(self.query.subject)
 
 
-def _time_of(edge: Edge | None) -> int | None:
+def _time_of(edge: PageEdge | None) -> int | None:
     """The time of a page's first row, or of the first one behind it; None for the range's own edge."""
     return None if edge is None else edge.position.time_ns

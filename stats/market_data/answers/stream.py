@@ -7,7 +7,7 @@ from itertools import chain
 import pyarrow as pa
 
 from http_requests.exceptions import InvalidParameter
-from stats.cursors import Position
+from stats.cursors import RowPosition
 from stats.market_data.answers.rows_page import RowsPage, selected, selected_columns
 from stats.market_data.rows import Rows
 from stats.rendering.format import StreamEncoder
@@ -73,7 +73,7 @@ class RowStream:
         """
         with_trailer = self._page.query.with_trailer
         digest, total, before = hashlib.sha256(), 0, encoder.begin()
-        position: Position | None = None
+        position: RowPosition | None = None
         for count in _sizes():
             rows, position = self._part(position, count)
             total += len(rows)
@@ -92,7 +92,7 @@ class RowStream:
         table = rows.table.reversed() if self._page.query.is_descending else rows.table
         return encoder.rows(selected(table, self._page.query.fields))
 
-    def _part(self, position: Position | None, count: int) -> tuple[Rows, Position | None]:
+    def _part(self, position: RowPosition | None, count: int) -> tuple[Rows, RowPosition | None]:
         """The next so many rows, ascending in themselves, and where those after them are.
 
         None if these are the last.

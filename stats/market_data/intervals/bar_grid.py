@@ -87,7 +87,7 @@ class BarGrid:
         """See `Grid.trading_dates`."""
         return trading_date_of(time_ns, self.calendar)
 
-    def steady(self, now_ns: int) -> Window:
+    def constant_window(self, now_ns: int) -> Window:
         """The instants around now at which the same bars are final, and the same one is open."""
         whole = self.aligned(now_ns, now_ns + 1)
         if self.is_plain or not self.resolution.is_period:
@@ -97,10 +97,10 @@ class BarGrid:
         place = max(place for place, edge in enumerate(edges) if edge <= now_ns)
         return Window(edges[place], edges[place + 1])
 
-    def settled(self, now_ns: int) -> int:
+    def first_open_ns(self, now_ns: int) -> int:
         """The start of the first interval that is not final."""
         whole = self.aligned(now_ns, now_ns + 1)
-        return whole.start_ns if self.steady(now_ns).start_ns == whole.start_ns else whole.end_ns
+        return whole.start_ns if self.constant_window(now_ns).start_ns == whole.start_ns else whole.end_ns
 
     def date_start(self, day_ns: int) -> int:
         """Where the trading date begins that a date, given as its midnight UTC, is, or is followed by.

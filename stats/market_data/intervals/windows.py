@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.plan import Asked, Range
+from stats.market_data.plan import Range, SymbolQuery
 from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
 from stats.sessions.spans import Hours, SessionMode
 from store.log_views.log_view import ROWS_AT_ONCE, LogView, newest_date, oldest_date
@@ -13,18 +13,18 @@ from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, SECOND_NS
 
 
-def grid_of(asked: Asked) -> BarGrid:
+def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     """The intervals that a query asks for.
 
     Raises `NoExchange`, and `UnknownExchange` where its sessions matter.
     """
-    query, calendar = asked.query, _calendar(asked)
-    if never_closes(asked.instrument):
+    query, calendar = symbol_query.query, _calendar(symbol_query)
+    if never_closes(symbol_query.instrument):
         return utc_grid(query.resolution)
     if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours is not Hours.ALL):
         raise NoExchange(
-            f"{asked.symbol} names no exchange, so that its sessions are not known: tell it by"
-            f" PUT /api/v1/instruments/{asked.symbol}, or ask with session=utc and hours=all"
+            f"{symbol_query.symbol} names no exchange, so that its sessions are not known: tell it by"
+            f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc and hours=all"
         )
     named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
     grid = BarGrid(query.resolution, calendar, query.session or named, query.hours)
@@ -33,17 +33,17 @@ def grid_of(asked: Asked) -> BarGrid:
     return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
 
 
-def _calendar(asked: Asked) -> TradingCalendar | None:
+def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
     """The instrument's calendar.
 
     None without an exchange, and for one that nobody knows, where nothing depends on it.
     """
-    query = asked.query
+    query = symbol_query.query
     is_needed = query.session is not SessionMode.UTC and (
         query.session is SessionMode.EXCHANGE or query.resolution.is_period
     )
     try:
-        return calendar_for(asked.instrument)
+        return calendar_for(symbol_query.instrument)
     except UnknownExchange:
         if is_needed or query.hours is not Hours.ALL:
             raise
@@ -55,14 +55,14 @@ NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
 _MARGIN_NS = 7 * DAY_NS
 
 
-def bar_range(asked: Asked, grid: BarGrid) -> Range:
+def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
     """The range of a query.
 
     A date alone is a trading date where the grid is cut by those. Raises `RangeTooLarge`.
     """
-    query = asked.query
-    asked.check_range()
-    start_ns, end_ns = query.start_ns, asked.end_ns
+    query = symbol_query.query
+    symbol_query.check_range()
+    start_ns, end_ns = query.start_ns, symbol_query.end_ns
     if grid.cut_by is not None:
         start_ns = grid.date_start(start_ns) if start_ns is not None and query.whole_dates[0] else start_ns
         end_ns = grid.date_start(end_ns) if query.whole_dates[1] else end_ns
@@ -71,51 +71,53 @@ def bar_range(asked: Asked, grid: BarGrid) -> Range:
     if end_ns <= first_ns:
         # Only dates on which the exchange is closed: there is none of its bars among them.
         return Range(whole.start_ns, whole.start_ns)
-    end_ns = whole.end_ns if query.with_partial else min(whole.end_ns, grid.settled(asked.now_ns))
+    end_ns = (
+        whole.end_ns if query.with_partial else min(whole.end_ns, grid.first_open_ns(symbol_query.now_ns))
+    )
     return Range(None if start_ns is None else whole.start_ns, end_ns)
 
 
-def bar_window(asked_for: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
+def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
     """What of a range may have rows."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
     first_ns = extent.start_ns - _MARGIN_NS
-    start_ns = first_ns if asked_for.start_ns is None else max(asked_for.start_ns, first_ns)
-    end_ns = min(asked_for.end_ns, extent.end_ns + _MARGIN_NS)
+    start_ns = first_ns if query_range.start_ns is None else max(query_range.start_ns, first_ns)
+    end_ns = min(query_range.end_ns, extent.end_ns + _MARGIN_NS)
     return grid.aligned(start_ns, end_ns) if start_ns < end_ns else NOTHING
 
 
-def tick_range(asked: Asked) -> Range:
+def tick_range(symbol_query: SymbolQuery) -> Range:
     """The range of a query for rows as they are; without an end up to the second that has begun.
 
     Raises `RangeTooLarge`.
     """
-    query = asked.query
-    asked.check_range()
-    now_ns = (asked.now_ns // SECOND_NS + 1) * SECOND_NS
+    query = symbol_query.query
+    symbol_query.check_range()
+    now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     return Range(query.start_ns, now_ns if query.end_ns is None else query.end_ns)
 
 
-def tick_window(asked_for: Range, logs: Iterable[LogView]) -> Window:
+def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
     """What of a range may have rows."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
-    start_ns = max(extent.start_ns if asked_for.start_ns is None else asked_for.start_ns, extent.start_ns)
-    end_ns = min(asked_for.end_ns, extent.end_ns)
+    start_ns = max(extent.start_ns if query_range.start_ns is None else query_range.start_ns, extent.start_ns)
+    end_ns = min(query_range.end_ns, extent.end_ns)
     return Window(start_ns, end_ns) if start_ns < end_ns else NOTHING
 
 
-def open_until(asked: Asked, grid: BarGrid, asked_for: Range) -> int | None:
+def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int | None:
     """When the next bar of a range becomes final, or the next one begins; None where all are final."""
-    query, steady = asked.query, grid.steady(asked.now_ns)
+    query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     is_open = (
         query.end_ns is None
-        or steady.start_ns < asked_for.end_ns
-        or (not query.with_partial and grid.settled(asked.now_ns) <= asked_for.end_ns)
+        or constant_window.start_ns < query_range.end_ns
+        or (not query.with_partial and grid.first_open_ns(symbol_query.now_ns) <= query_range.end_ns)
     )
-    return steady.end_ns if is_open else None
+    return constant_window.end_ns if is_open else None
 
 
 def extent_of(logs: Iterable[LogView]) -> Window | None:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.ohlcv.unexplained_volume import Untold
+from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Schedule
 from stats.sessions.spans import Hours, expected_intervals, trading_date_of
@@ -88,7 +88,7 @@ class _Intervals:
 class Absences:
     """What decides why an interval of a grid has no bar.
 
-    maker, days: make the bars of the grid, and of its days. untold: tells where trading is known of only more
+    maker, days: make the bars of the grid, and of its days. is_unexplained: tells where trading is known of only more
     coarsely. listed: when there may be rows of the instrument. settled_ns: intervals that end later are not
     over.
     """
@@ -97,9 +97,9 @@ class Absences:
     maker: BarMaker
     days: BarMaker
     day_grid: BarGrid
-    untold: Untold
+    unexplained: UnexplainedVolume
     listed: Window
-    settled_ns: int
+    final_until_ns: int
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """`start`, `end` and `reason` of each run of intervals without a bar, ascending, in a window of whole intervals.
@@ -110,8 +110,8 @@ class Absences:
         bars, traded = self._bars_and_dates(window)
         intervals = self._intervals(window, dates)
         missing = np.flatnonzero(~np.isin(intervals.label, bars))
-        untold = self._untold(window, intervals)
-        return list(_runs(intervals, missing, self._reasons(intervals, traded, untold)[missing]))
+        is_unexplained = self._is_unexplained(window, intervals)
+        return list(_runs(intervals, missing, self._reasons(intervals, traded, is_unexplained)[missing]))
 
     def _bars_and_dates(self, window: Window) -> tuple[Integers, Integers]:
         """The times of the window's bars, and the dates of its days' bars."""
@@ -121,10 +121,10 @@ class Absences:
         _, dates = self.day_grid.ends_and_dates(self.days.bars(whole).time_ns, whole)
         return self.maker.bars(window).time_ns, dates
 
-    def _untold(self, window: Window, intervals: _Intervals) -> Mask:
+    def _is_unexplained(self, window: Window, intervals: _Intervals) -> Mask:
         if self.grid.resolution.is_period:
             return np.zeros(len(intervals.label), dtype=bool)
-        return self.untold.of(window, intervals.start_ns, intervals.date)
+        return self.unexplained.touched(window, intervals.start_ns, intervals.date)
 
     def _intervals(self, window: Window, dates: range) -> _Intervals:
         if self.grid.resolution.is_period:
@@ -169,14 +169,14 @@ class Absences:
         ends[np.searchsorted(starts, found.label)] = found.end_ns
         return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, DAY_NS, window))
 
-    def _reasons(self, intervals: _Intervals, traded: Integers, untold: Mask) -> Words:
+    def _reasons(self, intervals: _Intervals, traded: Integers, is_unexplained: Mask) -> Words:
         starts, ends = intervals.start_ns, intervals.end_ns
         return np.select(
             [
-                ends > self.settled_ns,
+                ends > self.final_until_ns,
                 ~intervals.is_open,
                 (ends <= self.listed.start_ns) | (starts >= self.listed.end_ns),
-                np.isin(intervals.date, traded) & ~untold,
+                np.isin(intervals.date, traded) & ~is_unexplained,
             ],
             ["not_yet", "closed", "unlisted", "no_trades"],
             "gap",

@@ -1,4 +1,4 @@
-"""Why a page of bars has none where it has none, by what its bars are made from."""
+"""The absences of a page of bars: intervals without a bar, each run with its reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.absence_reasons import Absences
 from stats.market_data.ohlcv.corporate_actions import BarInputs, day_grid
-from stats.market_data.ohlcv.unexplained_volume import Untold
-from stats.market_data.plan import Asked, Range
+from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
+from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
 from stats.sessions.spans import Hours, trading_date_of
 from store.datasets import BARS
@@ -25,71 +25,101 @@ from store.timestamps import DAY_NS, parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class PagesOfAbsences:
-    """The absences of a range, of whole intervals, of a query for these days (see `asked_days`)."""
+class BarAbsences:
+    """The reasons for the intervals of a range that have no bar.
 
-    absences: Absences
-    asked_for: Range
-    days: tuple[int | None, int]
+    days: the first day of the query's range, None without a start, and the day behind its last, in days since
+    1970. end_ns: the end of the last interval with a reason. final_until_ns: intervals that end later are not
+    over. expiry: an ISO date; None for an instrument that does not expire.
+    """
+
+    inputs: BarInputs
+    grid: BarGrid
+    range: Range
+    days: Annotated[tuple[int | None, int], DIFFERS_BY_PAGE]
+    end_ns: Annotated[int, DIFFERS_BY_PAGE]
+    final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
+    expiry: str | None
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """Why a page has no bar where it has none, by its first row's time, and that of the first row behind it.
+        """The absences of a page: from the time of its first row to that of the first row behind it.
 
-        None for the range's own edges. Raises `RangeTooLarge`.
+        None for the range's own edges: together the pages have the whole range's absences, each once. Raises
+        `RangeTooLarge`.
         """
-        window = self._window(start_ns, end_ns)
+        absences = self._absences()
+        window = self._window(absences.listed.start_ns, start_ns, end_ns)
         self._check_length(window)
-        dates = range(self._first_day(start_ns, window), self._behind(end_ns, window))
-        return self.absences.runs(window, dates)
+        dates = range(self._first_day(start_ns, window), self._end_day(end_ns, window))
+        return absences.runs(window, dates)
 
-    def _window(self, start_ns: int | None, end_ns: int | None) -> Window:
-        grid = self.absences.grid
-        whole = self.asked_for.since(self.absences.listed.start_ns)
+    def _absences(self) -> Absences:
+        days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored)
+        return Absences(
+            grid=self.grid,
+            maker=self.inputs.printed(self.grid),
+            days=self.inputs.printed(days),
+            day_grid=days,
+            unexplained=self._unexplained_volume(),
+            listed=listed_window(self.expiry, days, logs),
+            final_until_ns=self.final_until_ns,
+        )
+
+    def _unexplained_volume(self) -> UnexplainedVolume:
+        of_all_hours = replace(self.grid, hours=Hours.ALL)
+
+        def maker_of(resolution: Resolution) -> BarMaker:
+            return self.inputs.printed(replace(of_all_hours, resolution=resolution))
+
+        return UnexplainedVolume(self.inputs.stored, self.grid, maker_of, day_grid(of_all_hours))
+
+    def _window(self, first_ns: int, start_ns: int | None, end_ns: int | None) -> Window:
+        aligned = self.range.since(first_ns)
         return Window(
-            whole.start_ns if start_ns is None else grid.aligned(start_ns, start_ns + 1).start_ns,
-            whole.end_ns if end_ns is None else grid.aligned(end_ns, end_ns + 1).start_ns,
+            aligned.start_ns if start_ns is None else self.grid.aligned(start_ns, start_ns + 1).start_ns,
+            aligned.end_ns if end_ns is None else self.grid.aligned(end_ns, end_ns + 1).start_ns,
         )
 
     def _check_length(self, window: Window) -> None:
-        """A range that begins with its first row may be of any length, and hold as many intervals."""
-        resolution = self.absences.grid.resolution
-        is_too_long = window.end_ns - window.start_ns > maximum_range_ns(resolution)
-        if self.asked_for.start_ns is None and is_too_long:
+        """Without a start a range may be of any length, and have as many intervals."""
+        resolution = self.grid.resolution
+        if self.range.start_ns is None and window.end_ns - window.start_ns > maximum_range_ns(resolution):
             raise RangeTooLarge(
-                f"at {resolution.value} these rows lie too far apart to say why there are none between them:"
+                f"at {resolution.value} these rows lie too far apart to list the absences between them:"
                 " ask with a start, or without coverage"
             )
 
     def _first_day(self, start_ns: int | None, window: Window) -> int:
-        """The first of a page's dates: what lies before its first row is told of by the page before."""
+        """The first of a page's dates; the page before lists what lies before its first row."""
         date = self._date(window.start_ns if start_ns is None else start_ns)
-        asked, _ = self.days
-        return date if start_ns is not None or asked is None else min(date, asked)
+        first_day, _ = self.days
+        return date if start_ns is not None or first_day is None else min(date, first_day)
 
-    def _behind(self, end_ns: int | None, window: Window) -> int:
+    def _end_day(self, end_ns: int | None, window: Window) -> int:
         """The date behind the last of a page's dates."""
         if end_ns is not None:
             return self._date(end_ns)
         return max(self._date(window.end_ns - 1), self.days[1])
 
     def _date(self, instant_ns: int) -> int:
-        dates = trading_date_of(np.array([instant_ns]), self.absences.day_grid.cut_by)
+        dates = trading_date_of(np.array([instant_ns]), day_grid(self.grid).cut_by)
         return int(dates[0])
 
 
-def asked_days(asked: Asked) -> tuple[int | None, int]:
-    """The first day of a query's range, None without a start, and that behind the last, in days since 1970.
+def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:
+    """The first day of a query's range, None without a start, and the day behind its last; days since 1970.
 
-    Ranges of other closed days have the same whole intervals, and other absences.
+    Ranges that differ only by closed days have the same intervals, but other absences.
     """
-    start_ns = asked.query.start_ns
-    return None if start_ns is None else start_ns // DAY_NS, -(-asked.end_ns // DAY_NS)
+    start_ns = symbol_query.query.start_ns
+    return None if start_ns is None else start_ns // DAY_NS, -(-symbol_query.end_ns // DAY_NS)
 
 
-def listed(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window:
-    """From the beginning of the first row's date, of any log, to the end of the date `expiry`, if there is one.
+def listed_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window:
+    """The window in which an instrument may have rows.
 
-    It begins behind all time where no log has a row. days: the grid of the dates.
+    From the start of the date of the first row in any log to the end of the date `expiry`, if there is one. It
+    starts at the end of time if no log has a row. days: the grid of the dates.
     """
     starts = [start for log in logs if (start := _first_date_ns(log, days)) is not None]
     start_ns = min(starts, default=ALL_TIME.end_ns)
@@ -99,7 +129,7 @@ def listed(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window
 
 
 def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
-    """Where the date of a log's first row begins; None without a row."""
+    """The start of the date of a log's first row; None without a row."""
     first = first_row(log)
     if first is None:
         return None
@@ -107,42 +137,3 @@ def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
     if log.dataset is BARS and Resolution(first.column("resolution")[0].as_py()).is_period:
         return days.date_start(int(date_of_stored(np.array([time_ns]), days)[0]) * DAY_NS)
     return days.aligned(time_ns, time_ns + 1).start_ns
-
-
-@dataclass(frozen=True, slots=True)
-class BarAbsences:
-    """The intervals of a range without a bar.
-
-    days: the first day of the query's range, None without a start, and the one behind its last, in days since
-    1970. judged_until_ns: no interval that is told of ends later. settled_ns: intervals that end later are not over. expiry: an ISO date; None for what does not expire.
-    """
-
-    inputs: BarInputs
-    grid: BarGrid
-    range: Range
-    days: Annotated[tuple[int | None, int], DIFFERS_BY_PAGE]
-    judged_until_ns: Annotated[int, DIFFERS_BY_PAGE]
-    settled_ns: Annotated[int, DIFFERS_BY_PAGE]
-    expiry: str | None
-
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """See `AbsencesOfPage`. Raises `RangeTooLarge`."""
-        days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored)
-        absences = Absences(
-            grid=self.grid,
-            maker=self.inputs.printed(self.grid),
-            days=self.inputs.printed(days),
-            day_grid=days,
-            untold=self._untold(),
-            listed=listed(self.expiry, days, logs),
-            settled_ns=self.settled_ns,
-        )
-        return PagesOfAbsences(absences, self.range, self.days).of_page(start_ns, end_ns)
-
-    def _untold(self) -> Untold:
-        of_all_hours = replace(self.grid, hours=Hours.ALL)
-
-        def maker_of(resolution: Resolution) -> BarMaker:
-            return self.inputs.printed(replace(of_all_hours, resolution=resolution))
-
-        return Untold(self.inputs.stored, self.grid, maker_of, day_grid(of_all_hours))

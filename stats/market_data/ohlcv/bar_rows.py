@@ -12,7 +12,7 @@ from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import part_over_gaps
 from stats.market_data.ohlcv.corporate_actions import BarInputs
 from stats.market_data.rows import Rows
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats
 from store.bars.bars import Bars
 from store.log_views.stored_bars import around
@@ -21,7 +21,7 @@ from store.protocol import Window
 
 
 @dataclass(frozen=True)
-class BarReader:
+class BarRowReader:
     """Bars on a grid, as rows.
 
     window: where the range may have bars. settled_ns: bars whose interval ends later are not final; None where
@@ -32,12 +32,12 @@ class BarReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
     grid: BarGrid
     whole: bool
-    settled_ns: Annotated[int | None, DIFFERS_BY_PAGE]
+    final_until_ns: Annotated[int | None, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         is_period = self.grid.resolution.is_period
-        return bar_columns(whole=self.whole, with_date=is_period, with_final=self.settled_ns is not None)
+        return bar_columns(whole=self.whole, with_date=is_period, with_final=self.final_until_ns is not None)
 
     @property
     def _maker(self) -> BarMaker:
@@ -68,7 +68,7 @@ class BarReader:
             "volume": bars.volume,
             "vwap": vwap_of(bars, every_print=self.inputs.policy.counts_every_print),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
-            "final": ends_ns <= (self.settled_ns or 0),
+            "final": ends_ns <= (self.final_until_ns or 0),
             "date": dates,
         }
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
@@ -82,15 +82,15 @@ class BarReader:
 @cache
 def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tuple[OutColumn, ...]:
     """The columns of bars."""
-    prices = (OutColumn(name, Role.NUMBER) for name in ("open", "high", "low", "close"))
+    prices = (OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close"))
     return (
-        OutColumn("timestamp", Role.TIME, whole=True),
+        OutColumn("timestamp", ColumnRole.TIME, whole=True),
         *prices,
-        OutColumn("volume", Role.VOLUME, whole),
-        OutColumn("vwap", Role.NUMBER),
-        OutColumn("trade_count", Role.INTEGER),
-        *((OutColumn("final", Role.FLAG),) if with_final else ()),
-        *((OutColumn("date", Role.DATE),) if with_date else ()),
+        OutColumn("volume", ColumnRole.VOLUME, whole),
+        OutColumn("vwap", ColumnRole.NUMBER),
+        OutColumn("trade_count", ColumnRole.INTEGER),
+        *((OutColumn("final", ColumnRole.FLAG),) if with_final else ()),
+        *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),
     )
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, open_until
-from stats.market_data.ohlcv.absences import BarAbsences, asked_days
+from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, next_change_ns_of
+from stats.market_data.ohlcv.absences import BarAbsences, queried_days
 from stats.market_data.ohlcv.adjustment import Terms
-from stats.market_data.ohlcv.bar_rows import BarReader, bar_columns
+from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
 from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, day_grid
-from stats.market_data.plan import Asked, Plan, Range, begun, check_known, reason_for_none
+from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import WindowedSource
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
@@ -42,11 +42,11 @@ class Ohlcv:
         """See `MarketDataset.declared_logs`."""
         return TRADES, BARS, CORPORATE_ACTIONS
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, symbol_query: SymbolQuery) -> Plan:
         """See `MarketDataset.plan`."""
-        trades, stored, actions = asked.logs
-        _check_available(asked, trades, stored)
-        return bars_plan(asked, grid_of(asked), trades, stored, actions)
+        trades, stored, actions = symbol_query.logs
+        _check_available(symbol_query, trades, stored)
+        return bars_plan(symbol_query, grid_of(symbol_query), trades, stored, actions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,67 +60,80 @@ class BarsOfTrades:
         """See `MarketDataset.declared_logs`."""
         return (TRADES,)
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, symbol_query: SymbolQuery) -> Plan:
         """See `MarketDataset.plan`."""
-        (trades,) = asked.logs
+        (trades,) = symbol_query.logs
         if trades.is_empty:
-            check_known(asked.symbol)
+            check_known(symbol_query.symbol)
         stored, actions = (
-            nothing_of(trades.store, dataset, asked.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
+            nothing_of(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
         )
-        plan = bars_plan(asked, utc_grid(asked.query.resolution), trades, stored, actions)
+        plan = bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored, actions)
         return replace(plan, logs=plan.logs[: self.log_count])
 
 
-def bars_plan(asked: Asked, grid: BarGrid, trades: LogView, stored: LogView, actions: LogView) -> Plan:
+def bars_plan(
+    symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored: LogView, actions: LogView
+) -> Plan:
     """The plan for bars of a grid, made from these logs."""
-    query = asked.query
+    query = symbol_query.query
     if query.adjustment == "raw":
         actions = actions.left_out()
-    asked_for = bar_range(asked, grid)
-    window = bar_window(asked_for, grid, (trades, stored))
+    query_range = bar_range(symbol_query, grid)
+    window = bar_window(query_range, grid, (trades, stored))
     needed = _needed(
-        asked, grid, asked_for, trade_bars(trades, grid, asked.instrument.policy).needed(window), actions
+        symbol_query,
+        grid,
+        query_range,
+        trade_bars(trades, grid, symbol_query.instrument.policy).needed(window),
+        actions,
     )
     stored_grid = grid if actions.is_empty else day_grid(grid)
     stored_needed = around(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
-    narrowed = asked.snapshot.narrowed
-    logs = (narrowed(trades, needed), narrowed(stored, stored_needed), actions)
-    terms = None if actions.is_empty else _terms(asked, grid)
-    inputs = BarInputs(*logs, asked.instrument.policy, terms)
-    settled_ns = min(grid.steady(asked.now_ns).start_ns, asked_for.end_ns) if _tells_final(query) else None
-    absences = _absences(asked, grid, asked_for, inputs) if query.with_coverage else None
-    changes_ns = _changes(asked, grid, asked_for, terms, absences)
+    limited_to = symbol_query.read_point.limited_to
+    logs = (limited_to(trades, needed), limited_to(stored, stored_needed), actions)
+    terms = None if actions.is_empty else _terms(symbol_query, grid)
+    inputs = BarInputs(*logs, symbol_query.instrument.policy, terms)
+    final_until_ns = (
+        min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
+        if _tells_final(query)
+        else None
+    )
+    absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
+    next_change_ns = _changes(symbol_query, grid, query_range, terms, absences)
     return Plan(
         source=WindowedSource(
-            BarReader(inputs, window, grid, asked.instrument.has_integer_volume, settled_ns)
+            BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_until_ns)
         ),
-        range=asked_for,
-        reason=reason_for_none(asked),
+        range=query_range,
+        reason=reason_for_none(symbol_query),
         logs=logs,
-        begun_ns=begun(changes_ns, asked_for.end_ns if absences is None else absences.judged_until_ns),
-        valid_until_ns=asked.valid_until(changes_ns),
+        validity=symbol_query.validity(
+            next_change_ns, query_range.end_ns if absences is None else absences.end_ns
+        ),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
     )
 
 
-def _check_available(asked: Asked, trades: LogView, stored: LogView) -> None:
+def _check_available(symbol_query: SymbolQuery, trades: LogView, stored: LogView) -> None:
     """Raises `UnknownSymbol`, and `ResolutionUnavailable` where only coarser bars are stored."""
     if not trades.is_empty:
         return
     if stored.is_empty:
-        check_known(asked.symbol)
+        check_known(symbol_query.symbol)
         return
-    resolution, available = asked.query.resolution, stored_resolutions(stored)
+    resolution, available = symbol_query.query.resolution, stored_resolutions(stored)
     if not any(is_made_of(resolution, each) for each in available):
         named = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(
-            f"of {asked.symbol} only bars are stored, of {named}: {resolution.value} cannot be made of them"
+            f"of {symbol_query.symbol} only bars are stored, of {named}: {resolution.value} cannot be made of them"
         )
 
 
-def _needed(asked: Asked, grid: BarGrid, asked_for: Range, of_trades: Window, actions: LogView) -> Window:
+def _needed(
+    symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, of_trades: Window, actions: LogView
+) -> Window:
     """All that the bars of a range depend on, in addition to what they depend on as printed.
 
     Adjusted ones also on the official close before a later dividend: an ex-date on which the exchange is closed
@@ -130,15 +143,15 @@ def _needed(asked: Asked, grid: BarGrid, asked_for: Range, of_trades: Window, ac
     needed = of_trades
     if not actions.is_empty:
         needed = Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
-    if asked.query.with_coverage:
-        last = day_grid(grid).aligned(asked_for.end_ns - 1, asked_for.end_ns)
+    if symbol_query.query.with_coverage:
+        last = day_grid(grid).aligned(query_range.end_ns - 1, query_range.end_ns)
         needed = Window(ALL_TIME.start_ns, max(needed.end_ns, last.end_ns))
     return needed
 
 
-def _terms(asked: Asked, grid: BarGrid) -> Terms:
-    today = day_grid(grid).aligned(asked.now_ns, asked.now_ns + 1)
-    return Terms(asked.query.adjustment == "all", asked.instrument.currency, today.end_ns)
+def _terms(symbol_query: SymbolQuery, grid: BarGrid) -> Terms:
+    today = day_grid(grid).aligned(symbol_query.now_ns, symbol_query.now_ns + 1)
+    return Terms(symbol_query.query.adjustment == "all", symbol_query.instrument.currency, today.end_ns)
 
 
 def _tells_final(query: MarketDataQuery) -> bool:
@@ -146,34 +159,38 @@ def _tells_final(query: MarketDataQuery) -> bool:
 
 
 def _changes(
-    asked: Asked, grid: BarGrid, asked_for: Range, terms: Terms | None, absences: BarAbsences | None
+    symbol_query: SymbolQuery,
+    grid: BarGrid,
+    query_range: Range,
+    terms: Terms | None,
+    absences: BarAbsences | None,
 ) -> int | None:
     """The first instant at which other bars or absences are answered if nothing is written; None for never.
 
     Adjusted, they may change with every date.
     """
-    query, steady = asked.query, grid.steady(asked.now_ns)
+    query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     found = [] if terms is None else [terms.until_ns]
-    if absences is not None and (query.end_ns is None or steady.start_ns < absences.judged_until_ns):
+    if absences is not None and (query.end_ns is None or constant_window.start_ns < absences.end_ns):
         # Without an end the days asked for change at midnight.
-        found += [steady.end_ns, (asked.now_ns // DAY_NS + 1) * DAY_NS]
+        found += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
     if _tells_final(query) or query.end_ns is None or not query.with_partial:
-        until_ns = open_until(asked, grid, asked_for)
+        until_ns = next_change_ns_of(symbol_query, grid, query_range)
         found += [] if until_ns is None else [until_ns]
     return min(found, default=None)
 
 
-def _absences(asked: Asked, grid: BarGrid, asked_for: Range, inputs: BarInputs) -> BarAbsences:
-    days, settled_ns = asked_days(asked), grid.steady(asked.now_ns).start_ns
+def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
+    days, final_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
     # Closed days at the end of the range last until the next trading date opens.
     next_date_ns = day_grid(grid).date_start(days[1] * DAY_NS)
-    judged_until_ns = max(asked_for.end_ns, day_grid(grid).aligned(next_date_ns, next_date_ns + 1).end_ns)
+    absences_end_ns = max(query_range.end_ns, day_grid(grid).aligned(next_date_ns, next_date_ns + 1).end_ns)
     return BarAbsences(
         inputs,
         grid,
-        asked_for,
+        query_range,
         days,
-        judged_until_ns,
-        min(settled_ns, judged_until_ns),
-        asked.instrument.expiry,
+        absences_end_ns,
+        min(final_until_ns, absences_end_ns),
+        symbol_query.instrument.expiry,
     )

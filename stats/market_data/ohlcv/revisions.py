@@ -10,10 +10,10 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.intervals.windows import bar_range, bar_window
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.plan import Asked, Plan, begun, check_known, reason_for_none
+from stats.market_data.plan import Plan, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import Rows, WindowedSource
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
@@ -31,19 +31,19 @@ _NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0
 def revision_columns(*, whole: bool) -> tuple[OutColumn, ...]:
     """The columns of revisions: the bar, the commit, and what the bar said before and after it."""
     return (
-        OutColumn("timestamp", Role.TIME, whole=True),
-        OutColumn("commit", Role.INTEGER),
-        OutColumn("committed_at", Role.TIME),
+        OutColumn("timestamp", ColumnRole.TIME, whole=True),
+        OutColumn("commit", ColumnRole.INTEGER),
+        OutColumn("committed_at", ColumnRole.TIME),
         *(column for side in ("before", "after") for column in _of_side(side, whole=whole)),
     )
 
 
 def _of_side(side: str, *, whole: bool) -> tuple[OutColumn, ...]:
     return (
-        *(OutColumn(f"{side}_{name}", Role.NUMBER) for name in _PRICES),
-        OutColumn(f"{side}_volume", Role.VOLUME, whole),
-        OutColumn(f"{side}_vwap", Role.NUMBER),
-        OutColumn(f"{side}_trade_count", Role.INTEGER),
+        *(OutColumn(f"{side}_{name}", ColumnRole.NUMBER) for name in _PRICES),
+        OutColumn(f"{side}_volume", ColumnRole.VOLUME, whole),
+        OutColumn(f"{side}_vwap", ColumnRole.NUMBER),
+        OutColumn(f"{side}_trade_count", ColumnRole.INTEGER),
     )
 
 
@@ -67,28 +67,29 @@ class Revisions:
         """See `MarketDataset.declared_logs`."""
         return (TRADES,)
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, symbol_query: SymbolQuery) -> Plan:
         """See `MarketDataset.plan`. Raises `ResolutionUnavailable` for what has no fixed length."""
-        resolution = _with_revisions(asked.query.resolution)
-        (log,) = asked.logs
+        resolution = _with_revisions(symbol_query.query.resolution)
+        (log,) = symbol_query.logs
         if log.is_empty:
-            check_known(asked.symbol)
+            check_known(symbol_query.symbol)
         grid = utc_grid(resolution)
-        asked_for = bar_range(asked, grid)
-        window = bar_window(asked_for, grid, (log,))
+        query_range = bar_range(symbol_query, grid)
+        window = bar_window(query_range, grid, (log,))
         # A later print may credit volume to the last bar: which was the next priced one varies by commit.
-        log = asked.snapshot.narrowed(log, Window(window.start_ns, ALL_TIME.end_ns))
-        after = _commit_before(log, asked.query.after_ns)
-        instrument = asked.instrument
-        changes_ns = grid.steady(asked.now_ns).end_ns if asked.query.end_ns is None else None
+        log = symbol_query.read_point.limited_to(log, Window(window.start_ns, ALL_TIME.end_ns))
+        after = _commit_before(log, symbol_query.query.after_ns)
+        instrument = symbol_query.instrument
+        next_change_ns = (
+            grid.constant_window(symbol_query.now_ns).end_ns if symbol_query.query.end_ns is None else None
+        )
         reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_integer_volume)
         return Plan(
             source=WindowedSource(reader),
-            range=asked_for,
-            reason=reason_for_none(asked) if log.is_empty else "no_revisions",
+            range=query_range,
+            reason=reason_for_none(symbol_query) if log.is_empty else "no_revisions",
             logs=(log,),
-            begun_ns=begun(changes_ns, asked_for.end_ns),
-            valid_until_ns=asked.valid_until(changes_ns),
+            validity=symbol_query.validity(next_change_ns, query_range.end_ns),
             head=(("resolution", resolution.value),),
         )
 

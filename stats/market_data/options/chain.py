@@ -7,10 +7,10 @@ from functools import cached_property, lru_cache
 from typing import cast
 
 from stats.cursors import SeenCommit
-from stats.exceptions import Resync
+from stats.exceptions import ResyncRequired
 from stats.market_data.options.contract import OptionContract, contract_of
-from stats.market_data.pinned_logs import Snapshot
-from stats.market_data.plan import Asked
+from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.plan import SymbolQuery
 from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument, default_instrument
@@ -73,26 +73,30 @@ def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
     return _options(cast("Hashable", store), store.catalogue_stamp(), as_of_ns).get(underlying, ())
 
 
-def seen_by(asked: Asked, place: int) -> int:
+def seen_by(symbol_query: SymbolQuery, place: int) -> int:
     """The instant until which commits and tellings of a chain count: now, on later pages what its cursor keeps. place: of the chain among the query's logs."""
-    seen = asked.snapshot.seen
-    return asked.now_ns if seen is None else seen[place].number
+    seen = symbol_query.read_point.seen
+    return symbol_query.now_ns if seen is None else seen[place].number
 
 
 def pinned_chain(
-    asked: Asked, place: int, underlying: str, contracts: Iterable[OptionContract], needed: Window
+    symbol_query: SymbolQuery,
+    place: int,
+    underlying: str,
+    contracts: Iterable[OptionContract],
+    needed: Window,
 ) -> PinnedChain:
     """The quotes of an underlying's options in a window, as the walk's first page saw them.
 
-    place: of the chain among the query's logs. needed: the same on all pages. Raises `Resync` if there are
+    place: of the chain among the query's logs. needed: the same on all pages. Raises `ResyncRequired` if there are
     others now: one of the logs was restored, or a commit under way then is to be seen since.
     """
-    seen, known_by_ns = asked.snapshot.seen, seen_by(asked, place)
+    seen, known_by_ns = symbol_query.read_point.seen, seen_by(symbol_query, place)
     told = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
-    snapshot = Snapshot(known_by_ns, None)
-    logs = [(contract, snapshot.log(OPTION_QUOTES, contract.symbol, 0)) for contract in contracts]
+    read_point = ReadPoint(known_by_ns, None)
+    logs = [(contract, read_point.log(OPTION_QUOTES, contract.symbol, 0)) for contract in contracts]
     listed = [each for each in logs if each[1].head != NO_COMMIT or each[0].symbol in told]
-    pinned = [(contract, snapshot.narrowed(log, needed)) for contract, log in listed]
+    pinned = [(contract, read_point.limited_to(log, needed)) for contract, log in listed]
     chain = PinnedChain(
         symbol=underlying,
         listed=tuple(contract for contract, _ in pinned),
@@ -100,7 +104,9 @@ def pinned_chain(
         seen_by_ns=_last_change(known_by_ns, [log for _, log in pinned]) if seen is None else known_by_ns,
     )
     if seen is not None and SeenCommit.of(chain.commit) != seen[place]:
-        raise Resync("the quotes of an option are others than when the cursor was made; begin the walk anew")
+        raise ResyncRequired(
+            "the quotes of an option are others than when the cursor was made; begin the walk anew"
+        )
     return chain
 
 

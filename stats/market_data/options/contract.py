@@ -40,7 +40,7 @@ class OptionContract:
         """What options of one forward have in common."""
         return self.expiry, self.last_trade_ns, self.american
 
-    def told(self) -> dict[str, Any]:
+    def terms(self) -> dict[str, Any]:
         """The terms as an answer gives them."""
         return {
             "underlying": self.underlying,

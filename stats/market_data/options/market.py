@@ -7,7 +7,7 @@ import numpy as np
 
 from stats.market_data.options.chain import PinnedChain
 from stats.market_data.options.contract import OptionContract, columns_of
-from stats.market_data.options.standing import NEVER_NS, standing_rows
+from stats.market_data.options.last_rows import NEVER_NS, last_rows_at
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
 from stats.options.expiry import years_until
 from stats.options.forward import Carry, parity_forwards
@@ -103,7 +103,7 @@ def _with_both_rights(members: Members) -> Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Quotes:
+class QuoteMatrix:
     """Bid and ask of options (columns) at instants (rows), NaN where there is none, and when they were quoted, else `NEVER_NS`."""
 
     bid: Floats
@@ -111,13 +111,13 @@ class Quotes:
     time_ns: Integers
 
 
-def quotes_at(members: Members, instants: Integers) -> Quotes:
+def quotes_at(members: Members, instants: Integers) -> QuoteMatrix:
     """The quotes of some options that stand at each of the ascending instants."""
     shape = len(instants), len(members)
-    found = Quotes(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NEVER_NS))
+    found = QuoteMatrix(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NEVER_NS))
     for column, (_, log) in enumerate(members):
-        standing = standing_rows(log, instants, reach_ns=QUOTE_REACH_NS)
+        last = last_rows_at(log, instants, reach_ns=QUOTE_REACH_NS)
         for side, name in ((found.bid, "bid"), (found.ask, "ask")):
-            side[:, column] = standing.values(name).to_numpy(zero_copy_only=False)
-        found.time_ns[:, column] = standing.time_ns
+            side[:, column] = last.values(name).to_numpy(zero_copy_only=False)
+        found.time_ns[:, column] = last.time_ns
     return found

@@ -16,7 +16,7 @@ from stats.market_data.rows import Rows
 from stats.market_data.ticks import WithinHours
 from stats.options.inputs import ForwardSource, Inputs, mid_prices, words
 from stats.options.pricing import Valuation, valuation
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.spans import Hours
 from store.arrays import Floats, Integers
 from store.log_views.grids import OUTSIDE
@@ -49,14 +49,14 @@ def _numbers(column: Floats) -> pa.Array:
     return pa.array(column, mask=~np.isfinite(column))
 
 
-_TIMES = {"forward_source": Role.TEXT, "spot_timestamp": Role.TIME}
+_TIMES = {"forward_source": ColumnRole.TEXT, "spot_timestamp": ColumnRole.TIME}
 # Behind the price of the underlying stands when it was made.
 ECHOED = tuple(
-    OutColumn(name, _TIMES.get(name, Role.NUMBER))
+    OutColumn(name, _TIMES.get(name, ColumnRole.NUMBER))
     for given in INPUTS
     for name in ((given, "spot_timestamp") if given == "spot" else (given,))
 )
-REASON = OutColumn("reason", Role.TEXT)
+REASON = OutColumn("reason", ColumnRole.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class OptionRows:
     contract: OptionContract
     market: OptionMarket
     names: tuple[str, ...]
-    settled_ns: Annotated[int, DIFFERS_BY_PAGE]
+    final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -96,7 +96,7 @@ class OptionRows:
         values |= self._implied(instants, bid, ask)
         if not self.grid.resolution.is_tick:
             ends_ns, values["date"] = self.grid.ends_and_dates(labels, window)
-            values["final"] = ends_ns <= self.settled_ns
+            values["final"] = ends_ns <= self.final_until_ns
         return Rows.of(Table.of(self.columns, values), labels)
 
     def total_estimate(self) -> int:
@@ -128,13 +128,13 @@ class OptionRows:
 def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:
     """The columns of an option's rows, with these of `GREEKS`; of_bars: of the last quotes of intervals."""
     return (
-        OutColumn("timestamp", Role.TIME),
-        *((OutColumn("quote_timestamp", Role.TIME),) if of_bars else ()),
-        OutColumn("bid", Role.NUMBER),
-        OutColumn("ask", Role.NUMBER),
-        *(OutColumn(name, Role.NUMBER) for name in names),
+        OutColumn("timestamp", ColumnRole.TIME),
+        *((OutColumn("quote_timestamp", ColumnRole.TIME),) if of_bars else ()),
+        OutColumn("bid", ColumnRole.NUMBER),
+        OutColumn("ask", ColumnRole.NUMBER),
+        *(OutColumn(name, ColumnRole.NUMBER) for name in names),
         *ECHOED,
         REASON,
-        *((OutColumn("final", Role.FLAG),) if of_bars else ()),
-        *((OutColumn("date", Role.DATE),) if with_date else ()),
+        *((OutColumn("final", ColumnRole.FLAG),) if of_bars else ()),
+        *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),
     )

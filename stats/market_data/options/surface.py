@@ -6,27 +6,27 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from stats.cursors import Position
+from stats.cursors import RowPosition
 from stats.market_data.options.contract import OptionContract, columns_of
+from stats.market_data.options.last_rows import NEVER_NS
 from stats.market_data.options.market import OptionMarket, quotes_at
 from stats.market_data.options.rows import ECHOED, REASON, input_columns
-from stats.market_data.options.standing import NEVER_NS
 from stats.market_data.options.underlying_price import SpotPrices
 from stats.market_data.rows import Rows
-from stats.options.surface import Chain, Market, volatility_surface
-from stats.rendering.table import OutColumn, Role, Table
+from stats.options.surface import MarketInputs, OptionChain, volatility_surface
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 
 SURFACE_COLUMNS = (
-    OutColumn("timestamp", Role.TIME),
-    OutColumn("symbol", Role.TEXT),
-    OutColumn("expiry", Role.DATE),
-    OutColumn("strike", Role.NUMBER),
-    OutColumn("right", Role.TEXT),
-    OutColumn("quote_timestamp", Role.TIME),
-    OutColumn("bid", Role.NUMBER),
-    OutColumn("ask", Role.NUMBER),
-    OutColumn("iv", Role.NUMBER),
+    OutColumn("timestamp", ColumnRole.TIME),
+    OutColumn("symbol", ColumnRole.TEXT),
+    OutColumn("expiry", ColumnRole.DATE),
+    OutColumn("strike", ColumnRole.NUMBER),
+    OutColumn("right", ColumnRole.TEXT),
+    OutColumn("quote_timestamp", ColumnRole.TIME),
+    OutColumn("bid", ColumnRole.NUMBER),
+    OutColumn("ask", ColumnRole.NUMBER),
+    OutColumn("iv", ColumnRole.NUMBER),
     *ECHOED,
     REASON,
 )
@@ -55,11 +55,11 @@ class SurfaceSource:
     def columns(self) -> tuple[OutColumn, ...]:
         return SURFACE_COLUMNS
 
-    def after(self, position: Position | None, count: int) -> Rows:
+    def after(self, position: RowPosition | None, count: int) -> Rows:
         first = 0 if position is None else position.ordinal
         return self._rows[first : first + count]
 
-    def before(self, position: Position | None, count: int) -> Rows:
+    def before(self, position: RowPosition | None, count: int) -> Rows:
         end = len(self._rows) if position is None else position.ordinal
         return self._rows[max(end - count, 0) : end]
 
@@ -94,9 +94,9 @@ class SurfaceSource:
     def _just_before(self) -> Integers:
         return np.array([self.instant_ns - 1])
 
-    def _market(self, spot: SpotPrices) -> Market:
+    def _market(self, spot: SpotPrices) -> MarketInputs:
         market = self.market
-        return Market(
+        return MarketInputs(
             self.instant_ns, float(spot.price[0]), market.rate, market.dividend_yield, parity=market.parity
         )
 
@@ -114,9 +114,9 @@ class SurfaceSource:
         return bid, ask, time_ns.astype(np.int64)
 
 
-def _chain(contracts: list[OptionContract], bid: Floats, ask: Floats) -> Chain:
+def _chain(contracts: list[OptionContract], bid: Floats, ask: Floats) -> OptionChain:
     terms = {name: columns_of(contracts, name, kind) for name, kind in _TERMS.items()}
-    return Chain(**terms, bid=bid, ask=ask)
+    return OptionChain(**terms, bid=bid, ask=ask)
 
 
 def _place(contract: OptionContract) -> tuple[int, int, float, bool]:

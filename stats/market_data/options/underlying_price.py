@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.options.standing import NEVER_NS, Keep, Standing, standing_rows
-from stats.market_data.plan import Asked
+from stats.market_data.options.last_rows import NEVER_NS, Keep, LastRows, last_rows_at
+from stats.market_data.plan import SymbolQuery
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.prints import masks_of
@@ -69,11 +69,11 @@ class UnderlyingPrice:
         def sets_close(rows: pa.Table) -> Mask:
             return masks_of(rows, self.policy)[0]
 
-        return _prices(standing_rows(self.trades, instants, reach_ns=_REACH_NS, keep=sets_close), "price")
+        return _prices(last_rows_at(self.trades, instants, reach_ns=_REACH_NS, keep=sets_close), "price")
 
     def _of_quotes(self, instants: Integers) -> SpotPrices:
         bid, ask = (
-            _prices(standing_rows(self.quotes, instants, reach_ns=_REACH_NS, keep=_named(side)), side)
+            _prices(last_rows_at(self.quotes, instants, reach_ns=_REACH_NS, keep=_named(side)), side)
             for side in ("bid", "ask")
         )
         with np.errstate(invalid="ignore"):
@@ -95,16 +95,20 @@ class UnderlyingPrice:
             return found
 
         found = _prices(
-            standing_rows(self.bars, instants - length, reach_ns=_REACH_NS, keep=is_finest), "close"
+            last_rows_at(self.bars, instants - length, reach_ns=_REACH_NS, keep=is_finest), "close"
         )
         return SpotPrices(found.price, np.where(found.time_ns == NEVER_NS, NEVER_NS, found.time_ns + length))
 
 
-def underlying_price(asked: Asked, instrument: Instrument, places: range, window: Window) -> UnderlyingPrice:
+def underlying_price(
+    symbol_query: SymbolQuery, instrument: Instrument, places: range, window: Window
+) -> UnderlyingPrice:
     """The price of an instrument in a window, by its logs at these places among the query's."""
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = (
-        asked.snapshot.narrowed(asked.snapshot.log(dataset, instrument.symbol, place), needed)
+        symbol_query.read_point.limited_to(
+            symbol_query.read_point.log(dataset, instrument.symbol, place), needed
+        )
         for dataset, place in zip((QUOTES, TRADES, BARS), places, strict=True)
     )
     return UnderlyingPrice(instrument.policy, quotes, trades, bars)
@@ -118,6 +122,6 @@ def _named(side: str) -> Keep:
     return is_named
 
 
-def _prices(standing: Standing, column: str) -> SpotPrices:
-    price = standing.values(column).to_numpy(zero_copy_only=False).astype(float)
-    return SpotPrices(price, standing.time_ns)
+def _prices(last: LastRows, column: str) -> SpotPrices:
+    price = last.values(column).to_numpy(zero_copy_only=False).astype(float)
+    return SpotPrices(price, last.time_ns)

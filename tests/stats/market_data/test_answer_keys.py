@@ -18,7 +18,7 @@ from rest_framework import serializers
 from http_requests.exceptions import RequestError
 from stats import parameters as kinds
 from stats.caching.keys import key_parts
-from stats.delivery.pinned_answer import Content, Representation, finished_answer
+from stats.delivery.pinned_answer import Content, Representation, cached_entry
 from stats.exceptions import StatsError
 from stats.market_data.answers.pin import pages_forget
 from stats.market_data.datasets import MARKET_DATASETS
@@ -86,7 +86,7 @@ class Seen:
         for name in formats:
             pinned = content.answer(Representation(name))
             try:
-                body = finished_answer(pinned, now_ns=now_ns, bypass=True).entry.body
+                body = cached_entry(pinned, now_ns=now_ns, bypass=True).entry.body
             except (StatsError, StorageError, RequestError) as error:
                 body = repr(error).encode()
             before, by = self.bodies.setdefault(pinned.cache_key, (body, said))
@@ -261,7 +261,7 @@ def test_what_has_no_text_has_no_place_in_a_key():
 def test_a_page_that_is_forgotten_is_gone_without_a_collection(market: Market):
     query = parse_query(Target("equities", MARKET_DATASETS["ohlcv"].form, EQUITY), f"start={TIMES[0]}")
     page = market_data_page(query=query, now_ns=NOW_NS)
-    finished_answer(page.answer(Representation("json")), now_ns=NOW_NS, bypass=True)
+    cached_entry(page.answer(Representation("json")), now_ns=NOW_NS, bypass=True)
     gone = weakref.ref(page)
     gc.disable()
     try:

@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from stats.caching.tiers import process_tiers
-from stats.delivery.pinned_answer import Representation, finished_answer
+from stats.delivery.pinned_answer import Representation, cached_entry
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
 from stats.market_data.services import market_data_page
@@ -126,7 +126,7 @@ def computed(subject: Subject, query: dict[str, str]) -> bytes:
     asked = parse_query(target, urlencode(query))
     now_ns = time.time_ns()
     pinned = market_data_page(query=asked, now_ns=now_ns).answer(Representation(query.get("format", "json")))
-    return finished_answer(pinned, now_ns=now_ns, bypass=True).entry.body
+    return cached_entry(pinned, now_ns=now_ns, bypass=True).entry.body
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stats.caching.tiers import process_tiers
-from stats.delivery.pinned_answer import Representation, finished_answer
+from stats.delivery.pinned_answer import Representation, cached_entry
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
 from stats.ohlc.serializers import OhlcInterval
@@ -83,7 +83,7 @@ def read(api: Any, symbol: str, query: dict[str, Any]) -> tuple[int, list[Any]]:
     assert response.status_code == 200 or answer(response)["code"] in {"no_data", "unknown_symbol"}
     if response.status_code == 200:
         pinned = ohlc_pin(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
-        computed = finished_answer(pinned.answer(Representation("json")), now_ns=BASE_NS, bypass=True)
+        computed = cached_entry(pinned.answer(Representation("json")), now_ns=BASE_NS, bypass=True)
         assert response.content == computed.entry.body
     return response.status_code, [tuple(bar.values()) for bar in bars]
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.delivery.delivered import Finished, delivered, delivered_if_held
+from stats.delivery.finished_answers import FinishedAnswer, finished_answer, finished_answer_if_held
 from stats.delivery.pinned_answer import Representation
 from stats.ohlc.answer import ohlc_pin
 from stats.ohlc.query import parse_ohlc_query
@@ -18,9 +18,9 @@ QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
 NOW_NS = parse_timestamp("2031-01-01")
 
 
-def bars_read(query_string: str, now_ns: int) -> Finished:
+def bars_read(query_string: str, now_ns: int) -> FinishedAnswer:
     bars = ohlc_pin(parse_ohlc_query(query_string), now_ns=now_ns)
-    return delivered(bars.answer(Representation("json")), if_none_match=None, now_ns=now_ns)
+    return finished_answer(bars.answer(Representation("json")), if_none_match=None, now_ns=now_ns)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_an_end_in_the_callers_future_is_not_kept():
 def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
     def held() -> HTTPStatus | int | None:
         bars = ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS).answer(Representation("json"))
-        found = delivered_if_held(bars, if_none_match=None, now_ns=NOW_NS)
+        found = finished_answer_if_held(bars, if_none_match=None, now_ns=NOW_NS)
         return None if found is None else found.status
 
     assert held() is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stats.options.forward import NEAREST_PAIRS, Carry, Pairs, parity_forwards
+from stats.options.forward import NEAREST_PAIRS, Carry, OptionPairs, parity_forwards
 from stats.options.surface import paired
 from tests.stats.options.oracle import Option
 
@@ -15,14 +15,14 @@ NAN = np.nan
 
 def pairs_of(
     call: list[float] | np.ndarray, put: list[float] | np.ndarray, strikes=STRIKES, spread=0.02
-) -> Pairs:
+) -> OptionPairs:
     """Quotes around prices at one instant."""
     half = spread / 2
     calls, puts = np.atleast_2d(call), np.atleast_2d(put)
-    return Pairs(strikes, calls - half, calls + half, puts - half, puts + half)
+    return OptionPairs(strikes, calls - half, calls + half, puts - half, puts + half)
 
 
-def priced_pairs(*, american: bool, volatility=0.3, **quoted) -> Pairs:
+def priced_pairs(*, american: bool, volatility=0.3, **quoted) -> OptionPairs:
     call, put = (
         [
             Option(is_call, SPOT, strike, T, RATE, YIELD, american=american).price(volatility)
@@ -124,7 +124,7 @@ def test_each_instant_has_its_own():
 
 def test_no_strikes_imply_nothing():
     nothing = np.empty((2, 0))
-    pairs = Pairs(np.empty(0), nothing, nothing, nothing, nothing)
+    pairs = OptionPairs(np.empty(0), nothing, nothing, nothing, nothing)
     assert np.isnan(parity_forwards(pairs, carry_of(2), american=True)).all()
 
 

@@ -10,7 +10,7 @@ import pytest
 from stats.options.expiry import last_trade_ns, years_until
 from stats.options.inputs import Inputs, Reason, make_inputs, mid_prices
 from stats.options.pricing import Valuation, valuation
-from stats.options.surface import Chain, Market, volatility_surface
+from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from tests.stats.options.builders import reasons
 from tests.stats.options.oracle import Option
 from tests.store.real_data import PRICE_UNIT, midnight_ns, real_frame
@@ -120,7 +120,7 @@ def test_by_parity_calls_and_puts_of_a_strike_agree(day: Day):
     at = MIDNIGHT + int(timedelta(hours=12).total_seconds()) * 10**9
     now = day.frame[day.frame["instant"] == at]
     assert len(now) >= 6
-    chain = Chain(
+    chain = OptionChain(
         np.full(len(now), (date(2014, 6, 21) - date(1970, 1, 1)).days),
         np.full(len(now), last_trade_ns(date(2014, 6, 21))),
         now["strike"].to_numpy(float),
@@ -132,7 +132,7 @@ def test_by_parity_calls_and_puts_of_a_strike_agree(day: Day):
     spot = float(now["spot"].iloc[0])
     apart = []
     for parity in (True, False):
-        surface = volatility_surface(chain, Market(at, spot, RATE, 0.10, parity=parity))
+        surface = volatility_surface(chain, MarketInputs(at, spot, RATE, 0.10, parity=parity))
         by_strike = (
             pd.DataFrame({"strike": surface.chain.strike, "iv": surface.valuation.iv}).groupby("strike").iv
         )

@@ -5,7 +5,7 @@ import pytest
 
 from stats.options.expiry import YEAR_NS
 from stats.options.inputs import words
-from stats.options.surface import Chain, Market, volatility_surface
+from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from tests.stats.options.oracle import Option
 
 NOW = 1_402_000_000 * 10**9
@@ -14,7 +14,7 @@ SPOT, RATE, YIELD = 100.0, 0.03, 0.015
 STRIKES = (90.0, 100.0, 110.0)
 
 
-def chain_of(expiries: dict[int, float], *, american: bool = False, smile: float = 0.0) -> Chain:
+def chain_of(expiries: dict[int, float], *, american: bool = False, smile: float = 0.0) -> OptionChain:
     """Calls and puts of expiry dates, by the years until them, at 20 % and `smile` more per unit off the money, shuffled."""
     rows = []
     for expiry, t in expiries.items():
@@ -28,11 +28,11 @@ def chain_of(expiries: dict[int, float], *, american: bool = False, smile: float
     order = np.random.default_rng(7).permutation(len(rows))
     kinds = (np.int64, np.int64, float, bool, bool, float, float)
     columns = zip(*rows, strict=True)
-    return Chain(*(np.array(column, kind)[order] for column, kind in zip(columns, kinds, strict=True)))
+    return OptionChain(*(np.array(column, kind)[order] for column, kind in zip(columns, kinds, strict=True)))
 
 
-def market_of(**other) -> Market:
-    return Market(**{"instant_ns": NOW, "spot": SPOT, "rate": RATE, "dividend_yield": 0.0, **other})
+def market_of(**other) -> MarketInputs:
+    return MarketInputs(**{"instant_ns": NOW, "spot": SPOT, "rate": RATE, "dividend_yield": 0.0, **other})
 
 
 @pytest.mark.parametrize("american", [False, True], ids=["european", "american"])

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.rendering.format import TimeForm
-from stats.rendering.table import OutColumn, Role
+from stats.rendering.table import ColumnRole, OutColumn
 from tests.stats.rendering.tables import Row
 
 _UNIT_NS = {TimeForm.MS: 10**6, TimeForm.NS: 1}
@@ -50,7 +50,7 @@ def rows_of_arrow(body: bytes, columns: Iterable[OutColumn], form: TimeForm | No
     table = pa.ipc.open_stream(body).read_all()
     if form is None:
         for place, column in enumerate(columns):
-            if column.role is Role.TIME:
+            if column.role is ColumnRole.TIME:
                 assert table.schema.field(place).type == pa.timestamp("ns", "UTC")
                 table = table.set_column(place, column.name, table.column(place).cast(pa.int64()))
     return _of_values(table.to_pylist(), columns, form or TimeForm.NS)
@@ -90,11 +90,11 @@ def _of_value(column: OutColumn, value: Any, form: TimeForm) -> Any:
     if value is None:
         return None
     match column.role:
-        case Role.TIME:
+        case ColumnRole.TIME:
             return instant_of(value, form)
-        case Role.DATE:
+        case ColumnRole.DATE:
             return value if isinstance(value, date) else date.fromisoformat(value)
-        case Role.VOLUME:
+        case ColumnRole.VOLUME:
             return float(value) + 0.0 if column.whole else float(value)  # no minus zero among integers
     return value
 
@@ -102,20 +102,20 @@ def _of_value(column: OutColumn, value: Any, form: TimeForm) -> Any:
 def _of_cell(column: OutColumn, cell: str, form: TimeForm) -> Any:
     if not cell:
         return None
-    if column.role not in (Role.TEXT, Role.WORDS):
+    if column.role not in (ColumnRole.TEXT, ColumnRole.WORDS):
         return _CELLS[column.role](cell, form)
     assert cell[0] not in "=+-@\t\r"
     text = cell.removeprefix("'")
-    return text.split(";") if column.role is Role.WORDS else text
+    return text.split(";") if column.role is ColumnRole.WORDS else text
 
 
-_CELLS: dict[Role, Callable[[str, TimeForm], Any]] = {
-    Role.TIME: lambda cell, form: instant_of(cell if form is TimeForm.RFC3339 else int(cell), form),
-    Role.DATE: lambda cell, _: date.fromisoformat(cell),
-    Role.NUMBER: lambda cell, _: float(cell),
-    Role.VOLUME: lambda cell, _: float(cell),
-    Role.INTEGER: lambda cell, _: int(cell),
-    Role.FLAG: lambda cell, _: _FLAGS[cell],
+_CELLS: dict[ColumnRole, Callable[[str, TimeForm], Any]] = {
+    ColumnRole.TIME: lambda cell, form: instant_of(cell if form is TimeForm.RFC3339 else int(cell), form),
+    ColumnRole.DATE: lambda cell, _: date.fromisoformat(cell),
+    ColumnRole.NUMBER: lambda cell, _: float(cell),
+    ColumnRole.VOLUME: lambda cell, _: float(cell),
+    ColumnRole.INTEGER: lambda cell, _: int(cell),
+    ColumnRole.FLAG: lambda cell, _: _FLAGS[cell],
 }
 
 

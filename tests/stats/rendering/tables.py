@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from stats.rendering.format import Document
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.timestamps import EARLIEST_NS, LATEST_NS
 
 Row = dict[str, Any]
@@ -17,16 +17,16 @@ SECOND_NS = 10**9
 OPENING_NS = int(datetime(2025, 1, 2, 14, 30, tzinfo=UTC).timestamp()) * SECOND_NS
 
 COLUMNS = (
-    OutColumn("timestamp", Role.TIME),
-    OutColumn("date", Role.DATE),
-    OutColumn("price", Role.NUMBER),
-    OutColumn("volume", Role.VOLUME, whole=True),
-    OutColumn("size", Role.VOLUME),
-    OutColumn("sequence", Role.INTEGER),
-    OutColumn("exchange", Role.TEXT),
-    OutColumn("conditions", Role.WORDS),
-    OutColumn("final", Role.FLAG),
-    OutColumn("opened_at", Role.TIME, whole=True),
+    OutColumn("timestamp", ColumnRole.TIME),
+    OutColumn("date", ColumnRole.DATE),
+    OutColumn("price", ColumnRole.NUMBER),
+    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("size", ColumnRole.VOLUME),
+    OutColumn("sequence", ColumnRole.INTEGER),
+    OutColumn("exchange", ColumnRole.TEXT),
+    OutColumn("conditions", ColumnRole.WORDS),
+    OutColumn("final", ColumnRole.FLAG),
+    OutColumn("opened_at", ColumnRole.TIME, whole=True),
 )
 
 _instants = st.one_of(
@@ -46,20 +46,20 @@ _texts = st.one_of(
 )
 _words = st.lists(st.text(st.characters(codec="utf-8", exclude_characters=";"), min_size=1), max_size=3)
 
-_OF_ROLE: dict[Role, st.SearchStrategy[Any]] = {
-    Role.TIME: _instants,
-    Role.DATE: st.integers(-25_000, 84_000),
-    Role.NUMBER: _numbers,
-    Role.VOLUME: st.one_of(_numbers, st.integers(0, 10**9).map(float)),
-    Role.INTEGER: st.integers(-(2**63), 2**63 - 1),
-    Role.TEXT: _texts,
-    Role.WORDS: _words.map(";".join),
-    Role.FLAG: st.booleans(),
+_OF_ROLE: dict[ColumnRole, st.SearchStrategy[Any]] = {
+    ColumnRole.TIME: _instants,
+    ColumnRole.DATE: st.integers(-25_000, 84_000),
+    ColumnRole.NUMBER: _numbers,
+    ColumnRole.VOLUME: st.one_of(_numbers, st.integers(0, 10**9).map(float)),
+    ColumnRole.INTEGER: st.integers(-(2**63), 2**63 - 1),
+    ColumnRole.TEXT: _texts,
+    ColumnRole.WORDS: _words.map(";".join),
+    ColumnRole.FLAG: st.booleans(),
 }
 
 
 def _value(column: OutColumn) -> st.SearchStrategy[Any]:
-    if column.role is Role.TIME and column.whole:
+    if column.role is ColumnRole.TIME and column.whole:
         return st.none() | _instants.map(lambda instant: instant // SECOND_NS * SECOND_NS)
     return st.none() | _OF_ROLE[column.role]
 
@@ -100,11 +100,11 @@ def _plain(column: OutColumn, value: Any) -> Any:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     match column.role:
-        case Role.DATE:
+        case ColumnRole.DATE:
             return EPOCH + timedelta(days=value)
-        case Role.WORDS:
+        case ColumnRole.WORDS:
             return value.split(";") if value else []
-        case Role.VOLUME if column.whole:
+        case ColumnRole.VOLUME if column.whole:
             return value + 0.0  # an integer has no minus zero
     return value
 
@@ -119,21 +119,21 @@ def _exact(row: Row) -> list[tuple[str, Any]]:
 
 
 BARS = (
-    OutColumn("timestamp", Role.TIME, whole=True),
-    OutColumn("open", Role.NUMBER),
-    OutColumn("high", Role.NUMBER),
-    OutColumn("low", Role.NUMBER),
-    OutColumn("close", Role.NUMBER),
-    OutColumn("volume", Role.VOLUME, whole=True),
-    OutColumn("vwap", Role.NUMBER),
-    OutColumn("trade_count", Role.INTEGER),
-    OutColumn("final", Role.FLAG),
+    OutColumn("timestamp", ColumnRole.TIME, whole=True),
+    OutColumn("open", ColumnRole.NUMBER),
+    OutColumn("high", ColumnRole.NUMBER),
+    OutColumn("low", ColumnRole.NUMBER),
+    OutColumn("close", ColumnRole.NUMBER),
+    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("vwap", ColumnRole.NUMBER),
+    OutColumn("trade_count", ColumnRole.INTEGER),
+    OutColumn("final", ColumnRole.FLAG),
 )
 TRADES = (
-    OutColumn("timestamp", Role.TIME),
-    OutColumn("price", Role.NUMBER),
-    OutColumn("volume", Role.VOLUME),
-    OutColumn("conditions", Role.WORDS),
+    OutColumn("timestamp", ColumnRole.TIME),
+    OutColumn("price", ColumnRole.NUMBER),
+    OutColumn("volume", ColumnRole.VOLUME),
+    OutColumn("conditions", ColumnRole.WORDS),
 )
 TWO_BARS = table_of(
     [

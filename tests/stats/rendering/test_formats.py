@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from tests.stats.rendering.readers import READERS
 from tests.stats.rendering.tables import (
     BARS,
@@ -35,7 +35,7 @@ OWN_FORM = {"json": TimeForm.RFC3339, "ndjson": TimeForm.RFC3339, "csv": TimeFor
 
 def in_ms(row: Row) -> Row:
     """The row with its instants floored to milliseconds."""
-    times = {column.name for column in COLUMNS if column.role is Role.TIME}
+    times = {column.name for column in COLUMNS if column.role is ColumnRole.TIME}
     return {
         name: value // 10**6 * 10**6 if name in times and value is not None else value
         for name, value in row.items()
@@ -147,7 +147,7 @@ def test_times_of_ticks_in_csv_have_a_fraction_all_of_them():
 def test_a_whole_volume_is_an_integer_and_a_fraction_is_exact(
     volume: float | None, written: str, beside: float
 ):
-    table = Table.of((OutColumn("volume", Role.VOLUME, whole=True),), {"volume": [volume, beside]})
+    table = Table.of((OutColumn("volume", ColumnRole.VOLUME, whole=True),), {"volume": [volume, beside]})
     other = "1" if beside == 1 else "0.5"
     assert text("ndjson", table) == f'{{"volume":{written}}}\n{{"volume":{other}}}\n'
     exact = json.loads(text("columnar", table))["volume"]
@@ -230,7 +230,9 @@ def test_the_client_chooses_how_times_are_written(name: str, form: TimeForm, wri
 
 
 def test_dates_are_dates_whatever_the_form_of_times():
-    table = Table.of((OutColumn("date", Role.DATE),), {"date": [(date(2025, 1, 2) - date(1970, 1, 1)).days]})
+    table = Table.of(
+        (OutColumn("date", ColumnRole.DATE),), {"date": [(date(2025, 1, 2) - date(1970, 1, 1)).days]}
+    )
     assert text("ndjson", table, TimeForm.MS) == '{"date":"2025-01-02"}\n'
 
 

@@ -3,11 +3,11 @@
 import pyarrow as pa
 import pytest
 
-from stats.rendering.table import OutColumn, Role, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from tests.stats.rendering.tables import BARS, TWO_BARS, plain_rows, table_of
 
-PRICE = OutColumn("price", Role.NUMBER)
-SEQUENCE = OutColumn("sequence", Role.INTEGER)
+PRICE = OutColumn("price", ColumnRole.NUMBER)
+SEQUENCE = OutColumn("sequence", ColumnRole.INTEGER)
 THREE = table_of([{"price": number / 2, "sequence": number} for number in range(3)], (PRICE, SEQUENCE))
 
 

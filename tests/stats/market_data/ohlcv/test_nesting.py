@@ -32,7 +32,7 @@ MONTHS = {"start": "2024-12-02", "end": "2025-01-31"}
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedInstrument:
     """An instrument, and at which hour after its midnight in UTC the last day of its year ends."""
 
     name: str
@@ -54,9 +54,9 @@ class Listed:
 
 
 LISTED = (
-    Listed("no exchange", "equities", None, {"class": "equity"}, 24),
-    Listed("New York", "equities", XNYS, {"class": "equity", "exchange": "XNYS"}, 29),
-    Listed("Chicago", "futures", XCME, {"class": "future", "exchange": "XCME"}, 23),
+    ListedInstrument("no exchange", "equities", None, {"class": "equity"}, 24),
+    ListedInstrument("New York", "equities", XNYS, {"class": "equity", "exchange": "XNYS"}, 29),
+    ListedInstrument("Chicago", "futures", XCME, {"class": "future", "exchange": "XCME"}, 23),
 )
 
 
@@ -72,7 +72,7 @@ def is_made_of(asked: str, stored: str) -> bool:
     return asked in PERIODS or length_of(asked) % length_of(stored) == 0
 
 
-def times_of(resolution: str, listed: Listed) -> list[int]:
+def times_of(resolution: str, listed: ListedInstrument) -> list[int]:
     """When bars of two days begin; of seconds those of an hour around the end of the year; the year's last periods."""
     if resolution in PERIODS:
         days = {beginning(LAST_DAY - dt.timedelta(days), resolution) for days in (0, 1)}
@@ -127,7 +127,7 @@ def answered(response: Any) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("stored", [*INTRADAY, *PERIODS])
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: listed.name)
-def test_stored_bars_make_the_intervals_that_contain_them(api: Api, listed: Listed, stored: str):
+def test_stored_bars_make_the_intervals_that_contain_them(api: Api, listed: ListedInstrument, stored: str):
     tell(api, "NEST", **listed.facts)
     times = times_of(stored, listed)
     rows = stored_bars(stored, times)
@@ -154,7 +154,7 @@ def prints(chance: random.Random, end_ns: int) -> list[Row]:
 @pytest.mark.parametrize("stored", ["1m", "3m", "10m", "1h", "2h", "4h", "6h", "12h"])
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: listed.name)
 def test_trades_count_where_they_were_made_and_stored_bars_where_none_were(
-    api: Api, listed: Listed, stored: str, seed: int
+    api: Api, listed: ListedInstrument, stored: str, seed: int
 ):
     """A bar that two trading dates share adds nothing; a trade in its interval belongs to its own date."""
     chance, length = random.Random(seed), length_of(stored)

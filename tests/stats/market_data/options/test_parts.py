@@ -8,7 +8,7 @@ import pytest
 
 from stats.caching.tiers import process_tiers
 from stats.market_data.intervals import windows
-from stats.market_data.options import standing
+from stats.market_data.options import last_rows
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.instruments import Instrument, default_instrument
 from store.log_views.log_view import LogView
@@ -66,7 +66,7 @@ def test_bars_are_the_same_however_few_rows_are_read_at_once(
 
     monkeypatch.setattr(LogView, "rows", counted)
     monkeypatch.setattr(windows, "ROWS_AT_ONCE", AT_ONCE)
-    monkeypatch.setattr(standing, "_WHOLE_ROWS", AT_ONCE)
+    monkeypatch.setattr(last_rows, "_WHOLE_ROWS", AT_ONCE)
     assert [asked("asc"), asked("desc")] == wanted
     assert len(wanted[0]) > {"1h": 20, "1d": 3, "1w": 0}[resolution]
     at_most = {"1h": AT_ONCE, "1d": ROWS / 2, "1w": ROWS}[resolution]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stats.caching.tiers import process_tiers
-from stats.market_data.pinned_logs import Snapshot
+from stats.market_data.pinned_logs import ReadPoint
 from store.datasets import OPTION_QUOTES
 from store.instruments import OPTION, Instrument
 from store.timestamps import format_timestamp
@@ -114,8 +114,8 @@ def test_a_commit_that_was_under_way_then_ends_the_walk(
     market: Api, monkeypatch, dataset: str, late: Contract
 ):
     cursor = answer(walked(market, dataset))["next_cursor"]
-    number = Snapshot(None, None).log(OPTION_QUOTES, late.symbol, 0).head.number + 1
-    last = Snapshot(None, None).log(OPTION_QUOTES, CHAIN[-1].symbol, 0).head.number
+    number = ReadPoint(None, None).log(OPTION_QUOTES, late.symbol, 0).head.number + 1
+    last = ReadPoint(None, None).log(OPTION_QUOTES, CHAIN[-1].symbol, 0).head.number
     stamped_ns = market_store().committed_at(OPTION_QUOTES, CHAIN[-1].symbol, last)
     store_quotes(market, [late.quote(seconds_after(OPENING, 5))])
     assert walked(market, dataset, cursor=cursor).status_code == 200

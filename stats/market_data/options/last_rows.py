@@ -22,7 +22,7 @@ _GROWTH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LastRows:
     """Rows, and for each instant the number of the one that stood; -1 where there was none."""
 
     rows: pa.Table
@@ -40,16 +40,16 @@ class Standing:
         return found.take(pa.array(self.place, mask=self.place < 0))
 
 
-def standing_rows(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> Standing:
+def last_rows_at(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> LastRows:
     """The last row at or before each of the ascending instants, not older than `reach_ns`, of those that `keep` keeps."""
     if log.is_empty or not len(instants):
-        return Standing(log.dataset.schema.empty_table(), np.full(len(instants), -1))
+        return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
     first_ns, last_ns = int(instants[0]), int(instants[-1])
     window = _cut(first_ns, last_ns + 1)
     if len(instants) > 1 and log.row_bound(window) > _WHOLE_ROWS:
         middle = len(instants) // 2
         halves = [
-            standing_rows(log, part, reach_ns=reach_ns, keep=keep)
+            last_rows_at(log, part, reach_ns=reach_ns, keep=keep)
             for part in (instants[:middle], instants[middle:])
         ]
         return _joined(*halves)
@@ -84,14 +84,14 @@ def _kept(rows: pa.Table, keep: Keep | None) -> pa.Table:
     return rows if keep is None else rows.filter(pa.array(keep(rows)))
 
 
-def _among(rows: pa.Table, instants: Integers, reach_ns: int) -> Standing:
+def _among(rows: pa.Table, instants: Integers, reach_ns: int) -> LastRows:
     times = rows.column("timestamp").to_numpy()
     place = np.searchsorted(times, instants, side="right") - 1
     if len(times):
         place[instants - times[place] > reach_ns] = -1
-    return Standing(rows, place)
+    return LastRows(rows, place)
 
 
-def _joined(first: Standing, second: Standing) -> Standing:
+def _joined(first: LastRows, second: LastRows) -> LastRows:
     moved = np.where(second.place < 0, -1, second.place + first.rows.num_rows)
-    return Standing(pa.concat_tables([first.rows, second.rows]), np.concatenate([first.place, moved]))
+    return LastRows(pa.concat_tables([first.rows, second.rows]), np.concatenate([first.place, moved]))

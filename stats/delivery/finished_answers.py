@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from http_requests.conditional import REVALIDATED, is_current
 from stats.caching.tiers import CachedEntry
-from stats.delivery.pinned_answer import PinnedAnswer, finished_answer
+from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from store.timestamps import SECOND_NS, format_timestamp
 
 # Under these names an entry keeps its neighbours' cursors for the header `Link`, which needs the request's URL.
@@ -13,7 +13,7 @@ NEXT, PREVIOUS = "next", "prev"
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedAnswer:
     """`headers` are all but the length; `body` is final."""
 
     status: int
@@ -26,34 +26,36 @@ _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
-def delivered(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> Finished:
+def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
     """A pinned answer, ready to send: 304 if the client has it, else kept or computed.
 
     Raises as `Content.rendered`.
     """
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
-    return _finished(finished_answer(pinned, now_ns=now_ns), pinned, now_ns)
+    return _finished(cached_entry(pinned, now_ns=now_ns), pinned, now_ns)
 
 
-def delivered_if_held(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> Finished | None:
-    """What `delivered` gives; None where this process does not hold it in memory."""
+def finished_answer_if_held(
+    pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int
+) -> FinishedAnswer | None:
+    """What `finished_answer` gives; None where this process does not hold it in memory."""
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
-    cached = finished_answer.held(pinned)
+    cached = cached_entry.held(pinned)
     return None if cached is None else _finished(cached, pinned, now_ns)
 
 
-def _not_modified(pinned: PinnedAnswer, now_ns: int) -> Finished:
+def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
     headers = {"X-Cache": "revalidated", "ETag": pinned.etag, **_validity(pinned, now_ns)}
-    return Finished(HTTPStatus.NOT_MODIFIED, headers)
+    return FinishedAnswer(HTTPStatus.NOT_MODIFIED, headers)
 
 
-def _finished(cached: CachedEntry, pinned: PinnedAnswer, now_ns: int) -> Finished:
+def _finished(cached: CachedEntry, pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
     headers = {"Content-Type": cached.entry.content_type, **_origin(cached, now_ns)}
     headers.update({"ETag": pinned.etag, **_validity(pinned, now_ns)})
     headers.update(cached.entry.headers)
-    return Finished(HTTPStatus.OK, headers, cached.entry.body)
+    return FinishedAnswer(HTTPStatus.OK, headers, cached.entry.body)
 
 
 def _origin(cached: CachedEntry, now_ns: int) -> dict[str, str]:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats.market_data.options import standing
+from stats.market_data.options import last_rows
+from stats.market_data.options.last_rows import last_rows_at
 from stats.market_data.options.market import quotes_at
-from stats.market_data.options.standing import standing_rows
-from stats.market_data.pinned_logs import Snapshot
+from stats.market_data.pinned_logs import ReadPoint
 from store.datasets import OPTION_QUOTES
 from store.instruments import Instrument
 from store.log_views.log_view import LogView
@@ -44,7 +44,7 @@ def quoted(api: Api) -> tuple[LogView, list[int], list[float]]:
             for at, bid in zip(seconds, bids, strict=True)
         ],
     )
-    log = Snapshot(None, None).log(OPTION_QUOTES, CALL.symbol, 0)
+    log = ReadPoint(None, None).log(OPTION_QUOTES, CALL.symbol, 0)
     return log, [START + at * 10**9 for at in seconds], bids
 
 
@@ -56,10 +56,10 @@ def slowly(times: list[int], bids: list[float], at: int, *, kept=lambda _bid: Tr
 @pytest.mark.parametrize("whole_rows", [0, 10, 100, 16_384])
 @pytest.mark.parametrize("every", [1, 7], ids=["every row", "some rows"])
 def test_it_is_the_last_one_at_or_before_it(quoted, monkeypatch, whole_rows, every):
-    monkeypatch.setattr(standing, "_WHOLE_ROWS", whole_rows)
+    monkeypatch.setattr(last_rows, "_WHOLE_ROWS", whole_rows)
     log, times, bids = quoted
     instants = np.array(sorted({*times, *(time - 1 for time in times), START - 1, START + 10**13}))
-    found = standing_rows(
+    found = last_rows_at(
         log, instants, reach_ns=REACH_NS, keep=lambda rows: rows.column("bid").to_numpy() % every == 0
     )
     wanted = [slowly(times, bids, at, kept=lambda bid: bid % every == 0) for at in instants.tolist()]
@@ -68,7 +68,7 @@ def test_it_is_the_last_one_at_or_before_it(quoted, monkeypatch, whole_rows, eve
 
 
 def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monkeypatch):
-    monkeypatch.setattr(standing, "_WHOLE_ROWS", 50)
+    monkeypatch.setattr(last_rows, "_WHOLE_ROWS", 50)
     log, times, bids = quoted
     reads = []
     read = LogView.rows
@@ -79,7 +79,7 @@ def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monke
 
     monkeypatch.setattr(LogView, "rows", counted)
     instants = np.arange(times[250], times[280], 10**8)
-    found = standing_rows(log, instants, reach_ns=10**13)
+    found = last_rows_at(log, instants, reach_ns=10**13)
     assert len(reads) <= 2
     assert found.values("bid").to_pylist()[-1] == bids[np.searchsorted(times, instants[-1], "right") - 1]
 
@@ -87,7 +87,7 @@ def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monke
 def test_an_empty_log_has_nothing_that_stands(quoted):
     log, times, _ = quoted
     nothing = replace(log, commit=NO_COMMIT)
-    assert standing_rows(nothing, np.array(times), reach_ns=REACH_NS).values("bid").null_count == len(times)
+    assert last_rows_at(nothing, np.array(times), reach_ns=REACH_NS).values("bid").null_count == len(times)
     assert quotes_at([], np.array(times)).bid.shape == (len(times), 0)
 
 
