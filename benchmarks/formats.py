@@ -21,7 +21,7 @@ from benchmarks.report import Note, Ratio, Row, Sizes
 from http_requests.compression import Encoding, compressed
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
-from stats.rendering.table import OutColumn, ColumnRole, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.datasets import TRADES
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Append, Dedupe
