@@ -1,4 +1,4 @@
-"""Opaque cursors: where a page begins or ends, of which query, in which snapshot."""
+"""Opaque cursors: the edge of a page, bound to its query, range and commits."""
 
 import hashlib
 import struct
@@ -13,9 +13,10 @@ from store.protocol import CommitId
 
 @dataclass(frozen=True, slots=True, order=True)
 class RowPosition:
-    """A row's place.
+    """A row's position in an answer.
 
-    place: of its symbol among those asked for. time_ns: nanoseconds UTC. ordinal: among rows that share both.
+    place: the index of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among rows with
+    the same symbol and time.
     """
 
     place: int
@@ -31,34 +32,34 @@ _LABEL = "stats.cursors"
 
 @dataclass(frozen=True, slots=True)
 class SeenCommit:
-    """The newest commit of a log when a walk began: its number, and the first sixteen digits of its hash."""
+    """A log's newest commit when a walk began: its number, and the first 16 digits of its hash."""
 
     number: int
     hash: str
 
     @classmethod
     def of(cls, commit: CommitId) -> Self:
-        """What a cursor keeps of a commit."""
+        """The part of a commit that a cursor stores."""
         return cls(commit.number, commit.hash[:16])
 
     def check(self, commit: CommitId) -> None:
-        """Raises `ResyncRequired` unless the log's commit of that number is still the same one."""
+        """Raise `ResyncRequired` unless the log's commit of that number is still the same."""
         if SeenCommit.of(commit) != self:
             raise ResyncRequired("the log was restored since the cursor was made; begin the walk anew")
 
 
 def fingerprint(text: str) -> bytes:
-    """Eight bytes that tell a text from others."""
+    """Eight bytes of a text's SHA-256."""
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
 class PageCursor:
-    """Rows from `position` on; if `earlier`, the rows just before it.
+    """The rows from `position` on or, if `earlier`, the rows just before it.
 
-    commits: of each log that the walk reads, in the order of the query's logs: all pages are read as of
-    these. begun_ns: the time of the walk's first page, where the answer depends on it. within, rules: its
-    range, and how its rows are made, each hashed.
+    commits: one per log of the walk, in the order of the query's logs; all pages read these. walk_now_ns: the
+    walk's frozen "now", where the answer depends on it. within, rules: hashes of the range and of how the
+    rows are made.
     """
 
     earlier: bool
@@ -69,7 +70,7 @@ class PageCursor:
     rules: bytes = fingerprint("")
 
     def encode(self, query: str) -> str:
-        """URL-safe base64, sealed with the secret key, bound to the query."""
+        """URL-safe base64, sealed with the secret key and bound to the query."""
         at = self.position
         head = _LAYOUT.pack(
             self.earlier,
@@ -87,7 +88,7 @@ class PageCursor:
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
-        """The cursor in `text`. Raises `InvalidCursor` unless it was made here, for the same query."""
+        """The cursor in `text`. Raises `InvalidCursor` unless it was made here for the same query."""
         payload = unseal_text(text, label=_LABEL)
         earlier, place, time_ns, ordinal, walk_now_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
             payload
@@ -101,7 +102,7 @@ class PageCursor:
         return cls(earlier, RowPosition(place, time_ns, ordinal), seen, walk_now_ns, within, rules)
 
     def check(self, within: bytes, rules: bytes) -> None:
-        """Raises `InvalidCursor` unless the walk is of this range, `ResyncRequired` unless its rows are still made in the same way."""
+        """Raise `InvalidCursor` for another range, `ResyncRequired` if rows are made differently now."""
         if self.within != within:
             raise InvalidCursor("the cursor belongs to another range")
         if self.rules != rules:
@@ -111,5 +112,5 @@ class PageCursor:
 
 
 def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:
-    """What a cursor keeps of the logs' newest commits."""
+    """The parts of commits that a cursor stores."""
     return tuple(map(SeenCommit.of, heads))

@@ -1,31 +1,30 @@
-"""What the read side answers instead of data.
+"""The read side's refusals.
 
 StatsError
-├── NoData         the symbol is known, and nothing of it lies in the range
-├── RangeTooLarge  the answer would be too long; ask for less, or page
-├── WrongClass     the symbol is of another class; ask at the path that the message names
-├── ResolutionUnavailable  nothing as fine as that is stored; ask for a coarser resolution
-├── NoContract     the terms of an option are not known; tell them
-├── NoExchange     the instrument names no exchange, so it has no sessions; tell its exchange, or ask in UTC
-├── Resync         the log that the cursor belongs to was restored; begin anew
-└── UnknownExchange  an exchange or calendar is named of which no hours are known
+├── NoData         the symbol is known, but has no rows in the range
+├── RangeTooLarge  the answer would be too long: ask for less, or page
+├── WrongClass     the symbol is of another class: ask at the path that the message names
+├── ResolutionUnavailable  only coarser bars are stored: ask for a coarser resolution
+├── NoContract     the option's terms are not known: declare them
+├── NoExchange     the instrument names no exchange: declare it, or ask in UTC
+├── ResyncRequired  the cursor's log was restored: begin the walk anew
+└── UnknownExchange  no hours are known for the exchange or calendar
 
-On both sides a wrong query parameter is `http_requests.exceptions.InvalidParameter` or
-`trades.exceptions.InvalidValue`, and a cursor that was not made here, or for another query,
-`listing.cursors.InvalidCursor`.
+A wrong query parameter is `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`; a
+cursor that was not made here, or for another query, is `listing.exceptions.InvalidCursor`.
 """
 
 from typing import ClassVar
 
 
 class StatsError(Exception):
-    """A read that has no answer; `code` is stable, the message is for people."""
+    """A read without an answer. `code` is stable; the message is for people."""
 
     code: ClassVar[str]
 
 
 class NoData(StatsError):
-    """Nothing of the symbol lies in the range. Ask for another range."""
+    """The symbol has no rows in the range. Ask for another range."""
 
     code = "no_data"
 
@@ -39,22 +38,22 @@ class RangeTooLarge(StatsError):
 class WrongClass(StatsError):
     """The symbol is of another class of instruments.
 
-    Ask at the path that the message names, or tell its class.
+    Ask at the path that the message names, or declare the symbol's class.
     """
 
     code = "wrong_class"
 
 
 class ResolutionUnavailable(StatsError):
-    """Nothing as fine as that is stored of the symbol. Ask for a coarser resolution."""
+    """Only coarser bars of the symbol are stored. Ask for a coarser resolution."""
 
     code = "resolution_unavailable"
 
 
 class NoExchange(StatsError):
-    """Sessions are asked for of an instrument that names no exchange.
+    """The query needs sessions, but the instrument names no exchange.
 
-    Tell its exchange, or ask in UTC and for all hours.
+    Declare its exchange, or ask in UTC and for all hours.
     """
 
     code = "no_exchange"
@@ -63,19 +62,19 @@ class NoExchange(StatsError):
 class NoContract(StatsError):
     """The option's underlying, expiry, strike or right is not known.
 
-    Tell it, or name the option as the OCC does.
+    Declare it, or use an OCC option symbol.
     """
 
     code = "no_contract"
 
 
 class ResyncRequired(StatsError):
-    """The log was restored since the cursor was made. Begin anew."""
+    """The log was restored since the cursor was made. Begin the walk anew."""
 
     code = "resync"
 
 
 class UnknownExchange(StatsError):
-    """An exchange or a calendar is named of which no hours are known here. Name one that the message has."""
+    """No hours are known for the exchange or calendar. Use a name from the message."""
 
     code = "unknown_exchange"

@@ -1,4 +1,4 @@
-"""Serializer fields of query parameters, which are always text."""
+"""Query parameters: serializer fields, and the values of a query string."""
 
 import math
 import re
@@ -36,7 +36,7 @@ class QueryTimeField(serializers.Field[int, str, str, Any]):
 
 
 class Bound(NamedTuple):
-    """Where a range begins or ends: nanoseconds UTC, and whether it was given as a date alone."""
+    """A start or end: nanoseconds UTC, and whether it was given as a date alone."""
 
     instant_ns: int
     is_date: bool
@@ -44,7 +44,7 @@ class Bound(NamedTuple):
 
 @extend_schema_field(_TIME_SCHEMA)
 class BoundField(serializers.Field[Bound, str, str, Any]):
-    """A time as `QueryTimeField` reads it, that knows whether it is a date alone."""
+    """A time as in `QueryTimeField`, as a `Bound`."""
 
     def to_internal_value(self, data: str) -> Bound:
         return Bound(_instant(data), _DATE.fullmatch(data) is not None)
@@ -52,7 +52,7 @@ class BoundField(serializers.Field[Bound, str, str, Any]):
 
 @extend_schema_field({"type": "string", "minLength": 1})
 class CursorField(serializers.Field[str, str, str, Any]):
-    """The text of a cursor; whether it was made here, and for this query, `PageCursor.decode` says."""
+    """A cursor's text. `PageCursor.decode` checks that it was made here for this query."""
 
     default_error_messages = {"invalid_cursor": "must be a cursor that a page gave"}
 
@@ -64,7 +64,7 @@ class CursorField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT})
 class PageLimitField(serializers.Field[int, str, str, Any]):
-    """How many rows a page has at most, in plain digits."""
+    """The maximum number of rows in a page, in plain digits."""
 
     default_error_messages = {"invalid_limit": PAGE_LIMIT_RULE}
 
@@ -76,7 +76,7 @@ class PageLimitField(serializers.Field[int, str, str, Any]):
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):
-    """A resolution by its name or an alias. usual: the one that is meant where none is given."""
+    """A resolution by name or alias. usual: the default."""
 
     default_error_messages = {"unknown_resolution": f"must be one of {', '.join(Resolution.names())}"}
 
@@ -95,7 +95,7 @@ class ResolutionField(serializers.Field[Resolution, str, str, Any]):
 
 
 class WordField(serializers.Field[str, str, str, Any]):
-    """One of a few words. usual: what is meant without one."""
+    """One of several words. usual: the default."""
 
     default_error_messages = {"invalid_parameter": "must be {wanted}"}
 
@@ -199,7 +199,7 @@ _UNPROCESSABLE = {"invalid_symbol", "unknown_interval", "unknown_resolution"}
 
 
 def query_values(serializer_class: type[serializers.Serializer[Any]], query_string: str) -> dict[str, Any]:
-    """The parameters' values by name; `format` is negotiated elsewhere.
+    """The parameters' values by name, without `format`.
 
     Raises `InvalidParameter` and `InvalidValue`.
     """
@@ -214,12 +214,18 @@ def query_values(serializer_class: type[serializers.Serializer[Any]], query_stri
 
 @cache
 def _serializer(serializer_class: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
-    """One for all: validating leaves no trace in it, and making one takes four times as long."""
+    """One instance for all calls: validation leaves no state in it.
+
+    Construction takes four times as long as validation.
+    """
     return serializer_class()
 
 
 def _refusal(errors: object) -> InvalidParameter | InvalidValue:
-    """The error for what the serializer found: the first that is malformed, else the first, speaks for all."""
+    """The error for a serializer's findings.
+
+    Its code is that of the first malformed value, else of the first finding.
+    """
     found = [
         replace(error, message=_MESSAGES.get(error.code, error.message)) for error in field_errors(errors)
     ]

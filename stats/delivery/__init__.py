@@ -1,1 +1,1 @@
-"""From a pinned query to what is sent: its tag, its encoding, its headers, its bytes."""
+"""From a pinned query to the response: tag, encoding, headers, bytes."""

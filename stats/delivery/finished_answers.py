@@ -1,4 +1,4 @@
-"""From a pinned answer to what is sent: its bytes, or 304, with its headers."""
+"""Finished answers: a pinned answer's bytes, or 304, with all headers."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,28 +8,28 @@ from stats.caching.tiers import CachedEntry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from store.timestamps import SECOND_NS, format_timestamp
 
-# Under these names an entry keeps its neighbours' cursors for the header `Link`, which needs the request's URL.
+# Names under which an entry keeps the neighbours' cursors. `Link` is made from them with the request's URL.
 NEXT, PREVIOUS = "next", "prev"
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedAnswer:
-    """`headers` are all but the length; `body` is final."""
+    """An answer ready to send. `headers` has all headers except Content-Length."""
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
 
 
-# A commit under way may still carry an instant that has just passed.
+# A commit under way may still get a time that has just passed.
 _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
 def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
-    """A pinned answer, ready to send: 304 if the client has it, else kept or computed.
+    """A pinned answer, ready to send: 304 if the client has it, else from the cache or computed.
 
-    Raises as `Content.rendered`.
+    Raises the errors of `Content.rendered`.
     """
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
@@ -39,7 +39,7 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
 def finished_answer_if_held(
     pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int
 ) -> FinishedAnswer | None:
-    """What `finished_answer` gives; None where this process does not hold it in memory."""
+    """As `finished_answer`; None if this process does not have it in memory."""
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
     cached = cached_entry.held(pinned)

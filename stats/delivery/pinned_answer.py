@@ -1,4 +1,4 @@
-"""What names one answer: a query, everything that it is computed from, and how it is written."""
+"""Pinned answers: a query, everything that its answer is computed from, and its representation."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -16,27 +16,25 @@ from store.timestamps import SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """How an answer is written; without an encoding as it is."""
+    """Format and content encoding; no encoding means uncompressed."""
 
     format: str
     encoding: Encoding | None = None
 
     @property
     def key(self) -> str:
-        """In cache keys: `json`, `json+gzip`."""
+        """The form in cache keys: `json`, `json+gzip`."""
         return self.format + (f"+{self.encoding}" if self.encoding else "")
 
 
 class Content(ABC):
-    """What an answer says, before it has a format: a frozen dataclass whose fields are all that it is computed from.
+    """An answer before it has a format: a frozen dataclass whose fields are all that it is computed from.
 
-    Its fields are the answer's key (see `key_parts`), so that two contents that say something else have two
-    keys.
+    The fields make the cache key (see `key_parts`), so contents with different answers have different keys.
 
-    name: the dataset or report, in cache keys. end_ns: the requested end before rounding, nanoseconds UTC; None
-    for all that is stored. is_period: whether rows are of a day or longer. as_of_ns: the instant by which all
-    that the answer says was stored; None for now. commits: the header `X-Commit`. valid_until_ns: the first
-    instant at which the same query has another answer if nothing is written; None for never.
+    name: the dataset or report, in cache keys. end_ns: the requested end before rounding, nanoseconds UTC;
+    None for all that is stored. is_period: whether rows are of a day or longer. as_of_ns: only what was
+    stored by then counts; None for now. commits: the header `X-Commit`.
     """
 
     @property
@@ -65,7 +63,7 @@ class Content(ABC):
 
     @abstractmethod
     def rendered(self, format_name: str) -> Rendered:
-        """The answer in a format. Reads nothing but the fields. Raises `StatsError`s and `StorageError`s."""
+        """The answer in a format. Reads only the fields. Raises `StatsError`s and `StorageError`s."""
 
     def answer(self, representation: Representation) -> "PinnedAnswer":
         """The content in a representation."""
@@ -73,7 +71,7 @@ class Content(ABC):
 
     @cached_property
     def key_prefix(self) -> str:
-        """What cache keys say of the content; behind it stands the representation."""
+        """The cache key without the representation."""
         parts = key_parts(self)
         return str(
             CacheKey(
@@ -88,9 +86,9 @@ class Content(ABC):
 
 @dataclass(frozen=True)
 class PinnedAnswer:
-    """One representation of one content: the name under which its bytes are kept and tagged.
+    """One representation of one content: the name under which its bytes are cached and tagged.
 
-    Who may see it is no part of it: that is asked of each caller.
+    It does not depend on the caller: each caller's permission is checked before.
     """
 
     content: Content
@@ -115,9 +113,10 @@ class PinnedAnswer:
 
 @cached()
 def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
-    """The answer's bytes, computed at `now_ns`; in an encoding from those without, which are kept as well.
+    """The answer's bytes, computed at `now_ns`.
 
-    Raises as `Content.rendered`.
+    An encoded answer is made from the plain one, which is cached too. Raises the errors of
+    `Content.rendered`.
     """
     written = pinned.representation
     if written.encoding is not None:
@@ -134,7 +133,7 @@ def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
 
 
 def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
-    """An entry in an encoding; its body stays as it is if that is not larger."""
+    """An entry in an encoding; its body stays as it is if compression does not make it smaller."""
     done = compressed(plain.body, encoding)
     header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
     return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))

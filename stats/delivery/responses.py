@@ -1,4 +1,4 @@
-"""Finished answers as HTTP responses."""
+"""HTTP responses of finished answers."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -20,9 +20,9 @@ _ROWS_OF_A_PAGE = 100
 
 
 def content_response(request: Request, content: Content, *, now_ns: int) -> HttpResponseBase:
-    """A content in the format and the encoding that the client takes; for the browsable API in the page around it.
+    """A content in the client's format and encoding; in the browsable API as a page.
 
-    Its neighbours are in the header `Link` (RFC 8288). Raises as `Content.rendered`.
+    The header `Link` has the neighbouring pages (RFC 8288). Raises the errors of `Content.rendered`.
     """
     if is_browsed(request):
         return _page(
@@ -41,14 +41,14 @@ def content_response(request: Request, content: Content, *, now_ns: int) -> Http
 
 
 def is_browsed(request: Request) -> bool:
-    """Whether a person reads the answer in the browsable API."""
+    """Whether the client asked for the browsable API."""
     return isinstance(request.accepted_renderer, BrowsableAPIRenderer)
 
 
 def page_query(request: Request) -> str:
-    """The query string that is answered.
+    """The query string to answer.
 
-    On the browsable API one that does not say how many rows asks for as many as a person can look through.
+    In the browsable API a query without `limit` and `last` gets a limit that a person can read.
     """
     asked: str = request.META["QUERY_STRING"]
     if not is_browsed(request) or {"limit", "last"} & set(QueryDict(asked)):
@@ -57,7 +57,7 @@ def page_query(request: Request) -> str:
 
 
 def _page(finished: FinishedAnswer) -> Response:
-    """Made for one person, hence without a tag."""
+    """The response of the browsable API, without a tag."""
     headers = {
         name: value for name, value in finished.headers.items() if name not in {"Content-Type", "ETag"}
     }
@@ -72,7 +72,7 @@ def _bytes(finished: FinishedAnswer) -> HttpResponse:
 
 
 def _linked(finished: FinishedAnswer, request: Request) -> FinishedAnswer:
-    """With the header `Link` instead of the neighbours' cursors."""
+    """The answer with the header `Link` in place of the neighbours' cursors."""
     headers = dict(finished.headers)
     links = list(_links(headers, request))
     if links:

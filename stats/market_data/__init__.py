@@ -1,1 +1,1 @@
-"""The market-data tree: every dataset as pages of rows, by one query, one pager, one cache."""
+"""The market-data tree: pages and streams of rows of every dataset."""

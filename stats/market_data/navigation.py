@@ -1,4 +1,4 @@
-"""What lies beside a page of the tree: the other datasets and reports of its symbol."""
+"""Links of browsable pages, and hints for unknown paths."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,16 +19,13 @@ _ROWS_EACH = 5
 
 
 def page_name(view: Any, subject: str) -> str:
-    """What a page of the tree is called: by its symbol, or by its class where the path has none."""
+    """A page's title: its symbol, or its class where the path names no symbol."""
     symbol = getattr(view, "kwargs", {}).get("symbol")
     return f"{symbol or view.market_class.path}: {subject}"
 
 
 def nearest_path(path: str) -> str:
-    """What a path that leads nowhere may have meant, as a question, or all there is.
-
-    Nothing of one outside the tree.
-    """
+    """A hint for an unknown path: the nearest name as a question, or all names; "" outside the tree."""
     root, _, rest = path.partition("/market-data/")
     if root != "/api/v1":
         return ""
@@ -42,7 +39,7 @@ def nearest_path(path: str) -> str:
 
 
 def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink]:
-    """The datasets of a symbol, each with its newest rows, and its reports; none without a symbol."""
+    """Links to a symbol's datasets, with its newest rows, and to its reports; none without a symbol."""
     return [] if symbol is None else list(_links(market_class, symbol))
 
 

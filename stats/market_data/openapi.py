@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says of the tree: made from the same declarations that answers are made from."""
+"""The tree's part of the OpenAPI document, made from the declarations that answers are made from."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -63,7 +63,7 @@ _BY_NAME: dict[str, Any] = {
 
 
 def example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
-    """A row of the columns."""
+    """An example row of the columns."""
     return {column.name: _BY_NAME.get(column.name, _BY_ROLE[column.role]) for column in columns}
 
 
@@ -104,7 +104,7 @@ _COVERAGE: Schema = {
 
 
 def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
-    """Of a dataset's pages."""
+    """The schema of a dataset's pages."""
     schema = _page(form, several=several)
     rest = {
         (200, each.media_type): _OTHER_FORMATS.get(each.name, _BINARY)
@@ -121,7 +121,7 @@ def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) 
 
 
 def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any]:
-    """Of a dataset's stream."""
+    """The schema of a dataset's stream."""
     formats = [each for each in FORMATS.values() if each.stream]
     line = OpenApiExample(
         "A line", value=example_row(form.columns), media_type="application/x-ndjson", response_only=True
@@ -141,7 +141,7 @@ def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any
 def report_schema(
     market_class: MarketClass, report: str, members: Iterable[tuple[str, DatasetForm]], *, several: bool
 ) -> dict[str, Any]:
-    """Of a report, whose members are rows of datasets."""
+    """The schema of a report, whose members are rows of datasets."""
     named = list(members)
     names = ("symbols", "as_of") if several else ("as_of",)
     one = _of_one_symbol(named)
@@ -161,7 +161,7 @@ def report_schema(
 
 
 def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
-    """Of what is stored of a symbol at all."""
+    """The schema of the coverage report."""
     symbol = EXAMPLE_SYMBOLS[market_class.path]
     row = {"type": "object", "required": list(_COVERAGE), "properties": _COVERAGE}
     return {

@@ -1,4 +1,4 @@
-"""The logs that an answer reads, fixed to a commit each."""
+"""The logs that an answer reads, each fixed to a commit."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from trades.stores import market_store
 
 
 class PinnedLog(Protocol):
-    """What an answer reads, fixed to a commit: a log, or several that are pinned as one."""
+    """One log, or several pinned as one, fixed to a commit."""
 
     @property
     def dataset(self) -> Dataset: ...
@@ -24,35 +24,35 @@ class PinnedLog(Protocol):
 
     @property
     def head(self) -> CommitId:
-        """The newest commit that the query may see, `NO_COMMIT` if there is none."""
+        """The newest commit that the query may see; `NO_COMMIT` if there is none."""
         ...
 
     @property
     def commit(self) -> CommitId:
-        """What a cursor keeps."""
+        """The commit that a cursor stores."""
         ...
 
     @property
     def key(self) -> str:
-        """What cache keys say of it."""
+        """The form in cache keys."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPoint:
-    """By which commits an answer is to be made.
+    """Which commits an answer may see.
 
-    as_of_ns: only what was stored by then. seen: a cursor's commits, in the order in which logs are pinned;
-    None on a first page.
+    as_of_ns: only commits stored by then; None for all. seen: a cursor's commits, in the order in which logs
+    are pinned; None on a first page.
     """
 
     as_of_ns: int | None
     seen: Sequence[SeenCommit] | None
 
     def log(self, dataset: Dataset, symbol: str, place: int) -> LogView:
-        """The log as of its newest commit in the snapshot.
+        """The log as of the newest commit at this read point.
 
-        place: its number among the query's logs. Raises `ResyncRequired`.
+        place: the log's index among the query's logs. Raises `ResyncRequired`.
         """
         if self.seen is not None:
             return _as_seen(dataset, symbol, self.seen[place])
@@ -64,14 +64,17 @@ class ReadPoint:
             return nothing_of(store, dataset, symbol)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
-        """The log as of the newest commit that touches a window. A cursor's log is so already."""
+        """The log as of the newest commit that touches a window. A cursor's log is that already."""
         if self.seen is not None or log.is_empty:
             return log
         return replace(log, commit=log.version(needed))
 
 
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
-    """The log at the commit that a cursor keeps. Raises `UnknownSymbol` where nothing of the symbol is left, and `ResyncRequired`."""
+    """The log at a cursor's commit.
+
+    Raises `UnknownSymbol` if nothing of the symbol is left, and `ResyncRequired`.
+    """
     store = market_store()
     if not seen.number:
         return nothing_of(store, dataset, symbol)
@@ -86,7 +89,7 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
 
 
 def commits_of(logs: Iterable[PinnedLog], *, named: bool) -> str:
-    """The newest commit of each log as clients see it: `trades=17-9f3a2c`; with its symbol if `named`."""
+    """The logs' newest commits as in `X-Commit`: `trades=17-9f3a2c`; with the symbol if `named`."""
     return ", ".join(
         f"{log.dataset.name}{f':{log.symbol}' if named else ''}={log.head.token}"
         for log in logs

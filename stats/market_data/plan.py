@@ -1,4 +1,4 @@
-"""What a dataset makes of a query for one symbol: which logs, which rows."""
+"""Plans: the logs and rows of a query for one symbol."""
 
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -18,22 +18,22 @@ from trades.stores import market_store
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The whole intervals that are asked for; from the first there is where no start is given."""
+    """A range of whole intervals. start_ns: None for the first stored row on."""
 
     start_ns: int | None
     end_ns: int
 
     def since(self, first_ns: int) -> Window:
-        """The window, begun at `first_ns` where no start is given."""
+        """The window; `first_ns` is its start where the range has none."""
         start_ns = first_ns if self.start_ns is None else self.start_ns
         return Window(start_ns, max(start_ns, self.end_ns))
 
 
 class AbsencesOfPage(Protocol):
-    """Why there are no rows in the parts of a page that have none: a frozen dataclass of what that is computed from."""
+    """The reasons why parts of a page have no rows; a frozen dataclass of everything that decides them."""
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """`start`, `end`, `reason` of each, from a page's first instant to the one behind its last.
+        """`start`, `end`, `reason` of each run, from a page's first instant to the one behind its last.
 
         None for the range's own edges.
         """
@@ -44,8 +44,8 @@ class AbsencesOfPage(Protocol):
 class SymbolQuery:
     """A query for one symbol at an instant.
 
-    logs: those that the dataset declares, each as of its newest commit in the snapshot. now_ns: when the walk
-    began, or the instant of `as_of`, if that is earlier.
+    logs: those that the dataset declares, each as of the newest commit at the read point. now_ns: when the
+    walk began, or `as_of` if that is earlier.
     """
 
     query: MarketDataQuery
@@ -56,21 +56,21 @@ class SymbolQuery:
 
     @property
     def symbol(self) -> str:
-        """The instrument's."""
+        """The instrument's symbol."""
         return self.instrument.symbol
 
     @property
     def end_ns(self) -> int:
-        """Behind the last instant of the range; now where the query has no end."""
+        """The exclusive end of the range; now if the query has none."""
         return self.now_ns if self.query.end_ns is None else self.query.end_ns
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the range has not begun."""
+        """Whether the range starts in the future."""
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
 
     def check_range(self) -> None:
-        """Raises `RangeTooLarge` on a walk's first page; its others were admitted by that."""
+        """Raise `RangeTooLarge` on a walk's first page. Later pages have the range of the first."""
         if self.read_point.seen is None:
             self.query.check_range(self.now_ns)
 
@@ -99,12 +99,11 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rows of one symbol, by everything that they are made from: none of it is looked up later.
+    """Rows of one symbol, with everything that they are made from: nothing is looked up later.
 
-    source: makes the rows. range: in whole intervals; where it differs, it is another walk. reason: why there
-    are no rows, should there be none. head: what stands before the rows in a document. logs: in the dataset's
-    order, also those that have nothing. absences: why there are no rows where there are none, if that is
-    asked for. begun_ns: the instant that stands for now on all pages of a walk. valid_until_ns: see `Content`.
+    source: makes the rows. range: in whole intervals; another range is another walk. reason: why there are no
+    rows, if there are none. head: the document's fields before the rows. logs: in the dataset's order, empty
+    ones included. absences: why intervals have no rows, if the query asks for it.
     """
 
     source: RowSource
@@ -119,7 +118,7 @@ class Plan:
 
     @property
     def rules(self) -> str:
-        """How the rows are made, commits included: the same on all pages of a walk."""
+        """How the rows are made, commits included; the same on all pages of a walk."""
         return repr(key_parts(self.source, of_walk=True))
 
 
@@ -131,15 +130,15 @@ class MarketDataset(Protocol):
 
     @property
     def log_count(self) -> int:
-        """How many logs a plan has."""
+        """The number of logs in a plan."""
         ...
 
     def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...] | None:
-        """The datasets of the symbol's logs that a plan is made of; None if there are logs of other symbols."""
+        """The datasets of the symbol's logs that a plan needs; None if it needs logs of other symbols."""
         ...
 
     def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """Fix the commits that the answer is of, and all else that its rows are made from.
+        """Fix the answer's commits and everything else that its rows are made from.
 
         Raises `StatsError`s and `StorageError`s.
         """
@@ -147,16 +146,16 @@ class MarketDataset(Protocol):
 
 
 def listed(query: MarketDataQuery, symbol: str) -> Instrument:
-    """The instrument of a symbol, as of the query's instant. Raises `WrongClass`."""
+    """The symbol's instrument as of the query's instant. Raises `WrongClass`."""
     if _is_underlying(query):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.form.name)
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
-    """The instrument of a symbol, as of an instant or now, which is of the class.
+    """The symbol's instrument, as of an instant or now, if it is of the class.
 
-    name: the dataset or the report that is asked for. Raises `WrongClass`.
+    name: the dataset or report, for the message. Raises `WrongClass`.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class}:
@@ -172,15 +171,15 @@ def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, 
 
 
 def _is_underlying(query: MarketDataQuery) -> bool:
-    """Whether the symbol of another class may be that of what the class's instruments are derived from."""
+    """Whether the path may name an underlying instead of an instrument of the class."""
     return query.form.takes_underlyings and not query.several
 
 
 def check_known(symbol: str) -> None:
-    """Raises `UnknownSymbol` for one that has no rows of any dataset, and that nobody told about."""
+    """Raise `UnknownSymbol` for a symbol without rows that nobody declared."""
     instrument_get(symbol=symbol)
 
 
 def reason_for_none(symbol_query: SymbolQuery) -> str:
-    """Why a range of a known symbol may have no rows."""
+    """The reason why a range of a known symbol has no rows."""
     return "not_yet" if symbol_query.is_ahead else "no_data"

@@ -1,4 +1,4 @@
-"""A query of the tree, parsed once at the border."""
+"""Classes, datasets and queries of the tree, as data; queries are parsed once, at the border."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,8 +26,8 @@ from trades.instruments.services import requested_symbol
 class MarketClass:
     """A branch of the tree.
 
-    path: its name in a URL. instrument_class: what its instruments are told to be; "" for anything. datasets: what it has, by
-    the name in a URL; streamed: those that also come as a stream. quotes: the dataset that its quotes are in.
+    path: its name in URLs. instrument_class: the class of its instruments; "" for any. datasets: their names
+    in URLs. streamed: the datasets that have a stream. quotes: the dataset that holds its quotes.
     """
 
     path: str
@@ -58,7 +58,7 @@ MARKET_CLASSES = {
 
 
 def class_of(instrument_class: str) -> MarketClass:
-    """The branch that instruments of a class are in."""
+    """The branch of a class of instruments."""
     return next(
         market_class
         for market_class in MARKET_CLASSES.values()
@@ -68,13 +68,12 @@ def class_of(instrument_class: str) -> MarketClass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetForm:
-    """How a dataset of the tree is asked for and answered.
+    """A dataset's parameters and the shape of its answers.
 
-    name: in URLs. rows_name: of its rows in a document. own: its parameters beyond those of every dataset.
-    resolution: the one it has without `resolution`. columns: all that its rows may have. takes_underlyings:
-    whether a path may also name what the class's instruments are derived from. of_instants: whether its rows
-    are of instants, not of intervals, at any resolution. stream_resolution: the default of its stream, if
-    that is another.
+    name: in URLs. rows_name: the name of the rows in a document. own: parameters beyond those that every
+    dataset has. resolution: the default. columns: all that its rows may have. takes_underlyings: whether a
+    path may also name an underlying. of_instants: whether rows are of instants at any resolution, not of
+    intervals. stream_resolution: the stream's default if it differs.
     """
 
     name: str
@@ -87,11 +86,11 @@ class DatasetForm:
     stream_resolution: Resolution | None = None
 
     def default_resolution(self, *, streamed: bool) -> Resolution:
-        """The resolution of a query that names none."""
+        """The resolution of a query without `resolution`."""
         return self.stream_resolution or self.resolution if streamed else self.resolution
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
-        """The names of all its parameters. several: for several symbols at once."""
+        """The names of all parameters. several: of the path for several symbols."""
         own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
         names = (*own, *(STREAM if streamed else PAGE))
         return ("symbols", *names) if several else names
@@ -103,17 +102,17 @@ class DatasetForm:
         return query_serializer(self.title(**options), self.parameters(**options), resolution)
 
     def title(self, *, streamed: bool, several: bool) -> str:
-        """A name for the schema."""
+        """The name in the OpenAPI schema."""
         words = self.name.title().replace("-", "")
         return f"{'Several' if several else ''}{words}{'Stream' if streamed else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class MarketDataQuery:
-    """Rows of a dataset of one or several symbols of a class.
+    """A query for rows of a dataset, of one or several symbols of a class.
 
-    Times are nanoseconds UTC. end_ns: None for the time of the call. start_ns: None with `last`. whole_dates:
-    whether start and end were given as dates alone. streamed: whether all rows are wanted in one answer.
+    Times are nanoseconds UTC. start_ns: None with `last`. end_ns: None for now. whole_dates: whether start
+    and end were given as dates alone. streamed: whether all rows come in one answer.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -145,12 +144,12 @@ class MarketDataQuery:
 
     @property
     def subject(self) -> str:
-        """What a walk through pages is about, however it was spelled: answers that are shared have cursors of one subject."""
+        """The walk's identity, however the query was spelled. Cursors are bound to it."""
         own = key_parts(self, of_walk=True).parameters
         return repr((self.market_class.path, self.form.name, self.symbols, own))
 
     def check_range(self, now_ns: int) -> None:
-        """Raises `RangeTooLarge` where the query reaches too far: streams and other dialects may reach anywhere."""
+        """Raise `RangeTooLarge` for a range that is too long. Streams and other dialects have no maximum."""
         if self.start_ns is None or not self.has_maximum_range:
             return
         limit = maximum_range_ns(self.resolution)
@@ -167,7 +166,7 @@ class MarketDataQuery:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a URL's path names. symbol: as it stands there; None where the query names several."""
+    """The names in a URL's path. symbol: None where the query names several."""
 
     market_class: str
     form: DatasetForm
@@ -177,7 +176,7 @@ class Target:
 
 @lru_cache(maxsize=4096)
 def parse_query(target: Target, query_string: str) -> MarketDataQuery:
-    """The query in a URL. Raises `InvalidParameter`, `InvalidValue`."""
+    """The query in a URL. Raises `InvalidParameter` and `InvalidValue`."""
     form, several = target.form, target.symbol is None
     options = {"streamed": target.streamed, "several": several}
     serializer = form.serializer(**options)
@@ -208,7 +207,7 @@ def _range(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usual_limit(found: dict[str, Any]) -> int:
-    """The rows of a page without `limit`: all that are asked for of one symbol, and of several as many as of any page."""
+    """A page's default limit: of one symbol all `last` rows, of several symbols at least the usual limit."""
     last: int = found.get("last", DEFAULT_PAGE)
     return max(last, DEFAULT_PAGE) if "symbols" in found else last
 
@@ -238,7 +237,7 @@ def _spoken(length_ns: int) -> str:
 
 
 def check_format(query: MarketDataQuery, format_name: str) -> None:
-    """Raises `InvalidParameter` where the format has no place for what is asked for beside the rows."""
+    """Raise `InvalidParameter` where the format cannot carry the absences that the query asks for."""
     if query.with_coverage and not FORMATS[format_name].has_envelope:
         with_envelope = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
         raise InvalidParameter(
@@ -260,5 +259,5 @@ _MAXIMUM_RANGES_NS = (
 
 
 def maximum_range_ns(resolution: Resolution) -> int:
-    """How long the range of a page's query may be, in nanoseconds."""
+    """The maximum length of a page's range, in nanoseconds."""
     return next(limit for longest, limit in _MAXIMUM_RANGES_NS if resolution.rank <= longest.rank)

@@ -1,4 +1,4 @@
-"""The query parameters of the tree, declared once: what each is, and which of them a dataset takes."""
+"""The tree's query parameters, declared once: their fields, and which dataset takes which."""
 
 from functools import cache
 from typing import Any

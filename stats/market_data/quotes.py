@@ -1,4 +1,4 @@
-"""Quotes in the tree: `/quotes`, as they came, or as bars of the bid and the ask."""
+"""Quotes in the tree (`/quotes`): as stored, or as bars of bid and ask."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ _SIZES = ("bid_size", "ask_size")
 
 @dataclass(frozen=True, slots=True)
 class QuoteBarReader:
-    """Quote bars on a grid.
+    """Quote bars on a grid: per exchange, opened at the quote carried in.
 
-    window: where the range may have bars. settled_ns: bars whose interval ends later are not final.
+    window: where the range may have bars. final_until_ns: bars that end later are not final.
     """
 
     log: LogView
@@ -82,10 +82,10 @@ class QuoteBarReader:
         return self.log.row_bound(self.window)
 
     def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
-        """Each exchange's bars; of quotes that name none those of all such.
+        """Each exchange's bars, ordered by its name; quotes without an exchange make bars of their own.
 
-        Exchanges in order of their names. Quotes outside of the hours asked for have a label of their own:
-        they make no bar, and the next one opens at them.
+        Quotes outside the hours of the query are labelled `OUTSIDE`: they make no bar, and the next bar opens
+        at them.
         """
         if not len(quotes):
             return
@@ -101,7 +101,7 @@ class QuoteBarReader:
 
 
 def _merged(bars: QuoteBars) -> QuoteBars:
-    """One bar for each run of bars with the same label: a week has several sessions."""
+    """One bar per run of bars with the same label: a week has several sessions."""
     starts = np.flatnonzero(np.diff(bars.time_ns, prepend=OUTSIDE))
     if len(starts) == len(bars):
         return bars
@@ -123,7 +123,7 @@ def _merged(bars: QuoteBars) -> QuoteBars:
 
 
 def _first_known(values: Floats, starts: Integers) -> Floats:
-    """The first value of each slice that is not NaN; NaN where there is none."""
+    """The first value of each slice that is not NaN; NaN if there is none."""
     places = np.where(np.isnan(values), len(values), np.arange(len(values)))
     return np.append(values, np.nan)[np.minimum.reduceat(places, starts)]
 

@@ -1,4 +1,4 @@
-"""What is stored of a symbol at all: `/coverage`."""
+"""Reports of a symbol: `/latest`, `/snapshot` and `/coverage`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from trades.instruments.services import requested_symbol, symbol_canonical
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """A member of a report: row number `back` from the newest of a dataset, at a resolution if it has one."""
+    """A member of a report: row number `back`, counted from the newest, of a dataset at a resolution."""
 
     name: str
     dataset: str
@@ -37,7 +37,7 @@ class ReportPart:
 
     @property
     def query_string(self) -> str:
-        """The part's own query."""
+        """The query string that reads the member."""
         return f"last={self.back}" + (f"&resolution={self.resolution}" if self.resolution else "")
 
 
@@ -52,7 +52,7 @@ REPORTS = {"latest": (_TRADE, _QUOTE), "snapshot": (_TRADE, _QUOTE, *_BARS)}
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """Which report of which symbols; as_of_ns: of what was stored by then."""
+    """A report and its symbols. as_of_ns: only what was stored by then."""
 
     report: Annotated[str, Irrelevant("the content's name has it")]
     market_class: Annotated[str, Irrelevant("the content's name has it")]
@@ -63,7 +63,7 @@ class ReportQuery:
 
 @dataclass(frozen=True, eq=False)
 class NewestReport(Content):
-    """Each symbol's members of a report, in their order; None where there is nothing of the kind."""
+    """Each symbol's members of a report, in their order; None if the symbol has no such rows."""
 
     query: ReportQuery
     members: tuple[tuple[RowsPage | None, ...], ...]
@@ -132,7 +132,7 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[RowsPage 
 
 
 def _row(part: ReportPart, page: RowsPage | None) -> orjson.Fragment | None:
-    """The member's row as a JSON object; None where there are not so many."""
+    """The member's row as a JSON object; None if there are not enough rows."""
     rows = page.page().rows if page is not None else None
     if rows is None or len(rows) < part.back:
         return None
@@ -144,9 +144,9 @@ COVERAGE = "coverage"
 
 @dataclass(frozen=True, eq=False)
 class CoverageReport(Content):
-    """Of each log of a symbol the first and the last time, and how many rows and commits there are.
+    """The first and last time of each log of a symbol, and its numbers of rows and commits.
 
-    logs: those that have a commit.
+    logs: those with a commit.
     """
 
     query: ReportQuery
@@ -177,7 +177,10 @@ class CoverageReport(Content):
 
 
 def coverage_pin(query: ReportQuery) -> CoverageReport:
-    """The coverage of a symbol as of its newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
+    """The coverage of a symbol as of its newest commits.
+
+    Raises `UnknownSymbol`, `WrongClass` and the store's errors.
+    """
     symbol = symbol_canonical(query.symbols[0])
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=COVERAGE)
     read_point = ReadPoint(query.as_of_ns, None)

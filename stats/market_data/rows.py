@@ -1,4 +1,4 @@
-"""Rows with their positions, and what gives them: sources, which the pager and streams read without knowing what they are."""
+"""Rows with positions, and sources of rows, which pages and streams read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Integers
 from store.protocol import Window
 
-# Across a gap a window holds at most so many intervals: the rows behind the gap may be as dense as any.
+# The most intervals of a window that crosses a gap: the rows behind the gap may be dense.
 _MOST_AHEAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table and the position of each row, ascending: equally long columns of symbols' places, times and ordinals."""
+    """A table, and the position of each row, ascending: symbol index, time and ordinal as columns."""
 
     table: Table
     place: Integers
@@ -35,17 +35,17 @@ class Rows:
         return Rows(self.table.slice(start, end), self.place[part], self.time_ns[part], self.ordinal[part])
 
     def position(self, row: int) -> RowPosition:
-        """Where a row stands; -1 is the last."""
+        """The position of a row; -1 is the last row."""
         return RowPosition(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
 
     def row_of(self, position: RowPosition) -> int:
-        """The number of one symbol's rows before a position."""
+        """The number of rows before a position. All rows must be of one symbol."""
         first, end = np.searchsorted(self.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
         return int(first) + int(np.searchsorted(self.ordinal[first:end], position.ordinal))
 
     @classmethod
     def of(cls, table: Table, time_ns: Integers) -> "Rows":
-        """Rows in order of time that begin with the first row of their first time."""
+        """Rows ordered by time. They must begin with the first row of their first time."""
         changes = np.flatnonzero(time_ns[1:] != time_ns[:-1]) + 1
         if len(changes) >= len(time_ns) - 1:
             nothing = np.zeros(len(time_ns), np.int64)
@@ -56,7 +56,7 @@ class Rows:
 
 
 def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
-    """The rows of the parts behind each other."""
+    """The parts' rows, one part after the other."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -72,28 +72,28 @@ def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
 
 
 class RowSource(Protocol):
-    """Rows in order of position, in one snapshot."""
+    """Rows ordered by position, at fixed commits."""
 
     @property
     def columns(self) -> tuple[OutColumn, ...]: ...
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
-        """The first `count` rows at or after a position; of all without one."""
+        """The first `count` rows at or after a position; None for the start."""
         ...
 
     def before(self, position: RowPosition | None, count: int) -> Rows:
-        """The last `count` rows before a position, ascending; of all without one."""
+        """The last `count` rows before a position, ascending; None for the end."""
         ...
 
     def total_estimate(self) -> int:
-        """About how many rows there are: never fewer."""
+        """An upper bound of the number of rows."""
         ...
 
 
 class WindowReader(Protocol):
     """Rows of any window of one symbol.
 
-    Windows begin and end where `floor` says that a unit of rows begins.
+    Windows start and end at units of rows, as `floor` gives them.
     """
 
     @property
@@ -101,7 +101,7 @@ class WindowReader(Protocol):
 
     @property
     def window(self) -> Window:
-        """All that is asked for."""
+        """The whole window of the query."""
         ...
 
     def floor(self, time_ns: int) -> int:
@@ -109,7 +109,7 @@ class WindowReader(Protocol):
         ...
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        """A part of the window from its start (its end) in which about `count` rows are to be expected."""
+        """A part of the window, from its start or its end, that holds about `count` rows."""
         ...
 
     def rows(self, window: Window) -> Rows:
@@ -117,13 +117,13 @@ class WindowReader(Protocol):
         ...
 
     def total_estimate(self) -> int:
-        """About how many rows there are: never fewer."""
+        """An upper bound of the number of rows."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WindowedSource:
-    """Rows read window by window: as many windows as are needed, each larger where the ones before held little."""
+    """Rows read window by window, as many windows as needed; each is larger if those before held few rows."""
 
     reader: WindowReader
 
@@ -163,7 +163,7 @@ class WindowedSource:
     def _end_of(self, position: RowPosition) -> int:
         """The end of a window that holds all rows before a position.
 
-        More only where a unit has several rows.
+        It holds more only where a unit has several rows.
         """
         floor = self.reader.floor(position.time_ns)
         if not position.ordinal and floor == position.time_ns:
@@ -174,7 +174,7 @@ class WindowedSource:
 
 @dataclass(frozen=True, slots=True)
 class ChainedSource:
-    """Several symbols' rows, symbol by symbol in the order asked for, each row with its symbol."""
+    """The rows of several symbols, in the query's order, with a column `symbol`."""
 
     symbols: tuple[str, ...]
     sources: tuple[RowSource, ...]
@@ -216,7 +216,7 @@ class ChainedSource:
 
 
 def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
-    """The column that holds the values of all: whole if all are."""
+    """A column for the values of all symbols: of integers only if each symbol's are."""
     return replace(columns[0], whole=all(column.whole for column in columns))
 
 
@@ -230,7 +230,7 @@ def _until(rows: Rows, position: RowPosition | None) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class NewestSource:
-    """The last `count` rows of a source, or all that it has."""
+    """The last `count` rows of a source."""
 
     source: RowSource
     count: int

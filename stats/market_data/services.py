@@ -1,4 +1,4 @@
-"""The tree's answers: what the endpoints, other dialects and other apps ask for."""
+"""The tree's answers: called by the endpoints, other dialects and other apps."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from trades.stores import market_store
 
 
 def market_data_page(*, query: MarketDataQuery, now_ns: int) -> RowsPage:
-    """A page of the tree as of the newest commits at a time, nanoseconds UTC.
+    """A page of the tree as of the newest commits. now_ns: nanoseconds UTC.
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """
@@ -31,21 +31,21 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> RowsPage:
 
 
 def market_data_stream(*, query: MarketDataQuery, format_name: str, now_ns: int) -> RowStream:
-    """All rows of a range, from the first one on, whatever their number.
+    """All rows of a range, whatever their number.
 
-    Raises as `market_data_page`, before the first row.
+    Raises the errors of `market_data_page`, before the first row.
     """
     return RowStream(market_data_page(query=query, now_ns=now_ns), format_name)
 
 
 def market_data_report(*, query: ReportQuery, now_ns: int) -> Content:
-    """A report on symbols as of the newest commits at a time. Raises as `market_data_page`."""
+    """A report on symbols as of the newest commits. Raises the errors of `market_data_page`."""
     return coverage_pin(query) if query.report == COVERAGE else report_pin(query, now_ns=now_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """An answer that is kept now. outcome: `hit` if it was before."""
+    """An answer that is cached now. outcome: `hit` if it was before."""
 
     symbol: str
     query_string: str
@@ -55,9 +55,10 @@ class Warmed:
 def warm(
     *, symbols: Iterable[str], dataset: str, query_strings: Iterable[str], format_name: str, now_ns: int
 ) -> Iterator[Warmed]:
-    """Ask for each symbol's answers to the queries, in every encoding, so that they are kept.
+    """Compute and cache each symbol's answers to the queries, in every encoding.
 
-    Raises `InvalidValue` for a dataset that a symbol's class has not, and as `market_data_page`.
+    Raises `InvalidValue` for a dataset that a symbol's class does not have, and the errors of
+    `market_data_page`.
     """
     queries = list(query_strings)
     for symbol in symbols:

@@ -1,4 +1,4 @@
-"""Rows as they were stored, in the tree: `/trades`, `/open-interest`, and `/quotes` without a resolution."""
+"""Rows as stored: trades, quotes, open interest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,43 +31,43 @@ _ROLES = {
     ColumnKind.BOOLEAN: ColumnRole.FLAG,
 }
 _FORM_ROLES = {ColumnForm.DATE: ColumnRole.DATE, ColumnForm.WORDS: ColumnRole.WORDS}
-# Numbers that an instrument has whole or in fractions.
+# Quantities: integers or fractions, as the instrument has it.
 _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 
 
 def out_column(column: Column, *, whole: bool) -> OutColumn:
-    """How a dataset's column is answered."""
+    """The answer's column for a dataset's column."""
     if column.name in _VOLUMES:
         return OutColumn(column.name, ColumnRole.VOLUME, whole)
     return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
 
 
 def out_columns(dataset: Dataset, *, whole: bool) -> tuple[OutColumn, ...]:
-    """How a dataset's columns are answered, all of them in order."""
+    """The answer's columns for all of a dataset's columns, in order."""
     return tuple(out_column(column, whole=whole) for column in dataset.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class AddedColumn:
-    """A column that is made of a dataset's rows."""
+    """A column computed from a dataset's rows."""
 
     column: OutColumn
     of_rows: Callable[[pa.Table], object]
 
     @property
     def key(self) -> str:
-        """In cache keys."""
+        """The form in cache keys."""
         return self.column.name
 
 
 @dataclass(frozen=True, slots=True)
 class WithinHours:
-    """Which instants, ascending, lie in the hours asked for."""
+    """Tells which ascending instants lie in the query's hours."""
 
     grid: BarGrid
 
     def __call__(self, time_ns: Integers) -> Mask:
-        """Of each instant whether it does."""
+        """Whether each instant does."""
         if not len(time_ns):
             return np.zeros(0, dtype=bool)
         spans = self.grid.hours_in(Window(int(time_ns[0]), int(time_ns[-1]) + 1))
@@ -79,7 +79,7 @@ class WithinHours:
 
 @dataclass(frozen=True, slots=True)
 class TickReader:
-    """The rows of a log. window: where the range has rows. within: the hours asked for; None for all."""
+    """The rows of a log. window: where the range has rows. within: the query's hours; None for all."""
 
     log: LogView
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
@@ -152,7 +152,7 @@ class StoredRows:
 
 
 def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) -> Plan:
-    """The plan for a dataset's rows as they are. Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`."""
+    """The plan for a dataset's rows as stored. Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`."""
     (log,) = symbol_query.logs
     if log.is_empty:
         check_known(symbol_query.symbol)
@@ -161,7 +161,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
     within = None if grid.hours is Hours.ALL else WithinHours(grid)
-    # Behind the last row nothing changes as time goes on.
+    # Behind the last row, time changes nothing.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns
@@ -183,5 +183,5 @@ def _state(rows: pa.Table) -> pa.Array:
     return pa.array(np.where(lacks_side, "one_sided", words))
 
 
-# What can be seen in a quote, said in a word.
+# The state of a quote: normal, locked, crossed or one_sided.
 QUOTE_STATE = AddedColumn(OutColumn("state", ColumnRole.TEXT), _state)

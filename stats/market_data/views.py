@@ -1,4 +1,4 @@
-"""The tree's endpoints: one per class and dataset, all by the same code."""
+"""The tree's endpoints: one viewset per class and dataset or report, all made by the same code."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,23 +24,23 @@ from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORM
 
 
 class MarketDataViewSet(ViewSet):
-    """Rows of a dataset."""
+    """A dataset's endpoint."""
 
     market_class: MarketClass
     dataset: str
     streamed = False
 
     def get_view_name(self) -> str:
-        """What a page for a browser is called."""
+        """The title of the browsable page."""
         return page_name(self, f"all {self.dataset}" if self.streamed else self.dataset)
 
     def target(self, symbol: str | None) -> Target:
-        """What the path names."""
+        """The target that the path names."""
         form = MARKET_DATASETS[self.dataset].form
         return Target(self.market_class.path, form, symbol, self.streamed)
 
     def see_also(self) -> list[PageLink]:
-        """What lies beside a page for a browser."""
+        """The links of the browsable page."""
         symbol: str | None = self.kwargs.get("symbol")
         beside = links_beside(self.market_class, symbol)
         if self.streamed or symbol is None:
@@ -54,7 +54,7 @@ class PageViewSet(MarketDataViewSet):
     renderer_classes = RENDERERS
 
     def page(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The page, in the format and the encoding that the client takes."""
+        """The page, in the client's format and encoding."""
         now_ns, query = time.time_ns(), parse_query(self.target(symbol), page_query(request))
         check_format(query, "json" if is_browsed(request) else request.accepted_renderer.format)
         return content_response(request, market_data_page(query=query, now_ns=now_ns), now_ns=now_ns)
@@ -67,7 +67,7 @@ class StreamViewSet(MarketDataViewSet):
     streamed = True
 
     def stream(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The rows, from the first one on; for a browser the addresses at which they are."""
+        """The rows as a stream; in the browsable API the addresses of the stream."""
         browsed = is_browsed(request)
         rows = market_data_stream(
             query=parse_query(self.target(symbol), request.META["QUERY_STRING"]),
@@ -129,22 +129,22 @@ def _title(name: str) -> str:
 
 
 class ReportViewSet(ViewSet):
-    """A document about symbols of a class."""
+    """A report's endpoint."""
 
     renderer_classes = DOCUMENT_RENDERERS
     market_class: MarketClass
     report: str
 
     def get_view_name(self) -> str:
-        """What a page for a browser is called."""
+        """The title of the browsable page."""
         return page_name(self, self.report)
 
     def see_also(self) -> list[PageLink]:
-        """What lies beside a page for a browser."""
+        """The links of the browsable page."""
         return links_beside(self.market_class, self.kwargs.get("symbol"))
 
     def answer(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The report, of the symbol in the path or of those in the query."""
+        """The report on the symbol in the path or the symbols in the query."""
         path, query_string = self.market_class.path, request.META["QUERY_STRING"]
         now_ns, query = time.time_ns(), parse_report_query(self.report, path, symbol, query_string)
         return content_response(request, market_data_report(query=query, now_ns=now_ns), now_ns=now_ns)

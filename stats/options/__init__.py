@@ -1,1 +1,1 @@
-"""Option analytics: implied volatility and greeks, as functions of columns that know neither Django nor a store."""
+"""Implied volatility and greeks, as functions of columns. No Django and no store."""

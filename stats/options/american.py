@@ -1,9 +1,8 @@
-"""American options by the approximation of Andersen, Lake and Offengenden, through QuantLib's `QdFpAmericanEngine`.
+"""American options by Andersen, Lake and Offengenden, through QuantLib's `QdFpAmericanEngine`.
 
 Andersen, L., Lake, M., Offengenden, D. (2016): High-performance American option pricing. Journal of
 Computational Finance 20(1), 39-87. The exercise boundary is the fixed point of an integral equation,
-interpolated by Chebyshev polynomials; the price is an integral over it. Units are those of
-`stats.options.european`.
+interpolated by Chebyshev polynomials; the price is an integral over it. Units as in `stats.options.european`.
 """
 
 from collections.abc import Callable
@@ -17,10 +16,10 @@ _SCHEME = (5, 1, 4, 15)
 
 _ACCURACY = 1e-10
 _ITERATIONS = 100
-# A premium below this, in strikes, is nil for every derivative that is written with ten digits.
+# A smaller premium, in strikes, does not show in ten digits of any derivative.
 _NEGLIGIBLE = 1e-12
 
-# Where to begin if a price is more than a European option can cost.
+# Where to start if the price is above every European price.
 _WIDE = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 _SPOT_STEP = 0.01
@@ -29,9 +28,9 @@ _RATE_STEP = 1e-6
 
 
 class AndersenLake:
-    """Options of one right that may be exercised at any time.
+    """American options of one right.
 
-    Not for many threads: the engine reads its arguments from quotes that are set before each price.
+    Not thread-safe: each price first sets the engine's shared quotes.
     """
 
     def __init__(self, *, is_call: bool) -> None:
@@ -43,7 +42,10 @@ class AndersenLake:
         self._option = _option(ql, is_call=is_call, quotes=self._quotes)
 
     def value(self, x: float, a: float, b: float, v: float) -> float:
-        """The price. Raises `RuntimeError` for what QuantLib refuses, such as b < a < 0 of a put."""
+        """The price. Raises `RuntimeError` for arguments that QuantLib refuses.
+
+        One example is a put with b < a < 0.
+        """
         for place, number in enumerate((x, a, b, v)):
             if number != self._last[place]:
                 self._quotes[place].setValue(number)
@@ -51,20 +53,24 @@ class AndersenLake:
         return self._option.NPV()  # type: ignore[no-any-return]
 
     def premium(self, x: float, a: float, b: float, v: float) -> float:
-        """What the right to exercise early adds to the European price."""
+        """The price of the right to early exercise: American minus European."""
         if self.is_never_early(a, b):
             return 0.0
         return self.value(x, a, b, v) - self.european.value(x, a, b, v)
 
     def is_never_early(self, a: float, b: float) -> bool:
-        """Whether waiting always pays: a call's strike earns at least what its underlying pays, a put's underlying its strike."""
+        """Whether early exercise never pays.
+
+        True for a call if its strike earns at least the underlying's yield, for a put if the underlying earns
+        at least the strike's rate.
+        """
         earned, paid = (a, b) if self._is_call else (b, a)
         return paid <= 0 and paid <= earned
 
     def deviation(self, x: float, a: float, b: float, price: float) -> float:
-        """The v at which the option has a price. Raises `RuntimeError` if there is none.
+        """The v at which the option has this price. Raises `RuntimeError` if there is none.
 
-        From one that is not below it, by secants within a bracket.
+        Starts at a v that is not below the solution; then secants within a bracket.
         """
         if self.is_never_early(a, b):
             return self.european.deviation(x, a, b, price)
@@ -76,7 +82,7 @@ class AndersenLake:
         return _root(lambda v: self.value(x, a, b, v) - price, highest, excess, vega)
 
     def _highest(self, x: float, a: float, b: float, price: float) -> float:
-        """A v at which the option costs at least its price: the European one, if there is any."""
+        """A v whose price is at least `price`: the European solution if there is one."""
         try:
             return self.european.deviation(x, a, b, price)
         except RuntimeError:
@@ -86,10 +92,10 @@ class AndersenLake:
             raise
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """As `BlackScholes.slopes`: the European ones, and differences of the premium.
+        """The derivatives as in `BlackScholes.slopes`: European ones plus differences of the premium.
 
-        Central in x, over 1 % of v each way; forward in v (10⁻⁴ of it) and in a (10⁻⁶). Only the premium is
-        differenced, so that what the steps leave out is a part of a part.
+        Central differences in x over 1 % of v each way; forward differences in v (10⁻⁴ of it) and in a
+        (10⁻⁶). Only the premium is differenced, which keeps the error a small part of a small part.
         """
         delta, gamma, vega, rho = self.european.slopes(x, a, b, v)
         here = self.premium(x, a, b, v)
@@ -106,9 +112,9 @@ class AndersenLake:
 
 
 def _root(excess_at: Callable[[float], float], high: float, excess: float, slope: float) -> float:
-    """Where an increasing function is zero, in `(0, high)`; `excess` is its value at `high`.
+    """The zero of an increasing function in `(0, high)`; `excess` is its value at `high`.
 
-    Raises `RuntimeError`.
+    Raises `RuntimeError` if there is none.
     """
     low, last, guess = 0.0, high, high - excess / slope if slope > 0 else high / 2
     for _ in range(_ITERATIONS):
@@ -124,7 +130,7 @@ def _root(excess_at: Callable[[float], float], high: float, excess: float, slope
 
 
 def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
-    """An option of one year and strike 1 with the engine; its date lies far behind any evaluation date."""
+    """An option of one year and strike 1 with the engine. Its date lies far behind any evaluation date."""
     start, days = ql.Date(1, 1, 2190), ql.Actual365Fixed()
     spot, rate, dividend_yield, deviation = map(ql.QuoteHandle, quotes)
     process = ql.BlackScholesMertonProcess(

@@ -1,8 +1,8 @@
-"""European options by Black-Scholes-Merton, through QuantLib.
+"""European options by Black-Scholes-Merton, through QuantLib, and the bounds of option prices.
 
-Every quantity is free of units, so that one option of each right serves all: x = spot / strike, a = rate · t,
-b = dividend yield · t, v = volatility · √t, and prices per unit of strike. Black, F. (1976): the price
-depends on the forward x e^(a - b) and the discount e^(-a) alone.
+All quantities are free of units, so one option of each right serves all: x = spot / strike, a = rate · t, b =
+dividend yield · t, v = volatility · √t, prices per unit of strike. Black, F. (1976): the price depends on the
+forward x e^(a - b) and the discount e^(-a) alone.
 """
 
 from math import exp
@@ -15,10 +15,10 @@ from store.arrays import Floats, Mask
 
 
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
-    """What each option is worth without volatility.
+    """Each option's value at zero volatility.
 
-    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the most that this is worth at any time up
-    to expiry, which may lie between now and then.
+    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the maximum of that over all exercise
+    times up to expiry, which may lie between now and then.
     """
     at_expiry = _exercised(inputs, inputs.t)
     with np.errstate(all="ignore"):
@@ -31,9 +31,9 @@ def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
 
 
 def highest_prices(inputs: Inputs, american: Mask) -> Floats:
-    """What each option is worth with infinite volatility: a call the underlying, a put its strike.
+    """Each option's value at infinite volatility: the underlying for a call, the strike for a put.
 
-    European: at expiry, discounted. American: at the better of now and then.
+    European: discounted from expiry. American: the larger of that and the value now.
     """
     with np.errstate(all="ignore"):
         most = np.where(inputs.is_call, inputs.spot, inputs.strike)
@@ -42,7 +42,7 @@ def highest_prices(inputs: Inputs, american: Mask) -> Floats:
 
 
 def _exercised(inputs: Inputs, t: Floats) -> Floats:
-    """What an exercise after `t` years is worth today if nothing moves but the forward; at least zero."""
+    """Today's value of an exercise after `t` years if only the forward moves; at least zero."""
     with np.errstate(all="ignore"):
         gained = inputs.spot * np.exp(-inputs.dividend_yield * t) - inputs.strike * np.exp(-inputs.rate * t)
     return np.maximum(np.where(inputs.is_call, gained, -gained), 0.0)
@@ -55,7 +55,7 @@ _ITERATIONS = 100
 
 
 class BlackScholes:
-    """Options of one right that are exercised at expiry."""
+    """European options of one right."""
 
     def __init__(self, *, is_call: bool) -> None:
         ql = quantlib()
@@ -67,17 +67,17 @@ class BlackScholes:
         self._guess = ql.nullDouble()
 
     def value(self, x: float, a: float, b: float, v: float) -> float:
-        """The price. Raises `RuntimeError` for what QuantLib refuses."""
+        """The price. Raises `RuntimeError` for arguments that QuantLib refuses."""
         return self._price(self._right, 1.0, x * exp(a - b), v, exp(-a))  # type: ignore[no-any-return]
 
     def deviation(self, x: float, a: float, b: float, price: float) -> float:
-        """The v at which the option has a price. Raises `RuntimeError` if there is none."""
+        """The v at which the option has this price. Raises `RuntimeError` if there is none."""
         found: float = self._deviation(
             self._right, 1.0, x * exp(a - b), price, exp(-a), 0.0, self._guess, _ACCURACY, _ITERATIONS
         )
         return found
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """The derivatives by x, by x twice, by v and by a, the last at constant x and b."""
+        """The derivatives by x, twice by x, by v, and by a at constant x and b."""
         at = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
         return at.delta(x), at.gamma(x), at.vega(1.0), at.rho(1.0)

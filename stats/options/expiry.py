@@ -1,4 +1,4 @@
-"""When an option is traded for the last time, and how far away that is."""
+"""An option's last-trade instant and the time until it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _CLOSE = time(16)
 
 
 class Settlement(StrEnum):
-    """By which price of the settlement date an option is settled: its opening (am), or its close (pm)."""
+    """Which price of the settlement date settles an option: the opening (am) or the close (pm)."""
 
     AM = "am"
     PM = "pm"
@@ -26,10 +26,10 @@ class Settlement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TradingDates:
-    """What an expiry has to know of an exchange.
+    """An exchange's trading dates as expiries need them.
 
-    close_of: nanoseconds UTC at which a date's regular session closes, early closes included; None for a date
-    without a session. previous: the last date with a session before a date.
+    close_of: nanoseconds UTC of the regular session's close, early closes included; None for a date without a
+    session. previous: the last date with a session before a date.
     """
 
     close_of: Callable[[date], int | None]
@@ -42,9 +42,9 @@ def last_trade_ns(
     """The last-trade instant, nanoseconds UTC.
 
     An expiry on a date without a session (a Saturday, a holiday) counts as the trading date before it.
-    PM-settled options are traded until its close, AM-settled ones until the close of the trading date before
-    it: they settle by its opening. Without `dates` every weekday is a trading date that closes at 16:00 in
-    New York.
+    PM-settled options trade until that date's close. AM-settled options settle at its opening, so they trade
+    until the close of the trading date before it. Without `dates` every weekday is a trading date that closes
+    at 16:00 in New York.
     """
     dates = dates or WEEKDAYS
     last = expiry if dates.close_of(expiry) is not None else dates.previous(expiry)
@@ -57,7 +57,7 @@ def last_trade_ns(
 
 
 def years_until(last_trade: Integers, instants: Integers) -> Floats:
-    """Years of 365 days of 86,400 seconds from each instant to the last trade; 0 from the last trade on."""
+    """Years of 365 days of 86,400 seconds from each instant to the last trade; 0 at and after it."""
     years: Floats = np.maximum(last_trade - instants, 0) / np.float64(YEAR_NS)
     return years
 

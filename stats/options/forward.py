@@ -8,20 +8,19 @@ import numpy as np
 from stats.options.american import AndersenLake
 from store.arrays import Floats, Integers, Mask
 
-# Pairs nearest the money that are heard; the middle one decides.
+# Number of pairs nearest the money whose median is taken.
 NEAREST_PAIRS = 5
 
-# The de-Americanised forward stands still within this part of itself.
+# Relative change below which the de-Americanised forward has converged.
 _STILL = 1e-7
 _ROUNDS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class OptionPairs:
-    """Calls and puts of one expiry by strike, as quoted at each of some instants.
+    """Quotes of the calls and puts of one expiry, by strike, at several instants.
 
-    strikes: n of them, ascending. The others: one row per instant, one column per strike; NaN where a side is
-    missing.
+    strikes: ascending. The others: one row per instant, one column per strike; NaN where a side is missing.
     """
 
     strikes: Floats
@@ -33,10 +32,10 @@ class OptionPairs:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """What lies between an instant and the expiry, one value per instant.
+    """The carry from each instant to the expiry; one value per instant.
 
-    t: years. rate: per year, continuously compounded. spot: of the underlying, NaN if not known; then
-    dividend_yield says what the forward is to spot.
+    t: years. rate: per year, continuously compounded. spot: price of the underlying, NaN if not known.
+    dividend_yield: used to derive spot from the forward where spot is not known.
     """
 
     t: Floats
@@ -46,12 +45,13 @@ class Carry:
 
 
 def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
-    """The forward at each instant; NaN where no strike has a call and a put quoted on both sides, or the expiry is over.
+    """The implied forward at each instant.
 
-    European: strike + (call - put) e^(rate t), of mid prices, for each of up to five strikes at which call
-    and put cost most nearly the same; the middle one of them (of an even number the lower). Crossed quotes
-    are passed over. American: parity holds of what the two would be worth without early exercise, so the
-    middle pair is priced without it: see `_without_early_exercise`.
+    NaN where no strike has both a call and a put quoted on both sides, and at or after expiry. European:
+    strike + (call - put) e^(rate t), of mid prices, at up to five strikes where call and put cost most nearly
+    the same; the median of these (of an even number the lower middle one). Crossed quotes are ignored.
+    American: parity holds for prices without early exercise only, so the median pair is priced without it:
+    see `_without_early_exercise`.
     """
     if not len(pairs.strikes):
         return np.full(len(carry.t), np.nan)
@@ -75,7 +75,10 @@ def _mids(bid: Floats, ask: Floats) -> Floats:
 
 
 def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, Mask]:
-    """Of each row, the column of the middle implied forward among the nearest, and whether there is any."""
+    """Each row's column with the median implied forward among the nearest strikes.
+
+    The mask tells which rows have one.
+    """
     count = min(NEAREST_PAIRS, implied.shape[1])
     nearest = np.argsort(np.where(usable, distance, np.inf), axis=1, kind="stable")[:, :count]
     values = np.where(usable, implied, np.inf)
@@ -86,12 +89,12 @@ def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, 
 
 
 def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: Mask) -> Floats:
-    """The forwards at which parity holds once each leg is priced without its right to early exercise.
+    """The forwards at which parity holds once both legs are priced without early exercise.
 
-    legs: rows strike, call, put. A fixed point: the forward gives the dividend yield, the leg out of the
-    money the volatility, both give the premiums of early exercise, and prices less premiums the forward. At
-    the end call and put have one volatility. NaN where there is no such forward, as where a leg has no time
-    value.
+    legs: rows strike, call, put. A fixed point: the forward gives the dividend yield; the leg out of the
+    money gives the volatility; both give the early-exercise premiums; prices minus premiums give the forward.
+    At the end call and put have one volatility. NaN where no such forward exists, for example where a leg has
+    no time value.
     """
     call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
     known = (carry.t, carry.rate, carry.spot, carry.dividend_yield)
@@ -118,7 +121,7 @@ class _Parity:
     dividend_yield: float
 
     def fixed_point(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
-        """The fixed point from a first forward, or NaN."""
+        """The forward that the iteration from `forward` ends at; NaN if it does not converge."""
         early_call = early_put = 0.0
         try:
             for _ in range(_ROUNDS):
@@ -145,7 +148,7 @@ class _Parity:
         return self.strike + (call - put) * exp(self.rate * self.t)
 
     def _scaled(self, forward: float) -> tuple[float, float, float]:
-        """The models' x, a and b."""
+        """x, a and b of the models."""
         a = self.rate * self.t
         spot = self.spot if self.spot > 0 else forward * exp(self.dividend_yield * self.t - a)
         return spot / self.strike, a, a - log(forward / spot)

@@ -1,4 +1,4 @@
-"""What an option is priced with."""
+"""The inputs that options are priced with, and the reasons why an option has no implied volatility."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,13 +16,12 @@ SOLVED = 0
 
 
 class Reason(StrEnum):
-    """What stands in the way, in the order in which it is looked for.
+    """Why an option has no implied volatility, in the order of the checks.
 
-    expired: the last-trade instant is reached. no_quote, one_sided: there is no bid and no ask, or only one
-    of them. no_underlying: neither a price of the underlying nor a forward is known. below_intrinsic: the
-    price is at or below what the option is worth without any volatility. above_maximum: at or above what it
-    is worth with all of it. no_solution: an input is out of the model's range, or its equations found no
-    volatility.
+    expired: the last-trade instant has passed. no_quote, one_sided: neither bid nor ask, or one of them only.
+    no_underlying: neither a price of the underlying nor a forward is known. below_intrinsic: the price is at
+    or below the value at zero volatility. above_maximum: the price is at or above the value at infinite
+    volatility. no_solution: an input is out of the model's range, or the solver found no volatility.
     """
 
     EXPIRED = "expired"
@@ -35,7 +34,7 @@ class Reason(StrEnum):
 
     @property
     def code(self) -> int:
-        """Its number in a column; `SOLVED` is none of them."""
+        """The reason's number in a column of codes; never `SOLVED`."""
         return _ORDER.index(self) + 1
 
 
@@ -43,18 +42,18 @@ _ORDER = tuple(Reason)
 
 
 def mark(codes: Codes, where: npt.NDArray[np.bool_], reason: Reason) -> None:
-    """Write a reason, in place, into the rows that have none yet."""
+    """Write a reason, in place, into the rows of `where` that have none yet."""
     codes[where & (codes == SOLVED)] = reason.code
 
 
 def words(codes: Codes) -> pa.Array:
-    """The column as text; null where there is no reason."""
+    """The codes as a text column; null where there is no reason."""
     known = pa.array([None, *map(str, _ORDER)], pa.string())
     return known.take(pa.array(codes))
 
 
 class ForwardSource(StrEnum):
-    """Where a forward comes from: put-call parity of its expiry's quotes, or spot, rate and dividend yield."""
+    """The origin of a forward: put-call parity of the expiry's quotes, or spot, rate and dividend yield."""
 
     PARITY = "parity"
     SPOT = "spot"
@@ -64,10 +63,10 @@ class ForwardSource(StrEnum):
 class Inputs:
     """Columns of one length, a row per option and instant. NaN: not known.
 
-    price: per unit of the underlying. spot, forward: of the underlying, now and for delivery at expiry. t:
-    years to the last-trade instant, not below zero. rate, dividend_yield: per year, continuously compounded; forward = spot ·
-    e^((rate - dividend_yield) t). by_parity: whether put-call parity gave the forward; otherwise it is grown
-    from spot.
+    price: per unit of the underlying. spot, forward: prices of the underlying now and for delivery at expiry.
+    t: years to the last-trade instant, at least 0. rate, dividend_yield: per year, continuously compounded;
+    forward = spot · e^((rate - dividend_yield) t). by_parity: whether the forward comes from put-call parity;
+    otherwise from spot.
     """
 
     price: Floats
@@ -95,10 +94,11 @@ def make_inputs(
     is_call: Mask,
     parity_forward: Floats | None = None,
 ) -> Inputs:
-    """Inputs of which one follows from the others.
+    """Inputs, completed: forward, spot and dividend yield follow from each other.
 
-    Where parity gives a forward, the dividend yield is the one that it implies from spot; or, where no spot
-    is known, spot is what the forward implies with the given yield. Elsewhere the forward is grown from spot.
+    With a parity forward, the dividend yield is the one implied by forward and spot; if spot is not known,
+    spot follows from the forward and the given yield. Without one, the forward follows from spot, rate and
+    yield.
     """
     rates = np.broadcast_to(np.asarray(rate, float), price.shape)
     yields = np.broadcast_to(np.asarray(dividend_yield, float), price.shape)
@@ -113,9 +113,9 @@ def make_inputs(
 
 
 def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:
-    """The middle of each quote, of locked and crossed ones, too.
+    """Mid prices, including those of locked and crossed quotes, and reason codes.
 
-    NaN, with the reason, where a side is missing (NaN).
+    NaN with a reason where a side is missing (NaN).
     """
     codes = np.full(bid.shape, SOLVED, np.int8)
     has_bid, has_ask = np.isfinite(bid), np.isfinite(ask)

@@ -12,7 +12,7 @@ from store.arrays import Floats, Mask
 DAYS_A_YEAR = 365
 PERCENT = 0.01
 
-# How near to a bound, in spots and strikes, a price is the bound: below, rounding decides.
+# A price this near to a bound, in spots and strikes, counts as the bound: rounding.
 _ROUNDING = 1e-12
 # Exponents of growth that keep every exponential finite.
 _LARGEST_GROWTH = 100.0
@@ -20,7 +20,7 @@ _LARGEST_GROWTH = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """Columns of one length; numbers are NaN exactly where `reason` is not `SOLVED`.
+    """Columns of one length. Numbers are NaN exactly where `reason` is not `SOLVED`.
 
     iv: per year, 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega:
     per percentage point of volatility. rho: per percentage point of the rate, at constant spot and dividend
@@ -37,9 +37,10 @@ class Valuation:
 
 
 def valuation(inputs: Inputs, american: Mask, quoted: Codes) -> Valuation:
-    """What the prices imply: American options by Andersen-Lake-Offengenden, others by Black-Scholes-Merton.
+    """Implied volatility and greeks of options.
 
-    quoted: why a row has no price. Rows that cannot be valued say why; none raises.
+    American options by Andersen-Lake-Offengenden, others by Black-Scholes-Merton. quoted: the reason codes of
+    `mid_prices`. A row that cannot be valued gets a reason; nothing is raised.
     """
     codes = _reasons(inputs, american, quoted)
     scaled = _scaled(inputs)
@@ -77,7 +78,7 @@ def _reasons(inputs: Inputs, american: Mask, quoted: Codes) -> Codes:
 
 
 def _scaled(inputs: Inputs) -> Floats:
-    """Rows x, a, b and price of the models, which know no units."""
+    """Rows x, a, b and price, free of units."""
     with np.errstate(all="ignore"):
         return np.stack(
             [
@@ -90,7 +91,7 @@ def _scaled(inputs: Inputs) -> Floats:
 
 
 def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
-    """Rows v and the four slopes; NaN in a column that has no solution."""
+    """Rows v and the four slopes; NaN in a column without a solution."""
     return np.array([_solution(model, *row) for row in columns.T.tolist()]).T
 
 
@@ -105,12 +106,12 @@ def _solution(
 
 
 def _in_units(inputs: Inputs, found: Floats) -> Floats:
-    """Rows iv, delta, gamma, theta, vega, rho in the units of a `Valuation`, of the models' numbers."""
+    """The models' numbers as rows iv, delta, gamma, theta, vega, rho in the units of `Valuation`."""
     v, by_x, by_x_twice, by_v, by_a = found
     strike, t = inputs.strike, inputs.t
     with np.errstate(all="ignore"):
         iv, gamma = v / np.sqrt(t), by_x_twice / strike
-        # What Black, Scholes and Merton's equation leaves to time, where the option is not to be exercised.
+        # Theta from the Black-Scholes-Merton equation, which holds where early exercise does not pay.
         theta = (
             inputs.rate * inputs.price
             - (inputs.rate - inputs.dividend_yield) * inputs.spot * by_x

@@ -1,4 +1,4 @@
-"""QuantLib, imported when it is first used: a process that prices no options never loads it."""
+"""QuantLib, imported at first use: a process that prices no options never loads it."""
 
 from functools import cache
 from importlib import import_module

@@ -1,11 +1,11 @@
-"""The rate and the dividend yield of a currency, for want of better: as somebody has set them."""
+"""Interest rate and dividend yield per currency, from settings."""
 
 from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
-# What an option exchange of the United States quotes in, and an option whose instrument names no currency.
+# The currency of options whose instrument names none.
 DEFAULT_CURRENCY = "USD"
 
 _PerYear = Annotated[float, msgspec.Meta(ge=-1, le=1)]
@@ -22,9 +22,9 @@ DEFAULT_RATES: Mapping[str, Rates] = {DEFAULT_CURRENCY: Rates(rate=0.04)}
 
 
 def parse_rates(text: str) -> dict[str, Rates]:
-    """Rates by currency from `{"USD": {"rate": 0.04, "dividend_yield": 0.013}}`; what is left out is 0.
+    """Rates by currency from `{"USD": {"rate": 0.04, "dividend_yield": 0.013}}`; missing values are 0.
 
-    Raises `ValueError` that says what is wrong.
+    Raises `ValueError` with the reason.
     """
     try:
         return msgspec.json.decode(text, type=dict[str, Rates])
@@ -33,5 +33,5 @@ def parse_rates(text: str) -> dict[str, Rates]:
 
 
 def rates_of(currency: str | None, by_currency: Mapping[str, Rates]) -> Rates:
-    """What is set for a currency; zeros for one that nothing is set for."""
+    """The rates of a currency; zeros if none are set."""
     return by_currency.get(currency or DEFAULT_CURRENCY, Rates())

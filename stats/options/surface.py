@@ -16,8 +16,7 @@ class OptionChain:
     """Options of one underlying; columns of one length.
 
     expiry: days since 1970, as the contract names it. last_trade_ns: nanoseconds UTC. strike: above zero.
-    american: whether they may be exercised early. bid, ask: as they stand at the instant, NaN where there is
-    none.
+    american: whether early exercise is allowed. bid, ask: at the instant, NaN where there is none.
     """
 
     expiry: Integers
@@ -32,16 +31,17 @@ class OptionChain:
         return len(self.strike)
 
     def at(self, rows: Integers | Mask) -> "OptionChain":
-        """Some of the rows, in the order given."""
+        """The given rows, in the given order."""
         names = ("expiry", "last_trade_ns", "strike", "is_call", "american", "bid", "ask")
         return OptionChain(*(getattr(self, name)[rows] for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class MarketInputs:
-    """What else prices the chain. spot: NaN if not known. rate, dividend_yield: per year, continuously compounded.
+    """The chain's other inputs.
 
-    parity: whether forwards may be implied by put-call parity; otherwise they are grown from spot.
+    spot: NaN if not known. rate, dividend_yield: per year, continuously compounded. parity: whether forwards
+    may come from put-call parity; otherwise they come from spot.
     """
 
     instant_ns: int
@@ -53,7 +53,7 @@ class MarketInputs:
 
 @dataclass(frozen=True, slots=True)
 class VolatilitySurface:
-    """A chain by (expiry, strike, call before put), what each option was priced with, and what its price implies."""
+    """A chain ordered by (expiry, strike, call before put), its inputs and its values."""
 
     chain: OptionChain
     inputs: Inputs
@@ -61,7 +61,10 @@ class VolatilitySurface:
 
 
 def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySurface:
-    """The surface of all options of a chain, those without a volatility included, with their reasons."""
+    """The surface of all options of a chain.
+
+    Options without a volatility are included, with their reasons.
+    """
     chain = chain.at(np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry)))
     price, quoted = mid_prices(chain.bid, chain.ask)
     t = years_until(chain.last_trade_ns, np.full(len(chain), market.instant_ns))
@@ -79,10 +82,10 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
 
 
 def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPairs:
-    """Calls and puts by strike, of options of one expiry; bid and ask have a row per instant, a column per option.
+    """Calls and puts of one expiry by strike. bid, ask: a row per instant, a column per option.
 
-    Of two options of one strike and right the first counts; where only one right exists the other's quotes
-    are NaN.
+    Of two options with the same strike and right the first counts. If only one right exists at a strike, the
+    other's quotes are NaN.
     """
     strikes, place = np.unique(strike, return_inverse=True)
     sides = [np.full((len(bid), len(strikes)), np.nan) for _ in range(4)]
@@ -94,9 +97,9 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPai
 
 
 def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
-    """Each option's forward by parity among the options that are traded as long as it and exercised alike.
+    """Each option's forward by parity among the options with the same expiry, last trade and exercise style.
 
-    NaN if none.
+    NaN if there is none.
     """
     forwards = np.full(len(chain), np.nan)
     groups = np.unique(np.stack([chain.expiry, chain.last_trade_ns, chain.american]), axis=1).T

@@ -1,1 +1,1 @@
-"""Finished answers and streams of rows, of any dataset."""
+"""Pages and streams of rows, of any dataset."""

@@ -1,4 +1,4 @@
-"""One page of a source's rows, and where its neighbours begin."""
+"""One page of a source's rows, with the edges of its neighbours."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,10 @@ from stats.market_data.rows import Rows, RowSource
 
 @dataclass(frozen=True, slots=True)
 class PageEdge:
-    """Where a neighbouring page begins: rows from the position on, or, if `earlier`, the ones just before it."""
+    """The edge of a neighbouring page.
+
+    The page has the rows from `position` on or, if `earlier`, the rows just before it.
+    """
 
     earlier: bool
     position: RowPosition
@@ -16,7 +19,7 @@ class PageEdge:
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """Rows in ascending order, and the pages before and after them in time; None where there is none."""
+    """Rows, ascending, and the edges of the pages before and after them in time; None if there is none."""
 
     rows: Rows
     earlier: PageEdge | None
@@ -24,14 +27,14 @@ class PageRows:
 
 
 def page_at(source: RowSource, edge: PageEdge, limit: int) -> PageRows:
-    """The page at an edge that another page gave: on its other side there are rows, or it would not be one."""
+    """The page at an edge that another page gave; so there are rows on the edge's other side."""
     rows, further = _read(source, edge.position, limit, earlier=edge.earlier)
     back = PageEdge(not edge.earlier, edge.position)
     return PageRows(rows, further, back) if edge.earlier else PageRows(rows, back, further)
 
 
 def first_page(source: RowSource, limit: int, *, from_end: bool) -> PageRows:
-    """The first page of all rows, or the last one."""
+    """The first page of all rows; with `from_end` the last one."""
     rows, further = _read(source, None, limit, earlier=from_end)
     return PageRows(rows, further, None) if from_end else PageRows(rows, None, further)
 
@@ -39,7 +42,7 @@ def first_page(source: RowSource, limit: int, *, from_end: bool) -> PageRows:
 def _read(
     source: RowSource, position: RowPosition | None, limit: int, *, earlier: bool
 ) -> tuple[Rows, PageEdge | None]:
-    """At most `limit` rows, and the edge of what lies beyond them in the direction of reading."""
+    """At most `limit` rows, and the edge behind them in the direction of reading."""
     if earlier:
         rows = source.before(position, limit + 1)
         shown = rows[max(len(rows) - limit, 0) :]

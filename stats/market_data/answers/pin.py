@@ -1,4 +1,4 @@
-"""From a query of the tree to the page that answers it, fixed to commits and to all else that it is made from."""
+"""Pinning: from a query to the page that answers it, fixed to commits."""
 
 import threading
 from collections.abc import Hashable
@@ -22,10 +22,10 @@ _lock = threading.Lock()
 
 
 def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> RowsPage:
-    """The page that answers a query at a time: as of the walk's first page, or of the newest commits.
+    """The page that answers a query, as of the walk's first page or of the newest commits.
 
-    The first page of a walk that was pinned before is given again while it is valid and has the newest commits. Raises
-    `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and what the dataset refuses.
+    A first page that was pinned before is reused while it is valid and the commits are the same. Raises
+    `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and the dataset's refusals.
     """
     symbols = _canonical(query.symbols)
     if symbols != query.symbols:
@@ -51,7 +51,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
 
 
 def pages_forget() -> None:
-    """Forget the pages that were pinned: what they are made from is looked up again."""
+    """Forget the pinned pages, so that everything they are made from is looked up again."""
     with _lock:
         _pages.clear()
 
@@ -81,7 +81,7 @@ def _pinned(
 
 
 def _canonical(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """The symbols by their own names. Raises `InvalidParameter` for two names of one."""
+    """The symbols' canonical names. Raises `InvalidParameter` for two names of one instrument."""
     canonical = tuple(map(symbol_canonical, symbols))
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of the names are of one instrument")

@@ -1,4 +1,4 @@
-"""A page of rows: what it says, and the document that it makes."""
+"""Pages of rows, and their documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ from stats.rendering.table import OutColumn, Table
 
 
 def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) -> tuple[OutColumn, ...]:
-    """The named columns in the order of the names, all without any. Raises `InvalidParameter`."""
+    """The named columns in the order of `names`; None for all.
+
+    Raises `InvalidParameter` for unknown names.
+    """
     by_name = {column.name: column for column in columns}
     for name in names or ():
         if name not in by_name:
@@ -32,15 +35,16 @@ def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) 
 
 
 def selected(table: Table, names: Sequence[str] | None) -> Table:
-    """The named columns of a table, which has them."""
+    """The named columns of a table, which must have them."""
     return table if names is None else table.select(names)
 
 
 @dataclass(frozen=True, eq=False)
 class RowsPage(Content):
-    """A query of the tree, and the plan of each symbol: everything that its rows are made from.
+    """A query of the tree, and each symbol's plan: everything that its rows are made from.
 
-    cursor: None on a first page. later_columns: those of the answer that stored datasets had not always.
+    cursor: None on a first page. later_columns: columns of the answer that were added to stored datasets
+    later.
     """
 
     query: MarketDataQuery
@@ -93,12 +97,12 @@ class RowsPage(Content):
 
     @property
     def within(self) -> bytes:
-        """The range of the walk, in whole intervals, as a cursor keeps it."""
+        """The walk's range, as a cursor stores it."""
         return fingerprint(repr([plan.range for plan in self.plans]))
 
     @property
     def rules(self) -> bytes:
-        """How the rows of the walk are made, as a cursor keeps it."""
+        """How the walk's rows are made, as a cursor stores it."""
         return fingerprint(repr([plan.rules for plan in self.plans]))
 
     @cached_property
@@ -112,7 +116,7 @@ class RowsPage(Content):
         return ChainedSource(self.query.symbols, sources)
 
     def rendered(self, format_name: str) -> Rendered:
-        """See `Content.rendered`. Its headers are the neighbours' cursors."""
+        """See `Content.rendered`. The headers carry the neighbours' cursors."""
         document = self.document()
         rendered = FORMATS[format_name].render(document, self.query.time_form)
         cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
@@ -120,9 +124,9 @@ class RowsPage(Content):
         return Rendered(rendered.body, headers)
 
     def page(self) -> PageRows:
-        """The rows that are asked for.
+        """The rows of the page.
 
-        The newest ones of several symbols are all that their walk has: it begins with the first.
+        With `last`, a walk of several symbols has the newest rows only, and begins with the first of them.
         """
         query, cursor = self.query, self.cursor
         if cursor is not None:
@@ -131,7 +135,7 @@ class RowsPage(Content):
         return first_page(self.source, query.limit, from_end=from_end)
 
     def document(self) -> Document:
-        """The page, with what stands around its rows. Raises `InvalidParameter` for columns that there are not."""
+        """The page as a document. Raises `InvalidParameter` for unknown columns."""
         query = self.query
         selected_columns(self.source.columns, query.fields)
         page = self.page()
@@ -149,9 +153,9 @@ class RowsPage(Content):
         )
 
     def neighbours(self, page: PageRows) -> dict[str, Any]:
-        """`next_cursor` and `prev_cursor` of a page, and `total_estimate`: about how many rows there are, never fewer.
+        """`next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
 
-        Rows before the `last` ones do not count.
+        With `last`, only these rows count.
         """
         query, (following, preceding) = self.query, (page.later, page.earlier)
         if query.is_descending:
@@ -163,7 +167,7 @@ class RowsPage(Content):
         return {**cursors, "total_estimate": total}
 
     def _absence(self, page: PageRows) -> dict[str, Any]:
-        """Why there are no rows between a page's, if that is asked for, and why there are none at all."""
+        """`absences`, if the query asks for them, and `reason`, if there are no rows."""
         plan, said = self.plans[0], dict[str, Any]()
         if plan.absences is not None:
             said["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
@@ -185,5 +189,5 @@ class RowsPage(Content):
 
 
 def _time_of(edge: PageEdge | None) -> int | None:
-    """The time of a page's first row, or of the first one behind it; None for the range's own edge."""
+    """An edge's time; None for the range's own edge."""
     return None if edge is None else edge.position.time_ns

@@ -1,4 +1,4 @@
-"""All rows of a range, piece by piece: bounded memory, whatever their number."""
+"""Streams: all rows of a range, piece by piece, in bounded memory."""
 
 import hashlib
 from collections.abc import Generator, Iterator
@@ -21,11 +21,11 @@ _GROWTH = 4
 
 
 class RowStream:
-    """The rows of a page, whatever its limit, in a format that can be written as they come.
+    """All rows of a page's range, in a format that can be written row by row.
 
-    Iterating gives the body's pieces, of which the first is made at once: it holds the first rows, and what
-    is wrong with them is raised here. An error in the midst is raised by the iterator: the body then has no
-    end. Raises `InvalidParameter` for a trailer in a format that has no place for it.
+    Iterating gives pieces of the body. The constructor makes the first piece and raises its errors. A later
+    error is raised by the iterator, and leaves the body without its end. Raises `InvalidParameter` for a
+    trailer in a format without one.
     """
 
     def __init__(self, page: RowsPage, format_name: str) -> None:
@@ -36,12 +36,12 @@ class RowStream:
 
     @property
     def content_type(self) -> str:
-        """The format's."""
+        """The format's content type."""
         return self._format.content_type
 
     @property
     def headers(self) -> dict[str, str]:
-        """What is said beside the rows."""
+        """The response headers."""
         as_of_ns = self._page.as_of_ns
         as_of = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
         return {"X-Commit": self._page.commits, "X-Cache": "bypass", "Cache-Control": "no-store", **as_of}
@@ -50,7 +50,7 @@ class RowStream:
         return chain((self._first,), self._pieces)
 
     def close(self) -> None:
-        """Let go of what the rest would have been made of, and give back the memory of what was made."""
+        """Close the source, and return unused memory to the system."""
         self._pieces.close()
         pa.default_memory_pool().release_unused()
 

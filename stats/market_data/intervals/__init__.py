@@ -1,1 +1,1 @@
-"""Which intervals a query asks for, and the window of a range."""
+"""Grids of intervals, and the windows of ranges."""

@@ -37,7 +37,7 @@ class BarGrid:
 
     @property
     def cut_by(self) -> TradingCalendar | None:
-        """Whose trading dates are the grid's periods; None where it is cut by UTC."""
+        """The calendar whose trading dates cut the periods; None for UTC dates."""
         is_cut = self.resolution.is_period and self.session is SessionMode.EXCHANGE
         return self.calendar if is_cut else None
 
@@ -61,7 +61,7 @@ class BarGrid:
         return whole_window(self.resolution, start_ns, end_ns, calendar=self.cut_by)
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        """So many intervals of a window, more where not all are equally long, from its start or its end."""
+        """About `count` intervals of a window, from its start or its end; more where lengths differ."""
         length = min(count * self.resolution.length_ns, window.end_ns - window.start_ns)
         if from_end:
             whole = self.aligned(window.end_ns - length, window.end_ns)
@@ -72,7 +72,7 @@ class BarGrid:
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
         """The label of the bar that each instant belongs to.
 
-        It is `OUTSIDE` for those out of the window, or of the hours that count.
+        `OUTSIDE` for instants outside the window or the hours.
         """
         if self.is_plain:
             labels = time_ns // self.resolution.length_ns * self.resolution.length_ns
@@ -88,7 +88,7 @@ class BarGrid:
         return trading_date_of(time_ns, self.calendar)
 
     def constant_window(self, now_ns: int) -> Window:
-        """The instants around now at which the same bars are final, and the same one is open."""
+        """The instants around now at which the same bars are final and the same bar is open."""
         whole = self.aligned(now_ns, now_ns + 1)
         if self.is_plain or not self.resolution.is_period:
             return whole
@@ -103,27 +103,27 @@ class BarGrid:
         return whole.start_ns if self.constant_window(now_ns).start_ns == whole.start_ns else whole.end_ns
 
     def date_start(self, day_ns: int) -> int:
-        """Where the trading date begins that a date, given as its midnight UTC, is, or is followed by.
+        """The start of the trading date of a date, given as its midnight UTC, or of the next trading date.
 
-        Intraday intervals know no session: their dates are the exchange's, where there is one.
+        Intraday grids use the exchange's dates if there is an exchange.
         """
         calendar = self.cut_by if self.resolution.is_period else self.calendar
         return start_of_date(day_ns // DAY_NS, calendar)
 
     def periods(self, window: Window) -> PeriodSpans:
-        """The periods of a window of whole ones, a day or longer."""
+        """The periods (days or longer) of an aligned window."""
         return period_spans(
             self.resolution, window, calendar=self.calendar, hours=self.hours, mode=self.session
         )
 
     def spans(self, window: Window) -> Spans:
-        """What the bars of a window are made of, for a grid that is not plain."""
+        """The spans that the bars of a window are made of. Not for plain grids."""
         if self.resolution.is_period:
             return self.periods(window).spans
         return self._hours_of(self.resolution.length_ns, window)
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
-        """Of each bar the end of its interval, and the day since 1970 that it is called by."""
+        """The end of each bar's interval, and its date in days since 1970."""
         if not self.resolution.is_period or self.is_plain:
             return labels + self.resolution.length_ns, labels // DAY_NS
         periods = self.periods(window)
@@ -131,7 +131,7 @@ class BarGrid:
         return periods.ends_ns[place], periods.dates[place]
 
     def hours_in(self, window: Window) -> Spans:
-        """The hours asked for of all UTC days that a window touches, cut at midnight."""
+        """The query's hours on all UTC days that a window touches, cut at midnight."""
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return self._hours_of(DAY_NS, whole)
 
@@ -140,12 +140,12 @@ class BarGrid:
 
 
 def utc_grid(resolution: Resolution) -> BarGrid:
-    """The intervals of a resolution in UTC, with all hours."""
+    """The intervals of a resolution in UTC, of all hours."""
     return BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
 
 
 def regular_day_grid(calendar: TradingCalendar | None) -> BarGrid:
-    """The days of an exchange's regular sessions; UTC days of all hours without a calendar."""
+    """The days of an exchange's regular sessions; without a calendar UTC days of all hours."""
     if calendar is None:
         return utc_grid(Resolution.DAY)
     return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.REGULAR)

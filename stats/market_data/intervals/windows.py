@@ -1,4 +1,4 @@
-"""The window that a range stands for."""
+"""A query's grid, its range, and the windows in which it has rows."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -14,7 +14,7 @@ from store.timestamps import DAY_NS, SECOND_NS
 
 
 def grid_of(symbol_query: SymbolQuery) -> BarGrid:
-    """The intervals that a query asks for.
+    """The intervals of a query.
 
     Raises `NoExchange`, and `UnknownExchange` where its sessions matter.
     """
@@ -29,14 +29,14 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
     grid = BarGrid(query.resolution, calendar, query.session or named, query.hours)
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
-    # The same bars, whatever the instrument's exchange.
+    # These bars do not depend on the exchange.
     return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
 
 
 def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
     """The instrument's calendar.
 
-    None without an exchange, and for one that nobody knows, where nothing depends on it.
+    None without an exchange, and for an unknown one where nothing depends on it.
     """
     query = symbol_query.query
     is_needed = query.session is not SessionMode.UTC and (
@@ -51,14 +51,14 @@ def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
 
 
 NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
-# Labels of periods may lie so far from the rows that they hold.
+# The longest distance of a period's label from its rows.
 _MARGIN_NS = 7 * DAY_NS
 
 
 def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
-    """The range of a query.
+    """The range of a query, in whole intervals.
 
-    A date alone is a trading date where the grid is cut by those. Raises `RangeTooLarge`.
+    Where trading dates cut the grid, a date alone is a trading date. Raises `RangeTooLarge`.
     """
     query = symbol_query.query
     symbol_query.check_range()
@@ -78,7 +78,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
 
 
 def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
-    """What of a range may have rows."""
+    """The part of a range that may have rows."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
@@ -89,7 +89,7 @@ def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Wi
 
 
 def tick_range(symbol_query: SymbolQuery) -> Range:
-    """The range of a query for rows as they are; without an end up to the second that has begun.
+    """The range of a query for stored rows; without an end, up to the end of the current second.
 
     Raises `RangeTooLarge`.
     """
@@ -100,7 +100,7 @@ def tick_range(symbol_query: SymbolQuery) -> Range:
 
 
 def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
-    """What of a range may have rows."""
+    """The part of a range that may have rows."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
@@ -110,7 +110,7 @@ def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
 
 
 def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int | None:
-    """When the next bar of a range becomes final, or the next one begins; None where all are final."""
+    """When the next bar of a range becomes final or begins; None if all are final."""
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     is_open = (
         query.end_ns is None
@@ -121,7 +121,7 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
 
 
 def extent_of(logs: Iterable[LogView]) -> Window | None:
-    """The event dates, from the first to the last one of any log, in whole UTC days; None without any row."""
+    """From the first to the last event date of any log, in whole UTC days; None if there are no rows."""
     found = [extent for log in logs if (extent := _extent(log)) is not None]
     if not found:
         return None
@@ -139,10 +139,10 @@ def _extent(log: LogView) -> Window | None:
 def part_over_gaps(
     logs: Sequence[LogView], grid: BarGrid, window: Window, count: int, *, from_end: bool
 ) -> Window:
-    """About `count` whole intervals of a window, from its start or its end, and on until one of the logs has so many rows.
+    """About `count` intervals of a window, from its start or its end, extended until a log has as many rows.
 
-    Without that years without a row would be gone through interval by interval; at ticks each nanosecond is
-    one.
+    Without the extension, years without rows would be read interval by interval; a tick's interval is a
+    nanosecond.
     """
     part = grid.part(window, count, from_end=from_end)
     if part == window:
@@ -162,7 +162,7 @@ def part_over_gaps(
 
 
 def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, from_end: bool) -> Window:
-    """About `count` whole intervals of a window, from its start or its end: fewer, but at least one, if they hold too many rows."""
+    """As `part_over_gaps`, but fewer intervals, at least one, if they hold too many rows for memory."""
     part = part_over_gaps((log,), grid, window, count, from_end=from_end)
     if log.row_bound(part) <= ROWS_AT_ONCE:
         return part
@@ -171,7 +171,7 @@ def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, f
 
 
 def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
-    """The intervals of a part that end at an instant or before it; the first one if none does."""
+    """The intervals of a part that end at or before an instant; the first one if none does."""
     end_ns = grid.aligned(end_ns, end_ns + 1).start_ns
     if end_ns <= part.start_ns:
         end_ns = grid.aligned(part.start_ns, part.start_ns + 1).end_ns
@@ -179,7 +179,7 @@ def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
 
 
 def _last_of(grid: BarGrid, part: Window, start_ns: int) -> Window:
-    """The intervals of a part that start at an instant or behind it; the last one if none does."""
+    """The intervals of a part that start at or after an instant; the last one if none does."""
     start_ns = grid.aligned(start_ns - 1, start_ns).end_ns
     if start_ns >= part.end_ns:
         start_ns = grid.aligned(part.end_ns - 1, part.end_ns).start_ns
