@@ -23,7 +23,7 @@ def test_an_address_is_counted_as_its_client(text, client):
 
 
 @pytest.mark.parametrize("text", ["", "unix:", "192.0.2", "[::1]", "1.2.3.4:80", "x" * 1000])
-def test_what_is_no_address_is_counted_by_its_beginning(text):
+def test_a_text_that_is_no_address_is_cut_and_used_as_it_is(text):
     with pytest.raises(ValueError, match="does not appear to be"):
         parse(text)
     assert identity_of(text) == text[:64]

@@ -52,7 +52,7 @@ def decoded(body: bytes, encoding: str | None) -> bytes:
         ("gzip zstd", None),
     ],
 )
-def test_the_client_gets_what_it_likes_best(header: str | None, expected: str | None):
+def test_the_preferred_encoding_is_chosen(header: str | None, expected: str | None):
     assert accepted_encoding(header) == expected
 
 

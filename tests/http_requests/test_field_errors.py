@@ -31,11 +31,11 @@ def errors_of(data, **context) -> list[FieldError]:
         ({"rows": [{"price": 1, "prise": 1}]}, "rows[0].prise", "unknown_field"),
     ],
 )
-def test_a_wrong_field_is_told_by_its_path(data, path, code):
+def test_an_error_has_the_path_of_its_field(data, path, code):
     assert [(error.path, error.code) for error in errors_of(data)] == [(path, code)]
 
 
-def test_a_field_that_is_not_known_and_one_that_is_wrong_are_told_together():
+def test_unknown_and_invalid_fields_are_reported_together():
     found = {error.path: error.message for error in errors_of({"rows": [{"prise": 1}]})}
     assert found["rows[0].prise"] == "is not a field of this object; did you mean price?"
     assert "rows[0].price" in found
@@ -45,7 +45,7 @@ def test_fields_that_are_not_known_may_be_passed_over():
     assert errors_of({"rows": [{"price": 1, "prise": 1}]}, ignore_unknown=True) == []
 
 
-def test_of_many_fields_that_are_not_known_the_first_are_told():
+def test_the_first_of_many_unknown_fields_are_reported():
     unknown = {f"{number:x<99}": 1 for number in range(2 * ERRORS_LIMIT)}
     found = errors_of({"rows": [{"price": 1}], **unknown})
     assert len(found) == ERRORS_LIMIT

@@ -38,7 +38,7 @@ def test_a_number_that_no_float_can_hold_is_infinite(digits):
     ],
     ids=lambda value: ascii(value)[:40],
 )  # fmt: skip
-def test_what_is_wrong_with_a_body_is_said(body, code, message):
+def test_the_message_says_what_is_wrong_with_a_body(body, code, message):
     with pytest.raises(MalformedDocument) as refused:
         read_json(body)
     assert (refused.value.code, str(refused.value)) == (code, message)
@@ -85,7 +85,7 @@ def test_as_much_as_a_batch_needs_is_read():
         max_leaves=20,
     )
 )  # fmt: skip
-def test_only_what_is_outside_of_texts_counts(document):
+def test_brackets_in_strings_do_not_count(document):
     body = json.dumps(document).encode()
     containers, commas = size_of(document)
     assert read_json(body) == document

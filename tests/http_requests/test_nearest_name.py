@@ -26,7 +26,7 @@ COLUMNS = ("timestamp", "date", "open", "high", "low", "close", "volume", "vwap"
         ("nyse", ("NYSE", "NASDAQ"), "NYSE"),
     ],
 )
-def test_a_slip_of_the_hand_is_told_the_name_meant(name, known, meant):
+def test_a_slip_gets_the_nearest_name(name, known, meant):
     assert nearest_name(name, known) == f"; did you mean {meant}?"
 
 
@@ -43,7 +43,7 @@ def test_a_slip_of_the_hand_is_told_the_name_meant(name, known, meant):
         ("ZZZZ", ("XNYS", "XNAS")),
     ],
 )
-def test_another_word_is_told_none(name, known):
+def test_another_word_gets_no_hint(name, known):
     assert nearest_name(name, known) == ""
     assert nearest_or_all(name, known) == f"; known are {', '.join(sorted(known))}"
 

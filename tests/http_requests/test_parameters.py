@@ -20,7 +20,7 @@ KNOWN = ("limit", "sort")
         ("limit=&zzz=1", "unknown_parameter", "the parameter zzz is not known here; known are limit, sort"),
     ],
 )
-def test_what_is_wrong_with_a_query_is_said(query, code, message):
+def test_the_message_says_what_is_wrong_with_a_query(query, code, message):
     with pytest.raises(InvalidParameter) as refused:
         single_parameters(QueryDict(query), KNOWN)
     assert (refused.value.code, str(refused.value)) == (code, message)

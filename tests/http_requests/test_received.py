@@ -22,7 +22,7 @@ ENVIRON: dict[str, Any] = {
 }
 
 
-def test_a_call_is_what_the_environ_says():
+def test_a_call_has_the_fields_of_the_environ():
     call = call_in({**ENVIRON})
     assert (call.method, call.scheme, call.host, call.address) == ("GET", "http", "api.example", "192.0.2.1")
     assert (call.path, call.target, call.query) == ("/a b/\u00e9", "/a%20b/%C3%A9", "x=%20")
@@ -38,7 +38,7 @@ def test_a_call_is_received_once():
     assert call_of(WSGIRequest({**environ, "wsgi.input": BytesIO()})) is call
 
 
-def test_what_may_be_secret_is_not_shown():
+def test_the_repr_has_no_secrets():
     assert repr(call_in({**ENVIRON, "PATH_INFO": "/a"})) == "ReceivedCall(GET /a from 192.0.2.1)"
 
 

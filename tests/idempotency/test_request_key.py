@@ -15,7 +15,7 @@ def test_a_key_is_quoted_or_bare(header, key):
 
 
 @pytest.mark.parametrize("header", ["", '""', "a b", "é", "k\n", "k" * 256])
-def test_what_is_no_key_is_refused(header):
+def test_a_malformed_key_is_refused(header):
     with pytest.raises(InvalidParameter) as refused:
         parse_key(header)
     assert refused.value.code == "invalid_idempotency_key"

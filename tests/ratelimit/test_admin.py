@@ -44,7 +44,7 @@ def test_keys_can_be_looked_at_but_never_their_digest(staff, key):
     assert key.digest not in listing + page
 
 
-def test_the_list_shows_what_a_key_is_called_and_whether_it_holds(staff, key):
+def test_the_list_shows_a_keys_name_and_state(staff, key):
     listing = staff.get(CHANGES).content.decode()
     columns = re.findall(r'class="(?:sortable )?column-(\w+)', listing)
     assert columns == ["prefix", "name", "state", "tier", "expires_at", "last_used_at"]
@@ -119,7 +119,7 @@ def test_a_wrong_form_makes_no_key(staff, change):
     assert not ApiKey.objects.exists()
 
 
-def test_what_only_the_service_can_refuse_is_said(staff):
+def test_an_error_of_the_service_is_shown(staff):
     ok = {**NEW, "certificate": "0f" * 32}
     staff.post(f"{CHANGES}add/", ok)
     shown = page(staff.post(f"{CHANGES}add/", ok, follow=True))
@@ -148,7 +148,7 @@ def test_an_action_revokes_a_key_with_all_that_came_of_it(staff, key):
     assert not ApiKey.objects.filter(revoked_at=None).exists()
 
 
-def test_what_was_revoked_before_is_not_counted_again(staff, key, events):
+def test_a_revoked_key_is_not_counted_again(staff, key, events):
     act(staff, "rotate", key)
     act(staff, "revoke", key)
     events.clear()
@@ -178,7 +178,7 @@ def granted(**grants) -> AccessProfile:
     return AccessProfile.objects.create(user=User.objects.get(username="clerk"), **terms)
 
 
-def test_nobody_gives_more_here_than_was_granted_to_them(clerk):
+def test_staff_grant_at_most_their_own_grants(clerk):
     granted(tier="premium", accounts=["A"])
     little = {
         "name": "made",
@@ -193,7 +193,7 @@ def test_nobody_gives_more_here_than_was_granted_to_them(clerk):
     assert list(ApiKey.objects.values_list("name", flat=True)) == ["made"]
 
 
-def test_nobody_changes_a_key_with_more_than_was_granted_to_them(clerk, key):
+def test_staff_change_no_key_with_more_grants(clerk, key):
     granted()
     for action in ("rotate", "revoke"):
         assert "what the caller itself was granted" in act(clerk, action, key)
@@ -219,7 +219,7 @@ def test_of_keys_that_are_not_there_for_a_person_it_is_said_that_nothing_was_don
     assert not ApiKey.objects.exclude(revoked_at=None).exists()
 
 
-def test_a_person_who_was_granted_nothing_that_holds_sees_no_keys(clerk):
+def test_a_person_without_valid_grants_sees_no_keys(clerk):
     granted(revoked_at=timezone.now())
     assert clerk.get(CHANGES).status_code == 403
 

@@ -27,7 +27,7 @@ def test_it_is_shown_by_its_name_and_taken_for_a_user_by_frameworks():
 @pytest.mark.parametrize(
     ("accounts", "owns"), [((), False), (("A1",), True), (("A2",), False), ((ALL_ACCOUNTS,), True)]
 )
-def test_it_owns_what_it_was_granted(accounts, owns):
+def test_a_caller_owns_its_granted_accounts(accounts, owns):
     assert caller(accounts=frozenset(accounts)).owns("A1") is owns
 
 

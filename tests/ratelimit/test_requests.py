@@ -131,11 +131,11 @@ def test_staff_see_the_browsable_api_under_their_name():
 
 
 @pytest.mark.parametrize("flags", [{}, {"is_staff": True, "is_active": False}], ids=["not staff", "inactive"])
-def test_other_sessions_are_nobody(flags):
+def test_sessions_without_grants_have_no_caller(flags):
     assert call(user=User.objects.create_user("eve", **flags)).status_code == 401
 
 
-def test_a_request_without_sessions_is_nobody():
+def test_a_request_without_a_session_has_no_caller():
     request = APIRequestFactory().get("/")
     request.resolver_match = ResolverMatch(Guarded, (), {}, url_name="guarded")
     assert Guarded.as_view()(request).status_code == 401

@@ -154,7 +154,7 @@ def test_a_socket_found_closed_while_writing_is_not_redis_being_away(client, ser
 
 
 @pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
-def test_a_full_socket_that_nobody_reads_is_redis_being_away(client, server):
+def test_a_full_socket_counts_as_redis_being_away(client, server):
     connection = client.connection_pool.get_connection()
     server.freeze()
     with pytest.raises(RedisTimeoutError):
@@ -256,7 +256,7 @@ def test_the_connection_class_follows_the_url(url, expected):
     assert isinstance(pool.make_connection(), expected)
 
 
-def test_a_pause_lets_nobody_through_and_then_one():
+def test_after_a_pause_one_connection_probes():
     clock = Clock()
     subject, first, second = Breaker(pause=1, clock=clock), object(), object()
     subject.check(first)

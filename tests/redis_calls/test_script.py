@@ -52,7 +52,7 @@ def test_a_script_finds_a_redis_that_is_back_at_the_first_attempt(project_redis,
     assert is_available()
 
 
-def test_what_may_have_been_carried_out_is_not_sent_again(project_redis, script):
+def test_a_call_that_may_have_run_is_not_sent_again(project_redis, script):
     script(["a"], [1])
     project_redis.kill()
     project_redis.start()

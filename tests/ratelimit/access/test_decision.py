@@ -33,18 +33,18 @@ def caller(**changes) -> Caller:
 
 
 @pytest.mark.parametrize("who", [None, caller()], ids=["nobody", "a caller"])
-def test_what_is_not_declared_is_denied_to_everybody(who):
+def test_an_endpoint_without_a_row_is_denied_to_everybody(who):
     assert denial_of(who, None) is UNDECLARED
     assert UNDECLARED.code == "forbidden"
 
 
-def test_nobody_may_only_what_anybody_may():
+def test_an_anonymous_client_may_use_open_endpoints_only():
     assert denial_of(None, Access(ANYBODY)) is None
     assert denial_of(None, READ) is denial_of(None, Access(ANY_CALLER)) is NOBODY
     assert NOBODY.code == "not_authenticated"
 
 
-def test_a_caller_without_any_scope_may_what_any_caller_may():
+def test_a_caller_without_scopes_may_use_endpoints_for_any_caller():
     bare = caller(scopes=frozenset(), sensitivity="public", accounts=frozenset())
     assert denial_of(bare, Access(ANY_CALLER)) is denial_of(bare, Access(ANYBODY)) is None
 
@@ -65,7 +65,7 @@ def test_the_sensitivity_is_named():
 
 @pytest.mark.parametrize("has", SENSITIVITIES)
 @pytest.mark.parametrize("needed", SENSITIVITIES)
-def test_who_is_cleared_for_more_is_cleared_for_less(has, needed):
+def test_a_higher_clearance_includes_the_lower_ones(has, needed):
     order = {"public": 0, "internal": 1, "confidential": 2}
     assert is_cleared(has, for_=needed) == (order[has] >= order[needed])
 
@@ -90,6 +90,6 @@ def test_another_account_is_not_there(accounts, account, expected):
     assert denial_of(caller(accounts=frozenset(accounts)), OF_ACCOUNT, account=account) is expected
 
 
-def test_who_lacks_the_scope_learns_nothing_of_accounts():
+def test_a_caller_without_the_scope_learns_nothing_of_accounts():
     stranger = caller(scopes=frozenset(), accounts=frozenset({"A1"}))
     assert denial_of(stranger, OF_ACCOUNT, account="A1") == denial_of(stranger, OF_ACCOUNT, account="A2")

@@ -62,6 +62,6 @@ def test_a_key_is_made_of_a_role(name):
     assert (tuple(stored.scopes), stored.sensitivity) == (role.scopes, role.sensitivity)
 
 
-def test_scopes_are_told_by_a_role_or_one_by_one():
+def test_scopes_are_given_by_a_role_or_one_by_one():
     with pytest.raises(CommandError, match="not allowed with argument --role"):
         call_command("apikey", "create", "x", "--role", "reader", "--scope", "risk:write")

@@ -57,7 +57,7 @@ def pages(key: ApiKey) -> list[str]:
 
 
 @pytest.mark.parametrize("profile", TOO_LITTLE.values(), ids=TOO_LITTLE)
-def test_what_the_api_refuses_no_page_shows(key: ApiKey, profile: dict[str, Any]) -> None:
+def test_no_page_shows_what_the_api_refuses(key: ApiKey, profile: dict[str, Any]) -> None:
     client = staff(**profile)
     assert client.get("/api/v1/audit").status_code in {401, 403}
     assert {client.get(page).status_code for page in pages(key)} == {403}
@@ -67,7 +67,7 @@ def test_what_the_api_refuses_no_page_shows(key: ApiKey, profile: dict[str, Any]
 
 
 @pytest.mark.parametrize("profile", TOO_LITTLE.values(), ids=TOO_LITTLE)
-def test_what_the_api_refuses_no_action_does(key: ApiKey, profile: dict[str, Any]) -> None:
+def test_no_action_does_what_the_api_refuses(key: ApiKey, profile: dict[str, Any]) -> None:
     client, kept = staff(**profile), record(0)
     for action in ("rotate", "revoke", "revoke_with_successors"):
         sent = {"action": action, "_selected_action": [key.pk]}
@@ -78,7 +78,7 @@ def test_what_the_api_refuses_no_action_does(key: ApiKey, profile: dict[str, Any
     assert client.post(RECORDS, chosen).status_code == 403
 
 
-def test_who_is_granted_both_is_shown_both(key: ApiKey) -> None:
+def test_a_person_with_both_grants_sees_both_pages(key: ApiKey) -> None:
     client = staff(**GRANTED)
     assert {client.get(page).status_code for page in pages(key)} == {200}
     index = client.get("/admin/").content.decode()

@@ -54,7 +54,7 @@ def test_another_account_is_as_one_that_is_not_there(api, method):
 
 
 @pytest.mark.parametrize("account", ["A2", "A9"], ids=["another's", "not there"])
-def test_what_is_not_there_is_charged_whosever_it_is(api, project_redis, account):
+def test_an_unknown_object_is_charged_like_another_accounts(api, project_redis, account):
     owner = Api(make_key(accounts=("A1", "A9"), rate=1))
     path = f"/accounts/{account}"
     assert owner.get(path).status_code == 404
@@ -68,7 +68,7 @@ def test_a_browser_page_of_a_refusal_is_charged_once(api, project_redis, standin
     assert [page["X-RateLimit-Remaining"] for page in pages] == ["1", "0"]
 
 
-def test_what_a_caller_may_not_do_costs_no_more_to_be_told(api, project_redis, standing_clock):
+def test_a_refused_call_costs_what_an_answered_one_does(api, project_redis, standing_clock):
     """OPTIONS asks for each method whether it is allowed, to describe it."""
     reader = Api(make_key(scopes=("market:read",), rate=1))
     told = [reader.call("OPTIONS", "/api/v1/instruments/AAPL") for _ in range(2)]
@@ -82,7 +82,7 @@ def test_a_missing_grant_is_charged(api, project_redis):
     assert problem(until_limited(lambda: reader.get("/accounts/A1"))) == (429, "rate_limited")
 
 
-def test_who_owns_nothing_finds_nothing(api):
+def test_a_caller_without_accounts_finds_no_objects(api):
     owner = holder()
     assert refusal(owner.get("/accounts/A1")) == refusal(owner.get("/accounts/A9"))
     assert owner.get("/accounts/A1").status_code == 404
@@ -95,7 +95,7 @@ def test_who_owns_nothing_finds_nothing(api):
         (("trading:read",), "internal", "insufficient_sensitivity"),
     ],
 )
-def test_who_lacks_a_grant_is_told_the_same_of_every_account(api, scopes, sensitivity, code):
+def test_a_caller_without_the_grant_gets_the_same_answer_for_every_account(api, scopes, sensitivity, code):
     caller = holder("A1", scopes=scopes, sensitivity=sensitivity)
     answers = [caller.get(f"/accounts/{account}") for account in ("A1", "A2", "A9")]
     assert {problem(answer) for answer in answers} == {(403, code)}
@@ -155,7 +155,7 @@ def test_options_needs_a_caller_only(api):
     assert holder().call("OPTIONS", "/accounts/A2").status_code == 200
 
 
-def test_what_is_for_anybody_asks_for_no_caller(api):
+def test_an_open_endpoint_needs_no_caller(api):
     nobody = Api(None)
     assert nobody.call("POST", "/open").json() == {"open": True}
     assert nobody.call("OPTIONS", "/open").status_code == 200

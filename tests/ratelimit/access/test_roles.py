@@ -138,7 +138,7 @@ def walked() -> Iterator[Route]:
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_each_role_may_what_the_table_says_and_nothing_else(api, name):
+def test_each_role_may_do_what_the_table_grants_and_nothing_else(api, name):
     role, client = ROLES[name], Client()
     headers = headers_of(role, client)
     wrong = []
@@ -152,7 +152,7 @@ def test_each_role_may_what_the_table_says_and_nothing_else(api, name):
     assert wrong == []
 
 
-def test_the_walk_asks_for_what_it_means():
+def test_the_walk_over_the_endpoints_reaches_them():
     for route in endpoints():
         assert resolve(route.path).url_name == route.name
 

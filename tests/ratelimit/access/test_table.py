@@ -47,7 +47,7 @@ def test_every_row_is_a_method_of_an_endpoint():
     assert set(ACCESS) - declared_methods() == set()
 
 
-def test_what_is_public_is_there_and_has_no_row():
+def test_public_pages_exist_and_have_no_row():
     assert {route.name for route in routes()} >= PUBLIC_VIEWS
     assert not PUBLIC_VIEWS & NAMES
 
@@ -67,7 +67,7 @@ def test_every_endpoint_is_guarded_by_the_table():
 
 
 @pytest.mark.parametrize(("endpoint", "access"), ACCESS.items(), ids=[" ".join(each) for each in ACCESS])
-def test_a_row_says_what_can_be_asked(endpoint, access):
+def test_a_row_has_known_values(endpoint, access):
     _, method = endpoint
     assert access.scope in {*SCOPES, ANYBODY, ANY_CALLER}
     assert access.sensitivity in SENSITIVITIES
@@ -81,7 +81,7 @@ def test_head_follows_get():
     assert access_of("ohlc", "HEAD") is access_of("ohlc", "GET") is not None
 
 
-def test_what_is_not_declared_has_no_row():
+def test_an_undeclared_endpoint_has_no_row():
     assert access_of("ohlc", "DELETE") is None
     assert access_of("nothing", "GET") is None
     assert access_of(None, "GET") is None

@@ -62,7 +62,7 @@ def test_only_a_verified_certificate_counts(stored, issued, verify):
     assert refusal(call_with(escaped(issued), verify=verify)) == "invalid_certificate"
 
 
-def test_what_is_no_certificate_is_refused(stored, issued):
+def test_a_malformed_certificate_is_refused(stored, issued):
     pem = issued.pem.decode()
     for wrong in (
         None,

@@ -73,7 +73,7 @@ def test_a_change_is_effective_at_once_here_and_its_record_says_what_changed(roo
         {"rate": "-1"},
     ],
 )
-def test_what_a_key_could_not_have_a_person_cannot(root, changes):
+def test_a_profile_refuses_grants_that_a_key_refuses(root, changes):
     assert root.post(f"{PROFILES}add/", form(person(), **changes)).status_code == 200
     assert not AccessProfile.objects.exists()
 

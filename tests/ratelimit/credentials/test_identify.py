@@ -42,7 +42,7 @@ def found(**headers: str):
     return None if identity is None else identity.caller
 
 
-def test_no_credential_is_nobody():
+def test_a_call_without_a_credential_has_no_caller():
     assert found() is None
     assert found(accept="*/*") is None
     assert found(x_ssl_client_verify="NONE") is None
@@ -260,7 +260,7 @@ SECOND = timedelta(seconds=1)
         ({"is_superuser": True, "is_active": False}, {}, None),
     ],
 )
-def test_a_person_may_what_the_profile_says(flags, profile, scopes):
+def test_a_person_has_the_scopes_of_the_profile(flags, profile, scopes):
     caller = caller_of_person(person(flags=flags, **profile), credential="session", now=NOW)
     assert (None if caller is None else caller.scopes) == scopes
 
@@ -293,6 +293,6 @@ def test_a_profile_has_limits_and_accounts_of_its_own():
     assert str(AccessProfile.objects.get()) == "access of ada"
 
 
-def test_nobody_who_is_logged_in_is_nobody():
+def test_an_anonymous_session_has_no_caller():
     assert caller_of_person(AnonymousUser(), credential="session", now=NOW) is None
     assert caller_of_person(User(is_active=True), credential="session", now=NOW) is None

@@ -35,13 +35,13 @@ def test_a_person_is_named_by_login_renewal_and_logout(recorded: Any) -> None:
         assert recorded(path) == [f"user:{user.pk}"], path
 
 
-def test_a_program_is_named_by_what_gets_it_a_token(recorded: Any) -> None:
+def test_a_program_is_recorded_by_its_client(recorded: Any) -> None:
     client = oauth2.client_of()
     oauth2.issued(client)
     assert recorded("/oauth/token") == [f"client:{client.stored.pk}"]
 
 
-def test_whoever_is_refused_is_nobody(recorded: Any) -> None:
+def test_a_refused_client_is_recorded_without_a_caller(recorded: Any) -> None:
     person(scopes=["market:read"])
     login(password="wrong")
     post("/auth/logout", {"refresh": "a.b.c"})

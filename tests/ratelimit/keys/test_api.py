@@ -28,7 +28,7 @@ def test_a_key_that_is_made_works_at_once_and_is_shown_once(api):
         assert made["signing_secret"] not in shown
 
 
-def test_a_key_is_shown_by_its_id_with_what_it_grants(api):
+def test_a_key_is_shown_by_its_id_with_its_grants(api):
     made = answer(post(api))
     secrets = {"key", "signing_secret"}
     assert answer(api.get(f"{KEYS}/{made['id']}")) == {
@@ -212,7 +212,7 @@ def test_a_key_with_more_than_ones_own_is_not_ones_to_change(api, method, suffix
         ("POST", f"{KEYS}/1/rotate"),
     ],
 )
-def test_keys_are_for_those_who_may_manage_them(api, method, path):
+def test_the_key_endpoints_need_keys_manage(api, method, path):
     reader = Api(make_key(scopes=("market:read", "trading:write", "audit:read")))
     assert problem(reader.call(method, path)) == (403, "missing_scope")
     assert problem(Api(None).call(method, path))[0] == 401

@@ -156,7 +156,7 @@ def test_revoke_withdraws_a_key_named_by_prefix_or_id():
         assert ApiKey.objects.get(pk=created["id"]).revoked_at is not None
 
 
-def test_revoke_as_json_shows_what_the_key_is_now():
+def test_revoke_as_json_shows_the_revoked_key():
     created = json.loads(run("create", "feed", "--json"))
     assert json.loads(run("revoke", created["prefix"], "--json"))["state"] == "revoked"
 
@@ -205,7 +205,7 @@ def test_expiring_shows_valid_keys_without_a_successor_the_next_one_first():
     assert "soon" in run("expiring")
 
 
-def test_who_runs_the_command_is_told(events, monkeypatch):
+def test_the_actor_of_a_command_is_recorded(events, monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: "alice")
     run("create", "feed")
 
@@ -225,7 +225,7 @@ def self_signed() -> Certificate:
     return builder.sign(key, SHA256())
 
 
-def test_a_key_is_revoked_with_what_came_of_it_by_rotation():
+def test_a_key_is_revoked_with_its_successors():
     old = json.loads(run("create", "feed", "--json"))
     new = json.loads(run("rotate", old["prefix"], "--json"))
     told = json.loads(run("revoke", old["prefix"], "--successors", "--json"))

@@ -18,7 +18,7 @@ def told() -> str:
     return str(list(AuditRecord.objects.values()))
 
 
-def test_a_call_and_what_it_changed_are_recorded_before_it_is_answered(api):
+def test_a_call_and_its_change_are_recorded_before_the_answer(api):
     # Those of the fixture's own key.
     before = AuditRecord.objects.count()
     made = answer(post(api))
@@ -47,7 +47,7 @@ def test_a_secret_that_comes_as_a_correlation_id_is_on_no_record(api):
     assert secret not in told()
 
 
-def test_the_correlation_id_of_an_event_is_masked_whoever_gives_it(db):
+def test_the_correlation_id_of_an_event_is_masked(db):
     made = key_create(
         name="x", scopes=["market:read"], now=timezone.now(), actor="test", correlation_id=make_key()
     )
@@ -60,7 +60,7 @@ def test_a_refusal_is_recorded_and_changes_nothing(api):
 
 
 @pytest.mark.parametrize("idempotency_key", [None, "k1"])
-def test_what_cannot_be_recorded_is_refused_and_not_done(api, monkeypatch, idempotency_key):
+def test_a_change_that_cannot_be_recorded_is_refused(api, monkeypatch, idempotency_key):
     def away(*_: object, **__: object) -> None:
         raise DatabaseError("away")
 

@@ -39,7 +39,7 @@ def caller(created: CreatedKey, **changes) -> Caller:
     return replace(caller_of_key(known, now=NOW), **changes)
 
 
-def test_what_is_made_ends_with_its_maker_where_nothing_is_said():
+def test_by_default_a_key_ends_with_its_creator():
     maker = made(expires_at=END, signed_only=True)
     new = made(within=caller(maker)).stored
     assert (new.expires_at, new.signed_only) == (END, True)
@@ -67,7 +67,7 @@ def test_a_key_that_rotates_itself_lives_no_longer():
     assert second.expires_at == END
 
 
-def test_who_ends_makes_no_key_that_is_renewed_without_it():
+def test_a_caller_that_expires_creates_no_key_that_rotates_by_itself():
     """A certificate goes over to the successor that the worker makes, and would be good for ever."""
     maker = caller(made(expires_at=END))
     with pytest.raises(GrantExceeded, match="before_expiry"):
@@ -85,7 +85,7 @@ def test_a_key_that_is_renewed_by_itself_may_still_rotate_itself():
 @pytest.mark.parametrize(
     ("terms", "named"), [({}, "expires_at"), ({"expires_at": END, "signed_only": False}, "signed_only")]
 )
-def test_nobody_rotates_a_key_that_outlives_it_or_is_shown_bare_where_it_is_not(terms, named):
+def test_a_caller_rotates_no_key_beyond_its_expiry_or_signed_only(terms, named):
     maker = caller(made(expires_at=END, signed_only=True))
     other = made(**terms)
     with pytest.raises(GrantExceeded, match=named):
@@ -133,7 +133,7 @@ def test_a_key_is_revoked_with_all_that_came_of_it_each_with_its_event(events):
     ]
 
 
-def test_what_was_revoked_before_does_not_hide_what_came_of_it():
+def test_successors_of_a_revoked_key_are_revoked():
     first, second, third = chain()
     for created in (first, second):
         key_revoke(key=created.stored, **BY)

@@ -62,7 +62,7 @@ def test_a_key_is_warned_of_14_7_and_1_days_before_its_end_once_each(events, cap
     assert created.key not in caplog.text
 
 
-def test_a_worker_that_was_away_warns_once_of_what_is_left(events):
+def test_a_worker_that_was_away_sends_the_last_due_warning_once(events):
     made()
     assert watched_hourly(94 * DAY, 98 * DAY) == [(94, ExpiryRun(1, 0))]
 
@@ -75,7 +75,7 @@ def test_a_warning_that_would_come_with_the_key_is_none(life, days):
     assert [day for day, _ in watched_hourly(timedelta(0), 16 * DAY)] == days
 
 
-def test_what_holds_no_more_or_has_a_successor_is_not_warned_of():
+def test_invalid_and_rotated_keys_get_no_warning():
     key_revoke(key=made().stored, now=NOW, actor="test")
     key_rotate(key=made().stored, overlap=30 * DAY, now=NOW, actor="test")
     ApiKey.objects.filter(replaces=None).update(expires_at=NOW + 5 * DAY)
@@ -170,7 +170,7 @@ def test_each_successor_is_rotated_in_its_turn(folder):
     assert len(list(folder.iterdir())) == 4
 
 
-def test_what_another_worker_did_first_is_not_done_again(monkeypatch, folder):
+def test_a_step_that_another_worker_did_is_not_repeated(monkeypatch, folder):
     for life in (100 * DAY, 99 * DAY):
         made(life, before_expiry="rotate" if life == 99 * DAY else "warn")
     seen = list(keys_expiring(now=NOW + 95 * DAY, within=14 * DAY))

@@ -84,12 +84,12 @@ def test_a_family_is_that_of_the_first_key_of_a_chain():
     assert {caller.family for caller in callers} == {f"key:{first.id}"}
 
 
-def test_the_family_of_who_is_no_key_is_its_identity():
+def test_the_family_of_other_callers_is_their_identity():
     caller = Caller(identity="user:7", name="ada", tier="default", rate=10, scopes=frozenset())
     assert caller.family == "user:7"
 
 
-def test_what_successors_booked_before_there_were_families_is_their_familys():
+def test_quotas_reserved_before_families_existed_move_to_the_family():
     first = made()
     second = key_rotate(key=first.stored, overlap=DAY, now=timezone.now(), **BY)
     third = key_rotate(key=second.stored, overlap=DAY, now=timezone.now(), **BY)

@@ -65,7 +65,7 @@ def caller(**changes) -> Caller:
         ({"rate": 1000, "scopes": frozenset({"audit:read"})}, ["scopes", "rate"]),
     ],
 )
-def test_nothing_is_given_beyond_what_the_giver_has(wanted, exceeded):
+def test_a_grant_beyond_the_callers_own_is_refused(wanted, exceeded):
     assert exceeded_grants(caller(), caller(**wanted)) == exceeded
 
 
@@ -84,11 +84,11 @@ def test_nothing_is_given_beyond_what_the_giver_has(wanted, exceeded):
         ({"networks": ()}, {"networks": (ip_network("0.0.0.0/0"),)}),
     ],
 )
-def test_who_has_everything_may_give_anything(has, wanted):
+def test_a_caller_with_every_grant_may_grant_anything(has, wanted):
     assert exceeded_grants(caller(**has), caller(**wanted)) == []
 
 
-def test_a_refusal_names_what_is_exceeded():
+def test_a_refusal_names_the_exceeded_grants():
     key = ApiKey(
         name="x", tier="premium", scopes=["all"], sensitivity="confidential", networks=["10.1.0.0/16"]
     )

@@ -111,7 +111,7 @@ def test_a_key_is_read_from_the_database_once_while_it_is_fresh(django_assert_nu
             caller_by(created.key, now=NOW)
 
 
-def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago():
+def test_the_cache_is_bounded_and_drops_the_least_recently_used():
     clock = Clock()
     cache = KeyCache(capacity=2, clock=clock)
     for name in "abc":

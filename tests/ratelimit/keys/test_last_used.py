@@ -59,7 +59,7 @@ def test_a_later_use_is_never_overwritten_by_an_earlier_one():
 
 
 @pytest.mark.django_db
-def test_what_could_not_be_written_is_written_the_next_time(monkeypatch):
+def test_a_failed_write_is_repeated(monkeypatch):
     key, uses = made(), LastUsed()
     uses.note(key.pk, NOW)
 

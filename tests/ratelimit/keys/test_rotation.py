@@ -145,7 +145,7 @@ def _expire_before(created: CreatedKey) -> None:
     ("before", "message"),
     [(_rotate_before, "rotated before"), (_revoke_before, "was revoked"), (_expire_before, "has expired")],
 )
-def test_what_holds_no_more_cannot_be_rotated(before, message):
+def test_an_invalid_key_cannot_be_rotated(before, message):
     created = made()
     before(created)
     count = ApiKey.objects.count()
@@ -172,7 +172,7 @@ def lesser() -> Caller:
         lambda created: key_revoke(key=created.stored, within=lesser(), **BY),
     ],
 )
-def test_nobody_makes_rotates_or_revokes_what_has_more_than_itself(change, events):
+def test_a_caller_cannot_create_rotate_or_revoke_a_key_with_more_grants(change, events):
     created = made()
     events.clear()
     with pytest.raises(GrantExceeded):
@@ -181,7 +181,7 @@ def test_nobody_makes_rotates_or_revokes_what_has_more_than_itself(change, event
     assert (stored.expires_at, stored.revoked_at, events) == (None, None, [])
 
 
-def test_each_change_is_told_once_with_what_changed_and_without_secrets(events):
+def test_each_change_is_recorded_once_without_secrets(events):
     first = made(correlation_id="c1")
     second = rotated(first, correlation_id="c2")
     for _ in range(2):
@@ -208,7 +208,7 @@ def test_each_change_is_told_once_with_what_changed_and_without_secrets(events):
         lambda created: key_revoke(key=created.stored, **BY),
     ],
 )
-def test_what_cannot_be_told_is_not_done(change, monkeypatch):
+def test_a_change_without_its_record_is_rolled_back(change, monkeypatch):
     created = made()
     monkeypatch.setattr("ratelimit.events.event_record", key_events.refuse)
     with pytest.raises(RuntimeError):

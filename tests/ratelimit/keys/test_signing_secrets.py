@@ -41,7 +41,7 @@ def test_a_signing_secret_of_its_own_outlives_the_secret_key(settings):
     assert of_secret_key not in own
 
 
-def test_the_signing_secret_used_directly_is_not_what_is_derived_of_the_same_secret_key(settings):
+def test_a_signing_secret_differs_from_one_derived_from_the_same_secret_key(settings):
     of_secret_key = signing_secret(ONE)
     settings.SIGNING_SECRET = "first"
     assert signing_secret(ONE) != of_secret_key

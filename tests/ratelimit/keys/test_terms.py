@@ -18,7 +18,7 @@ def columns(**changes) -> dict[str, Any]:
     return columns_of(terms, now=NOW)
 
 
-def test_what_is_left_out_is_the_default():
+def test_omitted_terms_are_the_default():
     assert columns() == {
         "name": "feed",
         "tier": "default",
@@ -67,7 +67,7 @@ def test_what_is_left_out_is_the_default():
     ],
     ids=str,
 )
-def test_what_may_be_asked_is_stored_in_one_form(field, asked, stored):
+def test_terms_are_stored_normalized(field, asked, stored):
     found = columns(**{field: asked})[field]
     if stored == "all":
         assert len(found) == 7
@@ -112,7 +112,7 @@ def test_what_may_be_asked_is_stored_in_one_form(field, asked, stored):
     ],
     ids=str,
 )
-def test_what_may_not_be_asked_is_refused_by_its_field(field, asked, error):
+def test_an_invalid_term_is_refused_by_its_field(field, asked, error):
     with pytest.raises(error) as refusal:
         columns(**{field: asked})
     if error is InvalidKeyRequest:

@@ -71,7 +71,7 @@ def test_a_used_up_quota_is_a_problem_of_its_own_and_costs_nothing(api):
     assert int(refused["X-RateLimit-Reset"]) % 86_400 == 0
 
 
-def test_the_headers_tell_of_what_binds_first(api):
+def test_the_headers_show_the_tightest_limit(api):
     caller = Api(key_of(daily_quota=3))
     told = caller.get("/api/v1/instruments")
     assert (told["X-RateLimit-Limit"], told["X-RateLimit-Remaining"]) == ("3", "2")
@@ -173,7 +173,7 @@ def test_a_public_endpoint_is_charged_to_the_address_before_anything_is_looked_a
     assert [response["X-RateLimit-Remaining"] for response in answers] == ["1", "0", "0", "0"]
 
 
-def test_addresses_are_told_apart_by_the_network_of_one_customer(settings):
+def test_ipv6_addresses_are_limited_by_their_64(settings):
     settings.ADDRESS_RATE = 1
     customers = [
         ("192.0.2.1", "::ffff:192.0.2.1"),

@@ -81,7 +81,7 @@ def test_two_processes_share_one_bucket_exactly(redis_server):
     pytest.fail(f"{admitted} of {bound:.1f} admitted")
 
 
-def test_a_denied_caller_is_admitted_when_it_was_told(redis_server):
+def test_a_refused_caller_is_admitted_after_retry_after(redis_server):
     while (denied := admit(10)).admitted:
         pass
     assert 0 < denied.retry_after_us <= SECOND_US // 10
@@ -302,7 +302,7 @@ def decided() -> dict[tuple[str, ...], float]:
     }
 
 
-def test_decisions_are_counted_by_who_kept_the_bucket(redis_server, monkeypatch):
+def test_decisions_are_counted_by_where_the_bucket_was(redis_server, monkeypatch):
     LIMIT_DECISIONS.clear()
     limiter, _ = made_limiter(workers=1)
     for _ in range(3):

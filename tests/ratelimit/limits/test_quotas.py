@@ -200,7 +200,7 @@ def test_a_request_that_a_quota_refuses_costs_nothing_of_the_bucket_nor_of_the_o
     assert world.ask(day=5, tokens=2, bucket=bucket).bucket.remaining == 15
 
 
-def test_while_redis_is_away_a_quota_is_charged_or_refused_by_what_this_process_reserves(made_world):
+def test_while_redis_is_away_a_process_charges_its_own_reservations(made_world):
     world, bucket = made_world(), Bucket(10, 20)
     world.is_away = True
     assert world.ask(day=5, month=3, tokens=3, bucket=bucket).admitted
@@ -213,7 +213,7 @@ def test_while_redis_is_away_a_quota_is_charged_or_refused_by_what_this_process_
     assert [one.quotas[0].remaining for one in told] == [94, 93, 93]
 
 
-def test_what_a_process_reserved_without_redis_it_spends_in_the_next_outage(made_world):
+def test_a_local_reservation_is_spent_in_the_next_outage(made_world):
     world = made_world(workers=2)
     for spent in (1, 2):
         world.is_away = True
@@ -263,7 +263,7 @@ def test_garbage_under_a_quotas_key_counts_as_nothing(made_world, garbage):
     assert reserved() == 2
 
 
-def test_a_redis_that_comes_back_with_what_it_held_a_while_ago_gives_nothing_twice(redis_server):
+def test_a_redis_that_restarts_with_old_data_gives_nothing_twice(redis_server):
     limiter, charge, quotas = (
         Limiter(workers=1),
         Charge("key:1", "read", WIDE),

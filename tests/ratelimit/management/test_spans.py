@@ -16,6 +16,6 @@ def test_a_span_is_seconds_or_has_a_unit(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1w", "1.5h", "d", "1 d", "1" * 10])
-def test_what_is_no_span_is_refused(text):
+def test_a_malformed_span_is_refused(text):
     with pytest.raises(ValueError, match="is not a span"):
         parse_span(text)

@@ -54,7 +54,7 @@ def test_adding_a_person_is_recorded_without_the_password(root: Client) -> None:
     assert user.password not in told
 
 
-def test_making_a_superuser_is_recorded_with_what_they_were_before(root: Client) -> None:
+def test_making_a_superuser_is_recorded_with_the_flags_before(root: Client) -> None:
     user, group = person(), Group.objects.create(name="desk")
     permission = Permission.objects.get(codename="view_auditrecord")
     answer = made_superuser(root, user, groups=[group.pk], user_permissions=[permission.pk])
@@ -69,7 +69,7 @@ def test_making_a_superuser_is_recorded_with_what_they_were_before(root: Client)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_becomes_a_superuser_without_a_record(root: Client) -> None:
+def test_there_is_no_new_superuser_without_a_record(root: Client) -> None:
     user = person()
     root.raise_request_exception = False
 
@@ -84,7 +84,7 @@ def test_nobody_becomes_a_superuser_without_a_record(root: Client) -> None:
     assert not user.is_superuser
 
 
-def test_a_new_password_is_recorded_and_not_told(root: Client) -> None:
+def test_a_new_password_is_recorded_as_an_event_without_the_password(root: Client) -> None:
     user = person()
     new = {"password1": "another " + PASSWORD, "password2": "another " + PASSWORD, "usable_password": "true"}
     wrong = {**new, "password2": "other"}
@@ -105,7 +105,7 @@ def test_people_who_are_removed_are_recorded(root: Client) -> None:
     ]
 
 
-def test_what_a_group_may_is_recorded(root: Client) -> None:
+def test_a_groups_permissions_are_recorded(root: Client) -> None:
     group = Group.objects.create(name="desk")
     permission = Permission.objects.get(codename="change_user")
     assert (

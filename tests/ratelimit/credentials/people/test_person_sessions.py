@@ -73,7 +73,7 @@ def test_a_wrong_login_is_401_and_tells_nothing_of_the_name(name):
     ],
     ids=["without a profile", "inactive", "inactive superuser", "revoked", "expired"],
 )
-def test_whoever_is_granted_nothing_cannot_log_in(flags, profile):
+def test_a_person_without_grants_cannot_log_in(flags, profile):
     person(flags=flags, **profile)
     assert problem(login()) == (401, "invalid_login")
 
@@ -125,7 +125,7 @@ def test_bad_bodies_are_problems(path, body, status):
     assert problem(post(path, body))[0] == status
 
 
-def test_the_audit_log_tells_who_logged_in_and_went_on():
+def test_the_audit_log_names_who_logged_in_and_renewed():
     user = person(scopes=["market:read"])
     request = RequestFactory().post(
         "/", {"username": "ada", "password": PASSWORD}, content_type="application/json"
@@ -308,7 +308,7 @@ def test_no_token_and_no_password_is_stored():
     assert {token.token for token in OutstandingToken.objects.all()} == {""}
 
 
-def test_tokens_are_not_in_what_is_printed_of_them():
+def test_the_repr_of_tokens_has_no_secrets():
     user = person(scopes=["market:read"])
     pair = session_begin(username=user.username, password=PASSWORD, request=None, now=timezone.now())
     assert pair.access not in repr(pair)

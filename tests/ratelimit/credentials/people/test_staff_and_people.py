@@ -160,7 +160,7 @@ def test_they_change_their_own_password_with_the_old_one(page: Client, clerk: Us
     assert authenticate(username="clerk", password="my " + PASSWORD) == clerk
 
 
-def test_who_is_no_longer_a_superuser_changes_nobody(root: User, clerk: User) -> None:
+def test_a_former_superuser_changes_nobody(root: User, clerk: User) -> None:
     client = Client()
     client.force_login(root)
     assert client.get(f"{USERS}{clerk.pk}/password/").status_code == 200

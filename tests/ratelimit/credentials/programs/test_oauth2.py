@@ -129,7 +129,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_refused_in_the_words_of_oauth2(name):
+def test_refusals_are_oauth2_errors(name):
     form, headers, expected = REFUSED[name]
     client = client_of()
     response = post("token", form, by_basic(client) if headers is None else headers)
@@ -242,7 +242,7 @@ def test_a_token_given_back_is_refused_at_once_here_and_within_a_second_elsewher
         other.find(token, now=timezone.now())
 
 
-def test_a_client_gives_back_its_own_tokens_only_and_is_not_told_of_others():
+def test_a_client_revokes_its_own_tokens_only_and_learns_nothing_of_others():
     client, other = client_of(), client_of(name="other")
     token = issued(client)
     assert post("revoke", {"token": token}, by_basic(other)).status_code == 200

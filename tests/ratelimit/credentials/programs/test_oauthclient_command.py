@@ -78,11 +78,11 @@ def test_wrong_arguments_are_refused_and_change_nothing(arguments):
         (["--expires", "2099-01-01"], "expires_at", "2099-01-01T00:00:00Z"),
     ],
 )
-def test_a_client_is_granted_what_is_asked_for(arguments, field, expected):
+def test_a_client_has_the_grants_of_the_options(arguments, field, expected):
     assert made(*arguments)[field] == expected
 
 
-def test_whoever_has_no_name_is_recorded_by_number(monkeypatch):
+def test_a_user_without_a_name_is_recorded_by_number(monkeypatch):
     names: dict[str, str] = {}
     monkeypatch.setattr("getpass.getuser", lambda: names["nobody"])
     made()

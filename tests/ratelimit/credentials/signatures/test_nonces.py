@@ -28,7 +28,7 @@ def test_a_nonce_is_used_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_nonce_is_not_used_up_within_what_may_be_taken_back():
+def test_a_nonce_is_not_used_inside_a_transaction():
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
         use("a")
     assert not UsedNonce.objects.exists()

@@ -149,7 +149,7 @@ def test_the_key_itself_and_another_keys_secret_sign_nothing(key):
     assert refusal(request(key, key_id=key)) == "invalid_signature"
 
 
-def test_an_unknown_key_says_what_a_wrong_secret_says(key):
+def test_an_unknown_key_gets_the_answer_of_a_wrong_secret(key):
     messages = set()
     for key_id, secret in (("Zunknown", secret_of(key)), (prefix_of(key), "wrong")):
         with pytest.raises(InvalidSignature) as caught:
@@ -158,7 +158,7 @@ def test_an_unknown_key_says_what_a_wrong_secret_says(key):
     assert len(messages) == 1
 
 
-def test_nobodys_secret_makes_nobody_a_caller(key, monkeypatch):
+def test_the_stand_in_secret_authenticates_nobody(key, monkeypatch):
     monkeypatch.setattr(signed_requests, "_NOBODYS_SECRET", b"guessed")
     assert refusal(request(key, key_id="Zunknown", secret="guessed")) == "invalid_signature"
 
@@ -185,7 +185,7 @@ def test_a_key_that_only_signs_is_accepted_when_it_does(key):
     assert caller_signed(request(key), now=timezone.now())
 
 
-def test_no_secret_is_in_what_is_shown(key):
+def test_the_repr_of_a_call_has_no_secret(key):
     sent = request(key)
     for shown in (repr(sent), str(sent.call.headers)):
         assert secret_of(key) not in shown
