@@ -75,11 +75,11 @@ class BarPolicy:
 
     def role(self, words: Iterable[str]) -> PrintRole:
         """Return what a print with these condition words does."""
-        said = [self.effects[word] for word in words if word in self.effects]
+        effects = [self.effects[word] for word in words if word in self.effects]
         return PrintRole(
-            sets_open_close=max((effect.open_close for effect in said), default=Effect.YES).counts,
-            sets_high_low=max((effect.high_low for effect in said), default=Effect.YES).counts,
-            counts_volume=max((effect.volume for effect in said), default=Effect.YES).counts,
+            sets_open_close=max((effect.open_close for effect in effects), default=Effect.YES).counts,
+            sets_high_low=max((effect.high_low for effect in effects), default=Effect.YES).counts,
+            counts_volume=max((effect.volume for effect in effects), default=Effect.YES).counts,
         )
 
     @property
@@ -97,8 +97,8 @@ class BarPolicy:
         """Twelve hexadecimal digits of a hash of the policy's data; the order of declaration does not matter."""
         effects = {word: asdict(effect) for word, effect in self.effects.items()}
         daily = asdict(self.daily) if self.daily else None
-        said = json.dumps([effects, daily], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        text = json.dumps([effects, daily], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 _EVERYTHING = ConditionEffect()

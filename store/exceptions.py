@@ -13,7 +13,7 @@ StorageError
     ├── StoreBusy                 another process held the log's lock for too long
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
-    └── DataDamaged               stored bytes are not what was written; an operator must act
+    └── DataDamaged               stored bytes are not as written; an operator must restore them
 
 `store.walk.Resync` is not a `StorageError`: it tells a follower to start over, and refuses no request.
 """

@@ -104,16 +104,16 @@ class InstrumentHistory:
     """All declarations in order. One thread may add while others read."""
 
     def __init__(self) -> None:
-        self._told: dict[str, list[tuple[int, Instrument]]] = {}
+        self._declared: dict[str, list[tuple[int, Instrument]]] = {}
         self._owners: dict[str, str] = {}
         self._instants: list[int] = []
 
-    def add(self, told_at: int, instrument: Instrument) -> None:
+    def add(self, declared_at: int, instrument: Instrument) -> None:
         """Add a declaration that holds from an instant on, in nanoseconds UTC."""
-        told = self._told.setdefault(instrument.symbol, [])
-        before = told[-1][1].aliases if told else ()
-        told.append((told_at, instrument))
-        insort(self._instants, told_at)
+        declared = self._declared.setdefault(instrument.symbol, [])
+        before = declared[-1][1].aliases if declared else ()
+        declared.append((declared_at, instrument))
+        insort(self._instants, declared_at)
         # Set first, delete after: an alias that stays is never missing for other threads.
         self._owners.update(dict.fromkeys(instrument.aliases, instrument.symbol))
         for alias in set(before).difference(instrument.aliases):
@@ -127,12 +127,12 @@ class InstrumentHistory:
     def instrument(self, symbol: str, as_of_ns: int | None) -> Instrument:
         """See `MarketStore.instrument`."""
         symbol = self._owners.get(symbol, symbol)
-        told = self._found(symbol, as_of_ns)
-        return default_instrument(symbol) if told is None else told
+        declared = self._found(symbol, as_of_ns)
+        return default_instrument(symbol) if declared is None else declared
 
-    def told(self, symbol: str | None, as_of_ns: int | None) -> list[Instrument]:
+    def declared(self, symbol: str | None, as_of_ns: int | None) -> list[Instrument]:
         """See `MarketStore.declared_instruments`."""
-        symbols = sorted(set(self._told).difference(self._owners)) if symbol is None else [symbol]
+        symbols = sorted(set(self._declared).difference(self._owners)) if symbol is None else [symbol]
         found = (self._found(each, as_of_ns) for each in symbols)
         return [instrument for instrument in found if instrument is not None]
 
@@ -143,28 +143,28 @@ class InstrumentHistory:
 
     def check(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Raise `AliasTaken` if these instruments, each with its own symbol, conflict with the others."""
-        told = {instrument.symbol: instrument for instrument in instruments}
+        declared = {instrument.symbol: instrument for instrument in instruments}
         # Copied in one step: another thread may add an alias during the loop.
-        owners = {alias: owner for alias, owner in self._owners.copy().items() if owner not in told}
+        owners = {alias: owner for alias, owner in self._owners.copy().items() if owner not in declared}
         for index, instrument in enumerate(instruments):
             for alias in instrument.aliases:
                 owner = owners.setdefault(alias, instrument.symbol)
                 if owner != instrument.symbol:
                     raise AliasTaken(index, alias, f"it is an alias of {owner}")
-                if alias in told or self._has_aliases(alias):
+                if alias in declared or self._has_aliases(alias):
                     raise AliasTaken(index, alias, "it is an instrument of its own")
                 if has_data(alias):
                     raise AliasTaken(index, alias, "it is a symbol with data of its own")
-        for index, symbol in enumerate(told):
+        for index, symbol in enumerate(declared):
             if symbol in owners:
-                raise AliasTaken(index, symbol, f"it is an alias of {owners[symbol]}: tell about that one")
+                raise AliasTaken(index, symbol, f"it is an alias of {owners[symbol]}: declare that one")
 
     def _has_aliases(self, symbol: str) -> bool:
-        told = self._found(symbol, None)
-        return told is not None and bool(told.aliases)
+        declared = self._found(symbol, None)
+        return declared is not None and bool(declared.aliases)
 
     def _found(self, symbol: str, as_of_ns: int | None) -> Instrument | None:
-        for told_at, instrument in reversed(self._told.get(symbol, ())):
-            if as_of_ns is None or told_at <= as_of_ns:
+        for declared_at, instrument in reversed(self._declared.get(symbol, ())):
+            if as_of_ns is None or declared_at <= as_of_ns:
                 return instrument
         return None

@@ -105,8 +105,8 @@ def known_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
     """Return the quote known after ordered rows, given the one known before them."""
     known: list[float] = []
     for side in _sides(rows, before):
-        said = np.flatnonzero(~np.isnan(side.price))
-        last = said[-1] if len(said) else None
+        quoted = np.flatnonzero(~np.isnan(side.price))
+        last = quoted[-1] if len(quoted) else None
         known += (
             (side.carried_price, side.carried_size)
             if last is None
@@ -129,14 +129,14 @@ def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, F
     """Return open, high, low, close and the closing size of each slice."""
     if not len(starts):
         return (np.empty(0),) * 5
-    said = ~np.isnan(side.price)
+    quoted = ~np.isnan(side.price)
     # Index 0 is the carried quote and n + 1 is row n; the newest index with a price up to each row.
-    known = np.maximum.accumulate(np.where(said, np.arange(1, len(said) + 1), 0))
+    known = np.maximum.accumulate(np.where(quoted, np.arange(1, len(quoted) + 1), 0))
     price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
-    last = known[np.append(starts[1:], len(said)) - 1]
+    last = known[np.append(starts[1:], len(quoted)) - 1]
     open_ = price[np.append(0, known)[starts]]
-    first_ever = int(np.argmax(said))
-    if np.isnan(side.carried_price) and said[first_ever]:
+    first_ever = int(np.argmax(quoted))
+    if np.isnan(side.carried_price) and quoted[first_ever]:
         open_[np.searchsorted(starts, first_ever, side="right") - 1] = side.price[first_ever]
     high = np.fmax(np.fmax.reduceat(side.price, starts), open_)
     low = np.fmin(np.fmin.reduceat(side.price, starts), open_)

@@ -94,7 +94,7 @@ class CsvCatalogue:
     ) -> list[Instrument]:
         """See `MarketStore.declared_instruments`."""
         try:
-            return self._instruments.verified().told(symbol, as_of_ns)
+            return self._instruments.verified().declared(symbol, as_of_ns)
         except OSError as error:
             raise unavailable(error) from error
 

@@ -32,11 +32,11 @@ class _Line(Instrument, frozen=True, omit_defaults=True):
     @property
     def instrument(self) -> Instrument:
         """The instrument."""
-        said = {name: getattr(self, name) for name in Instrument.__struct_fields__}
+        values = {name: getattr(self, name) for name in Instrument.__struct_fields__}
         if self.volume_kind:
-            return Instrument(**said)
+            return Instrument(**values)
         defaults = zip(Instrument.__struct_fields__[1:], Instrument.__struct_defaults__, strict=True)
-        beyond = {name: said[name] for name, default in defaults if said[name] != default}
+        beyond = {name: values[name] for name, default in defaults if values[name] != default}
         return msgspec.structs.replace(default_instrument(self.symbol), **beyond, volume_kind="")
 
 
@@ -86,7 +86,7 @@ class InstrumentFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self._path) as descriptor:
             size = os.fstat(descriptor).st_size
-            length = _told_length(os.pread(descriptor, size, 0))
+            length = _acknowledged_length(os.pread(descriptor, size, 0))
             if length < size:
                 self._disk.truncate(descriptor, length)
             self.verified().check(instruments, has_data)
@@ -118,7 +118,7 @@ class InstrumentFile:
         """Read the lines after those read before; start over if the earlier ones have changed."""
         with self._mutex:
             data = self._path.read_bytes() if signature != NO_FILE else b""
-            length = _told_length(data)
+            length = _acknowledged_length(data)
             if length < self._length or zlib.crc32(data[: self._length]) != self._checksum:
                 self._read_nothing()
             for line in data[self._length : length].split(b"\n")[:-1]:
@@ -140,14 +140,14 @@ class InstrumentFile:
 
 
 def _lines(instruments: Sequence[Instrument], now: int) -> bytes:
-    said = ({name: getattr(each, name) for name in Instrument.__struct_fields__} for each in instruments)
-    counted = zip(said, reversed(range(len(instruments))), strict=True)
+    values = ({name: getattr(each, name) for name in Instrument.__struct_fields__} for each in instruments)
+    counted = zip(values, reversed(range(len(instruments))), strict=True)
     return b"".join(
         _encoder.encode(_Line(**each, changed_at=now, more=more)) + b"\n" for each, more in counted
     )
 
 
-def _told_length(data: bytes) -> int:
+def _acknowledged_length(data: bytes) -> int:
     """Return the length of the complete lines of complete requests."""
     length = data.rfind(b"\n") + 1
     while length:

@@ -126,17 +126,17 @@ def _identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
     if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
         return IdentifiedRow(index, tuple(row[name] for name in names), None, has_id=False, later=later)
     identity = (date_of(row), *(row[name] for name in dataset.id_columns))
-    said = tuple(row[name] for name in names if name not in dataset.arrival_columns)
-    return IdentifiedRow(index, identity, said, has_id=True, later=later)
+    values = tuple(row[name] for name in names if name not in dataset.arrival_columns)
+    return IdentifiedRow(index, identity, values, has_id=True, later=later)
 
 
-def lives_of(log: MemoryLog) -> list[RowHistory]:
-    lives: dict[int, RowHistory] = {}
+def row_histories(log: MemoryLog) -> list[RowHistory]:
+    histories: dict[int, RowHistory] = {}
     for version in log.versions:
-        life = lives.setdefault(version.arrival, RowHistory(version.arrival, []))
-        life.states.append(version.values)
-        life.stands = version.until == STANDS
-    return [lives[arrival] for arrival in sorted(lives)]
+        history = histories.setdefault(version.arrival, RowHistory(version.arrival, []))
+        history.states.append(version.values)
+        history.stands = version.until == STANDS
+    return [histories[arrival] for arrival in sorted(histories)]
 
 
 def add_rows(log: MemoryLog, rows: Sequence[Row]) -> None:

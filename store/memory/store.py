@@ -21,8 +21,8 @@ from store.memory.log import (
     digest_of,
     duplicates_of,
     has_commit,
-    lives_of,
     replayed_receipt,
+    row_histories,
     stored_rows_of,
     take_in,
     walked,
@@ -54,8 +54,8 @@ class MemoryCatalogue:
         self._known_logs = known
         self._clock = clock
         self._history = InstrumentHistory()
-        self._telling = threading.Lock()
-        self._tellings = 0
+        self._declaring = threading.Lock()
+        self._declarations = 0
         self._token = secrets.token_hex(8)
 
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
@@ -70,7 +70,7 @@ class MemoryCatalogue:
         self, *, symbol: str | None = None, as_of_ns: int | None = None
     ) -> list[Instrument]:
         """See `MarketStore.declared_instruments`."""
-        return self._history.told(symbol, as_of_ns)
+        return self._history.declared(symbol, as_of_ns)
 
     def last_declared_ns(self, as_of_ns: int) -> int:
         """See `MarketStore.last_declared_ns`."""
@@ -82,12 +82,12 @@ class MemoryCatalogue:
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """See `MarketStore.set_instruments`."""
-        with self._telling:
+        with self._declaring:
             self.check_instruments(instruments)
             now = self._clock()
             for instrument in instruments:
                 self._history.add(now, instrument)
-            self._tellings += 1
+            self._declarations += 1
 
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """See `MarketStore.check_instruments`."""
@@ -96,7 +96,7 @@ class MemoryCatalogue:
 
     def catalogue_stamp(self) -> Hashable:
         """See `MarketStore.catalogue_stamp`."""
-        return self._token, self._tellings, len(self._known_logs())
+        return self._token, self._declarations, len(self._known_logs())
 
     def symbols(self, dataset: Dataset) -> list[str]:
         """See `MarketStore.symbols`."""
@@ -199,7 +199,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         replayed = replayed_receipt(log, amendment)
         if replayed is not None:
             return replayed
-        made = sorted(changes(corrections, lives_of(log)), key=lambda change: date_of(change.row))
+        made = sorted(changes(corrections, row_histories(log)), key=lambda change: date_of(change.row))
         applied = {change.index for change in made}
         duplicates = [index for index in range(len(corrections)) if index not in applied]
         if not made and amendment.request_key is None:

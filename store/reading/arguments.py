@@ -74,7 +74,7 @@ def instant_ns(value: object) -> int:
             f"{value!r} is not an instant: give whole nanoseconds since 1970, a text or a datetime"
         )
     try:
-        return _within(operator.index(value), value)  # type: ignore[arg-type] # which is what is asked here
+        return _within(operator.index(value), value)  # type: ignore[arg-type]
     except TypeError:
         raise InvalidInstant(f"{value!r} is not an instant: give an integer, a text or a datetime") from None
 

@@ -67,7 +67,7 @@ class LatestTrades:
         signature = file_signature(file)
         log = log_as_of(self._store, TRADES, symbol, None)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None
-        if not rows:  # or what was the last one stands no longer
+        if not rows:  # the known last trade may have been cancelled
             rows = last_row(log)
         if rows is None:
             raise NoTrade(f"every trade of {symbol} has been cancelled")

@@ -126,7 +126,7 @@ def merged_slices(
     places: Sequence[int] = range(len(universe))
     for part in _parts(window, interval_ns, len(universe)):
         found = {place: _columns(bars) for place in places if len(bars := bars_of(place, part))}
-        places = places[::-1]  # so that the logs read last, which are still open, are the next to be read
+        places = places[::-1]  # the logs read last are still cached
         if not found:
             continue
         if fill:

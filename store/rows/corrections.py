@@ -43,24 +43,26 @@ class AppliedCorrection:
     row: Row
 
 
-def changes(corrections: Sequence[Correction], lives: Iterable[RowHistory]) -> list[AppliedCorrection]:
+def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) -> list[AppliedCorrection]:
     """Return what a batch changes, in order; corrections that were applied before are left out.
 
     histories: every row, in order of arrival, with the event time of a correction; they are updated. Of
     equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing` or `CorrectionAmbiguous`
     with all corrections at fault.
     """
-    known = _RowHistories(lives)
+    known = _RowHistories(histories)
     made: list[AppliedCorrection] = []
     missing: list[int] = []
     ambiguous: list[int] = []
     for index, correction in enumerate(corrections):
         candidates = known.candidates(correction)
-        standing = [life for life in candidates if life.stands and _fits(life.states[-1], correction)]
+        standing = [
+            history for history in candidates if history.stands and _fits(history.states[-1], correction)
+        ]
         if not standing:
-            if not any(_was_applied(life, correction) for life in candidates):
+            if not any(_was_applied(history, correction) for history in candidates):
                 missing.append(index)
-        elif any(life.states[-1] != standing[-1].states[-1] for life in standing):
+        elif any(history.states[-1] != standing[-1].states[-1] for history in standing):
             ambiguous.append(index)
         elif (row := _corrected(standing[-1], correction)) is not None:
             made.append(AppliedCorrection(index, standing[-1].arrival, correction.action, row))
@@ -75,29 +77,29 @@ def changes(corrections: Sequence[Correction], lives: Iterable[RowHistory]) -> l
 class _RowHistories:
     """Row histories by event time and id, and by event time, price and volume of any state."""
 
-    def __init__(self, lives: Iterable[RowHistory]) -> None:
+    def __init__(self, histories: Iterable[RowHistory]) -> None:
         self._by_id: dict[Hashable, list[RowHistory]] = defaultdict(list)
         self._by_values: dict[Hashable, dict[int, RowHistory]] = defaultdict(dict)
-        for life in lives:
-            first = life.states[0]
-            self._by_id[first["timestamp"], first.get("trade_id")].append(life)
-            for state in life.states:
-                self._index(life, state)
+        for history in histories:
+            first = history.states[0]
+            self._by_id[first["timestamp"], first.get("trade_id")].append(history)
+            for state in history.states:
+                self._index(history, state)
 
     def candidates(self, correction: Correction) -> list[RowHistory]:
         """Return the rows that a correction may mean, in order of arrival."""
         if correction.trade_id is not None:
             return self._by_id.get((correction.timestamp_ns, correction.trade_id), [])
         key = (correction.timestamp_ns, correction.price, correction.volume)
-        return [life for _, life in sorted(self._by_values.get(key, {}).items())]
+        return [history for _, history in sorted(self._by_values.get(key, {}).items())]
 
-    def apply(self, life: RowHistory, action: Action, row: Row) -> None:
-        life.apply(action, row)
-        self._index(life, row)
+    def apply(self, history: RowHistory, action: Action, row: Row) -> None:
+        history.apply(action, row)
+        self._index(history, row)
 
-    def _index(self, life: RowHistory, state: Row) -> None:
+    def _index(self, history: RowHistory, state: Row) -> None:
         key = (state["timestamp"], state.get("price"), state.get("volume"))
-        self._by_values[key][life.arrival] = life
+        self._by_values[key][history.arrival] = history
 
 
 def _fits(state: Row, correction: Correction) -> bool:
@@ -111,21 +113,21 @@ def _given(correction: Correction) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _corrected(life: RowHistory, correction: Correction) -> Row | None:
+def _corrected(history: RowHistory, correction: Correction) -> Row | None:
     """Return the row of `AppliedCorrection`; None if it has the new values already."""
-    present = life.states[-1]
+    present = history.states[-1]
     if correction.action is Action.CANCEL:
         return present
     row = {**present, **correction.new}
     return None if row == present else row
 
 
-def _was_applied(life: RowHistory, correction: Correction) -> bool:
+def _was_applied(history: RowHistory, correction: Correction) -> bool:
     """Whether the row already went from values that the correction names to its new values."""
-    fitting = [index for index, state in enumerate(life.states) if _fits(state, correction)]
+    fitting = [index for index, state in enumerate(history.states) if _fits(state, correction)]
     if correction.action is Action.CANCEL:
-        return bool(fitting) and not life.stands
-    made = [{**life.states[index], **correction.new} for index in fitting]
-    following = [life.states[index + 1 : index + 2] for index in fitting]
-    is_present = life.stands and life.states[-1] in made
+        return bool(fitting) and not history.stands
+    made = [{**history.states[index], **correction.new} for index in fitting]
+    following = [history.states[index + 1 : index + 2] for index in fitting]
+    is_present = history.stands and history.states[-1] in made
     return is_present or any([row] == after for row, after in zip(made, following, strict=True))

@@ -51,7 +51,7 @@ def stored_rows_among(
     row makes one row of the batch a duplicate, preferably one with equal later columns. Cancelled rows count
     as stored.
     """
-    taken = {identity: list(said) for identity, said in stored.items()}
+    taken = {identity: list(stored_values) for identity, stored_values in stored.items()}
     duplicates: list[int] = []
     conflicts: list[int] = []
     for row in rows:
@@ -82,15 +82,21 @@ def _takes(
     matches: Callable[[LaterValues, LaterValues], bool],
 ) -> bool:
     """Remove one stored row that is the same as `row`; return whether there was one."""
-    said = taken.get(row.identity, [])
-    index = _index(said, row, matches)
+    stored_values = taken.get(row.identity, [])
+    index = _index(stored_values, row, matches)
     if index is not None:
-        del said[index]
+        del stored_values[index]
     return index is not None
 
 
 def _index(
-    said: Sequence[StoredValues], row: IdentifiedRow, matches: Callable[[LaterValues, LaterValues], bool]
+    stored_values: Sequence[StoredValues],
+    row: IdentifiedRow,
+    matches: Callable[[LaterValues, LaterValues], bool],
 ) -> int | None:
-    found = (at for at, (value, later) in enumerate(said) if value == row.value and matches(later, row.later))
+    found = (
+        at
+        for at, (value, later) in enumerate(stored_values)
+        if value == row.value and matches(later, row.later)
+    )
     return next(found, None)

@@ -125,18 +125,18 @@ def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[in
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
     bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
     touching = np.unique(np.concatenate([commit, until]))
-    held: Aggregates | None = None
+    aggregates: Aggregates | None = None
     for number in touching[(touching > revised.after) & (touching <= revised.newest)].tolist():
         try:
-            if held is None:
-                held = _aggregates(rows, revised, number)
+            if aggregates is None:
+                aggregates = _aggregates(rows, revised, number)
             else:
                 touched = np.unique(bucket[(commit == number) | (until == number)])
-                anew = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
-                held = _with(held, anew)
-            yield number, bars_of(held)
+                recomputed = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
+                aggregates = _with(aggregates, recomputed)
+            yield number, bars_of(aggregates)
         except Unmergeable:
-            held = None
+            aggregates = None
             yield number, _bars(rows, revised, number)
 
 
@@ -148,9 +148,9 @@ def _bars(rows: pa.Table, revised: RevisionQuery, commit: int) -> Bars:
     return bars_of_prints(prints_of(rows, revised.policy, commit=commit), revised.interval_ns)
 
 
-def _with(held: Aggregates, anew: Aggregates) -> Aggregates:
+def _with(aggregates: Aggregates, recomputed: Aggregates) -> Aggregates:
     """Return the aggregates with some intervals replaced or added."""
-    both = concatenated([held[~np.isin(held.time, anew.time)], anew])
+    both = concatenated([aggregates[~np.isin(aggregates.time, recomputed.time)], recomputed])
     return both[np.argsort(both.time)]
 
 

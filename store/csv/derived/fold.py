@@ -57,7 +57,7 @@ class Fold:
         with derived_lock(self.folder) as is_ours:
             if not is_ours:
                 return None
-            history = commits()  # not before: it must be no older than what another process has folded in
+            history = commits()  # under the lock: it must include what another process has folded in
             begun = _NOTHING if rebuild else _begun(self.dataset, derived, history)
             try:
                 manifest = self._folded(derived, history, begun, compact=compact)

@@ -116,7 +116,7 @@ class DerivedKeeper:
             if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
                 due.append((folded.rests_until if folded else 0.0, log))
                 waiting[log.key] = self._waiting.get(log.key, now)
-            elif log.key in self._waiting:  # it rests after a failure
+            elif log.key in self._waiting:  # resting after a failure
                 waiting[log.key] = self._waiting[log.key]
         self._waiting = waiting
         return [log for _, log in sorted(due, key=lambda each: each[0])]

@@ -42,7 +42,7 @@ class Disk:
         """Create a folder and the two above it, durably."""
         for path in (folder.parent.parent, folder.parent, folder):
             path.mkdir(parents=True, exist_ok=True)
-            self.sync_folder(path.parent)  # also where it is there: whoever made it may have died before this
+            self.sync_folder(path.parent)  # even if it exists: its creator may have died before this
 
     def sync_folder(self, folder: Path) -> None:
         """Return once the names in the folder are durable."""

@@ -92,7 +92,7 @@ class CommitLog:
         exclusive one. Raises `StoreBusy`, and like `history`.
         """
         view = self._current()
-        head = view.history.head()  # first: a commit may be added
+        head = view.history.head()  # before the check: a commit may be added meanwhile
         if view.end <= view.confirmed:
             return view.history, head
         while True:
@@ -113,7 +113,7 @@ class CommitLog:
         """Cut off bytes after the last complete record, and return the history. Needs the lock."""
         history = self.history()
         if os.fstat(descriptor).st_size > self._view.end:
-            self.forget()  # what is cut must not be a record that took the place of a torn one unnoticed
+            self.forget()  # the bytes may be a record that replaced a torn one
             history = self.history()
             if os.fstat(descriptor).st_size > self._view.end:
                 self._disk.truncate(descriptor, self._view.end)
@@ -135,7 +135,9 @@ class CommitLog:
         start = end = view.end
         self._write(descriptor, b"".join(lines), start)
         with self._mutex:
-            if self._view is not view or view.end != start:  # a reader of this process was quicker
+            if (
+                self._view is not view or view.end != start
+            ):  # a reader of this process has read the records already
                 self._read_back()
             else:
                 for commit, commit_id, line in zip(commits, ids, lines, strict=True):
@@ -162,7 +164,7 @@ class CommitLog:
     def _read_back(self) -> None:
         try:
             self._catch_up(file_signature(self.path))
-        except OSError as error:  # the records are durable, and cannot be looked at
+        except OSError as error:  # the records are durable but cannot be read
             raise SyncFailed(*error.args) from error
 
     def _write(self, descriptor: int, data: bytes, end: int) -> None:
@@ -188,7 +190,7 @@ class CommitLog:
     def _cut(self, descriptor: int, end: int) -> None:
         try:
             self._disk.truncate(descriptor, end)
-        except OSError as error:  # whole records of a group may be among what was written
+        except OSError as error:  # complete records of a group may have been written
             self.forget()
             raise SyncFailed(*error.args) from error
 
@@ -197,7 +199,7 @@ class CommitLog:
         if signature == view.signature:
             return view
         inode, size, _ = signature
-        if inode != view.signature[0] or size <= view.end:  # another file, or another end of it
+        if inode != view.signature[0] or size <= view.end:  # another file, or its end was replaced
             view = self._unread()
         if size:
             try:
@@ -205,7 +207,7 @@ class CommitLog:
             except DataDamaged:
                 if view.end == 0:
                     raise
-                view = self._unread()  # records that were cut off and written anew since they were read
+                view = self._unread()  # records were cut off and replaced since they were read
                 self._read_into(view, size)
         view.signature = signature
         self._view = view
@@ -225,13 +227,13 @@ class CommitLog:
         if history.has_long_tail and self._folding.acquire(blocking=False):
             try:
                 threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
-            except RuntimeError as error:  # no thread is to be had
+            except RuntimeError as error:  # no thread is available
                 self._folding.release()
                 _logger.debug("the commit index of %s was not written: %r", self.path, error)
 
     def _fold_tail(self, history: CommitHistory) -> None:
         try:
-            self._rebase(history, self._indexes.newest(history.end))  # another process may have been quicker
+            self._rebase(history, self._indexes.newest(history.end))  # another process may have written it
             if history.has_long_tail:
                 self._rebase(history, self._indexes.renewed(history))
             if history.has_long_tail:

@@ -61,7 +61,7 @@ class DateTable:
             self._insert(index, date, commit, first_ns, last_ns)
             return
         if not self._is_own:
-            rows = rows.copied(rows.count)  # all entries stay, with room behind them
+            rows = rows.copied(rows.count)  # adds room at the end
         rows.newest[index] = commit
         rows.first_ns[index] = min(first_ns, int(rows.first_ns[index]))
         rows.last_ns[index] = max(last_ns, int(rows.last_ns[index]))
@@ -84,7 +84,7 @@ class DateTable:
 
     def _index(self, date: int) -> int:
         rows = self._rows
-        if rows.count and rows.dates[rows.count - 1] == date:  # rows of today, nearly always
+        if rows.count and rows.dates[rows.count - 1] == date:  # nearly always the newest date
             return rows.count - 1
         return int(rows.dates[: rows.count].searchsorted(date))
 

@@ -88,7 +88,7 @@ class LogReader:
             try:
                 return make(LogSnapshot(history, known, opened.segments))
             except NotUsable as error:
-                if discard_manifest(self._derived, opened.signature):  # not if it was replaced meanwhile
+                if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
         return make(LogSnapshot(history, known, NO_SEGMENTS))

@@ -161,7 +161,7 @@ class PreparedBatch:
         for chunk in chunks:
             digest.update(chunk.first_form_text)
             _ = chunk.checksums
-            if len(chunks) > 1:  # the order of rows of different dates is part of the batch, too
+            if len(chunks) > 1:  # the order between dates is part of the batch
                 digest.update(chunk.indices.tobytes())
         return cls(batch, chunks, digest.hexdigest())
 
@@ -202,7 +202,7 @@ class PreparedAmendment:
     @classmethod
     def of(cls, amendment: Amendment) -> "PreparedAmendment":
         """Do all work that needs no lock."""
-        said = [
+        values = [
             [
                 each.action,
                 each.timestamp_ns,
@@ -214,7 +214,7 @@ class PreparedAmendment:
             ]
             for each in amendment.corrections
         ]
-        text = json.dumps(["corrections", said], sort_keys=True)
+        text = json.dumps(["corrections", values], sort_keys=True)
         return cls(amendment, hashlib.sha256(text.encode()).hexdigest())
 
     @property

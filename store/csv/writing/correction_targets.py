@@ -29,12 +29,14 @@ def new_changes(
     instants: dict[int, set[int]] = defaultdict(set)
     for correction in amendment.corrections:
         instants[correction.timestamp_ns // DAY_NS].add(correction.timestamp_ns)
-    lives = [
-        life
+    histories = [
+        history
         for day in sorted(instants)
-        for life in _lives(_RowsOfDate(amendment.dataset, folder, stage, day, sorted(instants[day])))
+        for history in _row_histories(
+            _RowsOfDate(amendment.dataset, folder, stage, day, sorted(instants[day]))
+        )
     ]
-    made = changes(amendment.corrections, lives)
+    made = changes(amendment.corrections, histories)
     applied = {change.index for change in made}
     return work.chunks(made), tuple(index for index in range(work.received) if index not in applied)
 
@@ -76,13 +78,15 @@ class _RowsOfDate:
         return table.filter(pc.is_in(table.column(0), self._instants))
 
 
-def _lives(date: _RowsOfDate) -> list[RowHistory]:
+def _row_histories(date: _RowsOfDate) -> list[RowHistory]:
     names = date.dataset.schema.names
-    lives: dict[int, RowHistory] = {}
+    histories: dict[int, RowHistory] = {}
     for table in date.rows():
         for row in table.to_pylist():
-            lives[row[ARRIVAL.name]] = RowHistory(row[ARRIVAL.name], [{name: row[name] for name in names}])
+            histories[row[ARRIVAL.name]] = RowHistory(
+                row[ARRIVAL.name], [{name: row[name] for name in names}]
+            )
     for table in date.corrections():
         for row in table.to_pylist():
-            lives[row[ARRIVAL.name]].apply(row[ACTION.name], {name: row[name] for name in names})
-    return list(lives.values())
+            histories[row[ARRIVAL.name]].apply(row[ACTION.name], {name: row[name] for name in names})
+    return list(histories.values())

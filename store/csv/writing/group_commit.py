@@ -78,7 +78,7 @@ class GroupCommit:
             group, self._waiting = self._waiting[:GROUP_LIMIT], self._waiting[GROUP_LIMIT:]
         try:
             self._write(group)
-        except BaseException as error:  # noqa: BLE001 those who wait must be told, whatever it is
+        except BaseException as error:  # noqa: BLE001 waiting threads must get any error
             for ticket in group:
                 ticket.error = error if ticket.is_open else ticket.error
         with self._mutex:

@@ -70,7 +70,7 @@ class KnownRows:
             date.add([chunk.known(part.first_arrival) for part, chunk in chunks], day.newest)
             try:
                 date.write_if_due()
-            except (ColumnsDamaged, StorageError):  # the batch is stored: this must not fail it
+            except (ColumnsDamaged, StorageError):  # the batch is stored already
                 date = None
             self._keep((folder, number), date)
 

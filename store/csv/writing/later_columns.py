@@ -101,13 +101,13 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
     confirmed = np.isin(hashes.identity, wanted)
     differing = rows.differing(stored)
     if len(differing):
-        said: dict[Hashable, list[StoredValues]] = defaultdict(list)
+        stored_values: dict[Hashable, list[StoredValues]] = defaultdict(list)
         for each in stored:
             for row in each.identified(differing):
-                said[row.identity].append((row.value, row.later))
+                stored_values[row.identity].append((row.value, row.later))
         confirmed &= ~np.isin(hashes.identity, differing)
         try:
-            confirmed[stored_rows_among(rows.identified(differing), said)] = True
+            confirmed[stored_rows_among(rows.identified(differing), stored_values)] = True
         except IdConflict as error:
             raise IdConflict(chunk.indices[error.rows].tolist()) from error
     return confirmed

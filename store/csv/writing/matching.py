@@ -41,8 +41,8 @@ class Duplicates:
             found[identity, check, value].append(arrival)
         arrivals = np.full(len(rows), NOT_STORED)
         taken: dict[Hashable, int] = defaultdict(int)
-        said = (rows.identity[indices], rows.check[indices], rows.value[indices])
-        for index, has_id, *row in _items(indices, rows.has_id[indices], *said):
+        wanted = (rows.identity[indices], rows.check[indices], rows.value[indices])
+        for index, has_id, *row in _items(indices, rows.has_id[indices], *wanted):
             key = tuple(row)
             if key in found:
                 arrivals[index] = found[key][taken[key]]
@@ -57,7 +57,7 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
     Raises `IdConflict`.
     """
     if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
-        with suppress(IdConflict):  # which may be one only because a row was corrected
+        with suppress(IdConflict):  # the exact rule below knows corrected values, too
             return Duplicates(stored_rows(chunk.hashes, candidates, chunk.indices), candidates)
     if not len(candidates) and not chunk.has_ids:
         return Duplicates(np.zeros(chunk.rows.num_rows, dtype=bool), candidates)

@@ -168,8 +168,8 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
 
 
 def _by_id(dataset: Dataset, columns: Mapping[str, _ColumnWords | None], has_id: Mask) -> RowHashes:
-    said = [name for name in columns if name not in dataset.arrival_columns]
-    (value,) = _combined(columns, said, seeds=(5,), count=len(has_id))
+    names = [name for name in columns if name not in dataset.arrival_columns]
+    (value,) = _combined(columns, names, seeds=(5,), count=len(has_id))
     identity, check = _combined(columns, dataset.id_columns, seeds=(3, 4), count=len(has_id))
     return RowHashes(identity, check, value, has_id)
 

@@ -108,7 +108,7 @@ class Writer:
                 outcomes = [self._decide(ticket, stage) for ticket in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
-                else:  # what counts as stored may be another's record that the disk has not confirmed yet
+                else:  # a duplicate may be in a record that the disk has not confirmed yet
                     self._log.confirm(descriptor)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
