@@ -125,7 +125,6 @@ class InstrumentHistory:
         return self._owners.get(symbol, symbol)
 
     def instrument(self, symbol: str, as_of_ns: int | None) -> Instrument:
-        """See `MarketStore.instrument`."""
         symbol = self._owners.get(symbol, symbol)
         declared = self._found(symbol, as_of_ns)
         return default_instrument(symbol) if declared is None else declared

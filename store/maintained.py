@@ -69,14 +69,12 @@ class LogCheck(Protocol):
     @property
     def size(self) -> int:
         """The size of the log's files in bytes."""
-        ...
 
     def findings(self) -> Iterator[LogFinding]:
         """Yield damage and harmless leftovers while the log is read; can be called once.
 
         Raises `OSError` if a file cannot be read.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +90,9 @@ class Upkeep(Protocol):
 
     def round(self, *, seconds: float) -> int:
         """Work for about so many seconds; return the number of logs worked on."""
-        ...
 
     def backlog(self) -> DerivedBacklog:
         """Return what the last round found and has not been done since. Thread-safe."""
-        ...
 
 
 @runtime_checkable
@@ -108,15 +104,12 @@ class MaintainedStore(Protocol):
 
     def folders(self, dataset: Dataset) -> list[str]:
         """Return the symbols that have a folder, with or without commits, sorted."""
-        ...
 
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
         """Return a check of a log, not started."""
-        ...
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
         """Return the counts of a log. Raises `DataDamaged`, `StoreUnavailable`."""
-        ...
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
@@ -126,8 +119,6 @@ class MaintainedStore(Protocol):
         rebuild: start from nothing. compact: join segments that fit into one. Raises `StoreUnavailable`, and
         `DataDamaged` if rows that must be read are damaged.
         """
-        ...
 
     def keeper(self) -> Upkeep:
         """Return the background work that keeps all logs' derived files current."""
-        ...

@@ -23,34 +23,28 @@ class Catalogue(Protocol):
     @abstractmethod
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """Return an instrument by symbol or alias, now or at an instant; undeclared: `default_instrument`."""
-        ...
 
     @abstractmethod
     def canonical(self, symbol: str) -> str:
         """Return the symbol of an alias; any other symbol unchanged. No other method takes aliases."""
-        ...
 
     @abstractmethod
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None
     ) -> list[Instrument]:
         """Return the declared instruments by symbol, or only `symbol`'s, now or at an instant."""
-        ...
 
     @abstractmethod
     def last_declared_ns(self, as_of_ns: int) -> int:
         """Return when any instrument was last declared up to an instant, nanoseconds UTC; 0 if never."""
-        ...
 
     @abstractmethod
     def set_instrument(self, instrument: Instrument) -> None:
         """Declare an instrument from now on, durably and for every process. Raises `AliasTaken`."""
-        ...
 
     @abstractmethod
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Declare many instruments, no two with one symbol: all of them, or none on `AliasTaken`."""
-        ...
 
     @abstractmethod
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
@@ -58,17 +52,14 @@ class Catalogue(Protocol):
 
         An alias may not be a symbol with data, another instrument's alias, or its instrument's own symbol.
         """
-        ...
 
     @abstractmethod
     def catalogue_stamp(self) -> Hashable:
         """Return a value that changes with each symbol's first commit and each declaration. It is cheap."""
-        ...
 
     @abstractmethod
     def symbols(self, dataset: Dataset) -> list[str]:
         """Return the symbols with at least one commit, sorted."""
-        ...
 
 
 if TYPE_CHECKING:
@@ -234,7 +225,6 @@ class MarketStore(Catalogue, Protocol):
     @abstractmethod
     def append(self, batch: Append) -> Receipt:
         """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
-        ...
 
     @abstractmethod
     def correct(self, amendment: Amendment) -> Receipt:
@@ -244,34 +234,28 @@ class MarketStore(Catalogue, Protocol):
         the new values. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other
         `StorageError`s.
         """
-        ...
 
     @abstractmethod
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
         """Return the rows in the window by (event time, sequence, arrival), in the dataset's schema."""
-        ...
 
     @abstractmethod
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:
         """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
-        ...
 
     @abstractmethod
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
         """Return the log's newest commit, or the commit with this number, which must exist."""
-        ...
 
     @abstractmethod
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         """Return when the commit with this number, which must exist, was made, in nanoseconds UTC."""
-        ...
 
     @abstractmethod
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
         """Return the number of the newest commit made at or before an instant; 0 if there is none."""
-        ...
 
     @abstractmethod
     def commits(
@@ -285,7 +269,6 @@ class MarketStore(Catalogue, Protocol):
         wrote it. Raises `Resync`, also during iteration, if the log does not have the commit of `after`.
         Iteration raises like a read.
         """
-        ...
 
     @abstractmethod
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
@@ -294,4 +277,3 @@ class MarketStore(Catalogue, Protocol):
         A log without commits may be missing. While a log's token is the same, nothing was committed to it. A
         token costs one stat call. Tokens can be compared within one store at one path only.
         """
-        ...

@@ -73,7 +73,6 @@ class CsvCatalogue:
         self._folders = {name: SymbolFolders(path / name) for name in DATASETS}
 
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """See `MarketStore.instrument`."""
         try:
             return self._instruments.verified().instrument(symbol, as_of_ns)
         except OSError as error:
@@ -131,14 +130,12 @@ class CsvCatalogue:
             raise unavailable(error) from error
 
     def symbols(self, dataset: Dataset) -> list[str]:
-        """See `MarketStore.symbols`."""
         try:
             return list(self._folders[dataset.name].symbols())
         except OSError as error:
             raise unavailable(error) from error
 
     def folders(self, dataset: Dataset) -> list[str]:
-        """See `MaintainedStore.folders`."""
         try:
             with os.scandir(self._path / dataset.name) as entries:
                 return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())

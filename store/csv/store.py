@@ -63,7 +63,6 @@ class CsvStore(CsvCatalogue, StoreReads):
         self._segment_memory = SegmentMemory()
 
     def append(self, batch: Append) -> Receipt:
-        """See `MarketStore.append`."""
         return self.prepare_append(batch)()
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
@@ -77,7 +76,6 @@ class CsvStore(CsvCatalogue, StoreReads):
         return store
 
     def correct(self, amendment: Amendment) -> Receipt:
-        """See `MarketStore.correct`."""
         self._history(amendment.dataset, amendment.symbol)
         log = self._log(amendment.dataset, amendment.symbol)
         return call_hooks(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
@@ -108,7 +106,6 @@ class CsvStore(CsvCatalogue, StoreReads):
             raise unavailable(error) from error
 
     def keeper(self) -> DerivedKeeper:
-        """See `MaintainedStore.keeper`."""
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
@@ -126,7 +123,6 @@ class CsvStore(CsvCatalogue, StoreReads):
         return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
-        """See `MaintainedStore.check`."""
         # Imported here, because only maintenance needs this module.
         from store.csv.verify import CsvLogCheck  # noqa: PLC0415
 
@@ -135,7 +131,6 @@ class CsvStore(CsvCatalogue, StoreReads):
         return CsvLogCheck(dataset, symbol, self._folder(dataset, symbol))
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
-        """See `MaintainedStore.statistics`."""
         from store.csv.verify import log_statistics  # noqa: PLC0415 as for a check
 
         if not has_commits(self._folder(dataset, symbol)):

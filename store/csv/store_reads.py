@@ -83,7 +83,6 @@ class StoreReads(QueryableStore):
         self._logs = OpenLogs(opened)
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
-        """See `MarketStore.rows`."""
         log = self._known_log(dataset, symbol)
         return self._answer(log, symbol, commit, partial(log.reader.rows, window))
 
@@ -117,7 +116,6 @@ class StoreReads(QueryableStore):
         policy: BarPolicy = EVERY_PRINT,
         commit: int | None = None,
     ) -> Bars:
-        """See `QueryableStore.bars`."""
         log = self._known_log(TRADES, symbol)
         return self._answer(
             log, symbol, commit, partial(log.bars.bars, BarQuery(window, interval_ns, policy))
@@ -165,7 +163,6 @@ class StoreReads(QueryableStore):
         after: int,
         commit: int | None = None,
     ) -> list[Revision]:
-        """See `QueryableStore.revisions`."""
         log = self._known_log(TRADES, symbol)
         revised = RevisionQuery(window, interval_ns, policy, after, commit)
         return self._answer(log, symbol, commit, partial(log.bars.revisions, revised))
@@ -173,11 +170,9 @@ class StoreReads(QueryableStore):
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:
-        """See `MarketStore.version`."""
         return self._history(dataset, symbol).version(window, commit)
 
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
-        """See `MarketStore.head`."""
         return self._history(dataset, symbol).head(commit)
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
@@ -191,7 +186,6 @@ class StoreReads(QueryableStore):
     def commits(
         self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
     ) -> Iterator[CommitPiece]:
-        """See `MarketStore.commits`."""
         log = self._log(dataset, symbol) if after.commit.number else self._known_log(dataset, symbol)
         walk = CommitWalk(dataset, symbol, self._folder(dataset, symbol), log.commits, log.reader)
         return walk.pieces(after, upto)

@@ -38,39 +38,31 @@ class Grid(Protocol):
     @property
     def is_plain(self) -> bool:
         """Whether all intervals are multiples of one length since 1970 UTC and all their prints count."""
-        ...
 
     @property
     def is_of_regular_sessions(self) -> bool:
         """Whether its periods consist of the regular sessions of an exchange's trading dates."""
-        ...
 
     def with_resolution(self, resolution: Resolution) -> "Grid":
         """Return the grid of the same hours and dates with another resolution."""
-        ...
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of whole intervals that a range touches."""
-        ...
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
         """Return the label of the bar that each instant belongs to.
 
         `OUTSIDE` for instants outside the window or the hours that count.
         """
-        ...
 
     def trading_dates(self, time_ns: Integers) -> Integers:
         """Return the trading date of each instant, in days since 1970; the UTC date without an exchange."""
-        ...
 
     def spans(self, window: Window) -> Spans:
         """Return the spans of a window's bars, for a grid that is not plain."""
-        ...
 
     def periods(self, window: Window) -> PeriodSpans:
         """Return the periods of an aligned window, each a day or longer."""
-        ...
 
 
 class DayGrid(Grid, Protocol):
@@ -81,11 +73,9 @@ class DayGrid(Grid, Protocol):
 
         Of the next one if the date has none.
         """
-        ...
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
         """Return the end of each bar's interval, and its date in days since 1970."""
-        ...
 
 
 # Returns the trading date of each instant, in days since 1970.

@@ -45,7 +45,6 @@ class LogView:
         return nothing_of(self.store, self.dataset, self.symbol)
 
     def rows(self, window: Window) -> pa.Table:
-        """See `MarketStore.rows`."""
         if self.is_empty:
             return self.dataset.schema.empty_table()
         return self.store.rows(self.dataset, self.symbol, window, commit=self.commit.number)

@@ -59,7 +59,6 @@ class _WithStoredBars:
     policy: BarPolicy
 
     def bars(self, window: Window) -> Bars:
-        """See `BarMaker.bars`."""
         made = trade_bars(self.trades, self.grid, self.policy).bars(window)
         stored = self._by_resolution(window)
         asked = self.grid.resolution

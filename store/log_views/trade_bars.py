@@ -28,7 +28,6 @@ class TradeBars(BarMaker, Protocol):
 
     def needed(self, window: Window) -> Window:
         """Return the window of the log that the bars of a window depend on."""
-        ...
 
 
 def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:

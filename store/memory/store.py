@@ -59,11 +59,9 @@ class MemoryCatalogue:
         self._token = secrets.token_hex(8)
 
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """See `MarketStore.instrument`."""
         return self._history.instrument(symbol, as_of_ns)
 
     def canonical(self, symbol: str) -> str:
-        """See `MarketStore.canonical`."""
         return self._history.canonical(symbol)
 
     def declared_instruments(
@@ -99,7 +97,6 @@ class MemoryCatalogue:
         return self._token, self._declarations, len(self._known_logs())
 
     def symbols(self, dataset: Dataset) -> list[str]:
-        """See `MarketStore.symbols`."""
         return sorted(symbol for name, symbol in self._known_logs() if name == dataset.name)
 
 
@@ -114,13 +111,11 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         self._mutex = threading.Lock()
 
     def append(self, batch: Append) -> Receipt:
-        """See `MarketStore.append`."""
         with self._mutex:
             receipt = self._append(batch)
         return call_hooks(self.committed, batch, receipt)
 
     def correct(self, amendment: Amendment) -> Receipt:
-        """See `MarketStore.correct`."""
         with self._mutex:
             receipt = self._correct(amendment)
         return call_hooks(self.committed, amendment, receipt)
@@ -128,7 +123,6 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
     def commits(
         self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
     ) -> Iterator[CommitPiece]:
-        """See `MarketStore.commits`."""
         with self._mutex:
             log = self._logs.get((dataset.name, symbol), MemoryLog())
             if not log.commits and not after.commit.number:
@@ -155,13 +149,11 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             take_in(self._logs[dataset.name, symbol], piece)
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
-        """See `MarketStore.rows`."""
         return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
 
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:
-        """See `MarketStore.version`."""
         dates = range(window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS + 1)
         for made in reversed(self._log(dataset, symbol).commits[:commit]):
             if any(date in dates for date in made.dates):
@@ -169,7 +161,6 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return NO_COMMIT
 
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
-        """See `MarketStore.head`."""
         commits = self._log(dataset, symbol).commits[:commit]
         return commits[-1].id if commits else NO_COMMIT
 

@@ -27,11 +27,9 @@ class MemoryHolder(Protocol):
 
     def release(self) -> None:
         """Release everything."""
-        ...
 
     def give_back(self) -> None:
         """Release the loaded pages of its mapped rows."""
-        ...
 
 
 class SegmentMemory:

@@ -29,11 +29,9 @@ class LogSource(Protocol):
 
     def lines(self, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
         """Yield the commits in a range of the log's bytes."""
-        ...
 
     def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
         """Return a new index that replaces a damaged one."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

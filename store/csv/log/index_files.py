@@ -57,7 +57,6 @@ class IndexSource(Protocol):
 
     def builder(self) -> IndexBuilder:
         """Return a builder for an index of the commits so far."""
-        ...
 
 
 class IndexFiles:

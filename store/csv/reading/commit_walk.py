@@ -46,7 +46,6 @@ class CommitWalk:
         self._reader = reader
 
     def pieces(self, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
-        """See `MarketStore.commits`."""
         history, head = self._confirmed(after.commit)
         return self._walked(history, after, head.number if upto is None else min(upto, head.number))
 

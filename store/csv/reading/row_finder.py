@@ -25,22 +25,18 @@ class Direction(Protocol):
 
     def nearest(self, items: Sequence[T]) -> T:
         """Return the nearest of ascending items."""
-        ...
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
         """Return the part of a window up to the next edge of an extent."""
-        ...
 
     def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
         """Return the part of a window with the nearest `count` times, and all that equal the last one.
 
         times: ascending. The window itself if it has fewer.
         """
-        ...
 
     def behind(self, window: Window, part: Window) -> Window:
         """Return the window without its nearest part."""
-        ...
 
 
 class _Forwards:
@@ -97,11 +93,9 @@ class SortedRows(Protocol):
     @property
     def times(self) -> Integers:
         """The event times."""
-        ...
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
         """Return a column of numbers, of the rows `[start, end)`."""
-        ...
 
 
 class RowFinder:
