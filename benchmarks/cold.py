@@ -1,4 +1,4 @@
-"""One-minute bars of a day out of a year of trades, by programs that have just started.
+"""One-minute bars of a day of a year of trades, by new processes.
 
 The store and its peers hold the same trades: the store with derived files; pandas all of the store's CSV in
 one file; DuckDB and polars one Parquet file, in order of time, in row groups of 122,880 rows. All of them are
@@ -55,7 +55,7 @@ _WHATS = {"process": "cold process", "answer": "without imports"}
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Seconds of a whole process, and of its answer without the imports; how many bars, and the sum of their values."""
+    """Seconds of the process and of the answer without imports; the number of bars and the sum of their values."""
 
     process: float
     answer: float
@@ -64,7 +64,7 @@ class _Run:
 
 
 def measure_cold(sizes: Sizes) -> Iterator[Row]:
-    """The process from its start to its end, and the answer alone."""
+    """Seconds of the whole process, and of the answer without imports."""
     pythons = {"store": sys.executable, "pandas": sys.executable}
     if (PEER_VENV / ".installed").exists():
         pythons |= dict.fromkeys(_OF_PARQUET, str(PEER_VENV / "bin" / "python"))
@@ -73,7 +73,7 @@ def measure_cold(sizes: Sizes) -> Iterator[Row]:
     runs: dict[str, list[_Run]] = {name: [] for name in pythons}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, unpinned():
         paths = _written(Path(folder), sizes.trades)
-        # Like installed programs, all of them find their bytecode compiled.
+        # All find their bytecode compiled, as installed programs do.
         environment = {
             **os.environ,
             "PYTHONPYCACHEPREFIX": f"{folder}/bytecode",
@@ -125,7 +125,7 @@ def _check(name: str, run: _Run, expected: _Run) -> None:
 
 
 def _written(folder: Path, rows: int) -> dict[str, Path]:
-    """What each program reads."""
+    """Write the input of each program; returns the paths."""
     paths = {"store": folder / "store", "pandas": folder / "trades.csv"}
     paths |= dict.fromkeys(_OF_PARQUET, folder / "trades.parquet")
     stored(paths["store"], _STREAM, rows)

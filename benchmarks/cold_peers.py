@@ -1,4 +1,4 @@
-"""One-minute bars of a day by a program that has just started.
+"""One-minute bars of a day, by a new process.
 
 Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line
 of JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and

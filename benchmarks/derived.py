@@ -1,4 +1,4 @@
-"""What derived files cost: the ingest beside them, their space, building them."""
+"""Derived files: ingest while they are kept current, their size, building them."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def _measure_ingest(sizes: Sizes) -> Iterator[Row]:
 
 @contextmanager
 def _stopped(server: Server) -> Iterator[None]:
-    """Keep a server's worker from running."""
+    """Stop a server's worker meanwhile (SIGSTOP)."""
     worker = server.process("worker")
     os.kill(worker, signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""Answers in every format: how large 1,000 bars are and how long they take, and how fast rows are streamed.
+"""Answers in every format: size and time of 1,000 bars, and rows per second of a stream.
 
 Bars of a second, made from the real trades in the folder REAL_DATA, or else from generated ones.
 """
@@ -59,7 +59,7 @@ _TRADE_COLUMNS = (
 
 
 def measure_formats(_sizes: Sizes) -> Iterator[Row]:
-    """Sizes against rows of JSON, and the table of all of them; streams against Django REST Framework's encoder."""
+    """Sizes against JSON; a table of all formats; streams against Django REST Framework's encoder."""
     bars = _bars()
     if not _ticks().exists():
         yield Note("the bars were generated: REAL_DATA names no folder of real trades")
@@ -109,13 +109,13 @@ def _real_rows(ticks: Path) -> pa.RecordBatch:
 
 
 def _selected(rows: pa.RecordBatch) -> pa.Table:
-    """The rows' columns as a table's, whose columns are all nullable."""
+    """The rows as a table with nullable columns."""
     names = [column.name for column in _TRADE_COLUMNS]
     return pa.Table.from_arrays([rows.column(name) for name in names], names=names)
 
 
 def _repeated(bars: Table) -> Table:
-    """As many bars as a chunk of a stream has."""
+    """The bars repeated to the size of a stream's chunk."""
     times = -(-_CHUNK_ROWS // len(bars))
     return Table(bars.columns, pa.concat_tables([bars.data] * times).combine_chunks()).slice(0, _CHUNK_ROWS)
 
@@ -149,7 +149,7 @@ def _line(label: str, size: int, seconds: float, *, of: tuple[int, float]) -> st
 
 
 def _measure_streams(what: str, table: Table) -> Iterator[Row]:
-    """A chunk, against the same rows as a list of dictionaries that is ready."""
+    """Rows per second of a chunk, against the framework's encoder over ready dictionaries."""
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
@@ -176,7 +176,7 @@ def frameworks_renderer() -> Callable[[object], bytes]:
 
 
 def _seconds(acts: dict[Any, Callable[[], object]]) -> dict[Any, float]:
-    """What each takes at the least, tried in turn: what else the machine does only ever adds to it."""
+    """The least seconds of each, tried in turn: other load only adds to them."""
     least = dict.fromkeys(acts, math.inf)
     for _ in range(_ROUNDS):
         for name, act in acts.items():

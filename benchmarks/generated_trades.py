@@ -1,4 +1,4 @@
-"""The trades that all sides get: one symbol's stream, row by row the same at every call, as JSON and as CSV.
+"""Generated trades of one symbol, the same at every call: as JSON, as CSV, as record batches, and stored.
 
 The stream is addressed by row number, so that any part of it can be made by itself. Rows have no ids; their
 times differ, so none is a duplicate of another.
@@ -35,7 +35,7 @@ Text = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Where the values stand in a row of text in which every value has one width."""
+    """Offsets of the values in a line of text; each value has a fixed width."""
 
     text: bytes
     time: int
@@ -103,14 +103,14 @@ _CONDITIONS = np.array(["", "odd_lot", "intermarket_sweep", "odd_lot;intermarket
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Trades day and night from `start_ns` on, so many a minute, in whole microseconds, with or without ids and the rest."""
+    """Trades day and night from `start_ns` on, `a_minute` each minute, in whole microseconds; `with_ids` adds the optional columns."""
 
     a_minute: int
     start_ns: int = FIRST_DAY_NS
     with_ids: bool = False
 
     def window(self, first: int, count: int) -> Window:
-        """The whole minutes that hold exactly these rows, which begin and end with one."""
+        """The minutes of these rows; `first` and `count` are multiples of `a_minute`."""
         start = self.start_ns + first // self.a_minute * MINUTE_NS
         return Window(start, start + count // self.a_minute * MINUTE_NS)
 
@@ -121,7 +121,7 @@ class Stream:
             yield self._rows(start).slice(inside, first + count - start - inside)
 
     def _rows(self, first: int) -> pa.RecordBatch:
-        """A batch of rows from one whose number is a multiple of their count."""
+        """The chunk that begins with row `first`, a multiple of `CHUNK_ROWS`."""
         rows = np.arange(first, first + CHUNK_ROWS)
         rng = np.random.default_rng(first)
         given = {
@@ -145,17 +145,17 @@ class Stream:
 
 
 class Unsynced(Disk):
-    """Writes without waiting for the disk: what is stored only to be read needs no durability."""
+    """A disk without syncs: a store that is only read here needs no durability."""
 
     def sync(self, descriptor: int) -> None:
-        """Nothing."""
+        """Return at once."""
 
     def sync_folder(self, folder: Path) -> None:
-        """Nothing."""
+        """Return at once."""
 
 
 def stored(folder: Path, stream: Stream, count: int, *, first: int = 0, derived: bool = True) -> CsvStore:
-    """A store of so many rows of a stream from row `first` on, with derived files or without."""
+    """A new store with `count` rows of a stream from row `first` on."""
     store = CsvStore(folder, disk=Unsynced())
     for batch in stream.batches(count, first=first):
         store.append(Append(TRADES, SYMBOL, batch, "bench", Dedupe.NONE))

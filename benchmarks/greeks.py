@@ -15,7 +15,7 @@ from stats.options.pricing import valuation
 
 _QUOTES = 10_000
 _TRIES = 3
-# The loop is measured on some of the quotes: ten thousand American ones take it minutes.
+# The loop runs over some quotes only: ten thousand American ones take minutes.
 _OF_THE_LOOP = {False: 1_000, True: 50}
 _SPOT, _RATE, _YIELD = 100.0, 0.04, 0.015
 _DAYS = np.array([7, 36, 91, 182, 365, 730])
@@ -25,7 +25,7 @@ _COUNTER = QuantLib.Actual365Fixed()
 
 @dataclass(frozen=True, slots=True)
 class _Quotes:
-    """Quotes with a volatility each; days until expiry of every one."""
+    """Quotes that have a volatility, with the days until expiry."""
 
     inputs: Inputs
     days: np.ndarray
@@ -50,14 +50,14 @@ def measure_greeks(_sizes: Sizes) -> Iterator[Row]:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Processor seconds: what else runs on the machine does not count."""
+    """Processor seconds of this process."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def _quotes(*, american: bool) -> _Quotes:
-    """Mid prices in cents of options that are worth more than they are without volatility."""
+    """Prices rounded to cents; options without time value are left out."""
     random, count = np.random.default_rng(1), 2 * _QUOTES
     strike, days = random.uniform(70, 130, count).round(), random.choice(_DAYS, count)
     is_call, t = random.random(count) < 0.5, days / 365
@@ -126,7 +126,7 @@ def _by_instrument(
 
 
 def _bumped(option: QuantLib.VanillaOption, quote: QuantLib.SimpleQuote, part: float) -> tuple[float, float]:
-    """First and second difference."""
+    """The first and the second difference quotient."""
     at = quote.value()
     step, prices = at * part, []
     for move in (-step, 0.0, step):

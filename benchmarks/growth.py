@@ -108,7 +108,7 @@ _NS_BETWEEN_ROWS = 1_000_000
 
 
 def measure_late_rows(sizes: Sizes) -> Iterator[Row]:
-    """Batches of 100 rows over 60 dates, by one process, in files that are not synced."""
+    """Batches of 100 rows over 60 dates, by one process, without syncs."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         many, first = _late_milliseconds(Path(folder) / "many", sizes.large_rows, sizes.rounds)
         few, _ = _late_milliseconds(Path(folder) / "few", _FEW_ROWS, sizes.rounds)
@@ -122,7 +122,7 @@ def measure_late_rows(sizes: Sizes) -> Iterator[Row]:
 
 
 def _late_milliseconds(folder: Path, rows: int, rounds: int) -> tuple[dict[Dedupe | None, float], float]:
-    """Milliseconds of a batch in either mode, and by how much they differ (None); those of the first batch."""
+    """Milliseconds of a batch by mode, their difference under None, and those of the first batch."""
     _fill_dates(folder, rows)
     store, numbers, seconds = CsvStore(folder, disk=Unsynced()), count(), dict[Dedupe, float]()
     first = _late_seconds(store, next(numbers), Dedupe.ROWS)
@@ -135,7 +135,7 @@ def _late_milliseconds(folder: Path, rows: int, rounds: int) -> tuple[dict[Dedup
 
 
 def _fill_dates(folder: Path, rows: int) -> None:
-    """Each date's rows by a batch of their own, in order of time."""
+    """One batch per date, in order of time."""
     store, a_date = CsvStore(folder, disk=Unsynced()), rows // _LATE_DATES
     for date in range(_LATE_DATES):
         times = FIRST_DAY_NS + date * DAY_NS + np.arange(a_date) * _NS_BETWEEN_ROWS
@@ -143,7 +143,7 @@ def _fill_dates(folder: Path, rows: int) -> None:
 
 
 def _late_seconds(store: CsvStore, number: int, dedupe: Dedupe) -> float:
-    """Seconds that a batch takes of which no row is stored, and every one could be."""
+    """Seconds of a batch of new rows within the stored times of their dates."""
     dates = np.arange(_LATE_ROWS) % _LATE_DATES
     within = (np.arange(_LATE_ROWS) + number) * _NS_BETWEEN_ROWS + 1 + number
     batch = _late_append(FIRST_DAY_NS + dates * DAY_NS + within, dedupe)
@@ -174,7 +174,7 @@ _READS = 20
 
 
 def measure_windows(sizes: Sizes) -> Iterator[Row]:
-    """Of a sparse and of a dense symbol, read the first time by a new reader, and again."""
+    """A sparse and a dense symbol, read first by a new reader, then again."""
     for name, stream in _STREAMS.items():
         yield from _measure_window(name, stream, sizes.trades)
 
@@ -204,7 +204,7 @@ def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
 
 
 def _read_seconds(folders: Sequence[Path], window: Window) -> dict[str, list[float]]:
-    """Seconds of reads of each store in turn: by new readers, and by readers that have read the window before."""
+    """Seconds of a read of each store in turn, by new readers and by readers that read the window before."""
     answers = [_read(open_store(folder), window) for folder in folders]
     if not all(np.array_equal(answers[0].close, answer.close) for answer in answers):
         raise UnexpectedAnswer("the stores have different bars")

@@ -1,4 +1,4 @@
-"""A file of trades imported, against pyarrow reading the same file: durable rows against parsed ones."""
+"""The import of a file of trades, against pyarrow parsing the same file."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _WANTED = "at least 0.5"
 
 
 def measure_import(sizes: Sizes) -> Iterator[Row]:
-    """Rows a second of an import into an empty store, and of pyarrow's two readers; peak memory as a note."""
+    """Rows per second of an import into an empty store and of pyarrow's two readers; peak memory."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "BENCH.csv"
         _write(file, sizes.import_rows)
@@ -68,17 +68,17 @@ def _write(file: Path, rows: int) -> None:
 
 
 def by_stream(file: Path) -> int:
-    """Rows that pyarrow's streaming reader reads."""
+    """The number of rows, by pyarrow's streaming reader."""
     return sum(batch.num_rows for batch in pacsv.open_csv(file))
 
 
 def by_table(file: Path) -> int:
-    """Rows that pyarrow reads at once, into memory."""
+    """The number of rows, by pyarrow's reader of the whole file."""
     return int(pacsv.read_csv(file).num_rows)
 
 
 def by_import(file: Path) -> int:
-    """Rows that were stored. Raises `SystemExit` unless all were."""
+    """The number of rows, by an import. Raises `SystemExit` unless all are stored."""
     from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
 
     from store.datasets import TRADES  # noqa: PLC0415
@@ -92,7 +92,7 @@ def by_import(file: Path) -> int:
 
 
 def main(how: str, file: str, cores: list[str]) -> None:
-    """Measure one way."""
+    """Run one of the three and print rows, seconds and peak memory as JSON."""
     if cores:
         os.sched_setaffinity(0, map(int, cores))
     ways: dict[str, Callable[[Path], int]] = {"stream": by_stream, "table": by_table, "import": by_import}

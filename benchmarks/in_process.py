@@ -1,4 +1,4 @@
-"""Reads in process against the least that such a read can be: slices of memory maps, one look at a file, pandas."""
+"""Reads in process, against slices of memory maps, one `stat` of a file, and pandas."""
 
 import os
 import tempfile
@@ -36,7 +36,7 @@ Column = npt.NDArray[Any]
 
 
 def measure_in_process(sizes: Sizes) -> Iterator[Row]:
-    """Add the ratios of `bars`, `latest` and `scan`, all warm and with derived files that are current."""
+    """`bars`, `latest` and `scan`, warm and with current derived files."""
     with _universe(sizes.symbols) as folder:
         reader = open_store(folder)
         symbol = reader.symbols()[0]
@@ -63,7 +63,7 @@ def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
 
 
 def _measure_scan(reader: Reader) -> Iterator[Row]:
-    """Bars per second of a warm scan that looks at every close, and of pandas' groups by time over one day of the same bars."""
+    """Bars per second of a warm scan over every close, against pandas' groups by time over one day of the same bars."""
     day_end = _FIRST_DAY_NS + DAY_NS
     _scanned(reader, None)
     here = max(_rate(lambda: _scanned(reader, None)) for _ in range(3))
@@ -123,7 +123,7 @@ def _sliced(columns: list[Column], start: int, end: int) -> list[Column]:
 
 @contextmanager
 def _universe(symbols: int) -> Iterator[Path]:
-    """A store of symbols with some trades in every minute of five days' regular hours, with derived files."""
+    """A store of symbols with trades in each minute of five days' regular hours, with derived files."""
     rng = np.random.default_rng(5)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = CsvStore(folder)

@@ -30,7 +30,7 @@ _PEER_WANTED = {"small": "at least 50", "large": "at least 400"}
 
 
 class Feeder:
-    """Sends the stream on from where it stands, by one client or by several that share it."""
+    """Sends the next batches of the stream, by one client or by several that share it."""
 
     def __init__(self, server: Server, *, feeds: int = 1) -> None:
         self.server = server
@@ -38,13 +38,13 @@ class Feeder:
         self._sent = 0
 
     def warm_up(self) -> None:
-        """Have the server do its first batches, which import and allocate, for another symbol."""
+        """Send batches of another symbol: the first ones import modules and allocate memory."""
         bodies = [(json_body(batch_rows(n), symbol="WARMU"), BATCH_ROWS) for n in range(WARM_UP_BATCHES)]
         with Connection(self.server) as connection:
             connection.post(bodies)
 
     def fill(self, rows: int) -> None:
-        """Go on until `rows` are stored."""
+        """Send batches until `rows` are stored."""
         count = rows // (BATCH_ROWS * self._feeds) - self._sent
         post_together(self.server, [self._bodies(count, feed) for feed in range(self._feeds)])
         self._sent += count
@@ -57,7 +57,7 @@ class Feeder:
             return connection.post(bodies)
 
     def seconds_together(self, batches: int) -> float:
-        """Seconds that all clients together take for so many batches each."""
+        """Seconds from the common start of all clients, with `batches` each, to the end of the last."""
         bodies = [list(self._bodies(batches, feed)) for feed in range(self._feeds)]
         self._sent += batches
         return post_together(self.server, bodies)
@@ -69,7 +69,7 @@ class Feeder:
 
 
 def measure_one_feed(sizes: Sizes) -> Iterator[Row]:
-    """Against the plain peer with much and with more stored, against the bare work, and against an empty store."""
+    """One feed against the plain peer, the bare work of an ingest, and an empty store."""
     with our_server() as server:
         feeder = Feeder(server)
         ours = {}
@@ -85,7 +85,7 @@ def measure_one_feed(sizes: Sizes) -> Iterator[Row]:
 
 
 def measure_several_feeds(sizes: Sizes) -> Iterator[Row]:
-    """Four feeds that write one symbol out of step: with much stored against nothing stored."""
+    """Four feeds of one symbol out of step: with many rows stored against an empty store."""
     with our_server() as full_server, our_server() as empty_server:
         full, empty = Feeder(full_server, feeds=FEEDS), Feeder(empty_server, feeds=FEEDS)
         empty.warm_up()
@@ -131,7 +131,7 @@ def _measure_peer(sizes: Sizes, ours: dict[str, float]) -> Iterator[Row]:
 def _measure_growth(
     sizes: Sizes, full: Feeder, empty: Feeder, bare: Callable[[int], list[float]]
 ) -> Iterator[Row]:
-    """Round by round in turn, so that what else the machine does falls on all alike."""
+    """All in turn in each round, so that other load on the machine slows all alike."""
     with_much: list[float] = []
     with_none: list[float] = []
     without_server: list[float] = []
@@ -157,7 +157,7 @@ def _measure_growth(
 
 @contextmanager
 def _bare_work() -> Iterator[Callable[[int], list[float]]]:
-    """Seconds of each of so many batches in the plain script, which goes on where it stopped."""
+    """A function that has the plain script store the next batches, and returns the seconds of each."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         log = Path(folder) / "bare.log"
         command = [sys.executable, "-m", "benchmarks.ingest", folder]
@@ -173,7 +173,7 @@ def _asked(process: subprocess.Popen[bytes], count: int, log: Path) -> list[floa
 
 
 def _preload(path: Path, position: int, batches: int) -> int:
-    """Write the peer's file on until it holds so many batches; returns the next one's number."""
+    """Append to the peer's file until it holds `batches`; returns the number of the next batch."""
     with path.open("ab") as file:
         if position == 0:
             file.write(CSV_HEADER)

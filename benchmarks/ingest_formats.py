@@ -22,7 +22,7 @@ _COLUMNS = ("timestamp", "price", "volume")
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How a batch is written for a symbol, and whether its rows name the symbol."""
+    """How to write the body of a batch."""
 
     media_type: str
     body: Callable[[pa.RecordBatch, str], bytes]
@@ -30,7 +30,7 @@ class _Format:
 
 
 def measure_ingest_formats(sizes: Sizes) -> Iterator[Row]:
-    """Round by round in turn, each format a symbol of its own."""
+    """All formats in turn in each round; each has its own symbol."""
     seconds: dict[str, list[float]] = {name: [] for name in _FORMATS}
     with our_server() as server, Connection(server) as connection:
         for turn in range(sizes.rounds + 1):

@@ -1,4 +1,4 @@
-"""The tree over HTTP: a page that has to be made against one that is kept, and page 1,000 of a walk against page 1.
+"""Pages of the market-data tree over HTTP: computed against cached, and page 1,000 of a walk against page 1.
 
 Bars of a minute are of 30 days with 20 trades a minute; trades are of an hour with 20,000 a minute. All of
 them are folded.
@@ -27,7 +27,7 @@ _PAGES, _QUICK_PAGES = 1_000, 100
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Pages of `limit` rows over a length from a start; each walk begins a step later, so that nothing of it is kept."""
+    """Pages of `limit` rows. Each walk begins a step later, so that none of its pages is cached."""
 
     what: str
     target: str
@@ -53,7 +53,7 @@ _WALKS = (
 
 
 def measure_market_data(sizes: Sizes) -> Iterator[Row]:
-    """By one client of one web process."""
+    """One client, one web process."""
     pages = _PAGES if sizes.trades > _PAGES**2 else _QUICK_PAGES
     with our_server() as server:
         stored(server.folder, _SPARSE, _SPARSE_MINUTES * _SPARSE.a_minute)
@@ -106,7 +106,7 @@ def _measure_walk(walk: _Walk, walks: list[list[float]]) -> Iterator[Row]:
 
 
 def _timed(connection: Connection, request: bytes, outcome: str) -> tuple[float, bytes]:
-    """Seconds and body of an answer that was made (`miss`) or kept (`hit`).
+    """Seconds and body of an answer that was computed (`miss`) or cached (`hit`).
 
     Raises `UnexpectedAnswer` for another outcome.
     """

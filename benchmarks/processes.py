@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts on the servers' core, and ends by their ids."""
+"""Processes of a benchmark: started on the servers' core, awaited, ended."""
 
 import os
 import selectors
@@ -46,13 +46,13 @@ def _on(cores: set[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-START_SECONDS = 90.0
+START_SECONDS = 300.0  # a loaded machine starts slowly
 _END_SECONDS = 12.0
 BASE_DIR = Path(__file__).resolve().parents[1]
 
 
 class StartFailed(Exception):
-    """A process did not become ready; its message ends with what it printed."""
+    """A process did not become ready. The message ends with its output."""
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def line_with(process: subprocess.Popen[bytes], text: str, *, log: Path) -> str:
 
 
 def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], *, log: Path) -> None:
-    """Return when `is_ready`, asked again and again, says so. Raises `StartFailed`."""
+    """Call `is_ready` until it is true. Raises `StartFailed`."""
     deadline = time.monotonic() + START_SECONDS
     while not is_ready():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -117,7 +117,7 @@ def run_python(module: str, *arguments: str, environment: Mapping[str, str], log
 
 
 def memory_of_process(measure: str, pid: int | str = "self") -> int:
-    """Bytes of a process, this one unless told, by one of the system's measures.
+    """Bytes of memory of a process, by default this one, by a measure of `/proc/PID/status`.
 
     `VmRSS`: resident; `RssAnon`: without files; `RssFile`: of mapped files; `VmHWM`: resident at its peak.
     """

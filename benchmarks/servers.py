@@ -1,4 +1,4 @@
-"""The servers that are compared: this project's `serve` with one worker, and the plain peer with its Redis."""
+"""The servers that are compared, and their clients: this project's `serve` with one worker, and the plain peer."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ RATE = 1_000_000
 PEER_VENV = BASE_DIR / ".venv-bench"
 _PEERS = Path(os.environ.get("PEERS") or "peers").resolve()
 INGEST_PATH = "/v1/trades/ingest"
-# An installation that the shell is set up for is left alone.
+# Removed from the environment: they may name an installation that others use.
 OF_OTHERS = frozenset({"REDIS_URL", "DATABASE_URL"})
 _KEY_OPTIONS = ("--tier", "internal", "--scope", "all", "--rate", str(RATE), "--json")
 
@@ -37,18 +37,14 @@ class Server:
     def request(
         self, method: str, target: str, body: bytes | None = None, *, media_type: str = "application/json"
     ) -> bytes:
-        """A whole request as it goes over the wire."""
+        """The bytes of a request."""
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}:{self.port}", f"X-API-Key: {self.key}"]
         if body is not None:
             lines += [f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
-    def url(self, target: str) -> str:
-        """The URL of a path and query."""
-        return f"http://{self.host}:{self.port}{target}"
-
     def process(self, argument: str) -> int:
-        """The id of the process that has the server's folder, and this among its arguments.
+        """The id of the server's process with this argument.
 
         Raises `OSError` if there is none.
         """
@@ -128,7 +124,7 @@ _CHUNK = 256 * 1024
 
 
 class UnexpectedAnswer(Exception):
-    """A server did not do what was measured."""
+    """A server's answer is not the one that is measured."""
 
 
 class Connection:
@@ -223,7 +219,7 @@ def run_together(server: Server, clients: Sequence[Callable[[Connection], object
 
 
 def check_stored(answer: bytes, rows: int) -> None:
-    """Hold an ingest's answer against the number of rows, all of which were new.
+    """Check that an ingest stored `rows` rows, all of them new.
 
     Raises `UnexpectedAnswer`.
     """
