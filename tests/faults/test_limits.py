@@ -22,7 +22,7 @@ from tests.faults.table import SOAK, Tallies, Tally
 
 PRIOR_ROWS, ALL_ROWS = 20, 100
 TRIES = 100 if SOAK else 12
-MANY = (2000, 20, 250) if SOAK else (200, 10, 25)
+MANY = (600, 10, 100) if SOAK else (200, 10, 25)
 HANDLES = 256
 DISK_BYTES = 2**20
 

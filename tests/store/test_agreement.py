@@ -32,7 +32,7 @@ from tests.store.builders import (
     trade,
 )
 
-EXAMPLES = 1500 if os.environ.get("SOAK") else 25
+EXAMPLES = 300 if os.environ.get("SOAK") else 25
 TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
 SYMBOLS = (SYMBOL, "MSFT")
 

@@ -208,7 +208,7 @@ def bodies(draw) -> bytes:
     return text.encode(codec, "backslashreplace" if codec == "latin-1" else "surrogatepass")
 
 
-@settings(max_examples=20_000 if SOAK else 400, deadline=None)
+@settings(max_examples=5_000 if SOAK else 400, deadline=None)
 @given(body=bodies())
 @example(body=b'{"trades":[],"trades":[]}')
 @example(body=b"")
@@ -216,7 +216,7 @@ def test_a_mutated_body_is_accepted_by_both_or_refused_by_both(body):
     assert_agreement(body)
 
 
-@settings(max_examples=5_000 if SOAK else 200, deadline=None)
+@settings(max_examples=2_000 if SOAK else 200, deadline=None)
 @given(text=timestamps, field=st.sampled_from(["timestamp", "received_at"]), beside=st.booleans())
 def test_both_take_the_same_forms_of_time(text, field, beside):
     rows = [trade(**{field: text}), *([trade()] if beside else [])]

@@ -17,7 +17,7 @@ from store.protocol import ALL_TIME
 from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
-FLIPS = 1500 if os.environ.get("SOAK") else 72
+FLIPS = 600 if os.environ.get("SOAK") else 72
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.store.builders import MINUTE, NOON, SYMBOL, amendment, batch, cancel,
 
 ROWS = 1_000_000
 HOUR = Window(NOON, NOON + 60 * MINUTE)
-PAGE = 1_000 if os.environ.get("SOAK") else 5_000
+PAGE = 2_000 if os.environ.get("SOAK") else 5_000
 
 
 def crowded(count: int, *, seed: int, price: float) -> Append:

@@ -24,7 +24,7 @@ from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from tests.store.bars.slow_spans import columns, random_spans
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
 
-EXAMPLES = 400 if os.environ.get("SOAK") else 12
+EXAMPLES = 150 if os.environ.get("SOAK") else 12
 INTERVALS = (SECOND, 7 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, DAY)
 WORDS = (
     None,

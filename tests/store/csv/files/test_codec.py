@@ -17,7 +17,7 @@ from store.datasets import TRADES
 from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 from tests.store.builders import NOON, record_batch, trade
 
-EXAMPLES = 2000 if os.environ.get("SOAK") else 80
+EXAMPLES = 1000 if os.environ.get("SOAK") else 80
 TEXTS = ("trade_id", "exchange", "conditions")
 HEADER_LINE = header_line(header_of(TRADES, TRADES.later_names))
 FLAGS = {"true": True, "false": False}

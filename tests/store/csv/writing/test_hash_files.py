@@ -22,7 +22,7 @@ from store.protocol import Amendment, Append, Dedupe
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 from tests.store.csv.writing.late_rows_process import POOL, append_until_killed, pool_row, small_files
 
-SEEDS = 200 if os.environ.get("SOAK") else 12
+SEEDS = 60 if os.environ.get("SOAK") else 12
 NAMES = TRADES.schema.names
 
 
