@@ -1,4 +1,4 @@
-"""The declared form of what is asked and told about the cache of answers."""
+"""Requests and answers of the response cache's endpoints."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The endpoints of the cache of answers."""
+"""The endpoints of the response cache."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -34,9 +34,10 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
         responses={200: InvalidatedSerializer},
     )
     def invalidate(self, request: Request) -> Response:
-        """Drop all answers about a symbol.
+        """Drop all cached answers about a symbol.
 
-        They are never stale; this frees memory and has them computed again.
+        Answers are never stale; this frees memory and forces a recomputation. Other processes keep answers in
+        their own memory for up to 5 s.
         """
         single_parameters(request.GET, ("format",))
         serializer = self.get_serializer(data=request_document(request))

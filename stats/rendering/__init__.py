@@ -1,1 +1,1 @@
-"""Rows of any dataset as the bytes that a client asked for."""
+"""Rows of any dataset as bytes in the client's format."""

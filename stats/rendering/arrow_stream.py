@@ -23,7 +23,7 @@ _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 @dataclass(frozen=True, slots=True)
 class ArrowEncoder:
-    """A stream of record batches. Times are Arrow's timestamps unless `form` says otherwise."""
+    """A stream of record batches. Times are Arrow timestamps unless `form` is set."""
 
     columns: Sequence[OutColumn]
     form: TimeForm | None
@@ -34,11 +34,11 @@ class ArrowEncoder:
         return self._schema().serialize().to_pybytes()  # type: ignore[no-any-return]
 
     def rows(self, table: Table) -> bytes:
-        """A record batch; nothing for no rows."""
+        """A record batch; no bytes for no rows."""
         return self._batch(table).serialize().to_pybytes() if len(table) else b""
 
     def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """A batch without rows, whose metadata are `said`: readers of rows pass over it."""
+        """A batch without rows whose metadata are `said`; readers of rows skip it."""
         sink, empty = io.BytesIO(), self._batch(Table.empty(self.columns))
         with pa.ipc.new_stream(sink, empty.schema) as writer:
             writer.write_batch(empty)
@@ -47,7 +47,7 @@ class ArrowEncoder:
             return sink.getvalue()[start:]
 
     def end(self) -> bytes:
-        """The mark of a stream that is whole."""
+        """The end-of-stream marker."""
         return _STREAM_END
 
     def _schema(self) -> pa.Schema:
@@ -67,7 +67,7 @@ def stream_arrow(columns: Sequence[OutColumn], form: TimeForm | None) -> ArrowEn
 
 
 def render_arrow(document: Document, form: TimeForm | None) -> Rendered:
-    """One record batch; the head is the schema's metadata, of which those that are not texts are JSON."""
+    """One record batch. The head is the schema's metadata; values that are not texts are JSON."""
     encoder = ArrowEncoder(document.table.columns, form, _texts(document.head))
     return Rendered(encoder.begin() + encoder.rows(document.table) + encoder.end())
 

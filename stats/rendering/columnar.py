@@ -1,4 +1,4 @@
-"""Rows as lists by column: as JSON, and packed."""
+"""Rows as one list per column: as JSON and as MessagePack."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from store.lazy_imports import compute as pc
 
 
 def column_values(column: OutColumn, values: pa.Array, form: TimeForm) -> Any:
-    """A column as a list, or as a numpy array in which what is not finite stands for null."""
+    """A column as a list, or as a numpy array in which non-finite numbers stand for null."""
     match column.role:
         case ColumnRole.NUMBER | ColumnRole.VOLUME:
             return _whole(floats(values)) if column.whole else floats(values)
@@ -60,7 +60,7 @@ def render_columnar(document: Document, form: TimeForm | None) -> Rendered:
 
 
 def render_msgpack(document: Document, form: TimeForm | None) -> Rendered:
-    """The columnar document packed; `X-Original-Size` is the size of its JSON in bytes."""
+    """The columnar document as MessagePack; `X-Original-Size` is the size of its JSON in bytes."""
     lists = _lists(document, form)
     head, tail = (orjson.loads(orjson.dumps(part)) for part in (document.head, document.tail))
     body = _pack({**head, **{name: _plain(values) for name, values in lists.items()}, **tail})
@@ -80,7 +80,7 @@ def _lists(document: Document, form: TimeForm | None) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> list[Any]:
-    """What msgpack takes: a list, with None for what is not finite."""
+    """A list, with None for non-finite numbers."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind != "f" or np.isfinite(values).all():
             return values.tolist()  # type: ignore[no-any-return]

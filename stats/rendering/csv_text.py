@@ -1,4 +1,4 @@
-"""Rows as CSV (RFC 4180) under a line of names, for programs and spreadsheets."""
+"""Rows as CSV (RFC 4180) with a header line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _LINE_END = "\r\n"
 
 @dataclass(frozen=True, slots=True)
 class CsvEncoder:
-    """A stream of CSV. `form` of its times."""
+    """A stream of CSV. `form`: of its times."""
 
     columns: Sequence[OutColumn]
     form: TimeForm
 
     def begin(self) -> bytes:
-        """The line of names."""
+        """The header line."""
         return (",".join(column.name for column in self.columns) + _LINE_END).encode()
 
     def rows(self, table: Table) -> bytes:
@@ -35,11 +35,11 @@ class CsvEncoder:
         return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), self.form) for start in blocks)
 
     def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """None: CSV has rows only."""
+        """None: CSV has no trailer."""
         return None
 
     def end(self) -> bytes:
-        """Nothing."""
+        """No bytes."""
         return b""
 
 
@@ -49,7 +49,7 @@ def stream_csv(columns: Sequence[OutColumn], form: TimeForm | None) -> CsvEncode
 
 
 def render_csv(document: Document, form: TimeForm | None) -> Rendered:
-    """The names, then a line per row. Head and tail are not in it."""
+    """The header line, then a line per row. Head and tail are left out."""
     encoder = stream_csv(document.table.columns, form)
     return Rendered(encoder.begin() + encoder.rows(document.table))
 
@@ -64,7 +64,7 @@ def _block(table: Table, form: TimeForm) -> bytes:
 
 
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[TextPiece]:
-    """Each value as a cell with `end`, an ASCII character, behind it. There is at least one value."""
+    """Each value as a cell followed by `end`, an ASCII character. Needs at least one value."""
     if values.null_count == len(values):
         return [null + end]
     match column.role:

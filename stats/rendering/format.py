@@ -1,4 +1,4 @@
-"""What a format is: a way to write a document at once and, in some, rows bit by bit."""
+"""Documents, and the interface of a format: a document at once and, in some formats, row by row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class TimeForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`head`, then the rows under `rows_name`, then `tail`; both are written as they are, in their order.
+    """An answer before it has a format: `head`, then the rows under `rows_name`, then `tail`.
 
-    next_cursor, prev_cursor: where the neighbouring pages begin, for formats that have no place for a tail.
-    bars_times: whether the columnar forms write times in milliseconds (bars), else in nanoseconds (ticks).
+    next_cursor, prev_cursor: for formats without a tail. bars_times: columnar formats write times in
+    milliseconds (bars); otherwise in nanoseconds (ticks).
     """
 
     head: Mapping[str, Any]
@@ -34,39 +34,39 @@ class Document:
 
     @property
     def columnar_times(self) -> TimeForm:
-        """How times are written where rows are columns, unless the client chose."""
+        """The default form of times in columnar formats."""
         return TimeForm.MS if self.bars_times else TimeForm.NS
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished body, and the headers that only its format knows of."""
+    """A finished body, and the format's own headers."""
 
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
 
 class StreamEncoder(Protocol):
-    """Rows as they come, in one stream: `begin`, any number of `rows`, perhaps a `trailer`, `end`.
+    """Encodes a stream of rows: `begin`, any number of `rows`, optionally a `trailer`, `end`.
 
-    It keeps nothing of what it wrote. The bytes do not depend on how the rows are cut into tables, but for
-    the frames of arrow's batches.
+    It keeps no state of what it wrote. How the rows are cut into tables does not change the bytes, except for
+    the frames of Arrow's batches.
     """
 
     def begin(self) -> bytes:
-        """What stands before the first row."""
+        """The bytes before the first row."""
         ...
 
     def rows(self, table: Table) -> bytes:
-        """The rows, whose columns are those of the stream."""
+        """The rows, which have the stream's columns."""
         ...
 
     def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """What is said about the stream behind its last row; None where the format has no place for it."""
+        """The trailer behind the last row; None if the format has none."""
         ...
 
     def end(self) -> bytes:
-        """What stands behind everything."""
+        """The bytes behind everything else."""
         ...
 
 
@@ -77,10 +77,10 @@ Stream: TypeAlias = Callable[[Sequence[OutColumn], TimeForm | None], StreamEncod
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format of answers.
+    """A format of answers.
 
-    name: as in `?format=`. has_envelope: whether a document's head and tail are in its body; else its cursors
-    must go out beside it. stream: None where rows cannot be written before all are known.
+    name: as in `?format=`. has_envelope: whether the body has the document's head and tail; otherwise cursors
+    go into headers. stream: None if rows can only be written all at once.
     """
 
     name: str
@@ -91,5 +91,5 @@ class Format:
 
     @property
     def content_type(self) -> str:
-        """The media type as it is sent."""
+        """The header `Content-Type`."""
         return f"{self.media_type}; charset=utf-8" if self.media_type == "text/csv" else self.media_type

@@ -1,4 +1,4 @@
-"""Rows as JSON objects: a document of them, or one a line."""
+"""Rows as JSON objects: one document, or one object per line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from store.text_columns import TextPiece, ended_numbers, joined_lines, text_byte
 
 
 def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
-    """Each value as JSON text between `before` and `end`, an ASCII character. There is at least one value.
+    """Each value as JSON text between `before` and `end`, an ASCII character. Needs at least one value.
 
-    A piece costs as much as a short text, so that `before` and `end` are part of a column's texts where that
-    is free.
+    `before` and `end` are joined with a column's texts where that is free, as each piece costs as much as a
+    short text.
     """
     if values.null_count == len(values):
         return [f"{before}null{end}"]
@@ -77,7 +77,7 @@ def _flags(values: pa.Array, before: str, end: str) -> list[TextPiece]:
 
 
 def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> list[TextPiece]:
-    """Texts that need no escape, in quotation marks where the value is not null."""
+    """Texts that need no escapes, in quotes; `null` where the value is null."""
     if not values.null_count:
         return [f'{before}"', text, f'"{end}']
     return [
@@ -88,7 +88,7 @@ def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> 
 
 
 def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[TextPiece]:
-    """The JSON text of each value; columns of words repeat few of them."""
+    """The JSON text of each value, encoded once per distinct value."""
     encoded = values.dictionary_encode(null_encoding="encode")
     written = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
     return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
@@ -116,18 +116,18 @@ def render_rows(document: Document, form: TimeForm | None) -> Rendered:
 
 
 def render_lines(document: Document, form: TimeForm | None) -> Rendered:
-    """One object a line. Head and tail are not in it."""
+    """One object per line. Head and tail are left out."""
     return Rendered(row_objects(document.table, form or TimeForm.RFC3339, "\n"))
 
 
 @dataclass(frozen=True, slots=True)
 class LinesEncoder:
-    """A stream of one object a line."""
+    """A stream of one object per line."""
 
     form: TimeForm
 
     def begin(self) -> bytes:
-        """Nothing."""
+        """No bytes."""
         return b""
 
     def rows(self, table: Table) -> bytes:
@@ -139,7 +139,7 @@ class LinesEncoder:
         return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
 
     def end(self) -> bytes:
-        """Nothing."""
+        """No bytes."""
         return b""
 
 

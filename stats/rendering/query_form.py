@@ -1,4 +1,4 @@
-"""A view's query parameters as the inputs of a form, and the addresses that a page about its answer leads to."""
+"""The form of the browsable page: inputs for the view's query parameters, and the page's links."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _YES_OR_NO = ("true", "false")
 
 @dataclass(frozen=True, slots=True)
 class HelpPart:
-    """A piece of a help text; code is what stands there between backticks."""
+    """A piece of a help text; `is_code` if it stood between backticks."""
 
     text: str
     is_code: bool
@@ -27,9 +27,9 @@ class HelpPart:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """One input. `choices` make it a list to choose from; `value` is what the query has, or the empty text.
+    """An input of the form. `choices` make it a list; `value` is the query's value, or "".
 
-    attributes: of the element, beyond its name and value.
+    attributes: further attributes of the HTML element.
     """
 
     name: str
@@ -42,13 +42,13 @@ class FormInput:
 
     @property
     def help_parts(self) -> list[HelpPart]:
-        """The help text, in which code is told from words."""
+        """The help text, split at backticks."""
         return [HelpPart(text, place % 2 == 1) for place, text in enumerate(self.help.split("`"))]
 
 
 @dataclass(frozen=True, slots=True)
 class PageLink:
-    """An address, what it leads to, and its relation to this page, or the empty text."""
+    """A URL, its label, and its relation to this page, or ""."""
 
     url: str
     label: str
@@ -61,7 +61,7 @@ def form_inputs(serializer: serializers.Serializer[Any], query: QueryDict) -> li
 
 
 def without_empty(query_string: str) -> str:
-    """The query string without empty parameters: a form without a script sends its empty inputs too."""
+    """The query string without empty parameters, which a form without a script sends, too."""
     return "&".join(part for part in query_string.split("&") if part.partition("=")[2])
 
 
@@ -72,13 +72,13 @@ def base_path(request: Request) -> str:
 
 
 def format_suffix(request: Request) -> str | None:
-    """The format that the path's suffix names."""
+    """The format in the path's suffix."""
     kwargs: dict[str, Any] = request.parser_context.get("kwargs", {})
     return kwargs.get("format")
 
 
 def page_links(request: Request, data: Any) -> list[PageLink]:
-    """The pages before and behind an answer that has cursors."""
+    """Links to the previous and next page of an answer with cursors."""
     if not isinstance(data, Mapping):
         return []
     return [
@@ -89,15 +89,12 @@ def page_links(request: Request, data: Any) -> list[PageLink]:
 
 
 def format_links(request: Request, formats: list[str]) -> list[PageLink]:
-    """The same answer in other formats."""
+    """Links to the same answer in other formats."""
     return [PageLink(_url(request, format=name), name) for name in formats if name != "api"]
 
 
 def _url(request: Request, **changes: str) -> str:
-    """The request's own address with some parameters changed.
-
-    It stays a page if its format is not changed.
-    """
+    """The request's URL with some parameters changed; still a browsable page unless `format` changes."""
     kept = {name: value for name, value in request.query_params.items() if value}
     if format_suffix(request):
         kept.setdefault("format", "api")

@@ -1,4 +1,4 @@
-"""The formats as Django REST Framework chooses among them, and the page about an answer."""
+"""The formats as renderers of Django REST Framework, and the browsable page."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -21,7 +21,7 @@ _PROBLEM_TYPE = "application/problem+json"
 
 
 class RowsRenderer(JSONRenderer):
-    """The default: rows as JSON. A finished body goes out as it is."""
+    """The default: rows as JSON. A finished body is sent as it is."""
 
     def render(
         self,
@@ -37,7 +37,7 @@ class RowsRenderer(JSONRenderer):
 class FormatRenderer(BaseRenderer):
     """A format by its name.
 
-    A finished body goes out as it is; whatever else a view says is JSON, and says so.
+    A finished body is sent as it is; any other answer of the view is sent as JSON, with that content type.
     """
 
     charset = None
@@ -98,11 +98,11 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         }
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:
-        """What the answer is shown in: JSON, whatever else the view writes."""
+        """The renderer of the answer inside the page: always JSON."""
         return RowsRenderer()
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
-        """None: the form of the page has the filters, too."""
+        """None: the page's form has the filters, too."""
 
 
 def _query_serializer(view: Any) -> Any:
@@ -112,12 +112,12 @@ def _query_serializer(view: Any) -> Any:
 
 
 def _is_refusal(data: Any, response: Any) -> bool:
-    """Whether an answer is a problem (RFC 9457), which programs get as one."""
+    """Whether an answer is a problem (RFC 9457)."""
     return response.status_code >= HTTPStatus.BAD_REQUEST and isinstance(data, Mapping) and "code" in data
 
 
 def _is_unasked(data: Any, request: Request) -> bool:
-    """Whether an answer only says that a query must have parameters, to one that has none."""
+    """Whether a query without parameters was refused only because one is missing."""
     is_refused = isinstance(data, Mapping) and data.get("code") == "missing_parameter"
     return is_refused and request.method == "GET" and request.query_params.keys() <= {"format"}
 

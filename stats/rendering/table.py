@@ -1,4 +1,4 @@
-"""Rows on their way out: named columns, each with the role that says how its values are written."""
+"""Tables of rows, whose columns have roles that say how values are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import pyarrow as pa
 class ColumnRole(Enum):
     """What a column holds.
 
-    TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER and VOLUME: NaN and null are
-    the same. WORDS: joined by `;`, no word is empty; the empty text is no word at all.
+    TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER, VOLUME: NaN means null.
+    WORDS: joined by `;`, none empty; "" has no words.
     """
 
     TIME = "time"
@@ -27,7 +27,7 @@ class ColumnRole(Enum):
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """The type of the column in a `Table`."""
+        """The Arrow type of the column in a `Table`."""
         return _TYPES[self]
 
 
@@ -45,10 +45,9 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class OutColumn:
-    """A column's name outside, and its role.
+    """A column's name in answers, and its role.
 
-    whole: the values of a VOLUME are written as integers; the instants of a TIME are whole seconds, as those
-    of bars are.
+    whole: a VOLUME has integers only; a TIME has whole seconds only, as bars do.
     """
 
     name: str
@@ -58,9 +57,9 @@ class OutColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows: `data` has the same columns in the same order, each in its role's type.
+    """Rows: `data` has the columns in the same order, each in its role's type.
 
-    Raises `ValueError` if not.
+    Raises `ValueError` otherwise.
     """
 
     columns: tuple[OutColumn, ...]
@@ -77,35 +76,35 @@ class Table:
 
     @classmethod
     def of(cls, columns: Sequence[OutColumn], values: Mapping[str, Any]) -> Self:
-        """A table of arrays (Arrow's, numpy's or lists) by column name, equally long.
+        """A table of arrays (Arrow, numpy or lists) by column name, equally long.
 
-        Names beyond `columns` are left out.
+        Names that are not in `columns` are ignored.
         """
         arrays = [_typed(values[column.name], column.role.arrow_type) for column in columns]
         return cls(tuple(columns), pa.Table.from_arrays(arrays, names=[column.name for column in columns]))
 
     @classmethod
     def empty(cls, columns: Sequence[OutColumn]) -> Self:
-        """No rows of the columns."""
+        """A table of the columns without rows."""
         return cls.of(columns, {column.name: [] for column in columns})
 
     def arrays(self) -> list[pa.Array]:
-        """Each column in one piece."""
+        """Each column as one array."""
         return [_whole(chunks) for chunks in self.data.columns]
 
     def select(self, names: Sequence[str]) -> "Table":
-        """The named columns in the order of `names`. Raises `KeyError` for one that there is not."""
+        """The named columns in the order of `names`. Raises `KeyError` for an unknown name."""
         by_name = {column.name: column for column in self.columns}
         return Table(tuple(by_name[name] for name in names), self.data.select(list(names)))
 
     def slice(self, start: int, end: int) -> "Table":
-        """Rows `[start, end)`, cut to those there are."""
+        """Rows `[start, end)`, as far as there are any."""
         if start == 0 and end >= len(self):
             return self
         return Table(self.columns, self.data.slice(start, max(end - start, 0)))
 
     def reversed(self) -> "Table":
-        """The same rows, the last one first."""
+        """The rows in reverse order."""
         if len(self) < 2:
             return self
         places = np.arange(len(self) - 1, -1, -1)

@@ -1,4 +1,4 @@
-"""Numbers of whole columns, ready to be written."""
+"""Text of whole columns of numbers and times."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,20 +13,20 @@ _INTEGERS_END = 2.0**63
 
 
 def floats(values: pa.Array) -> Floats:
-    """The values with NaN for null."""
+    """The values, with NaN for null."""
     return values.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def whole_mask(numbers: Floats) -> Mask:
-    """Which of the numbers are whole and fit into 64 bits."""
+    """Which numbers are integers that fit into 64 bits."""
     is_whole: Mask = numbers == np.floor(numbers)
     return is_whole & (np.abs(numbers) < _INTEGERS_END)
 
 
 def ended_volumes(numbers: Floats, end: str) -> pa.Array:
-    """Each number's text with the ASCII character `end` behind it: whole ones as integers, a fraction exactly.
+    """Each number's text followed by the ASCII character `end`: integers without a point, fractions exactly.
 
-    `null` for what is not finite.
+    `null` for non-finite numbers.
     """
     if are_exact_integers(numbers):
         return ended_numbers(numbers.astype(np.int64), end)
@@ -36,7 +36,7 @@ def ended_volumes(numbers: Floats, end: str) -> pa.Array:
 
 
 def ended_integers(values: pa.Array, *, null: str, end: str, unit: int = 1) -> pa.Array:
-    """Each integer's text, in a multiple of `unit` and floored, with the ASCII character `end` behind it."""
+    """Each integer's text, floor-divided by `unit`, followed by the ASCII character `end`."""
     numbers = values.fill_null(0).to_numpy()
     text = ended_numbers(numbers if unit == 1 else numbers // unit, end)
     return pc.if_else(values.is_null(), null + end, text) if values.null_count else text
@@ -46,7 +46,7 @@ _NS_OF = {TimeForm.MS: 1_000_000, TimeForm.NS: 1}
 
 
 def unit_ns(form: TimeForm) -> int:
-    """Nanoseconds in the unit of a form that writes integers."""
+    """Nanoseconds per unit of a form that writes integers."""
     return _NS_OF[form]
 
 
@@ -73,10 +73,10 @@ def time_pieces(instants: Instants, before: str, end: str, *, always_point: bool
 
 
 def _pointed(text: pa.Array, in_seconds: Mask) -> pa.Array:
-    """The texts with a zero behind the point of whole seconds."""
+    """The texts, with a zero behind the point of whole seconds."""
     return pc.if_else(pa.array(in_seconds), pc.binary_join_element_wise(text, "0", ""), text)
 
 
 def dates(days: pa.Array) -> pa.Array:
-    """Days since 1970-01-01 as Arrow's dates."""
+    """Days since 1970-01-01 as Arrow dates."""
     return days.cast(pa.int32()).cast(pa.date32())

@@ -1,4 +1,4 @@
-"""The trading calendar of an instrument."""
+"""Trading calendars of instruments."""
 
 import re
 from dataclasses import dataclass
@@ -21,11 +21,10 @@ _DAYS_BEFORE, _DAYS_BEHIND = 2, 12
 
 
 class ListedInstrument(Protocol):
-    """What is traded at an exchange.
+    """An instrument with a trading calendar.
 
-    instrument_class: crypto trades at all hours wherever it does. exchange: its MIC; None for what trades at
-    all hours. calendar: a name in pandas-market-calendars, for a product whose hours are not its exchange's
-    usual ones.
+    instrument_class: crypto trades at all hours. exchange: its MIC; None for an instrument that trades at all
+    hours. calendar: a name in pandas-market-calendars, if the hours differ from the exchange's usual ones.
     """
 
     @property
@@ -40,13 +39,13 @@ class ListedInstrument(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TradingCalendar:
-    """The trading dates and hours of a calendar of pandas-market-calendars, by its name there."""
+    """The trading dates and hours of a calendar, by its name in pandas-market-calendars."""
 
     name: str
 
     @property
     def key(self) -> str:
-        """The calendar and the libraries' versions, `NYSE-5.5.0-4.13.2`: part of what an answer depends on."""
+        """The calendar's name and the libraries' versions: `NYSE-5.5.0-4.13.2`. Answers depend on both."""
         return f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
 
     @property
@@ -57,13 +56,13 @@ class TradingCalendar:
     def on_dates(self, first_day: int, last_day: int) -> Schedule:
         """The trading dates in `[first_day, last_day]`, days since 1970.
 
-        None lies outside of the years 1890-2209.
+        There are none outside the years 1890-2209.
         """
         decades = range(_decade(first_day), _decade(last_day) + 1)
         return joined([library.decade(self.name, number) for number in decades]).between(first_day, last_day)
 
     def around(self, first_ns: int, last_ns: int) -> Schedule:
-        """Trading dates among which are those of all instants in `[first_ns, last_ns]`."""
+        """Trading dates that include those of all instants in `[first_ns, last_ns]`."""
         first_day, last_day = first_ns // DAY_NS - _DAYS_BEFORE, last_ns // DAY_NS + _DAYS_BEHIND
         found = self.on_dates(first_day, last_day)
         reach = _DAYS_BEHIND
@@ -74,10 +73,7 @@ class TradingCalendar:
         return found
 
     def trading_date_of(self, instants: Integers) -> Integers:
-        """The trading date that each instant belongs to, in days since 1970.
-
-        That of an instant on a closed day is the next one.
-        """
+        """The trading date of each instant, in days since 1970; on a closed day that of the next session."""
         if not len(instants):
             return np.empty(0, dtype=np.int64)
         schedule = self.around(int(instants.min()), int(instants.max()))
@@ -86,7 +82,7 @@ class TradingCalendar:
         return dates
 
     def start_of_date(self, day: int) -> int:
-        """Where the period of a trading date begins; for a closed day that of the next trading date."""
+        """The start of a trading date's period; for a closed day that of the next trading date."""
         reach = _DAYS_BEHIND
         while not len(found := self.on_dates(day, day + reach)):
             reach *= 4
@@ -94,9 +90,9 @@ class TradingCalendar:
 
 
 def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
-    """The calendar of an instrument; None where it names no exchange, or is crypto, and trades at all hours.
+    """An instrument's calendar; None if it names no exchange or is crypto.
 
-    Raises `UnknownExchange` where it names an exchange or a calendar of which no hours are known.
+    Raises `UnknownExchange` if no hours are known for its exchange or calendar.
     """
     if instrument.calendar is not None:
         return named_calendar(instrument.calendar)
@@ -106,12 +102,12 @@ def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
 
 
 def never_closes(instrument: ListedInstrument) -> bool:
-    """Whether an instrument is known to trade around the clock, on days of UTC."""
+    """Whether an instrument trades around the clock, on UTC days."""
     return instrument.instrument_class == CRYPTO and instrument.calendar is None
 
 
 def exchange_calendar(exchange: str) -> TradingCalendar:
-    """The calendar of an exchange, by its MIC. Raises `UnknownExchange`."""
+    """The calendar of an exchange, by MIC. Raises `UnknownExchange`."""
     return TradingCalendar(calendar_name(exchange))
 
 

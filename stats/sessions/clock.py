@@ -1,4 +1,4 @@
-"""What an exchange does at an instant, and its days as rows."""
+"""An exchange's state at an instant."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ _REACH_DAYS = 200
 
 
 class Phase(StrEnum):
-    """The part of a trading date that an instant lies in; `closed` is none of it."""
+    """The part of a trading date that an instant lies in; `closed` outside all of them."""
 
     PRE = "pre"
     REGULAR = "regular"
@@ -26,11 +26,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """An exchange at an instant.
+    """An exchange's state at an instant.
 
-    date: the trading date of the instant, in days since 1970; that of a closed day is the next one.
-    next_open_ns, next_close_ns: when regular trading next begins and ends, for a break too; None where it
-    never does.
+    date: the trading date, in days since 1970; on a closed day the next one. next_open_ns, next_close_ns:
+    when regular trading next starts and ends, breaks included; None if it never does.
     """
 
     at_ns: int
@@ -41,12 +40,12 @@ class Clock:
 
     @property
     def is_open(self) -> bool:
-        """Whether regular trading goes on."""
+        """Whether regular trading is in progress."""
         return self.phase is Phase.REGULAR
 
 
 def clock_at(at_ns: int, calendar: TradingCalendar | None) -> Clock:
-    """The clock of a calendar; without one trading never ends, and dates are those of UTC."""
+    """A calendar's clock. Without a calendar, trading never ends and dates are UTC dates."""
     if calendar is None:
         return Clock(at_ns, Phase.REGULAR, at_ns // DAY_NS, None, None)
     date = int(calendar.trading_date_of(np.array([at_ns]))[0])
@@ -56,7 +55,7 @@ def clock_at(at_ns: int, calendar: TradingCalendar | None) -> Clock:
 
 
 def _phase(schedule: Schedule, at_ns: int) -> Phase:
-    """The phase, by the first of the schedule's dates, which is the instant's own."""
+    """The phase. The first date of the schedule is the instant's own."""
     if not schedule.pre_ns[0] <= at_ns < schedule.post_ns[0]:
         return Phase.CLOSED
     if at_ns < schedule.open_ns[0]:
@@ -70,7 +69,7 @@ def _phase(schedule: Schedule, at_ns: int) -> Phase:
 def _merged(schedule: Schedule) -> tuple[Integers, Integers]:
     """Starts and ends of regular trading.
 
-    Sessions that touch are one, and when the last one ends is not told.
+    Sessions that touch are merged. The end of the last session is left out.
     """
     segments = schedule.segments(Hours.REGULAR)
     parted = segments.start_ns[1:] != segments.end_ns[:-1]

@@ -1,4 +1,4 @@
-"""Which calendar of pandas-market-calendars is an exchange's, by its MIC (ISO 10383)."""
+"""The calendar of each exchange in pandas-market-calendars, by MIC (ISO 10383)."""
 
 from http_requests.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
@@ -41,7 +41,7 @@ EXCHANGES: dict[str, str] = {
 
 
 def calendar_name(exchange: str) -> str:
-    """The name of the calendar of an exchange. Raises `UnknownExchange`."""
+    """The name of an exchange's calendar. Raises `UnknownExchange`."""
     try:
         return EXCHANGES[exchange]
     except KeyError:

@@ -1,4 +1,4 @@
-"""Time in UTC cut into numbered pieces: intervals of one length; days, weeks from Monday, and months."""
+"""UTC time cut into numbered pieces: intervals of one length; days, weeks from Monday, and months."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,20 +14,20 @@ _MONDAY_OFFSET = 3
 
 
 class TimeGrid(Protocol):
-    """Consecutive pieces of all time, numbered in order."""
+    """Consecutive pieces that cover all time, numbered in order."""
 
     def number_of(self, instants: Integers) -> Integers:
-        """The piece that each instant lies in."""
+        """The number of the piece of each instant."""
         ...
 
     def start_ns(self, numbers: Integers) -> Integers:
-        """Where each piece begins, in nanoseconds UTC."""
+        """The start of each piece, nanoseconds UTC."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalGrid:
-    """Pieces of one length in nanoseconds, one of which begins with 1970."""
+    """Pieces of one length in nanoseconds, aligned to 1970."""
 
     length_ns: int
 
@@ -40,7 +40,7 @@ class IntervalGrid:
 
 @dataclass(frozen=True, slots=True)
 class DateGrid:
-    """Days, weeks from Monday, or months, of dates in days since 1970.
+    """Days, weeks from Monday, or months; dates in days since 1970.
 
     Instants are in UTC.
     """
@@ -48,13 +48,13 @@ class DateGrid:
     resolution: Resolution
 
     def number_of_day(self, days: Integers) -> Integers:
-        """The piece that each date lies in."""
+        """The number of the piece of each date."""
         if self.resolution is Resolution.MONTH:
             return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
         return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
 
     def first_day(self, numbers: Integers) -> Integers:
-        """The date that each piece begins with."""
+        """The first date of each piece."""
         if self.resolution is Resolution.MONTH:
             return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
         return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers

@@ -1,6 +1,6 @@
-"""pandas-market-calendars: loaded when a schedule is first asked for, asked once per calendar and decade.
+"""pandas-market-calendars: loaded at first use, asked once per calendar and decade.
 
-It takes about a second to load, hence nothing that a process needs to start may import it.
+Loading takes about a second, so nothing that a process needs to start may import it.
 """
 
 import warnings
@@ -43,19 +43,22 @@ _LOCK = Lock()
 
 @cache
 def versions() -> str:
-    """The libraries' versions, `5.5.0-4.13.2`: the second has the calendars that the first takes over from it."""
+    """The versions of pandas-market-calendars and exchange-calendars: `5.5.0-4.13.2`.
+
+    The first takes many calendars from the second.
+    """
     return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}"
 
 
 def load() -> None:
-    """Load the library itself."""
+    """Load the library."""
     with _alone():
         _library()
 
 
 @cache
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone that a calendar's hours are told in."""
+    """The time zone of a calendar's hours."""
     return ZoneInfo(str(_calendar(name).tz))
 
 
@@ -70,7 +73,7 @@ def require_hours(name: str) -> None:
 
 @lru_cache(maxsize=_DECADES_KEPT)
 def decade(name: str, number: int) -> Schedule:
-    """The trading dates of a decade (202 is 2020-2029); none where the exchange began later."""
+    """The trading dates of a decade (202 is 2020-2029); none if the exchange opened later."""
     calendar = _calendar(name)
     with _alone():
         frame = calendar.schedule(
@@ -97,10 +100,7 @@ def _calendar(name: str) -> Any:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """No other thread is in the library.
-
-    What it warns of is seen to here, or is its own business with pandas.
-    """
+    """Only one thread at a time uses the library. Its known warnings are ignored."""
     with _LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* are discontinued", UserWarning)
         warnings.filterwarnings("ignore", ".* is deprecated", DeprecationWarning)
@@ -108,7 +108,10 @@ def _alone() -> Iterator[None]:
 
 
 def _without_discontinued(frame: Any, calendar: Any) -> Any:
-    """A schedule in which hours that were given up are missing from then on: the library goes on with the last ones."""
+    """The schedule without hours that were discontinued.
+
+    The library goes on with the last ones.
+    """
     for name, given_up in calendar.discontinued_market_times.items():
         frame[name] = frame[name].where(frame.index < str(given_up))
     return frame
@@ -121,7 +124,7 @@ def _day(year: int) -> int:
 def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
     """The columns of a library's schedule.
 
-    Before 1950 zones were odd seconds away from UTC, which are cut off.
+    Odd seconds are cut off: before 1950 zones were not whole minutes away from UTC.
     """
     opens, closes = _instants(frame["market_open"]), _instants(frame["market_close"])
     pre = np.minimum(_instants(frame["pre"]), opens) if "pre" in frame else opens
@@ -154,9 +157,9 @@ def _instants(column: Any) -> Integers:
 
 
 def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tuple[Integers, Integers]:
-    """The ends of each session's break, both at `post` where there is none.
+    """Start and end of each session's break; both at `post` if there is none.
 
-    Maintenance after the close is none.
+    Maintenance after the close does not count.
     """
     if "break_start" not in frame:
         return post, post
@@ -167,10 +170,9 @@ def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tu
 
 
 def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
-    """The label of each date, and the same wall clock a day later.
+    """The label of each date, and the same wall-clock time a day later.
 
-    The label is the date's midnight where trading begins on the date itself, else (futures) the opening in
-    the evening.
+    The label is the date's midnight if trading starts on the date, else (futures) the opening in the evening.
     """
     pandas = import_module("pandas")
     opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)
@@ -181,6 +183,9 @@ def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers
 
 
 def _utc(wall: Any, zone: ZoneInfo) -> Integers:
-    """Instants of a wall clock: of two the first, of a skipped one that of the change."""
+    """The instants of wall-clock times.
+
+    Of an ambiguous time the first, of a skipped one that of the change.
+    """
     first = np.ones(len(wall), dtype=np.bool_)
     return _instants(wall.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").tz_convert(None))

@@ -10,10 +10,10 @@ from store.arrays import Integers, Mask
 
 
 class Hours(StrEnum):
-    """Which part of time counts.
+    """Which hours count.
 
-    all: everything. regular: the sessions, without their breaks. extended: the sessions with what the
-    calendar has before and after them.
+    all: every instant. regular: the sessions, without breaks. extended: also what the calendar has before and
+    after the sessions.
     """
 
     ALL = "all"
@@ -22,7 +22,7 @@ class Hours(StrEnum):
 
 
 class SessionMode(StrEnum):
-    """What days, weeks and months are cut by: UTC midnights, or the exchange's trading dates."""
+    """What cuts days, weeks and months: UTC midnights, or the exchange's trading dates."""
 
     UTC = "utc"
     EXCHANGE = "exchange"
@@ -30,7 +30,10 @@ class SessionMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenSegments:
-    """What is open, ascending and disjoint: nanoseconds UTC, and the place of the trading date in its schedule."""
+    """Open times, ascending and disjoint, in nanoseconds UTC.
+
+    place: the index of the trading date in its schedule.
+    """
 
     start_ns: Integers
     end_ns: Integers
@@ -41,10 +44,10 @@ class OpenSegments:
 class Schedule:
     """Trading dates, ascending; equally long columns, instants in nanoseconds UTC on whole minutes.
 
-    date: days since 1970. start_ns, end_ns: the period whose prints are the date's; each period begins where
-    the one before it ends. label_ns: what the date's bar is called. pre_ns, post_ns: the first and last
-    instant of trading; they are the session's own where the calendar knows nothing before and after it. A
-    session without a break has both of its ends at post_ns. early: the session closes earlier than usual.
+    date: days since 1970. start_ns, end_ns: the period whose prints belong to the date; each starts where the
+    one before ends. label_ns: the timestamp of the date's bar. pre_ns, post_ns: first and last instant of
+    trading; those of the session if the calendar has nothing before and after it. break_start_ns,
+    break_end_ns: both at post_ns for a session without a break. early: the session closes earlier than usual.
     """
 
     date: Integers
@@ -71,19 +74,19 @@ class Schedule:
         return self[int(first) : int(behind)]
 
     def has_break(self, place: int) -> bool:
-        """Whether the session is interrupted, for lunch or otherwise."""
+        """Whether the session has a break."""
         return bool(self.break_start_ns[place] < self.break_end_ns[place])
 
     def opens_ns(self, hours: Hours) -> Integers:
-        """When each date's trading begins. Outside of the extended hours nothing is open, whatever counts."""
+        """The start of each date's trading. For all hours, that of the extended hours."""
         return self.open_ns if hours is Hours.REGULAR else self.pre_ns
 
     def closes_ns(self, hours: Hours) -> Integers:
-        """When each date's trading ends."""
+        """The end of each date's trading."""
         return self.close_ns if hours is Hours.REGULAR else self.post_ns
 
     def segments(self, hours: Hours) -> OpenSegments:
-        """What is open: two pieces of a date with a break, one of another."""
+        """The open times: two segments for a date with a break, one for others."""
         opens, closes = self.opens_ns(hours), self.closes_ns(hours)
         starts = np.column_stack([opens, np.maximum(self.break_end_ns, opens)]).ravel()
         ends = np.column_stack([np.minimum(self.break_start_ns, closes), closes]).ravel()
@@ -93,7 +96,7 @@ class Schedule:
 
 
 def joined(parts: Sequence[Schedule]) -> Schedule:
-    """Schedules one after the other."""
+    """The schedules' dates, one schedule after the other."""
     if len(parts) == 1:
         return parts[0]
     return Schedule(

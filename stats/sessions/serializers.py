@@ -1,4 +1,4 @@
-"""The declared form of what is asked and told about exchanges' sessions."""
+"""Queries and answers of `/calendar` and `/clock`."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from stats.sessions.exchanges import EXCHANGES
 
 @extend_schema_field({"type": "string", "enum": sorted(EXCHANGES)})
 class ExchangeField(serializers.Field[str, str, str, Any]):
-    """An exchange's MIC, in capitals or not; whether its hours are known is told elsewhere."""
+    """An exchange's MIC, in any case. Whether its hours are known is checked later."""
 
     def to_internal_value(self, data: str) -> str:
         return data.upper()

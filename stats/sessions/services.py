@@ -1,4 +1,4 @@
-"""What is told about exchanges' sessions."""
+"""Answers about exchanges' sessions."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -34,9 +34,9 @@ def calendar_dates(*, exchange: str, first_day: int, behind_day: int) -> dict[st
 
 
 def calendars_load(*, listed: Iterable[ListedInstrument], now_ns: int) -> None:
-    """Load the library of calendars, and the trading dates around now of those that are named: who comes first waits a second.
+    """Load the library, and the current trading dates of the instruments' calendars.
 
-    Calendars that are not known are passed over.
+    Without this the first request waits about a second. Unknown calendars are skipped.
     """
     library.load()
     for calendar in filter(None, set(map(_known_calendar, listed))):
@@ -44,9 +44,9 @@ def calendars_load(*, listed: Iterable[ListedInstrument], now_ns: int) -> None:
 
 
 def hours_refusal(listed: ListedInstrument) -> tuple[str, str] | None:
-    """Which field of what is listed, `exchange` or `calendar`, leaves its hours unknown, and why.
+    """Why an instrument's hours are not known, and the field at fault: `exchange` or `calendar`.
 
-    None where they are known.
+    None if they are known.
     """
     try:
         calendar_for(listed)
@@ -95,7 +95,7 @@ def _known_calendar(listed: ListedInstrument) -> TradingCalendar | None:
 
 
 def _texts(instants: Integers) -> list[str]:
-    """RFC 3339; schedules lie on whole minutes."""
+    """RFC 3339 without fractions: schedules have whole minutes."""
     texts: list[str] = np.char.add(np.datetime_as_string(instants.view("M8[ns]"), unit="s"), "Z").tolist()
     return texts
 

@@ -1,4 +1,4 @@
-"""The windows that bars are made of: whole bars of a range, days, weeks and months, and intervals cut to sessions."""
+"""Windows that bars are made of: aligned windows, days, weeks and months, and intervals cut to sessions."""
 
 import numpy as np
 
@@ -24,12 +24,12 @@ __all__ = [
 
 
 def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
-    """The trading date of each instant in days since 1970; without a calendar its UTC date."""
+    """Each instant's trading date in days since 1970; without a calendar its UTC date."""
     return instants // DAY_NS if calendar is None else calendar.trading_date_of(instants)
 
 
 def start_of_date(day: int, calendar: TradingCalendar | None) -> int:
-    """The instant that a date alone means, as start or end of a range of periods: where its trading date's period begins.
+    """The instant that a date alone stands for: the start of its trading date's period.
 
     For a closed day that of the next trading date; without a calendar the UTC midnight.
     """
@@ -41,7 +41,7 @@ def whole_window(
 ) -> Window:
     """The window of the whole bars that a range `[start_ns, end_ns)` touches.
 
-    Days, weeks and months are those of the calendar, else those of UTC; shorter intervals are whole in UTC.
+    Days, weeks and months are cut by the calendar, else by UTC; shorter intervals always by UTC.
     """
     last_ns = max(start_ns, end_ns - 1)
     if calendar is None or not resolution.is_period:
@@ -61,11 +61,11 @@ def period_spans(
     hours: Hours,
     mode: SessionMode = SessionMode.EXCHANGE,
 ) -> PeriodSpans:
-    """The days, weeks or months that the window touches, all of each.
+    """The days, weeks or months that the window touches, each whole.
 
-    With a calendar they are cut by trading date and labelled by the first one's own label, or by the
-    beginning of its session where only hours of it count; of all hours nothing is lost: together they are all
-    of time. Without a calendar, and in UTC, they begin at midnight UTC; there is none without a window.
+    With a calendar they are cut by trading date. A period's label is that of its first date, or the start of
+    its session if only some hours count. With all hours the periods cover all time. Without a calendar, and
+    in UTC, periods start at midnight UTC; an empty window has none.
     """
     if calendar is None or mode is SessionMode.UTC:
         return _utc_periods(DateGrid(resolution), window, calendar, hours)
@@ -87,9 +87,9 @@ def period_spans(
 def intraday_spans(
     interval_ns: int, window: Window, *, calendar: TradingCalendar | None, hours: Hours
 ) -> Spans:
-    """The intervals of a window that something of a session lies in, each cut to it; labels are the intervals' starts.
+    """The intervals of a window that overlap a session, cut to it; labels are the intervals' starts.
 
-    Of an interval with a break inside there are two. With all hours, or without a calendar, every interval is
+    An interval with a break inside gives two spans. With all hours, or without a calendar, every interval is
     there, whole.
     """
     if calendar is None or hours is Hours.ALL:
@@ -99,7 +99,10 @@ def intraday_spans(
 
 
 def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
-    """Starts and ends of what is open in a window, ascending and disjoint; of all hours the extended ones."""
+    """Starts and ends of the open times in a window, ascending and disjoint.
+
+    All hours count as extended hours.
+    """
     if window.end_ns <= window.start_ns:
         return _integers(), _integers()
     segments = calendar.around(window.start_ns, window.end_ns - 1).segments(hours)
@@ -130,7 +133,10 @@ def _utc_grid(resolution: Resolution) -> TimeGrid:
 def _dated(
     resolution: Resolution, first_ns: int, last_ns: int, calendar: TradingCalendar
 ) -> tuple[Schedule, Mask]:
-    """The trading dates of all periods that `[first_ns, last_ns]` touches, and which of them begins a period."""
+    """The trading dates of all periods that `[first_ns, last_ns]` touches.
+
+    The mask tells which of them start a period.
+    """
     grid = DateGrid(resolution)
     numbers = grid.number_of_day(calendar.trading_date_of(_integers(first_ns, last_ns)))
     first_day, behind = grid.first_day(numbers + np.array([0, 1]))
@@ -140,7 +146,7 @@ def _dated(
 
 
 def _cut(starts: Integers, ends: Integers, grid: TimeGrid) -> Spans:
-    """Windows cut at a grid's edges; labels are where the grid's pieces begin."""
+    """Windows cut at a grid's edges; labels are the starts of the grid's pieces."""
     first, last = grid.number_of(starts), grid.number_of(ends - 1)
     counts = np.maximum(last - first + 1, 0)
     origin = np.repeat(np.arange(len(starts)), counts)
@@ -159,10 +165,9 @@ def _integers(*values: int) -> Integers:
 def expected_intervals(
     interval_ns: int, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> Integers:
-    """The starts of the window's intervals that something of a session lies in, ascending; any other is closed.
+    """The starts of the window's intervals that overlap a session, ascending; all others are closed.
 
-    Of all hours those count that the exchange trades in, before and after the session included. Without a
-    calendar every interval is expected.
+    All hours count as extended hours. Without a calendar every interval is expected.
     """
     of_trading = Hours.EXTENDED if hours is Hours.ALL else hours
     labels = intraday_spans(interval_ns, window, calendar=calendar, hours=of_trading).label_ns

@@ -1,4 +1,4 @@
-"""`manage.py invalidate SYMBOL`: have the answers of a symbol computed again."""
+"""`manage.py invalidate SYMBOL`: drop the cached answers of a symbol."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from trades.instruments.services import symbol_canonical
 
 
 class Command(BaseCommand):
-    help = "Drop the kept answers of a symbol, so that they are computed again."
+    help = "Drop the cached answers of a symbol, so that they are computed again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("symbol")
 
     def handle(self, *_args: Any, symbol: str, **_options: Any) -> None:
-        """Print one line. Raises CommandError for what is not a symbol, and where the store refuses."""
+        """Print one line. Raises `CommandError` for an invalid symbol, and if the store refuses it."""
         try:
             symbol = symbol_canonical(parse_symbol(symbol))
         except (InvalidSymbol, StorageError) as error:

@@ -1,1 +1,1 @@
-"""The dataset of bars: adjusted, with what changed of them."""
+"""Bars: adjusted, with their absences and revisions."""

@@ -32,9 +32,9 @@ _REACH = 400
 def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
     """Starts and ends, nanoseconds UTC, of closed dates, given ascending in days since 1970.
 
-    Together they last from the end of the trading date before them to the beginning of the next one, in the
-    hours; in between one ends at the hour, of the exchange's zone, at which the next trading date's label
-    stands: at midnight, of futures in the evening.
+    Consecutive closed dates last from the end of the trading date before them to the start of the next one.
+    Between two of them the edge is the hour, in the exchange's zone, of the next trading date's label:
+    midnight, for futures the evening.
     """
     if not len(days):
         return days, days
@@ -46,7 +46,7 @@ def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tup
 
 
 def _edge(day: int, schedule: Schedule, calendar: TradingCalendar, hours: Hours) -> int:
-    """Where a date begins that is closed, or that follows a closed one."""
+    """The start of a date that is closed or follows a closed one."""
     place = int(np.searchsorted(schedule.date, day))
     if not 0 < place < len(schedule):
         return day * DAY_NS
@@ -62,7 +62,7 @@ def _edge(day: int, schedule: Schedule, calendar: TradingCalendar, hours: Hours)
 
 
 def _days_before(instant_ns: int, days: int, calendar: TradingCalendar) -> int:
-    """The same hour of the exchange's zone so many days before; labels are whole seconds."""
+    """The same wall-clock time of the exchange's zone some days before; labels are whole seconds."""
     then = dt.datetime.fromtimestamp(instant_ns // SECOND_NS, calendar.zone) - dt.timedelta(days=days)
     return int(then.timestamp()) * SECOND_NS
 
@@ -75,7 +75,10 @@ _NONE = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class _Intervals:
-    """Equally long columns: labels, starts and ends of intervals, the trading date of each, and whether it was open."""
+    """Equally long columns of intervals.
+
+    label, start, end, trading date, and whether the exchange was open.
+    """
 
     label: Integers
     start_ns: Integers
@@ -86,10 +89,10 @@ class _Intervals:
 
 @dataclass(frozen=True, slots=True)
 class Absences:
-    """What decides why an interval of a grid has no bar.
+    """Everything that decides why an interval of a grid has no bar.
 
-    maker, days: make the bars of the grid, and of its days. is_unexplained: tells where trading is known of only more
-    coarsely. listed: when there may be rows of the instrument. settled_ns: intervals that end later are not
+    maker, days: make the bars of the grid and of its days. unexplained: volume that only coarser bars have.
+    listed: the window in which the instrument may have rows. final_until_ns: intervals that end later are not
     over.
     """
 
@@ -102,10 +105,9 @@ class Absences:
     final_until_ns: int
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
-        """`start`, `end` and `reason` of each run of intervals without a bar, ascending, in a window of whole intervals.
+        """The runs of intervals without a bar, ascending, in an aligned window: `start`, `end`, `reason`.
 
-        dates: in days since 1970; of daily bars, those among them on which the exchange is closed are told
-        of, too.
+        dates: days since 1970; for daily bars, closed dates among them are listed, too.
         """
         bars, traded = self._bars_and_dates(window)
         intervals = self._intervals(window, dates)
@@ -114,7 +116,7 @@ class Absences:
         return list(_runs(intervals, missing, self._reasons(intervals, traded, is_unexplained)[missing]))
 
     def _bars_and_dates(self, window: Window) -> tuple[Integers, Integers]:
-        """The times of the window's bars, and the dates of its days' bars."""
+        """The times of the window's bars, and the dates of its daily bars."""
         if window.start_ns >= window.end_ns:
             return _NONE, _NONE
         whole = self.day_grid.aligned(window.start_ns, window.end_ns)
@@ -143,7 +145,7 @@ class Absences:
         return np.isin(starts, expected_intervals(length, window, self.grid.calendar, self.grid.hours))
 
     def _periods(self, window: Window, dates: range) -> _Intervals:
-        """The periods of the window; of days also those on which the exchange is closed."""
+        """The periods of the window; for days also the closed ones."""
         found = self._open_periods(window)
         if self.grid.resolution is not Resolution.DAY:
             return found
@@ -163,7 +165,7 @@ class Absences:
         return _Intervals(periods.labels, periods.labels, periods.ends_ns, periods.dates, is_open)
 
     def _utc_days(self, found: _Intervals, window: Window) -> _Intervals:
-        """All days of UTC of the window; those that are found end when their last session does."""
+        """All UTC days of the window. Days with a session end when their last session does."""
         starts = np.arange(window.start_ns, window.end_ns, DAY_NS)
         ends = starts + DAY_NS
         ends[np.searchsorted(starts, found.label)] = found.end_ns
@@ -184,7 +186,7 @@ class Absences:
 
 
 def _with_closed(found: _Intervals, closed: Integers, starts: Integers, ends: Integers) -> _Intervals:
-    """With closed dates among the others."""
+    """The intervals, with closed dates inserted."""
     no_label = np.full(len(closed), -1, dtype=np.int64)
     columns = (
         np.concatenate(pair)
@@ -202,9 +204,9 @@ def _with_closed(found: _Intervals, closed: Integers, starts: Integers, ends: In
 
 
 def _runs(intervals: _Intervals, missing: Integers, reasons: Words) -> Iterator[dict[str, str]]:
-    """Intervals of which one follows the other, with one reason, as one.
+    """Runs of consecutive intervals with one reason.
 
-    missing: their places; reasons: of each of them.
+    missing: indices of the intervals without a bar; reasons: one for each of these.
     """
     if not len(missing):
         return

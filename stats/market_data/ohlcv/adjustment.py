@@ -1,8 +1,8 @@
-"""Prices and volumes of the past in today's shares: adjusted by splits, and by dividends too.
+"""Bars adjusted to today's shares: for splits, and for dividends, too.
 
 A split divides the prices before its ex-date by its ratio and multiplies the volumes. A dividend multiplies
-the prices before its ex-date by 1 - amount / close, of the official close before it (the factor of the CRSP
-database, "Data Definitions: Factor to Adjust Price").
+the prices before its ex-date by 1 - amount / close, with the official close before it (CRSP database, "Data
+Definitions: Factor to Adjust Price").
 """
 
 from collections.abc import Callable, Mapping
@@ -22,11 +22,10 @@ CloseBefore = Callable[[int], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What becomes of bars that begin before an instant.
+    """The factors of bars by the time at which they start.
 
-    time_ns: ascending, the instants at which actions take effect. split, dividend: one more than those, the
-    last of them 1: prices are multiplied by the dividends' factor and divided by the splits', volumes are
-    multiplied by the splits'.
+    time_ns: ascending, when actions take effect. split, dividend: one more than those, the last of them 1.
+    Prices are multiplied by `dividend` and divided by `split`; volumes are multiplied by `split`.
     """
 
     time_ns: Integers
@@ -34,7 +33,7 @@ class Adjustment:
     dividend: Floats
 
     def applied(self, bars: Bars) -> Bars:
-        """The bars in the shares of after the last action."""
+        """The bars, adjusted to the shares after the last action."""
         if not len(self.time_ns) or not len(bars):
             return bars
         place = np.searchsorted(self.time_ns, bars.time_ns, side="right")
@@ -48,9 +47,9 @@ RAW = Adjustment(np.empty(0, np.int64), np.ones(1), np.ones(1))
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Which actions adjust: dividends too, or splits only; those that take effect before an instant.
+    """Which actions adjust: splits, or dividends too, that take effect before an instant.
 
-    currency: of the prices; None if it is not known.
+    currency: of the prices; None if not known.
     """
 
     with_dividends: bool
@@ -58,7 +57,10 @@ class Terms:
     until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     def counts(self, dividend: Mapping[str, Any]) -> bool:
-        """Whether a dividend is asked for, and not told to be in another currency than the prices."""
+        """Whether a dividend adjusts.
+
+        It does if dividends are asked for, unless its currency is another than the prices'.
+        """
         currency = dividend["currency"]
         is_of_prices = None in {self.currency, currency} or currency == self.currency
         return self.with_dividends and is_of_prices
@@ -69,8 +71,7 @@ def adjustment_of(
 ) -> Adjustment:
     """The adjustment by stored corporate actions, ordered by time.
 
-    What is still to come adjusts nothing, nor does a dividend without a close before it that is above its
-    amount.
+    Ignored are actions in the future, and dividends without a close before them that is above their amount.
     """
     times: list[int] = []
     splits: list[float] = []
@@ -92,5 +93,5 @@ def adjustment_of(
 
 
 def _from_the_right(factors: list[float]) -> Floats:
-    """Of each action the product of its factor and of all later ones, and at the end 1."""
+    """For each action the product of its factor and all later ones; behind the last one 1."""
     return np.append(np.cumprod(np.array(factors, np.float64)[::-1])[::-1], 1.0)

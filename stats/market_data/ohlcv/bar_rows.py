@@ -1,4 +1,4 @@
-"""Bars as rows of the tree."""
+"""Bars as rows."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +24,8 @@ from store.protocol import Window
 class BarRowReader:
     """Bars on a grid, as rows.
 
-    window: where the range may have bars. settled_ns: bars whose interval ends later are not final; None where
-    the rows do not say which are.
+    window: where the range may have bars. final_until_ns: bars whose interval ends later are not final; None
+    if the rows have no column `final`.
     """
 
     inputs: BarInputs
@@ -95,10 +95,10 @@ def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tup
 
 
 def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
-    """Notional over volume, each an exact sum rounded once; NaN at zero volume, and where the notional is not known.
+    """Notional / volume, each an exact sum rounded once; NaN at zero volume or unknown notional.
 
-    Where the prints that set high and low are the ones that count, it lies between them: of one print it is
-    the price, though price * size / size may be its neighbour.
+    If every print counts, it is clipped to low and high: the quotient of one print may differ from its price
+    by rounding.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)

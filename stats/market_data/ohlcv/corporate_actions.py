@@ -1,4 +1,4 @@
-"""Bars adjusted by the corporate actions that are stored."""
+"""Bars adjusted by the stored corporate actions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,10 +24,9 @@ MINUTE_NS = Resolution.MINUTE.length_ns
 
 @dataclass(frozen=True, slots=True)
 class AdjustedBars:
-    """The bars of `made` in the shares of after the last action.
+    """The bars of `made`, adjusted to the shares after the last action.
 
-    A bar in the midst of which an action takes effect is put together of minutes; of one whose minutes are
-    not known, all is taken for before.
+    A bar in which an action takes effect is merged from minutes. Without minutes, all of it counts as before.
     """
 
     made: BarMaker
@@ -47,7 +46,7 @@ class AdjustedBars:
         return bars
 
     def _torn(self, window: Window) -> Iterator[Window]:
-        """The intervals of a window in the midst of which an action takes effect."""
+        """The intervals of a window in which an action takes effect after their start."""
         within = (self.adjustment.time_ns >= window.start_ns) & (self.adjustment.time_ns < window.end_ns)
         for time_ns in self.adjustment.time_ns[within].tolist():
             whole = self.grid.aligned(time_ns, time_ns + 1)
@@ -57,9 +56,9 @@ class AdjustedBars:
 
 @dataclass(frozen=True, slots=True)
 class BarsOfDays:
-    """Weeks or months put together of adjusted days: an action may take effect in the midst of one.
+    """Weeks or months merged from adjusted days: an action may take effect within one.
 
-    whole: the same periods as they are; those whose days are not known are adjusted as they begin.
+    whole: the same periods unmerged; those without known days are adjusted by their start.
     """
 
     days: AdjustedBars
@@ -74,7 +73,7 @@ class BarsOfDays:
 
 
 def day_grid(grid: BarGrid) -> BarGrid:
-    """The days of the same exchange and hours; trading dates unless the grid's own days are UTC's."""
+    """The days of the same exchange and hours: trading dates, unless the grid's own days are UTC days."""
     is_dated = grid.calendar is not None and not grid.resolution.is_period
     session = SessionMode.EXCHANGE if is_dated else grid.session
     return replace(grid, resolution=Resolution.DAY, session=session)
@@ -87,7 +86,7 @@ def minute_grid(grid: BarGrid) -> BarGrid:
 
 @dataclass(frozen=True, slots=True)
 class OfficialCloses:
-    """The closes that dividends are measured by.
+    """The closes that dividend factors are computed from.
 
     days: makes the bars of `grid`, the instrument's `regular_day_grid`: the same for every query.
     """
@@ -96,7 +95,7 @@ class OfficialCloses:
     grid: BarGrid
 
     def before(self, time_ns: int) -> float | None:
-        """The last close before an action's stored time; None if the fourteen days before have none."""
+        """The last close before an action's stored time; None if the 14 days before have none."""
         effect_ns = _takes_effect(self.grid, time_ns)
         first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
         window = self.grid.aligned(first_ns, effect_ns)
@@ -120,13 +119,13 @@ def adjustment_by(actions: LogView, closes: OfficialCloses, grid: BarGrid, terms
 
 
 def _takes_effect(grid: BarGrid, time_ns: int) -> int:
-    """An ex-date, given as its midnight UTC, is a trading date; what is not a midnight is an instant."""
+    """When an action takes effect. A midnight UTC means the trading date; any other time the instant."""
     return time_ns if time_ns % DAY_NS else grid.date_start(time_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class BarInputs:
-    """What bars are made from: the logs, the policy, and what adjusts them; None for bars as they were printed."""
+    """Everything that bars are made from. terms: what adjusts them; None for bars as printed."""
 
     trades: LogView
     stored: LogView
@@ -135,11 +134,11 @@ class BarInputs:
     terms: Terms | None
 
     def printed(self, grid: BarGrid) -> BarMaker:
-        """What makes the bars of a grid as they were printed or stored."""
+        """Makes the bars of a grid as printed or stored."""
         return with_stored_bars(self.trades, self.stored, grid, self.policy)
 
     def adjusted(self, grid: BarGrid) -> BarMaker:
-        """What makes the bars of a grid, adjusted by what has taken effect."""
+        """Makes the bars of a grid, adjusted by the actions in effect."""
         maker = self.printed(grid)
         if self.terms is None:
             return maker

@@ -1,4 +1,4 @@
-"""Bars in the tree: `/ohlcv`."""
+"""The dataset `/ohlcv`: plans of bars."""
 
 from dataclasses import dataclass, replace
 
@@ -51,7 +51,7 @@ class Ohlcv:
 
 @dataclass(frozen=True, slots=True)
 class BarsOfTrades:
-    """Bars made from trades alone, as printed, in UTC."""
+    """Bars made from trades alone, unadjusted, in UTC."""
 
     form: DatasetForm
     log_count: int = 1
@@ -117,7 +117,7 @@ def bars_plan(
 
 
 def _check_available(symbol_query: SymbolQuery, trades: LogView, stored: LogView) -> None:
-    """Raises `UnknownSymbol`, and `ResolutionUnavailable` where only coarser bars are stored."""
+    """Raise `UnknownSymbol`, or `ResolutionUnavailable` if only coarser bars are stored."""
     if not trades.is_empty:
         return
     if stored.is_empty:
@@ -134,11 +134,10 @@ def _check_available(symbol_query: SymbolQuery, trades: LogView, stored: LogView
 def _needed(
     symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, of_trades: Window, actions: LogView
 ) -> Window:
-    """All that the bars of a range depend on, in addition to what they depend on as printed.
+    """The window of trades that the bars of a range depend on.
 
-    Adjusted ones also on the official close before a later dividend: an ex-date on which the exchange is closed
-    may take effect days later in UTC than by trading date. With their absences also on whether a date without
-    a bar has others, and whether anything came before.
+    Adjusted bars also depend on the close before later dividends; an ex-date on a closed day may take effect
+    days later in UTC. Absences depend on other bars of the day, and on whether there is any earlier row.
     """
     needed = of_trades
     if not actions.is_empty:
@@ -165,9 +164,9 @@ def _changes(
     terms: Terms | None,
     absences: BarAbsences | None,
 ) -> int | None:
-    """The first instant at which other bars or absences are answered if nothing is written; None for never.
+    """When bars or absences change next if nothing is written; None for never.
 
-    Adjusted, they may change with every date.
+    Adjusted bars may change every day.
     """
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     found = [] if terms is None else [terms.until_ns]

@@ -29,7 +29,7 @@ _NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0
 
 
 def revision_columns(*, whole: bool) -> tuple[OutColumn, ...]:
-    """The columns of revisions: the bar, the commit, and what the bar said before and after it."""
+    """The columns of revisions: the bar, the commit, and the bar's values before and after it."""
     return (
         OutColumn("timestamp", ColumnRole.TIME, whole=True),
         OutColumn("commit", ColumnRole.INTEGER),
@@ -58,7 +58,7 @@ REVISIONS = DatasetForm(
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """Changes of bars that could be seen already: by late trades, corrections and cancels."""
+    """Changes of published bars, by late trades, corrections and cancels."""
 
     form: DatasetForm = REVISIONS
     log_count: int = 1
@@ -95,7 +95,7 @@ class Revisions:
 
 
 def _with_revisions(resolution: Resolution) -> Resolution:
-    """A resolution that has revisions. Raises `ResolutionUnavailable` for what has no fixed length."""
+    """The resolution. Raises `ResolutionUnavailable` if it has no revisions."""
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(
             f"changes are told of bars from 1s to 1d, in UTC, not of {resolution.value}"
@@ -105,7 +105,7 @@ def _with_revisions(resolution: Resolution) -> Resolution:
 
 @dataclass(frozen=True, slots=True)
 class _RevisionReader:
-    """Revisions of the bars of a window by time of the bar, then by commit.
+    """Revisions of the bars of a window, ordered by the bar's time, then by commit.
 
     after: only those of later commits.
     """
@@ -169,7 +169,7 @@ class _RevisionReader:
 
 
 def _commit_before(log: LogView, instant_ns: int | None) -> int:
-    """The newest commit at or before an instant; 0 without one."""
+    """The newest commit at or before an instant; 0 without an instant or a commit."""
     if instant_ns is None or log.is_empty:
         return 0
     return log.store.commit_as_of(log.dataset, log.symbol, instant_ns)

@@ -1,1 +1,1 @@
-"""What quotes of options imply: greeks, volatilities, surfaces."""
+"""Greeks, implied volatilities and surfaces from quotes of options."""

@@ -1,4 +1,4 @@
-"""The options of an underlying, and their quotes as of an instant: many logs, pinned as one."""
+"""The options of an underlying, and their quotes at an instant: many logs, pinned as one."""
 
 import hashlib
 from collections.abc import Hashable, Iterable
@@ -24,11 +24,11 @@ CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
 
 @dataclass(frozen=True)
 class PinnedChain:
-    """The quotes of some options of an underlying, by what was committed until an instant.
+    """The quotes of some options of an underlying, of the commits until an instant.
 
-    listed: the options that had been quoted, or told about, by then. members: those that have quotes in what
-    the answer needs, with their logs. seen_by_ns: the newest instant at which something of it, or of any
-    instrument, changed: the same for all calls whose answer is the same.
+    listed: the options that were quoted or declared by then. members: those with quotes in the needed window,
+    with their logs. seen_by_ns: when any of this, or any instrument, last changed; equal for all calls with
+    the same answer.
     """
 
     symbol: str
@@ -39,7 +39,7 @@ class PinnedChain:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no quotes for the answer."""
+        """Whether there are no quotes."""
         return not self.members
 
     @cached_property
@@ -50,7 +50,7 @@ class PinnedChain:
 
     @cached_property
     def head(self) -> CommitId:
-        """How many commits the options' logs have, and a hash of their newest ones."""
+        """The sum of the logs' commit numbers, and a hash of their newest commits."""
         if self.is_empty:
             return NO_COMMIT
         heads = [(log.symbol, log.head) for _, log in self.members]
@@ -58,23 +58,26 @@ class PinnedChain:
 
     @property
     def commit(self) -> CommitId:
-        """What a cursor keeps: the instant, and a hash of the options and of all commits that count."""
+        """The commit that a cursor stores: the instant, and a hash of the options and their commits."""
         return CommitId(self.seen_by_ns, self._digest)
 
     @property
     def key(self) -> str:
-        """What cache keys say of it: all options and commits that count, and what cursors keep."""
+        """The form in cache keys: a hash of the options and their commits, and the instant."""
         return f"{self._digest[:24]}-{self.seen_by_ns}"
 
 
 def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
-    """The options of an underlying that have quotes or that somebody told about, by symbol."""
+    """The options of an underlying that have quotes or were declared, by symbol."""
     store = market_store()
     return _options(cast("Hashable", store), store.catalogue_stamp(), as_of_ns).get(underlying, ())
 
 
 def seen_by(symbol_query: SymbolQuery, place: int) -> int:
-    """The instant until which commits and tellings of a chain count: now, on later pages what its cursor keeps. place: of the chain among the query's logs."""
+    """The instant until which a chain's commits and declarations count: now, or the cursor's instant.
+
+    place: the chain's index among the query's logs.
+    """
     seen = symbol_query.read_point.seen
     return symbol_query.now_ns if seen is None else seen[place].number
 
@@ -86,10 +89,10 @@ def pinned_chain(
     contracts: Iterable[OptionContract],
     needed: Window,
 ) -> PinnedChain:
-    """The quotes of an underlying's options in a window, as the walk's first page saw them.
+    """The quotes of an underlying's options in a window, as on the walk's first page.
 
-    place: of the chain among the query's logs. needed: the same on all pages. Raises `ResyncRequired` if there are
-    others now: one of the logs was restored, or a commit under way then is to be seen since.
+    place: the chain's index among the query's logs. needed: the same on all pages. Raises `ResyncRequired` if
+    the quotes differ now: a log was restored, or a commit that was under way then counts since.
     """
     seen, known_by_ns = symbol_query.read_point.seen, seen_by(symbol_query, place)
     told = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
@@ -111,7 +114,7 @@ def pinned_chain(
 
 
 def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
-    """The newest instant that matters: of a telling, of a commit with what is needed, of an option's first commit."""
+    """The newest instant of a declaration, of a needed commit, or of an option's first commit."""
     store = market_store()
     # Where nothing is needed of a log, there is still the option, from its first commit on.
     numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
@@ -120,7 +123,7 @@ def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
 
 
 def contracts_of(options: Iterable[Instrument], underlying: Instrument) -> list[OptionContract]:
-    """The terms of those options that have been told them."""
+    """The terms of the options whose terms are declared."""
     return [terms for option in options if (terms := contract_of(option, underlying)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""What an instrument says of the option that it is."""
+"""An option's terms, from its instrument."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -23,7 +23,7 @@ _LONGEST_CLOSURE_DAYS = 400
 class OptionContract:
     """An option's terms.
 
-    expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if nobody told.
+    expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if not declared.
     """
 
     symbol: str
@@ -41,7 +41,7 @@ class OptionContract:
         return self.expiry, self.last_trade_ns, self.american
 
     def terms(self) -> dict[str, Any]:
-        """The terms as an answer gives them."""
+        """The terms as in an answer."""
         return {
             "underlying": self.underlying,
             "expiry": (_EPOCH + timedelta(days=self.expiry)).isoformat(),
@@ -53,11 +53,11 @@ class OptionContract:
 
 
 def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | None:
-    """The terms of an option; None where its underlying, expiry, strike or right was not told.
+    """An option's terms; None if its underlying, expiry, strike or right is not declared.
 
-    It is traded by the calendar of its own exchange, else of its underlying's, else on weekdays until 16:00
-    in New York, as where no hours of these are known: its chain is not to fail for it; it is American and
-    PM-settled unless told otherwise.
+    It trades by its own exchange's calendar, else by its underlying's, else on weekdays until 16:00 in New
+    York. An exchange without known hours is skipped, so that it does not fail the whole chain. The option is
+    American and PM-settled unless declared otherwise.
     """
     if option.underlying is None or option.expiry is None or option.strike is None or option.right is None:
         return None
@@ -93,7 +93,7 @@ def _last_trade(expiry: date, settlement: Settlement, calendar: TradingCalendar 
 
 
 def trading_dates(calendar: TradingCalendar) -> TradingDates:
-    """A calendar as expiries ask for it: the closes of its regular sessions."""
+    """A calendar's trading dates: the closes of its regular sessions."""
 
     def close_of(day: date) -> int | None:
         number = (day - _EPOCH).days

@@ -1,4 +1,7 @@
-"""Options in the tree: `/greeks` and `/implied-volatility` of a contract, and the volatility surface of an underlying."""
+"""Options in the tree: `/greeks` and `/implied-volatility`.
+
+Of a contract, or the volatility surface of an underlying.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,7 +39,7 @@ _PARAMETERS = ("resolution", "session", "hours", "partial", "rate", "dividend_yi
 
 @dataclass(frozen=True, slots=True)
 class OptionValues:
-    """What the quotes of an option imply. names: which of `GREEKS` are answered."""
+    """Values implied by an option's quotes. names: which of `GREEKS` are answered."""
 
     form: DatasetForm
     names: tuple[str, ...]
@@ -46,7 +49,7 @@ class OptionValues:
         """See `MarketDataset.declared_logs`."""
 
     def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`. Raises `NoContract`, too."""
+        """See `MarketDataset.plan`. Also raises `NoContract`."""
         if symbol_query.instrument.instrument_class == OPTION:
             return _contract_plan(symbol_query, self.names)
         return _surface_plan(symbol_query)
@@ -130,14 +133,14 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
 def _alike(
     symbol_query: SymbolQuery, contract: OptionContract, underlying: Instrument
 ) -> Iterator[OptionContract]:
-    """The options whose quotes say something of a contract's forward, itself among them."""
+    """The options whose quotes determine a contract's forward, itself included."""
     options = options_of(underlying.symbol, _told_by(symbol_query))
     of_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
     return (each for each in contracts_of(of_expiry, underlying) if each.class_key == contract.class_key)
 
 
 def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
-    """The instants around now at which the answer is the same; of quotes the second that has begun."""
+    """The instants around now with the same answer; for quotes the current second."""
     if not grid.resolution.is_tick:
         return grid.constant_window(symbol_query.now_ns)
     second = symbol_query.now_ns // SECOND_NS * SECOND_NS
@@ -145,7 +148,7 @@ def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
 
 
 def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
-    """The terms of the option asked for, and its underlying. Raises `NoContract`."""
+    """The option's terms and its underlying. Raises `NoContract`."""
     store, option = market_store(), symbol_query.instrument
     if option.underlying is not None:
         underlying = store.instrument(
@@ -161,7 +164,7 @@ def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
 
 
 def _told_by(symbol_query: SymbolQuery) -> int | None:
-    """What was told of options after this instant does not count; None for all of it."""
+    """Declarations of options after this instant do not count; None if all count."""
     return (
         symbol_query.query.as_of_ns if symbol_query.read_point.seen is None else seen_by(symbol_query, _CHAIN)
     )
@@ -170,7 +173,7 @@ def _told_by(symbol_query: SymbolQuery) -> int | None:
 def _traded(
     symbol_query: SymbolQuery, options: Iterable[Instrument], instant_ns: int
 ) -> Iterator[OptionContract]:
-    """The options of the expiry that is asked for, without one those that are still traded."""
+    """The options of the query's expiry; without one, those that still trade."""
     expiry_ns = symbol_query.query.expiry_ns
     if expiry_ns is not None:
         expiry = (date(1970, 1, 1) + timedelta(days=expiry_ns // DAY_NS)).isoformat()
@@ -187,9 +190,9 @@ def _market(
     window: Window,
     needed: Window,
 ) -> OptionMarket:
-    """What prices options of an underlying in a window, with the chain's quotes that are needed.
+    """The inputs that price options of an underlying in a window, with the needed quotes of the chain.
 
-    `rate` and `dividend_yield` of the query come before settings.
+    `rate` and `dividend_yield` of the query take precedence over settings.
     """
     contracts, given = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)

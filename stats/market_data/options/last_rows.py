@@ -1,4 +1,4 @@
-"""What stood at given instants: of a log, the last row at or before each of them."""
+"""The last row of a log at or before given instants."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,25 +23,28 @@ _GROWTH = 16
 
 @dataclass(frozen=True, slots=True)
 class LastRows:
-    """Rows, and for each instant the number of the one that stood; -1 where there was none."""
+    """Rows, and for each instant the index of its row; -1 if there is none."""
 
     rows: pa.Table
     place: Integers
 
     @property
     def time_ns(self) -> Integers:
-        """When the row of each instant was made; `NEVER_NS` where nothing stood."""
+        """The time of each instant's row; `NEVER_NS` if there is none."""
         times: Integers = self.values("timestamp").fill_null(NEVER_NS).to_numpy(zero_copy_only=False)
         return times
 
     def values(self, column: str) -> pa.Array:
-        """A column's value at each instant; null where nothing stood."""
+        """A column's value at each instant; null if there is no row."""
         found = self.rows.column(column).combine_chunks()
         return found.take(pa.array(self.place, mask=self.place < 0))
 
 
 def last_rows_at(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> LastRows:
-    """The last row at or before each of the ascending instants, not older than `reach_ns`, of those that `keep` keeps."""
+    """The last row at or before each of the ascending instants.
+
+    reach_ns: the maximum age of a row. keep: a filter of rows.
+    """
     if log.is_empty or not len(instants):
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
     first_ns, last_ns = int(instants[0]), int(instants[-1])
@@ -62,13 +65,13 @@ def last_rows_at(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep 
 
 
 def _cut(start_ns: int, end_ns: int) -> Window:
-    """A window, as much of it as there may be rows in."""
+    """The window, cut to the times that rows may have."""
     start_ns = min(max(start_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
     return Window(start_ns, max(start_ns, min(end_ns, ALL_TIME.end_ns)))
 
 
 def _newest(log: LogView, window: Window, keep: Keep | None) -> pa.Table:
-    """The last rows of a window, so many that at least one of them is kept, or all."""
+    """The last rows of a window: enough that the filter keeps at least one of them, or all."""
     wanted = _FIRST_LOOK
     if window.start_ns >= window.end_ns:
         return log.dataset.schema.empty_table()

@@ -1,4 +1,4 @@
-"""What options are priced with at given instants: spot, rates, and the forwards that their chain implies."""
+"""The inputs that options are priced with at given instants: spot, rates, and implied forwards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _NEAR_STRIKES = 8
 class OptionMarket:
     """The underlying's price, the chain's quotes, and rates per year.
 
-    parity: whether the chain's forwards count. models: the version of the library that prices.
+    parity: whether the chain's forwards are used. models: the version of the pricing library.
     """
 
     underlying: UnderlyingPrice
@@ -43,7 +43,7 @@ class OptionMarket:
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
     ) -> tuple[Inputs, SpotPrices]:
-        """What an option's prices at ascending instants are valued with, and the prices of its underlying."""
+        """The inputs for an option's prices at ascending instants, and its underlying's prices."""
         spot = self.underlying.at(instants)
         count = len(instants)
         t = years_until(np.full(count, contract.last_trade_ns), instants)
@@ -60,9 +60,9 @@ class OptionMarket:
         return inputs, spot
 
     def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
-        """The forward at each instant that the options of one expiry imply, by strikes near spot if those do.
+        """The forward that the options of one expiry imply at each instant; NaN if there is none.
 
-        NaN where none does.
+        Strikes near spot are tried first.
         """
         members = _with_both_rights(
             [each for each in self.chain.members if each[0].class_key == contract.class_key]
@@ -104,7 +104,10 @@ def _with_both_rights(members: Members) -> Members:
 
 @dataclass(frozen=True, slots=True)
 class QuoteMatrix:
-    """Bid and ask of options (columns) at instants (rows), NaN where there is none, and when they were quoted, else `NEVER_NS`."""
+    """Bid, ask and quote time of options (columns) at instants (rows).
+
+    NaN and `NEVER_NS` where there is no quote.
+    """
 
     bid: Floats
     ask: Floats
@@ -112,7 +115,7 @@ class QuoteMatrix:
 
 
 def quotes_at(members: Members, instants: Integers) -> QuoteMatrix:
-    """The quotes of some options that stand at each of the ascending instants."""
+    """Each option's newest quote at each of the ascending instants."""
     shape = len(instants), len(members)
     found = QuoteMatrix(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NEVER_NS))
     for column, (_, log) in enumerate(members):

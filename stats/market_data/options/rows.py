@@ -1,4 +1,4 @@
-"""Quotes of one option, and what each of them implies, as rows of the tree."""
+"""An option's quotes and the values that they imply, as rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def greek_columns(found: Valuation) -> dict[str, pa.Array]:
 
 
 def input_columns(inputs: Inputs, found: Valuation) -> dict[str, pa.Array]:
-    """`INPUTS` and `reason` by name; null what is not known."""
+    """`INPUTS` and `reason` by name; null for unknown values."""
     columns = {name: _numbers(getattr(inputs, name)) for name in INPUTS if name != "forward_source"}
     columns["forward_source"] = _sources(inputs)
     return {**{name: columns[name] for name in INPUTS}, "reason": words(found.reason)}
@@ -61,10 +61,10 @@ REASON = OutColumn("reason", ColumnRole.TEXT)
 
 @dataclass(frozen=True, slots=True)
 class OptionRows:
-    """Rows of an option: each quote, or the last one of each interval of a grid.
+    """Rows of an option: each quote, or the last quote of each interval of a grid.
 
-    window: where the range may have rows. names: which of `GREEKS` are answered. settled_ns: intervals that
-    end later are not final.
+    window: where the range may have rows. names: which of `GREEKS` are answered. final_until_ns: intervals
+    that end later are not final.
     """
 
     log: LogView
@@ -126,7 +126,7 @@ class OptionRows:
 
 
 def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:
-    """The columns of an option's rows, with these of `GREEKS`; of_bars: of the last quotes of intervals."""
+    """The columns of an option's rows. names: of `GREEKS`; of_bars: rows are last quotes of intervals."""
     return (
         OutColumn("timestamp", ColumnRole.TIME),
         *((OutColumn("quote_timestamp", ColumnRole.TIME),) if of_bars else ()),

@@ -1,4 +1,4 @@
-"""The implied volatilities of an underlying's options at one instant, as rows of the tree."""
+"""The implied volatilities of an underlying's options at one instant, as rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,9 +42,9 @@ _TERMS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class SurfaceSource:
-    """A row per option, by expiry, strike and right, as they stood just before an instant.
+    """A row per option, ordered by expiry, strike and right, of quotes just before an instant.
 
-    All have the time of that instant.
+    All rows have the time of that instant.
     """
 
     contracts: tuple[OptionContract, ...]

@@ -1,4 +1,4 @@
-"""What an underlying cost at given instants, by its quotes, its trades, or bars that somebody stored."""
+"""The price of an underlying at given instants, from its quotes, trades and stored bars."""
 
 from dataclasses import dataclass
 
@@ -38,9 +38,9 @@ class SpotPrices:
 
 @dataclass(frozen=True, slots=True)
 class UnderlyingPrice:
-    """The newest of three: the middle of bid and ask, the last print that sets a close, the close of a finished bar.
+    """The newest price: mid quote, last print that sets a close, or close of a finished stored bar.
 
-    Of a quote that names one side, as ticks do, the other is the last one named.
+    If a quote has one side only, as ticks do, the last value of the other side is used.
     """
 
     policy: BarPolicy
@@ -50,7 +50,7 @@ class UnderlyingPrice:
 
     @property
     def logs(self) -> tuple[LogView, ...]:
-        """`LOG_COUNT` of them."""
+        """The three logs."""
         return self.quotes, self.trades, self.bars
 
     def at(self, instants: Integers) -> SpotPrices:
@@ -81,10 +81,7 @@ class UnderlyingPrice:
         return SpotPrices(middle, np.maximum(bid.time_ns, ask.time_ns))
 
     def _of_bars(self, instants: Integers) -> SpotPrices:
-        """The closes of bars of the finest resolution that is stored.
-
-        A bar is finished when its interval is over.
-        """
+        """The closes of finished bars of the finest stored resolution."""
         if self.bars.is_empty:
             return SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
         finest = stored_resolutions(self.bars)[0]
@@ -103,7 +100,10 @@ class UnderlyingPrice:
 def underlying_price(
     symbol_query: SymbolQuery, instrument: Instrument, places: range, window: Window
 ) -> UnderlyingPrice:
-    """The price of an instrument in a window, by its logs at these places among the query's."""
+    """The price of an instrument in a window.
+
+    places: the indices of its logs among the query's logs.
+    """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = (
         symbol_query.read_point.limited_to(
