@@ -5,6 +5,7 @@ Its queries suit tables of many millions of rows.
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,13 +17,63 @@ from django.db.models import Min, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from audit.models import AuditRecord
 from audit.needs import PERSON_MAY
 from audit.reading.export import ndjson_pieces
 from audit.reading.filters import AuditFilter
-from audit.reading.shown_detail import NOTHING, shown_body, shown_change, shown_detail
+
+NOTHING = SafeString("-")
+"""Shown for an empty value."""
+_APART = ("change", "body")
+
+
+def shown_change(detail: str) -> SafeString:
+    """A table of the changed members, with the values before and after."""
+    changes = _parsed(detail).get("change")
+    if not changes:
+        return NOTHING
+    rows = format_html_join(
+        "",
+        "<tr><th scope='row'>{}</th><td class='audit-before'>{}</td><td class='audit-after'>{}</td></tr>",
+        ((each["path"], _value(each, "before"), _value(each, "after")) for each in changes),
+    )
+    titles = "".join(f"<th scope='col'>{title}</th>" for title in ("Place", "Before", "After"))
+    head = f"<thead><tr>{titles}</tr></thead>"
+    return format_html("<table class='audit-change'>{}<tbody>{}</tbody></table>", SafeString(head), rows)
+
+
+def shown_body(detail: str) -> SafeString:
+    """The recorded body of the call."""
+    parsed = _parsed(detail)
+    return _block(parsed["body"]) if "body" in parsed else NOTHING
+
+
+def shown_detail(detail: str) -> SafeString:
+    """The members of the detail except change and body."""
+    rest = {name: value for name, value in _parsed(detail).items() if name not in _APART}
+    return _block(rest) if rest else NOTHING
+
+
+def _parsed(detail: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(detail) if detail else {}
+    return parsed
+
+
+def _value(change: dict[str, Any], name: str) -> SafeString:
+    return (
+        format_html("<code>{}</code>", json.dumps(change[name], ensure_ascii=False))
+        if name in change
+        else NOTHING
+    )
+
+
+def _block(document: Any) -> SafeString:
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return format_html("<pre class='audit-document'>{}</pre>", text)
+
 
 LISTED_CALLERS = 100
 COUNTED_RECORDS = 10_000
@@ -195,7 +246,7 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
         """Whether the person has Django's permission and the access of `GET /audit`."""
-        return super().has_view_permission(request, obj) and _may_read(request)
+        return super().has_view_permission(request, obj) and PERSON_MAY.get()(request, "audit", "GET")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -205,10 +256,6 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
         return False
-
-
-def _may_read(request: HttpRequest) -> bool:
-    return PERSON_MAY.get()(request, "audit", "GET")
 
 
 def _exported(records: QuerySet[AuditRecord]) -> StreamingHttpResponse:

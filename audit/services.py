@@ -13,8 +13,7 @@ from audit.chain.witness import witness
 from audit.needs import RECORDED_NAMES
 from audit.records.call import columns_of_event, record_of_call
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
-from audit.spooling.collector import exclusive, file_collect
-from audit.spooling.lag import SpoolLag, spool_lag
+from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
 from http_requests.received import ReceivedCall

@@ -6,7 +6,7 @@ import pytest
 
 from audit.chain.append import spool_key
 from audit.services import spool_collect
-from audit.spooling.lag import SpoolLag, spool_lag
+from audit.spooling.collector import SpoolLag, spool_lag
 from audit.spooling.spool import Spool
 from tests.audit.builders import AT, spooled
 
