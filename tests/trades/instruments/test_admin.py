@@ -106,7 +106,7 @@ def test_one_may_be_added(staff: Client):
     ],
     ids=str,
 )
-def test_what_cannot_be_told_is_said_beside_its_field(
+def test_what_cannot_be_declared_is_said_beside_its_field(
     staff: Client, values: dict[str, str], field: str, message: str
 ):
     found = errors(change(staff, "IBM", **values))

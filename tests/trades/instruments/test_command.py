@@ -139,7 +139,7 @@ def test_showing_tells_nothing():
         (["--csv=/nowhere.csv"], "/nowhere.csv: No such file"),
     ],
 )
-def test_what_cannot_be_told_is_refused(arguments: list[str], message: str):
+def test_what_cannot_be_declared_is_refused(arguments: list[str], message: str):
     market_store().append(batch(trade(), symbol="IBM"))
     with pytest.raises(CommandError) as refusal:
         run(*arguments)

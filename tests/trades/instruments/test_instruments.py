@@ -49,7 +49,7 @@ def put(api: Api, symbol: str, document: object, **headers: str) -> Any:
     return api.call("PUT", f"{PATH}/{symbol}", orjson.dumps(document), **headers)
 
 
-def test_every_symbol_with_data_and_every_told_instrument_is_listed_whole(stocked: Api):
+def test_every_symbol_with_data_and_every_declared_instrument_is_listed_whole(stocked: Api):
     page = answer(stocked.get(PATH))
     assert [row["symbol"] for row in page["instruments"]] == ALL
     assert page["instruments"][4] == {**instrument_document(TOLD[0]), "aliases": []}
@@ -264,7 +264,7 @@ def test_one_that_there_is_not(stocked: Api, path: str, refusal: tuple[int, str]
     assert problem(stocked.get(PATH + path)) == refusal
 
 
-def test_as_of_an_instant_it_is_what_had_been_told_by_then(api: Api):
+def test_as_of_an_instant_it_is_what_was_declared_by_then(api: Api):
     with time_machine.travel("2026-01-05T10:00:00Z", tick=False):
         api.ingest(trade(symbol="IBM"))
     for hour, exchange in ((11, "XNYS"), (13, "XNAS")):
@@ -277,7 +277,7 @@ def test_as_of_an_instant_it_is_what_had_been_told_by_then(api: Api):
     assert answer(api.get(f"{PATH}/IBM", {"as_of": "1767613800"}))["exchange"] == "XNYS"
 
 
-def test_what_is_told_is_answered_and_holds_at_once(stocked: Api):
+def test_what_is_declared_is_answered_and_holds_at_once(stocked: Api):
     document = {**FUTURE_DOCUMENT, "symbol": "esz26", "aliases": ["es z6"], "underlying": "dax1"}
     declared = put(stocked, "ESZ26", document)
     assert declared.status_code == 200
@@ -292,7 +292,7 @@ def test_what_is_told_is_answered_and_holds_at_once(stocked: Api):
     assert len(market_store().declared_instruments(symbol="ESZ26")) == 1
 
 
-def test_what_is_left_out_is_as_nobody_had_told(stocked: Api):
+def test_what_is_left_out_is_undeclared(stocked: Api):
     assert answer(put(stocked, "ESH26", {}))["class"] == "equity"
     assert answer(put(stocked, CALL, {"exchange": "XCBO"})) == {
         **instrument_document(default_instrument(CALL)), "aliases": [], "exchange": "XCBO",
@@ -314,7 +314,7 @@ def test_what_is_left_out_is_as_nobody_had_told(stocked: Api):
         ("..%2Fx", {}, (422, "invalid_symbol"), None),
     ],
 )
-def test_what_cannot_be_told_changes_nothing(
+def test_what_cannot_be_declared_changes_nothing(
     stocked: Api, symbol: str, body: object, refusal: tuple[int, str], path: str | None
 ):
     response = put(stocked, symbol, body)

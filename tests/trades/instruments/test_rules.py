@@ -57,7 +57,7 @@ TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 
         "another class drops terms", "an option stays one", "an option as a future", "terms of an option", "flag and policy",
     ],
 )  # fmt: skip
-def test_what_is_told(data: dict[str, object], base: Instrument, expected: Instrument):
+def test_what_is_declared(data: dict[str, object], base: Instrument, expected: Instrument):
     assert read_instrument(data, base=base) == (expected, [])
 
 
@@ -91,7 +91,7 @@ def test_what_is_told(data: dict[str, object], base: Instrument, expected: Instr
         ({"class": "option", **TERMS, "right": "C"}, "right", "invalid_choice"), ({"class": "option", **TERMS, "exercise": "bermudan"}, "exercise", "invalid_choice"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_told_is_said_with_its_field(data: object, path: str, code: str):
+def test_what_cannot_be_declared_is_said_with_its_field(data: object, path: str, code: str):
     instrument, errors = read_instrument(data, base=EQUITY)
     assert [(error.path, error.code) for error in errors] == [(path, code)]
     assert instrument is EQUITY
@@ -111,13 +111,13 @@ def test_every_wrong_field_is_named():
         ({"calendar": "CBOT_Rates"}, "no hours for 'CBOT_Rates'; did you mean CBOT_Rate?"),
     ],
 )
-def test_an_exchange_without_known_hours_is_told_the_nearest(data: dict[str, object], hint: str):
+def test_an_exchange_without_known_hours_is_declared_the_nearest(data: dict[str, object], hint: str):
     (error,) = read_instrument(data, base=EQUITY)[1]
     assert hint in error.message
 
 
 @pytest.mark.parametrize("instrument", [EQUITY, OCC, FUTURE], ids=lambda each: each.symbol)
-def test_what_is_shown_can_be_told_again(instrument: Instrument):
+def test_what_is_shown_can_be_declared_again(instrument: Instrument):
     document = instrument_document(instrument)
     assert list(document) == list(FUTURE_DOCUMENT) == list(InstrumentSerializer().fields)
     base = default_instrument(instrument.symbol)
@@ -155,7 +155,7 @@ LIKELY = {
     st.dictionaries(st.sampled_from([*FUTURE_DOCUMENT, "unknown"]), VALUES, max_size=2),
     st.sampled_from([EQUITY, OCC, FUTURE]),
 )
-def test_whatever_is_told_is_refused_by_field_or_kept_whole(likely, unlikely, base: Instrument):
+def test_whatever_is_declared_is_refused_by_field_or_kept_whole(likely, unlikely, base: Instrument):
     instrument, errors = read_instrument({**likely, **unlikely}, base=base)
     if errors:
         assert {error.path for error in errors} <= {*FUTURE_DOCUMENT, "unknown"}
