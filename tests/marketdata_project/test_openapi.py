@@ -98,6 +98,7 @@ def is_of_oauth(name: str, status: str) -> bool:
     return "/oauth/" in name and status in {"400", "401"}
 
 
+@pytest.mark.system
 def test_the_schema_is_valid_openapi_3_1():
     assert schema()["openapi"].startswith("3.1")
     assert [error.message for error in OpenAPIV31SpecValidator(schema()).iter_errors()] == []

@@ -13,6 +13,8 @@ import pytest
 
 from tests.patience import PROGRAM_SECONDS
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.patience import PROGRAM_SECONDS
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).resolve().parents[3]
 WRITE = """
 import sys, django

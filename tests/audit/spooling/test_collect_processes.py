@@ -16,6 +16,8 @@ from tests.audit.builders import spooled
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).resolve().parents[3]
 COUNT = 12_000
 SETUP = """

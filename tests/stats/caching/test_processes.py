@@ -2,10 +2,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from stats.caching.shared import CLAIM_SECONDS
 from stats.caching.single_flight import PROCESS_PATIENCE_SECONDS
 from tests.marketdata_project.front_server import eventually
 from tests.stats.caching.builders import client_of
+
+pytestmark = pytest.mark.system
 
 ATTEMPTS = 10
 

@@ -199,6 +199,7 @@ def test_unknown_keys_of_any_depth_are_passed_over_when_asked():
     ],
     ids=lambda value: value if isinstance(value, str) else ascii(value[:24]),
 )  # fmt: skip
+@pytest.mark.system
 def test_a_bomb_costs_little_and_its_answer_is_short(media_type, body):
     began = time.process_time()
     with pytest.raises(RequestError) as refused:

@@ -15,6 +15,8 @@ import pytest
 from tests.trades.imports.files import line_of, stored_rows, written
 from tests.trades.imports.test_counts import generated
 
+pytestmark = pytest.mark.system
+
 ROWS = 20_000
 BLOCK_BYTES = 20_000
 KILLS_AT_MOST = 100 if os.environ.get("SOAK") else 4

@@ -19,6 +19,8 @@ from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, stored, tra
 from tests.store.csv.derived.build_process import LOGS, build_until_killed, read_under_few_handles
 from tests.store.csv.derived.derived_log import DerivedLog
 
+pytestmark = pytest.mark.system
+
 CYCLES = 8
 
 

@@ -229,6 +229,7 @@ def test_a_file_of_another_past_is_not_used(tmp_path: Path):
         assert opened(backup).append(batch(*ids)).duplicates == 30
 
 
+@pytest.mark.system
 def test_writers_that_are_killed_at_any_moment_leave_nothing_that_misleads(tmp_path: Path):
     context, chooser = multiprocessing.get_context("spawn"), random.Random(7)
     sent: set[int] = set()
