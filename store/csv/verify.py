@@ -25,6 +25,7 @@ from store.csv.files.codec import (
 )
 from store.csv.files.commit_records import (
     BLOCK_BYTES,
+    NOT_TORN,
     Commit,
     Part,
     PartKind,
@@ -41,8 +42,6 @@ from store.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
 _LINE_BYTES_LOOKED_BACK = 16 * 2**10
-# As in `read_lines`: an interrupted write leaves the beginning of a record, never this.
-_NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
 _loose = msgspec.json.Decoder(Commit)
 
@@ -265,7 +264,7 @@ def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -
 
 
 def _tail(line: bytes, offset: int, head: CommitId) -> LogFinding:
-    if _NOT_TORN.search(line):
+    if NOT_TORN.search(line):
         return LogFinding(
             COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
         )

@@ -1,19 +1,19 @@
-"""What the reader refuses before the store is asked. The caller must correct the argument.
+"""The reader's errors for invalid arguments. The caller must correct the argument.
 
 InvalidArgument (a ValueError)
-├── NoSuchStore          the path is no folder
-├── InvalidInstant       not a point in time, or one outside the years 1900-2200
+├── NoSuchStore          the path is not a folder
+├── InvalidInstant       not a time from 1900 to 2200
 ├── InvalidWindow        the start is not before the end
 ├── InvalidInterval      not a positive number of nanoseconds, nor the name of an interval
 ├── UnknownName          a name that does not exist
-│   ├── UnknownPolicy    no bar policy has it
-│   ├── UnknownDataset   no dataset has it
-│   └── UnknownColumn    no column of the dataset has it
-├── InvalidUniverse      a scan's symbols are not a list of different ones
-└── NoSessions           sessions are needed, and the store was opened without them
+│   ├── UnknownPolicy    not a bar policy
+│   ├── UnknownDataset   not a dataset
+│   └── UnknownColumn    not a column of the dataset
+├── InvalidUniverse      a scan's symbols are not a list of different symbols
+└── NoSessions           the store was opened without the sessions that are needed
 
-A text that cannot be a symbol raises `store.symbols.InvalidSymbol`, also a ValueError; what the store
-refuses is in `store.exceptions`.
+An invalid symbol raises `store.symbols.InvalidSymbol`, also a ValueError. The store's own errors are in
+`store.exceptions`.
 """
 
 from collections.abc import Iterable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from store.csv.derived.manifest import MANIFEST_FILE
-from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, file_signature
+from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, signature_if_readable
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
@@ -39,11 +39,11 @@ class WatchedLog:
 
     def commits(self) -> FileSignature:
         """Return a value that changes with every commit."""
-        return _state(f"{self.folder}/{COMMITS_FILE}")
+        return signature_if_readable(f"{self.folder}/{COMMITS_FILE}")
 
     def manifest(self) -> FileSignature:
         """Return a value that changes when the derived files are replaced or deleted."""
-        return _state(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
+        return signature_if_readable(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,3 @@ class DerivedKeeper:
         ended = self._clock()
         rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)
         self._folded[log.key] = _FoldState(commits, log.manifest(), log.policy_key, rests_until, failures)
-
-
-def _state(path: str) -> FileSignature:
-    try:
-        return file_signature(path)
-    except OSError:
-        return NO_FILE

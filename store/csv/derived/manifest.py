@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX
-from store.csv.files.disk import NO_FILE, FileSignature, file_signature
+from store.csv.files.disk import NO_FILE, FileSignature, signature_if_readable
 from store.declarations import Dataset
 from store.protocol import CommitId
 
@@ -120,10 +120,7 @@ def replace_manifest(folder: Path, manifest: Manifest) -> None:
 
 def manifest_signature(folder: str) -> FileSignature:
     """Return a value that changes when the manifest is replaced; `NO_FILE` if it cannot be read."""
-    try:
-        return file_signature(f"{folder}/{MANIFEST_FILE}")
-    except OSError:
-        return NO_FILE
+    return signature_if_readable(f"{folder}/{MANIFEST_FILE}")
 
 
 def discard_manifest(folder: str, signature: FileSignature) -> bool:

@@ -1,10 +1,10 @@
 """A file of numpy columns, mapped into memory, whose bytes are verified where they are used.
 
-    magic · columns, each from a multiple of 64 bytes on · tables · header (JSON) · trailer
+    magic · columns, each at a multiple of 64 bytes · tables · header (JSON) · trailer
 
-Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece and, of a column
-that is searched, every piece's first value; opening a file verifies tables and header alone. Columns are
-written one after the other, so that a writer holds no more of them in memory than it wants to.
+Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece, and for a
+searched column also every piece's first value. Opening a file verifies only tables and header. Columns are
+written one after the other, so the writer needs memory for a part of a column only.
 """
 
 import struct

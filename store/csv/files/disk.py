@@ -79,6 +79,14 @@ _madvise = ctypes.CDLL(None, use_errno=True).madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
+def signature_if_readable(path: str | os.PathLike[str]) -> FileSignature:
+    """Return the signature of a file; `NO_FILE` if it is missing or cannot be read."""
+    try:
+        return file_signature(path)
+    except OSError:
+        return NO_FILE
+
+
 class MappedBytes:
     """The bytes of a mapped file.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from store.csv.files.commit_records import loads_of
-from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, file_signature
+from store.csv.files.disk import NEVER_SEEN, NO_FILE, signature_if_readable
 from store.csv.files.part_reader import read_known
 from store.csv.log.history import CommitHistory
 from store.csv.writing.hash_file import HashFile, hash_path, read_hash_file, subject_of, write_hash_file
@@ -172,7 +172,7 @@ class KnownDate:
         self._due = max(FILE_ROWS, (0 if file is None else len(file)) // FILE_SHARE)
 
     def _take_newer_file(self) -> None:
-        signature = _signature(self._path)
+        signature = signature_if_readable(self._path)
         if signature not in (self._signature, NO_FILE):
             file = read_hash_file(self._path, subject_of(self._dataset, self._day), self.history)
             if file is not None and (self._file is None or file.head.number > self._file.head.number):
@@ -199,11 +199,4 @@ class KnownDate:
         except OSError as error:
             self._due = len(self._tail) + max(FILE_ROWS, len(self._tail) // FILE_SHARE)
             _logger.debug("the hashes in %s cannot be written: %r", self._path, error)
-        self._signature = _signature(self._path)
-
-
-def _signature(path: Path) -> FileSignature:
-    try:
-        return file_signature(path)
-    except OSError:
-        return NO_FILE
+        self._signature = signature_if_readable(self._path)
