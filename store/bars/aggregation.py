@@ -57,7 +57,9 @@ def _aggregates(
 ) -> Aggregates:
     edges = _edges(prints.sets_open_close, starts)
     first, last = edges.first, edges.last
-    prices = _price_where(prints)
+    prices = prints.price
+    if not prints.sets_high_low.all():
+        prices = np.where(prints.sets_high_low, prices, np.nan)
     return Aggregates(
         time=time,
         first_time=edges.integers(prints.time[first], AFTER_ALL),
@@ -111,13 +113,6 @@ def _counts(mask: Mask, starts: Integers) -> Integers:
     if mask.all():
         return np.diff(starts, append=len(mask))
     return np.add.reduceat(mask, starts, dtype=np.int64)
-
-
-def _price_where(prints: Prints) -> Floats:
-    """Return the prices that may set high and low, NaN elsewhere."""
-    return (
-        prints.price if prints.sets_high_low.all() else np.where(prints.sets_high_low, prints.price, np.nan)
-    )
 
 
 def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:

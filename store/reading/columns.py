@@ -45,7 +45,7 @@ class Columns:
         if array is None:
             if name not in self.names:
                 raise UnknownColumn(f"column of {self._dataset.name} that was read", name, self.names)
-            array = self._arrays[name] = _array(self.table.column(name), _kind(self._dataset, name))
+            array = self._arrays[name] = _array(self.table.column(name), self._dataset.column(name).kind)
         return array
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
@@ -100,7 +100,3 @@ def _array(column: pa.ChunkedArray, kind: ColumnKind) -> npt.NDArray[Any]:
         array = filled.to_numpy()
     array.flags.writeable = False
     return array
-
-
-def _kind(dataset: Dataset, name: str) -> ColumnKind:
-    return next(column.kind for column in dataset.columns if column.name == name)

@@ -186,8 +186,7 @@ class Reader(RowReader):
     ) -> BarPolicy:
         """Return the given policy, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
-            as_of_ns = None if as_of is None else instant_ns(as_of)
-            return self._store.instrument(symbol, as_of_ns=as_of_ns).policy
+            return self._instrument(symbol, as_of).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
     def _instrument(self, symbol: str, as_of: InstantArgument | None) -> Instrument:
@@ -218,13 +217,14 @@ class Reader(RowReader):
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):
             raise InvalidUniverse(f"a scan takes a list of symbols: give [{symbols!r}]")
-        universe = tuple(self._symbols_with_bars() if symbols is None else map(self._named, symbols))
+        universe = tuple(
+            sorted({*self.symbols("trades"), *self.symbols("bars")})
+            if symbols is None
+            else map(self._named, symbols)
+        )
         if len(set(universe)) < len(universe):
             raise InvalidUniverse("a scan's symbols must differ, and one is given twice")
         return universe
-
-    def _symbols_with_bars(self) -> list[str]:
-        return sorted({*self.symbols("trades"), *self.symbols("bars")})
 
     def _pinned(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         self._begin(dataset, symbol)

@@ -86,7 +86,11 @@ class BarReader:
         dates = snapshot.history.dates(whole, snapshot.commit)
         kept = joined_bars(list(_kept_sessions(whole, policy, snapshot)))
         made = [
-            session_bars_of(self._of_date(date, snapshot), policy, commit=snapshot.commit)
+            session_bars_of(
+                self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS),
+                policy,
+                commit=snapshot.commit,
+            )
             for date in np.setdiff1d(dates, kept.time_ns // DAY_NS).tolist()
         ]
         bars = joined_bars([kept, *made])
@@ -101,9 +105,6 @@ class BarReader:
         return revisions_of(
             rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.commit)
         )
-
-    def _of_date(self, date: int, snapshot: LogSnapshot) -> pa.Table:
-        return self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS)
 
     def _needed_since(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
         """Return what the bars depend on at every one of the commits: up to a price that stood throughout."""
