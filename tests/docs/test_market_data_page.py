@@ -63,8 +63,8 @@ def test_it_tells_how_far_a_query_reaches():
 
 
 def test_it_tells_how_long_answers_are_kept():
-    rows = re.findall(r"^\| (still to come|less than|older)([^|]*)\| ([^|]*) \|$", TEXT, re.MULTILINE)
-    ages = {"still to come": -1, "1 h": 3_599, "1 d": 86_399, "3 d": 3 * 86_400 - 1, "older": 30 * 86_400}
+    rows = re.findall(r"^\| (in the future|less than|older)([^|]*)\| ([^|]*) \|$", TEXT, re.MULTILINE)
+    ages = {"in the future": -1, "1 h": 3_599, "1 d": 86_399, "3 d": 3 * 86_400 - 1, "older": 30 * 86_400}
     told = {
         next(age for age in ages if age in first + rest): 0 if "not" in kept else int(re.sub(r"\D", "", kept))
         for first, rest, kept in rows
@@ -178,7 +178,7 @@ def test_the_default_resolutions_are_those_of_the_openapi_document():
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_absences_are_told_in_the_formats_that_the_page_names(api, name: str):
-    named = TEXT.partition("those that hold more than rows have a place for it, ")[2].partition(";")[0]
+    named = TEXT.partition("Of the\nformats ")[2].partition(" have it;")[0]
     api.ingest(trade())
     query = {"start": "2025-01-02", "end": "2025-01-03", "coverage": "1", "format": name}
     response = api.get("/api/v1/market-data/equities/AAPL/ohlcv", query)
