@@ -55,8 +55,8 @@ def rows_ingest(
             return Ingested(batch.symbol, counted(dataset, lambda: market_store().append(append)))
     except IdConflict as error:
         code, message, column = dataset.conflict
-        places = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
-        fields = [FieldError(f"{place}.{column}" if column else place, code, message) for place in places]
+        paths = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
+        fields = [FieldError(f"{path}.{column}" if column else path, code, message) for path in paths]
         raise BatchRefused(code, message, fields) from error
 
 
@@ -97,12 +97,12 @@ def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | No
             return Ingested(batch.symbol, counted(TRADES, lambda: market_store().correct(amendment)))
     except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
         fields = [
-            FieldError(f"corrections[{place}]{_named_by(batch, place)}", error.code, str(error))
-            for place in error.rows[:ERRORS_LIMIT]
+            FieldError(f"corrections[{index}]{_target_field(batch, index)}", error.code, str(error))
+            for index in error.rows[:ERRORS_LIMIT]
         ]
         raise BatchRefused(error.code, str(error), fields) from error
 
 
-def _named_by(batch: CorrectionBatch, place: int) -> str:
+def _target_field(batch: CorrectionBatch, index: int) -> str:
     """Return the path of the field that names the trade: its id, or else its event time."""
-    return ".timestamp" if batch.corrections[place].trade_id is None else ".trade_id"
+    return ".timestamp" if batch.corrections[index].trade_id is None else ".trade_id"

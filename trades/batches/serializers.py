@@ -142,7 +142,7 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
     duplicate_rows = serializers.ListField(
         source="receipt.duplicate_rows",
         child=serializers.IntegerField(),
-        help_text="Their places in the batch, at most 100.",
+        help_text="The indexes of the duplicates in the batch, from 0; at most 100.",
     )
     commit = serializers.IntegerField(
         source="receipt.commit.number",
