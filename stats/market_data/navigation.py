@@ -67,7 +67,7 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Page
 
 
 def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
-    """What is told of all that is derived from an underlying at once."""
+    """Links to the datasets that cover all options of an underlying."""
     return [
         PageLink(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
         for dataset in market_class.datasets
@@ -76,7 +76,7 @@ def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
 
 
 def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[PageLink]:
-    """The stream of the same rows, on a page of a dataset that has one."""
+    """A link to the stream of the same rows; none if the dataset has no stream."""
     if dataset not in market_class.streamed:
         return []
     form = MARKET_DATASETS[dataset].form

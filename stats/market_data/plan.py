@@ -165,7 +165,7 @@ def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, 
         path = f"/api/v1/market-data/{there.path}/{symbol}/{there.datasets[0] if has_none else name}"
         raise WrongClass(
             f"{symbol} is of the class {instrument.instrument_class}: see {path}"
-            f" (or tell its class: PUT /api/v1/instruments/{symbol})"
+            f" (or declare its class: PUT /api/v1/instruments/{symbol})"
         )
     return instrument
 

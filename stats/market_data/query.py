@@ -241,7 +241,7 @@ def check_format(query: MarketDataQuery, format_name: str) -> None:
     if query.with_coverage and not FORMATS[format_name].has_envelope:
         with_envelope = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
         raise InvalidParameter(
-            "conflicting_parameters", f"coverage has no place in {format_name}, only in {with_envelope}"
+            "conflicting_parameters", f"coverage: {format_name} has rows only; ask for {with_envelope}"
         )
 
 

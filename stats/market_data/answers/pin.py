@@ -32,7 +32,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
         query = replace(query, symbols=symbols)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
     if cursor and len(cursor.commits) != len(symbols) * dataset.log_count:
-        raise InvalidCursor("the cursor is not one of ours")
+        raise InvalidCursor("the cursor does not fit the query: begin the walk anew")
     walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
     symbol_query = [_asked(dataset, query, place, cursor, walk_now_ns) for place in range(len(symbols))]
     if query.streamed or cursor or not all(each.logs for each in symbol_query):

@@ -30,7 +30,9 @@ def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) 
     for name in names or ():
         if name not in by_name:
             hint = nearest_or_all(name, by_name)
-            raise InvalidParameter("unknown_column", f"fields: {name[:64]} is no column here{hint}")
+            raise InvalidParameter(
+                "unknown_column", f"fields: {name[:64]} is not a column of this dataset{hint}"
+            )
     return tuple(columns) if names is None else tuple(by_name[name] for name in names)
 
 

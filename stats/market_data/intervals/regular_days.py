@@ -14,7 +14,7 @@ def regular_days(instrument: Instrument) -> BarGrid:
     calendar = calendar_for(instrument)
     if calendar is None and not never_closes(instrument):
         raise NoExchange(
-            f"{instrument.symbol} names no exchange, so that its sessions are not known: tell it by"
+            f"{instrument.symbol} names no exchange, so its sessions are not known: declare it by"
             f" PUT /api/v1/instruments/{instrument.symbol} or manage.py instrument"
         )
     return regular_day_grid(calendar)

@@ -23,7 +23,7 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
         return utc_grid(query.resolution)
     if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours is not Hours.ALL):
         raise NoExchange(
-            f"{symbol_query.symbol} names no exchange, so that its sessions are not known: tell it by"
+            f"{symbol_query.symbol} names no exchange, so its sessions are not known: declare it by"
             f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc and hours=all"
         )
     named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE

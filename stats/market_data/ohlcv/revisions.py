@@ -98,7 +98,7 @@ def _with_revisions(resolution: Resolution) -> Resolution:
     """The resolution. Raises `ResolutionUnavailable` if it has no revisions."""
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(
-            f"changes are told of bars from 1s to 1d, in UTC, not of {resolution.value}"
+            f"revisions exist for bars from 1s to 1d, in UTC, not for {resolution.value}"
         )
     return resolution
 
@@ -155,9 +155,9 @@ class _RevisionReader:
         )
 
     def _values(self, side: str, time_ns: Integers, bars: list[BarValues | None]) -> dict[str, Any]:
-        told = [_NO_BAR if bar is None else bar for bar in bars]
+        known = [_NO_BAR if bar is None else bar for bar in bars]
         columns = {
-            name: np.array([getattr(bar, name) for bar in told])
+            name: np.array([getattr(bar, name) for bar in known])
             for name in (*_PRICES, "volume", "trade_count", "notional")
         }
         made = Bars(time_ns, **columns)

@@ -95,10 +95,10 @@ def pinned_chain(
     the quotes differ now: a log was restored, or a commit that was under way then counts since.
     """
     seen, known_by_ns = symbol_query.read_point.seen, seen_by(symbol_query, place)
-    told = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
+    declared = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
     read_point = ReadPoint(known_by_ns, None)
     logs = [(contract, read_point.log(OPTION_QUOTES, contract.symbol, 0)) for contract in contracts]
-    listed = [each for each in logs if each[1].head != NO_COMMIT or each[0].symbol in told]
+    listed = [each for each in logs if each[1].head != NO_COMMIT or each[0].symbol in declared]
     pinned = [(contract, read_point.limited_to(log, needed)) for contract, log in listed]
     chain = PinnedChain(
         symbol=underlying,
@@ -133,10 +133,10 @@ def _options(store: Hashable, _stamp: Hashable, as_of_ns: int | None) -> dict[st
 
 
 def _by_underlying(store: MarketStore, as_of_ns: int | None) -> dict[str, tuple[Instrument, ...]]:
-    told = {each.symbol: each for each in store.declared_instruments(as_of_ns=as_of_ns)}
+    declared = {each.symbol: each for each in store.declared_instruments(as_of_ns=as_of_ns)}
     found: dict[str, list[Instrument]] = {}
-    for symbol in sorted({*told, *store.symbols(OPTION_QUOTES)}):
-        option = told.get(symbol) or default_instrument(symbol)
+    for symbol in sorted({*declared, *store.symbols(OPTION_QUOTES)}):
+        option = declared.get(symbol) or default_instrument(symbol)
         if option.instrument_class == OPTION and option.underlying is not None:
             found.setdefault(store.canonical(option.underlying), []).append(option)
     return {underlying: tuple(options) for underlying, options in found.items()}

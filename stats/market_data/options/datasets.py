@@ -111,7 +111,7 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
     _check_surface_query(symbol_query)
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     instant_ns = now_ns if query.end_ns is None else query.end_ns
-    options = options_of(symbol_query.symbol, _told_by(symbol_query))
+    options = options_of(symbol_query.symbol, _declared_by(symbol_query))
     if not options:
         check_known(symbol_query.symbol)
     window = Window(instant_ns - 1, instant_ns)
@@ -134,7 +134,7 @@ def _alike(
     symbol_query: SymbolQuery, contract: OptionContract, underlying: Instrument
 ) -> Iterator[OptionContract]:
     """The options whose quotes determine a contract's forward, itself included."""
-    options = options_of(underlying.symbol, _told_by(symbol_query))
+    options = options_of(underlying.symbol, _declared_by(symbol_query))
     of_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
     return (each for each in contracts_of(of_expiry, underlying) if each.class_key == contract.class_key)
 
@@ -158,12 +158,12 @@ def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
         if contract is not None:
             return contract, underlying
     raise NoContract(
-        f"of the option {symbol_query.symbol} the underlying, the expiry, the strike or the right is not known: tell it by"
+        f"of the option {symbol_query.symbol} the underlying, the expiry, the strike or the right is not known: declare it by"
         f" PUT /api/v1/instruments/{symbol_query.symbol}"
     )
 
 
-def _told_by(symbol_query: SymbolQuery) -> int | None:
+def _declared_by(symbol_query: SymbolQuery) -> int | None:
     """Declarations of options after this instant do not count; None if all count."""
     return (
         symbol_query.query.as_of_ns if symbol_query.read_point.seen is None else seen_by(symbol_query, _CHAIN)
@@ -196,10 +196,10 @@ def _market(
     """
     contracts, given = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
-    told = rates_of(currency, settings.OPTION_RATES)
-    rate = given.get("rate", told.rate)
+    rates = rates_of(currency, settings.OPTION_RATES)
+    rate = given.get("rate", rates.rate)
     # A future costs nothing to hold: its own price is the forward.
-    usual = rate if underlying.instrument_class == FUTURE else told.dividend_yield
+    usual = rate if underlying.instrument_class == FUTURE else rates.dividend_yield
     quoted = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
     )
