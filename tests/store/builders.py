@@ -26,7 +26,7 @@ DAY = DAY_NS
 
 @dataclass
 class Clock:
-    """Nanoseconds UTC; moves when told."""
+    """Nanoseconds UTC; moves only when set."""
 
     now: int = NOON
 

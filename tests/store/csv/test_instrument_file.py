@@ -168,15 +168,15 @@ def test_many_that_the_disk_refuses_are_not_told(
     assert store.declared_instruments() == CsvStore(tmp_path).declared_instruments() == before + MANY
 
 
-@pytest.mark.parametrize(("share", "told"), [(0.0, []), (0.99, []), (1.0, MANY)])
+@pytest.mark.parametrize(("share", "declared"), [(0.0, []), (0.99, []), (1.0, MANY)])
 def test_many_that_cannot_be_taken_back_are_in_doubt_but_told_all_or_none(
-    tmp_path: Path, share: float, told: list[Instrument]
+    tmp_path: Path, share: float, declared: list[Instrument]
 ) -> None:
     disk = FailingDisk(1, lasting=True, share=share)
     with pytest.raises(OutcomeUnknown):
         CsvStore(tmp_path, disk=disk).set_instruments(MANY)
     assert disk.failed == ["append", "truncate"]
-    assert CsvStore(tmp_path).declared_instruments() == told
+    assert CsvStore(tmp_path).declared_instruments() == declared
 
 
 def test_many_whose_write_ended_amid_are_told_all_or_none(store: CsvStore, file: Path) -> None:

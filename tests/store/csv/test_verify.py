@@ -54,13 +54,13 @@ def changed(path: Path, change: Callable[[bytearray], None]) -> None:
 @pytest.mark.parametrize("read_bytes", [4096, verify.READ_BYTES])
 def test_a_whole_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, read_bytes: int):
     monkeypatch.setattr(verify, "READ_BYTES", read_bytes)
-    told: list[int] = []
-    check = CsvLogCheck(TRADES, SYMBOL, folder, progress=told.append)
+    progress: list[int] = []
+    check = CsvLogCheck(TRADES, SYMBOL, folder, progress=progress.append)
     assert list(check.findings()) == []
     files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     headers = (len(files) - 1) * len(header_line(header_of(TRADES)))
     assert (check.checked.commits, check.checked.rows) == (COMMITS, COMMITS * ROWS + 1)
-    assert check.checked.bytes == sum(told) == sum(files.values()) - headers
+    assert check.checked.bytes == sum(progress) == sum(files.values()) - headers
     assert check.size == sum(files.values())
 
 

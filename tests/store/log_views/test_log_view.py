@@ -1,4 +1,4 @@
-"""First and last rows, walks, coverage: told through the protocol alone, in every store."""
+"""First and last rows, walks and coverage, through the protocol alone, in every store."""
 
 import random
 from itertools import pairwise

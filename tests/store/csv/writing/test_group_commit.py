@@ -1,4 +1,4 @@
-"""Threads that write to one log: who writes for whom, and what each of them is told."""
+"""Group commit: which thread writes for which others, and the result that each of them gets."""
 
 import errno
 import threading

@@ -128,7 +128,7 @@ def answer(store: CsvStore | MemoryStore, request: Append | Amendment) -> object
 
 
 def assert_taken_for_equal_rows(store: CsvStore, request: Append, folder: Path) -> None:
-    """Each duplicate is told to be a stored row that has said the same: of equal ones the next."""
+    """Each duplicate is matched with a stored row of the same values: of equal ones the next."""
     log = store._log(TRADES, SYMBOL)
     history = log.commits.history()
     for chunk in PreparedBatch.of(request).chunks:
