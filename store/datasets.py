@@ -17,15 +17,17 @@ from store.row_rules import (
     lacks_both_sides,
 )
 
+TIME, NUMBER, INTEGER, TEXT, BOOLEAN = ColumnKind
+
 _TIMESTAMP = Column(
     "timestamp",
-    ColumnKind.TIME,
+    TIME,
     required=True,
     help="When it happened: ISO 8601 / RFC 3339, to the nanosecond; UTC without offset.",
 )
-_SEQUENCE = Column("sequence", ColumnKind.INTEGER, help="The feed's order within one instant.")
-_CONDITIONS = Column("conditions", ColumnKind.TEXT, help="Sale conditions, as words.", form=ColumnForm.WORDS)
-_RECEIVED_AT = Column("received_at", ColumnKind.TIME, help="When the feed's reader had it.")
+_SEQUENCE = Column("sequence", INTEGER, help="The feed's order within one instant.")
+_CONDITIONS = Column("conditions", TEXT, help="Sale conditions, as words.", form=ColumnForm.WORDS)
+_RECEIVED_AT = Column("received_at", TIME, help="When the feed's reader had it.")
 
 TRADES = Dataset(
     name="trades",
@@ -34,27 +36,22 @@ TRADES = Dataset(
         _TIMESTAMP,
         Column(
             "price",
-            ColumnKind.NUMBER,
+            NUMBER,
             required=True,
             help="Price per unit, above zero unless the instrument allows others.",
             lower_bound=PRICE,
         ),
+        Column("volume", NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME),
         Column(
-            "volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME
-        ),
-        Column(
-            "trade_id",
-            ColumnKind.TEXT,
-            help="The feed's id, unique per event date and exchange.",
-            form=ColumnForm.ID,
+            "trade_id", TEXT, help="The feed's id, unique per event date and exchange.", form=ColumnForm.ID
         ),
         _SEQUENCE,
-        Column("exchange", ColumnKind.TEXT, help="Where it was traded."),
+        Column("exchange", TEXT, help="Where it was traded."),
         _CONDITIONS,
         _RECEIVED_AT,
         Column(
             "buyer_is_maker",
-            ColumnKind.BOOLEAN,
+            BOOLEAN,
             help="Whether the buyer's order was resting, so that the seller was the aggressor.",
             later=True,
         ),
@@ -71,20 +68,13 @@ TRADES = Dataset(
 
 _QUOTE_COLUMNS = (
     _TIMESTAMP,
-    Column(
-        "bid", ColumnKind.NUMBER, help="Best bid, zero or more; null where there is none.", lower_bound=QUOTED
-    ),
-    Column("bid_size", ColumnKind.NUMBER, help="Units bid for.", lower_bound=SIZE),
-    Column(
-        "ask",
-        ColumnKind.NUMBER,
-        help="Best offer, zero or more; null where there is none.",
-        lower_bound=QUOTED,
-    ),
-    Column("ask_size", ColumnKind.NUMBER, help="Units offered.", lower_bound=SIZE),
+    Column("bid", NUMBER, help="Best bid, zero or more; null where there is none.", lower_bound=QUOTED),
+    Column("bid_size", NUMBER, help="Units bid for.", lower_bound=SIZE),
+    Column("ask", NUMBER, help="Best offer, zero or more; null where there is none.", lower_bound=QUOTED),
+    Column("ask_size", NUMBER, help="Units offered.", lower_bound=SIZE),
     _SEQUENCE,
-    Column("exchange", ColumnKind.TEXT, help="Where it was quoted."),
-    Column("conditions", ColumnKind.TEXT, help="Quote conditions, as words.", form=ColumnForm.WORDS),
+    Column("exchange", TEXT, help="Where it was quoted."),
+    Column("conditions", TEXT, help="Quote conditions, as words.", form=ColumnForm.WORDS),
     _RECEIVED_AT,
 )
 _ONE_SIDE = RowRule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
@@ -103,19 +93,17 @@ BARS = Dataset(
     name="bars",
     row_name="bar",
     columns=(
-        Column(
-            "timestamp", ColumnKind.TIME, required=True, help="The start of the interval; UTC without offset."
-        ),
+        Column("timestamp", TIME, required=True, help="The start of the interval; UTC without offset."),
         Column(
             "resolution",
-            ColumnKind.TEXT,
+            TEXT,
             required=True,
             help="The interval's length; may also stand in the query, for all rows.",
             choices=Resolution.bar_names(),
             aliases=RESOLUTION_ALIASES,
         ),
         *(
-            Column(name, ColumnKind.NUMBER, required=True, help=help_text, lower_bound=PRICE)
+            Column(name, NUMBER, required=True, help=help_text, lower_bound=PRICE)
             for name, help_text in (
                 ("open", "The first price."),
                 ("high", "The highest price."),
@@ -123,9 +111,7 @@ BARS = Dataset(
                 ("close", "The last price."),
             )
         ),
-        Column(
-            "volume", ColumnKind.NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME
-        ),
+        Column("volume", NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME),
     ),
     id_columns=("resolution", "timestamp"),
     partition=Partition.YEAR,
@@ -156,24 +142,20 @@ OPEN_INTEREST = Dataset(
     name="open_interest",
     row_name="open_interest_report",
     columns=(
-        Column("timestamp", ColumnKind.TIME, required=True, help="When it was reported; UTC without offset."),
+        Column("timestamp", TIME, required=True, help="When it was reported; UTC without offset."),
         Column(
             "date",
-            ColumnKind.TIME,
+            TIME,
             required=True,
             help="The session that it refers to: a date, or its midnight in UTC.",
             form=ColumnForm.DATE,
         ),
         Column(
-            "open_interest",
-            ColumnKind.NUMBER,
-            required=True,
-            help="Contracts open, zero or more.",
-            lower_bound=SIZE,
+            "open_interest", NUMBER, required=True, help="Contracts open, zero or more.", lower_bound=SIZE
         ),
         Column(
             "status",
-            ColumnKind.TEXT,
+            TEXT,
             required=True,
             help="Whether a final figure is to follow.",
             choices=("preliminary", "final"),
@@ -194,24 +176,14 @@ CORPORATE_ACTIONS = Dataset(
     columns=(
         Column(
             "timestamp",
-            ColumnKind.TIME,
+            TIME,
             required=True,
             help="When it takes effect: the ex-date, or an instant; UTC without offset.",
         ),
-        Column("kind", ColumnKind.TEXT, required=True, help="What it is.", choices=("split", "dividend")),
-        Column(
-            "ratio",
-            ColumnKind.NUMBER,
-            help="Of a split: new shares per old one, above zero.",
-            lower_bound=POSITIVE,
-        ),
-        Column(
-            "amount",
-            ColumnKind.NUMBER,
-            help="Of a dividend: cash per share, above zero.",
-            lower_bound=POSITIVE,
-        ),
-        Column("currency", ColumnKind.TEXT, help="Of the amount."),
+        Column("kind", TEXT, required=True, help="What it is.", choices=("split", "dividend")),
+        Column("ratio", NUMBER, help="Of a split: new shares per old one, above zero.", lower_bound=POSITIVE),
+        Column("amount", NUMBER, help="Of a dividend: cash per share, above zero.", lower_bound=POSITIVE),
+        Column("currency", TEXT, help="Of the amount."),
     ),
     # An action is stored once however often it is sent: a split stored twice would adjust twice.
     id_columns=("kind", "amount", "currency", "timestamp"),

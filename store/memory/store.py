@@ -27,15 +27,7 @@ from store.memory.log import (
     take_in,
     walked,
 )
-from store.protocol import (
-    DUPLICATE_ROWS_KEPT,
-    NO_COMMIT,
-    Amendment,
-    Append,
-    CommitId,
-    Receipt,
-    Window,
-)
+from store.protocol import DUPLICATE_ROWS_KEPT, NO_COMMIT, Amendment, Append, CommitId, Receipt, Window
 from store.queries import QueryableStore
 from store.rows.corrections import changes
 from store.rows.stored_rows import visible

@@ -18,13 +18,7 @@ from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.stored_bars import with_stored_bars
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
-from store.reading.arguments import (
-    InstantArgument,
-    IntervalArgument,
-    aligned_window,
-    instant_ns,
-    interval_ns,
-)
+from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, instant_ns, interval_ns
 from store.reading.bar_logs import (
     BarLogs,
     RegularSessions,

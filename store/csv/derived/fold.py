@@ -14,12 +14,7 @@ import pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
-from store.csv.derived.manifest import (
-    Manifest,
-    Segment,
-    read_manifest,
-    replace_manifest,
-)
+from store.csv.derived.manifest import Manifest, Segment, read_manifest, replace_manifest
 from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
 from store.csv.derived.segments import is_of
 from store.csv.files.codec import header_in, unknown_names

@@ -12,13 +12,7 @@ from store.bar_policies import BarPolicy
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from store.csv.derived.arrow_files import map_columns, plain_rows, write_columns
-from store.csv.derived.manifest import (
-    NO_ROLLUPS,
-    Segment,
-    columns_file,
-    rollups_file,
-    sessions_file,
-)
+from store.csv.derived.manifest import NO_ROLLUPS, Segment, columns_file, rollups_file, sessions_file
 from store.csv.derived.rollups import rollups_of, sessions_of, write_rollups, write_sessions
 from store.datasets import TRADES
 from store.declarations import Dataset
