@@ -11,7 +11,6 @@ from trades.stores import market_store
 
 MALFORMED = (400, "malformed_json")
 DUPLICATE = (400, "duplicate_key")
-TOO_DEEP = (400, "nesting_too_deep")
 INVALID = (422, "validation_failed")
 
 
