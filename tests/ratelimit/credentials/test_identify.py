@@ -88,7 +88,7 @@ def test_the_same_key_in_both_headers_is_one_credential():
 def test_an_authorization_that_is_not_one_known_scheme_with_one_credential_is_refused(header):
     with pytest.raises(InvalidAuthorization) as raised:
         found(authorization=header)
-    assert str(raised.value) == "Authorization is one of: Api-Key <key>, Bearer <token>"
+    assert str(raised.value) == "Authorization must be one of: Api-Key <key>, Bearer <token>"
 
 
 @pytest.mark.parametrize(
