@@ -11,7 +11,7 @@ StatsError
 └── UnknownExchange  no hours are known for the exchange or calendar
 
 A wrong query parameter is `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`; a
-cursor that was not made here, or for another query, is `listing.exceptions.InvalidCursor`.
+cursor that was not made here, or for another query, is `listing.cursors.InvalidCursor`.
 """
 
 from typing import ClassVar
