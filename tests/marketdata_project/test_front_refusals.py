@@ -63,8 +63,8 @@ def test_a_refused_call_is_recorded_with_the_clients_id(monkeypatch, records, re
     assert record == {
         "caller": "",
         "method": method,
-        "path": "/api/v1/stats/é",
-        "query": "a=1",
+        "path": "/api/v1/stats/***",
+        "query": "a=***",
         "status": status,
         "address": "127.0.0.1",
         "correlation_id": "find-me-again",
