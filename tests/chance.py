@@ -1,13 +1,37 @@
-"""What decides all that tests leave to chance."""
+"""How much is tried, and what decides all that tests leave to chance."""
 
 import os
 import time
+from collections.abc import Iterable
+from itertools import combinations, product
+from typing import Any
 
+SOAK = bool(os.environ.get("SOAK"))
 # Usual runs try the same each time, so that whoever changes something knows its effect; SOAK tries others.
 _USUAL = 77
 
 
 def chosen_seed() -> int:
     """SEED; without it the usual one, or another one in each run with SOAK=1."""
-    usual = time.time_ns() % 2**32 if os.environ.get("SOAK") else _USUAL
+    usual = time.time_ns() % 2**32 if SOAK else _USUAL
     return int(os.environ.get("SEED") or usual)
+
+
+def cases_of(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """All combinations of the axes' values with SOAK=1; otherwise few, with each pair of values of two axes."""
+    values = [list(axis) for axis in axes]
+    places = list(product(*(range(len(axis)) for axis in values)))
+    chosen = places if SOAK else _with_each_pair(places)
+    return [tuple(axis[place] for axis, place in zip(values, case, strict=True)) for case in chosen]
+
+
+def _with_each_pair(cases: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """A part of the cases that has each pair of values of two axes that the whole has; in the order of the whole."""
+    pairs = {case: {(i, j, case[i], case[j]) for i, j in combinations(range(len(case)), 2)} for case in cases}
+    missing = set[tuple[int, ...]]().union(*pairs.values())
+    chosen = set()
+    while missing:
+        best = max(cases, key=lambda case: len(pairs[case] & missing))
+        chosen.add(best)
+        missing -= pairs[best]
+    return [case for case in cases if case in chosen]

@@ -13,12 +13,11 @@ from hypothesis import settings as hypothesis_settings
 
 from audit.chain.tables import triggers_drop
 from ratelimit.keys.selectors import key_cache
-from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.shared_limits import take_shared
-from stats.caching.tiers import process_tiers
 from tests.api_client import Api, make_key
 from tests.faults import table
 from tests.hostile import figures
+from tests.installation import caches_clear
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, patience_of
@@ -70,9 +69,7 @@ def store_path(default_store: Path) -> Path:
 @pytest.fixture
 def api(db, default_store: Path) -> Iterator[Api]:
     """A caller with every scope and no limit to speak of, before an empty store and an empty cache."""
-    key_cache.clear()
-    process_limiter.cache_clear()  # keys of other tests had the same numbers
-    process_tiers().local.clear()
+    caches_clear()
     yield Api(make_key())
     key_cache.clear()
 

@@ -3,7 +3,6 @@
 Whatever is written meanwhile, every page is a part of what there was when the first one was read.
 """
 
-import os
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests.api_client import Api
+from tests.chance import SOAK
 from tests.stats.market_data.builders import Market
 from tests.stats.market_data.subjects import (
     BARS,
@@ -47,7 +47,7 @@ steps = st.lists(
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_every_page_is_of_the_snapshot_of_the_first(api: Api, dataset: str, sort: str, count: int):
     @seed(20_241_223)
-    @examples(max_examples=300 if os.environ.get("SOAK") else 12, phases=[Phase.generate])
+    @examples(max_examples=300 if SOAK else 6, phases=[Phase.generate])
     @given(
         stored=st.lists(seconds, min_size=count, max_size=count),
         limit=limits,
@@ -74,7 +74,7 @@ def test_every_page_is_of_the_snapshot_of_the_first(api: Api, dataset: str, sort
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_the_newest_rows_of_several_symbols_are_a_walk_of_their_own(api: Api, dataset: str, sort: str):
     @seed(20_241_224)
-    @examples(max_examples=300 if os.environ.get("SOAK") else 20, phases=[Phase.generate])
+    @examples(max_examples=300 if SOAK else 8, phases=[Phase.generate])
     @given(
         stored=st.lists(seconds, min_size=2, max_size=4),
         last=st.sampled_from([1, 2, 3, 5, 100]),
@@ -108,9 +108,11 @@ def assert_whole(client: Walk, size: int = 3) -> None:
 
 @pytest.mark.parametrize("subject", WALKED, ids=str)
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_pages_of_every_dataset_put_together_are_all_of_it(market: Market, subject: Subject, sort: str):
+def test_pages_of_every_dataset_put_together_are_all_of_it(
+    market: Market, oracle: Any, subject: Subject, sort: str
+):
     session = ("exchange", "regular")
-    rows = subject.expected(market, *session)
+    rows = oracle(subject, *session)
     query = {**subject.parameters, **subject.shape(*session), "sort": sort}
     snapshot = [without_vwap(row) for row in (rows if sort == "asc" else rows[::-1])]
     client = Walk(market.api, subject.path, subject.rows_name, query, "json", snapshot)

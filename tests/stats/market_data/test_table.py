@@ -1,13 +1,16 @@
-"""Every cell of class by dataset by format by direction by session by hours, its values against the oracle."""
+"""Cells of class by dataset by format by direction by session by hours, their values against the oracle.
+
+Every one with SOAK=1; otherwise each dataset with each pair of the others' values.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import Any
 
 import pytest
 
+from tests.chance import SOAK, cases_of
 from tests.stats.market_data.builders import Market
 from tests.stats.market_data.option_oracle import GREEKS
 from tests.stats.market_data.oracle import Row
@@ -47,21 +50,21 @@ class Cell:
 def cells(subjects: Iterable[Subject], formats: Iterable[str], directions: Iterable[str]) -> list[Cell]:
     """Every request once: what a dataset does not take, it is not asked with."""
     found: dict[Any, Cell] = {}
-    for cell in (Cell(*each) for each in product(subjects, formats, directions, SESSIONS, HOURS)):
+    requests = cases_of(formats, directions, SESSIONS, HOURS)
+    for cell in (Cell(subject, *each) for subject, each in product(subjects, requests)):
         shape = cell.subject.shape(cell.session, cell.hours)
         found.setdefault((cell.subject, cell.format, cell.sort, *shape.values()), cell)
     return list(found.values())
 
 
 CELLS = cells(DATASETS, FORMATS, DIRECTIONS)
-JSON_CELLS = cells(RESOLUTIONS, ("json",), ("asc",))
+# How days are cut matters to bars of days and longer ones; others take turns.
+JSON_CELLS = [
+    cell
+    for cell in cells(RESOLUTIONS, ("json",), ("asc",))
+    if SOAK or cell.subject.is_period or cell.session == SESSIONS[HOURS.index(cell.hours) % 2]
+]
 subjects = pytest.mark.parametrize("subject", DATASETS, ids=str)
-
-
-@pytest.fixture(scope="module")
-def oracle(market: Market) -> Any:
-    """The oracle's rows of a subject by session and hours, computed once."""
-    return cache(lambda subject, session, hours: subject.expected(market, session, hours))
 
 
 def ask(market: Market, subject: Subject, name: str, way: str = "accept", **parameters: str) -> Any:

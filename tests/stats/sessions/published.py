@@ -16,15 +16,18 @@ Daylight saving time in the United States: 10 March to 3 November 2024, from 12 
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 
+@cache
 def ns(text: str) -> int:
     """Nanoseconds of `2024-03-08T14:30`, UTC."""
     return int(np.datetime64(text, "ns").astype(np.int64))
 
 
+@cache
 def day(text: str) -> int:
     """Days since 1970 of `2024-03-08`."""
     return int(np.datetime64(text, "D").astype(np.int64))

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 from store.timestamps import format_timestamp
@@ -45,6 +46,11 @@ class Traded:
     def date_of(self, time_ns: int) -> Published:
         return next(date for date in self.week.dates if ns(date.start) <= time_ns < ns(date.end))
 
+    @cached_property
+    def listed_ns(self) -> int:
+        """When the first date with a trade begins."""
+        return ns(self.date_of(self.times[0]).start)
+
     def counts(self, hours: str) -> list[int]:
         """The trades that lie in the hours."""
         found = []
@@ -54,33 +60,34 @@ class Traded:
                 found.append(time_ns)
         return found
 
-    def reason(self, start: int, end: int, date: Published, *, is_open: bool, hours: str) -> str:
+    def traded_dates(self, hours: str) -> set[str]:
+        """The dates with a trade in the hours."""
+        return {self.date_of(time).date for time in self.counts(hours)}
+
+    def reason(self, end: int, date: Published, traded: set[str], *, is_open: bool) -> str:
         if not is_open:
             return "closed"
-        listed = ns(self.date_of(self.times[0]).start)
-        if end <= listed:
+        if end <= self.listed_ns:
             return "unlisted"
-        traded = {self.date_of(time).date for time in self.counts(hours)}
         return "no_trades" if date.date in traded else "gap"
 
     def intraday(self, length: int, hours: str) -> list[Interval]:
         """Every interval of the week; in all hours those are expected in which there is trading at all."""
         first = -(-ns(self.week.dates[0].start) // length) * length
+        traded, counts = self.traded_dates(hours), self.counts(hours)
+        open_ = [self.hours(each, "extended" if hours == "all" else hours) for each in self.week.dates]
         found = []
         for start in range(first, ns(self.week.dates[-1].end) // length * length, length):
             end, date = start + length, self.date_of(start)
-            open_ = [self.hours(each, "extended" if hours == "all" else hours) for each in self.week.dates]
             is_open = any(opens < end and start < closes for opens, closes in open_)
-            has_bar = any(start <= time < end for time in self.counts(hours))
-            found.append(
-                Interval(start, end, has_bar, self.reason(start, end, date, is_open=is_open, hours=hours))
-            )
+            has_bar = any(start <= time < end for time in counts)
+            found.append(Interval(start, end, has_bar, self.reason(end, date, traded, is_open=is_open)))
         return found
 
     def daily(self, hours: str) -> list[Interval]:
         """Every trading date, and the days between them."""
         found = []
-        traded = {self.date_of(time).date for time in self.counts(hours)}
+        traded = self.traded_dates(hours)
         by_date = {day(date.date): date for date in self.week.dates}
         for number in range(min(by_date), max(by_date) + 1):
             if number not in by_date:
@@ -92,7 +99,7 @@ class Traded:
                 continue
             date = by_date[number]
             start, end = self.begins(date, hours), self.hours(date, hours)[1]
-            reason = self.reason(start, end, date, is_open=True, hours=hours)
+            reason = self.reason(end, date, traded, is_open=True)
             found.append(Interval(start, end, date.date in traded, reason))
         return found
 

@@ -25,9 +25,12 @@ from store.instruments import Instrument
 from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, problem
+from tests.installation import shared_installation
 from tests.stats.market_data import tapes
+from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
+pytestmark = pytest.mark.django_db
 SYMBOL = "ACME"
 ROOT = f"/api/v1/market-data/equities/{SYMBOL}"
 # The half hours before and after an opening of New York, so that `hours` cuts through the rows.
@@ -73,6 +76,8 @@ CELLS = [
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with an hour of many rows, three weeks of few, a split and a dividend."""
+    if not IS_OF_FILES:
+        pytest.skip("is about files of a store")
     path: Path = tmp_path_factory.mktemp("original") / "store"
     chance, store = np.random.default_rng(4), CsvStore(path)
     store.set_instrument(Instrument(SYMBOL, exchange="XNYS"))
@@ -89,6 +94,13 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = pa.RecordBatch.from_pylist(actions, schema=CORPORATE_ACTIONS.schema)
     tapes.store_rows(store, CORPORATE_ACTIONS, SYMBOL, rows)
     return path
+
+
+@pytest.fixture(scope="module")
+def shared(django_db_setup: None, django_db_blocker: Any, original: Path) -> Iterator[Api]:
+    """A caller before that store, for tests that only read."""
+    with shared_installation(django_db_blocker, original) as api:
+        yield api
 
 
 @pytest.fixture
@@ -130,11 +142,11 @@ JOINED: dict[str, Callable[[Iterator[bytes]], Any]] = {
 
 
 @pytest.mark.parametrize(("subject", "option", "format_name"), CELLS)
-def test_a_stream_is_all_pages(filled: Api, subject: str, option: str, format_name: str):
+def test_a_stream_is_all_pages(shared: Api, subject: str, option: str, format_name: str):
     dataset, query = SUBJECTS[subject]
     query = query | OPTIONS[option][0]
-    streamed = b"".join(pieces(filled, dataset, query, format_name))
-    walked = JOINED[format_name](pages(filled, dataset, query, format_name))
+    streamed = b"".join(pieces(shared, dataset, query, format_name))
+    walked = JOINED[format_name](pages(shared, dataset, query, format_name))
     if format_name == "arrow":
         table = pa.ipc.open_stream(streamed).read_all()
         assert table.replace_schema_metadata() == walked.replace_schema_metadata()
@@ -183,8 +195,8 @@ def test_as_of_is_what_was_stored_by_then(filled: Api):
     assert b"".join(pieces(filled, "trades", RANGE)) != before
 
 
-def test_the_trailer_of_lines_says_what_came_before_it(filled: Api):
-    response = filled.get(f"{ROOT}/trades/stream", {**RANGE, "trailer": "1"})
+def test_the_trailer_of_lines_says_what_came_before_it(shared: Api):
+    response = shared.get(f"{ROOT}/trades/stream", {**RANGE, "trailer": "1"})
     body = b"".join(response.streaming_content)
     *lines, last = body.splitlines(keepends=True)
     assert json.loads(last) == {
@@ -193,11 +205,11 @@ def test_the_trailer_of_lines_says_what_came_before_it(filled: Api):
         "sha256": hashlib.sha256(b"".join(lines)).hexdigest(),
         "commit": response.headers["X-Commit"],
     }
-    assert b"".join(lines) == b"".join(pieces(filled, "trades", RANGE))
+    assert b"".join(lines) == b"".join(pieces(shared, "trades", RANGE))
 
 
-def test_the_trailer_of_batches_says_what_came_before_it(filled: Api):
-    response = filled.get(f"{ROOT}/trades/stream.arrow", {**RANGE, "trailer": "1"})
+def test_the_trailer_of_batches_says_what_came_before_it(shared: Api):
+    response = shared.get(f"{ROOT}/trades/stream.arrow", {**RANGE, "trailer": "1"})
     *before, last = list(response.streaming_content)
     reader = pa.ipc.open_stream(b"".join(before) + last)
     found = [reader.read_next_batch_with_custom_metadata() for _ in range(len(before) + 1)]
@@ -212,18 +224,18 @@ def test_the_trailer_of_batches_says_what_came_before_it(filled: Api):
 
 
 @pytest.mark.parametrize("format_name", STREAMED)
-def test_an_empty_range_is_a_stream_of_no_rows(filled: Api, format_name: str):
+def test_an_empty_range_is_a_stream_of_no_rows(shared: Api, format_name: str):
     nothing = {"start": "2025-02-01T00:00:00Z", "end": "2025-02-02T00:00:00Z"}
-    body = b"".join(pieces(filled, "trades", nothing, format_name))
+    body = b"".join(pieces(shared, "trades", nothing, format_name))
     if format_name == "arrow":
         assert pa.ipc.open_stream(body).read_all().num_rows == 0
     else:
         assert len(body.splitlines()) == (format_name == "csv")
 
 
-def test_a_trailer_of_no_rows_is_there(filled: Api):
+def test_a_trailer_of_no_rows_is_there(shared: Api):
     nothing = {"start": "2025-02-01T00:00:00Z", "end": "2025-02-02T00:00:00Z", "trailer": "1"}
-    said = json.loads(b"".join(pieces(filled, "trades", nothing)))
+    said = json.loads(b"".join(pieces(shared, "trades", nothing)))
     assert (said["rows"], said["sha256"]) == (0, hashlib.sha256().hexdigest())
 
 
@@ -245,37 +257,37 @@ def test_a_trailer_of_no_rows_is_there(filled: Api):
         "suffix of no stream", "format of no stream",
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_a_problem(filled: Api, path: str, query: dict[str, str], status: int, code: str):
-    assert problem(filled.get(f"{ROOT}/{path}", query)) == (status, code)
+def test_what_is_wrong_is_a_problem(shared: Api, path: str, query: dict[str, str], status: int, code: str):
+    assert problem(shared.get(f"{ROOT}/{path}", query)) == (status, code)
 
 
-def test_a_stream_without_a_range_is_all_there_is(filled: Api):
-    assert len(b"".join(pieces(filled, "trades", {})).splitlines()) == ROWS
+def test_a_stream_without_a_range_is_all_there_is(shared: Api):
+    assert len(b"".join(pieces(shared, "trades", {})).splitlines()) == ROWS
 
 
-def test_a_stream_of_bars_without_a_resolution_is_of_minutes(filled: Api):
-    minutes = pieces(filled, "ohlcv", {**DAYS, "resolution": "1m"})
+def test_a_stream_of_bars_without_a_resolution_is_of_minutes(shared: Api):
+    minutes = pieces(shared, "ohlcv", {**DAYS, "resolution": "1m"})
     assert len(b"".join(minutes).splitlines()) > 1_000
-    assert pieces(filled, "ohlcv", DAYS) == minutes
-    quotes = pieces(filled, "quotes", {**RANGE, "resolution": "tick"})
-    assert pieces(filled, "quotes", RANGE) == quotes
+    assert pieces(shared, "ohlcv", DAYS) == minutes
+    quotes = pieces(shared, "quotes", {**RANGE, "resolution": "tick"})
+    assert pieces(shared, "quotes", RANGE) == quotes
 
 
-def test_an_unknown_symbol_is_a_problem(filled: Api):
-    response = filled.get("/api/v1/market-data/equities/NOBODY/trades/stream", RANGE)
+def test_an_unknown_symbol_is_a_problem(shared: Api):
+    response = shared.get("/api/v1/market-data/equities/NOBODY/trades/stream", RANGE)
     assert problem(response) == (404, "unknown_symbol")
 
 
-def test_streams_reach_farther_than_pages(filled: Api):
+def test_streams_reach_farther_than_pages(shared: Api):
     query = {"start": "1901-01-01", "end": "2100-01-01"}
-    assert problem(filled.get(f"{ROOT}/trades", query)) == (400, "range_too_large")
-    assert len(b"".join(pieces(filled, "trades", query)).splitlines()) == ROWS
-    seconds = b"".join(pieces(filled, "ohlcv", {**query, "resolution": "1s"}))
+    assert problem(shared.get(f"{ROOT}/trades", query)) == (400, "range_too_large")
+    assert len(b"".join(pieces(shared, "trades", query)).splitlines()) == ROWS
+    seconds = b"".join(pieces(shared, "ohlcv", {**query, "resolution": "1s"}))
     assert sum(json.loads(line)["trade_count"] for line in seconds.splitlines()) == ROWS
 
 
-def test_the_refusal_of_a_long_page_names_the_stream(filled: Api):
-    response = filled.get(f"{ROOT}/trades", {"start": "1901-01-01"})
+def test_the_refusal_of_a_long_page_names_the_stream(shared: Api):
+    response = shared.get(f"{ROOT}/trades", {"start": "1901-01-01"})
     assert "…/trades/stream" in json.loads(response.content)["message"]
 
 

@@ -1,5 +1,6 @@
 """The close that a dividend's factor is taken from: the official one, whatever bars are asked for."""
 
+from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.api_client import answer
+from tests.installation import shared_installation
 from tests.stats.market_data.builders import Market, ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS
 from tests.store.real_data import PRICE_UNIT, real_frame
@@ -60,20 +62,30 @@ def bars(market: Market, **asked: str) -> list[Row]:
     return found
 
 
-@pytest.mark.parametrize("policy", ["all", "us_equities"])
+@pytest.fixture(scope="module", params=["all", "us_equities"])
+def paid(
+    request, django_db_setup, django_db_blocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Market, float]]:
+    """An instrument of a bar policy that paid a dividend, and the factor of its bars before."""
+    path = tmp_path_factory.mktemp("paid") / "store"
+    with shared_installation(django_db_blocker, path) as api:
+        market = Market(api)
+        told(market, "DVDN", request.param)
+        prints(
+            market,
+            (BEFORE + OPEN_NS, 40.0, []),
+            (BEFORE + LAST_NS, 20.0, []),
+            (BEFORE + AUCTION_NS, 10.0, ["closing_print", "extended_hours"]),
+            (BEFORE + LATE_NS, 80.0, ["extended_hours"]),
+        )
+        dividend(market)
+        yield market, 1 - 1 / (10.0 if request.param == "us_equities" else 20.0)
+
+
 @pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: "-".join(asked.values()))
-def test_the_factor_is_the_same_for_every_query(empty_market: Market, asked: dict[str, str], policy: str):
-    told(empty_market, "DVDN", policy)
-    prints(
-        empty_market,
-        (BEFORE + OPEN_NS, 40.0, []),
-        (BEFORE + LAST_NS, 20.0, []),
-        (BEFORE + AUCTION_NS, 10.0, ["closing_print", "extended_hours"]),
-        (BEFORE + LATE_NS, 80.0, ["extended_hours"]),
-    )
-    dividend(empty_market)
-    factor = 1 - 1 / (10.0 if policy == "us_equities" else 20.0)
-    assert bars(empty_market, **asked)[0]["open"] == pytest.approx(40 * factor, rel=1e-12)
+def test_the_factor_is_the_same_for_every_query(paid: tuple[Market, float], asked: dict[str, str]):
+    market, factor = paid
+    assert bars(market, **asked)[0]["open"] == pytest.approx(40 * factor, rel=1e-12)
 
 
 def test_without_an_exchange_it_is_the_last_close_of_the_date(empty_market: Market):

@@ -5,6 +5,7 @@ are is computed here from the raw rows.
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -16,9 +17,11 @@ import pytest
 from store.instruments import FUTURE, Instrument
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, trade
+from tests.installation import shared_installation
 from tests.stats.sessions.published import WEEKS, Published, Week, day, ns
 from trades.stores import market_store
 
+pytestmark = pytest.mark.django_db
 PRINTS = 400
 HOURS = ("all", "regular", "extended")
 INSTRUMENTS = {
@@ -114,12 +117,13 @@ def expected_weeks(week: Week, prints: list[Print], hours: str) -> list[Row]:
     ]
 
 
-@pytest.fixture(params=WEEKS, ids=str)
-def traded(request, api: Api) -> tuple[Api, Week, list[Print]]:
+@pytest.fixture(scope="module", params=WEEKS, ids=str)
+def traded(
+    request, django_db_setup, django_db_blocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Api, Week, list[Print]]]:
     """An instrument of the exchange, with the generated prints stored."""
     week: Week = request.param
     instrument, prints = INSTRUMENTS[week.exchange], prints_of(week)
-    market_store().set_instrument(instrument)
     rows = [
         trade(
             timestamp=format_timestamp(one.time_ns),
@@ -129,8 +133,10 @@ def traded(request, api: Api) -> tuple[Api, Week, list[Print]]:
         )
         for one in prints
     ]
-    assert api.ingest(*rows).status_code == 200
-    return api, week, prints
+    with shared_installation(django_db_blocker, tmp_path_factory.mktemp("traded") / "store") as api:
+        market_store().set_instrument(instrument)
+        assert api.ingest(*rows).status_code == 200
+        yield api, week, prints
 
 
 def bars(api: Api, week: Week, **params: str) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -20,6 +21,11 @@ ROOT = "/api/v1/market-data/options"
 OPENING = "2025-01-02T15:00:00Z"
 
 
+@cache
+def _price(option: Option, volatility: float) -> float:
+    return option.price(volatility)
+
+
 @dataclass(frozen=True)
 class Contract:
     """An option of the chain."""
@@ -36,7 +42,7 @@ class Contract:
     def price(self, at: str, *, volatility: float = VOLATILITY, spot: float = SPOT) -> float:
         """What QuantLib says that it costs."""
         t = (self.last_trade_ns - parse_timestamp(at)) / YEAR_NS
-        return Option(self.is_call, spot, self.strike, t, RATE, YIELD, american=True).price(volatility)
+        return _price(Option(self.is_call, spot, self.strike, t, RATE, YIELD, american=True), volatility)
 
     def quote(self, at: str, **market: float) -> dict[str, Any]:
         """A cent around its price."""
@@ -60,8 +66,14 @@ def store_quotes(api: Api, quotes: Iterable[dict[str, Any]]) -> None:
 
 
 def store_spot(api: Api, at: str, price: float = SPOT) -> None:
-    """A trade of the underlying."""
-    response = api.ingest(trade(timestamp=at, symbol=UNDERLYING, price=price, volume=100))
+    """Store a trade of the underlying."""
+    store_spots(api, [(at, price)])
+
+
+def store_spots(api: Api, spots: Iterable[tuple[str, float]]) -> None:
+    """Store trades of the underlying, each with its time and price."""
+    rows = (trade(timestamp=at, symbol=UNDERLYING, price=price, volume=100) for at, price in spots)
+    response = api.ingest(*rows)
     assert response.status_code == 200, response.content
 
 

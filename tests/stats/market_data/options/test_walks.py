@@ -25,6 +25,7 @@ from tests.stats.market_data.options.market import (
     store_chain,
     store_quotes,
     store_spot,
+    store_spots,
     surface_of,
 )  # fmt: skip
 from trades.stores import market_store
@@ -42,8 +43,9 @@ def market(api: Api) -> Api:
         for place, contract in enumerate(CHAIN)
     ]
     store_quotes(api, quotes)
-    for number in range(QUOTES):
-        store_spot(api, seconds_after(OPENING, 10 * number + 0.5), 100.0 + 0.01 * number)
+    store_spots(
+        api, [(seconds_after(OPENING, 10 * number + 0.5), 100.0 + 0.01 * number) for number in range(QUOTES)]
+    )
     return api
 
 
