@@ -17,6 +17,11 @@ def chosen_seed() -> int:
     return int(os.environ.get("SEED") or usual)
 
 
+def examples(count: int) -> int:
+    """How many examples are tried: `count` with SOAK=1, otherwise a fifth of them, but not under 10."""
+    return count if SOAK else max(count // 5, min(count, 10))
+
+
 def cases_of(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
     """All combinations of the axes' values with SOAK=1; otherwise few, with each pair of values of two axes."""
     values = [list(axis) for axis in axes]

@@ -1,6 +1,5 @@
 """What several apps' tests share: a store of one's own, the API over it, and a real Redis."""
 
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from audit.chain.tables import triggers_drop
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.shared_limits import take_shared
 from tests.api_client import Api, make_key
+from tests.chance import SOAK
 from tests.faults import table
 from tests.hostile import figures
 from tests.installation import caches_clear
@@ -24,8 +24,10 @@ from tests.ratelimit.redis_server import RedisServer, patience_of
 from tests.store_settings import IS_OF_FILES, stores_at
 
 # Machines are shared: how long one example takes says nothing about the code. Examples are the same each
-# time, others with SOAK=1.
-hypothesis_settings.register_profile("patient", deadline=None, derandomize="SOAK" not in os.environ)
+# time, others and more of them with SOAK=1.
+hypothesis_settings.register_profile(
+    "patient", deadline=None, max_examples=100 if SOAK else 30, derandomize=not SOAK
+)
 hypothesis_settings.load_profile("patient")
 
 SYSTEM_FOLDERS = {"faults", "hostile", "system"}

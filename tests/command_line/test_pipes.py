@@ -10,6 +10,8 @@ from django.conf import settings
 
 from tests.patience import PROGRAM_SECONDS
 
+pytestmark = pytest.mark.system
+
 
 def run(*command: str, data_dir: Path, **environment: str) -> tuple[int, str]:
     """Status and errors of a program before whose output the reader has gone."""

@@ -7,6 +7,7 @@ from hypothesis.extra.django import TestCase
 
 from listing.cursors import Cursor
 from listing.pages import OrderedRows
+from tests.chance import examples
 from trades.models import InstrumentEntry
 
 
@@ -19,7 +20,7 @@ def at(text: str | None) -> Cursor | None:
 
 
 class PagesTest(TestCase):
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     @given(st.sets(st.text("ABC", min_size=1, max_size=3), max_size=12), st.integers(1, 5), st.booleans())
     def test_a_walk_there_and_back_shows_each_row_once_each_way(self, symbols, limit, is_descending):
         InstrumentEntry.objects.all().delete()

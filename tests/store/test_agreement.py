@@ -1,6 +1,5 @@
 """Two stores are asked to do the same: whatever the batches, they give the same answers."""
 
-import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Window
 from store.queries import QueryableStore
 from store.rows.revisions import Revision
+from tests.chance import SOAK
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -32,7 +32,7 @@ from tests.store.builders import (
     trade,
 )
 
-EXAMPLES = 300 if os.environ.get("SOAK") else 25
+EXAMPLES = 300 if SOAK else 12
 TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
 SYMBOLS = (SYMBOL, "MSFT")
 

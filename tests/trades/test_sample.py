@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
+from tests.chance import examples
 from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.stores import market_store
 
@@ -206,7 +207,7 @@ def test_a_day_is_the_one_that_earlier_runs_stored():
     assert found == (5194, 265.7, 263.64, 766_425)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(minutes=st.integers(-10, 16 * 60 + 10))
 def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
     session, whole = session_of("2025-11-19"), day_of("2025-11-19")

@@ -13,7 +13,7 @@ from audit.chain.append import records_append
 from audit.chain.verify import chain_verify
 from audit.models import AuditRecord, ChainEnds
 from tests.audit.builders import AT, chain_of, columns
-from tests.hostile.scale import SOAK
+from tests.chance import SOAK
 
 pytestmark = pytest.mark.django_db
 COUNT = 60

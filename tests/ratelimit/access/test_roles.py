@@ -17,7 +17,7 @@ from ratelimit.access.scopes import SCOPES
 from ratelimit.access.table import Access
 from ratelimit.models import ApiKey
 from tests.api_client import UNLIMITED, make_key
-from tests.hostile.scale import SOAK
+from tests.chance import SOAK
 from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.access.urlconf import METHODS, Route, endpoints
 from tests.ratelimit.credentials.logins import logged_in, person
@@ -139,11 +139,12 @@ def walked() -> Iterator[Route]:
 
 @pytest.mark.parametrize("name", ROLES)
 def test_each_role_may_do_what_the_table_grants_and_nothing_else(api, name):
+    """Of methods that a view does not have, the answer is the same for all roles that are admitted: two roles ask."""
     role, client = ROLES[name], Client()
     headers = headers_of(role, client)
     wrong = []
     for route in walked():
-        for method in METHODS:
+        for method in METHODS if SOAK or name in {"nobody", "all"} else sorted(route.implemented):
             expected = oracle(route, method, role)
             response = called(client, route, method, headers)
             found = verdict(response, method, expected)

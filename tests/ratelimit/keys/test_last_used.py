@@ -131,6 +131,7 @@ caller_by(made.key, now=now)
 """
 
 
+@pytest.mark.system
 def test_another_wsgi_server_writes_the_uses_down_when_it_ends(tmp_path):
     environment = {
         **os.environ,

@@ -10,12 +10,13 @@ from ratelimit.limits import shared_limits
 from ratelimit.limits.limiter import Limiter
 from ratelimit.limits.shared_limits import SharedAnswer
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
+from tests.chance import examples
 
 RATE, BURST = 10, 20
 START_US = 5_000 * SECOND_US
 
 with_redis = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -66,6 +66,7 @@ def no_redis(monkeypatch):
     monkeypatch.setattr("ratelimit.limits.limiter.take_shared", away)
 
 
+@pytest.mark.system
 def test_two_processes_share_one_bucket_exactly(redis_server):
     """Of some attempts one: who stands still for a while lets a full bucket lose tokens, or comes when the other has taken all."""
     rate = 10

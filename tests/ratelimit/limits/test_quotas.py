@@ -20,6 +20,7 @@ from ratelimit.limits.quota_usage import KEPT, quota_reserve, quota_usage_delete
 from ratelimit.limits.quotas import DAY, MONTH, QuotaCharge, period_at, reservation_size
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge
 from ratelimit.models import QuotaUse
+from tests.chance import examples
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.processes import asked_at_once
 
@@ -33,7 +34,7 @@ WIDE = Bucket(1_000_000, 2_000_000)
 ATTEMPTS = 10
 
 with_redis = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -337,6 +338,7 @@ def test_periods_are_days_and_months_of_utc(unit, at, name, seconds):
     assert period_at(unit, period.ends_us).begins_us == period.ends_us
 
 
+@pytest.mark.system
 def test_two_processes_give_exactly_the_quota(redis_server, tmp_path):
     path = tmp_path / "quotas.sqlite3"
     with connection.cursor() as cursor:

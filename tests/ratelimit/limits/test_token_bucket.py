@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ratelimit.limits.shared_limits import admission_script, take_shared
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge, bucket_state, take
+from tests.chance import examples
 from tests.patience import PATIENCE_SECONDS
 
 EPOCH = 1_800_000_000 * SECOND_US
@@ -103,7 +104,9 @@ def test_the_state_of_a_bucket_with_a_third_of_a_token_in_use():
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(bucket=buckets(), moves=st.lists(st.tuples(steps, st.integers(0, 4)), min_size=1, max_size=40))
 def test_the_script_computes_what_the_pure_function_does(redis_server, bucket, moves):
     get_redis_connection("default").flushall()

@@ -36,6 +36,7 @@ from store.datasets import DATASETS
 from store.exceptions import StorageError
 from store.instruments import Instrument
 from tests.api_client import Api
+from tests.chance import SOAK
 from tests.stats.market_data.builders import (
     CALL,
     CRYPTO,
@@ -119,9 +120,9 @@ def pins(chance: random.Random | None) -> Iterator[tuple[str, Pin]]:
         for symbol, name in itertools.product(SYMBOLS[path], market_class.datasets):
             form = MARKET_DATASETS[name].form
             changes = changes_of(form.serializer(streamed=False, several=False))
-            # Of bars, which depend on most, always all; of revisions, whose cursors keep most, with cursors.
-            is_of_bars = name in {"ohlcv", "revisions"}
-            for number, change in enumerate(changes if is_of_bars else some(chance, changes)):
+            # More of bars, which depend on most; of revisions, whose cursors keep most, with cursors.
+            count = (len(changes) if SOAK else 8) if name in {"ohlcv", "revisions"} else 3
+            for number, change in enumerate(some(chance, changes, count)):
                 start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
                 has_cursors = name == "revisions" or (name == "ohlcv" and number % 2)
                 limit = {"limit": "1"} if has_cursors and "last" not in change else {}
@@ -136,8 +137,8 @@ def pins(chance: random.Random | None) -> Iterator[tuple[str, Pin]]:
         yield f"ohlc {query}", partial(bars_of, query)
 
 
-def some(chance: random.Random | None, changes: list[dict[str, str]]) -> list[dict[str, str]]:
-    return changes if chance is None else [{}, *chance.sample(changes, 3)]
+def some(chance: random.Random | None, changes: list[dict[str, str]], count: int = 3) -> list[dict[str, str]]:
+    return changes if chance is None or count >= len(changes) else [{}, *chance.sample(changes, count)]
 
 
 def page_of(target: Target, query: str, now_ns: int) -> Content:

@@ -1,7 +1,6 @@
 """Any query of the tree, at any moment of any history: the answer with the cache is the one without."""
 
 import itertools
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
 from stats.market_data.services import market_data_page
 from tests.api_client import Api, answer
+from tests.chance import SOAK
 from tests.stats.market_data.builders import EQUITY, Market, fill, ingest, tell, timestamp
 from tests.stats.market_data.oracle import SECOND_NS, Row
 from tests.stats.market_data.representations import MEDIA_TYPES, cursors_of
@@ -137,7 +137,7 @@ def test_any_answer_is_the_one_without_a_cache(request: Any, api: Api, with_redi
     fill(market)
 
     @seed(20_241_223)
-    @examples(max_examples=300 if os.environ.get("SOAK") else 20, phases=[Phase.generate])
+    @examples(max_examples=300 if SOAK else 8, phases=[Phase.generate])
     @given(subject=st.sampled_from(SUBJECTS), steps=st.lists(moves, min_size=8, max_size=16))
     def holds(subject: Subject, steps: list[Any]) -> None:
         history = History(market, client, subject, subject.parameters)

@@ -1,6 +1,5 @@
 """A long walk by cursor over an hour of trades, most of which share their instant, while a writer adds and cancels late ones."""
 
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -19,10 +18,11 @@ from store.protocol import Action, Amendment, Append, Correction, Dedupe, Window
 from store.queries import QueryableStore
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
+from tests.chance import SOAK
 from tests.stats.market_data import tapes
 from trades.stores import market_store
 
-ROWS = 2_000_000 if os.environ.get("SOAK") else 60_000
+ROWS = 2_000_000 if SOAK else 60_000
 FOLDED_ROWS = ROWS * 19 // 20
 PAGE_ROWS = 10_000
 LATE_ROWS = 50

@@ -1,7 +1,6 @@
 """A read that follows an acknowledged write never sees less: the cached path against a plain model and no cache."""
 
 import itertools
-import os
 import threading
 import time
 from typing import Any
@@ -19,13 +18,14 @@ from stats.ohlc.serializers import OhlcInterval
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
+from tests.chance import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed
 from trades.stores import market_store
 
 BASE_NS = 1_735_776_000 * SECOND_NS
 DAY = 86_400
-RACE_SECONDS = 20.0 if os.environ.get("SOAK") else 1.0
+RACE_SECONDS = 20.0 if SOAK else 1.0
 ENOUGH = 10
 symbols = (f"C{number}" for number in itertools.count())
 
@@ -94,7 +94,7 @@ def test_every_read_is_what_was_written_before_it(request, api, with_redis):
     client = redis.Redis(unix_socket_path=str(server.socket)) if server else None
 
     @settings(
-        max_examples=400 if os.environ.get("SOAK") else 20,
+        max_examples=400 if SOAK else 10,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from store.timestamps import format_timestamp
 from tests.api_client import trade
+from tests.chance import examples
 
 RULES = {"1min": "1min", "5min": "5min", "1h": "1h", "1d": "1D"}
 BASE_NS = 1_735_776_000 * 10**9  # midnight of 2 January 2025
@@ -56,7 +57,7 @@ def expected_bars(trades: list[dict[str, Any]], interval: str) -> list[dict[str,
 
 @pytest.mark.parametrize("interval", list(RULES))
 def test_bars_are_those_of_pandas(api, interval):
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(trades=rows, batches=st.integers(1, 3))
     def holds(trades: list[dict[str, Any]], batches: int) -> None:
         symbol = next(symbols)

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from stats.options.american import AndersenLake
 from stats.options.european import BlackScholes
 from stats.options.pricing import Valuation
+from tests.chance import examples
 from tests.stats.options.builders import NUMBERS, inputs_of, reasons, valued
 
 STYLES = pytest.mark.parametrize("american", [False, True], ids=["european", "american"])
-FEW = settings(max_examples=150, deadline=None, derandomize=True)
+FEW = settings(max_examples=examples(150), deadline=None, derandomize=True)
 
 STRIKES = st.floats(0.6, 1.6)
 DEVIATIONS = st.floats(0.02, 1.5)

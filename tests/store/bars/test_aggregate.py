@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from store.protocol import ALL_TIME
 from store.rows.stored_rows import in_order
+from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, NOON, bars_of_rows, record_batch, trade
 
 FREQUENCIES = {"1s": 10**9, "1min": MINUTE, "5min": 5 * MINUTE, "1h": 60 * MINUTE, "24h": DAY}
@@ -33,7 +34,7 @@ trades = st.lists(
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(rows=trades)
 def test_bars_are_those_of_pandas(frequency, rows):
     table = in_order(pa.Table.from_batches([record_batch(*rows)]), ALL_TIME)

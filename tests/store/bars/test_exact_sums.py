@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from store.bars.exact_sums import ExactSums, Unmergeable, exact_sums, merged_sums, rounded_sums
+from tests.chance import examples
 
 Three = tuple[float, float, float]
 
@@ -64,7 +65,7 @@ def test_ties_and_cancellations_are_rounded_as_fractions_are(values: list[float]
     assert math.copysign(1.0, kept(values, [0]).total[0]) == math.copysign(1.0, math.fsum(values) + 0.0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(sizes, min_size=1, max_size=30), st.randoms(use_true_random=False))
 @example([2.0**53, 1.0, 1.0, 0.5], None)
 def test_the_total_is_rounded_once_and_any_order_gives_the_same(values, random):
@@ -81,7 +82,7 @@ def test_the_total_is_rounded_once_and_any_order_gives_the_same(values, random):
             assert kept(each, [0]).total[0] == math.fsum(values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.lists(decimals, min_size=1, max_size=8), min_size=1, max_size=8))
 def test_each_slice_has_its_own_sum(slices):
     starts = np.cumsum([0] + [len(each) for each in slices[:-1]])
@@ -89,7 +90,7 @@ def test_each_slice_has_its_own_sum(slices):
     assert rows(kept(values, starts.tolist())) == [three(each) for each in slices]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.lists(decimals, min_size=1, max_size=6), min_size=1, max_size=12), st.data())
 def test_any_split_and_any_merge_tree_gives_the_same_three_numbers(slices, data):
     parts = [kept(each, [0]) for each in slices]

@@ -11,6 +11,7 @@ from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
+from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
 from tests.store.printed_days import Row, in_order, printed, slow_bars, table
 
@@ -42,7 +43,7 @@ def assert_same(left: Aggregates, right: Aggregates) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(drawn=days, interval=st.sampled_from(INTERVALS), at=st.sampled_from([None, 1, 2, 3, 4, 6]))
 def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
     rows = in_order(drawn)
@@ -57,7 +58,7 @@ def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(drawn=days, data=st.data())
 def test_any_split_and_any_merge_tree_gives_the_same_aggregates(policy, drawn, data):
     rows = in_order(drawn)
@@ -70,7 +71,7 @@ def test_any_split_and_any_merge_tree_gives_the_same_aggregates(policy, drawn, d
     assert_same(merge(parts, 5 * MINUTE), aggregated(rows, policy, 5 * MINUTE))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(drawn=days)
 def test_an_interval_says_the_newest_commit_that_touched_it(drawn):
     rows = in_order(drawn)

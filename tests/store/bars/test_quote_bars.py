@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.bars.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, known_after, quote_bars_of
+from tests.chance import examples
 from tests.store.builders import MINUTE, NOON, SECOND
 
 SIDES = ("bid", "ask")
@@ -57,7 +58,7 @@ def slow_bars(rows, carried: KnownQuote) -> dict[int, dict[str, float]]:
     return bars
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows=quotes, carried=known)
 def test_quote_bars_are_those_made_quote_by_quote(rows, carried):
     bars = quote_bars_of(table(rows), MINUTE, carried)
@@ -68,7 +69,7 @@ def test_quote_bars_are_those_made_quote_by_quote(rows, carried):
         np.testing.assert_array_equal(getattr(bars, name), column, err_msg=name)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rows=quotes, edge=st.integers(-10, 10).map(lambda minute: NOON + minute * MINUTE))
 def test_a_window_with_what_is_known_before_it_gives_the_same_bars(rows, edge):
     before = [row for row in rows if row["timestamp"] < edge]

@@ -11,6 +11,7 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.bars.bars import Bars
 from store.bars.prints import STANDS
 from store.bars.session_bars import session_bars_of
+from tests.chance import examples
 from tests.store.builders import DAY, NOON
 from tests.store.printed_days import Row, in_order, role_of, several_days, slow_bars, table
 
@@ -48,7 +49,7 @@ def slow_session(rows: list[Row], at: int) -> tuple[float, ...] | None:
     return open_, max(extremes), min(extremes), close, volume, len(counted), notional
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(drawn=st.lists(several_days, max_size=30), at=st.sampled_from([None, 1, 3]))
 def test_session_bars_are_those_made_row_by_row(drawn, at):
     rows = in_order(drawn)
@@ -62,7 +63,7 @@ def test_session_bars_are_those_made_row_by_row(drawn, at):
 
 
 @given(drawn=st.lists(several_days, max_size=20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_policy_without_a_daily_table_gives_whole_dates(drawn):
     rows = in_order(drawn)
     assert tuples(session_bars_of(table(rows), EVERY_PRINT)) == slow_bars(rows, EVERY_PRINT, DAY)

@@ -11,6 +11,7 @@ from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from store.bars.spans import Spans, span_bars_of, span_bars_of_prints
 from store.csv.reading.window_list import WindowList, layers_of
+from tests.chance import examples
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
 from tests.store.bars.test_policy_bars import LOPSIDED, tuples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
@@ -23,7 +24,7 @@ prints = st.one_of(printed, several_days)
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     drawn=st.lists(prints, max_size=40),
     spans=st.one_of(drawn_spans(QUARTERS, most=40), drawn_spans(ODD)),
@@ -38,7 +39,7 @@ def test_bars_of_prints_are_those_made_row_by_row(policy, drawn, spans: list[Spa
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     drawn=st.lists(printed, max_size=40),
     spans=drawn_spans(QUARTERS, most=40),
@@ -77,7 +78,7 @@ def test_what_are_no_spans_is_refused(given_columns: tuple[list[int], ...]):
         Spans(*(np.array(column, np.int64) for column in given_columns))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     spans=drawn_spans(
         st.one_of(

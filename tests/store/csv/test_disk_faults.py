@@ -12,6 +12,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import OutcomeUnknown, StoreFull, StoreUnavailable, UnknownSymbol
 from store.protocol import Append
+from tests.chance import cases_of
 from tests.store.builders import DAY, SYMBOL, Row, batch, stored, trade
 from tests.store.csv.disks import Ended, EndingDisk, FailingDisk
 
@@ -51,21 +52,19 @@ def fault(
     return None
 
 
-@pytest.mark.parametrize("request_key", ["new", None])
-@pytest.mark.parametrize("prior", [0, 2], ids=["first batch", "later batch"])
-@pytest.mark.parametrize(
-    "failure",
-    [
-        pytest.param({"code": errno.ENOSPC, "lasting": False, "share": 0.5}, id="ENOSPC once"),
-        pytest.param({"code": errno.EIO, "lasting": False, "share": 0.0}, id="EIO once"),
-        pytest.param({"code": errno.ENOSPC, "lasting": True, "share": 1.0}, id="ENOSPC lasting"),
-        pytest.param({"code": errno.EIO, "lasting": True, "share": 0.5}, id="EIO lasting"),
-    ],
-)
+FAILURES: dict[str, dict[str, Any]] = {
+    "ENOSPC once": {"code": errno.ENOSPC, "lasting": False, "share": 0.5},
+    "EIO once": {"code": errno.EIO, "lasting": False, "share": 0.0},
+    "ENOSPC lasting": {"code": errno.ENOSPC, "lasting": True, "share": 1.0},
+    "EIO lasting": {"code": errno.EIO, "lasting": True, "share": 0.5},
+}
+
+
+@pytest.mark.parametrize(("name", "prior", "request_key"), cases_of(FAILURES, [0, 2], ["new", None]))
 def test_any_failure_leaves_the_store_as_it_was_and_a_retry_stores_once(
-    tmp_path: Path, failure: dict[str, Any], prior: int, request_key: str | None
+    tmp_path: Path, name: str, prior: int, request_key: str | None
 ):
-    doubts = 0
+    failure, doubts = FAILURES[name], 0
     for failing in count(1):
         folder = tmp_path / str(failing)
         disk = FailingDisk(**failure)

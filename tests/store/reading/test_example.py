@@ -17,6 +17,8 @@ from tests.store.builders import MINUTE, batch, trade
 from tests.store.reading.stores import SYMBOLS
 from tests.store.real_data import equity_trades, midnight_ns
 
+pytestmark = pytest.mark.system
+
 EXAMPLE = settings.BASE_DIR / "examples" / "moving_average_backtest.py"
 RATE = re.compile(r"^([0-9,]+) bars in ([0-9.]+) s: ([0-9,]+) bars per second$", re.MULTILINE)
 

@@ -1,7 +1,6 @@
 """The typed decoder and the declared serializer accept and refuse exactly the same bodies."""
 
 import json
-import os
 from functools import cache
 
 import orjson
@@ -14,12 +13,12 @@ from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
 from store.datasets import TRADES
 from tests.api_client import body_of, trade
+from tests.chance import SOAK
 from trades.batches.row_batch import BatchOptions, TypedDecodeFailed
 from trades.batches.serializers import batch_serializer
 from trades.exceptions import BatchRefused
 from trades.formats.json_body import decode_json, json_refusal
 
-SOAK = bool(os.environ.get("SOAK"))
 REFERENCE = project.REAL_DATA / "reference"
 FIELDS = (
     "timestamp",
@@ -208,7 +207,7 @@ def bodies(draw) -> bytes:
     return text.encode(codec, "backslashreplace" if codec == "latin-1" else "surrogatepass")
 
 
-@settings(max_examples=5_000 if SOAK else 400, deadline=None)
+@settings(max_examples=5_000 if SOAK else 100, deadline=None)
 @given(body=bodies())
 @example(body=b'{"trades":[],"trades":[]}')
 @example(body=b"")
@@ -216,14 +215,14 @@ def test_a_mutated_body_is_accepted_by_both_or_refused_by_both(body):
     assert_agreement(body)
 
 
-@settings(max_examples=2_000 if SOAK else 200, deadline=None)
+@settings(max_examples=2_000 if SOAK else 50, deadline=None)
 @given(text=timestamps, field=st.sampled_from(["timestamp", "received_at"]), beside=st.booleans())
 def test_both_take_the_same_forms_of_time(text, field, beside):
     rows = [trade(**{field: text}), *([trade()] if beside else [])]
     assert_agreement(body_of(*rows))
 
 
-@settings(max_examples=2_000 if SOAK else 100, deadline=None)
+@settings(max_examples=2_000 if SOAK else 30, deadline=None)
 @given(place=st.integers(0, 400), byte=st.integers(0, 255), width=st.integers(0, 2))
 def test_both_judge_a_damaged_body_alike(place, byte, width):
     row = "{" + ",".join(f'"{name}":{value}' for name, value in FULL.items()) + "}"

@@ -1,6 +1,5 @@
 """The same rows in every format are the same batch, and wrong ones are refused with the same codes."""
 
-import os
 from typing import Any
 
 import pytest
@@ -9,12 +8,12 @@ from hypothesis import strategies as st
 
 from store.datasets import DATASETS, TRADES
 from store.declarations import ColumnKind, Dataset
+from tests.chance import SOAK
 from tests.trades.formats.bodies import ENCODERS, read, valid_rows
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.exceptions import BatchRefused
 
-SOAK = bool(os.environ.get("SOAK"))
 OTHERS = [name for name in ENCODERS if name != "json"]
 BY_ROWS = ["ndjson", "msgpack", "msgpack columns"]
 

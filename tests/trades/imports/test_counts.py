@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from store.datasets import TRADES
 from store.timestamps import parse_timestamp
+from tests.chance import examples
 from tests.trades.imports.files import imported, line_of, stored_rows, written
 from trades.exceptions import BadRow, ImportRefused, ImportRunning
 from trades.imports import blocks, run, spool
@@ -37,7 +38,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "ROWS_AT_ONCE", 5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     before=st.lists(_rows, max_size=12), now=st.lists(_rows, min_size=1, max_size=60), is_sorted=st.booleans()
 )

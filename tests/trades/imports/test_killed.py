@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.chance import SOAK
 from tests.trades.imports.files import line_of, stored_rows, written
 from tests.trades.imports.test_counts import generated
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.system
 
 ROWS = 20_000
 BLOCK_BYTES = 20_000
-KILLS_AT_MOST = 100 if os.environ.get("SOAK") else 4
+KILLS_AT_MOST = 100 if SOAK else 4
 
 
 def started(data_dir: Path, file: Path, *end: str) -> subprocess.Popen[str]:
@@ -43,6 +44,7 @@ def noted(data_dir: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("is_sorted", [True, False], ids=["in order", "not in order"])
 def test_an_import_killed_again_and_again_stores_every_row_once(settings, tmp_path: Path, is_sorted: bool):
     rows = generated(ROWS, seed=11)

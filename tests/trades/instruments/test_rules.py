@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from store.instruments import INSTRUMENT_CLASSES, Instrument, default_instrument
+from tests.chance import examples
 from trades.instruments.catalogue import entry_of, instrument_in
 from trades.instruments.serializers import (
     FUTURE_DOCUMENT,
@@ -147,7 +148,7 @@ LIKELY = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example({}, {"multiplier": None, "strike": None, "exercise": None}, OCC)
 @example({}, {"multiplier": None}, FUTURE)
 @given(

@@ -19,6 +19,7 @@ from django.core import signing
 from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people import jwt
 from tests.api_client import Api, answer, problem
+from tests.chance import SOAK
 from tests.ratelimit.credentials.logins import called, logged_in, person, post
 
 pytestmark = pytest.mark.django_db
@@ -206,7 +207,7 @@ def test_a_forged_access_token_is_401_and_tells_nothing(good, name):
     assert len(token_cache) == 0
 
 
-@pytest.mark.parametrize("name", [name for name in FORGED if "huge" not in name])
+@pytest.mark.parametrize("name", [name for name in FORGED if "huge" not in name][:: 1 if SOAK else 3])
 def test_a_forged_refresh_token_is_401_and_ends_nothing(name):
     good = Good("refresh")
     response = post("/auth/refresh", {"refresh": FORGED[name](good)})

@@ -14,10 +14,11 @@ from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
 from store.csv.files.disk import MappedBytes
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
+from tests.chance import SOAK
 from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
-FLIPS = 600 if os.environ.get("SOAK") else 72
+FLIPS = 600 if SOAK else 24
 
 
 @pytest.fixture

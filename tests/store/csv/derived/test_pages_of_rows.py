@@ -1,6 +1,5 @@
 """Pages of ticks out of very many: found without reading, each row once, whatever is written meanwhile."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,12 @@ from store.csv import CsvStore
 from store.csv.reading import log_reader
 from store.datasets import TRADES
 from store.protocol import Append, Dedupe, Window
+from tests.chance import SOAK
 from tests.store.builders import MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
 
-ROWS = 1_000_000
+ROWS = 1_000_000 if SOAK else 200_000
 HOUR = Window(NOON, NOON + 60 * MINUTE)
-PAGE = 2_000 if os.environ.get("SOAK") else 5_000
+PAGE = 2_000 if SOAK else 1_000
 
 
 def crowded(count: int, *, seed: int, price: float) -> Append:
@@ -33,9 +33,9 @@ def crowded(count: int, *, seed: int, price: float) -> Append:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A million rows in one hour, derived."""
+    """All rows in one hour, derived."""
     folder = tmp_path_factory.mktemp("crowded")
-    store = CsvStore(folder, segment_rows=300_000)
+    store = CsvStore(folder, segment_rows=3 * ROWS // 10)
     for seed in range(10):
         store.append(crowded(ROWS // 10, seed=seed, price=1.0))
     store.derive(TRADES, SYMBOL)
@@ -53,13 +53,13 @@ def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
 
 @pytest.mark.parametrize("from_end", [False, True], ids=["forwards", "backwards"])
 def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(folder: Path, from_end: bool):
-    store, writer = CsvStore(folder), CsvStore(folder, segment_rows=300_000)
+    store, writer = CsvStore(folder), CsvStore(folder, segment_rows=3 * ROWS // 10)
     at = store.head(TRADES, SYMBOL).number
     snapshot = store.rows(TRADES, SYMBOL, HOUR, commit=at)
     walked = []
     for number, page in enumerate(pages(store, at, from_end=from_end)):
         walked.append(page)
-        # A millisecond has about a third of a row, so that few share the last one's.
+        # A millisecond has at most about a third of a row, so that few share the last one's.
         assert page.num_rows < PAGE + 50
         if number % 40 == 20:
             writer.append(crowded(200, seed=number, price=2.0))

@@ -45,6 +45,7 @@ def same_bars(log: DerivedLog) -> bool:
     return all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__)
 
 
+@pytest.mark.system
 def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: DerivedLog, seed: int) -> None:
     chooser = random.Random(seed)
     for cycle in range(CYCLES):
@@ -72,6 +73,7 @@ def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: Deri
     assert same_bars(log)
 
 
+@pytest.mark.system
 def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: DerivedLog) -> None:
     processes = [builder(log, seed) for seed in range(3)]
     try:
@@ -87,6 +89,7 @@ def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: D
     assert log.is_like_memory()
 
 
+@pytest.mark.system
 def test_a_hundred_derived_logs_need_few_handles(tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-m", read_under_few_handles.__module__, str(tmp_path)],

@@ -23,6 +23,7 @@ from store.csv.derived.rollups import (
     write_rollups,
 )
 from store.rows.stored_rows import ArrivalRun, stored_rows
+from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
 
 EXTREMES = [0, -1, 1, 2**63 - 1, -(2**63)]
@@ -54,7 +55,7 @@ def bits(rollups: Rollups) -> dict[int, list[bytes]]:
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(levels=st.lists(aggregates(), min_size=1, max_size=3))
 def test_what_is_written_is_read_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, levels: list[Aggregates]

@@ -1,6 +1,5 @@
 """Whatever becomes of a log and its derived files, rows and bars are those of a store that has none."""
 
-import os
 import random
 import shutil
 import tempfile
@@ -21,10 +20,11 @@ from store.datasets import TRADES
 from store.exceptions import NotStored
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
+from tests.chance import SOAK
 from tests.store.bars.slow_spans import columns, random_spans
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
 
-EXAMPLES = 150 if os.environ.get("SOAK") else 12
+EXAMPLES = 150 if SOAK else 6
 INTERVALS = (SECOND, 7 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, DAY)
 WORDS = (
     None,

@@ -1,6 +1,5 @@
 """Threads that read while others append, correct, derive and delete: every answer is that of its commit."""
 
-import os
 import random
 import shutil
 import threading
@@ -18,11 +17,12 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StorageError, StoreUnavailable
 from store.protocol import ALL_TIME, Window
+from tests.chance import SOAK
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
 from tests.store.csv.derived.test_same_answers import House
 
-RACE_SECONDS = 60.0 if os.environ.get("SOAK") else 2.0
+RACE_SECONDS = 60.0 if SOAK else 1.0
 INTERVALS = (SECOND, 7 * MINUTE, MINUTE, 11 * 60 * MINUTE, DAY, 7 * SECOND // 2)
 READERS, COMMITS, ENOUGH = 3, 40, 10
 TURNS, WHOLE = 60, {(5, 1.0), (5, 100.0)}

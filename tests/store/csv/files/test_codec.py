@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from store.csv.files.codec import decode_rows, encode_rows, header_line, header_of
 from store.datasets import TRADES
 from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
+from tests.chance import SOAK
 from tests.store.builders import NOON, record_batch, trade
 
-EXAMPLES = 1000 if os.environ.get("SOAK") else 80
+EXAMPLES = 1000 if SOAK else 30
 TEXTS = ("trade_id", "exchange", "conditions")
 HEADER_LINE = header_line(header_of(TRADES, TRADES.later_names))
 FLAGS = {"true": True, "false": False}

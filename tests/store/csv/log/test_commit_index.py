@@ -24,6 +24,7 @@ from store.csv.log.index_files import IndexFiles, derived_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import ALL_TIME, CommitId, hash_of_key
+from tests.chance import examples
 from tests.patience import PROGRAM_SECONDS
 from tests.store.builders import SYMBOL, batch, stored, trade
 from tests.store.csv.log.plain_history import LogWriter
@@ -80,7 +81,7 @@ def test_an_index_is_mapped_and_only_what_follows_it_is_read(writer: LogWriter, 
     assert_equal(history, writer.history, writer)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_a_damaged_index_never_gives_a_wrong_answer(tmp_path_factory, data):
     writer = LogWriter(tmp_path_factory.mktemp("log") / "commits.jsonl", 2)
@@ -288,6 +289,7 @@ def _append_all(folder: Path, first: int, count: int) -> None:
         store.append(batch(trade(number, trade_id=str(number)), request_key=str(number)))
 
 
+@pytest.mark.system
 def test_processes_that_write_indexes_of_one_log_agree(tmp_path: Path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_append_all, args=(tmp_path, 1000 * n, 40)) for n in range(2)]

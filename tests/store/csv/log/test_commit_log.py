@@ -17,6 +17,7 @@ from store.csv.log import log_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreBusy, UnknownSymbol
 from store.protocol import ALL_TIME
+from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Clock, batch, stored, trade
 from tests.store.csv.disks import WatchedDisk
 
@@ -124,7 +125,7 @@ def test_readers_and_writers_in_threads_of_one_process_see_whole_commits_once(tm
 
 def test_one_flipped_bit_anywhere_in_the_log_is_damage(written: Path):
     log = bytearray((written / LOG).read_bytes())
-    for place in range(len(log)):
+    for place in range(0, len(log), 1 if SOAK else 7):
         bit = 1 << (place * 5 % 8)
         log[place] ^= bit
         (written / LOG).write_bytes(log)

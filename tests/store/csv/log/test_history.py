@@ -10,6 +10,7 @@ from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
+from tests.chance import examples
 from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter, PlainHistory
 
 DATES = 12
@@ -69,7 +70,7 @@ def assert_lookups_equal(history: CommitHistory, plain: PlainHistory, writer: Lo
             assert history.accepted(caller, str(number)) == plain.accepted(caller, str(number))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 40), min_size=1, max_size=4), st.booleans())
 def test_answers_are_those_of_all_commits_wherever_indexes_were_written(
     tmp_path_factory, seed, counts, is_one_log

@@ -245,6 +245,7 @@ def corrected(row: Row, number: int) -> list[Row]:
     return [] if number % 3 == 0 else [row | ({"price": 0.5} if number % 3 == 1 else {})]
 
 
+@pytest.mark.system
 def test_four_processes_apply_every_correction_once_and_bring_nothing_back(tmp_path: Path):
     CsvStore(tmp_path).append(batch(*map(pool_row, range(POOL))))
     context = multiprocessing.get_context("spawn")

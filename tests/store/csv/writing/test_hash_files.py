@@ -1,7 +1,6 @@
 """Files of hashes: whatever happens to them, the same rows are duplicates; and the CSV is not read for it."""
 
 import multiprocessing
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -19,10 +18,11 @@ from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Dedupe
+from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 from tests.store.csv.writing.late_rows_process import POOL, append_until_killed, pool_row, small_files
 
-SEEDS = 60 if os.environ.get("SOAK") else 12
+SEEDS = 60 if SOAK else 4
 NAMES = TRADES.schema.names
 
 

@@ -1,6 +1,5 @@
 """The index of what is stored, against a dictionary."""
 
-import os
 from collections import defaultdict
 from typing import Any
 
@@ -13,9 +12,10 @@ from store.csv.writing import known_date
 from store.csv.writing.known_date import IdentityIndex
 from store.csv.writing.row_hashes import StoredHashes, hash_rows
 from store.datasets import TRADES
+from tests.chance import SOAK
 from tests.store.builders import Row, record_batch, trade
 
-EXAMPLES = 1000 if os.environ.get("SOAK") else 100
+EXAMPLES = 1000 if SOAK else 40
 
 
 def values_of(row: Row) -> tuple[Any, ...]:
