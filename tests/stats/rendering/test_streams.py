@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stats.rendering.format import StreamEncoder, TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import Table
+from tests.chance import examples
 from tests.stats.rendering.tables import BARS, OPENING_NS, TRADES, TWO_TRADES, document, tables
 
 STREAMED = [name for name, each in FORMATS.items() if each.stream is not None]
@@ -46,26 +47,16 @@ def test_rows_that_come_one_by_one_are_streamed():
     assert STREAMED == ["ndjson", "csv", "arrow"]
 
 
-@pytest.mark.parametrize("form", [None, *TimeForm], ids=str)
-@pytest.mark.parametrize("name", ["ndjson", "csv"])
-@settings(deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(table=tables, cuts=st.lists(st.integers(0, 100), max_size=4))
-def test_a_stream_is_the_document_however_it_is_cut(
-    name: str, form: TimeForm | None, table: Table, cuts: list[int]
-):
-    assert streamed(name, table, cuts, form) == FORMATS[name].render(document(table), form).body
-
-
-@pytest.mark.parametrize("form", [None, *TimeForm], ids=str)
-@settings(deadline=None)
-@given(table=tables, cuts=st.lists(st.integers(0, 100), max_size=4))
-def test_a_stream_of_batches_has_the_documents_rows(form: TimeForm | None, table: Table, cuts: list[int]):
-    whole = FORMATS["arrow"].render(document(table, head={}), form).body
-    assert (
-        pa.ipc.open_stream(streamed("arrow", table, cuts, form))
-        .read_all()
-        .equals(pa.ipc.open_stream(whole).read_all())
-    )
+def test_a_stream_is_the_document_however_it_is_cut(table: Table, cuts: list[int]):
+    """Of batches it has the document's rows."""
+    for form in (None, *TimeForm):
+        for name in ("ndjson", "csv"):
+            assert streamed(name, table, cuts, form) == FORMATS[name].render(document(table), form).body
+        whole = FORMATS["arrow"].render(document(table, head={}), form).body
+        batches = streamed("arrow", table, cuts, form)
+        assert pa.ipc.open_stream(batches).read_all().equals(pa.ipc.open_stream(whole).read_all())
 
 
 @pytest.mark.parametrize("name", STREAMED)

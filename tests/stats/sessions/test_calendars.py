@@ -17,6 +17,7 @@ from stats.sessions import library
 from stats.sessions.calendars import TradingCalendar, calendar_for, exchange_calendar, named_calendar
 from stats.sessions.exchanges import EXCHANGES
 from stats.sessions.schedule import Hours, Schedule
+from tests.chance import SOAK
 from tests.stats.sessions.published import day, ns
 
 CALENDARS = sorted(set(EXCHANGES.values()))
@@ -35,7 +36,11 @@ def test_every_exchange_has_a_calendar_of_the_library():
     assert all(len(mic) == 4 and mic.isascii() and mic == mic.upper() for mic in EXCHANGES)
 
 
-@pytest.fixture(scope="module", params=CALENDARS)
+# Years of a calendar take up to some seconds: usual runs try the best known ones, and a part of the others.
+USUAL = {"NYSE", "CME Globex Equity", "24/5", "XTKS", "XHKG", *CALENDARS[::8]}
+
+
+@pytest.fixture(scope="module", params=[name for name in CALENDARS if SOAK or name in USUAL])
 def eras(request) -> list[Schedule]:
     """The first, the last and some other years of a calendar that can be asked for, with a year more on both sides."""
     calendar = TradingCalendar(request.param)
