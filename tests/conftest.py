@@ -1,5 +1,7 @@
 """What several apps' tests share: a store of one's own, the API over it, and a real Redis."""
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +24,11 @@ from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, patience_of
 from tests.store_settings import IS_OF_FILES, stores_at
+
+# A store syncs each commit: a file system in memory, where one has room, makes that free.
+IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30
+if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 # Machines are shared: how long one example takes says nothing about the code. Examples are the same each
 # time, others and more of them with SOAK=1.
