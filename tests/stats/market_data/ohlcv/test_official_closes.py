@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.api_client import answer
+from tests.chance import SOAK
 from tests.installation import shared_installation
 from tests.stats.market_data.builders import Market, ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS
@@ -121,6 +122,10 @@ def test_a_late_print_that_changes_the_close_changes_tags_before_it(empty_market
     assert answer(second)["bars"][0]["open"] == pytest.approx(36, rel=1e-12)
 
 
+# AAPL was split in 2014 and 2020; IBM paid dividends alone.
+FIRST_DATES = {"aapl": "2012-08-01", "ibm": "2012-08-01" if SOAK else "2018-01-01"}
+
+
 def real_days(symbol: str) -> pd.DataFrame:
     """The vendor's daily bars by their midnight UTC, each with the factors that hold for it."""
     names = ["date", *BAR, "volume"]
@@ -130,7 +135,7 @@ def real_days(symbol: str) -> pd.DataFrame:
         f"equity/{symbol}_factors.csv", ["until", "cash", "shares", "reference"], parse_dates=["until"]
     )
     days = pd.merge_asof(days, factors, left_on="date", right_on="until", direction="forward")
-    days = days[days["date"] >= "2012-08-01"].reset_index(drop=True)  # splits of AAPL in 2014 and 2020
+    days = days[days["date"] >= FIRST_DATES[symbol]].reset_index(drop=True)
     days["time_ns"] = days["date"].to_numpy().astype("M8[ns]").astype("int64")
     return days
 
@@ -155,11 +160,11 @@ def closes(market: Market, symbol: str, **asked: str) -> dict[str, float]:
     return {bar["date"]: bar["close"] for bar in bars}
 
 
-@pytest.mark.parametrize("symbol", ["aapl", "ibm"])
+@pytest.mark.parametrize("symbol", FIRST_DATES)
 def test_adjusted_closes_are_the_vendors_though_prints_follow_the_close(empty_market: Market, symbol: str):
     days, name = real_days(symbol), symbol.upper()
     actions = real_actions(days)
-    assert len(actions) > 30
+    assert len(actions) > 10
     told(empty_market, name)
     stored = days[["time_ns", *BAR, "volume"]].assign(resolution="1d").to_dict("records")
     for first in range(0, len(stored), 366):  # a batch touches at most so many dates
