@@ -21,8 +21,6 @@ django.setup()
 from datetime import UTC, datetime
 from audit.services import call_record, call_spool, event_record, spool_collect
 from tests.received_calls import received
-
-pytestmark = pytest.mark.system
 now = datetime.now(UTC)
 for number in range(25):
     event_record(at=now, actor=sys.argv[1], audit_class="keys", event="e", subject=str(number), detail={})

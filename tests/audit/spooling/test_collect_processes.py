@@ -47,8 +47,6 @@ for line in sys.stdin:
 # Without the lock file, as two hosts would be on a network file system that keeps no locks.
 COLLECT_UNLOCKED = """
 from audit.spooling.collector import file_collect
-
-pytestmark = pytest.mark.system
 print("ready", flush=True)
 sys.stdin.read()
 moved = 1
