@@ -72,6 +72,7 @@ VALUES: dict[type[Any], Any] = {
     kinds.QueryNumberField: lambda _: ("0.01", "0.02"),
     kinds.FieldNamesField: lambda _: ("timestamp", "timestamp,volume", "close,timestamp"),
 }
+ALL = 1_000
 # Filled in by the test: a cursor is of the query before it; symbols are in the path.
 BY_HAND = {"cursor", "symbols", "symbol"}
 
@@ -107,21 +108,24 @@ def changes_of(serializer: type[serializers.Serializer[Any]]) -> list[dict[str, 
 
 def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterator[tuple[str, Content]]:
     """What the tree and its dialect answer at a time; with a `chance` some of it, about one symbol if it is named."""
-    for said, pin in pins(chance):
+    for said, pin in pins(chance, of_bars=ALL if SOAK else 8):
         if about not in said:
             continue
         with suppress(StatsError, StorageError, RequestError):
             yield said, pin(now_ns)
 
 
-def pins(chance: random.Random | None) -> Iterator[tuple[str, Pin]]:
-    """Every class, symbol and dataset with each of its queries, every report, and the dialect."""
+def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, Pin]]:
+    """Every class, symbol and dataset with each of its queries, every report, and the dialect.
+
+    With a `chance` only some of the queries, of bars and revisions so many.
+    """
     for path, market_class in MARKET_CLASSES.items():
         for symbol, name in itertools.product(SYMBOLS[path], market_class.datasets):
             form = MARKET_DATASETS[name].form
             changes = changes_of(form.serializer(streamed=False, several=False))
             # More of bars, which depend on most; of revisions, whose cursors keep most, with cursors.
-            count = (len(changes) if SOAK else 8) if name in {"ohlcv", "revisions"} else 3
+            count = of_bars if name in {"ohlcv", "revisions"} else 3
             for number, change in enumerate(some(chance, changes, count)):
                 start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
                 has_cursors = name == "revisions" or (name == "ohlcv" and number % 2)
@@ -238,7 +242,7 @@ def test_a_page_that_is_given_again_is_the_one_that_would_be_pinned(market: Mark
     """At any two instants, the second one soon after the first."""
     chance, compared = random.Random(until), 0
     step_ns = {"minute": 60 * SECOND_NS, "evening": 8 * HOUR_NS, "days": 60 * HOUR_NS}[until]
-    for said, pin in pins(chance):
+    for said, pin in pins(chance, of_bars=ALL):
         with suppress(StatsError, StorageError, RequestError):
             first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
             second_ns = first_ns + chance.randrange(step_ns)
