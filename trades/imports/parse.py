@@ -138,7 +138,7 @@ class BlockParser:
             return Fault(NO_TIME.code, "not a count of milliseconds since midnight, which --date asks for")
         if options.zone == "UTC":
             return Fault(NO_TIME.code, _NO_TIME)
-        local = f"a local time that never occurred in {options.zone}, or occurred twice (--ambiguous earliest or latest)"
+        local = f"a local time that never occurred in {options.zone}, or occurred twice (--ambiguous)"
         return Fault(NO_TIME.code, f"{_NO_TIME}; or {local}")
 
     def _read(self, text: bytes) -> tuple[LineTable, dict[str, TypedColumn] | None]:
