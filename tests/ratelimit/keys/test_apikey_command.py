@@ -92,7 +92,7 @@ def test_a_key_for_everything_has_every_account_unless_some_are_named(arguments,
 
 def test_create_for_a_person_says_that_the_key_is_shown_once():
     out = run("create", "feed")
-    assert "only time" in out
+    assert "shown only now" in out
     assert "Signing secret: mds_" in out
     assert bearer(out.splitlines()[0]).scopes == {"market:read"}
 

@@ -39,7 +39,7 @@ def test_create_shows_a_secret_that_works_and_is_not_shown_again():
 
 def test_create_for_a_person_says_that_the_secret_is_shown_once():
     told = run("create", "desk")
-    assert "only time" in told
+    assert "shown only now" in told
     assert OAuthClient.objects.get().client_id in told
 
 
