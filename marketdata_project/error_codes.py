@@ -210,8 +210,8 @@ ERROR_CODES = (
         unequal_columns="The columns of the batch do not all have the same number of values.",
         not_an_option="The symbol of option quotes is no option. Use its OCC symbol, or set its terms first: "
         "class, underlying, expiry, strike, right.",
-        nonpositive_price="A price is zero or less, and the instrument has not the setting `allow_nonpositive_price`.",
-        negative_price="A bid or an ask is less than zero, and the instrument has not the setting "
+        nonpositive_price="A price is zero or less, and the instrument does not have `allow_nonpositive_price`.",
+        negative_price="A bid or an ask is less than zero, and the instrument does not have "
         "`allow_nonpositive_price`.",
         negative_volume="A volume is less than zero.",
         negative_size="A size, or an open interest, is less than zero.",

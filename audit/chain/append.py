@@ -1,7 +1,6 @@
 """Appends audit records to the chain, whose head stays locked until the transaction ends."""
 
 import fcntl
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from audit.chain.links import BEGINNING, ChainKey, Head, Link, in_utc
@@ -19,9 +18,6 @@ from audit.records.columns import AuditColumns
 
 _ENDS = 1
 _SPOOL = "spool"
-# Where the database's options name no timeout: that of Python's sqlite3.
-_TURN_SECONDS = 5.0
-_LOOK_SECONDS = 0.002
 _NAMES = ("sequence", *AuditColumns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
     table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
@@ -76,7 +72,7 @@ def base_of_chain() -> Head:
 def records_transaction() -> Iterator[None]:
     """A transaction of its own that appends records; on SQLite no other one runs at the same time.
 
-    Raises django.db.Error, also if the turn does not come in time.
+    Raises django.db.Error.
     """
     with _turn() as turn, transaction.atomic(durable=True):
         # The next one may begin after the commit, before what follows it here.
@@ -88,31 +84,16 @@ def records_transaction() -> Iterator[None]:
 def _turn() -> Iterator[ExitStack]:
     """On SQLite, hold `AUDIT_DIR/turn.lock`; closing the stack releases it.
 
-    SQLite's own waiting backs off up to 100 ms, and one of sixteen waiting threads may be passed over for ten
-    seconds; PostgreSQL has a queue. Raises OperationalError after SQLite's timeout, as when the holder hangs.
+    The kernel queues those who wait. SQLite's own waiting backs off up to 100 ms, and one of sixteen waiting
+    threads may be passed over for ten seconds; PostgreSQL has a queue.
     """
     with ExitStack() as turn:
         if connection.vendor == "sqlite":
-            patience = connection.settings_dict["OPTIONS"].get("timeout", _TURN_SECONDS)
             with suppress(OSError):
                 folder = Path(settings.AUDIT_DIR)
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _wait_for_lock(turn.enter_context((folder / "turn.lock").open("ab")).fileno(), patience)
+                fcntl.flock(turn.enter_context((folder / "turn.lock").open("ab")), fcntl.LOCK_EX)
         yield turn
-
-
-def _wait_for_lock(fd: int, seconds: float) -> None:
-    """Lock a file. Raises OperationalError if another process or thread still has it after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise OperationalError("another transaction with audit records does not end") from None
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return
 
 
 def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:

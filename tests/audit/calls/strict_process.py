@@ -3,7 +3,6 @@
 Arguments: the fault, and the folder of the data. Prints one line of JSON: status and code of the answer.
 """
 
-import fcntl
 import json
 import os
 import resource
@@ -11,7 +10,6 @@ import signal
 import sqlite3
 import sys
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import Any
 
 import django
@@ -29,8 +27,6 @@ from ratelimit.keys.services import key_create  # noqa: E402
 
 # Its commit is what no interface names.
 _CONNECTION: Any = connections["default"]
-# Open until the process ends.
-HELD: list[Any] = []
 NEW_KEY = {"name": "new", "tier": "default", "scopes": ["market:read"]}
 
 
@@ -67,13 +63,6 @@ def sound(other):
 def locked(other):
     """Another connection writes and does not end."""
     other.execute("BEGIN IMMEDIATE")
-
-
-def turn_taken(other):
-    """Another transaction with records holds the turn and hangs."""
-    path = Path(settings.AUDIT_DIR) / "turn.lock"
-    HELD.append(file := path.open("ab"))
-    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def read_only(other):
@@ -124,7 +113,6 @@ def killed_after_the_commit(other):
 FAULTS = {
     "sound": sound,
     "locked": locked,
-    "turn-taken": turn_taken,
     "read-only": read_only,
     "full": full,
     "full-file": full_file,

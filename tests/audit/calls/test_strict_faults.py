@@ -76,7 +76,6 @@ def test_a_key_is_made_and_recorded(data_dir):
     ("fault", "code"),
     [
         ("locked", "audit_unavailable"),
-        ("turn-taken", "audit_unavailable"),
         ("read-only", "audit_unavailable"),
         ("full", "audit_unavailable"),
         # It is the commit that fails: whoever sent it cannot know.
