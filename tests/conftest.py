@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.ratelimit.connected_server import connected_server
 from tests.ratelimit.redis_server import RedisServer, patience_of
 from tests.store_settings import IS_OF_FILES, stores_at
 
+_numbers = count()
 # A store syncs each commit: a file system in memory, where one has room, makes that free.
 IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30
 if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
@@ -57,6 +59,14 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
     """
     with django_db_blocker.unblock(), connection.schema_editor() as editor:
         triggers_drop(None, editor)
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty folder, removed after the test. Its path is never used again, because the program caches by path."""
+    path = tmp_path_factory.mktemp(f"test-{next(_numbers)}", numbered=False)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_a_suffix_beside_another_format_is_refused(market: Market, path: str):
     several = {"symbols": "ACME"} if path == "equities/ohlcv" else {}
     response = market.api.get(f"{TREE}/{path}.csv", {**HOUR, **several, "format": "msgpack"})
     assert problem(response) == (400, "conflicting_parameters")
-    assert "the format csv, the query msgpack" in answer(response)["message"]
+    assert "the format csv, the query for msgpack" in answer(response)["message"]
     assert market.api.get(f"{TREE}/{path}.csv", {**HOUR, **several, "format": "csv"}).status_code == 200
 
 
