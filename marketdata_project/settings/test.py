@@ -22,3 +22,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_H
 # Tests all come from one address.
 ADDRESS_RATE = 1_000_000
 LOGIN_RATE = 1_000_000
+
+# Each test client makes the middlewares anew: files are looked up when they are asked for, not listed each time.
+WHITENOISE_AUTOREFRESH = True
