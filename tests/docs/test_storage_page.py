@@ -69,7 +69,10 @@ def pattern(name: str) -> str:
 
 def test_every_dataset_is_in_the_layout_with_its_partition():
     for dataset in DATASETS.values():
-        line = next(line for line in PAGE.splitlines() if re.search(rf"^    .*\b{dataset.name}/", line))
+        line = next(
+            (line for line in PAGE.splitlines() if re.search(rf"^    .*\b{dataset.name}/", line)), None
+        )
+        assert line is not None, f"the layout lacks {dataset.name}/"
         assert ("year" in line) is (dataset.partition is Partition.YEAR), dataset.name
 
 
