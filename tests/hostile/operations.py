@@ -238,7 +238,8 @@ def _value_of(schema: Mapping[str, Any], rng: random.Random) -> str:
     if "enum" in schema:
         return str(rng.choice(schema["enum"]))
     if schema.get("type") == "integer":
-        return str(rng.randint(schema.get("minimum", 1), min(schema.get("maximum", 100), 100)))
+        least = schema.get("minimum", 1)
+        return str(rng.randint(least, min(schema.get("maximum", least + 100), least + 100)))
     if schema.get("type") == "boolean":
         return rng.choice(["true", "false"])
     return str(schema.get("default") or next(iter(schema.get("examples", ["1"]))))
