@@ -1,1 +1,1 @@
-"""The read side: bars made from what the store holds."""
+"""The read side of the API: market data made from stored rows, and trading sessions."""

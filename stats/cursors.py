@@ -1,4 +1,7 @@
-"""Opaque cursors: the edge of a page, bound to its query, range and commits."""
+"""Opaque page cursors, bound to a query, its range and commits.
+
+A walk is the sequence of pages that a client reads by following cursors. All its pages read the same commits.
+"""
 
 import hashlib
 import struct
@@ -15,7 +18,7 @@ from store.protocol import CommitId
 class RowPosition:
     """A row's position in an answer.
 
-    place: the index of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among rows with
+    place: the index of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among the rows of
     the same symbol and time.
     """
 
@@ -24,7 +27,7 @@ class RowPosition:
     ordinal: int = 0
 
 
-# Earlier, place, time, ordinal, when the walk began, query, range, rules, number of commits.
+# earlier, place, time_ns, ordinal, walk_now_ns, hashes of query, range and rules, number of commits.
 _LAYOUT = struct.Struct(">?HqIq8s8s8sH")
 _COMMIT = struct.Struct(">q8s")  # number, hash
 _LABEL = "stats.cursors"
@@ -39,27 +42,27 @@ class SeenCommit:
 
     @classmethod
     def of(cls, commit: CommitId) -> Self:
-        """The part of a commit that a cursor stores."""
+        """The commit, in the form that a cursor stores."""
         return cls(commit.number, commit.hash[:16])
 
     def check(self, commit: CommitId) -> None:
-        """Raise `ResyncRequired` unless the log's commit of that number is still the same."""
+        """Raise `ResyncRequired` unless `commit`, the log's commit of this number, has this hash."""
         if SeenCommit.of(commit) != self:
             raise ResyncRequired("the log was restored since the cursor was made; begin the walk anew")
 
 
 def fingerprint(text: str) -> bytes:
-    """Eight bytes of a text's SHA-256."""
+    """The first eight bytes of a text's SHA-256."""
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
 class PageCursor:
-    """The rows from `position` on or, if `earlier`, the rows just before it.
+    """Names a page: the rows from `position` on or, if `earlier`, the last rows before it.
 
-    commits: one per log of the walk, in the order of the query's logs; all pages read these. walk_now_ns: the
-    walk's frozen "now", where the answer depends on it. within, rules: hashes of the range and of how the
-    rows are made.
+    commits: the commit that every page reads, one per log, in the order of the query's logs. walk_now_ns: the
+    walk's frozen "now" (see `Validity`). within, rules: hashes of the range, and of everything that the rows
+    are made from.
     """
 
     earlier: bool
@@ -70,7 +73,7 @@ class PageCursor:
     rules: bytes = fingerprint("")
 
     def encode(self, query: str) -> str:
-        """URL-safe base64, sealed with the secret key and bound to the query."""
+        """Return the cursor as URL-safe base64, sealed with the secret key and bound to the query."""
         at = self.position
         head = _LAYOUT.pack(
             self.earlier,
@@ -102,7 +105,7 @@ class PageCursor:
         return cls(earlier, RowPosition(place, time_ns, ordinal), seen, walk_now_ns, within, rules)
 
     def check(self, within: bytes, rules: bytes) -> None:
-        """Raise `InvalidCursor` for another range, `ResyncRequired` if rows are made differently now."""
+        """Raise `InvalidCursor` if the range differs, `ResyncRequired` if the rows' inputs have changed."""
         if self.within != within:
             raise InvalidCursor("the cursor belongs to another range")
         if self.rules != rules:
@@ -112,5 +115,5 @@ class PageCursor:
 
 
 def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:
-    """The parts of commits that a cursor stores."""
+    """The commits, in the form that a cursor stores."""
     return tuple(map(SeenCommit.of, heads))

@@ -1,24 +1,24 @@
-"""The read side's refusals.
+"""Errors of the read side.
 
 StatsError
 ├── NoData         the symbol is known, but has no rows in the range
-├── RangeTooLarge  the answer would be too long: ask for less, or page
-├── WrongClass     the symbol is of another class: ask at the path that the message names
+├── RangeTooLarge  the answer would be too long: ask for a shorter range, or for pages
+├── WrongClass     the symbol has another class: use the path in the message
 ├── ResolutionUnavailable  only coarser bars are stored: ask for a coarser resolution
-├── NoContract     the option's terms are not known: declare them
-├── NoExchange     the instrument names no exchange: declare it, or ask in UTC
-├── ResyncRequired  the cursor's log was restored: begin the walk anew
-└── UnknownExchange  no hours are known for the exchange or calendar
+├── NoContract     the option's underlying, expiry, strike or right is unknown: declare it
+├── NoExchange     the instrument has no exchange: declare it, or ask for UTC days and all hours
+├── ResyncRequired  the cursor is no longer valid: start again at the first page
+└── UnknownExchange  no trading hours are known for the exchange or calendar
 
-A wrong query parameter is `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`; a
-cursor that was not made here, or for another query, is `listing.cursors.InvalidCursor`.
+Invalid query parameters raise `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
+Cursors of other installations or other queries raise `listing.cursors.InvalidCursor`.
 """
 
 from typing import ClassVar
 
 
 class StatsError(Exception):
-    """A read without an answer. `code` is stable; the message is for people."""
+    """A query cannot be answered. `code` is stable; the message is for people."""
 
     code: ClassVar[str]
 
@@ -30,15 +30,15 @@ class NoData(StatsError):
 
 
 class RangeTooLarge(StatsError):
-    """The answer would be too long. Ask for a shorter range, or page."""
+    """The answer would be too long. Ask for a shorter range, or for pages."""
 
     code = "range_too_large"
 
 
 class WrongClass(StatsError):
-    """The symbol is of another class of instruments.
+    """The symbol belongs to another class of instruments.
 
-    Ask at the path that the message names, or declare the symbol's class.
+    Use the path in the message, or declare the symbol's class.
     """
 
     code = "wrong_class"
@@ -51,16 +51,16 @@ class ResolutionUnavailable(StatsError):
 
 
 class NoExchange(StatsError):
-    """The query needs sessions, but the instrument names no exchange.
+    """The query needs trading sessions, but the instrument has no exchange.
 
-    Declare its exchange, or ask in UTC and for all hours.
+    Declare its exchange, or ask with session=utc and hours=all.
     """
 
     code = "no_exchange"
 
 
 class NoContract(StatsError):
-    """The option's underlying, expiry, strike or right is not known.
+    """The option's underlying, expiry, strike or right is unknown.
 
     Declare it, or use an OCC option symbol.
     """
@@ -69,12 +69,12 @@ class NoContract(StatsError):
 
 
 class ResyncRequired(StatsError):
-    """The log was restored since the cursor was made. Begin the walk anew."""
+    """The log was restored, or the rows' inputs changed, since the cursor was made. Start at the first page."""
 
     code = "resync"
 
 
 class UnknownExchange(StatsError):
-    """No hours are known for the exchange or calendar. Use a name from the message."""
+    """No trading hours are known for the exchange or calendar. Use a name from the message."""
 
     code = "unknown_exchange"

@@ -1,4 +1,4 @@
-"""Query parameters: serializer fields, and the values of a query string."""
+"""Serializer fields for query parameters, and a parser of query strings."""
 
 import math
 import re
@@ -29,14 +29,14 @@ _TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-
 
 @extend_schema_field(_TIME_SCHEMA)
 class QueryTimeField(serializers.Field[int, str, str, Any]):
-    """An instant: text, or an epoch integer of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
+    """A time, as nanoseconds UTC: ISO 8601 text, or an epoch integer of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
 
     def to_internal_value(self, data: str) -> int:
         return _instant(data)
 
 
 class Bound(NamedTuple):
-    """A start or end: nanoseconds UTC, and whether it was given as a date alone."""
+    """A start or end. instant_ns: nanoseconds UTC. is_date: whether the text was a date without a time."""
 
     instant_ns: int
     is_date: bool
@@ -52,7 +52,7 @@ class BoundField(serializers.Field[Bound, str, str, Any]):
 
 @extend_schema_field({"type": "string", "minLength": 1})
 class CursorField(serializers.Field[str, str, str, Any]):
-    """A cursor's text. `PageCursor.decode` checks that it was made here for this query."""
+    """A cursor's text. Checks only its characters; `PageCursor.decode` checks the rest."""
 
     default_error_messages = {"invalid_cursor": "must be a cursor that a page gave"}
 
@@ -64,7 +64,7 @@ class CursorField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT})
 class PageLimitField(serializers.Field[int, str, str, Any]):
-    """The maximum number of rows in a page, in plain digits."""
+    """The maximum number of rows in a page, as decimal digits."""
 
     default_error_messages = {"invalid_limit": PAGE_LIMIT_RULE}
 
@@ -76,7 +76,7 @@ class PageLimitField(serializers.Field[int, str, str, Any]):
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):
-    """A resolution by name or alias. usual: the default."""
+    """A resolution by name or alias. usual: the default, for the schema."""
 
     default_error_messages = {"unknown_resolution": f"must be one of {', '.join(Resolution.names())}"}
 
@@ -95,7 +95,7 @@ class ResolutionField(serializers.Field[Resolution, str, str, Any]):
 
 
 class WordField(serializers.Field[str, str, str, Any]):
-    """One of several words. usual: the default."""
+    """One of several words. usual: the default, for the schema."""
 
     default_error_messages = {"invalid_parameter": "must be {wanted}"}
 
@@ -112,7 +112,7 @@ class WordField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "integer", "enum": [0, 1], "default": 0})
 class SwitchField(serializers.Field[bool, str, str, Any]):
-    """`1` or `0`."""
+    """A boolean, written as `1` or `0`."""
 
     default_error_messages = {"invalid_parameter": "must be 0 or 1"}
 
@@ -142,7 +142,7 @@ class QueryNumberField(serializers.Field[float, str, str, Any]):
 
 @extend_schema_field({"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$", "examples": ["timestamp,close"]})
 class FieldNamesField(serializers.Field[tuple[str, ...], str, str, Any]):
-    """Names of columns, separated by commas, each once."""
+    """Distinct column names, separated by commas."""
 
     default_error_messages = {
         "invalid_fields": "must be names of columns, separated by commas, each once",
@@ -157,7 +157,7 @@ class FieldNamesField(serializers.Field[tuple[str, ...], str, str, Any]):
 
 @extend_schema_field({"type": "string", "minLength": 1, "examples": ["AAPL,MSFT"]})
 class SymbolsField(serializers.Field[tuple[str, ...], str, str, Any]):
-    """Symbols, separated by commas, each once."""
+    """Distinct symbols, separated by commas."""
 
     default_error_messages = {
         "too_many_symbols": f"names at most {SYMBOLS_LIMIT} symbols",
@@ -192,14 +192,15 @@ def _with_default(schema: dict[str, Any], usual: str | None) -> dict[str, Any]:
     return schema if usual is None else {**schema, "default": usual}
 
 
-# How DRF's own code is called here, and which codes speak of well-formed values that name nothing we have.
+# This API's codes and messages, by DRF's own error codes.
 _CODES = {"required": "missing_parameter"}
 _MESSAGES = {"required": "is required"}
+# Codes for values that are well-formed but unknown here. They are answered 422 instead of 400.
 _UNPROCESSABLE = {"invalid_symbol", "unknown_interval", "unknown_resolution"}
 
 
 def query_values(serializer_class: type[serializers.Serializer[Any]], query_string: str) -> dict[str, Any]:
-    """The parameters' values by name, without `format`.
+    """Return the parameters' values by name, without `format`.
 
     Raises `InvalidParameter` and `InvalidValue`.
     """
@@ -214,17 +215,17 @@ def query_values(serializer_class: type[serializers.Serializer[Any]], query_stri
 
 @cache
 def _serializer(serializer_class: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
-    """One instance for all calls: validation leaves no state in it.
+    """Return one shared instance, because construction takes four times as long as validation.
 
-    Construction takes four times as long as validation.
+    Sharing is safe: validation leaves no state in it.
     """
     return serializer_class()
 
 
 def _refusal(errors: object) -> InvalidParameter | InvalidValue:
-    """The error for a serializer's findings.
+    """Make one error of a serializer's errors.
 
-    Its code is that of the first malformed value, else of the first finding.
+    Its code is the code of the first malformed value or, if all values are well-formed, of the first error.
     """
     found = [
         replace(error, message=_MESSAGES.get(error.code, error.message)) for error in field_errors(errors)

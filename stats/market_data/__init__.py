@@ -1,1 +1,1 @@
-"""The market-data tree: pages and streams of rows of every dataset."""
+"""The market-data API under /api/v1/market-data: pages, streams and reports of every dataset."""

@@ -1,4 +1,4 @@
-"""The datasets of the tree, by their names in URLs."""
+"""The datasets of the market-data API, by their names in URLs."""
 
 from stats.market_data.ohlcv.dataset import Ohlcv
 from stats.market_data.ohlcv.revisions import Revisions

@@ -1,4 +1,4 @@
-"""Links of browsable pages, and hints for unknown paths."""
+"""Links between the pages of the browsable API, and hints for unknown paths."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,19 +13,19 @@ from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.query_form import PageLink
 
-# So many rows are asked for by a link to a dataset; of each of several symbols so many.
+# The `last` of links to a dataset: for one symbol, and for several symbols (rows of each).
 _ROWS = 100
 _ROWS_EACH = 5
 
 
 def page_name(view: Any, subject: str) -> str:
-    """A page's title: its symbol, or its class where the path names no symbol."""
+    """A page's title: the symbol in its path, or its class if the path has no symbol, and the subject."""
     symbol = getattr(view, "kwargs", {}).get("symbol")
     return f"{symbol or view.market_class.path}: {subject}"
 
 
 def nearest_path(path: str) -> str:
-    """A hint for an unknown path: the nearest name as a question, or all names; "" outside the tree."""
+    """A hint for an unknown path: the most similar name, or all names; "" outside /api/v1/market-data."""
     root, _, rest = path.partition("/market-data/")
     if root != "/api/v1":
         return ""
@@ -39,7 +39,7 @@ def nearest_path(path: str) -> str:
 
 
 def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink]:
-    """Links to a symbol's datasets, with its newest rows, and to its reports; none without a symbol."""
+    """Links to the newest rows of a symbol's datasets and to its reports; none if `symbol` is None."""
     return [] if symbol is None else list(_links(market_class, symbol))
 
 
@@ -53,7 +53,7 @@ def _links(market_class: MarketClass, symbol: str) -> Iterator[PageLink]:
 
 
 def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[PageLink]:
-    """The datasets and reports of several symbols at once; none without symbols."""
+    """Links to datasets and reports, each of several symbols at once; none without symbols."""
     if not symbols:
         return []
     named = {"symbols": ",".join(symbols)}
@@ -67,7 +67,7 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Page
 
 
 def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
-    """Links to the datasets that cover all options of an underlying."""
+    """Links to the datasets of all options of an underlying."""
     return [
         PageLink(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
         for dataset in market_class.datasets
@@ -76,14 +76,14 @@ def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
 
 
 def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[PageLink]:
-    """A link to the stream of the same rows; none if the dataset has no stream."""
+    """A link to the stream of a page's range; none if the dataset has no stream."""
     if dataset not in market_class.streamed:
         return []
     form = MARKET_DATASETS[dataset].form
     taken = form.parameters(streamed=True, several=False)
     given = {name: value for name, value in query.items() if name in taken and value}
     if form.stream_resolution is not None:
-        # The stream's default is another than the page's.
+        # Streams have another default resolution than pages.
         given.setdefault("resolution", form.resolution.value)
     kept = urlencode(given)
     path = _path(market_class, f"{dataset}-stream", symbol)

@@ -1,4 +1,4 @@
-"""The tree's part of the OpenAPI document, made from the declarations that answers are made from."""
+"""The OpenAPI schema of the market-data API, made from the declarations that answers are made from."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -141,7 +141,7 @@ def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any
 def report_schema(
     market_class: MarketClass, report: str, members: Iterable[tuple[str, DatasetForm]], *, several: bool
 ) -> dict[str, Any]:
-    """The schema of a report, whose members are rows of datasets."""
+    """The schema of a report. members: the name of each member, and the dataset whose row it is."""
     named = list(members)
     names = ("symbols", "as_of") if several else ("as_of",)
     one = _of_one_symbol(named)

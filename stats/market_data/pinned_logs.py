@@ -1,4 +1,4 @@
-"""The logs that an answer reads, each fixed to a commit."""
+"""The logs that an answer reads, each pinned to a commit, so that later writes do not change the answer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from trades.stores import market_store
 
 
 class PinnedLog(Protocol):
-    """One log, or several pinned as one, fixed to a commit."""
+    """A log at a fixed commit, or several logs that are pinned as one."""
 
     @property
     def dataset(self) -> Dataset: ...
@@ -34,23 +34,23 @@ class PinnedLog(Protocol):
 
     @property
     def key(self) -> str:
-        """The form in cache keys."""
+        """The text that stands for the log in cache keys."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPoint:
-    """Which commits an answer may see.
+    """The newest commits that an answer may read.
 
-    as_of_ns: only commits stored by then; None for all. seen: a cursor's commits, in the order in which logs
-    are pinned; None on a first page.
+    as_of_ns: commits stored later are ignored; None for no bound. seen: the cursor's commits, in the order of
+    the query's logs; None on a first page.
     """
 
     as_of_ns: int | None
     seen: Sequence[SeenCommit] | None
 
     def log(self, dataset: Dataset, symbol: str, place: int) -> LogView:
-        """The log as of the newest commit at this read point.
+        """The log at its newest commit within this read point; without rows if it has no such commit.
 
         place: the log's index among the query's logs. Raises `ResyncRequired`.
         """
@@ -64,7 +64,7 @@ class ReadPoint:
             return nothing_of(store, dataset, symbol)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
-        """The log as of the newest commit that touches a window. A cursor's log is that already."""
+        """The log at the newest commit that changed a window. A cursor's log is returned unchanged."""
         if self.seen is not None or log.is_empty:
             return log
         return replace(log, commit=log.version(needed))
@@ -73,7 +73,7 @@ class ReadPoint:
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
     """The log at a cursor's commit.
 
-    Raises `UnknownSymbol` if nothing of the symbol is left, and `ResyncRequired`.
+    Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the commit differs now.
     """
     store = market_store()
     if not seen.number:
@@ -89,7 +89,7 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
 
 
 def commits_of(logs: Iterable[PinnedLog], *, named: bool) -> str:
-    """The logs' newest commits as in `X-Commit`: `trades=17-9f3a2c`; with the symbol if `named`."""
+    """The header `X-Commit` with the logs' newest commits: `trades=17-9f3a2c`, or `trades:AAPL=…` if `named`."""
     return ", ".join(
         f"{log.dataset.name}{f':{log.symbol}' if named else ''}={log.head.token}"
         for log in logs

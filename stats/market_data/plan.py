@@ -1,4 +1,4 @@
-"""Plans: the logs and rows of a query for one symbol."""
+"""Plans. A plan holds the logs that a query for one symbol reads, and the source of its rows."""
 
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -18,34 +18,34 @@ from trades.stores import market_store
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range of whole intervals. start_ns: None for the first stored row on."""
+    """A range of whole intervals, end exclusive. start_ns: None to start at the first stored row."""
 
     start_ns: int | None
     end_ns: int
 
     def since(self, first_ns: int) -> Window:
-        """The window; `first_ns` is its start where the range has none."""
+        """The range as a window. first_ns: its start if the range has none."""
         start_ns = first_ns if self.start_ns is None else self.start_ns
         return Window(start_ns, max(start_ns, self.end_ns))
 
 
 class AbsencesOfPage(Protocol):
-    """The reasons why parts of a page have no rows; a frozen dataclass of everything that decides them."""
+    """Tells why parts of a page have no rows. A frozen dataclass, because it is part of cache keys."""
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """`start`, `end`, `reason` of each run, from a page's first instant to the one behind its last.
+        """Return `start`, `end` and `reason` of each run without rows, from `start_ns` to before `end_ns`.
 
-        None for the range's own edges.
+        start_ns: None for the start of the range. end_ns: None for its end.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolQuery:
-    """A query for one symbol at an instant.
+    """A query for one of its symbols.
 
-    logs: those that the dataset declares, each as of the newest commit at the read point. now_ns: when the
-    walk began, or `as_of` if that is earlier.
+    logs: the logs that the dataset declares, at their newest commits within the read point. now_ns: the walk's
+    frozen "now", or `as_of` if that is earlier.
     """
 
     query: MarketDataQuery
@@ -61,7 +61,7 @@ class SymbolQuery:
 
     @property
     def end_ns(self) -> int:
-        """The exclusive end of the range; now if the query has none."""
+        """The exclusive end of the range; `now_ns` if the query has none."""
         return self.now_ns if self.query.end_ns is None else self.query.end_ns
 
     @property
@@ -70,14 +70,14 @@ class SymbolQuery:
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
 
     def check_range(self) -> None:
-        """Raise `RangeTooLarge` on a walk's first page. Later pages have the range of the first."""
+        """Raise `RangeTooLarge` if the range is too long. Only first pages are checked; later ones keep their range."""
         if self.read_point.seen is None:
             self.query.check_range(self.now_ns)
 
     def validity(self, next_change_ns: int | None, range_end_ns: int) -> "Validity":
-        """The validity of rows that change at `next_change_ns` at the earliest, None for never.
+        """The validity of a plan whose rows first change at `next_change_ns`; None if they never change.
 
-        range_end_ns: the end of the range, which is the walk's "now" where rows never change.
+        range_end_ns: the end of the range, used as the walk's "now" if the rows never change.
         """
         walk_now_ns = range_end_ns if next_change_ns is None else next_change_ns - 1
         begins = [self.query.start_ns + 1] if self.is_ahead and self.query.start_ns is not None else []
@@ -87,9 +87,9 @@ class SymbolQuery:
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """How long a plan holds while nothing is written.
+    """How long a plan is valid if nothing is written.
 
-    walk_now_ns: the walk's frozen "now": every page uses it to decide which bars are final. expires_ns: the
+    walk_now_ns: the walk's frozen "now", by which every page decides which bars are final. expires_ns: the
     first instant at which the same query gets another plan; None for never.
     """
 
@@ -99,11 +99,11 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rows of one symbol, with everything that they are made from: nothing is looked up later.
+    """Everything that rows of one symbol are made from; nothing is looked up later.
 
-    source: makes the rows. range: in whole intervals; another range is another walk. reason: why there are no
-    rows, if there are none. head: the document's fields before the rows. logs: in the dataset's order, empty
-    ones included. absences: why intervals have no rows, if the query asks for it.
+    source: makes the rows. range: cursors are bound to it. reason: why there are no rows, in case there are
+    none. logs: in the dataset's order, empty ones included. head: the document's fields before the rows.
+    absences: tells why intervals have no rows; None unless the query asks for it.
     """
 
     source: RowSource
@@ -118,12 +118,12 @@ class Plan:
 
     @property
     def rules(self) -> str:
-        """How the rows are made, commits included; the same on all pages of a walk."""
+        """A text of everything that the rows are made from, commits included; equal on all pages of a walk."""
         return repr(key_parts(self.source, of_walk=True))
 
 
 class MarketDataset(Protocol):
-    """A dataset of the tree."""
+    """A dataset of the market-data API."""
 
     @property
     def form(self) -> DatasetForm: ...
@@ -134,11 +134,11 @@ class MarketDataset(Protocol):
         ...
 
     def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...] | None:
-        """The datasets of the symbol's logs that a plan needs; None if it needs logs of other symbols."""
+        """The stored datasets of the symbol that a plan reads; None if it also reads other symbols."""
         ...
 
     def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """Fix the answer's commits and everything else that its rows are made from.
+        """Make a plan: choose the commits and everything else that the rows are made from.
 
         Raises `StatsError`s and `StorageError`s.
         """
@@ -146,16 +146,16 @@ class MarketDataset(Protocol):
 
 
 def listed(query: MarketDataQuery, symbol: str) -> Instrument:
-    """The symbol's instrument as of the query's instant. Raises `WrongClass`."""
+    """The symbol's instrument, as declared by the query's `as_of`. Raises `WrongClass`."""
     if _is_underlying(query):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.form.name)
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
-    """The symbol's instrument, as of an instant or now, if it is of the class.
+    """The symbol's instrument, as declared by `as_of_ns`; None for now.
 
-    name: the dataset or report, for the message. Raises `WrongClass`.
+    name: the dataset or report, for the message. Raises `WrongClass` if it belongs to another class.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class}:
@@ -171,15 +171,15 @@ def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, 
 
 
 def _is_underlying(query: MarketDataQuery) -> bool:
-    """Whether the path may name an underlying instead of an instrument of the class."""
+    """Whether the path's symbol may be an underlying, which belongs to another class."""
     return query.form.takes_underlyings and not query.several
 
 
 def check_known(symbol: str) -> None:
-    """Raise `UnknownSymbol` for a symbol without rows that nobody declared."""
+    """Raise `UnknownSymbol` if the symbol has no rows and was never declared."""
     instrument_get(symbol=symbol)
 
 
 def reason_for_none(symbol_query: SymbolQuery) -> str:
-    """The reason why a range of a known symbol has no rows."""
+    """The document's `reason` for a range without rows of a known symbol."""
     return "not_yet" if symbol_query.is_ahead else "no_data"

@@ -1,4 +1,4 @@
-"""Classes, datasets and queries of the tree, as data; queries are parsed once, at the border."""
+"""The classes, dataset forms and queries of the market-data API, and the parser of queries."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,10 +24,10 @@ from trades.instruments.services import requested_symbol
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketClass:
-    """A branch of the tree.
+    """A class of instruments in the market-data API, such as `equities`.
 
     path: its name in URLs. instrument_class: the class of its instruments; "" for any. datasets: their names
-    in URLs. streamed: the datasets that have a stream. quotes: the dataset that holds its quotes.
+    in URLs. streamed: the datasets that have a stream. quotes: the stored dataset that holds its quotes.
     """
 
     path: str
@@ -58,7 +58,7 @@ MARKET_CLASSES = {
 
 
 def class_of(instrument_class: str) -> MarketClass:
-    """The branch of a class of instruments."""
+    """The `MarketClass` of an instrument class."""
     return next(
         market_class
         for market_class in MARKET_CLASSES.values()
@@ -70,10 +70,10 @@ def class_of(instrument_class: str) -> MarketClass:
 class DatasetForm:
     """A dataset's parameters and the shape of its answers.
 
-    name: in URLs. rows_name: the name of the rows in a document. own: parameters beyond those that every
-    dataset has. resolution: the default. columns: all that its rows may have. takes_underlyings: whether a
-    path may also name an underlying. of_instants: whether rows are of instants at any resolution, not of
-    intervals. stream_resolution: the stream's default if it differs.
+    name: its name in URLs. rows_name: the rows' field in a document. own: parameters that not every dataset
+    has. resolution: the default. columns: all columns that its rows may have. takes_underlyings: whether the
+    path's symbol may be an underlying. of_instants: whether a row belongs to an instant at every resolution,
+    not to an interval. stream_resolution: the default of streams; None if it is the same.
     """
 
     name: str
@@ -90,13 +90,13 @@ class DatasetForm:
         return self.stream_resolution or self.resolution if streamed else self.resolution
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
-        """The names of all parameters. several: of the path for several symbols."""
+        """The names of all parameters. several: whether the path takes several symbols."""
         own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
         names = (*own, *(STREAM if streamed else PAGE))
         return ("symbols", *names) if several else names
 
     def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
-        """The serializer of its parameters."""
+        """The serializer of the parameters."""
         options = {"streamed": streamed, "several": several}
         resolution = self.default_resolution(streamed=streamed).value
         return query_serializer(self.title(**options), self.parameters(**options), resolution)
@@ -109,10 +109,10 @@ class DatasetForm:
 
 @dataclass(frozen=True, slots=True)
 class MarketDataQuery:
-    """A query for rows of a dataset, of one or several symbols of a class.
+    """A query for rows of a dataset, for one or several symbols of a class.
 
-    Times are nanoseconds UTC. start_ns: None with `last`. end_ns: None for now. whole_dates: whether start
-    and end were given as dates alone. streamed: whether all rows come in one answer.
+    Times are nanoseconds UTC. start_ns: None with `last`. end_ns: exclusive; None for now. whole_dates: whether
+    start and end were dates without a time. streamed: whether one answer has all rows.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -144,12 +144,12 @@ class MarketDataQuery:
 
     @property
     def subject(self) -> str:
-        """The walk's identity, however the query was spelled. Cursors are bound to it."""
+        """A text that is equal for all spellings of a query. Cursors are bound to it."""
         own = key_parts(self, of_walk=True).parameters
         return repr((self.market_class.path, self.form.name, self.symbols, own))
 
     def check_range(self, now_ns: int) -> None:
-        """Raise `RangeTooLarge` for a range that is too long. Streams and other dialects have no maximum."""
+        """Raise `RangeTooLarge` if the range is too long. Streams and `/stats/ohlc` have no maximum."""
         if self.start_ns is None or not self.has_maximum_range:
             return
         limit = maximum_range_ns(self.resolution)
@@ -166,7 +166,7 @@ class MarketDataQuery:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The names in a URL's path. symbol: None where the query names several."""
+    """What a URL's path names. symbol: None if the symbols are in the query string."""
 
     market_class: str
     form: DatasetForm
@@ -176,7 +176,7 @@ class Target:
 
 @lru_cache(maxsize=4096)
 def parse_query(target: Target, query_string: str) -> MarketDataQuery:
-    """The query in a URL. Raises `InvalidParameter` and `InvalidValue`."""
+    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     form, several = target.form, target.symbol is None
     options = {"streamed": target.streamed, "several": several}
     serializer = form.serializer(**options)
@@ -207,7 +207,7 @@ def _range(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usual_limit(found: dict[str, Any]) -> int:
-    """A page's default limit: of one symbol all `last` rows, of several symbols at least the usual limit."""
+    """A page's default limit: `last`, if given, else 1,000 rows; at least 1,000 for several symbols."""
     last: int = found.get("last", DEFAULT_PAGE)
     return max(last, DEFAULT_PAGE) if "symbols" in found else last
 
@@ -237,7 +237,7 @@ def _spoken(length_ns: int) -> str:
 
 
 def check_format(query: MarketDataQuery, format_name: str) -> None:
-    """Raise `InvalidParameter` where the format cannot carry the absences that the query asks for."""
+    """Raise `InvalidParameter` if the query asks for absences and the format has no place for them."""
     if query.with_coverage and not FORMATS[format_name].has_envelope:
         with_envelope = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
         raise InvalidParameter(
@@ -246,6 +246,7 @@ def check_format(query: MarketDataQuery, format_name: str) -> None:
 
 
 _HOUR_NS = 3_600 * SECOND_NS
+# The longest range of a page, up to and including each resolution.
 _MAXIMUM_RANGES_NS = (
     (Resolution.TICK, _HOUR_NS),
     (Resolution.SECOND, DAY_NS),
@@ -259,5 +260,5 @@ _MAXIMUM_RANGES_NS = (
 
 
 def maximum_range_ns(resolution: Resolution) -> int:
-    """The maximum length of a page's range, in nanoseconds."""
+    """The maximum length of a page's range at a resolution, in nanoseconds."""
     return next(limit for longest, limit in _MAXIMUM_RANGES_NS if resolution.rank <= longest.rank)

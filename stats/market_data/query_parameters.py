@@ -1,4 +1,4 @@
-"""The tree's query parameters, declared once: their fields, and which dataset takes which."""
+"""The query parameters of the market-data API: their serializer fields, and the sets common to datasets."""
 
 from functools import cache
 from typing import Any
@@ -26,36 +26,40 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     "symbols": (SymbolsField, {"required": True, "help_text": "Up to 50 symbols, separated by commas."}),
     "start": (
         BoundField,
-        {"help_text": f"First instant; of a page this or `last` is required. {_ISO_OR_EPOCH}"},
+        {"help_text": f"First instant of the range. Pages require `start` or `last`. {_ISO_OR_EPOCH}"},
     ),
-    "end": (BoundField, {"help_text": f"Instant behind the last one; now without it. {_ISO_OR_EPOCH}"}),
+    "end": (BoundField, {"help_text": f"Exclusive end of the range. Default: now. {_ISO_OR_EPOCH}"}),
     "last": (
         PageLimitField,
-        {"help_text": "The newest so many rows before `end`, of each symbol, instead of `start`."},
+        {"help_text": "Number of newest rows before `end`, for each symbol. Replaces `start`."},
     ),
     "resolution": (ResolutionField, {"help_text": "The length of bars."}),
-    "limit": (PageLimitField, {"help_text": "Rows in a page, 1,000 without it."}),
-    "cursor": (CursorField, {"help_text": "From `next_cursor` or `prev_cursor` of a page."}),
-    "sort": (WordField, {"words": ("asc", "desc"), "usual": "asc", "help_text": "Order of time."}),
+    "limit": (PageLimitField, {"help_text": "Maximum number of rows in a page. Default: 1,000."}),
+    "cursor": (CursorField, {"help_text": "`next_cursor` or `prev_cursor` of a page."}),
+    "sort": (
+        WordField,
+        {"words": ("asc", "desc"), "usual": "asc", "help_text": "Order of the rows by time."},
+    ),
     "fields": (FieldNamesField, {"help_text": "Only these columns, in this order, separated by commas."}),
-    "as_of": (QueryTimeField, {"help_text": f"Answer with what was stored by then. {_ISO_OR_EPOCH}"}),
+    "as_of": (QueryTimeField, {"help_text": f"Ignore commits stored after this instant. {_ISO_OR_EPOCH}"}),
     "session": (
         WordField,
         {
             "words": tuple(SessionMode),
-            "help_text": "Cut days by UTC or by the exchange's trading dates; `exchange` where one is named.",
+            "help_text": "Days are UTC dates or the exchange's trading dates. Default: `exchange` if the"
+            " instrument has one.",
         },
     ),
     "hours": (
         WordField,
-        {"words": tuple(Hours), "usual": Hours.ALL, "help_text": "Which hours of the exchange count."},
+        {"words": tuple(Hours), "usual": Hours.ALL, "help_text": "The exchange's hours whose rows count."},
     ),
     "adjustment": (
         WordField,
         {
             "words": ("raw", "split", "all"),
             "usual": "raw",
-            "help_text": "Prices as printed, or adjusted by splits, or by dividends too.",
+            "help_text": "`raw`: prices as traded; `split`: adjusted for splits; `all`: for dividends, too.",
         },
     ),
     "partial": (
@@ -63,27 +67,27 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {
             "words": ("include", "exclude"),
             "usual": "include",
-            "help_text": "Whether bars come whose interval is still open.",
+            "help_text": "Whether to return bars whose interval has not ended.",
         },
     ),
-    "coverage": (SwitchField, {"help_text": "`1`: say of each interval without a bar why it has none."}),
+    "coverage": (SwitchField, {"help_text": "`1`: list the intervals without a bar, each with its reason."}),
     "time": (
         WordField,
-        {"words": ("rfc3339", "ms", "ns"), "help_text": "How instants are written."},
+        {"words": ("rfc3339", "ms", "ns"), "help_text": "Format of times."},
     ),
     "rate": (
         QueryNumberField,
-        {"bound": 1.0, "help_text": "Continuously compounded interest rate, as 0.05."},
+        {"bound": 1.0, "help_text": "Continuously compounded interest rate per year, such as 0.05."},
     ),
     "dividend_yield": (
         QueryNumberField,
-        {"bound": 1.0, "help_text": "Continuous dividend yield of the underlying, as 0.02."},
+        {"bound": 1.0, "help_text": "Continuous dividend yield of the underlying per year, such as 0.02."},
     ),
     "expiry": (QueryTimeField, {"help_text": "Only the options that expire on this date."}),
-    "after": (QueryTimeField, {"help_text": "Only what commits after this instant changed."}),
+    "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
     "trailer": (
         SwitchField,
-        {"help_text": "`1`: a last line says how many rows came, and their SHA-256."},
+        {"help_text": "`1`: append a last line with the number of rows and their SHA-256."},
     ),
 }
 
@@ -99,7 +103,7 @@ def query_serializer(
 ) -> type[serializers.Serializer[Any]]:
     """The serializer of a query with these parameters; `title` names it in the schema.
 
-    resolution: the one without `resolution`.
+    resolution: the default of the parameter `resolution`.
     """
     fields = {name: _field(name, resolution) for name in names}
     doc = {"__doc__": "The query parameters.", "__module__": __name__}
@@ -125,7 +129,7 @@ class _RangeSerializer(serializers.Serializer[Any]):
                 "last says how many rows there are in the page: limit goes with it only where symbols does",
                 code="conflicting_parameters",
             )
-        # What takes an expiry may be asked for at one instant, which has no range.
+        # Datasets with `expiry` also answer for one instant (a surface), which needs no range.
         needs_range = {"start", "last"} <= set(self.fields) and "expiry" not in self.fields
         if needs_range and not {"start", "last"} & set(attrs):
             raise serializers.ValidationError("start or last is required", code="missing_parameter")

@@ -1,4 +1,4 @@
-"""Quotes in the tree (`/quotes`): as stored, or as bars of bid and ask."""
+"""The dataset `/quotes`: quotes as stored, or bars of bid and ask."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,9 +38,10 @@ _SIZES = ("bid_size", "ask_size")
 
 @dataclass(frozen=True, slots=True)
 class QuoteBarReader:
-    """Quote bars on a grid: per exchange, opened at the quote carried in.
+    """Quote bars on a grid, one series per exchange. A bar opens at the last quote before its interval.
 
-    window: where the range may have bars. final_until_ns: bars that end later are not final.
+    window: the part of the range that may have bars. whole: whether sizes are integers. final_until_ns: bars
+    that end later are not final.
     """
 
     log: LogView
@@ -82,10 +83,10 @@ class QuoteBarReader:
         return self.log.row_bound(self.window)
 
     def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
-        """Each exchange's bars, ordered by its name; quotes without an exchange make bars of their own.
+        """Yield each exchange's name and bars, ordered by name; None for quotes without an exchange.
 
-        Quotes outside the hours of the query are labelled `OUTSIDE`: they make no bar, and the next bar opens
-        at them.
+        Quotes outside the query's hours are labelled `OUTSIDE`. They make no bar, but the next bar opens at the
+        last of them.
         """
         if not len(quotes):
             return
@@ -101,7 +102,7 @@ class QuoteBarReader:
 
 
 def _merged(bars: QuoteBars) -> QuoteBars:
-    """One bar per run of bars with the same label: a week has several sessions."""
+    """Merge consecutive bars with the same label, such as the sessions of a week."""
     starts = np.flatnonzero(np.diff(bars.time_ns, prepend=OUTSIDE))
     if len(starts) == len(bars):
         return bars
@@ -160,7 +161,7 @@ QUOTES_FORM = DatasetForm(
 
 @dataclass(frozen=True, slots=True)
 class QuotesDataset:
-    """Quotes of the class's own dataset."""
+    """The dataset `/quotes`, read from the class's stored dataset of quotes."""
 
     form: DatasetForm = QUOTES_FORM
     log_count: int = 1
@@ -183,7 +184,7 @@ def _bars(symbol_query: SymbolQuery) -> Plan:
     grid = grid_of(symbol_query)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (log,))
-    # The quote that a bar opens at may have come at any time before it.
+    # The quote at which a bar opens may be arbitrarily old.
     log = symbol_query.read_point.limited_to(
         log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
     )

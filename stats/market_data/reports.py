@@ -28,7 +28,7 @@ from trades.instruments.services import requested_symbol, symbol_canonical
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """A member of a report: row number `back`, counted from the newest, of a dataset at a resolution."""
+    """A member of a report: one row of a dataset. back: 1 for the newest row, 2 for the one before it."""
 
     name: str
     dataset: str
@@ -52,7 +52,7 @@ REPORTS = {"latest": (_TRADE, _QUOTE), "snapshot": (_TRADE, _QUOTE, *_BARS)}
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """A report and its symbols. as_of_ns: only what was stored by then."""
+    """A report and its symbols. as_of_ns: commits stored later are ignored; None for no bound."""
 
     report: Annotated[str, Irrelevant("the content's name has it")]
     market_class: Annotated[str, Irrelevant("the content's name has it")]
@@ -63,7 +63,7 @@ class ReportQuery:
 
 @dataclass(frozen=True, eq=False)
 class NewestReport(Content):
-    """Each symbol's members of a report, in their order; None if the symbol has no such rows."""
+    """A report on the newest rows. members: a page per symbol and part; None if the resolution is unavailable."""
 
     query: ReportQuery
     members: tuple[tuple[RowsPage | None, ...], ...]
@@ -82,7 +82,7 @@ class NewestReport(Content):
 
     @cached_property
     def pages(self) -> list[RowsPage]:
-        """The members' pages."""
+        """The pages of all members."""
         return [page for pages in self.members for page in pages if page is not None]
 
     @cached_property
@@ -106,7 +106,7 @@ class NewestReport(Content):
 
 @lru_cache(maxsize=4096)
 def parse_report_query(report: str, market_class: str, symbol: str | None, query_string: str) -> ReportQuery:
-    """The query in a URL. Raises `InvalidParameter` and `InvalidValue`."""
+    """Parse a URL's query string. symbol: None if it has the symbols. Raises `InvalidParameter`, `InvalidValue`."""
     names = ("symbols", "as_of") if symbol is None else ("as_of",)
     found = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
     symbols = found["symbols"] if symbol is None else (requested_symbol(symbol),)
@@ -114,7 +114,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
 
 
 def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
-    """A report as of the newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
+    """Pin a report to the newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
     query = replace(query, symbols=tuple(map(symbol_canonical, query.symbols)))
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
     return NewestReport(query, members)
@@ -144,9 +144,9 @@ COVERAGE = "coverage"
 
 @dataclass(frozen=True, eq=False)
 class CoverageReport(Content):
-    """The first and last time of each log of a symbol, and its numbers of rows and commits.
+    """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
 
-    logs: those with a commit.
+    logs: the logs that have a commit.
     """
 
     query: ReportQuery
@@ -177,7 +177,7 @@ class CoverageReport(Content):
 
 
 def coverage_pin(query: ReportQuery) -> CoverageReport:
-    """The coverage of a symbol as of its newest commits.
+    """Pin the coverage of a symbol to its newest commits.
 
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.
     """

@@ -1,4 +1,4 @@
-"""Rows with positions, and sources of rows, which pages and streams read."""
+"""Rows with their positions, and the sources from which pages and streams read rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Integers
 from store.protocol import Window
 
-# The most intervals of a window that crosses a gap: the rows behind the gap may be dense.
+# The maximum `count` when the search for rows crosses a gap. Larger windows could hold too many rows after it.
 _MOST_AHEAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table, and the position of each row, ascending: symbol index, time and ordinal as columns."""
+    """A table, and the position of each row, ascending. place, time_ns, ordinal: see `RowPosition`."""
 
     table: Table
     place: Integers
@@ -39,13 +39,13 @@ class Rows:
         return RowPosition(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
 
     def row_of(self, position: RowPosition) -> int:
-        """The number of rows before a position. All rows must be of one symbol."""
+        """The number of rows before a position. All rows must belong to one symbol."""
         first, end = np.searchsorted(self.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
         return int(first) + int(np.searchsorted(self.ordinal[first:end], position.ordinal))
 
     @classmethod
     def of(cls, table: Table, time_ns: Integers) -> "Rows":
-        """Rows ordered by time. They must begin with the first row of their first time."""
+        """Number the rows of a table that is ordered by time. It must hold all rows of its first time."""
         changes = np.flatnonzero(time_ns[1:] != time_ns[:-1]) + 1
         if len(changes) >= len(time_ns) - 1:
             nothing = np.zeros(len(time_ns), np.int64)
@@ -56,7 +56,7 @@ class Rows:
 
 
 def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
-    """The parts' rows, one part after the other."""
+    """Concatenate the parts."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -91,9 +91,9 @@ class RowSource(Protocol):
 
 
 class WindowReader(Protocol):
-    """Rows of any window of one symbol.
+    """Reads the rows of any window of one symbol.
 
-    Windows start and end at units of rows, as `floor` gives them.
+    A unit is an interval of a grid, or an instant for ticks. Windows start and end at the start of a unit.
     """
 
     @property
@@ -105,11 +105,11 @@ class WindowReader(Protocol):
         ...
 
     def floor(self, time_ns: int) -> int:
-        """The start of the unit that a row of this time belongs to."""
+        """The start of the unit of a row with this time."""
         ...
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        """A part of the window, from its start or its end, that holds about `count` rows."""
+        """A part of the window with about `count` rows, at its start or its end."""
         ...
 
     def rows(self, window: Window) -> Rows:
@@ -123,7 +123,7 @@ class WindowReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WindowedSource:
-    """Rows read window by window, as many windows as needed; each is larger if those before held few rows."""
+    """Reads rows window by window until there are enough. If one window has too few rows, the next is larger."""
 
     reader: WindowReader
 
@@ -163,7 +163,7 @@ class WindowedSource:
     def _end_of(self, position: RowPosition) -> int:
         """The end of a window that holds all rows before a position.
 
-        It holds more only where a unit has several rows.
+        It also holds later rows if they share the position's unit.
         """
         floor = self.reader.floor(position.time_ns)
         if not position.ordinal and floor == position.time_ns:
@@ -216,7 +216,7 @@ class ChainedSource:
 
 
 def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
-    """A column for the values of all symbols: of integers only if each symbol's are."""
+    """One column for the values of all symbols. It has integers only if every symbol's column has."""
     return replace(columns[0], whole=all(column.whole for column in columns))
 
 

@@ -1,4 +1,4 @@
-"""The tree's answers: called by the endpoints, other dialects and other apps."""
+"""The services of the market-data API, called by its endpoints, `/stats/ohlc` and other apps."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from trades.stores import market_store
 
 
 def market_data_page(*, query: MarketDataQuery, now_ns: int) -> RowsPage:
-    """A page of the tree as of the newest commits. now_ns: nanoseconds UTC.
+    """A page of rows at the newest commits or, with a cursor, at the cursor's. now_ns: nanoseconds UTC.
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """
@@ -31,21 +31,21 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> RowsPage:
 
 
 def market_data_stream(*, query: MarketDataQuery, format_name: str, now_ns: int) -> RowStream:
-    """All rows of a range, whatever their number.
+    """A stream of all rows of a range.
 
-    Raises the errors of `market_data_page`, before the first row.
+    Raises the errors of `market_data_page` at once, before the first row is sent.
     """
     return RowStream(market_data_page(query=query, now_ns=now_ns), format_name)
 
 
 def market_data_report(*, query: ReportQuery, now_ns: int) -> Content:
-    """A report on symbols as of the newest commits. Raises the errors of `market_data_page`."""
+    """A report on symbols at the newest commits. Raises the errors of `market_data_page`."""
     return coverage_pin(query) if query.report == COVERAGE else report_pin(query, now_ns=now_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """An answer that is cached now. outcome: `hit` if it was before."""
+    """An answer that is now cached. outcome: as in the header `X-Cache`; `hit` if it was cached before."""
 
     symbol: str
     query_string: str
@@ -55,7 +55,7 @@ class Warmed:
 def warm(
     *, symbols: Iterable[str], dataset: str, query_strings: Iterable[str], format_name: str, now_ns: int
 ) -> Iterator[Warmed]:
-    """Compute and cache each symbol's answers to the queries, in every encoding.
+    """Compute and cache the answers for each symbol and query string, in every encoding.
 
     Raises `InvalidValue` for a dataset that a symbol's class does not have, and the errors of
     `market_data_page`.

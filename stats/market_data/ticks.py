@@ -1,4 +1,4 @@
-"""Rows as stored: trades, quotes, open interest."""
+"""Datasets whose rows are answered as stored: trades, quotes, open interest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ _ROLES = {
     ColumnKind.BOOLEAN: ColumnRole.FLAG,
 }
 _FORM_ROLES = {ColumnForm.DATE: ColumnRole.DATE, ColumnForm.WORDS: ColumnRole.WORDS}
-# Quantities: integers or fractions, as the instrument has it.
+# Columns of quantities. Whether they are integers depends on the instrument.
 _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 
 
 def out_column(column: Column, *, whole: bool) -> OutColumn:
-    """The answer's column for a dataset's column."""
+    """The answer's column for a stored column. whole: whether the instrument's volumes are integers."""
     if column.name in _VOLUMES:
         return OutColumn(column.name, ColumnRole.VOLUME, whole)
     return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
 
 
 def out_columns(dataset: Dataset, *, whole: bool) -> tuple[OutColumn, ...]:
-    """The answer's columns for all of a dataset's columns, in order."""
+    """The answer's columns for all columns of a stored dataset, in order."""
     return tuple(out_column(column, whole=whole) for column in dataset.columns)
 
 
@@ -56,18 +56,18 @@ class AddedColumn:
 
     @property
     def key(self) -> str:
-        """The form in cache keys."""
+        """The text that stands for the column in cache keys."""
         return self.column.name
 
 
 @dataclass(frozen=True, slots=True)
 class WithinHours:
-    """Tells which ascending instants lie in the query's hours."""
+    """Tells which instants lie in the query's hours."""
 
     grid: BarGrid
 
     def __call__(self, time_ns: Integers) -> Mask:
-        """Whether each instant does."""
+        """Whether each of the ascending instants lies in the hours."""
         if not len(time_ns):
             return np.zeros(0, dtype=bool)
         spans = self.grid.hours_in(Window(int(time_ns[0]), int(time_ns[-1]) + 1))
@@ -79,7 +79,11 @@ class WithinHours:
 
 @dataclass(frozen=True, slots=True)
 class TickReader:
-    """The rows of a log. window: where the range has rows. within: the query's hours; None for all."""
+    """Reads the rows of a log.
+
+    window: the part of the range that may have rows. whole: whether volumes are integers. within: the query's
+    hours; None for all hours. added: computed columns.
+    """
 
     log: LogView
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
@@ -136,7 +140,7 @@ OPEN_INTEREST_REPORTS = DatasetForm(
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """The rows of one dataset."""
+    """A dataset whose rows are answered as stored."""
 
     form: DatasetForm
     dataset: Dataset
@@ -152,7 +156,10 @@ class StoredRows:
 
 
 def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) -> Plan:
-    """The plan for a dataset's rows as stored. Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`."""
+    """The plan for rows as stored. added: computed columns.
+
+    Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
+    """
     (log,) = symbol_query.logs
     if log.is_empty:
         check_known(symbol_query.symbol)
@@ -161,7 +168,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
     within = None if grid.hours is Hours.ALL else WithinHours(grid)
-    # Behind the last row, time changes nothing.
+    # A range that ends after the last row has the same answer whenever it ends.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns
@@ -183,5 +190,5 @@ def _state(rows: pa.Table) -> pa.Array:
     return pa.array(np.where(lacks_side, "one_sided", words))
 
 
-# The state of a quote: normal, locked, crossed or one_sided.
+# The column `state` of quotes: normal, locked, crossed or one_sided.
 QUOTE_STATE = AddedColumn(OutColumn("state", ColumnRole.TEXT), _state)

@@ -1,4 +1,4 @@
-"""The tree's paths. A symbol may hold a slash, as in BTC/USD; a suffix names a format, as in `ohlcv.csv`."""
+"""The URLs of the market-data API. A symbol may contain a slash (BTC/USD). A suffix is a format (`ohlcv.csv`)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The tree's endpoints: one viewset per class and dataset or report, all made by the same code."""
+"""The endpoints of the market-data API. Functions make one viewset per class and dataset or report."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORM
 
 
 class MarketDataViewSet(ViewSet):
-    """A dataset's endpoint."""
+    """The base of a dataset's endpoints."""
 
     market_class: MarketClass
     dataset: str
@@ -35,7 +35,7 @@ class MarketDataViewSet(ViewSet):
         return page_name(self, f"all {self.dataset}" if self.streamed else self.dataset)
 
     def target(self, symbol: str | None) -> Target:
-        """The target that the path names."""
+        """The parsed path."""
         form = MARKET_DATASETS[self.dataset].form
         return Target(self.market_class.path, form, symbol, self.streamed)
 
@@ -54,7 +54,7 @@ class PageViewSet(MarketDataViewSet):
     renderer_classes = RENDERERS
 
     def page(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The page, in the client's format and encoding."""
+        """The response with the page, in the client's format and encoding."""
         now_ns, query = time.time_ns(), parse_query(self.target(symbol), page_query(request))
         check_format(query, "json" if is_browsed(request) else request.accepted_renderer.format)
         return content_response(request, market_data_page(query=query, now_ns=now_ns), now_ns=now_ns)
@@ -67,7 +67,7 @@ class StreamViewSet(MarketDataViewSet):
     streamed = True
 
     def stream(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The rows as a stream; in the browsable API the addresses of the stream."""
+        """The streamed response; in the browsable API only its URLs, one per format."""
         browsed = is_browsed(request)
         rows = market_data_stream(
             query=parse_query(self.target(symbol), request.META["QUERY_STRING"]),
@@ -81,7 +81,7 @@ class StreamViewSet(MarketDataViewSet):
 
 
 def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:
-    """The viewset of a dataset of a class, of one symbol or of several."""
+    """Make the viewset for pages of a dataset in a class, for one symbol or for several."""
 
     def retrieve(
         self: PageViewSet, request: Request, symbol: str | None = None, **_: object
@@ -90,7 +90,7 @@ def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type
 
     form = MARKET_DATASETS[dataset].form
     attributes = {
-        "__doc__": "A page of the rows of a range, or the newest ones.",
+        "__doc__": "A page of the rows of a range, or of the newest rows.",
         "market_class": market_class,
         "dataset": dataset,
         "query_serializer_class": form.serializer(streamed=False, several=several),
@@ -100,14 +100,14 @@ def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type
 
 
 def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
-    """The viewset of a dataset's stream."""
+    """Make the viewset for a dataset's stream."""
 
     def retrieve(self: StreamViewSet, request: Request, symbol: str, **_: object) -> HttpResponseBase:
         return self.stream(request, symbol)
 
     form = MARKET_DATASETS[dataset].form
     attributes = {
-        "__doc__": "All rows of a range, whatever their number.",
+        "__doc__": "All rows of a range, as a stream.",
         "market_class": market_class,
         "dataset": dataset,
         "query_serializer_class": form.serializer(streamed=True, several=False),
@@ -117,7 +117,7 @@ def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
 
 
 def branches() -> Iterator[tuple[MarketClass, str]]:
-    """Each class with each of its datasets that is served."""
+    """Yield each class with each of its datasets."""
     for market_class in MARKET_CLASSES.values():
         for dataset in market_class.datasets:
             if dataset in MARKET_DATASETS:
@@ -144,14 +144,14 @@ class ReportViewSet(ViewSet):
         return links_beside(self.market_class, self.kwargs.get("symbol"))
 
     def answer(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The report on the symbol in the path or the symbols in the query."""
+        """The response with the report on the symbol in the path or the symbols in the query string."""
         path, query_string = self.market_class.path, request.META["QUERY_STRING"]
         now_ns, query = time.time_ns(), parse_report_query(self.report, path, symbol, query_string)
         return content_response(request, market_data_report(query=query, now_ns=now_ns), now_ns=now_ns)
 
 
 def report_view(market_class: MarketClass, report: str, *, several: bool) -> type[ReportViewSet]:
-    """The viewset of a report about symbols of a class."""
+    """Make the viewset for a report on symbols of a class."""
 
     def retrieve(
         self: ReportViewSet, request: Request, symbol: str | None = None, **_: object

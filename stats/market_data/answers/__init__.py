@@ -1,1 +1,1 @@
-"""Pages and streams of rows, of any dataset."""
+"""Pages and streams of the rows of any dataset."""

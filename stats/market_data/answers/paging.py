@@ -1,4 +1,4 @@
-"""One page of a source's rows, with the edges of its neighbours."""
+"""Reads one page of a source's rows, and finds its neighbouring pages."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,7 @@ from stats.market_data.rows import Rows, RowSource
 
 @dataclass(frozen=True, slots=True)
 class PageEdge:
-    """The edge of a neighbouring page.
-
-    The page has the rows from `position` on or, if `earlier`, the rows just before it.
-    """
+    """Where a page begins: it has the rows from `position` on or, if `earlier`, the last rows before it."""
 
     earlier: bool
     position: RowPosition
@@ -19,7 +16,7 @@ class PageEdge:
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """Rows, ascending, and the edges of the pages before and after them in time; None if there is none."""
+    """The rows of a page, ascending. earlier, later: the neighbouring pages in time; None if there is none."""
 
     rows: Rows
     earlier: PageEdge | None
@@ -27,14 +24,14 @@ class PageRows:
 
 
 def page_at(source: RowSource, edge: PageEdge, limit: int) -> PageRows:
-    """The page at an edge that another page gave; so there are rows on the edge's other side."""
+    """The page at an edge that came from another page, which has the rows on the edge's other side."""
     rows, further = _read(source, edge.position, limit, earlier=edge.earlier)
     back = PageEdge(not edge.earlier, edge.position)
     return PageRows(rows, further, back) if edge.earlier else PageRows(rows, back, further)
 
 
 def first_page(source: RowSource, limit: int, *, from_end: bool) -> PageRows:
-    """The first page of all rows; with `from_end` the last one."""
+    """The page at the start of a source; with `from_end` the page at its end."""
     rows, further = _read(source, None, limit, earlier=from_end)
     return PageRows(rows, further, None) if from_end else PageRows(rows, None, further)
 
@@ -42,7 +39,7 @@ def first_page(source: RowSource, limit: int, *, from_end: bool) -> PageRows:
 def _read(
     source: RowSource, position: RowPosition | None, limit: int, *, earlier: bool
 ) -> tuple[Rows, PageEdge | None]:
-    """At most `limit` rows, and the edge behind them in the direction of reading."""
+    """Return at most `limit` rows, and the edge of the next page in the same direction; None if there is none."""
     if earlier:
         rows = source.before(position, limit + 1)
         shown = rows[max(len(rows) - limit, 0) :]

@@ -1,4 +1,4 @@
-"""Pinning: from a query to the page that answers it, fixed to commits."""
+"""Pins a query: makes the page that answers it, at fixed commits."""
 
 import threading
 from collections.abc import Hashable
@@ -16,16 +16,16 @@ from stats.market_data.query import MarketDataQuery
 from trades.instruments.services import symbol_canonical
 
 MAX_PAGES = 2_048
-# By query, instruments and commits: when a page was pinned, and the page.
+# The instant at which a page was pinned, and the page; by query, instruments and commits.
 _pages: LRUCache[Hashable, tuple[int, RowsPage]] = LRUCache(MAX_PAGES)
 _lock = threading.Lock()
 
 
 def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> RowsPage:
-    """The page that answers a query, as of the walk's first page or of the newest commits.
+    """Return the page that answers a query: at the newest commits or, with a cursor, at the cursor's commits.
 
-    A first page that was pinned before is reused while it is valid and the commits are the same. Raises
-    `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and the dataset's refusals.
+    First pages are cached. They are reused until they expire or a log has a new commit. Raises
+    `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and the errors of the dataset's plan.
     """
     symbols = _canonical(query.symbols)
     if symbols != query.symbols:
@@ -34,32 +34,34 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     if cursor and len(cursor.commits) != len(symbols) * dataset.log_count:
         raise InvalidCursor("the cursor does not fit the query: begin the walk anew")
     walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
-    symbol_query = [_asked(dataset, query, place, cursor, walk_now_ns) for place in range(len(symbols))]
-    if query.streamed or cursor or not all(each.logs for each in symbol_query):
-        return _pinned(dataset, query, symbol_query, cursor)
+    symbol_queries = [
+        _symbol_query(dataset, query, place, cursor, walk_now_ns) for place in range(len(symbols))
+    ]
+    if query.streamed or cursor or not all(each.logs for each in symbol_queries):
+        return _pinned(dataset, query, symbol_queries, cursor)
     key, known_ns = (
-        (query, tuple((each.instrument, each.logs) for each in symbol_query)),
-        symbol_query[0].now_ns,
+        (query, tuple((each.instrument, each.logs) for each in symbol_queries)),
+        symbol_queries[0].now_ns,
     )
     with _lock:
         pinned_ns, page = _pages.get(key, (None, None))
     if pinned_ns is None or page is None or not pinned_ns <= known_ns < (page.expires_ns or known_ns + 1):
-        page = _pinned(dataset, query, symbol_query, cursor)
+        page = _pinned(dataset, query, symbol_queries, cursor)
         with _lock:
             _pages[key] = known_ns, page
     return page
 
 
 def pages_forget() -> None:
-    """Forget the pinned pages, so that everything they are made from is looked up again."""
+    """Empty the cache of first pages."""
     with _lock:
         _pages.clear()
 
 
-def _asked(
+def _symbol_query(
     dataset: MarketDataset, query: MarketDataQuery, place: int, cursor: PageCursor | None, walk_now_ns: int
 ) -> SymbolQuery:
-    """What is asked of the symbol at a place among the query's, with its logs if the dataset declares them."""
+    """The query for one symbol, with its logs if the dataset declares them. place: the symbol's index."""
     symbol, count = query.symbols[place], dataset.log_count
     read_point = ReadPoint(query.as_of_ns, None if cursor is None else cursor.commits[place * count :])
     declared = dataset.declared_logs(query) or ()
@@ -69,9 +71,12 @@ def _asked(
 
 
 def _pinned(
-    dataset: MarketDataset, query: MarketDataQuery, symbol_query: list[SymbolQuery], cursor: PageCursor | None
+    dataset: MarketDataset,
+    query: MarketDataQuery,
+    symbol_queries: list[SymbolQuery],
+    cursor: PageCursor | None,
 ) -> RowsPage:
-    plans = tuple(map(dataset.plan, symbol_query))
+    plans = tuple(map(dataset.plan, symbol_queries))
     later = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
     columns = tuple(column.name for column in query.form.columns if column.name in later)
     page = RowsPage(query, plans, cursor, columns or None)
@@ -81,7 +86,7 @@ def _pinned(
 
 
 def _canonical(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """The symbols' canonical names. Raises `InvalidParameter` for two names of one instrument."""
+    """The canonical names of symbols. Raises `InvalidParameter` if two symbols name the same instrument."""
     canonical = tuple(map(symbol_canonical, symbols))
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of the names are of one instrument")

@@ -1,4 +1,4 @@
-"""Pages of rows, and their documents."""
+"""Pages of rows, and the documents made from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,16 +37,16 @@ def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) 
 
 
 def selected(table: Table, names: Sequence[str] | None) -> Table:
-    """The named columns of a table, which must have them."""
+    """The table with only the named columns, which must exist; None for all."""
     return table if names is None else table.select(names)
 
 
 @dataclass(frozen=True, eq=False)
 class RowsPage(Content):
-    """A query of the tree, and each symbol's plan: everything that its rows are made from.
+    """A page of rows: its query, and a plan per symbol with everything that the rows are made from.
 
-    cursor: None on a first page. later_columns: columns of the answer that were added to stored datasets
-    later.
+    cursor: None on a first page. later_columns: the answer's columns that older versions of the stored
+    datasets lack; None if there are none.
     """
 
     query: MarketDataQuery
@@ -86,30 +86,30 @@ class RowsPage(Content):
 
     @property
     def expires_ns(self) -> int | None:
-        """The first instant at which the same query has another answer if nothing is written; None for never."""
+        """The first instant at which the same query gets another answer if nothing is written; None for never."""
         found = (plan.validity.expires_ns for plan in self.plans)
         return min((expires_ns for expires_ns in found if expires_ns is not None), default=None)
 
     @property
     def walk_now_ns(self) -> int:
-        """The walk's frozen "now": every page uses it to decide which bars are final."""
+        """The walk's frozen "now", by which every page decides which bars are final."""
         validities = [plan.validity for plan in self.plans]
         changing = [each.walk_now_ns for each in validities if each.expires_ns is not None]
         return min(changing) if changing else max(each.walk_now_ns for each in validities)
 
     @property
     def within(self) -> bytes:
-        """The walk's range, as a cursor stores it."""
+        """A hash of the walk's range, as a cursor stores it."""
         return fingerprint(repr([plan.range for plan in self.plans]))
 
     @property
     def rules(self) -> bytes:
-        """How the walk's rows are made, as a cursor stores it."""
+        """A hash of everything that the walk's rows are made from, as a cursor stores it."""
         return fingerprint(repr([plan.rules for plan in self.plans]))
 
     @cached_property
     def source(self) -> RowSource:
-        """The rows of all symbols."""
+        """The source of the rows of all symbols."""
         if not self.query.several:
             return self.plans[0].source
         last, sources = self.query.last, tuple(plan.source for plan in self.plans)
@@ -118,7 +118,7 @@ class RowsPage(Content):
         return ChainedSource(self.query.symbols, sources)
 
     def rendered(self, format_name: str) -> Rendered:
-        """See `Content.rendered`. The headers carry the neighbours' cursors."""
+        """See `Content.rendered`. The headers have the cursors of the next and previous page."""
         document = self.document()
         rendered = FORMATS[format_name].render(document, self.query.time_form)
         cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
@@ -126,9 +126,10 @@ class RowsPage(Content):
         return Rendered(rendered.body, headers)
 
     def page(self) -> PageRows:
-        """The rows of the page.
+        """Read the rows of the page.
 
-        With `last`, a walk of several symbols has the newest rows only, and begins with the first of them.
+        With `last`, a query for one symbol starts at the newest page. A query for several symbols starts at the
+        oldest of the `last` rows.
         """
         query, cursor = self.query, self.cursor
         if cursor is not None:
@@ -155,10 +156,7 @@ class RowsPage(Content):
         )
 
     def neighbours(self, page: PageRows) -> dict[str, Any]:
-        """`next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
-
-        With `last`, only these rows count.
-        """
+        """`next_cursor`, `prev_cursor` and `total_estimate`: an upper bound of the number of rows, at most `last`."""
         query, (following, preceding) = self.query, (page.later, page.earlier)
         if query.is_descending:
             following, preceding = preceding, following
@@ -191,5 +189,5 @@ class RowsPage(Content):
 
 
 def _time_of(edge: PageEdge | None) -> int | None:
-    """An edge's time; None for the range's own edge."""
+    """An edge's time; None if there is no neighbouring page."""
     return None if edge is None else edge.position.time_ns

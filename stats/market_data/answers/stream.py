@@ -1,4 +1,4 @@
-"""Streams: all rows of a range, piece by piece, in bounded memory."""
+"""Streams: all rows of a range, read and sent in pieces, in bounded memory."""
 
 import hashlib
 from collections.abc import Generator, Iterator
@@ -14,24 +14,23 @@ from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from store.timestamps import format_timestamp
 
-# The first piece is small, to be there at once; each is four times the one before, up to the last size.
+# Rows per piece. The first piece is small, so that it is sent early; the next ones grow up to the maximum.
 _FIRST_ROWS = 256
 _MOST_ROWS = 8_192
 _GROWTH = 4
 
 
 class RowStream:
-    """All rows of a page's range, in a format that can be written row by row.
+    """All rows of a page's range, in a format that can be streamed. Iterating yields the body in pieces.
 
-    Iterating gives pieces of the body. The constructor makes the first piece and raises its errors. A later
-    error is raised by the iterator, and leaves the body without its end. Raises `InvalidParameter` for a
-    trailer in a format without one.
+    The constructor makes the first piece and raises its errors, and `InvalidParameter` if a trailer is asked
+    for and the format has none. The iterator raises later errors; the body is then incomplete.
     """
 
     def __init__(self, page: RowsPage, format_name: str) -> None:
         self._page = page
         self._format = FORMATS[format_name]
-        self._pieces = self._made(self._encoder())
+        self._pieces = self._body(self._encoder())
         self._first = next(self._pieces)
 
     @property
@@ -50,7 +49,7 @@ class RowStream:
         return chain((self._first,), self._pieces)
 
     def close(self) -> None:
-        """Close the source, and return unused memory to the system."""
+        """End the iteration, and return unused memory to the operating system."""
         self._pieces.close()
         pa.default_memory_pool().release_unused()
 
@@ -66,10 +65,10 @@ class RowStream:
             )
         return encoder
 
-    def _made(self, encoder: StreamEncoder) -> Generator[bytes]:
-        """What stands before the rows comes with the first of them, what stands behind them by itself.
+    def _body(self, encoder: StreamEncoder) -> Generator[bytes]:
+        """Yield the pieces of the body: the format's beginning with the first rows, more rows, the format's end.
 
-        While a piece is on its way nothing else is held.
+        While a piece is sent, its rows are not kept in memory.
         """
         with_trailer = self._page.query.with_trailer
         digest, total, before = hashlib.sha256(), 0, encoder.begin()
@@ -93,9 +92,9 @@ class RowStream:
         return encoder.rows(selected(table, self._page.query.fields))
 
     def _part(self, position: RowPosition | None, count: int) -> tuple[Rows, RowPosition | None]:
-        """The next so many rows, ascending in themselves, and where those after them are.
+        """Return the next `count` rows, in ascending order, and the position of the next part.
 
-        None if these are the last.
+        The position is None after the last rows.
         """
         source = self._page.source
         if self._page.query.is_descending:
@@ -106,7 +105,7 @@ class RowStream:
 
 
 def _sizes() -> Iterator[int]:
-    """How many rows the pieces have, one after the other."""
+    """Yield the number of rows of each piece."""
     count = _FIRST_ROWS
     while True:
         yield count

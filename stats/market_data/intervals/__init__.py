@@ -1,1 +1,1 @@
-"""Grids of intervals, and the windows of ranges."""
+"""The intervals of bars, and the windows in which a query reads rows."""

@@ -1,4 +1,4 @@
-"""Which intervals bars are cut by: fixed lengths in UTC, or the periods of an exchange's trading dates, in all hours or some."""
+"""The intervals of bars: fixed lengths in UTC, or days, weeks and months of an exchange's trading dates."""
 
 from dataclasses import dataclass, replace
 
@@ -26,8 +26,8 @@ from store.timestamps import DAY_NS
 class BarGrid:
     """The intervals of a resolution.
 
-    calendar: the exchange's; None where the instrument names none. session: whether days, weeks and months
-    are cut by its trading dates or by UTC. hours: which of its hours count.
+    calendar: the exchange's; None if the instrument has no exchange. session: whether days, weeks and months
+    follow its trading dates or UTC. hours: the hours of the exchange whose rows count.
     """
 
     resolution: Resolution
@@ -37,13 +37,13 @@ class BarGrid:
 
     @property
     def cut_by(self) -> TradingCalendar | None:
-        """The calendar whose trading dates cut the periods; None for UTC dates."""
+        """The calendar whose trading dates the periods follow; None if they follow UTC dates."""
         is_cut = self.resolution.is_period and self.session is SessionMode.EXCHANGE
         return self.calendar if is_cut else None
 
     @property
     def is_plain(self) -> bool:
-        """Whether all intervals are multiples of one length since 1970, UTC, and all their prints count."""
+        """Whether all intervals have one length, start at its multiples since the epoch, and count all hours."""
         is_fixed = not self.resolution.is_period or self.resolution is Resolution.DAY
         return is_fixed and self.cut_by is None and self.hours is Hours.ALL
 
@@ -57,11 +57,11 @@ class BarGrid:
         return replace(self, resolution=resolution)
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
-        """The window of whole intervals that a range touches."""
+        """The window of all intervals that overlap a range."""
         return whole_window(self.resolution, start_ns, end_ns, calendar=self.cut_by)
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        """About `count` intervals of a window, from its start or its end; more where lengths differ."""
+        """A part of a window with about `count` intervals, at its start or its end."""
         length = min(count * self.resolution.length_ns, window.end_ns - window.start_ns)
         if from_end:
             whole = self.aligned(window.end_ns - length, window.end_ns)
@@ -70,10 +70,7 @@ class BarGrid:
         return Window(window.start_ns, min(whole.end_ns, window.end_ns))
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
-        """The label of the bar that each instant belongs to.
-
-        `OUTSIDE` for instants outside the window or the hours.
-        """
+        """The label (timestamp) of each instant's bar; `OUTSIDE` for instants outside the window or the hours."""
         if self.is_plain:
             labels = time_ns // self.resolution.length_ns * self.resolution.length_ns
             return np.where((labels >= window.start_ns) & (labels < window.end_ns), labels, OUTSIDE)
@@ -88,7 +85,7 @@ class BarGrid:
         return trading_date_of(time_ns, self.calendar)
 
     def constant_window(self, now_ns: int) -> Window:
-        """The instants around now at which the same bars are final and the same bar is open."""
+        """The window around `now_ns` in which no bar becomes final and none begins."""
         whole = self.aligned(now_ns, now_ns + 1)
         if self.is_plain or not self.resolution.is_period:
             return whole
@@ -98,14 +95,14 @@ class BarGrid:
         return Window(edges[place], edges[place + 1])
 
     def first_open_ns(self, now_ns: int) -> int:
-        """The start of the first interval that is not final."""
+        """The start of the first interval that is not final at `now_ns`."""
         whole = self.aligned(now_ns, now_ns + 1)
         return whole.start_ns if self.constant_window(now_ns).start_ns == whole.start_ns else whole.end_ns
 
     def date_start(self, day_ns: int) -> int:
-        """The start of the trading date of a date, given as its midnight UTC, or of the next trading date.
+        """The start of a trading date; of the next one if the exchange is closed on that date.
 
-        Intraday grids use the exchange's dates if there is an exchange.
+        day_ns: the date's midnight UTC. Intraday grids use the exchange's trading dates if there is an exchange.
         """
         calendar = self.cut_by if self.resolution.is_period else self.calendar
         return start_of_date(day_ns // DAY_NS, calendar)
@@ -117,13 +114,13 @@ class BarGrid:
         )
 
     def spans(self, window: Window) -> Spans:
-        """The spans that the bars of a window are made of. Not for plain grids."""
+        """The spans of time whose rows make the bars of a window. Not for plain grids."""
         if self.resolution.is_period:
             return self.periods(window).spans
         return self._hours_of(self.resolution.length_ns, window)
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
-        """The end of each bar's interval, and its date in days since 1970."""
+        """The end of each bar's interval, nanoseconds UTC, and its date, days since 1970."""
         if not self.resolution.is_period or self.is_plain:
             return labels + self.resolution.length_ns, labels // DAY_NS
         periods = self.periods(window)
@@ -131,7 +128,7 @@ class BarGrid:
         return periods.ends_ns[place], periods.dates[place]
 
     def hours_in(self, window: Window) -> Spans:
-        """The query's hours on all UTC days that a window touches, cut at midnight."""
+        """The query's hours on all UTC days that a window overlaps, split at midnight UTC."""
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return self._hours_of(DAY_NS, whole)
 
@@ -140,12 +137,12 @@ class BarGrid:
 
 
 def utc_grid(resolution: Resolution) -> BarGrid:
-    """The intervals of a resolution in UTC, of all hours."""
+    """The grid of a resolution in UTC, with all hours."""
     return BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
 
 
 def regular_day_grid(calendar: TradingCalendar | None) -> BarGrid:
-    """The days of an exchange's regular sessions; without a calendar UTC days of all hours."""
+    """The grid of an exchange's regular sessions, one per trading date; UTC days without a calendar."""
     if calendar is None:
         return utc_grid(Resolution.DAY)
     return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.REGULAR)

@@ -1,4 +1,4 @@
-"""An instrument's regular sessions, for the in-process reader: `open_store(…, sessions=regular_days)`."""
+"""Regular sessions for the in-process reader: `open_store(…, sessions=regular_days)`."""
 
 from stats.exceptions import NoExchange
 from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
@@ -7,9 +7,9 @@ from store.instruments import Instrument
 
 
 def regular_days(instrument: Instrument) -> BarGrid:
-    """The days of an instrument's regular sessions, as over HTTP with `hours=regular`; of crypto UTC days.
+    """The grid of an instrument's regular sessions, as over HTTP with `hours=regular`; UTC days for crypto.
 
-    Raises `NoExchange` if it names no exchange, `UnknownExchange` if no hours are known for it.
+    Raises `NoExchange` if it has no exchange, `UnknownExchange` if no trading hours are known for it.
     """
     calendar = calendar_for(instrument)
     if calendar is None and not never_closes(instrument):

@@ -1,4 +1,4 @@
-"""A query's grid, its range, and the windows in which it has rows."""
+"""Computes a query's grid and range, and the windows that may have rows."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -14,9 +14,9 @@ from store.timestamps import DAY_NS, SECOND_NS
 
 
 def grid_of(symbol_query: SymbolQuery) -> BarGrid:
-    """The intervals of a query.
+    """The grid of a query.
 
-    Raises `NoExchange`, and `UnknownExchange` where its sessions matter.
+    Raises `NoExchange` or `UnknownExchange` if the query depends on the exchange's sessions.
     """
     query, calendar = symbol_query.query, _calendar(symbol_query)
     if never_closes(symbol_query.instrument):
@@ -29,14 +29,14 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
     grid = BarGrid(query.resolution, calendar, query.session or named, query.hours)
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
-    # These bars do not depend on the exchange.
+    # A plain grid without dates is the same for every exchange.
     return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
 
 
 def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
-    """The instrument's calendar.
+    """The instrument's calendar; None if it has no exchange.
 
-    None without an exchange, and for an unknown one where nothing depends on it.
+    For an exchange without known hours: None if the query does not depend on them, else `UnknownExchange`.
     """
     query = symbol_query.query
     is_needed = query.session is not SessionMode.UTC and (
@@ -51,14 +51,14 @@ def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
 
 
 NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
-# The longest distance of a period's label from its rows.
+# The longest time between the label of a period and its rows.
 _MARGIN_NS = 7 * DAY_NS
 
 
 def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
-    """The range of a query, in whole intervals.
+    """The range of a query, extended to whole intervals.
 
-    Where trading dates cut the grid, a date alone is a trading date. Raises `RangeTooLarge`.
+    If the grid follows trading dates, a bound without a time is a trading date. Raises `RangeTooLarge`.
     """
     query = symbol_query.query
     symbol_query.check_range()
@@ -69,7 +69,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
     first_ns = end_ns - 1 if start_ns is None else start_ns
     whole = grid.aligned(first_ns, max(first_ns + 1, end_ns))
     if end_ns <= first_ns:
-        # Only dates on which the exchange is closed: there is none of its bars among them.
+        # The range has only closed dates, so it has no bars.
         return Range(whole.start_ns, whole.start_ns)
     end_ns = (
         whole.end_ns if query.with_partial else min(whole.end_ns, grid.first_open_ns(symbol_query.now_ns))
@@ -78,7 +78,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
 
 
 def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
-    """The part of a range that may have rows."""
+    """The part of a range that may have bars, in whole intervals."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
@@ -89,7 +89,7 @@ def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Wi
 
 
 def tick_range(symbol_query: SymbolQuery) -> Range:
-    """The range of a query for stored rows; without an end, up to the end of the current second.
+    """The range of a query for stored rows. Without an end it ends with the current second.
 
     Raises `RangeTooLarge`.
     """
@@ -110,7 +110,7 @@ def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
 
 
 def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int | None:
-    """When the next bar of a range becomes final or begins; None if all are final."""
+    """The next instant at which a bar of the range becomes final or begins; None if all bars are final."""
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     is_open = (
         query.end_ns is None
@@ -121,7 +121,7 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
 
 
 def extent_of(logs: Iterable[LogView]) -> Window | None:
-    """From the first to the last event date of any log, in whole UTC days; None if there are no rows."""
+    """The window from the first to the last event date of all logs, in whole UTC days; None without rows."""
     found = [extent for log in logs if (extent := _extent(log)) is not None]
     if not found:
         return None
@@ -139,10 +139,10 @@ def _extent(log: LogView) -> Window | None:
 def part_over_gaps(
     logs: Sequence[LogView], grid: BarGrid, window: Window, count: int, *, from_end: bool
 ) -> Window:
-    """About `count` intervals of a window, from its start or its end, extended until a log has as many rows.
+    """A part of a window with about `count` intervals, at its start or its end, longer if it has few rows.
 
-    Without the extension, years without rows would be read interval by interval; a tick's interval is a
-    nanosecond.
+    It is extended until one log has `count` rows. Otherwise years without rows would be read in many small
+    steps, above all for ticks, whose interval is a nanosecond.
     """
     part = grid.part(window, count, from_end=from_end)
     if part == window:
@@ -162,7 +162,7 @@ def part_over_gaps(
 
 
 def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, from_end: bool) -> Window:
-    """As `part_over_gaps`, but fewer intervals, at least one, if they hold too many rows for memory."""
+    """Like `part_over_gaps`, but with fewer intervals (at least one) if the part has more than `ROWS_AT_ONCE` rows."""
     part = part_over_gaps((log,), grid, window, count, from_end=from_end)
     if log.row_bound(part) <= ROWS_AT_ONCE:
         return part
@@ -171,7 +171,7 @@ def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, f
 
 
 def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
-    """The intervals of a part that end at or before an instant; the first one if none does."""
+    """The intervals of a part that end at or before `end_ns`; the first interval if there are none."""
     end_ns = grid.aligned(end_ns, end_ns + 1).start_ns
     if end_ns <= part.start_ns:
         end_ns = grid.aligned(part.start_ns, part.start_ns + 1).end_ns
@@ -179,7 +179,7 @@ def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
 
 
 def _last_of(grid: BarGrid, part: Window, start_ns: int) -> Window:
-    """The intervals of a part that start at or after an instant; the last one if none does."""
+    """The intervals of a part that start at or after `start_ns`; the last interval if there are none."""
     start_ns = grid.aligned(start_ns - 1, start_ns).end_ns
     if start_ns >= part.end_ns:
         start_ns = grid.aligned(part.end_ns - 1, part.end_ns).start_ns

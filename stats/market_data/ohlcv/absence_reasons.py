@@ -1,10 +1,12 @@
-"""Why intervals have no bar: typed absence, in runs of intervals with the same reason.
+"""Finds out why intervals have no bar, and merges consecutive intervals with the same reason into runs.
 
-`closed`: the exchange does not trade. `not_yet`: not over, or still to come. `unlisted`: before the date of
-the first row that is stored, or after the instrument's expiry. `no_trades`: it was open, and other intervals
-of its day have bars. `gap`: it was open, and nothing is stored of its whole day, or a stored bar that is
-coarser has volume that no finer bars account for. `halted` and `pending` are for halts and backfills that
-somebody tells of.
+- `closed`: the exchange was closed.
+- `not_yet`: the interval has not ended.
+- `unlisted`: it is before the date of the first stored row, or after the instrument's expiry.
+- `no_trades`: the exchange was open, and other intervals of the day have bars.
+- `gap`: the exchange was open, but the whole day has no bars, or a coarser stored bar has more volume than the
+  finer bars within it.
+- `halted`, `pending`: reserved for announced halts and backfills.
 """
 
 import datetime as dt
@@ -25,16 +27,16 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
-# No exchange was closed for as many days in a row since 1970; before, midnights UTC are good enough.
+# Days around closed dates in which trading dates are looked for. Since 1970 no exchange was closed for longer.
+# For earlier dates without trading dates nearby, midnight UTC is used.
 _REACH = 400
 
 
 def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
-    """Starts and ends, nanoseconds UTC, of closed dates, given ascending in days since 1970.
+    """The starts and ends, nanoseconds UTC, of closed dates. days: ascending, days since 1970.
 
-    Consecutive closed dates last from the end of the trading date before them to the start of the next one.
-    Between two of them the edge is the hour, in the exchange's zone, of the next trading date's label:
-    midnight, for futures the evening.
+    A run of closed dates lasts from the end of the previous trading date to the start of the next one. Within
+    the run, dates change at the local time of the next trading date's label: midnight; for futures, evening.
     """
     if not len(days):
         return days, days
@@ -46,7 +48,7 @@ def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tup
 
 
 def _edge(day: int, schedule: Schedule, calendar: TradingCalendar, hours: Hours) -> int:
-    """The start of a date that is closed or follows a closed one."""
+    """The start of a date that is closed or follows a closed date."""
     place = int(np.searchsorted(schedule.date, day))
     if not 0 < place < len(schedule):
         return day * DAY_NS
@@ -62,7 +64,7 @@ def _edge(day: int, schedule: Schedule, calendar: TradingCalendar, hours: Hours)
 
 
 def _days_before(instant_ns: int, days: int, calendar: TradingCalendar) -> int:
-    """The same wall-clock time of the exchange's zone some days before; labels are whole seconds."""
+    """The same local time of the exchange, some days earlier. The instant must be a whole second."""
     then = dt.datetime.fromtimestamp(instant_ns // SECOND_NS, calendar.zone) - dt.timedelta(days=days)
     return int(then.timestamp()) * SECOND_NS
 
@@ -75,9 +77,10 @@ _NONE = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class _Intervals:
-    """Equally long columns of intervals.
+    """Intervals as columns of equal length.
 
-    label, start, end, trading date, and whether the exchange was open.
+    label: of the interval's bar; -1 for closed dates. date: the trading date, days since 1970. is_open: whether
+    the exchange was open.
     """
 
     label: Integers
@@ -89,11 +92,11 @@ class _Intervals:
 
 @dataclass(frozen=True, slots=True)
 class Absences:
-    """Everything that decides why an interval of a grid has no bar.
+    """Decides why an interval of a grid has no bar.
 
-    maker, days: make the bars of the grid and of its days. unexplained: volume that only coarser bars have.
-    listed: the window in which the instrument may have rows. final_until_ns: intervals that end later are not
-    over.
+    maker: makes the grid's bars. days: makes the daily bars of `day_grid`. unexplained: finds volume that only
+    coarser bars have. listed: the window in which the instrument may have rows. final_until_ns: intervals that
+    end later have not ended.
     """
 
     grid: BarGrid
@@ -105,9 +108,10 @@ class Absences:
     final_until_ns: int
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
-        """The runs of intervals without a bar, ascending, in an aligned window: `start`, `end`, `reason`.
+        """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
 
-        dates: days since 1970; for daily bars, closed dates among them are listed, too.
+        window: aligned to the grid. dates: days since 1970; for daily bars the closed dates among them are
+        listed, too.
         """
         bars, traded = self._bars_and_dates(window)
         intervals = self._intervals(window, dates)
@@ -116,7 +120,7 @@ class Absences:
         return list(_runs(intervals, missing, self._reasons(intervals, traded, is_unexplained)[missing]))
 
     def _bars_and_dates(self, window: Window) -> tuple[Integers, Integers]:
-        """The times of the window's bars, and the dates of its daily bars."""
+        """The timestamps of the window's bars, and the dates of its daily bars."""
         if window.start_ns >= window.end_ns:
             return _NONE, _NONE
         whole = self.day_grid.aligned(window.start_ns, window.end_ns)
@@ -145,7 +149,7 @@ class Absences:
         return np.isin(starts, expected_intervals(length, window, self.grid.calendar, self.grid.hours))
 
     def _periods(self, window: Window, dates: range) -> _Intervals:
-        """The periods of the window; for days also the closed ones."""
+        """The window's days, weeks or months. Days include closed dates."""
         found = self._open_periods(window)
         if self.grid.resolution is not Resolution.DAY:
             return found
@@ -165,7 +169,7 @@ class Absences:
         return _Intervals(periods.labels, periods.labels, periods.ends_ns, periods.dates, is_open)
 
     def _utc_days(self, found: _Intervals, window: Window) -> _Intervals:
-        """All UTC days of the window. Days with a session end when their last session does."""
+        """All UTC days of the window. A day with sessions ends with its last session."""
         starts = np.arange(window.start_ns, window.end_ns, DAY_NS)
         ends = starts + DAY_NS
         ends[np.searchsorted(starts, found.label)] = found.end_ns
@@ -186,7 +190,7 @@ class Absences:
 
 
 def _with_closed(found: _Intervals, closed: Integers, starts: Integers, ends: Integers) -> _Intervals:
-    """The intervals, with closed dates inserted."""
+    """The intervals and the closed dates, ordered by date."""
     no_label = np.full(len(closed), -1, dtype=np.int64)
     columns = (
         np.concatenate(pair)
@@ -204,9 +208,9 @@ def _with_closed(found: _Intervals, closed: Integers, starts: Integers, ends: In
 
 
 def _runs(intervals: _Intervals, missing: Integers, reasons: Words) -> Iterator[dict[str, str]]:
-    """Runs of consecutive intervals with one reason.
+    """Yield `start`, `end` and `reason` of each run of consecutive intervals with the same reason.
 
-    missing: indices of the intervals without a bar; reasons: one for each of these.
+    missing: the indices of the intervals without a bar. reasons: the reason for each of them.
     """
     if not len(missing):
         return

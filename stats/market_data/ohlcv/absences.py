@@ -1,4 +1,4 @@
-"""The absences of a page of bars: intervals without a bar, each run with its reason."""
+"""The absences of a page of bars: runs of intervals without a bar, each with its reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,11 +26,10 @@ from store.timestamps import DAY_NS, parse_timestamp
 
 @dataclass(frozen=True, slots=True)
 class BarAbsences:
-    """The reasons for the intervals of a range that have no bar.
+    """Lists the intervals of a range without a bar, with their reasons.
 
-    days: the first day of the query's range, None without a start, and the day behind its last, in days since
-    1970. end_ns: the end of the last interval with a reason. final_until_ns: intervals that end later are not
-    over. expiry: an ISO date; None for an instrument that does not expire.
+    days: see `queried_days`. end_ns: absences end at or before it. final_until_ns: intervals that end later
+    have not ended. expiry: an ISO date; None if the instrument does not expire.
     """
 
     inputs: BarInputs
@@ -42,10 +41,10 @@ class BarAbsences:
     expiry: str | None
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """The absences of a page: from the time of its first row to that of the first row behind it.
+        """The absences of a page, so that the pages together list each absence of the range once.
 
-        None for the range's own edges: together the pages have the whole range's absences, each once. Raises
-        `RangeTooLarge`.
+        start_ns: the time of the page's first row; None for the start of the range. end_ns: the time of the
+        first row after the page; None for the end of the range. Raises `RangeTooLarge`.
         """
         absences = self._absences()
         window = self._window(absences.listed.start_ns, start_ns, end_ns)
@@ -81,7 +80,7 @@ class BarAbsences:
         )
 
     def _check_length(self, window: Window) -> None:
-        """Without a start a range may be of any length, and have as many intervals."""
+        """Raise `RangeTooLarge` if a range without a start is too long to list its intervals."""
         resolution = self.grid.resolution
         if self.range.start_ns is None and window.end_ns - window.start_ns > maximum_range_ns(resolution):
             raise RangeTooLarge(
@@ -90,13 +89,13 @@ class BarAbsences:
             )
 
     def _first_day(self, start_ns: int | None, window: Window) -> int:
-        """The first of a page's dates; the page before lists what lies before its first row."""
+        """The first date of a page. Absences before its first row belong to the previous page."""
         date = self._date(window.start_ns if start_ns is None else start_ns)
         first_day, _ = self.days
         return date if start_ns is not None or first_day is None else min(date, first_day)
 
     def _end_day(self, end_ns: int | None, window: Window) -> int:
-        """The date behind the last of a page's dates."""
+        """The date after the last date of a page."""
         if end_ns is not None:
             return self._date(end_ns)
         return max(self._date(window.end_ns - 1), self.days[1])
@@ -107,19 +106,19 @@ class BarAbsences:
 
 
 def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:
-    """The first day of a query's range, None without a start, and the day behind its last; days since 1970.
+    """The first day of a query's range (None without a start), and the day after its last; days since 1970.
 
-    Ranges that differ only by closed days have the same intervals, but other absences.
+    They are needed because closed days at the edges of a range have no intervals, but are listed as absences.
     """
     start_ns = symbol_query.query.start_ns
     return None if start_ns is None else start_ns // DAY_NS, -(-symbol_query.end_ns // DAY_NS)
 
 
 def listed_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window:
-    """The window in which an instrument may have rows.
+    """The window in which an instrument may have rows: from the date of its first stored row to its expiry.
 
-    From the start of the date of the first row in any log to the end of the date `expiry`, if there is one. It
-    starts at the end of time if no log has a row. days: the grid of the dates.
+    Without rows it starts at the end of time. expiry: an ISO date, included in the window; None for no end.
+    days: the grid of the dates.
     """
     starts = [start for log in logs if (start := _first_date_ns(log, days)) is not None]
     start_ns = min(starts, default=ALL_TIME.end_ns)
@@ -129,7 +128,7 @@ def listed_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) ->
 
 
 def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
-    """The start of the date of a log's first row; None without a row."""
+    """The start of the date of a log's first row; None if the log has no rows."""
     first = first_row(log)
     if first is None:
         return None

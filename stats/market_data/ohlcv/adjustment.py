@@ -1,8 +1,8 @@
-"""Bars adjusted to today's shares: for splits, and for dividends, too.
+"""Adjusts bars for splits and dividends, so that prices before and after them are comparable.
 
-A split divides the prices before its ex-date by its ratio and multiplies the volumes. A dividend multiplies
-the prices before its ex-date by 1 - amount / close, with the official close before it (CRSP database, "Data
-Definitions: Factor to Adjust Price").
+A split divides the prices before its ex-date by its ratio and multiplies the volumes by it. A dividend
+multiplies the prices before its ex-date by 1 - amount / close, where close is the last official close before
+it (CRSP database, "Data Definitions: Factor to Adjust Price").
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +16,17 @@ from stats.caching.keys import DIFFERS_BY_PAGE
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 
-# The official close before an action, given by its stored time; None if it is not known.
+# Takes an action's stored time; returns the last official close before it, or None if it is unknown.
 CloseBefore = Callable[[int], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """The factors of bars by the time at which they start.
+    """Adjustment factors of bars, selected by a bar's start.
 
-    time_ns: ascending, when actions take effect. split, dividend: one more than those, the last of them 1.
-    Prices are multiplied by `dividend` and divided by `split`; volumes are multiplied by `split`.
+    time_ns: when the actions take effect, ascending. split, dividend: one factor more than times; the last is 1
+    (for bars after the last action). Prices are multiplied by `dividend` and divided by `split`; volumes are
+    multiplied by `split`.
     """
 
     time_ns: Integers
@@ -46,20 +47,20 @@ RAW = Adjustment(np.empty(0, np.int64), np.ones(1), np.ones(1))
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """Which actions adjust: splits, or dividends too, that take effect before an instant.
+class AdjustmentRules:
+    """Which actions are applied: splits and, with `with_dividends`, dividends that take effect before `until_ns`.
 
-    currency: of the prices; None if not known.
+    currency: the currency of the prices; None if unknown.
     """
 
     with_dividends: bool
     currency: str | None
     until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
-    def counts(self, dividend: Mapping[str, Any]) -> bool:
-        """Whether a dividend adjusts.
+    def applies(self, dividend: Mapping[str, Any]) -> bool:
+        """Whether a dividend is applied.
 
-        It does if dividends are asked for, unless its currency is another than the prices'.
+        It is if dividends are asked for, and its currency is the prices' or one of the two is unknown.
         """
         currency = dividend["currency"]
         is_of_prices = None in {self.currency, currency} or currency == self.currency
@@ -67,22 +68,28 @@ class Terms:
 
 
 def adjustment_of(
-    actions: pa.Table, *, takes_effect: Callable[[int], int], terms: Terms, close_before: CloseBefore
+    actions: pa.Table,
+    *,
+    takes_effect: Callable[[int], int],
+    rules: AdjustmentRules,
+    close_before: CloseBefore,
 ) -> Adjustment:
-    """The adjustment by stored corporate actions, ordered by time.
+    """The adjustment for stored corporate actions, ordered by time.
 
-    Ignored are actions in the future, and dividends without a close before them that is above their amount.
+    takes_effect: returns when an action takes effect, given its stored time. Actions at or after
+    `rules.until_ns` are ignored. A dividend is also ignored unless the close before it is known and above its
+    amount.
     """
     times: list[int] = []
     splits: list[float] = []
     dividends: list[float] = []
     for action in actions.to_pylist():
         time_ns = takes_effect(action["timestamp"])
-        if time_ns >= terms.until_ns:
+        if time_ns >= rules.until_ns:
             continue
         if action["kind"] == "split":
             split, dividend = action["ratio"], 1.0
-        elif terms.counts(action) and (close := close_before(action["timestamp"]) or 0.0) > action["amount"]:
+        elif rules.applies(action) and (close := close_before(action["timestamp"]) or 0.0) > action["amount"]:
             split, dividend = 1.0, 1 - action["amount"] / close
         else:
             continue
@@ -93,5 +100,5 @@ def adjustment_of(
 
 
 def _from_the_right(factors: list[float]) -> Floats:
-    """For each action the product of its factor and all later ones; behind the last one 1."""
+    """The cumulative products from the right, followed by 1."""
     return np.append(np.cumprod(np.array(factors, np.float64)[::-1])[::-1], 1.0)

@@ -1,4 +1,4 @@
-"""Bars as rows."""
+"""Reads bars as rows of an answer."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +24,8 @@ from store.protocol import Window
 class BarRowReader:
     """Bars on a grid, as rows.
 
-    window: where the range may have bars. final_until_ns: bars whose interval ends later are not final; None
-    if the rows have no column `final`.
+    window: the part of the range that may have bars. whole: whether volumes are integers. final_until_ns: bars
+    that end later are not final; None if the rows have no column `final`.
     """
 
     inputs: BarInputs
@@ -41,7 +41,7 @@ class BarRowReader:
 
     @property
     def _maker(self) -> BarMaker:
-        # Python 3.11's cached_property has one lock for all instances, and adjusting reads rows.
+        # Not a cached_property: in Python 3.11 it holds one lock for all instances, and this reads rows.
         known = vars(self)
         if "maker" not in known:
             known["maker"] = self.inputs.adjusted(self.grid)
@@ -81,7 +81,7 @@ class BarRowReader:
 
 @cache
 def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tuple[OutColumn, ...]:
-    """The columns of bars."""
+    """The columns of bars. whole: whether volumes are integers."""
     prices = (OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close"))
     return (
         OutColumn("timestamp", ColumnRole.TIME, whole=True),
@@ -95,10 +95,9 @@ def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tup
 
 
 def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
-    """Notional / volume, each an exact sum rounded once; NaN at zero volume or unknown notional.
+    """Notional / volume, each an exact sum rounded once; NaN if the volume is zero or the notional unknown.
 
-    If every print counts, it is clipped to low and high: the quotient of one print may differ from its price
-    by rounding.
+    If every print counts, the result is clipped to low and high, which rounding could otherwise exceed.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)

@@ -1,4 +1,4 @@
-"""Bars adjusted by the stored corporate actions."""
+"""Makes bars that are adjusted for the stored corporate actions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
-from stats.market_data.ohlcv.adjustment import RAW, Adjustment, Terms, adjustment_of
+from stats.market_data.ohlcv.adjustment import RAW, Adjustment, AdjustmentRules, adjustment_of
 from stats.sessions.spans import SessionMode
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
@@ -17,7 +17,7 @@ from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
-# How far back the close before a dividend is looked for.
+# The maximum age of the close that a dividend factor uses.
 CLOSE_LOOKBACK_NS = 14 * DAY_NS
 MINUTE_NS = Resolution.MINUTE.length_ns
 
@@ -26,7 +26,8 @@ MINUTE_NS = Resolution.MINUTE.length_ns
 class AdjustedBars:
     """The bars of `made`, adjusted to the shares after the last action.
 
-    A bar in which an action takes effect is merged from minutes. Without minutes, all of it counts as before.
+    A bar during which an action takes effect is merged from adjusted minute bars. If there are none, the whole
+    bar is adjusted as if it were before the action.
     """
 
     made: BarMaker
@@ -46,7 +47,7 @@ class AdjustedBars:
         return bars
 
     def _torn(self, window: Window) -> Iterator[Window]:
-        """The intervals of a window in which an action takes effect after their start."""
+        """The intervals of a window during which an action takes effect."""
         within = (self.adjustment.time_ns >= window.start_ns) & (self.adjustment.time_ns < window.end_ns)
         for time_ns in self.adjustment.time_ns[within].tolist():
             whole = self.grid.aligned(time_ns, time_ns + 1)
@@ -56,9 +57,9 @@ class AdjustedBars:
 
 @dataclass(frozen=True, slots=True)
 class BarsOfDays:
-    """Weeks or months merged from adjusted days: an action may take effect within one.
+    """Weeks or months, merged from adjusted days because an action may take effect within one.
 
-    whole: the same periods unmerged; those without known days are adjusted by their start.
+    whole: makes the same weeks or months directly. They are used if no days are known, adjusted by their start.
     """
 
     days: AdjustedBars
@@ -73,29 +74,32 @@ class BarsOfDays:
 
 
 def day_grid(grid: BarGrid) -> BarGrid:
-    """The days of the same exchange and hours: trading dates, unless the grid's own days are UTC days."""
+    """The grid of days with the same calendar and hours.
+
+    An intraday grid with a calendar gets trading dates; other grids keep their session mode.
+    """
     is_dated = grid.calendar is not None and not grid.resolution.is_period
     session = SessionMode.EXCHANGE if is_dated else grid.session
     return replace(grid, resolution=Resolution.DAY, session=session)
 
 
 def minute_grid(grid: BarGrid) -> BarGrid:
-    """The minutes of the same hours."""
+    """The grid of minutes with the same calendar and hours."""
     return replace(grid, resolution=Resolution.MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class OfficialCloses:
-    """The closes that dividend factors are computed from.
+    """The closes from which dividend factors are computed.
 
-    days: makes the bars of `grid`, the instrument's `regular_day_grid`: the same for every query.
+    grid: the instrument's `regular_day_grid`, the same for every query. days: makes its bars.
     """
 
     days: BarMaker
     grid: BarGrid
 
     def before(self, time_ns: int) -> float | None:
-        """The last close before an action's stored time; None if the 14 days before have none."""
+        """The last close before an action, given its stored time; None if the 14 days before it have none."""
         effect_ns = _takes_effect(self.grid, time_ns)
         first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
         window = self.grid.aligned(first_ns, effect_ns)
@@ -105,47 +109,49 @@ class OfficialCloses:
         return float(closes[-1]) if len(closes) else None
 
 
-def adjustment_by(actions: LogView, closes: OfficialCloses, grid: BarGrid, terms: Terms) -> Adjustment:
-    """The adjustment of a grid's bars by the stored actions."""
+def adjustment_by(
+    actions: LogView, closes: OfficialCloses, grid: BarGrid, rules: AdjustmentRules
+) -> Adjustment:
+    """The adjustment of a grid's bars for the stored actions."""
     rows = actions.rows(ALL_TIME)
     if not rows.num_rows:
         return RAW
     return adjustment_of(
         rows,
         takes_effect=lambda time_ns: _takes_effect(grid, time_ns),
-        terms=terms,
+        rules=rules,
         close_before=closes.before,
     )
 
 
 def _takes_effect(grid: BarGrid, time_ns: int) -> int:
-    """When an action takes effect. A midnight UTC means the trading date; any other time the instant."""
+    """When an action takes effect: for a midnight UTC, at the start of that trading date; else at that instant."""
     return time_ns if time_ns % DAY_NS else grid.date_start(time_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class BarInputs:
-    """Everything that bars are made from. terms: what adjusts them; None for bars as printed."""
+    """Everything that bars are made from. rules: which actions are applied; None for unadjusted bars."""
 
     trades: LogView
     stored: LogView
     actions: LogView
     policy: BarPolicy
-    terms: Terms | None
+    rules: AdjustmentRules | None
 
     def printed(self, grid: BarGrid) -> BarMaker:
-        """Makes the bars of a grid as printed or stored."""
+        """A maker of a grid's unadjusted bars."""
         return with_stored_bars(self.trades, self.stored, grid, self.policy)
 
     def adjusted(self, grid: BarGrid) -> BarMaker:
-        """Makes the bars of a grid, adjusted by the actions in effect."""
+        """A maker of a grid's adjusted bars; unadjusted if `rules` is None."""
         maker = self.printed(grid)
-        if self.terms is None:
+        if self.rules is None:
             return maker
-        # The same closes whatever hours, resolution and session are asked for.
+        # The closes do not depend on the query's hours, resolution and session.
         regular = regular_day_grid(grid.calendar)
         closes = OfficialCloses(self.printed(regular), regular)
-        adjustment = adjustment_by(self.actions, closes, grid, self.terms)
+        adjustment = adjustment_by(self.actions, closes, grid, self.rules)
         minutes, days = self.printed(minute_grid(grid)), day_grid(grid)
         if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
             return AdjustedBars(maker, minutes, grid, adjustment)

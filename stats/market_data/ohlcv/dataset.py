@@ -6,7 +6,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, next_change_ns_of
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
-from stats.market_data.ohlcv.adjustment import Terms
+from stats.market_data.ohlcv.adjustment import AdjustmentRules
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
 from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, day_grid
 from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
@@ -33,7 +33,7 @@ OHLCV = DatasetForm(
 
 @dataclass(frozen=True, slots=True)
 class Ohlcv:
-    """Bars made from trades, and from stored bars where there are no trades."""
+    """The dataset `/ohlcv`: bars made from trades or, for intervals without trades, from stored bars."""
 
     form: DatasetForm = OHLCV
     log_count: int = 3
@@ -75,7 +75,7 @@ class BarsOfTrades:
 def bars_plan(
     symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored: LogView, actions: LogView
 ) -> Plan:
-    """The plan for bars of a grid, made from these logs."""
+    """The plan for the bars of a grid, made from these logs."""
     query = symbol_query.query
     if query.adjustment == "raw":
         actions = actions.left_out()
@@ -92,15 +92,15 @@ def bars_plan(
     stored_needed = around(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     limited_to = symbol_query.read_point.limited_to
     logs = (limited_to(trades, needed), limited_to(stored, stored_needed), actions)
-    terms = None if actions.is_empty else _terms(symbol_query, grid)
-    inputs = BarInputs(*logs, symbol_query.instrument.policy, terms)
+    rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)
+    inputs = BarInputs(*logs, symbol_query.instrument.policy, rules)
     final_until_ns = (
         min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
         if _tells_final(query)
         else None
     )
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
-    next_change_ns = _changes(symbol_query, grid, query_range, terms, absences)
+    next_change_ns = _next_change_ns(symbol_query, grid, query_range, rules, absences)
     return Plan(
         source=WindowedSource(
             BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_until_ns)
@@ -127,17 +127,17 @@ def _check_available(symbol_query: SymbolQuery, trades: LogView, stored: LogView
     if not any(is_made_of(resolution, each) for each in available):
         named = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(
-            f"of {symbol_query.symbol} only bars are stored, of {named}: {resolution.value} cannot be made of them"
+            f"{symbol_query.symbol} has only stored bars of {named}; {resolution.value} cannot be made from them"
         )
 
 
 def _needed(
     symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, of_trades: Window, actions: LogView
 ) -> Window:
-    """The window of trades that the bars of a range depend on.
+    """The window of trades on which the bars of a range depend.
 
-    Adjusted bars also depend on the close before later dividends; an ex-date on a closed day may take effect
-    days later in UTC. Absences depend on other bars of the day, and on whether there is any earlier row.
+    Adjusted bars also depend on all later trades and on the close before a dividend. An action on a closed day
+    takes effect days later, hence twice the lookback. Absences depend on the whole day and on the first row.
     """
     needed = of_trades
     if not actions.is_empty:
@@ -148,30 +148,32 @@ def _needed(
     return needed
 
 
-def _terms(symbol_query: SymbolQuery, grid: BarGrid) -> Terms:
+def _adjustment_rules(symbol_query: SymbolQuery, grid: BarGrid) -> AdjustmentRules:
     today = day_grid(grid).aligned(symbol_query.now_ns, symbol_query.now_ns + 1)
-    return Terms(symbol_query.query.adjustment == "all", symbol_query.instrument.currency, today.end_ns)
+    return AdjustmentRules(
+        symbol_query.query.adjustment == "all", symbol_query.instrument.currency, today.end_ns
+    )
 
 
 def _tells_final(query: MarketDataQuery) -> bool:
     return query.fields is None or "final" in query.fields
 
 
-def _changes(
+def _next_change_ns(
     symbol_query: SymbolQuery,
     grid: BarGrid,
     query_range: Range,
-    terms: Terms | None,
+    rules: AdjustmentRules | None,
     absences: BarAbsences | None,
 ) -> int | None:
-    """When bars or absences change next if nothing is written; None for never.
+    """The next instant at which bars or absences change if nothing is written; None for never.
 
-    Adjusted bars may change every day.
+    Adjusted bars may change every day, because actions take effect.
     """
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
-    found = [] if terms is None else [terms.until_ns]
+    found = [] if rules is None else [rules.until_ns]
     if absences is not None and (query.end_ns is None or constant_window.start_ns < absences.end_ns):
-        # Without an end the days asked for change at midnight.
+        # A query without an end covers another day after midnight.
         found += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
     if _tells_final(query) or query.end_ns is None or not query.with_partial:
         until_ns = next_change_ns_of(symbol_query, grid, query_range)
@@ -181,7 +183,7 @@ def _changes(
 
 def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
     days, final_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
-    # Closed days at the end of the range last until the next trading date opens.
+    # Closed days at the end of the range last until the start of the next trading date.
     next_date_ns = day_grid(grid).date_start(days[1] * DAY_NS)
     absences_end_ns = max(query_range.end_ns, day_grid(grid).aligned(next_date_ns, next_date_ns + 1).end_ns)
     return BarAbsences(

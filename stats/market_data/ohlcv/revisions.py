@@ -1,4 +1,4 @@
-"""Which bars changed, when, from what to what, by which commit: `/revisions`."""
+"""The dataset `/revisions`: the changes of bars, with their commit and the values before and after."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -58,7 +58,7 @@ REVISIONS = DatasetForm(
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """Changes of published bars, by late trades, corrections and cancels."""
+    """The dataset `/revisions`: changes of bars by late trades, corrections and cancellations."""
 
     form: DatasetForm = REVISIONS
     log_count: int = 1
@@ -68,7 +68,7 @@ class Revisions:
         return (TRADES,)
 
     def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`. Raises `ResolutionUnavailable` for what has no fixed length."""
+        """See `MarketDataset.plan`. Raises `ResolutionUnavailable` for ticks, weeks and months."""
         resolution = _with_revisions(symbol_query.query.resolution)
         (log,) = symbol_query.logs
         if log.is_empty:
@@ -76,7 +76,8 @@ class Revisions:
         grid = utc_grid(resolution)
         query_range = bar_range(symbol_query, grid)
         window = bar_window(query_range, grid, (log,))
-        # A later print may credit volume to the last bar: which was the next priced one varies by commit.
+        # Open-ended, because later volume without a price may be credited to the last bar. It reaches up to the
+        # next print with a price, and which print that is varies by commit.
         log = symbol_query.read_point.limited_to(log, Window(window.start_ns, ALL_TIME.end_ns))
         after = _commit_before(log, symbol_query.query.after_ns)
         instrument = symbol_query.instrument
@@ -95,7 +96,7 @@ class Revisions:
 
 
 def _with_revisions(resolution: Resolution) -> Resolution:
-    """The resolution. Raises `ResolutionUnavailable` if it has no revisions."""
+    """Return the resolution. Raises `ResolutionUnavailable` if it has no revisions."""
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(
             f"revisions exist for bars from 1s to 1d, in UTC, not for {resolution.value}"
@@ -105,9 +106,9 @@ def _with_revisions(resolution: Resolution) -> Resolution:
 
 @dataclass(frozen=True, slots=True)
 class _RevisionReader:
-    """Revisions of the bars of a window, ordered by the bar's time, then by commit.
+    """Reads revisions of bars, ordered by the bar's time, then by commit.
 
-    after: only those of later commits.
+    after: a commit number; only revisions by later commits are read. whole: whether volumes are integers.
     """
 
     log: LogView
@@ -169,7 +170,7 @@ class _RevisionReader:
 
 
 def _commit_before(log: LogView, instant_ns: int | None) -> int:
-    """The newest commit at or before an instant; 0 without an instant or a commit."""
+    """The number of the newest commit at or before an instant; 0 if there is none or `instant_ns` is None."""
     if instant_ns is None or log.is_empty:
         return 0
     return log.store.commit_as_of(log.dataset, log.symbol, instant_ns)

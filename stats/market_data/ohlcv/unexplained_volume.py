@@ -1,4 +1,4 @@
-"""Volume of stored bars that no finer bars explain: trades there were, but at which times is not known."""
+"""Finds volume of stored bars that finer bars lack: there were trades, but their times are unknown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ from store.resolutions import Resolution
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedVolume:
-    """Stored bars that are coarser than a grid of intraday intervals, up to days.
+    """Compares stored bars that are coarser than an intraday grid, up to days, with the finer bars in them.
 
-    maker_of: makes the bars of a resolution, of all hours. day_grid: the days that the grid's intervals belong
-    to.
+    maker_of: returns the maker of a resolution's bars, with all hours. day_grid: the grid of the intervals'
+    days.
     """
 
     stored: LogView
@@ -31,7 +31,7 @@ class UnexplainedVolume:
     day_grid: BarGrid
 
     def touched(self, window: Window, starts: Integers, dates: Integers) -> Mask:
-        """Which intervals of a window touch a coarser bar that has more volume than its finer bars together.
+        """Which intervals overlap a coarser stored bar that has more volume than the finer bars within it.
 
         starts, dates: the start of each interval, and its date in days since 1970.
         """
@@ -64,7 +64,7 @@ class UnexplainedVolume:
         return found
 
     def _common(self, coarser: Resolution) -> Resolution:
-        """The coarsest resolution whose bars fit into the grid's intervals and into the coarser ones: of 2m and 3m it is 1m."""
+        """The longest resolution that divides both the grid's resolution and `coarser`: 1m for 2m and 3m."""
         lengths = (self.grid.resolution.length_ns, coarser.length_ns)
         fitting = [each for each in Resolution if not any(length % each.length_ns for length in lengths)]
         return max(fitting, key=lambda each: each.length_ns)
@@ -73,7 +73,7 @@ class UnexplainedVolume:
         return self.grid.resolution.rank < resolution.rank <= Resolution.DAY.rank
 
     def _keys_and_volumes(self, rows: pa.Table, resolution: Resolution) -> tuple[Integers, Floats]:
-        """The interval number, or the date, of each stored bar of one resolution, and its volume."""
+        """The key (date of a daily bar, else interval number) and the volume of each stored bar of a resolution."""
         time_ns, volume = (rows.column(name).to_numpy() for name in ("timestamp", "volume"))
         if resolution is not Resolution.DAY:
             return time_ns // resolution.length_ns, volume
@@ -81,12 +81,12 @@ class UnexplainedVolume:
 
 
 def _unexplained_keys(keys: Integers, volume: Floats, finer: Integers, finer_volume: Floats) -> Integers:
-    """The keys that have more volume than the finer bars of the same key."""
+    """The keys whose volume exceeds the volume of the finer bars with the same key."""
     distinct, number = np.unique(keys, return_inverse=True)
     rest = np.bincount(number, volume, len(distinct))
     index = np.searchsorted(distinct, finer)
     index[index == len(distinct)] = 0
     is_known = distinct[index] == finer if len(distinct) else np.zeros(len(finer), dtype=bool)
     rest -= np.bincount(index[is_known], finer_volume[is_known], len(distinct))
-    # Sums of decimal fractions differ in their last digits.
+    # The tolerance is for rounding errors in sums of decimal fractions.
     return distinct[rest > 1e-9 * np.bincount(number, volume, len(distinct))]

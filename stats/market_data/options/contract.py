@@ -108,6 +108,6 @@ def trading_dates(calendar: TradingCalendar) -> TradingDates:
     return TradingDates(close_of, previous)
 
 
-def columns_of(contracts: list[OptionContract], name: str, kind: type) -> np.ndarray[Any, Any]:
+def column_of(contracts: list[OptionContract], name: str, kind: type) -> np.ndarray[Any, Any]:
     """One term of each contract."""
     return np.array([getattr(contract, name) for contract in contracts], kind)

@@ -90,7 +90,9 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     log = symbol_query.read_point.limited_to(log, window)
     # Where the option's quotes end may be seen otherwise on later pages, what is asked for is not.
     needed = query_range.since(ALL_TIME.start_ns)
-    market = _market(symbol_query, underlying, _alike(symbol_query, contract, underlying), window, needed)
+    market = _market(
+        symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
+    )
     constant = _constant_window(symbol_query, grid)
     final_until_ns = min(constant.start_ns, query_range.end_ns)
     return Plan(
@@ -111,12 +113,16 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
     _check_surface_query(symbol_query)
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     instant_ns = now_ns if query.end_ns is None else query.end_ns
-    options = options_of(symbol_query.symbol, _declared_by(symbol_query))
+    options = options_of(symbol_query.symbol, _declarations_until(symbol_query))
     if not options:
         check_known(symbol_query.symbol)
     window = Window(instant_ns - 1, instant_ns)
     market = _market(
-        symbol_query, symbol_query.instrument, _traded(symbol_query, options, instant_ns), window, window
+        symbol_query,
+        symbol_query.instrument,
+        _surface_contracts(symbol_query, options, instant_ns),
+        window,
+        window,
     )
     contracts = market.chain.listed
     own = nothing_of(market_store(), OPTION_QUOTES, symbol_query.symbol)
@@ -130,11 +136,11 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
     )
 
 
-def _alike(
+def _same_class(
     symbol_query: SymbolQuery, contract: OptionContract, underlying: Instrument
 ) -> Iterator[OptionContract]:
     """The options whose quotes determine a contract's forward, itself included."""
-    options = options_of(underlying.symbol, _declared_by(symbol_query))
+    options = options_of(underlying.symbol, _declarations_until(symbol_query))
     of_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
     return (each for each in contracts_of(of_expiry, underlying) if each.class_key == contract.class_key)
 
@@ -163,14 +169,14 @@ def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
     )
 
 
-def _declared_by(symbol_query: SymbolQuery) -> int | None:
+def _declarations_until(symbol_query: SymbolQuery) -> int | None:
     """Declarations of options after this instant do not count; None if all count."""
     return (
         symbol_query.query.as_of_ns if symbol_query.read_point.seen is None else seen_by(symbol_query, _CHAIN)
     )
 
 
-def _traded(
+def _surface_contracts(
     symbol_query: SymbolQuery, options: Iterable[Instrument], instant_ns: int
 ) -> Iterator[OptionContract]:
     """The options of the query's expiry; without one, those that still trade."""

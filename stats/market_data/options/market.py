@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.market_data.options.chain import PinnedChain
-from stats.market_data.options.contract import OptionContract, columns_of
+from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.last_rows import NEVER_NS, last_rows_at
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
 from stats.options.expiry import years_until
@@ -86,8 +86,8 @@ class OptionMarket:
         quotes = quotes_at(members, instants)
         contracts = [contract for contract, _ in members]
         pairs = paired(
-            columns_of(contracts, "strike", float),
-            columns_of(contracts, "is_call", bool),
+            column_of(contracts, "strike", float),
+            column_of(contracts, "is_call", bool),
             quotes.bid,
             quotes.ask,
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.cursors import RowPosition
-from stats.market_data.options.contract import OptionContract, columns_of
+from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.last_rows import NEVER_NS
 from stats.market_data.options.market import OptionMarket, quotes_at
 from stats.market_data.options.rows import ECHOED, REASON, input_columns
@@ -115,7 +115,7 @@ class SurfaceSource:
 
 
 def _chain(contracts: list[OptionContract], bid: Floats, ask: Floats) -> OptionChain:
-    terms = {name: columns_of(contracts, name, kind) for name, kind in _TERMS.items()}
+    terms = {name: column_of(contracts, name, kind) for name, kind in _TERMS.items()}
     return OptionChain(**terms, bid=bid, ask=ask)
 
 
